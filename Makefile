@@ -1,0 +1,65 @@
+# flowkit: `make help` lists the targets. The environment is .venv/, made by tools/setup.py from requirements.lock.
+# Paths are relative throughout, so that a clone may lie in a folder with spaces in its name.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+# What a user may give: make PYTHON=/opt/python3.12/bin/python, make run INPUT=my.wav, make test WORKERS=8
+PYTHON ?=
+WORKERS ?= 2
+PIPELINE ?= pipelines/assistant.yaml
+INPUT ?= pipelines/audio/question.wav
+OUTPUT ?= out/reply.wav
+
+export PYTHON
+unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
+
+PY := .venv/bin/python
+
+.PHONY: help setup run test lint types bench deep lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+# Any Python 3 can run the setup tool; the tool then looks for one that is new enough for flowkit.
+setup:  ## make .venv/ hold what requirements.lock names; nothing to do when it does
+	@for python in python3 python3.13 python3.12 python3.11; do \
+	  if $$python -c '' 2>/dev/null; then exec $$python -m tools.setup; fi; \
+	done; \
+	echo "setup: flowkit needs Python 3.11 or newer, and there is no python3; install python3.11 and python3.11-venv" >&2; \
+	exit 1
+
+run: setup  ## ask the question in INPUT, write the spoken answer to OUTPUT; offline
+	@echo "Microphone and speaker are not used yet: $(INPUT) is asked, the answer goes to $(OUTPUT)."
+	@mkdir -p "$(dir $(OUTPUT))"
+	@$(PY) -m flowkit run "$(PIPELINE)" --input "$(INPUT)" --output "$(OUTPUT)"
+
+test: setup  ## linter, type checker and all tests, as CI runs them
+	$(PY) -m ruff check
+	$(PY) -m mypy
+	$(PY) -m pytest -n $(WORKERS)
+
+lint: setup  ## linter only
+	$(PY) -m ruff check
+
+types: setup  ## type checker only
+	$(PY) -m mypy
+
+deep: setup  ## the property tests with 10,000 examples each; takes long
+	HYPOTHESIS_PROFILE=deep $(PY) -m pytest -n $(WORKERS)
+
+bench: setup  ## run tests/benchmarks/bench_*.py; each writes its figures to out/bench/NAME.json
+	@mkdir -p out/bench
+	@set -e; for script in tests/benchmarks/bench_*.py; do \
+	  test -e "$$script" || { echo "there are no benchmarks in tests/benchmarks"; exit 1; }; \
+	  name=$$(basename "$$script" .py); echo "bench: $$name"; \
+	  $(PY) "$$script" > "out/bench/$${name#bench_}.json"; \
+	done
+
+lock: setup  ## make requirements.lock anew from pyproject.toml (needs uv); ARGS=--upgrade takes newer releases
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m tools.lock $(ARGS)
+
+clean:  ## remove .venv/ and everything that can be made again; out/ stays
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find flowkit tests tools -name __pycache__ -prune -exec rm -rf {} +

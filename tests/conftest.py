@@ -1,0 +1,13 @@
+"""What all tests share: how hard Hypothesis searches.
+
+Profile `ci` is the default and repeatable; HYPOTHESIS_PROFILE=deep (`make deep`) draws new examples, and many.
+No deadline in either: the machines that run this are shared, and a slow example is no bug.
+"""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True)
+settings.register_profile("deep", deadline=None, max_examples=10_000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -1,0 +1,12 @@
+"""The clause chunker: text from an LLM in, speakable chunks out. Usable alone.
+
+Reading order: `chunk` (what comes out), `rules` (what can be set), `core` (the incremental machine),
+`stops` and `clauses` (where sentences and clauses end), `spans` (what is never cut),
+`languages` (one data file each), `speak` (what TTS gets).
+"""
+
+from .chunk import Chunk, Reason
+from .core import Chunker
+from .rules import FirstRules, Rules, Speak, lint
+
+__all__ = ["Chunk", "Chunker", "FirstRules", "Reason", "Rules", "Speak", "lint"]

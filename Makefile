@@ -35,13 +35,19 @@ run: setup  ## ask the question in INPUT, write the spoken answer to OUTPUT; off
 	@mkdir -p "$(dir $(OUTPUT))"
 	@$(PY) -m flowkit run "$(PIPELINE)" --input "$(INPUT)" --output "$(OUTPUT)"
 
-test: setup  ## linter, type checker and all tests, as CI runs them
+test: setup  ## linter, formatting, type checker and all tests, as CI runs them
 	$(PY) -m ruff check
+	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(PY) -m pytest -n $(WORKERS)
 
-lint: setup  ## linter only
+lint: setup  ## linter and formatting only
 	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+
+format: setup  ## format the code and mend what the linter can mend
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
 
 types: setup  ## type checker only
 	$(PY) -m mypy

@@ -110,7 +110,7 @@ def asking(versions: dict[str, Sequence[int]]) -> Callable[[str], Python | None]
 
 
 def test_python_311_is_preferred_then_newer() -> None:
-    everything = {name: (3, 13) for name in setup.CANDIDATES} | {"python3.11": (3, 11)}
+    everything = dict.fromkeys(setup.CANDIDATES, (3, 13)) | {"python3.11": (3, 11)}
     assert setup.find_python("", asking(everything)).command == "python3.11"
     assert setup.find_python("", asking({"python3": (3, 9), "python3.12": (3, 12)})).command == "python3.12"
     assert setup.find_python("mine", asking({"mine": (3, 12), "python3.11": (3, 11)})).command == "mine"

@@ -1,0 +1,388 @@
+"""The engine: one session, driven from outside by ``advance``.
+
+Within an instant it settles in one order: control before data, lower stage before higher, earlier sent before later. So the
+journal follows from the stimuli alone, whoever drives it. What a step emits waits in the stage's outbox until the next mailbox
+has room; while anything waits there the stage takes no data and no provider item, and so back-pressure reaches the source.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flowkit.engine.effects import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Finished, Stimulus
+from flowkit.engine.journal import Fate, Journal, Row
+from flowkit.engine.mailbox import Envelope, Inbox, Push
+from flowkit.engine.timers import Timers
+from flowkit.messages import Credit, Done, Failed, Interrupt, Message, Play, Timer
+from flowkit.plan.graph import CONTROL_BOUND, Plan, Timeouts
+from flowkit.stages.base import (
+    PROVIDER,
+    Actions,
+    Cancel,
+    Emit,
+    EndInput,
+    Feed,
+    Finish,
+    Open,
+    RaiseEpoch,
+    SetTimer,
+    Stage,
+)
+
+_CALL = "(call)"
+"""Tag of the engine's own timer for an open call's deadlines."""
+
+
+@dataclass(slots=True)
+class Call:
+    """An open provider call: `fed` items it has not yet taken; `deadline_us` for its next item, None if it may take for ever."""
+
+    id: int
+    timeouts: Timeouts
+    fed: int = 0
+    deadline_us: int | None = None
+
+
+@dataclass(slots=True)
+class Slot:
+    """A stage's place in the engine. `routes`: output port -> (target slot, inbox or None for control)."""
+
+    index: int
+    id: str
+    stage: Stage[Any]
+    state: Any
+    window: int
+    timeouts: Timeouts
+    rows: int = 0
+    epoch: int = 0
+    turn: int = 0
+    control: deque[Envelope] = field(default_factory=deque)
+    inboxes: list[Inbox] = field(default_factory=list)
+    outbox: deque[tuple[Inbox, Envelope]] = field(default_factory=deque)
+    routes: dict[str, list[tuple[int, Inbox | None]]] = field(default_factory=dict)
+    call: Call | None = None
+
+
+class Engine:
+    """One session of `plan`. All times are integer microseconds since the session's start."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.journal = Journal()
+        self.finished: str | None = None
+        self._now_us = 0
+        self._epoch = self._turn = self._seq = self._calls = 0
+        self._ready = 0
+        self._timers = Timers()
+        self._effects: list[Effect] = []
+        self._slots: list[Slot] = []
+        for index, planned in enumerate(plan.stages):
+            stage = planned.cls(planned.options, plan.frame_us)
+            timeouts = planned.provider.timeouts if planned.provider else Timeouts()
+            self._slots.append(Slot(index, planned.id, stage, stage.fresh(), planned.window, timeouts))
+        self._connect(plan)
+
+    def _connect(self, plan: Plan) -> None:
+        by_id = {slot.id: slot for slot in self._slots}
+        for edge in plan.edges:
+            source, target = by_id[edge.source], by_id[edge.target]
+            inbox = Inbox(source.index, target.index, edge.input, edge.bound) if edge.bound else None
+            if inbox is not None:
+                target.inboxes.append(inbox)
+            source.routes.setdefault(edge.output, []).append((target.index, inbox))
+
+    # -- what a pump calls ------------------------------------------------------------------------------------------
+
+    def begin(self, now_us: int = 0) -> list[Effect]:
+        """Start the session: every stage may open its session call."""
+        self._now_us = now_us
+        for slot in self._slots:
+            self._act(slot, slot.stage.begin(slot.state), "", 0)
+        return self._taken_effects()
+
+    def advance(self, now_us: int, stimuli: Iterable[Stimulus] = ()) -> list[Effect]:
+        """Let time come to `now_us` (deadlines that have come go first), then handle each stimulus in turn."""
+        self._now_us = max(self._now_us, now_us)
+        self._settle()
+        for stimulus in stimuli:
+            self._stimulus(stimulus)
+            self._settle()
+        return self._taken_effects()
+
+    def next_deadline(self) -> int | None:
+        """When ``advance`` must be called at the latest, or None."""
+        return self._timers.next_us()
+
+    def takes(self, stage: int) -> bool:
+        """Whether stage number `stage` takes an item of its provider now; else its provider's stream is not to be read."""
+        slot = self._slots[stage]
+        return not slot.outbox and PROVIDER in slot.stage.accepts(slot.state)
+
+    @property
+    def epoch(self) -> int:
+        """The session's epoch."""
+        return self._epoch
+
+    @property
+    def now_us(self) -> int:
+        """The time of the last ``advance``."""
+        return self._now_us
+
+    def state(self, stage_id: str) -> Any:
+        """A stage's state, to look at."""
+        return next(slot.state for slot in self._slots if slot.id == stage_id)
+
+    def inboxes(self) -> list[tuple[str, Inbox]]:
+        """Every bounded edge with the id of the stage it leads into."""
+        return [(slot.id, inbox) for slot in self._slots for inbox in slot.inboxes]
+
+    def waiting(self) -> int:
+        """Messages that wait anywhere in the replying stages: in mailboxes, outboxes and control lanes."""
+        replying = [slot for slot in self._slots if slot.stage.replying]
+        return sum(len(s.control) + len(s.outbox) + sum(len(i.queue) for i in s.inboxes) for s in replying)
+
+    def _taken_effects(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+    # -- settling ---------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Handle all that can be handled now, in the one order."""
+        while self.finished is None:
+            if (due := self._timers.pop_due(self._now_us)) is not None:
+                self._due(*due)
+            elif (slot := self._next_control()) is not None:
+                self._handle(slot, slot.control.popleft())
+            elif not self._step_data():
+                return
+
+    def _next_control(self) -> Slot | None:
+        for slot in self._slots:
+            if slot.control:
+                return slot
+        return None
+
+    def _step_data(self) -> bool:
+        """Let the lowest stage that can take data take one message. False if none can."""
+        while self._ready:
+            bit = self._ready & -self._ready
+            slot = self._slots[bit.bit_length() - 1]
+            inbox = self._takeable(slot)
+            if inbox is None:
+                self._ready ^= bit
+                continue
+            envelope = inbox.queue.popleft()
+            if inbox.blocked_since_us >= 0:
+                self._flush(self._slots[inbox.source])
+            self._handle(slot, envelope)
+            return True
+        return False
+
+    def _takeable(self, slot: Slot) -> Inbox | None:
+        """The inbox whose front is the earliest of those the stage accepts now."""
+        if slot.outbox or (slot.call is not None and slot.call.fed >= slot.window):
+            return None
+        best: Inbox | None = None
+        accepted = slot.stage.accepts(slot.state)
+        for inbox in slot.inboxes:
+            if inbox.queue and inbox.port in accepted and (best is None or inbox.queue[0].seq < best.queue[0].seq):
+                best = inbox
+        return best
+
+    # -- handling ---------------------------------------------------------------------------------------------------
+
+    def _record(self, slot: Slot, envelope: Envelope, fate: Fate = Fate.HANDLED) -> None:
+        message, cause_stage, cause_n, sent_us, epoch, turn, _ = envelope
+        slot.rows += 1
+        kept = message.journaled()
+        self.journal.append(
+            Row(slot.id, slot.rows, cause_stage, cause_n, sent_us, self._now_us, message.lane, epoch, turn, kept, fate)
+        )
+
+    def _handle(self, slot: Slot, envelope: Envelope) -> None:
+        message, epoch = envelope.message, envelope.epoch
+        if slot.stage.replying and epoch != slot.epoch:
+            if epoch < slot.epoch:
+                self._record(slot, envelope, Fate.STALE)
+                return
+            slot.epoch, slot.turn = epoch, envelope.turn
+        self._record(slot, envelope)
+        self._ready |= 1 << slot.index
+        if type(message) is Interrupt:
+            self._interrupt(slot, message)
+        else:
+            self._act(slot, slot.stage.step(slot.state, message, self._now_us), slot.id, slot.rows)
+
+    def _stimulus(self, stimulus: Stimulus) -> None:
+        slot, item = self._slots[stimulus.stage], stimulus.item
+        call = slot.call
+        epoch, turn = (slot.epoch, slot.turn) if slot.stage.replying else (self._epoch, self._turn)
+        envelope = Envelope(item, "", 0, stimulus.available_us, epoch, turn, 0)
+        if stimulus.call and (call is None or call.id != stimulus.call):
+            self._record(slot, envelope, Fate.STALE)
+        elif type(item) is Credit and call is not None:
+            self._record(slot, envelope)
+            call.fed -= item.count
+            self._ready |= 1 << slot.index
+            for inbox in slot.inboxes:
+                self._flush(self._slots[inbox.source])
+        else:
+            if call is not None:
+                self._item_came(slot, call, item)
+            self._handle(slot, envelope)
+
+    def _due(self, stage: int, tag: str, at_us: int) -> None:
+        slot = self._slots[stage]
+        if tag == _CALL:
+            self._call_due(slot)
+            return
+        epoch, turn = (slot.epoch, slot.turn) if slot.stage.replying else (self._epoch, self._turn)
+        self._to_control(slot, Envelope(Timer(tag), "", 0, at_us, epoch, turn, 0))
+
+    def _to_control(self, slot: Slot, envelope: Envelope) -> None:
+        slot.control.append(envelope)
+        if len(slot.control) > CONTROL_BOUND:
+            self._finish(f"failed: more than {CONTROL_BOUND} control messages wait at stage '{slot.id}'")
+
+    def _finish(self, reason: str) -> None:
+        if self.finished is None:
+            self.finished = reason
+            self._effects.append(Finished(reason))
+
+    # -- actions ----------------------------------------------------------------------------------------------------
+
+    def _act(self, slot: Slot, actions: Actions, cause_stage: str, cause_n: int) -> None:
+        for action in actions:
+            match action:
+                case Emit(port, message):
+                    self._emit(slot, port, message, cause_stage, cause_n)
+                case SetTimer(at_us, tag):
+                    self._timers.set(slot.index, tag, at_us)
+                case Feed(item):
+                    self._feed(slot, item)
+                case Open(request):
+                    self._open(slot, request)
+                case EndInput():
+                    if slot.call is not None:
+                        self._effects.append(CallEnded(slot.index, slot.call.id))
+                case Cancel():
+                    self._cancel(slot)
+                case RaiseEpoch(turn):
+                    self._epoch += 1
+                    self._turn = turn
+                case Finish(reason):
+                    self._finish(reason)
+
+    def _emit(self, slot: Slot, port: str, message: Message, cause_stage: str, cause_n: int) -> None:
+        self._seq += 1
+        epoch, turn = (slot.epoch, slot.turn) if slot.stage.replying else (self._epoch, self._turn)
+        envelope = Envelope(message, cause_stage, cause_n, self._now_us, epoch, turn, self._seq)
+        for target, inbox in slot.routes.get(port, ()):
+            if inbox is None or message.lane == "C":
+                self._to_control(self._slots[target], envelope)
+            elif slot.outbox or not self._push(inbox, envelope):
+                slot.outbox.append((inbox, envelope))
+
+    def _push(self, inbox: Inbox, envelope: Envelope) -> bool:
+        """Into the inbox, or by its policy. False if the sender must wait."""
+        target = self._slots[inbox.target]
+        done, dropped = inbox.push(envelope, target.call.fed if target.call is not None else 0)
+        if done is Push.BLOCKED:
+            inbox.blocked(self._now_us)
+            return False
+        if dropped is not None:
+            self._record(target, dropped, Fate.DROPPED)
+        elif done is Push.OVERFLOW:
+            self._record(target, envelope, Fate.DROPPED)
+            self._finish(f"failed: the queue before stage '{target.id}' is full ({inbox.bound.max}) and set to error")
+        self._ready |= 1 << inbox.target
+        return True
+
+    def _flush(self, slot: Slot) -> None:
+        """Move what waits in the outbox on, as far as there is room."""
+        while slot.outbox:
+            inbox, envelope = slot.outbox[0]
+            if not self._push(inbox, envelope):
+                return
+            inbox.unblocked(self._now_us)
+            slot.outbox.popleft()
+        self._ready |= 1 << slot.index
+
+    # -- calls ------------------------------------------------------------------------------------------------------
+
+    def _open(self, slot: Slot, request: Message) -> None:
+        self._cancel(slot)
+        self._calls += 1
+        slot.call = Call(self._calls, slot.timeouts)
+        self._await_item(slot, slot.call, slot.timeouts.first_item_us)
+        self._effects.append(CallOpened(slot.index, self._calls, request, slot.stage.call_scope))
+
+    def _feed(self, slot: Slot, item: Message) -> None:
+        if slot.call is not None:
+            slot.call.fed += 1
+            stamped = replace(item, epoch=slot.epoch) if isinstance(item, Play) else item
+            self._effects.append(CallFed(slot.index, slot.call.id, stamped))
+
+    def _cancel(self, slot: Slot) -> None:
+        if slot.call is not None:
+            self._effects.append(CallCancelled(slot.index, slot.call.id))
+            self._close(slot)
+
+    def _close(self, slot: Slot) -> None:
+        """Forget the call; what it had not taken of its bound is free again."""
+        slot.call = None
+        self._timers.set(slot.index, _CALL, None)
+        for inbox in slot.inboxes:
+            if inbox.blocked_since_us >= 0:
+                self._flush(self._slots[inbox.source])
+
+    def _await_item(self, slot: Slot, call: Call, within_us: int | None) -> None:
+        call.deadline_us = None if within_us is None else self._now_us + within_us
+        self._timers.set(slot.index, _CALL, call.deadline_us)
+
+    def _item_came(self, slot: Slot, call: Call, item: Message) -> None:
+        if isinstance(item, Done | Failed):
+            self._close(slot)
+        elif call.deadline_us is not None or call.timeouts.idle_us is not None:
+            self._await_item(slot, call, call.timeouts.idle_us)
+
+    def _call_due(self, slot: Slot) -> None:
+        call = slot.call
+        if call is None or call.deadline_us is None:
+            return
+        if call.deadline_us > self._now_us:
+            self._timers.set(slot.index, _CALL, call.deadline_us)
+        elif not self.takes(slot.index):
+            # The stage itself holds the items back: the provider is not to blame.
+            self._await_item(slot, call, call.timeouts.idle_us or call.timeouts.first_item_us)
+        else:
+            self._cancel(slot)
+            waited = "the provider gave nothing in time"
+            self._handle(slot, Envelope(Failed("timeout", waited), "", 0, self._now_us, slot.epoch, slot.turn, 0))
+
+    # -- interrupts -------------------------------------------------------------------------------------------------
+
+    def _interrupt(self, slot: Slot, message: Message) -> None:
+        """STOP the stage's turn-scoped call, DRAIN what waits for and behind it, RESET its state."""
+        cause_n = slot.rows
+        if slot.stage.call_scope == "turn":
+            self._cancel(slot)
+        self._drain(slot)
+        actions = slot.stage.step(slot.state, message, self._now_us)
+        self._timers.clear(slot.index)
+        slot.state = slot.stage.reset(slot.state)
+        self._act(slot, actions, slot.id, cause_n)
+
+    def _drain(self, slot: Slot) -> None:
+        for inbox in slot.inboxes:
+            while inbox.queue:
+                self._record(slot, inbox.queue.popleft(), Fate.DISCARDED)
+            inbox.unblocked(self._now_us)
+        while slot.outbox:
+            inbox, envelope = slot.outbox.popleft()
+            inbox.unblocked(self._now_us)
+            self._record(self._slots[inbox.target], envelope, Fate.DISCARDED)

@@ -1,0 +1,56 @@
+"""What goes into the engine from outside, and what comes out of it to be done outside."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from flowkit.messages import Message
+
+
+class Stimulus(NamedTuple):
+    """`item` of call `call` (0: of the session itself) for stage `stage`, an index; it was there from `available_us` on."""
+
+    stage: int
+    call: int
+    item: Message
+    available_us: int
+
+
+class CallOpened(NamedTuple):
+    """Start call `call` of the stage's provider. `scope` is ``turn`` or ``session``."""
+
+    stage: int
+    call: int
+    request: Message
+    scope: str
+
+
+class CallFed(NamedTuple):
+    """Hand `item` to the call."""
+
+    stage: int
+    call: int
+    item: Message
+
+
+class CallEnded(NamedTuple):
+    """Nothing more will be fed to the call."""
+
+    stage: int
+    call: int
+
+
+class CallCancelled(NamedTuple):
+    """Stop the call; whatever it still sends is stale."""
+
+    stage: int
+    call: int
+
+
+class Finished(NamedTuple):
+    """The session is over. `reason`: ``input_ended``, ``closed``, or ``failed: ...``."""
+
+    reason: str
+
+
+Effect: TypeAlias = CallOpened | CallFed | CallEnded | CallCancelled | Finished

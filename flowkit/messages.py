@@ -1,0 +1,358 @@
+"""Every message between stages, and between a stage and its provider, as frozen dataclasses: the vocabulary of a session.
+
+Two lanes. *Control* messages (`lane = "C"`) are handled first; *data* (`lane = "D"`) keeps its order, end markers included,
+so that no end overtakes its own content. A marker is never dropped by a queue's policy.
+`lossy` messages may be dropped by a `drop_*` policy. PCM is signed 16-bit little-endian mono; it rides along in `pcm`, takes no
+part in comparison and never enters the journal, so a replay without audio is the same conversation.
+Times are integer microseconds, positions are frame indexes (input side) or samples (output side).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What every message is: immutable, with a lane, and a form that the journal may keep."""
+
+    lane: ClassVar[str] = "D"
+    lossy: ClassVar[bool] = False
+
+    def journaled(self) -> Message:
+        """The message without bulk payload."""
+        return self
+
+
+# -- the listening side: device, VAD, ASR ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Frames(Message):
+    """`count` consecutive microphone frames (20 ms each unless configured) from `index` on. Data, device -> vad and asr."""
+
+    lossy: ClassVar[bool] = True
+    index: int
+    count: int
+    pcm: bytes = field(default=b"", repr=False, compare=False)
+
+    def journaled(self) -> Message:
+        return Frames(self.index, self.count) if self.pcm else self
+
+
+@dataclass(frozen=True, slots=True)
+class InputEnded(Message):
+    """The source has no more speech after `frame` frames (a file's end); silence may go on. Data, a marker."""
+
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probability(Message):
+    """A VAD provider's answer: speech probability 0..1 up to the end of frame `frame`. Data, provider -> vad."""
+
+    frame: int
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted(Message):
+    """The user began to speak at frame `frame`. Control, vad -> gate and asr."""
+
+    lane: ClassVar[str] = "C"
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped(Message):
+    """The user's voice paused after frame `last_voiced`; not yet an end of utterance. Control, vad -> gate."""
+
+    lane: ClassVar[str] = "C"
+    last_voiced: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfUtterance(Message):
+    """Silence has lasted: utterance number `utterance` ended with frame `last_voiced`. Data, a marker, vad -> asr, in band."""
+
+    utterance: int
+    last_voiced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partial(Message):
+    """The transcript so far, tentative, a whole replacement of the one before. Data, asr -> gate; shown, never prompts."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final(Message):
+    """The committed transcript of utterance `utterance`; empty if nothing was said. Data, asr -> gate."""
+
+    text: str
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Typed(Message):
+    """A line typed instead of spoken. Data, text source -> gate."""
+
+    text: str
+
+
+# -- the replying side: LLM, chunker, TTS, playback --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance(Message):
+    """What the gate releases: the user's text of turn `turn`, and what was heard of the reply before. Data, gate -> llm."""
+
+    turn: int
+    text: str
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token(Message):
+    """A piece of LLM text, numbered from 0 in its reply. Data, llm -> chunker."""
+
+    lossy: ClassVar[bool] = True
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfReply(Message):
+    """Behind the last token or clause of a reply. Data, a marker, llm -> chunker -> tts -> speaker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clause(Message):
+    """A speakable chunk, numbered from 0 in its reply. `text` is the original, `spoken` what TTS gets (may be empty).
+    `tokens` is its estimated size, `reason` why the chunker cut here. Data, chunker -> tts."""
+
+    lossy: ClassVar[bool] = True
+    index: int
+    text: str
+    spoken: str
+    tokens: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseStarted(Message):
+    """The audio that follows belongs to clause `clause`, whose original text is `text`. Data, a marker, tts -> speaker."""
+
+    clause: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audio(Message):
+    """`samples` samples of clause `clause` from `first_sample` on, at `rate_hz`; `total` samples in the whole clause if the
+    provider knows already, else 0. Data, provider -> tts -> speaker."""
+
+    lossy: ClassVar[bool] = True
+    clause: int
+    first_sample: int
+    samples: int
+    rate_hz: int
+    total: int = 0
+    pcm: bytes = field(default=b"", repr=False, compare=False)
+
+    def journaled(self) -> Message:
+        return replace(self, pcm=b"") if self.pcm else self
+
+
+@dataclass(frozen=True, slots=True)
+class WordTimes(Message):
+    """When the provider knows: words of clause `clause` with the sample at which each ends. Data, provider -> tts -> speaker."""
+
+    clause: int
+    words: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseEnded(Message):
+    """The audio of clause `clause` is complete: `samples` in all (0 where TTS has no sound). Data, a marker, tts -> speaker."""
+
+    clause: int
+    samples: int
+
+
+# -- turn-taking, all control ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt(Message):
+    """STOP, DRAIN, RESET for every replying stage. Its envelope carries the new epoch. Control, gate -> replying stages."""
+
+    lane: ClassVar[str] = "C"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Message):
+    """A suspected barge-in: stop sounding, keep the place. Control, gate -> speaker."""
+
+    lane: ClassVar[str] = "C"
+
+
+@dataclass(frozen=True, slots=True)
+class Resume(Message):
+    """The suspicion is withdrawn: go on from the held sample. Control, gate -> speaker."""
+
+    lane: ClassVar[str] = "C"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackStarted(Message):
+    """The reply's sound begins (again) at `at_us`, the time its first frame is popped. Control, speaker -> gate."""
+
+    lane: ClassVar[str] = "C"
+    clause: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard(Message):
+    """Clause `clause` was played up to sample `played` of `total` (0: not known); `text` is the heard part of its original.
+    Control, speaker -> gate, once a clause."""
+
+    lane: ClassVar[str] = "C"
+    clause: int
+    text: str
+    played: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPlayed(Message):
+    """The last frame of the reply has sounded. Control, speaker -> gate."""
+
+    lane: ClassVar[str] = "C"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(Message):
+    """A stage could not do its work in this turn; `what` is for people. Control, any stage -> gate."""
+
+    lane: ClassVar[str] = "C"
+    stage: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown(Message):
+    """The session closes. Control, pump -> gate."""
+
+    lane: ClassVar[str] = "C"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timer(Message):
+    """A deadline that the stage itself asked for has come. Control, engine -> stage."""
+
+    lane: ClassVar[str] = "C"
+    tag: str
+
+
+# -- a provider call's own ends ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Message):
+    """The provider has given everything. Data, behind the last item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Message):
+    """The provider failed: `kind` is one word (`timeout`, `error`, `malformed`), `what` is for people. Control."""
+
+    lane: ClassVar[str] = "C"
+    kind: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credit(Message):
+    """The provider has taken `count` more of the items fed to it. Control; how a bound reaches across a channel."""
+
+    lane: ClassVar[str] = "C"
+    count: int
+
+
+# -- requests: what a call is opened with ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Capture(Message):
+    """Open the source. Answered by Frames and at most one InputEnded. Session scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detect(Message):
+    """Open the VAD; Frames are fed. Answered by Probability. Session scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribe(Message):
+    """Open the ASR; Frames, SpeechStarted and EndOfUtterance are fed. Answered by Partial, and one Final for each
+    EndOfUtterance. Session scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One past turn as the model should remember it: what the user said, and what the user heard."""
+
+    user: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Message):
+    """Open the LLM with the user's text and the past. Answered by Token and Done. Turn scope."""
+
+    turn: int
+    text: str
+    history: tuple[Exchange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Speak(Message):
+    """Open the TTS for one clause's spoken text. Answered by Audio (first_sample from 0) and Done. Turn scope."""
+
+    clause: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Render(Message):
+    """Open the sink. Play and Silence are fed. Session scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Play(Message):
+    """Sound these samples; the first is due at `at_us` on the session's clock. Fed to the sink, in order of `at_us`."""
+
+    at_us: int
+    clause: int
+    first_sample: int
+    samples: int
+    rate_hz: int
+    epoch: int
+    pcm: bytes = field(default=b"", repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence(Message):
+    """From `at_us` on nothing that was handed over before may sound. Fed to the sink; what it still holds it drops."""
+
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelContext(Message):
+    """The reply is interrupted: fed to a session-scoped TTS call, whose connection stays open."""

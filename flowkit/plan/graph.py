@@ -1,0 +1,107 @@
+"""The plan: a resolved, frozen graph of stages and edges. What the engine is built from; it never sees YAML.
+
+Data edges carry a bound. Control edges (interrupts from the gate, progress back to it, speech marks) are implied by the ports
+and need none: their lane is out of band and holds a declared handful (`CONTROL_BOUND`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from flowkit.options import Options
+from flowkit.providers.base import Provider
+from flowkit.stages.base import Stage
+
+CONTROL_BOUND = 64
+"""Control messages that may wait at one stage; more is a defect or a storm and ends the session with an error. A handful waits
+in practice; the slack lets a stage that is told of many clauses at once (an interrupt behind a long queue) answer for each."""
+
+
+class WhenFull(StrEnum):
+    """What an edge does with a message that finds it full."""
+
+    BLOCK = "block"
+    DROP_OLDEST = "drop_oldest"
+    DROP_NEWEST = "drop_newest"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How many messages may wait on an edge, on either side of a channel, and what happens to one too many."""
+
+    max: int
+    when_full: WhenFull = WhenFull.BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`source.output` feeds `target.input`. `bound` is None for a control edge."""
+
+    source: str
+    output: str
+    target: str
+    input: str
+    bound: Bound | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines of one provider call in microseconds; None waits for ever. `first_item_us`: until the first useful item;
+    `idle_us`: between items, not counting time in which the stage itself holds them back."""
+
+    connect_us: int | None = None
+    first_item_us: int | None = None
+    idle_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderChoice:
+    """A provider with its resolved options; a stage has one and possibly others to fail over to."""
+
+    name: str
+    cls: type[Provider]
+    options: Options
+    timeouts: Timeouts = Timeouts()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """One stage: its decision class with options, and who does its work outside (None for a pure stage)."""
+
+    id: str
+    kind: str
+    cls: type[Stage[Any]]
+    options: Options
+    provider: ProviderChoice | None = None
+    failover: tuple[ProviderChoice, ...] = ()
+    window: int = 50
+    """Items that may be fed to the provider and not yet taken by it; the stage's queue bound."""
+    allow: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole pipeline in order, with what belongs to no stage."""
+
+    name: str
+    stages: tuple[PlannedStage, ...]
+    edges: tuple[Edge, ...]
+    input_rate_hz: int = 16_000
+    frame_us: int = 20_000
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Resolved top-level blocks (budgets, trace, ...) by name, for the rooms that own them."""
+
+    def stage(self, stage_id: str) -> PlannedStage:
+        """The stage of that id. Raises KeyError."""
+        for stage in self.stages:
+            if stage.id == stage_id:
+                return stage
+        raise KeyError(stage_id)
+
+    def only(self, kind: str) -> PlannedStage | None:
+        """The first stage of that kind, or None."""
+        return next((stage for stage in self.stages if stage.kind == kind), None)

@@ -1,0 +1,60 @@
+"""What a provider is: who does a stage's work outside. One module a provider, found by name through entry points.
+
+A provider is made once at start from its options, loaded and warmed in ``ready()``, and then called: a *call* is one async
+function that is handed the request, an iterator over what is fed, and ``emit``, which waits while the stage holds items back.
+It runs in a cancel scope of its own, so cancelling is nothing special: the call is simply unwound at its next checkpoint.
+Slow work goes to a thread that gives up the GIL or to a process; the event loop is never held.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from flowkit.messages import Message
+from flowkit.options import Options
+
+Emit = Callable[[Message], Awaitable[None]]
+"""Hand one item to the stage; returns when it was accepted. Raises trio.Cancelled when the call is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a provider may know of the session: formats, its clock, and where to tell people something."""
+
+    input_rate_hz: int
+    frame_us: int
+    now_us: Callable[[], int]
+    notice: Callable[[str], None]
+    """One line for people, such as the progress of loading: goes to stderr or the live view."""
+
+
+class Provider(ABC):
+    """Base of all providers. Subclasses set `kind` (the stage kind served), `name`, and `Options`."""
+
+    kind: ClassVar[str]
+    name: ClassVar[str]
+    Options: ClassVar[type[Options]] = Options
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Top-level modules that must be importable, else the provider counts as not installed."""
+    install: ClassVar[str] = ""
+    """The command that installs what `requires` names."""
+    blocks: ClassVar[bool] = False
+    """True if a call holds the event loop (lint FK205 warns of it)."""
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        self.options = options
+        self.around = around
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        """Load and warm up before the session starts, release after it ends. Raises ProviderError with a hint."""
+        yield
+
+    @abstractmethod
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        """Answer `request`. `fed` yields what the stage feeds and ends when it ends its input. Returning means Done;
+        raising ProviderError (or anything else) means Failed."""

@@ -1,0 +1,94 @@
+"""Scripts: a provider's behaviour with declared timings, without I/O, so that both pumps can play it.
+
+A script answers each call with a ``ScriptCall``, whose methods say what follows from being opened, fed, ended: items, each a
+declared delay after that event. Items leave a call one after another; one that is held back holds back those behind it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from flowkit.messages import Message
+
+
+class Answer(NamedTuple):
+    """`item`, due `delay_us` after the event that it answers."""
+
+    delay_us: int
+    item: Message
+
+
+class ScriptCall:
+    """One call's behaviour. Answers to opening are drawn one by one and may be endless; their delays must not fall."""
+
+    def opened(self) -> Iterable[Answer]:
+        """What follows from the request itself."""
+        return ()
+
+    def fed(self, item: Message) -> Iterable[Answer]:
+        """What follows from one item that the stage feeds."""
+        return ()
+
+    def ended(self) -> Iterable[Answer]:
+        """What follows from the end of the stage's input."""
+        return ()
+
+
+class Script(ABC):
+    """Makes the calls of one provider. Must answer equal requests in equal order alike: no clock, no dice."""
+
+    @abstractmethod
+    def open(self, request: Message) -> ScriptCall:
+        """Begin to answer a request."""
+
+
+class Agenda:
+    """The items of one call that are still to come, by due time and then by the order in which they were declared."""
+
+    def __init__(self, call: ScriptCall, opened_us: int) -> None:
+        self._call = call
+        self._opened_us = opened_us
+        self._stream: Iterator[Answer] = iter(call.opened())
+        self._heap: list[tuple[int, int, Message]] = []
+        self._seq = 0
+        self._free_us = opened_us
+        self._draw()
+
+    def _add(self, at_us: int, answers: Iterable[Answer]) -> None:
+        for delay_us, item in answers:
+            self._seq += 1
+            heapq.heappush(self._heap, (at_us + delay_us, self._seq, item))
+
+    def _draw(self) -> None:
+        """Keep exactly one answer of the opening stream on the heap, under sequence number 0."""
+        answer = next(self._stream, None)
+        if answer is not None:
+            heapq.heappush(self._heap, (self._opened_us + answer.delay_us, 0, answer.item))
+
+    def fed(self, item: Message, at_us: int) -> None:
+        """The stage fed `item` at `at_us`."""
+        self._add(at_us, self._call.fed(item))
+
+    def ended(self, at_us: int) -> None:
+        """The stage ended its input at `at_us`."""
+        self._add(at_us, self._call.ended())
+
+    def next_us(self) -> int | None:
+        """When the next item is there: its due time, but not before the one ahead of it was accepted."""
+        return max(self._heap[0][0], self._free_us) if self._heap else None
+
+    def pop(self) -> Message:
+        """Take the next item; say when it was accepted with ``accepted``."""
+        _, seq, item = heapq.heappop(self._heap)
+        if seq == 0:
+            self._draw()
+        return item
+
+    def accepted(self, at_us: int) -> None:
+        """The stage accepted the item taken last at `at_us`; the next leaves no earlier."""
+        self._free_us = at_us
+
+

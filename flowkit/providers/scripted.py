@@ -1,0 +1,385 @@
+"""Scripted fakes for every kind: fixed answers at declared times, for pipelines without models and for tests.
+
+Each is a ``Script`` (pure, so the heap pump can play it) and a provider that plays the same script live.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, ClassVar
+
+import trio
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit.errors import ProviderError
+from flowkit.messages import (
+    Ask,
+    Audio,
+    Done,
+    EndOfUtterance,
+    Failed,
+    Final,
+    Frames,
+    InputEnded,
+    Message,
+    Partial,
+    Probability,
+    Speak,
+    SpeechStarted,
+    Token,
+)
+from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.script import Agenda, Answer, Script, ScriptCall
+
+_US = 1_000_000
+_TOKEN = re.compile(r"\s*\S+|\s+")
+
+
+class ScriptedProvider(Provider):
+    """Plays a script live, at its declared times on the session's clock."""
+
+    name = "scripted"
+    script_cls: ClassVar[type[Any]]
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        self.script: Script = self.script_cls(options, around.input_rate_hz, around.frame_us)
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await play(self.script.open(request), fed, emit, self.around)
+
+
+async def play(call: ScriptCall, fed: AsyncIterator[Message], emit: Emit, around: Surroundings) -> None:
+    """Play one scripted call until it is done, or until its input has ended and nothing is left to say."""
+    agenda = Agenda(call, around.now_us())
+    listener = _Listener(agenda, around)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.listen, fed)
+        while not (listener.ended and agenda.next_us() is None):
+            at_us = agenda.next_us()
+            if at_us is None or at_us > around.now_us():
+                await listener.wait(at_us)
+                continue
+            item = agenda.pop()
+            if isinstance(item, Done):
+                break
+            if isinstance(item, Failed):
+                raise ProviderError(item.what)
+            await emit(item)
+            agenda.accepted(around.now_us())
+        nursery.cancel_scope.cancel()
+
+
+class _Listener:
+    """Reads what is fed as it comes, so that scripted delays count from the feeding, not from the reading."""
+
+    def __init__(self, agenda: Agenda, around: Surroundings) -> None:
+        self._agenda = agenda
+        self._around = around
+        self._news = trio.Event()
+        self.ended = False
+
+    async def listen(self, fed: AsyncIterator[Message]) -> None:
+        async for item in fed:
+            self._agenda.fed(item, self._around.now_us())
+            self._news.set()
+        self._agenda.ended(self._around.now_us())
+        self.ended = True
+        self._news.set()
+
+    async def wait(self, until_us: int | None) -> None:
+        """Until something is fed or the session's clock shows `until_us`."""
+        left_s = float("inf") if until_us is None else (until_us - self._around.now_us()) / _US
+        with trio.move_on_after(left_s):
+            await self._news.wait()
+        if self._news.is_set():
+            self._news = trio.Event()
+
+
+# -- microphone --------------------------------------------------------------------------------------------------------
+
+
+class Speech(opt.Options):
+    """One stretch of voice."""
+
+    at: opt.Duration
+    """When it begins, from the session's start."""
+    lasts: opt.Duration
+    """How long the voice lasts."""
+
+
+class SourceScript(Script):
+    """Frames in real time: noise while `speech` lasts, silence else, and silence for ever after `length`."""
+
+    def __init__(self, options: ScriptedSource.Options, rate_hz: int, frame_us: int) -> None:
+        samples = rate_hz * frame_us // _US
+        self._silence = bytes(2 * samples)
+        self._voice = (b"\x00\x10\x00\xf0" * samples)[: 2 * samples]
+        self._frame_us = frame_us
+        spans = [(s.at, s.at + s.lasts) for s in options.speech]
+        self._spans = [(a // frame_us, -(-b // frame_us)) for a, b in sorted(spans)]
+        last_us = max((b for _, b in spans), default=0)
+        self._length = -(-max(options.length, last_us + 200_000) // frame_us)
+
+    def open(self, request: Message) -> ScriptCall:
+        call = ScriptCall()
+        call.opened = self._frames  # type: ignore[method-assign]
+        return call
+
+    def _frames(self) -> Iterator[Answer]:
+        index, spans = 0, iter(self._spans)
+        span = next(spans, None)
+        while True:
+            while span is not None and index >= span[1]:
+                span = next(spans, None)
+            voiced = span is not None and span[0] <= index
+            index += 1
+            yield Answer(index * self._frame_us, Frames(index - 1, 1, self._voice if voiced else self._silence))
+            if index == self._length:
+                yield Answer(index * self._frame_us, InputEnded(index))
+
+
+class ScriptedSource(ScriptedProvider):
+    """A user who speaks at declared times."""
+
+    kind = "mic"
+    script_cls = SourceScript
+
+    class Options(opt.Options):
+        speech: tuple[Speech, ...] = ()
+        """When the user's voice sounds."""
+        length: opt.Duration = opt.us("0s")
+        """When the input ends; at the least 200 ms after the last voice."""
+
+
+# -- VAD ---------------------------------------------------------------------------------------------------------------
+
+
+class VadCall(ScriptCall):
+    """Every frame gets a probability: high if it holds any sound."""
+
+    def __init__(self, options: ScriptedVad.Options) -> None:
+        self._options = options
+
+    def fed(self, item: Message) -> Iterable[Answer]:
+        if not isinstance(item, Frames):
+            return ()
+        sound = item.pcm.count(0) != len(item.pcm)
+        p = self._options.voiced if sound else self._options.silent
+        return (Answer(self._options.latency, Probability(item.index + item.count - 1, p)),)
+
+
+class VadScript(Script):
+    """The same for every call."""
+
+    def __init__(self, options: ScriptedVad.Options, rate_hz: int, frame_us: int) -> None:
+        self._options = options
+
+    def open(self, request: Message) -> ScriptCall:
+        return VadCall(self._options)
+
+
+class ScriptedVad(ScriptedProvider):
+    """A VAD that hears any sound at all."""
+
+    kind = "vad"
+    script_cls = VadScript
+
+    class Options(opt.Options):
+        latency: opt.Duration = opt.us("0s")
+        """From a frame to its probability."""
+        voiced: float = Field(0.95, ge=0, le=1)
+        """Probability given to a frame with sound."""
+        silent: float = Field(0.02, ge=0, le=1)
+        """Probability given to a silent frame."""
+
+
+# -- ASR ---------------------------------------------------------------------------------------------------------------
+
+
+class AsrCall(ScriptCall):
+    """Partials grow while speech lasts; each end of utterance gets its declared text."""
+
+    def __init__(self, options: ScriptedAsr.Options, frame_us: int) -> None:
+        self._options = options
+        self._frame_us = frame_us
+        self._utterance = 0
+        self._frames: int | None = None
+        self._partials = 0
+
+    def _text(self) -> str:
+        texts = self._options.utterances
+        return texts[self._utterance] if self._utterance < len(texts) else ""
+
+    def fed(self, item: Message) -> Iterable[Answer]:
+        if isinstance(item, SpeechStarted) and self._frames is None:
+            self._frames = 0
+        elif isinstance(item, EndOfUtterance):
+            text, self._frames, self._partials = self._text(), None, 0
+            self._utterance = item.utterance
+            return (Answer(self._options.final_after, Final(text, item.utterance)),)
+        elif isinstance(item, Frames) and self._frames is not None:
+            self._frames += item.count
+            return self._partial()
+        return ()
+
+    def _partial(self) -> Iterable[Answer]:
+        due = (self._frames or 0) * self._frame_us // self._options.partial_every
+        words = self._text().split()
+        if due <= self._partials or not words:
+            return ()
+        self._partials = due
+        return (Answer(self._options.partial_after, Partial(" ".join(words[: self._partials]))),)
+
+
+class AsrScript(Script):
+    """The same for every call."""
+
+    def __init__(self, options: ScriptedAsr.Options, rate_hz: int, frame_us: int) -> None:
+        self._options = options
+        self._frame_us = frame_us
+
+    def open(self, request: Message) -> ScriptCall:
+        return AsrCall(self._options, self._frame_us)
+
+
+class ScriptedAsr(ScriptedProvider):
+    """An ASR that knows beforehand what will be said."""
+
+    kind = "asr"
+    script_cls = AsrScript
+
+    class Options(opt.Options):
+        utterances: tuple[str, ...] = ()
+        """Final transcripts, in order; empty for more utterances than are declared."""
+        final_after: opt.Duration = opt.us("80ms")
+        """From the end of utterance to its final transcript."""
+        partial_every: opt.Duration = opt.us("300ms")
+        """Speech between two partials; each has one word more."""
+        partial_after: opt.Duration = opt.us("50ms")
+        """From the frame that brings a partial to the partial."""
+
+
+# -- LLM ---------------------------------------------------------------------------------------------------------------
+
+
+class Reply(opt.Options):
+    """One reply of the scripted LLM."""
+
+    text: str = ""
+    """What it says; split into tokens at spaces unless `tokens` is given."""
+    to: str = ""
+    """The user text that it answers; empty: taken in order of turns."""
+    tokens: tuple[str, ...] = ()
+    """The exact tokens, instead of `text`."""
+    fail_after: int | None = Field(None, ge=0)
+    """Fail after this many tokens."""
+
+
+class LlmCall(ScriptCall):
+    """Tokens at a fixed pace."""
+
+    def __init__(self, options: ScriptedLlm.Options, reply: Reply) -> None:
+        self._options = options
+        self._reply = reply
+
+    def opened(self) -> Iterable[Answer]:
+        reply, options = self._reply, self._options
+        tokens = reply.tokens or _TOKEN.findall(reply.text)
+        at_us = options.first_token
+        for index, text in enumerate(tokens[: reply.fail_after]):
+            yield Answer(at_us, Token(index, text))
+            at_us += options.per_token
+        if reply.fail_after is not None:
+            yield Answer(at_us, Failed("error", "the scripted reply fails here"))
+        yield Answer(max(options.first_token, at_us - options.per_token), Done())
+
+
+class LlmScript(Script):
+    """Picks the reply by the user's text, else by the turn's number."""
+
+    def __init__(self, options: ScriptedLlm.Options, rate_hz: int, frame_us: int) -> None:
+        self._options = options
+        self._by_text = {reply.to: reply for reply in options.replies if reply.to}
+        self._in_order = [reply for reply in options.replies if not reply.to]
+
+    def open(self, request: Message) -> ScriptCall:
+        assert isinstance(request, Ask)
+        reply = self._by_text.get(request.text)
+        if reply is None and self._in_order:
+            reply = self._in_order[(request.turn - 1) % len(self._in_order)]
+        return LlmCall(self._options, reply or Reply())
+
+
+class ScriptedLlm(ScriptedProvider):
+    """An LLM that says what it was told to say."""
+
+    kind = "llm"
+    script_cls = LlmScript
+
+    class Options(opt.Options):
+        replies: tuple[Reply, ...] = ()
+        """What to say."""
+        first_token: opt.Duration = opt.us("180ms")
+        """From the request to the first token."""
+        per_token: opt.Duration = opt.us("12ms")
+        """Between tokens."""
+
+
+# -- TTS ---------------------------------------------------------------------------------------------------------------
+
+
+class TtsCall(ScriptCall):
+    """A soft tone as long as the text, in pieces."""
+
+    def __init__(self, options: ScriptedTts.Options, request: Speak) -> None:
+        self._options = options
+        self._request = request
+
+    def opened(self) -> Iterable[Answer]:
+        options, clause = self._options, self._request.clause
+        samples = max(1, len(self._request.text) * options.per_char * options.rate // _US)
+        piece = max(1, options.piece * options.rate // _US)
+        at_us = options.first_audio
+        if options.fail:
+            yield Answer(at_us, Failed("error", "the scripted voice fails here"))
+        for first in range(0, samples, piece):
+            count = min(piece, samples - first)
+            pcm = (b"\x00\x08\x00\xf8" * count)[: 2 * count]
+            yield Answer(at_us, Audio(clause, first, count, options.rate, samples, pcm))
+            at_us += options.per_piece
+        yield Answer(max(options.first_audio, at_us - options.per_piece), Done())
+
+
+class TtsScript(Script):
+    """The same for every call."""
+
+    def __init__(self, options: ScriptedTts.Options, rate_hz: int, frame_us: int) -> None:
+        self._options = options
+
+    def open(self, request: Message) -> ScriptCall:
+        assert isinstance(request, Speak)
+        return TtsCall(self._options, request)
+
+
+class ScriptedTts(ScriptedProvider):
+    """A voice whose audio comes at declared times."""
+
+    kind = "tts"
+    script_cls = TtsScript
+
+    class Options(opt.Options):
+        first_audio: opt.Duration = opt.us("110ms")
+        """From the request to the first piece of audio."""
+        per_piece: opt.Duration = opt.us("5ms")
+        """Between pieces."""
+        piece: opt.Duration = opt.us("100ms")
+        """Sound in one piece."""
+        per_char: opt.Duration = opt.us("60ms")
+        """Sound for one character of text."""
+        rate: int = Field(16_000, ge=8_000, le=48_000)
+        """Sample rate in Hz."""
+        fail: bool = False
+        """Fail instead of the first piece."""

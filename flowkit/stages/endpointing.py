@@ -1,0 +1,116 @@
+"""Endpointing: from speech probabilities to speech started, paused, and end of utterance.
+
+Counts frames, never timers, so that a replay with another silence decides what a live session would have decided.
+The provider only says how likely speech is; every threshold is here and can be changed on replay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import ClassVar
+
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit.messages import Detect, EndOfUtterance, Frames, InputEnded, Message, Probability, SpeechStarted, SpeechStopped
+from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage
+
+
+class Voice(Enum):
+    """Where the user's voice is."""
+
+    QUIET = auto()
+    RISING = auto()
+    """Voiced, but for less than `start`."""
+    SPEECH = auto()
+    PAUSED = auto()
+    """Silent for `pause`, not yet for `end`."""
+
+
+@dataclass(slots=True)
+class EndpointingState:
+    """`since`: first frame of a rise; `last_voiced`: newest voiced frame; `ends_at`: the frame at which input ends, if known."""
+
+    voice: Voice = Voice.QUIET
+    since: int = 0
+    last_voiced: int = -1
+    utterances: int = 0
+    ends_at: int | None = None
+
+
+class Endpointing(Stage[EndpointingState]):
+    """Frames are fed to the VAD; its probabilities become marks."""
+
+    kind = "vad"
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"audio": ("audio",), "end": ("end",)}
+    outputs: ClassVar[dict[str, str]] = {"speech": "speech", "endpoint": "endpoint"}
+
+    class Options(opt.Options):
+        start: opt.Duration = opt.us("60ms")
+        """Voice that must last before it counts as speech."""
+        pause: opt.Duration = opt.us("100ms")
+        """Silence after which a pause is reported (a short noise is over)."""
+        end: opt.Duration = opt.us("400ms")
+        """Silence that ends an utterance; the greatest part of most answers' delay."""
+        threshold: float = Field(0.5, ge=0, le=1)
+        """Probability from which a frame counts as voiced."""
+        release: float = Field(0.35, ge=0, le=1)
+        """While speaking, a frame stays voiced down to this probability (hysteresis)."""
+
+    options: Options
+
+    def fresh(self) -> EndpointingState:
+        return EndpointingState()
+
+    def begin(self, state: EndpointingState) -> Actions:
+        return (Open(Detect()),)
+
+    def step(self, state: EndpointingState, message: Message, now_us: int) -> Actions:
+        if isinstance(message, Frames):
+            return (Feed(message),)
+        if isinstance(message, Probability):
+            actions = self._hear(state, message.frame, message.p)
+            return [*actions, *self._end_of_input(state, message.frame)] if state.ends_at is not None else actions
+        if isinstance(message, InputEnded):
+            state.ends_at = message.frame
+        return NOTHING
+
+    def _hear(self, state: EndpointingState, frame: int, p: float) -> Actions:
+        speaking = state.voice is Voice.SPEECH
+        if p >= (self.options.release if speaking else self.options.threshold):
+            return self._voiced(state, frame)
+        return self._silent(state, frame)
+
+    def _voiced(self, state: EndpointingState, frame: int) -> Actions:
+        if state.voice is Voice.QUIET:
+            state.voice, state.since = Voice.RISING, frame
+        if state.voice is Voice.RISING and (frame - state.since + 1) * self.frame_us < self.options.start:
+            return NOTHING
+        started = state.since if state.voice is Voice.RISING else frame
+        was_speaking = state.voice is Voice.SPEECH
+        state.voice, state.last_voiced = Voice.SPEECH, frame
+        return NOTHING if was_speaking else (Emit("speech", SpeechStarted(started)),)
+
+    def _silent(self, state: EndpointingState, frame: int) -> Actions:
+        if state.voice is Voice.RISING:
+            state.voice = Voice.QUIET
+        if state.voice is Voice.QUIET:
+            return NOTHING
+        silence_us = (frame - state.last_voiced) * self.frame_us
+        actions: list[Emit] = []
+        if state.voice is Voice.SPEECH and silence_us >= min(self.options.pause, self.options.end):
+            state.voice = Voice.PAUSED
+            actions.append(Emit("speech", SpeechStopped(state.last_voiced)))
+        if silence_us >= self.options.end:
+            state.voice = Voice.QUIET
+            state.utterances += 1
+            actions.append(Emit("endpoint", EndOfUtterance(state.utterances, state.last_voiced)))
+        return actions
+
+    def _end_of_input(self, state: EndpointingState, frame: int) -> Actions:
+        """A file's end counts only once its last utterance has ended, as it would have on a microphone."""
+        if state.ends_at is None or frame + 1 < state.ends_at or state.voice in (Voice.SPEECH, Voice.PAUSED):
+            return NOTHING
+        ended, state.ends_at = state.ends_at, None
+        return (Emit("endpoint", InputEnded(ended)),)

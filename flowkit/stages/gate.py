@@ -1,0 +1,215 @@
+"""The gate: releases utterances, suspects and confirms interruptions, keeps what was heard. It alone raises the epoch.
+
+Whose turn it is stands in ``turn.TABLE``; this stage turns messages into the table's events and its outcomes into actions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit.messages import (
+    EndOfUtterance,
+    Fault,
+    Final,
+    Heard,
+    Hold,
+    InputEnded,
+    Interrupt,
+    Message,
+    Partial,
+    PlaybackStarted,
+    ReplyPlayed,
+    Resume,
+    Shutdown,
+    SpeechStarted,
+    SpeechStopped,
+    Timer,
+    Typed,
+    Utterance,
+)
+from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, RaiseEpoch, SetTimer, Stage
+from flowkit.stages.turn import Do, Event, Turn, turn_step
+
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_SPEECH_FOR, _FINAL, _RELEASE, _RESUME = "speech_for", "final", "release", "resume_after"
+_EVENT_OF_TIMER = {_FINAL: Event.LOST, _RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
+
+
+class Release(StrEnum):
+    """What releases an utterance."""
+
+    END_OF_UTTERANCE = "end_of_utterance"
+    ASR_FINAL = "asr_final"
+
+
+@dataclass(slots=True)
+class GateState:
+    """`said`: the words of the utterance under way or last released; `heard`: the reply's clauses as far as they sounded;
+    `withdrawn`: number of an utterance that was no interruption and is not to be answered; `held_at_us`: start of a hold."""
+
+    turn: Turn = Turn.LISTENING
+    number: int = 0
+    said: str = ""
+    kept: str = ""
+    heard: list[str] = field(default_factory=list)
+    utterances: int = 0
+    withdrawn: int = 0
+    held_at_us: int = 0
+    input_ended: bool = False
+
+
+class Gate(Stage[GateState]):
+    """Partial transcripts stop here; a final one passes when its utterance has ended."""
+
+    kind = "gate"
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {
+        "speech": ("speech",),
+        "endpoint": ("endpoint",),
+        "transcript": ("transcript",),
+        "progress": ("progress",),
+    }
+    outputs: ClassVar[dict[str, str]] = {"utterance": "utterance", "turn": "turn", "hold": "hold"}
+
+    class Options(opt.Options):
+        release: Release = Release.END_OF_UTTERANCE
+        """`end_of_utterance`: the VAD decides; `asr_final`: trust the ASR's own finals, without a VAD."""
+        final_timeout: opt.Duration = opt.us("5s")
+        """After an end of utterance, how long to wait for its final transcript before giving the turn up."""
+        speech_for: opt.Duration = opt.us("120ms")
+        """Voice over the agent, counted from its detection, that makes an interruption; shorter is withdrawn."""
+        min_words: int = Field(0, ge=0)
+        """Words that the ASR must have heard before an interruption counts; 0 goes by the voice alone."""
+        ignore: tuple[str, ...] = ()
+        """Words that never interrupt on their own (uh-huh, okay); naming any makes interruptions wait for words."""
+        resume_after: opt.Duration = opt.us("1500ms")
+        """How long a hold may wait to be confirmed before the agent goes on."""
+
+    options: Options
+
+    def fresh(self) -> GateState:
+        return GateState()
+
+    def reset(self, state: GateState) -> GateState:
+        return state
+
+    def step(self, state: GateState, message: Message, now_us: int) -> Actions:
+        if isinstance(message, Heard):
+            state.heard.append(message.text)
+            return NOTHING
+        if isinstance(message, Partial):
+            return self._partial(state, message.text, now_us)
+        if isinstance(message, Fault):
+            return (Finish(f"failed: {message.what}"),) if message.stage in ("asr", "vad", "mic", "speaker") else NOTHING
+        if isinstance(message, Shutdown):
+            return self._shutdown(message)
+        event = self._event(state, message, now_us)
+        actions = [] if event is None else self._turn(state, event, now_us)
+        if state.input_ended and state.turn is Turn.LISTENING:
+            actions = [*actions, Finish("input_ended")]
+        return actions
+
+    def _event(self, state: GateState, message: Message, now_us: int) -> Event | None:
+        """The table's event that a message is, if it is one."""
+        match message:
+            case SpeechStarted():
+                return Event.SPEECH
+            case SpeechStopped():
+                return self._pause(state, now_us)
+            case EndOfUtterance(utterance=utterance):
+                state.utterances = utterance
+                return Event.ENDED
+            case Final():
+                return self._final(state, message)
+            case Typed(text=text):
+                state.kept = text
+                return Event.FINAL
+            case PlaybackStarted():
+                return Event.AUDIBLE
+            case ReplyPlayed():
+                return Event.PLAYED
+            case InputEnded():
+                state.input_ended = True
+                return None
+            case Timer(tag=tag) if tag == _SPEECH_FOR:
+                return None if self._needs_words else Event.CONFIRM
+            case Timer(tag=tag):
+                return _EVENT_OF_TIMER[tag]
+        return None
+
+    def _pause(self, state: GateState, now_us: int) -> Event:
+        if state.turn is Turn.HELD and now_us - state.held_at_us < self.options.speech_for:
+            state.withdrawn = state.utterances + 1
+        return Event.PAUSE
+
+    def _final(self, state: GateState, final: Final) -> Event:
+        """Words of a withdrawn interruption count as none, and so do words that never interrupt while the agent has the turn."""
+        replying = state.turn in (Turn.THINKING, Turn.SPEAKING, Turn.HELD)
+        unwanted = final.utterance == state.withdrawn or (replying and not self._interrupting(final.text))
+        text = "" if unwanted else final.text.strip()
+        state.kept = " ".join(part for part in (state.kept, text) if part)
+        return Event.FINAL if state.kept else Event.EMPTY
+
+    def _partial(self, state: GateState, text: str, now_us: int) -> Actions:
+        """A partial never prompts; it may confirm an interruption that waits for words."""
+        held_long = now_us - state.held_at_us >= self.options.speech_for
+        if state.turn is Turn.HELD and self._needs_words and held_long and self._interrupting(text):
+            return self._turn(state, Event.CONFIRM, now_us)
+        return NOTHING
+
+    @property
+    def _needs_words(self) -> bool:
+        return bool(self.options.min_words or self.options.ignore)
+
+    def _interrupting(self, text: str) -> bool:
+        ignored = {word.casefold() for word in self.options.ignore}
+        words = [word for word in _WORD.findall(text) if word.casefold() not in ignored]
+        return len(words) >= max(1, self.options.min_words)
+
+    def _turn(self, state: GateState, event: Event, now_us: int) -> list[Action]:
+        was, (state.turn, do) = state.turn, turn_step(state.turn, event)
+        settled = was is Turn.HELD and state.turn is not Turn.HELD
+        timers = [SetTimer(None, tag) for tag in (_SPEECH_FOR, _RESUME)] if settled else []
+        if was is Turn.CONCLUDING and state.turn is not Turn.CONCLUDING:
+            timers.append(SetTimer(None, _FINAL))
+        return [*timers, *self._do(state, do, now_us)]
+
+    def _do(self, state: GateState, do: Do, now_us: int) -> list[Action]:
+        match do:
+            case Do.AWAIT_FINAL:
+                return [SetTimer(now_us + self.options.final_timeout, _FINAL)]
+            case Do.RELEASE:
+                return self._release(state)
+            case Do.HOLD:
+                state.held_at_us = now_us
+                resume_at_us = now_us + max(self.options.resume_after, self.options.speech_for)
+                confirm = SetTimer(now_us + self.options.speech_for, _SPEECH_FOR)
+                return [Emit("hold", Hold()), confirm, SetTimer(resume_at_us, _RESUME)]
+            case Do.RESUME | Do.COMPLETE_HELD:
+                return [Emit("hold", Resume())]
+            case Do.INTERRUPT:
+                return self._interrupt(state)
+            case Do.INTERRUPT_THEN_RELEASE:
+                # What was heard comes back within this instant, in the control lane; then the utterance can carry it.
+                return [*self._interrupt(state), SetTimer(now_us, _RELEASE)]
+        return []
+
+    def _interrupt(self, state: GateState) -> list[Action]:
+        state.withdrawn = 0
+        return [RaiseEpoch(state.number), Emit("turn", Interrupt())]
+
+    def _release(self, state: GateState) -> list[Action]:
+        heard = "".join(state.heard).strip()
+        joined = state.number > 0 and not heard
+        state.said = f"{state.said} {state.kept}".strip() if joined else state.kept
+        state.kept, state.heard = "", []
+        state.number += 1
+        return [RaiseEpoch(state.number), Emit("utterance", Utterance(state.number, state.said, heard))]
+
+    def _shutdown(self, message: Shutdown) -> Actions:
+        return (Emit("turn", Interrupt()), Finish(message.reason))

@@ -1,0 +1,273 @@
+"""Playback: paces the reply's sound by absolute deadlines, holds and resumes it at a sample, and says what was heard.
+
+The device pops a frame at every tick of a fixed grid (a frame's length, from the session's start). Sound is handed over at most
+`lead` ahead of its time, so the device never runs dry while the loop is busy, and what is handed over can be taken back from
+the next tick on. Positions follow from times alone; nothing waits for the device.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import ClassVar
+
+from flowkit import options as opt
+from flowkit.messages import (
+    Audio,
+    ClauseEnded,
+    ClauseStarted,
+    EndOfReply,
+    Heard,
+    Hold,
+    Interrupt,
+    Message,
+    Play,
+    PlaybackStarted,
+    Render,
+    ReplyPlayed,
+    Resume,
+    Silence,
+    Timer,
+    WordTimes,
+)
+from flowkit.stages.base import PROVIDER, Action, Actions, Emit, Feed, Open, SetTimer, Stage
+
+_US = 1_000_000
+_NEXT = "next"
+_CLOSED = frozenset({PROVIDER})
+_SPEECH_CHARS_PER_S = 15
+"""Usual reading speed; only used for the heard share of a clause whose length is not known when it is cut off."""
+
+
+class Sound(Enum):
+    """What playback is doing."""
+
+    IDLE = auto()
+    PLAYING = auto()
+    HELD = auto()
+
+
+@dataclass(slots=True)
+class Piece:
+    """Audio that has been handed over and may still be sounding: due from `at_us` on."""
+
+    audio: Audio
+    at_us: int
+
+    @property
+    def ends_us(self) -> int:
+        return self.at_us + self.audio.samples * _US // self.audio.rate_hz
+
+
+@dataclass(slots=True)
+class PlaybackState:
+    """`playing`: pieces handed over, and marks between them, oldest first, at most `lead` and one piece; `until_us`: when the
+    last piece ends; `texts`: of the clauses under way; `full`: enough has been handed over."""
+
+    sound: Sound = Sound.IDLE
+    playing: deque[Piece | ClauseEnded | EndOfReply] = field(default_factory=deque)
+    until_us: int = 0
+    texts: dict[int, str] = field(default_factory=dict)
+    words: dict[int, tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    position: tuple[int, Audio | None] = (0, None)
+    full: bool = False
+
+
+class Playback(Stage[PlaybackState]):
+    """Audio -> device, in time."""
+
+    kind = "speaker"
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"audio": ("voice",), "turn": ("turn",), "hold": ("hold",)}
+    outputs: ClassVar[dict[str, str]] = {"progress": "progress"}
+    replying = True
+
+    class Options(opt.Options):
+        lead: opt.Duration = opt.us("100ms")
+        """How far ahead of its time sound is handed to the device."""
+
+    options: Options
+
+    def fresh(self) -> PlaybackState:
+        return PlaybackState()
+
+    def begin(self, state: PlaybackState) -> Actions:
+        return (Open(Render()),)
+
+    def accepts(self, state: PlaybackState) -> frozenset[str]:
+        return _CLOSED if state.full else self.everything
+
+    def step(self, state: PlaybackState, message: Message, now_us: int) -> Actions:
+        actions = self._sounded(state, now_us)
+        match message:
+            case Audio():
+                actions += self._play(state, message, now_us)
+            case ClauseStarted(clause=clause, text=text):
+                state.texts[clause] = text
+            case WordTimes(clause=clause, words=words):
+                state.words[clause] = words
+            case ClauseEnded() | EndOfReply():
+                state.playing.append(message)
+                actions += self._sounded(state, now_us)
+            case Hold():
+                actions += self._hold(state, now_us)
+            case Resume():
+                actions += self._resume(state, now_us)
+            case Interrupt():
+                return [*actions, *self._interrupt(state, now_us)]
+            case Timer():
+                pass
+        return [*actions, self._next(state, now_us)]
+
+    # -- sounding ---------------------------------------------------------------------------------------------------
+
+    def _play(self, state: PlaybackState, audio: Audio, now_us: int) -> list[Action]:
+        """Hand a piece over, straight behind the last one, or from the next tick if that has run out."""
+        contiguous = state.sound is Sound.PLAYING and state.until_us >= now_us
+        piece = Piece(audio, state.until_us if contiguous else self._tick(now_us))
+        state.playing.append(piece)
+        state.until_us = piece.ends_us
+        if state.sound is Sound.HELD:
+            return []
+        started = [] if state.sound is Sound.PLAYING else [Emit("progress", PlaybackStarted(audio.clause, piece.at_us))]
+        state.sound = Sound.PLAYING
+        return [Feed(_play(piece)), *started]
+
+    def _sounded(self, state: PlaybackState, now_us: int) -> list[Action]:
+        """Take from the front what has sounded by now, and report each mark that was reached."""
+        actions: list[Action] = []
+        while state.playing and state.sound is not Sound.HELD:
+            front = state.playing[0]
+            if isinstance(front, Piece):
+                if front.ends_us > now_us:
+                    break
+                state.position = (front.audio.first_sample + front.audio.samples, front.audio)
+            elif isinstance(front, ClauseEnded):
+                text = state.texts.pop(front.clause, "")
+                actions.append(Emit("progress", Heard(front.clause, text, front.samples, front.samples)))
+                state.position = (0, None)
+            else:
+                state.sound = Sound.IDLE
+                state.texts.clear()
+                state.words.clear()
+                actions.append(Emit("progress", ReplyPlayed()))
+            state.playing.popleft()
+        return actions
+
+    def _next(self, state: PlaybackState, now_us: int) -> SetTimer:
+        """Wake up when there is room again, and when the next mark is reached."""
+        state.full = state.sound is Sound.HELD or (bool(state.playing) and state.until_us - now_us > self.options.lead)
+        if state.sound is Sound.HELD or not state.playing:
+            return SetTimer(None, _NEXT)
+        mark_us = self._next_mark_us(state)
+        if not state.full:
+            return SetTimer(mark_us, _NEXT)
+        room_us = state.until_us - self.options.lead
+        return SetTimer(room_us if mark_us is None else min(room_us, mark_us), _NEXT)
+
+    def _next_mark_us(self, state: PlaybackState) -> int | None:
+        """When the first mark in the queue is reached: at the end of the piece before it."""
+        ends_us = None
+        for item in state.playing:
+            if not isinstance(item, Piece):
+                return ends_us
+            ends_us = item.ends_us
+        return None
+
+    # -- stopping ---------------------------------------------------------------------------------------------------
+
+    def _tick(self, now_us: int) -> int:
+        """The next tick of the device's grid; one that falls on now is still to come, since control goes first."""
+        return -(-now_us // self.frame_us) * self.frame_us
+
+    def _hold(self, state: PlaybackState, now_us: int) -> list[Action]:
+        if state.sound is not Sound.PLAYING:
+            state.sound = Sound.HELD
+            return []
+        return self._silence(state, now_us)
+
+    def _silence(self, state: PlaybackState, now_us: int) -> list[Action]:
+        """Silence from the next tick on; the piece that sounds then is cut, its rest stays to be resumed."""
+        cut_us = self._tick(now_us)
+        state.sound = Sound.PLAYING
+        actions = self._sounded(state, cut_us)
+        if state.sound is Sound.IDLE:
+            state.sound = Sound.HELD
+            return actions
+        front = state.playing[0] if state.playing else None
+        if isinstance(front, Piece) and front.at_us < cut_us:
+            audio = front.audio
+            gone = (cut_us - front.at_us) * audio.rate_hz // _US
+            state.position = (audio.first_sample + gone, audio)
+            state.playing[0] = Piece(_rest(audio, gone), cut_us)
+        state.sound = Sound.HELD
+        return [*actions, Feed(Silence(cut_us))]
+
+    def _resume(self, state: PlaybackState, now_us: int) -> list[Action]:
+        if state.sound is not Sound.HELD:
+            return []
+        state.sound, state.until_us = Sound.IDLE, self._tick(now_us)
+        actions: list[Action] = []
+        for item in state.playing:
+            if isinstance(item, Piece):
+                item.at_us = state.until_us
+                state.until_us = item.ends_us
+                if state.sound is Sound.IDLE:
+                    state.sound = Sound.PLAYING
+                    actions.append(Emit("progress", PlaybackStarted(item.audio.clause, item.at_us)))
+                actions.append(Feed(_play(item)))
+        if state.playing:
+            state.sound = Sound.PLAYING
+        return [*actions, *self._sounded(state, now_us)]
+
+    def _interrupt(self, state: PlaybackState, now_us: int) -> list[Action]:
+        """What was heard goes back to the gate: whole clauses already, the one that was cut by its played share."""
+        actions = self._silence(state, now_us) if state.sound is Sound.PLAYING else []
+        played, audio = state.position
+        if audio is None or not played:
+            return actions
+        ended = next((m.samples for m in state.playing if isinstance(m, ClauseEnded) and m.clause == audio.clause), 0)
+        total = ended or audio.total
+        text = self._heard_text(state, audio, played, total)
+        return [*actions, Emit("progress", Heard(audio.clause, text, played, total))]
+
+    def _heard_text(self, state: PlaybackState, audio: Audio, played: int, total: int) -> str:
+        text = state.texts.get(audio.clause, "")
+        if words := state.words.get(audio.clause):
+            return _up_to_words(text, sum(1 for _, end in words if end <= played))
+        chars = len(text) * played // total if total else played * _SPEECH_CHARS_PER_S // audio.rate_hz
+        return up_to_word(text, chars)
+
+
+def up_to_word(text: str, chars: int) -> str:
+    """The longest prefix of at most `chars` characters that ends with a whole word; scripts without spaces cut anywhere."""
+    if chars >= len(text):
+        return text
+    head = text[:chars]
+    if text[chars].isspace() or " " not in text.strip():
+        return head
+    cut = max(head.rfind(" "), head.rfind("\n"))
+    return head[:cut] if cut > 0 else ""
+
+
+def _up_to_words(text: str, count: int) -> str:
+    """The prefix of `text` with its first `count` words."""
+    position = 0
+    for word in text.split()[:count]:
+        position = text.index(word, position) + len(word)
+    return text[:position]
+
+
+def _rest(audio: Audio, gone: int) -> Audio:
+    return replace(
+        audio, first_sample=audio.first_sample + gone, samples=audio.samples - gone, pcm=audio.pcm[2 * gone :]
+    )
+
+
+def _play(piece: Piece) -> Play:
+    audio = piece.audio
+    # The epoch is the engine's to know; it stamps what it passes to the device.
+    return Play(piece.at_us, audio.clause, audio.first_sample, audio.samples, audio.rate_hz, 0, audio.pcm)
+
+
+

@@ -1,0 +1,45 @@
+"""The microphone's stage: passes frames on in order. Its bound is the device's ring, not a queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from flowkit import options as opt
+from flowkit.messages import Capture, Frames, InputEnded, Message
+from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage
+
+
+@dataclass(slots=True)
+class SourceState:
+    """`frames` taken so far."""
+
+    frames: int = 0
+
+
+class Source(Stage[SourceState]):
+    """Device -> `audio` for vad and asr; `end` when a file is over."""
+
+    kind = "mic"
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {}
+    outputs: ClassVar[dict[str, str]] = {"audio": "audio", "end": "end"}
+
+    class Options(opt.Options):
+        frame: opt.Duration = opt.us("20ms")
+        """Length of one frame: 10, 20 or 30 ms (what VADs take)."""
+        ring: opt.Duration = opt.us("1s")
+        """Sound the device may hold while the pipeline is busy; older frames are dropped, and the drop is recorded."""
+
+    def fresh(self) -> SourceState:
+        return SourceState()
+
+    def begin(self, state: SourceState) -> Actions:
+        return (Open(Capture()),)
+
+    def step(self, state: SourceState, message: Message, now_us: int) -> Actions:
+        if isinstance(message, Frames):
+            state.frames = message.index + message.count
+            return (Emit("audio", message),)
+        if isinstance(message, InputEnded):
+            return (Emit("end", message),)
+        return NOTHING

@@ -1,0 +1,75 @@
+"""The ASR's stage: feeds frames and marks in band, passes transcripts on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from flowkit import options as opt
+from flowkit.messages import (
+    EndOfUtterance,
+    Failed,
+    Fault,
+    Final,
+    Frames,
+    InputEnded,
+    Message,
+    Partial,
+    SpeechStarted,
+    Transcribe,
+)
+from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage
+
+
+@dataclass(slots=True)
+class TranscriptionState:
+    """`owed`: utterances whose final transcript is still to come; `ended`: the input's end, kept until none is owed."""
+
+    owed: int = 0
+    ended: InputEnded | None = None
+
+
+class Transcription(Stage[TranscriptionState]):
+    """An end of utterance goes to the ASR behind its own last frame; the answer is one Final."""
+
+    kind = "asr"
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {
+        "audio": ("audio",),
+        "endpoint": ("endpoint",),
+        "end": ("end",),
+        "speech": ("speech",),
+    }
+    outputs: ClassVar[dict[str, str]] = {"transcript": "transcript", "faults": "progress"}
+
+    class Options(opt.Options):
+        pass
+
+    def fresh(self) -> TranscriptionState:
+        return TranscriptionState()
+
+    def begin(self, state: TranscriptionState) -> Actions:
+        return (Open(Transcribe()),)
+
+    def step(self, state: TranscriptionState, message: Message, now_us: int) -> Actions:
+        if isinstance(message, Frames | SpeechStarted):
+            return (Feed(message),)
+        if isinstance(message, Partial):
+            return (Emit("transcript", message),)
+        if isinstance(message, EndOfUtterance):
+            state.owed += 1
+            return (Feed(message),)
+        if isinstance(message, Final):
+            state.owed = max(0, state.owed - 1)
+            return [Emit("transcript", message), *self._ended(state)]
+        if isinstance(message, InputEnded):
+            state.ended = message
+            return self._ended(state)
+        if isinstance(message, Failed):
+            return (Emit("faults", Fault("asr", message.what)),)
+        return NOTHING
+
+    def _ended(self, state: TranscriptionState) -> Actions:
+        if state.ended is None or state.owed:
+            return NOTHING
+        ended, state.ended = state.ended, None
+        return (Emit("transcript", ended),)

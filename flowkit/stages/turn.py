@@ -1,0 +1,143 @@
+"""THE turn table: whose turn it is, as one enum and one table. The diagram in docs/turns.md is generated from it.
+
+Read a row as: in this state, on this event, go to that state and do this. A pair that has no row cannot happen; meeting it
+raises IllegalTurn, which quotes both. What each ``Do`` means is the gate's business.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum, auto
+
+from flowkit.errors import IllegalTurn
+
+
+class Turn(StrEnum):
+    """Whose turn it is."""
+
+    LISTENING = "listening"
+    """Nobody speaks and nothing is being answered."""
+    HEARING = "hearing"
+    """The user speaks."""
+    CONCLUDING = "concluding"
+    """The user has ended; the final transcript is awaited."""
+    THINKING = "thinking"
+    """The utterance is released; the agent is not yet audible."""
+    SPEAKING = "speaking"
+    """The agent is audible."""
+    HELD = "held"
+    """The user may be interrupting: the agent's sound is held until that is confirmed or withdrawn."""
+
+
+class Event(Enum):
+    """What can happen to a turn."""
+
+    SPEECH = auto()
+    """The user's voice began."""
+    PAUSE = auto()
+    """The user's voice paused."""
+    CONFIRM = auto()
+    """The suspected interruption is one."""
+    ENDED = auto()
+    """End of utterance."""
+    FINAL = auto()
+    """A final transcript with words."""
+    EMPTY = auto()
+    """A final transcript without words."""
+    LOST = auto()
+    """The final transcript did not come in time."""
+    RELEASE = auto()
+    """An interrupting utterance is due, now that what was heard of the reply is known."""
+    AUDIBLE = auto()
+    """The reply's sound begins."""
+    PLAYED = auto()
+    """The reply has been played to its end."""
+
+
+class Do(Enum):
+    """What the gate does at a step."""
+
+    NOTHING = auto()
+    KEEP = auto()
+    """Keep the words for the utterance that goes on."""
+    AWAIT_FINAL = auto()
+    GIVE_UP = auto()
+    """No final transcript: say so, listen again."""
+    RELEASE = auto()
+    """Raise the epoch and hand the utterance to the LLM."""
+    HOLD = auto()
+    RESUME = auto()
+    INTERRUPT = auto()
+    """STOP, DRAIN, RESET."""
+    INTERRUPT_THEN_RELEASE = auto()
+    COMPLETE = auto()
+    COMPLETE_HELD = auto()
+    """The reply ended while it was held: nothing is left to resume."""
+
+
+_T, _E, _D = Turn, Event, Do
+
+TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
+    (_T.LISTENING, _E.SPEECH): (_T.HEARING, _D.NOTHING),
+    (_T.LISTENING, _E.PAUSE): (_T.LISTENING, _D.NOTHING),
+    (_T.LISTENING, _E.ENDED): (_T.LISTENING, _D.NOTHING),
+    (_T.LISTENING, _E.FINAL): (_T.THINKING, _D.RELEASE),
+    (_T.LISTENING, _E.EMPTY): (_T.LISTENING, _D.NOTHING),
+    (_T.HEARING, _E.SPEECH): (_T.HEARING, _D.NOTHING),
+    (_T.HEARING, _E.PAUSE): (_T.HEARING, _D.NOTHING),
+    (_T.HEARING, _E.ENDED): (_T.CONCLUDING, _D.AWAIT_FINAL),
+    (_T.HEARING, _E.FINAL): (_T.HEARING, _D.KEEP),
+    (_T.HEARING, _E.EMPTY): (_T.HEARING, _D.NOTHING),
+    # The reply may begin or end in the very instant in which it is interrupted.
+    (_T.HEARING, _E.AUDIBLE): (_T.HEARING, _D.NOTHING),
+    (_T.HEARING, _E.PLAYED): (_T.HEARING, _D.NOTHING),
+    (_T.CONCLUDING, _E.AUDIBLE): (_T.CONCLUDING, _D.NOTHING),
+    (_T.CONCLUDING, _E.PLAYED): (_T.CONCLUDING, _D.NOTHING),
+    (_T.CONCLUDING, _E.SPEECH): (_T.HEARING, _D.NOTHING),
+    (_T.CONCLUDING, _E.PAUSE): (_T.CONCLUDING, _D.NOTHING),
+    (_T.CONCLUDING, _E.ENDED): (_T.CONCLUDING, _D.AWAIT_FINAL),
+    (_T.CONCLUDING, _E.FINAL): (_T.THINKING, _D.RELEASE),
+    (_T.CONCLUDING, _E.RELEASE): (_T.THINKING, _D.RELEASE),
+    (_T.CONCLUDING, _E.EMPTY): (_T.LISTENING, _D.NOTHING),
+    (_T.CONCLUDING, _E.LOST): (_T.LISTENING, _D.GIVE_UP),
+    (_T.THINKING, _E.SPEECH): (_T.HELD, _D.HOLD),
+    (_T.THINKING, _E.PAUSE): (_T.THINKING, _D.NOTHING),
+    (_T.THINKING, _E.ENDED): (_T.THINKING, _D.NOTHING),
+    (_T.THINKING, _E.FINAL): (_T.CONCLUDING, _D.INTERRUPT_THEN_RELEASE),
+    (_T.THINKING, _E.EMPTY): (_T.THINKING, _D.NOTHING),
+    (_T.THINKING, _E.AUDIBLE): (_T.SPEAKING, _D.NOTHING),
+    (_T.THINKING, _E.PLAYED): (_T.LISTENING, _D.COMPLETE),
+    (_T.SPEAKING, _E.SPEECH): (_T.HELD, _D.HOLD),
+    (_T.SPEAKING, _E.PAUSE): (_T.SPEAKING, _D.NOTHING),
+    (_T.SPEAKING, _E.ENDED): (_T.SPEAKING, _D.NOTHING),
+    (_T.SPEAKING, _E.FINAL): (_T.CONCLUDING, _D.INTERRUPT_THEN_RELEASE),
+    (_T.SPEAKING, _E.EMPTY): (_T.SPEAKING, _D.NOTHING),
+    (_T.SPEAKING, _E.AUDIBLE): (_T.SPEAKING, _D.NOTHING),
+    (_T.SPEAKING, _E.PLAYED): (_T.LISTENING, _D.COMPLETE),
+    (_T.HELD, _E.SPEECH): (_T.HELD, _D.NOTHING),
+    (_T.HELD, _E.PAUSE): (_T.THINKING, _D.RESUME),
+    (_T.HELD, _E.ENDED): (_T.HELD, _D.NOTHING),
+    (_T.HELD, _E.CONFIRM): (_T.HEARING, _D.INTERRUPT),
+    (_T.HELD, _E.FINAL): (_T.CONCLUDING, _D.INTERRUPT_THEN_RELEASE),
+    (_T.HELD, _E.EMPTY): (_T.HELD, _D.NOTHING),
+    (_T.HELD, _E.AUDIBLE): (_T.HELD, _D.NOTHING),
+    (_T.HELD, _E.PLAYED): (_T.HEARING, _D.COMPLETE_HELD),
+}
+
+
+def turn_step(turn: Turn, event: Event) -> tuple[Turn, Do]:
+    """The table's row. Raises IllegalTurn, quoting state and event, if there is none."""
+    try:
+        return TABLE[turn, event]
+    except KeyError:
+        raise IllegalTurn(f"no row in the turn table for {turn.value} on {event.name.lower()}") from None
+
+
+def mermaid() -> str:
+    """The table as a Mermaid state diagram; rows that stay where they are and do nothing are left out."""
+    lines = ["stateDiagram-v2", "    [*] --> listening"]
+    for (turn, event), (after, do) in TABLE.items():
+        if turn is after and do is Do.NOTHING:
+            continue
+        action = "" if do is Do.NOTHING else f" / {do.name.lower()}"
+        lines.append(f"    {turn.value} --> {after.value}: {event.name.lower()}{action}")
+    return "\n".join(lines) + "\n"

@@ -1,76 +1,329 @@
-"""The chunker: characters in, chunks out."""
+"""The incremental machine: characters in, chunks out.
+
+It reads character by character. Most only add to the chunk's size. A mark asks a question of `stops`, `clauses` or
+`spans`, and the answer is an index to cut at, NO, or WAIT; after WAIT the machine stands still, unchanged, until more
+text comes and the same question is asked again. So the chunks depend on the text alone and never on how the stream
+was cut into tokens. When the next character would exceed `max_tokens`, the chunk ends at the last good point before.
+"""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 
 from .chunk import Chunk, Reason
+from .clauses import clause_end, glued
+from .draft import Draft, size_of
+from .languages import Language, guess, load
 from .rules import Rules
+from .spans import Terms, fence_end, span_end
+from .speak import speak
+from .stops import emoji_end, sentence_end
+from .tails import smiley
+from .text import DOTS, KIND, PAIRS, STOPS, Kind, measure
+from .view import NO, WAIT, View, past
 
-_UNIT = re.compile(r"\s+|\w{1,6}|[^\w\s]")
+_PLAIN = Kind.SIGN
+"""Characters up to this kind carry no decision."""
+_NEXT_SENTENCE = " Qq "
+"""What a likely end is tried against: a capital that is no known word."""
+
+Step = tuple[int, Reason | None]
+"""(index, reason): cut there. (index, None): pass over the span up to there. (NO, None): go on. (WAIT, None): wait."""
+_GO_ON: Step = (NO, None)
+_STAND: Step = (WAIT, None)
 
 
 class Chunker:
-    """Cuts a stream of text into speakable chunks; decides on characters, so the stream's fragmentation does not matter."""
+    """Cuts a stream of text into speakable chunks, each as soon as it is certain.
+
+    Args:
+        rules: when to cut and how to speak.
+    """
 
     def __init__(self, rules: Rules = Rules()) -> None:
         self._rules = rules
+        self._terms = Terms(rules.never_split)
         self.reset()
 
     def reset(self) -> None:
+        """Forgets everything: the next text begins a new reply."""
         self._text = ""
-        self._first = True
-
-    def pending(self) -> int:
-        return len(self._text) if self._text.strip() else 0
+        self._lead: list[str] = []
+        self._draft = Draft()
+        self._count = 0
+        self._language = load("en" if self._rules.language == "auto" else self._rules.language)
 
     def feed(self, text: str) -> list[Chunk]:
+        """Takes the next piece of the reply, cut anyhow, and returns the chunks that are certain now."""
         self._text += text
-        return self._scan(final=False)
+        chunks = list(self._scan(final=False))
+        self._forget()
+        return chunks
 
     def flush(self) -> list[Chunk]:
-        chunks = self._scan(final=True)
-        if self._text.strip():
-            chunks.append(self._cut(len(self._text), Reason.END))
+        """The reply is complete: returns all that is left, and begins anew."""
+        chunks = list(self._scan(final=True))
+        rest = self._text[self._draft.start :].rstrip()
+        if rest:
+            chunks.append(self._cut(self._draft.start + len(rest), Reason.END))
         self.reset()
         return chunks
 
     def stall(self) -> list[Chunk]:
-        space = self._text.rfind(" ")
-        return [self._cut(space, Reason.STALL)] if self._text[: max(space, 0)].strip() else []
+        """Nothing new has come for a while: returns what can be spoken up to the last good point, if anything.
 
-    def likely(self) -> Chunk | None:
-        return None
-
-    def _scan(self, final: bool) -> list[Chunk]:
-        chunks = []
-        while (found := self._find(final)) is not None:
-            chunks.append(self._cut(*found))
+        A word whose end has not come stays; so does a number or an abbreviation that may lead on.
+        """
+        end = self._likely_end() or self._last_gap(len(self._text), glue_counts=True)
+        if not _speakable(self._text[self._draft.start : max(end, self._draft.start)]):
+            return []
+        chunks = [self._cut(end, Reason.STALL), *self._scan(final=False)]
+        self._forget()
         return chunks
 
-    def _find(self, final: bool) -> tuple[int, Reason] | None:
-        size, space = 0, 0
-        for unit in _UNIT.finditer(self._text):
-            piece, end = unit.group(), unit.end()
-            if end == len(self._text):
-                return None
-            if piece.isspace():
-                space = unit.start() or space
-                continue
-            size += 1
-            if size > self._rules.max_tokens:
-                return (space or unit.start()), Reason.MAX_TOKENS
-            if self._text[end].isspace() and piece in ".!?":
-                return end, Reason.SENTENCE
-            if piece in "。！？":
-                return end, Reason.SENTENCE
-            least = self._rules.first.min_tokens if self._first else self._rules.comma_after
-            if self._rules.mode == "clause" and piece in ",;:" and size >= least and self._text[end].isspace():
-                return end, Reason.COMMA if piece == "," else Reason.CLAUSE
-        return None
+    def likely(self) -> Chunk | None:
+        """The chunk that ends here if a new sentence follows, for a voice that begins before that is certain.
 
-    def _cut(self, at: int, reason: Reason) -> Chunk:
-        text, self._text = self._text[:at], self._text[at:]
-        self._first = False
-        size = sum(not unit.isspace() for unit in _UNIT.findall(text))
-        return Chunk(text, text.strip(), max(1, size), reason)
+        The next `feed` that returns chunks, or has more than space to read, decides: if its first chunk's text is this
+        one's, it was right.
+        """
+        end = self._likely_end()
+        return self._chunk(end, Reason.SENTENCE) if end else None
+
+    def pending(self) -> int:
+        """Characters that wait to be spoken; 0 if nothing speakable waits."""
+        waiting = self._text[self._draft.start :].strip()
+        return len(waiting) if _speakable(waiting) else 0
+
+    # --- scanning
+
+    def _scan(self, final: bool) -> Iterator[Chunk]:
+        draft = self._draft
+        while draft.at < len(self._text):
+            kind = KIND[self._text[draft.at]]
+            end, reason = _GO_ON if kind <= _PLAIN else self._ask(kind, final)
+            if end == WAIT and not final:
+                return
+            whole = end > draft.at
+            size = measure(self._text[draft.at : end]) if whole else draft.price(self._text, kind)
+            if draft.size + size > self._rules.max_tokens and (draft.size or not whole):
+                yield self._cut(self._forced(), Reason.MAX_TOKENS)
+            elif reason is not None and draft.size + size <= self._rules.max_tokens:
+                yield self._cut(end, reason)
+            elif whole and draft.size + size <= self._rules.max_tokens:
+                draft.advance(end, size)
+                continue
+            else:
+                draft.advance(draft.at + 1, draft.price(self._text, kind) if whole else size)
+                continue
+            draft = self._draft
+
+    def _ask(self, kind: Kind, final: bool) -> Step:
+        return _ASK[kind](self, final)
+
+    def _view(self, final: bool) -> View:
+        draft = self._draft
+        return View(self._text, final, draft.start, draft.word, self._tongue(), draft.awaited())
+
+    def _tongue(self) -> Language:
+        """The language of what stands before the mark."""
+        if self._rules.language != "auto":
+            return self._language
+        return load(guess(self._text[self._draft.start : self._draft.at + 1], self._language.code))
+
+    def _space(self, final: bool) -> Step:
+        draft = self._draft
+        if draft.size and draft.word < draft.at:
+            draft.gaps.append((draft.at, not draft.holds))
+        draft.word = draft.at + 1
+        return _GO_ON
+
+    def _line(self, final: bool) -> Step:
+        """A newline ends a chunk that has something to say; a marker never stands alone."""
+        draft = self._draft
+        if _speakable(self._text[draft.start : draft.at]):
+            return draft.at + 1, Reason.SENTENCE
+        draft.holds.clear()
+        return self._space(final)
+
+    def _stop(self, final: bool) -> Step:
+        at, text = self._draft.at, self._text
+        if at > self._draft.start and text[at - 1] in STOPS:
+            return _GO_ON  # the run was judged at its first mark
+        view = self._view(final)
+        covered = self._terms.cover(view, at)
+        if covered != NO:
+            return _STAND if covered == WAIT else _GO_ON
+        end = sentence_end(view, at)
+        if end > 0:
+            return end, Reason.SENTENCE
+        if end == NO and text[at] in DOTS and text[at : at + 2] != ".":
+            return self._hesitation(view, at)
+        return _STAND if end == WAIT else _GO_ON
+
+    def _hesitation(self, view: View, at: int) -> Step:
+        """An ellipsis that ends no sentence may end a clause."""
+        run = past(self._text, at, DOTS)
+        if run - at < 2 and self._text[at] == "." or view.holds or not self._text[run : run + 1].isspace():
+            return _GO_ON
+        return self._clause(run, self._rules.dash_after, Reason.CLAUSE)
+
+    def _pause(self, final: bool) -> Step:
+        at = self._draft.at
+        view = self._view(final)
+        covered = self._terms.cover(view, at)
+        if covered != NO:
+            return _STAND if covered == WAIT else _GO_ON
+        if self._draft.word == at and (face := smiley(view, at)):
+            return self._emoticon(view, face)
+        if self._text[at] in view.language.stop_marks:
+            end = sentence_end(view, at)
+            return _STAND if end == WAIT else (end, Reason.SENTENCE) if end else _GO_ON
+        end = clause_end(view, at)
+        if end in (WAIT, NO):
+            return _STAND if end == WAIT else _GO_ON
+        rules, mark = self._rules, self._text[at]
+        if mark in ",،、，፣":
+            return self._clause(end, rules.comma_after, Reason.COMMA)
+        least = rules.semicolon_after if mark in ";؛；፤·" else rules.colon_after if mark in ":：" else rules.dash_after
+        return self._clause(end, least, Reason.CLAUSE)
+
+    def _clause(self, end: int, least: int, reason: Reason) -> Step:
+        """A cut if the chunk is long enough; else a point to come back to."""
+        draft = self._draft
+        size = draft.size + measure(self._text[draft.at : end])
+        if self._rules.mode == "clause" and size >= (least if self._count else self._rules.first.min_tokens):
+            return end, reason
+        if size <= self._rules.max_tokens:
+            draft.clauses.append((end, size))
+        return _GO_ON
+
+    def _open(self, final: bool) -> Step:
+        draft, char = self._draft, self._text[self._draft.at]
+        if draft.close(char):
+            return _GO_ON
+        if char in "`~<[{":
+            step = self._span(self._view(final))
+            if step is not _GO_ON:
+                return step
+        if char in PAIRS and not (char == "»" and draft.word < draft.at):
+            draft.holds.append((PAIRS[char], draft.size))
+        return _GO_ON
+
+    def _span(self, view: View) -> Step:
+        at, char = self._draft.at, self._text[self._draft.at]
+        if char in "`~":
+            end = fence_end(view, at)
+            if end == WAIT:
+                return _STAND
+            if end > 0 and self._rules.speak.fence != "verbatim":
+                return (at if _speakable(self._text[view.start : at]) else end), Reason.SENTENCE
+        if char == "<" and (face := smiley(view, at)):
+            return self._emoticon(view, face)
+        end = span_end(view, at)
+        return _STAND if end == WAIT else (end, None) if end else _GO_ON
+
+    def _close(self, final: bool) -> Step:
+        self._draft.close(self._text[self._draft.at])
+        return _GO_ON
+
+    def _emoji(self, final: bool) -> Step:
+        at = self._draft.at
+        if at > self._draft.start and KIND[self._text[at - 1]] in (Kind.EMOJI, Kind.GHOST):
+            return _GO_ON
+        return self._emoticon(self._view(final), at + 1)
+
+    def _emoticon(self, view: View, face: int) -> Step:
+        """An emoji or smiley up to `face`: it may end a sentence, and is never cut itself."""
+        if face == WAIT:
+            return _STAND
+        end = emoji_end(view, self._draft.at, face)
+        if end == WAIT:
+            return _STAND
+        return (end, Reason.SENTENCE) if end else (face, None)
+
+    # --- cutting
+
+    def _forced(self) -> int:
+        """Where to cut a chunk that is full: the last clause mark, else the last space, else right here."""
+        draft = self._draft
+        worthwhile = [end for end, size in draft.clauses if size * 3 >= self._rules.max_tokens]
+        gap = worthwhile[-1] if worthwhile else self._last_gap(draft.at, glue_counts=False)
+        return gap if gap > draft.start else _whole_character(self._text, draft.start, draft.at)
+
+    def _last_gap(self, limit: int, glue_counts: bool) -> int:
+        """The last space between words that are not one thing; else, if glue does not count, any; else 0."""
+        draft, language = self._draft, self._tongue()
+        for gap, free in reversed(draft.gaps):
+            if free and not (glue_counts and gap + 1 >= limit and _leads_on(self._text[draft.start : gap], language)):
+                if not glued(self._text[draft.start : limit], gap - draft.start, language) or gap + 1 >= limit:
+                    return gap
+        return draft.gaps[-1][0] if draft.gaps and not glue_counts else 0
+
+    def _likely_end(self) -> int:
+        """Where the chunk ends if a new sentence follows what has come; 0 if it would not end at the text's end."""
+        draft, text = self._draft, self._text
+        if draft.at >= len(text) or KIND[text[draft.at]] is not Kind.STOP or text[draft.at - 1 : draft.at].isdigit():
+            return 0
+        view = self._view(final=True)
+        view.text = text.rstrip() + _NEXT_SENTENCE
+        end = sentence_end(view, draft.at)
+        return end if end == len(text.rstrip()) and draft.size + measure(text[draft.at : end]) <= self._rules.max_tokens else 0
+
+    def _cut(self, end: int, reason: Reason) -> Chunk:
+        chunk = self._chunk(end, reason)
+        if self._rules.language == "auto":
+            self._language = load(guess(chunk.text, self._language.code))
+        self._lead.clear()
+        self._draft = Draft.beginning(end)
+        self._count += 1
+        return chunk
+
+    def _chunk(self, end: int, reason: Reason) -> Chunk:
+        text = "".join(self._lead) + self._text[self._draft.start : end]
+        spoken, marks = speak(text, self._rules.speak, self._language.code_example)
+        return Chunk(text, spoken, size_of(text), reason, marks)
+
+    def _forget(self) -> None:
+        """Lets go of the text that was handed out, and sets aside the space before the next chunk."""
+        draft = self._draft
+        if draft.size == 0 and draft.at > draft.start:
+            self._lead.append(self._text[draft.start : draft.at])
+            draft.start = draft.at
+        if draft.start:
+            self._text = self._text[draft.start :]
+            draft.shift(draft.start)
+
+
+_ASK = {
+    Kind.EMOJI: Chunker._emoji,
+    Kind.SPACE: Chunker._space,
+    Kind.LINE: Chunker._line,
+    Kind.STOP: Chunker._stop,
+    Kind.PAUSE: Chunker._pause,
+    Kind.OPEN: Chunker._open,
+    Kind.CLOSE: Chunker._close,
+}
+
+
+def _speakable(text: str) -> bool:
+    """Whether a text has something to say: a letter or digit that is not just a list marker."""
+    bare = text.strip(" \t\r\n*_>#-+•|")
+    if len(bare) <= 4 and bare.endswith((".", ")")) and "\n" not in text:
+        return not bare.strip("().").isalnum()
+    return any(KIND[char] in (Kind.LETTER, Kind.DIGIT, Kind.IDEOGRAPH) for char in bare)
+
+
+def _leads_on(text: str, language: Language) -> bool:
+    """Whether what has come ends with a number or an abbreviation."""
+    words = text.split()
+    last = words[-1] if words else ""
+    return last[-1:].isdigit() or last.endswith(".") and language.stop(last[:-1]) is not None
+
+
+def _whole_character(text: str, start: int, at: int) -> int:
+    """`at`, moved back so as not to part a character from its marks."""
+    back = at
+    while back - 1 > start and at - back < 8 and (KIND[text[back]] is Kind.GHOST or KIND[text[back - 1]] is Kind.GHOST):
+        back -= 1
+    return back

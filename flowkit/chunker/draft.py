@@ -1,0 +1,73 @@
+"""The chunk that is being filled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .text import KIND, Kind, cost, measure
+
+HOLD = 20
+"""Tokens after which an open bracket or quotation no longer holds back a sentence's end: it may never close."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """Where the scan stands within one chunk; all indices are into the text not handed out yet.
+
+    Args:
+        start: where the chunk begins.
+        at: the next character to look at.
+        word: where the present word begins.
+        size: tokens so far.
+        run: characters of the same kind directly before `at`.
+        clauses: where clauses end, each with the size there.
+        gaps: where words end, each with whether no bracket is open there.
+        holds: closing marks that are awaited, each with the size at which it was opened.
+    """
+
+    start: int = 0
+    at: int = 0
+    word: int = 0
+    size: int = 0
+    run: int = 0
+    clauses: list[tuple[int, int]] = field(default_factory=list)
+    gaps: list[tuple[int, bool]] = field(default_factory=list)
+    holds: list[tuple[str, int]] = field(default_factory=list)
+
+    @classmethod
+    def beginning(cls, at: int) -> Draft:
+        return cls(at, at, at)
+
+    def price(self, text: str, kind: Kind) -> int:
+        """Tokens that the character at `at` adds; the space before a chunk is free."""
+        same = self.at > self.start and KIND[text[self.at - 1]] is kind
+        self.run = self.run + 1 if same else 0
+        return 0 if self.size == 0 and kind in (Kind.SPACE, Kind.LINE) else cost(kind, self.run)
+
+    def awaited(self) -> tuple[str, ...]:
+        """The closing marks awaited, those forgotten that have been open too long."""
+        if self.holds and self.size - self.holds[0][1] > HOLD:
+            self.holds = [hold for hold in self.holds if self.size - hold[1] <= HOLD]
+        return tuple(mark for mark, _ in self.holds)
+
+    def close(self, mark: str) -> bool:
+        """Takes note of a closing mark; False if none such is awaited."""
+        marks = [hold for hold, _ in self.holds]
+        if mark not in marks:
+            return False
+        del self.holds[len(marks) - 1 - marks[::-1].index(mark) :]
+        return True
+
+    def advance(self, end: int, size: int) -> None:
+        self.at, self.size = end, self.size + size
+
+    def shift(self, by: int) -> None:
+        """The text lost its first `by` characters, all before `start`."""
+        self.start, self.at, self.word = self.start - by, self.at - by, max(self.word - by, 0)
+        self.clauses = [(end - by, size) for end, size in self.clauses]
+        self.gaps = [(gap - by, free) for gap, free in self.gaps]
+
+
+def size_of(text: str) -> int:
+    """The size of a chunk's text: at least 1, the space before it not counted."""
+    return max(1, measure(text.lstrip()))

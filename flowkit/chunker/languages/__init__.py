@@ -1,0 +1,32 @@
+"""Languages, one data file each; `base` serves the rest, and `guess` finds out which one a text is in.
+
+To add one: copy a file, fill its word lists, add cases to `tests/chunker/cases`. No other file knows its name,
+except that `guess` needs a script or a few small words to find it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+
+from .guess import guess
+from .table import Language, Stop
+
+__all__ = ["Language", "Stop", "guess", "load"]
+
+
+@lru_cache(maxsize=64)
+def load(code: str) -> Language:
+    """The rules of a language code such as `en` or `de-AT`; of `base` for a language without a file."""
+    name = code.replace("_", "-").split("-")[0].lower()
+    if name.isalpha() and name.isascii() and name not in ("table", "guess"):
+        try:
+            return _read(name)
+        except ModuleNotFoundError:
+            pass  # no file for this language: the general table is the documented answer
+    return _read("base")
+
+
+def _read(name: str) -> Language:
+    language: Language = import_module(f".{name}", __package__).LANGUAGE
+    return language

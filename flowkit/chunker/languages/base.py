@@ -1,0 +1,13 @@
+"""The rest: what most languages in Latin script share."""
+
+from .table import language
+
+LANGUAGE = language(
+    code="base",
+    titles="dr prof mr mrs ms sr sra st vs e.g i.e cf ca ing",
+    numbers="nr fig vol pp p art tel jan feb apr jun jul aug sept okt oct nov dec",
+    words="no mar",
+    units="min sec h kg g km m cm mm l ml",
+    opens="etc inc ltd co corp a.m p.m u.s jr",
+    ordinals=True,
+)

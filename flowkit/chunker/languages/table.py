@@ -1,0 +1,89 @@
+"""What the chunker needs to know about a language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Stop(Enum):
+    """What a full stop behind a word means."""
+
+    TITLE = "never an end: Dr. Mr. and words that always lead on: e.g. vs."
+    WORD = "leads on to a number; else an ordinary word: No. ch. art."
+    UNIT = "behind a number as OPEN; else an ordinary word: min. in. oz."
+    OPEN = "may end a sentence; only a starter behind it tells: etc. Inc. p.m."
+    NAME = "a name with a mark of its own, as OPEN: Yahoo!"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language's words, in lower case unless only the capitalised form is meant.
+
+    Args:
+        stops: what a full stop (or, for names, a mark) behind a word means.
+        starters: words that begin a sentence so often that one behind an ambiguous full stop decides.
+        ordinals: whether a full stop makes a number an ordinal (`3. Oktober`).
+        leading: words before a comma that belong with what follows: weekdays.
+        following: words behind a comma that belong with what stands before: Inc., Jr.
+        code_example: what is said for a code block.
+        stop_marks: marks that end a sentence in this language only.
+    """
+
+    code: str
+    stops: dict[str, Stop]
+    starters: frozenset[str]
+    ordinals: bool = False
+    leading: frozenset[str] = field(default_factory=frozenset)
+    following: frozenset[str] = field(default_factory=frozenset)
+    code_example: str = "code example"
+    stop_marks: str = ""
+
+    def stop(self, word: str) -> Stop | None:
+        """What a full stop behind `word` means; None for an ordinary word."""
+        return self.stops.get(word) or self.stops.get(word.lower())
+
+    def starts(self, word: str) -> bool:
+        """Whether `word` begins sentences; of "I'll" or "l'eau" the part before the apostrophe counts too."""
+        lower = word.lower()
+        head, apostrophe, _ = lower.partition("'")
+        return lower in self.starters or head in self.starters or head + apostrophe in self.starters
+
+
+def language(
+    code: str,
+    *,
+    titles: str = "",
+    numbers: str = "",
+    words: str = "",
+    units: str = "",
+    opens: str = "",
+    names: str = "",
+    starters: str = "",
+    leading: str = "",
+    following: str = "",
+    ordinals: bool = False,
+    code_example: str = "code example",
+    stop_marks: str = "",
+) -> Language:
+    """A language from lists of words separated by blanks; see `Language` and `Stop` for what they mean.
+
+    `numbers` (Fig. Jan. Vol.) lead on to a number and are otherwise like `opens`; they stand apart for their reader.
+    """
+    lists = {
+        Stop.OPEN: opens + " " + numbers, Stop.NAME: names, Stop.UNIT: units, Stop.WORD: words, Stop.TITLE: titles,
+    }  # fmt: skip
+    stops = {word: stop for stop, listed in lists.items() for word in listed.split()}
+    return Language(
+        code,
+        stops,
+        frozenset(starters.split()),
+        ordinals,
+        frozenset(leading.split()),
+        frozenset((_FOLLOWING + following).split()),
+        code_example,
+        stop_marks,
+    )
+
+
+_FOLLOWING = "jr sr inc ltd llc llp corp co phd ph.d md m.d esq gmbh ag plc ii iii "

@@ -1,0 +1,87 @@
+"""What goes with the sentence before it: closing marks, then emoji and smileys."""
+
+from __future__ import annotations
+
+from .text import KIND, QUOTES, Kind
+from .view import LOOK, NO, WAIT, View
+
+_MARKS = "*_~`"
+_SMILEYS = tuple(
+    eyes + nose + mouth for eyes in ":;=" for nose in ("", "-", "'") for mouth in ")(DPpOo/|*]["
+) + ("<3", "^^", "xD", "XD")  # fmt: skip
+_SMILEY_HEADS = {smiley[:length] for smiley in _SMILEYS for length in range(1, len(smiley))}
+
+
+def closing(view: View, at: int) -> int:
+    """The end of all that closes from `at` on: quotation marks, brackets, emphasis, tags, footnotes, emoji; or WAIT."""
+    limit = at + LOOK
+    while at < limit:
+        step = _one(view, at)
+        if step in (NO, WAIT):
+            return WAIT if step == WAIT else at
+        at = step
+    return at
+
+
+def _one(view: View, at: int) -> int:
+    """The end of the one closing thing at `at`; NO if there is none; or WAIT."""
+    if at >= len(view.text):
+        return NO if view.final else WAIT
+    char = view.text[at]
+    if char in QUOTES or char in _MARKS or KIND[char] in (Kind.GHOST, Kind.EMOJI):
+        return at + 1
+    if char == "<":
+        return _tag(view, at)
+    if char == "[":
+        return _footnote(view, at)
+    return _spaced(view, at) if KIND[char] is Kind.SPACE else NO
+
+
+def _spaced(view: View, at: int) -> int:
+    """An emoji, a smiley or a French closing quotation mark behind one space."""
+    if view.ends(at + 1):
+        return WAIT
+    char = view.char(at + 1)
+    if char and (KIND[char] is Kind.EMOJI or (char == "»" and "»" in view.holds)):
+        return at + 2
+    return smiley(view, at + 1)
+
+
+def smiley(view: View, at: int) -> int:
+    """The end of the smiley at `at`, which a blank must follow; NO or WAIT."""
+    head = view.text[at : at + 3]
+    if head in _SMILEY_HEADS and view.ends(at + len(head)):
+        return WAIT
+    for length in (3, 2):
+        if head[:length] in _SMILEYS and len(head) >= length:
+            behind = view.char(at + length)
+            if view.ends(at + length):
+                return WAIT
+            return at + length if not behind or behind.isspace() or behind in ".!?" else NO
+    return NO
+
+
+def _tag(view: View, at: int) -> int:
+    """A closing tag such as `</b>`."""
+    if view.ends(at + 1):
+        return WAIT
+    if view.char(at + 1) != "/":
+        return NO
+    end = view.text.find(">", at, at + LOOK)
+    if end > 0:
+        return end + 1
+    return WAIT if view.ends(at + LOOK) else NO
+
+
+def _footnote(view: View, at: int) -> int:
+    """A footnote mark such as `[12]`."""
+    for end in range(at + 1, at + 5):
+        if view.ends(end):
+            return WAIT
+        char = view.char(end)
+        if char == "]" and end > at + 1:
+            # "[1](address)" is a link and belongs to what follows.
+            return WAIT if view.ends(end + 1) else NO if view.char(end + 1) == "(" else end + 1
+        if not char.isdigit():
+            return NO
+    return NO

@@ -1,0 +1,112 @@
+"""What a decision may look at, and the three answers it may give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .languages import Language
+from .text import KIND, PAIRS, STOPS, Kind
+
+NO = 0
+"""Not an end. (An end is answered with the index to cut at, which is never 0.)"""
+WAIT = -1
+"""The text does not tell yet. Nothing has changed; the same question comes again when there is more text."""
+LINE = -2
+"""The line or the reply ends here."""
+
+LOOK = 32
+"""How far a decision looks ahead, in characters; what is undecided then is decided as if a blank followed.
+
+Each question costs at most this much however often it is asked, so the whole is linear in the text.
+"""
+
+OPENERS = "*_\"'“‘«([„‚¿¡#>《「『"
+"""What may stand between a space and the first letter of a sentence."""
+
+
+@dataclass(slots=True)
+class View:
+    """The text around a mark.
+
+    Args:
+        text: everything that has not been handed out yet, as far as it has come.
+        final: whether no more will come.
+        start: where the chunk begins.
+        word: where the word begins in which, or behind which, the mark stands.
+        language: whose rules hold.
+        holds: the closing marks that are still awaited, the innermost last.
+    """
+
+    text: str
+    final: bool
+    start: int
+    word: int
+    language: Language
+    holds: tuple[str, ...] = ()
+
+    def char(self, at: int) -> str:
+        """The character at an index; "" behind the end."""
+        return self.text[at] if at < len(self.text) else ""
+
+    def ends(self, at: int) -> bool:
+        """Whether the text that has come ends at `at`, so that one cannot know what follows."""
+        return at >= len(self.text) and not self.final
+
+    def following(self, end: int) -> int:
+        """The index of the first character behind `end` that is no space; LINE if there is none; or WAIT."""
+        text, limit = self.text, end + LOOK // 2
+        while end < len(text) and end < limit and KIND[text[end]] is Kind.SPACE:
+            end += 1
+        if end == len(text):
+            return LINE if self.final else WAIT
+        return LINE if KIND[text[end]] is Kind.LINE else end
+
+    def opened(self, at: int) -> int:
+        """The index of the first character from `at` on that does not open a quotation, emphasis or bracket; or WAIT."""
+        limit = at + LOOK // 2
+        while at < limit and (char := self.char(at)) and char in OPENERS:
+            at += 1
+        return WAIT if self.ends(at) else at
+
+    def next_word(self, at: int) -> str | None:
+        """The whole word from `at` on, apostrophes made straight; None if it may not be whole yet."""
+        end, limit = at, min(at + LOOK, len(self.text))
+        while end < limit and (KIND[self.text[end]] in (Kind.LETTER, Kind.GHOST, Kind.IDEOGRAPH) or self.text[end] in "'’"):
+            end += 1
+        if end < at + LOOK and self.ends(end):
+            return None
+        return self.text[at:end].replace("’", "'").rstrip("'") if end > at else ""
+
+    def starter(self, at: int) -> int:
+        """Whether the word from `at` on is one that begins sentences: 1, NO or WAIT."""
+        word = self.next_word(at)
+        if word is None:
+            return WAIT
+        return int(self.language.starts(word) or self.language.starts(word + "'"))
+
+    def held(self, run: int, end: int) -> bool:
+        """Whether a bracket or quotation is still open at `end`, those closed from `run` on not counted."""
+        holds = list(self.holds)
+        for char in self.text[run:end]:
+            if holds and char == holds[-1]:
+                holds.pop()
+        return bool(holds)
+
+    def upper(self, at: int) -> bool:
+        return self.char(at).isupper() or self.char(at).istitle()
+
+
+def past(text: str, at: int, members: str) -> int:
+    """The end of the run of `members` from `at` on, at most LOOK long."""
+    limit = min(at + LOOK, len(text))
+    while at < limit and text[at] in members:
+        at += 1
+    return at
+
+
+def closer(char: str) -> str:
+    """What closes the bracket or quotation that `char` opens."""
+    return PAIRS[char]
+
+
+__all__ = ["LINE", "LOOK", "NO", "OPENERS", "STOPS", "WAIT", "View", "closer", "past"]

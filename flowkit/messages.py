@@ -9,7 +9,7 @@ Times are integer microseconds, positions are frame indexes (input side) or samp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 
@@ -163,7 +163,9 @@ class Audio(Message):
     pcm: bytes = field(default=b"", repr=False, compare=False)
 
     def journaled(self) -> Message:
-        return replace(self, pcm=b"") if self.pcm else self
+        if not self.pcm:
+            return self
+        return Audio(self.clause, self.first_sample, self.samples, self.rate_hz, self.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,8 +344,12 @@ class Play(Message):
     first_sample: int
     samples: int
     rate_hz: int
-    epoch: int
+    epoch: int = 0
     pcm: bytes = field(default=b"", repr=False, compare=False)
+
+    def of_epoch(self, epoch: int) -> Play:
+        """The same, stamped with the reply's epoch."""
+        return Play(self.at_us, self.clause, self.first_sample, self.samples, self.rate_hz, epoch, self.pcm)
 
 
 @dataclass(frozen=True, slots=True)

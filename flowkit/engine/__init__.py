@@ -5,7 +5,7 @@ everything between: mailboxes, bounds, outboxes, timers, the order of things, an
 """
 
 from flowkit.engine.core import Engine
-from flowkit.engine.effects import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Finished, Stimulus
+from flowkit.engine.effects import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Finished, Stimulus, credit_batch
 from flowkit.engine.journal import Fate, Journal, Row
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "Journal",
     "Row",
     "Stimulus",
+    "credit_batch",
 ]

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from flowkit.engine.effects import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Finished, Stimulus
-from flowkit.engine.journal import Fate, Journal, Row
+from flowkit.engine.journal import Fate, Journal
 from flowkit.engine.mailbox import Envelope, Inbox, Push
 from flowkit.engine.timers import Timers
 from flowkit.messages import Credit, Done, Failed, Interrupt, Message, Play, Timer
 from flowkit.plan.graph import CONTROL_BOUND, Plan, Timeouts
 from flowkit.stages.base import (
     PROVIDER,
+    Action,
     Actions,
     Cancel,
     Emit,
@@ -48,7 +49,8 @@ class Call:
 
 @dataclass(slots=True)
 class Slot:
-    """A stage's place in the engine. `routes`: output port -> (target slot, inbox or None for control)."""
+    """A stage's place in the engine. `routes`: output port -> (target slot, inbox or None for control); `waiting`: messages in
+    all inboxes; `replying`: as the stage says, kept here because it is asked for every message."""
 
     index: int
     id: str
@@ -64,6 +66,8 @@ class Slot:
     outbox: deque[tuple[Inbox, Envelope]] = field(default_factory=deque)
     routes: dict[str, list[tuple[int, Inbox | None]]] = field(default_factory=dict)
     call: Call | None = None
+    waiting: int = 0
+    replying: bool = False
 
 
 class Engine:
@@ -75,14 +79,16 @@ class Engine:
         self.finished: str | None = None
         self._now_us = 0
         self._epoch = self._turn = self._seq = self._calls = 0
-        self._ready = 0
+        self._ready = self._told = 0
+        self._append = self.journal.append
         self._timers = Timers()
         self._effects: list[Effect] = []
         self._slots: list[Slot] = []
         for index, planned in enumerate(plan.stages):
             stage = planned.cls(planned.options, plan.frame_us)
             timeouts = planned.provider.timeouts if planned.provider else Timeouts()
-            self._slots.append(Slot(index, planned.id, stage, stage.fresh(), planned.window, timeouts))
+            slot = Slot(index, planned.id, stage, stage.fresh(), planned.window, timeouts, replying=stage.replying)
+            self._slots.append(slot)
         self._connect(plan)
 
     def _connect(self, plan: Plan) -> None:
@@ -106,7 +112,8 @@ class Engine:
     def advance(self, now_us: int, stimuli: Iterable[Stimulus] = ()) -> list[Effect]:
         """Let time come to `now_us` (deadlines that have come go first), then handle each stimulus in turn."""
         self._now_us = max(self._now_us, now_us)
-        self._settle()
+        if self._ready or self._told or self._timers.due(self._now_us):
+            self._settle()
         for stimulus in stimuli:
             self._stimulus(stimulus)
             self._settle()
@@ -153,18 +160,18 @@ class Engine:
     def _settle(self) -> None:
         """Handle all that can be handled now, in the one order."""
         while self.finished is None:
-            if (due := self._timers.pop_due(self._now_us)) is not None:
-                self._due(*due)
-            elif (slot := self._next_control()) is not None:
-                self._handle(slot, slot.control.popleft())
+            if self._timers.due(self._now_us):
+                if (due := self._timers.pop_due(self._now_us)) is not None:
+                    self._due(*due)
+            elif self._told:
+                bit = self._told & -self._told
+                slot = self._slots[bit.bit_length() - 1]
+                envelope = slot.control.popleft()
+                if not slot.control:
+                    self._told ^= bit
+                self._handle(slot, envelope)
             elif not self._step_data():
                 return
-
-    def _next_control(self) -> Slot | None:
-        for slot in self._slots:
-            if slot.control:
-                return slot
-        return None
 
     def _step_data(self) -> bool:
         """Let the lowest stage that can take data take one message. False if none can."""
@@ -176,6 +183,7 @@ class Engine:
                 self._ready ^= bit
                 continue
             envelope = inbox.queue.popleft()
+            slot.waiting -= 1
             if inbox.blocked_since_us >= 0:
                 self._flush(self._slots[inbox.source])
             self._handle(slot, envelope)
@@ -184,7 +192,7 @@ class Engine:
 
     def _takeable(self, slot: Slot) -> Inbox | None:
         """The inbox whose front is the earliest of those the stage accepts now."""
-        if slot.outbox or (slot.call is not None and slot.call.fed >= slot.window):
+        if not slot.waiting or slot.outbox or (slot.call is not None and slot.call.fed >= slot.window):
             return None
         best: Inbox | None = None
         accepted = slot.stage.accepts(slot.state)
@@ -199,37 +207,40 @@ class Engine:
         message, cause_stage, cause_n, sent_us, epoch, turn, _ = envelope
         slot.rows += 1
         kept = message.journaled()
-        self.journal.append(
-            Row(slot.id, slot.rows, cause_stage, cause_n, sent_us, self._now_us, message.lane, epoch, turn, kept, fate)
+        self._append(
+            (slot.id, slot.rows, cause_stage, cause_n, sent_us, self._now_us, message.lane, epoch, turn, kept, fate)
         )
 
     def _handle(self, slot: Slot, envelope: Envelope) -> None:
-        message, epoch = envelope.message, envelope.epoch
-        if slot.stage.replying and epoch != slot.epoch:
-            if epoch < slot.epoch:
+        message = envelope.message
+        if slot.replying and envelope.epoch != slot.epoch:
+            if envelope.epoch < slot.epoch:
                 self._record(slot, envelope, Fate.STALE)
                 return
-            slot.epoch, slot.turn = epoch, envelope.turn
+            slot.epoch, slot.turn = envelope.epoch, envelope.turn
         self._record(slot, envelope)
-        self._ready |= 1 << slot.index
         if type(message) is Interrupt:
             self._interrupt(slot, message)
         else:
             self._act(slot, slot.stage.step(slot.state, message, self._now_us), slot.id, slot.rows)
+        if slot.waiting:
+            self._ready |= 1 << slot.index
 
     def _stimulus(self, stimulus: Stimulus) -> None:
-        slot, item = self._slots[stimulus.stage], stimulus.item
+        stage, call_id, item, available_us = stimulus
+        slot = self._slots[stage]
         call = slot.call
-        epoch, turn = (slot.epoch, slot.turn) if slot.stage.replying else (self._epoch, self._turn)
-        envelope = Envelope(item, "", 0, stimulus.available_us, epoch, turn, 0)
-        if stimulus.call and (call is None or call.id != stimulus.call):
+        epoch, turn = (slot.epoch, slot.turn) if slot.replying else (self._epoch, self._turn)
+        envelope = Envelope(item, "", 0, available_us, epoch, turn, 0)
+        if call_id and (call is None or call.id != call_id):
             self._record(slot, envelope, Fate.STALE)
         elif type(item) is Credit and call is not None:
             self._record(slot, envelope)
             call.fed -= item.count
-            self._ready |= 1 << slot.index
+            self._ready |= 1 << stage
             for inbox in slot.inboxes:
-                self._flush(self._slots[inbox.source])
+                if inbox.blocked_since_us >= 0:
+                    self._flush(self._slots[inbox.source])
         else:
             if call is not None:
                 self._item_came(slot, call, item)
@@ -240,11 +251,12 @@ class Engine:
         if tag == _CALL:
             self._call_due(slot)
             return
-        epoch, turn = (slot.epoch, slot.turn) if slot.stage.replying else (self._epoch, self._turn)
+        epoch, turn = (slot.epoch, slot.turn) if slot.replying else (self._epoch, self._turn)
         self._to_control(slot, Envelope(Timer(tag), "", 0, at_us, epoch, turn, 0))
 
     def _to_control(self, slot: Slot, envelope: Envelope) -> None:
         slot.control.append(envelope)
+        self._told |= 1 << slot.index
         if len(slot.control) > CONTROL_BOUND:
             self._finish(f"failed: more than {CONTROL_BOUND} control messages wait at stage '{slot.id}'")
 
@@ -257,29 +269,34 @@ class Engine:
 
     def _act(self, slot: Slot, actions: Actions, cause_stage: str, cause_n: int) -> None:
         for action in actions:
-            match action:
-                case Emit(port, message):
-                    self._emit(slot, port, message, cause_stage, cause_n)
-                case SetTimer(at_us, tag):
-                    self._timers.set(slot.index, tag, at_us)
-                case Feed(item):
-                    self._feed(slot, item)
-                case Open(request):
-                    self._open(slot, request)
-                case EndInput():
-                    if slot.call is not None:
-                        self._effects.append(CallEnded(slot.index, slot.call.id))
-                case Cancel():
-                    self._cancel(slot)
-                case RaiseEpoch(turn):
-                    self._epoch += 1
-                    self._turn = turn
-                case Finish(reason):
-                    self._finish(reason)
+            kind = type(action)
+            if kind is Emit:
+                self._emit(slot, action[0], action[1], cause_stage, cause_n)  # type: ignore[arg-type, misc]
+            elif kind is Feed:
+                self._feed(slot, action[0])  # type: ignore[arg-type]
+            elif kind is SetTimer:
+                self._timers.set(slot.index, action[1], action[0])  # type: ignore[arg-type, misc]
+            else:
+                self._act_rarely(slot, action)
+
+    def _act_rarely(self, slot: Slot, action: Action) -> None:
+        match action:
+            case Open(request):
+                self._open(slot, request)
+            case EndInput():
+                if slot.call is not None:
+                    self._effects.append(CallEnded(slot.index, slot.call.id))
+            case Cancel():
+                self._cancel(slot)
+            case RaiseEpoch(turn):
+                self._epoch += 1
+                self._turn = turn
+            case Finish(reason):
+                self._finish(reason)
 
     def _emit(self, slot: Slot, port: str, message: Message, cause_stage: str, cause_n: int) -> None:
         self._seq += 1
-        epoch, turn = (slot.epoch, slot.turn) if slot.stage.replying else (self._epoch, self._turn)
+        epoch, turn = (slot.epoch, slot.turn) if slot.replying else (self._epoch, self._turn)
         envelope = Envelope(message, cause_stage, cause_n, self._now_us, epoch, turn, self._seq)
         for target, inbox in slot.routes.get(port, ()):
             if inbox is None or message.lane == "C":
@@ -291,14 +308,16 @@ class Engine:
         """Into the inbox, or by its policy. False if the sender must wait."""
         target = self._slots[inbox.target]
         done, dropped = inbox.push(envelope, target.call.fed if target.call is not None else 0)
-        if done is Push.BLOCKED:
+        if done is Push.TAKEN:
+            target.waiting += 1
+        elif done is Push.BLOCKED:
             inbox.blocked(self._now_us)
             return False
-        if dropped is not None:
-            self._record(target, dropped, Fate.DROPPED)
         elif done is Push.OVERFLOW:
             self._record(target, envelope, Fate.DROPPED)
             self._finish(f"failed: the queue before stage '{target.id}' is full ({inbox.bound.max}) and set to error")
+        elif dropped is not None:
+            self._record(target, dropped, Fate.DROPPED)
         self._ready |= 1 << inbox.target
         return True
 
@@ -324,7 +343,7 @@ class Engine:
     def _feed(self, slot: Slot, item: Message) -> None:
         if slot.call is not None:
             slot.call.fed += 1
-            stamped = replace(item, epoch=slot.epoch) if isinstance(item, Play) else item
+            stamped = item.of_epoch(slot.epoch) if type(item) is Play else item
             self._effects.append(CallFed(slot.index, slot.call.id, stamped))
 
     def _cancel(self, slot: Slot) -> None:
@@ -380,6 +399,7 @@ class Engine:
     def _drain(self, slot: Slot) -> None:
         for inbox in slot.inboxes:
             while inbox.queue:
+                slot.waiting -= 1
                 self._record(slot, inbox.queue.popleft(), Fate.DISCARDED)
             inbox.unblocked(self._now_us)
         while slot.outbox:

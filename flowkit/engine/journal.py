@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from flowkit.messages import Message
 
@@ -58,25 +58,34 @@ def _fields(cls: type[Message]) -> tuple[str, ...]:
     return _FIELDS[cls]
 
 
+RowTuple: TypeAlias = tuple[str, int, str, int, int, int, str, int, int, Message, Fate]
+"""A row as the engine appends it, without the cost of a named tuple."""
+
+
 class Journal:
     """Rows in order. A writer may ``take`` them as the session goes, so that a long session does not fill the memory."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.append = self.rows.append
+        self._rows: list[RowTuple] = []
+        self.append = self._rows.append
         self.taken = 0
 
     def __len__(self) -> int:
-        return self.taken + len(self.rows)
+        return self.taken + len(self._rows)
 
     def __iter__(self) -> Iterator[Row]:
-        return iter(self.rows)
+        return map(Row._make, self._rows)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows that have not been taken."""
+        return list(self)
 
     def take(self) -> list[Row]:
         """The rows since the last take; the journal lets go of them."""
-        rows = self.rows[:]
+        rows = list(self)
         self.taken += len(rows)
-        self.rows.clear()
+        self._rows.clear()
         return rows
 
     def digest(self) -> str:

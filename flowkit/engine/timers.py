@@ -33,6 +33,10 @@ class Timers:
         for key in [key for key in self._set if key[0] == stage]:
             del self._set[key]
 
+    def due(self, now_us: int) -> bool:
+        """Whether a deadline may have come; cheap, and ``pop_due`` may still say no."""
+        return bool(self._heap) and self._heap[0][0] <= now_us
+
     def next_us(self) -> int | None:
         """The next deadline, or None."""
         heap = self._heap

@@ -30,6 +30,8 @@ class Surroundings:
     now_us: Callable[[], int]
     notice: Callable[[str], None]
     """One line for people, such as the progress of loading: goes to stderr or the live view."""
+    at_s: Callable[[int], float] = lambda at_us: at_us / 1_000_000
+    """A time of the session, in microseconds, as a time on Trio's clock: for absolute deadlines."""
 
 
 class Provider(ABC):

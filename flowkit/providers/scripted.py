@@ -5,6 +5,7 @@ Each is a ``Script`` (pure, so the heap pump can play it) and a provider that pl
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, ClassVar
@@ -91,8 +92,7 @@ class _Listener:
 
     async def wait(self, until_us: int | None) -> None:
         """Until something is fed or the session's clock shows `until_us`."""
-        left_s = float("inf") if until_us is None else (until_us - self._around.now_us()) / _US
-        with trio.move_on_after(left_s):
+        with trio.move_on_at(math.inf if until_us is None else self._around.at_s(until_us)):
             await self._news.wait()
         if self._news.is_set():
             self._news = trio.Event()

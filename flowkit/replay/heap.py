@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flowkit.engine import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Engine, Finished, Stimulus
+from flowkit.engine import (
+    CallCancelled,
+    CallEnded,
+    CallFed,
+    CallOpened,
+    Effect,
+    Engine,
+    Finished,
+    Stimulus,
+    credit_batch,
+)
 from flowkit.messages import Credit, Done, Failed
 from flowkit.plan.graph import Plan
 from flowkit.providers.script import Agenda, Script
-
-
-def credit_batch(window: int) -> int:
-    """Fed items after whose taking a credit is reported: often enough never to stall, seldom enough to cost nothing."""
-    return max(1, window // 4)
 
 
 @dataclass(slots=True)
@@ -70,8 +75,7 @@ class HeapPump:
         if self._credits:
             self._credits.sort()
             return self._credits.pop(0)
-        for stage in sorted(self._calls):
-            call = self._calls[stage]
+        for stage, call in self._calls.items():
             at_us = call.agenda.next_us()
             if at_us is None or at_us > self._now_us or not self.engine.takes(stage):
                 continue
@@ -97,6 +101,7 @@ class HeapPump:
                     opened = self._scripts[planned.id].open(request)
                     agenda = Agenda(opened, self._now_us)
                     self._calls[stage] = HeapCall(stage, id_, agenda, credit_batch(planned.window))
+                    self._calls = dict(sorted(self._calls.items()))
                 case CallEnded(stage, _):
                     self._calls[stage].agenda.ended(self._now_us)
                 case CallCancelled(stage, id_):

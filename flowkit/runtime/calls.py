@@ -1,0 +1,131 @@
+"""One provider call, live: a task in a cancel scope of its own, with a memory channel in each direction.
+
+Towards the provider the channel is as long as the stage's bound; from it there is no buffer at all, so a provider whose items
+the stage holds back waits in ``emit`` and reads no further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import trio
+
+from flowkit.errors import ProviderError
+from flowkit.messages import (
+    Ask,
+    Audio,
+    Capture,
+    Detect,
+    Done,
+    Failed,
+    Final,
+    Frames,
+    InputEnded,
+    Message,
+    Partial,
+    Probability,
+    Speak,
+    Token,
+    Transcribe,
+    Typed,
+    WordTimes,
+)
+from flowkit.plan.graph import CONTROL_BOUND
+from flowkit.providers.base import Provider
+
+_ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
+    Capture: (Frames, InputEnded, Typed),
+    Detect: (Probability,),
+    Transcribe: (Partial, Final),
+    Ask: (Token,),
+    Speak: (Audio, WordTimes),
+}
+
+
+class LiveCall:
+    """Call `id` of stage number `stage`. `news` is called whenever the pump should look."""
+
+    def __init__(self, stage: int, id_: int, window: int, batch: int, now_us: Callable[[], int], news: Callable[[], None]):
+        self.stage = stage
+        self.id = id_
+        self.scope = trio.CancelScope()
+        self._batch = batch
+        self._untold = 0
+        self._now_us = now_us
+        self._news = news
+        self._feed, self._fed = trio.open_memory_channel[Message](window + CONTROL_BOUND)
+        self._offer, self._offers = trio.open_memory_channel[tuple[Message, int]](0)
+
+    # -- the pump's side --------------------------------------------------------------------------------------------
+
+    def feed(self, item: Message) -> None:
+        """Hand over one item. Raises trio.WouldBlock if the provider has let more lie than its bound allows."""
+        self._feed.send_nowait(item)
+
+    def end_input(self) -> None:
+        """Nothing more will be fed."""
+        self._feed.close()
+
+    def cancel(self) -> None:
+        """Stop; nothing it still says is listened to."""
+        self.scope.cancel()
+        self._offers.close()
+        self._feed.close()
+
+    def credit(self) -> int:
+        """How many fed items the provider has taken since the last credit, once they make a batch; else 0."""
+        if self._untold < self._batch:
+            return 0
+        untold, self._untold = self._untold, 0
+        return untold
+
+    def offered(self) -> tuple[Message, int] | None:
+        """The item that the provider waits to hand over, with the time since when; taking it lets the provider go on."""
+        try:
+            return self._offers.receive_nowait()
+        except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+            return None
+
+    # -- the provider's side ----------------------------------------------------------------------------------------
+
+    async def run(self, provider: Provider, request: Message) -> None:
+        """Answer `request`; whatever the provider raises becomes the call's failure, here and nowhere else."""
+        answers = _ANSWERS.get(type(request), ())
+
+        async def emit(item: Message) -> None:
+            await self._send(_checked(item, answers, provider))
+
+        with self.scope:
+            try:
+                await provider.call(request, self._items(), emit)
+                last: Message = Done()
+            except ProviderError as error:
+                hint = f" ({error.hint})" if error.hint else ""
+                last = Failed("error", f"{provider.name}: {error}{hint}")
+            except trio.BrokenResourceError:
+                return
+            except Exception as error:
+                last = Failed("error", f"{provider.name}: {type(error).__name__}: {error}")
+            await self._send(last)
+
+    async def _send(self, item: Message) -> None:
+        self._news()
+        await self._offer.send((item, self._now_us()))
+
+    async def _items(self) -> AsyncIterator[Message]:
+        async for item in self._fed:
+            self._untold += 1
+            if self._untold >= self._batch:
+                self._news()
+            yield item
+
+
+def _checked(item: Message, answers: tuple[type[Message], ...], provider: Provider) -> Message:
+    """`item`, if a provider of this kind may say it. Raises ProviderError for anything malformed."""
+    if not isinstance(item, answers):
+        raise ProviderError(f"gave a {type(item).__name__}, which a {provider.kind} provider may not")
+    if isinstance(item, Audio) and (item.samples < 1 or len(item.pcm) != 2 * item.samples or item.rate_hz < 1):
+        raise ProviderError(f"gave malformed audio: {len(item.pcm)} bytes for {item.samples} samples of 16 bits")
+    if isinstance(item, Token) and not isinstance(item.text, str):
+        raise ProviderError(f"gave a token that is no text but {type(item.text).__name__}")
+    return item

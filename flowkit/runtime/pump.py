@@ -1,0 +1,188 @@
+"""The Trio pump: carries an engine's effects out to providers, and their items back in.
+
+One nursery a session, one task a provider call. Everything is decided in the engine; the pump only chooses what happens next at
+an instant, by the same rule as the heap pump: deadlines, then credits, then items, by stage and call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+
+import trio
+
+from flowkit.engine import (
+    CallCancelled,
+    CallEnded,
+    CallFed,
+    CallOpened,
+    Effect,
+    Engine,
+    Finished,
+    Stimulus,
+    credit_batch,
+)
+from flowkit.messages import Credit, Done, Failed, Shutdown
+from flowkit.plan.graph import Plan
+from flowkit.providers.base import Provider
+from flowkit.runtime.calls import LiveCall
+from flowkit.runtime.clock import SessionClock
+from flowkit.trace.observer import Observer
+
+GRACE_S = 2.0
+"""How long providers may take to say goodbye when the session ends."""
+_ROWS_EVERY_US = 250_000
+
+
+async def _no_settling() -> None:
+    """Live, an instant is whatever has arrived when the pump looks."""
+
+
+class TrioPump:
+    """Runs one session of `plan`. `providers` maps the id of each stage that has one to its loaded provider.
+
+    `settled` is awaited before each choice; under a jumping clock it lets every other task come to rest first, so that an
+    instant's events are all there before the first of them is chosen.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        providers: Mapping[str, Provider],
+        clock: SessionClock,
+        *,
+        observers: tuple[Observer, ...] = (),
+        settled: Callable[[], Awaitable[None]] = _no_settling,
+    ) -> None:
+        self.engine = Engine(plan)
+        self._plan = plan
+        self._providers = providers
+        self._clock = clock
+        self._observers = observers
+        self._settled = settled
+        self._calls: dict[int, LiveCall] = {}
+        self._news = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self) -> str:
+        """Run to the session's end and return its reason; providers are given ``GRACE_S`` to say goodbye."""
+        self._clock.start()
+        rows_due_us = 0
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                self._apply(self.engine.begin(0))
+                while self.engine.finished is None:
+                    await self._turn()
+                    if self._clock.now_us() >= rows_due_us:
+                        self._hand_over_rows()
+                        rows_due_us = self._clock.now_us() + _ROWS_EVERY_US
+                await self._say_goodbye()
+            finally:
+                self._hand_over_rows()
+                nursery.cancel_scope.cancel()
+        return self.engine.finished or "closed"
+
+    def close(self, reason: str) -> None:
+        """End the session in order at the next instant; safe to call from any task."""
+        gate = next(i for i, stage in enumerate(self._plan.stages) if stage.kind == "gate")
+        stimulus = Stimulus(gate, 0, Shutdown(reason), self._clock.now_us())
+        self._apply(self.engine.advance(self._clock.now_us(), (stimulus,)))
+        self._look()
+
+    # -- choosing ---------------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        """Let one thing happen, or wait until something can."""
+        await self._settled()
+        now_us = self._clock.now_us()
+        deadline_us = self.engine.next_deadline()
+        if deadline_us is not None and deadline_us <= now_us:
+            self._apply(self.engine.advance(now_us))
+        elif (stimulus := self._choose(now_us)) is not None:
+            self._apply(self.engine.advance(now_us, (stimulus,)))
+        else:
+            await self._wait(deadline_us)
+
+    def _choose(self, now_us: int) -> Stimulus | None:
+        stimulus = self._credit(now_us) or self._offer()
+        if stimulus is not None:
+            for observer in self._observers:
+                observer.stimulus(stimulus)
+        return stimulus
+
+    def _credit(self, now_us: int) -> Stimulus | None:
+        for stage in sorted(self._calls):
+            call = self._calls[stage]
+            if count := call.credit():
+                return Stimulus(stage, call.id, Credit(count), now_us)
+        return None
+
+    def _offer(self) -> Stimulus | None:
+        for stage in sorted(self._calls):
+            if not self.engine.takes(stage):
+                continue
+            call = self._calls[stage]
+            if (offered := call.offered()) is not None:
+                item, available_us = offered
+                if isinstance(item, Done | Failed):
+                    del self._calls[stage]
+                return Stimulus(stage, call.id, item, available_us)
+        return None
+
+    async def _wait(self, deadline_us: int | None) -> None:
+        with trio.move_on_at(math.inf if deadline_us is None else self._clock.at_s(deadline_us)):
+            await self._news.wait()
+        if self._news.is_set():
+            self._news = trio.Event()
+
+    def _look(self) -> None:
+        self._news.set()
+
+    # -- doing ------------------------------------------------------------------------------------------------------
+
+    def _apply(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            for observer in self._observers:
+                observer.effect(effect)
+            match effect:
+                case CallFed(stage, id_, item):
+                    if (call := self._calls.get(stage)) is not None and call.id == id_:
+                        call.feed(item)
+                case CallOpened():
+                    self._open(effect)
+                case CallEnded(stage, _):
+                    self._calls[stage].end_input()
+                case CallCancelled(stage, _):
+                    if (call := self._calls.pop(stage, None)) is not None:
+                        call.cancel()
+                case Finished():
+                    pass
+
+    def _open(self, effect: CallOpened) -> None:
+        stage, id_, request, _ = effect
+        planned = self._plan.stages[stage]
+        batch = credit_batch(planned.window)
+        call = LiveCall(stage, id_, planned.window, batch, self._clock.now_us, self._look)
+        self._calls[stage] = call
+        assert self._nursery is not None
+        self._nursery.start_soon(call.run, self._providers[planned.id], request, name=f"{planned.id} call {id_}")
+
+    def _hand_over_rows(self) -> None:
+        if self._observers and (rows := self.engine.journal.take()):
+            for observer in self._observers:
+                observer.rows(rows)
+
+    async def _say_goodbye(self) -> None:
+        """End every call's input and let it finish; what it still offers is not listened to. A source has no input to end."""
+        for call in self._calls.values():
+            if self._plan.stages[call.stage].cls.inputs:
+                call.end_input()
+            else:
+                call.cancel()
+        assert self._nursery is not None
+        with trio.move_on_after(GRACE_S):
+            while self._nursery.child_tasks:
+                for call in self._calls.values():
+                    call.offered()
+                await trio.sleep(0.005)

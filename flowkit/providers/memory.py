@@ -1,0 +1,63 @@
+"""Source and sink in memory: for tests, and for programs that embed flowkit and bring their own audio.
+
+source = MemorySource(MemorySource.Options(pcm=recording), around)
+sink = MemorySink(MemorySink.Options(on_pop=heard.append), around)
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from flowkit import options as opt
+from flowkit.messages import Message
+from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.capture import capture
+from flowkit.providers.sink import render
+from flowkit.providers.timeline import Pop
+
+OnPop = Annotated[Callable[[Pop], Any], WithJsonSchema({"not": {}, "description": "only from Python"})]
+
+
+class MemorySource(Provider):
+    """A microphone that hears what it was given, then silence."""
+
+    kind = "mic"
+    name = "memory"
+
+    class Options(opt.Options):
+        pcm: bytes = b""
+        """What is heard: signed 16-bit little-endian mono at the session's input rate."""
+        frames: tuple[bytes, ...] = Field(default=(), repr=False)
+        """More of the same behind it, in pieces of any length."""
+
+    options: Options
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await capture(self.options.pcm + b"".join(self.options.frames), self.around, emit)
+
+
+class MemorySink(Provider):
+    """A speaker that keeps what sounded, frame by frame, in `pops`."""
+
+    kind = "speaker"
+    name = "memory"
+
+    class Options(opt.Options):
+        on_pop: OnPop | None = None
+        """Called with every piece that sounds, as it sounds; then `pops` stays empty."""
+
+    options: Options
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        self.pops: list[Pop] = []
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async def tell(pops: list[Pop], until_us: int) -> None:
+            for pop in pops:
+                (self.options.on_pop or self.pops.append)(pop)
+
+        await render(fed, self.around, tell)

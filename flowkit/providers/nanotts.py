@@ -1,0 +1,56 @@
+"""SVOX Pico's small voice: 5 MB, robotic, about 25 ms a clause. For machines on which Piper is too slow or too large.
+
+{kind: tts, provider: nanotts, voice: en-GB}
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal
+
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit.messages import Message
+from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.loading import loading
+from flowkit.providers.weights import LOCAL_EXTRA
+from flowkit.providers.worker import Worker
+
+
+class NanoTts(Provider):
+    """Answers a clause with its sound at 16 kHz, in pieces of at most 100 ms. In a process, because it keeps the
+    GIL."""
+
+    kind = "tts"
+    name = "nanotts"
+    requires = ("py_nanotts",)
+    install = LOCAL_EXTRA
+
+    class Options(opt.Options):
+        voice: Literal["en-US", "en-GB", "de-DE", "es-ES", "fr-FR", "it-IT"] = "en-US"
+        """Language and accent."""
+        speed: float = Field(default=1.0, ge=0.2, le=5.0)
+        """1.0 is the voice's own pace, 2.0 twice as fast."""
+        pitch: float = Field(default=1.0, ge=0.5, le=2.0)
+        """1.0 is the voice's own."""
+        volume: float = Field(default=0.6, ge=0.0, le=5.0)
+        """1.0 overdrives loud vowels."""
+
+    options: Options
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        self._worker = Worker("tts nanotts", "flowkit.providers.nanotts_worker", self.options.model_dump())
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        """Start the worker process and let it say a word."""
+        async with AsyncExitStack() as stack:
+            with loading(self):
+                await stack.enter_async_context(self._worker.running())
+            yield
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await self._worker.answer(request, emit)

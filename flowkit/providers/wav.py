@@ -1,0 +1,117 @@
+"""WAV files in place of microphone and speaker, paced in real time, as in ``flowkit run FILE --input a.wav --output
+b.wav``.
+
+    stages:
+      - {kind: mic, provider: wav, path: question.wav}
+      - {kind: speaker, provider: wav, path: reply.wav}
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit.messages import Message
+from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.capture import capture
+from flowkit.providers.registry import ensure_installed
+from flowkit.providers.sink import render
+from flowkit.providers.timeline import Pop
+from flowkit.providers.wav_read import read_recording
+from flowkit.providers.wav_write import WavWriter
+
+INSTALL = "pip install flowkit-voice"
+
+
+class WavSource(Provider):
+    """A microphone that hears a recording, then silence. Any width, rate from 8 to 192 kHz, and channel count."""
+
+    kind = "mic"
+    name = "wav"
+    requires = ("numpy", "soundfile", "soxr")
+    install = INSTALL
+
+    class Options(opt.Options):
+        path: Path
+        """The recording to hear."""
+
+    options: Options
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        self._pcm = b""
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        """Read the whole file. Raises InputError if it cannot be heard."""
+        ensure_installed(type(self))
+        recording = await trio.to_thread.run_sync(read_recording, self.options.path, self.around.input_rate_hz)
+        for notice in recording.notices:
+            self.around.notice(notice)
+        self._pcm = recording.pcm
+        yield
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await capture(self._pcm, self.around, emit)
+
+
+class WavSink(Provider):
+    """A speaker that records: a sample's place in the file is the session's time. Written at most 100 ms late."""
+
+    kind = "speaker"
+    name = "wav"
+    requires = ("numpy", "soxr")
+    install = INSTALL
+
+    class Options(opt.Options):
+        path: Path
+        """The file to write, 16-bit mono; one that is there is overwritten when the session starts."""
+        rate: int | None = Field(default=None, ge=8_000, le=192_000)
+        """Sample rate in Hz; by default that of the first voice that speaks."""
+
+    options: Options
+
+    WRITE_EVERY_US = 80_000
+    """A write of several frames costs as much as one of a single frame; with the frame being popped it stays under 100
+    ms."""
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        self._writer: WavWriter | None = None
+        self._unwritten: list[Pop] = []
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        """Make sure that the file can be written. Raises OutputError; closes the file behind the session."""
+        ensure_installed(type(self))
+        self._writer = WavWriter(self.options.path, self.options.rate)
+        try:
+            yield
+        finally:
+            self._writer.close(0)
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        writer = self._writer
+        assert writer is not None, "call() comes after ready()"
+        writer.begin()
+        next_write_us = 0
+
+        async def heard(pops: list[Pop], until_us: int) -> None:
+            nonlocal next_write_us
+            self._unwritten += pops
+            if until_us >= next_write_us:
+                next_write_us = until_us + self.WRITE_EVERY_US
+                batch, self._unwritten = self._unwritten, []
+                # The disk may be slow; a write that has begun is finished even when the session is being cancelled.
+                await trio.to_thread.run_sync(writer.write, batch, until_us)
+
+        try:
+            await render(fed, self.around, heard)
+        finally:
+            writer.write(self._unwritten, self.around.now_us())

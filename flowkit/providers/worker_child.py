@@ -1,0 +1,117 @@
+"""The child's side of a voice in a worker process: loads the voice, then speaks what it is asked to, one request at a
+time.
+
+A thread reads the requests, so that a cancel is seen in the middle of a clause, and so that the end of the parent,
+however sudden, ends this process at once: the kernel closes the pipe.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+from flowkit.providers.wire import Frame, Kind, audio, read_frame
+
+PIECES_PER_S = 10
+"""Sound is handed on in pieces of at most 100 ms, so that little of it is stale when it must stop."""
+
+
+class Spoken(NamedTuple):
+    """A stretch of speech, s16le mono, and the clause's samples in all if this is its last stretch, else 0."""
+
+    pcm: bytes
+    total: int
+
+
+class Voice(Protocol):
+    """What a worker process wraps."""
+
+    rate_hz: int
+
+    def speak(self, text: str) -> Iterator[Spoken]:
+        """The clause's sound, as it is made."""
+        ...
+
+
+def serve(load: Callable[[dict[str, Any]], Voice]) -> int:
+    """Be the worker until the parent closes standard input; `load` makes the voice from its settings. Returns an exit
+    code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides what ends
+    requests, answers = _pipes()
+    setup = read_frame(requests)
+    if setup is None:
+        return 0
+    try:
+        voice = load(json.loads(setup.payload))
+    except Exception as exc:  # whatever a voice's library raises is told to the parent, who says it to people
+        _write(answers, Frame(Kind.FAILED, 0, _reason(exc)))
+        return 1
+    _write(answers, Frame(Kind.READY, 0, json.dumps({"rate_hz": voice.rate_hz}).encode()))
+    _Worker(voice, requests, answers).run()
+    return 0
+
+
+class _Worker:
+    def __init__(self, voice: Voice, requests: BinaryIO, answers: BinaryIO) -> None:
+        self._voice = voice
+        self._requests = requests
+        self._answers = answers
+        # The parent asks for one clause at a time; more than a few here means that it has lost count.
+        self._waiting: queue.Queue[Frame] = queue.Queue(maxsize=64)
+        self._cancelled = 0
+
+    def run(self) -> None:
+        threading.Thread(target=self._listen, daemon=True).start()
+        while True:
+            self._answer(self._waiting.get())
+
+    def _listen(self) -> None:
+        while (frame := read_frame(self._requests)) is not None:
+            if frame.kind is Kind.CANCEL:
+                self._cancelled = frame.request
+            else:
+                self._waiting.put(frame)
+        os._exit(0)  # the main thread may be deep in a model; nothing here is worth waiting for
+
+    def _answer(self, frame: Frame) -> None:
+        try:
+            self._speak(frame)
+            _write(self._answers, Frame(Kind.DONE, frame.request))
+        except BrokenPipeError:
+            os._exit(0)
+        except Exception as exc:  # as above
+            _write(self._answers, Frame(Kind.FAILED, frame.request, _reason(exc)))
+
+    def _speak(self, frame: Frame) -> None:
+        size = 2 * (self._voice.rate_hz // PIECES_PER_S)
+        if frame.request <= self._cancelled:
+            return
+        for spoken in self._voice.speak(frame.payload.decode()):
+            for start in range(0, len(spoken.pcm), size):
+                if frame.request <= self._cancelled:
+                    return
+                _write(self._answers, audio(frame.request, spoken.total, spoken.pcm[start : start + size]))
+
+
+def _pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Standard input and output, unbuffered; what a library prints goes to standard error instead of into the
+    frames."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return sys.stdin.buffer, answers
+
+
+def _write(stream: BinaryIO, frame: Frame) -> None:
+    view = memoryview(frame.packed())
+    while view:
+        view = view[stream.write(view) :]
+
+
+def _reason(exc: Exception) -> bytes:
+    return (str(exc) or type(exc).__name__).encode()[:1000]

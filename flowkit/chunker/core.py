@@ -8,7 +8,8 @@ was cut into tokens. When the next character would exceed `max_tokens`, the chun
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from .chunk import Chunk, Reason
 from .clauses import clause_end, glued
@@ -22,15 +23,26 @@ from .tails import smiley
 from .text import DOTS, KIND, PAIRS, STOPS, Kind, measure
 from .view import NO, WAIT, View, past
 
-_PLAIN = Kind.SIGN
-"""Characters up to this kind carry no decision."""
 _NEXT_SENTENCE = " Qq "
 """What a likely end is tried against: a capital that is no known word."""
 
-Step = tuple[int, Reason | None]
-"""(index, reason): cut there. (index, None): pass over the span up to there. (NO, None): go on. (WAIT, None): wait."""
-_GO_ON: Step = (NO, None)
-_STAND: Step = (WAIT, None)
+
+class Step(NamedTuple):
+    """What to do at a mark.
+
+    Args:
+        end: the index to cut at or to pass over to; NO to take one character and go on; WAIT to wait for more text.
+        reason: why to cut at `end`; None not to.
+        size: tokens up to `end`, if they are not what the text measures.
+    """
+
+    end: int
+    reason: Reason | None = None
+    size: int | None = None
+
+
+_GO_ON = Step(NO)
+_STAND = Step(WAIT)
 
 
 class Chunker:
@@ -98,28 +110,28 @@ class Chunker:
     # --- scanning
 
     def _scan(self, final: bool) -> Iterator[Chunk]:
-        draft = self._draft
-        while draft.at < len(self._text):
-            kind = KIND[self._text[draft.at]]
-            end, reason = _GO_ON if kind <= _PLAIN else self._ask(kind, final)
-            if end == WAIT and not final:
-                return
-            whole = end > draft.at
-            size = measure(self._text[draft.at : end]) if whole else draft.price(self._text, kind)
-            if draft.size + size > self._rules.max_tokens and (draft.size or not whole):
-                yield self._cut(self._forced(), Reason.MAX_TOKENS)
-            elif reason is not None and draft.size + size <= self._rules.max_tokens:
-                yield self._cut(end, reason)
-            elif whole and draft.size + size <= self._rules.max_tokens:
-                draft.advance(end, size)
-                continue
-            else:
-                draft.advance(draft.at + 1, draft.price(self._text, kind) if whole else size)
-                continue
+        most = self._rules.max_tokens
+        while True:
             draft = self._draft
-
-    def _ask(self, kind: Kind, final: bool) -> Step:
-        return _ASK[kind](self, final)
+            if not draft.read(self._text, most):
+                yield self._cut(self._forced(), Reason.MAX_TOKENS)
+                continue
+            if draft.at == len(self._text):
+                return
+            step = _ASK[KIND[self._text[draft.at]]](self, final)
+            if step.end == WAIT and not final:
+                return
+            end = step.end if step.end > 0 else draft.at + 1
+            size = measure(self._text[draft.at : end]) if step.size is None else step.size
+            if draft.size + size <= most:
+                if step.reason is None:
+                    draft.advance(end, size)
+                else:
+                    yield self._cut(end, step.reason, draft.size + size)
+            elif draft.size:
+                yield self._cut(self._forced(), Reason.MAX_TOKENS)
+            else:
+                draft.advance(draft.at + 1, 1)  # a span that alone is too long is read as plain text
 
     def _view(self, final: bool) -> View:
         draft = self._draft
@@ -131,20 +143,14 @@ class Chunker:
             return self._language
         return load(guess(self._text[self._draft.start : self._draft.at + 1], self._language.code))
 
-    def _space(self, final: bool) -> Step:
-        draft = self._draft
-        if draft.size and draft.word < draft.at:
-            draft.gaps.append((draft.at, not draft.holds))
-        draft.word = draft.at + 1
-        return _GO_ON
-
     def _line(self, final: bool) -> Step:
         """A newline ends a chunk that has something to say; a marker never stands alone."""
         draft = self._draft
         if _speakable(self._text[draft.start : draft.at]):
-            return draft.at + 1, Reason.SENTENCE
+            return Step(draft.at + 1, Reason.SENTENCE)
         draft.holds.clear()
-        return self._space(final)
+        draft.part(draft.at, draft.size)
+        return _GO_ON
 
     def _stop(self, final: bool) -> Step:
         at, text = self._draft.at, self._text
@@ -156,7 +162,7 @@ class Chunker:
             return _STAND if covered == WAIT else _GO_ON
         end = sentence_end(view, at)
         if end > 0:
-            return end, Reason.SENTENCE
+            return Step(end, Reason.SENTENCE)
         if end == NO and text[at] in DOTS and text[at : at + 2] != ".":
             return self._hesitation(view, at)
         return _STAND if end == WAIT else _GO_ON
@@ -178,7 +184,7 @@ class Chunker:
             return self._emoticon(view, face)
         if self._text[at] in view.language.stop_marks:
             end = sentence_end(view, at)
-            return _STAND if end == WAIT else (end, Reason.SENTENCE) if end else _GO_ON
+            return _STAND if end == WAIT else Step(end, Reason.SENTENCE) if end else _GO_ON
         end = clause_end(view, at)
         if end in (WAIT, NO):
             return _STAND if end == WAIT else _GO_ON
@@ -193,7 +199,7 @@ class Chunker:
         draft = self._draft
         size = draft.size + measure(self._text[draft.at : end])
         if self._rules.mode == "clause" and size >= (least if self._count else self._rules.first.min_tokens):
-            return end, reason
+            return Step(end, reason)
         if size <= self._rules.max_tokens:
             draft.clauses.append((end, size))
         return _GO_ON
@@ -217,11 +223,17 @@ class Chunker:
             if end == WAIT:
                 return _STAND
             if end > 0 and self._rules.speak.fence != "verbatim":
-                return (at if _speakable(self._text[view.start : at]) else end), Reason.SENTENCE
+                return self._fence(view, at, end)
         if char == "<" and (face := smiley(view, at)):
             return self._emoticon(view, face)
         end = span_end(view, at)
-        return _STAND if end == WAIT else (end, None) if end else _GO_ON
+        return _STAND if end == WAIT else Step(end) if end else _GO_ON
+
+    def _fence(self, view: View, at: int, end: int) -> Step:
+        """A code block is a chunk of its own, and as large as what is said for it."""
+        if _speakable(self._text[view.start : at]):
+            return Step(at, Reason.SENTENCE, 0)
+        return Step(end, Reason.SENTENCE, min(self._rules.max_tokens - self._draft.size, size_of(view.language.code_example)))
 
     def _close(self, final: bool) -> Step:
         self._draft.close(self._text[self._draft.at])
@@ -240,7 +252,7 @@ class Chunker:
         end = emoji_end(view, self._draft.at, face)
         if end == WAIT:
             return _STAND
-        return (end, Reason.SENTENCE) if end else (face, None)
+        return Step(end, Reason.SENTENCE) if end else Step(face)
 
     # --- cutting
 
@@ -270,8 +282,8 @@ class Chunker:
         end = sentence_end(view, draft.at)
         return end if end == len(text.rstrip()) and draft.size + measure(text[draft.at : end]) <= self._rules.max_tokens else 0
 
-    def _cut(self, end: int, reason: Reason) -> Chunk:
-        chunk = self._chunk(end, reason)
+    def _cut(self, end: int, reason: Reason, size: int = 0) -> Chunk:
+        chunk = self._chunk(end, reason, size)
         if self._rules.language == "auto":
             self._language = load(guess(chunk.text, self._language.code))
         self._lead.clear()
@@ -279,10 +291,10 @@ class Chunker:
         self._count += 1
         return chunk
 
-    def _chunk(self, end: int, reason: Reason) -> Chunk:
+    def _chunk(self, end: int, reason: Reason, size: int = 0) -> Chunk:
         text = "".join(self._lead) + self._text[self._draft.start : end]
         spoken, marks = speak(text, self._rules.speak, self._language.code_example)
-        return Chunk(text, spoken, size_of(text), reason, marks)
+        return Chunk(text, spoken, size or size_of(text), reason, marks)
 
     def _forget(self) -> None:
         """Lets go of the text that was handed out, and sets aside the space before the next chunk."""
@@ -295,9 +307,8 @@ class Chunker:
             draft.shift(draft.start)
 
 
-_ASK = {
+_ASK: dict[Kind, Callable[[Chunker, bool], Step]] = {
     Kind.EMOJI: Chunker._emoji,
-    Kind.SPACE: Chunker._space,
     Kind.LINE: Chunker._line,
     Kind.STOP: Chunker._stop,
     Kind.PAUSE: Chunker._pause,
@@ -322,8 +333,9 @@ def _leads_on(text: str, language: Language) -> bool:
 
 
 def _whole_character(text: str, start: int, at: int) -> int:
-    """`at`, moved back so as not to part a character from its marks."""
-    back = at
-    while back - 1 > start and at - back < 8 and (KIND[text[back]] is Kind.GHOST or KIND[text[back - 1]] is Kind.GHOST):
-        back -= 1
-    return back
+    """`at`, moved back so as to part neither a character from its marks nor, among ideographs, a number or a word."""
+    for back in range(at, start, -1):
+        around = KIND[text[back - 1]], KIND[text[back]]
+        if Kind.GHOST not in around and (Kind.IDEOGRAPH in around or not text[back - 1].isascii()):
+            return back
+    return at

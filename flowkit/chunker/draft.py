@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .text import KIND, Kind, cost, measure
+from .text import DUE, KIND, SHARE, Kind, measure
 
 HOLD = 20
 """Tokens after which an open bracket or quotation no longer holds back a sentence's end: it may never close."""
@@ -38,11 +38,33 @@ class Draft:
     def beginning(cls, at: int) -> Draft:
         return cls(at, at, at)
 
-    def price(self, text: str, kind: Kind) -> int:
-        """Tokens that the character at `at` adds; the space before a chunk is free."""
-        same = self.at > self.start and KIND[text[self.at - 1]] is kind
-        self.run = self.run + 1 if same else 0
-        return 0 if self.size == 0 and kind in (Kind.SPACE, Kind.LINE) else cost(kind, self.run)
+    def read(self, text: str, most: int) -> bool:
+        """Takes the characters that ask nothing; False if the next one would make the chunk larger than `most`.
+
+        The space before a chunk is free.
+        """
+        at, size, run, length = self.at, self.size, self.run, len(text)
+        before = KIND[text[at - 1]] if at > self.start else None
+        while at < length and (kind := KIND[text[at]]) <= Kind.SPACE:
+            run = run + 1 if kind is before else 0
+            before = kind
+            if kind is Kind.SPACE:
+                self.part(at, size)
+            if run % SHARE[kind] == DUE[kind] and (size or kind is not Kind.SPACE):
+                if size == most:
+                    break
+                size += 1
+            at += 1
+        else:
+            most = -1
+        self.at, self.size, self.run = at, size, run
+        return size != most
+
+    def part(self, at: int, size: int) -> None:
+        """Takes note of the space at `at`, where a word may end and the next may begin."""
+        if size and self.word < at:
+            self.gaps.append((at, not self.holds))
+        self.word = at + 1
 
     def awaited(self) -> tuple[str, ...]:
         """The closing marks awaited, those forgotten that have been open too long."""

@@ -109,6 +109,8 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
             return NO
         if stop is Stop.OPEN:
             return _open(view, following, end)
+        if first.islower() and (_is_roman(word) or view.language.ordinals and _is_ordinal(word)):
+            return NO
         if (first.islower() or first.isdigit()) and _clipped(word):
             return NO
     return NO if quoted and first.islower() else end
@@ -129,7 +131,7 @@ def _class(view: View, word: str) -> Stop | None:
         return stop
     if _is_initial(word) or _is_initialism(word):
         return Stop.OPEN
-    return Stop.OPEN if view.language.ordinals and _is_ordinal(word) else None
+    return Stop.OPEN if view.language.ordinals == "all" and _is_ordinal(word) else None
 
 
 def _open(view: View, following: int, end: int) -> int:
@@ -163,7 +165,9 @@ def _before(token: str) -> str:
     """The word that a full stop stands behind, without what opens before it: brackets, quotes, emphasis, "l'"."""
     for at in range(len(token) - 1, -1, -1):
         if KIND[token[at]] not in _WORD and token[at] not in ".-":
-            return token[at + 1 :]
+            part = token[at + 1 :]
+            # "aren't", "Mary's" end in no abbreviation; "l'avv" does.
+            return token if token[at] in "'’" and len(part) <= 2 and at else part
     return token
 
 
@@ -185,7 +189,11 @@ def _is_initialism(word: str) -> bool:
 
 
 def _is_ordinal(word: str) -> bool:
-    return word.isdigit() and len(word) <= 3 or 1 < len(word) <= 6 and _ROMAN.issuperset(word)
+    return word.isdigit() and len(word) <= 3 or _is_roman(word)
+
+
+def _is_roman(word: str) -> bool:
+    return 1 < len(word) <= 6 and _ROMAN.issuperset(word)
 
 
 def _clipped(word: str) -> bool:

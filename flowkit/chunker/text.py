@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class Kind(IntEnum):
-    """What a character is to the chunker. The first six carry no decision of their own."""
+    """What a character is to the chunker. Those up to SPACE carry no decision of their own."""
 
     LETTER = 0
     DIGIT = 1
@@ -21,8 +21,8 @@ class Kind(IntEnum):
     """Combining marks, joiners, variation selectors, direction marks: part of what stands before."""
     SIGN = 4
     """Any other mark or symbol."""
-    EMOJI = 5
-    SPACE = 6
+    SPACE = 5
+    EMOJI = 6
     LINE = 7
     STOP = 8
     """May end a sentence."""
@@ -90,32 +90,22 @@ _NAMED = (
 )
 KIND = _Kinds()
 
-_SHARE = {Kind.LETTER: 6, Kind.DIGIT: 3, Kind.GHOST: 16, Kind.SPACE: 16, Kind.LINE: 16, Kind.SIGN: 1, Kind.EMOJI: 1}
-_FREE = (Kind.SPACE, Kind.LINE, Kind.GHOST)
+_SHARES = {Kind.LETTER: 6, Kind.DIGIT: 3, Kind.GHOST: 16, Kind.SPACE: 16, Kind.LINE: 16}
+SHARE = [_SHARES.get(kind, 1) for kind in Kind]
+"""Characters of a kind to a token: six letters, three digits, or one mark or ideograph, near what tokenisers do.
 
-
-def cost(kind: Kind, run: int) -> int:
-    """Tokens that a character adds, `run` characters of its kind having gone before it without a break.
-
-    A token is six letters, three digits, or one mark or ideograph: near what the usual tokenisers do, and known
-    from the text alone. Spaces cost nothing in the usual run, but a megabyte of them is not nothing.
-    """
-    share = _SHARE.get(kind, 1)
-    if kind in _FREE:
-        return int(run % share == share - 1)
-    return int(run % share == 0)
+Spaces and joiners cost nothing in the usual run, but a megabyte of them is not nothing: every sixteenth counts.
+"""
+DUE = [15 if share == 16 else 0 for share in SHARE]
+"""Which character of a share is the one that counts."""
 
 
 def measure(text: str) -> int:
-    """The estimated size of a piece of text in tokens."""
+    """The estimated size of a piece of text in tokens, known from the text alone."""
     size, run, before = 0, 0, Kind.SIGN
     for char in text:
         kind = KIND[char]
         run = run + 1 if kind is before else 0
-        size += cost(kind, run)
+        size += run % SHARE[kind] == DUE[kind]
         before = kind
     return size
-
-
-def is_upper(char: str) -> bool:
-    return char.isupper() or char.istitle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .languages import Language
+from .languages import Language, Stop
 from .text import KIND, PAIRS, STOPS, Kind
 
 NO = 0
@@ -78,11 +78,12 @@ class View:
         return self.text[at:end].replace("’", "'").rstrip("'") if end > at else ""
 
     def starter(self, at: int) -> int:
-        """Whether the word from `at` on is one that begins sentences: 1, NO or WAIT."""
+        """Whether the word from `at` on is one that begins sentences, or a title: 1, NO or WAIT."""
         word = self.next_word(at)
         if word is None:
             return WAIT
-        return int(self.language.starts(word) or self.language.starts(word + "'"))
+        titled = self.char(at + len(word)) == "." and len(word) > 1 and self.language.stop(word) is Stop.TITLE
+        return int(titled or self.language.starts(word) or self.language.starts(word + "'"))
 
     def held(self, run: int, end: int) -> bool:
         """Whether a bracket or quotation is still open at `end`, those closed from `run` on not counted."""

@@ -10,4 +10,4 @@ def chunk(tokens: list[str], lang: str = "en") -> list[tuple[int, str]]:
     return _run(Chunker(Rules(language=lang)), tokens)
 
 def chunk_sentences(tokens: list[str], lang: str = "en") -> list[tuple[int, str]]:
-    return _run(Chunker(Rules(language=lang, mode="sentence", max_tokens=60)), tokens)
+    return _run(Chunker(Rules(language=lang, mode="sentence", max_tokens=80)), tokens)

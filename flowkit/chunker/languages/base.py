@@ -9,5 +9,5 @@ LANGUAGE = language(
     words="no mar",
     units="min sec h kg g km m cm mm l ml",
     opens="etc inc ltd co corp a.m p.m u.s jr",
-    ordinals=True,
+    ordinals="lower",
 )

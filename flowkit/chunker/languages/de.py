@@ -28,6 +28,7 @@ LANGUAGE = language(
         laut dazu dabei darauf davon dafür dagegen darüber haben sagen fragen nehmen geben rufen kommen gehen machen achten
         beachten drücken wählen öffnen schließen klicken warten melden schreiben zeigen ausnahmen mehr weitere damals""",
     leading="montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag mo di mi do fr sa so",
-    ordinals=True,
+    ordinals="all",
+    endings="str",
     code_example="Codebeispiel",
 )

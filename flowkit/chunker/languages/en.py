@@ -7,7 +7,7 @@ LANGUAGE = language(
     titles="""dr mr mrs ms mx messrs prof rev hon gen col maj capt cpt cmdr lt sgt cpl pvt adm sen rep gov pres amb supt
         fr sr.a mme mlle e.g i.e eg ie vs v viz cf approx ca incl excl esp resp aka assoc asst dept univ gov't nat'l int'l
         hwy mt ft rte pt bldg intl natl attn""",
-    numbers="fig figs vol vols nr nos pp p para paras chap sect eq eqs tbl app jan feb apr jun jul aug sept oct nov dec ext tel ps mon tue tues wed thu thur thurs fri Sat Sun Mar",
+    numbers="fig figs vol vols nr nos pp p para paras chap sect eq eqs tbl App jan feb apr jun jul aug sept oct nov dec ext tel ps mon tue tues wed thu thur thurs fri Sat Sun Mar",
     words="no sat sun mar art ch sec pt pg line col ed ver v rm ste lot cap pos ref",
     units="min mins sec secs hr hrs h in ft yd yds mi oz lb lbs g kg mg km cm mm m l ml gal qt tsp tbsp sq cu ga deg yr yrs wk wks mo mos s",
     opens="""etc inc ltd co corp llc bros mfg jr sr esq st ave blvd rd ter ln ct pl pkwy sq apt ste p.m a.m u.s u.k e.u d.c
@@ -15,7 +15,7 @@ LANGUAGE = language(
     names="yahoo jeopardy wham ahoy yum",
     starters="""i you he she it we they this that these those there here the a an my your his her its our their who whom what
         which when where why how whose is are was were am be do does did don't doesn't didn't have has had haven't can can't
-        could couldn't would wouldn't will won't shall should shouldn't may might must isn't aren't wasn't let let's please
+        could couldn't would wouldn't will won't shall should shouldn't must isn't aren't wasn't let let's please
         if and but or so because since although though while as at in on by for from to with without within after before
         during until once then next now also however therefore instead otherwise meanwhile additionally furthermore moreover
         finally first second third lastly overall maybe perhaps probably actually basically generally usually often

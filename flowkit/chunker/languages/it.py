@@ -8,7 +8,7 @@ LANGUAGE = language(
         mons don es p.es ad.es cfr vs ca circa s ss st spett egr gent.mo gent.ma rif n. p.zza v.le""",
     numbers="pag pagg p pp art artt n nr num fig vol cap tel ore gen feb mar apr mag giu lug ago set sett ott nov dic sec §",
     words="no",
-    units="min sec h km m kg g cm mm l ml s",
+    units="min h km m kg g cm mm l ml s",
     opens="ecc etc s.p.a s.r.l spa srl inc ltd a.c d.c jr co",
     starters="""il lo la i gli le l' un uno una un' io tu lui lei noi voi loro mio mia tuo tua suo sua nostro nostra vostro
         questo questa questi queste quello quella quelli quelle ciò chi che cosa quale quali quando dove come perché quanto

@@ -15,6 +15,6 @@ LANGUAGE = language(
         jutro wczoraj tu tutaj tam również także tylko już jeszcze bardzo w we na z ze do od dla po przed przez pod nad przy
         bez o u za wszystko wszyscy każdy każda niektóre wiele nic nikt coś ktoś""",
     leading="poniedziałek wtorek środa czwartek piątek sobota niedziela",
-    ordinals=True,
+    ordinals="lower",
     code_example="przykład kodu",
 )

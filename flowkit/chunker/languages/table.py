@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Literal
+
+Ordinals = Literal["", "lower", "all"]
 
 
 class Stop(Enum):
@@ -23,7 +26,8 @@ class Language:
     Args:
         stops: what a full stop (or, for names, a mark) behind a word means.
         starters: words that begin a sentence so often that one behind an ambiguous full stop decides.
-        ordinals: whether a full stop makes a number an ordinal (`3. Oktober`).
+        ordinals: whether a full stop makes a number an ordinal: before `lower` case (`3. maja`) or `all` (`3. Oktober`).
+        endings: last parts of compounds that are abbreviated (`Hauptstr.`), as OPEN.
         leading: words before a comma that belong with what follows: weekdays.
         following: words behind a comma that belong with what stands before: Inc., Jr.
         code_example: what is said for a code block.
@@ -33,7 +37,8 @@ class Language:
     code: str
     stops: dict[str, Stop]
     starters: frozenset[str]
-    ordinals: bool = False
+    ordinals: Ordinals = ""
+    endings: tuple[str, ...] = ()
     leading: frozenset[str] = field(default_factory=frozenset)
     following: frozenset[str] = field(default_factory=frozenset)
     code_example: str = "code example"
@@ -41,7 +46,9 @@ class Language:
 
     def stop(self, word: str) -> Stop | None:
         """What a full stop behind `word` means; None for an ordinary word."""
-        return self.stops.get(word) or self.stops.get(word.lower())
+        lower = word.lower()
+        compound = Stop.OPEN if self.endings and lower.endswith(self.endings) else None
+        return self.stops.get(word) or self.stops.get(lower) or compound
 
     def starts(self, word: str) -> bool:
         """Whether `word` begins sentences; of "I'll" or "l'eau" the part before the apostrophe counts too."""
@@ -62,7 +69,8 @@ def language(
     starters: str = "",
     leading: str = "",
     following: str = "",
-    ordinals: bool = False,
+    ordinals: Ordinals = "",
+    endings: str = "",
     code_example: str = "code example",
     stop_marks: str = "",
 ) -> Language:
@@ -79,6 +87,7 @@ def language(
         stops,
         frozenset(starters.split()),
         ordinals,
+        tuple(endings.split()),
         frozenset(leading.split()),
         frozenset((_FOLLOWING + following).split()),
         code_example,

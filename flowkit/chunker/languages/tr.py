@@ -11,6 +11,6 @@ LANGUAGE = language(
     starters="""bu şu o ben sen biz siz onlar benim senin bizim sizin kim ne nerede ne nasıl neden niçin hangi kaç bir evet hayır
         ama fakat ve veya eğer çünkü sonra önce şimdi bugün yarın dün burada orada ayrıca da de için ile gibi kadar her bazı
         çok hiç lütfen teşekkürler teşekkür merhaba tabii elbette peki tamam""",
-    ordinals=True,
+    ordinals="lower",
     code_example="kod örneği",
 )

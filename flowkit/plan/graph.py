@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from flowkit.config.schema import Circuit, Retry
 from flowkit.options import Options
 from flowkit.providers.base import Provider
 from flowkit.stages.base import Stage
@@ -66,6 +67,8 @@ class ProviderChoice:
     cls: type[Provider]
     options: Options
     timeouts: Timeouts = Timeouts()
+    retry: Retry | None = None
+    circuit: Circuit | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,159 @@
+"""``${VAR}``, ``${VAR:-default}``, ``${VAR:?message}``, ``${file:path}`` and ``$$`` in values, after parsing.
+
+What comes from outside keeps its origin, so that an error can name the variable; it never becomes structure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as Env
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from pathlib import Path as FilePath
+
+from flowkit.config.nodes import Entry, Node, Scalar, Sequence, Standing, core_value
+from flowkit.config.problems import Path, Problem
+
+_REFERENCE = re.compile(r"\$(?:(\$)|\{([^{}]*)\}|(\{))")
+_BODY = re.compile(r"(?:file:(?P<file>.+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<op>:-|:\?)(?P<rest>.*))?)", re.DOTALL)
+_CONFIDENTIAL = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+MAX_FILE_BYTES = 64 * 1024
+
+
+class Unset(Enum):
+    """What a variable without value is: an error, or left as written (``show``, ``graph``, ``test``, ``replay``)."""
+
+    ERROR = auto()
+    KEEP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What values may refer to, and how freely. `files`: ``${file:}`` is opened (``run`` only). `reveal`: errors may
+    show a variable's value (``run`` trusts its file; ``check`` does not)."""
+
+    environ: Env[str, str] = field(default_factory=dict)
+    unset: Unset = Unset.ERROR
+    files: bool = False
+    reveal: bool = False
+
+
+class Failure(Exception):
+    """A reference that has no value. The message says why; `code` is the problem's."""
+
+    def __init__(self, code: str, what: str, help: str = "") -> None:
+        super().__init__(what)
+        self.code = code
+        self.help = help
+
+
+def interpolate(node: Node, outside: Outside, problems: list[Problem], path: Path = ()) -> Node:
+    """The tree with every reference replaced. Problems stand at the scalar that holds the reference."""
+    if isinstance(node, Scalar):
+        return _scalar(node, outside, problems, path)
+    if isinstance(node, Sequence):
+        items = [interpolate(item, outside, problems, (*path, i)) for i, item in enumerate(node.items)]
+        return replace(node, items=items)
+    entries = {
+        key: Entry(entry.key, interpolate(entry.value, outside, problems, (*path, key)))
+        for key, entry in node.entries.items()
+    }
+    return replace(node, entries=entries)
+
+
+def _scalar(scalar: Scalar, outside: Outside, problems: list[Problem], path: Path) -> Scalar:
+    if "$" not in scalar.text or not isinstance(scalar.value, str):
+        return scalar
+    try:
+        return _resolve(scalar, outside)
+    except Failure as failure:
+        problems.append(Problem(failure.code, scalar.mark, path, str(failure), help=failure.help))
+    return replace(scalar, standing=Standing.UNREAD)
+
+
+def _resolve(scalar: Scalar, outside: Outside) -> Scalar:
+    """The scalar with its references replaced. Raises Failure."""
+    origins: list[str] = []
+    standing = Standing.LITERAL
+
+    def value_of(match: re.Match[str]) -> str:
+        nonlocal standing
+        if match[1]:
+            return "$"
+        if match[3]:
+            raise Failure("FK021", "${ is not closed", "write ${NAME}, or $$ for a dollar sign")
+        found = _lookup(match[2], scalar, outside)
+        origins.append(found.origin)
+        standing = max(standing, found.standing, key=_FIRMNESS.index)
+        return match[0] if found.standing is Standing.UNREAD else found.text
+
+    text = _REFERENCE.sub(value_of, scalar.text)
+    return replace(
+        scalar, text=text, value=text, standing=standing, origin=" and ".join(dict.fromkeys(o for o in origins if o))
+    )
+
+
+_FIRMNESS = [Standing.LITERAL, Standing.LOOSE, Standing.HIDDEN, Standing.UNREAD]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    text: str
+    origin: str
+    standing: Standing
+
+
+def _lookup(body: str, scalar: Scalar, outside: Outside) -> _Found:
+    match = _BODY.fullmatch(body)
+    if match is None:
+        raise Failure(
+            "FK021", f"${{{body}}} is no reference", "write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${file:path}"
+        )
+    if match["file"]:
+        return _from_file(match["file"], scalar, outside)
+    return _from_environment(match["name"], match["op"], match["rest"], outside)
+
+
+def _from_environment(name: str, op: str | None, rest: str | None, outside: Outside) -> _Found:
+    value = outside.environ.get(name)
+    if value is not None and (value or op is None):
+        if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+            raise Failure("FK021", f"the variable {name} is not text", "it must be UTF-8 without NUL")
+        hidden = not outside.reveal or _CONFIDENTIAL.search(name)
+        return _Found(value, f"env {name}", Standing.HIDDEN if hidden else Standing.LOOSE)
+    if op == ":-":
+        return _Found(rest or "", "", Standing.LOOSE)
+    if outside.unset is Unset.KEEP:
+        return _Found("", f"env {name}", Standing.UNREAD)
+    if op == ":?":
+        raise Failure(
+            "FK022", f"the variable {name} is required: {rest or 'it is not set'}", f"set {name} in the environment"
+        )
+    raise Failure(
+        "FK020", f"the variable {name} is not set", f"set it in the environment, or write ${{{name}:-default}}"
+    )
+
+
+def _from_file(name: str, scalar: Scalar, outside: Outside) -> _Found:
+    """A secret from a file beside the pipeline, without its last line break."""
+    origin = f"file {name}"
+    if not outside.files:
+        return _Found("", origin, Standing.UNREAD)
+    folder = scalar.mark.source.path.parent if scalar.mark.source.path else FilePath()
+    try:
+        with (folder / FilePath(name).expanduser()).open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+        text = raw.decode()
+    except (OSError, ValueError, RuntimeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "it is not UTF-8 text"
+        raise Failure(
+            "FK023", f"the file {name} cannot be read: {reason}", "paths are relative to the pipeline's folder"
+        ) from exc
+    if len(raw) > MAX_FILE_BYTES:
+        raise Failure("FK023", f"the file {name} is larger than {MAX_FILE_BYTES // 1024} KiB")
+    return _Found(text.rstrip("\r\n"), origin, Standing.HIDDEN)
+
+
+def typed(scalar: Scalar) -> Scalar:
+    """The same scalar with the type its text looks like; for options that refuse the text."""
+    return replace(scalar, value=core_value(scalar.text))

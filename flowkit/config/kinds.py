@@ -1,0 +1,97 @@
+"""The kinds of stages: flowkit's own, and those that installed packages add through the entry point group
+``flowkit.stages``.
+
+An entry point's name is the kind; its object is the Stage class. Nothing is imported before a file names the kind.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from flowkit.errors import ConfigError
+from flowkit.stages.base import Stage
+
+GROUP = "flowkit.stages"
+OWN_PACKAGE = "flowkit-voice"
+
+# The same list as in pyproject.toml, so that a source checkout that is not installed works as well.
+BUILT_IN: Mapping[str, str] = {
+    "mic": "flowkit.stages.source:Source",
+    "vad": "flowkit.stages.endpointing:Endpointing",
+    "asr": "flowkit.stages.transcription:Transcription",
+    "gate": "flowkit.stages.gate:Gate",
+    "llm": "flowkit.stages.llm:LlmTurn",
+    "chunker": "flowkit.stages.chunking:Chunking",
+    "tts": "flowkit.stages.tts:TtsOrder",
+    "speaker": "flowkit.stages.playback:Playback",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What a kind takes when the file does not say: who does its work, how much may wait, how long a call may be
+    silent. `provider` None: a pure decision, or (for mic and speaker) chosen by what the machine has."""
+
+    provider: str | None = None
+    serves: bool = True
+    """Whether the kind has providers at all."""
+    queue: int = 16
+    first_item: str | None = None
+    idle: str | None = None
+
+
+HABITS: Mapping[str, Habits] = {
+    "mic": Habits(),
+    "vad": Habits("silero", queue=50),
+    "asr": Habits("moonshine", queue=50),
+    "gate": Habits(serves=False),
+    "llm": Habits("llamacpp", queue=4, first_item="10s", idle="10s"),
+    "chunker": Habits(serves=False, queue=50),
+    "tts": Habits("piper", queue=3, first_item="10s", idle="10s"),
+    "speaker": Habits(queue=25),
+}
+
+
+def habits(kind: str) -> Habits:
+    """The defaults of a kind; those of a custom kind are modest, and it has no provider unless one is named."""
+    return HABITS.get(kind, Habits(serves=False))
+
+
+def names() -> tuple[str, ...]:
+    """Every kind that is installed, flowkit's own first."""
+    return tuple(_claims())
+
+
+def find(kind: str) -> type[Stage[Any]]:
+    """The class of stages of that kind.
+
+    Raises KeyError for an unknown kind, ConfigError if two packages claim it or it cannot be imported.
+    """
+    claims = _claims()[kind]
+    if len(claims) > 1:
+        packages = " and ".join(sorted(package for package, _ in claims))
+        raise ConfigError(f"kind {kind!r} is declared by {packages}", hint="uninstall one of them")
+    package, target = claims[0]
+    module, _, attribute = target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as exc:
+        raise ConfigError(f"kind {kind!r} of package {package} cannot be imported: {exc}") from exc
+    if not (isinstance(found, type) and issubclass(found, Stage)):
+        raise ConfigError(f"kind {kind!r} of package {package}: {target} is not a Stage class")
+    return found
+
+
+@cache
+def _claims() -> Mapping[str, list[tuple[str, str]]]:
+    claims = {kind: [(OWN_PACKAGE, target)] for kind, target in BUILT_IN.items()}
+    for entry in entry_points(group=GROUP):
+        package = entry.dist.name if entry.dist else "(unknown package)"
+        if package != OWN_PACKAGE:
+            claims.setdefault(entry.name, []).append((package, entry.value))
+    return claims

@@ -1,0 +1,154 @@
+"""From a file to a Config: read, lay over, interpolate, validate. Everything that is wrong is found in one run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping as Map
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
+
+from flowkit.config.catalog import INSTALLED, Catalog
+from flowkit.config.interpolate import Outside, Unset, interpolate
+from flowkit.config.merge import with_defaults, with_overrides
+from flowkit.config.model import Config
+from flowkit.config.nodes import Mapping, Scalar, Sequence
+from flowkit.config.problems import InvalidConfig, Path, Problem, errors, suggest
+from flowkit.config.read import decode, read_source, read_tree
+from flowkit.config.schema import APART, VERSION, Top
+from flowkit.config.stages import Context, read_stages
+from flowkit.config.text import Source, start_of
+from flowkit.config.validate import build, keys_of
+
+_NO_VALUE = ("FK020", "FK022")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of reading a file: `config` as far as it could be understood, and every problem with it."""
+
+    config: Config
+    problems: tuple[Problem, ...]
+    source: Source
+    whole: bool = field(default=True)
+    """False if stages are missing from `config` that the file holds, so that its wiring cannot be judged."""
+
+
+def load(
+    path: FilePath | str,
+    *,
+    overrides: Seq[str] = (),
+    environ: Map[str, str] | None = None,
+    text: str | None = None,
+    outside: Outside | None = None,
+    catalog: Catalog = INSTALLED,
+) -> Config:
+    """The configuration in a file, or in `text` under the name `path`; ``-`` is standard input.
+
+    Args:
+        overrides: settings ``path=value`` of the command line, in order.
+        environ: the variables that ``${VAR}`` may name; `outside` says more exactly what a value may refer to.
+        catalog: the kinds and providers that may be named; what is installed, if not given.
+
+    Raises:
+        InvalidConfig: with every problem, each with file, line and column.
+    """
+    reading = read(path, overrides=overrides, environ=environ, text=text, outside=outside, catalog=catalog)
+    if errors(reading.problems):
+        raise InvalidConfig(errors(reading.problems))
+    return reading.config
+
+
+def read(
+    path: FilePath | str,
+    *,
+    overrides: Seq[str] = (),
+    environ: Map[str, str] | None = None,
+    text: str | None = None,
+    outside: Outside | None = None,
+    catalog: Catalog = INSTALLED,
+) -> Reading:
+    """As `load`, but never raises: what could be understood, and what is wrong with the rest."""
+    problems: list[Problem] = []
+    source = _source(path, text, problems)
+    if source is None:
+        empty = Source(str(path), "")
+        return Reading(_nothing(Mapping(start_of(empty)), catalog), tuple(problems), empty, whole=False)
+    return read_text(source, overrides, outside or Outside(environ=environ or {}), catalog, problems)
+
+
+def read_text(
+    source: Source, overrides: Seq[str], outside: Outside, catalog: Catalog, problems: list[Problem]
+) -> Reading:
+    """As `read`, for a source that is at hand."""
+    root = read_tree(source, problems)
+    if root is None:
+        return Reading(_nothing(Mapping(start_of(source)), catalog), tuple(problems), source, whole=False)
+    root = with_overrides(root, overrides, problems)
+    root = with_defaults(root, catalog.kinds(), problems)
+    missing: list[Problem] = []
+    resolved = interpolate(root, outside, missing)
+    assert isinstance(resolved, Mapping)
+    return _validated(resolved, source, catalog, problems, missing)
+
+
+def _source(path: FilePath | str, text: str | None, problems: list[Problem]) -> Source | None:
+    if text is not None:
+        return decode(text.encode("utf-8", "surrogatepass"), str(path), FilePath(path), problems)
+    if str(path) == "-":
+        return decode(sys.stdin.buffer.read(), "<stdin>", None, problems)
+    return read_source(FilePath(path), str(path), problems)
+
+
+def _nothing(root: Mapping, catalog: Catalog) -> Config:
+    return Config("", (), Top(), root, catalog=catalog)
+
+
+def _validated(
+    root: Mapping, source: Source, catalog: Catalog, problems: list[Problem], missing: list[Problem]
+) -> Reading:
+    in_stages: dict[Path, Problem] = {}
+    for problem in missing:
+        if problem.code in _NO_VALUE and problem.path[:1] == ("stages",):
+            in_stages[problem.path] = problem
+        elif problem.path[:1] != ("defaults",):  # there it counts only where a stage takes it
+            problems.append(problem)
+    _version(root, problems)
+    top = _top(root, problems)
+    context = Context(catalog, problems, [], in_stages)
+    stages = read_stages(root.get("stages"), root, context)
+    written = root.get("stages")
+    whole = isinstance(written, Sequence) and len(stages) == len(written.items)
+    name = top.name or (source.path.stem if source.path else "pipeline")
+    config = Config(name, stages, top, root, source.path, tuple(context.notices), catalog)
+    return Reading(config, (*problems, *context.notices), source, whole)
+
+
+def _version(root: Mapping, problems: list[Problem]) -> None:
+    version = root.get("flowkit")
+    if version is None:
+        what = "'flowkit' is missing: the version of the language"
+        problems.append(
+            Problem("FK100", root.mark._replace(end_line=root.mark.line), (), what, help="begin with: flowkit: 1")
+        )
+    elif (
+        not isinstance(version, Scalar)
+        or (version.value is not VERSION and version.value != VERSION)
+        or version.value is True
+    ):
+        what = f"unknown version: this flowkit reads version {VERSION}"
+        problems.append(Problem("FK100", version.mark, ("flowkit",), what, version.got(), "write: flowkit: 1"))
+
+
+def _top(root: Mapping, problems: list[Problem]) -> Top:
+    known = [*keys_of(Top), *APART]
+    for key, entry in root.entries.items():
+        if key not in known:
+            problems.append(
+                Problem("FK101", entry.key, (key,), f"unknown key {key!r}", help=suggest(key, known, "keys"))
+            )
+    blocks = replace(root, entries={k: e for k, e in root.entries.items() if k in keys_of(Top)})
+    return build(Top, blocks, (), problems) or Top()
+
+
+__all__ = ["Outside", "Reading", "Unset", "load", "read", "read_text"]

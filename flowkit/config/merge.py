@@ -1,0 +1,167 @@
+"""Laying trees over each other: included files below, ``--set`` above, ``defaults:`` beneath each stage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence as Seq
+from dataclasses import replace
+
+from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, Standing, core_value
+from flowkit.config.parse import parse
+from flowkit.config.problems import Path, Problem, suggest
+from flowkit.config.text import Mark, Source
+
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*|[0-9]{1,4}")
+
+
+def over(upper: Node, lower: Node) -> Node:
+    """`upper` laid over `lower`: mappings key by key, anything else replaces."""
+    if not (isinstance(upper, Mapping) and isinstance(lower, Mapping)):
+        return upper
+    entries = dict(lower.entries)
+    for key, entry in upper.entries.items():
+        below = lower.get(key)
+        entries[key] = entry if below is None else Entry(entry.key, over(entry.value, below))
+    return replace(upper, entries=entries)
+
+
+# -- defaults: ---------------------------------------------------------------------------------------------------------
+
+
+def with_defaults(root: Mapping, kinds: Seq[str], problems: list[Problem]) -> Mapping:
+    """Each stage with the keys of ``defaults.<kind>`` and ``defaults.<kind>/<provider>`` that it does not give
+    itself."""
+    block, stages = root.get("defaults"), root.get("stages")
+    if block is None:
+        return root
+    if not isinstance(block, Mapping):
+        problems.append(
+            Problem("FK111", block.mark, ("defaults",), "must be a mapping", block.got(), "write kind: {key: value}")
+        )
+        return root
+    for key, entry in block.entries.items():
+        if key.partition("/")[0] not in kinds:
+            what = f"unknown kind {key.partition('/')[0]!r}"
+            problems.append(Problem("FK102", entry.key, ("defaults", key), what, help=suggest(key, kinds)))
+        elif not isinstance(entry.value, Mapping):
+            problems.append(
+                Problem("FK111", entry.value.mark, ("defaults", key), "must be a mapping", entry.value.got())
+            )
+    if not isinstance(stages, Sequence):
+        return root
+    filled = replace(stages, items=[_filled(stage, block) for stage in stages.items])
+    return replace(root, entries={**root.entries, "stages": Entry(root.entries["stages"].key, filled)})
+
+
+def _filled(stage: Node, block: Mapping) -> Node:
+    if not isinstance(stage, Mapping):
+        return stage
+    kind = stage.get("kind")
+    if not isinstance(kind, Scalar):
+        return stage
+    general = block.get(kind.text)
+    if isinstance(general, Mapping):
+        stage = _under(stage, general)
+    stage = _of_provider(stage, kind.text, block)
+    failover = stage.get("failover")
+    if isinstance(failover, Sequence):
+        items = [_of_provider(item, kind.text, block) if isinstance(item, Mapping) else item for item in failover.items]
+        entry = Entry(stage.entries["failover"].key, replace(failover, items=items))
+        stage = replace(stage, entries={**stage.entries, "failover": entry})
+    return stage
+
+
+def _of_provider(node: Mapping, kind: str, block: Mapping) -> Mapping:
+    provider = node.get("provider")
+    special = block.get(f"{kind}/{provider.text}") if isinstance(provider, Scalar) else None
+    return _under(node, special) if isinstance(special, Mapping) else node
+
+
+def _under(node: Mapping, defaults: Mapping) -> Mapping:
+    missing = {key: entry for key, entry in defaults.entries.items() if key not in node.entries}
+    return replace(node, entries={**node.entries, **missing})
+
+
+# -- --set -------------------------------------------------------------------------------------------------------------
+
+
+class _NoSuchPlace(Exception):
+    """The path of a ``--set`` leads nowhere."""
+
+    def __init__(self, what: str, help: str = "") -> None:
+        super().__init__(what)
+        self.help = help
+
+
+def with_overrides(root: Mapping, overrides: Seq[str], problems: list[Problem]) -> Mapping:
+    """The tree with each ``path=value`` set, in order. A stage in the path is named by its id, kind or number."""
+    for override in overrides:
+        source = Source("--set", override)
+        path, equals, value = override.partition("=")
+        keys = path.strip().split(".")
+        whole = Mark(source, 1, 1, 1, len(override) + 1)
+        if not equals or not all(_KEY.fullmatch(key) for key in keys):
+            problems.append(
+                Problem(
+                    "FK031", whole, (), f"{override!r} is no setting", help="write path=value: stages.llm.max_tokens=20"
+                )
+            )
+            continue
+        mark = Mark(source, 1, len(path) + 2, 1, len(override) + 1)
+        try:
+            changed = _set(root, keys, _value(value, mark, problems), (), whole)
+        except _NoSuchPlace as exc:
+            problems.append(Problem("FK031", whole, (), str(exc), help=exc.help))
+            continue
+        assert isinstance(changed, Mapping)
+        root = changed
+    return root
+
+
+def _value(text: str, mark: Mark, problems: list[Problem]) -> Node:
+    if text[:1] in ("[", "{", '"', "'"):
+        found: list[Problem] = []
+        node = parse(Source("--set", text), found)
+        problems.extend(replace(p, mark=mark) for p in found)
+        if node is not None:
+            return node
+    return Scalar(text, core_value(text) if text else "", mark, Standing.LOOSE, "--set")
+
+
+def _set(node: Node, keys: Seq[str], value: Node, path: Path, whole: Mark) -> Node:
+    if not keys:
+        return value
+    key, rest = keys[0], keys[1:]
+    if isinstance(node, Sequence):
+        index = _index(node, key, path)
+        items = list(node.items)
+        items[index] = _set(items[index], rest, value, (*path, index), whole)
+        return replace(node, items=items)
+    if not isinstance(node, Mapping):
+        raise _NoSuchPlace(f"{'.'.join(map(str, path))} has no keys below it", "set it as a whole")
+    below = node.get(key)
+    if below is None and rest:
+        below = Mapping(whole)
+    new = value if below is None else _set(below, rest, value, (*path, key), whole)
+    at = node.entries[key].key if key in node.entries else whole
+    return replace(node, entries={**node.entries, key: Entry(at, new)})
+
+
+def _index(node: Sequence, key: str, path: Path) -> int:
+    names = [_name(item) for item in node.items]
+    if key.isdecimal() and int(key) < len(names):
+        return int(key)
+    for wanted in ("id", "kind"):
+        for index, item in enumerate(node.items):
+            found = item.get(wanted) if isinstance(item, Mapping) else None
+            if isinstance(found, Scalar) and found.text == key:
+                return index
+    what = "stage" if path == ("stages",) else "entry"
+    raise _NoSuchPlace(f"there is no {what} {key!r}", suggest(key, [name for name in names if name]))
+
+
+def _name(item: Node) -> str:
+    if not isinstance(item, Mapping):
+        return ""
+    named = item.get("id") or item.get("kind")
+    return named.text if isinstance(named, Scalar) else ""

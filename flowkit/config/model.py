@@ -1,0 +1,97 @@
+"""The parsed configuration: frozen, typed, every value with the place it came from. The plan is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from flowkit.config.catalog import INSTALLED, Catalog
+from flowkit.config.nodes import Mapping, Node
+from flowkit.config.problems import Path, Problem
+from flowkit.config.schema import Call, Queue, Top
+from flowkit.config.text import Mark
+from flowkit.options import Options
+from flowkit.providers.base import Provider
+from flowkit.stages.base import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConfig:
+    """A provider with its options and deadlines. `node` is the mapping that names it (the stage's own, or a failover
+    entry)."""
+
+    name: str
+    cls: type[Provider]
+    options: Options
+    call: Call
+    node: Mapping
+    path: Path
+
+    @property
+    def mark(self) -> Mark:
+        """Where it is named; the stage, if it is the kind's default."""
+        named = self.node.get("provider")
+        return named.mark if named is not None else self.node.mark
+
+
+@dataclass(frozen=True, slots=True)
+class StageConfig:
+    """One stage. `candidates`: its provider and those to fail over to, in order; empty for a pure decision, and for a
+    microphone or speaker that the file leaves open."""
+
+    id: str
+    kind: str
+    cls: type[Stage[Any]]
+    options: Options
+    candidates: tuple[ProviderConfig, ...]
+    sources: tuple[str, ...] | None
+    """Ids in `from`; None if it is not given."""
+    queue: Queue
+    unbounded: bool
+    """The file asks for a queue without bound; the lint FK206 speaks of it."""
+    allow: frozenset[str]
+    node: Mapping
+    path: Path
+
+    @property
+    def mark(self) -> Mark:
+        return self.node.mark
+
+    def at(self, *keys: str) -> tuple[Mark, Path]:
+        """Place and path of a key below the stage; of the stage, where the key is not written."""
+        node: Node = self.node
+        path = self.path
+        for key in keys:
+            below = node.get(key) if isinstance(node, Mapping) else None
+            if below is None:
+                break
+            node, path = below, (*path, key)
+        return node.mark, path
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A pipeline file. `root` is the merged tree that all of it was read from; `notices` are worth telling, no
+    errors."""
+
+    name: str
+    stages: tuple[StageConfig, ...]
+    top: Top
+    root: Mapping
+    path: FilePath | None = None
+    notices: tuple[Problem, ...] = ()
+    catalog: Catalog = field(default=INSTALLED, repr=False, compare=False)
+
+    def stage(self, stage_id: str) -> StageConfig:
+        """The stage of that id. Raises KeyError."""
+        for stage in self.stages:
+            if stage.id == stage_id:
+                return stage
+        raise KeyError(stage_id)
+
+    @property
+    def settings(self) -> Map[str, Any]:
+        """The top-level blocks by name."""
+        return {name: getattr(self.top, name) for name in type(self.top).model_fields if name != "name"}

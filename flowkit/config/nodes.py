@@ -1,0 +1,154 @@
+"""The file as a tree of nodes, each with its place; what validation and printing walk over."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, TypeAlias
+
+from flowkit.config.problems import Path
+from flowkit.config.text import Mark
+
+Plain: TypeAlias = str | int | float | bool | None
+
+
+class Standing(Enum):
+    """How firmly a scalar's type is known, and whether its value may be shown."""
+
+    LITERAL = auto()
+    """Written in the file: its type is what YAML says."""
+    LOOSE = auto()
+    """From outside (environment, command line): text, unless the option asks for another type."""
+    HIDDEN = auto()
+    """As LOOSE, and never shown."""
+    UNREAD = auto()
+    """Left as written, because this command reads no secrets or the variable is not set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value. `text` is as written, `value` typed by the YAML 1.2 core schema."""
+
+    text: str
+    value: Plain
+    mark: Mark
+    standing: Standing = Standing.LITERAL
+    origin: str = ""
+    """``env NAME``, ``file PATH`` or ``--set``; empty if written where `mark` points."""
+    weight: int = 1
+
+    def got(self) -> str:
+        """The value for an error message."""
+        source = f" from {self.origin}" if self.origin else ""
+        if self.standing in (Standing.HIDDEN, Standing.UNREAD):
+            return f"a value{source or ' that is not shown'}"
+        shown = (
+            self.text
+            if isinstance(self.value, (int, float)) and not isinstance(self.value, bool)
+            else _shown(self.value)
+        )
+        return (shown if len(shown) <= 60 else shown[:57] + "...") + source
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key's place and its value."""
+
+    key: Mark
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Keys in order of the file. A key that stood twice is kept once."""
+
+    mark: Mark
+    entries: dict[str, Entry] = field(default_factory=dict)
+    weight: int = 1
+    """Of this node and all below it (``parse.MAX_WEIGHT``)."""
+
+    def get(self, key: str) -> Node | None:
+        """The value under `key`, or None."""
+        entry = self.entries.get(key)
+        return None if entry is None else entry.value
+
+    def got(self) -> str:
+        return "a mapping"
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list."""
+
+    mark: Mark
+    items: list[Node] = field(default_factory=list)
+    weight: int = 1
+
+    def got(self) -> str:
+        return "a list" if self.items else "an empty list"
+
+
+Node: TypeAlias = Scalar | Mapping | Sequence
+
+
+def _shown(value: Plain) -> str:
+    if value is None:
+        return "nothing"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def plain(node: Node) -> Any:
+    """The node as dicts, lists and scalars."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Sequence):
+        return [plain(item) for item in node.items]
+    return {key: plain(entry.value) for key, entry in node.entries.items()}
+
+
+def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:
+    """Every scalar below the node with its path."""
+    if isinstance(node, Scalar):
+        yield path, node
+    elif isinstance(node, Sequence):
+        for index, item in enumerate(node.items):
+            yield from scalars(item, (*path, index))
+    else:
+        for key, entry in node.entries.items():
+            yield from scalars(entry.value, (*path, key))
+
+
+def as_json(node: Node) -> str:
+    """The node as JSON text, for pydantic's strict JSON mode: no string is taken for a number, no `yes` for true."""
+    return json.dumps(plain(node))
+
+
+# -- the YAML 1.2 core schema ------------------------------------------------------------------------------------------
+
+_WORDS: dict[str, Plain] = {"": None, "~": None}
+_WORDS |= dict.fromkeys(("null", "Null", "NULL"))
+_WORDS |= dict.fromkeys(("true", "True", "TRUE"), True)
+_WORDS |= dict.fromkeys(("false", "False", "FALSE"), False)
+_WORDS |= {sign + word: float(sign + "inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")}
+_WORDS |= {word: float("nan") for word in (".nan", ".NaN", ".NAN")}
+_INT = re.compile(r"[-+]?[0-9]{1,100}")
+_OTHER_BASE = re.compile(r"0o[0-7]{1,100}|0x[0-9a-fA-F]{1,100}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_MAY_BE_TYPED = frozenset("-+.0123456789~nNtTfF")
+
+
+def core_value(text: str) -> Plain:
+    """What an unquoted scalar means: null, bool, int, float, else text. `no`, `on` and `012` are not what YAML 1.1
+    made of them."""
+    if text and text[0] not in _MAY_BE_TYPED:
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OTHER_BASE.fullmatch(text):
+        return int(text, 0)
+    return float(text) if len(text) <= 100 and _FLOAT.fullmatch(text) else text

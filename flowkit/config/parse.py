@@ -1,0 +1,260 @@
+"""From text to nodes. Events are read one by one and bounded as they come, so that no bomb is ever built.
+
+libyaml's composer recurses in C and dies of 100,000 brackets, so there is no composing: the tree is built here,
+without recursion, and depth, number and weight are counted on the way. libyaml is used where it is there, because it
+is twenty times faster; its error messages are not, because they would differ from those of a machine without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, core_value
+from flowkit.config.problems import Path, Problem
+from flowkit.config.syntax import explain_syntax
+from flowkit.config.text import UNPRINTABLE, Mark, Source, place, start_of
+
+MAX_DEPTH = 64
+MAX_WEIGHT = 100_000
+"""Values in a file, every alias counted as what it stands for, and long text by its length (`TEXT_PER_WEIGHT`)."""
+TEXT_PER_WEIGHT = 50
+
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Refused(Exception):
+    """Nothing more can be read of this text."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+
+def parse(source: Source, problems: list[Problem], loader: Any = None) -> Node | None:
+    """The document as nodes; None if it cannot be read or is empty. What is wrong is appended to `problems`."""
+    try:
+        _refuse_unprintable(source)
+        return _Builder(source, problems).build(_events(source, loader or _FAST))
+    except _Refused as refused:
+        problems.append(refused.problem)
+        return None
+
+
+def _refuse_unprintable(source: Source) -> None:
+    if bad := UNPRINTABLE.search(source.text):
+        code_point = ord(bad[0])
+        raise _Refused(
+            Problem(
+                "FK003",
+                place(source, bad.start()),
+                (),
+                f"the character U+{code_point:04X} is not allowed here",
+                help=f'write it as "\\u{code_point:04x}" in double quotes, or remove it',
+            )
+        )
+
+
+def _events(source: Source, loader: Any) -> Iterator[Any]:
+    """Events of the text. Errors are always those of the Python parser, so that they are the same everywhere."""
+    try:
+        yield from yaml.parse(source.text, Loader=loader)
+    except yaml.MarkedYAMLError as exc:
+        raise _Refused(
+            explain_syntax(source, exc if loader is yaml.SafeLoader else _same_in_python(source, exc))
+        ) from exc
+    except yaml.YAMLError as exc:
+        raise _Refused(Problem("FK003", start_of(source), (), "cannot be read as YAML", str(exc))) from exc
+
+
+def _same_in_python(source: Source, exc: yaml.MarkedYAMLError) -> yaml.MarkedYAMLError:
+    try:
+        for _ in yaml.parse(source.text, Loader=yaml.SafeLoader):
+            pass
+    except yaml.MarkedYAMLError as python_exc:
+        return python_exc
+    return exc
+
+
+class _Builder:
+    """Builds the tree from events. `open` holds the containers not yet closed, outermost first."""
+
+    def __init__(self, source: Source, problems: list[Problem]) -> None:
+        self.source = source
+        self.problems = problems
+        self.root: Node | None = None
+        self.open: list[_Open] = []
+        self.anchors: dict[str, Node | None] = {}
+        self.weight = 0
+        self.documents = 0
+
+    def build(self, events: Iterator[Any]) -> Node | None:
+        for event in events:
+            match event:
+                case yaml.ScalarEvent():
+                    self._scalar(event)
+                case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                    self._start(event)
+                case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                    self._end(event)
+                case yaml.AliasEvent():
+                    self._alias(event)
+                case yaml.DocumentStartEvent():
+                    self._document(event)
+        return self.root
+
+    def mark(self, event: Any) -> Mark:
+        start, end, first = event.start_mark, event.end_mark, self.source.first_line
+        return Mark(self.source, start.line + first, start.column + 1, end.line + first, end.column + 1)
+
+    def path(self) -> Path:
+        return tuple(part for container in self.open if (part := container.part()) is not None)
+
+    def refuse(self, code: str, event: Any, what: str, help: str = "") -> _Refused:
+        return _Refused(Problem(code, self.mark(event), self.path(), what, help=help))
+
+    def report(self, code: str, mark: Mark, what: str, help: str = "") -> None:
+        self.problems.append(Problem(code, mark, self.path(), what, help=help))
+
+    # -- one event each ------------------------------------------------------------------------------------------------
+
+    def _document(self, event: Any) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            raise self.refuse(
+                "FK011", event, "a second document begins here", "a pipeline file holds one document: remove the `---`"
+            )
+
+    def _scalar(self, event: Any) -> None:
+        mark, text = self.mark(event), event.value
+        self._refuse_tag(event, event.tag)
+        if "\0" in text or (UNPRINTABLE.search(text) and any("\ud800" <= c <= "\udfff" for c in text)):
+            self.report(
+                "FK003",
+                mark,
+                "the text holds a character that no option can take",
+                "remove the NUL or surrogate escape",
+            )
+            text = "".join(c for c in text if c != "\0" and not "\ud800" <= c <= "\udfff")
+        weight = 1 + len(text) // TEXT_PER_WEIGHT
+        self._count(event, weight)
+        value = text if event.style else core_value(text)
+        self._add(Scalar(text, value, mark, weight=weight), event, event.anchor)
+
+    def _start(self, event: Any) -> None:
+        self._refuse_tag(event, event.tag)
+        if len(self.open) >= MAX_DEPTH:
+            raise self.refuse("FK010", event, f"nested deeper than {MAX_DEPTH} levels")
+        self._count(event, 1)
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        if is_mapping and self.open and self.open[-1].wants_key:
+            raise self.refuse(
+                "FK012", event, "a key must be a plain word", "a mapping cannot be a key; for ${VAR} use quotes"
+            )
+        if not is_mapping and self.open and self.open[-1].wants_key:
+            raise self.refuse("FK012", event, "a key must be a plain word", "a list cannot be a key")
+        if event.anchor:
+            self.anchors[event.anchor] = None
+        self.open.append(_Open(event, is_mapping, self.weight - 1))
+
+    def _end(self, event: Any) -> None:
+        done = self.open.pop()
+        start = self.mark(done.event)
+        mark = start._replace(
+            end_line=event.end_mark.line + self.source.first_line, end_column=event.end_mark.column + 1
+        )
+        weight = self.weight - done.weight_before
+        node: Node = Mapping(mark, done.entries, weight) if done.is_mapping else Sequence(mark, done.items, weight)
+        self._add(node, done.event, done.event.anchor)
+
+    def _alias(self, event: Any) -> None:
+        if event.anchor not in self.anchors:
+            raise self.refuse(
+                "FK009",
+                event,
+                f"the alias *{event.anchor} has no anchor above it",
+                f"write &{event.anchor} where it is meant",
+            )
+        node = self.anchors[event.anchor]
+        if node is None:
+            raise self.refuse(
+                "FK009", event, f"the alias *{event.anchor} stands inside what it names", "it would never end"
+            )
+        self._count(event, node.weight)
+        self._add(node, event, None)
+
+    # -- helpers -------------------------------------------------------------------------------------------------------
+
+    def _refuse_tag(self, event: Any, tag: str | None) -> None:
+        if tag is not None:
+            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            raise self.refuse(
+                "FK008",
+                event,
+                f"the tag {shown} is not allowed",
+                "values have the types that they look like: remove the tag",
+            )
+
+    def _count(self, event: Any, weight: int) -> None:
+        self.weight += weight
+        if self.weight > MAX_WEIGHT:
+            raise self.refuse("FK002", event, f"the file holds more than {MAX_WEIGHT} values, aliases counted in full")
+
+    def _add(self, node: Node, event: Any, anchor: str | None) -> None:
+        if anchor:
+            self.anchors[anchor] = node
+        if not self.open:
+            self.root = node
+            return
+        container = self.open[-1]
+        if not container.is_mapping:
+            container.items.append(node)
+        elif container.wants_key:
+            self._key(container, node, event)
+        else:
+            self._value(container, node)
+
+    def _key(self, container: _Open, node: Node, event: Any) -> None:
+        if not isinstance(node, Scalar):
+            raise self.refuse(
+                "FK012", event, "a key must be a plain word", "an alias to a list or mapping cannot be a key"
+            )
+        if node.text == "<<":
+            raise self.refuse(
+                "FK009", event, "the merge key << is not allowed", "use `defaults:` or `include:`, or repeat the keys"
+            )
+        container.key, container.key_mark = node.text, self.mark(event)
+
+    def _value(self, container: _Open, node: Node) -> None:
+        key, mark = container.key, container.key_mark
+        assert key is not None
+        assert mark is not None
+        if key in container.entries:
+            first = container.entries[key].key
+            self.report("FK007", mark, f"the key {key!r} stands twice; first on line {first.line}", "keep one of them")
+        else:
+            container.entries[key] = Entry(mark, node)
+        container.key = None
+
+
+class _Open:
+    """A container under construction. `key` is the mapping's key whose value comes next."""
+
+    __slots__ = ("entries", "event", "is_mapping", "items", "key", "key_mark", "weight_before")
+
+    def __init__(self, event: Any, is_mapping: bool, weight_before: int) -> None:
+        self.event = event
+        self.is_mapping = is_mapping
+        self.weight_before = weight_before
+        self.entries: dict[str, Entry] = {}
+        self.items: list[Node] = []
+        self.key: str | None = None
+        self.key_mark: Mark | None = None
+
+    @property
+    def wants_key(self) -> bool:
+        return self.is_mapping and self.key is None
+
+    def part(self) -> str | int | None:
+        return self.key if self.is_mapping else len(self.items)

@@ -1,0 +1,219 @@
+"""What a pipeline file may hold besides its stages' own options: one pydantic model a block, each key with unit and
+default."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from flowkit import options as opt
+
+VERSION = 1
+"""The language's version, written as ``flowkit: 1``."""
+
+
+class WhenFull(StrEnum):
+    """What an edge does with a message that finds it full."""
+
+    BLOCK = "block"
+    DROP_OLDEST = "drop_oldest"
+    DROP_NEWEST = "drop_newest"
+    ERROR = "error"
+
+
+class Queue(opt.Options):
+    """How much may wait on each edge into a stage."""
+
+    max: int | None = Field(default=None, ge=1, le=100_000)
+    """Messages that may wait (frames, tokens, clauses, by what the stage takes); the default depends on the stage's
+    kind."""
+    when_full: WhenFull = WhenFull.BLOCK
+    """`block`: the sender waits; `drop_oldest`, `drop_newest`: content is dropped, markers never; `error`: the session
+    ends."""
+
+
+class Retry(opt.Options):
+    """Trying a failed call again, within the turn's deadline."""
+
+    max: int = Field(default=0, ge=0, le=10)
+    """Further attempts after the first."""
+    backoff: opt.Duration = opt.us("200ms")
+    """Wait before the second attempt; doubled for each one after it."""
+    jitter: float = Field(default=0.2, ge=0, le=1)
+    """Share of the wait that is drawn at random."""
+
+
+class Circuit(opt.Options):
+    """Leaving out a provider that keeps failing."""
+
+    open_after: int = Field(default=3, ge=1, le=100)
+    """Failures in a row after which it is left out."""
+    probe_every: opt.Duration = opt.us("30s")
+    """How often it is tried again."""
+
+
+class Call(opt.Options):
+    """Deadlines of a provider's calls. A stage whose provider misses one fails over, if it says to whom."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    connect_timeout: opt.Duration | None = None
+    """Until the connection stands; none by default."""
+    first_item_timeout: opt.Duration | None = None
+    """Until the first useful item; 10s for llm and tts, none for others. Also written `first_token_timeout`."""
+    idle_timeout: opt.Duration | None = None
+    """Between two items; 10s for llm and tts, none for others."""
+    retry: Retry | None = None
+    """Trying a failed call again."""
+    circuit: Circuit | None = None
+    """Leaving the provider out after failures in a row."""
+
+
+class Wiring(opt.Options):
+    """What every stage may say, whatever its kind."""
+
+    id: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)
+    """Name of the stage in `from`, `--set`, traces and reports; defaults to its kind."""
+    source: str | tuple[str, ...] | None = Field(default=None, alias="from")
+    """Id of the stage (or a list of ids) that feeds this one; defaults to the nearest stage before it that fits."""
+    queue: Queue = Queue()
+    """How much may wait on each edge into this stage."""
+    allow: tuple[str, ...] = ()
+    """Codes of lint rules that this stage breaks on purpose, such as [FK203]."""
+
+
+class Interrupt(opt.Options):
+    """What counts as an interruption, and what is left of the reply after one."""
+
+    speech_for: opt.Duration | None = None
+    """Voice over the agent that makes an interruption; shorter is withdrawn. Default 120ms."""
+    min_words: int | None = Field(default=None, ge=0)
+    """Words that must have been recognised before an interruption counts; 0 (default) goes by the voice alone."""
+    ignore: tuple[str, ...] | None = None
+    """Words that never interrupt on their own; naming any makes interruptions wait for words."""
+    resume_after: opt.Duration | None = None
+    """How long a hold may wait to be confirmed before the agent goes on. Default 1500ms."""
+    history: Literal["heard"] = "heard"
+    """The history keeps what the user heard, not what was generated."""
+
+
+class Quantiles(opt.Options):
+    """Upper bounds of a duration."""
+
+    p50: opt.Duration | None = None
+    """Half of the turns stay below this."""
+    p95: opt.Duration | None = None
+    """95 in 100 turns stay below this."""
+    max: opt.Duration | None = None
+    """Every turn stays below this."""
+
+
+class Parts(opt.Options):
+    """Budgets of the parts of the time to first audio, in their order."""
+
+    endpointing: Quantiles = Quantiles()
+    """From the last voiced frame to the decision that the utterance has ended."""
+    asr_final: Quantiles = Quantiles()
+    """Until the final transcript is released."""
+    llm_first_token: Quantiles = Quantiles()
+    """Until the first token."""
+    clause_fill: Quantiles = Quantiles()
+    """Until the first clause is cut."""
+    queue_wait: Quantiles = Quantiles()
+    """Until the voice takes it."""
+    tts_first_audio: Quantiles = Quantiles()
+    """Until its first audio."""
+    playback_start: Quantiles = Quantiles()
+    """Until the first frame is popped by the device."""
+
+
+class Budgets(opt.Options):
+    """How fast the pipeline has to be; reports and tests judge by it."""
+
+    ttfa: Quantiles = Quantiles()
+    """Time to first audio: from the user's last voiced frame to the agent's first frame."""
+    parts: Parts = Parts()
+    """Its parts."""
+    decision_to_silence: Quantiles = Quantiles()
+    """From the decision to interrupt to the last frame that sounds."""
+    speech_to_silence: Quantiles = Quantiles()
+    """From the first voiced frame of the interruption to the last frame that sounds."""
+
+
+class Redact(opt.Options):
+    """What a trace may keep of what was said."""
+
+    keep: tuple[str, ...] = ()
+    """Kinds of content that are kept, such as [clauses]; all others are masked."""
+
+
+class Trace(opt.Options):
+    """The record of each session."""
+
+    dir: str = "traces/live"
+    """Folder that traces are written to."""
+    audio: bool = True
+    """Record the sound beside the messages."""
+    redact: Redact | None = None
+    """Mask all content that is not named here; without this block nothing is masked."""
+
+
+class Shutdown(opt.Options):
+    """The end of a session."""
+
+    grace: opt.Duration = opt.us("2s")
+    """How long providers may take to say goodbye."""
+
+
+class ChunkerCase(opt.Options):
+    """Pieces of text as they come from the LLM, and the clauses that are to be cut from them."""
+
+    feed: tuple[str, ...]
+    """The pieces, in order."""
+    expect: tuple[str, ...]
+    """The clauses, in order."""
+
+
+class Case(opt.Options):
+    """A test that the file carries along; `flowkit test` runs it."""
+
+    name: str
+    """What the test shows, for reports."""
+    chunker: ChunkerCase
+    """Feed this text to the pipeline's chunker."""
+
+
+class Tool(opt.Options):
+    """A function that the LLM may call."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")
+    """The name that the model sees."""
+    call: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """`module:function`; runs only with --allow-tools, or if the module is named in your own pyproject."""
+    description: str = ""
+    """What the model is told of it."""
+
+
+class Top(opt.Options):
+    """The blocks beside `stages`."""
+
+    name: str | None = None
+    """Name of the pipeline in traces and reports; defaults to the file's name."""
+    interrupt: Interrupt = Interrupt()
+    """What counts as an interruption."""
+    budgets: Budgets = Budgets()
+    """How fast the pipeline has to be."""
+    trace: Trace = Trace()
+    """The record of each session."""
+    shutdown: Shutdown = Shutdown()
+    """The end of a session."""
+    tools: tuple[Tool, ...] = ()
+    """Functions that the LLM may call."""
+    tests: tuple[Case, ...] = ()
+    """Tests that the file carries along."""
+
+
+APART = ("flowkit", "stages", "defaults", "include")
+"""Keys of the top level that are handled before and beside `Top`."""

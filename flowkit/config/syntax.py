@@ -1,0 +1,94 @@
+"""What a YAML syntax error means, in words for people who do not write parsers."""
+
+from __future__ import annotations
+
+import yaml
+
+from flowkit.config.problems import Problem
+from flowkit.config.text import Mark, Source, start_of
+
+
+def explain_syntax(source: Source, exc: yaml.MarkedYAMLError) -> Problem:
+    """The parser's complaint as a problem, with what to do where the usual causes are recognised."""
+    at = exc.problem_mark or exc.context_mark
+    if at is None:
+        return Problem("FK004", start_of(source), (), "cannot be read as YAML", str(exc.problem))
+    line, column = at.line + source.first_line, at.column + 1
+    mark = Mark(source, line, column, line, column + 1)
+    text = source.line(line)
+    for recognise in (_variable_in_braces, _tab, _unclosed, _quote, _colon, _at_sign):
+        if problem := recognise(source, exc, mark, text):
+            return problem
+    context = f" {exc.context}" if exc.context else ""
+    return Problem("FK004", mark, (), f"cannot be read as YAML{context}: {exc.problem}", help=_INDENTATION)
+
+
+_INDENTATION = "check the indentation, and the quotes and brackets just before this place"
+
+
+def _variable_in_braces(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    """``{api_key: ${KEY}}``: inside braces and brackets a brace begins a mapping, so the variable needs quotes."""
+    brace = mark.column - 1
+    if not (text[brace : brace + 1] == "{" and text[brace - 1 : brace] == "$"):
+        return None
+    end = text.find("}", brace) + 1 or len(text)
+    name = text[brace - 1 : end]
+    at = mark._replace(column=mark.column - 1, end_column=end + 1)
+    return Problem("FK006", at, (), f"{name} inside braces or brackets needs quotes", help=f'write "{name}"')
+
+
+def _tab(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    before = text[: mark.column]
+    if "\t" not in before or before.strip():
+        return None
+    column = before.index("\t") + 1
+    at = mark._replace(column=column, end_column=column + 1)
+    return Problem("FK005", at, (), "a tab cannot indent", help="indent with spaces")
+
+
+def _unclosed(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    """A bracket or brace that is never closed is shown where it opens: the parser sees it only much later."""
+    if exc.context_mark is None or not (exc.context or "").startswith("while parsing a flow"):
+        return None
+    opened = exc.context_mark
+    line, column = opened.line + source.first_line, opened.column + 1
+    bracket = source.line(line)[column - 1 : column]
+    if line == mark.line:
+        what = f"a comma or the closing bracket of the {bracket!r} at column {column} is missing here"
+        return Problem("FK004", mark, (), what, help="text that holds commas, colons, brackets or braces needs quotes")
+    at = Mark(source, line, column, line, column + 1)
+    return Problem("FK004", at, (), f"this {bracket!r} is not closed", help=f"the reading stopped on line {mark.line}")
+
+
+def _quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    if "quoted scalar" not in (exc.context or ""):
+        return None
+    if "escape" in (exc.problem or ""):
+        return Problem(
+            "FK004",
+            mark,
+            (),
+            "an unknown escape in double quotes",
+            help="write \\\\ for a backslash, or use single quotes",
+        )
+    opened = exc.context_mark or exc.problem_mark
+    assert opened is not None
+    line, column = opened.line + source.first_line, opened.column + 1
+    at = Mark(source, line, column, line, column + 1)
+    return Problem("FK004", at, (), "this quote is not closed", help="close it on the same line")
+
+
+def _colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    if "mapping values are not allowed" not in (exc.problem or ""):
+        return None
+    what = "a colon is not allowed here"
+    return Problem(
+        "FK004", mark, (), what, help='text that holds ": " needs quotes; a key must stand in line with its neighbours'
+    )
+
+
+def _at_sign(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    character = text[mark.column - 1 : mark.column]
+    if "cannot start any token" not in (exc.problem or "") or not character:
+        return None
+    return Problem("FK004", mark, (), f"text cannot begin with {character!r}", help="put quotes around it")

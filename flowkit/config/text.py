@@ -1,0 +1,65 @@
+"""The text of a configuration file: read with limits, and remembered so that errors can show the line they speak of."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+MAX_BYTES = 1024 * 1024
+"""Larger files are refused: no pipeline needs them, and a parser's time grows with them."""
+
+# What YAML 1.2 calls non-printable, and three characters that YAML 1.1 parsers take for line breaks and editors do not:
+# with them, the line numbers of errors would differ between tools.
+UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LINE = re.compile(r"\r\n|\n|\r")
+
+
+class Source:
+    """A named text. `name` is what errors call it: the path as the user gave it, ``<stdin>`` or ``--set``."""
+
+    def __init__(self, name: str, text: str, path: Path | None = None, first_line: int = 1) -> None:
+        self.name = name
+        self.text = text
+        self.path = path
+        self.first_line = first_line
+        """Where the text begins in its file: above 1 for a block inside a Markdown page."""
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The text, line by line, without line breaks."""
+        return _LINE.split(self.text)
+
+    def line(self, number: int) -> str:
+        """Line `number` (1-based, in the file); empty if there is none."""
+        index = number - self.first_line
+        return self.lines[index] if 0 <= index < len(self.lines) else ""
+
+    def __repr__(self) -> str:
+        return f"Source({self.name!r})"
+
+
+class Mark(NamedTuple):
+    """A place in a source: 1-based line and column in characters, and where what stands there ends (exclusive)."""
+
+    source: Source
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        return f"{self.source.name}:{self.line}:{self.column}"
+
+
+def start_of(source: Source) -> Mark:
+    """The very beginning of a source, for what is wrong with the whole of it."""
+    return Mark(source, source.first_line, 1, source.first_line, 1)
+
+
+def place(source: Source, index: int) -> Mark:
+    """The mark of the character at `index` (0-based) of the text."""
+    before = _LINE.split(source.text[:index])
+    line, column = source.first_line + len(before) - 1, len(before[-1]) + 1
+    return Mark(source, line, column, line, column + 1)

@@ -1,0 +1,183 @@
+"""From nodes to a component's declared options, with pydantic's errors put into flowkit's words and places.
+
+Values go through pydantic's strict JSON mode: a string is no number, `yes` is no boolean, 1.5 is no whole number. Only
+values from outside the file (environment, ``--set``) may be read either way, as they have no type of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Seq
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar, get_args
+
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+
+from flowkit.config.interpolate import typed
+from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, Standing, as_json
+from flowkit.config.problems import Path, Problem, suggest
+from flowkit.config.wording import reason
+
+M = TypeVar("M", bound=BaseModel)
+_OUTSIDE = (Standing.LOOSE, Standing.HIDDEN)
+
+
+def build(model: type[M], node: Mapping, path: Path, problems: list[Problem]) -> M | None:
+    """The options that `node` states, or None after saying what is wrong with them."""
+    node = _without_unread(model, node)
+    try:
+        return model.model_validate_json(as_json(node), strict=True)
+    except ValidationError as exc:
+        found = exc.errors(include_url=False)
+    retyped = _retyped(node, found)
+    if retyped is not node:
+        try:
+            return model.model_validate_json(as_json(retyped), strict=True)
+        except ValidationError as exc:
+            found, node = exc.errors(include_url=False), retyped
+    problems.extend(_translated(model, node, path, found))
+    return None
+
+
+def _without_unread(model: type[BaseModel], node: Mapping) -> Mapping:
+    """Values that were left unread take their option's default, unless it is text that can stand for itself."""
+    unread = [key for key, entry in node.entries.items() if _is_unread(entry.value) and not _takes_text(model, key)]
+    return replace(node, entries={k: e for k, e in node.entries.items() if k not in unread}) if unread else node
+
+
+def _is_unread(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.standing is Standing.UNREAD
+
+
+def _takes_text(model: type[BaseModel], key: str) -> bool:
+    field = field_of(model, key)
+    return field is None or any(t in _inner(field.annotation) for t in (str, SecretStr)) or field.is_required()
+
+
+def _inner(annotation: Any) -> set[Any]:
+    found = {annotation}
+    for argument in get_args(annotation):
+        found |= _inner(argument)
+    return found if all(_hashable(f) for f in found) else {annotation}
+
+
+def _hashable(value: Any) -> bool:
+    return getattr(value, "__hash__", None) is not None
+
+
+def field_of(model: type[BaseModel], key: str) -> Any:
+    """The declared field that YAML key `key` names (by alias or name), or None."""
+    for name, field in model.model_fields.items():
+        if key == (field.alias or name):
+            return field
+    return None
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """The YAML keys of a model, in order of declaration."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+# -- where an error stands ---------------------------------------------------------------------------------------------
+
+
+class _Spot(NamedTuple):
+    """The deepest node that a pydantic location leads to; `rest` is what leads nowhere."""
+
+    node: Node
+    entry: Entry | None
+    path: Path
+    rest: tuple[str | int, ...]
+
+
+def _find(node: Node, loc: Seq[str | int]) -> _Spot:
+    entry: Entry | None = None
+    path: Path = ()
+    rest: list[str | int] = []
+    for part in loc:
+        if isinstance(node, Mapping) and part in node.entries:
+            entry = node.entries[str(part)]
+            node, rest = entry.value, []
+        elif isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items):
+            node, rest = node.items[part], []
+        else:
+            rest.append(part)
+            continue
+        path = (*path, part)
+    return _Spot(node, entry, path, tuple(rest))
+
+
+def _retyped(node: Mapping, found: Seq[Any]) -> Mapping:
+    """The tree with those outside values typed by their look whose text was refused; the same tree if there are
+    none."""
+    for error in found:
+        spot = _find(node, error["loc"])
+        if isinstance(spot.node, Scalar) and spot.node.standing in _OUTSIDE:
+            other = typed(spot.node)
+            if other.value == spot.node.value and isinstance(spot.node.value, str) is isinstance(other.value, str):
+                other = replace(spot.node, value=spot.node.text)
+            changed = _with(node, spot.path, other)
+            assert isinstance(changed, Mapping)
+            node = changed
+    return node
+
+
+def _with(node: Node, path: Path, new: Node) -> Node:
+    """A copy of the tree with the node at `path` replaced."""
+    if not path:
+        return new
+    head, rest = path[0], path[1:]
+    if isinstance(node, Mapping):
+        entry = node.entries[str(head)]
+        return replace(node, entries={**node.entries, str(head): Entry(entry.key, _with(entry.value, rest, new))})
+    assert isinstance(node, Sequence)
+    assert isinstance(head, int)
+    return replace(node, items=[_with(item, rest, new) if i == head else item for i, item in enumerate(node.items)])
+
+
+# -- what it says ------------------------------------------------------------------------------------------------------
+
+
+def _translated(model: type[BaseModel], node: Mapping, path: Path, found: Seq[Any]) -> list[Problem]:
+    """One problem a place: a union reports every branch, and the first says enough."""
+    problems: dict[tuple[Path, str], Problem] = {}
+    for error in found:
+        problem = _translate(model, node, path, error)
+        problems.setdefault((problem.path, str(problem.mark)), problem)
+    return list(problems.values())
+
+
+def _translate(model: type[BaseModel], node: Mapping, path: Path, error: Any) -> Problem:
+    loc = error["loc"]
+    spot = _find(node, loc)
+    where = path + spot.path
+    if error["type"] == "missing":
+        name = str(loc[-1])
+        return Problem("FK104", spot.node.mark, where, f"{name!r} is missing", help=f"add {name}: ...")
+    if error["type"] == "extra_forbidden" and spot.entry is not None:
+        known = keys_of(_model_at(model, loc[:-1]) or model)
+        return Problem(
+            "FK101", spot.entry.key, where, f"unknown key {str(loc[-1])!r}", help=suggest(str(loc[-1]), known, "keys")
+        )
+    secret = is_secret(model, loc)
+    hidden = secret or (isinstance(spot.node, Scalar) and spot.node.standing in (Standing.HIDDEN, Standing.UNREAD))
+    said = reason(error, spot.node, hidden=hidden)
+    return Problem(said.code, spot.node.mark, where, said.what, "" if secret else spot.node.got(), said.help)
+
+
+def is_secret(model: type[BaseModel], loc: Seq[str | int]) -> bool:
+    """True if the option at `loc` is declared secret: its value is never shown."""
+    field = field_of(model, str(loc[0])) if loc else None
+    return field is not None and bool(_inner(field.annotation) & {SecretStr, SecretBytes})
+
+
+def _model_at(model: type[BaseModel], loc: Seq[str | int]) -> type[BaseModel] | None:
+    """The model of a nested mapping, found through the declared types."""
+    for part in loc:
+        field = field_of(model, str(part))
+        if field is None:
+            continue
+        nested = [t for t in _inner(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)]
+        if not nested:
+            return None
+        model = nested[0]
+    return model

@@ -1,0 +1,114 @@
+"""pydantic's error types in flowkit's words: what is wrong, with which code, and what mends it."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from flowkit.config.nodes import Node, Scalar
+
+
+class Reason(NamedTuple):
+    """Why a value is refused."""
+
+    code: str
+    what: str
+    help: str = ""
+
+
+_RANGE = {
+    "greater_than": (">", "gt"),
+    "greater_than_equal": (">=", "ge"),
+    "less_than": ("<", "lt"),
+    "less_than_equal": ("<=", "le"),
+    "multiple_of": ("a multiple of", "multiple_of"),
+}
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "list": "a list",
+    "tuple": "a list",
+    "set": "a list",
+    "frozen_set": "a list",
+    "dict": "a mapping",
+    "model": "a mapping",
+    "dataclass": "a mapping",
+    "path": "a path",
+    "none": "nothing",
+    "finite_number": "a finite number",
+}
+_DURATION_UNITS = "units: us, ms, s, min"
+
+
+def reason(error: Any, node: Node, *, hidden: bool) -> Reason:
+    """The reason that a pydantic error gives for refusing `node`. A `hidden` value appears in no part of it."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in _RANGE:
+        sign, name = _RANGE[kind]
+        return Reason("FK110", f"must be {sign} {context[name]}")
+    if kind in ("enum", "literal_error"):
+        return _choice(str(context["expected"]), node, hidden)
+    if kind in ("value_error", "assertion_error"):
+        return _declared(str(context.get("error", error["msg"])), hidden)
+    if kind in ("too_short", "too_long", "string_too_short", "string_too_long", "string_pattern_mismatch"):
+        return Reason("FK114", _length_or_pattern(kind, context))
+    for prefix, name in _TYPES.items():
+        if kind == prefix or kind.startswith(
+            (f"{prefix}_type", f"{prefix}_parsing", f"{prefix}_from", f"{prefix}_attributes")
+        ):
+            return Reason("FK111", f"must be {name}", _type_help(prefix, node, hidden))
+    return Reason("FK114", "is not valid" if hidden else _lower(str(error["msg"])))
+
+
+def _choice(expected: str, node: Node, hidden: bool) -> Reason:
+    names = re.findall(r"'([^']*)'", expected)
+    value = node.text if isinstance(node, Scalar) and not hidden else ""
+    near = get_close_matches(value.lower(), names, n=1, cutoff=0.5) or [
+        n for n in names if value and n.startswith(value)
+    ]
+    return Reason("FK112", f"must be {expected}", f"did you mean {near[0]!r}?" if near else "")
+
+
+def _declared(message: str, hidden: bool) -> Reason:
+    """What a component's own validator says; durations are the commonest."""
+    if "a duration needs a unit: write" in message:
+        what, _, spellings = message.partition(": ")
+        return Reason("FK113", what, "" if hidden else f"{spellings}")
+    if message.startswith("a duration is"):
+        return Reason("FK113", "must be a duration such as 200ms or 1.5s", _DURATION_UNITS)
+    return Reason("FK114", "is not valid" if hidden else _lower(message))
+
+
+def _length_or_pattern(kind: str, context: dict[str, Any]) -> str:
+    if kind == "string_pattern_mismatch":
+        return f"must match {context['pattern']}"
+    unit = "characters" if kind.startswith("string") else "entries"
+    if kind.endswith("short"):
+        return f"must have at least {context['min_length']} {unit}"
+    return f"must have at most {context['max_length']} {unit}"
+
+
+def _type_help(wanted: str, node: Node, hidden: bool) -> str:
+    if not isinstance(node, Scalar):
+        return ""
+    if wanted == "string" and not isinstance(node.value, str) and node.value is not None and not hidden:
+        return f'put it in quotes: "{node.text}"'
+    if wanted == "bool" and node.text.lower() in ("yes", "on", "y", "no", "off", "n"):
+        return "write true" if node.text.lower() in ("yes", "on", "y") else "write false"
+    if (
+        wanted in ("int", "float")
+        and isinstance(node.value, str)
+        and re.fullmatch(r"[-+]?\d+(\.\d+)?", node.text)
+        and not hidden
+    ):
+        return f"remove the quotes: {node.text}"
+    if wanted == "list":
+        return "write [a, b]"
+    return ""
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:] if message[1:2].islower() else message

@@ -1,0 +1,30 @@
+"""The plan: configuration resolved into a graph of stages and bounded edges, and judged.
+
+Reading order: ``graph`` (what a plan is), ``wiring`` (which output feeds which input), ``resolve`` (from a Config),
+``checks`` and ``budgets`` (what cannot be), ``lints`` (what should not be), ``vet`` (all of it), ``variants`` (text
+instead of sound, files instead of devices).
+"""
+
+from flowkit.plan.graph import CONTROL_BOUND, Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
+from flowkit.plan.lints import lint
+from flowkit.plan.resolve import resolve
+from flowkit.plan.variants import text_mode, with_files
+from flowkit.plan.vet import Verdict, require, vet
+
+__all__ = [
+    "CONTROL_BOUND",
+    "Bound",
+    "Edge",
+    "Plan",
+    "PlannedStage",
+    "ProviderChoice",
+    "Timeouts",
+    "Verdict",
+    "WhenFull",
+    "lint",
+    "require",
+    "resolve",
+    "text_mode",
+    "vet",
+    "with_files",
+]

@@ -1,0 +1,82 @@
+"""Budget arithmetic: numbers that contradict each other, or what the pipeline cannot help taking."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from flowkit.config import Config, Problem
+from flowkit.config.nodes import Mapping, Node
+from flowkit.config.problems import Path
+from flowkit.config.schema import Budgets, Parts, Quantiles
+from flowkit.config.text import Mark
+from flowkit.options import format_duration
+
+_QUANTILES = ("p50", "p95", "max")
+
+
+def check_budgets(config: Config) -> list[Problem]:
+    """Quantiles that fall, parts that are longer than the whole, and less time than the VAD's own silence."""
+    budgets: Budgets = config.top.budgets
+    problems: list[Problem] = []
+    for path, quantiles in _all(budgets):
+        problems += _rising(config, path, quantiles)
+    problems += _parts(config, budgets)
+    return [*problems, *_silence(config, budgets)]
+
+
+def _all(budgets: Budgets) -> Iterator[tuple[Path, Quantiles]]:
+    for name in ("ttfa", "decision_to_silence", "speech_to_silence"):
+        yield ("budgets", name), getattr(budgets, name)
+    for name in Parts.model_fields:
+        yield ("budgets", "parts", name), getattr(budgets.parts, name)
+
+
+def _at(config: Config, path: Path) -> Mark:
+    """The place of a budget; of the deepest block that is written."""
+    node: Node = config.root
+    for key in path:
+        below = node.get(str(key)) if isinstance(node, Mapping) else None
+        if below is None:
+            break
+        node = below
+    return node.mark
+
+
+def _rising(config: Config, path: Path, quantiles: Quantiles) -> Iterator[Problem]:
+    given = [(name, value) for name in _QUANTILES if (value := getattr(quantiles, name)) is not None]
+    for (low, less), (high, more) in itertools.pairwise(given):
+        if less > more:
+            where = (*path, high)
+            what = f"{high} must be at least {low}, which is {format_duration(less)}"
+            yield Problem("FK124", _at(config, where), where, what, format_duration(more))
+
+
+def _parts(config: Config, budgets: Budgets) -> Iterator[Problem]:
+    for name in _QUANTILES:
+        whole = getattr(budgets.ttfa, name)
+        parts = {part: value for part in Parts.model_fields if (value := getattr(getattr(budgets.parts, part), name))}
+        total = sum(parts.values())
+        if whole is None or total <= whole:
+            continue
+        where: Path = ("budgets", "ttfa", name)
+        what = f"the parts add up to {format_duration(total)} ({' + '.join(parts)}), more than the whole"
+        yield Problem("FK124", _at(config, where), where, what, format_duration(whole))
+
+
+def _silence(config: Config, budgets: Budgets) -> Iterator[Problem]:
+    """Endpointing waits for the VAD's `end` of silence before anything else can begin."""
+    waits = [s.options.end for s in config.stages if s.kind == "vad" and hasattr(s.options, "end")]
+    gates = [getattr(s.options, "release", None) for s in config.stages if s.kind == "gate"]
+    if not waits or "end_of_utterance" not in gates:
+        return
+    wanted: list[tuple[Path, Quantiles]] = [(("budgets", "ttfa"), budgets.ttfa)]
+    wanted.append((("budgets", "parts", "endpointing"), budgets.parts.endpointing))
+    for path, quantiles in wanted:
+        for name in _QUANTILES:
+            value = getattr(quantiles, name)
+            if value is not None and value < min(waits):
+                where = (*path, name)
+                what = f"cannot be met: the VAD alone waits {format_duration(min(waits))} for the utterance to end"
+                help = "lower the vad's end:, or raise the budget"
+                yield Problem("FK124", _at(config, where), where, what, format_duration(value), help)

@@ -1,0 +1,124 @@
+"""What can be wrong with a graph: names, ports, cycles, stages that nothing reaches, budgets, policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from flowkit.config import Config, Problem, StageConfig
+from flowkit.config.nodes import Scalar
+from flowkit.config.nodes import Sequence as ListNode
+from flowkit.config.problems import Path, suggest
+from flowkit.config.text import Mark
+from flowkit.plan.budgets import check_budgets
+from flowkit.plan.lints import LINTS
+from flowkit.plan.wiring import Station, Wire, cycle, reached
+
+LOSSY = frozenset({"audio", "voice", "tokens", "clauses"})
+"""Content that a queue may drop; everything else is a marker or a transcript, whose loss would break the turn."""
+
+
+def check(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) -> list[Problem]:
+    """Every problem of the graph, each at the key that causes it."""
+    problems = [p for stage in config.stages for p in _sources(stage, config, wires)]
+    problems += [
+        p for stage in config.stages for p in (*_allow(stage), *_policy(stage, wires), *_no_queue(stage, wires))
+    ]
+    problems += _cycle(config, stations, wires)
+    if not problems:
+        problems += _reach(config, stations, wires)
+        problems += [p for stage in config.stages if stage.kind == "gate" for p in _gate(stage, config, wires)]
+    return problems + check_budgets(config)
+
+
+def _sources(stage: StageConfig, config: Config, wires: Sequence[Wire]) -> Iterator[Problem]:
+    """`from` names stages that exist and whose outputs are of use."""
+    ids = [other.id for other in config.stages]
+    for index, name in enumerate(stage.sources or ()):
+        mark, path = _source_at(stage, index)
+        if name not in ids:
+            yield Problem("FK120", mark, path, f"there is no stage {name!r}", help=suggest(name, ids, "stages"))
+        elif not any(w.source == name and w.target == stage.id and not w.control for w in wires):
+            gives = ", ".join(config.stage(name).cls.outputs.values()) or "nothing"
+            takes = ", ".join(sorted({kind for kinds in stage.cls.inputs.values() for kind in kinds})) or "nothing"
+            what = f"{name!r} does not fit: it gives {gives}, and {stage.id!r} takes {takes}"
+            yield Problem("FK123", mark, path, what)
+
+
+def _source_at(stage: StageConfig, index: int) -> tuple[Mark, Path]:
+    node = stage.node.get("from")
+    if isinstance(node, ListNode):
+        return node.items[index].mark, (*stage.path, "from", index)
+    return stage.at("from")
+
+
+def _allow(stage: StageConfig) -> Iterator[Problem]:
+    mark, path = stage.at("allow")
+    for code in sorted(stage.allow):
+        if code not in LINTS:
+            help = suggest(code, LINTS, "lint rules")
+            yield Problem("FK127", mark, path, f"{code!r} is no lint rule; only those can be allowed", help=help)
+
+
+def _policy(stage: StageConfig, wires: Sequence[Wire]) -> Iterator[Problem]:
+    contents = [w.content for w in wires if w.target == stage.id and not w.control]
+    policy = stage.queue.when_full.value
+    if policy.startswith("drop") and contents and not LOSSY & set(contents):
+        mark, path = stage.at("queue", "when_full")
+        what = f"nothing that waits for {stage.id!r} may be dropped ({', '.join(dict.fromkeys(contents))})"
+        yield Problem("FK125", mark, path, what, policy, "write block or error")
+
+
+def _no_queue(stage: StageConfig, wires: Sequence[Wire]) -> Iterator[Problem]:
+    if stage.node.get("queue") is not None and not stage.cls.inputs:
+        mark, path = stage.at("queue")
+        help = "the microphone's own buffer is bounded by ring: 1s" if stage.kind == "mic" else ""
+        yield Problem(
+            "FK125", mark, path, f"{stage.id!r} takes nothing from other stages, so it has no queue", help=help
+        )
+
+
+def _cycle(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) -> list[Problem]:
+    names = cycle(stations, wires)
+    if not names:
+        return []
+    first = next(stage for stage in config.stages if stage.id in names and stage.sources)
+    mark, path = first.at("from")
+    start = names.index(first.id)
+    ring = " -> ".join([*names[start:], *names[:start], first.id])
+    return [Problem("FK121", mark, path, f"the stages feed each other in a circle: {ring}")]
+
+
+def _reach(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) -> list[Problem]:
+    """Stages that no data comes to. A pipeline begins with a source, or with the gate, to which lines are typed."""
+    origins = {stage.id for stage in config.stages if not stage.cls.inputs}
+    if config.stages and config.stages[0].kind == "gate":
+        origins.add(config.stages[0].id)
+    found = reached(stations, wires, origins)
+    return [_unreached(stage, config) for stage in config.stages if stage.id not in found]
+
+
+def _unreached(stage: StageConfig, config: Config) -> Problem:
+    kinds = sorted({kind for kinds in stage.cls.inputs.values() for kind in kinds} - {"turn", "speech", "progress"})
+    givers = [kind for kind in config.catalog.kinds() if set(config.catalog.stage(kind).outputs.values()) & set(kinds)]
+    help = f"put a stage before it that gives {' or '.join(kinds)}" + (f": {', '.join(givers)}" if givers else "")
+    return Problem("FK122", stage.mark, stage.path, f"nothing reaches {stage.id!r}", help=help)
+
+
+def _gate(stage: StageConfig, config: Config, wires: Sequence[Wire]) -> Iterator[Problem]:
+    """A gate needs words, and somebody who says when an utterance has ended."""
+    contents = {w.content for w in wires if w.target == stage.id}
+    if stage is config.stages[0]:
+        return
+    if "transcript" not in contents:
+        yield Problem("FK126", stage.mark, stage.path, f"{stage.id!r} gets no transcript", help="put an asr before it")
+    release = getattr(stage.options, "release", None)
+    if "endpoint" not in contents and release == "end_of_utterance":
+        mark, path = stage.at("release")
+        what = f"nobody tells {stage.id!r} when an utterance has ended"
+        help = "add a vad before the asr, or trust the ASR's own finals: release: asr_final"
+        yield Problem("FK126", mark, path, what, _written(stage), help)
+
+
+def _written(stage: StageConfig) -> str:
+    node = stage.node.get("release")
+    return node.got() if isinstance(node, Scalar) else ""

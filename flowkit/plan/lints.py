@@ -1,0 +1,132 @@
+"""The mistakes that make voice agents slow or deaf, as rules on the resolved plan: they see ports and declarations,
+not names, so a custom stage is caught as well. Each finding belongs to the stage that receives the edge, or would have
+to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from flowkit.config.problems import Severity
+from flowkit.plan.graph import Edge, Plan, PlannedStage
+from flowkit.stages.base import CONTROL_CONTENT as CONTROL
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that the plan breaks, at a stage; `key` is the stage's key that shows it best."""
+
+    code: str
+    stage: str
+    what: str
+    help: str
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """A rule and how much it weighs."""
+
+    severity: Severity
+    find: Callable[[Plan], Iterator[Finding]]
+
+
+def lint(plan: Plan) -> list[Finding]:
+    """Every finding that its stage does not allow."""
+    found = [finding for rule in LINTS.values() for finding in rule.find(plan)]
+    return [finding for finding in found if finding.code not in plan.stage(finding.stage).allow]
+
+
+def content(plan: Plan, edge: Edge) -> str:
+    """What runs along an edge."""
+    return plan.stage(edge.source).cls.outputs[edge.output]
+
+
+def _into(plan: Plan, kind_of_content: str) -> Iterator[PlannedStage]:
+    """Stages that receive that content."""
+    targets = dict.fromkeys(edge.target for edge in plan.edges if content(plan, edge) == kind_of_content)
+    return (plan.stage(target) for target in targets)
+
+
+def _whole_reply(plan: Plan) -> Iterator[Finding]:
+    """FK201. A stage says so by its option ``mode: reply`` or by the class attribute ``awaits_reply``; a provider of
+    tokens that cannot stream says ``streams = False``."""
+    for stage in _into(plan, "tokens"):
+        if getattr(stage.options, "mode", None) == "reply" or getattr(stage.cls, "awaits_reply", False):
+            what = f"{stage.id!r} waits for the LLM's whole reply before anything is spoken"
+            yield Finding("FK201", stage.id, what, "cut clauses: mode: clause", ("mode",))
+    for stage in plan.stages:
+        if (
+            stage.provider
+            and "tokens" in stage.cls.outputs.values()
+            and not getattr(stage.provider.cls, "streams", True)
+        ):
+            what = f"provider {stage.provider.name!r} gives its whole reply at once"
+            yield Finding("FK201", stage.id, what, "use a provider that streams", ("provider",))
+
+
+def _ungated(plan: Plan) -> Iterator[Finding]:
+    """FK202. A transcript, which may be partial, goes where a reply begins."""
+    for stage in _into(plan, "transcript"):
+        if stage.cls.replying:
+            what = f"partial transcripts reach {stage.id!r} without a gate: it would answer half a sentence"
+            yield Finding("FK202", stage.id, what, "put a gate between the asr and it", ("from",))
+
+
+def _unchunked(plan: Plan) -> Iterator[Finding]:
+    """FK203. Single tokens go to what makes sound of them."""
+    for stage in _into(plan, "tokens"):
+        if "voice" in stage.cls.outputs.values():
+            what = f"single tokens reach {stage.id!r} without a chunker: a voice needs clauses to sound human"
+            yield Finding("FK203", stage.id, what, "put a chunker between the llm and it", ("from",))
+
+
+def _uninterruptible(plan: Plan) -> Iterator[Finding]:
+    """FK204. A stage of the reply that no interrupt reaches, or a gate that hears no voice while sound comes in."""
+    told = {edge.target for edge in plan.edges if content(plan, edge) == "turn"}
+    for stage in plan.stages:
+        if stage.cls.replying and stage.id not in told:
+            help = "it has no input for `turn`" if "turn" not in _taken(stage) else "add a gate, which sends interrupts"
+            yield Finding(
+                "FK204", stage.id, f"no interrupt reaches {stage.id!r}: it would go on when the user speaks", help
+            )
+    hearing = {edge.target for edge in plan.edges if content(plan, edge) == "speech"}
+    sound = any("audio" in stage.cls.outputs.values() for stage in plan.stages)
+    for stage in plan.stages:
+        if sound and "turn" in stage.cls.outputs.values() and stage.id not in hearing:
+            what = f"{stage.id!r} is not told when the user begins to speak: it interrupts only at a final transcript"
+            yield Finding("FK204", stage.id, what, "add a vad")
+
+
+def _taken(stage: PlannedStage) -> set[str]:
+    return {kind for kinds in stage.cls.inputs.values() for kind in kinds}
+
+
+def _blocking(plan: Plan) -> Iterator[Finding]:
+    """FK205. A provider that declares ``blocks``."""
+    for stage in plan.stages:
+        for choice in (*([stage.provider] if stage.provider else []), *stage.failover):
+            if choice.cls.blocks:
+                what = f"provider {choice.name!r} blocks the event loop while it works: every other stage stands still"
+                yield Finding(
+                    "FK205", stage.id, what, "use a provider that works in a thread or process", ("provider",)
+                )
+
+
+def _unbounded(plan: Plan) -> Iterator[Finding]:
+    """FK206. A data edge without a bound."""
+    endless = [e for e in plan.edges if e.bound is None and content(plan, e) not in CONTROL]
+    for target in dict.fromkeys(edge.target for edge in endless):
+        what = f"what waits for {target!r} has no bound: a slow stage would fall behind without limit"
+        yield Finding("FK206", target, what, "write queue: {max: 50, when_full: block}", ("queue",))
+
+
+LINTS: Mapping[str, Lint] = {
+    "FK201": Lint(Severity.WARNING, _whole_reply),
+    "FK202": Lint(Severity.ERROR, _ungated),
+    "FK203": Lint(Severity.ERROR, _unchunked),
+    "FK204": Lint(Severity.WARNING, _uninterruptible),
+    "FK205": Lint(Severity.WARNING, _blocking),
+    "FK206": Lint(Severity.ERROR, _unbounded),
+}

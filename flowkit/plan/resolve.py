@@ -1,0 +1,114 @@
+"""From configuration to plan: choose providers, wire the ports, bound the edges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from flowkit.config import Config, InvalidConfig, Problem, ProviderConfig, Severity, StageConfig
+from flowkit.config.problems import errors
+from flowkit.config.schema import Call
+from flowkit.plan.checks import check
+from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
+from flowkit.plan.wiring import Station, Wire, wire
+
+_WINDOW = 50
+"""For a stage whose queue has no bound, which is an error that only ``show`` and ``graph`` look past."""
+
+
+class Drawn(NamedTuple):
+    """A plan as far as it can be drawn, and what is wrong with it."""
+
+    plan: Plan
+    problems: tuple[Problem, ...]
+
+
+def resolve(config: Config, *, installed: bool = True) -> Plan:
+    """The plan of a configuration. With `installed`, providers must be there, or have another to fail over to.
+
+    Raises:
+        InvalidConfig: the stages do not fit together, or a provider is not installed.
+    """
+    drawn = draw(config, installed=installed)
+    if found := errors(drawn.problems):
+        raise InvalidConfig(found)
+    return drawn.plan
+
+
+def draw(config: Config, *, installed: bool = True) -> Drawn:
+    """As `resolve`, but never raises: a plan for showing, and its problems."""
+    problems: list[Problem] = []
+    stations = [Station(stage.id, stage.cls, stage.sources) for stage in config.stages]
+    wires = wire(stations)
+    stages = tuple(_planned(stage, config, installed, problems) for stage in config.stages)
+    problems += check(config, stations, wires)
+    edges = tuple(_edge(w, config.stage(w.target)) for w in wires)
+    frame_us = next((s.options.frame for s in stages if hasattr(s.options, "frame")), 20_000)
+    plan = Plan(config.name, stages, edges, frame_us=frame_us, settings=config.settings)
+    return Drawn(plan, tuple(problems))
+
+
+def _edge(w: Wire, target: StageConfig) -> Edge:
+    queue = target.queue
+    bound = None
+    if not w.control and not target.unbounded:
+        assert queue.max is not None
+        bound = Bound(queue.max, WhenFull(queue.when_full.value))
+    return Edge(w.source, w.output, w.target, w.input, bound)
+
+
+def _planned(stage: StageConfig, config: Config, installed: bool, problems: list[Problem]) -> PlannedStage:
+    candidates = stage.candidates or _by_habit(stage, config)
+    choices = _installed(candidates, config, problems) if installed else [_choice(c) for c in candidates]
+    return PlannedStage(
+        stage.id,
+        stage.kind,
+        stage.cls,
+        stage.options,
+        choices[0] if choices else None,
+        tuple(choices[1:]),
+        window=stage.queue.max or _WINDOW,
+        allow=stage.allow,
+    )
+
+
+def _choice(candidate: ProviderConfig) -> ProviderChoice:
+    call = candidate.call
+    timeouts = Timeouts(call.connect_timeout, call.first_item_timeout, call.idle_timeout)
+    return ProviderChoice(candidate.name, candidate.cls, candidate.options, timeouts, call.retry, call.circuit)
+
+
+def _installed(candidates: tuple[ProviderConfig, ...], config: Config, problems: list[Problem]) -> list[ProviderChoice]:
+    """Those whose modules are there. The others are noted, or are errors if none is left."""
+    there, absent = [], []
+    for candidate in candidates:
+        if modules := config.catalog.missing(candidate.cls):
+            what = f"provider {candidate.name!r} is not installed: there is no module {', '.join(modules)}"
+            help = f"install it: {candidate.cls.install}" if candidate.cls.install else ""
+            absent.append(Problem("FK105", candidate.mark, (*candidate.path, "provider"), what, help=help))
+        else:
+            there.append(_choice(candidate))
+    severity = Severity.NOTICE if there else Severity.ERROR
+    problems += [replace(problem, severity=severity) for problem in absent]
+    return there
+
+
+def _by_habit(stage: StageConfig, config: Config) -> tuple[ProviderConfig, ...]:
+    """For a microphone or speaker that the file leaves open: the device, where there is one. Else nothing, and ``run``
+    asks for a file: a default name would read or overwrite something that nobody named."""
+    if "device" not in config.catalog.providers(stage.kind):
+        return ()
+    found = with_provider(stage, config, "device", {})
+    return (found,) if found and not config.catalog.missing(found.cls) else ()
+
+
+def with_provider(stage: StageConfig, config: Config, name: str, options: dict[str, str]) -> ProviderConfig | None:
+    """Provider `name` for the stage with these options; None if it needs others."""
+    cls = config.catalog.provider(stage.kind, name)
+    try:
+        built = cls.Options.model_validate(options)
+    except ValidationError:
+        return None
+    return ProviderConfig(name, cls, built, Call(), stage.node, stage.path)

@@ -1,0 +1,44 @@
+"""The same pipeline with other ends: typed lines for a microphone, files for devices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flowkit.config import Config, StageConfig
+from flowkit.errors import UsageError
+from flowkit.plan.resolve import with_provider
+
+LISTENING = frozenset({"mic", "vad", "asr"})
+
+
+def text_mode(config: Config) -> Config:
+    """The pipeline without its listening side: typed lines go to the gate as utterances."""
+    left = tuple(_unlistening(stage) for stage in config.stages if stage.kind not in LISTENING)
+    return replace(config, stages=left)
+
+
+def _unlistening(stage: StageConfig) -> StageConfig:
+    return replace(stage, sources=None) if stage.kind == "gate" else stage
+
+
+def with_files(config: Config, input: str | None = None, output: str | None = None) -> Config:
+    """The pipeline with the microphone reading the WAV file `input` and the speaker writing `output`, where given.
+
+    Raises:
+        UsageError: the pipeline has no microphone or no speaker to replace.
+    """
+    paths = {kind: path for kind, path in (("mic", input), ("speaker", output)) if path is not None}
+    for kind in paths:
+        if not any(stage.kind == kind for stage in config.stages):
+            option = "--input" if kind == "mic" else "--output"
+            raise UsageError(f"{option} replaces the {kind}, and this pipeline has none")
+    return replace(config, stages=tuple(_onto_file(stage, config, paths.get(stage.kind)) for stage in config.stages))
+
+
+def _onto_file(stage: StageConfig, config: Config, path: str | None) -> StageConfig:
+    if path is None:
+        return stage
+    provider = with_provider(stage, config, "wav", {"path": path})
+    if provider is None:
+        raise UsageError(f"the {stage.kind} cannot take the file {path}")
+    return replace(stage, candidates=(provider,))

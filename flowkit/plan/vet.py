@@ -1,0 +1,56 @@
+"""A file judged as a whole: what ``check`` reports and what ``run`` insists on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowkit.config import Config, InvalidConfig, Problem, Reading
+from flowkit.config.problems import errors, in_order
+from flowkit.plan.graph import Plan
+from flowkit.plan.lints import LINTS, Finding, lint
+from flowkit.plan.resolve import draw
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The plan, if the file holds one, and everything there is to say of it, in order of place."""
+
+    plan: Plan | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> list[Problem]:
+        return errors(self.problems)
+
+
+def vet(reading: Reading, *, installed: bool = True) -> Verdict:
+    """Every problem of a reading: the file's own, the graph's, and the lints'. Wiring is judged only where all stages
+    are known."""
+    if not reading.whole:
+        return Verdict(None, in_order(reading.problems))
+    drawn = draw(reading.config, installed=installed)
+    found = [located(finding, reading.config) for finding in lint(drawn.plan)]
+    return Verdict(drawn.plan, in_order([*reading.problems, *drawn.problems, *found]))
+
+
+def require(config: Config) -> Plan:
+    """The plan of a configuration that may run: sound, installed, and without a lint error.
+
+    Raises:
+        InvalidConfig: with every error.
+    """
+    drawn = draw(config)
+    found = errors([*drawn.problems, *(located(finding, config) for finding in lint(drawn.plan))])
+    if found:
+        raise InvalidConfig(found)
+    return drawn.plan
+
+
+def located(finding: Finding, config: Config) -> Problem:
+    """A lint's finding as a problem: on the stage's line, at the key that shows it if that is on the same line."""
+    stage = config.stage(finding.stage)
+    mark, path = stage.at(*finding.key)
+    if mark.line != stage.mark.line or mark.source is not stage.mark.source:
+        mark, path = stage.mark, stage.path
+    help = f"{finding.help}; if it is meant: allow: [{finding.code}]"
+    return Problem(finding.code, mark, path, finding.what, help=help, severity=LINTS[finding.code].severity)

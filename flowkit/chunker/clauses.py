@@ -6,8 +6,8 @@ Whether it is cut there is a question of size, which `core` asks; this says only
 from __future__ import annotations
 
 from .languages import Language, Stop
-from .text import KIND, WIDE_PAUSES, Kind
-from .view import LINE, NO, WAIT, View, past
+from .text import DIGIT, IDEOGRAPH, KIND, LETTER, WIDE_PAUSES
+from .view import LINE_END, NO, WAIT, View, past
 
 _BRACKETS = ")]}）】"
 _CLOSING_QUOTES = "\"'”’“»"
@@ -25,7 +25,7 @@ def clause_end(view: View, at: int) -> int:
     if view.ends(end):
         return WAIT
     following = view.following(end)
-    if following == WAIT or (following == LINE or (following == end and char != "—")):
+    if following == WAIT or (following == LINE_END or (following == end and char != "—")):
         return WAIT if following == WAIT else NO
     if char in _DASHES:
         return _dash(view, at, end, following)
@@ -121,4 +121,4 @@ def _first(text: str) -> str:
 
 
 def _lettered(word: str) -> bool:
-    return any(KIND[char] in (Kind.LETTER, Kind.DIGIT, Kind.IDEOGRAPH) for char in word)
+    return any(KIND[char] in (LETTER, DIGIT, IDEOGRAPH) for char in word)

@@ -8,7 +8,7 @@ was cut into tokens. When the next character would exceed `max_tokens`, the chun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from .chunk import Chunk, Reason
@@ -20,7 +20,7 @@ from .spans import Terms, fence_end, span_end
 from .speak import speak
 from .stops import emoji_end, sentence_end
 from .tails import smiley
-from .text import DOTS, KIND, PAIRS, STOPS, Kind, measure
+from .text import CLOSE, DIGIT, DOTS, EMOJI, GHOST, IDEOGRAPH, KIND, LETTER, LINE, OPEN, PAIRS, PAUSE, STOP, STOPS, measure
 from .view import NO, WAIT, View, past
 
 _NEXT_SENTENCE = " Qq "
@@ -68,13 +68,13 @@ class Chunker:
     def feed(self, text: str) -> list[Chunk]:
         """Takes the next piece of the reply, cut anyhow, and returns the chunks that are certain now."""
         self._text += text
-        chunks = list(self._scan(final=False))
+        chunks = self._scan(final=False)
         self._forget()
         return chunks
 
     def flush(self) -> list[Chunk]:
         """The reply is complete: returns all that is left, and begins anew."""
-        chunks = list(self._scan(final=True))
+        chunks = self._scan(final=True)
         rest = self._text[self._draft.start :].rstrip()
         if rest:
             chunks.append(self._cut(self._draft.start + len(rest), Reason.END))
@@ -109,27 +109,31 @@ class Chunker:
 
     # --- scanning
 
-    def _scan(self, final: bool) -> Iterator[Chunk]:
-        most = self._rules.max_tokens
+    def _scan(self, final: bool) -> list[Chunk]:
+        text, most = self._text, self._rules.max_tokens
+        chunks: list[Chunk] = []
         while True:
             draft = self._draft
-            if not draft.read(self._text, most):
-                yield self._cut(self._forced(), Reason.MAX_TOKENS)
+            if not draft.read(text, most):
+                chunks.append(self._cut(self._forced(), Reason.MAX_TOKENS))
                 continue
-            if draft.at == len(self._text):
-                return
-            step = _ASK[KIND[self._text[draft.at]]](self, final)
+            if draft.at == len(text):
+                return chunks
+            kind = KIND[text[draft.at]]
+            if draft.at + 1 == len(text) and not final and kind != LINE:
+                return chunks  # every mark but a newline needs to see what follows
+            step = _ASK[kind](self, final)
             if step.end == WAIT and not final:
-                return
+                return chunks
             end = step.end if step.end > 0 else draft.at + 1
-            size = measure(self._text[draft.at : end]) if step.size is None else step.size
+            size = measure(text[draft.at : end]) if step.size is None else step.size
             if draft.size + size <= most:
                 if step.reason is None:
                     draft.advance(end, size)
                 else:
-                    yield self._cut(end, step.reason, draft.size + size)
+                    chunks.append(self._cut(end, step.reason, draft.size + size))
             elif draft.size:
-                yield self._cut(self._forced(), Reason.MAX_TOKENS)
+                chunks.append(self._cut(self._forced(), Reason.MAX_TOKENS))
             else:
                 draft.advance(draft.at + 1, 1)  # a span that alone is too long is read as plain text
 
@@ -139,7 +143,7 @@ class Chunker:
 
     def _tongue(self) -> Language:
         """The language of what stands before the mark."""
-        if self._rules.language != "auto":
+        if self._count or self._rules.language != "auto":
             return self._language
         return load(guess(self._text[self._draft.start : self._draft.at + 1], self._language.code))
 
@@ -157,7 +161,7 @@ class Chunker:
         if at > self._draft.start and text[at - 1] in STOPS:
             return _GO_ON  # the run was judged at its first mark
         view = self._view(final)
-        covered = self._terms.cover(view, at)
+        covered = self._terms.cover(view, at) if self._rules.never_split else NO
         if covered != NO:
             return _STAND if covered == WAIT else _GO_ON
         end = sentence_end(view, at)
@@ -177,7 +181,7 @@ class Chunker:
     def _pause(self, final: bool) -> Step:
         at = self._draft.at
         view = self._view(final)
-        covered = self._terms.cover(view, at)
+        covered = self._terms.cover(view, at) if self._rules.never_split else NO
         if covered != NO:
             return _STAND if covered == WAIT else _GO_ON
         if self._draft.word == at and (face := smiley(view, at)):
@@ -241,7 +245,7 @@ class Chunker:
 
     def _emoji(self, final: bool) -> Step:
         at = self._draft.at
-        if at > self._draft.start and KIND[self._text[at - 1]] in (Kind.EMOJI, Kind.GHOST):
+        if at > self._draft.start and KIND[self._text[at - 1]] in (EMOJI, GHOST):
             return _GO_ON
         return self._emoticon(self._view(final), at + 1)
 
@@ -275,7 +279,7 @@ class Chunker:
     def _likely_end(self) -> int:
         """Where the chunk ends if a new sentence follows what has come; 0 if it would not end at the text's end."""
         draft, text = self._draft, self._text
-        if draft.at >= len(text) or KIND[text[draft.at]] is not Kind.STOP or text[draft.at - 1 : draft.at].isdigit():
+        if draft.at >= len(text) or KIND[text[draft.at]] != STOP or text[draft.at - 1 : draft.at].isdigit():
             return 0
         view = self._view(final=True)
         view.text = text.rstrip() + _NEXT_SENTENCE
@@ -307,13 +311,13 @@ class Chunker:
             draft.shift(draft.start)
 
 
-_ASK: dict[Kind, Callable[[Chunker, bool], Step]] = {
-    Kind.EMOJI: Chunker._emoji,
-    Kind.LINE: Chunker._line,
-    Kind.STOP: Chunker._stop,
-    Kind.PAUSE: Chunker._pause,
-    Kind.OPEN: Chunker._open,
-    Kind.CLOSE: Chunker._close,
+_ASK: dict[int, Callable[[Chunker, bool], Step]] = {
+    EMOJI: Chunker._emoji,
+    LINE: Chunker._line,
+    STOP: Chunker._stop,
+    PAUSE: Chunker._pause,
+    OPEN: Chunker._open,
+    CLOSE: Chunker._close,
 }
 
 
@@ -322,7 +326,7 @@ def _speakable(text: str) -> bool:
     bare = text.strip(" \t\r\n*_>#-+•|")
     if len(bare) <= 4 and bare.endswith((".", ")")) and "\n" not in text:
         return not bare.strip("().").isalnum()
-    return any(KIND[char] in (Kind.LETTER, Kind.DIGIT, Kind.IDEOGRAPH) for char in bare)
+    return any(KIND[char] in (LETTER, DIGIT, IDEOGRAPH) for char in bare)
 
 
 def _leads_on(text: str, language: Language) -> bool:
@@ -336,6 +340,6 @@ def _whole_character(text: str, start: int, at: int) -> int:
     """`at`, moved back so as to part neither a character from its marks nor, among ideographs, a number or a word."""
     for back in range(at, start, -1):
         around = KIND[text[back - 1]], KIND[text[back]]
-        if Kind.GHOST not in around and (Kind.IDEOGRAPH in around or not text[back - 1].isascii()):
+        if GHOST not in around and (IDEOGRAPH in around or not text[back - 1].isascii()):
             return back
     return at

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from .languages import Stop
 from .tails import closing
-from .text import DOTS, KIND, STOPS, WIDE_STOPS, Kind
-from .view import LINE, NO, WAIT, View, past
+from .text import DIGIT, DOTS, GHOST, IDEOGRAPH, KIND, LETTER, STOPS, WIDE_STOPS
+from .view import LINE_END, NO, WAIT, View, past
 
-_WORD = (Kind.LETTER, Kind.DIGIT, Kind.IDEOGRAPH, Kind.GHOST)
+_WORD = (LETTER, DIGIT, IDEOGRAPH, GHOST)
 _OUTRIGHT = "¿¡"
 """Marks that only begin sentences."""
 _VOWELS = frozenset("aeiouyäöüàáâãåæèéêëìíîïòóôõøœùúûýıαεηιουωάέήίόύώаеёиоуыэюяієї")
@@ -28,15 +28,16 @@ def sentence_end(view: View, at: int) -> int:
     end = closing(view, run)
     if end == WAIT or view.ends(end):
         return WAIT
-    if view.held(run, end):
+    if view.held(run, end) or end == len(view.text):
         return NO
-    marks = view.text[at:run]
-    quoted = any(char in _CLOSING for char in view.text[run:end])
-    if all(mark in DOTS for mark in marks) and (len(marks) > 1 or marks != "."):
+    marks, quoted = view.text[at:run], end > run and any(char in _CLOSING for char in view.text[run:end])
+    if marks == ".":
+        return _full_stop(view, at, end, quoted)
+    if all(mark in DOTS for mark in marks):
         return _ellipsis(view, end)
     if any(mark in WIDE_STOPS for mark in marks):
         return _wide(view, end, quoted)
-    return _full_stop(view, at, end, quoted) if marks == "." else _exclamation(view, at, end, quoted)
+    return _exclamation(view, at, end, quoted)
 
 
 def emoji_end(view: View, at: int, emoji: int) -> int:
@@ -47,10 +48,10 @@ def emoji_end(view: View, at: int, emoji: int) -> int:
     if view.held(at, end) or not any(KIND[char] in _WORD for char in view.text[view.start : at]):
         return NO  # a bullet, or still inside a bracket
     following = view.following(end)
-    if following in (WAIT, LINE):
+    if following in (WAIT, LINE_END):
         return WAIT if following == WAIT else NO
     first = view.text[following]
-    if KIND[first] is Kind.IDEOGRAPH or first in _OUTRIGHT:
+    if KIND[first] == IDEOGRAPH or first in _OUTRIGHT:
         return end
     if following == end or not (view.upper(following) or _caseless(first)):
         return NO
@@ -63,7 +64,7 @@ def emoji_end(view: View, at: int, emoji: int) -> int:
 def _ellipsis(view: View, end: int) -> int:
     """An ellipsis splits only before upper case: elsewhere the speaker only hesitates."""
     following = view.following(end)
-    if following in (WAIT, LINE):
+    if following in (WAIT, LINE_END):
         return WAIT if following == WAIT else NO
     letter = view.opened(following)
     if letter == WAIT:
@@ -77,12 +78,12 @@ def _wide(view: View, end: int, quoted: bool) -> int:
     """Full-width and Indic marks end outright, unless a Japanese particle leads on behind the closing bracket."""
     if quoted and "\u3041" <= view.char(end) <= "\u309f":
         return NO
-    return NO if view.following(end) == LINE else end
+    return end
 
 
 def _exclamation(view: View, at: int, end: int, quoted: bool) -> int:
     following = view.following(end)
-    if following in (WAIT, LINE):
+    if following in (WAIT, LINE_END):
         return WAIT if following == WAIT else NO
     if following == end:
         return _tight(view, at, end)
@@ -95,7 +96,7 @@ def _exclamation(view: View, at: int, end: int, quoted: bool) -> int:
 
 def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
     following = view.following(end)
-    if following in (WAIT, LINE):
+    if following in (WAIT, LINE_END):
         return WAIT if following == WAIT else NO
     if following == end:
         return _tight(view, at, end)
@@ -154,7 +155,7 @@ def _if_starter(view: View, letter: int, end: int) -> int:
 def _tight(view: View, at: int, end: int) -> int:
     """No space behind the mark: an address or a number, unless a plain word stands before and a starter behind."""
     first, before = view.text[end], view.text[at - 1] if at > view.start else ""
-    if first in _OUTRIGHT or (before and KIND[first] is Kind.IDEOGRAPH and KIND[before] is not Kind.DIGIT and not before.isascii()):
+    if first in _OUTRIGHT or (before and KIND[first] == IDEOGRAPH and KIND[before] != DIGIT and not before.isascii()):
         return end
     word = view.text[view.word : at]
     plain = len(word) > 1 and word.isalpha() and word[1:].islower() and view.language.stop(word) is None
@@ -180,7 +181,7 @@ def _is_marker(view: View, word: str) -> bool:
 
 
 def _is_initial(word: str) -> bool:
-    return sum(KIND[char] is Kind.LETTER for char in word) == 1 and not any(char.isdigit() for char in word)
+    return sum(KIND[char] == LETTER for char in word) == 1 and not any(char.isdigit() for char in word)
 
 
 def _is_initialism(word: str) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from .text import KIND, QUOTES, Kind
+from .text import EMOJI, GHOST, KIND, QUOTES, SPACE
 from .view import LOOK, NO, WAIT, View
 
 _MARKS = "*_~`"
-_SMILEYS = tuple(
-    eyes + nose + mouth for eyes in ":;=" for nose in ("", "-", "'") for mouth in ")(DPpOo/|*]["
-) + ("<3", "^^", "xD", "XD")  # fmt: skip
-_SMILEY_HEADS = {smiley[:length] for smiley in _SMILEYS for length in range(1, len(smiley))}
+_FACES = [eyes + nose + mouth for eyes in ":;=" for nose in ("", "-", "'") for mouth in ")(DPpOo/|*]["]
+_SMILEYS = frozenset([*_FACES, "<3", "^^", "xD", "XD"])
+_SMILEY_HEADS = frozenset(smiley[:length] for smiley in _SMILEYS for length in range(1, len(smiley)))
 
 
 def closing(view: View, at: int) -> int:
@@ -28,13 +27,13 @@ def _one(view: View, at: int) -> int:
     if at >= len(view.text):
         return NO if view.final else WAIT
     char = view.text[at]
-    if char in QUOTES or char in _MARKS or KIND[char] in (Kind.GHOST, Kind.EMOJI):
+    if char in QUOTES or char in _MARKS or KIND[char] in (GHOST, EMOJI):
         return at + 1
     if char == "<":
         return _tag(view, at)
     if char == "[":
         return _footnote(view, at)
-    return _spaced(view, at) if KIND[char] is Kind.SPACE else NO
+    return _spaced(view, at) if KIND[char] == SPACE else NO
 
 
 def _spaced(view: View, at: int) -> int:
@@ -42,9 +41,9 @@ def _spaced(view: View, at: int) -> int:
     if view.ends(at + 1):
         return WAIT
     char = view.char(at + 1)
-    if char and (KIND[char] is Kind.EMOJI or (char == "»" and "»" in view.holds)):
+    if char and (KIND[char] == EMOJI or (char == "»" and "»" in view.holds)):
         return at + 2
-    return smiley(view, at + 1)
+    return smiley(view, at + 1) if char in _SMILEY_HEADS else NO
 
 
 def smiley(view: View, at: int) -> int:

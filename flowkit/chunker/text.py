@@ -7,31 +7,15 @@ all it knows about its input. It fills itself as characters turn up: nothing is 
 from __future__ import annotations
 
 import unicodedata
-from enum import IntEnum
 
+LETTER, DIGIT, IDEOGRAPH, GHOST, SIGN, SPACE, EMOJI, LINE, STOP, PAUSE, OPEN, CLOSE = range(12)
+"""What a character is to the chunker; plain numbers, since every character is asked for its own. Up to SPACE they ask nothing.
 
-class Kind(IntEnum):
-    """What a character is to the chunker. Those up to SPACE carry no decision of their own."""
-
-    LETTER = 0
-    DIGIT = 1
-    IDEOGRAPH = 2
-    """A letter of a script that is written without spaces (and Hangul): a token of its own."""
-    GHOST = 3
-    """Combining marks, joiners, variation selectors, direction marks: part of what stands before."""
-    SIGN = 4
-    """Any other mark or symbol."""
-    SPACE = 5
-    EMOJI = 6
-    LINE = 7
-    STOP = 8
-    """May end a sentence."""
-    PAUSE = 9
-    """May end a clause."""
-    OPEN = 10
-    """May open something that is not to be cut: brackets, quotation marks with a direction, code, tags."""
-    CLOSE = 11
-
+LETTER and DIGIT are what they say. IDEOGRAPH: a letter of a script that is written without spaces, and Hangul: a token of
+its own. GHOST: combining marks, joiners, variation selectors, direction marks: part of what stands before. SIGN: any mark
+without a role. SPACE: any but a newline. EMOJI. LINE: a newline. STOP may end a sentence, PAUSE a clause. OPEN may begin
+something that is not to be cut: brackets, quotation marks with a direction, code, tags; CLOSE ends it.
+"""
 
 WIDE_STOPS = "。！？｡．؟۔।॥።፧။។։᠃…‥"
 """Terminators that need neither a space nor an upper-case letter behind them (the ellipsis has a rule of its own)."""
@@ -56,42 +40,42 @@ _IDEOGRAPHS = (
 _EMOJI = ((0x2600, 0x27BF), (0x2B05, 0x2B55), (0x1F000, 0x1FAFF))
 
 
-class _Kinds(dict[str, Kind]):
-    def __missing__(self, char: str) -> Kind:
+class _Kinds(dict[str, int]):
+    def __missing__(self, char: str) -> int:
         kind = self[char] = _classify(char)
         return kind
 
 
-def _classify(char: str) -> Kind:
+def _classify(char: str) -> int:
     for kind, members in _NAMED:
         if char in members:
             return kind
     code = ord(char)
     if any(low <= code <= high for low, high in _IDEOGRAPHS):
-        return Kind.IDEOGRAPH
+        return IDEOGRAPH
     if any(low <= code <= high for low, high in _EMOJI):
-        return Kind.EMOJI
+        return EMOJI
     if char.isspace():
-        return Kind.SPACE
+        return SPACE
     category = unicodedata.category(char)
     if category in ("Mn", "Mc", "Me", "Cf"):
-        return Kind.GHOST
+        return GHOST
     if category == "Nd":
-        return Kind.DIGIT
-    return Kind.LETTER if category[0] in "LN" else Kind.SIGN
+        return DIGIT
+    return LETTER if category[0] in "LN" else SIGN
 
 
 _NAMED = (
-    (Kind.LINE, _LINES),
-    (Kind.STOP, STOPS),
-    (Kind.PAUSE, PAUSES),
-    (Kind.CLOSE, "".join(PAIRS.values()).replace("«", "").replace("»", "")),
-    (Kind.OPEN, "".join(PAIRS) + SPANS),
+    (LINE, _LINES),
+    (STOP, STOPS),
+    (PAUSE, PAUSES),
+    (CLOSE, "".join(PAIRS.values()).replace("«", "").replace("»", "")),
+    (OPEN, "".join(PAIRS) + SPANS),
 )
 KIND = _Kinds()
 
-_SHARES = {Kind.LETTER: 6, Kind.DIGIT: 3, Kind.GHOST: 16, Kind.SPACE: 16, Kind.LINE: 16}
-SHARE = [_SHARES.get(kind, 1) for kind in Kind]
+_SHARES = {LETTER: 6, DIGIT: 3, GHOST: 16, SPACE: 16, LINE: 16}
+SHARE = [_SHARES.get(kind, 1) for kind in range(12)]
 """Characters of a kind to a token: six letters, three digits, or one mark or ideograph, near what tokenisers do.
 
 Spaces and joiners cost nothing in the usual run, but a megabyte of them is not nothing: every sixteenth counts.
@@ -102,10 +86,10 @@ DUE = [15 if share == 16 else 0 for share in SHARE]
 
 def measure(text: str) -> int:
     """The estimated size of a piece of text in tokens, known from the text alone."""
-    size, run, before = 0, 0, Kind.SIGN
+    size, run, before = 0, 0, SIGN
     for char in text:
         kind = KIND[char]
-        run = run + 1 if kind is before else 0
+        run = run + 1 if kind == before else 0
         size += run % SHARE[kind] == DUE[kind]
         before = kind
     return size

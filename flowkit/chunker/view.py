@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .languages import Language, Stop
-from .text import KIND, PAIRS, STOPS, Kind
+from .text import GHOST, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SPACE, STOPS
 
 NO = 0
 """Not an end. (An end is answered with the index to cut at, which is never 0.)"""
 WAIT = -1
 """The text does not tell yet. Nothing has changed; the same question comes again when there is more text."""
-LINE = -2
+LINE_END = -2
 """The line or the reply ends here."""
 
 LOOK = 32
@@ -24,7 +24,7 @@ OPENERS = "*_\"'“‘«([„‚¿¡#>《「『"
 """What may stand between a space and the first letter of a sentence."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)  # lean: the import is part of the start-up
 class View:
     """The text around a mark.
 
@@ -53,13 +53,13 @@ class View:
         return at >= len(self.text) and not self.final
 
     def following(self, end: int) -> int:
-        """The index of the first character behind `end` that is no space; LINE if there is none; or WAIT."""
+        """The index of the first character behind `end` that is no space; LINE_END if there is none; or WAIT."""
         text, limit = self.text, end + LOOK // 2
-        while end < len(text) and end < limit and KIND[text[end]] is Kind.SPACE:
+        while end < len(text) and end < limit and KIND[text[end]] == SPACE:
             end += 1
         if end == len(text):
-            return LINE if self.final else WAIT
-        return LINE if KIND[text[end]] is Kind.LINE else end
+            return LINE_END if self.final else WAIT
+        return LINE_END if KIND[text[end]] == LINE else end
 
     def opened(self, at: int) -> int:
         """The index of the first character from `at` on that does not open a quotation, emphasis or bracket; or WAIT."""
@@ -71,7 +71,7 @@ class View:
     def next_word(self, at: int) -> str | None:
         """The whole word from `at` on, apostrophes made straight; None if it may not be whole yet."""
         end, limit = at, min(at + LOOK, len(self.text))
-        while end < limit and (KIND[self.text[end]] in (Kind.LETTER, Kind.GHOST, Kind.IDEOGRAPH) or self.text[end] in "'’"):
+        while end < limit and (KIND[self.text[end]] in (LETTER, GHOST, IDEOGRAPH) or self.text[end] in "'’"):
             end += 1
         if end < at + LOOK and self.ends(end):
             return None
@@ -87,6 +87,8 @@ class View:
 
     def held(self, run: int, end: int) -> bool:
         """Whether a bracket or quotation is still open at `end`, those closed from `run` on not counted."""
+        if not self.holds:
+            return False
         holds = list(self.holds)
         for char in self.text[run:end]:
             if holds and char == holds[-1]:
@@ -110,4 +112,4 @@ def closer(char: str) -> str:
     return PAIRS[char]
 
 
-__all__ = ["LINE", "LOOK", "NO", "OPENERS", "STOPS", "WAIT", "View", "closer", "past"]
+__all__ = ["LINE_END", "LOOK", "NO", "OPENERS", "STOPS", "WAIT", "View", "closer", "past"]

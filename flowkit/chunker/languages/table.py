@@ -19,7 +19,7 @@ class Stop(Enum):
     NAME = "a name with a mark of its own, as OPEN: Yahoo!"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)  # lean: the import is part of the start-up
 class Language:
     """One language's words, in lower case unless only the capitalised form is meant.
 

@@ -51,7 +51,7 @@ class Chunk:
         if share >= 1:
             return self.text
         said = _word_end(self.spoken, int(max(share, 0.0) * len(self.spoken)))
-        return self.text[: self.covered(said)] if said else ""
+        return self.text[: self.covered(said)].rstrip() if said else ""
 
     def covered(self, said: int) -> int:
         """The length of the prefix of `text` that the first `said` characters of `spoken` stand for."""

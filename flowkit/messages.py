@@ -2,7 +2,8 @@
 
 Two lanes. *Control* messages (`lane = "C"`) are handled first; *data* (`lane = "D"`) keeps its order, end markers included,
 so that no end overtakes its own content. A marker is never dropped by a queue's policy.
-`lossy` messages may be dropped by a `drop_*` policy. PCM is signed 16-bit little-endian mono; it rides along in `pcm`, takes no
+`lossy` messages may be dropped by a `drop_*` policy; `bulky` ones
+enter the journal without their sound. PCM is signed 16-bit little-endian mono; it rides along in `pcm`, takes no
 part in comparison and never enters the journal, so a replay without audio is the same conversation.
 Times are integer microseconds, positions are frame indexes (input side) or samples (output side).
 """
@@ -19,6 +20,7 @@ class Message:
 
     lane: ClassVar[str] = "D"
     lossy: ClassVar[bool] = False
+    bulky: ClassVar[bool] = False
 
     def journaled(self) -> Message:
         """The message without bulk payload."""
@@ -33,6 +35,7 @@ class Frames(Message):
     """`count` consecutive microphone frames (20 ms each unless configured) from `index` on. Data, device -> vad and asr."""
 
     lossy: ClassVar[bool] = True
+    bulky: ClassVar[bool] = True
     index: int
     count: int
     pcm: bytes = field(default=b"", repr=False, compare=False)
@@ -155,6 +158,7 @@ class Audio(Message):
     provider knows already, else 0. Data, provider -> tts -> speaker."""
 
     lossy: ClassVar[bool] = True
+    bulky: ClassVar[bool] = True
     clause: int
     first_sample: int
     samples: int

@@ -14,7 +14,7 @@ from typing import Any
 
 from flowkit.engine.effects import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Finished, Stimulus
 from flowkit.engine.journal import Fate, Journal
-from flowkit.engine.mailbox import Envelope, Inbox, Push
+from flowkit.engine.mailbox import SEQ, Envelope, Inbox, Push
 from flowkit.engine.timers import Timers
 from flowkit.messages import Credit, Done, Failed, Interrupt, Message, Play, Timer
 from flowkit.plan.graph import CONTROL_BOUND, Plan, Timeouts
@@ -33,6 +33,8 @@ from flowkit.stages.base import (
     Stage,
 )
 
+_LAST = frozenset({Done, Failed})
+_HANDLED = Fate.HANDLED
 _CALL = "(call)"
 """Tag of the engine's own timer for an open call's deadlines."""
 
@@ -45,6 +47,10 @@ class Call:
     timeouts: Timeouts
     fed: int = 0
     deadline_us: int | None = None
+
+    def watched(self, item: Message) -> bool:
+        """Whether `item` changes the call itself: ends it, or moves a deadline."""
+        return self.deadline_us is not None or self.timeouts.idle_us is not None or type(item) in _LAST
 
 
 @dataclass(slots=True)
@@ -106,7 +112,7 @@ class Engine:
         """Start the session: every stage may open its session call."""
         self._now_us = now_us
         for slot in self._slots:
-            self._act(slot, slot.stage.begin(slot.state), "", 0)
+            self._act(slot, slot.stage.begin(slot.state), 0)
         return self._taken_effects()
 
     def advance(self, now_us: int, stimuli: Iterable[Stimulus] = ()) -> list[Effect]:
@@ -159,36 +165,30 @@ class Engine:
 
     def _settle(self) -> None:
         """Handle all that can be handled now, in the one order."""
+        slots, due = self._slots, self._timers.due
         while self.finished is None:
-            if self._timers.due(self._now_us):
-                if (due := self._timers.pop_due(self._now_us)) is not None:
-                    self._due(*due)
-            elif self._told:
-                bit = self._told & -self._told
-                slot = self._slots[bit.bit_length() - 1]
+            if due(self._now_us):
+                self._fire()
+            elif told := self._told:
+                bit = told & -told
+                slot = slots[bit.bit_length() - 1]
                 envelope = slot.control.popleft()
                 if not slot.control:
-                    self._told ^= bit
-                self._handle(slot, envelope)
-            elif not self._step_data():
+                    self._told = told ^ bit
+                self._handle(slot, *envelope)
+            elif ready := self._ready:
+                bit = ready & -ready
+                slot = slots[bit.bit_length() - 1]
+                if (inbox := self._takeable(slot)) is None:
+                    self._ready = ready ^ bit
+                    continue
+                envelope = inbox.queue.popleft()
+                slot.waiting -= 1
+                if inbox.blocked_since_us >= 0:
+                    self._flush(slots[inbox.source])
+                self._handle(slot, *envelope)
+            else:
                 return
-
-    def _step_data(self) -> bool:
-        """Let the lowest stage that can take data take one message. False if none can."""
-        while self._ready:
-            bit = self._ready & -self._ready
-            slot = self._slots[bit.bit_length() - 1]
-            inbox = self._takeable(slot)
-            if inbox is None:
-                self._ready ^= bit
-                continue
-            envelope = inbox.queue.popleft()
-            slot.waiting -= 1
-            if inbox.blocked_since_us >= 0:
-                self._flush(self._slots[inbox.source])
-            self._handle(slot, envelope)
-            return True
-        return False
 
     def _takeable(self, slot: Slot) -> Inbox | None:
         """The inbox whose front is the earliest of those the stage accepts now."""
@@ -197,32 +197,40 @@ class Engine:
         best: Inbox | None = None
         accepted = slot.stage.accepts(slot.state)
         for inbox in slot.inboxes:
-            if inbox.queue and inbox.port in accepted and (best is None or inbox.queue[0].seq < best.queue[0].seq):
+            if inbox.queue and inbox.port in accepted and (best is None or inbox.queue[0][SEQ] < best.queue[0][SEQ]):
                 best = inbox
         return best
 
     # -- handling ---------------------------------------------------------------------------------------------------
 
-    def _record(self, slot: Slot, envelope: Envelope, fate: Fate = Fate.HANDLED) -> None:
+    def _record(self, slot: Slot, envelope: Envelope, fate: Fate) -> None:
+        """A row for a message that is not acted on."""
         message, cause_stage, cause_n, sent_us, epoch, turn, _ = envelope
         slot.rows += 1
-        kept = message.journaled()
+        kept = message.journaled() if message.bulky else message
         self._append(
             (slot.id, slot.rows, cause_stage, cause_n, sent_us, self._now_us, message.lane, epoch, turn, kept, fate)
         )
 
-    def _handle(self, slot: Slot, envelope: Envelope) -> None:
-        message = envelope.message
-        if slot.replying and envelope.epoch != slot.epoch:
-            if envelope.epoch < slot.epoch:
-                self._record(slot, envelope, Fate.STALE)
+    def _handle(
+        self, slot: Slot, message: Message, cause_stage: str, cause_n: int, sent_us: int, epoch: int, turn: int, seq: int
+    ) -> None:
+        """Write the row, then let the stage act on the message."""
+        if slot.replying and epoch != slot.epoch:
+            if epoch < slot.epoch:
+                self._record(slot, (message, cause_stage, cause_n, sent_us, epoch, turn, seq), Fate.STALE)
                 return
-            slot.epoch, slot.turn = envelope.epoch, envelope.turn
-        self._record(slot, envelope)
+            slot.epoch, slot.turn = epoch, turn
+        n = slot.rows = slot.rows + 1
+        now_us = self._now_us
+        kept = message.journaled() if message.bulky else message
+        self._append(
+            (slot.id, n, cause_stage, cause_n, sent_us, now_us, message.lane, epoch, turn, kept, _HANDLED)
+        )
         if type(message) is Interrupt:
             self._interrupt(slot, message)
-        else:
-            self._act(slot, slot.stage.step(slot.state, message, self._now_us), slot.id, slot.rows)
+        elif actions := slot.stage.step(slot.state, message, now_us):
+            self._act(slot, actions, n)
         if slot.waiting:
             self._ready |= 1 << slot.index
 
@@ -231,20 +239,29 @@ class Engine:
         slot = self._slots[stage]
         call = slot.call
         epoch, turn = (slot.epoch, slot.turn) if slot.replying else (self._epoch, self._turn)
-        envelope = Envelope(item, "", 0, available_us, epoch, turn, 0)
         if call_id and (call is None or call.id != call_id):
-            self._record(slot, envelope, Fate.STALE)
+            self._record(slot, (item, "", 0, available_us, epoch, turn, 0), Fate.STALE)
         elif type(item) is Credit and call is not None:
-            self._record(slot, envelope)
+            self._record(slot, (item, "", 0, available_us, epoch, turn, 0), Fate.HANDLED)
             call.fed -= item.count
-            self._ready |= 1 << stage
-            for inbox in slot.inboxes:
-                if inbox.blocked_since_us >= 0:
-                    self._flush(self._slots[inbox.source])
+            if slot.waiting:
+                self._ready |= 1 << stage
+            self._make_room(slot)
         else:
-            if call is not None:
+            if call is not None and call.watched(item):
                 self._item_came(slot, call, item)
-            self._handle(slot, envelope)
+            self._handle(slot, item, "", 0, available_us, epoch, turn, 0)
+
+    def _make_room(self, slot: Slot) -> None:
+        """Something that counted against the slot's bounds is gone: whoever waits to send may go on."""
+        for inbox in slot.inboxes:
+            if inbox.blocked_since_us >= 0:
+                self._flush(self._slots[inbox.source])
+
+    def _fire(self) -> None:
+        """Tell the stage whose deadline has come."""
+        if (due := self._timers.pop_due(self._now_us)) is not None:
+            self._due(*due)
 
     def _due(self, stage: int, tag: str, at_us: int) -> None:
         slot = self._slots[stage]
@@ -252,7 +269,7 @@ class Engine:
             self._call_due(slot)
             return
         epoch, turn = (slot.epoch, slot.turn) if slot.replying else (self._epoch, self._turn)
-        self._to_control(slot, Envelope(Timer(tag), "", 0, at_us, epoch, turn, 0))
+        self._to_control(slot, (Timer(tag), "", 0, at_us, epoch, turn, 0))
 
     def _to_control(self, slot: Slot, envelope: Envelope) -> None:
         slot.control.append(envelope)
@@ -267,11 +284,12 @@ class Engine:
 
     # -- actions ----------------------------------------------------------------------------------------------------
 
-    def _act(self, slot: Slot, actions: Actions, cause_stage: str, cause_n: int) -> None:
+    def _act(self, slot: Slot, actions: Actions, n: int) -> None:
+        """Do what handling row `n` of the slot's stage asked for."""
         for action in actions:
             kind = type(action)
             if kind is Emit:
-                self._emit(slot, action[0], action[1], cause_stage, cause_n)  # type: ignore[arg-type, misc]
+                self._emit(slot, action[0], action[1], n)  # type: ignore[arg-type, misc]
             elif kind is Feed:
                 self._feed(slot, action[0])  # type: ignore[arg-type]
             elif kind is SetTimer:
@@ -294,10 +312,10 @@ class Engine:
             case Finish(reason):
                 self._finish(reason)
 
-    def _emit(self, slot: Slot, port: str, message: Message, cause_stage: str, cause_n: int) -> None:
-        self._seq += 1
+    def _emit(self, slot: Slot, port: str, message: Message, n: int) -> None:
+        seq = self._seq = self._seq + 1
         epoch, turn = (slot.epoch, slot.turn) if slot.replying else (self._epoch, self._turn)
-        envelope = Envelope(message, cause_stage, cause_n, self._now_us, epoch, turn, self._seq)
+        envelope = (message, slot.id, n, self._now_us, epoch, turn, seq)
         for target, inbox in slot.routes.get(port, ()):
             if inbox is None or message.lane == "C":
                 self._to_control(self._slots[target], envelope)
@@ -307,18 +325,17 @@ class Engine:
     def _push(self, inbox: Inbox, envelope: Envelope) -> bool:
         """Into the inbox, or by its policy. False if the sender must wait."""
         target = self._slots[inbox.target]
-        done, dropped = inbox.push(envelope, target.call.fed if target.call is not None else 0)
-        if done is Push.TAKEN:
+        if inbox.push(envelope, target.call.fed if target.call is not None else 0):
             target.waiting += 1
-        elif done is Push.BLOCKED:
+            self._ready |= 1 << inbox.target
+            return True
+        done, dropped = inbox.full(envelope)
+        if done is Push.BLOCKED:
             inbox.blocked(self._now_us)
             return False
-        elif done is Push.OVERFLOW:
-            self._record(target, envelope, Fate.DROPPED)
+        if done is Push.OVERFLOW:
             self._finish(f"failed: the queue before stage '{target.id}' is full ({inbox.bound.max}) and set to error")
-        elif dropped is not None:
-            self._record(target, dropped, Fate.DROPPED)
-        self._ready |= 1 << inbox.target
+        self._record(target, dropped or envelope, Fate.DROPPED)
         return True
 
     def _flush(self, slot: Slot) -> None:
@@ -355,18 +372,16 @@ class Engine:
         """Forget the call; what it had not taken of its bound is free again."""
         slot.call = None
         self._timers.set(slot.index, _CALL, None)
-        for inbox in slot.inboxes:
-            if inbox.blocked_since_us >= 0:
-                self._flush(self._slots[inbox.source])
+        self._make_room(slot)
 
     def _await_item(self, slot: Slot, call: Call, within_us: int | None) -> None:
         call.deadline_us = None if within_us is None else self._now_us + within_us
         self._timers.set(slot.index, _CALL, call.deadline_us)
 
     def _item_came(self, slot: Slot, call: Call, item: Message) -> None:
-        if isinstance(item, Done | Failed):
+        if type(item) in _LAST:
             self._close(slot)
-        elif call.deadline_us is not None or call.timeouts.idle_us is not None:
+        else:
             self._await_item(slot, call, call.timeouts.idle_us)
 
     def _call_due(self, slot: Slot) -> None:
@@ -381,7 +396,7 @@ class Engine:
         else:
             self._cancel(slot)
             waited = "the provider gave nothing in time"
-            self._handle(slot, Envelope(Failed("timeout", waited), "", 0, self._now_us, slot.epoch, slot.turn, 0))
+            self._handle(slot, Failed("timeout", waited), "", 0, self._now_us, slot.epoch, slot.turn, 0)
 
     # -- interrupts -------------------------------------------------------------------------------------------------
 
@@ -394,7 +409,7 @@ class Engine:
         actions = slot.stage.step(slot.state, message, self._now_us)
         self._timers.clear(slot.index)
         slot.state = slot.stage.reset(slot.state)
-        self._act(slot, actions, slot.id, cause_n)
+        self._act(slot, actions, cause_n)
 
     def _drain(self, slot: Slot) -> None:
         for inbox in slot.inboxes:

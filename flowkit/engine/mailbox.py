@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import TypeAlias
 
 from flowkit.messages import Message
 from flowkit.plan.graph import Bound, WhenFull
 
 
-class Envelope(NamedTuple):
-    """A message on its way: its cause, when it was sent, epoch and turn, and its place in the order of sending."""
+Envelope: TypeAlias = tuple[Message, str, int, int, int, int, int]
+"""A message on its way: (message, cause's stage, cause's n, sent_us, epoch, turn, place in the order of sending). A plain tuple:
+one is made for every message, and a named one costs more than all else that happens to it in a mailbox."""
 
-    message: Message
-    cause_stage: str
-    cause_n: int
-    sent_us: int
-    epoch: int
-    turn: int
-    seq: int
+SEQ = 6
 
 
 class Push(Enum):
-    """What became of a push."""
+    """What became of a message that found its inbox full."""
 
-    TAKEN = auto()
     BLOCKED = auto()
     DROPPED_NEW = auto()
     DROPPED_OLD = auto()
@@ -38,45 +32,46 @@ class Inbox:
     Markers (end of utterance, end of reply, end of clause) are never dropped: a full inbox makes their sender wait.
     """
 
-    __slots__ = ("blocked_since_us", "blocked_us", "bound", "dropped", "high_water", "port", "queue", "source", "target")
+    __slots__ = ("blocked_since_us", "blocked_us", "bound", "dropped", "high_water", "max", "port", "queue", "source", "target")
 
     def __init__(self, source: int, target: int, port: str, bound: Bound) -> None:
         self.source = source
         self.target = target
         self.port = port
         self.bound = bound
+        self.max = bound.max
         self.queue: deque[Envelope] = deque()
         self.high_water = 0
         self.dropped = 0
         self.blocked_us = 0
         self.blocked_since_us = -1
 
-    def push(self, envelope: Envelope, beyond: int) -> tuple[Push, Envelope | None]:
-        """Add `envelope` if the bound allows, `beyond` being what waits on the channel's other side. Returns what happened
-        and the envelope that was dropped, if one was."""
+    def push(self, envelope: Envelope, beyond: int) -> bool:
+        """Add `envelope` if the bound allows, `beyond` being what waits on the channel's other side. False if it is full."""
         waiting = len(self.queue) + beyond
-        if waiting < self.bound.max:
-            self.queue.append(envelope)
-            if waiting >= self.high_water:
-                self.high_water = waiting + 1
-            return Push.TAKEN, None
-        return self._full(envelope)
+        if waiting >= self.max:
+            return False
+        self.queue.append(envelope)
+        if waiting >= self.high_water:
+            self.high_water = waiting + 1
+        return True
 
-    def _full(self, envelope: Envelope) -> tuple[Push, Envelope | None]:
+    def full(self, envelope: Envelope) -> tuple[Push, Envelope | None]:
+        """Apply the policy to an envelope for which there is no room: what happened, and what was dropped, if anything."""
         match self.bound.when_full:
             case WhenFull.ERROR:
                 return Push.OVERFLOW, None
-            case WhenFull.DROP_NEWEST if envelope.message.lossy:
+            case WhenFull.DROP_NEWEST if envelope[0].lossy:
                 self.dropped += 1
                 return Push.DROPPED_NEW, envelope
             case WhenFull.DROP_OLDEST:
                 for i, old in enumerate(self.queue):
-                    if old.message.lossy:
+                    if old[0].lossy:
                         del self.queue[i]
                         self.queue.append(envelope)
                         self.dropped += 1
                         return Push.DROPPED_OLD, old
-                if envelope.message.lossy:
+                if envelope[0].lossy:
                     self.dropped += 1
                     return Push.DROPPED_NEW, envelope
         return Push.BLOCKED, None

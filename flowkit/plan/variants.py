@@ -7,18 +7,28 @@ from dataclasses import replace
 from flowkit.config import Config, StageConfig
 from flowkit.errors import UsageError
 from flowkit.plan.resolve import with_provider
+from flowkit.stages.gate import Typing
 
 LISTENING = frozenset({"mic", "vad", "asr"})
 
 
-def text_mode(config: Config) -> Config:
-    """The pipeline without its listening side: typed lines go to the gate as utterances."""
-    left = tuple(_unlistening(stage) for stage in config.stages if stage.kind not in LISTENING)
+def text_mode(config: Config, *, waits: bool = False) -> Config:
+    """The pipeline without its listening side: typed lines go to the gate as utterances. A line interrupts the reply
+    before it, unless it `waits` for its end."""
+    typing = Typing.WAITS if waits else Typing.INTERRUPTS
+    left = tuple(_typed(stage, config, typing) for stage in config.stages if stage.kind not in LISTENING)
+    if not any(stage.kind == "gate" for stage in left):
+        raise UsageError("--text hands lines to the gate, and this pipeline has none")
     return replace(config, stages=left)
 
 
-def _unlistening(stage: StageConfig) -> StageConfig:
-    return replace(stage, sources=None) if stage.kind == "gate" else stage
+def _typed(stage: StageConfig, config: Config, typing: Typing) -> StageConfig:
+    if stage.kind != "gate":
+        return stage
+    keyboard = with_provider(stage, config, "typed", {})
+    assert keyboard is not None
+    options = stage.options.model_copy(update={"typing": typing})
+    return replace(stage, sources=None, options=options, candidates=(keyboard,))
 
 
 def with_files(config: Config, input: str | None = None, output: str | None = None) -> Config:

@@ -30,6 +30,7 @@ BUILT_IN: Mapping[str, str] = {
     "vad.scripted": "flowkit.testing.scripted:ScriptedVad",
     "asr.moonshine": "flowkit.providers.moonshine:Moonshine",
     "asr.scripted": "flowkit.testing.scripted:ScriptedAsr",
+    "gate.typed": "flowkit.providers.typed:TypedLines",
     "llm.llamacpp": "flowkit.providers.llamacpp:LlamaCpp",
     "llm.canned": "flowkit.providers.canned:Canned",
     "llm.scripted": "flowkit.testing.scripted:ScriptedLlm",

@@ -24,15 +24,15 @@ class Answer(NamedTuple):
 class ScriptCall:
     """One call's behaviour. Answers to opening are drawn one by one and may be endless; their delays must not fall."""
 
-    def opened(self) -> Iterable[Answer]:
+    def opened(self) -> Iterable[tuple[int, Message]]:
         """What follows from the request itself."""
         return ()
 
-    def fed(self, item: Message) -> Iterable[Answer]:
+    def fed(self, item: Message) -> Iterable[tuple[int, Message]]:
         """What follows from one item that the stage feeds."""
         return ()
 
-    def ended(self) -> Iterable[Answer]:
+    def ended(self) -> Iterable[tuple[int, Message]]:
         """What follows from the end of the stage's input."""
         return ()
 
@@ -51,34 +51,36 @@ class Agenda:
     def __init__(self, call: ScriptCall, opened_us: int) -> None:
         self._call = call
         self._opened_us = opened_us
-        self._stream: Iterator[Answer] = iter(call.opened())
+        self._stream: Iterator[tuple[int, Message]] = iter(call.opened())
         self._heap: list[tuple[int, int, Message]] = []
         self._seq = 0
         self._free_us = opened_us
         self._draw()
 
-    def _add(self, at_us: int, answers: Iterable[Answer]) -> None:
-        for delay_us, item in answers:
-            self._seq += 1
-            heapq.heappush(self._heap, (at_us + delay_us, self._seq, item))
-
     def _draw(self) -> None:
         """Keep exactly one answer of the opening stream on the heap, under sequence number 0."""
         answer = next(self._stream, None)
         if answer is not None:
-            heapq.heappush(self._heap, (self._opened_us + answer.delay_us, 0, answer.item))
+            heapq.heappush(self._heap, (self._opened_us + answer[0], 0, answer[1]))
 
     def fed(self, item: Message, at_us: int) -> None:
         """The stage fed `item` at `at_us`."""
-        self._add(at_us, self._call.fed(item))
+        for delay_us, answer in self._call.fed(item):
+            self._seq += 1
+            heapq.heappush(self._heap, (at_us + delay_us, self._seq, answer))
 
     def ended(self, at_us: int) -> None:
         """The stage ended its input at `at_us`."""
-        self._add(at_us, self._call.ended())
+        for delay_us, answer in self._call.ended():
+            self._seq += 1
+            heapq.heappush(self._heap, (at_us + delay_us, self._seq, answer))
 
     def next_us(self) -> int | None:
         """When the next item is there: its due time, but not before the one ahead of it was accepted."""
-        return max(self._heap[0][0], self._free_us) if self._heap else None
+        if not self._heap:
+            return None
+        due_us = self._heap[0][0]
+        return due_us if due_us > self._free_us else self._free_us
 
     def pop(self) -> Message:
         """Take the next item; say when it was accepted with ``accepted``."""
@@ -90,5 +92,3 @@ class Agenda:
     def accepted(self, at_us: int) -> None:
         """The stage accepted the item taken last at `at_us`; the next leaves no earlier."""
         self._free_us = at_us
-
-

@@ -128,7 +128,7 @@ class SourceScript(Script):
         call.opened = self._frames  # type: ignore[method-assign]
         return call
 
-    def _frames(self) -> Iterator[Answer]:
+    def _frames(self) -> Iterator[tuple[int, Message]]:
         index, spans = 0, iter(self._spans)
         span = next(spans, None)
         while True:
@@ -136,9 +136,9 @@ class SourceScript(Script):
                 span = next(spans, None)
             voiced = span is not None and span[0] <= index
             index += 1
-            yield Answer(index * self._frame_us, Frames(index - 1, 1, self._voice if voiced else self._silence))
+            yield index * self._frame_us, Frames(index - 1, 1, self._voice if voiced else self._silence)
             if index == self._length:
-                yield Answer(index * self._frame_us, InputEnded(index))
+                yield index * self._frame_us, InputEnded(index)
 
 
 class ScriptedSource(ScriptedProvider):
@@ -158,17 +158,17 @@ class ScriptedSource(ScriptedProvider):
 
 
 class VadCall(ScriptCall):
-    """Every frame gets a probability: high if it holds any sound."""
+    """Every frame gets a probability: high if it begins with any sound."""
 
     def __init__(self, options: ScriptedVad.Options) -> None:
         self._options = options
+        self._latency = options.latency
 
-    def fed(self, item: Message) -> Iterable[Answer]:
+    def fed(self, item: Message) -> Iterable[tuple[int, Message]]:
         if not isinstance(item, Frames):
             return ()
-        sound = item.pcm.count(0) != len(item.pcm)
-        p = self._options.voiced if sound else self._options.silent
-        return (Answer(self._options.latency, Probability(item.index + item.count - 1, p)),)
+        p = self._options.voiced if any(item.pcm[:4]) else self._options.silent
+        return ((self._latency, Probability(item.index + item.count - 1, p)),)
 
 
 class VadScript(Script):
@@ -213,7 +213,9 @@ class AsrCall(ScriptCall):
         texts = self._options.utterances
         return texts[self._utterance] if self._utterance < len(texts) else ""
 
-    def fed(self, item: Message) -> Iterable[Answer]:
+    def fed(self, item: Message) -> Iterable[tuple[int, Message]]:
+        if self._frames is None and type(item) is Frames:
+            return ()
         if isinstance(item, SpeechStarted) and self._frames is None:
             self._frames = 0
         elif isinstance(item, EndOfUtterance):
@@ -225,7 +227,7 @@ class AsrCall(ScriptCall):
             return self._partial()
         return ()
 
-    def _partial(self) -> Iterable[Answer]:
+    def _partial(self) -> Iterable[tuple[int, Message]]:
         due = (self._frames or 0) * self._frame_us // self._options.partial_every
         words = self._text().split()
         if due <= self._partials or not words:
@@ -285,7 +287,7 @@ class LlmCall(ScriptCall):
         self._options = options
         self._reply = reply
 
-    def opened(self) -> Iterable[Answer]:
+    def opened(self) -> Iterable[tuple[int, Message]]:
         reply, options = self._reply, self._options
         tokens = reply.tokens or _TOKEN.findall(reply.text)
         at_us = options.first_token
@@ -338,11 +340,11 @@ class TtsCall(ScriptCall):
         self._options = options
         self._request = request
 
-    def opened(self) -> Iterable[Answer]:
+    def opened(self) -> Iterable[tuple[int, Message]]:
         options, clause = self._options, self._request.clause
         samples = max(1, len(self._request.text) * options.per_char * options.rate // _US)
         piece = max(1, options.piece * options.rate // _US)
-        at_us = options.first_audio
+        first_us = at_us = options.first_audio + len(self._request.text) * options.synthesis_per_char
         if options.fail:
             yield Answer(at_us, Failed("error", "the scripted voice fails here"))
         for first in range(0, samples, piece):
@@ -350,7 +352,7 @@ class TtsCall(ScriptCall):
             pcm = (b"\x00\x08\x00\xf8" * count)[: 2 * count]
             yield Answer(at_us, Audio(clause, first, count, options.rate, samples, pcm))
             at_us += options.per_piece
-        yield Answer(max(options.first_audio, at_us - options.per_piece), Done())
+        yield Answer(max(first_us, at_us - options.per_piece), Done())
 
 
 class TtsScript(Script):
@@ -373,6 +375,8 @@ class ScriptedTts(ScriptedProvider):
     class Options(opt.Options):
         first_audio: opt.Duration = opt.us("110ms")
         """From the request to the first piece of audio."""
+        synthesis_per_char: opt.Duration = opt.us("0s")
+        """Added to `first_audio` for each character: a voice that makes a clause whole before it gives any of it."""
         per_piece: opt.Duration = opt.us("5ms")
         """Between pieces."""
         piece: opt.Duration = opt.us("100ms")

@@ -16,23 +16,26 @@ from flowkit.engine import (
     CallOpened,
     Effect,
     Engine,
-    Finished,
     Stimulus,
     credit_batch,
 )
-from flowkit.messages import Credit, Done, Failed
+from flowkit.messages import Credit, Done, Failed, Message
 from flowkit.plan.graph import Plan
 from flowkit.providers.script import Agenda, Script
 
 
+_LAST = frozenset({Done, Failed})
+
+
 @dataclass(slots=True)
 class HeapCall:
-    """An open call and what it still has to say; `untold`: items taken but not yet credited."""
+    """An open call and what it still has to say; `due_us`: when its next item is there; `untold`: items taken, not yet credited."""
 
     stage: int
     id: int
     agenda: Agenda
     batch: int
+    due_us: int | None
     untold: int = 0
 
 
@@ -51,61 +54,66 @@ class HeapPump:
         """Run to the session's end, or until the clock would pass `until_us`."""
         self._apply(self.engine.begin(0))
         while self.engine.finished is None:
-            stimulus = self._choose()
+            stimulus, next_us = self._choose()
             if stimulus is not None:
                 self._apply(self.engine.advance(self._now_us, (stimulus,)))
-                continue
-            at_us = self._next_us()
-            if at_us is None or (until_us is not None and at_us > until_us):
+            elif next_us is None or (until_us is not None and next_us > until_us):
                 return
-            self._now_us = max(at_us, self._now_us)
-            self._apply(self.engine.advance(self._now_us))
+            else:
+                self._now_us = max(next_us, self._now_us)
+                if self.engine.next_deadline() == next_us:
+                    self._apply(self.engine.advance(self._now_us))
 
-    def _next_us(self) -> int | None:
-        """The next instant at which anything can happen."""
-        best = self.engine.next_deadline()
-        for call in self._calls.values():
-            at_us = call.agenda.next_us()
-            if at_us is not None and (best is None or at_us < best) and self.engine.takes(call.stage):
-                best = at_us
-        return best
-
-    def _choose(self) -> Stimulus | None:
-        """What happens next at this instant, if anything does."""
+    def _choose(self) -> tuple[Stimulus | None, int | None]:
+        """What happens next at this instant; if nothing does, the next instant at which anything can."""
         if self._credits:
-            self._credits.sort()
-            return self._credits.pop(0)
+            return self._credits.pop(0), None
+        now_us, takes = self._now_us, self.engine.takes
+        next_us = self.engine.next_deadline()
         for stage, call in self._calls.items():
-            at_us = call.agenda.next_us()
-            if at_us is None or at_us > self._now_us or not self.engine.takes(stage):
+            due_us = call.due_us
+            if due_us is None or (due_us > now_us and next_us is not None and due_us >= next_us) or not takes(stage):
                 continue
-            item = call.agenda.pop()
-            call.agenda.accepted(self._now_us)
-            if isinstance(item, Done | Failed):
-                del self._calls[stage]
-            return Stimulus(stage, call.id, item, at_us)
-        return None
+            if due_us <= now_us:
+                return self._take(call, due_us), None
+            next_us = due_us
+        return None, next_us
+
+    def _take(self, call: HeapCall, due_us: int) -> Stimulus:
+        item = call.agenda.pop()
+        call.agenda.accepted(self._now_us)
+        call.due_us = call.agenda.next_us()
+        if type(item) in _LAST:
+            del self._calls[call.stage]
+        return Stimulus(call.stage, call.id, item, due_us)
 
     def _apply(self, effects: list[Effect]) -> None:
         for effect in effects:
-            match effect:
-                case CallFed(stage, id_, item):
-                    call = self._calls[stage]
-                    call.agenda.fed(item, self._now_us)
-                    call.untold += 1
-                    if call.untold >= call.batch:
-                        self._credits.append(Stimulus(stage, id_, Credit(call.untold), self._now_us))
-                        call.untold = 0
-                case CallOpened(stage, id_, request, _):
-                    planned = self._plan.stages[stage]
-                    opened = self._scripts[planned.id].open(request)
-                    agenda = Agenda(opened, self._now_us)
-                    self._calls[stage] = HeapCall(stage, id_, agenda, credit_batch(planned.window))
-                    self._calls = dict(sorted(self._calls.items()))
-                case CallEnded(stage, _):
-                    self._calls[stage].agenda.ended(self._now_us)
-                case CallCancelled(stage, id_):
-                    self._calls.pop(stage, None)
-                    self._credits = [credit for credit in self._credits if credit.call != id_]
-                case Finished():
-                    pass
+            kind = type(effect)
+            if kind is CallFed:
+                self._feed(*effect)  # type: ignore[call-arg, arg-type, misc]
+            elif kind is CallOpened:
+                self._open(*effect)  # type: ignore[call-arg, arg-type, misc]
+            elif kind is CallEnded:
+                call = self._calls[effect[0]]  # type: ignore[index]
+                call.agenda.ended(self._now_us)
+                call.due_us = call.agenda.next_us()
+            elif kind is CallCancelled:
+                self._calls.pop(effect[0], None)  # type: ignore[arg-type, call-overload]
+                self._credits = [credit for credit in self._credits if credit.call != effect[1]]  # type: ignore[misc]
+
+    def _feed(self, stage: int, id_: int, item: Message) -> None:
+        call = self._calls[stage]
+        call.agenda.fed(item, self._now_us)
+        call.due_us = call.agenda.next_us()
+        call.untold += 1
+        if call.untold >= call.batch:
+            self._credits.append(Stimulus(stage, id_, Credit(call.untold), self._now_us))
+            self._credits.sort()
+            call.untold = 0
+
+    def _open(self, stage: int, id_: int, request: Message, scope: str) -> None:
+        planned = self._plan.stages[stage]
+        agenda = Agenda(self._scripts[planned.id].open(request), self._now_us)
+        self._calls[stage] = HeapCall(stage, id_, agenda, credit_batch(planned.window), agenda.next_us())
+        self._calls = dict(sorted(self._calls.items()))

@@ -125,7 +125,7 @@ class TrioPump:
             call = self._calls[stage]
             if (offered := call.offered()) is not None:
                 item, available_us = offered
-                if isinstance(item, Done | Failed):
+                if isinstance(item, (Done, Failed)):
                     del self._calls[stage]
                 return Stimulus(stage, call.id, item, available_us)
         return None

@@ -28,6 +28,10 @@ class Voice(Enum):
     """Silent for `pause`, not yet for `end`."""
 
 
+_QUIET, _SPEECH = Voice.QUIET, Voice.SPEECH
+# Looked up once: this is asked for every frame.
+
+
 @dataclass(slots=True)
 class EndpointingState:
     """`since`: first frame of a rise; `last_voiced`: newest voiced frame; `ends_at`: the frame at which input ends, if known."""
@@ -67,20 +71,22 @@ class Endpointing(Stage[EndpointingState]):
         return (Open(Detect()),)
 
     def step(self, state: EndpointingState, message: Message, now_us: int) -> Actions:
-        if isinstance(message, Frames):
+        kind = type(message)
+        if kind is Frames:
             return (Feed(message),)
-        if isinstance(message, Probability):
-            actions = self._hear(state, message.frame, message.p)
-            return [*actions, *self._end_of_input(state, message.frame)] if state.ends_at is not None else actions
+        if kind is Probability:
+            return self._heard(state, message.frame, message.p)  # type: ignore[attr-defined]
         if isinstance(message, InputEnded):
             state.ends_at = message.frame
         return NOTHING
 
-    def _hear(self, state: EndpointingState, frame: int, p: float) -> Actions:
-        speaking = state.voice is Voice.SPEECH
-        if p >= (self.options.release if speaking else self.options.threshold):
-            return self._voiced(state, frame)
-        return self._silent(state, frame)
+    def _heard(self, state: EndpointingState, frame: int, p: float) -> Actions:
+        voice = state.voice
+        if p >= (self.options.release if voice is _SPEECH else self.options.threshold):
+            actions = self._voiced(state, frame)
+        else:
+            actions = NOTHING if voice is _QUIET else self._silent(state, frame)
+        return actions if state.ends_at is None else [*actions, *self._end_of_input(state, frame)]
 
     def _voiced(self, state: EndpointingState, frame: int) -> Actions:
         if state.voice is Voice.QUIET:
@@ -95,7 +101,6 @@ class Endpointing(Stage[EndpointingState]):
     def _silent(self, state: EndpointingState, frame: int) -> Actions:
         if state.voice is Voice.RISING:
             state.voice = Voice.QUIET
-        if state.voice is Voice.QUIET:
             return NOTHING
         silence_us = (frame - state.last_voiced) * self.frame_us
         actions: list[Emit] = []

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.messages import (
+    Capture,
     EndOfUtterance,
     Fault,
     Final,
@@ -33,12 +34,23 @@ from flowkit.messages import (
     Typed,
     Utterance,
 )
-from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, RaiseEpoch, SetTimer, Stage
+from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, Open, RaiseEpoch, SetTimer, Stage
 from flowkit.stages.turn import Do, Event, Turn, turn_step
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SPEECH_FOR, _FINAL, _RELEASE, _RESUME = "speech_for", "final", "release", "resume_after"
 _EVENT_OF_TIMER = {_FINAL: Event.LOST, _RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
+
+
+class Typing(StrEnum):
+    """What typed lines do, where there is a keyboard instead of a microphone."""
+
+    NONE = "none"
+    """There is no keyboard."""
+    INTERRUPTS = "interrupts"
+    """A line interrupts the reply, as a voice would."""
+    WAITS = "waits"
+    """A line waits until the reply has been played; for scripts."""
 
 
 class Release(StrEnum):
@@ -79,6 +91,8 @@ class Gate(Stage[GateState]):
     class Options(opt.Options):
         release: Release = Release.END_OF_UTTERANCE
         """`end_of_utterance`: the VAD decides; `asr_final`: trust the ASR's own finals, without a VAD."""
+        typing: Typing = Typing.NONE
+        """`none`, `interrupts` or `waits`: set by `run --text`."""
         final_timeout: opt.Duration = opt.us("5s")
         """After an end of utterance, how long to wait for its final transcript before giving the turn up."""
         speech_for: opt.Duration = opt.us("120ms")
@@ -91,12 +105,20 @@ class Gate(Stage[GateState]):
         """How long a hold may wait to be confirmed before the agent goes on."""
 
     options: Options
+    _without_typing = frozenset(inputs)
 
     def fresh(self) -> GateState:
         return GateState()
 
     def reset(self, state: GateState) -> GateState:
         return state
+
+    def begin(self, state: GateState) -> Actions:
+        return NOTHING if self.options.typing is Typing.NONE else (Open(Capture()),)
+
+    def accepts(self, state: GateState) -> frozenset[str]:
+        waits = self.options.typing is Typing.WAITS and state.turn is not Turn.LISTENING
+        return self._without_typing if waits else self.everything
 
     def step(self, state: GateState, message: Message, now_us: int) -> Actions:
         if isinstance(message, Heard):

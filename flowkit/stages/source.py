@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from flowkit import options as opt
@@ -10,14 +9,7 @@ from flowkit.messages import Capture, Frames, InputEnded, Message
 from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage
 
 
-@dataclass(slots=True)
-class SourceState:
-    """`frames` taken so far."""
-
-    frames: int = 0
-
-
-class Source(Stage[SourceState]):
+class Source(Stage[None]):
     """Device -> `audio` for vad and asr; `end` when a file is over."""
 
     kind = "mic"
@@ -30,15 +22,14 @@ class Source(Stage[SourceState]):
         ring: opt.Duration = opt.us("1s")
         """Sound the device may hold while the pipeline is busy; older frames are dropped, and the drop is recorded."""
 
-    def fresh(self) -> SourceState:
-        return SourceState()
+    def fresh(self) -> None:
+        return None
 
-    def begin(self, state: SourceState) -> Actions:
+    def begin(self, state: None) -> Actions:
         return (Open(Capture()),)
 
-    def step(self, state: SourceState, message: Message, now_us: int) -> Actions:
+    def step(self, state: None, message: Message, now_us: int) -> Actions:
         if isinstance(message, Frames):
-            state.frames = message.index + message.count
             return (Emit("audio", message),)
         if isinstance(message, InputEnded):
             return (Emit("end", message),)

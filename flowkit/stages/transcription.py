@@ -51,7 +51,8 @@ class Transcription(Stage[TranscriptionState]):
         return (Open(Transcribe()),)
 
     def step(self, state: TranscriptionState, message: Message, now_us: int) -> Actions:
-        if isinstance(message, Frames | SpeechStarted):
+        kind = type(message)
+        if kind is Frames or kind is SpeechStarted:
             return (Feed(message),)
         if isinstance(message, Partial):
             return (Emit("transcript", message),)

@@ -1,0 +1,1 @@
+"""Results made readable: ``plain`` for any terminal or pipe."""

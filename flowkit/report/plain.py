@@ -1,0 +1,72 @@
+"""The session as plain lines: what was said, cut and interrupted, and at the end each turn's delay with its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flowkit.engine import Effect, Fate, Row, Stimulus
+from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, Utterance
+from flowkit.trace.metrics import Report, TurnReport
+
+Write = Callable[[str], None]
+
+
+class PlainView:
+    """An observer that writes a line for whatever a listener would notice."""
+
+    def __init__(self, write: Write, *, clauses: bool = True) -> None:
+        self._write = write
+        self._clauses = clauses
+
+    def stimulus(self, stimulus: Stimulus) -> None:
+        """Nothing: rows tell it."""
+
+    def effect(self, effect: Effect) -> None:
+        """Nothing: rows tell it."""
+
+    def event(self, at_us: int, name: str, detail: str) -> None:
+        """A stall or a device event, in one line."""
+        self._line(at_us, name, detail.partition("\n")[0])
+
+    def rows(self, rows: list[Row]) -> None:
+        for row in rows:
+            if row.fate is not Fate.HANDLED:
+                continue
+            match row.message:
+                case Utterance(text=text):
+                    self._line(row.handled_us, "user", text)
+                case Clause(text=text) if self._clauses:
+                    self._line(row.handled_us, "agent", text.strip())
+                case Fault(stage=stage, what=what):
+                    self._line(row.handled_us, "error", f"{stage}: {what}")
+                case Interrupt() if row.stage == "speaker":
+                    self._line(row.handled_us, "interrupted", "the user speaks")
+                case Heard(text=text, played=played, total=total) if played != total:
+                    self._line(row.handled_us, "heard", f"up to: {text.strip()!r}")
+                case Hold():
+                    self._line(row.handled_us, "held", "")
+                case Resume():
+                    self._line(row.handled_us, "resumed", "")
+                case Timer(tag="final"):
+                    self._line(row.handled_us, "error", "asr: no final transcript came; listening again")
+
+    def _line(self, at_us: int, what: str, text: str) -> None:
+        self._write(f"{at_us / 1e6:8.3f}  {what:<11} {text}".rstrip())
+
+
+def summary(report: Report) -> list[str]:
+    """Lines for the end of a session: a line a turn, one for each queue that was ever full or dropped, and the median."""
+    lines = [_turn(turn) for turn in report.turns]
+    lines += [
+        f"queue before {queue.stage}: full at {queue.max}, {queue.dropped} dropped, senders waited {queue.blocked_ms:.0f} ms"
+        for queue in report.queues
+        if queue.dropped or queue.blocked_ms
+    ]
+    return lines
+
+
+def _turn(turn: TurnReport) -> str:
+    if turn.ttfa_ms is None:
+        return f"turn {turn.turn}: {turn.end_reason}, without sound"
+    parts = " + ".join(f"{name} {ms:.0f}" for name, ms in turn.parts_ms.items() if round(ms))
+    return f"turn {turn.turn}: {turn.end_reason}, first audio after {turn.ttfa_ms:.0f} ms = {parts}"

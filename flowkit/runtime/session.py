@@ -1,0 +1,155 @@
+"""A whole live session: load the providers, run the pump under watch, end in order whatever happens."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import trio
+
+from flowkit.clock import monotonic_us
+from flowkit.engine import Row
+from flowkit.engine.mailbox import Inbox
+from flowkit.messages import Message
+from flowkit.plan.graph import Plan, PlannedStage
+from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.runtime.clock import SessionClock
+from flowkit.runtime.pump import TrioPump
+from flowkit.runtime.watchdog import Stall, Watchdog
+from flowkit.trace.observer import Observer
+
+INTERRUPTED = "interrupted"
+
+
+class Discard(Provider):
+    """Stands in for a speaker where there is none: takes everything, sounds nothing."""
+
+    kind, name = "speaker", "none"
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for _ in fed:
+            pass
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a session went. `reason` as the engine gave it (`input_ended`, `closed`, `interrupted`, `failed: ...`); `ready_us`:
+    from start to the first moment of the session; `wall_us`: the session itself."""
+
+    reason: str = "closed"
+    rows: list[Row] = field(default_factory=list)
+    inboxes: list[tuple[str, Inbox]] = field(default_factory=list)
+    stalls: list[Stall] = field(default_factory=list)
+    ready_us: int = 0
+    wall_us: int = 0
+
+
+class _Rows:
+    """Keeps the journal for the session's own report."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    def stimulus(self, stimulus: object) -> None:
+        """Nothing to keep: it becomes a row."""
+
+    def effect(self, effect: object) -> None:
+        """Nothing to keep: it follows from rows."""
+
+    def rows(self, rows: list[Row]) -> None:
+        self._outcome.rows.extend(rows)
+
+    def event(self, at_us: int, name: str, detail: str) -> None:
+        """Kept by whoever records."""
+
+
+async def run_session(
+    plan: Plan,
+    *,
+    notice: Callable[[str], None],
+    observers: tuple[Observer, ...] = (),
+    clock: SessionClock | None = None,
+    settled: Callable[[], Awaitable[None]] | None = None,
+    duration_us: int | None = None,
+) -> Outcome:
+    """Run one live session of `plan` to its end.
+
+    The first Ctrl-C ends it in order (reason ``interrupted``), a second one at once. Raises whatever a provider raises while it
+    is loaded; what fails later ends a turn or the session, not the process.
+    """
+    clock = clock or SessionClock()
+    outcome, started_us = Outcome(), monotonic_us()
+    around = Surroundings(plan.input_rate_hz, plan.frame_us, clock.now_us, notice, clock.at_s)
+    async with trio.open_nursery() as nursery:
+        stop = _Stop(nursery.cancel_scope)
+        await nursery.start(stop.listen)
+        async with AsyncExitStack() as stack:
+            providers = await _load(plan, around, stack)
+            outcome.ready_us = monotonic_us() - started_us
+            keeper: tuple[Observer, ...] = (_Rows(outcome), *observers)
+            options = {"settled": settled} if settled else {}
+            pump = TrioPump(plan, providers, clock, observers=keeper, **options)
+            stop.in_order = pump.close
+            if duration_us is not None:
+                nursery.start_soon(_close_after, pump, duration_us)
+            session_us = monotonic_us()
+            with Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock)):
+                outcome.reason = await pump.run()
+            outcome.wall_us = monotonic_us() - session_us
+            outcome.inboxes = pump.engine.inboxes()
+        nursery.cancel_scope.cancel()
+    if stop.asked:
+        outcome.reason = INTERRUPTED
+    return outcome
+
+
+async def _load(plan: Plan, around: Surroundings, stack: AsyncExitStack) -> Mapping[str, Provider]:
+    """Make, load and warm every provider, in the order of the pipeline; what they hold is released in reverse."""
+    providers: dict[str, Provider] = {}
+    for stage in plan.stages:
+        provider = _make(stage, around)
+        if provider is not None:
+            await stack.enter_async_context(provider.ready())
+            providers[stage.id] = provider
+    return providers
+
+
+def _make(stage: PlannedStage, around: Surroundings) -> Provider | None:
+    if stage.provider is not None:
+        return stage.provider.cls(stage.provider.options, around)
+    return Discard(None, around) if stage.kind == "speaker" else None
+
+
+async def _close_after(pump: TrioPump, duration_us: int) -> None:
+    await trio.sleep(duration_us / 1_000_000)
+    pump.close("closed")
+
+
+def _stalled(stall: Stall, outcome: Outcome, observers: tuple[Observer, ...], clock: SessionClock) -> None:
+    outcome.stalls.append(stall)
+    for observer in observers:
+        observer.event(clock.now_us(), "stall", f"{stall.task} held the loop for {stall.lasted_us} us\n{stall.stack}")
+
+
+class _Stop:
+    """Ctrl-C, SIGTERM: in order at the first, at once at the second."""
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self._scope = scope
+        self.in_order: Callable[[str], None] | None = None
+        self.asked = False
+
+    async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for _ in signals:
+                if self.asked or self.in_order is None:
+                    self.asked = True
+                    self._scope.cancel()
+                    return
+                self.asked = True
+                self.in_order(INTERRUPTED)
+
+

@@ -56,7 +56,7 @@ class Piper(Provider):
             yield
 
     async def _start(self) -> AbstractAsyncContextManager[None]:
-        voice: Path = self.options.voice or await trio.to_thread.run_sync(JOE.checked)
+        voice = self.options.voice or Path(await trio.to_thread.run_sync(JOE.checked))
         for file in (voice, Path(f"{voice}.json")):
             if not file.is_file():
                 raise ProviderError(f"tts piper: there is no {file}", hint="a voice is two files, .onnx and .onnx.json")

@@ -31,6 +31,9 @@ QUIET_SHARE = 3e-4
 FLOOR_RISE = 4.0
 """... or, in a noisy room, at most 6 dB over the quietest tenth of it; the pre-roll makes sure that there is one."""
 
+PAUSING = 2
+"""Frames of quiet that occur within words; with more, a partial transcript waits for what comes of it."""
+
 
 class Purpose(Enum):
     """Why a stretch is decoded."""
@@ -135,8 +138,14 @@ class Utterances:
         recording, begins = self._recording, self._begins
         if begins is None:
             return None
-        due = recording.until - self._decoded >= self._every
-        return self._stretch(Purpose.PARTIAL, begins, recording.until) if due or self._just_quiet() else None
+        voiced = self._last_voiced(begins)
+        quiet = recording.until - 1 - voiced
+        if quiet >= self._count(QUIET_US):
+            due = self._decoded <= voiced + self._count(SETTLED_US)
+        else:
+            # Just fallen quiet: in a moment it is either the end, to be decoded whole, or the voice has gone on.
+            due = quiet <= PAUSING and recording.until - self._decoded >= self._every
+        return self._stretch(Purpose.PARTIAL, begins, recording.until) if due else None
 
     def ended(self, end: EndOfUtterance) -> Stretch:
         """The last stretch of the utterance. What began behind its end belongs to the next one."""
@@ -162,19 +171,15 @@ class Utterances:
         settled = min(end.last_voiced + 1 + self._count(SETTLED_US), until)
         return Stretch(purpose, first, until, pcm, loudest, settled, end.utterance)
 
-    def _just_quiet(self) -> bool:
-        """Whether the stretch has fallen quiet and what was said before that has not been decoded whole."""
-        assert self._begins is not None, "only of a stretch that has begun"
-        loudness = self._recording.loudness(self._begins, self._recording.until)
-        quiet = self._count(QUIET_US)
-        if len(loudness) <= quiet:
-            return False
+    def _last_voiced(self, begins: int) -> int:
+        """The last frame of the stretch that is not quiet, by its loudness."""
+        loudness = self._recording.loudness(begins, self._recording.until)
+        if not loudness:
+            return begins
         floor = sorted(loudness)[len(loudness) // 10]
         limit = max(QUIET_SHARE * max(loudness), FLOOR_RISE * floor)
-        if max(loudness[-quiet:]) > limit:
-            return False
-        voiced = next(i for i in reversed(range(len(loudness))) if loudness[i] > limit or i == 0)
-        return self._decoded <= self._begins + voiced + self._count(SETTLED_US)
+        last = len(loudness) - 1
+        return begins + next((i for i in range(last, -1, -1) if loudness[i] > limit), last)
 
     def _quietest(self) -> int:
         """Where to cut a stretch that is too long: behind the quietest frame of its last seconds."""

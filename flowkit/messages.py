@@ -134,7 +134,8 @@ class EndOfReply(Message):
 @dataclass(frozen=True, slots=True)
 class Clause(Message):
     """A speakable chunk, numbered from 0 in its reply. `text` is the original, `spoken` what TTS gets (may be empty).
-    `tokens` is its estimated size, `reason` why the chunker cut here. Data, chunker -> tts."""
+    `tokens` is its estimated size, `reason` why the chunker cut here, `marks` how `spoken` maps back to `text` (pairs of
+    lengths, as in ``chunker.Chunk``); a `provisional` one waits for its verdict. Data, chunker -> tts."""
 
     lossy: ClassVar[bool] = True
     index: int
@@ -142,14 +143,35 @@ class Clause(Message):
     spoken: str
     tokens: int
     reason: str
+    marks: tuple[tuple[int, int], ...] = ()
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(Message):
+    """The provisional clause `clause` stands: its sound may be heard. Control, chunker -> tts."""
+
+    lane: ClassVar[str] = "C"
+    clause: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke(Message):
+    """The provisional clause `clause` was cut wrongly: it must never be heard. Control, chunker -> tts."""
+
+    lane: ClassVar[str] = "C"
+    clause: int
 
 
 @dataclass(frozen=True, slots=True)
 class ClauseStarted(Message):
-    """The audio that follows belongs to clause `clause`, whose original text is `text`. Data, a marker, tts -> speaker."""
+    """The audio that follows belongs to clause `clause`: original `text`, what is said, and how the one maps to the other.
+    Data, a marker, tts -> speaker."""
 
     clause: int
     text: str
+    spoken: str
+    marks: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ NOTHING: Actions = ()
 PROVIDER = "provider"
 """The port by which a provider's items enter; ``accepts`` names it like any other."""
 
-CONTROL_CONTENT = frozenset({"speech", "turn", "hold", "progress"})
+CONTROL_CONTENT = frozenset({"speech", "turn", "hold", "verdict", "progress"})
 """Content that travels out of band; all other content is data and needs a bounded edge."""
 
 S = TypeVar("S")

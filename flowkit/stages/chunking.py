@@ -1,6 +1,7 @@
 """The buffer between LLM and TTS: tokens in, speakable clauses out. The cutting itself is ``flowkit.chunker``'s.
 
-What waits inside is the text of one unfinished clause, which ``max_tokens`` bounds.
+What waits inside is the text of one unfinished clause, which ``max_tokens`` bounds. Two things depend on time or on daring, and so
+are here and not in the chunker: a stalled reply lets out what is speakable, and the first clause may be spoken provisionally.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowkit import options as opt
-from flowkit.chunker import Chunk, Chunker, Rules
-from flowkit.messages import Clause, EndOfReply, Message, Timer, Token
-from flowkit.stages.base import NOTHING, Actions, Emit, SetTimer, Stage
+from flowkit.chunker import Chunk, Chunker, FirstRules, Rules, Speak
+from flowkit.messages import Clause, Commit, EndOfReply, Message, Revoke, Timer, Token
+from flowkit.stages.base import NOTHING, Action, Actions, Emit, SetTimer, Stage
 
 _STALL = "flush_after"
 
@@ -29,13 +30,59 @@ class Mode(StrEnum):
     """Wait for the whole reply: the first of the five mistakes, kept to show what it costs."""
 
 
+class Way(StrEnum):
+    """How a kind of span is spoken."""
+
+    PLAIN = "plain"
+    VERBATIM = "verbatim"
+    SKIP = "skip"
+
+
+class First(opt.Options):
+    """Rules of their own for the first clause of a reply, which decides when the user hears the first sound."""
+
+    min_tokens: int = Field(FirstRules().min_tokens, ge=1, le=1000)
+    """Clause cuts from this many tokens on; a sentence end always cuts."""
+    flush_after: opt.Duration | None = None
+    """As `flush_after`, for the first clause; by default the same."""
+
+
+class Spoken(opt.Options):
+    """How each kind of span is spoken: `plain` (made speakable), `verbatim` (as written) or `skip` (not at all)."""
+
+    emphasis: Way = Way.PLAIN
+    """Bold, italic, struck."""
+    heading: Way = Way.PLAIN
+    """Headings."""
+    list: Way = Way.PLAIN
+    """List markers."""
+    quote: Way = Way.PLAIN
+    """Quoted lines."""
+    link: Way = Way.PLAIN
+    """Markdown links: plain says the label."""
+    url: Way = Way.PLAIN
+    """Bare addresses."""
+    code: Way = Way.PLAIN
+    """Inline code."""
+    fence: Way = Way.PLAIN
+    """Code blocks: plain says "code example"."""
+    table: Way = Way.PLAIN
+    """Table rows: plain says the cells."""
+    tag: Way = Way.PLAIN
+    """HTML and SSML tags."""
+    emoji: Way = Way.PLAIN
+    """Emoji: plain says nothing."""
+
+
 @dataclass(slots=True)
 class ChunkingState:
-    """`chunker` holds the unfinished clause; `clauses` were cut so far; `whole` is the reply's text in mode ``reply``."""
+    """`chunker` holds the unfinished clause; `clauses` were cut so far; `whole` is the reply's text in mode ``reply``;
+    `provisional`: a first clause that is being spoken on trust."""
 
     chunker: Chunker
     clauses: int = 0
     whole: str = ""
+    provisional: Chunk | None = None
 
 
 class Chunking(Stage[ChunkingState]):
@@ -43,32 +90,61 @@ class Chunking(Stage[ChunkingState]):
 
     kind = "chunker"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"tokens": ("tokens",), "turn": ("turn",)}
-    outputs: ClassVar[dict[str, str]] = {"clauses": "clauses"}
+    outputs: ClassVar[dict[str, str]] = {"clauses": "clauses", "verdict": "verdict"}
     replying = True
 
     class Options(opt.Options):
         mode: Mode = Mode.CLAUSE
         """`clause`: sentences, and clauses from a minimum on; `sentence`: sentences only; `reply`: nothing until the end."""
-        max_tokens: int = Field(30, ge=1, le=1000)
+        language: str = Rules().language
+        """A code such as `en` or `de-AT`; `auto` goes by the text."""
+        first: First = First()
+        """Rules of their own for the first clause."""
+        comma_after: int = Field(Rules().comma_after, ge=1, le=1000)
+        """Tokens from which a comma cuts, after the first clause."""
+        semicolon_after: int = Field(Rules().semicolon_after, ge=1, le=1000)
+        """Tokens from which a semicolon cuts, after the first clause."""
+        colon_after: int = Field(Rules().colon_after, ge=1, le=1000)
+        """Tokens from which a colon cuts, after the first clause."""
+        dash_after: int = Field(Rules().dash_after, ge=1, le=1000)
+        """Tokens from which a spaced dash or an ellipsis cuts, after the first clause."""
+        max_tokens: int = Field(Rules().max_tokens, ge=1, le=1000)
         """A clause is cut at this size at the latest (estimated tokens)."""
         flush_after: opt.Duration = opt.us("600ms")
         """If no token comes for this long, what is speakable goes out."""
+        never_split: tuple[str, ...] = ()
+        """Terms that are never cut, such as `Acme Inc.`."""
+        speak: Spoken = Spoken()
+        """What the voice gets for each kind of span; journal and history keep the original."""
+        speculate_end: bool = False
+        """Speak the first clause provisionally as soon as it looks complete; the next character commits or revokes it."""
+
+        def rules(self) -> Rules:
+            """The chunker's rules that these options mean."""
+            return Rules(
+                language=self.language,
+                mode="clause" if self.mode is Mode.REPLY else self.mode.value,
+                first=FirstRules(self.first.min_tokens),
+                comma_after=self.comma_after,
+                semicolon_after=self.semicolon_after,
+                colon_after=self.colon_after,
+                dash_after=self.dash_after,
+                max_tokens=self.max_tokens,
+                never_split=self.never_split,
+                speak=Speak(**self.speak.model_dump(mode="json")),
+            )
 
     options: Options
 
     def fresh(self) -> ChunkingState:
-        return ChunkingState(Chunker(Rules(max_tokens=self.options.max_tokens)))
+        return ChunkingState(Chunker(self.options.rules()))
 
     def step(self, state: ChunkingState, message: Message, now_us: int) -> Actions:
         match message:
             case Token(text=text):
                 return self._token(state, text, now_us)
             case EndOfReply():
-                chunks = [*state.chunker.feed(state.whole), *state.chunker.flush()]
-                actions = [*self._clauses(state, chunks), Emit("clauses", message), SetTimer(None, _STALL)]
-                state.chunker.reset()
-                state.clauses, state.whole = 0, ""
-                return actions
+                return self._end(state, message)
             case Timer():
                 return self._clauses(state, state.chunker.stall())
         return NOTHING
@@ -78,14 +154,48 @@ class Chunking(Stage[ChunkingState]):
             state.whole += text
             return NOTHING
         clauses = self._clauses(state, state.chunker.feed(text))
-        at_us = now_us + self.options.flush_after if state.chunker.pending() else None
-        return [*clauses, SetTimer(at_us, _STALL)]
+        first = state.clauses == 0 and self.options.first.flush_after is not None
+        flush_after = self.options.first.flush_after if first else self.options.flush_after
+        at_us = now_us + (flush_after or 0) if state.chunker.pending() else None
+        return [*clauses, *self._speculate(state), SetTimer(at_us, _STALL)]
 
-    def _clauses(self, state: ChunkingState, chunks: Iterable[Chunk]) -> list[Emit]:
-        first = state.clauses
-        emits = [
-            Emit("clauses", Clause(first + i, chunk.text, chunk.spoken, chunk.tokens, chunk.reason.value))
-            for i, chunk in enumerate(chunks)
-        ]
-        state.clauses += len(emits)
-        return emits
+    def _end(self, state: ChunkingState, end: EndOfReply) -> Actions:
+        chunks = [*state.chunker.feed(state.whole), *state.chunker.flush()]
+        actions = [*self._clauses(state, chunks), *self._revoke(state), Emit("clauses", end), SetTimer(None, _STALL)]
+        state.chunker.reset()
+        state.clauses, state.whole = 0, ""
+        return actions
+
+    def _clauses(self, state: ChunkingState, chunks: Iterable[Chunk]) -> list[Action]:
+        """Each chunk as a clause; the first may be what was already spoken on trust, which is then committed."""
+        actions: list[Action] = []
+        for chunk in chunks:
+            if state.provisional is not None and state.provisional.text == chunk.text:
+                state.provisional = None
+                actions.append(Emit("verdict", Commit(state.clauses)))
+            else:
+                actions += [*self._revoke(state), Emit("clauses", _clause(state.clauses, chunk))]
+            state.clauses += 1
+        return actions
+
+    def _speculate(self, state: ChunkingState) -> list[Action]:
+        """Before the first clause is cut: speak what looks complete, take back what no longer does."""
+        if not self.options.speculate_end or state.clauses:
+            return []
+        likely = state.chunker.likely()
+        if state.provisional is not None and (likely is None or likely.text != state.provisional.text):
+            return self._revoke(state)
+        if state.provisional is None and likely is not None and likely.spoken:
+            state.provisional = likely
+            return [Emit("clauses", _clause(0, likely, provisional=True))]
+        return []
+
+    def _revoke(self, state: ChunkingState) -> list[Action]:
+        if state.provisional is None:
+            return []
+        state.provisional = None
+        return [Emit("verdict", Revoke(0))]
+
+
+def _clause(index: int, chunk: Chunk, *, provisional: bool = False) -> Clause:
+    return Clause(index, chunk.text, chunk.spoken, chunk.tokens, chunk.reason.value, chunk.marks, provisional)

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import ClassVar
 
 from flowkit import options as opt
+from flowkit.chunker import Chunk, Reason
 from flowkit.messages import (
     Audio,
     ClauseEnded,
@@ -68,7 +69,7 @@ class PlaybackState:
     sound: Sound = Sound.IDLE
     playing: deque[Piece | ClauseEnded | EndOfReply] = field(default_factory=deque)
     until_us: int = 0
-    texts: dict[int, str] = field(default_factory=dict)
+    texts: dict[int, ClauseStarted] = field(default_factory=dict)
     words: dict[int, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     position: tuple[int, Audio | None] = (0, None)
     full: bool = False
@@ -102,8 +103,8 @@ class Playback(Stage[PlaybackState]):
         match message:
             case Audio():
                 actions += self._play(state, message, now_us)
-            case ClauseStarted(clause=clause, text=text):
-                state.texts[clause] = text
+            case ClauseStarted(clause=clause):
+                state.texts[clause] = message
             case WordTimes(clause=clause, words=words):
                 state.words[clause] = words
             case ClauseEnded() | EndOfReply():
@@ -143,7 +144,8 @@ class Playback(Stage[PlaybackState]):
                     break
                 state.position = (front.audio.first_sample + front.audio.samples, front.audio)
             elif isinstance(front, ClauseEnded):
-                text = state.texts.pop(front.clause, "")
+                started = state.texts.pop(front.clause, None)
+                text = started.text if started else ""
                 actions.append(Emit("progress", Heard(front.clause, text, front.samples, front.samples)))
                 state.position = (0, None)
             else:
@@ -232,30 +234,23 @@ class Playback(Stage[PlaybackState]):
         return [*actions, Emit("progress", Heard(audio.clause, text, played, total))]
 
     def _heard_text(self, state: PlaybackState, audio: Audio, played: int, total: int) -> str:
-        text = state.texts.get(audio.clause, "")
+        started = state.texts.get(audio.clause)
+        if started is None:
+            return ""
+        chunk = Chunk(started.text, started.spoken, 1, Reason.END, started.marks)
         if words := state.words.get(audio.clause):
-            return _up_to_words(text, sum(1 for _, end in words if end <= played))
-        chars = len(text) * played // total if total else played * _SPEECH_CHARS_PER_S // audio.rate_hz
-        return up_to_word(text, chars)
+            return chunk.heard(_share_of_words(started.spoken, sum(1 for _, end in words if end <= played)))
+        if total:
+            return chunk.heard(played / total)
+        return chunk.heard(played * _SPEECH_CHARS_PER_S / audio.rate_hz / max(1, len(started.spoken)))
 
 
-def up_to_word(text: str, chars: int) -> str:
-    """The longest prefix of at most `chars` characters that ends with a whole word; scripts without spaces cut anywhere."""
-    if chars >= len(text):
-        return text
-    head = text[:chars]
-    if text[chars].isspace() or " " not in text.strip():
-        return head
-    cut = max(head.rfind(" "), head.rfind("\n"))
-    return head[:cut] if cut > 0 else ""
-
-
-def _up_to_words(text: str, count: int) -> str:
-    """The prefix of `text` with its first `count` words."""
-    position = 0
-    for word in text.split()[:count]:
-        position = text.index(word, position) + len(word)
-    return text[:position]
+def _share_of_words(spoken: str, count: int) -> float:
+    """The share of `spoken` that its first `count` words make."""
+    end = 0
+    for word in spoken.split()[:count]:
+        end = spoken.index(word, end) + len(word)
+    return end / max(1, len(spoken))
 
 
 def _rest(audio: Audio, gone: int) -> Audio:

@@ -1,6 +1,7 @@
 """TTS order: one clause at a time to the voice, in order, each with a start and an end mark for playback.
 
 It takes the next clause when the last one's audio has been handed on, so what waits is counted by the queue before it.
+A provisional clause's audio is made at once but left with its provider until the verdict: revoked, it was never here.
 """
 
 from __future__ import annotations
@@ -14,33 +15,39 @@ from flowkit.messages import (
     Clause,
     ClauseEnded,
     ClauseStarted,
+    Commit,
     Done,
     EndOfReply,
     Failed,
     Fault,
     Message,
+    Revoke,
     Speak,
     Token,
     WordTimes,
 )
-from flowkit.stages.base import NOTHING, PROVIDER, Actions, Emit, Open, Stage
+from flowkit.stages.base import NOTHING, PROVIDER, Actions, Cancel, Emit, Open, Stage
 
 _BUSY = frozenset({PROVIDER})
+_NOTHING_YET: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class TtsState:
-    """`speaking`: index of the clause whose audio is being made, or None; `samples`: of it so far."""
+    """`speaking`: the clause whose audio is being made, or None; `samples`: of it so far; `verdict`: one that came before its
+    clause; `on_trust`: the clause is provisional."""
 
-    speaking: int | None = None
+    speaking: Clause | None = None
     samples: int = 0
+    verdict: Commit | Revoke | None = None
+    on_trust: bool = False
 
 
 class TtsOrder(Stage[TtsState]):
     """Clauses -> one turn-scoped call each -> audio."""
 
     kind = "tts"
-    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses", "tokens"), "turn": ("turn",)}
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses", "tokens"), "verdict": ("verdict",), "turn": ("turn",)}
     outputs: ClassVar[dict[str, str]] = {"audio": "voice", "faults": "progress"}
     replying = True
     call_scope = "turn"
@@ -52,6 +59,8 @@ class TtsOrder(Stage[TtsState]):
         return TtsState()
 
     def accepts(self, state: TtsState) -> frozenset[str]:
+        if state.on_trust:
+            return _NOTHING_YET
         return self.everything if state.speaking is None else _BUSY
 
     def step(self, state: TtsState, message: Message, now_us: int) -> Actions:
@@ -62,9 +71,11 @@ class TtsOrder(Stage[TtsState]):
             case WordTimes():
                 return (Emit("audio", message),)
             case Clause():
-                return self._speak(state, message.index, message.text, message.spoken)
-            case Token():
-                return self._speak(state, message.index, message.text, message.text)
+                return self._speak(state, message)
+            case Token(index=index, text=text):
+                return self._speak(state, Clause(index, text, text, 1, "token"))
+            case Commit() | Revoke():
+                return self._judge(state, message)
             case Done():
                 return self._ended(state)
             case Failed():
@@ -73,13 +84,33 @@ class TtsOrder(Stage[TtsState]):
                 return (Emit("audio", message),)
         return NOTHING
 
-    def _speak(self, state: TtsState, index: int, text: str, spoken: str) -> Actions:
-        started = Emit("audio", ClauseStarted(index, text))
-        if not spoken.strip():
-            return (started, Emit("audio", ClauseEnded(index, 0)))
-        state.speaking, state.samples = index, 0
-        return (started, Open(Speak(index, spoken)))
+    def _speak(self, state: TtsState, clause: Clause) -> Actions:
+        verdict, state.verdict = state.verdict, None
+        if clause.provisional and isinstance(verdict, Revoke):
+            return NOTHING
+        state.on_trust = clause.provisional and verdict is None
+        started = [] if state.on_trust else [_started(clause)]
+        if not clause.spoken.strip():
+            return [*started, Emit("audio", ClauseEnded(clause.index, 0))]
+        state.speaking, state.samples = clause, 0
+        return [*started, Open(Speak(clause.index, clause.spoken))]
+
+    def _judge(self, state: TtsState, verdict: Commit | Revoke) -> Actions:
+        """Commit: the provisional clause is one like any other from here on. Revoke: its call is abandoned."""
+        clause = state.speaking
+        if clause is None or not state.on_trust:
+            state.verdict = verdict
+            return NOTHING
+        state.on_trust = False
+        if isinstance(verdict, Commit):
+            return (_started(clause),)
+        state.speaking = None
+        return (Cancel(),)
 
     def _ended(self, state: TtsState) -> list[Emit]:
-        index, state.speaking = state.speaking, None
-        return [] if index is None else [Emit("audio", ClauseEnded(index, state.samples))]
+        clause, state.speaking, state.on_trust = state.speaking, None, False
+        return [] if clause is None else [Emit("audio", ClauseEnded(clause.index, state.samples))]
+
+
+def _started(clause: Clause) -> Emit:
+    return Emit("audio", ClauseStarted(clause.index, clause.text, clause.spoken, clause.marks))

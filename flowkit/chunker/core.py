@@ -20,8 +20,8 @@ from .spans import Terms, fence_end, span_end
 from .speak import speak
 from .stops import emoji_end, sentence_end
 from .tails import smiley
-from .text import CLOSE, DIGIT, DOTS, EMOJI, GHOST, IDEOGRAPH, KIND, LETTER, LINE, OPEN, PAIRS, PAUSE, STOP, STOPS, measure
-from .view import NO, WAIT, View, past
+from .text import CLOSE, DIGIT, DOTS, EMOJI, GHOST, IDEOGRAPH, KIND, LETTER, LINE, OPEN, PAIRS, PAUSE, SPACE, STOP, STOPS, measure
+from .view import LOOK, NO, WAIT, View, past
 
 _NEXT_SENTENCE = " Qq "
 """What a likely end is tried against: a capital that is no known word."""
@@ -69,7 +69,8 @@ class Chunker:
         """Takes the next piece of the reply, cut anyhow, and returns the chunks that are certain now."""
         self._text += text
         chunks = self._scan(final=False)
-        self._forget()
+        if chunks or not self._draft.size:
+            self._forget()
         return chunks
 
     def flush(self) -> list[Chunk]:
@@ -86,7 +87,7 @@ class Chunker:
 
         A word whose end has not come stays; so does a number or an abbreviation that may lead on.
         """
-        end = self._likely_end() or self._last_gap(len(self._text), glue_counts=True)
+        end = self._likely_end() or self._last_good_point()
         if not _speakable(self._text[self._draft.start : max(end, self._draft.start)]):
             return []
         chunks = [self._cut(end, Reason.STALL), *self._scan(final=False)]
@@ -115,14 +116,13 @@ class Chunker:
         while True:
             draft = self._draft
             if not draft.read(text, most):
-                chunks.append(self._cut(self._forced(), Reason.MAX_TOKENS))
+                chunks.append(self._cut_forced())
                 continue
             if draft.at == len(text):
                 return chunks
-            kind = KIND[text[draft.at]]
-            if draft.at + 1 == len(text) and not final and kind != LINE:
+            if draft.at + 1 == len(text) and not final and KIND[text[draft.at]] != LINE:
                 return chunks  # every mark but a newline needs to see what follows
-            step = _ASK[kind](self, final)
+            step = _ASK[KIND[text[draft.at]]](self, final)
             if step.end == WAIT and not final:
                 return chunks
             end = step.end if step.end > 0 else draft.at + 1
@@ -133,13 +133,13 @@ class Chunker:
                 else:
                     chunks.append(self._cut(end, step.reason, draft.size + size))
             elif draft.size:
-                chunks.append(self._cut(self._forced(), Reason.MAX_TOKENS))
+                chunks.append(self._cut_forced())
             else:
-                draft.advance(draft.at + 1, 1)  # a span that alone is too long is read as plain text
+                draft.advance(draft.at + 1, 1)  # a span that alone is too large is read as plain text
 
     def _view(self, final: bool) -> View:
         draft = self._draft
-        return View(self._text, final, draft.start, draft.word, self._tongue(), draft.awaited())
+        return View(self._text, final, draft.start, _word(self._text, draft.start, draft.at), self._tongue(), draft.awaited())
 
     def _tongue(self) -> Language:
         """The language of what stands before the mark."""
@@ -153,7 +153,6 @@ class Chunker:
         if _speakable(self._text[draft.start : draft.at]):
             return Step(draft.at + 1, Reason.SENTENCE)
         draft.holds.clear()
-        draft.part(draft.at, draft.size)
         return _GO_ON
 
     def _stop(self, final: bool) -> Step:
@@ -184,7 +183,7 @@ class Chunker:
         covered = self._terms.cover(view, at) if self._rules.never_split else NO
         if covered != NO:
             return _STAND if covered == WAIT else _GO_ON
-        if self._draft.word == at and (face := smiley(view, at)):
+        if view.word == at and (face := smiley(view, at)):
             return self._emoticon(view, face)
         if self._text[at] in view.language.stop_marks:
             end = sentence_end(view, at)
@@ -216,7 +215,7 @@ class Chunker:
             step = self._span(self._view(final))
             if step is not _GO_ON:
                 return step
-        if char in PAIRS and not (char == "»" and draft.word < draft.at):
+        if char in PAIRS and not (char == "»" and _word(self._text, draft.start, draft.at) < draft.at):
             draft.holds.append((PAIRS[char], draft.size))
         return _GO_ON
 
@@ -260,21 +259,31 @@ class Chunker:
 
     # --- cutting
 
-    def _forced(self) -> int:
-        """Where to cut a chunk that is full: the last clause mark, else the last space, else right here."""
+    def _cut_forced(self) -> Chunk:
+        """Cuts a chunk that is full: at the last clause mark, else the last space, else right here."""
         draft = self._draft
         worthwhile = [end for end, size in draft.clauses if size * 3 >= self._rules.max_tokens]
-        gap = worthwhile[-1] if worthwhile else self._last_gap(draft.at, glue_counts=False)
-        return gap if gap > draft.start else _whole_character(self._text, draft.start, draft.at)
+        end = worthwhile[-1] if worthwhile else self._last_gap()
+        if end <= draft.start:
+            end = _whole_character(self._text, draft.start, draft.at)
+        return self._cut(end, Reason.MAX_TOKENS, max(1, draft.size - measure(self._text[end : draft.at])))
 
-    def _last_gap(self, limit: int, glue_counts: bool) -> int:
-        """The last space between words that are not one thing; else, if glue does not count, any; else 0."""
+    def _last_gap(self) -> int:
+        """The last space between words that are not one thing; else any; else 0."""
         draft, language = self._draft, self._tongue()
-        for gap, free in reversed(draft.gaps):
-            if free and not (glue_counts and gap + 1 >= limit and _leads_on(self._text[draft.start : gap], language)):
-                if not glued(self._text[draft.start : limit], gap - draft.start, language) or gap + 1 >= limit:
-                    return gap
-        return draft.gaps[-1][0] if draft.gaps and not glue_counts else 0
+        text = self._text[: draft.at]
+        free = (gap for gap in draft.gaps(text, draft.at, bracketed=False) if not glued(text[draft.start :], gap - draft.start, language))
+        return next(free, 0) or next(draft.gaps(text, draft.at, bracketed=True), 0)
+
+    def _last_good_point(self) -> int:
+        """The last space behind which nothing can belong to what stands before, as far as has come; else 0."""
+        draft, language = self._draft, self._tongue()
+        text = self._text[draft.start :]
+        for gap in draft.gaps(self._text, len(self._text), bracketed=False):
+            at = gap - draft.start
+            if not _leads_on(text[:at], language) and (not text[at:].strip() or not glued(text, at, language)):
+                return gap
+        return 0
 
     def _likely_end(self) -> int:
         """Where the chunk ends if a new sentence follows what has come; 0 if it would not end at the text's end."""
@@ -291,7 +300,7 @@ class Chunker:
         if self._rules.language == "auto":
             self._language = load(guess(chunk.text, self._language.code))
         self._lead.clear()
-        self._draft = Draft.beginning(end)
+        self._draft = Draft(end, end)
         self._count += 1
         return chunk
 
@@ -334,6 +343,14 @@ def _leads_on(text: str, language: Language) -> bool:
     words = text.split()
     last = words[-1] if words else ""
     return last[-1:].isdigit() or last.endswith(".") and language.stop(last[:-1]) is not None
+
+
+def _word(text: str, start: int, at: int) -> int:
+    """Where the word begins that ends at `at`; not further back than any abbreviation is long."""
+    limit = max(start, at - 2 * LOOK)
+    while at > limit and KIND[text[at - 1]] not in (SPACE, LINE):
+        at -= 1
+    return at
 
 
 def _whole_character(text: str, start: int, at: int) -> int:

@@ -17,8 +17,10 @@ Marks = tuple[tuple[int, int], ...]
 Piece = tuple[int, str]
 """(index in the original where it ends, what is said for it)"""
 
-_MARKUP = frozenset("*_`~#|<>[]:;=^•\\\n\t\u2028\u2029\u00a0\u202f")
-_BULLETS = ("-", "+")
+_MARKUP = frozenset("*_`~#|<>[]^•\\\n\t\u2028\u2029\u00a0\u202f")
+_BULLETS = ("-", "+", ":", ";", "=")
+_FIRST_EMOJI = "\u2600"
+_INSIDE = ("www.", "://", "  ", " :", " ;", " =")
 _KINDS: tuple[tuple[str, str], ...] = (
     ("fence", r"(?:```|~~~)[\s\S]*"),
     ("rule", r"(?:(?<=\n)|\A)[ \t]*(?:[-*_=][ \t]*){3,}(?=\n|\Z)"),
@@ -61,9 +63,9 @@ def speak(text: str, ways: Speak, code_example: str) -> tuple[str, Marks]:
 
 def _as_written(text: str) -> bool:
     """Whether nothing in a text is markup, an address or an emoji."""
-    if not _MARKUP.isdisjoint(text) or text.startswith(_BULLETS) or "www." in text or "  " in text:
+    if not _MARKUP.isdisjoint(text) or text.startswith(_BULLETS) or any(mark in text for mark in _INSIDE):
         return False
-    return text.isascii() or not any(KIND[char] == EMOJI for char in text)
+    return text.isascii() or max(text) < _FIRST_EMOJI or not any(KIND[char] == EMOJI for char in text)
 
 
 class _Speaker:

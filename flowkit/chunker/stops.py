@@ -164,6 +164,8 @@ def _tight(view: View, at: int, end: int) -> int:
 
 def _before(token: str) -> str:
     """The word that a full stop stands behind, without what opens before it: brackets, quotes, emphasis, "l'"."""
+    if token.isalpha():
+        return token
     for at in range(len(token) - 1, -1, -1):
         if KIND[token[at]] not in _WORD and token[at] not in ".-":
             part = token[at + 1 :]
@@ -174,18 +176,18 @@ def _before(token: str) -> str:
 
 def _is_marker(view: View, word: str) -> bool:
     """Whether `1.` or `b.` numbers an item: at the beginning of a chunk, or behind a colon."""
-    if not (word.isdigit() and len(word) <= 2 or len(word) == 1 and word.isalpha()):
+    if len(word) > 2 or not (word.isdigit() or (len(word) == 1 and word.isalpha())):
         return False
     before = view.text[view.start : view.word].rstrip()
     return before.endswith((":", ";")) or not any(KIND[char] in _WORD for char in before)
 
 
 def _is_initial(word: str) -> bool:
-    return sum(KIND[char] == LETTER for char in word) == 1 and not any(char.isdigit() for char in word)
+    return len(word) <= 4 and sum(KIND[char] == LETTER for char in word) == 1 and not any(map(str.isdigit, word))
 
 
 def _is_initialism(word: str) -> bool:
-    parts = word.split(".")
+    parts = word.split(".") if "." in word else ()
     return len(parts) > 1 and all(part.isalpha() and len(part) <= 2 for part in parts)
 
 

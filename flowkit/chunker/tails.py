@@ -7,12 +7,14 @@ from .view import LOOK, NO, WAIT, View
 
 _MARKS = "*_~`"
 _FACES = [eyes + nose + mouth for eyes in ":;=" for nose in ("", "-", "'") for mouth in ")(DPpOo/|*]["]
-_SMILEYS = frozenset([*_FACES, "<3", "^^", "xD", "XD"])
+_SMILEYS = frozenset([*_FACES, "<3", "^^"])
 _SMILEY_HEADS = frozenset(smiley[:length] for smiley in _SMILEYS for length in range(1, len(smiley)))
 
 
 def closing(view: View, at: int) -> int:
     """The end of all that closes from `at` on: quotation marks, brackets, emphasis, tags, footnotes, emoji; or WAIT."""
+    if view.text[at : at + 1] == " " and view.text[at + 1 : at + 2].isalnum():
+        return at  # as nearly always
     limit = at + LOOK
     while at < limit:
         step = _one(view, at)

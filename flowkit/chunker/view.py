@@ -55,6 +55,8 @@ class View:
     def following(self, end: int) -> int:
         """The index of the first character behind `end` that is no space; LINE_END if there is none; or WAIT."""
         text, limit = self.text, end + LOOK // 2
+        if text[end : end + 2].isalnum():
+            return end
         while end < len(text) and end < limit and KIND[text[end]] == SPACE:
             end += 1
         if end == len(text):

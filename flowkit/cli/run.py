@@ -15,7 +15,7 @@ from flowkit.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from flowkit.plan import Plan
     from flowkit.runtime.session import Outcome
-    from flowkit.trace.metrics import Report
+    from flowkit.trace.figures import Report
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,8 +36,9 @@ def run(args: argparse.Namespace) -> int:
 
     from flowkit.options import parse_duration
     from flowkit.runtime.session import run_session
+    from flowkit.engine.journal import digest
+    from flowkit.trace.listener import Listener
     from flowkit.trace.metrics import measure
-    from flowkit.trace.reference import Listener
 
     plan = _plan(args)
     duration_us = None
@@ -52,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
     outcome: Outcome = _quietly(
         lambda: trio.run(lambda: run_session(plan, notice=_notice, observers=observers, duration_us=duration_us))
     )
-    report = measure(outcome.rows, plan=plan, voiced=listener.reference())
+    report = measure(
+        outcome.rows, plan=plan, voiced=listener.reference(), digest=digest(outcome.rows), wall_us=outcome.wall_us
+    )
     _tell(args, outcome, report)
     return _exit_code(outcome, report)
 
@@ -104,7 +107,7 @@ def _tell(args: argparse.Namespace, outcome: Outcome, report: Report) -> None:
     from flowkit.report.plain import summary
 
     if args.format == "json":
-        json.dump(report.to_json() | {"wall_s": outcome.wall_us / 1e6}, sys.stdout, ensure_ascii=False, indent=1)
+        json.dump(report.to_json(), sys.stdout, ensure_ascii=False, indent=1)
         print()
     else:
         print("\n".join(summary(report)), flush=True)

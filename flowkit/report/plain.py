@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from flowkit.clock import ms
 from flowkit.engine import Effect, Fate, Row, Stimulus
 from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, Utterance
-from flowkit.trace.metrics import Report, TurnReport
+from flowkit.trace.figures import PARTS, Report, TurnReport
 
 Write = Callable[[str], None]
 
@@ -58,15 +59,15 @@ def summary(report: Report) -> list[str]:
     """Lines for the end of a session: a line a turn, one for each queue that was ever full or dropped, and the median."""
     lines = [_turn(turn) for turn in report.turns]
     lines += [
-        f"queue before {queue.stage}: full at {queue.max}, {queue.dropped} dropped, senders waited {queue.blocked_ms:.0f} ms"
+        f"queue before {queue.stage}: full at {queue.max}, {queue.dropped} dropped, senders waited {ms(queue.blocked_us):.0f} ms"
         for queue in report.queues
-        if queue.dropped or queue.blocked_ms
+        if queue.dropped or queue.blocked_us
     ]
     return lines
 
 
 def _turn(turn: TurnReport) -> str:
-    if turn.ttfa_ms is None:
+    if turn.ttfa_us is None or turn.parts_us is None:
         return f"turn {turn.turn}: {turn.end_reason}, without sound"
-    parts = " + ".join(f"{name} {ms:.0f}" for name, ms in turn.parts_ms.items() if round(ms))
-    return f"turn {turn.turn}: {turn.end_reason}, first audio after {turn.ttfa_ms:.0f} ms = {parts}"
+    parts = " + ".join(f"{name} {ms(us):.0f}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
+    return f"turn {turn.turn}: {turn.end_reason}, first audio after {ms(turn.ttfa_us):.0f} ms = {parts}"

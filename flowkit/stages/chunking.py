@@ -14,7 +14,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowkit import options as opt
-from flowkit.chunker import Chunk, Chunker, FirstRules, Rules, Speak
+from flowkit.chunker import Chunk, Chunker, FirstRules, Reason, Rules, Speak
 from flowkit.messages import Clause, Commit, EndOfReply, Message, Revoke, Timer, Token
 from flowkit.stages.base import NOTHING, Action, Actions, Emit, SetTimer, Stage
 
@@ -161,6 +161,8 @@ class Chunking(Stage[ChunkingState]):
 
     def _end(self, state: ChunkingState, end: EndOfReply) -> Actions:
         chunks = [*state.chunker.feed(state.whole), *state.chunker.flush()]
+        if self.options.mode is Mode.REPLY:
+            chunks = _as_one(chunks)
         actions = [*self._clauses(state, chunks), *self._revoke(state), Emit("clauses", end), SetTimer(None, _STALL)]
         state.chunker.reset()
         state.clauses, state.whole = 0, ""
@@ -195,6 +197,15 @@ class Chunking(Stage[ChunkingState]):
             return []
         state.provisional = None
         return [Emit("verdict", Revoke(0))]
+
+
+def _as_one(chunks: list[Chunk]) -> list[Chunk]:
+    """The whole reply as a single chunk, whatever its size; how its spoken form maps back is given up."""
+    if not chunks:
+        return []
+    spoken = " ".join(chunk.spoken for chunk in chunks if chunk.spoken)
+    tokens = sum(chunk.tokens for chunk in chunks)
+    return [Chunk("".join(chunk.text for chunk in chunks), spoken, tokens, Reason.END)]
 
 
 def _clause(index: int, chunk: Chunk, *, provisional: bool = False) -> Clause:

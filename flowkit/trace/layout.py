@@ -1,0 +1,68 @@
+"""What the rows of a journal say nothing about, and figures need: stage kinds, bounded edges, the length of a frame.
+
+Taken from a plan, or from the trace itself, so that a recording can be measured where its providers are not installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
+
+
+class Edge(NamedTuple):
+    """A bounded edge: from stage `source` into port `port` of stage `stage`."""
+
+    source: str
+    stage: str
+    port: str
+    max: int
+    when_full: str
+
+
+class Layout(NamedTuple):
+    """`kinds`: (stage id, kind), in the pipeline's order; `edges`: the bounded ones; `frame_us`: length of one input frame."""
+
+    kinds: tuple[tuple[str, str], ...]
+    edges: tuple[Edge, ...]
+    frame_us: int = 20_000
+
+    def only(self, kind: str) -> str:
+        """Id of the first stage of that kind, or the empty string."""
+        return next((id_ for id_, known in self.kinds if known == kind), "")
+
+    def to_json(self) -> dict[str, Any]:
+        """As stored in a trace."""
+        return {
+            "frame_us": self.frame_us,
+            "stages": [list(k) for k in self.kinds],
+            "edges": [list(e) for e in self.edges],
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Layout:
+        """Read back; raises KeyError, TypeError or ValueError if it is not one."""
+        kinds = tuple((str(id_), str(kind)) for id_, kind in stored["stages"])
+        edges = tuple(Edge(str(s), str(t), str(p), int(m), str(w)) for s, t, p, m, w in stored["edges"])
+        return cls(kinds, edges, int(stored["frame_us"]))
+
+
+class _Plan(Protocol):
+    """The part of ``flowkit.plan.Plan`` that is needed here; the plan's own room is above this one."""
+
+    @property
+    def frame_us(self) -> int: ...
+    @property
+    def stages(self) -> Iterable[Any]: ...
+    @property
+    def edges(self) -> Iterable[Any]: ...
+
+
+def layout_of(plan: _Plan) -> Layout:
+    """The layout of a plan."""
+    kinds = tuple((stage.id, stage.kind) for stage in plan.stages)
+    edges = tuple(
+        Edge(e.source, e.target, e.input, e.bound.max, str(e.bound.when_full))
+        for e in plan.edges
+        if e.bound is not None
+    )
+    return Layout(kinds, edges, plan.frame_us)

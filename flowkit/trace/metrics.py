@@ -1,0 +1,359 @@
+"""From a journal's rows to the figures of a session: TTFA and its parts, clauses, interrupts, queues. Pure.
+
+The one module that computes them, for `run`, `replay`, `test` and reports alike. TTFA is from the end of the user's last voiced
+frame, by the fixed detector of ``reference``, to the first frame of the reply that the device popped; a typed turn counts from
+its line. The milestones between are those of the first clause that was played, each taken as at least the one before, so that
+what happened early by speculation costs nothing and the parts add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from flowkit.messages import (
+    Audio,
+    Clause,
+    Credit,
+    EndOfReply,
+    EndOfUtterance,
+    Fault,
+    Frames,
+    Heard,
+    Hold,
+    Interrupt,
+    Message,
+    PlaybackStarted,
+    Probability,
+    ReplyPlayed,
+    Resume,
+    Shutdown,
+    SpeechStarted,
+    Token,
+    Typed,
+    Utterance,
+)
+from flowkit.trace.figures import ClauseReport, InterruptReport, QueueReport, Report, TurnReport
+from flowkit.trace.layout import Layout, layout_of
+from flowkit.trace.queues import RowTuple, queue_figures
+from flowkit.trace.reference import Reference
+from flowkit.trace.sound import Sound
+
+_UNSEEN = frozenset({Credit, Probability})
+_WINDOW = 256
+
+
+def measure(
+    rows: Iterable[RowTuple],
+    *,
+    plan: Any,
+    voiced: Reference | None = None,
+    trace: str = "",
+    level: str = "live",
+    digest: str = "",
+    wall_us: int = 0,
+    queues: Sequence[QueueReport] | None = None,
+) -> Report:
+    """The figures of the session whose whole journal is `rows`.
+
+    `plan` is a Plan or a Layout. Without `voiced` (no audio was kept) the pipeline's own last voiced frame counts, and the report
+    says so. `queues` are the engine's own counters where there is an engine; else they follow from the rows.
+    """
+    layout = plan if isinstance(plan, Layout) else layout_of(plan)
+    kept = rows if isinstance(rows, list) else list(rows)
+    session = _Session(layout, voiced)
+    for row in kept:
+        if type(row[9]) not in _UNSEEN:
+            session.row(row)
+    notices = () if voiced is not None or not session.clock.frames else (_NO_RULER,)
+    return Report(
+        trace=trace,
+        level=level,
+        digest=digest,
+        messages=len(kept),
+        audio_us=session.clock.frames * layout.frame_us,
+        wall_us=wall_us,
+        turns=tuple(turn.report() for turn in session.turns.values()),
+        interrupts=tuple(barge_in.report(layout.frame_us) for barge_in in session.interrupts),
+        queues=tuple(queues) if queues is not None else queue_figures(kept, layout),
+        notices=notices,
+    )
+
+
+_NO_RULER = "no audio levels: TTFA counts from the pipeline's own last voiced frame"
+
+
+@dataclass(slots=True)
+class FrameClock:
+    """When frames of the input ended, on the session's clock: by the frames that came soonest, for one may come late but none
+    early. A window of about five seconds, so that a device whose clock drifts does not move the ruler."""
+
+    frame_us: int
+    frames: int = 0
+    soonest_us: dict[int, int] = field(default_factory=dict)
+
+    def came(self, frames: Frames, at_us: int) -> None:
+        """Frames were there at `at_us`."""
+        self.frames = max(self.frames, frames.index + frames.count)
+        late_us = at_us - (frames.index + frames.count) * self.frame_us
+        first, last = frames.index // _WINDOW, (frames.index + frames.count - 1) // _WINDOW
+        for window in range(first, last + 1):
+            self.soonest_us[window] = min(late_us, self.soonest_us.get(window, late_us))
+
+    def ended_us(self, frame: int) -> int:
+        """When frame number `frame` ended."""
+        return (frame + 1) * self.frame_us + self._late_us(frame)
+
+    def ended_by(self, at_us: int) -> int:
+        """How many frames had ended at `at_us`."""
+        return max(0, (at_us - self._late_us(self.frames)) // self.frame_us)
+
+    def _late_us(self, frame: int) -> int:
+        window = frame // _WINDOW
+        return min((self.soonest_us[w] for w in (window - 1, window) if w in self.soonest_us), default=0)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One turn as it goes. `spoken_us`: milestones up to its release; `sound`: (clause, time) of its first sound."""
+
+    number: int
+    user: str
+    spoken_us: tuple[int, int, int]
+    first_token_us: int | None = None
+    clauses: dict[int, tuple[Clause, int, int]] = field(default_factory=dict)
+    audio_us: dict[int, int] = field(default_factory=dict)
+    sound: tuple[int, int] | None = None
+    heard: list[str] = field(default_factory=list)
+    end_reason: str = ""
+
+    def report(self) -> TurnReport:
+        """Its figures."""
+        parts = self._parts()
+        clauses = tuple(ClauseReport(c.text, c.tokens, c.reason, sent) for c, sent, _ in self.clauses.values())
+        return TurnReport(
+            turn=self.number,
+            user=self.user,
+            agent="".join(clause.text for clause in clauses).strip(),
+            heard="".join(self.heard).strip(),
+            end_reason=self.end_reason or "session_closed",
+            started_us=self.spoken_us[0],
+            ttfa_us=None if parts is None else sum(parts),
+            parts_us=parts,
+            clauses=clauses,
+        )
+
+    def _parts(self) -> tuple[int, ...] | None:
+        if self.sound is None:
+            return None
+        played, sounded_us = self.sound
+        _, cut_us, taken_us = self.clauses.get(played, (None, None, None))
+        milestones = [*self.spoken_us, self.first_token_us, cut_us, taken_us, self.audio_us.get(played), sounded_us]
+        reached = [self.spoken_us[0]]
+        for at_us in milestones[1:]:
+            reached.append(reached[-1] if at_us is None else max(at_us, reached[-1]))
+        return tuple(after - before for before, after in pairwise(reached))
+
+
+@dataclass(slots=True)
+class _BargeIn:
+    """One interrupt as it goes. `speech_us`: when the user began; `silent_us`: when the last frame popped had sounded."""
+
+    turn: int
+    epoch: int
+    t_us: int
+    speech_us: int | None
+    decided_us: int
+    silent_us: int | None = None
+    stale_us: int = 0
+    discarded_us: int = 0
+    counts: dict[type[Message], int] = field(default_factory=dict)
+
+    def report(self, frame_us: int) -> InterruptReport:
+        """Its figures."""
+        silent_us = self.decided_us if self.silent_us is None else self.silent_us
+        sounding = self.speech_us is not None and silent_us > self.speech_us
+        return InterruptReport(
+            turn=self.turn,
+            t_us=self.t_us,
+            speech_to_silence_us=silent_us - self.speech_us if sounding and self.speech_us is not None else None,
+            decision_to_silence_us=max(0, silent_us - self.decided_us),
+            stale_frames=-(-self.stale_us // frame_us),
+            tokens=self.counts.get(Token, 0),
+            clauses=self.counts.get(Clause, 0),
+            frames=-(-self.discarded_us // frame_us),
+        )
+
+
+class _Session:
+    """Follows the rows. Knows nothing of what is to come, so the live view may use it too."""
+
+    def __init__(self, layout: Layout, voiced: Reference | None) -> None:
+        self.layout = layout
+        self.clock = FrameClock(layout.frame_us)
+        self.turns: dict[int, _Turn] = {}
+        self.interrupts: list[_BargeIn] = []
+        self._listening = _Listening(self.clock, voiced)
+        self._speaking = _Speaking(layout.frame_us)
+        self._shutdown: tuple[str, int] = ("", 0)
+        self._at: dict[str, Callable[[RowTuple], None]] = {
+            layout.only("mic"): self._mic,
+            layout.only("gate"): self._gate,
+            layout.only("llm"): self._llm,
+            layout.only("tts"): self._tts,
+            layout.only("speaker"): self._speaker,
+        }
+
+    def row(self, row: RowTuple) -> None:
+        """Take the next row into account."""
+        message = row[9]
+        if row[10] in ("discarded", "stale"):
+            self._discarded(message)
+        elif type(message) is Interrupt and (row[2], row[3]) != self._shutdown:
+            self._interrupt(row)
+        at_stage = self._at.get(row[0])
+        if at_stage is not None:
+            at_stage(row)
+
+    def _mic(self, row: RowTuple) -> None:
+        if isinstance(row[9], Frames):
+            self.clock.came(row[9], row[4])
+
+    def _gate(self, row: RowTuple) -> None:
+        message, turn = row[9], self.turns.get(row[8])
+        self._listening.row(message, row[4])
+        if isinstance(message, Shutdown):
+            self._shutdown = (row[0], row[1])
+        if turn is None:
+            return
+        if isinstance(message, PlaybackStarted):
+            turn.sound = turn.sound or (message.clause, message.at_us)
+        elif isinstance(message, Heard):
+            turn.heard.append(message.text)
+        elif isinstance(message, ReplyPlayed):
+            turn.end_reason = turn.end_reason or "completed"
+        elif isinstance(message, Fault):
+            turn.end_reason = turn.end_reason or "error"
+
+    def _llm(self, row: RowTuple) -> None:
+        message = row[9]
+        if isinstance(message, Utterance):
+            spoken_us = self._listening.released(row[4])
+            self.turns[message.turn] = _Turn(message.turn, message.text, spoken_us)
+        elif isinstance(message, Token) and row[10] == "" and (turn := self.turns.get(row[8])) is not None:
+            turn.first_token_us = row[4] if turn.first_token_us is None else turn.first_token_us
+
+    def _tts(self, row: RowTuple) -> None:
+        message, turn = row[9], self.turns.get(row[8])
+        if turn is None:
+            return
+        if isinstance(message, Clause):
+            turn.clauses[message.index] = (message, row[4], row[5])
+        elif isinstance(message, Token):
+            turn.clauses[message.index] = (
+                Clause(message.index, message.text, message.text, 1, "token"),
+                row[4],
+                row[5],
+            )
+        elif isinstance(message, Audio) and row[10] == "":
+            turn.audio_us.setdefault(message.clause, row[4])
+
+    def _speaker(self, row: RowTuple) -> None:
+        message = row[9]
+        if row[10] != "":
+            return
+        if isinstance(message, Audio) and self.interrupts and row[7] < self.interrupts[-1].epoch:
+            self.interrupts[-1].stale_us += _length_us(message)
+        if not isinstance(message, Audio | Hold | Resume | Interrupt | EndOfReply):
+            return
+        self._speaking.row(row)
+        turn = self.turns.get(row[8])
+        if isinstance(message, Hold | Interrupt) and turn is not None and turn.sound is not None:
+            # What was to begin with a later tick never began.
+            turn.sound = None if turn.sound[1] >= self._speaking.sound.tick(row[5]) else turn.sound
+        if isinstance(message, Interrupt) and self.interrupts and self.interrupts[-1].epoch == row[7]:
+            barge_in, silenced = self.interrupts[-1], self._speaking.silenced
+            barge_in.decided_us, barge_in.silent_us = silenced
+            barge_in.discarded_us += self._speaking.sound.lost_us
+
+    def _interrupt(self, row: RowTuple) -> None:
+        """Every replying stage is told; the first one told makes the entry."""
+        if self.interrupts and self.interrupts[-1].epoch == row[7]:
+            return
+        self.interrupts.append(_BargeIn(row[8], row[7], row[4], self._listening.began_us(), row[4]))
+        if (turn := self.turns.get(row[8])) is not None:
+            turn.end_reason = turn.end_reason or "interrupted"
+
+    def _discarded(self, message: Message) -> None:
+        if not self.interrupts:
+            return
+        barge_in = self.interrupts[-1]
+        if isinstance(message, Audio):
+            barge_in.discarded_us += _length_us(message)
+        barge_in.counts[type(message)] = barge_in.counts.get(type(message), 0) + 1
+
+
+@dataclass(slots=True)
+class _Listening:
+    """What the gate was told of the user since the last release. `since`: the first frame that may belong to the next turn."""
+
+    clock: FrameClock
+    voiced: Reference | None
+    since: int = 0
+    ended: tuple[EndOfUtterance, int] | None = None
+    typed_us: int | None = None
+    speech: int | None = None
+
+    def row(self, message: Message, sent_us: int) -> None:
+        """A row at the gate."""
+        if isinstance(message, EndOfUtterance):
+            self.ended = (message, sent_us)
+        elif isinstance(message, Typed):
+            self.typed_us = sent_us
+        elif isinstance(message, SpeechStarted):
+            self.speech = message.frame
+
+    def began_us(self) -> int | None:
+        """When the newest speech began, by the reference."""
+        if self.speech is None:
+            return None
+        frame = None if self.voiced is None else self.voiced.onset(self.speech)
+        return self.clock.ended_us(self.speech if frame is None else frame) - self.clock.frame_us
+
+    def released(self, at_us: int) -> tuple[int, int, int]:
+        """When the user's last voiced frame ended, when that was decided, when the utterance was released."""
+        ended, typed_us = self.ended, self.typed_us
+        self.ended = self.typed_us = self.speech = None
+        if typed_us is not None:
+            return typed_us, typed_us, at_us
+        ended_us = at_us if ended is None else ended[1]
+        until = self.clock.ended_by(ended_us)
+        frame = None if self.voiced is None else self.voiced.last_voiced(self.since, until)
+        self.since = until
+        if frame is None and ended is not None:
+            frame = ended[0].last_voiced
+        return ended_us if frame is None else min(ended_us, self.clock.ended_us(frame)), ended_us, at_us
+
+
+class _Speaking:
+    """The speaker's sound, and the row that silenced it last."""
+
+    def __init__(self, frame_us: int) -> None:
+        self.sound = Sound(frame_us)
+        self.silenced: tuple[int, int] = (0, 0)
+        self._held = False
+
+    def row(self, row: RowTuple) -> None:
+        """A handled row at the speaker."""
+        message = row[9]
+        self.sound.handle(message, row[5])
+        if isinstance(message, Hold) or (isinstance(message, Interrupt) and not self._held):
+            self.silenced = (row[4], self.sound.until_us)
+        if isinstance(message, Hold | Resume | Interrupt):
+            self._held = isinstance(message, Hold)
+
+
+def _length_us(audio: Audio) -> int:
+    return audio.samples * 1_000_000 // audio.rate_hz

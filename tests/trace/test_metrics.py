@@ -1,0 +1,163 @@
+"""Figures against the scripted timings, for the sum of TTFA's parts alone would prove nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowkit.trace.figures import PARTS, Report
+from flowkit.trace.layout import Layout, layout_of
+from flowkit.trace.metrics import measure
+from flowkit.trace.queues import queue_figures
+from tests.trace.sessions import PARIS, Session, pipeline, run
+
+
+def report(session: Session) -> Report:
+    return measure(session.rows, plan=session.plan, voiced=session.ruler)
+
+
+def parts(session: Session, turn: int = 0) -> dict[str, int]:
+    found = report(session).turns[turn].parts_us
+    assert found is not None
+    return dict(zip(PARTS, found, strict=True))
+
+
+ALONE = pipeline("{at: 280ms, lasts: 820ms}", replies=("Paris. That is it.",))
+
+
+def test_parts_are_the_scripted_timings() -> None:
+    assert parts(run(ALONE)) == {
+        "endpointing": 400_000,
+        "asr_final": 80_000,
+        "llm_first_token": 180_000,
+        "clause_fill": parts(run(ALONE))["clause_fill"],
+        "queue_wait": 0,
+        "tts_first_audio": 110_000,
+        "playback_start": parts(run(ALONE))["playback_start"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("stage", "option", "part", "us"),
+    [
+        ("vad", "end: 700ms", "endpointing", 700_000),
+        ("asr", "final_after: 250ms", "asr_final", 250_000),
+        ("llm", "first_token: 333ms", "llm_first_token", 333_000),
+        ("tts", "first_audio: 95ms", "tts_first_audio", 95_000),
+    ],
+)
+def test_each_part_moves_with_its_own_timing_alone(stage: str, option: str, part: str, us: int) -> None:
+    before, after = (
+        parts(run(ALONE)),
+        parts(run(pipeline("{at: 280ms, lasts: 820ms}", replies=("Paris. That is it.",), **{stage: option}))),
+    )
+    assert after[part] == us
+    moved = {name for name in PARTS if before[name] != after[name]}
+    # Playback begins with a tick of the device's grid, so its wait depends on when the audio came.
+    assert moved - {"playback_start"} == {part}
+
+
+def test_a_clause_that_waits_for_a_busy_voice_is_no_queue_wait_of_the_first() -> None:
+    session = run(pipeline("{at: 280ms, lasts: 820ms}", replies=(PARIS,)))
+    assert parts(session)["queue_wait"] == 0
+
+
+def test_last_voiced_is_the_reference_detectors_not_the_pipelines() -> None:
+    late = run(pipeline("{at: 280ms, lasts: 820ms}", replies=("Paris.",), vad="latency: 60ms"))
+    assert parts(late)["endpointing"] == 460_000
+
+
+def test_without_audio_the_pipelines_own_mark_counts_and_is_said() -> None:
+    session = run(ALONE)
+    found = measure(session.rows, plan=session.plan)
+    assert found.turns[0].ttfa_us == report(session).turns[0].ttfa_us
+    assert found.notices == ("no audio levels: TTFA counts from the pipeline's own last voiced frame",)
+
+
+def test_texts_and_ends_of_turns() -> None:
+    first, second = report(run(pipeline())).turns
+    assert (first.user, first.agent, first.end_reason) == ("What is the capital of France?", PARIS, "interrupted")
+    assert first.heard and first.agent.startswith(first.heard) and first.heard != first.agent
+    assert (second.agent, second.heard, second.end_reason) == ("Madrid.", "Madrid.", "completed")
+
+
+def test_a_turn_that_never_speaks_has_no_ttfa() -> None:
+    failing = run(pipeline("{at: 280ms, lasts: 820ms}", tts="fail: true"))
+    (turn,) = report(failing).turns
+    assert (turn.ttfa_us, turn.parts_us, turn.end_reason) == (None, None, "error")
+    stored = report(failing).to_json()["turns"][0]
+    assert stored["ttfa_ms"] is None
+    assert stored["parts_ms"] is None
+
+
+def test_interrupt_is_measured_from_voice_and_from_the_hold() -> None:
+    found = report(run(pipeline()))
+    (barge_in,) = found.interrupts
+    # The voice begins at 2780 ms; three voiced frames later, at 2840 ms, a tick of the device, playback is held.
+    assert barge_in.speech_to_silence_us == 60_000
+    assert barge_in.decision_to_silence_us == 0
+    assert barge_in.t_us == 2_960_000
+    assert (barge_in.turn, barge_in.stale_frames, barge_in.clauses) == (1, 0, 1)
+    assert barge_in.frames > 0
+
+
+def test_an_interrupt_while_thinking_silences_nothing() -> None:
+    found = report(run(pipeline("{at: 280ms, lasts: 820ms}, {at: 1600ms, lasts: 900ms}", llm="first_token: 900ms")))
+    (barge_in,) = found.interrupts
+    assert barge_in.speech_to_silence_us is None
+    assert barge_in.decision_to_silence_us == 0
+    assert found.turns[0].ttfa_us is None
+
+
+@pytest.mark.parametrize("bounds", ["queue: {max: 3}", "queue: {max: 2, when_full: drop_oldest}", "queue: {max: 1}"])
+@pytest.mark.parametrize("stage", ["chunker", "tts", "speaker", "asr"])
+def test_queue_figures_follow_from_the_rows(stage: str, bounds: str) -> None:
+    session = run(
+        pipeline(**{stage: bounds}, tts="piece: 40ms") if stage != "tts" else pipeline(tts=bounds + ", piece: 40ms")
+    )
+    counted = {
+        stage: (
+            max(inbox.high_water for id_, inbox in session.pump.engine.inboxes() if id_ == stage),
+            sum(inbox.dropped for id_, inbox in session.pump.engine.inboxes() if id_ == stage),
+            sum(inbox.blocked_us for id_, inbox in session.pump.engine.inboxes() if id_ == stage),
+        )
+        for stage in {id_ for id_, _ in session.pump.engine.inboxes()}
+    }
+    derived = {
+        q.stage: (q.high_water, q.dropped, q.blocked_us)
+        for q in queue_figures(list(session.rows), layout_of(session.plan))
+    }
+    assert derived == counted
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    end_ms=st.integers(1, 40).map(lambda n: n * 20 + 100),
+    token_ms=st.integers(0, 400),
+    audio_ms=st.integers(0, 400),
+    barge_ms=st.integers(1200, 6000),
+)
+def test_parts_are_never_negative_and_add_up(end_ms: int, token_ms: int, audio_ms: int, barge_ms: int) -> None:
+    session = run(
+        pipeline(
+            f"{{at: 280ms, lasts: 820ms}}, {{at: {barge_ms}ms, lasts: 700ms}}",
+            vad=f"end: {end_ms}ms",
+            llm=f"first_token: {token_ms}ms",
+            tts=f"first_audio: {audio_ms}ms",
+        )
+    )
+    found = report(session)
+    for turn in found.turns:
+        if turn.parts_us is not None:
+            assert min(turn.parts_us) >= 0
+            assert sum(turn.parts_us) == turn.ttfa_us
+        assert turn.agent.startswith(turn.heard)
+    for barge_in in found.interrupts:
+        assert 0 <= barge_in.decision_to_silence_us <= session.plan.frame_us
+        assert barge_in.stale_frames == 0
+
+
+def test_a_layout_survives_being_stored() -> None:
+    layout = layout_of(run(ALONE).plan)
+    assert Layout.from_json(layout.to_json()) == layout

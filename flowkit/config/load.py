@@ -10,12 +10,12 @@ from pathlib import Path as FilePath
 
 from flowkit.config.catalog import INSTALLED, Catalog
 from flowkit.config.interpolate import Outside, Unset, interpolate
-from flowkit.config.merge import with_defaults, with_overrides
+from flowkit.config.merge import with_defaults, with_interrupt, with_overrides
 from flowkit.config.model import Config
 from flowkit.config.nodes import Mapping, Scalar, Sequence
 from flowkit.config.problems import InvalidConfig, Path, Problem, errors, suggest
 from flowkit.config.read import decode, read_source, read_tree
-from flowkit.config.schema import APART, VERSION, Top
+from flowkit.config.schema import APART, VERSION, Interrupt, Top
 from flowkit.config.stages import Context, read_stages
 from flowkit.config.text import Source, start_of
 from flowkit.config.validate import build, keys_of
@@ -47,13 +47,15 @@ def load(
 
     Args:
         overrides: settings ``path=value`` of the command line, in order.
-        environ: the variables that ``${VAR}`` may name; `outside` says more exactly what a value may refer to.
+        environ: the variables that ``${VAR}`` may name. The file is trusted, as ``run`` does: it may read ``${file:}``, and
+            errors show the variables' values. `outside` says otherwise.
         catalog: the kinds and providers that may be named; what is installed, if not given.
 
     Raises:
         InvalidConfig: with every problem, each with file, line and column.
     """
-    reading = read(path, overrides=overrides, environ=environ, text=text, outside=outside, catalog=catalog)
+    trusting = outside or Outside(environ or {}, files=True, reveal=True)
+    reading = read(path, overrides=overrides, text=text, outside=trusting, catalog=catalog)
     if errors(reading.problems):
         raise InvalidConfig(errors(reading.problems))
     return reading.config
@@ -68,7 +70,8 @@ def read(
     outside: Outside | None = None,
     catalog: Catalog = INSTALLED,
 ) -> Reading:
-    """As `load`, but never raises: what could be understood, and what is wrong with the rest."""
+    """As `load`, but never raises: what could be understood, and what is wrong with the rest. Nor does it trust the file,
+    unless `outside` says so: no ``${file:}`` is opened and no variable's value is shown."""
     problems: list[Problem] = []
     source = _source(path, text, problems)
     if source is None:
@@ -116,7 +119,10 @@ def _validated(
     _version(root, problems)
     top = _top(root, problems)
     context = Context(catalog, problems, [], in_stages)
+    if top is not None:  # a block that is wrong in itself would only be wrong again in the gate
+        root = with_interrupt(root, [key for key in keys_of(Interrupt) if key != "history"], problems)
     stages = read_stages(root.get("stages"), root, context)
+    top = top or Top()
     written = root.get("stages")
     whole = isinstance(written, Sequence) and len(stages) == len(written.items)
     name = top.name or (source.path.stem if source.path else "pipeline")
@@ -140,7 +146,7 @@ def _version(root: Mapping, problems: list[Problem]) -> None:
         problems.append(Problem("FK100", version.mark, ("flowkit",), what, version.got(), "write: flowkit: 1"))
 
 
-def _top(root: Mapping, problems: list[Problem]) -> Top:
+def _top(root: Mapping, problems: list[Problem]) -> Top | None:
     known = [*keys_of(Top), *APART]
     for key, entry in root.entries.items():
         if key not in known:
@@ -148,7 +154,7 @@ def _top(root: Mapping, problems: list[Problem]) -> Top:
                 Problem("FK101", entry.key, (key,), f"unknown key {key!r}", help=suggest(key, known, "keys"))
             )
     blocks = replace(root, entries={k: e for k, e in root.entries.items() if k in keys_of(Top)})
-    return build(Top, blocks, (), problems) or Top()
+    return build(Top, blocks, (), problems)
 
 
 __all__ = ["Outside", "Reading", "Unset", "load", "read", "read_text"]

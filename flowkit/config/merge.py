@@ -82,6 +82,31 @@ def _under(node: Mapping, defaults: Mapping) -> Mapping:
     return replace(node, entries={**node.entries, **missing})
 
 
+# -- interrupt: -------------------------------------------------------------------------------------------------------
+
+
+def with_interrupt(root: Mapping, keys: Seq[str], problems: list[Problem]) -> Mapping:
+    """Each gate with the keys of ``interrupt:``, which are its own under a shorter name; given in both places is an error."""
+    block, stages = root.get("interrupt"), root.get("stages")
+    if not isinstance(block, Mapping) or not isinstance(stages, Sequence):
+        return root
+    wanted = {key: entry for key, entry in block.entries.items() if key in keys}
+    items: list[Node] = []
+    for _index, stage in enumerate(stages.items):
+        kind = stage.get("kind") if isinstance(stage, Mapping) else None
+        if not (isinstance(stage, Mapping) and isinstance(kind, Scalar) and kind.text == "gate"):
+            items.append(stage)
+            continue
+        for key in wanted.keys() & stage.entries.keys():
+            first = stage.entries[key].key.line
+            what = f"{key!r} is given twice: here, and by the gate on line {first}"
+            problems.append(Problem("FK107", wanted[key].key, ("interrupt", key), what, help="keep one of them"))
+        items.append(replace(stage, entries={**wanted, **stage.entries}))
+    return replace(
+        root, entries={**root.entries, "stages": Entry(root.entries["stages"].key, replace(stages, items=items))}
+    )
+
+
 # -- --set -------------------------------------------------------------------------------------------------------------
 
 

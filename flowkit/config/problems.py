@@ -46,6 +46,9 @@ class Problem:
         kind = "" if self.severity is Severity.ERROR else f"{self.severity}: "
         return f"{self.mark}: {kind}{where}{self.message} [{self.code}]"
 
+    def __str__(self) -> str:
+        return self.concise()
+
     def full(self) -> str:
         """The concise line and the help line, if there is help."""
         return f"{self.concise()}\n    help: {self.help}" if self.help else self.concise()

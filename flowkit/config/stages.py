@@ -75,6 +75,7 @@ def _stage(node: Node, path: Path, context: Context) -> StageConfig | None:
         return None
     cls = _class(node, path, context)
     if cls is None:
+        context.problems.extend(problem for where, problem in context.unset.items() if where[: len(path)] == path)
         return None
     kind = _text(node.get("kind"))
     unbounded, node = _without_endless_queue(node)

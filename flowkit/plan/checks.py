@@ -19,24 +19,27 @@ LOSSY = frozenset({"audio", "voice", "tokens", "clauses"})
 
 def check(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) -> list[Problem]:
     """Every problem of the graph, each at the key that causes it."""
-    problems = [p for stage in config.stages for p in _sources(stage, config, wires)]
+    circle = cycle(stations, wires)
+    problems = [p for stage in config.stages for p in _sources(stage, config, wires, circle)]
     problems += [
         p for stage in config.stages for p in (*_allow(stage), *_policy(stage, wires), *_no_queue(stage, wires))
     ]
-    problems += _cycle(config, stations, wires)
+    problems += _cycle(config, circle)
     if not problems:
         problems += _reach(config, stations, wires)
         problems += [p for stage in config.stages if stage.kind == "gate" for p in _gate(stage, config, wires)]
     return problems + check_budgets(config)
 
 
-def _sources(stage: StageConfig, config: Config, wires: Sequence[Wire]) -> Iterator[Problem]:
+def _sources(stage: StageConfig, config: Config, wires: Sequence[Wire], circle: list[str]) -> Iterator[Problem]:
     """`from` names stages that exist and whose outputs are of use."""
     ids = [other.id for other in config.stages]
     for index, name in enumerate(stage.sources or ()):
         mark, path = _source_at(stage, index)
         if name not in ids:
             yield Problem("FK120", mark, path, f"there is no stage {name!r}", help=suggest(name, ids, "stages"))
+        elif name in circle and stage.id in circle:
+            continue  # that is what is wrong with it
         elif not any(w.source == name and w.target == stage.id and not w.control for w in wires):
             gives = ", ".join(config.stage(name).cls.outputs.values()) or "nothing"
             takes = ", ".join(sorted({kind for kinds in stage.cls.inputs.values() for kind in kinds})) or "nothing"
@@ -77,11 +80,11 @@ def _no_queue(stage: StageConfig, wires: Sequence[Wire]) -> Iterator[Problem]:
         )
 
 
-def _cycle(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) -> list[Problem]:
-    names = cycle(stations, wires)
+def _cycle(config: Config, names: list[str]) -> list[Problem]:
     if not names:
         return []
-    first = next(stage for stage in config.stages if stage.id in names and stage.sources)
+    inside = [stage for stage in config.stages if stage.id in names]
+    first = next((stage for stage in inside if set(stage.sources or ()) & set(names)), inside[0])
     mark, path = first.at("from")
     start = names.index(first.id)
     ring = " -> ".join([*names[start:], *names[:start], first.id])

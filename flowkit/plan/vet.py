@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flowkit.config import Config, InvalidConfig, Problem, Reading
 from flowkit.config.problems import errors, in_order
+from flowkit.errors import DeviceError
 from flowkit.plan.graph import Plan
 from flowkit.plan.lints import LINTS, Finding, lint
 from flowkit.plan.resolve import draw
@@ -38,12 +39,20 @@ def require(config: Config) -> Plan:
 
     Raises:
         InvalidConfig: with every error.
+        DeviceError: the file leaves the microphone or the speaker open, and this machine has none.
     """
     drawn = draw(config)
     found = errors([*drawn.problems, *(located(finding, config) for finding in lint(drawn.plan))])
     if found:
         raise InvalidConfig(found)
+    for kind, option in _DEVICES.items():
+        stage = drawn.plan.only(kind)
+        if stage is not None and stage.provider is None:
+            raise DeviceError(f"no device serves the {kind}", hint=f"use a file: {option}")
     return drawn.plan
+
+
+_DEVICES = {"mic": "--input question.wav", "speaker": "--output reply.wav"}
 
 
 def located(finding: Finding, config: Config) -> Problem:

@@ -97,8 +97,8 @@ def reached(stations: Sequence[Station], wires: Sequence[Wire], sources: set[str
 
 
 def cycle(stations: Sequence[Station], wires: Sequence[Wire]) -> list[str]:
-    """The ids of a cycle of data edges, from its first stage on; empty if there is none."""
-    graph: dict[str, list[str]] = {station.id: [] for station in stations}
+    """The ids of a cycle of data edges and of what `from` names, each feeding the next; empty if there is none."""
+    graph = {station.id: list(station.sources or ()) for station in stations}
     for w in wires:
         if not w.control:
             graph[w.target].append(w.source)

@@ -1,0 +1,117 @@
+"""``flowkit check``: every error and lint of pipeline files, and of the pipelines in Markdown pages."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowkit.config import Problem
+    from flowkit.plan import Plan
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "check",
+        help="find every mistake in pipeline files",
+        description="Find every error and every lint in pipeline files. Safe on files one does not trust: no ${file:} is "
+        "opened and no variable's value is shown. Exit code 0: fine, 2: errors, 4: a provider or device is unavailable.",
+    )
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="pipeline (.yaml), page with pipelines (.md), or - for standard input"
+    )
+    parser.add_argument("--deny-warnings", action="store_true", help="warnings are errors (exit code 2)")
+    parser.add_argument("--live", action="store_true", help="also load the providers and ask the devices")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change a value first, such as stages.llm.model=x",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("full", "concise", "json", "github", "sarif"),
+        default="full",
+        help="how findings are written",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, print what was found to stdout and the sum to stderr."""
+    from flowkit.config.problems import errors, in_order
+    from flowkit.config.render import render
+    from flowkit.errors import ExitCode
+
+    problems: list[Problem] = []
+    plans: list[Plan] = []
+    for name in args.files:
+        found, sound = _checked(name, args.set)
+        problems += found
+        plans += sound
+    problems = list(in_order(problems))
+    terminal = sys.stdout.isatty()
+    sys.stdout.write(render(problems, args.format, terminal=terminal, colour=terminal and "NO_COLOR" not in os.environ))
+    print(_summary(problems, len(args.files)), file=sys.stderr)
+    if errors(problems) or (args.deny_warnings and any(p.severity == "warning" for p in problems)):
+        return ExitCode.USAGE
+    return _ask(plans) if args.live else ExitCode.FINE
+
+
+def _checked(name: str, overrides: list[str]) -> tuple[list[Problem], list[Plan]]:
+    """What is wrong with a file, and the plans of the pipelines in it that are sound."""
+    from flowkit.config import Outside, read
+    from flowkit.plan import vet
+
+    if name.endswith((".md", ".markdown")):
+        return _checked_page(name, overrides)
+    verdict = vet(read(name, overrides=overrides, outside=Outside(environ=os.environ)))
+    return list(verdict.problems), [verdict.plan] if verdict.plan and not verdict.errors else []
+
+
+def _checked_page(name: str, overrides: list[str]) -> tuple[list[Problem], list[Plan]]:
+    from pathlib import Path
+
+    from flowkit.config import Outside
+    from flowkit.config.catalog import INSTALLED
+    from flowkit.config.load import read_text
+    from flowkit.config.markdown import yaml_blocks
+    from flowkit.config.parse import parse
+    from flowkit.config.read import read_source
+    from flowkit.plan import vet
+
+    problems: list[Problem] = []
+    plans: list[Plan] = []
+    page = read_source(Path(name), name, problems)
+    for block in yaml_blocks(page) if page else ():
+        if "wrong" in block.words:
+            continue
+        if not block.is_pipeline:
+            parse(block.source, problems)
+            continue
+        verdict = vet(read_text(block.source, overrides, Outside(environ=os.environ), INSTALLED, []))
+        problems += verdict.problems
+        plans += [verdict.plan] if verdict.plan and not verdict.errors else []
+    return problems, plans
+
+
+def _summary(problems: list[Problem], files: int) -> str:
+    counts = {kind: sum(problem.severity == kind for problem in problems) for kind in ("error", "warning", "notice")}
+    said = ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items() if n)
+    return f"{said or 'no problems'} in {files} file{'s' * (files > 1)}"
+
+
+def _ask(plans: list[Plan]) -> int:
+    """Load every provider of the plans, one after another, and say how it went."""
+    from flowkit.cli.live import ready
+    from flowkit.errors import ExitCode
+
+    sound = True
+    for plan in plans:
+        for line, fine in ready(plan):
+            print(line, file=sys.stdout if fine else sys.stderr)
+            sound = sound and fine
+    return ExitCode.FINE if sound else ExitCode.UNAVAILABLE

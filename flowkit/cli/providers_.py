@@ -1,0 +1,64 @@
+"""``flowkit providers``: what can do a stage's work here, and what it needs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowkit.providers.registry import Row
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "providers",
+        help="list what is installed and what it needs",
+        description="List every provider that is known here, whether it is installed, and the command that installs it.",
+    )
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="only providers of this kind of stage, such as tts")
+    parser.add_argument("--format", choices=("plain", "json"), default="plain")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table."""
+    from flowkit.config.problems import suggest
+    from flowkit.errors import ExitCode, UsageError
+    from flowkit.providers.registry import available
+
+    rows = available()
+    kinds = {row.kind for row in rows}
+    if args.kind is not None and args.kind not in kinds:
+        raise UsageError(f"no provider serves the kind {args.kind!r}", hint=suggest(args.kind, kinds, "kinds"))
+    wanted = [row for row in rows if args.kind in (None, row.kind)]
+    if args.format == "json":
+        sys.stdout.write(json.dumps([_record(row) for row in wanted], indent=2) + "\n")
+        return ExitCode.FINE
+    cells = [("provider", "state", "package")] + [(f"{row.kind}/{row.name}", state(row), row.package) for row in wanted]
+    widths = [max(len(line[column]) for line in cells) for column in range(3)]
+    for line in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    return ExitCode.FINE
+
+
+def state(row: Row) -> str:
+    """Whether a provider can be used, and what to do if not."""
+    if row.problem:
+        return f"unusable: {row.problem}"
+    if row.missing:
+        return f"not installed: {row.install}" if row.install else f"not installed: no module {', '.join(row.missing)}"
+    return "installed"
+
+
+def _record(row: Row) -> dict[str, object]:
+    return {
+        "kind": row.kind,
+        "name": row.name,
+        "package": row.package,
+        "installed": not row.missing and not row.problem,
+        "missing": list(row.missing),
+        "install": row.install,
+        "problem": row.problem,
+    }

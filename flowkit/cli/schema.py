@@ -1,0 +1,34 @@
+"""``flowkit schema``: the JSON Schema with which editors complete and check pipeline files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "schema",
+        help="write the JSON Schema that editors check with",
+        description="Write the JSON Schema of pipeline files, with the kinds and providers that are installed here. "
+        "An editor uses it when a pipeline's first line is: # yaml-language-server: $schema=PATH",
+    )
+    parser.add_argument("-o", "--output", metavar="PATH", help="write to a file instead of standard output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the schema."""
+    from flowkit.config.jsonschema import schema_text
+    from flowkit.errors import ExitCode, OutputError
+
+    text = schema_text()
+    if args.output is None:
+        sys.stdout.write(text)
+        return ExitCode.FINE
+    try:
+        with open(args.output, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as exc:
+        raise OutputError(f"cannot write {args.output}: {exc.strerror}") from exc
+    return ExitCode.FINE

@@ -1,0 +1,41 @@
+"""The codes of problems, each with the page that ``flowkit explain`` shows. The pages are data: ``codes.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from flowkit.config.nodes import plain
+from flowkit.config.parse import parse
+from flowkit.config.problems import Problem
+from flowkit.config.text import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a code means. `wrong` gives the problem, `right` is the same file mended; both empty where no YAML shows it."""
+
+    code: str
+    title: str
+    why: str
+    wrong: str = ""
+    right: str = ""
+
+    def markdown(self, level: str = "#") -> str:
+        """The page as Markdown, with a heading of that level."""
+        text = f"{level} {self.code}: {self.title}\n\n{self.why}\n"
+        if self.wrong:
+            text += f"\nWrong:\n\n```yaml wrong\n{self.wrong}```\n\nRight:\n\n```yaml\n{self.right}```\n"
+        return text
+
+
+@cache
+def pages() -> Map[str, Page]:
+    """Every page by code."""
+    path = Path(__file__).with_name("codes.yaml")
+    problems: list[Problem] = []
+    node = parse(Source(path.name, path.read_text(encoding="utf-8")), problems)
+    assert node is not None, problems
+    return {code: Page(code, **page) for code, page in plain(node).items()}

@@ -1,0 +1,210 @@
+"""The JSON Schema of pipeline files, from the components' own declarations: editors complete, explain and check with it.
+
+A stage's keys depend on its kind and provider. JSON Schema can say so only by cases: one ``if``/``then`` for each pair, which
+lists all keys of that pair. Wherever a value is no free text, a reference such as ``${VAR}`` is allowed as well.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+
+from flowkit.config.catalog import INSTALLED, Catalog
+from flowkit.config.schema import VERSION, Call, Top, Wiring
+from flowkit.errors import FlowkitError
+from flowkit.options import Microseconds, format_duration
+from flowkit.providers.base import Provider
+
+Schema = dict[str, Any]
+_REFERENCE: Schema = {"type": "string", "pattern": r"\$\{.+\}"}
+_FREE = ("type", "title", "description", "default", "examples", "deprecated")
+
+
+class _Tolerant(GenerateJsonSchema):
+    """Defaults are written as YAML writes them; options that YAML cannot express (a callback, say) are left open."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return format_duration(dft) if isinstance(dft, Microseconds) else super().encode_default(dft)
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Schema:
+        return {}
+
+
+def schema_text(catalog: Catalog = INSTALLED) -> str:
+    """The schema as JSON text."""
+    return json.dumps(json_schema(catalog), indent=1, ensure_ascii=False) + "\n"
+
+
+def json_schema(catalog: Catalog = INSTALLED) -> Schema:
+    """The schema, draft 7, as most editors speak it."""
+    return _Writer(catalog).whole()
+
+
+class _Writer:
+    """Gathers the keys' schemas under `definitions`, so that each is written once however many cases list it."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.definitions: Schema = {}
+
+    def whole(self) -> Schema:
+        stages: Schema = {"type": "array", "minItems": 1, "items": self._stage()}
+        stages["description"] = "The stages, in the order of the sound's way through them."
+        top = properties(Top)
+        top["flowkit"] = {"const": VERSION, "description": "Version of the language."}
+        top |= {"include": _INCLUDE, "defaults": self._defaults(), "stages": stages}
+        return {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "title": "flowkit pipeline",
+            "type": "object",
+            "required": ["flowkit", "stages"],
+            "properties": top,
+            "additionalProperties": False,
+            "definitions": self.definitions,
+        }
+
+    def _defaults(self) -> Schema:
+        kinds = "|".join(self.catalog.kinds())
+        return {
+            "description": "Keys that stages have unless they say otherwise, by kind or kind/provider.",
+            "type": "object",
+            "patternProperties": {f"^({kinds})(/.+)?$": {"type": "object"}},
+            "additionalProperties": False,
+        }
+
+    def _stage(self) -> Schema:
+        known = self.catalog.kinds()
+        kinds: Schema = {"enum": list(known), "description": "What the stage does."}
+        cases = [case for kind in known for case in self._kind(kind)]
+        return {"type": "object", "required": ["kind"], "properties": {"kind": kinds}, "allOf": cases}
+
+    def _kind(self, kind: str) -> list[Schema]:
+        """One case for each provider of the kind, and one for a stage that names none."""
+        try:
+            cls = self.catalog.stage(kind)
+        except FlowkitError:
+            return []
+        common = {"kind": {"const": kind}, **self._keys("stage", Wiring), **self._keys(kind, cls.Options)}
+        needed = required_keys(cls.Options)
+        classes = self._providers(kind)
+        if not classes:
+            return [_case({"kind": {"const": kind}}, common, needed)]
+        common |= {"provider": self._choice(kind, classes), **self._call(), "failover": self._failover(kind, classes)}
+        named = {"properties": {"provider": common["provider"]}}
+        cases: list[Schema] = [{"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": named}]
+        for name, provider in classes.items():
+            condition = {"kind": {"const": kind}, "provider": {"const": name}}
+            allowed = {**self._keys(f"{kind}/{name}", provider.Options), **common}
+            cases.append(_case(condition, allowed, [*needed, *required_keys(provider.Options)]))
+        usual = self.catalog.habits(kind).provider
+        extra = self._keys(f"{kind}/{usual}", classes[usual].Options) if usual in classes else {}
+        unnamed: Schema = {"kind": {"const": kind}, "provider": False}
+        return [*cases, _case(unnamed, {**extra, **common}, needed)]
+
+    def _providers(self, kind: str) -> dict[str, type[Provider]]:
+        """The kind's providers; without those that cannot be imported, which completion can do without."""
+        classes: dict[str, type[Provider]] = {}
+        for name in self.catalog.providers(kind):
+            try:
+                classes[name] = self.catalog.provider(kind, name)
+            except FlowkitError:
+                continue
+        return classes
+
+    def _choice(self, kind: str, classes: dict[str, type[Provider]]) -> Schema:
+        names = {"enum": list(classes), "description": f"Who does the work of {kind}."}
+        return self._define(f"{kind}.provider", _or_reference(names))
+
+    def _call(self) -> Schema:
+        keys = self._keys("call", Call)
+        return {**keys, "first_token_timeout": keys["first_item_timeout"]}
+
+    def _failover(self, kind: str, classes: dict[str, type[Provider]]) -> Schema:
+        cases = []
+        for name, provider in classes.items():
+            given = {"provider": {"const": name}}
+            allowed = {**given, **self._call(), **self._keys(f"{kind}/{name}", provider.Options)}
+            cases.append(_case(given, allowed, required_keys(provider.Options)))
+        named = {"provider": self._choice(kind, classes)}
+        items = {"type": "object", "required": ["provider"], "properties": named, "allOf": cases}
+        failover = {"type": "array", "items": items, "description": "Providers that take over, in order."}
+        return self._define(f"{kind}.failover", failover)
+
+    def _keys(self, owner: str, model: type[BaseModel]) -> Schema:
+        return {key: self._define(f"{owner}.{key}", schema) for key, schema in properties(model).items()}
+
+    def _define(self, name: str, schema: Schema) -> Schema:
+        name = name.replace("/", ":")
+        self.definitions[name] = schema
+        return {"$ref": f"#/definitions/{name}"}
+
+
+_INCLUDE: Schema = {
+    "description": "Files that this one is laid over, in its own folder or below it.",
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+}
+
+
+def _case(condition: Schema, allowed: Schema, required: list[str]) -> Schema:
+    """If the stage is of this kind and provider (False: names none), then it has these keys and no others."""
+    given = [key for key, value in condition.items() if value is not False]
+    then: Schema = {"properties": allowed, "additionalProperties": False}
+    if required:
+        then["required"] = list(dict.fromkeys(required))
+    return {"if": {"properties": condition, "required": given}, "then": then}
+
+
+def required_keys(model: type[BaseModel]) -> list[str]:
+    """The YAML keys that a model has no default for."""
+    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+
+
+# -- one model ---------------------------------------------------------------------------------------------------------
+
+
+def properties(model: type[BaseModel]) -> Schema:
+    """The properties of a model, without references to definitions, each open to ``${VAR}`` where it is no free text."""
+    schema = model.model_json_schema(schema_generator=_Tolerant, mode="validation")
+    definitions = schema.get("$defs", {})
+    return {key: _open(_inlined(value, definitions)) for key, value in schema.get("properties", {}).items()}
+
+
+def _inlined(schema: Any, definitions: Schema) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        target = definitions[schema["$ref"].rpartition("/")[2]]
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return {
+        key: _inlined(value, definitions)
+        for key, value in schema.items()
+        if key != "title" or not isinstance(value, str)
+    }
+
+
+def _open(schema: Schema) -> Schema:
+    """The schema with ``${VAR}`` allowed for every value that is no free text already."""
+    if "properties" in schema:
+        return {**schema, "properties": {key: _open(value) for key, value in schema["properties"].items()}}
+    if "anyOf" in schema:
+        return {
+            **schema,
+            "anyOf": [*(_open(s) if "properties" in s or "items" in s else s for s in schema["anyOf"]), _REFERENCE],
+        }
+    if schema.get("type") == "array":
+        return {**schema, "items": _open(schema["items"])} if "items" in schema else schema
+    if schema.get("type") == "string" and not set(schema) - set(_FREE):
+        return schema
+    return (
+        _or_reference(schema) if {"type", "enum", "const"} & set(schema) and schema.get("type") != "object" else schema
+    )
+
+
+def _or_reference(schema: Schema) -> Schema:
+    notes: Schema = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
+    return {**notes, "anyOf": [{key: value for key, value in schema.items() if key not in notes}, _REFERENCE]}

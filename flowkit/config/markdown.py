@@ -1,0 +1,45 @@
+"""YAML blocks inside a Markdown page, with the lines they stand on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from textwrap import dedent
+
+from flowkit.config.text import Source
+
+_FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>.*)")
+_PIPELINE = re.compile(r"^flowkit\s*:", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One fenced block. `words` is what the fence says behind ``yaml``: a block marked ``wrong`` is meant to be."""
+
+    source: Source
+    words: tuple[str, ...]
+
+    @property
+    def is_pipeline(self) -> bool:
+        """True for a whole pipeline, which begins with the version; others are parts, of which only the YAML is checked."""
+        return _PIPELINE.search(self.source.text) is not None
+
+
+def yaml_blocks(page: Source) -> Iterator[Block]:
+    """The YAML blocks of a page, in order. Their lines are counted as in the page; their columns without the fence's indent."""
+    lines = iter(enumerate(page.lines, start=page.first_line))
+    for number, line in lines:
+        opened = _FENCE.fullmatch(line)
+        if opened is None:
+            continue
+        body: list[str] = []
+        for _, inside in lines:
+            closed = _FENCE.fullmatch(inside)
+            if closed and closed["fence"].startswith(opened["fence"]) and not closed["info"].strip():
+                break
+            body.append(inside)
+        language, *words = opened["info"].split() or [""]
+        if language.lower() in ("yaml", "yml"):
+            text = dedent("\n".join(body)) + "\n"
+            yield Block(Source(page.name, text, page.path, first_line=number + 1), tuple(words))

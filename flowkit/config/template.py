@@ -1,0 +1,89 @@
+"""A pipeline file to begin with, for the providers that somebody names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import SecretStr
+
+from flowkit.config.catalog import INSTALLED, Catalog
+from flowkit.config.jsonschema import required_keys
+from flowkit.config.problems import suggest
+from flowkit.config.schema import VERSION
+from flowkit.config.validate import field_of
+from flowkit.errors import ProviderMissing, UsageError
+from flowkit.options import Microseconds, format_duration
+from flowkit.providers.base import Provider
+
+ORDER = ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker")
+_PURPOSE = {
+    "mic": "sound from the microphone; flowkit run --input FILE reads a WAV file instead",
+    "vad": "hears whether somebody speaks, and when an utterance has ended",
+    "asr": "sound to text",
+    "gate": "releases an utterance when it has ended, and interrupts the agent when the user speaks",
+    "llm": "text to answer, token by token",
+    "chunker": "tokens to clauses that can be spoken",
+    "tts": "clauses to sound",
+    "speaker": "plays it; flowkit run --output FILE writes a WAV file instead",
+}
+
+
+def template(named: list[str], catalog: Catalog = INSTALLED) -> str:
+    """The text of a pipeline with these providers, each ``kind/provider``; flowkit's usual ones for the rest.
+
+    Raises:
+        UsageError: a name is no ``kind/provider``, or a kind is named twice.
+        ProviderMissing: the provider is not known.
+    """
+    chosen: dict[str, str] = {}
+    for name in named:
+        kind, _, provider = name.partition("/")
+        if kind not in ORDER or kind in chosen or not provider:
+            what = "is named twice" if kind in chosen else "is no kind/provider"
+            raise UsageError(f"{name!r} {what}", hint=suggest(kind, ORDER, "kinds"))
+        if provider not in catalog.providers(kind):
+            hint = suggest(provider, catalog.providers(kind))
+            raise ProviderMissing(f"unknown provider {provider!r} for kind {kind!r}", hint=hint)
+        chosen[kind] = provider
+    lines = [
+        "# yaml-language-server: $schema=flowkit.schema.json    (written by: flowkit schema -o flowkit.schema.json)"
+    ]
+    lines += [f"flowkit: {VERSION}", "stages:"]
+    for kind in ORDER:
+        lines += _stage(kind, chosen.get(kind) or catalog.habits(kind).provider, catalog)
+    return "\n".join(lines) + "\n"
+
+
+def _stage(kind: str, provider: str | None, catalog: Catalog) -> list[str]:
+    lines = [f"  # {_PURPOSE[kind]}", f"  - kind: {kind}"]
+    if provider is None:
+        return lines
+    cls = catalog.provider(kind, provider)
+    lines.append(f"    provider: {provider}")
+    needed = required_keys(cls.Options)
+    lines += [f"    {key}: {_placeholder(cls, key, provider)}" for key in needed]
+    return lines + [f"    # {key}: {value}" for key, value in _optional(cls) if key not in needed]
+
+
+def _optional(cls: type[Provider]) -> list[tuple[str, str]]:
+    """The provider's options with their defaults, to be taken into use by removing the hash."""
+    found = []
+    for name, field in cls.Options.model_fields.items():
+        if not field.is_required() and isinstance(field.default, (str, int, float)) and field.default != "":
+            found.append((field.alias or name, _written(field.default)))
+    return found
+
+
+def _written(value: Any) -> str:
+    from flowkit.config.emit import to_yaml
+
+    plain = format_duration(value) if isinstance(value, Microseconds) else getattr(value, "value", value)
+    return to_yaml({"x": plain}).removeprefix("x: ").rstrip("\n")
+
+
+def _placeholder(cls: type[Provider], key: str, provider: str) -> str:
+    """A secret comes from the environment, under the name that the provider's own tools use."""
+    field = field_of(cls.Options, key)
+    if field is not None and field.annotation is SecretStr:
+        return f"${{{provider.upper()}_{key.upper()}}}"
+    return f"${{{key.upper()}:?{provider} needs {key}}}"

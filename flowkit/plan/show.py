@@ -1,0 +1,117 @@
+"""The whole configuration as a file would say it: every default, every source, and where each value comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from flowkit.config import Config, ProviderConfig, StageConfig
+from flowkit.config.emit import Noted, to_yaml
+from flowkit.config.nodes import Mapping, Node, Scalar, Standing
+from flowkit.config.validate import keys_of
+from flowkit.options import format_duration
+from flowkit.plan.graph import Plan
+
+MASK = "***"
+
+
+def show(config: Config, plan: Plan, *, origin: bool = False) -> str:
+    """The configuration as YAML. It reads back to the same plan, but for secrets, which are masked, and for values that stay
+    references because they have no value here.
+
+    Args:
+        origin: a comment behind each line says where its value comes from.
+    """
+    writer = _Writer(config, plan, origin)
+    return to_yaml(writer.whole())
+
+
+class _Writer:
+    """Turns options into values with notes."""
+
+    def __init__(self, config: Config, plan: Plan, origin: bool) -> None:
+        self.config = config
+        self.plan = plan
+        self.origin = origin
+
+    def whole(self) -> dict[str, Any]:
+        root = self.config.root
+        blocks = self.options(self.config.top.model_copy(update={"name": self.config.name}), root)
+        if self.plan.only("gate"):  # its other keys are shown where they act
+            blocks["interrupt"] = {"history": blocks["interrupt"]["history"]}
+        return {"flowkit": 1, **blocks, "stages": [self.stage(stage) for stage in self.config.stages]}
+
+    def stage(self, stage: StageConfig) -> dict[str, Any]:
+        planned = self.plan.stage(stage.id)
+        sources = dict.fromkeys(e.source for e in self.plan.edges if e.target == stage.id and e.bound)
+        written: dict[str, Any] = {"kind": self.noted(stage.kind, stage.node.get("kind"))}
+        if stage.candidates:
+            written["provider"] = self.noted(stage.candidates[0].name, self.below(stage.candidates[0].node, "provider"))
+        elif planned.provider:
+            written["provider"] = self.noted(planned.provider.name, None)
+        written["id"] = self.noted(stage.id, stage.node.get("id"))
+        if sources:
+            written["from"] = self.noted(list(sources), stage.node.get("from"))
+        if stage.cls.inputs:
+            written["queue"] = self.queue(stage)
+        if stage.allow:
+            written["allow"] = self.noted(sorted(stage.allow), stage.node.get("allow"))
+        written |= self.options(stage.options, stage.node)
+        if stage.candidates:
+            written |= self.provider(stage.candidates[0])
+        if len(stage.candidates) > 1:
+            written["failover"] = [self.entry(candidate) for candidate in stage.candidates[1:]]
+        return written
+
+    def queue(self, stage: StageConfig) -> dict[str, Any]:
+        node = self.below(stage.node, "queue")
+        limit = "unbounded" if stage.unbounded else stage.queue.max
+        shown = self.options(stage.queue, node)
+        return {**shown, "max": self.noted(limit, self.below(node, "max"))}
+
+    def entry(self, candidate: ProviderConfig) -> dict[str, Any]:
+        named = self.noted(candidate.name, self.below(candidate.node, "provider"))
+        return {"provider": named, **self.provider(candidate)}
+
+    def provider(self, candidate: ProviderConfig) -> dict[str, Any]:
+        """A provider's own keys and its deadlines; what is not set and has no default is left out."""
+        alias = self.below(candidate.node, "first_token_timeout")
+        call = self.options(candidate.call, candidate.node)
+        if alias is not None:
+            call["first_item_timeout"] = self.noted(format_duration(candidate.call.first_item_timeout or 0), alias)
+        return {**call, **self.options(candidate.options, candidate.node)}
+
+    def options(self, model: BaseModel, node: Node | None) -> dict[str, Any]:
+        """Every key of a model that has a value."""
+        dumped = model.model_dump(mode="json", by_alias=True)
+        shown: dict[str, Any] = {}
+        for (name, field), key in zip(type(model).model_fields.items(), keys_of(type(model)), strict=True):
+            value, below = getattr(model, name), self.below(node, key)
+            if value is None and not isinstance(below, Scalar):
+                continue
+            if isinstance(value, BaseModel):
+                nested = self.options(value, below)
+                if nested or field.is_required():
+                    shown[key] = nested
+            elif isinstance(value, (SecretStr, SecretBytes)):
+                shown[key] = self.noted(MASK, below)
+            else:
+                shown[key] = self.noted(dumped[key], below)
+        return shown
+
+    def below(self, node: Node | None, key: str) -> Node | None:
+        return node.get(key) if isinstance(node, Mapping) else None
+
+    def noted(self, value: Any, node: Node | None) -> Any:
+        """The value as it may be shown, with its origin if that is wanted."""
+        if isinstance(node, Scalar) and node.standing is Standing.UNREAD:
+            value = node.text
+        elif isinstance(node, Scalar) and node.standing is Standing.HIDDEN:
+            value = MASK
+        if not self.origin:
+            return value
+        if node is None:
+            return Noted(value, "default")
+        named = isinstance(node, Scalar) and node.origin
+        return Noted(value, f"{node.origin} ({node.mark})" if named and isinstance(node, Scalar) else str(node.mark))

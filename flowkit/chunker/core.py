@@ -278,8 +278,8 @@ class Chunker:
     def _last_good_point(self) -> int:
         """The last space behind which nothing can belong to what stands before, as far as has come; else 0."""
         draft, language = self._draft, self._tongue()
-        text = self._text[draft.start :]
-        for gap in draft.gaps(self._text, len(self._text), bracketed=False):
+        text = self._text[draft.start : draft.at]
+        for gap in draft.gaps(self._text, draft.at, bracketed=False):
             at = gap - draft.start
             if not _leads_on(text[:at], language) and (not text[at:].strip() or not glued(text, at, language)):
                 return gap

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .text import EMOJI, GHOST, KIND, QUOTES, SPACE
-from .view import LOOK, NO, WAIT, View
+from .view import LOOK, NO, WAIT, View, past
 
-_MARKS = "*_~`"
+_EITHER = "*_~\"'“‘«»‹›"
+"""What may close or open; it closes if an odd number stands before it in the chunk, or if no word follows at once."""
 _FACES = [eyes + nose + mouth for eyes in ":;=" for nose in ("", "-", "'") for mouth in ")(DPpOo/|*]["]
 _SMILEYS = frozenset([*_FACES, "<3", "^^"])
 _SMILEY_HEADS = frozenset(smiley[:length] for smiley in _SMILEYS for length in range(1, len(smiley)))
@@ -29,13 +30,24 @@ def _one(view: View, at: int) -> int:
     if at >= len(view.text):
         return NO if view.final else WAIT
     char = view.text[at]
-    if char in QUOTES or char in _MARKS or KIND[char] in (GHOST, EMOJI):
+    if char in _EITHER:
+        return _either(view, at)
+    if char in QUOTES or KIND[char] in (GHOST, EMOJI):
         return at + 1
     if char == "<":
         return _tag(view, at)
     if char == "[":
         return _footnote(view, at)
     return _spaced(view, at) if KIND[char] == SPACE else NO
+
+
+def _either(view: View, at: int) -> int:
+    if view.text.count(view.text[at], view.start, at) % 2:
+        return at + 1
+    end = past(view.text, at, _EITHER)
+    if view.ends(end):
+        return WAIT
+    return NO if view.char(end).isalnum() else at + 1
 
 
 def _spaced(view: View, at: int) -> int:

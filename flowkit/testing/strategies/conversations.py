@@ -1,0 +1,142 @@
+"""Random scripted conversations: when the user speaks, how fast everybody answers, how much may wait, what counts as an
+interruption. Most last two to three seconds of virtual time, so that a thousand of them are cheap.
+
+Times are drawn so that ties are common: half of all delays fall on the frame grid, where everything else happens too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from flowkit.plan.graph import Plan
+from flowkit.testing.sessions import scripted_plan
+
+_WORDS = ("Yes.", "Paris is it.", "No, wait;", "Well, that depends,", "one", "two", "and", "Fine!", "3.5", "okay", "é", "東京。")
+_FRAMES_MS = (10, 20, 20, 20, 30)
+
+
+def _ms(most: int) -> st.SearchStrategy[str]:
+    """A delay of 0 to `most` ms: on the grid, anywhere, or just beside the grid."""
+    grid = st.integers(0, most // 20).map(lambda n: f"{20 * n}ms")
+    anywhere = st.integers(0, most).map(lambda n: f"{n}ms")
+    beside = st.tuples(st.integers(1, max(1, most // 20)), st.sampled_from((-1, 1))).map(lambda p: f"{p[0] * 20_000 + p[1]}us")
+    return st.one_of(grid, grid, anywhere, beside)
+
+
+def _some(**options: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Any of these options, the others at their defaults."""
+    return st.fixed_dictionaries({}, optional=options)
+
+
+@st.composite
+def speech(draw: st.DrawFn, most: int = 3) -> list[dict[str, str]]:
+    """When the user speaks: one to `most` stretches, the second and third anywhere in the reply to the one before, or in
+    its first cough's wake."""
+    at, spans = draw(st.integers(0, 4)) * 20, []
+    for _ in range(draw(st.integers(1, most))):
+        lasts = draw(st.sampled_from((20, 60, 100, 160, 200, 333)))
+        spans.append({"at": f"{at}ms", "lasts": f"{lasts}ms"})
+        at += lasts + draw(st.one_of(st.integers(1, 55).map(lambda n: 20 * n), st.integers(1, 1100)))
+    return spans
+
+
+def queues() -> st.SearchStrategy[dict[str, Any]]:
+    """A bound of 1 to 10 and a policy; most of them block."""
+    policies = st.sampled_from(("block", "block", "block", "drop_oldest", "drop_newest", "error"))
+    return st.fixed_dictionaries({"max": st.integers(1, 10), "when_full": policies})
+
+
+@st.composite
+def replies(draw: st.DrawFn) -> dict[str, Any]:
+    """One reply: empty, short, long, broken off, or of strange tokens."""
+    words = draw(st.lists(st.sampled_from(_WORDS), max_size=10))
+    reply: dict[str, Any] = {"text": " ".join(words)}
+    if draw(st.integers(0, 7)) == 0:
+        reply["fail_after"] = draw(st.integers(0, 4))
+    if draw(st.integers(0, 7)) == 0:
+        reply["tokens"] = tuple(draw(st.lists(st.sampled_from(("a", " ", "b. ", ", ", "")), max_size=12)))
+    return reply
+
+
+def vads() -> st.SearchStrategy[dict[str, Any]]:
+    """Endpointing, and a VAD's latency."""
+    return _some(
+        latency=_ms(40), start=_ms(80), pause=_ms(120), end=st.sampled_from(("60ms", "100ms", "140ms", "200ms")),
+        queue=queues(),
+    ).map(lambda options: {"end": "100ms", "start": "40ms", **options})  # fmt: skip
+
+
+def asrs() -> st.SearchStrategy[dict[str, Any]]:
+    """What was said, some of it nothing, and how long it takes to know."""
+    texts = st.lists(st.sampled_from(("What is it?", "okay", "No, stop that.", "")), min_size=1, max_size=4).map(tuple)
+    return _some(
+        final_after=_ms(120), partial_after=_ms(40), partial_every=st.sampled_from(("20ms", "60ms", "300ms")), queue=queues()
+    ).flatmap(lambda options: texts.map(lambda said: {"utterances": said, **options}))
+
+
+def gates() -> st.SearchStrategy[dict[str, Any]]:
+    """What counts as an interruption."""
+    return _some(
+        speech_for=_ms(120), min_words=st.integers(0, 2), ignore=st.just(("okay",)), resume_after=_ms(300),
+        final_timeout=_ms(100), queue=queues(),
+    )  # fmt: skip
+
+
+def llms() -> st.SearchStrategy[dict[str, Any]]:
+    """What is answered, how fast, and how long the engine waits for it."""
+    paces = _some(first_token=_ms(100), per_token=_ms(20), first_item_timeout=_late(), idle_timeout=_late(), queue=queues())
+    several = st.lists(replies(), min_size=1, max_size=2).map(tuple)
+    return paces.flatmap(lambda options: several.map(lambda said: {"first_token": "40ms", "replies": said, **options}))
+
+
+def _late() -> st.SearchStrategy[str]:
+    return st.sampled_from(("10ms", "60ms", "5s", "5s"))
+
+
+def voices() -> st.SearchStrategy[dict[str, Any]]:
+    """A voice: its speed, its pieces, its rate, its failures."""
+    return _some(
+        first_audio=_ms(100), per_piece=_ms(20), piece=st.sampled_from(("7ms", "20ms", "60ms", "100ms", "250ms")),
+        per_char=st.sampled_from(("1ms", "9ms", "20ms")), rate=st.sampled_from((8_000, 11_025, 16_000, 22_050, 24_000, 44_100)),
+        fail=st.sampled_from((False, False, False, True)), first_item_timeout=_late(), idle_timeout=_late(), queue=queues(),
+    ).map(lambda options: {"first_audio": "40ms", "per_char": "9ms", **options})  # fmt: skip
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> Plan:
+    """Any conversation at all."""
+    return scripted_plan(
+        frame=f"{draw(st.sampled_from(_FRAMES_MS))}ms",
+        mic={"speech": draw(speech())},
+        vad=draw(vads()),
+        asr=draw(asrs()),
+        gate=draw(gates()),
+        llm=draw(llms()),
+        chunker=draw(_some(max_tokens=st.integers(3, 30), flush_after=_ms(100), queue=queues())),
+        tts=draw(voices()),
+        speaker=draw(_some(lead=st.sampled_from(("20ms", "40ms", "100ms", "300ms")), queue=queues())),
+    )
+
+
+@st.composite
+def interruptions(draw: st.DrawFn) -> tuple[Plan, Plan]:
+    """A conversation whose second utterance may interrupt the answer to the first, and the same without that first utterance:
+    what follows the second must be the same. Every reply is the same, every queue keeps what it is given."""
+    first = draw(st.integers(0, 4)) * 20
+    second = first + 400 + draw(st.one_of(st.integers(0, 50).map(lambda n: 20 * n), st.integers(0, 1000)))
+    spans = [{"at": f"{first}ms", "lasts": "100ms"}, {"at": f"{second}ms", "lasts": "200ms"}]
+    words = draw(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=10))
+    shared = {
+        "vad": {"end": "100ms", "start": "40ms"},
+        "gate": {"speech_for": draw(_ms(80))},
+        "llm": {"replies": ({"text": " ".join(words)},), "first_token": draw(_ms(100)), "per_token": draw(_ms(20))},
+        "chunker": {"queue": {"max": draw(st.integers(1, 10))}},
+        "tts": {"first_audio": draw(_ms(100)), "per_char": "20ms", "per_piece": draw(_ms(20)), "rate": 22_050,
+                "queue": {"max": draw(st.integers(1, 3))}},
+        "speaker": {"queue": {"max": draw(st.integers(1, 10))}},
+    }  # fmt: skip
+    whole = scripted_plan(mic={"speech": spans}, asr={"utterances": ("One.", "Two.")}, **shared)
+    alone = scripted_plan(mic={"speech": spans[1:]}, asr={"utterances": ("Two.",)}, **shared)
+    return whole, alone

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 
 from flowkit.errors import ConfigError, ProviderError, ProviderMissing
@@ -104,11 +105,17 @@ def ensure_installed(cls: type[Provider]) -> None:
 
 def _claims() -> dict[str, list[Claim]]:
     claims = {name: [Claim(name, target, OWN_PACKAGE)] for name, target in BUILT_IN.items()}
-    for entry in entry_points(group=GROUP):
+    for entry in _declared(entry_points):
         package = entry.dist.name if entry.dist else "(unknown package)"
         if package != OWN_PACKAGE:
             claims.setdefault(entry.name, []).append(Claim(entry.name, entry.value, package))
     return claims
+
+
+@cache
+def _declared(find: Callable[..., Iterable[EntryPoint]]) -> tuple[EntryPoint, ...]:
+    """What installed packages declare; looked up once, as it reads the metadata of each of them."""
+    return tuple(find(group=GROUP))
 
 
 def _load(claims: list[Claim]) -> type[Provider]:

@@ -57,7 +57,8 @@ def _dash(view: View, at: int, end: int, following: int) -> int:
     if not before or end != at + 1 or not before[-1].isalnum() and before[-1] not in _CLOSING_QUOTES + ")*_":
         return NO
     spaced = view.text[at - 1].isspace()
-    if before[-1].isdigit() or (before.split()[-1].lower() in view.language.leading):
+    word = before.split()[-1]
+    if before[-1].isdigit() or word.lower() in view.language.leading or view.language.stop(word) is Stop.OPEN:
         return NO
     if spaced:
         return end if following > end else NO
@@ -70,7 +71,7 @@ def _comma(view: View, at: int, end: int, following: int) -> int:
     first = view.text[following]
     if before.endswith(".") or before.lower() in view.language.leading or _digits(view, at, following):
         return NO
-    if first.isdigit() and before[:1].isupper() or before.isdigit() and _referred(view):
+    if first.isdigit() and not before[:1].islower() or before.isdigit() and _referred(view):
         return NO
     return _joined(view, following, end) if first.isalpha() and first not in "Ia" else end
 
@@ -87,7 +88,7 @@ def _joined(view: View, following: int, end: int) -> int:
     first, second = view.text[following], view.char(following + 1)
     if second == "." or first.isupper() and second.isupper():
         return NO
-    if not view.upper(following) or not any(word.startswith((first + second).lower()) for word in view.language.following):
+    if not any(word.startswith((first + second).lower()) for word in view.language.following):
         return end
     word = view.next_word(following)
     if word is None:

@@ -7,6 +7,8 @@ Each question looks at the text alone and changes nothing.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .languages import Stop
 from .tails import closing
 from .text import DIGIT, DOTS, GHOST, IDEOGRAPH, KIND, LETTER, STOPS, WIDE_STOPS
@@ -18,6 +20,14 @@ _OUTRIGHT = "¿¡"
 _VOWELS = frozenset("aeiouyäöüàáâãåæèéêëìíîïòóôõøœùúûýıαεηιουωάέήίόύώаеёиоуыэюяієї")
 _ROMAN = frozenset("IVXLC")
 _CLOSING = "\"'”’“‘»«›‹」』）】〉》)]"
+_LABELS = tuple(
+    f"{label} "
+    for label in """option plan vitamin vitamine vitamina gate grade type typ tipo group gruppe groupe grupo gruppo class klasse
+    classe clase terminal section part exhibit appendix team hall halle porte puerta porta platform building block bloc blocco
+    bloque row seat line linie ligne línea linea point punkt punto variant variante hepatitis model modell letter""".split()
+)
+_CONTRACTED = frozenset("t s re ll ve m d".split())
+_SAYS = "说說问問道喊答叫"
 _CHEERS = ((0x1F44A, 0x1F450), (0x1F600, 0x1F64F), (0x1F910, 0x1F93F), (0x1F970, 0x1F97A), (0x1F389, 0x1F38A))
 """Faces, hands and confetti end what was said; other emoji may stand for a word."""
 
@@ -75,9 +85,18 @@ def _ellipsis(view: View, end: int) -> int:
 
 
 def _wide(view: View, end: int, quoted: bool) -> int:
-    """Full-width and Indic marks end outright, unless a Japanese particle leads on behind the closing bracket."""
-    if quoted and "\u3041" <= view.char(end) <= "\u309f":
+    """Full-width and Indic marks end outright, unless behind the closing mark a particle or a verb of speaking leads on."""
+    if not quoted:
+        return end
+    if "\u3041" <= view.char(end) <= "\u309f":
         return NO
+    for at in range(end, end + 4):
+        if view.ends(at):
+            return WAIT
+        if KIND[view.char(at) or " "] != IDEOGRAPH:
+            return end
+        if view.text[at] in _SAYS:
+            return NO
     return end
 
 
@@ -89,9 +108,18 @@ def _exclamation(view: View, at: int, end: int, quoted: bool) -> int:
         return _tight(view, at, end)
     if quoted and view.text[following].islower():
         return NO
+    if view.text[following] in "—–":
+        return _narrated(view, following, end)
     if view.language.stop(view.text[view.word : at]) is Stop.NAME:
-        return _open(view, following, end)
+        return _open(view, following, end, Stop.OPEN)
     return end
+
+
+def _narrated(view: View, following: int, end: int) -> int:
+    """A dash may lead from what was said to who said it: —¿Vienes? —preguntó ella."""
+    if view.ends(following + 1):
+        return WAIT
+    return NO if view.char(following + 1).islower() else end
 
 
 def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
@@ -105,38 +133,46 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
         word = _before(view.text[view.word : at])
         if _is_marker(view, word):
             return NO
-        stop = _class(view, word)
+        stop = _class(view, at, word)
         if stop is Stop.TITLE or (stop is Stop.WORD and first.isdigit()):
             return NO
-        if stop is Stop.OPEN:
-            return _open(view, following, end)
+        if stop is Stop.OPEN or stop is Stop.LAST:
+            return _open(view, following, end, stop)
         if first.islower() and (_is_roman(word) or view.language.ordinals and _is_ordinal(word)):
             return NO
-        if (first.islower() or first.isdigit()) and _clipped(word):
+        if (first.islower() or first.isdigit()) and _clipped(view, word):
             return NO
     return NO if quoted and first.islower() else end
 
 
-def _class(view: View, word: str) -> Stop | None:
-    """What the full stop behind `word` means; OPEN also for initials, initialisms and ordinals."""
-    stop = view.language.stop(word)
-    if stop is None and "-" in word:
-        stop = view.language.stop(word.rpartition("-")[2])
-    if stop is Stop.UNIT or word[:1].isdigit():
-        unit = view.language.stop(word.lstrip("0123456789.,")) if word[:1].isdigit() else stop
-        counted = word[:1].isdigit() or view.text[view.start : view.word].rstrip()[-1:].isdigit()
-        if unit in (Stop.UNIT, Stop.OPEN) and counted:
-            return Stop.OPEN
-        stop = None if stop is Stop.UNIT else stop
-    if stop is not None:
+def _class(view: View, at: int, word: str) -> Stop | None:
+    """What the full stop at `at` behind `word` means; OPEN also for initials, initialisms and ordinals."""
+    language, bare = view.language, word.lstrip("0123456789.,")
+    stop = language.stop(word) or language.stop(bare) or language.stop(word.rpartition("-")[2])
+    if stop in (Stop.UNIT, Stop.WORD):
+        counted = bare != word or view.text[view.start : at - len(word)].rstrip(" /\u00a0\u202f")[-1:].isdigit()
+        # Among capitalised nouns a measure may lead on to one: 20 Min. Fußweg.
+        if counted:
+            return Stop.OPEN if language.ordinals == "all" else Stop.LAST
+    if stop not in (None, Stop.UNIT):
         return stop
-    if _is_initial(word) or _is_initialism(word):
+    if _is_initial(word):
+        return None if _labelled(view, at - len(word)) else Stop.OPEN
+    if _is_initialism(word) or (language.ordinals == "all" and _is_ordinal(word)):
         return Stop.OPEN
-    return Stop.OPEN if view.language.ordinals == "all" and _is_ordinal(word) else None
+    return None
 
 
-def _open(view: View, following: int, end: int) -> int:
-    """Behind what may be an abbreviation only a word that begins sentences, or a mark that does, tells."""
+def _labelled(view: View, start: int) -> bool:
+    """Whether the letter that begins at `start` is named, not an initial: option B, vitamin C."""
+    return view.text[view.start : start].lower().endswith(_LABELS)
+
+
+def _open(view: View, following: int, end: int, stop: Stop) -> int:
+    """Behind what may be an abbreviation only a word that begins sentences, or a mark that does, tells.
+
+    What ends lists or names a time is different: upper case tells, unless it names a time zone or a day.
+    """
     if view.text[following] in _OUTRIGHT:
         return end
     letter = view.opened(following)
@@ -144,7 +180,13 @@ def _open(view: View, following: int, end: int) -> int:
         return WAIT
     if view.text[following] in "([" or not (view.upper(letter) or _caseless(view.char(letter))):
         return NO
-    return _if_starter(view, letter, end)
+    if stop is not Stop.LAST or not view.upper(letter):
+        return _if_starter(view, letter, end)
+    word = view.next_word(letter)
+    if word is None:
+        return WAIT
+    zone = len(word) > 1 and word.isupper() or word.lower() in view.language.zones or word.lower() in view.language.leading
+    return NO if zone and not view.language.starts(word) else end
 
 
 def _if_starter(view: View, letter: int, end: int) -> int:
@@ -155,6 +197,8 @@ def _if_starter(view: View, letter: int, end: int) -> int:
 def _tight(view: View, at: int, end: int) -> int:
     """No space behind the mark: an address or a number, unless a plain word stands before and a starter behind."""
     first, before = view.text[end], view.text[at - 1] if at > view.start else ""
+    if "가" <= first <= "힣" and end > at + 1:
+        return NO  # Korean particles follow a quotation at once
     if first in _OUTRIGHT or (before and KIND[first] == IDEOGRAPH and KIND[before] != DIGIT and not before.isascii()):
         return end
     word = view.text[view.word : at]
@@ -170,7 +214,7 @@ def _before(token: str) -> str:
         if KIND[token[at]] not in _WORD and token[at] not in ".-":
             part = token[at + 1 :]
             # "aren't", "Mary's" end in no abbreviation; "l'avv" does.
-            return token if token[at] in "'’" and len(part) <= 2 and at else part
+            return token if token[at] in "'’" and part.lower() in _CONTRACTED else part
     return token
 
 
@@ -199,12 +243,17 @@ def _is_roman(word: str) -> bool:
     return 1 < len(word) <= 6 and _ROMAN.issuperset(word)
 
 
-def _clipped(word: str) -> bool:
-    """A short word without a vowel is an abbreviation that no list knows; a doubled letter makes it a sound: hmm, shh."""
+def _clipped(view: View, word: str) -> bool:
+    """A short word is an abbreviation that no list knows, if it has no vowel or its language keeps to capitals.
+
+    A doubled letter makes it a sound: hmm, shh.
+    """
     lower = word.lower()
-    if not 2 <= len(word) <= 5 or not word.isalpha() or word.isupper() or not lower.isascii() or word == "hm":
+    if not word.isalpha() or len(word) < 2 or word.isupper() or view.language.starts(word):
         return False
-    return _VOWELS.isdisjoint(lower) and all(one != other for one, other in zip(lower, lower[1:], strict=False))
+    if lower.isascii() and len(word) <= 5 and word != "hm" and _VOWELS.isdisjoint(lower):
+        return all(one != other for one, other in pairwise(lower))
+    return len(word) <= view.language.clipped and not _caseless(word[0])
 
 
 def _caseless(char: str) -> bool:

@@ -8,6 +8,7 @@ LANGUAGE = language(
     numbers="nr fig vol pp p art tel jan feb apr jun jul aug sept okt oct nov dec",
     words="no mar",
     units="min sec h kg g km m cm mm l ml",
-    opens="etc inc ltd co corp a.m p.m u.s jr",
+    opens="inc ltd co corp u.s jr",
+    lasts="etc a.m p.m",
     ordinals="lower",
 )

@@ -8,11 +8,12 @@ LANGUAGE = language(
         evtl ggf inkl exkl zzgl sog gem lt insb bspw z.t i.d.r z.zt mind max vs geb gest verh abzgl einschl ausschl entspr o.g s.o
         s.u v.a m.e u.u i.a i.v e.v allg bes betr bzgl eigtl ehem jew jmd tägl teilw ursprgl versch wg zus od dt engl frz abs.
         gebr mio mrd tsd""",
-    numbers="""nr nrn abs art abb bd bde kap tel s seite ziff aufl anm jan feb apr jun jul aug sep sept okt nov dez ps lit rn rdnr
+    numbers="""ff nr nrn abs art abb bd bde kap tel s seite ziff aufl anm jan feb apr jun jul aug sep sept okt nov dez ps lit rn rdnr
         pos fa. plz mo di mi do fr sa so""",
     words="so mo di mi do fr sa mär ab",
     units="min std sek st stk kg g km m cm mm l ml h qm",
-    opens="usw etc str co kg jh jhs chr v.chr n.chr u.s.w usf a.d mwst p.a tr pl inc ltd corp bhf",
+    opens="str co kg jh jhs chr v.chr n.chr a.d mwst p.a tr pl inc ltd corp bhf",
+    lasts="usw etc usf u.s.w",
     names="yahoo",
     starters="""der die das den dem des ein eine einen einem einer eines ich du er sie es wir ihr man mein meine dein deine sein
         seine ihre unser unsere euer eure mich mir dich dir ihn ihm ihnen uns euch wer was wann wo warum wie wieso weshalb wozu

@@ -6,10 +6,11 @@ LANGUAGE = language(
     code="es",
     titles="""sr sra srta sres sras dr dra D d dña da don ing lic arq prof profa gral cnel cap tte sto sta san fr mons hno p.ej p.
         ej aprox cf vs ee EE av avda c/ pza pl dpto depto col tfno máx mín incl excl hnos excmo ilmo admón""",
-    numbers="pág págs pag núm num nro nº n.º art arts fig vol cap tel ene feb mar abr may jun jul ago sept sep oct nov dic ed ref apdo",
-    words="no",
+    numbers="pág págs pag núm num nro nº n.º art arts fig vol cap tel ene feb mar abr may jun jul ago sept sep oct nov dic ed ref apdo ext",
+    words="no lun mar mié jue vie sáb dom",
     units="min seg h hs hrs km m kg g cm mm l ml s",
-    opens="etc ud uds vd vds uu UU a.m p.m a.c d.c s.a s.l cía inc ltda jr ee.uu",
+    opens="ud uds vd vds uu UU a.c d.c s.a s.l cía inc ltda jr ee.uu",
+    lasts="etc a.m p.m",
     starters="""el la los las lo un una unos unas yo tú él ella usted nosotros ustedes ellos ellas vosotros mi mis tu tus su sus
         nuestro nuestra nuestros nuestras este esta estos estas ese esa esos esas eso esto aquel aquella quién qué cuál cuáles
         cuándo dónde cómo cuánto cuánta cuántos por para con sin de desde hasta en entre sobre según tras ante bajo durante

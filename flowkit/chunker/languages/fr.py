@@ -6,9 +6,10 @@ LANGUAGE = language(
     code="fr",
     titles="M MM mm mme mmes mlle mlles dr pr me mgr st ste p.ex ex cf env c.-à-d av apr j.-c vs ca bd gal col cdt lt hon",
     numbers="p pp art chap fig vol no nos réf tél janv févr avr juil sept oct nov déc al n° nº alin",
-    words="ch sec",
+    words="ch sec lun mer jeu ven sam dim poste",
     units="min sec h km m kg g cm mm l ml s",
-    opens="etc inc ltd cie sté s.a s.a.r.l jr sr bd av ap j.-c etc.",
+    opens="inc ltd cie sté s.a s.a.r.l jr sr bd av ap j.-c etc.",
+    lasts="etc",
     starters="""je tu il elle on nous vous ils elles ce c' cela ça ceci le la les l' un une des du de d' au aux mon ma mes ton
         ta tes son sa ses notre nos votre vos leur leurs cet cette ces qui que qu' quoi quel quelle quels quelles quand où comment
         pourquoi combien est sont était étaient a ont avait avez êtes sommes suis ai peut peuvent pouvez puis dois doit devez

@@ -7,9 +7,10 @@ LANGUAGE = language(
     titles="""sig sigg sig.ra sig.na sigra dott dott.ssa dottssa dr prof prof.ssa ing avv arch geom rag on sen gen col cap cav
         mons don es p.es ad.es cfr vs ca circa s ss st spett egr gent.mo gent.ma rif n. p.zza v.le""",
     numbers="pag pagg p pp art artt n nr num fig vol cap tel ore gen feb mar apr mag giu lug ago set sett ott nov dic sec §",
-    words="no",
+    words="no lun mer gio ven sab dom int",
     units="min h km m kg g cm mm l ml s",
-    opens="ecc etc s.p.a s.r.l spa srl inc ltd a.c d.c jr co",
+    opens="s.p.a s.r.l spa srl inc ltd a.c d.c jr co",
+    lasts="ecc etc",
     starters="""il lo la i gli le l' un uno una un' io tu lui lei noi voi loro mio mia tuo tua suo sua nostro nostra vostro
         questo questa questi queste quello quella quelli quelle ciò chi che cosa quale quali quando dove come perché quanto
         quanta quanti è sono era erano ha hanno ho abbiamo avete può possono posso possiamo potrebbe vuole vuoi voglio deve

@@ -8,7 +8,8 @@ LANGUAGE = language(
         ps godz woj pow gm im pn wt śr czw pt sob niedz ub bm""",
     numbers="nr str s r poz art ust pkt rys tab t tel tys mln mld rozdz godz",
     units="min sek km m kg g cm mm l ml zł gr",
-    opens="itd itp etc r w wiek sp z.o.o o.o s.a n.e p.n.e inc ltd co",
+    opens="r w wiek sp z.o.o o.o s.a n.e p.n.e inc ltd co",
+    lasts="itd itp etc",
     starters="""to ten ta te ja ty on ona ono my wy oni one pan pani państwo mój moja twój jego jej nasz wasz ich kto co kiedy gdzie
         dlaczego jak ile który która które czy jest są był była było były będzie będą ma mają mam może mogę można proszę
         dziękuję tak nie ale i a oraz lub albo jeśli jeżeli gdy ponieważ bo więc zatem jednak potem później teraz dziś dzisiaj

@@ -7,9 +7,10 @@ LANGUAGE = language(
     titles="""sr sra srta srs sras dr dra drs D d dom prof profa eng arq gen cel cap ten sgt exmo exma ilmo p.ex ex p. cf vs av
         r. tv pça al rod jd vl st sto sta aprox máx mín incl""",
     numbers="pág págs p pp n nº núm art arts fig vol cap tel jan fev mar abr mai jun jul ago set out nov dez ed ref apto bl",
-    words="no",
+    words="no seg ter qua qui sex sáb dom ramal",
     units="min seg h hs km m kg g cm mm l ml s",
-    opens="etc ltda s.a cia inc a.m p.m a.c d.c jr v.exa",
+    opens="ltda s.a cia inc a.c d.c jr v.exa",
+    lasts="etc a.m p.m",
     starters="""o a os as um uma uns umas eu tu você vocês ele ela nós eles elas meu minha teu tua seu sua nosso nossa este esta
         estes estas esse essa esses essas isso isto aquele aquela aquilo quem que qual quais quando onde como por quanto quantos é
         são era eram foi foram está estão estava há havia tem têm tenho temos pode podem posso podemos poderia quer quero deve

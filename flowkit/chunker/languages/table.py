@@ -16,6 +16,7 @@ class Stop(Enum):
     WORD = "leads on to a number; else an ordinary word: No. ch. art."
     UNIT = "behind a number as OPEN; else an ordinary word: min. in. oz."
     OPEN = "may end a sentence; only a starter behind it tells: etc. Inc. p.m."
+    LAST = "ends a list or names a time; upper case behind it begins a sentence, but for a zone: etc. p.m."
     NAME = "a name with a mark of its own, as OPEN: Yahoo!"
 
 
@@ -27,6 +28,9 @@ class Language:
         stops: what a full stop (or, for names, a mark) behind a word means.
         starters: words that begin a sentence so often that one behind an ambiguous full stop decides.
         ordinals: whether a full stop makes a number an ordinal: before `lower` case (`3. maja`) or `all` (`3. Oktober`).
+        zones: capitalised words that go with a time before them: Eastern.
+        clipped: words of up to so many letters are taken for abbreviations before lower case and numbers; 0 where people
+            write sentences without capitals.
         endings: last parts of compounds that are abbreviated (`Hauptstr.`), as OPEN.
         leading: words before a comma that belong with what follows: weekdays.
         following: words behind a comma that belong with what stands before: Inc., Jr.
@@ -43,6 +47,8 @@ class Language:
     following: frozenset[str] = field(default_factory=frozenset)
     code_example: str = "code example"
     stop_marks: str = ""
+    zones: frozenset[str] = field(default_factory=frozenset)
+    clipped: int = 3
 
     def stop(self, word: str) -> Stop | None:
         """What a full stop behind `word` means; None for an ordinary word."""
@@ -65,6 +71,7 @@ def language(
     words: str = "",
     units: str = "",
     opens: str = "",
+    lasts: str = "",
     names: str = "",
     starters: str = "",
     leading: str = "",
@@ -73,13 +80,15 @@ def language(
     endings: str = "",
     code_example: str = "code example",
     stop_marks: str = "",
+    zones: str = "",
+    clipped: int = 3,
 ) -> Language:
     """A language from lists of words separated by blanks; see `Language` and `Stop` for what they mean.
 
     `numbers` (Fig. Jan. Vol.) lead on to a number and are otherwise like `opens`; they stand apart for their reader.
     """
     lists = {
-        Stop.OPEN: opens + " " + numbers, Stop.NAME: names, Stop.UNIT: units, Stop.WORD: words, Stop.TITLE: titles,
+        Stop.OPEN: opens + " " + numbers, Stop.LAST: lasts, Stop.NAME: names, Stop.UNIT: units, Stop.WORD: words, Stop.TITLE: titles,
     }  # fmt: skip
     stops = {word: stop for stop, listed in lists.items() for word in listed.split()}
     return Language(
@@ -92,6 +101,8 @@ def language(
         frozenset((_FOLLOWING + following).split()),
         code_example,
         stop_marks,
+        frozenset(zones.split()),
+        clipped,
     )
 
 

@@ -1,6 +1,9 @@
 """Random scripted conversations: when the user speaks, how fast everybody answers, how much may wait, what counts as an
 interruption. Most last two to three seconds of virtual time, so that a thousand of them are cheap.
 
+    @given(conversations())
+    def test(conversation): heap_session(scripted_plan(**conversation))
+
 Times are drawn so that ties are common: half of all delays fall on the frame grid, where everything else happens too.
 """
 
@@ -10,8 +13,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from flowkit.plan.graph import Plan
-from flowkit.testing.sessions import scripted_plan
+Conversation = dict[str, Any]
+"""The keyword arguments of ``flowkit.testing.sessions.scripted_plan``: short to print, and a failing one can be pasted."""
 
 _WORDS = ("Yes.", "Paris is it.", "No, wait;", "Well, that depends,", "one", "two", "and", "Fine!", "3.5", "okay", "é", "東京。")
 _FRAMES_MS = (10, 20, 20, 20, 30)
@@ -105,9 +108,10 @@ def voices() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def conversations(draw: st.DrawFn) -> Plan:
-    """Any conversation at all."""
-    return scripted_plan(
+def conversations(draw: st.DrawFn, salt: int = 0) -> Conversation:
+    """Any conversation at all. `salt` makes a repeatable search take another way."""
+    draw(st.just(salt))
+    return Conversation(
         frame=f"{draw(st.sampled_from(_FRAMES_MS))}ms",
         mic={"speech": draw(speech())},
         vad=draw(vads()),
@@ -121,14 +125,14 @@ def conversations(draw: st.DrawFn) -> Plan:
 
 
 @st.composite
-def interruptions(draw: st.DrawFn) -> tuple[Plan, Plan]:
+def interruptions(draw: st.DrawFn) -> tuple[Conversation, Conversation]:
     """A conversation whose second utterance may interrupt the answer to the first, and the same without that first utterance:
     what follows the second must be the same. Every reply is the same, every queue keeps what it is given."""
     first = draw(st.integers(0, 4)) * 20
     second = first + 400 + draw(st.one_of(st.integers(0, 50).map(lambda n: 20 * n), st.integers(0, 1000)))
     spans = [{"at": f"{first}ms", "lasts": "100ms"}, {"at": f"{second}ms", "lasts": "200ms"}]
     words = draw(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=10))
-    shared = {
+    shared: Conversation = {
         "vad": {"end": "100ms", "start": "40ms"},
         "gate": {"speech_for": draw(_ms(80))},
         "llm": {"replies": ({"text": " ".join(words)},), "first_token": draw(_ms(100)), "per_token": draw(_ms(20))},
@@ -137,6 +141,6 @@ def interruptions(draw: st.DrawFn) -> tuple[Plan, Plan]:
                 "queue": {"max": draw(st.integers(1, 3))}},
         "speaker": {"queue": {"max": draw(st.integers(1, 10))}},
     }  # fmt: skip
-    whole = scripted_plan(mic={"speech": spans}, asr={"utterances": ("One.", "Two.")}, **shared)
-    alone = scripted_plan(mic={"speech": spans[1:]}, asr={"utterances": ("Two.",)}, **shared)
+    whole = Conversation(mic={"speech": spans}, asr={"utterances": ("One.", "Two.")}, **shared)
+    alone = Conversation(mic={"speech": spans[1:]}, asr={"utterances": ("Two.",)}, **shared)
     return whole, alone

@@ -1,7 +1,8 @@
-"""The one place that reads a clock. Everything else is handed integer microseconds."""
+"""The one place that reads a clock, and throws dice. Everything else is handed integer microseconds."""
 
 from __future__ import annotations
 
+import random
 import time
 
 US_PER_S = 1_000_000
@@ -21,3 +22,8 @@ def monotonic_us() -> int:
 def ms(us: int) -> float:
     """Microseconds as milliseconds, for people and for JSON."""
     return round(us / US_PER_MS, 3)
+
+
+def chance() -> float:
+    """A random number from 0 to 1; for the jitter of a wait, never for a decision."""
+    return random.random()

@@ -341,11 +341,13 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Ask(Message):
-    """Open the LLM with the user's text and the past. Answered by Token and Done. Turn scope."""
+    """Open the LLM with the user's text and the past; `said` is what another provider has said of the reply before it failed.
+    Answered by Token and Done. Turn scope."""
 
     turn: int
     text: str
     history: tuple[Exchange, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +356,12 @@ class Speak(Message):
 
     clause: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Narrate(Message):
+    """Open a continuous voice for one reply; each clause is fed as a Speak. Answered, in order, by each clause's Audio and
+    WordTimes and by its ClauseEnded. Turn scope."""
 
 
 @dataclass(frozen=True, slots=True)

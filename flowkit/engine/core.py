@@ -92,8 +92,9 @@ class Engine:
         self._slots: list[Slot] = []
         for index, planned in enumerate(plan.stages):
             stage = planned.cls(planned.options, plan.frame_us)
-            timeouts = planned.provider.timeouts if planned.provider else Timeouts()
-            slot = Slot(index, planned.id, stage, stage.fresh(), planned.window, timeouts, replying=stage.replying)
+            slot = Slot(
+                index, planned.id, stage, stage.fresh(), planned.window, planned.timeouts, replying=stage.replying
+            )
             self._slots.append(slot)
         self._connect(plan)
 
@@ -167,15 +168,16 @@ class Engine:
         """Handle all that can be handled now, in the one order."""
         slots, due = self._slots, self._timers.due
         while self.finished is None:
-            if due(self._now_us):
-                self._fire()
-            elif told := self._told:
+            if told := self._told:
                 bit = told & -told
                 slot = slots[bit.bit_length() - 1]
                 envelope = slot.control.popleft()
                 if not slot.control:
                     self._told = told ^ bit
                 self._handle(slot, *envelope)
+            elif due(self._now_us):
+                # After what is pending, so that a deadline set for now sees all that was sent before it was set.
+                self._fire()
             elif ready := self._ready:
                 bit = ready & -ready
                 slot = slots[bit.bit_length() - 1]

@@ -85,6 +85,19 @@ class PlannedStage:
     """Items that may be fed to the provider and not yet taken by it; the stage's queue bound."""
     allow: frozenset[str] = frozenset()
 
+    @property
+    def resilient(self) -> bool:
+        """Whether a failed call is tried again, or elsewhere; the runtime then keeps each provider's deadlines."""
+        first = self.provider
+        if first is None:
+            return False
+        return bool(self.failover or first.retry or first.circuit or first.cls.remote or first.cls.continuous)
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The deadlines that the engine keeps for this stage's calls."""
+        return self.provider.timeouts if self.provider and not self.resilient else Timeouts()
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

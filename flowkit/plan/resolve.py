@@ -13,6 +13,8 @@ from flowkit.config.schema import Call
 from flowkit.plan.checks import check
 from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
 from flowkit.plan.wiring import Station, Wire, wire
+from flowkit.stages.narration import Narration
+from flowkit.stages.tts import TtsOrder
 
 _WINDOW = 50
 """For a stage whose queue has no bound, which is an error that only ``show`` and ``graph`` look past."""
@@ -65,7 +67,7 @@ def _planned(stage: StageConfig, config: Config, installed: bool, problems: list
     return PlannedStage(
         stage.id,
         stage.kind,
-        stage.cls,
+        Narration if choices and choices[0].cls.continuous and stage.cls is TtsOrder else stage.cls,
         stage.options,
         choices[0] if choices else None,
         tuple(choices[1:]),

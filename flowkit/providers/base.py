@@ -11,11 +11,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from flowkit.messages import Message
 from flowkit.options import Options
+from flowkit.providers.echo import FarEnd
 
 Emit = Callable[[Message], Awaitable[None]]
 """Hand one item to the stage; returns when it was accepted. Raises trio.Cancelled when the call is cancelled."""
@@ -32,6 +33,16 @@ class Surroundings:
     """One line for people, such as the progress of loading: goes to stderr or the live view."""
     at_s: Callable[[int], float] = lambda at_us: at_us / 1_000_000
     """A time of the session, in microseconds, as a time on Trio's clock: for absolute deadlines."""
+    event: Callable[[int, str, str], None] = lambda at_us, name, detail: None
+    """Something worth recording that is no message, such as a device that went away: time, name, detail."""
+    ring_us: int = 1_000_000
+    """Sound that a microphone may hold while the pipeline is busy: the mic stage's `ring`."""
+    far_end: FarEnd = field(default_factory=FarEnd)
+    """What the speaker sounds, for the microphone's echo canceller."""
+    event: Callable[[str, str], None] = lambda name, detail: None
+    """Something for the trace that is no message, such as an attempt or a rate limit: a name and one line. No secrets."""
+    connect_us: int | None = None
+    """Within what a connection has to stand, if the pipeline file says so (`connect_timeout`)."""
 
 
 class Provider(ABC):
@@ -46,6 +57,12 @@ class Provider(ABC):
     """The command that installs what `requires` names."""
     blocks: ClassVar[bool] = False
     """True if a call holds the event loop (lint FK205 warns of it)."""
+    remote: ClassVar[bool] = False
+    """Asks a server: failed calls are tried again (`retry`), and it is left out after failures in a row (`circuit`)."""
+    continuous: ClassVar[bool] = False
+    """A voice that takes a whole reply in one call (``Narrate``), clause by clause, instead of one call a clause."""
+    resumes: ClassVar[bool] = False
+    """An LLM that goes on from ``Ask.said`` instead of beginning its reply again."""
 
     def __init__(self, options: Any, around: Surroundings) -> None:
         self.options = options

@@ -15,6 +15,7 @@ from flowkit.messages import (
     Ask,
     Audio,
     Capture,
+    ClauseEnded,
     Detect,
     Done,
     Failed,
@@ -22,6 +23,7 @@ from flowkit.messages import (
     Frames,
     InputEnded,
     Message,
+    Narrate,
     Partial,
     Probability,
     Speak,
@@ -39,6 +41,7 @@ _ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
     Transcribe: (Partial, Final),
     Ask: (Token,),
     Speak: (Audio, WordTimes),
+    Narrate: (Audio, WordTimes, ClauseEnded),
 }
 
 

@@ -1,0 +1,153 @@
+"""TTS order for a voice that takes a whole reply in one call: clauses are fed as they come, so that it can go on in one breath.
+
+The call is opened by the reply's first clause and ends behind its last. The clauses that are fed and not yet spoken are
+bounded: by the call's window until the voice takes them, and by the few that it takes ahead of what it speaks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import ClassVar
+
+from flowkit import options as opt
+from flowkit.messages import (
+    Audio,
+    Clause,
+    ClauseEnded,
+    ClauseStarted,
+    Commit,
+    Done,
+    EndOfReply,
+    Failed,
+    Fault,
+    Message,
+    Narrate,
+    Revoke,
+    Speak,
+    Token,
+    WordTimes,
+)
+from flowkit.stages.base import NOTHING, PROVIDER, Action, Actions, Cancel, Emit, EndInput, Feed, Open, Stage
+from flowkit.stages.tts import TtsOrder
+
+class Phase(Enum):
+    """What the reply's call is doing."""
+
+    IDLE = auto()
+    """There is none."""
+    ON_TRUST = auto()
+    """Its only clause is provisional: no sound is taken before the verdict."""
+    SPEAKING = auto()
+    ENDING = auto()
+    """The reply's end is known; it is passed on when all is spoken."""
+
+
+@dataclass(slots=True)
+class NarrationState:
+    """`clauses`: fed and not yet ended, the one being spoken first; `begun`: the one that has its start mark, with `samples` so
+    far; `verdict`: one that came before its clause."""
+
+    phase: Phase = Phase.IDLE
+    clauses: deque[Clause] = field(default_factory=deque)
+    begun: int | None = None
+    samples: int = 0
+    verdict: Commit | Revoke | None = None
+
+
+_ACCEPTS = {Phase.ON_TRUST: frozenset[str](), Phase.ENDING: frozenset({PROVIDER})}
+
+
+class Narration(Stage[NarrationState]):
+    """Clauses -> one turn-scoped call a reply -> audio, with a start and an end mark for each clause."""
+
+    kind = "tts"
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = TtsOrder.inputs
+    outputs: ClassVar[dict[str, str]] = TtsOrder.outputs
+    replying = True
+    call_scope = "turn"
+
+    class Options(opt.Options):
+        pass
+
+    def fresh(self) -> NarrationState:
+        return NarrationState()
+
+    def accepts(self, state: NarrationState) -> frozenset[str]:
+        return _ACCEPTS.get(state.phase, self.everything)
+
+    def step(self, state: NarrationState, message: Message, now_us: int) -> Actions:
+        match message:
+            case Audio(clause=index):
+                state.samples = message.first_sample + message.samples
+                return [*self._begin(state, index), Emit("audio", message)]
+            case WordTimes(clause=index):
+                return [*self._begin(state, index), Emit("audio", message)]
+            case ClauseEnded(clause=index):
+                return self._clause_ended(state, index, message)
+            case Clause():
+                return self._clause(state, message)
+            case Token(index=index, text=text):
+                return self._clause(state, Clause(index, text, text, 1, "token"))
+            case Commit() | Revoke():
+                return self._judge(state, message)
+            case EndOfReply():
+                return self._end(state)
+            case Done():
+                return self._over(state)
+            case Failed():
+                return [Emit("faults", Fault(self.kind, message.what)), *self._over(state)]
+        return NOTHING
+
+    def _clause(self, state: NarrationState, clause: Clause) -> Actions:
+        verdict, state.verdict = state.verdict, None
+        if clause.provisional and isinstance(verdict, Revoke):
+            return NOTHING
+        opened = [Open(Narrate())] if state.phase is Phase.IDLE else []
+        state.phase = Phase.ON_TRUST if clause.provisional and verdict is None else Phase.SPEAKING
+        state.clauses.append(clause)
+        return [*opened, Feed(Speak(clause.index, clause.spoken))]
+
+    def _judge(self, state: NarrationState, verdict: Commit | Revoke) -> Actions:
+        """Commit: the provisional clause is one like any other. Revoke: only it was fed, so its call is abandoned."""
+        if state.phase is not Phase.ON_TRUST:
+            state.verdict = verdict
+            return NOTHING
+        if isinstance(verdict, Commit):
+            state.phase = Phase.SPEAKING
+            return NOTHING
+        state.clauses.clear()
+        state.phase = Phase.IDLE
+        return (Cancel(),)
+
+    def _begin(self, state: NarrationState, index: int) -> list[Action]:
+        if state.begun is not None or not state.clauses:
+            return []
+        state.begun = index
+        clause = state.clauses[0]
+        return [Emit("audio", ClauseStarted(clause.index, clause.text, clause.spoken, clause.marks))]
+
+    def _clause_ended(self, state: NarrationState, index: int, message: Message) -> Actions:
+        started = self._begin(state, index)
+        if state.clauses:
+            state.clauses.popleft()
+        state.begun, state.samples = None, 0
+        return [*started, Emit("audio", message)]
+
+    def _end(self, state: NarrationState) -> Actions:
+        if state.phase is Phase.IDLE:
+            return (Emit("audio", EndOfReply()),)
+        state.phase = Phase.ENDING
+        return (EndInput(),)
+
+    def _over(self, state: NarrationState) -> list[Action]:
+        """The call has ended, in good order or not. A clause that broke off has its end mark; what it left unsaid was never
+        heard and has none."""
+        ended = Emit("audio", EndOfReply())
+        actions: list[Action] = [ended] if state.phase is Phase.ENDING else []
+        if state.begun is not None:
+            actions.insert(0, Emit("audio", ClauseEnded(state.begun, state.samples)))
+        state.clauses.clear()
+        state.phase, state.begun, state.samples = Phase.IDLE, None, 0
+        return actions

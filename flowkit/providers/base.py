@@ -39,8 +39,6 @@ class Surroundings:
     """Sound that a microphone may hold while the pipeline is busy: the mic stage's `ring`."""
     far_end: FarEnd = field(default_factory=FarEnd)
     """What the speaker sounds, for the microphone's echo canceller."""
-    event: Callable[[str, str], None] = lambda name, detail: None
-    """Something for the trace that is no message, such as an attempt or a rate limit: a name and one line. No secrets."""
     connect_us: int | None = None
     """Within what a connection has to stand, if the pipeline file says so (`connect_timeout`)."""
 

@@ -32,6 +32,7 @@ from flowkit.messages import (
 from flowkit.stages.base import NOTHING, PROVIDER, Action, Actions, Cancel, Emit, EndInput, Feed, Open, Stage
 from flowkit.stages.tts import TtsOrder
 
+
 class Phase(Enum):
     """What the reply's call is doing."""
 

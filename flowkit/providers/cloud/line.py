@@ -90,7 +90,7 @@ class Line:
         )
         try:
             with trio.CancelScope() as scope:
-                async with _translated(connecting) as self._socket:
+                async with _Translated(connecting) as self._socket:
                     scope.shield = True
                     task_status.started(self)
                     await self._live(reader)
@@ -150,7 +150,7 @@ def _close_fault(exc: Any) -> CloudError:
     return of_close(1006, "the connection broke")
 
 
-class _translated:  # noqa: N801 - a context manager, used like a function
+class _Translated:
     """The connection's context, with what connecting raises as CloudError; what happens inside passes unchanged."""
 
     def __init__(self, connecting: Any) -> None:
@@ -175,7 +175,7 @@ def connect_fault(exc: BaseException) -> CloudError:
         if isinstance(cause, ws.InvalidStatus):
             response = cause.response
             headers = {name.lower(): value for name, value in response.headers.raw_items()}
-            return of_status(response.status_code, refusal(response.body or b"", headers), headers)
+            return of_status(response.status_code, refusal(bytes(response.body or b""), headers), headers)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return certificate_fault(cause)
         if isinstance(cause, (TimeoutError, trio.TooSlowError)):

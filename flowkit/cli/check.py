@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from flowkit.config import Problem
     from flowkit.plan import Plan
 
+from flowkit.cli import quick
+
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
@@ -42,6 +44,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Check, print what was found to stdout and the sum to stderr."""
+    quick.start()
     from flowkit.config.problems import errors, in_order
     from flowkit.config.render import render
     from flowkit.errors import ExitCode

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from flowkit.cli import quick
+
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
@@ -18,6 +20,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Print the page of a code, or the list."""
+    quick.start()
     from flowkit.config.codes import pages
     from flowkit.config.problems import suggest
     from flowkit.errors import ExitCode, UsageError

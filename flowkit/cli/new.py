@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from flowkit.cli import quick
+
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
@@ -21,6 +23,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Print the file."""
+    quick.start()
     from flowkit.config.template import template
     from flowkit.errors import ExitCode
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flowkit.providers.registry import Row
 
+from flowkit.cli import quick
+
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
@@ -24,6 +26,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
+    quick.start()
     from flowkit.config.problems import suggest
     from flowkit.errors import ExitCode, UsageError
     from flowkit.providers.registry import available

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from flowkit.cli import quick
+
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
@@ -19,6 +21,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Write the schema."""
+    quick.start()
     from flowkit.config.jsonschema import schema_text
     from flowkit.errors import ExitCode, OutputError
 

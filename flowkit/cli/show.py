@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 
+from flowkit.cli import quick
+
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
@@ -23,6 +25,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Print the configuration as YAML; notices go to stderr."""
+    quick.start()
     from flowkit.config import Outside, Unset, load
     from flowkit.errors import ExitCode
     from flowkit.plan.resolve import draw

@@ -11,8 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 
 from flowkit.config.catalog import INSTALLED, Catalog
+from flowkit.config.docs import field_docs
 from flowkit.config.schema import VERSION, Call, Top, Wiring
 from flowkit.errors import FlowkitError
 from flowkit.options import Microseconds, format_duration
@@ -28,6 +30,20 @@ class _Tolerant(GenerateJsonSchema):
 
     def encode_default(self, dft: Any) -> Any:
         return format_duration(dft) if isinstance(dft, Microseconds) else super().encode_default(dft)
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> Schema:
+        return self._documented(super().model_schema(schema), schema["cls"])
+
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> Schema:
+        return self._documented(super().dataclass_schema(schema), schema["cls"])
+
+    def _documented(self, written: Schema, cls: type) -> Schema:
+        texts = field_docs(cls)
+        for key, value in written.get("properties", {}).items():
+            name = next((n for n, f in getattr(cls, "model_fields", {}).items() if f.alias == key), key)
+            if name in texts:
+                value.setdefault("description", texts[name])
+        return written
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Schema:
         return {}

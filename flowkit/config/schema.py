@@ -6,7 +6,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from flowkit import options as opt
 
@@ -56,8 +56,6 @@ class Circuit(opt.Options):
 
 class Call(opt.Options):
     """Deadlines of a provider's calls. A stage whose provider misses one fails over, if it says to whom."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     connect_timeout: opt.Duration | None = None
     """Until the connection stands; none by default."""

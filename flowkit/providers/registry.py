@@ -24,6 +24,7 @@ OWN_PACKAGE = "flowkit-voice"
 # The same list as in pyproject.toml, so that a source checkout that is not installed works as well.
 BUILT_IN: Mapping[str, str] = {
     "mic.wav": "flowkit.providers.wav:WavSource",
+    "mic.device": "flowkit.providers.device:DeviceMic",
     "mic.memory": "flowkit.providers.memory:MemorySource",
     "mic.scripted": "flowkit.testing.scripted:ScriptedSource",
     "vad.silero": "flowkit.providers.silero:Silero",
@@ -40,6 +41,7 @@ BUILT_IN: Mapping[str, str] = {
     "tts.print": "flowkit.providers.printing:Print",
     "tts.scripted": "flowkit.testing.scripted:ScriptedTts",
     "speaker.wav": "flowkit.providers.wav:WavSink",
+    "speaker.device": "flowkit.providers.device:DeviceSpeaker",
     "speaker.memory": "flowkit.providers.memory:MemorySink",
 }
 

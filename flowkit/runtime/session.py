@@ -81,14 +81,14 @@ async def run_session(
     """
     clock = clock or SessionClock()
     outcome, started_us = Outcome(), monotonic_us()
-    around = Surroundings(plan.input_rate_hz, plan.frame_us, clock.now_us, notice, clock.at_s)
+    keeper: tuple[Observer, ...] = (_Rows(outcome), *observers)
+    around = _around(plan, clock, notice, keeper)
     async with trio.open_nursery() as nursery:
         stop = _Stop(nursery.cancel_scope)
         await nursery.start(stop.listen)
         async with AsyncExitStack() as stack:
             providers = await _load(plan, around, stack)
             outcome.ready_us = monotonic_us() - started_us
-            keeper: tuple[Observer, ...] = (_Rows(outcome), *observers)
             options = {"settled": settled} if settled else {}
             pump = TrioPump(plan, providers, clock, observers=keeper, **options)
             stop.in_order = pump.close
@@ -103,6 +103,20 @@ async def run_session(
     if stop.asked:
         outcome.reason = INTERRUPTED
     return outcome
+
+
+def _around(
+    plan: Plan, clock: SessionClock, notice: Callable[[str], None], observers: tuple[Observer, ...]
+) -> Surroundings:
+    def event(at_us: int, name: str, detail: str) -> None:
+        for observer in observers:
+            observer.event(at_us, name, detail)
+
+    mic = plan.only("mic")
+    ring_us = getattr(mic.options, "ring", None) if mic is not None else None
+    return Surroundings(
+        plan.input_rate_hz, plan.frame_us, clock.now_us, notice, clock.at_s, event, ring_us=ring_us or 1_000_000
+    )
 
 
 async def _load(plan: Plan, around: Surroundings, stack: AsyncExitStack) -> Mapping[str, Provider]:

@@ -1,0 +1,284 @@
+"""The machine's sound devices behind one small interface: list them, open one, look again. PortAudio does the work.
+
+Everything that can go wrong here (no library, no device, a wrong name, a format the device refuses) is one readable
+DeviceError. PortAudio is not safe in threads and sees a new device only after it was started anew, so all calls go
+through one lock, and ``refresh`` closes what is still open: whoever held it notices and opens it again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from flowkit.clock import US_PER_S, monotonic_us
+from flowkit.errors import DeviceError
+
+INSTALL = "pip install 'flowkit-voice[devices]'"
+NOUNS = {"input": "microphone", "output": "speaker"}
+WITHOUT = {"input": "speak a file instead: --input question.wav", "output": "write a file instead: --output reply.wav"}
+_BYTES = 2
+MOST_CHANNELS = 8
+"""Channels that are opened at the most; sound servers claim 32 and more."""
+
+
+class Device(NamedTuple):
+    """A device as PortAudio numbers and names it; `default` says for which direction (``input``, ``output``, both)."""
+
+    number: int
+    name: str
+    api: str
+    inputs: int
+    outputs: int
+    rate_hz: int
+    default: tuple[str, ...] = ()
+
+
+class Wanted(NamedTuple):
+    """What is to be opened. None leaves the choice to the host: its default device, the device's own format.
+    `rates_hz`: rates to try, in order, before the device's own."""
+
+    direction: str
+    device: int | str | None = None
+    rates_hz: tuple[int, ...] = ()
+    channels: int | None = None
+    frame_us: int = 20_000
+
+
+class Format(NamedTuple):
+    """What a stream was opened with: 16-bit samples, `channels` interleaved, `block` samples a callback."""
+
+    name: str
+    rate_hz: int
+    channels: int
+    block: int
+    latency_us: int = 0
+
+    @property
+    def block_bytes(self) -> int:
+        """Size of what one callback gives or takes."""
+        return self.block * self.channels * _BYTES
+
+
+Heard = Callable[[bytes, bool], bool]
+"""In the callback of a microphone: a block, and whether sound was lost before it. False ends the stream."""
+Wants = Callable[[bool], bytes | None]
+"""In the callback of a speaker: the next block, or None for silence; is told whether the device ran dry."""
+
+
+class Stream(Protocol):
+    """An open device."""
+
+    @property
+    def format(self) -> Format: ...
+    def alive(self) -> bool:
+        """False once the device has gone."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Host(Protocol):
+    """Where devices come from; tests bring one of their own."""
+
+    def now_us(self) -> int:
+        """The clock that callbacks are timed by, microseconds from any zero."""
+        ...
+
+    def devices(self) -> list[Device]: ...
+    def listen(self, wanted: Wanted, heard: Heard, gone: Callable[[], object]) -> Stream: ...
+    def sound(self, wanted: Wanted, wants: Wants, gone: Callable[[], object]) -> Stream: ...
+    def refresh(self, *, even_if_used: bool) -> None:
+        """Look for devices anew. Streams that are open are left alone, unless `even_if_used`: then they end."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A stream of PortAudio's."""
+
+    format: Format
+    stream: Any
+    host: PortAudio
+
+    def alive(self) -> bool:
+        return self.host.alive(self)
+
+    def close(self) -> None:
+        self.host.close(self)
+
+
+class PortAudio:
+    """The real devices. One a process: PortAudio itself is one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._open: list[_Open] = []
+
+    def now_us(self) -> int:
+        return monotonic_us()
+
+    def devices(self) -> list[Device]:
+        """Every device, in PortAudio's numbering. Raises DeviceError if there is no PortAudio."""
+        with self._lock:
+            sd = _library()
+            apis = [api["name"] for api in sd.query_hostapis()]
+            return [_device(sd, entry, apis) for entry in sd.query_devices()]
+
+    def listen(self, wanted: Wanted, heard: Heard, gone: Callable[[], object]) -> Stream:
+        """Open a microphone; `heard` and `gone` are called from PortAudio's own thread."""
+
+        def callback(data: Any, frames: int, times: Any, status: Any) -> None:
+            if not heard(bytes(data), bool(status.input_overflow)):
+                raise _library().CallbackStop
+
+        return self._start(wanted, "RawInputStream", callback, gone)
+
+    def sound(self, wanted: Wanted, wants: Wants, gone: Callable[[], object]) -> Stream:
+        """Open a speaker; `wants` and `gone` are called from PortAudio's own thread."""
+
+        def callback(data: Any, frames: int, times: Any, status: Any) -> None:
+            block = wants(bool(status.output_underflow))
+            data[:] = bytes(len(data)) if block is None or len(block) != len(data) else block
+
+        return self._start(wanted, "RawOutputStream", callback, gone)
+
+    def refresh(self, *, even_if_used: bool) -> None:
+        with self._lock:
+            self._open = [used for used in self._open if self.alive(used)]
+            if self._open and not even_if_used:
+                return
+            for used in list(self._open):
+                self.close(used)
+            sd = _library()
+            sd._terminate()
+            sd._initialize()
+
+    def alive(self, used: _Open) -> bool:
+        """Whether the device still runs; while another thread is at PortAudio it is taken to."""
+        if not self._lock.acquire(blocking=False):
+            return True
+        try:
+            return not used.stream.closed and bool(used.stream.active)
+        finally:
+            self._lock.release()
+
+    def close(self, used: _Open) -> None:
+        """Close a stream; closing it again does nothing."""
+        with self._lock:
+            self._open = [other for other in self._open if other is not used]
+            used.stream.close(ignore_errors=True)
+
+    def _start(self, wanted: Wanted, kind: str, callback: Any, gone: Callable[[], object]) -> Stream:
+        with self._lock:
+            sd = _library()
+            device = find(wanted, self.devices())
+            channels, rate_hz = _format(sd, wanted, device)
+            block = rate_hz * wanted.frame_us // US_PER_S
+            formed = {"samplerate": rate_hz, "channels": channels, "blocksize": block, "dtype": "int16"}
+            try:
+                make = getattr(sd, kind)
+                stream = make(
+                    device=device.number, latency="low", callback=callback, finished_callback=gone, **formed
+                )
+                stream.start()
+            except sd.PortAudioError as exc:
+                raise _refused(wanted, device, exc) from exc
+            latency_us = round(stream.latency * US_PER_S)
+            used = _Open(Format(device.name, rate_hz, channels, block, latency_us), stream, self)
+            self._open.append(used)
+            return used
+
+
+PORTAUDIO: Host = PortAudio()
+"""The host of this machine."""
+
+
+def find(wanted: Wanted, devices: list[Device]) -> Device:
+    """The device that is wanted: by number, by name, by the part of a name that only one has, or the default.
+
+    Raises DeviceError, listing what there is.
+    """
+    noun = NOUNS[wanted.direction]
+    fitting = [device for device in devices if _channels(device, wanted.direction)]
+    if not fitting:
+        raise DeviceError(f"there is no {noun} on this machine", hint=WITHOUT[wanted.direction])
+    listed = "; ".join(f"{device.number} {device.name}" for device in fitting)
+    if wanted.device is None:
+        return next((device for device in fitting if wanted.direction in device.default), fitting[0])
+    if isinstance(wanted.device, int) or wanted.device.isdecimal():
+        named = [device for device in fitting if device.number == int(wanted.device)]
+    else:
+        name = wanted.device.casefold()
+        named = [device for device in fitting if device.name.casefold() == name]
+        named = named or [device for device in fitting if name in device.name.casefold()]
+    if not named:
+        raise DeviceError(f"there is no {noun} {wanted.device!r}", hint=f"there are: {listed}")
+    if len(named) > 1:
+        several = "; ".join(f"{device.number} {device.name}" for device in named)
+        raise DeviceError(f"more than one {noun} is called {wanted.device!r}", hint=f"take a number: {several}")
+    return named[0]
+
+
+def available(direction: str, host: Host | None = None) -> bool:
+    """Whether there is any device for that direction; False also where PortAudio is missing."""
+    try:
+        return any(_channels(device, direction) for device in (host or PORTAUDIO).devices())
+    except DeviceError:
+        return False
+
+
+def _channels(device: Device, direction: str) -> int:
+    return device.inputs if direction == "input" else device.outputs
+
+
+def _library() -> Any:
+    """sounddevice, imported late: without PortAudio the import itself fails."""
+    try:
+        import sounddevice
+    except ModuleNotFoundError as exc:
+        raise DeviceError("sound devices need the package sounddevice", hint=INSTALL) from exc
+    except OSError as exc:
+        hint = "Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio"
+        raise DeviceError("sound devices need the PortAudio library, which is not installed", hint=hint) from exc
+    return sounddevice
+
+
+def _device(sd: Any, entry: Any, apis: list[str]) -> Device:
+    inputs, outputs = entry["max_input_channels"], entry["max_output_channels"]
+    chosen = zip(("input", "output"), sd.default.device, strict=True)
+    default = tuple(direction for direction, number in chosen if number == entry["index"])
+    rate_hz = int(entry["default_samplerate"])
+    return Device(entry["index"], entry["name"], apis[entry["hostapi"]], inputs, outputs, rate_hz, default)
+
+
+def _format(sd: Any, wanted: Wanted, device: Device) -> tuple[int, int]:
+    """Channels and rate: as wanted if the device takes it, mono if it takes that, else what is its own."""
+    most = min(_channels(device, wanted.direction), MOST_CHANNELS)
+    several = (wanted.channels,) if wanted.channels else tuple(dict.fromkeys((1, min(2, most), most)))
+    rates_hz = wanted.rates_hz or (device.rate_hz,)
+    refused: Exception | None = None
+    for rate_hz in dict.fromkeys((*rates_hz, device.rate_hz)):
+        for channels in several:
+            try:
+                check = sd.check_input_settings if wanted.direction == "input" else sd.check_output_settings
+                check(device=device.number, channels=channels, dtype="int16", samplerate=rate_hz)
+            except sd.PortAudioError as exc:
+                refused = refused or exc
+            else:
+                return channels, rate_hz
+    assert refused is not None
+    raise _refused(wanted, device, refused) from refused
+
+
+def _refused(wanted: Wanted, device: Device, exc: Exception) -> DeviceError:
+    """PortAudio's own words, with the device's name and what may help."""
+    said = str(exc.args[0] if exc.args else exc).removeprefix("Error opening RawInputStream: ")
+    said = said.removeprefix("Error opening RawOutputStream: ").rstrip(".")
+    asked = f"{wanted.channels} channels" if wanted.channels else ", ".join(f"{rate} Hz" for rate in wanted.rates_hz)
+    noun = NOUNS[wanted.direction]
+    where = f"{noun} {device.number} ({device.name})"
+    has = f"it has {_channels(device, wanted.direction)} channels and {device.rate_hz} Hz of its own"
+    busy = "another program may be using it" if "unavailable" in said.lower() else has
+    return DeviceError(f"{where} cannot be opened{f' with {asked}' if asked else ''}: {said}", hint=busy)

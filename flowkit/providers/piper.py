@@ -38,6 +38,8 @@ class Piper(Provider):
         """A Piper voice of your own: its .onnx file, with its .onnx.json beside it. Default: joe, US English."""
         speed: float = Field(default=1.0, ge=0.25, le=4.0)
         """1.0 is the voice's own pace, 2.0 twice as fast."""
+        variation: float = Field(default=1.0, ge=0.0, le=2.0)
+        """How much the melody varies, as a share of the voice's own: with 0 the same text always sounds the same."""
         threads: int = Field(default=0, ge=0, le=64)
         """Threads for a clause; 0 lets the library choose."""
 
@@ -60,7 +62,12 @@ class Piper(Provider):
         for file in (voice, Path(f"{voice}.json")):
             if not file.is_file():
                 raise ProviderError(f"tts piper: there is no {file}", hint="a voice is two files, .onnx and .onnx.json")
-        setup = {"voice": str(voice), "length_scale": 1 / self.options.speed, "threads": self.options.threads}
+        setup = {
+            "voice": str(voice),
+            "length_scale": 1 / self.options.speed,
+            "noise_scale": self.options.variation,
+            "threads": self.options.threads,
+        }
         self._worker = Worker("tts piper", "flowkit.providers.piper_worker", setup)
         return self._worker.running()
 

@@ -12,7 +12,8 @@ from flowkit.providers.worker_child import Spoken, serve
 
 
 class PiperVoice:
-    """A loaded voice. `setup`: `voice` (path of the .onnx), `length_scale`, `threads` (0: as the library likes)."""
+    """A loaded voice. `setup`: `voice` (path of the .onnx), `length_scale` and `noise_scale` (shares of the voice's own),
+    `threads` (0: as the library likes)."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
         import onnxruntime
@@ -25,8 +26,12 @@ class PiperVoice:
         config = PiperConfig.from_dict(json.loads(Path(setup["voice"] + ".json").read_text(encoding="utf-8")))
         model = onnxruntime.InferenceSession(setup["voice"], session, providers=["CPUExecutionProvider"])
         self._voice = piper.PiperVoice(config=config, session=model)
-        # The scale is relative to the voice's own, which is not 1 for every voice.
-        self._manner = piper.SynthesisConfig(length_scale=config.length_scale * setup["length_scale"])
+        # A voice brings its own scales, which are not the same for every voice.
+        self._manner = piper.SynthesisConfig(
+            length_scale=config.length_scale * setup["length_scale"],
+            noise_scale=config.noise_scale * setup["noise_scale"],
+            noise_w_scale=config.noise_w_scale * setup["noise_scale"],
+        )
         self.rate_hz: int = config.sample_rate
         for _ in self.speak("Hello there."):
             pass

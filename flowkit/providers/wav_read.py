@@ -26,7 +26,7 @@ _FULL_SCALE = 32_768
 _SILENT_PEAK = 8
 """A recording whose loudest 16-bit sample is no louder than this (-72 dB of full scale) holds nothing that anyone could
 hear."""
-_UNKNOWN_SIZES = (0, 0xFFFFFFFF)
+_UNKNOWN_SIZE = 0xFFFFFFFF
 """What a program that streams a WAV writes for the size that it does not know yet."""
 
 
@@ -70,7 +70,7 @@ def _promised(file: BinaryIO, path: Path, size: int) -> float:
         length: int = struct.unpack(f"{order}I", chunk[4:])[0]
         if chunk[:4] == b"data":
             present = size - file.tell()
-            return 1.0 if length in _UNKNOWN_SIZES or present >= length else present / length
+            return 1.0 if length == _UNKNOWN_SIZE or present >= length else present / length
         file.seek(length + length % 2, 1)
     raise InputError(f"{path}: is cut off before its first sample ({size} bytes)")
 

@@ -7,6 +7,7 @@ file.
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,9 +63,11 @@ class WavWriter:
         self._run: _Run | None = None
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-            os.pread(self._fd, 1, 0)
         except OSError as exc:
             raise OutputError(f"{path}: cannot be written: {exc.strerror}") from exc
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            os.close(self._fd)
+            raise OutputError(f"{path}: is not a file: a WAV's header is written again and again")
 
     def begin(self) -> None:
         """Throw away what the file held and write an empty WAV."""

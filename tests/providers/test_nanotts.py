@@ -1,0 +1,27 @@
+import numpy as np
+import trio
+
+from flowkit.messages import Audio, Speak
+from flowkit.providers.nanotts import NanoTts
+from flowkit.providers.nanotts_worker import LONGEST
+from tests.providers.support import Session, answer, installed
+
+pytestmark = installed(NanoTts)
+
+
+def test_it_speaks_short_and_long() -> None:
+    async def main() -> tuple[list[Audio], list[Audio]]:
+        voice = NanoTts(NanoTts.Options(), Session().around())
+        async with voice.ready():
+            short = await answer(voice, Speak(0, "The capital of France is Paris."))
+            long = await answer(voice, Speak(1, "The capital of France is Paris. " * 20))
+        return short.of(Audio), long.of(Audio)
+
+    short, long = trio.run(main)
+    seconds = sum(item.samples for item in short) / short[0].rate_hz
+    assert 1.0 < seconds < 4.0
+    assert short[-1].total == sum(item.samples for item in short)
+    sound = np.abs(np.frombuffer(b"".join(item.pcm for item in short), "<i2").astype(int))
+    assert 3_000 < sound.max() < 32_767, "audible, and not overdriven"
+    assert len("The capital of France is Paris. " * 20) > 2 * LONGEST
+    assert sum(item.samples for item in long) > 15 * sum(item.samples for item in short)

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+import trio
+
+from flowkit.errors import ProviderError
+from flowkit.messages import Audio, EndOfUtterance, Final, Speak, SpeechStarted, Transcribe
+from flowkit.providers.moonshine import Moonshine
+from flowkit.providers.piper import Piper
+from tests.providers.support import Session, answer, frames, installed
+
+pytestmark = installed(Piper)
+
+
+def resampled(heard: list[Audio]) -> bytes:
+    import numpy as np
+    import soxr
+
+    sound = np.frombuffer(b"".join(item.pcm for item in heard), "<i2")
+    return soxr.resample(sound, heard[0].rate_hz, 16_000).astype("<i2").tobytes()
+
+
+@installed(Moonshine)
+def test_what_it_says_can_be_understood() -> None:
+    """One loaded voice and one loaded ear for all of it."""
+
+    async def main() -> None:
+        around = Session().around()
+        voice, ear = Piper(Piper.Options(variation=0), around), Moonshine(Moonshine.Options(), around)
+        async with voice.ready(), ear.ready():
+            heard = (await answer(voice, Speak(2, "What is the capital of France?"))).of(Audio)
+            in_pieces_without_a_gap(heard)
+            assert await understood(ear, heard) == "what is the capital of france"
+            cut = await answer(voice, Speak(3, "This is long, and nobody wants it. Nor that."), enough=bool)
+            assert len(cut.items) == 1
+            after = (await answer(voice, Speak(4, "Tell me a story about a dog."))).of(Audio)
+            assert {item.clause for item in after} == {4}
+            assert await understood(ear, after) == "tell me a story about a dog"
+
+    def in_pieces_without_a_gap(heard: list[Audio]) -> None:
+        samples = [item.samples for item in heard]
+        assert max(samples) <= heard[0].rate_hz // 10
+        assert [item.first_sample for item in heard] == [sum(samples[:i]) for i in range(len(samples))]
+        assert {(item.clause, item.total) for item in heard} == {(2, sum(samples))}
+
+    async def understood(ear: Moonshine, heard: list[Audio]) -> str:
+        quiet = bytes(2 * 8_000)
+        fed = frames(quiet + resampled(heard) + quiet)
+        script = [SpeechStarted(25), *fed, EndOfUtterance(0, len(fed) - 26)]
+        return (await answer(ear, Transcribe(), script)).of(Final)[0].text.casefold().strip(" .,?")
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, r"there is no .*voice\.onnx$"),
+        ({"voice.onnx": "x"}, r"there is no .*voice\.onnx\.json"),
+        ({"voice.onnx": "x", "voice.onnx.json": "{"}, "cannot load the voice"),
+    ],
+)
+def test_a_voice_that_cannot_be_used(tmp_path: Path, files: dict[str, str], said: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+
+    async def main() -> None:
+        async with Piper(Piper.Options(voice=tmp_path / "voice.onnx"), Session().around()).ready():
+            raise AssertionError("must not become ready")
+
+    with pytest.raises(ProviderError, match=said):
+        trio.run(main)

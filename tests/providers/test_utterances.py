@@ -1,0 +1,169 @@
+"""When an ASR decodes what. Frames are 20 ms of 320 samples; loudness is the only thing about them that matters."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowkit.messages import EndOfUtterance, Frames
+from flowkit.providers.utterances import PRE_ROLL_US, Purpose, Recording, Stretch, Utterances
+
+SAMPLES, FRAME_US = 320, 20_000
+PRE_ROLL = PRE_ROLL_US // FRAME_US
+TAIL, SETTLED, QUIET = 10, 5, 12
+LOUD, QUIET_LEVEL = 8_000, 5
+
+
+def utterances(every_ms: int = 600, longest_ms: int = 15_000) -> Utterances:
+    return Utterances(SAMPLES, FRAME_US, every_ms * 1_000, longest_ms * 1_000)
+
+
+def frame(index: int, level: int) -> Frames:
+    return Frames(index, 1, np.full(SAMPLES, level, "<i2").tobytes())
+
+
+def hear(ears: Utterances, first: int, until: int, level: int = LOUD) -> list[Stretch]:
+    """Feed frames with a model that is always free; returns what it is asked to decode."""
+    asked = []
+    for index in range(first, until):
+        stretch = ears.hear(frame(index, level)) or ears.partial()
+        if stretch:
+            asked.append(stretch)
+    return asked
+
+
+def spoken(ears: Utterances, quiet: int, voiced: int) -> list[Stretch]:
+    """`quiet` frames of quiet, then `voiced` of voice, noticed at the third."""
+    hear(ears, 0, quiet, QUIET_LEVEL)
+    asked = hear(ears, quiet, quiet + 3)
+    ears.speech_started(quiet)
+    return asked + hear(ears, quiet + 3, quiet + voiced)
+
+
+def test_while_nobody_speaks_nothing_is_decoded() -> None:
+    assert hear(utterances(), 0, 500, QUIET_LEVEL) == []
+
+
+def test_partials_come_every_so_often_and_begin_before_the_voice_was_noticed() -> None:
+    asked = spoken(utterances(), quiet=100, voiced=100)
+    assert {stretch.purpose for stretch in asked} == {Purpose.PARTIAL}
+    assert {stretch.first for stretch in asked} == {100 - PRE_ROLL}
+    ends = [stretch.until for stretch in asked]
+    assert [b - a for a, b in itertools.pairwise(ends)] == [30] * (len(ends) - 1)
+    assert all(len(stretch.pcm) == (stretch.until - stretch.first) * 2 * SAMPLES for stretch in asked)
+
+
+def test_when_it_falls_quiet_it_is_decoded_once_without_waiting() -> None:
+    ears = utterances(every_ms=10_000)
+    assert spoken(ears, quiet=100, voiced=50) == []
+    asked = hear(ears, 150, 250, QUIET_LEVEL)
+    assert [(stretch.purpose, stretch.until) for stretch in asked] == [(Purpose.PARTIAL, 150 + QUIET)]
+    final = ears.ended(EndOfUtterance(0, 149))
+    assert asked[0].first == final.first
+    assert asked[0].until >= final.settled, "so the final transcript is there already"
+
+
+def test_a_partial_that_is_due_waits_while_the_voice_may_have_ended() -> None:
+    ears = utterances(every_ms=200)
+    spoken(ears, quiet=100, voiced=50)
+    ends = [stretch.until for stretch in hear(ears, 150, 170, QUIET_LEVEL)]
+    assert not [end for end in ends if 152 < end < 150 + QUIET]
+
+
+def test_the_last_stretch_ends_a_little_behind_the_voice() -> None:
+    ears = utterances()
+    spoken(ears, quiet=100, voiced=50)
+    hear(ears, 150, 170, QUIET_LEVEL)
+    final = ears.ended(EndOfUtterance(7, 149))
+    assert (final.purpose, final.utterance) == (Purpose.FINAL, 7)
+    assert (final.first, final.until, final.settled) == (100 - PRE_ROLL, 150 + TAIL, 150 + SETTLED)
+    assert hear(ears, 170, 400, QUIET_LEVEL) == [], "and nothing more is decoded"
+
+
+def test_an_end_without_a_beginning_is_empty() -> None:
+    ears = utterances()
+    hear(ears, 0, 50, QUIET_LEVEL)
+    final = ears.ended(EndOfUtterance(0, 30))
+    assert (final.pcm, final.loudest) == (b"", 0.0)
+
+
+def test_a_pause_within_an_utterance_does_not_cut_it() -> None:
+    ears = utterances()
+    spoken(ears, quiet=100, voiced=50)
+    hear(ears, 150, 165, QUIET_LEVEL)
+    hear(ears, 165, 200)
+    ears.speech_started(165)
+    assert ears.ended(EndOfUtterance(0, 199)).first == 100 - PRE_ROLL
+    assert hear(ears, 200, 240, QUIET_LEVEL) == [], "the second start was of the same utterance"
+
+
+def test_speech_that_is_announced_before_the_end_of_the_last_is_the_next() -> None:
+    """The announcement is control, the end is data: it may be overtaken."""
+    ears = utterances()
+    spoken(ears, quiet=100, voiced=50)
+    hear(ears, 150, 180, QUIET_LEVEL)
+    hear(ears, 180, 190)
+    ears.speech_started(180)
+    ears.ended(EndOfUtterance(0, 149))
+    hear(ears, 190, 230)
+    following = ears.ended(EndOfUtterance(1, 229))
+    assert following.first == 180 - PRE_ROLL
+
+
+def test_speech_that_is_too_long_is_committed_at_its_quietest_place() -> None:
+    ears = utterances(longest_ms=2_000)
+    spoken(ears, quiet=100, voiced=70)
+    ears.hear(frame(170, 50))
+    asked = hear(ears, 171, 260)
+    commits = [stretch for stretch in asked if stretch.purpose is Purpose.COMMIT]
+    assert (commits[0].first, commits[0].until) == (100 - PRE_ROLL, 171)
+    final = ears.ended(EndOfUtterance(0, 259))
+    ends = [*(stretch.until for stretch in commits), final.until]
+    firsts = [*(stretch.first for stretch in commits), final.first]
+    assert firsts[1:] == ends[:-1], "no frame is decoded twice for good, and none is lost"
+
+
+levels = st.lists(st.tuples(st.integers(1, 40), st.sampled_from([0, 5, 300, 8_000])), min_size=1, max_size=20)
+
+
+@settings(max_examples=40)
+@given(levels, st.integers(500, 3_000), st.data())
+def test_every_frame_of_an_utterance_is_in_exactly_one_lasting_stretch(
+    drawn: list[tuple[int, int]], longest_ms: int, data: st.DataObject
+) -> None:
+    ears = utterances(longest_ms=longest_ms)
+    loudness = [level for count, level in drawn for _ in range(count)]
+    hear(ears, 0, 60, QUIET_LEVEL)
+    ears.speech_started(60)
+    lasting = []
+    for index, level in enumerate(loudness, 60):
+        stretch = ears.hear(frame(index, level))
+        lasting += [stretch] if stretch else []
+        if data.draw(st.booleans()):
+            partial = ears.partial()
+            assert partial is None or partial.until == index + 1
+    last = 59 + len(loudness)
+    lasting.append(ears.ended(EndOfUtterance(0, last)))
+    assert lasting[0].first == 60 - PRE_ROLL
+    assert lasting[-1].until == last + 1
+    for before, after in itertools.pairwise(lasting):
+        assert before.until == after.first
+    for stretch in lasting:
+        assert len(stretch.pcm) == (stretch.until - stretch.first) * 2 * SAMPLES
+        assert stretch.until - stretch.first <= longest_ms // 20 + 1
+
+
+def test_lost_frames_are_silence() -> None:
+    recording = Recording(SAMPLES)
+    recording.add(frame(0, 100))
+    recording.add(frame(3, 100))
+    assert (recording.until, recording.loudness(0, 4)) == (4, [10_000.0, 0.0, 0.0, 10_000.0])
+
+
+def test_memory_stays_small_while_nobody_speaks() -> None:
+    recording = Recording(SAMPLES)
+    for index in range(1_000):
+        recording.add(frame(index, 1))
+        recording.forget_before(index - 99)
+    assert (recording.first, recording.until, len(recording.pcm(0, 1_000))) == (900, 1_000, 100 * 640)

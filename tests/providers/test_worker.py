@@ -1,0 +1,202 @@
+"""The worker process with a toy voice: what any voice in it can rely on."""
+
+import glob
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from flowkit.errors import ProviderError
+from flowkit.messages import Audio, Message, Speak
+from flowkit.providers.worker import Worker
+from tests.providers.support import Answers
+
+TOY = "tests.providers.toy_voice"
+ROOT = Path(__file__).parents[2]
+
+
+def children() -> list[int]:
+    """The processes that this one has started and that are still there."""
+    tasks = glob.glob(f"/proc/{os.getpid()}/task/*/children")
+    return [int(pid) for task in tasks for pid in Path(task).read_text().split()]
+
+
+def with_worker(use: Callable[[Worker], Awaitable[None]], **setup: Any) -> None:
+    """Run `use` with a worker; afterwards no process of it may be left."""
+
+    async def main() -> None:
+        worker = Worker("tts toy", TOY, setup)
+        with trio.fail_after(20):
+            async with worker.running():
+                await use(worker)
+
+    before = children()
+    try:
+        trio.run(main)
+    finally:
+        assert children() == before
+
+
+async def say(worker: Worker, text: str) -> list[Audio]:
+    answers = Answers()
+    await worker.answer(Speak(5, text), answers.emit)
+    return answers.of(Audio)
+
+
+async def cut_short(worker: Worker, text: str) -> None:
+    """Ask, and lose interest at the first piece."""
+    answers = Answers(lambda items: True)
+    with answers.scope:
+        await worker.answer(Speak(5, text), answers.emit)
+    assert len(answers.items) == 1
+
+
+def letters(heard: list[Audio]) -> str:
+    return b"".join(item.pcm for item in heard)[::2].decode()
+
+
+def test_a_clause_comes_in_pieces_of_at_most_100_ms_in_order() -> None:
+    async def use(worker: Worker) -> None:
+        text = "x" * 130 + "y" * 120
+        heard = await say(worker, text)
+        assert [(item.clause, item.first_sample, item.samples) for item in heard] == [
+            (5, 0, 100),
+            (5, 100, 100),
+            (5, 200, 50),
+        ]
+        assert {(item.rate_hz, item.total) for item in heard} == {(1_000, 250)}
+        assert letters(heard) == text
+
+    with_worker(use)
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_nothing_to_say_is_nothing_to_hear(text: str) -> None:
+    async def use(worker: Worker) -> None:
+        assert await say(worker, text) == []
+
+    with_worker(use)
+
+
+def test_after_a_cancelled_clause_nothing_of_it_is_heard() -> None:
+    async def use(worker: Worker) -> None:
+        for _ in range(5):
+            await cut_short(worker, "long")
+            assert letters(await say(worker, "next")) == "next"
+
+    with_worker(use)
+
+
+def test_a_held_back_clause_is_not_gathered_here() -> None:
+    """The pipe and four pieces hold about 2 s of this voice; the rest waits in the worker."""
+
+    async def use(worker: Worker) -> None:
+        gate, taken = trio.Event(), list[Message]()
+
+        async def hesitant(item: Message) -> None:
+            taken.append(item)
+            await gate.wait()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(worker.answer, Speak(0, "long"), hesitant)
+            await trio.testing.wait_all_tasks_blocked(0.2)
+            assert len(taken) == 1
+            gate.set()
+        assert len(taken) == 100
+
+    with_worker(use)
+
+
+def test_a_clause_that_fails_is_an_error_and_the_next_is_not() -> None:
+    async def use(worker: Worker) -> None:
+        with pytest.raises(ProviderError, match=r"^tts toy: cannot say that$"):
+            await say(worker, "fail")
+        assert letters(await say(worker, "next")) == "next"
+
+    with_worker(use)
+
+
+def test_what_a_library_prints_does_no_harm() -> None:
+    async def use(worker: Worker) -> None:
+        assert len(await say(worker, "print")) == 1
+
+    with_worker(use)
+
+
+def test_a_worker_that_dies_in_mid_clause_is_replaced_for_the_next() -> None:
+    async def use(worker: Worker) -> None:
+        [first] = children()
+        with pytest.raises(ProviderError, match=r"was ended by signal 6 \(the voice broke\)"):
+            await say(worker, "die")
+        assert letters(await say(worker, "next")) == "next"
+        [second] = children()
+        assert second != first
+
+    with_worker(use)
+
+
+def test_a_worker_that_is_killed_between_clauses_is_replaced() -> None:
+    async def use(worker: Worker) -> None:
+        [first] = children()
+        os.kill(first, signal.SIGKILL)
+        with trio.fail_after(5):
+            while not worker._life.over:
+                await trio.lowlevel.checkpoint()
+        assert letters(await say(worker, "next")) == "next"
+
+    with_worker(use)
+
+
+def test_a_voice_that_cannot_be_loaded_is_said() -> None:
+    async def use(worker: Worker) -> None:
+        raise AssertionError("must not become ready")
+
+    with pytest.raises(ProviderError, match="cannot load the voice: there is no such voice"):
+        with_worker(use, broken=True)
+
+
+def test_an_error_of_the_session_passes_through_as_it_is() -> None:
+    async def use(worker: Worker) -> None:
+        raise LookupError("of the session")
+
+    with pytest.raises(LookupError, match="of the session"):
+        with_worker(use)
+
+
+PARENT = """
+import trio
+from flowkit.providers.worker import Worker
+
+async def main():
+    async with Worker("tts toy", "tests.providers.toy_voice", {}).running():
+        print("ready", flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_no_orphan_is_left_when_the_parent_is_ended(how: signal.Signals) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", PARENT]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment, start_new_session=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        tasks = glob.glob(f"/proc/{parent.pid}/task/*/children")
+        [child] = [int(pid) for task in tasks for pid in Path(task).read_text().split()]
+        ended = os.pidfd_open(child)
+        if how is signal.SIGINT:
+            os.killpg(parent.pid, how)  # as a terminal does
+        else:
+            parent.send_signal(how)
+        assert select.select([ended], [], [], 5)[0], "the worker is still there"
+        os.close(ended)

@@ -1,0 +1,45 @@
+"""A voice for tests of the worker process: no model. What it does depends on the text that it is asked to speak.
+
+`long`: a hundred stretches, each after the last has been written; `fail`, `die`, `print`, `garbage`: as they say;
+anything else: one sample a letter, whose value is the letter.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from flowkit.providers.worker_child import Spoken, serve
+
+
+class ToyVoice:
+    rate_hz = 1_000
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        if setup.get("broken"):
+            raise ValueError("there is no such voice")
+
+    def speak(self, text: str) -> Iterator[Spoken]:
+        if text == "long":
+            yield from (Spoken(bytes(2 * 100), 0) for _ in range(100))
+        elif text == "fail":
+            raise ValueError("cannot say that")
+        elif text == "die":
+            yield Spoken(bytes(2 * 100), 0)
+            print("the voice broke", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGABRT)
+        elif text == "print":
+            print("libraries chatter", flush=True)
+            yield Spoken(b"\1\0", 1)
+        elif text == "garbage":
+            os.write(3, b"\xff" * 64)  # the pipe to the parent, as worker_child duplicates it first
+            yield Spoken(b"\1\0", 1)
+        else:
+            yield Spoken(np.frombuffer(text.encode(), np.uint8).astype("<i2").tobytes(), len(text))
+
+
+if __name__ == "__main__":
+    sys.exit(serve(ToyVoice))

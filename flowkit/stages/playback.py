@@ -51,24 +51,27 @@ class Sound(Enum):
 
 @dataclass(slots=True)
 class Piece:
-    """Audio that has been handed over and may still be sounding: due from `at_us` on."""
+    """Audio that has been handed over and may still be sounding: due from `at_us` to `ends_us`."""
 
     audio: Audio
-    at_us: int
+    at_us: int = 0
+    ends_us: int = 0
 
-    @property
-    def ends_us(self) -> int:
-        return self.at_us + self.audio.samples * _US // self.audio.rate_hz
+    def sounded(self, now_us: int) -> int:
+        """How many of its samples were due before `now_us`; a device has popped exactly these by then."""
+        due = -(-max(0, now_us - self.at_us) * self.audio.rate_hz // _US)
+        return min(due, self.audio.samples)
 
 
 @dataclass(slots=True)
 class PlaybackState:
     """`playing`: pieces handed over, and marks between them, oldest first, at most `lead` and one piece; `until_us`: when the
-    last piece ends; `texts`: of the clauses under way; `full`: enough has been handed over."""
+    last piece ends, `carry` what it ends after that, in parts of a microsecond as many as its rate; `texts`: of the clauses under way; `full`: enough has been handed over."""
 
     sound: Sound = Sound.IDLE
     playing: deque[Piece | ClauseEnded | EndOfReply] = field(default_factory=deque)
     until_us: int = 0
+    carry: int = 0
     texts: dict[int, ClauseStarted] = field(default_factory=dict)
     words: dict[int, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     position: tuple[int, Audio | None] = (0, None)
@@ -124,15 +127,24 @@ class Playback(Stage[PlaybackState]):
 
     def _play(self, state: PlaybackState, audio: Audio, now_us: int) -> list[Action]:
         """Hand a piece over, straight behind the last one, or from the next tick if that has run out."""
-        contiguous = state.sound is Sound.PLAYING and state.until_us >= now_us
-        piece = Piece(audio, state.until_us if contiguous else self._tick(now_us))
+        tick_us = self._tick(now_us)
+        if state.sound is not Sound.PLAYING or state.until_us < tick_us:
+            state.until_us, state.carry = tick_us, 0
+        piece = Piece(audio)
         state.playing.append(piece)
-        state.until_us = piece.ends_us
+        self._place(state, piece)
         if state.sound is Sound.HELD:
             return []
         started = [] if state.sound is Sound.PLAYING else [Emit("progress", PlaybackStarted(audio.clause, piece.at_us))]
         state.sound = Sound.PLAYING
         return [Feed(_play(piece)), *started]
+
+    def _place(self, state: PlaybackState, piece: Piece) -> None:
+        """Straight behind the last piece. Fractions of a microsecond are carried on, so that odd rates do not drift."""
+        audio = piece.audio
+        whole_us, state.carry = divmod(audio.samples * _US + state.carry, audio.rate_hz)
+        piece.at_us = state.until_us
+        piece.ends_us = state.until_us = piece.at_us + whole_us
 
     def _sounded(self, state: PlaybackState, now_us: int) -> list[Action]:
         """Take from the front what has sounded by now, and report each mark that was reached."""
@@ -140,7 +152,7 @@ class Playback(Stage[PlaybackState]):
         while state.playing and state.sound is not Sound.HELD:
             front = state.playing[0]
             if isinstance(front, Piece):
-                if front.ends_us > now_us:
+                if front.sounded(now_us) < front.audio.samples:
                     break
                 state.position = (front.audio.first_sample + front.audio.samples, front.audio)
             elif isinstance(front, ClauseEnded):
@@ -199,21 +211,20 @@ class Playback(Stage[PlaybackState]):
         front = state.playing[0] if state.playing else None
         if isinstance(front, Piece) and front.at_us < cut_us:
             audio = front.audio
-            gone = (cut_us - front.at_us) * audio.rate_hz // _US
+            gone = front.sounded(cut_us)
             state.position = (audio.first_sample + gone, audio)
-            state.playing[0] = Piece(_rest(audio, gone), cut_us)
+            state.playing[0] = Piece(_rest(audio, gone))
         state.sound = Sound.HELD
         return [*actions, Feed(Silence(cut_us))]
 
     def _resume(self, state: PlaybackState, now_us: int) -> list[Action]:
         if state.sound is not Sound.HELD:
             return []
-        state.sound, state.until_us = Sound.IDLE, self._tick(now_us)
+        state.sound, state.until_us, state.carry = Sound.IDLE, self._tick(now_us), 0
         actions: list[Action] = []
         for item in state.playing:
             if isinstance(item, Piece):
-                item.at_us = state.until_us
-                state.until_us = item.ends_us
+                self._place(state, item)
                 if state.sound is Sound.IDLE:
                     state.sound = Sound.PLAYING
                     actions.append(Emit("progress", PlaybackStarted(item.audio.clause, item.at_us)))
@@ -263,6 +274,3 @@ def _play(piece: Piece) -> Play:
     audio = piece.audio
     # The epoch is the engine's to know; it stamps what it passes to the device.
     return Play(piece.at_us, audio.clause, audio.first_sample, audio.samples, audio.rate_hz, 0, audio.pcm)
-
-
-

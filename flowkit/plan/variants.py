@@ -8,6 +8,7 @@ from flowkit.config import Config, StageConfig
 from flowkit.errors import UsageError
 from flowkit.plan.resolve import with_provider
 from flowkit.stages.gate import Typing
+from flowkit.stages.playback import Playback
 
 LISTENING = frozenset({"mic", "vad", "asr"})
 
@@ -19,7 +20,20 @@ def text_mode(config: Config, *, waits: bool = False) -> Config:
     left = tuple(_typed(stage, config, typing) for stage in config.stages if stage.kind not in LISTENING)
     if not any(stage.kind == "gate" for stage in left):
         raise UsageError("--text hands lines to the gate, and this pipeline has none")
-    return replace(config, stages=left)
+    return replace(config, stages=_with_playback(left))
+
+
+def _with_playback(stages: tuple[StageConfig, ...]) -> tuple[StageConfig, ...]:
+    """A pipeline that is being built may have no speaker yet; playback still says when a reply is over."""
+    voice = next((stage for stage in stages if stage.kind == "tts"), None)
+    if voice is None:
+        raise UsageError("--text needs a tts stage to say the replies", hint="{kind: tts, provider: print} prints them")
+    if any(stage.kind == "speaker" for stage in stages):
+        return stages
+    queue = voice.queue.model_copy(update={"max": 25})
+    speaker = replace(voice, id="speaker", kind="speaker", cls=Playback, options=Playback.Options(), candidates=(),
+                      sources=None, queue=queue, allow=frozenset())  # fmt: skip
+    return (*stages, speaker)
 
 
 def _typed(stage: StageConfig, config: Config, typing: Typing) -> StageConfig:

@@ -31,7 +31,7 @@ from flowkit.trace.observer import Observer
 
 GRACE_S = 2.0
 """How long providers may take to say goodbye when the session ends."""
-_ROWS_EVERY_US = 250_000
+_ROWS_EVERY_US = 50_000
 
 
 async def _no_settling() -> None:

@@ -245,6 +245,7 @@ class DeviceSpeaker(Provider):
         super().__init__(options, around)
         self._zero_us = 0
         self._held: Held | None = None
+        self._format: Format | None = None
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
@@ -274,20 +275,20 @@ class DeviceSpeaker(Provider):
     def _wants(self, underflowed: bool) -> bytes | None:
         """In the device's thread."""
         pcm = self._ring.wants(underflowed)
-        format = self._format
-        self.around.far_end.put(pcm, format.rate_hz, format.channels, format.block)
+        if (format := self._format) is not None:
+            self.around.far_end.put(pcm, format.rate_hz, format.channels, format.block)
         return pcm
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        if self._held is None:
+        if self._held is None or self._format is None:
             async for _ in fed:
                 pass
             return
+        self._feed = SpeakerFeed(self._format)
         await self._sound(self._held, fed)
 
     async def _sound(self, held: Held, fed: AsyncIterator[Message]) -> None:
         self._zero_us = self.host.now_us() - self.around.now_us()
-        self._feed = SpeakerFeed(self._format)
         self._stepped = trio.Event()
         with lone_error():
             async with trio.open_nursery() as nursery:

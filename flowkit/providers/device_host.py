@@ -171,6 +171,9 @@ class PortAudio:
             used.stream.close(ignore_errors=True)
 
     def _start(self, wanted: Wanted, kind: str, callback: Any, gone: Callable[[], object]) -> Stream:
+        def finished() -> None:
+            gone()
+
         with self._lock:
             sd = _library()
             device = find(wanted, self.devices())
@@ -180,7 +183,7 @@ class PortAudio:
             try:
                 make = getattr(sd, kind)
                 stream = make(
-                    device=device.number, latency="low", callback=callback, finished_callback=gone, **formed
+                    device=device.number, latency="low", callback=callback, finished_callback=finished, **formed
                 )
                 stream.start()
             except sd.PortAudioError as exc:

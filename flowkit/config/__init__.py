@@ -2,8 +2,8 @@
 
 Reading order: ``text`` (the file and places in it), ``parse`` (to nodes; ``syntax`` words its errors), ``nodes``,
 ``read`` (the file and what it includes), ``merge`` (defaults and ``--set``), ``interpolate`` (``${VAR}``), ``schema``
-(the blocks), ``stages`` (their keys), ``validate`` and ``wording`` (pydantic's errors in flowkit's words), ``load``
-(all in order), ``model`` (what comes out).
+(the blocks), ``stages``, ``candidates`` and ``keys`` (what a stage says), ``validate`` and ``wording`` (pydantic's
+errors in flowkit's words), ``load`` (all in order), ``model`` (what comes out).
 """
 
 from flowkit.config.load import Outside, Reading, Unset, load, read

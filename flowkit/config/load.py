@@ -10,13 +10,14 @@ from pathlib import Path as FilePath
 
 from flowkit.config.catalog import INSTALLED, Catalog
 from flowkit.config.interpolate import Outside, Unset, interpolate
+from flowkit.config.keys import Context
 from flowkit.config.merge import with_defaults, with_interrupt, with_overrides
 from flowkit.config.model import Config
 from flowkit.config.nodes import Mapping, Scalar, Sequence
 from flowkit.config.problems import InvalidConfig, Path, Problem, errors, suggest
 from flowkit.config.read import decode, read_source, read_tree
-from flowkit.config.schema import APART, VERSION, Interrupt, Top
-from flowkit.config.stages import Context, read_stages
+from flowkit.config.schema import APART, VERSION, Call, Interrupt, Top, Wiring
+from flowkit.config.stages import read_stages
 from flowkit.config.text import Source, start_of
 from flowkit.config.validate import build, keys_of
 
@@ -150,9 +151,9 @@ def _top(root: Mapping, problems: list[Problem]) -> Top | None:
     known = [*keys_of(Top), *APART]
     for key, entry in root.entries.items():
         if key not in known:
-            problems.append(
-                Problem("FK101", entry.key, (key,), f"unknown key {key!r}", help=suggest(key, known, "keys"))
-            )
+            of_stage = [*keys_of(Wiring), *keys_of(Call), "kind", "provider", "failover"]
+            help = f"{key!r} belongs to a stage" if key in of_stage else suggest(key, known, "keys")
+            problems.append(Problem("FK101", entry.key, (key,), f"unknown key {key!r}", help=help))
     blocks = replace(root, entries={k: e for k, e in root.entries.items() if k in keys_of(Top)})
     return build(Top, blocks, (), problems)
 

@@ -78,7 +78,7 @@ def dotted(path: Path) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
+    return text if len(text) <= 100 else f"{text[:60]}...{text[-30:]}"
 
 
 def suggest(word: str, known: Iterable[str], what: str = "available") -> str:

@@ -16,14 +16,12 @@ def explain_syntax(source: Source, exc: yaml.MarkedYAMLError) -> Problem:
     line, column = at.line + source.first_line, at.column + 1
     mark = Mark(source, line, column, line, column + 1)
     text = source.line(line)
-    for recognise in (_variable_in_braces, _tab, _unclosed, _quote, _colon, _at_sign):
+    for recognise in (_variable_in_braces, _tab, _unclosed, _quote, _no_colon, _colon, _at_sign, _indentation):
         if problem := recognise(source, exc, mark, text):
             return problem
     context = f" {exc.context}" if exc.context else ""
-    return Problem("FK004", mark, (), f"cannot be read as YAML{context}: {exc.problem}", help=_INDENTATION)
-
-
-_INDENTATION = "check the indentation, and the quotes and brackets just before this place"
+    help = "check the indentation, and the quotes and brackets just before this place"
+    return Problem("FK004", mark, (), f"cannot be read as YAML{context}: {exc.problem}", help=help)
 
 
 def _variable_in_braces(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
@@ -76,6 +74,27 @@ def _quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> 
     line, column = opened.line + source.first_line, opened.column + 1
     at = Mark(source, line, column, line, column + 1)
     return Problem("FK004", at, (), "this quote is not closed", help="close it on the same line")
+
+
+def _no_colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    """A line that should be a key; the parser misses its colon only on the next line."""
+    if "expected ':'" not in (exc.problem or "") or exc.context_mark is None:
+        return None
+    line, column = exc.context_mark.line + source.first_line, exc.context_mark.column + 1
+    at = Mark(source, line, column, line, len(source.line(line).rstrip()) + 1)
+    return Problem("FK004", at, (), "a key without a colon", help="write key: value, with a space behind the colon")
+
+
+def _indentation(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    """A block that should have ended: what comes stands in no column that a line above began in, or behind a closed value."""
+    if not (exc.problem or "").startswith("expected <block end>") or exc.context_mark is None:
+        return None
+    if text[: mark.column - 1].strip(" -"):
+        help = "put the whole value in quotes"
+        return Problem("FK004", mark, (), "nothing more may follow the value on this line", help=help)
+    column, line = exc.context_mark.column + 1, exc.context_mark.line + source.first_line
+    help = f"keys and dashes of one level begin in one column; that of line {line} is {column}"
+    return Problem("FK004", mark, (), "this line is indented differently from those it belongs to", help=help)
 
 
 def _colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:

@@ -16,6 +16,7 @@ from flowkit.config.interpolate import typed
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, Standing, as_json
 from flowkit.config.problems import Path, Problem, suggest
 from flowkit.config.wording import reason
+from flowkit.options import Microseconds, format_duration
 
 M = TypeVar("M", bound=BaseModel)
 _OUTSIDE = (Standing.LOOSE, Standing.HIDDEN)
@@ -161,7 +162,35 @@ def _translate(model: type[BaseModel], node: Mapping, path: Path, error: Any) ->
     secret = is_secret(model, loc)
     hidden = secret or (isinstance(spot.node, Scalar) and spot.node.standing in (Standing.HIDDEN, Standing.UNREAD))
     said = reason(error, spot.node, hidden=hidden)
-    return Problem(said.code, spot.node.mark, where, said.what, "" if secret else spot.node.got(), said.help)
+    help = said.help or expectation(model, loc)
+    return Problem(said.code, spot.node.mark, where, said.what, "" if secret else spot.node.got(), help)
+
+
+_LIMITS = {"ge": ">= {}", "gt": "> {}", "le": "<= {}", "lt": "< {}"}
+
+
+def expectation(model: type[BaseModel], loc: Seq[str | int]) -> str:
+    """What an option takes: the keys of a mapping, or the bounds and the default of a value."""
+    nested = _model_at(model, loc)
+    if nested is not None and nested is not (_model_at(model, loc[:-1]) or model):
+        keys = keys_of(nested)
+        return f"write {{{keys[0]}: ...}}; keys: {', '.join(keys)}" if keys else "write {}"
+    owner = _model_at(model, loc[:-1]) or model
+    field = field_of(owner, str(loc[-1])) if loc else None
+    if field is None:
+        return ""
+    facts = [
+        text.format(limit)
+        for m in field.metadata
+        for name, text in _LIMITS.items()
+        if (limit := getattr(m, name, None)) is not None
+    ]
+    default = field.default
+    if isinstance(default, Microseconds):
+        facts.append(f"the default is {format_duration(default)}")
+    elif isinstance(default, (int, float, str)) and default != "":
+        facts.append(f"the default is {str(default).lower() if isinstance(default, bool) else default}")
+    return f"it takes {' and '.join(facts)}".replace("it takes the default", "the default") if facts else ""
 
 
 def is_secret(model: type[BaseModel], loc: Seq[str | int]) -> bool:

@@ -105,8 +105,8 @@ def _type_help(wanted: str, node: Node, hidden: bool) -> str:
         and not hidden
     ):
         return f"remove the quotes: {node.text}"
-    if wanted == "list":
-        return "write [a, b]"
+    if wanted in ("list", "tuple", "set", "frozen_set") and not hidden:
+        return f"write [{node.text}]"
     return ""
 
 

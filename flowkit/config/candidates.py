@@ -1,0 +1,124 @@
+"""Who does a stage's work: its provider and those to fail over to, each with options and deadlines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flowkit.config.keys import ALIASES, Context, only, refuse_keys, text_of
+from flowkit.config.model import ProviderConfig
+from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence
+from flowkit.config.problems import Path, Problem, Severity, suggest
+from flowkit.config.schema import Call
+from flowkit.config.validate import build, keys_of
+from flowkit.errors import ConfigError, ProviderError, ProviderMissing
+from flowkit.options import us
+from flowkit.providers.base import Provider
+
+
+def candidates_of(kind: str, node: Mapping, path: Path, context: Context) -> tuple[ProviderConfig, ...]:
+    """The provider and its failover list, without those whose variables are not set while others are left."""
+    wanted = [(node, path), *_failover(node, path, context)]
+    usable = [entry for entry in wanted if not _unset(entry, path, context)]
+    if (len(usable) < len(wanted) and not usable) or len(wanted) == 1:
+        context.problems.extend(problem for entry in wanted for problem in _unset(entry, path, context))
+    else:
+        skipped = [problem for entry in wanted for problem in _unset(entry, path, context)]
+        context.notices.extend(
+            replace(p, severity=Severity.NOTICE, help="the next provider takes its place") for p in skipped
+        )
+    found = [_provider(kind, entry, where, context) for entry, where in usable]
+    return tuple(provider for provider in found if provider is not None)
+
+
+def _failover(node: Mapping, path: Path, context: Context) -> list[tuple[Mapping, Path]]:
+    listed = node.get("failover")
+    if listed is None:
+        return []
+    if not isinstance(listed, Sequence):
+        context.report("FK111", listed, (*path, "failover"), "must be a list", listed.got(), "write [{provider: ...}]")
+        return []
+    entries: list[tuple[Mapping, Path]] = []
+    for i, item in enumerate(listed.items):
+        where = (*path, "failover", i)
+        if not isinstance(item, Mapping):
+            context.report("FK111", item, where, "must be a mapping", item.got(), "write {provider: ...}")
+        elif item.get("provider") is None:
+            context.report("FK104", item, where, "'provider' is missing")
+        else:
+            entries.append((item, where))
+    return entries
+
+
+def _unset(entry: tuple[Mapping, Path], stage: Path, context: Context) -> list[Problem]:
+    """References without value in a provider's own keys."""
+    _, where = entry
+    apart = (*stage, "failover")
+    mine = [p for path, p in context.unset.items() if path[: len(where)] == where]
+    return mine if where != stage else [p for p in mine if p.path[: len(apart)] != apart]
+
+
+def _provider(kind: str, node: Mapping, path: Path, context: Context) -> ProviderConfig | None:
+    found = provider_class(kind, node, path, context)
+    if found is None:
+        return None
+    if len(path) > 2:  # a failover entry holds a provider's keys and nothing else
+        refuse_keys(node, ["provider", *keys_of(Call), *ALIASES, *keys_of(found.Options)], path, context)
+    call = _call(node, path, context)
+    options = build(found.Options, only(node, keys_of(found.Options)), path, context.problems)
+    if call is None or options is None:
+        return None
+    return ProviderConfig(found.name, found, options, _with_habits(call, kind, context), node, path)
+
+
+def _call(node: Mapping, path: Path, context: Context) -> Call | None:
+    """The deadlines, whichever of their names they are given by."""
+    entries: dict[str, Entry] = {}
+    for key, entry in node.entries.items():
+        name = ALIASES.get(key, key)
+        if name in entries:
+            what = f"{key!r} is another name of a key that is given already"
+            context.problems.append(Problem("FK107", entry.key, (*path, key), what, help="keep one of them"))
+        entries[name] = entry
+    found: list[Problem] = []
+    call = build(Call, only(replace(node, entries=entries), keys_of(Call)), path, found)
+    written = {name: key for key, name in ALIASES.items() if key in node.entries}
+    context.problems.extend(replace(p, path=tuple(written.get(str(part), part) for part in p.path)) for p in found)
+    return call
+
+
+def provider_class(kind: str, node: Mapping, path: Path, context: Context) -> type[Provider] | None:
+    """The class that is named or usual; None if there is none to be had, or none is needed."""
+    named = node.get("provider")
+    habits = context.catalog.habits(kind)
+    if named is not None and (not isinstance(named, Scalar) or not isinstance(named.value, str)):
+        context.report("FK111", named, (*path, "provider"), "must be text", named.got())
+        return None
+    name = habits.provider if named is None else text_of(named)
+    if name is None:
+        return None
+    at = named if named is not None else node
+    if not context.catalog.providers(kind):
+        context.report("FK103", at, (*path, "provider"), f"kind {kind!r} has no providers", help="remove the key")
+        return None
+    return _find(kind, name, at, (*path, "provider"), context)
+
+
+def _find(kind: str, name: str, at: Node, path: Path, context: Context) -> type[Provider] | None:
+    try:
+        return context.catalog.provider(kind, name)
+    except ProviderMissing:
+        shown = at.got() if isinstance(at, Scalar) else repr(name)
+        help = suggest(name, context.catalog.providers(kind))
+        context.report("FK103", at, path, f"unknown provider {shown} for kind {kind!r}", help=help)
+    except ConfigError as exc:
+        context.report("FK106", at, path, str(exc), help=exc.hint)
+    except ProviderError as exc:
+        context.report("FK115", at, path, str(exc), help=exc.hint)
+    return None
+
+
+def _with_habits(call: Call, kind: str, context: Context) -> Call:
+    habits = context.catalog.habits(kind)
+    first = us(habits.first_item) if habits.first_item and call.first_item_timeout is None else call.first_item_timeout
+    idle = us(habits.idle) if habits.idle and call.idle_timeout is None else call.idle_timeout
+    return call.model_copy(update={"first_item_timeout": first, "idle_timeout": idle})

@@ -1,0 +1,65 @@
+"""What reading a stage and reading its providers have in common: the context, and the refusal of unknown keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from flowkit.config.catalog import Catalog
+from flowkit.config.nodes import Mapping, Node, Scalar
+from flowkit.config.problems import Path, Problem, suggest
+from flowkit.config.schema import Top
+from flowkit.config.validate import keys_of
+from flowkit.errors import FlowkitError
+
+ALIASES = {"first_token_timeout": "first_item_timeout"}
+"""Keys with two names: the one that may be written as well, and the one that is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What reading a stage needs besides the stage. `unset` are references without a value, by the path of their
+    scalar."""
+
+    catalog: Catalog
+    problems: list[Problem]
+    notices: list[Problem]
+    unset: dict[Path, Problem]
+
+    def report(self, code: str, node: Node, path: Path, what: str, got: str = "", help: str = "") -> None:
+        self.problems.append(Problem(code, node.mark, path, what, got, help))
+
+
+def refuse_keys(node: Mapping, known: Iterable[str], path: Path, context: Context) -> None:
+    """Report every key that is not among the known ones, with where it belongs or what it resembles."""
+    names = list(dict.fromkeys(known))
+    for key, entry in node.entries.items():
+        if key not in names:
+            help = _home(key, context) or suggest(key, names, "keys")
+            context.problems.append(Problem("FK101", entry.key, (*path, key), f"unknown key {key!r}", help=help))
+
+
+def _home(key: str, context: Context) -> str:
+    """Where a key belongs that is known, but not here."""
+    if key in keys_of(Top):
+        return f"{key!r} belongs to the top level, beside stages:"
+    kinds = [kind for kind in context.catalog.kinds() if _declares(kind, key, context)]
+    return f"{key!r} belongs to the kind {' or '.join(kinds)}" if kinds else ""
+
+
+def _declares(kind: str, key: str, context: Context) -> bool:
+    try:
+        return key in keys_of(context.catalog.stage(kind).Options)
+    except FlowkitError:
+        return False
+
+
+def only(node: Mapping, keys: Iterable[str]) -> Mapping:
+    """The mapping with these keys alone."""
+    wanted = set(keys)
+    return replace(node, entries={key: entry for key, entry in node.entries.items() if key in wanted})
+
+
+def text_of(node: Node | None) -> str:
+    """A scalar's value as text; empty for anything else."""
+    return str(node.value) if isinstance(node, Scalar) else ""

@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the session; the exit code is 0, 130 after Ctrl-C, or 4 where a provider failed."""
     import trio
 
+    from flowkit.engine.journal import digest
     from flowkit.options import parse_duration
     from flowkit.runtime.session import run_session
-    from flowkit.engine.journal import digest
     from flowkit.trace.listener import Listener
     from flowkit.trace.metrics import measure
 

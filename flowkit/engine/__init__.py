@@ -5,7 +5,16 @@ everything between: mailboxes, bounds, outboxes, timers, the order of things, an
 """
 
 from flowkit.engine.core import Engine
-from flowkit.engine.effects import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Finished, Stimulus, credit_batch
+from flowkit.engine.effects import (
+    CallCancelled,
+    CallEnded,
+    CallFed,
+    CallOpened,
+    Effect,
+    Finished,
+    Stimulus,
+    credit_batch,
+)
 from flowkit.engine.journal import Fate, Journal, Row
 
 __all__ = [

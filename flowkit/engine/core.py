@@ -293,7 +293,7 @@ class Engine:
             if kind is Emit:
                 self._emit(slot, action[0], action[1], n)  # type: ignore[arg-type, misc]
             elif kind is Feed:
-                self._feed(slot, action[0])  # type: ignore[arg-type]
+                self._feed(slot, action[0])  # type: ignore[arg-type, misc]
             elif kind is SetTimer:
                 self._timers.set(slot.index, action[1], action[0])  # type: ignore[arg-type, misc]
             else:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from flowkit.messages import Message
 from flowkit.plan.graph import Bound, WhenFull
-
 
 Envelope: TypeAlias = tuple[Message, str, int, int, int, int, int]
 """A message on its way: (message, cause's stage, cause's n, sent_us, epoch, turn, place in the order of sending). A plain tuple:
 one is made for every message, and a named one costs more than all else that happens to it in a mailbox."""
 
-SEQ = 6
+SEQ: Final = 6
 
 
 class Push(Enum):

@@ -35,6 +35,8 @@ from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.script import Agenda, Answer, Script, ScriptCall
 
 _US = 1_000_000
+_SAID_BY = "scripted: "
+"""Before what a failing script says, as the live pump puts every provider's name before what it raised."""
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
 
@@ -67,7 +69,7 @@ async def play(call: ScriptCall, fed: AsyncIterator[Message], emit: Emit, around
             if isinstance(item, Done):
                 break
             if isinstance(item, Failed):
-                raise ProviderError(item.what)
+                raise ProviderError(item.what.removeprefix(_SAID_BY))
             await emit(item)
             agenda.accepted(around.now_us())
         nursery.cancel_scope.cancel()
@@ -276,7 +278,7 @@ class Reply(opt.Options):
     """The user text that it answers; empty: taken in order of turns."""
     tokens: tuple[str, ...] = ()
     """The exact tokens, instead of `text`."""
-    fail_after: int | None = Field(None, ge=0)
+    fail_after: int | None = Field(default=None, ge=0)
     """Fail after this many tokens."""
 
 
@@ -295,7 +297,7 @@ class LlmCall(ScriptCall):
             yield Answer(at_us, Token(index, text))
             at_us += options.per_token
         if reply.fail_after is not None:
-            yield Answer(at_us, Failed("error", "the scripted reply fails here"))
+            yield Answer(at_us, Failed("error", _SAID_BY + "the scripted reply fails here"))
         yield Answer(max(options.first_token, at_us - options.per_token), Done())
 
 
@@ -346,7 +348,7 @@ class TtsCall(ScriptCall):
         piece = max(1, options.piece * options.rate // _US)
         first_us = at_us = options.first_audio + len(self._request.text) * options.synthesis_per_char
         if options.fail:
-            yield Answer(at_us, Failed("error", "the scripted voice fails here"))
+            yield Answer(at_us, Failed("error", _SAID_BY + "the scripted voice fails here"))
         for first in range(0, samples, piece):
             count = min(piece, samples - first)
             pcm = (b"\x00\x08\x00\xf8" * count)[: 2 * count]

@@ -23,7 +23,6 @@ from flowkit.messages import Credit, Done, Failed, Message
 from flowkit.plan.graph import Plan
 from flowkit.providers.script import Agenda, Script
 
-
 _LAST = frozenset({Done, Failed})
 
 
@@ -91,15 +90,15 @@ class HeapPump:
         for effect in effects:
             kind = type(effect)
             if kind is CallFed:
-                self._feed(*effect)  # type: ignore[call-arg, arg-type, misc]
+                self._feed(*effect)
             elif kind is CallOpened:
-                self._open(*effect)  # type: ignore[call-arg, arg-type, misc]
+                self._open(*effect)
             elif kind is CallEnded:
                 call = self._calls[effect[0]]  # type: ignore[index]
                 call.agenda.ended(self._now_us)
                 call.due_us = call.agenda.next_us()
             elif kind is CallCancelled:
-                self._calls.pop(effect[0], None)  # type: ignore[arg-type, call-overload]
+                self._calls.pop(effect[0], None)  # type: ignore[arg-type]
                 self._credits = [credit for credit in self._credits if credit.call != effect[1]]  # type: ignore[misc]
 
     def _feed(self, stage: int, id_: int, item: Message) -> None:

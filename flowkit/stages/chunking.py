@@ -41,7 +41,7 @@ class Way(StrEnum):
 class First(opt.Options):
     """Rules of their own for the first clause of a reply, which decides when the user hears the first sound."""
 
-    min_tokens: int = Field(FirstRules().min_tokens, ge=1, le=1000)
+    min_tokens: int = Field(default=FirstRules().min_tokens, ge=1, le=1000)
     """Clause cuts from this many tokens on; a sentence end always cuts."""
     flush_after: opt.Duration | None = None
     """As `flush_after`, for the first clause; by default the same."""
@@ -100,15 +100,15 @@ class Chunking(Stage[ChunkingState]):
         """A code such as `en` or `de-AT`; `auto` goes by the text."""
         first: First = First()
         """Rules of their own for the first clause."""
-        comma_after: int = Field(Rules().comma_after, ge=1, le=1000)
+        comma_after: int = Field(default=Rules().comma_after, ge=1, le=1000)
         """Tokens from which a comma cuts, after the first clause."""
-        semicolon_after: int = Field(Rules().semicolon_after, ge=1, le=1000)
+        semicolon_after: int = Field(default=Rules().semicolon_after, ge=1, le=1000)
         """Tokens from which a semicolon cuts, after the first clause."""
-        colon_after: int = Field(Rules().colon_after, ge=1, le=1000)
+        colon_after: int = Field(default=Rules().colon_after, ge=1, le=1000)
         """Tokens from which a colon cuts, after the first clause."""
-        dash_after: int = Field(Rules().dash_after, ge=1, le=1000)
+        dash_after: int = Field(default=Rules().dash_after, ge=1, le=1000)
         """Tokens from which a spaced dash or an ellipsis cuts, after the first clause."""
-        max_tokens: int = Field(Rules().max_tokens, ge=1, le=1000)
+        max_tokens: int = Field(default=Rules().max_tokens, ge=1, le=1000)
         """A clause is cut at this size at the latest (estimated tokens)."""
         flush_after: opt.Duration = opt.us("600ms")
         """If no token comes for this long, what is speakable goes out."""
@@ -123,7 +123,7 @@ class Chunking(Stage[ChunkingState]):
             """The chunker's rules that these options mean."""
             return Rules(
                 language=self.language,
-                mode="clause" if self.mode is Mode.REPLY else self.mode.value,
+                mode="sentence" if self.mode is Mode.SENTENCE else "clause",
                 first=FirstRules(self.first.min_tokens),
                 comma_after=self.comma_after,
                 semicolon_after=self.semicolon_after,

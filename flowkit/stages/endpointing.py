@@ -13,7 +13,16 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowkit import options as opt
-from flowkit.messages import Detect, EndOfUtterance, Frames, InputEnded, Message, Probability, SpeechStarted, SpeechStopped
+from flowkit.messages import (
+    Detect,
+    EndOfUtterance,
+    Frames,
+    InputEnded,
+    Message,
+    Probability,
+    SpeechStarted,
+    SpeechStopped,
+)
 from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage
 
 

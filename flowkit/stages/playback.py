@@ -66,7 +66,8 @@ class Piece:
 @dataclass(slots=True)
 class PlaybackState:
     """`playing`: pieces handed over, and marks between them, oldest first, at most `lead` and one piece; `until_us`: when the
-    last piece ends, `carry` what it ends after that, in parts of a microsecond as many as its rate; `texts`: of the clauses under way; `full`: enough has been handed over."""
+    last piece ends, `carry` what it ends after that, in parts of a microsecond as many as its rate; `texts`: of the clauses under
+    way; `full`: enough has been handed over."""
 
     sound: Sound = Sound.IDLE
     playing: deque[Piece | ClauseEnded | EndOfReply] = field(default_factory=deque)

@@ -37,8 +37,9 @@ from flowkit.messages import (
 )
 from flowkit.trace.figures import ClauseReport, InterruptReport, QueueReport, Report, TurnReport
 from flowkit.trace.layout import Layout, layout_of
-from flowkit.trace.queues import RowTuple, queue_figures
+from flowkit.trace.queues import queue_figures
 from flowkit.trace.reference import Reference
+from flowkit.trace.rows import RowTuple
 from flowkit.trace.sound import Sound
 
 _UNSEEN = frozenset({Credit, Probability})

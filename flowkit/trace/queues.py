@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any
 
 from flowkit.messages import (
     Credit,
@@ -22,10 +22,8 @@ from flowkit.messages import (
 )
 from flowkit.trace.figures import QueueReport
 from flowkit.trace.layout import Edge, Layout
+from flowkit.trace.rows import RowTuple
 from flowkit.trace.sound import Sound
-
-RowTuple: TypeAlias = tuple[str, int, str, int, int, int, str, int, int, Message, str]
-"""stage, n, cause stage, cause n, sent, handled, lane, epoch, turn, message, fate (``flowkit.engine.Row`` is one)."""
 
 _FED = {"vad": (Frames,), "asr": (Frames, SpeechStarted, EndOfUtterance)}
 """What a stage of that kind hands on to its provider as it comes, which counts towards its bound until it is credited."""
@@ -158,3 +156,21 @@ def _of_stage(stage: str, queues: list[_Queue]) -> QueueReport:
     high_water = max(queue.high_water for queue in queues)
     dropped = sum(queue.dropped for queue in queues)
     return QueueReport(stage, edge.max, edge.when_full, high_water, dropped, sum(q.blocked_us for q in queues))
+
+
+def queue_reports(inboxes: Sequence[tuple[str, Any]]) -> tuple[QueueReport, ...]:
+    """The same figures from an engine's own inboxes (``Engine.inboxes()``), where there is an engine."""
+    by_stage: dict[str, list[Any]] = {}
+    for stage, inbox in inboxes:
+        by_stage.setdefault(stage, []).append(inbox)
+    return tuple(
+        QueueReport(
+            stage,
+            known[0].bound.max,
+            str(known[0].bound.when_full),
+            max(inbox.high_water for inbox in known),
+            sum(inbox.dropped for inbox in known),
+            sum(inbox.blocked_us for inbox in known),
+        )
+        for stage, known in by_stage.items()
+    )

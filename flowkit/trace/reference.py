@@ -36,7 +36,8 @@ def frame_levels(pcm: NDArray[np.int16], before: int, frame_samples: int) -> NDA
     samples = pcm[: frames * frame_samples].astype(np.float64) / 32768
     steps = np.diff(samples, prepend=before / 32768)
     power = (steps.reshape(frames, frame_samples) ** 2).mean(axis=1)
-    return np.clip(np.round(-20 * np.log10(power + 1e-12)), 0, QUIETEST).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.clip(np.round(-20 * np.log10(power + 1e-12)), 0, QUIETEST).astype(np.uint8)
+    return levels
 
 
 class Reference:

@@ -1,0 +1,414 @@
+"""Rows to text and back: how a journal is written into the attributes of ``flowkit.journal`` spans.
+
+Text is cut into chunks, each readable without the others. Where they are cut follows from the rows alone (half a second of the
+session, or so many rows), so equal journals and only they have equal text, and the digest of a journal is that of its text.
+The field-by-field specification is in docs/trace-format.md.
+
+Most rows of a session are microphone frames on their way to VAD and ASR, and the VAD's answers. Such a *quiet* stretch is stored
+as one entry with columns; everything else as an entry a row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from flowkit.errors import TraceError
+from flowkit.messages import Credit, Frames, Message, Probability
+from flowkit.trace.layout import Layout
+from flowkit.trace.rows import FATES, RowTuple, content, kind_named, message_of
+
+CHUNK_US = 500_000
+CHUNK_ROWS = 1000
+CHUNK_CHARS = 40_000
+"""A chunk ends before a row that is handled in the next half second of the session, or behind this many rows or characters
+of content, so that no line comes near the 1 MiB that readers accept."""
+
+
+class Chunk(NamedTuple):
+    """A stretch of the journal: `rows` rows from number `first` on (counted from 0), handled from `begin_us` to `end_us`."""
+
+    number: int
+    first: int
+    rows: int
+    begin_us: int
+    end_us: int
+    text: str
+
+
+@dataclass(slots=True)
+class Quiet:
+    """A quiet stretch. `pattern` has a letter a step: F a frame that source and all its followers took, P a probability,
+    C a credit; `handled_us` and `available_us` are the steps' times. `ns`: rows before it, by stage."""
+
+    wiring: Wiring
+    ns: list[int]
+    epoch: int
+    turn: int
+    frame: int
+    answered: int
+    pattern: str
+    handled_us: list[int]
+    available_us: list[int]
+    ps: list[float]
+    credits: list[int]
+
+    def rows(self) -> Iterator[RowTuple]:
+        """The rows, one by one."""
+        wiring, ns, frame, answered = self.wiring, list(self.ns), self.frame, self.answered
+        ps, credits = iter(self.ps), iter(self.credits)
+        for step, now_us, sent_us in zip(self.pattern, self.handled_us, self.available_us, strict=True):
+            message: Message
+            if step == "F":
+                message, stage, frame = Frames(frame, 1), wiring.source, frame + 1
+            elif step == "P":
+                message, stage, answered = Probability(answered, next(ps)), wiring.vad, answered + 1
+            else:
+                stage, message = next(credits), Credit(next(credits))
+            ns[stage] += 1
+            name = wiring.ids[stage]
+            yield (name, ns[stage], "", 0, sent_us, now_us, message.lane, self.epoch, self.turn, message, "")
+            if step == "F":
+                cause = ns[stage]
+                for follower in wiring.followers:
+                    ns[follower] += 1
+                    to = wiring.ids[follower]
+                    yield (to, ns[follower], name, cause, now_us, now_us, "D", self.epoch, self.turn, message, "")
+
+    def counts(self) -> dict[int, int]:
+        """How many rows it has, by stage."""
+        counts = dict.fromkeys((self.wiring.source, *self.wiring.followers), self.pattern.count("F"))
+        if self.ps:
+            counts[self.wiring.vad] = counts.get(self.wiring.vad, 0) + len(self.ps)
+        for stage in self.credits[::2]:
+            counts[stage] = counts.get(stage, 0) + 1
+        return counts
+
+
+class Wiring(NamedTuple):
+    """The part of a layout that the codec needs: stage ids, and the indexes of the source, of who takes its frames, of the VAD."""
+
+    ids: tuple[str, ...]
+    places: dict[str, int]
+    source: int
+    followers: tuple[int, ...]
+    vad: int
+
+
+def wiring_of(layout: Layout) -> Wiring:
+    """The wiring of a layout."""
+    ids = tuple(id_ for id_, _ in layout.kinds)
+    index = {id_: i for i, id_ in enumerate(ids)}
+    source = layout.only("mic")
+    followers = sorted({index[e.stage] for e in layout.edges if e.source == source and e.port == "audio"})
+    return Wiring(ids, index, index.get(source, -1), tuple(followers), index.get(layout.only("vad"), -1))
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Open:
+    """The chunk under way: what its entries refer to, and the entries."""
+
+    first: int
+    begin_us: int
+    ns: list[int]
+    now_us: int
+    at: tuple[int, int] = (-1, -1)
+    rows: int = 0
+    chars: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+    entries: list[list[Any]] = field(default_factory=list)
+
+
+class Encoder:
+    """Takes rows as they come and gives chunks as they fill."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._wiring = wiring_of(layout)
+        self._ns = [0] * len(self._wiring.ids)
+        self._row = 0
+        self._number = 0
+        self._open: _Open | None = None
+        self._quiet: list[Any] | None = None
+
+    def add(self, rows: Sequence[RowTuple]) -> Iterator[Chunk]:
+        """Take rows; yields each chunk that is full. A frame's rows, which the engine settles in one step, must come together."""
+        i = 0
+        while i < len(rows):
+            row = rows[i]
+            if self._full(row[5]):
+                yield self._closed()
+            chunk = self._open or self._begin(row[5])
+            taken = self._take(chunk, rows, i)
+            chunk.now_us = row[5]
+            chunk.rows += taken
+            self._row += taken
+            i += taken
+
+    def pending(self) -> Chunk | None:
+        """The chunk under way as far as it goes, or None. It stays under way and keeps its number."""
+        chunk = self._open
+        if chunk is None:
+            return None
+        quiet, self._quiet = self._quiet, None
+        text = self._text(chunk)
+        self._quiet = quiet
+        return Chunk(self._number, chunk.first, chunk.rows, chunk.begin_us, chunk.now_us, text)
+
+    def finish(self) -> Iterator[Chunk]:
+        """The last chunk, if rows wait in one."""
+        if self._open is not None:
+            yield self._closed()
+
+    def _full(self, now_us: int) -> bool:
+        chunk = self._open
+        if chunk is None:
+            return False
+        later = now_us // CHUNK_US != chunk.begin_us // CHUNK_US
+        return later or chunk.rows >= CHUNK_ROWS or chunk.chars >= CHUNK_CHARS
+
+    def _begin(self, now_us: int) -> _Open:
+        self._open = _Open(self._row, now_us, list(self._ns), now_us)
+        return self._open
+
+    def _closed(self) -> Chunk:
+        chunk = self.pending()
+        assert chunk is not None
+        self._open = self._quiet = None
+        self._number += 1
+        return chunk
+
+    def _text(self, chunk: _Open) -> str:
+        stored = [chunk.first, chunk.begin_us, chunk.ns, list(chunk.kinds), [_packed(entry) for entry in chunk.entries]]
+        text = json.dumps(stored, separators=(",", ":"), ensure_ascii=False)
+        # Half a surrogate pair, which a model may well emit, has no UTF-8.
+        return text if _storable(text) else json.dumps(stored, separators=(",", ":"))
+
+    def _take(self, chunk: _Open, rows: Sequence[RowTuple], i: int) -> int:
+        """Store the row at `i`, with those that go with it; returns how many."""
+        row = rows[i]
+        stage = self._index(row[0])
+        if row[2] == "" and row[10] == "":
+            message = row[9]
+            kind = type(message)
+            if kind is Frames and stage == self._wiring.source and (taken := self._followed(rows, i)):
+                self._step(chunk, row, "F", message.index, None)  # type: ignore[attr-defined]
+                for member in (stage, *self._wiring.followers):
+                    self._ns[member] += 1
+                return taken
+            if kind is Probability and stage == self._wiring.vad:
+                self._step(chunk, row, "P", message.frame, [message.p])  # type: ignore[attr-defined]
+                self._ns[stage] += 1
+                return 1
+            if kind is Credit:
+                self._step(chunk, row, "C", None, [stage, message.count])  # type: ignore[attr-defined]
+                self._ns[stage] += 1
+                return 1
+        self._entry(chunk, row, stage)
+        return 1
+
+    def _followed(self, rows: Sequence[RowTuple], i: int) -> int:
+        """How many rows a frame and its followers are, if they are just what follows from the frame; else 0."""
+        first = rows[i]
+        frames = first[9]
+        followers = self._wiring.followers
+        if frames.count != 1 or not followers or i + len(followers) >= len(rows):  # type: ignore[attr-defined]
+            return 0
+        for offset, follower in enumerate(followers, 1):
+            stage, _, cause, cause_n, sent_us, now_us, _, epoch, turn, message, fate = rows[i + offset]
+            if (
+                stage != self._wiring.ids[follower]
+                or cause != first[0]
+                or cause_n != first[1]
+                or not (sent_us == now_us == first[5])
+                or (epoch, turn) != (first[7], first[8])
+                or message != frames
+                or fate != ""
+            ):
+                return 0
+        return 1 + len(followers)
+
+    def _step(self, chunk: _Open, row: RowTuple, step: str, place: int | None, values: list[Any] | None) -> None:
+        """Add a step to the quiet stretch under way, or begin one."""
+        at = (row[7], row[8])
+        quiet = self._quiet
+        column = 3 if step == "F" else 4
+        if quiet is None or chunk.at != at or (place is not None and quiet[column] not in (None, place)):
+            quiet = self._quiet = [-1, self._at(chunk, at), [None, None], None, None, [], [], [], [], []]
+            chunk.entries.append(quiet)
+        if place is not None:
+            if quiet[column] is None:
+                quiet[2][column - 3] = place
+            quiet[column] = place + 1
+        quiet[5].append(step)
+        quiet[6].append(row[5] - chunk.now_us)
+        quiet[7].append(row[5] - row[4])
+        chunk.now_us = row[5]
+        if values is not None:
+            quiet[8 if step == "P" else 9] += values
+
+    def _entry(self, chunk: _Open, row: RowTuple, stage: int) -> None:
+        _, _, cause, cause_n, sent_us, now_us, _, epoch, turn, message, fate = row
+        self._quiet = None
+        self._ns[stage] += 1
+        cause_stage = self._index(cause) + 1 if cause else 0
+        back = self._ns[cause_stage - 1] - cause_n if cause else 0
+        kind = chunk.kinds.setdefault(type(message).__name__, len(chunk.kinds))
+        stored = content(message)
+        at = self._at(chunk, (epoch, turn))
+        entry = [stage, kind, now_us - chunk.now_us, now_us - sent_us, cause_stage, back, at, stored]
+        chunk.entries.append([*entry, FATES.index(fate)] if fate else entry)
+        chunk.chars += sum(len(value) for value in stored if isinstance(value, str | tuple))
+
+    @staticmethod
+    def _at(chunk: _Open, at: tuple[int, int]) -> Any:
+        """Epoch and turn, or 0 where they are those of the entry before."""
+        if chunk.at == at:
+            return 0
+        chunk.at = at
+        return list(at)
+
+    def _index(self, stage: str) -> int:
+        return self._wiring.places[stage]
+
+
+def _packed(entry: list[Any]) -> list[Any]:
+    """A quiet stretch as stored; a column of zeros is a single 0."""
+    if entry[0] != -1:
+        return entry
+    _, at, places, _, _, steps, deltas, lags, ps, credits = entry
+    return [-1, at, *places, "".join(steps), deltas, lags if any(lags) else 0, ps, credits]
+
+
+def _storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """blake2b of chunk texts, 16 bytes in hex."""
+    state = blake2b(digest_size=16)
+    for text in texts:
+        state.update(text.encode())
+        state.update(b"\n")
+    return state.hexdigest()
+
+
+def journal_digest(rows: Sequence[RowTuple], layout: Layout) -> str:
+    """The digest of a whole journal: equal journals and only they have equal digests."""
+    encoder = Encoder(layout)
+    chunks = [*encoder.add(rows), *encoder.finish()]
+    return digest_of(chunk.text for chunk in chunks)
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def decode(text: str, layout: Layout) -> Iterator[RowTuple | Quiet]:
+    """The rows and quiet stretches of a chunk's text. Raises TraceError if it is not one."""
+    try:
+        _, begin_us, ns, kinds, entries = json.loads(text)
+        yield from _Decoder(wiring_of(layout), begin_us, list(ns), [kind_named(name) for name in kinds]).items(entries)
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise TraceError(f"a journal chunk is malformed: {type(error).__name__}: {str(error)[:100]}") from error
+
+
+class _Decoder:
+    """Reads the entries of one chunk, keeping what they refer to."""
+
+    def __init__(self, wiring: Wiring, now_us: int, ns: list[int], kinds: list[type[Message]]) -> None:
+        if len(ns) != len(wiring.ids) or not all(type(n) is int for n in (*ns, now_us)):
+            raise ValueError("row counts do not fit the stages")
+        self._wiring = wiring
+        self._now_us = now_us
+        self._ns = ns
+        self._kinds = kinds
+        self._at = (0, 0)
+
+    def items(self, entries: list[Any]) -> Iterator[RowTuple | Quiet]:
+        """Rows and quiet stretches in order."""
+        for entry in entries:
+            yield self._quiet(*entry) if entry[0] == -1 else self._row(*entry)
+
+    def _place(self, at: Any) -> tuple[int, int]:
+        if at != 0:
+            epoch, turn = at
+            self._at = (int(epoch), int(turn))
+        return self._at
+
+    def _row(
+        self,
+        stage: int,
+        kind: int,
+        delta_us: int,
+        lag_us: int,
+        cause: int,
+        back: int,
+        at: Any,
+        stored: Any,
+        fate: int = 0,
+    ) -> RowTuple:
+        if min(stage, kind, delta_us, cause, fate) < 0:
+            raise ValueError("a negative number where none can be")
+        self._now_us += delta_us
+        self._ns[stage] += 1
+        message = message_of(self._kinds[kind], stored)
+        ids, now_us = self._wiring.ids, self._now_us
+        cause_stage, cause_n = (ids[cause - 1], self._ns[cause - 1] - back) if cause else ("", 0)
+        epoch, turn = self._place(at)
+        sent_us = now_us - lag_us
+        return (
+            ids[stage], self._ns[stage], cause_stage, cause_n, sent_us, now_us, message.lane, epoch, turn, message, FATES[fate]
+        )  # fmt: skip
+
+    def _quiet(
+        self,
+        _: int,
+        at: Any,
+        frame: Any,
+        answered: Any,
+        pattern: str,
+        deltas: list[int],
+        lags: Any,
+        ps: Any,
+        credits: Any,
+    ) -> Quiet:
+        epoch, turn = self._place(at)
+        handled_us = list(accumulate(deltas, initial=self._now_us))[1:]
+        lags = lags or [0] * len(pattern)
+        frames, answers = pattern.count("F"), pattern.count("P")
+        credited = len(pattern) - frames - answers
+        lengths = (len(deltas), len(lags), len(ps), len(credits))
+        if lengths != (len(pattern), len(pattern), answers, 2 * credited) or (pattern and min(deltas) < 0):
+            raise ValueError("a quiet stretch's columns do not fit its pattern")
+        if not all(type(p) in (float, int) for p in ps) or not all(type(us) is int for us in lags):
+            raise ValueError("a quiet stretch's columns hold something else")
+        available_us = (
+            [now_us - lag_us for now_us, lag_us in zip(handled_us, lags, strict=True)] if any(lags) else handled_us
+        )
+        quiet = Quiet(
+            self._wiring,
+            list(self._ns),
+            epoch,
+            turn,
+            frame or 0,
+            answered or 0,
+            pattern,
+            handled_us,
+            available_us,
+            ps,
+            credits,
+        )
+        self._now_us = handled_us[-1] if handled_us else self._now_us
+        for stage, count in quiet.counts().items():
+            self._ns[stage] += count
+        return quiet

@@ -1,0 +1,32 @@
+"""Names and limits of the trace format; docs/trace-format.md says what each means."""
+
+from __future__ import annotations
+
+FORMAT = 1
+"""Version of the format. A reader refuses a higher one; traces of every lower one are kept and read by a test."""
+
+START, SESSION, JOURNAL, EVENT = "session.start", "flowkit.session", "flowkit.journal", "flowkit.event"
+"""Span names. `session.start` is written at once, `flowkit.session` when the session ends and never after a kill."""
+
+FORMAT_VERSION = "flowkit.format"
+SESSION_ID = "flowkit.session.id"
+NAME = "flowkit.pipeline"
+CONFIG = "flowkit.config"
+LAYOUT = "flowkit.layout"
+RATE = "flowkit.input_rate_hz"
+BASE = "flowkit.clock.base_us"
+VERSIONS = "flowkit.versions"
+KEPT = "flowkit.redact.keep"
+
+CHUNK, FIRST, ROWS, TEXT = "flowkit.chunk", "flowkit.first_row", "flowkit.rows", "flowkit.rows.text"
+LEVELS, LEVELS_FIRST = "flowkit.levels", "flowkit.levels.first_frame"
+
+REASON, DIGEST, QUEUES, AUDIO = "flowkit.reason", "flowkit.digest", "flowkit.queues", "flowkit.audio"
+EVENT_NAME, EVENT_DETAIL = "flowkit.event.name", "flowkit.event.detail"
+
+MAX_LINE = 1 << 20
+MAX_FILE = 1 << 30
+MAX_LINES = 1_000_000
+MAX_AUDIO = 1 << 30
+MAX_DEPTH = 32
+"""What a reader accepts: bytes of a line, bytes and lines of a file, bytes of PCM in one sound file, nesting."""

@@ -1,0 +1,118 @@
+"""The recorder: an observer that writes a session's trace while it runs.
+
+The pump's thread only hands things over; encoding, exporting and sound are done in a thread of the recorder's own. That thread's
+queue is bounded: should the disk fall a minute behind, recording ends with a notice instead of eating the memory.
+"""
+
+from __future__ import annotations
+
+import platform
+import queue
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from flowkit import __version__
+from flowkit.clock import wall_us
+from flowkit.messages import Audio, Frames
+from flowkit.trace import names
+from flowkit.trace.figures import QueueReport
+from flowkit.trace.layout import layout_of
+from flowkit.trace.redact import Redactor
+from flowkit.trace.tape import Job, Recording, Sounds, Tape, json_text
+
+_JOBS = 256
+"""Hand-overs that may wait for the writing thread, at four a second."""
+_IDLE_S = 0.4
+"""After so long without a hand-over a chunk under way is written as far as it goes, so that a kill loses little."""
+
+
+class Recorder:
+    """Observes one session. Make it with ``open_recorder``; call ``close`` when the session has ended."""
+
+    def __init__(self, tape: Tape, source: int, voice: int) -> None:
+        self._tape = tape
+        self._source = source
+        self._voice = voice
+        self._next = Job([], [], [], [])
+        self._jobs: queue.Queue[Job | None] = queue.Queue(_JOBS)
+        self._thread = threading.Thread(target=self._write, name="flowkit recorder", daemon=True)
+        self._thread.start()
+
+    def stimulus(self, stimulus: Any) -> None:
+        """Keep sound; everything else becomes a row."""
+        stage, _, item, _ = stimulus
+        if type(item) is Frames and stage == self._source:
+            self._next.frames.append((item.index, item.pcm))
+        elif type(item) is Audio and stage == self._voice:
+            self._next.voices.append((item.rate_hz, item.pcm))
+
+    def effect(self, effect: Any) -> None:
+        """The first effect is the session's zero on the clock of the world."""
+        self._tape.begin(wall_us())
+
+    def rows(self, rows: list[Any]) -> None:
+        """Hand everything since the last time to the writing thread."""
+        job, self._next = self._next._replace(rows=rows), Job([], [], [], [])
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            self._tape.lost = self._tape.lost or "the disk could not keep up, and recording ended early"
+
+    def event(self, at_us: int, name: str, detail: str) -> None:
+        """Record something that is no message."""
+        self._next.events.append((at_us, name, detail))
+
+    def close(self, reason: str = "closed", queues: Iterable[QueueReport] = ()) -> Recording:
+        """The session has ended: write what is left, turn sound into FLAC, and say what was recorded. Takes a moment."""
+        self.rows([])
+        self._jobs.put(None)
+        self._thread.join()
+        return self._tape.close(reason, tuple(queues))
+
+    def _write(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=_IDLE_S)
+            except queue.Empty:
+                self._tape.idle()
+                continue
+            if job is None:
+                return
+            self._tape.job(job)
+
+
+def open_recorder(
+    path: Path,
+    plan: Any,
+    *,
+    config: str = "",
+    secrets: Iterable[str] = (),
+    keep: Iterable[str] | None = None,
+    audio: bool = True,
+) -> Recorder:
+    """A recorder that writes to `path` (which must not exist) and to sound files beside it.
+
+    `config` is the resolved configuration as text with secrets masked; `secrets` are values that no byte may hold; `keep` is
+    ``trace.redact.keep``, None if nothing is to be redacted. Raises OutputError if the file cannot be made.
+    """
+    redactor = Redactor(keep, secrets)
+    layout = layout_of(plan)
+    head = {
+        names.FORMAT_VERSION: names.FORMAT,
+        names.NAME: plan.name,
+        names.CONFIG: config if redactor.keeps("config") else "",
+        names.LAYOUT: json_text(layout.to_json()),
+        names.RATE: plan.input_rate_hz,
+        names.VERSIONS: json_text(
+            {"flowkit": __version__, "python": platform.python_version(), "system": platform.system()}
+        ),
+    }
+    if redactor.kept is not None:
+        head[names.KEPT] = json_text(sorted(redactor.kept))
+    sounds = Sounds(path, plan.input_rate_hz, plan.frame_us, keeps=audio and redactor.keeps("audio"))
+    ids = [id_ for id_, _ in layout.kinds]
+    source, voice = layout.only("mic"), layout.only("tts")
+    tape = Tape(path, head, layout, redactor, sounds)
+    return Recorder(tape, ids.index(source) if source else -1, ids.index(voice) if voice else -1)

@@ -1,0 +1,116 @@
+"""What may not be written: secrets never, and with ``trace.redact`` no content that is not named.
+
+Redaction is an allow-list that fails closed: every text of every message is masked unless its class of content is kept, and a
+message kind that is not known here has no class. A redacted trace replays its timing only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from typing import Any
+
+from flowkit.errors import UsageError
+from flowkit.messages import Message
+from flowkit.trace.rows import RowTuple, content_names
+
+MASK = "[redacted]"
+SECRET = "[secret]"
+
+CLASSES = ("transcripts", "tokens", "clauses", "errors", "events", "config", "audio")
+"""What ``trace.redact.keep`` may name."""
+
+_CONTENT = {
+    ("Partial", "text"): "transcripts",
+    ("Final", "text"): "transcripts",
+    ("Typed", "text"): "transcripts",
+    ("Utterance", "text"): "transcripts",
+    ("Utterance", "heard"): "clauses",
+    ("Token", "text"): "tokens",
+    ("Clause", "text"): "clauses",
+    ("Clause", "spoken"): "clauses",
+    ("ClauseStarted", "text"): "clauses",
+    ("Heard", "text"): "clauses",
+    ("WordTimes", "words"): "clauses",
+    ("Fault", "what"): "errors",
+    ("Failed", "what"): "errors",
+}
+_HARMLESS = {("Clause", "reason"), ("Timer", "tag"), ("Fault", "stage"), ("Failed", "kind")}
+"""Texts that flowkit itself chooses from a fixed set."""
+
+
+class Redactor:
+    """Masks what is not kept, and secrets wherever they stand. Without `keep` (None) nothing is redacted."""
+
+    def __init__(self, keep: Iterable[str] | None = None, secrets: Iterable[str] = ()) -> None:
+        self.kept = None if keep is None else frozenset(keep)
+        if unknown := sorted((self.kept or frozenset()) - set(CLASSES)):
+            raise UsageError(f"trace.redact.keep: unknown content {unknown[0]!r}; known: {', '.join(CLASSES)}")
+        self.scrub = Scrubber(secrets)
+        self._texts: dict[type[Message], tuple[str, ...]] = {}
+
+    def keeps(self, content_class: str) -> bool:
+        """Whether content of that class is written."""
+        return self.kept is None or content_class in self.kept
+
+    def text(self, text: str, content_class: str) -> str:
+        """`text` without secrets, or the mask."""
+        return self.scrub(text) if self.keeps(content_class) or not text else MASK
+
+    def rows(self, rows: Iterable[RowTuple]) -> list[RowTuple]:
+        """The rows with their messages masked."""
+        texts = self._texts
+        kept = []
+        for row in rows:
+            cls = type(row[9])
+            if cls not in texts:
+                texts[cls] = _texts_of(cls)
+            kept.append((*row[:9], self._message(row[9]), row[10]) if texts[cls] else row)
+        return kept
+
+    def _message(self, message: Message) -> Message:
+        masks: dict[str, Any] = {}
+        kind = type(message).__name__
+        for name in self._texts[type(message)]:
+            value = getattr(message, name)
+            kept = (kind, name) in _HARMLESS or self.keeps(_CONTENT.get((kind, name), ""))
+            masked = self._scrubbed(value) if kept else (MASK if isinstance(value, str) else ()) if value else value
+            if masked != value:
+                masks[name] = masked
+        return replace(message, **masks) if masks else message
+
+    def _scrubbed(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(self._scrubbed(part) for part in value)
+        return self.scrub(value) if isinstance(value, str) else value
+
+
+def _texts_of(cls: type[Message]) -> tuple[str, ...]:
+    """The fields that may hold text: all but numbers, so that a field of a kind unknown here is masked too."""
+    numbers = ("int", "float", "bool")
+    return tuple(f.name for f in fields(cls) if f.name in content_names(cls) and str(f.type) not in numbers)
+
+
+class Scrubber:
+    """Replaces every known secret in whatever is about to be written, also in its forms inside JSON."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms: set[str] = set()
+        for secret in secrets:
+            form = secret
+            # As it is, as it stands in JSON, and as that stands in JSON: the journal's text is JSON inside JSON.
+            for _ in range(3):
+                forms |= {form, json.dumps(form)[1:-1]} if len(form) >= _SHORTEST else set()
+                form = json.dumps(form, ensure_ascii=False)[1:-1]
+        self._forms = sorted(forms, key=lambda form: (-len(form), form))
+
+    def __call__(self, text: str) -> str:
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, SECRET)
+        return text
+
+
+_SHORTEST = 4
+"""Shorter values are no secrets, and replacing them would tear the text apart."""

@@ -1,0 +1,161 @@
+"""Spans to a file of OTLP JSON lines, by the OpenTelemetry SDK, a line a span, each written as soon as it has ended.
+
+A tracer provider of its own, so that neither another library's sampler nor the environment's limits (``OTEL_*``) can drop or cut
+anything; its ids follow from the session's, so the same session exported again gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any, cast
+
+from opentelemetry.exporter.otlp.json.file import FileSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags, set_span_in_context
+
+from flowkit import __version__
+from flowkit.errors import OutputError
+
+_UNLIMITED = SpanLimits.UNSET
+ROOT = "root"
+
+
+class _Ids(IdGenerator):
+    """Ids from the session's id and a name; `next_name` is that of the span about to begin."""
+
+    def __init__(self, session_id: str) -> None:
+        self._session_id = session_id
+        self.next_name = ROOT
+
+    def span_id(self, name: str) -> int:
+        """The id of the span of that name."""
+        return int.from_bytes(blake2b(f"{self._session_id}/{name}".encode(), digest_size=8).digest(), "big")
+
+    def generate_span_id(self) -> int:
+        return self.span_id(self.next_name)
+
+    def generate_trace_id(self) -> int:
+        return int.from_bytes(blake2b(self._session_id.encode(), digest_size=16).digest(), "big")
+
+
+class _Stream:
+    """What the exporter writes to: every line without secrets, and flushed."""
+
+    closed = False
+
+    def __init__(self, file: IO[str], scrub: Callable[[str], str]) -> None:
+        self._file = file
+        self._scrub = scrub
+        self.bytes = 0
+
+    def write(self, line: str) -> int:
+        self.bytes += len(line)
+        return self._file.write(self._scrub(line))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+class _AtOnce(SpanProcessor):
+    """Exports each span when it ends. Not the SDK's own processor, for that one forgets whether the export succeeded."""
+
+    def __init__(self, exporter: FileSpanExporter) -> None:
+        self._exporter = exporter
+        self.failed = False
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.failed |= self._exporter.export([span]) is not SpanExportResult.SUCCESS
+
+
+class SpanWriter:
+    """One trace file. Times are microseconds on the session's clock, whose zero is `base_us` since 1970."""
+
+    def __init__(
+        self, file: IO[str], session_id: str, base_us: int, scrub: Callable[[str], str] = lambda line: line
+    ) -> None:
+        self._ids = _Ids(session_id)
+        self._base_us = base_us
+        self._count = 0
+        self._file = file
+        self._stream = _Stream(file, scrub)
+        self._processor = _AtOnce(FileSpanExporter(stream=cast("IO[str]", self._stream)))
+        provider = TracerProvider(
+            sampler=ALWAYS_ON,
+            resource=Resource({"service.name": "flowkit"}),
+            id_generator=self._ids,
+            span_limits=_limits(),
+            shutdown_on_exit=False,
+        )
+        provider.add_span_processor(self._processor)
+        self._tracer = provider.get_tracer("flowkit", __version__)
+
+    def span(
+        self,
+        name: str,
+        begin_us: int,
+        end_us: int,
+        attributes: Mapping[str, Any],
+        *,
+        key: str = "",
+        parent: str = ROOT,
+        error: str = "",
+    ) -> None:
+        """Write a finished span. `key` names it, so that others can be its children; `parent` is its parent's key.
+
+        Raises OutputError if it could not be written."""
+        self._count += 1
+        self._ids.next_name = key or str(self._count)
+        above = SpanContext(
+            self._ids.generate_trace_id(), self._ids.span_id(parent), False, TraceFlags(TraceFlags.SAMPLED)
+        )
+        context = set_span_in_context(NonRecordingSpan(above))
+        # A root span has no parent in the file, yet belongs to the session's trace: the id generator sees to that.
+        span = self._tracer.start_span(
+            name, None if key == ROOT else context, attributes=dict(attributes), start_time=self._ns(begin_us)
+        )
+        if error:
+            span.set_status(Status(StatusCode.ERROR, error))
+        span.end(self._ns(max(begin_us, end_us)))
+        if self._processor.failed:
+            raise OutputError("the trace cannot be written any further; is the disk full?")
+
+    @property
+    def bytes(self) -> int:
+        """Characters written so far."""
+        return self._stream.bytes
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _ns(self, at_us: int) -> int:
+        return (self._base_us + at_us) * 1000
+
+
+def _limits() -> SpanLimits:
+    return SpanLimits(
+        max_span_attributes=_UNLIMITED,
+        max_events=_UNLIMITED,
+        max_links=_UNLIMITED,
+        max_event_attributes=_UNLIMITED,
+        max_link_attributes=_UNLIMITED,
+        max_attribute_length=_UNLIMITED,
+        max_span_attribute_length=_UNLIMITED,
+    )
+
+
+def open_new(path: Path) -> IO[str]:
+    """Create the file, and the folder it lies in. Raises OutputError if it is there already or cannot be made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("x", encoding="utf-8", newline="\n")
+    except FileExistsError as error:
+        raise OutputError(f"{path} is there already", hint="traces are never overwritten: give another name") from error
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error

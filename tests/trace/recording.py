@@ -1,0 +1,62 @@
+"""Recorded sessions for these tests: a scripted pipeline on the live pump, under a clock that jumps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import trio
+import trio.testing
+
+from flowkit.engine import Engine, Row
+from flowkit.plan import Plan
+from flowkit.runtime.clock import SessionClock
+from flowkit.runtime.pump import TrioPump
+from flowkit.testing.sessions import providers_of
+from flowkit.trace.listener import Listener
+from flowkit.trace.recorder import open_recorder
+from flowkit.trace.tape import Recording
+
+
+class Kept:
+    """Keeps all rows, to compare a trace with."""
+
+    def __init__(self) -> None:
+        self.all: list[Row] = []
+
+    def stimulus(self, stimulus: Any) -> None: ...
+
+    def effect(self, effect: Any) -> None: ...
+
+    def event(self, at_us: int, name: str, detail: str) -> None: ...
+
+    def rows(self, rows: list[Row]) -> None:
+        self.all += rows
+
+
+class Recorded:
+    """A session that was run and recorded: what the live side knew, to compare the trace with."""
+
+    def __init__(self, plan: Plan, engine: Engine, rows: list[Row], listener: Listener, recording: Recording) -> None:
+        self.plan = plan
+        self.engine = engine
+        self.rows = rows
+        self.listener = listener
+        self.recording = recording
+
+
+def record(path: Path, plan: Plan, **options: Any) -> Recorded:
+    """Run `plan` in virtual time and record it to `path`; `options` go to ``open_recorder``."""
+    recorder, kept, listener = open_recorder(path, plan, **options), Kept(), Listener(plan)
+
+    async def main() -> TrioPump:
+        clock = SessionClock()
+        settled = trio.testing.wait_all_tasks_blocked
+        observers = (recorder, kept, listener)
+        pump = TrioPump(plan, providers_of(plan, clock), clock, observers=observers, settled=settled)
+        await pump.run()
+        return pump
+
+    pump = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    recording = recorder.close(pump.engine.finished or "closed")
+    return Recorded(plan, pump.engine, kept.all, listener, recording)

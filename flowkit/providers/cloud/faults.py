@@ -7,7 +7,8 @@ sense. Status and close codes are mapped here in tables, so that a code is judge
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
@@ -155,3 +156,19 @@ def _span_us(value: str) -> int | None:
 def schema(what: str) -> CloudError:
     """Something that the protocol does not allow."""
     return CloudError(Trouble.PROTOCOL, what)
+
+
+@contextmanager
+def lone_fault() -> Iterator[None]:
+    """Around a nursery of tasks that share a connection: when it breaks several of them notice, and the first one's word is
+    enough. Errors of any other kind come out as they are."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        faults, others = group.split(CloudError)
+        if faults is None or others is not None:
+            raise
+        leaf: BaseException = faults
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        raise leaf from leaf.__cause__

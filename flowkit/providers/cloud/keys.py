@@ -19,7 +19,7 @@ def key_of(title: str, given: SecretStr | None, variable: str, *, needed: bool =
     Raises:
         CloudError: there is none, or it holds what cannot stand in a header (a line break at the end of a file, say).
     """
-    key = given if given is not None else SecretStr(os.environ.get(variable, ""))
+    key = given if given is not None else SecretStr(os.environ.get(variable, "") if variable else "")
     value = key.get_secret_value()
     hint = f"set {variable}, or write api_key: ${{{variable}}} or ${{file:...}}"
     if needed and not value.strip():

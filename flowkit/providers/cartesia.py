@@ -1,0 +1,211 @@
+"""Cartesia's voices, streamed over its websocket: one connection a session, one context a reply.
+
+A reply's clauses continue one another in their context, so that the voice carries on in one breath. A context that has
+expired, or a connection that was closed while idle, is replaced without the listener noticing where that can be done.
+
+    {kind: tts, provider: cartesia, voice: "6ccbfb76-1fc6-48f7-b71d-91ac6298247b", api_key: "${CARTESIA_API_KEY}"}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit.clock import US_PER_S
+from flowkit.errors import ProviderError
+from flowkit.messages import Message, Narrate
+from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.cloud.context import Narrator
+from flowkit.providers.cloud.faults import CloudError, lone_fault, schema
+from flowkit.providers.cloud.keys import cleaned, key_of
+from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial
+from flowkit.providers.cloud.text import json_object
+from flowkit.providers.registry import ensure_installed
+
+_VERSION = "2026-08-14"
+_WAITING = 64
+"""Messages of a context that may wait for the stage; behind them the connection is not read."""
+
+Inbox = trio.MemorySendChannel[dict[str, Any] | CloudError]
+
+
+class Cartesia(Provider):
+    """Answers each clause with its audio, the times of its words, and its end."""
+
+    kind = "tts"
+    name = "cartesia"
+    requires = ("websockets",)
+    install = "pip install 'flowkit-voice[cloud]'"
+    remote = True
+    continuous = True
+
+    class Options(opt.Options):
+        voice: str = Field(min_length=1)
+        """The voice's id."""
+        api_key: opt.Secret | None = None
+        """The key; default: the environment's CARTESIA_API_KEY."""
+        base_url: str = Field(default="wss://api.cartesia.ai", pattern="^wss?://[^ ]+$")
+        """Where the service is; another for a proxy, or for `flowkit emulate cartesia`."""
+        model: str = "sonic-3"
+        """`model_id`, as Cartesia names it."""
+        language: str = "en"
+        """The language that is spoken."""
+        rate: int = Field(default=24_000, ge=8_000, le=48_000)
+        """Sample rate in Hz."""
+
+    options: Options
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        self.title = f"tts {self.name}"
+        self.key = opt.Secret("")
+        self.late = 0
+        """Messages that came for contexts which nobody listens to any more, since the last reply began."""
+        self._nursery: trio.Nursery | None = None
+        self._line: Line | None = None
+        self._dialling = trio.Lock()
+        self._contexts: dict[str, Inbox] = {}
+        self._made = 0
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        """Connect in the background. Raises ProviderMissing, and CloudError without a key."""
+        ensure_installed(type(self))
+        self.key = key_of(self.title, self.options.api_key, "CARTESIA_API_KEY")
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self._warm)
+            try:
+                yield
+            finally:
+                if self._line is not None:
+                    self._line.hang_up()
+                self._nursery.cancel_scope.cancel()
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        if not isinstance(request, Narrate):
+            raise ProviderError(f"{self.title}: cannot answer {type(request).__name__}")
+        if self.late:
+            self.tell("late", f"{self.late} messages of a cancelled reply were discarded")
+            self.late = 0
+        narrator = Narrator(self, emit)
+        try:
+            with lone_fault():
+                await narrator.run(fed)
+        except CloudError as error:
+            raise cleaned(error, self.title, self.key) from error.__cause__
+        finally:
+            narrator.leave()
+
+    async def probe(self) -> str:
+        """Connect: says whether the key works. Raises ProviderError. Usable inside ``ready()`` only."""
+        try:
+            await self.line()
+        except CloudError as error:
+            raise cleaned(error, self.title, self.key) from error.__cause__
+        return f"{self.title}: the key works, voice {self.options.voice}"
+
+    # -- what a narrator needs --------------------------------------------------------------------------------------
+
+    def tell(self, name: str, detail: str) -> None:
+        """Something for the trace."""
+        self.around.event(self.around.now_us(), name, f"{self.title}: {detail}")
+
+    async def line(self) -> Line:
+        """The open connection; a new one if there is none. Raises CloudError."""
+        async with self._dialling:
+            if self._line is None or not self._line.open:
+                assert self._nursery is not None, "call() comes after ready()"
+                self._line = await dial(self._nursery, self._address(), self._read)
+            return self._line
+
+    def open_context(self) -> tuple[str, trio.MemoryReceiveChannel[dict[str, Any] | CloudError]]:
+        """A new context's id, and the channel on which its messages come."""
+        self._made += 1
+        id_ = f"flowkit-{self._made}"
+        send, receive = trio.open_memory_channel[dict[str, Any] | CloudError](_WAITING)
+        self._contexts[id_] = send
+        return id_, receive
+
+    def close_context(self, id_: str, *, cancel: bool) -> None:
+        """Listen to the context no more; with `cancel` the server is told, in the background. It may go on sending."""
+        self._contexts.pop(id_, None)
+        if cancel and self._line is not None and self._line.open and self._nursery is not None:
+            self._nursery.start_soon(self._cancel, self._line, id_)
+
+    def request(self, context: str, transcript: str, *, goes_on: bool, flush: bool = False) -> str:
+        """A generation request as JSON. Texts of one context are joined as they are, spaces included."""
+        options = self.options
+        body = {
+            "context_id": context,
+            "model_id": options.model,
+            "transcript": transcript,
+            "voice": {"mode": "id", "id": options.voice},
+            "language": options.language,
+            "output_format": {"container": "raw", "encoding": "pcm_s16le", "sample_rate": options.rate},
+            "continue": goes_on,
+            "add_timestamps": True,
+            # The chunker has decided already; the service's default would hold text back for up to 3 s.
+            "max_buffer_delay_ms": 0,
+        }
+        return json.dumps(body | ({"flush": True} if flush else {}))
+
+    # -- the connection ---------------------------------------------------------------------------------------------
+
+    def _address(self) -> Address:
+        connect_us = self.around.connect_us
+        headers = {"Authorization": f"Bearer {self.key.get_secret_value()}", "cartesia-version": _VERSION}
+        connect_s = CONNECT_S if connect_us is None else connect_us / US_PER_S
+        return Address(f"{self.options.base_url.rstrip('/')}/tts/websocket", headers, connect_s)
+
+    async def _warm(self) -> None:
+        try:
+            await self.line()
+        except CloudError as exc:
+            # The next call will meet the same and say it; the trace may know beforehand.
+            self.tell("spare", f"no connection yet: {exc.trouble}")
+
+    async def _cancel(self, line: Line, id_: str) -> None:
+        try:
+            await line.send(json.dumps({"context_id": id_, "cancel": True}))
+        except CloudError:
+            pass  # a connection that is gone generates nothing more
+
+    async def _read(self, line: Line) -> None:
+        """Hand each message to its context until the connection ends; then say so to all of them."""
+        try:
+            while True:
+                await self._dispatch(json_object(await line.receive()))
+        except CloudError as exc:
+            idle = not self._contexts
+            for inbox in list(self._contexts.values()):
+                await _put(inbox, exc)
+        if idle and line.open and self._nursery is not None and not self._nursery.cancel_scope.cancel_called:
+            # Closed while nobody spoke: the next reply finds a new one.
+            self._nursery.start_soon(self._warm)
+
+    async def _dispatch(self, message: dict[str, Any]) -> None:
+        id_ = message.get("context_id")
+        if id_ is None:
+            if message.get("type") == "error":
+                for inbox in list(self._contexts.values()):
+                    await _put(inbox, message)
+                return
+            raise schema("a message without a context_id")
+        inbox = self._contexts.get(str(id_))
+        if inbox is None or not await _put(inbox, message):
+            self.late += message.get("type") in ("chunk", "timestamps")
+
+
+async def _put(inbox: Inbox, item: dict[str, Any] | CloudError) -> bool:
+    """False if nobody listens any more."""
+    try:
+        await inbox.send(item)
+    except trio.BrokenResourceError:
+        return False
+    return True

@@ -1,0 +1,118 @@
+"""The chunks of a streamed chat completion, read into what a session needs. Pure.
+
+Groq's library ends its stream quietly where the connection ends, and passes over ``x_groq.error``; so here a reply counts as
+whole only with a ``finish_reason``. The error in the middle of a stream comes in three shapes, all of which end here as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, schema
+from flowkit.providers.cloud.keys import body_message
+from flowkit.providers.cloud.text import Characters, json_object
+
+DONE = "[DONE]"
+_BROKEN_OFF = "the reply broke off: the stream ended without a finish_reason"
+_TROUBLE = {"rate_limit_exceeded": Trouble.LIMIT, "invalid_api_key": Trouble.AUTH, "model_not_found": Trouble.REQUEST}
+
+
+class Events:
+    """Cuts a byte stream into server-sent events: (event, data) pairs. Bytes may be cut anywhere, inside a character too; lines
+    end with LF, CR LF or CR. https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._event = ""
+        self._data: list[str] = []
+
+    def feed(self, data: bytes) -> list[tuple[str, str]]:
+        """The events that are complete with `data`."""
+        data = self._rest + data
+        held = 1 if data.endswith(b"\r") else 0  # may be half of CR LF
+        lines = data[: len(data) - held].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._rest = lines.pop() + data[len(data) - held :]
+        if len(self._rest) > _LONGEST_LINE:
+            raise schema(f"a line of the stream is longer than {_LONGEST_LINE} bytes")
+        return [event for line in lines if (event := self._line(line)) is not None]
+
+    def _line(self, line: bytes) -> tuple[str, str] | None:
+        if not line:
+            event, data = self._event, "\n".join(self._data)
+            self._event, self._data = "", []
+            return (event, data) if data else None
+        name, _, value = line.decode(errors="replace").partition(":")
+        if name == "data":
+            self._data.append(value.removeprefix(" "))
+        elif name == "event":
+            self._event = value.strip()
+        return None
+
+
+_LONGEST_LINE = 2**20
+
+
+@dataclass(slots=True)
+class Completion:
+    """One reply: `finish` why it ended, if it did; `usage` as the server counted; `done`: nothing more will come."""
+
+    finish: str = ""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    done: bool = False
+    empty: bool = True
+    _characters: Characters = field(default_factory=Characters)
+
+    def take(self, event: str, data: str) -> str:
+        """The text that an event adds; empty if none. Raises CloudError for an error in the stream, or for what is no chunk."""
+        if data.startswith(DONE):
+            self.done = True
+            return self._characters.rest()
+        chunk = json_object(data)
+        if event == "error" or chunk.get("error"):
+            raise _in_stream(chunk)
+        x_groq = chunk.get("x_groq") or {}
+        if isinstance(x_groq, dict) and x_groq.get("error"):
+            raise _in_stream(x_groq)
+        usage = chunk.get("usage") or (x_groq.get("usage") if isinstance(x_groq, dict) else None)
+        if isinstance(usage, dict):
+            self.usage = usage
+        return self._text(chunk)
+
+    def _text(self, chunk: Mapping[str, Any]) -> str:
+        choices = chunk.get("choices")
+        if choices is None or choices == []:
+            if choices is None and "usage" not in chunk and "x_groq" not in chunk:
+                raise schema("a chunk of the reply has no choices")
+            return ""
+        choice = choices[0] if isinstance(choices, list) else None
+        if not isinstance(choice, dict):
+            raise schema("a chunk of the reply has no choice in its choices")
+        self.finish = choice.get("finish_reason") or self.finish
+        delta = choice.get("delta")
+        text = delta.get("content") if isinstance(delta, dict) else None
+        if text is not None and not isinstance(text, str):
+            raise schema(f"the reply's content is no text but {type(text).__name__}")
+        joined = self._characters.join(text) if text else ""
+        if joined.strip():
+            self.empty = False
+        return joined
+
+    def check(self) -> None:
+        """At the stream's end. Raises CloudError if the reply is not whole, or empty."""
+        if not self.finish:
+            raise CloudError(Trouble.NETWORK, _BROKEN_OFF)
+        if self.empty:
+            raise CloudError(Trouble.SERVER, f"the reply is empty (finish_reason {self.finish})")
+
+
+def _in_stream(body: Mapping[str, Any]) -> CloudError:
+    """An error that came instead of the reply's next piece."""
+    inner = body.get("error")
+    details = inner if isinstance(inner, dict) else {}
+    said = body_message(dict(body)) or "an error without a message"
+    status = details.get("status_code") or details.get("code")
+    if isinstance(status, int) and 400 <= status < 600:
+        return of_status(status, said)
+    return CloudError(_TROUBLE.get(str(details.get("code")), Trouble.SERVER), f"the reply broke off: {said}")

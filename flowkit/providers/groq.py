@@ -1,0 +1,30 @@
+"""Groq: a fast chat model in the cloud, through Groq's own client library under Trio.
+
+    {kind: llm, provider: groq, model: llama-3.3-70b-versatile, api_key: "${GROQ_API_KEY}"}
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit.providers.cloud.chat import Chat, ChatOptions
+
+
+class Groq(Chat):
+    """Answers with the tokens of the model's reply."""
+
+    name = "groq"
+    variable = "GROQ_API_KEY"
+    path = "/openai/v1/chat/completions"
+    models_path = "/openai/v1/models"
+
+    class Options(ChatOptions):
+        model: str = "llama-3.3-70b-versatile"
+        """The model's name."""
+        api_key: opt.Secret | None = None
+        """The key; default: the environment's GROQ_API_KEY."""
+        base_url: str = Field(default="https://api.groq.com", pattern="^https?://[^ ]+$")
+        """Where the service is; another for a proxy, or for `flowkit emulate groq`."""
+
+    options: Options

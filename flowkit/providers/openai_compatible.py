@@ -1,0 +1,42 @@
+"""Any server that speaks OpenAI's chat completions: OpenAI itself, Ollama, vLLM, llama.cpp, and most others.
+
+    {kind: llm, provider: openai_compatible, base_url: "http://127.0.0.1:11434/v1", model: "qwen3:0.6b"}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit.messages import Ask
+from flowkit.providers.cloud.chat import Chat, ChatOptions
+
+
+class OpenAICompatible(Chat):
+    """Answers with the tokens of the model's reply."""
+
+    name = "openai_compatible"
+    variable = "OPENAI_API_KEY"
+    path = "/chat/completions"
+    models_path = "/models"
+
+    class Options(ChatOptions):
+        base_url: str = Field(pattern="^https?://[^ ]+$")
+        """The server's address up to `/chat/completions`, usually ending in `/v1`."""
+        api_key: opt.Secret | None = None
+        """The key, if the server wants one; default: the environment's OPENAI_API_KEY where the server is OpenAI's."""
+        token_limit: str = Field(default="max_tokens", pattern="^(max_tokens|max_completion_tokens)$")
+        """What the server calls the limit of a reply: OpenAI's newer models want `max_completion_tokens`, others know only
+        `max_tokens`."""
+
+    options: Options
+
+    def needs_key(self) -> bool:
+        return "//api.openai.com" in self.options.base_url
+
+    def body(self, ask: Ask) -> dict[str, Any]:
+        body = super().body(ask)
+        body[self.options.token_limit] = body.pop("max_completion_tokens")
+        return body | {"stream_options": {"include_usage": True}}

@@ -44,7 +44,7 @@ class Speak:
 class FirstRules:
     """Rules of their own for the first chunk of a reply, which decides when the user hears the first sound."""
 
-    min_tokens: int = 6
+    min_tokens: int = 5
     """Clause cuts (comma, dash, colon, semicolon, ellipsis) from this many tokens on; a sentence end always cuts. At least 1."""
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from .languages import Stop
 from .tails import closing
 from .text import DIGIT, DOTS, GHOST, IDEOGRAPH, KIND, LETTER, STOPS, WIDE_STOPS
-from .view import LINE_END, NO, WAIT, View, past
+from .view import LINE_END, NO, OPENERS, WAIT, View, past
 
 _WORD = (LETTER, DIGIT, IDEOGRAPH, GHOST)
 _OUTRIGHT = "¿¡"
@@ -24,8 +24,11 @@ _LABELS = tuple(
     f"{label} "
     for label in """option plan vitamin vitamine vitamina gate grade type typ tipo group gruppe groupe grupo gruppo class klasse
     classe clase terminal section part exhibit appendix team hall halle porte puerta porta platform building block bloc blocco
-    bloque row seat line linie ligne línea linea point punkt punto variant variante hepatitis model modell letter""".split()
+    bloque row seat line linie ligne línea linea point punkt punto variant variante hepatitis model modell letter
+    zimmer platz gleis nummer seite kapitel haus bus absatz artikel version teil stufe um""".split()
 )
+_JOINED = ("°", "/", "+", "=", "&")
+_DASHES = "—–"
 _CONTRACTED = frozenset("t s re ll ve m d".split())
 _SAYS = "说說问問道喊答叫"
 _CHEERS = ((0x1F44A, 0x1F450), (0x1F600, 0x1F64F), (0x1F910, 0x1F93F), (0x1F970, 0x1F97A), (0x1F389, 0x1F38A))
@@ -108,18 +111,19 @@ def _exclamation(view: View, at: int, end: int, quoted: bool) -> int:
         return _tight(view, at, end)
     if quoted and view.text[following].islower():
         return NO
-    if view.text[following] in "—–":
-        return _narrated(view, following, end)
+    if view.text[following] in _DASHES:
+        return _narrated(view, following, end, quoted)
     if view.language.stop(view.text[view.word : at]) is Stop.NAME:
         return _open(view, following, end, Stop.OPEN)
     return end
 
 
-def _narrated(view: View, following: int, end: int) -> int:
-    """A dash may lead from what was said to who said it: —¿Vienes? —preguntó ella."""
-    if view.ends(following + 1):
+def _narrated(view: View, following: int, end: int, quoted: bool) -> int:
+    """A dash may lead from what was said to who said it: —¿Vienes? —preguntó ella; «Да.» — сказал он."""
+    if view.ends(following + 2):
         return WAIT
-    return NO if view.char(following + 1).islower() else end
+    behind = view.text[following + 1 : following + 3]
+    return NO if (behind.lstrip() if quoted else behind)[:1].islower() else end
 
 
 def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
@@ -131,7 +135,7 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
     first = view.text[following]
     if at > view.start and KIND[view.text[at - 1]] in _WORD:
         word = _before(view.text[view.word : at])
-        if _is_marker(view, word):
+        if _is_marker(view, at - len(word), word):
             return NO
         stop = _class(view, at, word)
         if stop is Stop.TITLE or (stop is Stop.WORD and first.isdigit()):
@@ -142,13 +146,18 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
             return NO
         if (first.islower() or first.isdigit()) and _clipped(view, word):
             return NO
+    if quoted and first in _DASHES:
+        return _narrated(view, following, end, quoted)
     return NO if quoted and first.islower() else end
 
 
 def _class(view: View, at: int, word: str) -> Stop | None:
     """What the full stop at `at` behind `word` means; OPEN also for initials, initialisms and ordinals."""
-    language, bare = view.language, word.lstrip("0123456789.,")
-    stop = language.stop(word) or language.stop(bare) or language.stop(word.rpartition("-")[2])
+    language, bare = view.language, word
+    stop = language.stop(word)
+    if stop is None and not word.isalpha():
+        bare = word.lstrip("0123456789.,")
+        stop = language.stop(bare) or language.stop(word.rpartition("-")[2])
     if stop in (Stop.UNIT, Stop.WORD):
         counted = bare != word or view.text[view.start : at - len(word)].rstrip(" /\u00a0\u202f")[-1:].isdigit()
         # Among capitalised nouns a measure may lead on to one: 20 Min. Fußweg.
@@ -157,14 +166,14 @@ def _class(view: View, at: int, word: str) -> Stop | None:
     if stop not in (None, Stop.UNIT):
         return stop
     if _is_initial(word):
-        return None if _labelled(view, at - len(word)) else Stop.OPEN
+        return None if _labelled(view, at - len(word)) or view.text[at - len(word) - 1 : at - len(word)] in _JOINED else Stop.OPEN
     if _is_initialism(word) or (language.ordinals == "all" and _is_ordinal(word)):
-        return Stop.OPEN
+        return None if word.isdigit() and _labelled(view, at - len(word)) else Stop.OPEN
     return None
 
 
 def _labelled(view: View, start: int) -> bool:
-    """Whether the letter that begins at `start` is named, not an initial: option B, vitamin C."""
+    """Whether the letter or number that begins at `start` is a name: option B, vitamin C, Zimmer 5."""
     return view.text[view.start : start].lower().endswith(_LABELS)
 
 
@@ -199,9 +208,10 @@ def _tight(view: View, at: int, end: int) -> int:
     first, before = view.text[end], view.text[at - 1] if at > view.start else ""
     if "가" <= first <= "힣" and end > at + 1:
         return NO  # Korean particles follow a quotation at once
-    if first in _OUTRIGHT or (before and KIND[first] == IDEOGRAPH and KIND[before] != DIGIT and not before.isascii()):
-        return end
     word = view.text[view.word : at]
+    written = before and KIND[first] == IDEOGRAPH and KIND[before] != DIGIT
+    if first in _OUTRIGHT or (written and (not before.isascii() or _class(view, at, _before(word)) is None)):
+        return end
     plain = len(word) > 1 and word.isalpha() and word[1:].islower() and view.language.stop(word) is None
     return _if_starter(view, end, end) if plain and view.upper(end) else NO
 
@@ -218,10 +228,12 @@ def _before(token: str) -> str:
     return token
 
 
-def _is_marker(view: View, word: str) -> bool:
+def _is_marker(view: View, start: int, word: str) -> bool:
     """Whether `1.` or `b.` numbers an item: at the beginning of a chunk, or behind a colon."""
-    if len(word) > 2 or not (word.isdigit() or (len(word) == 1 and word.isalpha())):
+    if len(word) > 2 or not (word.isdigit() or (len(word) == 1 and KIND[word] == LETTER)):
         return False
+    if view.text[view.word : start].strip(OPENERS):
+        return False  # the end of something longer: 3:1, 2+2=4
     before = view.text[view.start : view.word].rstrip()
     return before.endswith((":", ";")) or not any(KIND[char] in _WORD for char in before)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .languages import Language, Stop
+from .languages import Language
 from .text import GHOST, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SPACE, STOPS
 
 NO = 0
@@ -20,6 +20,7 @@ LOOK = 32
 Each question costs at most this much however often it is asked, so the whole is linear in the text.
 """
 
+_PERSONS = frozenset("dr mr mrs ms prof hr fr herr sr sra srta dra sig dott mme mlle pan pani г-н".split())
 OPENERS = "*_\"'“‘«([„‚¿¡#>《「『"
 """What may stand between a space and the first letter of a sentence."""
 
@@ -84,7 +85,7 @@ class View:
         word = self.next_word(at)
         if word is None:
             return WAIT
-        titled = self.char(at + len(word)) == "." and len(word) > 1 and self.language.stop(word) is Stop.TITLE
+        titled = self.char(at + len(word)) == "." and word.lower() in _PERSONS
         return int(titled or self.language.starts(word) or self.language.starts(word + "'"))
 
     def held(self, run: int, end: int) -> bool:

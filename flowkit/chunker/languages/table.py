@@ -53,8 +53,12 @@ class Language:
     def stop(self, word: str) -> Stop | None:
         """What a full stop behind `word` means; None for an ordinary word."""
         lower = word.lower()
-        compound = Stop.OPEN if self.endings and lower.endswith(self.endings) else None
-        return self.stops.get(word) or self.stops.get(lower) or compound
+        found = self.stops.get(word) or self.stops.get(lower)
+        if found is None and self.endings and lower.endswith(self.endings):
+            return Stop.OPEN
+        if found is not Stop.TITLE and word not in self.stops and word.isupper() and word.isalpha() and len(word) > 1:
+            return None  # EST, MIN, IN: written large, a word is no abbreviation
+        return found
 
     def starts(self, word: str) -> bool:
         """Whether `word` begins sentences; of "I'll" or "l'eau" the part before the apostrophe counts too."""
@@ -106,4 +110,4 @@ def language(
     )
 
 
-_FOLLOWING = "jr sr inc ltd llc llp corp co phd ph.d md m.d esq gmbh ag plc ii iii "
+_FOLLOWING = "ext etc usw ecc itd osv enz jr sr inc ltd llc llp corp co phd ph.d md m.d esq gmbh ag plc ii iii "

@@ -102,13 +102,10 @@ class LiveCall:
             try:
                 await provider.call(request, self._items(), emit)
                 last: Message = Done()
-            except ProviderError as error:
-                hint = f" ({error.hint})" if error.hint else ""
-                last = Failed("error", f"{provider.name}: {error}{hint}")
             except trio.BrokenResourceError:
                 return
             except Exception as error:
-                last = Failed("error", f"{provider.name}: {type(error).__name__}: {error}")
+                last = _failure(provider, error)
             await self._send(last)
 
     async def _send(self, item: Message) -> None:
@@ -121,6 +118,16 @@ class LiveCall:
             if self._untold >= self._batch:
                 self._news()
             yield item
+
+
+def _failure(provider: Provider, error: Exception) -> Failed:
+    """What a provider raised, for people; of a group that its nursery made, the first says why the others came."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, ProviderError):
+        return Failed("error", f"{provider.name}: {type(error).__name__}: {error}")
+    hint = f" ({error.hint})" if error.hint else ""
+    return Failed("error", f"{provider.name}: {error}{hint}")
 
 
 def _checked(item: Message, answers: tuple[type[Message], ...], provider: Provider) -> Message:

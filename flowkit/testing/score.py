@@ -1,13 +1,221 @@
-"""Chunkers as callables for a scorer."""
+"""How good a chunker is: where it cuts against gold boundaries, what it cuts apart, how soon it speaks.
+
+Any chunker can be scored: a callable `(tokens, lang) -> [(tokens seen, original text of the chunk), ...]`, the flush at the
+end counting as all tokens seen. `chunk` and `chunk_sentences` are flowkit's own.
+
+Positions are compared as offsets among the characters that are no whitespace, so it does not matter which chunk a space
+goes to. *Strict* counts every cut that is not gold as wrong; *speak* forgives cuts at clause punctuation outside
+protected spans, where a voice may well pause.
+"""
+
 from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
 from flowkit.chunker import Chunker, Rules
 
-def _run(chunker: Chunker, tokens: list[str]) -> list[tuple[int, str]]:
-    out = [(seen, chunk.text) for seen, token in enumerate(tokens, 1) for chunk in chunker.feed(token)]
-    return out + [(len(tokens), chunk.text) for chunk in chunker.flush()]
+Scored = Callable[..., Sequence[tuple[int, str]]]
+"""`(tokens, lang="en") -> [(tokens seen, chunk), ...]`"""
 
-def chunk(tokens: list[str], lang: str = "en") -> list[tuple[int, str]]:
-    return _run(Chunker(Rules(language=lang)), tokens)
 
-def chunk_sentences(tokens: list[str], lang: str = "en") -> list[tuple[int, str]]:
-    return _run(Chunker(Rules(language=lang, mode="sentence", max_tokens=80)), tokens)
+def chunk(tokens: Sequence[str], lang: str = "en") -> list[tuple[int, str]]:
+    """flowkit's chunker with its defaults."""
+    return _run(Rules(language=lang), tokens)
+
+
+def chunk_sentences(tokens: Sequence[str], lang: str = "en") -> list[tuple[int, str]]:
+    """flowkit's chunker in sentence mode, with room for long sentences."""
+    return _run(Rules(language=lang, mode="sentence", max_tokens=80), tokens)
+
+
+def _run(rules: Rules, tokens: Sequence[str]) -> list[tuple[int, str]]:
+    chunker = Chunker(rules)
+    out = [(seen, found.text) for seen, token in enumerate(tokens, 1) for found in chunker.feed(token)]
+    return out + [(len(tokens), found.text) for found in chunker.flush()]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A reply with its gold chunks.
+
+    Args:
+        text: the reply; `gold` joined is this.
+        protected: spans (from, to) that no cut may fall into.
+        optional: indices where a cut is as good as none.
+    """
+
+    id: str
+    lang: str
+    text: str
+    gold: tuple[str, ...]
+    protected: tuple[tuple[int, int], ...] = ()
+    optional: tuple[int, ...] = ()
+
+
+def load(path: Path | str) -> list[Case]:
+    """The cases of a JSON lines file.
+
+    Raises:
+        ValueError: a line's gold chunks are not its text.
+    """
+    return [_case(json.loads(line)) for line in Path(path).read_text("utf-8").splitlines() if line.strip()]
+
+
+def _case(row: dict[str, Any]) -> Case:
+    if "".join(row["gold"]) != row["text"]:
+        raise ValueError(f"case {row['id']}: the gold chunks joined are not the text")
+    spans = tuple((start, end) for start, end in row.get("protected", ()))
+    return Case(row["id"], row.get("lang", "en"), row["text"], tuple(row["gold"]), spans, tuple(row.get("optional", ())))
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a chunker did with a set of cases.
+
+    Args:
+        strict_f1: agreement with the gold boundaries, 0 to 1.
+        speak_f1: the same, cuts at clause punctuation forgiven.
+        wrong: cuts that are neither gold nor at clause punctuation.
+        soft: cuts at clause punctuation.
+        missed: gold boundaries without a cut.
+        protected_cut: protected spans that were cut, of `protected`.
+        lost: characters other than whitespace that came out in no chunk.
+        first_tokens: mean number of tokens seen when the first chunk came out.
+        invariant: cases whose chunks are the same for four other ways of cutting the stream, of `cases`.
+        failed: cases in which it raised an exception.
+    """
+
+    cases: int
+    strict_f1: float
+    speak_f1: float
+    wrong: int
+    soft: int
+    missed: int
+    protected_cut: int
+    protected: int
+    lost: int
+    first_tokens: float
+    invariant: int
+    failed: int
+
+
+def score(chunker: Scored, cases: Sequence[Case]) -> Score:
+    """Scores a chunker on cases; an exception counts as a case without a chunk."""
+    results = [_Result(chunker, case) for case in cases]
+    hit, missed = sum(result.hit for result in results), sum(result.missed for result in results)
+    wrong, soft = sum(result.wrong for result in results), sum(result.soft for result in results)
+    return Score(
+        len(cases),
+        _f1(hit, wrong + soft, missed),
+        _f1(hit, wrong, missed),
+        wrong,
+        soft,
+        missed,
+        sum(result.protected_cut for result in results),
+        sum(len(case.protected) for case in cases),
+        sum(result.lost for result in results),
+        round(mean(result.first for result in results), 3),
+        sum(result.invariant for result in results),
+        sum(result.failed for result in results),
+    )
+
+
+def _f1(hit: int, false: int, missed: int) -> float:
+    return round(2 * hit / (2 * hit + false + missed), 4) if hit + false + missed else 1.0
+
+
+class _Result:
+    """One case, scored."""
+
+    def __init__(self, chunker: Scored, case: Case) -> None:
+        tokens = tokenize(case.text)
+        out = _call(chunker, tokens, case.lang)
+        self.failed = out is None
+        out = out or []
+        self.first = out[0][0] if out else len(tokens)
+        self.invariant = not self.failed and all(_same(chunker, case, cut, out) for cut in _OTHER_CUTS)
+        offsets = _offsets(case.text)
+        cuts, self.lost = _cuts(case.text, [text for _, text in out])
+        gold = {offsets[sum(map(len, case.gold[:number]))] for number in range(1, len(case.gold))}
+        spans = [(offsets[start], offsets[end]) for start, end in case.protected]
+        inside = {at for at in cuts if any(start < at < end for start, end in spans)}
+        soft = {offsets[match.start()] for match in _SOFT.finditer(case.text)} | {offsets[at] for at in case.optional}
+        self.hit, self.missed = len(cuts & gold), len(gold - cuts)
+        self.soft = len((cuts - gold - inside) & soft)
+        self.wrong = len(cuts - gold) - self.soft
+        self.protected_cut = sum(any(start < at < end for at in cuts) for start, end in spans)
+
+
+def _call(chunker: Scored, tokens: Sequence[str], lang: str) -> list[tuple[int, str]] | None:
+    """The chunks with something in them; None if the chunker failed."""
+    try:
+        return [(seen, text) for seen, text in chunker(tokens, lang=lang) if text.strip()]
+    except Exception:  # scored as a failure: other people's chunkers raise all sorts
+        return None
+
+
+def _same(chunker: Scored, case: Case, cut: Callable[[str], list[str]], out: list[tuple[int, str]]) -> bool:
+    other = _call(chunker, cut(case.text), case.lang)
+    return other is not None and [_dense(text) for _, text in other] == [_dense(text) for _, text in out]
+
+
+def _dense(text: str) -> str:
+    return "".join(text.split())
+
+
+def _offsets(text: str) -> list[int]:
+    """For each index of a text, how many characters before it are no whitespace."""
+    offsets = [0]
+    for char in text:
+        offsets.append(offsets[-1] + (not char.isspace()))
+    return offsets
+
+
+def _cuts(text: str, chunks: Iterable[str]) -> tuple[set[int], int]:
+    """Where the chunks end within a text, and how many of its characters are in none; a chunker may change or drop some."""
+    dense, at, lost, ends = _dense(text), 0, 0, []
+    for piece in chunks:
+        for char in _dense(piece):
+            found = dense.find(char, at, at + 200)
+            if found >= 0:
+                lost, at = lost + found - at, found + 1
+        ends.append(at)
+    return {end for end in ends if 0 < end < len(dense)}, lost + len(dense) - at
+
+
+_SOFT = re.compile(
+    r"(?<=[,;:])(?=\s)"  # behind clause marks
+    r"|(?<=\s[—–-])(?=\s)|(?<=—)(?=\S)|(?=\s[(—–])"  # around dashes, before brackets
+    r"|(?<=[，、；：،؛])"
+    r"|(?<=[)\]”\"])(?=\s)"  # behind what closes
+    r"|(?<=\.\.\.)(?=\s)|(?<=…)(?=\s)"
+)
+_TOKEN = re.compile(r" ?[^\W\d_]{1,6}|[^\W\d_]{1,6}|\d{1,3}| ?[^\w\s]+\n*|\s+(?!\S)|\s|_")
+
+
+def tokenize(text: str) -> list[str]:
+    """Cuts a text much as a language model's tokens are: words with their space, long ones in pieces, marks in runs."""
+    return _TOKEN.findall(text)
+
+
+def _random_cuts(text: str) -> list[str]:
+    """Pieces of 1 to 13 characters in a fixed, irregular order."""
+    pieces, at, step = [], 0, 1
+    while at < len(text):
+        pieces.append(text[at : at + step])
+        at, step = at + step, (step * 5 + 3) % 13 + 1
+    return pieces
+
+
+_OTHER_CUTS: tuple[Callable[[str], list[str]], ...] = (
+    list,
+    lambda text: [text],
+    lambda text: re.findall(r"\s*\S+|\s+", text),
+    _random_cuts,
+)

@@ -78,7 +78,9 @@ def test_without_audio_the_pipelines_own_mark_counts_and_is_said() -> None:
 def test_texts_and_ends_of_turns() -> None:
     first, second = report(run(pipeline())).turns
     assert (first.user, first.agent, first.end_reason) == ("What is the capital of France?", PARIS, "interrupted")
-    assert first.heard and first.agent.startswith(first.heard) and first.heard != first.agent
+    assert first.heard
+    assert first.agent.startswith(first.heard)
+    assert first.heard != first.agent
     assert (second.agent, second.heard, second.end_reason) == ("Madrid.", "Madrid.", "completed")
 
 

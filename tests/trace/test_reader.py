@@ -1,0 +1,186 @@
+"""Reading what was recorded, and refusing what was not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowkit.errors import TraceError
+from flowkit.trace.codec import journal_digest
+from flowkit.trace.metrics import measure
+from flowkit.trace.reader import read_trace
+from tests.trace.recording import Recorded, record
+from tests.trace.sessions import pipeline, planned
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    return record(tmp_path_factory.mktemp("trace") / "a.jsonl", planned(pipeline()), config="flowkit: 1\n")
+
+
+@pytest.fixture(scope="module")
+def lines(recorded: Recorded) -> list[bytes]:
+    return recorded.recording.path.read_bytes().splitlines(keepends=True)
+
+
+def test_every_row_comes_back(recorded: Recorded) -> None:
+    trace = read_trace(recorded.recording.path)
+    assert trace.rows() == [tuple(row) for row in recorded.rows]
+    assert trace.notices == ()
+    assert trace.end is not None
+    assert trace.end.reason == "input_ended"
+    assert trace.head.config == "flowkit: 1\n"
+    assert trace.head.kept is None
+
+
+def test_the_digest_is_that_of_the_rows(recorded: Recorded) -> None:
+    trace = read_trace(recorded.recording.path)
+    assert trace.digest == recorded.recording.digest == journal_digest(recorded.rows, trace.layout)
+
+
+def test_figures_are_those_of_the_live_session(recorded: Recorded) -> None:
+    trace = read_trace(recorded.recording.path)
+    live = measure(recorded.rows, plan=recorded.plan, voiced=recorded.listener.reference())
+    again = measure(trace.rows(), plan=trace.layout, voiced=trace.ruler)
+    assert again == live
+
+
+def _read(tmp_path: Path, content: bytes) -> Any:
+    path = tmp_path / "b.jsonl"
+    path.write_bytes(content)
+    return read_trace(path)
+
+
+def test_truncated_anywhere_it_reads_as_far_as_it_goes_or_says_why(lines: list[bytes], tmp_path: Path) -> None:
+    content = b"".join(lines)
+    full = _read(tmp_path, content).rows()
+    # Every byte of the first two lines and of the last, every 97th between: what differs is only which line is torn.
+    head, tail = len(lines[0]) + len(lines[1]), len(content) - len(lines[-1])
+    cuts = [*range(head), *range(head, tail, 97), *range(tail, len(content))]
+    for cut in cuts:
+        try:
+            trace = _read(tmp_path, content[:cut])
+        except TraceError as error:
+            assert cut < len(lines[0]), error
+            continue
+        rows = trace.rows()
+        assert rows == full[: len(rows)]
+        assert trace.notices or cut == len(content) - 1
+
+
+def test_shuffled_and_duplicated_lines_read_the_same(lines: list[bytes], tmp_path: Path) -> None:
+    full = _read(tmp_path, b"".join(lines)).rows()
+    shuffled = lines[::-1] + lines[3:9] + lines[:1]
+    assert _read(tmp_path, b"".join(shuffled)).rows() == full
+
+
+def test_a_missing_chunk_is_said_and_the_whole_part_read(lines: list[bytes], tmp_path: Path) -> None:
+    chunks = [i for i, line in enumerate(lines) if b'"name":"flowkit.journal"' in line]
+    trace = _read(tmp_path, b"".join(lines[: chunks[2]] + lines[chunks[2] + 1 :]))
+    full = _read(tmp_path, b"".join(lines)).rows()
+    rows = trace.rows()
+    assert rows == full[: len(rows)]
+    assert "chunk 2 is missing" in trace.notices[0]
+
+
+def _changed(line: bytes, key: str, value: Any) -> bytes:
+    stored = json.loads(line)
+    (span,) = stored["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    for attribute in span["attributes"]:
+        if attribute["key"] == key:
+            attribute["value"] = value
+    return json.dumps(stored).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("flowkit.format", {"intValue": "2"}, "format 2; this flowkit reads up to 1"),
+        ("flowkit.format", {"stringValue": "x"}, ":1: not a line"),
+        ("flowkit.layout", {"stringValue": "{}"}, "not a line"),
+        ("flowkit.layout", {"stringValue": "[" * 100_000}, "not a line"),
+        ("flowkit.input_rate_hz", {"intValue": "-5"}, "not a line"),
+        ("flowkit.clock.base_us", {"arrayValue": {}}, "not a line"),
+    ],
+)
+def test_a_head_that_is_none(lines: list[bytes], tmp_path: Path, key: str, value: Any, said: str) -> None:
+    with pytest.raises(TraceError, match=said):
+        _read(tmp_path, _changed(lines[0], key, value) + b"".join(lines[1:]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("flowkit.digest", {"stringValue": "0" * 32}, "changed after it was recorded|digest is"),
+        ("flowkit.digest", {"stringValue": "../../etc/passwd"}, "32 hexadecimal digits"),
+        ("flowkit.audio", {"stringValue": '[["../x",16000,5,"' + "0" * 32 + '"]]'}, "role"),
+        ("flowkit.audio", {"stringValue": '[["input",16000,5,"/etc/passwd"]]'}, "32 hexadecimal digits"),
+        ("flowkit.queues", {"stringValue": "[[]]"}, "not a line"),
+    ],
+)
+def test_an_end_that_is_none(lines: list[bytes], tmp_path: Path, key: str, value: Any, said: str) -> None:
+    from flowkit.trace.audio import read_sound
+
+    with pytest.raises(TraceError, match=said):  # noqa: PT012  a role is looked at when its sound is asked for
+        trace = _read(tmp_path, b"".join(lines[:-1]) + _changed(lines[-1], key, value))
+        read_sound(trace.path, trace.end.sounds[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "[0,0,[],[],[]]",
+        '[0,0,[0,0,0,0,0,0,0,0],["Nonsense"],[]]',
+        '[0,0,[0,0,0,0,0,0,0,0],["Final"],[[0,0,0,0,0,0,0,["x"]]]]',
+        '[0,0,[0,0,0,0,0,0,0,0],["Final"],[[0,0,0,0,0,0,0,[1,2]]]]',
+        '[0,0,[0,0,0,0,0,0,0,0],["Final"],[[99,0,0,0,0,0,0,["x",1]]]]',
+        '[0,0,[0,0,0,0,0,0,0,0],["Final"],[[0,0,0,0,-3,0,0,["x",1]]]]',
+        '[0,0,[0,0,0,0,0,0,0,0],[],[[-1,0,0,0,"FFFF",[],0,[],[]]]]',
+        '[0,0,[0,0,0,0,0,0,0,0],[],[[-1,0,0,0,"P",[0],0,["x"],[]]]]',
+        '[0,0,[0,0,0,0,0,0,0,0],[],[[-1,0,0,0,"C",[0],0,[],[77,1]]]]',
+        "[" * 500_000,
+    ],
+)
+def test_a_chunk_that_is_none(lines: list[bytes], tmp_path: Path, text: str) -> None:
+    chunk = next(i for i, line in enumerate(lines) if b'"name":"flowkit.journal"' in line)
+    broken = _changed(lines[chunk], "flowkit.rows.text", {"stringValue": text})
+    with pytest.raises(TraceError):
+        _read(tmp_path, b"".join(lines[:chunk]) + broken + b"".join(lines[chunk + 1 : -1])).rows()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "no 'session.start' span"),
+        (b"\n", ":1: not a line"),
+        (b"\x00\xff\xfe" * 1000 + b"\n", ":1: not a line"),
+        (b'{"resourceSpans":[]}\n', "no 'session.start' span"),
+        (b'{"resourceLogs":[{"scopeLogs":[]}]}\n', "not a line"),
+        (
+            b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"GET /","traceId":"1"}]}]}]}\n',
+            "no 'session.start' span",
+        ),
+        (b"[" * 100_000 + b"\n", "not a line"),
+        (b'{"resourceSpans":[' + b'{"a":' * 40 + b"1" + b"}" * 40 + b"]}\n", "nested more than 32"),
+        (b'{"a":"' + b"x" * (1 << 20) + b'"}\n', "more than 1024 KiB in a line"),
+    ],
+)
+def test_a_file_that_is_none(tmp_path: Path, content: bytes, said: str) -> None:
+    with pytest.raises(TraceError, match=said):
+        _read(tmp_path, content)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="cannot read"):
+        read_trace(tmp_path / "none.jsonl")
+
+
+def test_two_sessions_in_one_file(lines: list[bytes], tmp_path: Path) -> None:
+    other = lines[0].replace(b'"traceId":"', b'"traceId":"f', 1)
+    with pytest.raises(TraceError, match="more than one session"):
+        _read(tmp_path, b"".join([*lines, other]))

@@ -48,12 +48,12 @@ class Spoken:
 
 
 # With the default pipeline the first answer starts to sound about 1.6 s after its question (0.4 s of endpointing, then
-# the models) and lasts for many seconds; the second question comes about a second into it. The third waits until the
+# the models) and lasts about three; the second question comes about a second into it. The third waits until the
 # second answer, a short sentence, has been heard.
 SCENES: dict[str, tuple[Question, ...]] = {
     "question.wav": (Question("What is the capital of France?", LEAD_MS),),
     "conversation.wav": (
-        Question("Tell me a story about a dog.", LEAD_MS),
+        Question("Tell me about the moon.", LEAD_MS),
         Question("How many legs does a spider have?", 2_800),
         Question("What is the capital of France?", 6_000),
     ),

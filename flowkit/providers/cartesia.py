@@ -197,8 +197,8 @@ class Cartesia(Provider):
                     await _put(inbox, message)
                 return
             raise schema("a message without a context_id")
-        inbox = self._contexts.get(str(id_))
-        if inbox is None or not await _put(inbox, message):
+        listens = str(id_) in self._contexts and await _put(self._contexts[str(id_)], message)
+        if not listens:
             self.late += message.get("type") in ("chunk", "timestamps")
 
 

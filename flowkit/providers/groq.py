@@ -1,6 +1,6 @@
 """Groq: a fast chat model in the cloud, through Groq's own client library under Trio.
 
-    {kind: llm, provider: groq, model: llama-3.3-70b-versatile, api_key: "${GROQ_API_KEY}"}
+{kind: llm, provider: groq, model: llama-3.3-70b-versatile, api_key: "${GROQ_API_KEY}"}
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Any server that speaks OpenAI's chat completions: OpenAI itself, Ollama, vLLM, llama.cpp, and most others.
 
-    {kind: llm, provider: openai_compatible, base_url: "http://127.0.0.1:11434/v1", model: "qwen3:0.6b"}
+{kind: llm, provider: openai_compatible, base_url: "http://127.0.0.1:11434/v1", model: "qwen3:0.6b"}
 """
 
 from __future__ import annotations

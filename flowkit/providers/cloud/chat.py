@@ -116,7 +116,9 @@ class Chat(Provider):
         timeout = httpx.Timeout(60.0, connect=connect_s)
         http = httpx.AsyncClient(limits=limits, timeout=timeout, follow_redirects=True)
         key = self.key.get_secret_value() or "none"
-        return AsyncGroq(api_key=key, base_url=self.options.base_url.rstrip("/"), max_retries=0, timeout=timeout, http_client=http)
+        return AsyncGroq(
+            api_key=key, base_url=self.options.base_url.rstrip("/"), max_retries=0, timeout=timeout, http_client=http
+        )
 
     def body(self, ask: Ask) -> dict[str, Any]:
         """The request's JSON."""

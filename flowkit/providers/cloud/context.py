@@ -66,6 +66,7 @@ class Narrator:
         self._context: Context | None = None
         self._news = trio.Event()
         self._heals = 0
+        self._sending = trio.Lock()
 
     async def run(self, fed: AsyncIterator[Message]) -> None:
         """Speak all that is fed; returns when it has sounded."""
@@ -98,8 +99,9 @@ class Narrator:
         if self._context is not None and self._expired(self._context):
             self._voice.tell("context", "expired while the reply paused; the next clause begins a new one")
             self._drop()
-        self._clauses.append(clause)
-        await self._transcribe(clause)
+        async with self._sending:
+            self._clauses.append(clause)
+            await self._transcribe(clause)
 
     async def _transcribe(self, clause: Sounding) -> None:
         """The clause's text into the context, and a flush behind it."""
@@ -164,7 +166,7 @@ class Narrator:
             case "done":
                 await self._done(context)
             case "error":
-                await self._error(message)
+                await self._error(context, message)
             case "phoneme_timestamps":
                 pass
             case kind:
@@ -212,11 +214,8 @@ class Narrator:
         await self._emit(WordTimes(clause.index, tuple(clause.words)))
 
     async def _flushed(self, context: Context, message: dict[str, Any]) -> None:
-        if self._clause_of(context, message) is self._first():
+        if self._clauses and self._clause_of(context, message) is self._clauses[0]:
             await self._end_first(context)
-
-    def _first(self) -> Sounding | None:
-        return self._clauses[0] if self._clauses else None
 
     async def _end_first(self, context: Context) -> None:
         clause = self._clauses[0]
@@ -234,14 +233,15 @@ class Narrator:
             await self._end_first(context)
         self._drop()
         if self._clauses:
-            await self._heal("ended with clauses unsaid")
+            await self._heal("ended too early")
 
-    async def _error(self, message: dict[str, Any]) -> None:
-        said = " ".join(str(message[key]) for key in ("title", "message") if message.get(key)) or str(message.get("error", ""))
+    async def _error(self, context: Context, message: dict[str, Any]) -> None:
+        said = " ".join(str(message[key]) for key in ("title", "message") if message.get(key)) or str(
+            message.get("error", "")
+        )
         if any(word in said.casefold() for word in _EXPIRED) and "context" in said.casefold():
-            first = self._first()
-            if first is not None and first.samples and self._context is not None:
-                await self._end_first(self._context)
+            if self._clauses and self._clauses[0].samples:
+                await self._end_first(context)
             self._drop()
             await self._heal("expired")
             return
@@ -254,5 +254,7 @@ class Narrator:
         if self._heals > _HEALS:
             raise CloudError(Trouble.SERVER, f"the context {why}, for the {self._heals}th time in one reply")
         self._voice.tell("context", f"{why}; {len(self._clauses)} clauses are sent into a new one")
-        for clause in list(self._clauses):
-            await self._transcribe(clause)
+        async with self._sending:
+            self._drop()
+            for clause in list(self._clauses):
+                await self._transcribe(clause)

@@ -25,7 +25,9 @@ def key_of(title: str, given: SecretStr | None, variable: str, *, needed: bool =
     if needed and not value.strip():
         raise CloudError(Trouble.AUTH, f"{title}: the API key is empty", hint=hint)
     if value != value.strip() or not value.isascii() or not value.isprintable():
-        raise CloudError(Trouble.AUTH, f"{title}: the API key has characters that no key has (spaces, line breaks)", hint=hint)
+        raise CloudError(
+            Trouble.AUTH, f"{title}: the API key has characters that no key has (spaces, line breaks)", hint=hint
+        )
     return key
 
 

@@ -212,7 +212,9 @@ def network_fault(exc: BaseException) -> CloudError:
     """Any other failure to connect, in one line."""
     causes = [cause for cause in _causes(exc) if isinstance(cause, OSError)]
     deepest = causes[-1] if causes else exc
-    said = (deepest.strerror if isinstance(deepest, OSError) and deepest.strerror else str(deepest)) or type(exc).__name__
+    said = (deepest.strerror if isinstance(deepest, OSError) and deepest.strerror else str(deepest)) or type(
+        exc
+    ).__name__
     return CloudError(Trouble.NETWORK, f"no connection: {said}")
 
 

@@ -1,0 +1,291 @@
+"""Failover: several providers behind one, so that a stage, the engine and the trace see one provider whose calls succeed.
+
+A call is one `Work` (``handover``) and as many attempts as it takes: at one provider within its deadlines and retries
+(``circuit``), then at the next. What the stage gets is journaled like any provider's answers, so a replay needs neither
+network nor this module; each attempt is told to the trace as an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+import trio
+
+from flowkit.clock import US_PER_MS
+from flowkit.errors import FlowkitError, ProviderError
+from flowkit.messages import ClauseEnded, Message, Narrate, Speak
+from flowkit.plan.graph import PlannedStage
+from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.cloud.faults import CloudError, Trouble
+from flowkit.providers.loading import lone_error
+from flowkit.runtime.circuit import Member, Patience
+from flowkit.runtime.handover import Listening, Narration, Reader, Work, work_for
+
+_MOST = 12
+"""Attempts of one turn-scoped call, all providers together: an end to providers that say a word each time and fail."""
+
+
+class End(Enum):
+    """How a provider's part in a call ended."""
+
+    DONE = auto()
+    FAILED = auto()
+    RELIEVED = auto()
+    """One that is preferred may be asked again."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A provider's part in a call: all its attempts. `useful`: it gave something."""
+
+    member: Member
+    patience: Patience
+    tries: int = 0
+    useful: bool = False
+    relieved: bool = False
+    error: ProviderError | None = None
+
+
+def resilient(stage: PlannedStage, around: Surroundings) -> Provider:
+    """The stage's provider, with those to fail over to behind it where there are any.
+
+    Raises:
+        FlowkitError: no provider of the list can be made.
+    """
+    assert stage.provider is not None
+    if not stage.resilient:
+        return stage.provider.cls(stage.provider.options, around)
+    members, errors = [], []
+    for choice in (stage.provider, *stage.failover):
+        here = replace(around, connect_us=choice.timeouts.connect_us)
+        try:
+            members.append(Member(choice, choice.cls(choice.options, here)))
+        except FlowkitError as error:
+            errors.append(error)
+            around.notice(f"{stage.id}: {choice.name} is left out: {error}")
+    if not members:
+        raise errors[0]
+    return Resilient(stage.kind, members, around)
+
+
+class Resilient(Provider):
+    """Providers in order of preference, as one."""
+
+    kind = "resilient"
+    name = "failover"
+
+    def __init__(self, kind: str, members: list[Member], around: Surroundings) -> None:
+        super().__init__(None, around)
+        self.stage_kind = kind
+        self.members = members
+        self.title = members[0].name
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        """Load all; one that cannot be used is left out with a notice. Raises what the first one raised if none is left."""
+        errors: list[ProviderError] = []
+        async with AsyncExitStack() as stack:
+            for member in list(self.members):
+                try:
+                    await stack.enter_async_context(member.provider.ready())
+                except ProviderError as error:
+                    errors.append(error)
+                    self.members.remove(member)
+                    self.around.notice(f"{self.stage_kind}: {member.name} is left out: {error}")
+                    self._tell("left_out", f"{member.name}: {error}")
+            if not self.members:
+                raise errors[0]
+            yield
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        work = work_for(request, self.around.frame_us)
+        if work is None:
+            await self.members[0].provider.call(request, fed, emit)
+            return
+        with lone_error():
+            async with trio.open_nursery() as nursery:
+                await self._run(work, fed, _Outlet(emit).emit, nursery)
+                nursery.cancel_scope.cancel()
+
+    async def _run(self, work: Work, fed: AsyncIterator[Message], emit: Emit, nursery: trio.Nursery) -> None:
+        watch = _Watch(work)
+        if isinstance(work, (Narration, Listening)):
+            nursery.start_soon(work.tape.fill, fed, watch.seen)
+        tried: list[Member] = []
+        failures: dict[str, str] = {}
+        attempts = 0
+        while (member := self._next(tried)) is not None and attempts < _MOST:
+            part = Part(member, Patience(member.timeouts, flows=work.flows, owed=lambda: work.owed))
+            watch.patience = part.patience
+            end = await self._part(part, work, emit)
+            if end is End.DONE:
+                return
+            attempts = 0 if isinstance(work, Listening) and part.useful else attempts + part.tries
+            tried = [] if part.useful or end is End.RELIEVED else tried
+            if end is End.FAILED:
+                tried.append(member)
+                failures[member.name] = str(part.error)
+        raise ProviderError("; ".join(failures.values()) if len(failures) < 2 else _all(failures))
+
+    def _next(self, tried: list[Member]) -> Member | None:
+        """The most preferred that was not tried and is not left out; rather one that is left out than none."""
+        untried = [member for member in self.members if member not in tried]
+        now_us = self.around.now_us()
+        return next((member for member in untried if member.breaker.lets(now_us)), untried[0] if untried else None)
+
+    # -- one provider's part ----------------------------------------------------------------------------------------
+
+    async def _part(self, part: Part, work: Work, emit: Emit) -> End:
+        member = part.member
+        while True:
+            began_us = self.around.now_us()
+            part.tries += 1
+            part.error = await self._attempt(part, work, emit)
+            lasted_ms = (self.around.now_us() - began_us) // US_PER_MS
+            if part.error is None:
+                member.breaker.worked()
+                if part.relieved:
+                    self._tell("failover", f"{member.name}: a preferred provider may be asked again")
+                    return End.RELIEVED
+                self._tell("attempt", f"{member.name} {part.tries}: done after {lasted_ms} ms")
+                return End.DONE
+            wait_s = member.wait_s(part.tries + 1, part.error)
+            again = wait_s is not None and trio.current_time() + wait_s < part.patience.due_s
+            if work.complete:
+                return End.DONE
+            said = f"{member.name} {part.tries}: failed after {lasted_ms} ms ({_kind(part.error)}): {part.error}"
+            if not again or wait_s is None:
+                left_out = member.breaker.failed(part.error, self.around.now_us())
+                self._tell("attempt", f"{said}; {'left out for now' if left_out else 'given up for this call'}")
+                return End.FAILED
+            self._tell("attempt", f"{said}; again in {wait_s * 1000:.0f} ms")
+            await trio.sleep(wait_s)
+
+    async def _attempt(self, part: Part, work: Work, emit: Emit) -> ProviderError | None:
+        """One attempt. Returns why it failed; None if it did not, or if the provider was relieved."""
+        member, patience = part.member, part.patience
+        request = work.begin(member.provider)
+        if work.complete:
+            return None
+        scope = trio.CancelScope()
+
+        async def take(item: Message) -> None:
+            useful = work.useful(item)
+            since_s = patience.hold()
+            await work.take(item, emit)
+            patience.resume(since_s, useful=useful)
+            if useful:
+                self._came(part)
+                if isinstance(work, Listening) and work.idle and self._preferred(member):
+                    part.relieved = True
+                    scope.cancel()
+
+        with scope:
+            patience.bind(scope)
+            try:
+                await drive(member.provider, request, work.fed(), take)
+                await work.end(emit)
+                return None
+            except ProviderError as error:
+                return error
+            except Exception as error:  # a provider's defect is a provider's failure
+                return ProviderError(f"{member.name}: {type(error).__name__}: {error}")
+        if part.relieved:
+            return None
+        what = "nothing more came in time" if part.useful else "nothing useful came in time"
+        return CloudError(Trouble.TIMEOUT, f"{member.name}: {what}")
+
+    def _came(self, part: Part) -> None:
+        if not part.useful:
+            part.useful = True
+            part.member.breaker.worked()
+        part.tries = 1
+
+    def _preferred(self, member: Member) -> bool:
+        """Whether one that is preferred to `member` may be asked again."""
+        now_us = self.around.now_us()
+        before = self.members[: self.members.index(member)]
+        return any(other.breaker.lets(now_us) for other in before)
+
+    def _tell(self, name: str, detail: str) -> None:
+        self.around.event(self.around.now_us(), name, f"{self.stage_kind} {detail}")
+
+
+class _Watch:
+    """Tells the patience of whoever is asked now what was fed."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self.patience: Patience | None = None
+
+    def seen(self, item: Message) -> None:
+        if isinstance(self._work, Listening):
+            self._work.seen(item)
+        if self.patience is not None and not (isinstance(self._work, Listening) and not self._work.owed):
+            self.patience.look()
+
+
+class _Outlet:
+    """The stage's ear. When the stage has hung up, whoever speaks waits to be cancelled, which is under way: hanging up must
+    not look like a failure of the provider."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    async def emit(self, item: Message) -> None:
+        try:
+            await self._emit(item)
+        except trio.BrokenResourceError:
+            await trio.sleep_forever()
+
+
+async def drive(provider: Provider, request: Message, fed: AsyncIterator[Message], take: Emit) -> None:
+    """Call `provider`, whichever way of speaking it has: a reply in one call, or one call a clause."""
+    if isinstance(request, Narrate) and not provider.continuous:
+        async for item in fed:
+            if isinstance(item, Speak):
+                await _clause(provider, item, take)
+    elif isinstance(request, Speak) and provider.continuous:
+        await provider.call(Narrate(), _Once(request), _but_ends(take))
+    else:
+        await provider.call(request, fed, take)
+
+
+async def _clause(provider: Provider, speak: Speak, take: Emit) -> None:
+    if speak.text.strip():
+        await provider.call(speak, Reader(None), take)
+    await take(ClauseEnded(speak.clause, 0))
+
+
+def _but_ends(take: Emit) -> Emit:
+    async def passed(item: Message) -> None:
+        if not isinstance(item, ClauseEnded):
+            await take(item)
+
+    return passed
+
+
+class _Once:
+    """One item, then the end."""
+
+    def __init__(self, item: Message) -> None:
+        self._items = [item]
+
+    def __aiter__(self) -> _Once:
+        return self
+
+    async def __anext__(self) -> Message:
+        if not self._items:
+            raise StopAsyncIteration
+        return self._items.pop()
+
+
+def _kind(error: ProviderError) -> str:
+    return error.trouble.value if isinstance(error, CloudError) else "error"
+
+
+def _all(failures: dict[str, str]) -> str:
+    return "every provider failed: " + "; ".join(f"{name}: {why}" for name, why in failures.items())

@@ -1,0 +1,427 @@
+"""What one attempt leaves to the next, so that a turn that fails over is heard whole: nothing said twice, nothing dropped.
+
+One class for each kind of request. It says with what the next attempt is opened and fed, passes an attempt's items on in such
+a way that several attempts read as one, and knows whether the provider owes anything now (its silence counts only then).
+
+- a reply: the next model goes on from what was said. One that cannot is asked again; where its answer begins with the same
+  words they are left out, else it begins a sentence of its own.
+- a clause, or a reply's clauses: what was not spoken is asked of the next voice, from the first word that did not sound whole,
+  by word times where there are some, else by reading speed.
+- transcription: the sound since the last final transcript is fed again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import trio
+
+from flowkit.messages import (
+    Ask,
+    Audio,
+    ClauseEnded,
+    EndOfUtterance,
+    Final,
+    Frames,
+    Message,
+    Narrate,
+    Speak,
+    SpeechStarted,
+    Token,
+    Transcribe,
+    WordTimes,
+)
+from flowkit.providers.base import Provider
+
+Pass = Callable[[Message], Awaitable[None]]
+_CHARS_PER_S = 15
+"""Usual reading speed: how far a voice without word times has come."""
+
+
+class Work(ABC):
+    """A request, however many attempts it takes."""
+
+    def __init__(self, request: Message) -> None:
+        self.request = request
+
+    @abstractmethod
+    def begin(self, provider: Provider) -> Message:
+        """A new attempt begins, by `provider`: its request."""
+
+    def fed(self) -> AsyncIterator[Message]:
+        """What the attempt is fed."""
+        return Reader(None)
+
+    @abstractmethod
+    async def take(self, item: Message, emit: Pass) -> None:
+        """The attempt said `item`: pass on what the listener lacks."""
+
+    flows: ClassVar[bool] = True
+    """After the first useful item the next is owed at once (`idle_timeout`), not only when more is fed."""
+
+    async def end(self, emit: Pass) -> None:  # noqa: B027 - most hold nothing back
+        """The attempt has succeeded: pass on what was held back."""
+
+    @property
+    def owed(self) -> bool:
+        """Whether the provider owes an item now."""
+        return True
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything has been said, so that no further attempt is needed."""
+        return False
+
+    def useful(self, item: Message) -> bool:
+        """Whether the item is what was asked for; marks and tentative things are not."""
+        return isinstance(item, (Token, Audio, Final))
+
+
+class Tape:
+    """What is fed, kept until it is acknowledged; each attempt reads it from the first item that is not. At most `unread` items
+    are taken ahead of the reader, so that back-pressure passes through, and at most `kept` are kept."""
+
+    def __init__(self, unread: int, kept: int) -> None:
+        self._items: deque[Message] = deque()
+        self._first = self._read = 0
+        self._unread = unread
+        self._kept = kept
+        self._ended = False
+        self._news = trio.Event()
+        self.lost = 0
+        """Items that no further attempt will get, because there were too many."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    async def fill(self, fed: AsyncIterator[Message], seen: Callable[[Message], None]) -> None:
+        """Take what the stage feeds, in a task of its own."""
+        async for item in fed:
+            self._items.append(item)
+            seen(item)
+            self._note()
+            while self._first + len(self._items) - self._read > self._unread:
+                await self._news.wait()
+            while len(self._items) > self._kept:
+                self._items.popleft()
+                self._first += 1
+                self.lost += 1
+        self._ended = True
+        self._note()
+
+    def read(self) -> Reader:
+        """All that is kept, then what comes, to the end of the input. One reader at a time."""
+        self._read = self._first
+        return Reader(self)
+
+    async def next(self) -> Message:
+        """The next item for the reader."""
+        while True:
+            self._read = max(self._read, self._first)
+            place = self._read - self._first
+            if place < len(self._items):
+                self._read += 1
+                self._note()
+                return self._items[place]
+            if self._ended:
+                raise StopAsyncIteration
+            await self._news.wait()
+
+    def forget(self, count: int) -> None:
+        """Drop the oldest `count` items, as far as they have been read."""
+        for _ in range(min(count, self._read - self._first)):
+            self._items.popleft()
+            self._first += 1
+
+    def replace_first(self, item: Message) -> None:
+        """Exchange the oldest item."""
+        self._items[0] = item
+
+    def items(self) -> deque[Message]:
+        """What is kept, oldest first."""
+        return self._items
+
+    def _note(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+
+class Reader:
+    """Iterates over a tape. No generator: an attempt that is abandoned between two items would leave one behind, suspended."""
+
+    def __init__(self, tape: Tape | None) -> None:
+        self._tape = tape
+
+    def __aiter__(self) -> Reader:
+        return self
+
+    async def __anext__(self) -> Message:
+        if self._tape is None:
+            raise StopAsyncIteration
+        return await self._tape.next()
+
+
+# -- a reply -----------------------------------------------------------------------------------------------------------
+
+
+class Reply(Work):
+    """An LLM's reply: tokens of several attempts, numbered as one."""
+
+    request: Ask
+
+    def __init__(self, request: Ask) -> None:
+        super().__init__(request)
+        self._said = ""
+        self._tokens = 0
+        self._again = ""
+        self._matching = False
+
+    def begin(self, provider: Provider) -> Message:
+        self._matching, self._again = bool(self._said) and not provider.resumes, ""
+        return replace(self.request, said=self._said) if provider.resumes and self._said else self.request
+
+    async def take(self, item: Message, emit: Pass) -> None:
+        if isinstance(item, Token):
+            text = self._new(item.text) if self._matching else item.text
+            await self._say(text, emit)
+
+    async def end(self, emit: Pass) -> None:
+        if self._matching and not self._said.startswith(self._again):
+            await self._say(self._again, emit)
+
+    def _new(self, text: str) -> str:
+        """What a reply that begins again adds to what was said: nothing as long as it repeats it."""
+        self._again += text
+        if self._said.startswith(self._again):
+            return ""
+        self._matching = False
+        if self._again.startswith(self._said):
+            return self._again[len(self._said) :]
+        return self._again if self._said[-1].isspace() else f" {self._again.lstrip()}"
+
+    async def _say(self, text: str, emit: Pass) -> None:
+        if text:
+            self._said += text
+            self._tokens += 1
+            await emit(Token(self._tokens - 1, text))
+
+
+# -- a voice -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Spoken:
+    """How far a clause has sounded: `samples` at `rate_hz`; `base` of them by earlier attempts, with `words` of theirs; `fresh`:
+    the words of this attempt."""
+
+    clause: int
+    text: str
+    samples: int = 0
+    rate_hz: int = 0
+    base: int = 0
+    words: tuple[tuple[str, int], ...] = ()
+    fresh: tuple[tuple[str, int], ...] = ()
+
+    def audio(self, item: Audio) -> Audio:
+        """The attempt's audio, behind that of the attempts before."""
+        if self.rate_hz and item.rate_hz != self.rate_hz:
+            self.words = tuple((word, at * item.rate_hz // self.rate_hz) for word, at in self.words)
+            self.base = self.base * item.rate_hz // self.rate_hz
+        self.rate_hz = item.rate_hz
+        total = item.total + self.base if item.total else 0
+        self.samples = self.base + item.first_sample + item.samples
+        return item if not self.base else replace(item, first_sample=item.first_sample + self.base, total=total)
+
+    def times(self, item: WordTimes) -> WordTimes:
+        """The attempt's word times, behind those of the attempts before."""
+        self.fresh = tuple((word, at + self.base) for word, at in item.words)
+        return WordTimes(item.clause, self.words + self.fresh)
+
+    def rest(self) -> str:
+        """The text that has not sounded, from the first word that did not sound whole. It is the next attempt's text."""
+        whole = [word for word in self.fresh if word[1] <= self.samples]
+        sounded = self.samples - self.base
+        count = len(whole)
+        if not self.fresh and sounded:
+            count = _words_within(self.text, sounded * _CHARS_PER_S // self.rate_hz)
+        self.words, self.fresh, self.base = self.words + tuple(whole), (), self.samples
+        self.text = _without_words(self.text, count)
+        return self.text
+
+
+def _words_within(text: str, chars: int) -> int:
+    """How many whole words end within the first `chars` characters."""
+    return len(text[: chars + 1].split()) - (0 if chars >= len(text) or text[chars].isspace() else 1)
+
+
+def _without_words(text: str, count: int) -> str:
+    end = 0
+    for word in text.split()[:count]:
+        end = text.index(word, end) + len(word)
+    return text[end:].lstrip() if count else text
+
+
+class ClauseSpoken(Work):
+    """One clause by one call."""
+
+    request: Speak
+
+    def __init__(self, request: Speak) -> None:
+        super().__init__(request)
+        self._spoken = Spoken(request.clause, request.text)
+
+    def begin(self, provider: Provider) -> Message:
+        if self._spoken.samples:
+            self.request = Speak(self.request.clause, self._spoken.rest())
+        return self.request
+
+    async def take(self, item: Message, emit: Pass) -> None:
+        if isinstance(item, Audio):
+            await emit(self._spoken.audio(item))
+        elif isinstance(item, WordTimes):
+            await emit(self._spoken.times(item))
+
+    @property
+    def complete(self) -> bool:
+        return bool(self._spoken.samples) and not self.request.text.strip()
+
+
+class Narration(Work):
+    """A reply's clauses by one call: each is acknowledged by its end."""
+
+    def __init__(self, request: Narrate) -> None:
+        super().__init__(request)
+        self.tape = Tape(unread=0, kept=1_000)
+        self._spoken: Spoken | None = None
+
+    def begin(self, provider: Provider) -> Message:
+        if self._spoken is not None and self._spoken.samples:
+            self.tape.replace_first(Speak(self._spoken.clause, self._spoken.rest()))
+        return self.request
+
+    def fed(self) -> AsyncIterator[Message]:
+        return self.tape.read()
+
+    async def take(self, item: Message, emit: Pass) -> None:
+        spoken = self._of(item)
+        if isinstance(item, Audio):
+            await emit(spoken.audio(item))
+        elif isinstance(item, WordTimes):
+            await emit(spoken.times(item))
+        elif isinstance(item, ClauseEnded):
+            self.tape.forget(1)
+            self._spoken = None
+            await emit(ClauseEnded(item.clause, spoken.samples))
+
+    def _of(self, item: Message) -> Spoken:
+        first = self.tape.items()[0] if len(self.tape) else None
+        if self._spoken is None:
+            text = first.text if isinstance(first, Speak) else ""
+            self._spoken = Spoken(getattr(item, "clause", 0), text)
+        return self._spoken
+
+    @property
+    def owed(self) -> bool:
+        return len(self.tape) > 0
+
+    def useful(self, item: Message) -> bool:
+        return isinstance(item, (Audio, ClauseEnded))
+
+
+# -- transcription -----------------------------------------------------------------------------------------------------
+
+_KEPT_US = 30_000_000
+"""Sound of one utterance that is kept for another attempt."""
+_UNREAD_US = 5_000_000
+"""Sound that is taken while no provider listens, before the stage's queue fills."""
+_QUIET_US = 2_000_000
+"""Sound that is kept while nobody speaks: what a detector takes to notice, and a soft first consonant."""
+
+
+@dataclass(slots=True)
+class _Ears:
+    """What has been fed: `owed` ends of utterance without a Final; `speaking`: one is under way."""
+
+    owed: deque[int] = field(default_factory=deque)
+    speaking: bool = False
+
+
+class Listening(Work):
+    """A session's transcription: each utterance is acknowledged by its Final."""
+
+    flows = False
+
+    def __init__(self, request: Transcribe, frame_us: int) -> None:
+        super().__init__(request)
+        self.tape = Tape(unread=_UNREAD_US // frame_us, kept=_KEPT_US // frame_us)
+        self._quiet = _QUIET_US // frame_us
+        self._ears = _Ears()
+
+    def begin(self, provider: Provider) -> Message:
+        return self.request
+
+    def fed(self) -> AsyncIterator[Message]:
+        return self.tape.read()
+
+    def seen(self, item: Message) -> None:
+        """The stage fed `item`."""
+        ears = self._ears
+        if isinstance(item, SpeechStarted):
+            ears.speaking = True
+        elif isinstance(item, EndOfUtterance):
+            ears.speaking = False
+            ears.owed.append(item.utterance)
+        elif self.idle:
+            self.tape.forget(len(self.tape) - self._quiet)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody speaks and no Final is owed: the moment to change providers."""
+        return not self._ears.speaking and not self._ears.owed
+
+    async def take(self, item: Message, emit: Pass) -> None:
+        if isinstance(item, Final):
+            if item.utterance in self._ears.owed:
+                self._acknowledge(item.utterance)
+            elif self._ears.owed:
+                return  # of an utterance that has its Final already
+        await emit(item)
+
+    def _acknowledge(self, utterance: int) -> None:
+        items, count = self.tape.items(), 0
+        for place, item in enumerate(items, 1):
+            if isinstance(item, EndOfUtterance) and item.utterance <= utterance:
+                count = place
+        self.tape.forget(count)
+        while self._ears.owed and self._ears.owed[0] <= utterance:
+            self._ears.owed.popleft()
+
+    @property
+    def owed(self) -> bool:
+        return bool(self._ears.owed)
+
+    def useful(self, item: Message) -> bool:
+        return isinstance(item, Final)
+
+    @property
+    def frames(self) -> int:
+        """Frames that the next attempt will get again."""
+        return sum(item.count for item in self.tape.items() if isinstance(item, Frames))
+
+
+def work_for(request: Message, frame_us: int) -> Work | None:
+    """The work that a request is, or None for a kind that is not handed over."""
+    match request:
+        case Ask():
+            return Reply(request)
+        case Speak():
+            return ClauseSpoken(request)
+        case Narrate():
+            return Narration(request)
+        case Transcribe():
+            return Listening(request, frame_us)
+    return None

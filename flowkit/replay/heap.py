@@ -6,6 +6,7 @@ instant deadlines come first, then credits, then items, by stage and call; a sta
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -46,7 +47,8 @@ class HeapPump:
         self._plan = plan
         self._scripts = scripts
         self._calls: dict[int, HeapCall] = {}
-        self._credits: list[Stimulus] = []
+        self._untold: list[int] = []
+        """Stages whose calls have a batch of items to credit, in order."""
         self._now_us = 0
 
     def run(self, until_us: int | None = None) -> None:
@@ -65,8 +67,8 @@ class HeapPump:
 
     def _choose(self) -> tuple[Stimulus | None, int | None]:
         """What happens next at this instant; if nothing does, the next instant at which anything can."""
-        if self._credits:
-            return self._credits.pop(0), None
+        if self._untold:
+            return self._credit(self._calls[self._untold.pop(0)]), None
         now_us, takes = self._now_us, self.engine.takes
         next_us = self.engine.next_deadline()
         for stage, call in self._calls.items():
@@ -78,12 +80,16 @@ class HeapPump:
             next_us = due_us
         return None, next_us
 
+    def _credit(self, call: HeapCall) -> Stimulus:
+        count, call.untold = call.untold, 0
+        return Stimulus(call.stage, call.id, Credit(count), self._now_us)
+
     def _take(self, call: HeapCall, due_us: int) -> Stimulus:
         item = call.agenda.pop()
         call.agenda.accepted(self._now_us)
         call.due_us = call.agenda.next_us()
         if type(item) in _LAST:
-            del self._calls[call.stage]
+            self._forget(call.stage)
         return Stimulus(call.stage, call.id, item, due_us)
 
     def _apply(self, effects: list[Effect]) -> None:
@@ -98,18 +104,20 @@ class HeapPump:
                 call.agenda.ended(self._now_us)
                 call.due_us = call.agenda.next_us()
             elif kind is CallCancelled:
-                self._calls.pop(effect[0], None)  # type: ignore[arg-type]
-                self._credits = [credit for credit in self._credits if credit.call != effect[1]]  # type: ignore[misc]
+                self._forget(effect[0])  # type: ignore[arg-type]
 
     def _feed(self, stage: int, id_: int, item: Message) -> None:
         call = self._calls[stage]
         call.agenda.fed(item, self._now_us)
         call.due_us = call.agenda.next_us()
         call.untold += 1
-        if call.untold >= call.batch:
-            self._credits.append(Stimulus(stage, id_, Credit(call.untold), self._now_us))
-            self._credits.sort()
-            call.untold = 0
+        if call.untold >= call.batch and stage not in self._untold:
+            insort(self._untold, stage)
+
+    def _forget(self, stage: int) -> None:
+        self._calls.pop(stage, None)
+        if stage in self._untold:
+            self._untold.remove(stage)
 
     def _open(self, stage: int, id_: int, request: Message, scope: str) -> None:
         planned = self._plan.stages[stage]

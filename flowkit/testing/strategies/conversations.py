@@ -28,6 +28,10 @@ def _ms(most: int) -> st.SearchStrategy[str]:
     return st.one_of(grid, grid, anywhere, beside)
 
 
+def _seldom() -> st.SearchStrategy[bool]:
+    return st.integers(0, 11).map(lambda n: n == 11)
+
+
 def _some(**options: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     """Any of these options, the others at their defaults."""
     return st.fixed_dictionaries({}, optional=options)
@@ -35,13 +39,13 @@ def _some(**options: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]
 
 @st.composite
 def speech(draw: st.DrawFn, most: int = 3) -> list[dict[str, str]]:
-    """When the user speaks: one to `most` stretches, the second and third anywhere in the reply to the one before, or in
-    its first cough's wake."""
+    """When the user speaks: an utterance, and up to `most` - 1 more stretches, coughs among them, at any instant of the reply
+    to the one before."""
     at, spans = draw(st.integers(0, 4)) * 20, []
-    for _ in range(draw(st.integers(1, most))):
-        lasts = draw(st.sampled_from((20, 60, 100, 160, 200, 333)))
+    for i in range(draw(st.sampled_from((2, 2, 1, 3)[:most]))):
+        lasts = draw(st.sampled_from((160, 200, 260, 100, 60, 20) if i else (100, 160)))
         spans.append({"at": f"{at}ms", "lasts": f"{lasts}ms"})
-        at += lasts + draw(st.one_of(st.integers(1, 55).map(lambda n: 20 * n), st.integers(1, 1100)))
+        at += lasts + draw(st.one_of(st.integers(10, 40).map(lambda n: 20 * n), st.integers(1, 900)))
     return spans
 
 
@@ -54,11 +58,11 @@ def queues() -> st.SearchStrategy[dict[str, Any]]:
 @st.composite
 def replies(draw: st.DrawFn) -> dict[str, Any]:
     """One reply: empty, short, long, broken off, or of strange tokens."""
-    words = draw(st.lists(st.sampled_from(_WORDS), max_size=10))
+    words = draw(st.lists(st.sampled_from(_WORDS), min_size=draw(st.sampled_from((4, 1, 0))), max_size=9))
     reply: dict[str, Any] = {"text": " ".join(words)}
-    if draw(st.integers(0, 7)) == 0:
+    if draw(_seldom()):
         reply["fail_after"] = draw(st.integers(0, 4))
-    if draw(st.integers(0, 7)) == 0:
+    if draw(_seldom()):
         reply["tokens"] = tuple(draw(st.lists(st.sampled_from(("a", " ", "b. ", ", ", "")), max_size=12)))
     return reply
 
@@ -73,10 +77,10 @@ def vads() -> st.SearchStrategy[dict[str, Any]]:
 
 def asrs() -> st.SearchStrategy[dict[str, Any]]:
     """What was said, some of it nothing, and how long it takes to know."""
-    texts = st.lists(st.sampled_from(("What is it?", "okay", "No, stop that.", "")), min_size=1, max_size=4).map(tuple)
+    texts = st.lists(st.sampled_from(("What is it?", "No, stop that.", "okay", "")), min_size=1, max_size=4).map(tuple)
     return _some(
         final_after=_ms(120), partial_after=_ms(40), partial_every=st.sampled_from(("20ms", "60ms", "300ms")), queue=queues()
-    ).flatmap(lambda options: texts.map(lambda said: {"utterances": said, **options}))
+    ).flatmap(lambda options: texts.map(lambda said: {"utterances": ("Tell me.", *said), **options}))
 
 
 def gates() -> st.SearchStrategy[dict[str, Any]]:
@@ -95,16 +99,16 @@ def llms() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def _late() -> st.SearchStrategy[str]:
-    return st.sampled_from(("10ms", "60ms", "5s", "5s"))
+    return st.sampled_from(("5s", "5s", "5s", "5s", "5s", "60ms", "10ms"))
 
 
 def voices() -> st.SearchStrategy[dict[str, Any]]:
     """A voice: its speed, its pieces, its rate, its failures."""
     return _some(
-        first_audio=_ms(100), per_piece=_ms(20), piece=st.sampled_from(("7ms", "20ms", "60ms", "100ms", "250ms")),
-        per_char=st.sampled_from(("1ms", "9ms", "20ms")), rate=st.sampled_from((8_000, 11_025, 16_000, 22_050, 24_000, 44_100)),
-        fail=st.sampled_from((False, False, False, True)), first_item_timeout=_late(), idle_timeout=_late(), queue=queues(),
-    ).map(lambda options: {"first_audio": "40ms", "per_char": "9ms", **options})  # fmt: skip
+        first_audio=_ms(100), per_piece=_ms(20), piece=st.sampled_from(("1ms", "7ms", "20ms", "60ms", "100ms", "250ms")),
+        per_char=st.sampled_from(("20ms", "9ms", "1ms")), rate=st.sampled_from((8_000, 11_025, 16_000, 22_050, 24_000, 44_100)),
+        fail=_seldom(), first_item_timeout=_late(), idle_timeout=_late(), queue=queues(),
+    ).map(lambda options: {"first_audio": "40ms", "per_char": "15ms", **options})  # fmt: skip
 
 
 @st.composite

@@ -1,0 +1,397 @@
+"""The promises of every session, each a function that raises ``Broken`` over the evidence of one session.
+
+    evidence = Evidence(plan)
+    heap_session(plan, evidence)
+    check(evidence)
+
+A promise is judged from what a session shows on the outside (rows, actions, effects, sound), never by asking the code
+that is meant to keep it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+
+from flowkit.chunker import Chunk, Reason
+from flowkit.engine import CallCancelled, Fate, Row
+from flowkit.messages import (
+    Audio,
+    Clause,
+    ClauseEnded,
+    EndOfReply,
+    EndOfUtterance,
+    Frames,
+    Interrupt,
+    Message,
+    Play,
+    Token,
+    Utterance,
+)
+from flowkit.providers.timeline import Pop
+from flowkit.stages.base import Emit
+from flowkit.stages.turn import Turn
+from flowkit.testing.evidence import Evidence, Step
+
+_US = 1_000_000
+_CHARS_PER_TOKEN = 12
+"""No text has more characters in a token of the chunker's estimate, one unfinished word apart."""
+_LONGEST_WORD = 80
+
+
+class Broken(AssertionError):
+    """A promise that a session did not keep."""
+
+
+def check(evidence: Evidence) -> None:
+    """Every promise. Raises Broken for the first that was not kept."""
+    for promise in PROMISES:
+        promise(evidence)
+
+
+def _hold(kept: bool, what: str) -> None:
+    if not kept:
+        raise Broken(what)
+
+
+# -- it ends -----------------------------------------------------------------------------------------------------------
+
+
+def session_ends(evidence: Evidence) -> None:
+    """The session comes to an end by itself; one that ends in order leaves nobody's turn open."""
+    finished = evidence.engine.finished
+    _hold(finished is not None, f"the session still runs at {evidence.engine.now_us} us")
+    if finished == "input_ended":
+        turn = evidence.engine.state("gate").turn
+        _hold(turn is Turn.LISTENING, f"the session ended while it was {turn.value}")
+        _hold(evidence.engine.waiting() == 0, "messages of a reply wait at the session's end")
+
+
+def turns_are_numbered(evidence: Evidence) -> None:
+    """Turns are released one by one, each in an epoch later than the one before."""
+    released = [(row.epoch, row.message.turn) for row in evidence.rows if _is(row, Utterance) and row.stage == "llm"]
+    numbers = [number for _, number in released]
+    _hold(numbers == list(range(1, len(numbers) + 1)), f"turns are numbered {numbers}")
+    epochs = [epoch for epoch, _ in released]
+    _hold(epochs == sorted(set(epochs)), f"turns are released in epochs {epochs}")
+
+
+def _is(row: Row, kind: type[Message]) -> bool:
+    return type(row.message) is kind and row.fate is Fate.HANDLED
+
+
+# -- bounds ------------------------------------------------------------------------------------------------------------
+
+
+def bounds_hold(evidence: Evidence) -> None:
+    """No edge ever holds more than its bound, by the queue's own count and by what was seen waiting."""
+    for stage, inbox in evidence.engine.inboxes():
+        _hold(inbox.high_water <= inbox.bound.max, f"{inbox.high_water} waited before {stage}, bound {inbox.bound.max}")
+    _hold(not evidence.breaches, f"beyond the bound: {evidence.breaches}")
+
+
+def nothing_is_hoarded(evidence: Evidence) -> None:
+    """No reducer keeps what a bound should count: the voice has one clause at a time, the LLM's stage no token, the chunker one
+    unfinished clause, playback its lead and one piece."""
+    _tts_has_one_clause(evidence)
+    _chunker_has_one_clause(evidence)
+    _playback_keeps_its_lead(evidence)
+    for step in _steps(evidence, "llm"):
+        tokens = [a for a in step.actions if isinstance(a, Emit) and isinstance(a.message, Token)]
+        _hold(len(tokens) == isinstance(step.message, Token), f"the LLM's stage kept a token at {step.at_us} us")
+
+
+def _steps(evidence: Evidence, stage: str) -> Iterator[Step]:
+    return (step for step in evidence.steps if step.stage == stage)
+
+
+def _emitted(step: Step) -> Iterator[Message]:
+    return (action.message for action in step.actions if isinstance(action, Emit))
+
+
+def _tts_has_one_clause(evidence: Evidence) -> None:
+    inside = 0
+    for step in _steps(evidence, "tts"):
+        if isinstance(step.message, Interrupt):
+            inside = 0
+        inside += isinstance(step.message, (Clause, Token)) - sum(isinstance(m, ClauseEnded) for m in _emitted(step))
+        _hold(inside <= 1, f"{inside} clauses inside the voice's stage at {step.at_us} us")
+        if isinstance(step.message, EndOfReply):
+            _hold(inside == 0, f"a clause was not ended before the reply was, at {step.at_us} us")
+
+
+def _chunker_has_one_clause(evidence: Evidence) -> None:
+    planned = evidence.plan.only("chunker")
+    if planned is None or getattr(planned.options, "mode", "") == "reply":
+        return
+    most = planned.options.max_tokens * _CHARS_PER_TOKEN + _LONGEST_WORD  # type: ignore[attr-defined]
+    waiting = 0
+    for step in _steps(evidence, "chunker"):
+        if isinstance(step.message, (Interrupt, EndOfReply)):
+            waiting = 0
+        elif isinstance(step.message, Token):
+            waiting += len(step.message.text.strip())
+        waiting = max(0, waiting - sum(len(m.text) for m in _emitted(step) if isinstance(m, Clause)))
+        _hold(waiting <= most, f"{waiting} characters inside the chunker at {step.at_us} us, {most} allowed")
+
+
+def _playback_keeps_its_lead(evidence: Evidence) -> None:
+    """What the stage has taken and no device has sounded is at most the lead, one piece, and the frame under way."""
+    planned = evidence.plan.only("speaker")
+    if planned is None:
+        return
+    lead_us, taken = planned.options.lead, [s for s in _steps(evidence, "speaker")]  # type: ignore[attr-defined]
+    pops, sounded_us, taken_us, longest_us, epoch = iter(evidence.sound()), 0, 0, 0, 0
+    rows = {row.n: row.epoch for row in evidence.rows if row.stage == "speaker"}
+    pop = next(pops, None)
+    for step in taken:
+        if rows.get(step.n, epoch) != epoch or isinstance(step.message, Interrupt):
+            epoch, taken_us, sounded_us = rows.get(step.n, epoch), 0, 0
+        if not isinstance(step.message, Audio):
+            continue
+        taken_us += _us(step.message.samples, step.message.rate_hz)
+        longest_us = max(longest_us, _us(step.message.samples, step.message.rate_hz))
+        while pop is not None and (pop.epoch < epoch or (pop.epoch == epoch and pop.t_us < step.at_us)):
+            if pop.epoch == epoch:
+                part_us = min(_us(pop.samples, pop.rate_hz), step.at_us - pop.t_us)
+                sounded_us += part_us
+                if part_us < _us(pop.samples, pop.rate_hz):
+                    pop = pop_after(pop, part_us)
+                    break
+            pop = next(pops, None)
+        kept_us = taken_us - sounded_us
+        most_us = lead_us + longest_us + evidence.plan.frame_us
+        _hold(kept_us <= most_us, f"{kept_us} us of sound inside playback at {step.at_us} us, {most_us} allowed")
+
+
+def pop_after(pop: Pop, us: int) -> Pop:
+    """The rest of a pop, `us` later."""
+    gone = us * pop.rate_hz // _US
+    return Pop(pop.t_us + us, pop.epoch, pop.clause, pop.first_sample + gone, pop.samples - gone, pop.rate_hz, b"")
+
+
+def _us(samples: int, rate_hz: int) -> int:
+    return samples * _US // rate_hz
+
+
+# -- interrupts --------------------------------------------------------------------------------------------------------
+
+
+def interrupts_leave_nothing(evidence: Evidence) -> None:
+    """After an interrupt nothing of the old reply waits anywhere, and every replying stage is as good as new."""
+    for seen in evidence.interrupts:
+        _hold(seen.waiting == 0, f"{seen.waiting} messages wait after the interrupt at {seen.at_us} us")
+        _hold(seen.stale == 0, f"{seen.stale} stale messages wait after the interrupt at {seen.at_us} us")
+        _hold(not seen.not_reset, f"not reset by the interrupt at {seen.at_us} us: {seen.not_reset}")
+
+
+def nothing_stale_is_handled(evidence: Evidence) -> None:
+    """No replying stage handles a message of an epoch older than one it knows."""
+    replying = {stage.id for stage in evidence.plan.stages if stage.cls.replying}
+    newest: dict[str, int] = defaultdict(int)
+    for row in evidence.rows:
+        if row.stage in replying and row.fate is Fate.HANDLED:
+            _hold(row.epoch >= newest[row.stage], f"{row.stage} handled {row.kind} of epoch {row.epoch} at {row.handled_us} us")
+            newest[row.stage] = row.epoch
+
+
+def nothing_stale_sounds(evidence: Evidence) -> None:
+    """From the first frame after an interrupt on, no frame of the old reply is popped by the device."""
+    frame_us = evidence.plan.frame_us
+    ends = {row.epoch: row.handled_us for row in reversed(evidence.rows) if _is(row, Interrupt)}
+    for pop in evidence.sound():
+        for epoch, at_us in ends.items():
+            last_us = -(-at_us // frame_us) * frame_us
+            stale = pop.epoch < epoch and pop.t_us + _us(pop.samples - 1, pop.rate_hz) >= last_us
+            _hold(not stale, f"sound of epoch {pop.epoch} at {pop.t_us} us, after the interrupt at {at_us} us")
+
+
+def cancelled_calls_are_gone(evidence: Evidence) -> None:
+    """A cancelled call's task ends in the instant of its cancelling. Of live sessions only."""
+    for at_us, effect in evidence.effects:
+        if evidence.task_ends and isinstance(effect, CallCancelled) and evidence.engine.finished != "stopped":
+            name = f"{evidence.plan.stages[effect.stage].id} call {effect.call}"
+            _hold(evidence.task_ends.get(name) == at_us, f"{name}, cancelled at {at_us} us, ended at {evidence.task_ends.get(name)}")
+
+
+# -- nothing lost, nothing overtaken -----------------------------------------------------------------------------------
+
+
+def rows_come_first(evidence: Evidence) -> None:
+    """A message stands in the journal before its stage acts on it."""
+    for step in evidence.steps:
+        _hold(step.n > 0, f"{step.stage} acted on {step.message} at {step.at_us} us without a row")
+
+
+def nothing_is_lost(evidence: Evidence) -> None:
+    """Every message that was emitted has a row at each stage that it goes to, or still waits when the session ends."""
+    targets = {(edge.source, edge.output): 0 for edge in evidence.plan.edges}
+    for edge in evidence.plan.edges:
+        targets[edge.source, edge.output] += 1
+    sent = Counter[tuple[str, int]]()
+    for step in evidence.steps:
+        for action in step.actions:
+            if isinstance(action, Emit):
+                sent[step.stage, step.n] += targets.get((step.stage, action.port), 0)
+    came = Counter((row.cause_stage, row.cause_n) for row in evidence.rows if row.cause_stage)
+    waiting = Counter((envelope[1], envelope[2]) for envelope in _waiting(evidence))
+    for cause, count in sent.items():
+        if cause[1]:
+            found = came[cause] + waiting[cause]
+            _hold(found == count, f"row {cause[1]} of {cause[0]} sent {count} messages, {found} are accounted for")
+
+
+def _waiting(evidence: Evidence) -> Iterator[tuple[object, ...]]:
+    for slot in evidence.engine._slots:
+        yield from slot.control
+        yield from (envelope for _, envelope in slot.outbox)
+        for inbox in slot.inboxes:
+            yield from inbox.queue
+
+
+def markers_are_kept(evidence: Evidence) -> None:
+    """A queue's policy drops content only, never a marker."""
+    for row in evidence.rows:
+        overflow = row.handled_us == evidence.engine.now_us and "set to error" in (evidence.engine.finished or "")
+        kept = row.fate is not Fate.DROPPED or type(row.message).lossy or overflow
+        _hold(kept, f"{row.kind} dropped before {row.stage}")
+
+
+def order_is_kept(evidence: Evidence) -> None:
+    """What one stage sends another as data is handled in the order of sending, and time never runs back."""
+    newest: dict[tuple[str, str], tuple[int, int]] = {}
+    now_us = 0
+    for row in evidence.rows:
+        _hold(now_us <= row.handled_us and row.sent_us <= row.handled_us, f"{row.stage} {row.n} runs back in time")
+        now_us = row.handled_us
+        if row.lane == "D" and row.cause_stage and row.fate is Fate.HANDLED:
+            edge, place = (row.cause_stage, row.stage), (row.cause_n, getattr(row.message, "index", -1))
+            before = newest.get(edge, (0, -1))
+            overtaken = place[0] < before[0] or (place[0] == before[0] and -1 < place[1] < before[1])
+            _hold(not overtaken, f"{row.stage} handled {row.kind} {place} after {before} of {row.cause_stage}")
+            newest[edge] = place
+
+
+def ends_come_last(evidence: Evidence) -> None:
+    """No end marker overtakes its own content."""
+    over: set[tuple[object, ...]] = set()
+    voiced = -1
+    for row in evidence.rows:
+        message, stage = row.message, row.stage
+        if row.fate is not Fate.HANDLED:
+            continue
+        if isinstance(message, EndOfReply):
+            over.add((stage, row.epoch))
+        elif isinstance(message, ClauseEnded):
+            over.add((stage, row.epoch, message.clause))
+        elif isinstance(message, EndOfUtterance) and stage == "asr":
+            voiced = message.last_voiced
+        elif isinstance(message, Frames) and stage == "asr":
+            _hold(message.index > voiced, f"frame {message.index} reached the asr behind the end of its utterance")
+        elif isinstance(message, (Token, Clause, Audio)) and row.cause_stage:
+            _hold((stage, row.epoch) not in over, f"{row.kind} at {stage} behind its reply's end, {row.handled_us} us")
+            clause = getattr(message, "clause", None)
+            _hold((stage, row.epoch, clause) not in over, f"audio of clause {clause} at {stage} behind its end")
+
+
+def clauses_hold_the_reply(evidence: Evidence) -> None:
+    """The clauses of a reply that was not interrupted hold all of its text, in order."""
+    text, cut = "", ""
+    for step in _steps(evidence, "chunker"):
+        if isinstance(step.message, Interrupt):
+            text = cut = ""
+        elif isinstance(step.message, Token):
+            text += step.message.text
+        cut += "".join(m.text for m in _emitted(step) if isinstance(m, Clause) and not getattr(m, "provisional", False))
+        if isinstance(step.message, EndOfReply) and not _speculates(evidence):
+            _hold("".join(text.split()) == "".join(cut.split()), f"of {text!r} the clauses hold {cut!r}")
+            text = cut = ""
+
+
+def _speculates(evidence: Evidence) -> bool:
+    planned = evidence.plan.only("chunker")
+    return planned is not None and bool(getattr(planned.options, "speculate_end", False))
+
+
+# -- sound and memory --------------------------------------------------------------------------------------------------
+
+
+def sound_is_whole(evidence: Evidence) -> None:
+    """Each clause sounds sample by sample, none twice, none left out, none late, in order; unless a queue dropped some."""
+    _hold(not evidence.late, f"handed to the device too late: {evidence.late[:1]}")
+    dropped = {row.epoch for row in evidence.rows if row.fate is Fate.DROPPED and isinstance(row.message, Audio)}
+    place: dict[int, tuple[int, int]] = {}
+    for pop in evidence.sound():
+        clause, sample = place.get(pop.epoch, (-1, 0))
+        expected = sample if pop.clause == clause else 0
+        _hold(pop.clause >= clause, f"clause {pop.clause} sounds after clause {clause}")
+        if pop.epoch not in dropped:
+            _hold(pop.first_sample == expected, f"sample {pop.first_sample} of clause {pop.clause} sounds for {expected}")
+        place[pop.epoch] = (pop.clause, pop.first_sample + pop.samples)
+
+
+def sound_is_on_time(evidence: Evidence) -> None:
+    """Without a hold or a wait for audio, a reply's sound is one piece: each Play begins where the one before ends, to the
+    microsecond, however many there are."""
+    played: list[Play] = []
+    for _, effect in evidence.effects:
+        item = getattr(effect, "item", None)
+        if isinstance(item, Play):
+            played.append(item)
+    start_us = samples = 0
+    for before, play in zip([None, *played], played, strict=False):
+        end_us = start_us + (samples * _US // before.rate_hz if before else 0)
+        gap_us = play.at_us - end_us
+        if before is None or play.epoch != before.epoch or gap_us > 0 or play.at_us % evidence.plan.frame_us == 0 != gap_us:
+            start_us, samples = play.at_us, 0
+        else:
+            _hold(gap_us == 0, f"a piece is due at {play.at_us} us, {-gap_us} us before the one ahead has ended")
+        samples += play.samples
+
+
+def history_is_what_was_heard(evidence: Evidence) -> None:
+    """What the LLM is reminded of is what sounded: the clauses' text up to the share of their samples that a device popped."""
+    rows = evidence.rows
+    dropped = {row.epoch for row in rows if row.fate is Fate.DROPPED}
+    failed = {row.epoch for row in rows if row.kind == "Failed"}
+    texts = {(r.epoch, r.message.index): _chunk(r.message) for r in rows if isinstance(r.message, Clause)}
+    totals = {(r.epoch, r.message.clause): r.message.total for r in rows if isinstance(r.message, Audio)}
+    played: dict[tuple[int, int], int] = {}
+    for pop in evidence.sound():
+        played[pop.epoch, pop.clause] = pop.first_sample + pop.samples
+    asked = [(row.epoch, row.message) for row in rows if _is(row, Utterance) and row.stage == "llm"]
+    for (epoch, _), (_, after) in zip(asked, asked[1:], strict=False):
+        if epoch in dropped | failed:
+            continue
+        heard = ""
+        for (_, clause), samples in sorted((key, n) for key, n in played.items() if key[0] == epoch):
+            heard += texts[epoch, clause].heard(samples / totals[epoch, clause])
+        silent = any(not chunk.spoken for (e, _), chunk in texts.items() if e == epoch)
+        said = isinstance(after, Utterance) and after.heard
+        if not silent:
+            _hold(said == heard.strip(), f"{heard.strip()!r} was heard in epoch {epoch}, {said!r} is remembered")
+
+
+def _chunk(clause: Clause) -> Chunk:
+    return Chunk(clause.text, clause.spoken, clause.tokens, Reason(clause.reason), clause.marks)
+
+
+PROMISES: tuple[Callable[[Evidence], None], ...] = (
+    session_ends,
+    turns_are_numbered,
+    bounds_hold,
+    nothing_is_hoarded,
+    interrupts_leave_nothing,
+    nothing_stale_is_handled,
+    nothing_stale_sounds,
+    cancelled_calls_are_gone,
+    rows_come_first,
+    nothing_is_lost,
+    markers_are_kept,
+    order_is_kept,
+    ends_come_last,
+    clauses_hold_the_reply,
+    sound_is_whole,
+    sound_is_on_time,
+    history_is_what_was_heard,
+)

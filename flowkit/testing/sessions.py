@@ -1,0 +1,197 @@
+"""Whole sessions in virtual time: a plan of scripted fakes, run by either pump to its end within milliseconds.
+
+    plan = scripted_plan(
+        mic={"speech": [{"at": "300ms", "lasts": "800ms"}]},
+        asr={"utterances": ["What is the capital of France?"]},
+        llm={"replies": [{"text": "Paris."}]},
+    )
+    engine = heap_session(plan)
+    assert engine.finished == "input_ended"
+
+The keys are those of a pipeline file. ``heap_session`` and ``trio_session`` make the same choices, so their journals are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import trio
+import trio.testing
+
+from flowkit.config import kinds
+from flowkit.config.schema import Call, Queue
+from flowkit.engine import Engine
+from flowkit.options import Options
+from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
+from flowkit.plan.wiring import Station, wire
+from flowkit.providers.base import Provider, Surroundings
+from flowkit.providers.script import Script, ScriptCall
+from flowkit.providers.scripted import ScriptedAsr, ScriptedLlm, ScriptedProvider, ScriptedSource, ScriptedTts, ScriptedVad
+from flowkit.replay.heap import HeapPump
+from flowkit.runtime.clock import SessionClock
+from flowkit.runtime.pump import TrioPump
+from flowkit.runtime.session import Discard
+
+SCRIPTED: Mapping[str, type[ScriptedProvider]] = {
+    "mic": ScriptedSource,
+    "vad": ScriptedVad,
+    "asr": ScriptedAsr,
+    "llm": ScriptedLlm,
+    "tts": ScriptedTts,
+}
+PIPELINE = ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker")
+LONGEST_US = 120_000_000
+"""Virtual time after which a session that has not finished is left as it is."""
+
+
+class Watch(Protocol):
+    """Looks on while a session runs; see ``flowkit.testing.invariants.Evidence``."""
+
+    def onto(self, plan: Plan) -> Plan:
+        """The plan to run instead, with stages that tell the watch what they do."""
+
+    def attach(self, engine: Engine) -> None:
+        """The session is about to begin."""
+
+    def task_ended(self, name: str, at_us: int) -> None:
+        """A task of the live pump has gone."""
+
+
+# -- plans -------------------------------------------------------------------------------------------------------------
+
+
+def scripted_plan(frame: str = "20ms", without: Iterable[str] = (), **stages: Mapping[str, Any]) -> Plan:
+    """A plan of scripted fakes. Each keyword is a stage's kind, its value that stage's keys in a pipeline file: its own options,
+    the fake's, ``queue`` and the deadlines of calls. `without` leaves kinds out.
+
+    Raises pydantic.ValidationError for options that do not exist or do not fit.
+    """
+    settings = {"mic": {"frame": frame}, **stages}
+    settings["mic"] = {"frame": frame, **settings["mic"]}
+    chosen = [kind for kind in PIPELINE if kind not in set(without)]
+    queues = {kind: _queue(kind, settings.get(kind, {})) for kind in chosen}
+    planned = tuple(_planned(kind, settings.get(kind, {}), queues[kind]) for kind in chosen)
+    return planned_of(planned, queues, frame_us=planned[0].options.frame if chosen[0] == "mic" else 20_000)  # type: ignore[attr-defined]
+
+
+def planned_of(stages: tuple[PlannedStage, ...], queues: Mapping[str, Bound], frame_us: int = 20_000) -> Plan:
+    """A plan of any stages, wired by their ports; `queues` by stage id."""
+    wires = wire([Station(stage.id, stage.cls) for stage in stages])
+    edges = tuple(Edge(w.source, w.output, w.target, w.input, None if w.control else queues[w.target]) for w in wires)
+    return Plan("scripted", stages, edges, frame_us=frame_us)
+
+
+def plan_from_yaml(text: str) -> Plan:
+    """The plan of a pipeline file's text. Raises InvalidConfig."""
+    from flowkit.config import load
+    from flowkit.plan import resolve
+
+    return resolve(load("pipeline.yaml", text=text))
+
+
+def _queue(kind: str, settings: Mapping[str, Any]) -> Bound:
+    queue = Queue.model_validate(settings.get("queue", {}))
+    return Bound(queue.max or kinds.habits(kind).queue, WhenFull(queue.when_full.value))
+
+
+def _planned(kind: str, settings: Mapping[str, Any], bound: Bound) -> PlannedStage:
+    cls, provider = kinds.find(kind), SCRIPTED.get(kind)
+    groups: list[type[Options]] = [cls.Options, *([provider.Options] if provider else []), Call]
+    left = {key: value for key, value in settings.items() if key != "queue"}
+    built: list[Options] = []
+    for group in groups:
+        mine = {key: left.pop(key) for key in list(left) if key in group.model_fields}
+        built.append(group.model_validate(mine | (left if group is groups[-1] else {})))
+    choice = None
+    if provider is not None:
+        call = built[-1]
+        assert isinstance(call, Call)
+        timeouts = Timeouts(call.connect_timeout, call.first_item_timeout, call.idle_timeout)
+        choice = ProviderChoice("scripted", provider, built[1], timeouts)
+    return PlannedStage(kind, kind, cls, built[0], choice, window=bound.max)
+
+
+class _Silent(Script):
+    """A speaker: takes everything, says nothing."""
+
+    def open(self, request: object) -> ScriptCall:
+        return ScriptCall()
+
+
+def scripts_of(plan: Plan) -> dict[str, Script]:
+    """A script for each stage of `plan` that has a provider; all must be scripted fakes, but for the speaker's.
+
+    Raises TypeError for another provider: it can only be run live.
+    """
+    scripts: dict[str, Script] = {}
+    for stage in plan.stages:
+        if stage.kind == "speaker":
+            scripts[stage.id] = _Silent()
+        elif stage.provider is not None:
+            if not issubclass(stage.provider.cls, ScriptedProvider):
+                raise TypeError(f"stage {stage.id!r} has provider {stage.provider.name!r}, which is not scripted")
+            script = stage.provider.cls.script_cls
+            scripts[stage.id] = script(stage.provider.options, plan.input_rate_hz, plan.frame_us)
+    return scripts
+
+
+# -- sessions ----------------------------------------------------------------------------------------------------------
+
+
+def heap_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST_US) -> Engine:
+    """Run `plan` on the heap pump to its end, or for `limit_us`; the engine holds journal, states and inboxes."""
+    pump = HeapPump(watch.onto(plan) if watch else plan, scripts_of(plan))
+    if watch is not None:
+        watch.attach(pump.engine)
+    pump.run(until_us=limit_us)
+    return pump.engine
+
+
+def trio_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST_US) -> Engine:
+    """Run `plan` on the live pump under a clock that jumps whenever every task waits. Providers need not be scripted, but what
+    they wait for must be time or other tasks: the clock jumps past a thread."""
+
+    async def main() -> Engine:
+        clock = SessionClock()
+        pump = TrioPump(
+            watch.onto(plan) if watch else plan,
+            providers_of(plan, clock),
+            clock,
+            settled=trio.testing.wait_all_tasks_blocked,
+        )
+        if watch is not None:
+            watch.attach(pump.engine)
+            trio.lowlevel.add_instrument(_Tasks(watch, clock))
+        with trio.move_on_after(limit_us / 1_000_000):
+            await pump.run()
+        return pump.engine
+
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def providers_of(plan: Plan, clock: SessionClock) -> dict[str, Provider]:
+    """The plan's providers, made but not loaded; a speaker without one discards what it is given."""
+    around = Surroundings(plan.input_rate_hz, plan.frame_us, clock.now_us, _no_notice, clock.at_s)
+    providers: dict[str, Provider] = {}
+    for stage in plan.stages:
+        if stage.provider is not None:
+            providers[stage.id] = stage.provider.cls(stage.provider.options, around)
+        elif stage.kind == "speaker":
+            providers[stage.id] = Discard(None, around)
+    return providers
+
+
+def _no_notice(line: str) -> None:
+    """Scripted fakes have nothing to tell people."""
+
+
+class _Tasks(trio.abc.Instrument):
+    """Tells a watch when each task ends."""
+
+    def __init__(self, watch: Watch, clock: SessionClock) -> None:
+        self._watch = watch
+        self._clock = clock
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        self._watch.task_ended(task.name, self._clock.now_us())

@@ -1,0 +1,84 @@
+"""A thousand random conversations: the two pumps agree, and every promise is kept.
+
+They are split over several tests, so that pytest's workers share them.
+"""
+
+import os
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from flowkit.engine import Engine, Fate, Row
+from flowkit.messages import Credit, Utterance
+from flowkit.testing.evidence import Evidence
+from flowkit.testing.invariants import check
+from flowkit.testing.sessions import heap_session, scripted_plan, trio_session
+from flowkit.testing.strategies.conversations import Conversation, conversations, interruptions
+
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+PARTS = 8
+EACH = 1_000 if DEEP else 112
+INTERRUPTED = 1_000 if DEEP else 104
+ALIKE = ("llm", "chunker", "tts", "speaker", "gate")
+
+
+def session_property(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Settings for a property of whole sessions: no shrinking in CI, where a failing session is as telling as it is."""
+    phases = tuple(Phase) if DEEP else (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(max_examples=examples, suppress_health_check=slow, phases=phases)
+
+
+def difference(ours: Engine, theirs: Engine) -> str:
+    """The first row in which two journals differ; empty if they are equal."""
+    a, b = ours.journal.rows, theirs.journal.rows
+    for i, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return f"row {i}:\n  {x}\n  {y}"
+    return "" if len(a) == len(b) else f"{len(a)} rows against {len(b)}: {(a[len(b):] or b[len(a):])[0]}"
+
+
+def judge(conversation: Conversation) -> None:
+    """Have it on both pumps; both sessions keep every promise and their journals are equal."""
+    plan = scripted_plan(**conversation)
+    on_heap, live = Evidence(plan), Evidence(plan)
+    ours, theirs = heap_session(plan, on_heap), trio_session(plan, live)
+    check(on_heap)
+    check(live)
+    assert difference(ours, theirs) == ""
+    assert ours.finished == theirs.finished
+    assert ours.journal.digest() == theirs.journal.digest()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_any_conversation_is_the_same_on_both_pumps_and_keeps_every_promise(part: int) -> None:
+    @session_property(EACH)
+    @given(conversation=conversations(part), random=st.random_module())
+    def each(conversation: Conversation, random: object) -> None:
+        judge(conversation)
+
+    each()
+
+
+@session_property(INTERRUPTED)
+@given(pair=interruptions(), random=st.random_module())
+def test_the_turn_after_an_interrupt_runs_as_in_a_fresh_session(pair: tuple[Conversation, Conversation], random: object) -> None:
+    whole, alone = pair
+    interrupted, fresh = heap_session(scripted_plan(**whole)), heap_session(scripted_plan(**alone))
+    assert last_turn(interrupted) == last_turn(fresh)
+    judge(whole)
+
+
+def last_turn(engine: Engine) -> list[tuple[object, ...]]:
+    """Everything from the last release on, without what says how many turns there were before."""
+    rows = engine.journal.rows
+    released = max(i for i, row in enumerate(rows) if isinstance(row.message, Utterance))
+    return [alike(row) for row in rows[released:] if row.stage in ALIKE and not isinstance(row.message, Credit)]
+
+
+def alike(row: Row) -> tuple[object, ...]:
+    message: object = "the utterance" if isinstance(row.message, Utterance) else row.message
+    assert row.fate is not Fate.STALE
+    return row.stage, row.cause_stage, row.sent_us, row.handled_us, row.lane, message, row.fate

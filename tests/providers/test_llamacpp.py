@@ -84,24 +84,24 @@ def test_it_answers() -> None:
             cut = await answer(llm, story, enough=partial(reached, tokens))
             assert len(cut.items) == tokens
             assert text((await answer(llm, FRANCE)).items) == expected
-        started = trio.current_time()
         with trio.move_on_after(0.01) as during_the_prompt:
             await answer(llm, Ask(1, "Tell me all about cats, dogs, horses, cows, sheep and goats, please."))
         assert during_the_prompt.cancelled_caught
-        assert trio.current_time() - started < 0.1
         assert text((await answer(llm, FRANCE)).items) == expected
 
     async def a_held_back_reply_waits(llm: LlamaCpp, expected: str) -> None:
         taken: list[Message] = []
-        gate = trio.Event()
+        arrived, gate = trio.Event(), trio.Event()
 
         async def hesitant(item: Message) -> None:
             taken.append(item)
+            arrived.set()
             await gate.wait()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(llm.call, FRANCE, None, hesitant)
-            with trio.move_on_after(0.6):
+            await arrived.wait()
+            with trio.move_on_after(0.3):
                 await trio.sleep_forever()
             assert len(taken) == 1
             gate.set()

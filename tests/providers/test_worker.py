@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Audio, Message, Speak
@@ -98,14 +99,16 @@ def test_a_held_back_clause_is_not_gathered_here() -> None:
     """The pipe and four pieces hold about 2 s of this voice; the rest waits in the worker."""
 
     async def use(worker: Worker) -> None:
-        gate, taken = trio.Event(), list[Message]()
+        arrived, gate, taken = trio.Event(), trio.Event(), list[Message]()
 
         async def hesitant(item: Message) -> None:
             taken.append(item)
+            arrived.set()
             await gate.wait()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(worker.answer, Speak(0, "long"), hesitant)
+            await arrived.wait()
             await trio.testing.wait_all_tasks_blocked(0.2)
             assert len(taken) == 1
             gate.set()
@@ -172,6 +175,7 @@ def test_an_error_of_the_session_passes_through_as_it_is() -> None:
 
 PARENT = """
 import trio
+import trio.testing
 from flowkit.providers.worker import Worker
 
 async def main():

@@ -6,16 +6,20 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from flowkit.engine import Engine
     from flowkit.plan import Plan
     from flowkit.runtime.session import Outcome
     from flowkit.trace.figures import Report
+    from flowkit.trace.listener import Listener
+    from flowkit.trace.observer import Observer
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,46 +30,72 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--output", metavar="WAV", help="write the agent's sound here instead of using a speaker")
     parser.add_argument("--text", action="store_true", help="typed lines are the utterances; no microphone, VAD or ASR")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the file")
-    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="how to report (default: plain)")
+    parser.add_argument("--mic", metavar="DEVICE", help="use this microphone: number or part of its name, see doctor")
+    parser.add_argument("--speaker", metavar="DEVICE", help="use this speaker")
+    parser.add_argument(
+        "--format", choices=("rich", "plain", "json"), help="how to report (default: rich on a terminal, else plain)"
+    )
     parser.add_argument("--duration", metavar="TIME", help="end after this long, such as 30s")
+    parser.add_argument("--turns", metavar="N", type=int, help="end when this many turns are over")
+    parser.add_argument("--check-budgets", action="store_true", help="exit 1 if a budget of the file is not kept")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the session; the exit code is 0, 130 after Ctrl-C, or 4 where a provider failed."""
+    """Run the session; the exit code is 0, 1 for a budget that was not kept (with ``--check-budgets``), 130 after Ctrl-C,
+    or 4 where a provider or a device failed."""
     import trio
 
     from flowkit.engine.journal import digest
-    from flowkit.options import parse_duration
+    from flowkit.runtime.echo import EchoWatch
     from flowkit.runtime.session import run_session
     from flowkit.trace.listener import Listener
     from flowkit.trace.metrics import measure
+    from flowkit.trace.popped import with_pops
 
-    plan = _plan(args)
-    duration_us = None
-    if args.duration:
-        try:
-            duration_us = parse_duration(args.duration)
-        except ValueError as error:
-            raise UsageError(f"--duration: {error}") from error
+    plan, duration_us = _plan(args), _limits(args)
     listener = Listener(plan)
-    view = _view(args.format, plan)
-    observers = (listener, view) if view is not None else (listener,)
-    outcome: Outcome = _quietly(
-        lambda: trio.run(lambda: run_session(plan, notice=_notice, observers=observers, duration_us=duration_us))
-    )
+    with _shown(args, plan, listener) as view:
+        observers: tuple[Observer, ...] = (listener, EchoWatch(plan, view.say), *view.observers)
+
+        async def session() -> Outcome:
+            return await run_session(
+                plan,
+                notice=view.say,
+                observers=observers,
+                duration_us=duration_us,
+                turns=args.turns,
+                started=view.started,
+            )
+
+        outcome = _quietly(lambda: trio.run(session))
     report = measure(
         outcome.rows, plan=plan, voiced=listener.reference(), digest=digest(outcome.rows), wall_us=outcome.wall_us
     )
+    report = with_pops(report, outcome.rows, outcome.events)
     _tell(args, outcome, report)
-    return _exit_code(outcome, report)
+    kept = _budgets(args, plan, report)
+    return _exit_code(outcome, report, kept or not args.check_budgets)
+
+
+def _limits(args: argparse.Namespace) -> int | None:
+    """The session's longest duration in microseconds. Raises UsageError for a limit that makes no sense."""
+    from flowkit.options import parse_duration
+
+    if args.turns is not None and args.turns < 1:
+        raise UsageError(f"--turns: must be at least 1 (got {args.turns})")
+    try:
+        return parse_duration(args.duration) if args.duration else None
+    except ValueError as error:
+        raise UsageError(f"--duration: {error}") from error
 
 
 def _plan(args: argparse.Namespace) -> Plan:
     from flowkit.config import load
-    from flowkit.plan import require, text_mode, with_files
+    from flowkit.plan import require, text_mode, with_devices, with_files
 
-    if args.text and args.input:
-        raise UsageError("--text takes typed lines and --input a file; use one of them")
+    for one, other in (("text", "input"), ("text", "mic"), ("input", "mic"), ("output", "speaker")):
+        if getattr(args, one) and getattr(args, other):
+            raise UsageError(f"--{one} and --{other} exclude each other; use one of them")
     config = load(args.file, overrides=args.set, environ=os.environ)
     if args.text:
         config = text_mode(config, waits=not sys.stdin.isatty())
@@ -73,19 +103,63 @@ def _plan(args: argparse.Namespace) -> Plan:
         if args.output:
             Path(args.output).parent.mkdir(parents=True, exist_ok=True)
         config = with_files(config, args.input, args.output)
+    if args.mic or args.speaker:
+        config = with_devices(config, args.mic, args.speaker)
     for notice in config.notices:
         _notice(str(notice))
     return require(config)
 
 
-def _view(form: str, plan: Plan):  # type: ignore[no-untyped-def]
+class _View:
+    """What of a session is shown while it runs: nothing (json), lines, or a picture."""
+
+    def __init__(self, observers: tuple[Observer, ...] = (), say: Callable[[str], None] | None = None) -> None:
+        self.observers = observers
+        self.say = say or _notice
+
+    def started(self, engine: Engine) -> None:
+        """The session begins."""
+        for observer in self.observers:
+            if hasattr(observer, "started"):
+                observer.started(engine)
+
+
+@contextmanager
+def _shown(args: argparse.Namespace, plan: Plan, listener: Listener) -> Iterator[_View]:
+    """The view that fits; a picture only on a terminal, and not where lines are typed."""
+    picture = sys.stdout.isatty() and not args.text
+    form = args.format or ("rich" if picture else "plain")
+    if form == "json":
+        yield _View()
+    elif form == "rich" and picture:
+        from flowkit.report.captured import captured_stderr
+        from flowkit.report.live import LiveView
+
+        view = LiveView(plan, listener.reference)
+        with captured_stderr(view.say), view.shown():
+            yield _View((view,), view.say)
+    else:
+        yield _View((_lines(plan),))
+
+
+def _lines(plan: Plan) -> Observer:
     from flowkit.report.plain import PlainView
 
-    if form == "json":
-        return None
     voice = plan.only("tts")
     prints = voice is not None and voice.provider is not None and voice.provider.name == "print"
     return PlainView(lambda line: print(line, flush=True), clauses=not prints)
+
+
+def _print(lines: list[str]) -> None:
+    """Lines to stdout; on a terminal those that are too long go on indented."""
+    import shutil
+    import textwrap
+
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [part for line in lines for part in textwrap.wrap(line, width, subsequent_indent="    ")]
+    for line in lines:
+        print(line, flush=True)
 
 
 def _notice(line: str) -> None:
@@ -110,7 +184,7 @@ def _tell(args: argparse.Namespace, outcome: Outcome, report: Report) -> None:
         json.dump(report.to_json(), sys.stdout, ensure_ascii=False, indent=1)
         print()
     else:
-        print("\n".join(summary(report)), flush=True)
+        _print(summary(report))
     if outcome.reason.startswith("failed"):
         _notice(f"flowkit: the session ended: {outcome.reason.removeprefix('failed: ')}")
     if not report.turns and outcome.reason == "input_ended":
@@ -119,8 +193,23 @@ def _tell(args: argparse.Namespace, outcome: Outcome, report: Report) -> None:
         _notice(f"flowkit: the event loop was held for {stall.lasted_us / 1000:.0f} ms by {stall.task}")
 
 
-def _exit_code(outcome: Outcome, report: Report) -> int:
+def _budgets(args: argparse.Namespace, plan: Plan, report: Report) -> bool:
+    """Say how the budgets were kept; whether all of them were."""
+    from flowkit.report.budgets import judge, over
+
+    verdicts = judge(report, plan.settings)
+    if args.format != "json":
+        late = [(turn.turn, lines) for turn in report.turns if (lines := over(turn, plan.settings))]
+        _print([f"turn {turn} over budget: {'; '.join(lines)}" for turn, lines in late] + list(map(str, verdicts)))
+    elif args.check_budgets:
+        for verdict in verdicts:
+            _notice(str(verdict))
+    return all(verdict.kept for verdict in verdicts)
+
+
+def _exit_code(outcome: Outcome, report: Report, kept: bool) -> int:
     if outcome.reason == "interrupted":
         return int(ExitCode.INTERRUPTED)
-    failed = outcome.reason.startswith("failed") or any(turn.end_reason == "error" for turn in report.turns)
-    return int(ExitCode.UNAVAILABLE if failed else ExitCode.FINE)
+    if outcome.reason.startswith("failed") or any(turn.end_reason == "error" for turn in report.turns):
+        return int(ExitCode.UNAVAILABLE)
+    return int(ExitCode.FINE if kept else ExitCode.CHECKS_FAILED)

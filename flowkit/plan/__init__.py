@@ -8,7 +8,7 @@ instead of sound, files instead of devices).
 from flowkit.plan.graph import CONTROL_BOUND, Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
 from flowkit.plan.lints import lint
 from flowkit.plan.resolve import resolve
-from flowkit.plan.variants import text_mode, with_files
+from flowkit.plan.variants import text_mode, with_devices, with_files
 from flowkit.plan.vet import Verdict, require, vet
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "resolve",
     "text_mode",
     "vet",
+    "with_devices",
     "with_files",
 ]

@@ -59,6 +59,29 @@ def with_files(config: Config, input: str | None = None, output: str | None = No
     return replace(config, stages=tuple(_onto_file(stage, config, paths.get(stage.kind)) for stage in config.stages))
 
 
+def with_devices(config: Config, mic: str | None = None, speaker: str | None = None) -> Config:
+    """The pipeline with these devices, by number or name, where given.
+
+    Raises:
+        UsageError: the pipeline has no microphone or no speaker to replace.
+    """
+    devices = {kind: name for kind, name in (("mic", mic), ("speaker", speaker)) if name is not None}
+    for kind in devices:
+        if not any(stage.kind == kind for stage in config.stages):
+            raise UsageError(f"--{kind} replaces the {kind}, and this pipeline has none")
+    return replace(
+        config, stages=tuple(_onto_device(stage, config, devices.get(stage.kind)) for stage in config.stages)
+    )
+
+
+def _onto_device(stage: StageConfig, config: Config, device: str | None) -> StageConfig:
+    if device is None:
+        return stage
+    provider = with_provider(stage, config, "device", {"device": device})
+    assert provider is not None
+    return replace(stage, candidates=(provider,))
+
+
 def _onto_file(stage: StageConfig, config: Config, path: str | None) -> StageConfig:
     if path is None:
         return stage

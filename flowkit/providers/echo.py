@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from flowkit.clock import US_PER_S
 from flowkit.errors import DeviceError
@@ -114,30 +114,42 @@ WINDOW_S = 1.5
 """Sound that is compared at a time."""
 REACH_S = 0.5
 """The longest way from speaker to microphone that is looked for, sound card and air together."""
-CLEAR = 12.0
-"""How far the correlation's peak must stand out of its own mean size. Voices that know nothing of each other stay
-below 7; a voice that comes back 20 dB down, with noise as loud as itself, is above 20 (see docs/live.md)."""
+CLEAR = 15.0
+"""How far the correlation's peak must stand out of its own mean size. One synthetic voice against itself saying other
+things stays below 14.2; a voice that comes back 6 to 30 dB down through a room, with noise, is above 16.8."""
 _RATE_HZ = 8_000
 _LEAST_S, _LEAST_LEVEL = 0.6, 30.0
 
 
-def similarity(heard: NDArray[Any], played: NDArray[Any]) -> float:
-    """How clearly `played` is found in `heard` at one delay: the peak of their whitened cross-correlation (Knapp and
-    Carter's phase transform) over its mean size. Both at the same rate; `heard` ends with `played` and is no longer."""
+class Likeness(NamedTuple):
+    """How clearly one sound is found in another: `clarity` of the best match, and how much `later_us` it came."""
+
+    clarity: float
+    later_us: int
+
+    @property
+    def clear(self) -> bool:
+        return self.clarity > CLEAR
+
+
+def likeness(heard: NDArray[Any], played: NDArray[Any]) -> Likeness:
+    """Look for `played` in `heard` at one delay: the peak of their whitened cross-correlation (the phase transform of
+    Knapp and Carter, 1976) over its mean size. Both at 8 kHz, ending together; `played` is longer by the reach."""
     import numpy as np
 
     size = 1 << (len(heard) + len(played) - 1).bit_length()
     spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(played, size))
     spectrum /= np.abs(spectrum) + 1e-9
     correlation = np.abs(np.fft.irfft(spectrum, size))
-    lags = max(1, len(played) - len(heard))
-    # Lag 0 puts the heads together; a voice that comes back later has a lag up to the difference of the lengths.
-    causal = np.concatenate((correlation[-lags:], correlation[: len(heard)]))
-    return float(causal.max() / (correlation.std() + 1e-12))
+    # Their heads are `reach` apart: sound that came straight back has lag -reach, the latest that is looked for lag 0.
+    reach = len(played) - len(heard)
+    causal = np.concatenate((correlation[-reach:], correlation[:1]))
+    best = int(causal.argmax())
+    return Likeness(float(causal[best] / (correlation.std() + 1e-12)), best * US_PER_S // _RATE_HZ)
 
 
 class EchoEar:
-    """Keeps the last of what was heard and what was played, and says whether the one is in the other."""
+    """Keeps the last of what was heard and what was played."""
 
     def __init__(self, input_rate_hz: int) -> None:
         self._input_rate_hz = input_rate_hz
@@ -157,16 +169,16 @@ class EchoEar:
         """Nothing of it sounds from `at_us` on."""
         self._played.cut(at_us)
 
-    def clear(self, now_us: int) -> bool:
-        """Whether the agent's voice was plainly heard in the last window; False where too little of it sounded."""
+    def window(self, now_us: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """What was heard and what was played up to `now_us`, to be compared; None where too little of it sounded."""
         import numpy as np
 
         heard = self._heard.until(now_us)
         played = self._played.until(now_us)
-        sounded = np.abs(played) > _LEAST_LEVEL
-        if sounded.mean() * (WINDOW_S + REACH_S) < _LEAST_S or np.abs(heard).max(initial=0) < _LEAST_LEVEL:
-            return False
-        return similarity(heard, played) > CLEAR
+        sounded_s = (np.abs(played) > _LEAST_LEVEL).mean() * (WINDOW_S + REACH_S)
+        if sounded_s < _LEAST_S or np.abs(heard).max(initial=0) < _LEAST_LEVEL:
+            return None
+        return heard, played
 
 
 class Tape:

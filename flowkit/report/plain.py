@@ -7,7 +7,8 @@ from collections.abc import Callable
 from flowkit.clock import ms
 from flowkit.engine import Effect, Fate, Row, Stimulus
 from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, Utterance
-from flowkit.trace.figures import PARTS, Report, TurnReport
+from flowkit.trace.figures import PARTS, InterruptReport, Report, TurnReport
+from flowkit.trace.popped import BEGAN, ENDED
 
 Write = Callable[[str], None]
 
@@ -26,8 +27,9 @@ class PlainView:
         """Nothing: rows tell it."""
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        """A stall or a device event, in one line."""
-        self._line(at_us, name, detail.partition("\n")[0])
+        """A stall or a device event, in one line; that a speaker's sound began and ended shows in the figures."""
+        if name not in (BEGAN, ENDED):
+            self._line(at_us, name, detail.partition("\n")[0])
 
     def rows(self, rows: list[Row]) -> None:
         for row in rows:
@@ -58,6 +60,7 @@ class PlainView:
 def summary(report: Report) -> list[str]:
     """Lines for the end of a session: a line a turn, one for each queue that was ever full or dropped, and the median."""
     lines = [_turn(turn) for turn in report.turns]
+    lines += [_interrupt(interrupt) for interrupt in report.interrupts]
     lines += [
         f"queue before {queue.stage}: full at {queue.max}, {queue.dropped} dropped, senders waited {ms(queue.blocked_us):.0f} ms"
         for queue in report.queues
@@ -71,3 +74,12 @@ def _turn(turn: TurnReport) -> str:
         return f"turn {turn.turn}: {turn.end_reason}, without sound"
     parts = " + ".join(f"{name} {ms(us):.0f}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
     return f"turn {turn.turn}: {turn.end_reason}, first audio after {ms(turn.ttfa_us):.0f} ms = {parts}"
+
+
+def _interrupt(told: InterruptReport) -> str:
+    silent = f"silent {ms(told.decision_to_silence_us):.0f} ms after the decision"
+    if told.speech_to_silence_us is not None:
+        silent += f", {ms(told.speech_to_silence_us):.0f} ms after the voice"
+    lost = f"discarded {told.tokens} tokens, {told.clauses} clauses, {told.frames} frames"
+    stale = f", {told.stale_frames} stale frames" if told.stale_frames else ""
+    return f"interrupt in turn {told.turn}: {silent}; {lost}{stale}"

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 import trio
 
 from flowkit.clock import monotonic_us
-from flowkit.engine import Row
+from flowkit.engine import Engine, Row
 from flowkit.engine.mailbox import Inbox
-from flowkit.messages import Message
+from flowkit.messages import Message, ReplyPlayed, Utterance
 from flowkit.plan.graph import Plan, PlannedStage
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.runtime.clock import SessionClock
+from flowkit.runtime.failover import resilient
 from flowkit.runtime.pump import TrioPump
 from flowkit.runtime.watchdog import Stall, Watchdog
 from flowkit.trace.observer import Observer
@@ -36,12 +37,14 @@ class Discard(Provider):
 @dataclass(slots=True)
 class Outcome:
     """How a session went. `reason` as the engine gave it (`input_ended`, `closed`, `interrupted`, `failed: ...`); `ready_us`:
-    from start to the first moment of the session; `wall_us`: the session itself."""
+    from start to the first moment of the session; `wall_us`: the session itself; `events`: time, name and detail of what is
+    no message, such as what a device tells."""
 
     reason: str = "closed"
     rows: list[Row] = field(default_factory=list)
     inboxes: list[tuple[str, Inbox]] = field(default_factory=list)
     stalls: list[Stall] = field(default_factory=list)
+    events: list[tuple[int, str, str]] = field(default_factory=list)
     ready_us: int = 0
     wall_us: int = 0
 
@@ -62,7 +65,37 @@ class _Rows:
         self._outcome.rows.extend(rows)
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        """Kept by whoever records."""
+        self._outcome.events.append((at_us, name, detail))
+
+
+class _Counter:
+    """Waits until `turns` turns are over: the reply of the last one has been played, or the next one has begun."""
+
+    def __init__(self, turns: int | None) -> None:
+        self._turns = turns
+        self._over = trio.Event()
+
+    def stimulus(self, stimulus: object) -> None:
+        """Rows tell it."""
+
+    def effect(self, effect: object) -> None:
+        """Rows tell it."""
+
+    def event(self, at_us: int, name: str, detail: str) -> None:
+        """Rows tell it."""
+
+    def rows(self, rows: list[Row]) -> None:
+        if self._turns is None:
+            return
+        for row in rows:
+            played = isinstance(row.message, ReplyPlayed) and row.turn >= self._turns
+            if played or (isinstance(row.message, Utterance) and row.message.turn > self._turns):
+                self._over.set()
+
+    async def close(self, pump: TrioPump) -> None:
+        """End the session in order when it is time."""
+        await self._over.wait()
+        pump.close("closed")
 
 
 async def run_session(
@@ -73,15 +106,19 @@ async def run_session(
     clock: SessionClock | None = None,
     settled: Callable[[], Awaitable[None]] | None = None,
     duration_us: int | None = None,
+    turns: int | None = None,
+    started: Callable[[Engine], None] | None = None,
 ) -> Outcome:
-    """Run one live session of `plan` to its end.
+    """Run one live session of `plan` to its end, at the latest after `duration_us`, or when `turns` turns are over.
 
+    `started` is handed the engine, to look at, before anything happens.
     The first Ctrl-C ends it in order (reason ``interrupted``), a second one at once. Raises whatever a provider raises while it
     is loaded; what fails later ends a turn or the session, not the process.
     """
     clock = clock or SessionClock()
     outcome, started_us = Outcome(), monotonic_us()
-    keeper: tuple[Observer, ...] = (_Rows(outcome), *observers)
+    counter = _Counter(turns)
+    keeper: tuple[Observer, ...] = (_Rows(outcome), counter, *observers)
     around = _around(plan, clock, notice, keeper)
     async with trio.open_nursery() as nursery:
         stop = _Stop(nursery.cancel_scope)
@@ -92,8 +129,12 @@ async def run_session(
             options = {"settled": settled} if settled else {}
             pump = TrioPump(plan, providers, clock, observers=keeper, **options)
             stop.in_order = pump.close
+            if started is not None:
+                started(pump.engine)
             if duration_us is not None:
                 nursery.start_soon(_close_after, pump, duration_us)
+            if turns is not None:
+                nursery.start_soon(counter.close, pump)
             session_us = monotonic_us()
             with Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock)):
                 outcome.reason = await pump.run()
@@ -132,7 +173,7 @@ async def _load(plan: Plan, around: Surroundings, stack: AsyncExitStack) -> Mapp
 
 def _make(stage: PlannedStage, around: Surroundings) -> Provider | None:
     if stage.provider is not None:
-        return stage.provider.cls(stage.provider.options, around)
+        return resilient(stage, around)
     return Discard(None, around) if stage.kind == "speaker" else None
 
 

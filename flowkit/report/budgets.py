@@ -1,0 +1,81 @@
+"""Whether a session kept its budgets: those of ``budgets:`` in the pipeline file, held against its report.
+
+A quantile is judged over all turns (or interrupts) that have the figure; a turn that never spoke has none. Each turn is
+judged as well, against the widest bound that is given, so that one sees which it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowkit.config.schema import Budgets, Parts, Quantiles
+from flowkit.options import format_duration
+from flowkit.trace.figures import PARTS, Report, TurnReport, quantile
+
+_SHARES = {"p50": 0.5, "p95": 0.95, "max": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One budget: `name` such as ``ttfa.p95``, its bound, what was measured over `count` figures."""
+
+    name: str
+    bound_us: int
+    value_us: int
+    count: int
+
+    @property
+    def kept(self) -> bool:
+        return self.value_us <= self.bound_us
+
+    def __str__(self) -> str:
+        sign = "within" if self.kept else "OVER"
+        return f"budget {self.name}: {self.value_us / 1000:.0f} ms, {sign} {format_duration(self.bound_us)} ({self.count})"
+
+
+def judge(report: Report, settings: Mapping[str, Any]) -> list[Verdict]:
+    """A verdict for each budget of `settings` (a plan's) that anything was measured for."""
+    budgets = settings.get("budgets")
+    if not isinstance(budgets, Budgets):
+        return []
+    verdicts: list[Verdict] = []
+    for name, quantiles, values_us in _figures(report, budgets):
+        ordered = sorted(values_us)
+        for short, share in _SHARES.items():
+            bound_us = getattr(quantiles, short)
+            if bound_us is not None and ordered:
+                verdicts.append(Verdict(f"{name}.{short}", bound_us, quantile(ordered, share), len(ordered)))
+    return verdicts
+
+
+def over(turn: TurnReport, settings: Mapping[str, Any]) -> list[str]:
+    """What of `turn` is over its budget, such as ``ttfa 912 ms > 900ms``."""
+    budgets = settings.get("budgets")
+    if not isinstance(budgets, Budgets) or turn.ttfa_us is None or turn.parts_us is None:
+        return []
+    figures = [("ttfa", budgets.ttfa, turn.ttfa_us)]
+    figures += [(part, getattr(budgets.parts, part), us) for part, us in zip(PARTS, turn.parts_us, strict=True)]
+    return [
+        f"{name} {us / 1000:.0f} ms > {format_duration(bound_us)}"
+        for name, quantiles, us in figures
+        if (bound_us := widest(quantiles)) is not None and us > bound_us
+    ]
+
+
+def widest(quantiles: Quantiles) -> int | None:
+    """The bound that any single turn has to keep: the maximum, else p95, else p50."""
+    return next((us for us in (quantiles.max, quantiles.p95, quantiles.p50) if us is not None), None)
+
+
+def _figures(report: Report, budgets: Budgets) -> Iterator[tuple[str, Quantiles, Sequence[int]]]:
+    yield "ttfa", budgets.ttfa, [turn.ttfa_us for turn in report.turns if turn.ttfa_us is not None]
+    for index, part in enumerate(PARTS):
+        values_us = [turn.parts_us[index] for turn in report.turns if turn.parts_us is not None]
+        assert part in Parts.model_fields
+        yield f"parts.{part}", getattr(budgets.parts, part), values_us
+    interrupts = report.interrupts
+    yield "decision_to_silence", budgets.decision_to_silence, [i.decision_to_silence_us for i in interrupts]
+    spoken = [i.speech_to_silence_us for i in interrupts if i.speech_to_silence_us is not None]
+    yield "speech_to_silence", budgets.speech_to_silence, spoken

@@ -1,0 +1,237 @@
+"""The live view: a calm picture of a session that stays in its place, five times a second, on any terminal from 80
+columns on.
+
+It draws in a thread of its own, so the event loop never waits for a terminal; where there is none, ``plain`` is honest
+and this is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from flowkit.clock import US_PER_S
+from flowkit.config.schema import Budgets
+from flowkit.engine import Effect, Engine, Row, Stimulus
+from flowkit.plan.graph import Plan
+from flowkit.report.budgets import over, widest
+from flowkit.report.live_state import SILENT_DB, LiveState
+from flowkit.trace.figures import PARTS, TurnReport
+
+PER_SECOND = 5
+_STYLES = {
+    "loading": "dim",
+    "listening": "cyan",
+    "hearing": "bold green",
+    "concluding": "yellow",
+    "thinking": "yellow",
+    "speaking": "bold magenta",
+    "held": "bold red",
+}
+_PART_STYLES = ("cyan", "blue", "magenta", "yellow", "white", "green", "red")
+_PART_NAMES = ("endpoint", "asr", "llm", "clause", "queue", "tts", "play")
+_TEXT_LINES = 5
+_LEAST_LOG, _FIXED_LINES = 4, 15
+
+
+class LiveView:
+    """An observer that draws. ``with view:`` around the session; `say` takes notices while it is up."""
+
+    def __init__(
+        self, plan: Plan, reference: Callable[[], Any], *, file: IO[str] | None = None, console: Console | None = None
+    ) -> None:
+        self._state = LiveState(plan, reference)
+        self._console = console or Console(file=file, highlight=False)
+
+    def started(self, engine: Engine) -> None:
+        """The session begins: from now on there is an engine to look at."""
+        self._state.engine = engine
+
+    def _now_us(self) -> int:
+        """The engine's time, which every microphone frame moves on: a clock may only be read on the event loop."""
+        return 0 if self._state.engine is None else self._state.engine.now_us
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Keep the picture up; what it showed last stays on the terminal."""
+        picture = Live(
+            console=self._console,
+            get_renderable=self.picture,
+            refresh_per_second=PER_SECOND,
+            transient=False,
+            vertical_overflow="crop",
+            redirect_stderr=False,
+        )
+        with picture:
+            yield
+
+    def say(self, line: str) -> None:
+        """A notice, into the log."""
+        self._state.told.log.append(f"{self._now_us() / US_PER_S:8.3f}  {'':<11} {line}")
+
+    def stimulus(self, stimulus: Stimulus) -> None:
+        self._state.stimulus(stimulus)
+
+    def effect(self, effect: Effect) -> None:
+        self._state.effect(effect)
+
+    def rows(self, rows: list[Row]) -> None:
+        self._state.rows(rows)
+
+    def event(self, at_us: int, name: str, detail: str) -> None:
+        self._state.event(at_us, name, detail)
+
+    # -- drawing ----------------------------------------------------------------------------------------------------
+
+    def picture(self) -> RenderableType:
+        """The whole picture for the terminal as it is now. Its height never changes while the terminal's does not."""
+        width, height = self._console.size
+        now_us = self._now_us()
+        log_lines = max(_LEAST_LOG, min(20, height - _FIXED_LINES - 1))
+        return Group(
+            self._head(now_us),
+            self._levels(now_us, width),
+            Rule(style="dim"),
+            *self._texts(now_us, width),
+            Rule(style="dim"),
+            self._queues(),
+            *self._delay(width),
+            Rule(style="dim"),
+            *self._log(log_lines),
+        )
+
+    def _head(self, now_us: int) -> RenderableType:
+        state = self._state
+        turn = state.turn
+        row = Table.grid(expand=True)
+        row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        row.add_column(width=12, no_wrap=True)
+        row.add_column(width=10, justify="right", no_wrap=True)
+        name = Text.assemble(("flowkit ", "dim"), (state.plan.name, "bold"))
+        clock = f"{now_us // 60_000_000:02}:{now_us % 60_000_000 / US_PER_S:04.1f}"
+        row.add_row(name, Text(f"● {turn}", style=_STYLES.get(turn, "")), Text(clock, style="dim"))
+        return row
+
+    def _levels(self, now_us: int, width: int) -> RenderableType:
+        size = max(8, min(24, (width - 30) // 2))
+        line = Text(no_wrap=True, overflow="crop")
+        line.append_text(_meter("you", self._state.microphone.db, size, "green"))
+        line.append("   ")
+        line.append_text(_meter("agent", self._state.speaker.db(now_us), size, "magenta"))
+        return line
+
+    def _texts(self, now_us: int, width: int) -> list[Text]:
+        """The user's line, and the reply with its spoken part bright; always as many lines."""
+        state = self._state
+        shown = (state.partial, "italic dim") if state.partial else (state.user, "")
+        user = Text.assemble(("user   ", "dim"), _tail(shown[0], width - 8), no_wrap=True, overflow="crop")
+        user.stylize(shown[1], 7)
+        reply = Text()
+        for spoken in list(state.clauses.values()):
+            done = spoken.characters(now_us)
+            reply.append(spoken.text[:done], "bold")
+            reply.append(spoken.text[done:], "dim")
+        words = Text.assemble(*_plain_space(reply))
+        wrapped = list(words.wrap(self._console, max(20, width - 8)))[-(_TEXT_LINES - 1) :]
+        lines = [Text.assemble(("agent  " if i == 0 else "       ", "dim"), line) for i, line in enumerate(wrapped)]
+        lines += [Text("agent", "dim")] if not lines else []
+        return [user, *lines, *[Text("")] * (_TEXT_LINES - 1 - len(lines))]
+
+    def _queues(self) -> RenderableType:
+        line = Text("queues ", "dim", no_wrap=True, overflow="ellipsis")
+        for stage, waiting, most, dropped in self._state.queues():
+            line.append(f" {stage} ", "")
+            line.append(f"{waiting}/{most}", "bold yellow" if waiting >= most else "")
+            line.append(f" ({dropped} dropped)" if dropped else "", "red")
+            line.append(" ")
+        return line
+
+    def _delay(self, width: int) -> list[RenderableType]:
+        """TTFA of the newest turn as a bar of its parts against the budget, and the parts in words."""
+        if not self._state.turns:
+            return [Text("first audio", "dim"), Text(""), Text("")]
+        turn = self._state.turns[-1]
+        assert turn.ttfa_us is not None
+        assert turn.parts_us is not None
+        budgets = self._state.plan.settings.get("budgets")
+        bound_us = widest(budgets.ttfa) if isinstance(budgets, Budgets) else None
+        return [
+            _verdict(turn, bound_us, over(turn, self._state.plan.settings)),
+            _bar(turn.parts_us, bound_us, max(20, width - 8)),
+            _parts(turn.parts_us),
+        ]
+
+    def _log(self, lines: int) -> list[Text]:
+        newest = list(self._state.told.log)[-lines:]
+        shown = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in newest]
+        return [*shown, *[Text("")] * (lines - len(shown))]
+
+
+def _meter(name: str, db: float, size: int, style: str) -> Text:
+    full = round(size * (1 - db / SILENT_DB))
+    text = Text(f"{name:<6} ", "dim")
+    text.append("█" * full, style if db < -3 else "bold red")
+    text.append("░" * (size - full), "dim")
+    return text.append(f" {db:4.0f}" if db > SILENT_DB else "    -", "dim")
+
+
+def _tail(text: str, room: int) -> str:
+    """The end of a text that is too long for its line: what was said last."""
+    text = " ".join(text.split())
+    return text if len(text) <= room else "…" + text[-(room - 1) :]
+
+
+def _plain_space(text: Text) -> list[Text]:
+    """The text in one line: what a reply's line breaks would do to the picture's height."""
+    plain = Text(text.plain.translate({10: " ", 13: " ", 9: " "}))
+    for span in text.spans:
+        plain.stylize(span.style, span.start, span.end)
+    return [plain]
+
+
+def _verdict(turn: TurnReport, bound_us: int | None, late: list[str]) -> Text:
+    assert turn.ttfa_us is not None
+    text = Text("first audio ", "dim", no_wrap=True, overflow="ellipsis")
+    text.append(f"{turn.ttfa_us / 1000:.0f} ms", "bold red" if late else "bold")
+    text.append(f" in turn {turn.turn}", "dim")
+    if bound_us is not None:
+        text.append(f", budget {bound_us / 1000:.0f} ms", "dim")
+    if late:
+        text.append(f"  over: {'; '.join(late)}", "red")
+    return text
+
+
+def _bar(parts_us: tuple[int, ...], bound_us: int | None, size: int) -> Text:
+    """A cell for each share of the longer of the two, budget and sum; the budget's end is marked."""
+    most_us = max(sum(parts_us), bound_us or 0, 1)
+    text = Text("       ", no_wrap=True, overflow="crop")
+    done_us, drawn = 0, 0
+    for part_us, style in zip(parts_us, _PART_STYLES, strict=True):
+        done_us += part_us
+        cells = round(size * done_us / most_us) - drawn
+        text.append("█" * cells, style)
+        drawn += cells
+    text.append("░" * (size - drawn), "dim")
+    if bound_us is not None:
+        mark = 7 + min(size - 1, round(size * bound_us / most_us))
+        text = Text.assemble(text[:mark], ("│", "bold"), text[mark + 1 :], no_wrap=True, overflow="crop")
+    return text
+
+
+def _parts(parts_us: tuple[int, ...]) -> Text:
+    text = Text("       ", no_wrap=True, overflow="ellipsis")
+    for name, us, style in zip(_PART_NAMES, parts_us, _PART_STYLES, strict=True):
+        text.append(f"{name} ", "dim")
+        text.append(f"{us / 1000:.0f}", style)
+        text.append("  ")
+    return text
+
+
+assert len(_PART_NAMES) == len(PARTS) == len(_PART_STYLES)

@@ -1,0 +1,201 @@
+"""What the live view knows of a session, kept by watching it; how it looks is ``live``'s business.
+
+Everything here is changed on the event loop and read by the thread that draws, a field at a time: a picture may mix two
+instants 20 ms apart, and no lock ever holds up the session.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowkit.engine import CallFed, Effect, Engine, Fate, Row, Stimulus
+from flowkit.messages import Audio, Clause, Final, Frames, Partial, Play, PlaybackStarted, Silence, Utterance
+from flowkit.plan.graph import Plan
+from flowkit.report.plain import PlainView
+from flowkit.trace.figures import TurnReport
+from flowkit.trace.metrics import measure
+
+LOG_LINES = 200
+ROWS = 20_000
+"""Rows that are kept for the next turn's figures: a minute and more of listening."""
+SILENT_DB = -60.0
+_FALL_DB = 1.5
+"""A level's fall a frame: 75 dB a second, so that a bar does not flicker between syllables."""
+
+
+@dataclass(slots=True)
+class Level:
+    """A level meter in decibels of full scale."""
+
+    db: float = SILENT_DB
+
+    def hear(self, pcm: bytes) -> None:
+        """One frame; the peak counts at once, and falls slowly."""
+        samples = array("h", pcm[: len(pcm) // 2 * 2])
+        peak = max(max(samples, default=0), -min(samples, default=0))
+        loud = 20 * math.log10(peak / 32768) if peak else SILENT_DB
+        self.db = max(SILENT_DB, loud, self.db - _FALL_DB)
+
+
+
+class Loudness:
+    """How loud the reply is at a time, in decibels of full scale: a peak for every 50 ms that was handed over."""
+
+    def __init__(self) -> None:
+        self._peaks: deque[tuple[int, float]] = deque(maxlen=400)
+
+    def plays(self, play: Play) -> None:
+        """Sound that is due."""
+        step = play.rate_hz // 20
+        for first in range(0, play.samples, step):
+            level = Level()
+            level.hear(play.pcm[2 * first : 2 * (first + step)])
+            self._peaks.append((play.at_us + first * 1_000_000 // play.rate_hz, level.db))
+
+    def silenced(self, at_us: int) -> None:
+        """Nothing sounds from `at_us` on."""
+        self._peaks = deque((peak for peak in self._peaks if peak[0] < at_us), maxlen=400)
+
+    def db(self, now_us: int) -> float:
+        """The level at `now_us`."""
+        return next((db for at_us, db in reversed(list(self._peaks)) if now_us - 50_000 <= at_us <= now_us), SILENT_DB)
+
+
+@dataclass(slots=True)
+class Spoken:
+    """A clause of the reply: `samples` it will have (0: not known yet), `played` so far as handed to the device."""
+
+    text: str
+    rate_hz: int = 0
+    samples: int = 0
+    whole: bool = False
+    starts: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=64))
+
+    def played(self, now_us: int) -> int:
+        """Samples that have sounded by `now_us`."""
+        done = 0
+        for at_us, first, count in list(self.starts):
+            if at_us <= now_us:
+                done = max(done, min(first + count, first + (now_us - at_us) * self.rate_hz // 1_000_000))
+        return done
+
+    def characters(self, now_us: int) -> int:
+        """How much of the text has been spoken."""
+        if not self.samples:
+            return 0
+        return min(len(self.text), len(self.text) * self.played(now_us) // self.samples)
+
+
+class LiveState:
+    """An observer that keeps what the view shows. `reference` is the ruler's, for TTFA as the reports give it."""
+
+    def __init__(self, plan: Plan, reference: Callable[[], Any]) -> None:
+        self.plan = plan
+        self.engine: Engine | None = None
+        self.microphone, self.speaker = Level(), Loudness()
+        self.user, self.partial = "", ""
+        self.clauses: dict[int, Spoken] = {}
+        self.turns: deque[TurnReport] = deque(maxlen=3)
+        self.told = Told(plan, reference)
+
+    @property
+    def turn(self) -> str:
+        """Whose turn it is, in a word."""
+        gate = self.plan.only("gate")
+        if self.engine is None or gate is None:
+            return "loading"
+        return str(self.engine.state(gate.id).turn.value)
+
+    def queues(self) -> list[tuple[str, int, int, int]]:
+        """Each bounded edge of the reply: the stage, how much waits, the bound, how much was dropped."""
+        if self.engine is None:
+            return []
+        replying = {stage.id for stage in self.plan.stages if stage.cls.replying}
+        edges = [(id_, inbox) for id_, inbox in self.engine.inboxes() if id_ in replying]
+        return [(id_, len(inbox.queue), inbox.bound.max, inbox.dropped) for id_, inbox in edges]
+
+    # -- watching ---------------------------------------------------------------------------------------------------
+
+    def stimulus(self, stimulus: Stimulus) -> None:
+        item = stimulus.item
+        if isinstance(item, Frames):
+            self.microphone.hear(item.pcm)
+        elif isinstance(item, Partial):
+            self.partial = item.text
+        elif isinstance(item, Final):
+            self.partial = ""
+        elif isinstance(item, Audio) and (spoken := self.clauses.get(item.clause)) is not None and not spoken.whole:
+            spoken.samples = item.total or max(spoken.samples, item.first_sample + item.samples)
+            spoken.whole = bool(item.total)
+
+    def effect(self, effect: Effect) -> None:
+        if not isinstance(effect, CallFed):
+            return
+        item = effect.item
+        if isinstance(item, Play):
+            self._plays(item)
+        elif isinstance(item, Silence):
+            self.speaker.silenced(item.at_us)
+            for spoken in self.clauses.values():
+                spoken.starts = deque(_cut(spoken, item.at_us), maxlen=64)
+
+    def _plays(self, play: Play) -> None:
+        self.speaker.plays(play)
+        if (spoken := self.clauses.get(play.clause)) is not None:
+            spoken.rate_hz = play.rate_hz
+            spoken.starts.append((play.at_us, play.first_sample, play.samples))
+
+    def rows(self, rows: list[Row]) -> None:
+        for row in rows:
+            message = row.message
+            if row.fate is Fate.HANDLED and isinstance(message, Utterance):
+                self.user, self.partial = message.text, ""
+                self.clauses = {}
+            elif row.fate is Fate.HANDLED and isinstance(message, Clause):
+                self.clauses.setdefault(message.index, Spoken(message.text))
+        self.turns.extend(self.told.rows(rows))
+
+    def event(self, at_us: int, name: str, detail: str) -> None:
+        self.told.plain.event(at_us, name, detail)
+
+
+def _cut(spoken: Spoken, at_us: int) -> list[tuple[int, int, int]]:
+    """The pieces up to `at_us`."""
+    kept = []
+    for begins_us, first, count in spoken.starts:
+        left = (at_us - begins_us) * spoken.rate_hz // 1_000_000
+        if left > 0:
+            kept.append((begins_us, first, min(count, left)))
+    return kept
+
+
+class Told:
+    """The log's lines, and each turn's figures as soon as its first sound is out."""
+
+    def __init__(self, plan: Plan, reference: Callable[[], Any]) -> None:
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self.plain = PlainView(self.log.append, clauses=False)
+        self._plan = plan
+        self._reference = reference
+        self._rows: list[Row] = []
+        self._measured = 0
+
+    def rows(self, rows: list[Row]) -> list[TurnReport]:
+        """Take rows in; returns the turns that have begun to sound with them."""
+        self.plain.rows(rows)
+        self._rows += rows
+        if not any(type(row.message) is PlaybackStarted for row in rows):
+            self._rows = self._rows[-ROWS:]
+            return []
+        report = measure(self._rows, plan=self._plan, voiced=self._reference())
+        new = [turn for turn in report.turns if turn.turn > self._measured and turn.ttfa_us is not None]
+        if new:
+            # What came before the newest turn belongs to turns that have been measured.
+            self._measured = new[-1].turn
+            self._rows = [row for row in self._rows if row.turn >= self._measured]
+        return new

@@ -1,0 +1,112 @@
+"""Notices that the agent hears itself, and says what to do: over open speakers it would interrupt its own replies.
+
+Two signs. The sound itself: what is played is found again in what is heard, three times with the same delay. And the
+words: an interruption that transcribes to what the agent was just saying. Either is said once a session. The comparing
+takes 6 ms and is done in a thread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from flowkit.engine import CallFed, Effect, Fate, Row, Stimulus
+from flowkit.messages import Clause, Frames, Play, Silence, Utterance
+from flowkit.plan.graph import Plan
+from flowkit.providers.echo import EchoEar, Likeness, likeness
+
+LOOK_EVERY_US = 500_000
+SIGNS = 3
+"""Windows in which the agent's voice must be found, equally late, before it is said: one may be chance."""
+_EQUAL_US = 10_000
+_SAME_SHARE, _LEAST_WORDS = 0.75, 3
+_WORD = re.compile(r"\w+")
+ADVICE = (
+    "the agent hears its own voice and may interrupt itself: use a headset, "
+    "or give the mic its echo canceller: {kind: mic, provider: device, aec: webrtc}"
+)
+
+
+class EchoWatch:
+    """An observer. `notice` is told once."""
+
+    def __init__(self, plan: Plan, notice: Callable[[str], None]) -> None:
+        self._ear = EchoEar(plan.input_rate_hz)
+        self._notice = notice
+        self._found_us: list[int] = []
+        self._compared: Future[Likeness] | None = None
+        self._thread = ThreadPoolExecutor(1, "flowkit echo")
+        self._said = False
+        self._look_us = 0
+        self._spoken: deque[str] = deque(maxlen=200)
+
+    def stimulus(self, stimulus: Stimulus) -> None:
+        item = stimulus.item
+        if self._said or not isinstance(item, Frames) or not item.pcm:
+            return
+        now_us = stimulus.available_us
+        self._ear.heard(now_us, item.pcm)
+        if now_us >= self._look_us:
+            self._look_us = now_us + LOOK_EVERY_US
+            self._look(now_us)
+
+    def _look(self, now_us: int) -> None:
+        """Take the last comparison's outcome, and begin the next."""
+        if self._compared is not None and self._compared.done():
+            found = self._compared.result()
+            if found.clear:
+                self._found_us = [us for us in self._found_us if abs(us - found.later_us) <= _EQUAL_US]
+                self._found_us.append(found.later_us)
+            self._compared = None
+        if len(self._found_us) >= SIGNS:
+            self._say()
+        elif self._compared is None and (window := self._ear.window(now_us)) is not None:
+            self._compared = self._thread.submit(likeness, *window)
+
+    def effect(self, effect: Effect) -> None:
+        if self._said or not isinstance(effect, CallFed):
+            return
+        item = effect.item
+        if isinstance(item, Play):
+            self._ear.played(item.at_us, item.pcm, item.rate_hz)
+        elif isinstance(item, Silence):
+            self._ear.silenced(item.at_us)
+
+    def rows(self, rows: list[Row]) -> None:
+        for row in rows:
+            if row.fate is not Fate.HANDLED:
+                continue
+            if isinstance(row.message, Utterance) and repeats(row.message.text, self._spoken):
+                self._say()
+            elif isinstance(row.message, Clause):
+                self._spoken.extend(_words(row.message.text))
+
+    def event(self, at_us: int, name: str, detail: str) -> None:
+        """Nothing to hear."""
+
+    def _say(self) -> None:
+        if not self._said:
+            self._said = True
+            self._notice(ADVICE)
+
+
+def repeats(text: str, spoken: deque[str]) -> bool:
+    """Whether `text` is what the agent said: three quarters of its words, in order, in the newest of `spoken`."""
+    words = _words(text)
+    if len(words) < _LEAST_WORDS:
+        return False
+    said, found = iter(list(spoken)), 0
+    for word in words:
+        rest = list(said)
+        if word in rest:
+            found += 1
+            said = iter(rest[rest.index(word) + 1 :])
+        else:
+            said = iter(rest)
+    return found >= _SAME_SHARE * len(words)
+
+
+def _words(text: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(text)]

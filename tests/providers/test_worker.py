@@ -175,7 +175,6 @@ def test_an_error_of_the_session_passes_through_as_it_is() -> None:
 
 PARENT = """
 import trio
-import trio.testing
 from flowkit.providers.worker import Worker
 
 async def main():

@@ -77,7 +77,7 @@ class Chunker:
         """The reply is complete: returns all that is left, and begins anew."""
         chunks = self._scan(final=True)
         rest = self._text[self._draft.start :].rstrip()
-        if rest:
+        if rest or "".join(self._lead).strip():
             chunks.append(self._cut(self._draft.start + len(rest), Reason.END))
         self.reset()
         return chunks
@@ -157,7 +157,7 @@ class Chunker:
 
     def _stop(self, final: bool) -> Step:
         at, text = self._draft.at, self._text
-        if at > self._draft.start and text[at - 1] in STOPS:
+        if at > self._draft.start and (text[at - 1] in STOPS or text[max(at - 2, self._draft.start) : at] == ". "):
             return _GO_ON  # the run was judged at its first mark
         view = self._view(final)
         covered = self._terms.cover(view, at) if self._rules.never_split else NO
@@ -271,9 +271,10 @@ class Chunker:
     def _last_gap(self) -> int:
         """The last space between words that are not one thing; else any; else 0."""
         draft, language = self._draft, self._tongue()
-        text = self._text[: draft.at]
-        free = (gap for gap in draft.gaps(text, draft.at, bracketed=False) if not glued(text[draft.start :], gap - draft.start, language))
-        return next(free, 0) or next(draft.gaps(text, draft.at, bracketed=True), 0)
+        filled = self._text[draft.start : draft.at]
+        gaps = draft.gaps(self._text, draft.at, bracketed=False)
+        free = (gap for gap in gaps if not glued(filled, gap - draft.start, language))
+        return next(free, 0) or next(draft.gaps(self._text, draft.at, bracketed=True), 0)
 
     def _last_good_point(self) -> int:
         """The last space behind which nothing can belong to what stands before, as far as has come; else 0."""
@@ -281,7 +282,7 @@ class Chunker:
         text = self._text[draft.start : draft.at]
         for gap in draft.gaps(self._text, draft.at, bracketed=False):
             at = gap - draft.start
-            if not _leads_on(text[:at], language) and (not text[at:].strip() or not glued(text, at, language)):
+            if not _leads_on(text[:at], language):
                 return gap
         return 0
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from .languages import Stop
 from .tails import closing
 from .text import DIGIT, DOTS, GHOST, IDEOGRAPH, KIND, LETTER, STOPS, WIDE_STOPS
-from .view import LINE_END, NO, OPENERS, WAIT, View, past
+from .view import LINE_END, LOOK, NO, OPENERS, WAIT, View, past
 
 _WORD = (LETTER, DIGIT, IDEOGRAPH, GHOST)
 _OUTRIGHT = "¿¡"
@@ -38,6 +38,10 @@ _CHEERS = ((0x1F44A, 0x1F450), (0x1F600, 0x1F64F), (0x1F910, 0x1F93F), (0x1F970,
 def sentence_end(view: View, at: int) -> int:
     """Whether a sentence ends with the mark at `at`: the index to cut at, NO or WAIT."""
     run = max(past(view.text, at, STOPS), at + 1)
+    if view.text[at:run] == "." and view.text[run : run + 2] == " .":
+        run = _spaced_dots(view, run)
+    if run == WAIT:
+        return WAIT
     end = closing(view, run)
     if end == WAIT or view.ends(end):
         return WAIT
@@ -46,11 +50,23 @@ def sentence_end(view: View, at: int) -> int:
     marks, quoted = view.text[at:run], end > run and any(char in _CLOSING for char in view.text[run:end])
     if marks == ".":
         return _full_stop(view, at, end, quoted)
-    if all(mark in DOTS for mark in marks):
+    if all(mark in DOTS for mark in marks.replace(" ", "")):
         return _ellipsis(view, end)
     if any(mark in WIDE_STOPS for mark in marks):
         return _wide(view, end, quoted)
     return _exclamation(view, at, end, quoted)
+
+
+def _spaced_dots(view: View, run: int) -> int:
+    """The end of an ellipsis written with spaces (. . .); a number or name that begins with a dot is none of it."""
+    limit = run + LOOK
+    while view.text[run : run + 2] == " ." and run < limit:
+        if view.ends(run + 2):
+            return WAIT
+        if view.char(run + 2).isalnum():
+            break
+        run += 2
+    return run
 
 
 def emoji_end(view: View, at: int, emoji: int) -> int:
@@ -137,6 +153,8 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
         word = _before(view.text[view.word : at])
         if _is_marker(view, at - len(word), word):
             return NO
+        if _is_next_item(view, word):
+            return view.word
         stop = _class(view, at, word)
         if stop is Stop.TITLE or (stop is Stop.WORD and first.isdigit()):
             return NO
@@ -236,6 +254,14 @@ def _is_marker(view: View, start: int, word: str) -> bool:
         return False  # the end of something longer: 3:1, 2+2=4
     before = view.text[view.start : view.word].rstrip()
     return before.endswith((":", ";")) or not any(KIND[char] in _WORD for char in before)
+
+
+def _is_next_item(view: View, word: str) -> bool:
+    """Whether `2.` comes within an item that `1.` began (or `b.` within `a.`): it belongs to the next."""
+    if len(word) > 2 or not (word.isdigit() or len(word) == 1) or view.text[view.word : view.word + len(word)] != word:
+        return False
+    before = str(int(word) - 1) if word.isdecimal() else chr(ord(word) - 1)
+    return bool(before) and view.text[view.start : view.word].lstrip().startswith(before + ".")
 
 
 def _is_initial(word: str) -> bool:

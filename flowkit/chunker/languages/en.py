@@ -6,8 +6,9 @@ LANGUAGE = language(
     code="en",
     titles="""dr mr mrs ms mx messrs prof rev hon gen col maj capt cpt cmdr lt sgt cpl pvt adm sen rep gov pres amb supt
         fr sr.a mme mlle e.g i.e eg ie vs v viz cf approx ca incl excl esp resp aka assoc asst dept univ gov't nat'l int'l
-        hwy Mt Ft rte bldg assn soc inst acad ibid op cit p.s n.b wm geo chas thos jos insp pfc ens Sec Det Ald intl natl attn""",
-    numbers="fig figs vol vols nr nos pp p para paras chap sect eq eqs tbl App jan feb apr jun jul aug sept oct nov dec ext tel ps mon tue tues wed thu thur thurs fri Sat Sun Mar",
+        hwy Mt Ft rte bldg assn soc inst acad ibid op cit p.s n.b wm geo chas thos jos insp pfc ens Sec Det Ald intl natl attn govt mgr mgmt""",
+    numbers="""fig figs vol vols nr nos pp p para paras chap sect eq eqs tbl App jan feb apr jun jul aug sept oct nov dec ext tel ps mon tue tues wed thu thur thurs fri Sat Sun Mar Ala Ariz Ark Calif Colo
+        Conn Del Fla Ga Ill Ind Kan Ky La Md Mass Mich Minn Miss Mo Mont Neb Nev Okla Ore Pa Penn Tenn Tex Va Vt Wash Wis Wyo""",
     words="no sat sun mar art sec pt line col ed lot cap pos ref",
     units="min mins sec secs hr hrs h in ft yd yds mi oz lb lbs g kg mg km cm mm m l ml gal qt tsp tbsp sq cu ga deg yr yrs wk wks mo mos s",
     opens="""inc ltd co corp llc bros mfg jr sr esq st ave blvd rd ter ln ct pl pkwy sq apt u.s u.k e.u d.c

@@ -20,6 +20,7 @@ LANGUAGE = language(
         personne quelques beaucoup très trop plus moins même seul seule autre autres dites appelez prenez notez voyez essayez
         appuyez cliquez ouvrez attendez regardez allez faites n'oubliez n'hésitez profitez dernièrement malheureusement
         peut-être normalement généralement souvent parfois toujours jamais selon malgré grâce""",
+    following="rue avenue av boulevard bd place quai allée chemin impasse route cours poste apt",
     leading="lundi mardi mercredi jeudi vendredi samedi dimanche",
     code_example="exemple de code",
 )

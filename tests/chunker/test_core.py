@@ -1,0 +1,248 @@
+"""The machine: what comes out when, why, and that nothing stops it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from flowkit.chunker import Chunker, FirstRules, Reason, Rules, Speak
+from tests.chunker.conftest import run_chunker
+
+Texts = Callable[..., list[str]]
+
+
+def reasons(text: str, rules: Rules) -> list[tuple[str, str]]:
+    return [(chunk.text.strip(), chunk.reason.value) for chunk in run_chunker(text, rules)]
+
+
+def test_the_first_chunk_comes_as_soon_as_the_next_word_begins() -> None:
+    chunker = Chunker(Rules(language="en"))
+    assert chunker.feed("Sure!") == []
+    assert chunker.feed(" ") == []
+    assert [chunk.text for chunk in chunker.feed("Y")] == ["Sure!"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Sure! Yes. I can help you with that today.", ["Sure!", "Yes.", "I can help you with that today."]),
+        ("The price is 3.14 dollars. Next.", ["The price is 3.14 dollars.", "Next."]),
+        ("ok cool. i'll do that. bye", ["ok cool.", "i'll do that.", "bye"]),
+        ("Wait... what?! Yes.", ["Wait... what?!", "Yes."]),
+        ("It is at 5 p.m. Eastern time.", ["It is at 5 p.m. Eastern time."]),
+        ("Dr. No. 7", ["Dr. No. 7"]),
+        ("Great! 🎉 Bye.", ["Great! 🎉", "Bye."]),
+        ("1. Open it.\n2. Close it.", ["1. Open it.", "2. Close it."]),
+        ("1.\nOpen it.", ["1.\nOpen it."]),
+        ("Go to https://a.example/b.c?d=e.f&g, then stop.", ["Go to https://a.example/b.c?d=e.f&g,", "then stop."]),
+    ],
+)
+def test_what_the_chunker_was_built_for(texts: Texts, text: str, expected: list[str]) -> None:
+    assert texts(text) == expected
+    assert texts(list(text)) == expected
+
+
+def test_text_with_commas_only_is_cut() -> None:
+    text = "we have apples and pears, grapes and plums, figs and dates, nuts and seeds, bread and butter, milk and honey"
+    assert len(run_chunker(text, Rules(language="en"))) > 2
+
+
+def test_every_reason_is_told() -> None:
+    rules = Rules(language="en", first=FirstRules(3), comma_after=3, max_tokens=10)
+    assert reasons("Yes. Look at this, there it is: one two three four five six seven eight nine ten eleven twelve", rules) == [
+        ("Yes.", "sentence"),
+        ("Look at this,", "comma"),
+        ("there it is:", "max_tokens"),
+        ("one two three four five six seven eight nine", "max_tokens"),
+        ("ten eleven twelve", "end"),
+    ]
+
+
+def test_the_maximum_cuts_at_the_last_clause_mark_then_at_the_last_space_then_anywhere(texts: Texts) -> None:
+    rules = Rules(language="en", first=FirstRules(50), max_tokens=8)
+    assert texts("one two three, four five six seven eight nine", rules)[0] == "one two three,"
+    assert texts("one two three four five six seven eight nine", rules)[0] == "one two three four five six seven"
+    assert texts("x" * 100, rules) == ["x" * 48, "x" * 48, "x" * 4]
+
+
+def test_a_forced_cut_keeps_numbers_and_names_together(texts: Texts) -> None:
+    rules = Rules(language="en", first=FirstRules(50), max_tokens=8)
+    assert texts("we saw a man called Dr. Smith there", rules)[0] == "we saw a man called"
+    assert texts("we ask the people for 20 dollars now", rules)[0] in ("we ask the people for", "we ask the people")
+
+
+def test_sentence_mode_cuts_only_sentences(texts: Texts) -> None:
+    text = "Well, if you like, and if you have time, we could go there; it is near: very near. Shall we?"
+    assert texts(text, Rules(language="en", mode="sentence")) == text.replace(". S", ".|S").split("|")
+
+
+def test_a_term_that_is_never_split(texts: Texts) -> None:
+    rules = Rules(language="en", never_split=("Wow! Cafe", "Zed Co."))
+    assert texts("The Wow! Cafe is new. Ask Zed Co. They know.", rules) == ["The Wow! Cafe is new.", "Ask Zed Co. They know."]
+    assert texts(list("The Wow! Cafe is new."), rules) == ["The Wow! Cafe is new."]
+
+
+def test_a_code_block_is_one_chunk_and_weighs_what_is_said_for_it() -> None:
+    block = "```py\n" + "value = compute(other, 1.5). \n" * 40 + "```\n"
+    chunks = run_chunker(f"Try this:\n{block}Done.", Rules(language="en"))
+    assert [chunk.text for chunk in chunks] == ["Try this:\n", block, "Done."]
+    assert (chunks[1].spoken, chunks[1].tokens) == ("code example", 3)
+
+
+def test_a_code_block_that_is_read_out_is_cut_at_the_maximum() -> None:
+    block = "```py\n" + "value = compute(other, 1.5)\n" * 10 + "```\n"
+    chunks = run_chunker(block, Rules(language="en", speak=Speak(fence="verbatim")))
+    assert len(chunks) > 5
+    assert "".join(chunk.text for chunk in chunks).strip() == block.strip()
+
+
+def test_a_stall_lets_go_up_to_the_last_word_that_is_complete() -> None:
+    chunker = Chunker(Rules(language="en"))
+    chunker.feed("I think that the")
+    (chunk,) = chunker.stall()
+    assert (chunk.text, chunk.reason) == ("I think that", Reason.STALL)
+    assert chunker.stall() == []
+    assert chunker.pending() == 3
+    assert [left.text for left in chunker.feed("re is one. N")] == [" there is one."]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello there.", "Hello there."),
+        ("It costs 3.", "It costs"),
+        ("Ask Dr. ", "Ask"),
+        ("Okay", None),
+        ("   ", None),
+        ("use `a b", "use"),
+    ],
+)
+def test_a_stall_waits_for_what_may_lead_on(text: str, expected: str | None) -> None:
+    chunker = Chunker(Rules(language="en"))
+    assert chunker.feed(text) == []
+    assert [chunk.text for chunk in chunker.stall()] == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "likely"),
+    [("Sure!", True), ("Sure! ", True), ("Yes, of course.", True), ("It is 3.", False), ("I met Dr.", False), ("J.", False), ("Sure", False)],
+)
+def test_a_likely_end_is_told_before_it_is_certain(text: str, likely: bool) -> None:
+    chunker = Chunker(Rules(language="en"))
+    chunker.feed(text)
+    found = chunker.likely()
+    assert (found is not None) is likely
+    if found is not None:
+        assert chunker.feed(" And") == [found] or chunker.feed("And") == [found]
+
+
+def test_a_likely_end_is_revoked_by_the_next_character() -> None:
+    chunker = Chunker(Rules(language="en"))
+    chunker.feed("See example.")
+    assert chunker.likely() is not None
+    assert chunker.feed("com for more") == []
+    assert chunker.likely() is None
+
+
+def test_nothing_speakable_is_pending_in_marks_and_space() -> None:
+    chunker = Chunker(Rules(language="en"))
+    for text, pending in (("  \n", 0), ("- ", 0), ("1. ", 0), ("Hi", 7)):
+        chunker.feed(text)
+        assert chunker.pending() == pending
+    chunker.reset()
+    assert chunker.pending() == 0
+
+
+def test_the_first_chunk_has_rules_of_its_own_for_every_reply(texts: Texts) -> None:
+    rules = Rules(language="en", first=FirstRules(2), comma_after=30)
+    chunker = Chunker(rules)
+    for _ in range(2):
+        chunks = chunker.feed("Well then, we go there now, as you said. ") + chunker.flush()
+        assert [chunk.text.strip() for chunk in chunks] == ["Well then,", "we go there now, as you said."]
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        [],
+        ["", "", ""],
+        ["\x00.\x00 A"],
+        ["\ud800. \udfff! Yes"],
+        ["a" * 100_000],
+        [" " * 100_000, "x"],
+        ["." * 100_000],
+        ["(" * 10_000, "a. B"],
+        ["\u0301" * 100_000],
+        ["Hi.\u200f Next.\u200e"],
+        ["e", "\u0301", ". ", "A"],
+        ["Hi 👨", "\u200d", "👩", "\u200d", "👧", " there"],
+        ["Look:\n```py\nx = 1"],
+        ["Say <b>this"],
+        ["See [this](http://exa"],
+        ["Use `that"],
+        ['{"a": [1, 2'],
+        ["🇩", "🇪 ok"],
+        ["a\r\nb\r\n"],
+    ],
+    ids=lambda tokens: ascii("".join(tokens)[:12]),
+)
+def test_bad_input_raises_nothing_and_loses_nothing(tokens: list[str]) -> None:
+    for rules in (Rules(), Rules(max_tokens=1), Rules(language="en", max_tokens=3, first=FirstRules(20))):
+        chunks = run_chunker(tokens, rules)
+        text, joined = "".join(tokens), "".join(chunk.text for chunk in chunks)
+        assert text.startswith(joined)
+        assert not text[len(joined) :].strip()
+        assert all(chunk.tokens <= rules.max_tokens for chunk in chunks)
+
+
+def test_a_megabyte_without_a_space_or_of_spaces_only() -> None:
+    for text in ("a" * 1_000_000, " " * 1_000_000 + "a"):
+        assert "".join(chunk.text for chunk in run_chunker(text, Rules(language="en"))) == text
+
+
+def test_a_family_of_emoji_and_an_accent_are_not_parted() -> None:
+    for chunk in run_chunker("ab\u0301" * 200 + "👨‍👩‍👧‍👦" * 40, Rules(max_tokens=4)):
+        assert chunk.text[0] not in "\u0301\u200d"
+        assert chunk.text[-1] != "\u200d"
+
+
+def calls(action: Callable[[], Any]) -> int:
+    """How many Python calls an action makes: a measure of work that no busy machine can change."""
+    made = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal made
+        made += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return made
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        [" and", " word"] * 1000,
+        ["x"] * 2000,
+        [" Dr", "."] * 1000,
+        [" `"] * 2000,
+        [" (a", ","] * 1000,
+        ["."] * 2000,
+        ["```\n", *["x\n"] * 1999],
+        ["字"] * 2000,
+    ],
+    ids=lambda tokens: ascii("".join(tokens[:4])),
+)
+def test_the_work_per_token_does_not_grow(tokens: list[str]) -> None:
+    rules = Rules(language="en")
+    run_chunker(tokens, rules)
+    short = calls(lambda: run_chunker(tokens[:500], rules))
+    assert calls(lambda: run_chunker(tokens, rules)) < 4.6 * short
+    assert short / 500 < 150

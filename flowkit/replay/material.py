@@ -1,0 +1,139 @@
+"""What a trace holds to answer with: every provider's calls, the user's frames, and what was decided when.
+
+Read off by folding the stages over the journal, so that requests, which are no rows, are known too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from flowkit.messages import (
+    EndOfUtterance,
+    Frames,
+    Interrupt,
+    Message,
+    PlaybackStarted,
+    Probability,
+    ReplyPlayed,
+    Shutdown,
+    SpeechStarted,
+    Utterance,
+)
+from flowkit.plan.graph import Plan
+from flowkit.replay.exact import Call, Difference, Fold
+from flowkit.trace.codec import Quiet
+from flowkit.trace.reader import Trace
+from flowkit.trace.rows import RowTuple
+
+
+@dataclass(slots=True)
+class Input:
+    """The user as recorded. `frames`: (index, count, when there) of microphone frames; `answers`: (when there, frame, p)."""
+
+    frames: list[tuple[int, int, int]] = field(default_factory=list)
+    answers: list[tuple[int, int, float]] = field(default_factory=list)
+
+    def quiet(self, quiet: Quiet) -> None:
+        """A quiet stretch."""
+        frame, answered, ps = quiet.frame, quiet.answered, iter(quiet.ps)
+        for step, at_us in zip(quiet.pattern, quiet.available_us, strict=True):
+            if step == "F":
+                self.frames.append((frame, 1, at_us))
+                frame += 1
+            elif step == "P":
+                self.answers.append((at_us, answered, next(ps)))
+                answered += 1
+
+    def row(self, message: Message, at_us: int) -> None:
+        """A stimulus that is a row of its own."""
+        if isinstance(message, Frames):
+            self.frames.append((message.index, message.count, at_us))
+        elif isinstance(message, Probability):
+            self.answers.append((at_us, message.frame, message.p))
+
+
+@dataclass(slots=True)
+class Turns:
+    """When what happened at the gate and the LLM, by turn: releases, first sounds, ends of replies; and the user's starts of
+    speech as (frame, when), and ends of utterances as (last voiced frame, when, number)."""
+
+    released: dict[int, int] = field(default_factory=dict)
+    sounded: dict[int, int] = field(default_factory=dict)
+    ended: dict[int, int] = field(default_factory=dict)
+    interrupted: set[int] = field(default_factory=set)
+    speech: list[tuple[int, int]] = field(default_factory=list)
+    utterances: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def row(self, row: RowTuple) -> None:
+        """A row at the gate, or one that opens or interrupts a turn."""
+        message, now_us, turn = row[9], row[5], row[8]
+        if isinstance(message, Utterance):
+            self.released[message.turn] = now_us
+        elif isinstance(message, PlaybackStarted):
+            self.sounded.setdefault(turn, message.at_us)
+        elif isinstance(message, ReplyPlayed):
+            self.ended.setdefault(turn, now_us)
+        elif isinstance(message, Interrupt):
+            self.ended.setdefault(turn, now_us)
+            self.interrupted.add(turn)
+        elif isinstance(message, SpeechStarted):
+            self.speech.append((message.frame, now_us))
+        elif isinstance(message, EndOfUtterance):
+            self.utterances.append((message.last_voiced, row[4], message.utterance))
+
+
+@dataclass(slots=True)
+class Material:
+    """All of it. `difference`: where the code first differs from the record, if it does; `last_us`: the last row's time."""
+
+    calls: dict[str, list[Call]]
+    input: Input
+    turns: Turns
+    shutdowns: list[tuple[int, Shutdown]]
+    difference: Difference | None
+    last_us: int
+
+
+def gather(trace: Trace, plan: Plan) -> Material:
+    """Fold `plan`, the recorded one, over the trace and keep what a replay needs."""
+    fold = Fold(plan, tolerant=True)
+    material = Material({stage.id: [] for stage in plan.stages}, Input(), Turns(), [], None, 0)
+    fold.take(_watched(trace.items(), material, _Places.of(plan)))
+    fold.tolerantly_end(material.last_us)
+    for call in fold.calls:
+        material.calls[call.stage].append(call)
+    material.difference = fold.first
+    return material
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Ids of the stages that are looked at."""
+
+    gate: str
+    llm: str
+    asr: str
+
+    @classmethod
+    def of(cls, plan: Plan) -> _Places:
+        ids = [stage.id if (stage := plan.only(kind)) else "" for kind in ("gate", "llm", "asr")]
+        return cls(*ids)
+
+
+def _watched(items: Iterable[RowTuple | Quiet], material: Material, places: _Places) -> Iterator[RowTuple | Quiet]:
+    """The items, looked at on their way into the fold."""
+    for item in items:
+        if isinstance(item, Quiet):
+            material.input.quiet(item)
+            material.last_us = item.handled_us[-1]
+        else:
+            stage, _, cause, _, sent_us, now_us, _, _, _, message, fate = item
+            material.last_us = now_us
+            if cause == "" and fate == "":
+                material.input.row(message, sent_us)
+            if isinstance(message, Shutdown):
+                material.shutdowns.append((now_us, message))
+            if stage in (places.gate, places.llm):
+                material.turns.row(item)
+        yield item

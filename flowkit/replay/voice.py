@@ -1,0 +1,167 @@
+"""Recorded voice: what the TTS said to a text, and a model of it for a text that the recording lacks.
+
+The model is plain: time to first audio and length of sound grow with the number of characters, each fitted by Theil-Sen (the
+median of all slopes between two calls, which a few odd calls do not move) over the calls of the trace itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+from statistics import median
+
+from flowkit.errors import UsageError
+from flowkit.messages import Audio, ClauseEnded, Done, Failed, Message, Narrate, Speak, WordTimes
+from flowkit.providers.script import Script, ScriptCall
+from flowkit.replay.exact import Call
+
+_US = 1_000_000
+_MOST_PAIRS = 20_000
+_TEXT = 40
+"""Characters of a text that are shown in a notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """One text as it was spoken: items with their time since it was asked for; `whole` if it was spoken to its end."""
+
+    text: str
+    items: tuple[tuple[int, Message], ...]
+    whole: bool
+
+    @property
+    def audio(self) -> list[tuple[int, Audio]]:
+        """Its sound."""
+        return [(at_us, item) for at_us, item in self.items if isinstance(item, Audio)]
+
+    @property
+    def samples(self) -> int:
+        """How much sound there is."""
+        return sum(audio.samples for _, audio in self.audio)
+
+
+def spoken_in(calls: Iterable[Call]) -> Iterator[Spoken]:
+    """What was spoken in recorded calls: one text a call, or several in the call of a continuous voice."""
+    for call in calls:
+        if isinstance(call.request, Speak):
+            items = tuple((max(0, there_us - call.opened_us), item) for there_us, _, item in call.items)
+            yield Spoken(call.request.text, items, any(isinstance(item, Done | Failed) for _, item in items))
+        for asked_us, speak in call.fed:
+            parts = tuple((max(0, at - asked_us), item) for at, _, item in call.items if getattr(item, "clause", -1) == speak.clause)
+            yield Spoken(speak.text, parts, any(isinstance(item, ClauseEnded) for _, item in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceModel:
+    """Time to first audio `a + b * characters` and samples `c + d * characters`; pieces of `piece` samples, `gap_us` apart."""
+
+    first_us: tuple[float, float]
+    samples: tuple[float, float]
+    piece: int
+    gap_us: int
+    rate_hz: int
+    calls: int
+
+    def speak(self, text: str) -> Spoken:
+        """What the voice would have said, as far as the model knows. No sound, only its length."""
+        at_us = max(0, round(self.first_us[0] + self.first_us[1] * len(text)))
+        total = max(1, round(self.samples[0] + self.samples[1] * len(text)))
+        items: list[tuple[int, Message]] = []
+        for first in range(0, total, self.piece):
+            items.append((at_us, Audio(0, first, min(self.piece, total - first), self.rate_hz, total)))
+            at_us += self.gap_us
+        return Spoken(text, (*items, (at_us - self.gap_us, Done())), True)
+
+    def finish(self, cut: Spoken) -> Spoken:
+        """A text whose call was cancelled, spoken to its end: the total that its provider named, else the model's."""
+        audio = cut.audio
+        if not audio:
+            return self.speak(cut.text)
+        at_us, last = audio[-1]
+        total = last.total or max(cut.samples, self.speak(cut.text).samples)
+        items = list(cut.items)
+        for first in range(last.first_sample + last.samples, total, self.piece):
+            at_us += self.gap_us
+            items.append((at_us, Audio(0, first, min(self.piece, total - first), self.rate_hz, total)))
+        return Spoken(cut.text, (*items, (at_us, Done())), True)
+
+
+def fit(spoken: Iterable[Spoken]) -> VoiceModel | None:
+    """The model of a trace's own calls; None if none was spoken to its end."""
+    known = [s for s in spoken if s.whole and s.audio]
+    if not known:
+        return None
+    gaps = [b - a for s in known for (a, _), (b, _) in pairwise(s.audio)]
+    pieces = [audio.samples for s in known for _, audio in s.audio[:-1]] or [max(s.samples for s in known)]
+    return VoiceModel(
+        first_us=theil_sen([(len(s.text), s.audio[0][0]) for s in known]),
+        samples=theil_sen([(len(s.text), s.samples) for s in known]),
+        piece=max(1, round(median(pieces))),
+        gap_us=round(median(gaps)) if gaps else 0,
+        rate_hz=known[0].audio[0][1].rate_hz,
+        calls=len(known),
+    )
+
+
+def theil_sen(points: list[tuple[int, int]]) -> tuple[float, float]:
+    """Intercept and slope: the median slope of all pairs, and the median of what it leaves. One length alone: in proportion."""
+    pairs = combinations(points if len(points) ** 2 <= 2 * _MOST_PAIRS else points[:: -(-len(points) // 200)], 2)
+    slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairs if x1 != x0]
+    slope = median(slopes) if slopes else 0.0
+    return median(y - slope * x for x, y in points), slope
+
+
+class RecordedVoice(Script):
+    """Answers each text as it was answered; one that was not, by the model, and keeps a list of those."""
+
+    def __init__(self, calls: Iterable[Call]) -> None:
+        spoken = list(spoken_in(calls))
+        self.model = fit(spoken)
+        self.modelled: list[str] = []
+        self._by_text: dict[str, list[Spoken]] = {}
+        for known in spoken:
+            self._by_text.setdefault(known.text, []).append(known)
+
+    def open(self, request: Message) -> ScriptCall:
+        call = ScriptCall()
+        if isinstance(request, Speak):
+            answers = list(self._answer(request))
+            call.opened = lambda: answers  # type: ignore[method-assign]
+        elif isinstance(request, Narrate):
+            call.fed = self._narrated  # type: ignore[method-assign]
+            call.ended = lambda: [(0, Done())]  # type: ignore[method-assign]
+        return call
+
+    def said(self, text: str) -> Spoken:
+        """The recorded answer if there is one, next in turn if there are several; else the modelled one."""
+        known = self._by_text.get(text, [])
+        if known:
+            spoken = known.pop(0) if len(known) > 1 else known[0]
+            # A call that was cancelled is played as far as it went; should the replay not cancel it, the model goes on.
+            return spoken if spoken.whole or self.model is None else self.model.finish(spoken)
+        if self.model is None:
+            raise UsageError(f"no clause of this trace was spoken to its end, so {text[:_TEXT]!r} cannot be modelled")
+        self.modelled.append(text)
+        return self.model.speak(text)
+
+    def _answer(self, speak: Speak) -> Iterator[tuple[int, Message]]:
+        latest_us = 0
+        for at_us, item in self.said(speak.text).items:
+            latest_us = max(latest_us, at_us)
+            yield latest_us, _of_clause(item, speak.clause)
+
+    def _narrated(self, item: Message) -> list[tuple[int, Message]]:
+        if not isinstance(item, Speak):
+            return []
+        answers = list(self._answer(item))
+        at_us = answers[-1][0] if answers else 0
+        samples = sum(a.samples for _, a in answers if isinstance(a, Audio))
+        return [*((at, a) for at, a in answers if not isinstance(a, Done | ClauseEnded)), (at_us, ClauseEnded(item.clause, samples))]
+
+
+def _of_clause(item: Message, clause: int) -> Message:
+    """The same for the clause that is asked for now."""
+    if isinstance(item, Audio):
+        return Audio(clause, item.first_sample, item.samples, item.rate_hz, item.total)
+    return replace(item, clause=clause) if isinstance(item, WordTimes | ClauseEnded) else item

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import trio
@@ -12,26 +11,16 @@ import trio
 from flowkit.clock import monotonic_us
 from flowkit.engine import Engine, Row
 from flowkit.engine.mailbox import Inbox
-from flowkit.messages import Message, ReplyPlayed, Utterance
-from flowkit.plan.graph import Plan, PlannedStage
-from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.messages import ReplyPlayed, Utterance
+from flowkit.plan.graph import Plan
+from flowkit.providers.base import Surroundings
 from flowkit.runtime.clock import SessionClock
-from flowkit.runtime.failover import resilient
+from flowkit.runtime.loading import loaded
 from flowkit.runtime.pump import TrioPump
 from flowkit.runtime.watchdog import Stall, Watchdog
 from flowkit.trace.observer import Observer
 
 INTERRUPTED = "interrupted"
-
-
-class Discard(Provider):
-    """Stands in for a speaker where there is none: takes everything, sounds nothing."""
-
-    kind, name = "speaker", "none"
-
-    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        async for _ in fed:
-            pass
 
 
 @dataclass(slots=True)
@@ -123,8 +112,7 @@ async def run_session(
     async with trio.open_nursery() as nursery:
         stop = _Stop(nursery.cancel_scope)
         await nursery.start(stop.listen)
-        async with AsyncExitStack() as stack:
-            providers = await _load(plan, around, stack)
+        async with loaded(plan, around) as providers:
             outcome.ready_us = monotonic_us() - started_us
             options = {"settled": settled} if settled else {}
             pump = TrioPump(plan, providers, clock, observers=keeper, **options)
@@ -158,23 +146,6 @@ def _around(
     return Surroundings(
         plan.input_rate_hz, plan.frame_us, clock.now_us, notice, clock.at_s, event, ring_us=ring_us or 1_000_000
     )
-
-
-async def _load(plan: Plan, around: Surroundings, stack: AsyncExitStack) -> Mapping[str, Provider]:
-    """Make, load and warm every provider, in the order of the pipeline; what they hold is released in reverse."""
-    providers: dict[str, Provider] = {}
-    for stage in plan.stages:
-        provider = _make(stage, around)
-        if provider is not None:
-            await stack.enter_async_context(provider.ready())
-            providers[stage.id] = provider
-    return providers
-
-
-def _make(stage: PlannedStage, around: Surroundings) -> Provider | None:
-    if stage.provider is not None:
-        return resilient(stage, around)
-    return Discard(None, around) if stage.kind == "speaker" else None
 
 
 async def _close_after(pump: TrioPump, duration_us: int) -> None:

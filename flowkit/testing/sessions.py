@@ -31,7 +31,7 @@ from flowkit.providers.scripted import ScriptedAsr, ScriptedLlm, ScriptedProvide
 from flowkit.replay.heap import HeapPump
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
-from flowkit.runtime.session import Discard
+from flowkit.runtime.loading import Discard
 
 SCRIPTED: Mapping[str, type[ScriptedProvider]] = {
     "mic": ScriptedSource,

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "test": ("flowkit.cli.test", "run the tests of pipeline files"),
     "trace": ("flowkit.cli.trace_", "look into, repair, redact or export a trace"),
     "setup": ("flowkit.cli.setup", "fetch what plain pip install cannot"),
+    "emulate": ("flowkit.cli.emulate", "run a cloud provider's emulator, to develop without keys"),
     "doctor": ("flowkit.cli.doctor", "look at devices, models and keys of this machine"),
 }
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
@@ -175,19 +174,19 @@ class Chat(Provider):
         import httpx
 
         try:
-            response: Any = await self._client.post(
-                self.path, body=self.body(ask), cast_to=httpx.Response, stream=True, stream_cls=_bare_stream()
+            raw: Any = await self._client.post(
+                self.path, body=self.body(ask), cast_to=httpx.Response, stream=True, stream_cls=groq.AsyncStream
             )
         except groq.APIStatusError as exc:
             raise status_fault(exc.response) from exc
         except groq.APIError as exc:
             raise http_fault(exc) from exc
-        raw: httpx.Response = response.response
         self._tell("rate_limits", " ".join(f"{k}={raw.headers[k]}" for k in _LIMITS if k in raw.headers))
         if "html" in raw.headers.get("content-type", ""):
             await _let_go(raw)
             raise of_status(raw.status_code, "an HTML page instead of a stream of JSON")
-        return raw
+        response: httpx.Response = raw
+        return response
 
     async def probe(self) -> str:
         """Ask for the list of models: says whether the key works. Raises ProviderError. Usable inside ``ready()`` only."""
@@ -251,18 +250,6 @@ async def _let_go(response: httpx.Response, stream: AsyncIterator[bytes] | None 
             stream = None
     with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
         await response.aclose()
-
-
-@cache
-def _bare_stream() -> Any:
-    """The library's stream class, bare: it holds the response, and no generator that would have to be exhausted."""
-    from groq import AsyncStream
-
-    class BareStream(AsyncStream[Any]):
-        def __init__(self, *, response: Any, **_: Any) -> None:
-            self.response = response
-
-    return BareStream
 
 
 def status_fault(response: httpx.Response) -> CloudError:

@@ -1,0 +1,58 @@
+"""``flowkit emulate``: a provider's emulator on loopback, to develop without keys."""
+
+from __future__ import annotations
+
+import argparse
+
+from flowkit.errors import ExitCode, UsageError
+
+NAMES = ("assemblyai", "groq", "cartesia")
+_USE = {
+    "assemblyai": 'kind: asr, provider: assemblyai, api_key: any, base_url: "{ws}"',
+    "groq": 'kind: llm, provider: groq, api_key: any, base_url: "{http}"',
+    "cartesia": 'kind: tts, provider: cartesia, voice: any, api_key: any, base_url: "{ws}"',
+}
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "emulate",
+        help="a provider's emulator on loopback",
+        description="Run an emulator of a cloud provider on loopback until Ctrl-C. A client meets a fault by asking for "
+        "it in its API key or model: fault:stall, or fault:close_1011:2 for its first two requests.",
+    )
+    parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any that is free)")
+    parser.add_argument("--fault", default="none", metavar="FAULT", help="let every client meet this fault")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    import trio
+
+    try:
+        from flowkit.testing.emulators import EMULATORS, Fault
+    except ImportError as error:
+        raise UsageError(
+            f"the emulators need {error.name}", hint="pip install trio-websocket h11 (or the extra 'dev')"
+        ) from error
+    if args.fault not in set(Fault):
+        raise UsageError(f"unknown fault {args.fault!r}", hint=f"one of: {', '.join(sorted(Fault))}")
+    emulator = EMULATORS[args.name](always=Fault(args.fault))
+    emulator.port = args.port
+
+    async def serve() -> None:
+        async with trio.open_nursery() as nursery:
+            try:
+                await nursery.start(lambda task_status: emulator.serve(task_status=task_status))
+            except OSError as error:
+                raise UsageError(f"cannot listen on port {args.port}: {error.strerror}") from error
+            print(f"{args.name}: {emulator.url}", flush=True)
+            print("  - {" + _USE[args.name].format(ws=emulator.ws_url, http=emulator.url) + "}", flush=True)
+
+    try:
+        trio.run(serve, strict_exception_groups=False)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    return int(ExitCode.FINE)

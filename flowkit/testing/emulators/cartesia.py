@@ -1,0 +1,203 @@
+"""Cartesia's voices over a websocket: contexts, continuations, flushes, word times, and their expiry.
+
+The sound is a soft tone, as long as the text; so a test can tell which words of a reply have sounded, and that none did twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+from flowkit.testing.emulators.faults import Fault
+from flowkit.testing.emulators.server import Seen
+from flowkit.testing.emulators.sockets import SocketEmulator, Talk
+
+_WORD = re.compile(r"\S+")
+PIECE_MS = 50
+
+
+@dataclass(slots=True)
+class Context:
+    """One context: `flush`: number of the flush under way, `samples` spoken, `at`: when its last audio went out."""
+
+    id: str
+    request: dict[str, Any]
+    flush: int = 1
+    samples: int = 0
+    at_s: float | None = None
+    cancelled: bool = False
+    texts: list[str] = field(default_factory=list)
+
+
+class CartesiaEmulator(SocketEmulator):
+    """`ms_per_char`: how long a character sounds; `piece_s`: how long a piece of sound takes to be made; `expires_s`: after
+    its last audio a context is gone; `idle_s`: after which an idle connection is closed (None: never)."""
+
+    name = "cartesia"
+
+    def __init__(
+        self,
+        *,
+        ms_per_char: int = 20,
+        piece_s: float = 0.0,
+        expires_s: float = 1.0,
+        idle_s: float | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(**more)
+        self.ms_per_char = ms_per_char
+        self.piece_s = piece_s
+        self.expires_s = expires_s
+        self.idle_s = idle_s
+        self.spoken: dict[str, str] = {}
+        """What each context was given to speak, joined as it came."""
+
+    async def session(self, talk: Talk) -> None:
+        contexts: dict[str, Context] = {}
+        while True:
+            with trio.move_on_after(float("inf") if self.idle_s is None else self.idle_s) as waiting:
+                message = await talk.hear()
+            if waiting.cancelled_caught:
+                await talk.close(1000, "idle")
+                return
+            await self._take(talk, contexts, message)
+
+    async def _take(self, talk: Talk, contexts: dict[str, Context], message: Any) -> None:
+        if not isinstance(message, dict) or "context_id" not in message:
+            await talk.say(_error(None, 400, "Invalid request", "context_id is required"))
+            return
+        id_ = message["context_id"]
+        if message.get("cancel"):
+            if (context := contexts.pop(id_, None)) is not None:
+                await self._cancel(talk, context)
+            return
+        talk.fault = self._fault(talk.seen, message) if id_ not in contexts else talk.fault
+        context = contexts.setdefault(id_, Context(id_, message))
+        if self._gone(context, talk.fault):
+            del contexts[id_]
+            await talk.say(_error(id_, 400, "Context expired", f"context {id_} has expired"))
+            return
+        if (problem := _problem(message)) is not None:
+            await talk.say(_error(id_, *problem))
+            return
+        await self._speak(talk, context, message)
+        if message.get("continue") is False:
+            contexts.pop(id_, None)
+            await talk.say({"type": "done", "context_id": id_, "done": True, "status_code": 200})
+
+    def _fault(self, seen: Seen, message: dict[str, Any]) -> Fault:
+        """Faults may be asked for by the model as well, context by context; a key's fault counts once a connection."""
+        asked = (
+            self.faults.choose(str(message.get("model_id", "")))
+            if not seen.fault.value.startswith("http")
+            else Fault.NONE
+        )
+        return asked if asked is not Fault.NONE else seen.fault
+
+    def choose(self, seen: Seen) -> Fault:
+        return self.faults.choose(self.key(seen)) if not self.faults.plan else Fault.NONE
+
+    def _gone(self, context: Context, fault: Fault) -> bool:
+        if fault is Fault.CONTEXT_EXPIRY and context.flush > 1 and not context.cancelled:
+            return True
+        return context.at_s is not None and trio.current_time() - context.at_s > self.expires_s
+
+    async def _speak(self, talk: Talk, context: Context, message: dict[str, Any]) -> None:
+        text = message["transcript"]
+        self.spoken[context.id] = self.spoken.get(context.id, "") + text
+        if text.strip():
+            await self._sound(talk, context, text)
+        if message.get("flush"):
+            done = {"type": "flush_done", "context_id": context.id, "flush_id": context.flush, "flush_done": True}
+            await talk.say(done | {"done": False, "status_code": 206})
+            context.flush += 1
+
+    async def _sound(self, talk: Talk, context: Context, text: str) -> None:
+        """The words' times, then their sound, piece by piece."""
+        rate = context.request["output_format"]["sample_rate"]
+        per_char = rate * self.ms_per_char // 1000
+        if talk.fault is not Fault.MISSING_FIELD:
+            await talk.meet(error=lambda: _error(context.id, 500, "Internal error", "the model failed"), first=True)
+        if context.request.get("add_timestamps"):
+            await talk.say(self._times(context, text, rate, per_char))
+        samples, piece = len(text) * per_char, rate * PIECE_MS // 1000
+        places = list(range(0, samples, piece))
+        for place in places:
+            if place == places[len(places) // 2]:
+                await self._middle(talk, context)
+            count = min(piece, samples - place)
+            await talk.say(self._chunk(talk, context, count))
+            if talk.fault in (Fault.DUPLICATE, Fault.LATE) and place == 0:
+                await talk.say(self._chunk(talk, context, count) | {"context_id": "earlier"})
+            context.samples += count
+            context.at_s = trio.current_time()
+            if self.piece_s:
+                await trio.sleep(self.piece_s)
+
+    async def _middle(self, talk: Talk, context: Context) -> None:
+        if talk.fault is Fault.MISSING_FIELD:
+            await talk.say({"type": "chunk", "context_id": context.id, "done": False})
+        if talk.fault is Fault.WRONG_SCHEMA:
+            await talk.say({"type": "chunk", "context_id": context.id, "data": 7})
+            return
+        if talk.fault is Fault.UNKNOWN_TYPE:
+            await talk.say({"type": "novelty", "context_id": context.id})
+            return
+        await talk.meet(error=lambda: _error(context.id, 500, "Internal error", "the model failed"), first=False)
+
+    def _times(self, context: Context, text: str, rate: int, per_char: int) -> dict[str, Any]:
+        words = list(_WORD.finditer(text))
+        base = context.samples
+        times = {
+            "words": [word[0] for word in words],
+            "start": [(base + word.start() * per_char) / rate for word in words],
+            "end": [(base + word.end() * per_char) / rate for word in words],
+        }
+        return self._numbered(context, {"type": "timestamps", "word_timestamps": times, "status_code": 206})
+
+    def _chunk(self, talk: Talk, context: Context, samples: int) -> dict[str, Any]:
+        pcm = (b"\x00\x08\x00\xf8" * samples)[: 2 * samples]
+        if talk.fault is Fault.ODD_PCM:
+            # Every second piece brings the half that the one before held back.
+            pcm = pcm[:-1] if context.samples // samples % 2 == 0 else pcm[-1:] + pcm
+        data = base64.b64encode(pcm).decode()
+        chunk = {"type": "chunk", "data": data, "step_time": 12.5, "status_code": 206}
+        numbered = self._numbered(context, chunk)
+        if talk.fault is Fault.NO_FLUSH_ID:
+            numbered.pop("flush_id")
+        return numbered
+
+    def _numbered(self, context: Context, message: dict[str, Any]) -> dict[str, Any]:
+        return message | {"context_id": context.id, "flush_id": context.flush, "done": False}
+
+    async def _cancel(self, talk: Talk, context: Context) -> None:
+        """A cancelled context's generation is not stopped: with the fault, some more of it comes."""
+        context.cancelled = True
+        if talk.fault is Fault.PLAYS_OUT:
+            for _ in range(5):
+                await talk.say(self._chunk(talk, context, 400))
+        await talk.say({"type": "done", "context_id": context.id, "done": True, "status_code": 200})
+
+
+def _problem(message: dict[str, Any]) -> tuple[int, str, str] | None:
+    if str(message.get("model_id", "")).startswith("no-such"):
+        return 404, "Model not found", f"there is no model {message['model_id']}"
+    if not isinstance(message.get("voice"), dict) or not isinstance(message.get("transcript"), str):
+        return 400, "Invalid request", "voice and transcript are required"
+    return None
+
+
+def _error(context: str | None, status: int, title: str, text: str) -> dict[str, Any]:
+    error = {
+        "type": "error",
+        "status_code": status,
+        "title": title,
+        "message": text,
+        "done": True,
+        "error_code": "emulated",
+    }
+    return error | ({"context_id": context} if context is not None else {})

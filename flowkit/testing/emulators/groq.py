@@ -1,0 +1,285 @@
+"""Groq's chat completions, streamed: HTTP/1.1 on h11, kept alive, with the rate-limit headers and the usage of the real one.
+
+It serves `/openai/v1/...` and `/v1/...` alike, so it also stands for any OpenAI-compatible server.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import urlsplit
+
+import h11
+import trio
+
+from flowkit.clock import US_PER_S, wall_us
+from flowkit.testing.emulators.faults import Fault
+from flowkit.testing.emulators.server import Emulator, Seen, reset, until_gone
+
+MODELS = ("llama-3.3-70b-versatile", "llama-3.1-8b-instant")
+_WORD = re.compile(r"\s*\S+")
+_SSE = [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")]
+_JSON = [("content-type", "application/json")]
+_LIMITS = [
+    ("x-ratelimit-limit-requests", "1000"),
+    ("x-ratelimit-remaining-requests", "999"),
+    ("x-ratelimit-reset-requests", "1m26.4s"),
+    ("x-ratelimit-remaining-tokens", "11900"),
+    ("x-ratelimit-reset-tokens", "500ms"),
+]
+_PAGE = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
+_STATUS_MESSAGES = {
+    400: ("'messages' : minimum number of items is 1", "invalid_request_error"),
+    401: ("Invalid API Key", "invalid_api_key"),
+    402: ("Payment required", "billing"),
+    403: ("Access denied", "forbidden"),
+    404: ("The model `{model}` does not exist or you do not have access to it.", "model_not_found"),
+    429: ("Rate limit reached for model `{model}`", "rate_limit_exceeded"),
+    500: ("Internal Server Error", "internal_server_error"),
+    503: ("Service Unavailable", "service_unavailable"),
+}
+_TWO_HOURS_S = 7200
+
+
+def answer(messages: list[dict[str, Any]]) -> str:
+    """What the emulator says unless it is told otherwise."""
+    asked = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
+    return f"You said: {asked} That is all I know. Ask me something else."
+
+
+class GroqEmulator(Emulator):
+    """`reply` makes the answer from the request's messages; `token_s` passes between two tokens."""
+
+    name = "groq"
+
+    def __init__(
+        self, *, reply: Callable[[list[dict[str, Any]]], str] = answer, token_s: float = 0.0, **more: Any
+    ) -> None:
+        super().__init__(**more)
+        self.reply = reply
+        self.token_s = token_s
+
+    async def connection(self, stream: Any) -> None:
+        conversation = _Http(stream)
+        while (request := await conversation.request()) is not None:
+            head, body = request
+            seen = _seen(head, body)
+            self.seen.append(seen)
+            try:
+                if not await self._answer(conversation, seen):
+                    return
+            finally:
+                seen.over = True
+
+    async def _answer(self, http: _Http, seen: Seen) -> bool:
+        """False if the connection is not to be used again."""
+        key = seen.headers.get("authorization", "").removeprefix("Bearer ")
+        if key in ("", "wrong", "expired"):
+            return await http.whole(401, *_refusal(401, "" if key else "missing"))
+        if seen.path.endswith("/models"):
+            listed = {"object": "list", "data": [{"id": model, "object": "model"} for model in MODELS]}
+            return await http.whole(200, json.dumps(listed).encode(), _JSON)
+        if not isinstance(seen.body, dict) or not seen.path.endswith("/chat/completions"):
+            return await http.whole(404, *_refusal(404, "?"))
+        model = str(seen.body.get("model"))
+        fault = seen.fault = self.faults.choose(key, model)
+        if model.startswith("no-such"):
+            return await http.whole(404, *_refusal(404, model))
+        return await self._faulty(http, fault, seen) if _is_early(fault) else await self._reply(http, fault, seen)
+
+    async def _faulty(self, http: _Http, fault: Fault, seen: Seen) -> bool:
+        """Faults instead of an answer."""
+        match fault:
+            case Fault.NEVER_ACCEPT:
+                await until_gone(http.stream)
+            case Fault.RST_ACCEPT:
+                reset(http.stream)
+            case Fault.SLOW_LORIS:
+                for byte in b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-slow: " + b"z" * 100_000:
+                    await http.stream.send_all(bytes([byte]))
+                    await trio.sleep(0.02)
+            case Fault.HTML:
+                return await http.whole(200, _PAGE, [("content-type", "text/html")])
+            case Fault.HTML_502:
+                return await http.whole(502, _PAGE, [("content-type", "text/html")])
+            case _:
+                status = int(fault.value.split("_")[1])
+                body, headers = _refusal(status, str(seen.body.get("model")))
+                return await http.whole(status, body, [*headers, *_retry_after(fault)])
+        return False
+
+    async def _reply(self, http: _Http, fault: Fault, seen: Seen) -> bool:
+        if fault is Fault.SLOW_ACCEPT:
+            await trio.sleep(self.pause_s)
+        await http.begin(200, [*_SSE, *_LIMITS])
+        if fault is Fault.SLOW_FIRST:
+            await trio.sleep(self.pause_s)
+        pieces = self._pieces(seen)
+        middle = max(1, len(pieces) // 2)
+        for place, piece in enumerate(pieces):
+            if place == (0 if fault is Fault.STALL_FIRST else middle) and not await self._break_off(http, fault, piece):
+                return False
+            for data in self._cut(piece, fault):
+                await http.data(data)
+                if fault is Fault.TRICKLE:
+                    await trio.sleep(0.001)
+            if self.token_s:
+                await trio.sleep(self.token_s)
+        if fault is Fault.NO_DONE:
+            return await http.end()
+        if not await self._error(http, fault):
+            return False
+        for data in self._last(seen, fault):
+            await http.data(data)
+        return await http.end()
+
+    def _pieces(self, seen: Seen) -> list[dict[str, Any]]:
+        """The chunks of the answer; with a beginning of it in the request's last message, those that go on from there."""
+        messages = seen.body["messages"]
+        goes_on = messages[-1]["role"] == "assistant"
+        said = messages[-1]["content"] if goes_on else ""
+        text = self.reply(messages[:-1] if goes_on else messages).removeprefix(said)
+        if seen.fault is Fault.EMPTY:
+            text = ""
+        words = _WORD.findall(text) or [""]
+        first = {"role": "assistant", "content": ""}
+        return [_chunk(seen, delta) for delta in (first, *({"content": word} for word in words))]
+
+    async def _break_off(self, http: _Http, fault: Fault, piece: dict[str, Any]) -> bool:
+        """Faults in the middle. False if the stream is over."""
+        match fault:
+            case Fault.STALL | Fault.STALL_FIRST:
+                await until_gone(http.stream)
+                return False
+            case Fault.FIN:
+                return False
+            case Fault.RST:
+                reset(http.stream)
+                return False
+            case Fault.BAD_JSON:
+                await http.data(b'data: {"choices": [{"del\n\n')
+            case Fault.WRONG_SCHEMA:
+                await http.data(b'data: {"choices": "none"}\n\n')
+            case Fault.MISSING_FIELD:
+                await http.data(b'data: {"id": "1", "model": "m"}\n\n')
+            case Fault.OVERSIZED:
+                await http.data(b'data: {"choices": [{"delta": {"content": "' + b"x" * (8 * 2**20))
+            case Fault.UNKNOWN_TYPE:
+                await http.data(b': a comment\n\nevent: ping\ndata: {"choices": []}\n\n')
+        return True
+
+    def _cut(self, piece: dict[str, Any], fault: Fault) -> list[bytes]:
+        """The piece as the bytes that go out together."""
+        if fault is Fault.EXTRA_FIELD:
+            piece = piece | {"novelty": {"deep": [1, 2]}, "obfuscation": "xyz"}
+        data = _event(piece, ascii_only=fault is not Fault.SPLIT_UTF8)
+        size = {Fault.SPLIT_UTF8: 1, Fault.TRICKLE: 40}.get(fault, len(data))
+        return [data[place : place + size] for place in range(0, len(data), size)]
+
+    async def _error(self, http: _Http, fault: Fault) -> bool:
+        """The three shapes of an error in the middle. False if nothing follows."""
+        error = {"error": {"message": "The model is overloaded", "type": "internal_server_error", "status_code": 503}}
+        match fault:
+            case Fault.ERROR:
+                await http.data(_event(error))
+            case Fault.ERROR_EVENT:
+                await http.data(b"event: error\n" + _event(error))
+            case Fault.ERROR_X_GROQ:
+                await http.data(_event({"choices": [], "x_groq": {"id": "req_1", "error": "over capacity"}}))
+                await http.data(b"data: [DONE]\n\n")
+            case _:
+                return True
+        await http.end()
+        return False
+
+    def _last(self, seen: Seen, fault: Fault) -> Iterator[bytes]:
+        usage = {"prompt_tokens": 20, "completion_tokens": 9, "total_tokens": 29, "total_time": 0.03}
+        end = _chunk(seen, {}, "stop") | {"x_groq": {"id": "req_1", "usage": usage}}
+        yield _event(end)
+        yield b"data: [DONE]\n\n"
+
+
+def _is_early(fault: Fault) -> bool:
+    early = (Fault.NEVER_ACCEPT, Fault.RST_ACCEPT, Fault.SLOW_LORIS, Fault.HTML, Fault.HTML_502)
+    return fault in early or fault.value.startswith("http_")
+
+
+def _retry_after(fault: Fault) -> list[tuple[str, str]]:
+    value = {
+        Fault.HTTP_429: "1",
+        Fault.HTTP_429_HOURS: str(_TWO_HOURS_S),
+        Fault.HTTP_429_DATE: formatdate(wall_us() / US_PER_S + _TWO_HOURS_S, usegmt=True),
+    }.get(fault)
+    return [("retry-after", value)] if value else []
+
+
+def _refusal(status: int, model: str) -> tuple[bytes, list[tuple[str, str]]]:
+    message, code = _STATUS_MESSAGES[status]
+    error = {"error": {"message": message.format(model=model), "type": "invalid_request_error", "code": code}}
+    return json.dumps(error).encode(), _JSON
+
+
+def _chunk(seen: Seen, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    model = seen.body.get("model")
+    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [choice]}
+
+
+def _event(piece: dict[str, Any], *, ascii_only: bool = True) -> bytes:
+    return b"data: " + json.dumps(piece, ensure_ascii=ascii_only).encode() + b"\n\n"
+
+
+def _seen(head: h11.Request, body: bytes) -> Seen:
+    headers = {name.decode(): value.decode() for name, value in head.headers}
+    try:
+        parsed = json.loads(body) if body else None
+    except ValueError:
+        parsed = body
+    return Seen(urlsplit(head.target.decode()).path, headers, body=parsed)
+
+
+class _Http:
+    """One connection, request by request."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self._state = h11.Connection(h11.SERVER)
+
+    async def request(self) -> tuple[h11.Request, bytes] | None:
+        """The next request with its body; None when the client has gone."""
+        if self._state.our_state is h11.DONE:
+            self._state.start_next_cycle()
+        head, body = None, b""
+        while True:
+            event = self._state.next_event()
+            if event is h11.NEED_DATA:
+                self._state.receive_data(await self.stream.receive_some(65_536))
+            elif isinstance(event, h11.Request):
+                head = event
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage) and head is not None:
+                return head, body
+            else:
+                return None
+
+    async def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
+        await self._send(h11.Response(status_code=status, headers=headers))
+
+    async def data(self, data: bytes) -> None:
+        await self._send(h11.Data(data=data))
+
+    async def end(self) -> bool:
+        await self._send(h11.EndOfMessage())
+        return True
+
+    async def whole(self, status: int, body: bytes, headers: list[tuple[str, str]]) -> bool:
+        await self.begin(status, [*headers, ("content-length", str(len(body)))])
+        await self.data(body)
+        return await self.end()
+
+    async def _send(self, event: Any) -> None:
+        await self.stream.send_all(self._state.send(event) or b"")

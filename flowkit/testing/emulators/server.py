@@ -1,0 +1,151 @@
+"""What all emulators share: a socket on loopback, what was seen on it, and the faults of the transport.
+
+Each connection is answered by a script of steps (`Step`), which the emulator of a provider makes from what the client says;
+a fault changes the script. Everything ends by itself when the emulator does.
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+import ssl
+import struct
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import trio
+
+from flowkit.testing.emulators.faults import Fault, Faults
+
+HOST = "127.0.0.1"
+E = TypeVar("E", bound="Emulator")
+
+
+@dataclass(slots=True)
+class Seen:
+    """One request as it came: header names in lower case; `messages`: what was said over it, JSON decoded, audio as its size
+    in bytes; `over`: the client has gone."""
+
+    path: str
+    headers: dict[str, str]
+    query: dict[str, str] = field(default_factory=dict)
+    messages: list[Any] = field(default_factory=list)
+    body: Any = None
+    fault: Fault = Fault.NONE
+    over: bool = False
+
+
+class Emulator(ABC):
+    """A provider's emulator. `pause_s`: what slow faults take; `faults`: which are met; `seen`: every request so far."""
+
+    name: str
+    port_hint = 0
+
+    def __init__(self, *, pause_s: float = 0.2, always: Fault = Fault.NONE, tls: ssl.SSLContext | None = None) -> None:
+        self.pause_s = pause_s
+        self.faults = Faults(always)
+        self.seen: list[Seen] = []
+        self.port = 0
+        self.open_connections = 0
+        self._tls = tls
+
+    @property
+    def url(self) -> str:
+        """Its address for HTTP."""
+        return f"http{'s' if self._tls else ''}://{HOST}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Its address for websockets."""
+        return f"ws{'s' if self._tls else ''}://{HOST}:{self.port}"
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen until cancelled."""
+        listeners = await trio.open_tcp_listeners(self.port, host=HOST)
+        self.port = listeners[0].socket.getsockname()[1]
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio.serve_listeners, self._guarded, listeners)
+            task_status.started()
+
+    async def _guarded(self, stream: trio.SocketStream) -> None:
+        """A client that goes away in the middle ends its connection, not the emulator."""
+        self.open_connections += 1
+        try:
+            async with stream:
+                await self.connection(await self._secured(stream))
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            pass
+        except BaseExceptionGroup as group:
+            _, others = group.split((trio.BrokenResourceError, trio.ClosedResourceError, OSError))
+            if others is not None:
+                raise others from group
+        finally:
+            self.open_connections -= 1
+
+    async def _secured(self, stream: trio.SocketStream) -> Any:
+        if self._tls is None:
+            return stream
+        secured = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+        await secured.do_handshake()
+        return secured
+
+    @abstractmethod
+    async def connection(self, stream: Any) -> None:
+        """Answer one connection."""
+
+
+def reset(stream: Any) -> None:
+    """Reset the connection: what was sent may be lost, and the other side gets an error instead of an end."""
+    raw = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    raw.socket.close()
+
+
+async def until_gone(stream: Any) -> None:
+    """Say nothing until the client goes away."""
+    while await stream.receive_some(65_536):
+        pass
+
+
+@contextmanager
+def running(emulator: E) -> Iterator[E]:
+    """The emulator in a thread of its own, with its own event loop: any client can meet it, whatever it runs on.
+
+    Raises whatever the emulator raised.
+    """
+    began: queue.Queue[Any] = queue.Queue()
+    failures: list[BaseException] = []
+
+    async def main() -> None:
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(lambda task_status: emulator.serve(task_status=task_status))
+                began.put((trio.lowlevel.current_trio_token(), scope))
+
+    def run() -> None:
+        try:
+            trio.run(main)
+        except BaseException as exc:
+            failures.append(exc)
+            began.put(None)
+
+    thread = threading.Thread(target=run, name=f"emulator {emulator.name}", daemon=True)
+    thread.start()
+    started = began.get()
+    try:
+        if started is not None:
+            yield emulator
+    finally:
+        if started is not None and thread.is_alive():
+            token, scope = started
+            try:
+                token.run_sync_soon(scope.cancel)
+            except trio.RunFinishedError:
+                pass
+        thread.join(timeout=10)
+    if failures:
+        raise failures[0]

@@ -73,7 +73,9 @@ def _comma(view: View, at: int, end: int, following: int) -> int:
         return NO
     if first.isdigit() and not before[:1].islower() or before.isdigit() and _referred(view):
         return NO
-    return _joined(view, following, end) if first.isalpha() and first not in "Ia" else end
+    if not first.isalpha() or (first in "Ia" and before[:1].islower()):
+        return end  # "I" and "a" are nearly always words, and worth no further wait
+    return _joined(view, following, end)
 
 
 def _referred(view: View) -> bool:

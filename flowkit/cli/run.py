@@ -7,13 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from flowkit.config import Config
     from flowkit.engine import Engine
     from flowkit.plan import Plan
     from flowkit.runtime.session import Outcome
@@ -35,6 +36,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--format", choices=("rich", "plain", "json"), help="how to report (default: rich on a terminal, else plain)"
     )
+    parser.add_argument("--trace", metavar="PATH", help="record the session here (default: a new file in traces/live/)")
+    parser.add_argument("--no-trace", action="store_true", help="keep no record of the session")
     parser.add_argument("--duration", metavar="TIME", help="end after this long, such as 30s")
     parser.add_argument("--turns", metavar="N", type=int, help="end when this many turns are over")
     parser.add_argument("--check-budgets", action="store_true", help="exit 1 if a budget of the file is not kept")
@@ -45,17 +48,21 @@ def run(args: argparse.Namespace) -> int:
     or 4 where a provider or a device failed."""
     import trio
 
+    from flowkit.cli.recording import open_record
     from flowkit.engine.journal import digest
+    from flowkit.plan import require
     from flowkit.runtime.echo import EchoWatch
     from flowkit.runtime.session import run_session
     from flowkit.trace.listener import Listener
     from flowkit.trace.metrics import measure
     from flowkit.trace.popped import with_pops
 
-    plan, duration_us = _plan(args), _limits(args)
+    config, duration_us = _config(args), _limits(args)
+    plan = require(config)
     listener = Listener(plan)
-    with _shown(args, plan, listener) as view:
-        observers: tuple[Observer, ...] = (listener, EchoWatch(plan, view.say), *view.observers)
+    record = open_record(args, config, plan)
+    with closing(record), _shown(args, plan, listener) as view:
+        observers: tuple[Observer, ...] = (listener, EchoWatch(plan, view.say), *record.observers, *view.observers)
 
         async def session() -> Outcome:
             return await run_session(
@@ -68,11 +75,19 @@ def run(args: argparse.Namespace) -> int:
             )
 
         outcome = _quietly(lambda: trio.run(session))
+        record.end(outcome)
     report = measure(
-        outcome.rows, plan=plan, voiced=listener.reference(), digest=digest(outcome.rows), wall_us=outcome.wall_us
+        outcome.rows,
+        plan=plan,
+        voiced=listener.reference(),
+        trace=str(record.path or ""),
+        digest=digest(outcome.rows),
+        wall_us=outcome.wall_us,
     )
     report = with_pops(report, outcome.rows, outcome.events)
     _tell(args, outcome, report)
+    if record.lost:
+        _notice(f"flowkit: the trace {record.path} is not whole: {record.lost}")
     kept = _budgets(args, plan, report)
     return _exit_code(outcome, report, kept or not args.check_budgets)
 
@@ -89,9 +104,10 @@ def _limits(args: argparse.Namespace) -> int | None:
         raise UsageError(f"--duration: {error}") from error
 
 
-def _plan(args: argparse.Namespace) -> Plan:
+def _config(args: argparse.Namespace) -> Config:
+    """The pipeline with the ends that the command line asks for. Raises UsageError for options that exclude each other."""
     from flowkit.config import load
-    from flowkit.plan import require, text_mode, with_devices, with_files
+    from flowkit.plan import text_mode, with_devices, with_files
 
     for one, other in (("text", "input"), ("text", "mic"), ("input", "mic"), ("output", "speaker")):
         if getattr(args, one) and getattr(args, other):
@@ -107,7 +123,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         config = with_devices(config, args.mic, args.speaker)
     for notice in config.notices:
         _notice(str(notice))
-    return require(config)
+    return config
 
 
 class _View:

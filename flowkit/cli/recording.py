@@ -1,0 +1,77 @@
+"""Where a session's trace goes, and what it is given: one record for every ``flowkit run``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowkit.clock import US_PER_S, wall_us
+
+if TYPE_CHECKING:
+    from flowkit.config import Config
+    from flowkit.plan import Plan
+    from flowkit.runtime.session import Outcome
+    from flowkit.trace.observer import Observer
+    from flowkit.trace.recorder import Recorder
+
+
+class Record:
+    """The trace of one session: `path`, or None if none is kept; `lost` says at the end why it is not whole."""
+
+    def __init__(self, path: Path | None = None, recorder: Recorder | None = None) -> None:
+        self.path = path
+        self.lost = ""
+        self._recorder = recorder
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        return () if self._recorder is None else (self._recorder,)
+
+    def end(self, outcome: Outcome) -> None:
+        """The session came to its end: write what is left of it."""
+        from flowkit.trace.queues import queue_reports
+
+        if self._recorder is not None:
+            recorder, self._recorder = self._recorder, None
+            self.lost = recorder.close(outcome.reason, queues=queue_reports(outcome.inboxes)).lost
+
+    def close(self) -> None:
+        """Close the file of a session that never came to its end."""
+        if self._recorder is not None:
+            recorder, self._recorder = self._recorder, None
+            recorder.close("failed")
+
+
+def open_record(args: argparse.Namespace, config: Config, plan: Plan) -> Record:
+    """Begin the record that the command line and the file's ``trace:`` ask for. Raises OutputError if it cannot be made."""
+    if args.no_trace:
+        return Record()
+    from flowkit.plan.show import show
+    from flowkit.trace import open_recorder
+    from flowkit.trace.secrets import secrets_of
+
+    settings = config.top.trace
+    path = Path(args.trace) if args.trace else _fresh(Path(settings.dir), config.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    recorder = open_recorder(
+        path,
+        plan,
+        config=show(config, plan),
+        secrets=secrets_of(plan, os.environ),
+        keep=settings.redact.keep if settings.redact is not None else None,
+        audio=settings.audio,
+    )
+    return Record(path, recorder)
+
+
+def _fresh(folder: Path, name: str) -> Path:
+    """A name by the time of day that is not taken yet."""
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(wall_us() // US_PER_S))}"
+    path, count = folder / f"{stem}.jsonl", 1
+    while path.exists():
+        count += 1
+        path = folder / f"{stem}-{count}.jsonl"
+    return path

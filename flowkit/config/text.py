@@ -12,7 +12,7 @@ MAX_BYTES = 1024 * 1024
 
 # What YAML 1.2 calls non-printable, and three characters that YAML 1.1 parsers take for line breaks and editors do not:
 # with them, the line numbers of errors would differ between tools.
-UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _LINE = re.compile(r"\r\n|\n|\r")
 
 

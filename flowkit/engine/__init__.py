@@ -6,6 +6,7 @@ everything between: mailboxes, bounds, outboxes, timers, the order of things, an
 
 from flowkit.engine.core import Engine
 from flowkit.engine.effects import (
+    AT_ONCE,
     CallCancelled,
     CallEnded,
     CallFed,
@@ -18,6 +19,7 @@ from flowkit.engine.effects import (
 from flowkit.engine.journal import Fate, Journal, Row
 
 __all__ = [
+    "AT_ONCE",
     "CallCancelled",
     "CallEnded",
     "CallFed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from flowkit.messages import Message
+from flowkit.messages import CancelContext, Message, Silence
 
 
 class Stimulus(NamedTuple):
@@ -59,3 +59,8 @@ Effect: TypeAlias = CallOpened | CallFed | CallEnded | CallCancelled | Finished
 def credit_batch(window: int) -> int:
     """Fed items after whose taking a credit is reported: often enough never to stall, seldom enough to cost nothing."""
     return max(1, window // 4)
+
+
+AT_ONCE = frozenset({Silence, CancelContext})
+"""Items that stop a reply. Taking one is credited at once with all before it, so that the next reply finds the whole bound free,
+as the first one did."""

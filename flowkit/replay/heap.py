@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowkit.engine import (
+    AT_ONCE,
     CallCancelled,
     CallEnded,
     CallFed,
@@ -111,7 +112,7 @@ class HeapPump:
         call.agenda.fed(item, self._now_us)
         call.due_us = call.agenda.next_us()
         call.untold += 1
-        if call.untold >= call.batch and stage not in self._untold:
+        if (call.untold >= call.batch or type(item) in AT_ONCE) and stage not in self._untold:
             insort(self._untold, stage)
 
     def _forget(self, stage: int) -> None:

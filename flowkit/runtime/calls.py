@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 import trio
 
+from flowkit.engine import AT_ONCE
 from flowkit.errors import ProviderError
 from flowkit.messages import (
     Ask,
@@ -54,6 +55,7 @@ class LiveCall:
         self.scope = trio.CancelScope()
         self._batch = batch
         self._untold = 0
+        self._tell = False
         self._now_us = now_us
         self._news = news
         self._feed, self._fed = trio.open_memory_channel[Message](window + CONTROL_BOUND)
@@ -76,10 +78,11 @@ class LiveCall:
         self._feed.close()
 
     def credit(self) -> int:
-        """How many fed items the provider has taken since the last credit, once they make a batch; else 0."""
-        if self._untold < self._batch:
+        """How many fed items the provider has taken since the last credit, once they make a batch or a
+        reply was stopped; else 0."""
+        if not self._tell:
             return 0
-        untold, self._untold = self._untold, 0
+        untold, self._untold, self._tell = self._untold, 0, False
         return untold
 
     def offered(self) -> tuple[Message, int] | None:
@@ -115,7 +118,8 @@ class LiveCall:
     async def _items(self) -> AsyncIterator[Message]:
         async for item in self._fed:
             self._untold += 1
-            if self._untold >= self._batch:
+            if self._untold >= self._batch or type(item) in AT_ONCE:
+                self._tell = True
                 self._news()
             yield item
 

@@ -237,6 +237,8 @@ class Playback(Stage[PlaybackState]):
     def _interrupt(self, state: PlaybackState, now_us: int) -> list[Action]:
         """What was heard goes back to the gate: whole clauses already, the one that was cut by its played share."""
         actions = self._silence(state, now_us) if state.sound is Sound.PLAYING else []
+        if not any(isinstance(action, Feed) for action in actions):
+            actions.append(Feed(Silence(self._tick(now_us))))
         played, audio = state.position
         if audio is None or not played:
             return actions

@@ -179,13 +179,29 @@ class Fold:
             for sent in queue if fate in _GONE else (queue[0],) if queue else ():
                 if sent.cause_n == cause_n and sent.message == message:
                     if (sent.sent_us, sent.epoch, sent.turn) != (sent_us, epoch, turn):
-                        raise Diverged(Difference(stage, "the message has another time, epoch or turn", row, message, (cause, cause_n)))
+                        raise Diverged(
+                            Difference(
+                                stage, "the message has another time, epoch or turn", row, message, (cause, cause_n)
+                            )
+                        )
                     if fate in _GONE:
                         queue.remove(sent)
                     else:
                         queue.popleft()
                     kept = sent.message
-                    return (stage, n, cause, sent.cause_n, sent.sent_us, now_us, kept.lane, sent.epoch, sent.turn, kept, fate)
+                    return (
+                        stage,
+                        n,
+                        cause,
+                        sent.cause_n,
+                        sent.sent_us,
+                        now_us,
+                        kept.lane,
+                        sent.epoch,
+                        sent.turn,
+                        kept,
+                        fate,
+                    )
                 nearest = sent if nearest is None or sent.cause_n == cause_n else nearest
         now = nearest.message if nearest is not None and nearest.cause_n <= cause_n else None
         raise Diverged(Difference(stage, "another message was recorded than is sent now", row, now, (cause, cause_n)))
@@ -233,7 +249,9 @@ class Fold:
         try:
             return slot.stage.step(slot.state, row[9], row[5])
         except FlowkitError as error:
-            self._believed(Difference(slot.id, f"the stage refuses the message: {error}", row, row[9], (row[2], row[3])), row)
+            self._believed(
+                Difference(slot.id, f"the stage refuses the message: {error}", row, row[9], (row[2], row[3])), row
+            )
             return ()
 
     # -- what a step asks for ---------------------------------------------------------------------------------------
@@ -294,7 +312,9 @@ class Fold:
         followers = [self._slots[wiring.ids[follower]] for follower in wiring.followers]
         blind = all(type(slot.stage) in _BLIND for slot in (source, *followers) if slot is not None)
         counted = all(slot.rows == quiet.ns[wiring.places[slot.id]] for slot in involved)
-        pending = any(queue for f in followers for queue in self._expected.get((wiring.ids[wiring.source], f.id, "D"), ()))
+        pending = any(
+            queue for f in followers for queue in self._expected.get((wiring.ids[wiring.source], f.id, "D"), ())
+        )
         if not (blind and counted) or pending or (quiet.epoch, quiet.turn) != self._at or self._replying(quiet):
             return False
         self._timers.advance(quiet.handled_us[0])
@@ -321,7 +341,9 @@ class Fold:
         for follower in followers:
             for action in follower.stage.step(follower.state, frames, now_us):
                 if not isinstance(action, Feed):
-                    raise Diverged(Difference(follower.id, "a frame alone now makes a message", None, frames, (source.id, 0)))
+                    raise Diverged(
+                        Difference(follower.id, "a frame alone now makes a message", None, frames, (source.id, 0))
+                    )
 
     def _hear(self, quiet: Quiet) -> None:
         """Probabilities one by one: each may be the one that makes speech, or ends it."""
@@ -394,7 +416,9 @@ class _Deadlines:
         """Raises Diverged if a deadline up to `now_us` has not fired."""
         if self._next_us is not None and self._next_us <= now_us:
             stage, tag = min(self._set, key=lambda key: (self._set[key], key))
-            raise Diverged(Difference(stage, f"a deadline {tag!r} is set now that did not fire", None, Timer(tag), ("", 0)))
+            raise Diverged(
+                Difference(stage, f"a deadline {tag!r} is set now that did not fire", None, Timer(tag), ("", 0))
+            )
 
 
 def rows_of(items: Iterable[RowTuple | Quiet]) -> Iterator[RowTuple]:

@@ -11,24 +11,24 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from statistics import median
 
-from flowkit.errors import UsageError
 from flowkit.messages import Audio, ClauseEnded, Done, Failed, Message, Narrate, Speak, WordTimes
 from flowkit.providers.script import Script, ScriptCall
 from flowkit.replay.exact import Call
 
 _US = 1_000_000
 _MOST_PAIRS = 20_000
-_TEXT = 40
-"""Characters of a text that are shown in a notice."""
+_NO_VOICE = "the trace holds no clause that was spoken to its end, so no other can be modelled"
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One text as it was spoken: items with their time since it was asked for; `whole` if it was spoken to its end."""
+    """One text as it was spoken: items with their time since it was asked for; `whole` if it was spoken to its end, else it was
+    cancelled at `cut_us`."""
 
     text: str
     items: tuple[tuple[int, Message], ...]
     whole: bool
+    cut_us: int = 0
 
     @property
     def audio(self) -> list[tuple[int, Audio]]:
@@ -46,10 +46,16 @@ def spoken_in(calls: Iterable[Call]) -> Iterator[Spoken]:
     for call in calls:
         if isinstance(call.request, Speak):
             items = tuple((max(0, there_us - call.opened_us), item) for there_us, _, item in call.items)
-            yield Spoken(call.request.text, items, any(isinstance(item, Done | Failed) for _, item in items))
+            whole = any(isinstance(item, Done | Failed) for _, item in items)
+            yield Spoken(call.request.text, items, whole, (call.ended_us or call.opened_us) - call.opened_us)
         for asked_us, speak in call.fed:
-            parts = tuple((max(0, at - asked_us), item) for at, _, item in call.items if getattr(item, "clause", -1) == speak.clause)
-            yield Spoken(speak.text, parts, any(isinstance(item, ClauseEnded) for _, item in parts))
+            parts = tuple(
+                (max(0, at - asked_us), item)
+                for at, _, item in call.items
+                if getattr(item, "clause", -1) == speak.clause
+            )
+            whole = any(isinstance(item, ClauseEnded) for _, item in parts)
+            yield Spoken(speak.text, parts, whole, (call.ended_us or asked_us) - asked_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,11 @@ class VoiceModel:
         """A text whose call was cancelled, spoken to its end: the total that its provider named, else the model's."""
         audio = cut.audio
         if not audio:
-            return self.speak(cut.text)
+            late = self.speak(cut.text)
+            return replace(late, items=tuple((max(at_us, cut.cut_us + 1), item) for at_us, item in late.items))
         at_us, last = audio[-1]
+        # What was not there when the call was cancelled comes after that.
+        at_us = max(at_us, cut.cut_us + 1 - self.gap_us)
         total = last.total or max(cut.samples, self.speak(cut.text).samples)
         items = list(cut.items)
         for first in range(last.first_sample + last.samples, total, self.piece):
@@ -119,6 +128,9 @@ class RecordedVoice(Script):
         spoken = list(spoken_in(calls))
         self.model = fit(spoken)
         self.modelled: list[str] = []
+        failures = (s for s in spoken if s.whole)
+        self._voiceless = next(failures, Spoken("", ((0, Failed("error", _NO_VOICE)),), True))
+        """The answer where no call ever gave sound: what the first gave, which is its failure."""
         self._by_text: dict[str, list[Spoken]] = {}
         for known in spoken:
             self._by_text.setdefault(known.text, []).append(known)
@@ -140,10 +152,8 @@ class RecordedVoice(Script):
             spoken = known.pop(0) if len(known) > 1 else known[0]
             # A call that was cancelled is played as far as it went; should the replay not cancel it, the model goes on.
             return spoken if spoken.whole or self.model is None else self.model.finish(spoken)
-        if self.model is None:
-            raise UsageError(f"no clause of this trace was spoken to its end, so {text[:_TEXT]!r} cannot be modelled")
         self.modelled.append(text)
-        return self.model.speak(text)
+        return self._voiceless if self.model is None else self.model.speak(text)
 
     def _answer(self, speak: Speak) -> Iterator[tuple[int, Message]]:
         latest_us = 0
@@ -157,7 +167,10 @@ class RecordedVoice(Script):
         answers = list(self._answer(item))
         at_us = answers[-1][0] if answers else 0
         samples = sum(a.samples for _, a in answers if isinstance(a, Audio))
-        return [*((at, a) for at, a in answers if not isinstance(a, Done | ClauseEnded)), (at_us, ClauseEnded(item.clause, samples))]
+        return [
+            *((at, a) for at, a in answers if not isinstance(a, Done | ClauseEnded)),
+            (at_us, ClauseEnded(item.clause, samples)),
+        ]
 
 
 def _of_clause(item: Message, clause: int) -> Message:

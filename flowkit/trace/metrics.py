@@ -29,6 +29,7 @@ from flowkit.messages import (
     Probability,
     ReplyPlayed,
     Resume,
+    Revoke,
     Shutdown,
     SpeechStarted,
     Token,
@@ -56,11 +57,13 @@ def measure(
     digest: str = "",
     wall_us: int = 0,
     queues: Sequence[QueueReport] | None = None,
+    modelled: frozenset[str] = frozenset(),
 ) -> Report:
     """The figures of the session whose whole journal is `rows`.
 
     `plan` is a Plan or a Layout. Without `voiced` (no audio was kept) the pipeline's own last voiced frame counts, and the report
     says so. `queues` are the engine's own counters where there is an engine; else they follow from the rows.
+    `modelled` holds the spoken texts whose voice is not recorded but modelled; what rests on them is marked.
     """
     layout = plan if isinstance(plan, Layout) else layout_of(plan)
     kept = rows if isinstance(rows, list) else list(rows)
@@ -69,6 +72,8 @@ def measure(
         if type(row[9]) not in _UNSEEN:
             session.row(row)
     notices = () if voiced is not None or not session.clock.frames else (_NO_RULER,)
+    turns = tuple(turn.report(modelled) for turn in session.turns.values())
+    clauses = [clause for turn in turns for clause in turn.clauses]
     return Report(
         trace=trace,
         level=level,
@@ -76,9 +81,10 @@ def measure(
         messages=len(kept),
         audio_us=session.clock.frames * layout.frame_us,
         wall_us=wall_us,
-        turns=tuple(turn.report() for turn in session.turns.values()),
+        turns=turns,
         interrupts=tuple(barge_in.report(layout.frame_us) for barge_in in session.interrupts),
         queues=tuple(queues) if queues is not None else queue_figures(kept, layout),
+        modelled_share=sum(clause.modelled for clause in clauses) / len(clauses) if clauses else 0.0,
         notices=notices,
     )
 
@@ -130,10 +136,13 @@ class _Turn:
     heard: list[str] = field(default_factory=list)
     end_reason: str = ""
 
-    def report(self) -> TurnReport:
+    def report(self, modelled: frozenset[str]) -> TurnReport:
         """Its figures."""
         parts = self._parts()
-        clauses = tuple(ClauseReport(c.text, c.tokens, c.reason, sent) for c, sent, _ in self.clauses.values())
+        clauses = tuple(
+            ClauseReport(c.text, c.tokens, c.reason, sent, c.spoken.strip() in modelled)
+            for c, sent, _ in self.clauses.values()
+        )
         return TurnReport(
             turn=self.number,
             user=self.user,
@@ -144,6 +153,7 @@ class _Turn:
             ttfa_us=None if parts is None else sum(parts),
             parts_us=parts,
             clauses=clauses,
+            modelled=any(clause.modelled for clause in clauses),
         )
 
     def _parts(self) -> tuple[int, ...] | None:
@@ -211,7 +221,7 @@ class _Session:
         """Take the next row into account."""
         message = row[9]
         if row[10] in ("discarded", "stale"):
-            self._discarded(message)
+            self._discarded(message, row[8])
         elif type(message) is Interrupt and (row[2], row[3]) != self._shutdown:
             self._interrupt(row)
         at_stage = self._at.get(row[0])
@@ -258,6 +268,9 @@ class _Session:
                 row[4],
                 row[5],
             )
+        elif isinstance(message, Revoke):
+            turn.clauses.pop(message.clause, None)
+            turn.audio_us.pop(message.clause, None)
         elif isinstance(message, Audio) and row[10] == "":
             turn.audio_us.setdefault(message.clause, row[4])
 
@@ -287,8 +300,9 @@ class _Session:
         if (turn := self.turns.get(row[8])) is not None:
             turn.end_reason = turn.end_reason or "interrupted"
 
-    def _discarded(self, message: Message) -> None:
-        if not self.interrupts:
+    def _discarded(self, message: Message, turn: int) -> None:
+        """Of the interrupted reply; what is stale for another reason is nobody's loss."""
+        if not self.interrupts or self.interrupts[-1].turn != turn:
             return
         barge_in = self.interrupts[-1]
         if isinstance(message, Audio):

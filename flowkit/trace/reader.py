@@ -253,10 +253,8 @@ class _Parts:
 
     def journal(self, told: dict[str, Any], span: dict[str, Any]) -> None:
         """A ``flowkit.journal`` span; of two with one number the longer counts."""
-        number, chunk = (
-            _count(told[names.CHUNK]),
-            StoredChunk(_count(told[names.FIRST]), _count(told[names.ROWS]), told[names.TEXT]),
-        )
+        number = _count(told[names.CHUNK])
+        chunk = StoredChunk(_count(told[names.FIRST]), _count(told[names.ROWS]), _text(told[names.TEXT]))
         known = self.chunks.get(number)
         if known is None or known.rows < chunk.rows:
             self.chunks[number] = chunk

@@ -7,20 +7,37 @@ next tick; a hold or an interrupt ends the sound at the next tick, and what was 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 from flowkit.messages import Audio, EndOfReply, Hold, Interrupt, Message, Resume
 
 _US = 1_000_000
 
 
+@dataclass(slots=True)
+class _Piece:
+    """`samples` at `rate_hz`, sounding from `at_us` to `ends_us`."""
+
+    samples: int
+    rate_hz: int
+    at_us: int = 0
+    ends_us: int = 0
+
+    def due_by(self, now_us: int) -> int:
+        """How many of its samples are due before `now_us`."""
+        return min(self.samples, -(-max(0, now_us - self.at_us) * self.rate_hz // _US))
+
+
 class Sound:
-    """The speaker's output, followed row by row. `until_us`: when the last of what it was given has sounded."""
+    """The speaker's output, followed row by row. `until_us`: when the last of what it was given has sounded; `lost_us`: length of
+    what the last interrupt took from it."""
 
     def __init__(self, frame_us: int) -> None:
         self._frame_us = frame_us
-        self._pieces: deque[tuple[int, int]] = deque()
+        self._pieces: deque[_Piece] = deque()
         self._held = False
         self._open = False
+        self._carry = 0
         self.until_us = 0
         self.lost_us = 0
 
@@ -48,12 +65,21 @@ class Sound:
         """Sounding, or in a gap of an unfinished reply."""
         return not self._held and (self._open or self.until_us > now_us)
 
+    def _place(self, piece: _Piece) -> None:
+        """Straight behind the last piece; fractions of a microsecond are carried on."""
+        whole_us, self._carry = divmod(piece.samples * _US + self._carry, piece.rate_hz)
+        piece.at_us = self.until_us
+        piece.ends_us = self.until_us = piece.at_us + whole_us
+
     def _audio(self, audio: Audio, now_us: int) -> int:
-        at_us = self.until_us if self._playing(now_us) and self.until_us >= now_us else self.tick(now_us)
-        while self._pieces and self._pieces[0][1] <= now_us:
+        tick_us = self.tick(now_us)
+        if not self._playing(now_us) or self.until_us < tick_us:
+            self.until_us, self._carry = tick_us, 0
+        while self._pieces and not self._held and self._pieces[0].ends_us <= now_us:
             self._pieces.popleft()
-        self.until_us = at_us + audio.samples * _US // audio.rate_hz
-        self._pieces.append((at_us, self.until_us))
+        piece = _Piece(audio.samples, audio.rate_hz)
+        self._pieces.append(piece)
+        self._place(piece)
         self._open = True
         return 0 if self._held else 1
 
@@ -62,7 +88,11 @@ class Sound:
             return 0
         cut_us = self.tick(now_us)
         still_open = self._open or self.until_us > cut_us
-        self._pieces = deque((max(at_us, cut_us), end_us) for at_us, end_us in self._pieces if end_us > cut_us)
+        for piece in self._pieces:
+            gone = piece.due_by(cut_us)
+            piece.samples -= gone
+            piece.at_us = max(piece.at_us, cut_us)
+        self._pieces = deque(piece for piece in self._pieces if piece.samples)
         self.until_us = min(self.until_us, cut_us)
         return 1 if still_open else 0
 
@@ -70,17 +100,15 @@ class Sound:
         if not self._held:
             return 0
         self._held = False
-        at_us = self.tick(now_us)
-        pieces, self._pieces = self._pieces, deque()
-        for begins_us, ends_us in pieces:
-            self._pieces.append((at_us, at_us + ends_us - begins_us))
-            at_us += ends_us - begins_us
-        self.until_us = at_us if pieces else self.until_us
-        return len(pieces)
+        if self._pieces:
+            self.until_us, self._carry = self.tick(now_us), 0
+        for piece in self._pieces:
+            self._place(piece)
+        return len(self._pieces)
 
     def _interrupt(self, now_us: int) -> int:
         fed = 0 if self._held else self._silence(now_us)
-        self.lost_us = sum(end_us - at_us for at_us, end_us in self._pieces)
+        self.lost_us = sum(piece.samples * _US // piece.rate_hz for piece in self._pieces)
         self._pieces.clear()
         self._held = self._open = False
         return fed

@@ -1,0 +1,203 @@
+"""Recorded providers as scripts: each answers as it did, its items as long after the request as they came then.
+
+What a held-back provider would have said earlier is not known, so a held item comes when it came. Credits are not played: how a
+bound reaches across a channel is the pump's own business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from statistics import median
+
+from flowkit.messages import Ask, Done, EndOfUtterance, Final, Frames, Message, Probability
+from flowkit.providers.script import Script, ScriptCall
+from flowkit.replay.exact import Call
+from flowkit.replay.material import Input
+
+BLOCK = 25
+"""Frames that may come as one message where nobody looks inside: half a second of them."""
+
+_SOON_US = 20_000
+"""After the time at which a call was cancelled: when it ends of itself in a replay that does not cancel it."""
+
+_Answers = list[tuple[int, Message]]
+
+
+def _rising(items: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message]]:
+    """Delays never fall: items leave a call one after another."""
+    latest_us = 0
+    for at_us, item in items:
+        latest_us = max(latest_us, at_us)
+        yield latest_us, item
+
+
+def since_opened(call: Call) -> Iterator[tuple[int, Message]]:
+    """A call's items with their time since its request."""
+    return _rising((there_us - call.opened_us, item) for there_us, _, item in call.items)
+
+
+def scripted(answers: Iterable[tuple[int, Message]]) -> ScriptCall:
+    """A call that says this whatever it is fed."""
+    call = ScriptCall()
+    call.opened = lambda: answers  # type: ignore[method-assign]
+    return call
+
+
+class InOrder(Script):
+    """Answers the first call as the first was answered, the second as the second; a further one not at all."""
+
+    def __init__(self, calls: Iterable[Call]) -> None:
+        self._calls = iter(calls)
+
+    def open(self, request: Message) -> ScriptCall:
+        call = next(self._calls, None)
+        return scripted(()) if call is None else scripted(since_opened(call))
+
+
+class RecordedSource(Script):
+    """The microphone: its frames, at most `block` at a time, and its end."""
+
+    def __init__(self, calls: list[Call], recorded: Input, block: int = BLOCK) -> None:
+        self._ends = [
+            (there_us, item) for call in calls for there_us, _, item in call.items if not isinstance(item, Frames)
+        ]
+        self._frames = recorded.frames
+        self._block = block
+
+    def open(self, request: Message) -> ScriptCall:
+        return scripted(_rising(self._merged()))
+
+    def _merged(self) -> Iterator[tuple[int, Message]]:
+        ends = iter([*self._ends, (1 << 62, Done())])
+        end_us, end = next(ends)
+        for at_us, frames in self._blocks([at_us for at_us, _ in self._ends]):
+            while end_us < at_us:
+                yield end_us, end
+                end_us, end = next(ends)
+            yield at_us, frames
+        while end_us < 1 << 62:
+            yield end_us, end
+            end_us, end = next(ends)
+
+    def _blocks(self, cuts: list[int]) -> Iterator[tuple[int, Message]]:
+        """Frames in blocks that end at each of `cuts`, so that what ends the input keeps its place."""
+        first = count = there_us = 0
+        waiting = iter([*cuts, 1 << 62])
+        cut_us = next(waiting)
+        for index, more, at_us in self._frames:
+            if count and (index != first + count or count + more > self._block or at_us > cut_us):
+                yield there_us, Frames(first, count)
+                first, count = index, 0
+            while at_us > cut_us:
+                cut_us = next(waiting)
+            first = index if not count else first
+            count, there_us = count + more, at_us
+        if count:
+            yield there_us, Frames(first, count)
+
+
+class RecordedVad(Script):
+    """Probabilities at their times, whatever frames it is fed and in whatever pieces."""
+
+    def __init__(self, calls: list[Call], recorded: Input) -> None:
+        ends = [(at_us, item) for call in calls for at_us, _, item in call.items if not isinstance(item, Probability)]
+        answers: _Answers = [(at_us, Probability(frame, p)) for at_us, frame, p in recorded.answers]
+        self._items = sorted([*answers, *ends], key=lambda item: item[0]) if ends else answers
+
+    def open(self, request: Message) -> ScriptCall:
+        return scripted(_rising(self._items))
+
+
+class Finals:
+    """Final transcripts by the last voiced frame of their utterance, and how long after its end each came."""
+
+    def __init__(self, calls: Iterable[Call], utterances: Iterable[tuple[int, int, int]]) -> None:
+        said = {
+            item.utterance: (at_us, item.text)
+            for call in calls
+            for at_us, _, item in call.items
+            if isinstance(item, Final)
+        }
+        known = [(frame, ended_us, *said[number]) for frame, ended_us, number in utterances if number in said]
+        self._left = [(frame, max(0, at_us - ended_us), text) for frame, ended_us, at_us, text in known]
+        self._usual_us = round(median(delay for _, delay, _ in self._left)) if self._left else 0
+        self._partials = [
+            (at_us, item.text) for call in calls for at_us, _, item in call.items if hasattr(item, "text")
+        ]
+        self.assumed: list[str] = []
+
+    def final(self, last_voiced: int, frame_us: int) -> tuple[int, str]:
+        """Delay and text for the utterance that ends with that frame. Utterances that a longer silence makes one are joined; one
+        that a shorter silence cuts in two has the newest partial transcript for its first part, which is noted as assumed."""
+        slack = 100_000 // frame_us
+        taken = [known for known in self._left if known[0] <= last_voiced + slack]
+        self._left = self._left[len(taken) :]
+        if taken:
+            return taken[-1][1], " ".join(text for _, _, text in taken if text)
+        spoken_us = (last_voiced + 1) * frame_us
+        text = next((text for at_us, text in reversed(self._partials) if at_us <= spoken_us + self._usual_us), "")
+        self.assumed.append(f"utterance cut after frame {last_voiced}: {text[:40]!r} taken from a partial transcript")
+        return self._usual_us, text
+
+
+class RecordedAsr(Script):
+    """Partial transcripts at their times; each end of utterance answered with its final one."""
+
+    def __init__(self, calls: list[Call], finals: Finals, frame_us: int) -> None:
+        self._calls = iter(calls)
+        self._finals = finals
+        self._frame_us = frame_us
+
+    def open(self, request: Message) -> ScriptCall:
+        recorded = next(self._calls, None)
+        items = (
+            []
+            if recorded is None
+            else [(at, item) for at, item in since_opened(recorded) if not isinstance(item, Final)]
+        )
+        call = scripted(items)
+        call.fed = self._fed  # type: ignore[method-assign]
+        return call
+
+    def _fed(self, item: Message) -> _Answers:
+        if not isinstance(item, EndOfUtterance):
+            return []
+        delay_us, text = self._finals.final(item.last_voiced, self._frame_us)
+        return [(delay_us, Final(text, item.utterance))]
+
+
+class RecordedLlm(Script):
+    """Replies by the user's text, in the order in which they were given to it. A text that was never asked has the next reply
+    that is left, noted as assumed; none at all is a failed call."""
+
+    def __init__(self, calls: list[Call]) -> None:
+        self._left = [call for call in calls if isinstance(call.request, Ask)]
+        self._all = list(self._left)
+        gaps = [b - a for call in calls for (a, _, _), (b, _, _) in zip(call.items, call.items[1:], strict=False)]
+        self._gap_us = round(median(gaps)) if gaps else 0
+        self.assumed: list[str] = []
+
+    def open(self, request: Message) -> ScriptCall:
+        assert isinstance(request, Ask)
+        call = self._chosen(request)
+        if call is None:
+            return scripted([(0, Done())])
+        items = list(since_opened(call))
+        if call.cancelled:
+            # It was cut off then; should the replay not cut it off, it ends where the record ends.
+            cut_us = (call.ended_us or call.opened_us) - call.opened_us
+            items.append((cut_us + max(self._gap_us, _SOON_US), Done()))
+        return scripted(items)
+
+    def _chosen(self, request: Ask) -> Call | None:
+        same = [call for call in self._left if call.request.text == request.text]  # type: ignore[attr-defined]
+        again = [call for call in self._all if call.request.text == request.text]  # type: ignore[attr-defined]
+        call = next(iter([*same, *again[-1:]]), None)
+        if call is None:
+            call = next(iter(self._left), None)
+            self.assumed.append(f"turn {request.turn}: the reply to {request.text[:40]!r} is not in the trace")
+        elif call.request.history != request.history:  # type: ignore[attr-defined]
+            self.assumed.append(f"turn {request.turn}: the reply is taken from another history")
+        if call is not None and call in self._left:
+            self._left.remove(call)
+        return call

@@ -1,0 +1,81 @@
+"""Which pipeline a replay runs: the recorded one, or one with settings changed whose consequences the recording holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from flowkit.config import Outside, Unset, load
+from flowkit.errors import TraceError, UsageError
+from flowkit.options import Options
+from flowkit.plan import Plan
+from flowkit.plan.graph import PlannedStage, ProviderChoice
+from flowkit.plan.resolve import draw
+from flowkit.trace.reader import Trace
+
+REFUSAL = "replay changes decisions (vad and gate settings, chunker, queue bounds), not what providers would say"
+
+
+def recorded_plan(trace: Trace) -> Plan:
+    """The plan that the trace was recorded with. Raises TraceError if the trace does not hold one."""
+    if not trace.head.config:
+        raise TraceError(f"{trace.path.name} holds no configuration, so its pipeline cannot be run again")
+    plan = _plan(trace.head.config, f"{trace.path.name}:configuration", ())
+    stored = [list(kind) for kind in trace.layout.kinds]
+    if [[stage.id, stage.kind] for stage in plan.stages] != stored:
+        raise TraceError(f"{trace.path.name}: its configuration does not name the stages that its journal has")
+    return plan
+
+
+def changed_plan(trace: Trace, recorded: Plan, *, pipeline: str | None = None, overrides: Sequence[str] = ()) -> Plan:
+    """The plan to replay with. Raises UsageError, naming the setting, where a change needs answers that no recording holds."""
+    if pipeline is None and not overrides:
+        return recorded
+    if pipeline is None:
+        plan = _plan(trace.head.config, trace.path.name, overrides)
+    else:
+        config = load(pipeline, overrides=overrides, outside=Outside(unset=Unset.KEEP, reveal=True))
+        plan = draw(config, installed=False).plan
+    if refused := list(_refused(recorded, plan)):
+        raise UsageError(f"cannot replay with another {refused[0]}", hint=REFUSAL)
+    return plan
+
+
+def _plan(text: str, name: str, overrides: Sequence[str]) -> Plan:
+    config = load(name, text=text, overrides=overrides, outside=Outside(unset=Unset.KEEP, reveal=True))
+    return draw(config, installed=False).plan
+
+
+def _refused(recorded: Plan, plan: Plan) -> Iterable[str]:
+    """Names of what differs and may not."""
+    if [(s.id, s.kind) for s in recorded.stages] != [(s.id, s.kind) for s in plan.stages]:
+        yield "list of stages"
+        return
+    for before, after in zip(recorded.stages, plan.stages, strict=True):
+        yield from (f"stages.{after.id}.{what}" for what in _provider_changes(before, after))
+    if recorded.frame_us != plan.frame_us:
+        yield "stages.mic.frame"
+
+
+def _provider_changes(before: PlannedStage, after: PlannedStage) -> Iterable[str]:
+    if before.kind in ("mic", "speaker"):
+        # Where sound came from and went to is no decision: a file in place of a device changes nothing here.
+        return
+    old, new = before.provider, after.provider
+    if (old.name if old else "") != (new.name if new else ""):
+        yield "provider"
+    elif old is not None and new is not None:
+        yield from _option_changes(old, new)
+
+
+def _option_changes(old: ProviderChoice, new: ProviderChoice) -> Iterable[str]:
+    before, after = _plain(old.options), _plain(new.options)
+    yield from (name for name in after if before.get(name) != after[name])
+
+
+def _plain(options: Options) -> dict[str, Any]:
+    """Values with secrets masked, as a trace holds them."""
+    shown = options.model_dump(mode="json")
+    return {
+        name: "***" if hasattr(getattr(options, name), "get_secret_value") else value for name, value in shown.items()
+    }

@@ -1,0 +1,148 @@
+"""Simulated replay: the recorded stimuli at their recorded offsets through the engine, with no time spent on computing.
+
+The same trace with the same configuration gives the same journal, to the byte, on every run. With a changed configuration it is a
+what-if: the user's speech is anchored to what the agent was doing when it began, clauses that were never spoken have a modelled
+voice, and every figure that rests on one is marked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flowkit.clock import monotonic_us
+from flowkit.engine import Stimulus
+from flowkit.plan.graph import Plan
+from flowkit.providers.script import Script
+from flowkit.replay.heap import HeapPump
+from flowkit.replay.material import Material, gather
+from flowkit.replay.recorded import BLOCK, Finals, InOrder, RecordedAsr, RecordedLlm, RecordedSource, RecordedVad
+from flowkit.replay.settings import changed_plan, recorded_plan
+from flowkit.replay.voice import RecordedVoice
+from flowkit.replay.warp import Warp, WarpedAsr, WarpedSource, WarpedVad
+from flowkit.trace.codec import journal_digest
+from flowkit.trace.figures import Report
+from flowkit.trace.layout import layout_of
+from flowkit.trace.metrics import measure
+from flowkit.trace.queues import queue_reports
+from flowkit.trace.reader import Trace, read_trace
+from flowkit.trace.rows import RowTuple
+
+_LONGEST_US = 600_000_000
+"""How much longer than the recording a what-if may last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A replay: its figures, its journal, and what it ran."""
+
+    report: Report
+    rows: list[RowTuple]
+    plan: Plan
+
+
+class Cast:
+    """The scripts that stand in for a trace's providers, and what they had to make up."""
+
+    def __init__(
+        self, material: Material, plan: Plan, ruler_levels: bytes, *, warped: bool, block: int = BLOCK
+    ) -> None:
+        self.scripts: dict[str, Script] = {}
+        self.voice: RecordedVoice | None = None
+        self.llm: RecordedLlm | None = None
+        self.warp = Warp(material, plan.frame_us, ruler_levels) if warped else None
+        self._material = material
+        self._block = block
+        self.finals = Finals(self._calls("asr", plan), material.turns.utterances)
+        for stage in plan.stages:
+            self.scripts[stage.id] = self._script(stage.kind, stage.id, plan)
+
+    def assumed(self) -> list[str]:
+        """What was taken from somewhere else than the record, for people."""
+        return [*self.finals.assumed, *(self.llm.assumed if self.llm else [])]
+
+    def _calls(self, kind: str, plan: Plan):  # type: ignore[no-untyped-def]
+        stage = plan.only(kind)
+        return self._material.calls.get(stage.id, []) if stage else []
+
+    def _script(self, kind: str, stage: str, plan: Plan) -> Script:
+        calls, heard = self._material.calls.get(stage, []), self._material.input
+        match kind:
+            case "mic":
+                return WarpedSource(self.warp) if self.warp else RecordedSource(calls, heard, self._block)
+            case "vad":
+                return WarpedVad(self.warp) if self.warp else RecordedVad(calls, heard)
+            case "asr" if self.warp:
+                return WarpedAsr(self.warp, calls, self.finals)
+            case "asr":
+                return RecordedAsr(calls, self.finals, plan.frame_us)
+            case "llm":
+                self.llm = RecordedLlm(calls)
+                return self.llm
+            case "tts":
+                self.voice = RecordedVoice(calls)
+                return self.voice
+        return InOrder(calls)
+
+
+def simulate(
+    trace: Trace | Path | str,
+    *,
+    pipeline: str | None = None,
+    overrides: tuple[str, ...] = (),
+    frame_by_frame: bool = False,
+    pump_cls: type[HeapPump] = HeapPump,
+) -> Replayed:
+    """Replay a trace, with its own pipeline or a changed one.
+
+    Raises TraceError for a trace that cannot be replayed, UsageError for a change whose consequences no recording holds."""
+    started_us = monotonic_us()
+    trace = trace if isinstance(trace, Trace) else read_trace(trace)
+    recorded = recorded_plan(trace)
+    plan = changed_plan(trace, recorded, pipeline=pipeline, overrides=overrides)
+    material = gather(trace, recorded)
+    changed = plan.stages != recorded.stages or plan.edges != recorded.edges
+    cast = Cast(material, plan, trace.levels, warped=changed, block=1 if frame_by_frame else BLOCK)
+    pump = pump_cls(plan, cast.scripts)
+    if cast.warp is not None:
+        cast.warp.engine = pump.engine
+    _run(pump, material, ended=trace.end is not None, changed=changed, plan=plan)
+    rows: list[RowTuple] = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
+    report = _report(trace, plan, pump, rows, cast, level="what_if" if changed else "simulated")
+    if material.difference is not None:
+        said = f"this code no longer sends what was recorded: {material.difference.stage}: {material.difference.what}"
+        report = replace(report, notices=(*report.notices, said))
+    return Replayed(replace(report, wall_us=monotonic_us() - started_us), rows, plan)
+
+
+def _run(pump: HeapPump, material: Material, *, ended: bool, changed: bool, plan: Plan) -> None:
+    """Run to the end of what was recorded; a session that was closed from outside is closed at the same time."""
+    gate = next((i for i, stage in enumerate(plan.stages) if stage.kind == "gate"), 0)
+    last_us = material.last_us
+    if material.shutdowns:
+        at_us, shutdown = material.shutdowns[0]
+        pump.run(until_us=at_us)
+        if pump.engine.finished is None:
+            pump.engine.advance(at_us, [Stimulus(gate, 0, shutdown, at_us)])
+    elif changed or ended:
+        pump.run(until_us=last_us + _LONGEST_US)
+    else:
+        pump.run(until_us=last_us)
+
+
+def _report(trace: Trace, plan: Plan, pump: HeapPump, rows: list[RowTuple], cast: Cast, *, level: str) -> Report:
+    layout = layout_of(plan)
+    ruler = trace.ruler if cast.warp is None else cast.warp.ruler(trace.ruler)
+    modelled = frozenset(text.strip() for text in cast.voice.modelled) if cast.voice else frozenset()
+    report = measure(
+        rows,
+        plan=layout,
+        voiced=ruler,
+        trace=trace.path.name,
+        level=level,
+        digest=journal_digest(rows, layout),
+        queues=queue_reports(pump.engine.inboxes()),
+        modelled=modelled,
+    )
+    assumed = tuple(f"assumed: {what}" for what in cast.assumed())
+    return replace(report, notices=(*trace.notices, *report.notices, *assumed))

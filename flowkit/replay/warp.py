@@ -1,0 +1,224 @@
+"""The user in a what-if: the same speech, but when the user would have begun it.
+
+A faster or slower agent moves what follows. Speech that began after a reply begins as long after that reply's end as it did then;
+speech into a reply begins as far into it. Between, silence is put in or left out. Else a slower agent would be interrupted by
+sentences that were said after it had finished.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from flowkit.engine import Engine
+from flowkit.messages import EndOfUtterance, Final, Frames, InputEnded, Message, Partial, Probability
+from flowkit.providers.script import Script, ScriptCall
+from flowkit.replay.exact import Call
+from flowkit.replay.material import Material, Turns
+from flowkit.replay.recorded import Finals, scripted, since_opened
+from flowkit.trace.reference import QUIETEST, Reference
+from flowkit.trace.rows import RowTuple
+
+SILENT = -1
+"""Stands for a frame of silence that was put in."""
+_LEAD_FRAMES = 10
+"""Frames before the first voiced one that belong to the speech: its soft beginning, and the noise around it."""
+_PATIENCE_FRAMES = 3000
+"""How long the user waits for something that does not happen: a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Speech from recorded frame `frame` on begins `gap_us` after `what` (released, sounded, ended) of turn `turn`; it may not
+    begin before the frames up to `after` have been heard."""
+
+    frame: int
+    after: int
+    what: str
+    turn: int
+    gap_us: int
+
+
+def anchors_of(turns: Turns, frame_us: int) -> list[Anchor]:
+    """Where each speech is anchored. What goes on within one utterance, or after a reply that was interrupted, is not moved."""
+    anchors: list[Anchor] = []
+    ends = [last for last, _, _ in turns.utterances]
+    for frame, _ in turns.speech:
+        begins_us = frame * frame_us
+        place = bisect_right(ends, frame) - 1
+        last = max((turn for turn, at_us in turns.released.items() if at_us <= begins_us), default=None)
+        if last is None or (anchors and anchors[-1].after == (ends[place] if place >= 0 else 0)):
+            continue
+        what, at_us = _under_way(turns, last, begins_us)
+        if what:
+            anchors.append(
+                Anchor(max(0, frame - _LEAD_FRAMES), ends[place] if place >= 0 else 0, what, last, begins_us - at_us)
+            )
+    return anchors
+
+
+def _under_way(turns: Turns, turn: int, at_us: int) -> tuple[str, int]:
+    """What the agent was doing at that time, and since when."""
+    ended_us = turns.ended.get(turn)
+    if ended_us is not None and ended_us <= at_us:
+        return ("", 0) if turn in turns.interrupted else ("ended", ended_us)
+    sounded_us = turns.sounded.get(turn)
+    if sounded_us is not None and sounded_us <= at_us:
+        return "sounded", sounded_us
+    return "released", turns.released[turn]
+
+
+@dataclass(slots=True)
+class Warp:
+    """Which recorded frame each frame of the replay is. Decided frame by frame, as the engine under replay goes on."""
+
+    material: Material
+    frame_us: int
+    levels: bytes
+    engine: Engine | None = None
+    frames: list[int] = field(default_factory=list)
+    """By frame of the replay: the recorded frame, or SILENT."""
+    watch: Turns = field(default_factory=Turns)
+    rows: list[RowTuple] = field(default_factory=list)
+    """The journal as far as it was looked at; it has been taken from the engine."""
+
+    def chosen(self) -> Iterator[tuple[int, int]]:
+        """Frames of the replay with the recorded frame each is; ends with the recording."""
+        last = self.material.input.frames[-1] if self.material.input.frames else (0, 0, 0)
+        recorded, total, waited = 0, last[0] + last[1], 0
+        anchors = iter(anchors_of(self.material.turns, self.frame_us))
+        anchor = next(anchors, None)
+        while recorded < total:
+            ahead = None if anchor is None or recorded <= anchor.after else self._frames_until(anchor)
+            if anchor is None or recorded <= anchor.after:
+                pass
+            elif ahead is None or ahead > 0:
+                left = anchor.frame - recorded
+                if left <= 0 and waited < _PATIENCE_FRAMES:
+                    waited += 1
+                    yield self._next(SILENT)
+                    continue
+                if ahead is not None and left > ahead:
+                    recorded = anchor.frame - ahead
+            else:
+                recorded = max(recorded, anchor.frame)
+            if anchor is not None and recorded >= anchor.frame:
+                anchor, waited = next(anchors, None), 0
+            yield self._next(recorded)
+            recorded += 1
+
+    def recorded(self, frame: int) -> int:
+        """The recorded frame that frame number `frame` of the replay is; the one before, for silence."""
+        while frame > 0 and self.frames[frame] == SILENT:
+            frame -= 1
+        return self.frames[frame]
+
+    def ruler(self, ruler: Reference | None) -> Reference | None:
+        """The reference detector over the user as he was heard here."""
+        if ruler is None:
+            return None
+        known = ruler.levels
+        return Reference(levels=bytes(known[f] if 0 <= f < len(known) else QUIETEST for f in self.frames))
+
+    def _next(self, recorded: int) -> tuple[int, int]:
+        self.frames.append(recorded)
+        return len(self.frames) - 1, recorded
+
+    def _frames_until(self, anchor: Anchor) -> int | None:
+        """Frames until the speech is to begin; None if what it waits for has not happened."""
+        self._look()
+        happened = getattr(self.watch, anchor.what).get(anchor.turn)
+        if happened is None:
+            return None
+        begins = (happened + anchor.gap_us) // self.frame_us - _LEAD_FRAMES
+        return max(0, begins - len(self.frames))
+
+    def _look(self) -> None:
+        """See what the engine has done since the last look."""
+        if self.engine is None:
+            return
+        watched = {stage.id for stage in self.engine.plan.stages if stage.kind in ("gate", "llm")}
+        for row in self.engine.journal.take():
+            self.rows.append(row)
+            if row[0] in watched:
+                self.watch.row(row)
+
+
+class WarpedSource(Script):
+    """The microphone, frame by frame."""
+
+    def __init__(self, warp: Warp) -> None:
+        self._warp = warp
+
+    def open(self, request: Message) -> ScriptCall:
+        return scripted(self._frames())
+
+    def _frames(self) -> Iterator[tuple[int, Message]]:
+        at_us = frame = 0
+        for frame, _ in self._warp.chosen():
+            at_us = (frame + 1) * self._warp.frame_us
+            yield at_us, Frames(frame, 1)
+        ended = any(
+            isinstance(item, InputEnded)
+            for calls in self._warp.material.calls.values()
+            for c in calls
+            for _, _, item in c.items
+        )
+        if ended:
+            yield at_us, InputEnded(frame + 1)
+        # Whoever still thinks or speaks does so while the room is silent.
+        for frame in range(frame + 1, frame + 1 + _PATIENCE_FRAMES):
+            self._warp.frames.append(SILENT)
+            yield (frame + 1) * self._warp.frame_us, Frames(frame, 1)
+
+
+class WarpedVad(Script):
+    """For each frame the probability it had, as long after it as then; silence has none."""
+
+    def __init__(self, warp: Warp) -> None:
+        self._warp = warp
+        there = {frame: at_us for frame, _, at_us in warp.material.input.frames}
+        self._answers = {
+            frame: (max(0, at_us - there.get(frame, at_us)), p) for at_us, frame, p in warp.material.input.answers
+        }
+
+    def open(self, request: Message) -> ScriptCall:
+        call = ScriptCall()
+        call.fed = self._fed  # type: ignore[method-assign]
+        return call
+
+    def _fed(self, item: Message) -> list[tuple[int, Message]]:
+        if not isinstance(item, Frames):
+            return []
+        recorded = self._warp.frames[item.index]
+        delay_us, p = self._answers.get(recorded, (0, 0.0))
+        return [(delay_us, Probability(item.index, p))]
+
+
+class WarpedAsr(Script):
+    """Partial transcripts with the frame during which they came; finals behind their end of utterance."""
+
+    def __init__(self, warp: Warp, calls: list[Call], finals: Finals) -> None:
+        self._warp = warp
+        self._finals = finals
+        self._partials: dict[int, list[tuple[int, Message]]] = {}
+        for call in calls:
+            for at_us, item in since_opened(call):
+                if isinstance(item, Partial):
+                    frame, rest_us = divmod(at_us + call.opened_us, warp.frame_us)
+                    self._partials.setdefault(frame, []).append((rest_us, item))
+
+    def open(self, request: Message) -> ScriptCall:
+        call = ScriptCall()
+        call.fed = self._fed  # type: ignore[method-assign]
+        return call
+
+    def _fed(self, item: Message) -> list[tuple[int, Message]]:
+        if isinstance(item, Frames):
+            # A frame is fed when it ends, which is when the next begins.
+            return self._partials.get(self._warp.frames[item.index] + 1, [])
+        if not isinstance(item, EndOfUtterance):
+            return []
+        delay_us, text = self._finals.final(self._warp.recorded(item.last_voiced), self._warp.frame_us)
+        return [(delay_us, Final(text, item.utterance))]

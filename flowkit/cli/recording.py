@@ -68,10 +68,6 @@ def open_record(args: argparse.Namespace, config: Config, plan: Plan) -> Record:
 
 
 def _fresh(folder: Path, name: str) -> Path:
-    """A name by the time of day that is not taken yet."""
-    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(wall_us() // US_PER_S))}"
-    path, count = folder / f"{stem}.jsonl", 1
-    while path.exists():
-        count += 1
-        path = folder / f"{stem}-{count}.jsonl"
-    return path
+    """A name by time of day and process, so that sessions started in the same second do not meet."""
+    when = time.strftime("%Y%m%d-%H%M%S", time.localtime(wall_us() // US_PER_S))
+    return folder / f"{name}-{when}-{os.getpid()}.jsonl"

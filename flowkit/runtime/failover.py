@@ -205,10 +205,10 @@ class Resilient(Provider):
         part.tries = 1
 
     def _preferred(self, member: Member) -> bool:
-        """Whether one that is preferred to `member` may be asked again."""
+        """Whether one that is preferred to `member` may be asked again. Without a circuit nothing says when."""
         now_us = self.around.now_us()
-        before = self.members[: self.members.index(member)]
-        return any(other.breaker.lets(now_us) for other in before)
+        before = [other.breaker for other in self.members[: self.members.index(member)]]
+        return any(breaker.circuit is not None and breaker.lets(now_us) for breaker in before)
 
     def _tell(self, name: str, detail: str) -> None:
         self.around.event(self.around.now_us(), name, f"{self.stage_kind} {detail}")

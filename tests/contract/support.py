@@ -1,0 +1,162 @@
+"""What the contract tests share: one way to call a provider of flowkit, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+from flowkit.clock import US_PER_S
+from flowkit.errors import ProviderError
+from flowkit.messages import (
+    Ask,
+    Audio,
+    EndOfUtterance,
+    Final,
+    Frames,
+    InputEnded,
+    Message,
+    Narrate,
+    Speak,
+    SpeechStarted,
+    Token,
+    Transcribe,
+    WordTimes,
+)
+from flowkit.providers.base import Provider, Surroundings
+from flowkit.providers.cloud.faults import CloudError
+
+OK, SILENT = "ok", "silent"
+VOICE, QUIET = b"\1\1" * 320, bytes(640)
+"""A frame of 20 ms at 16 kHz."""
+SILENT_AFTER_S = 0.6
+"""A provider that has said nothing for this long will not: every fault that ends by itself does so sooner."""
+
+
+@dataclass
+class Outcome:
+    """What came of a call: `end` is ok, silent, or the trouble; `items` what was said before."""
+
+    end: str = OK
+    error: str = ""
+    items: list[Message] = field(default_factory=list)
+    events: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(item.text for item in self.items if isinstance(item, Token))
+
+    @property
+    def finals(self) -> list[str]:
+        return [item.text for item in self.items if isinstance(item, Final)]
+
+    @property
+    def samples(self) -> int:
+        return sum(item.samples for item in self.items if isinstance(item, Audio))
+
+    @property
+    def words(self) -> list[str]:
+        """All words of the last word times of each clause."""
+        by_clause = {item.clause: item.words for item in self.items if isinstance(item, WordTimes)}
+        return [word for words in by_clause.values() for word, _ in words]
+
+
+class Fed:
+    """Feeds items, each after a pause, without leaving a generator behind."""
+
+    def __init__(self, items: Iterable[Message], pause_s: float = 0.0) -> None:
+        self._items = iter(items)
+        self._pause_s = pause_s
+
+    def __aiter__(self) -> Fed:
+        return self
+
+    async def __anext__(self) -> Message:
+        await trio.sleep(self._pause_s)
+        try:
+            return next(self._items)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+
+def utterance(number: int = 1, first: int = 0, voiced: int = 40, silent: int = 25) -> list[Message]:
+    """Frames with a voice in them, and the end of the utterance behind."""
+    frames: list[Message] = [Frames(first + i, 1, VOICE if i < voiced else QUIET) for i in range(voiced + silent)]
+    started = SpeechStarted(first)
+    return [*frames[:3], started, *frames[3:], EndOfUtterance(number, first + voiced - 1)]
+
+
+def around(outcome: Outcome) -> Surroundings:
+    """Surroundings whose events go to `outcome`; to be called inside trio.run."""
+    zero_s = trio.current_time()
+
+    def now_us() -> int:
+        return round((trio.current_time() - zero_s) * US_PER_S)
+
+    return Surroundings(16_000, 20_000, now_us, lambda line: None, event=lambda at, n, d: outcome.events.append((n, d)))
+
+
+async def call(provider: Provider, outcome: Outcome, request: Message, fed: AsyncIterator[Message]) -> None:
+    """One call of a provider that is ready; what came of it goes into `outcome`."""
+
+    async def emit(item: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        outcome.items.append(item)
+        watch.deadline = trio.current_time() + SILENT_AFTER_S
+
+    try:
+        with trio.move_on_after(SILENT_AFTER_S) as watch:
+            await provider.call(request, fed, emit)
+        if watch.cancelled_caught:
+            outcome.end = SILENT
+    except CloudError as error:
+        outcome.end, outcome.error = error.trouble.value, str(error)
+    except ProviderError as error:
+        outcome.end, outcome.error = "error", str(error)
+
+
+def one_call(make: Callable[[Surroundings], Provider], request: Message, fed: Iterable[Message] = (), pause_s: float = 0) -> Outcome:
+    """Make a provider, get it ready, and call it once, in an event loop of its own."""
+    outcome = Outcome()
+
+    async def main() -> None:
+        provider = make(around(outcome))
+        try:
+            async with provider.ready():
+                await call(provider, outcome, request, Fed(fed, pause_s))
+        except CloudError as error:
+            outcome.end, outcome.error = error.trouble.value, str(error)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+
+    trio.run(main)
+    return outcome
+
+
+@asynccontextmanager
+async def called(provider: Provider) -> AsyncIterator[Provider]:
+    """A provider that is ready."""
+    async with provider.ready():
+        yield provider
+
+
+__all__ = [
+    "OK",
+    "SILENT",
+    "Any",
+    "Ask",
+    "Fed",
+    "InputEnded",
+    "Narrate",
+    "Outcome",
+    "Speak",
+    "Transcribe",
+    "around",
+    "call",
+    "called",
+    "one_call",
+    "utterance",
+]

@@ -1,0 +1,564 @@
+"""Failover on a clock that jumps: what is heard, what the trace says, and when."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowkit.config.schema import Circuit, Retry
+from flowkit.errors import ProviderError, ProviderMissing
+from flowkit.messages import (
+    Ask,
+    Audio,
+    ClauseEnded,
+    EndOfUtterance,
+    Final,
+    Frames,
+    Message,
+    Narrate,
+    Speak,
+    SpeechStarted,
+    Token,
+    Transcribe,
+    WordTimes,
+)
+from flowkit.options import Options, us
+from flowkit.plan.graph import PlannedStage, ProviderChoice, Timeouts
+from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.cloud.faults import CloudError, Trouble
+from flowkit.runtime.circuit import Member
+from flowkit.runtime.failover import Resilient, resilient
+from flowkit.stages.llm import LlmTurn
+
+Behave = Callable[[Message, AsyncIterator[Message], Emit], Any]
+
+
+class Fake(Provider):
+    """Does what it is told, call by call; the last thing again and again."""
+
+    kind = "llm"
+    name = "fake"
+
+    def __init__(self, *calls: Behave, kind: str = "llm", **traits: bool) -> None:
+        super().__init__(None, None)  # type: ignore[arg-type]
+        self.calls = list(calls)
+        self.asked: list[Message] = []
+        self.kind = kind  # type: ignore[misc]
+        for name, value in traits.items():
+            setattr(self, name, value)
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        self.asked.append(request)
+        behave = self.calls.pop(0) if len(self.calls) > 1 else self.calls[0]
+        await behave(request, fed, emit)
+
+
+def says(*texts: str, then: Exception | None = None, pause_s: float = 0.01) -> Behave:
+    async def behave(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        for index, text in enumerate(texts):
+            await trio.sleep(pause_s)
+            await emit(Token(index, text))
+        if then is not None:
+            raise then
+
+    return behave
+
+
+async def silent(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+    await trio.sleep_forever()
+
+
+def fails(error: Exception) -> Behave:
+    return says(then=error)
+
+
+def broke(retry_after_us: int | None = None) -> CloudError:
+    return CloudError(Trouble.NETWORK, "the connection broke", retry_after_us=retry_after_us)
+
+
+class Stage:
+    """The stage's ear, and the trace's."""
+
+    def __init__(self) -> None:
+        self.items: list[Message] = []
+        self.at_ms: list[int] = []
+        self.events: list[tuple[int, str, str]] = []
+        self.notices: list[str] = []
+
+    def around(self) -> Surroundings:
+        def event(at_us: int, name: str, detail: str) -> None:
+            self.events.append((at_us, name, detail))
+
+        return Surroundings(16_000, 20_000, lambda: round(trio.current_time() * 1e6), self.notices.append, event=event)
+
+    async def emit(self, item: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        self.items.append(item)
+        self.at_ms.append(round(trio.current_time() * 1000))
+
+    @property
+    def text(self) -> str:
+        return "".join(item.text for item in self.items if isinstance(item, Token))
+
+    def told(self, name: str = "attempt") -> list[str]:
+        return [detail for _, which, detail in self.events if which == name]
+
+
+def member(
+    provider: Fake,
+    name: str = "one",
+    *,
+    first: str | None = None,
+    idle: str | None = None,
+    retry: Retry | None = None,
+    circuit: Circuit | None = None,
+) -> Member:
+    timeouts = Timeouts(None, us(first) if first else None, us(idle) if idle else None)
+    return Member(ProviderChoice(name, Fake, Options(), timeouts, retry, circuit), provider)
+
+
+class Fed:
+    """What a stage feeds, each with the time to wait before it."""
+
+    def __init__(self, items: Iterable[tuple[float, Message]] = ()) -> None:
+        self._items = list(items)
+
+    def __aiter__(self) -> Fed:
+        return self
+
+    async def __anext__(self) -> Message:
+        if not self._items:
+            raise StopAsyncIteration
+        pause_s, item = self._items.pop(0)
+        await trio.sleep(pause_s)
+        return item
+
+
+def run(
+    members: list[Member], request: Message, fed: Fed | None = None, *, stage: Stage | None = None, times: int = 1
+) -> Stage:
+    """One call (or several) of these members, on a jumping clock that begins at zero."""
+    stage = stage or Stage()
+
+    async def main() -> None:
+        provider = Resilient(members[0].provider.kind, members, stage.around())
+        async with provider.ready():
+            for _ in range(times):
+                await provider.call(request, fed or Fed(), stage.emit)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    return stage
+
+
+# -- a reply -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_provider_that_is_silent_is_left_at_its_timeout() -> None:
+    stage = run([member(Fake(silent), first="900ms"), member(Fake(says("Hello.")), "two")], Ask(1, "hi"))
+    assert stage.text == "Hello."
+    assert stage.at_ms == [910]
+    assert stage.told()[0].startswith("llm one 1: failed after 900 ms (timeout): one: nothing useful came in time")
+    assert stage.told()[1] == "llm two 1: done after 10 ms"
+
+
+def test_a_reply_that_breaks_off_goes_on_where_the_next_provider_can() -> None:
+    second = Fake(says("of France", " is Paris."), resumes=True)
+    first = Fake(says("The capital ", then=broke()), resumes=True)
+    stage = run([member(first), member(second, "two")], Ask(1, "hi"))
+    assert stage.text == "The capital of France is Paris."
+    assert second.asked == [Ask(1, "hi", (), "The capital ")]
+    assert [item.index for item in stage.items if isinstance(item, Token)] == [0, 1, 2]
+
+
+def test_a_reply_that_begins_again_is_not_said_twice() -> None:
+    again = Fake(says("The", " capital of", " France is Paris."))
+    stage = run([member(Fake(says("The capital", " of", then=broke()))), member(again, "two")], Ask(1, "hi"))
+    assert stage.text == "The capital of France is Paris."
+    assert again.asked == [Ask(1, "hi")]
+
+
+def test_another_reply_begins_a_sentence_of_its_own() -> None:
+    sorry = Fake(says("Sorry,", " one moment."))
+    stage = run([member(Fake(says("The capital", then=broke()))), member(sorry, "two")], Ask(1, "hi"))
+    assert stage.text == "The capital Sorry, one moment."
+
+
+@given(st.text("ab ", min_size=1, max_size=12), st.text("ab ", max_size=12), st.integers(1, 4))
+def test_whatever_was_said_is_said_once(said: str, rest: str, size: int) -> None:
+    whole = said + rest
+    pieces = [whole[place : place + size] for place in range(0, len(whole), size)]
+    stage = run([member(Fake(says(said, then=broke()))), member(Fake(says(*pieces)), "two")], Ask(1, "hi"))
+    assert stage.text == whole
+
+
+def test_silence_in_the_middle_fails_over() -> None:
+    async def stalls(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await emit(Token(0, "One."))
+        await trio.sleep_forever()
+
+    stage = run([member(Fake(stalls), first="1s", idle="300ms"), member(Fake(says(" Two."), resumes=True), "two")], Ask(1, "hi"))
+    assert stage.text == "One. Two."
+    assert stage.at_ms == [0, 310]
+
+
+def test_time_in_which_the_stage_holds_back_is_not_the_providers() -> None:
+    stage = Stage()
+
+    class Slow(Stage):
+        async def emit(self, item: Message) -> None:
+            await trio.sleep(5)
+            self.items.append(item)
+
+    slow = Slow()
+    run([member(Fake(says("One.", " Two.")), first="100ms", idle="100ms")], Ask(1, "hi"), stage=slow)
+    assert slow.text == "One. Two."
+    assert not stage.items
+
+
+def test_an_empty_list_of_failures_is_told_whole() -> None:
+    with pytest.raises(ProviderError, match=r"every provider failed: one: the connection broke; two: .*402"):
+        members = [member(Fake(fails(broke()))), member(Fake(fails(CloudError(Trouble.PAYMENT, "HTTP 402"))), "two")]
+        run(members, Ask(1, "hi"))
+
+
+def test_a_defect_in_a_provider_is_its_failure() -> None:
+    stage = run([member(Fake(fails(KeyError("x")))), member(Fake(says("Hello.")), "two")], Ask(1, "hi"))
+    assert stage.text == "Hello."
+    assert "KeyError" in stage.told()[0]
+
+
+def test_providers_that_say_a_word_and_fail_do_not_go_on_for_ever() -> None:
+    word = says("word ", then=broke())
+    with pytest.raises(ProviderError):
+        run([member(Fake(word)), member(Fake(word), "two")], Ask(1, "hi"))
+
+
+# -- retries and circuits ----------------------------------------------------------------------------------------------
+
+
+def test_a_passing_fault_is_tried_again_after_a_growing_wait() -> None:
+    retry = Retry(max=3, backoff=us("100ms"), jitter=0.0)
+    first = Fake(fails(broke()), fails(broke()), says("Hello.", pause_s=0))
+    stage = run([member(first, first="2s", retry=retry)], Ask(1, "hi"))
+    assert stage.text == "Hello."
+    assert stage.at_ms == [300]
+    assert [line.rsplit("; ", 1)[-1] for line in stage.told()[:2]] == ["again in 100 ms", "again in 200 ms"]
+
+
+def test_no_retry_goes_past_the_deadline() -> None:
+    retry = Retry(max=5, backoff=us("400ms"), jitter=0.0)
+    members = [member(Fake(fails(broke())), first="900ms", retry=retry), member(Fake(says("Hello.", pause_s=0)), "two")]
+    stage = run(members, Ask(1, "hi"))
+    assert stage.at_ms == [400]  # a second wait of 800 ms would end after the deadline
+
+
+def test_a_wait_that_the_provider_asks_for_is_kept_or_not_waited_for() -> None:
+    retry = Retry(max=1, backoff=us("10ms"), jitter=0.0)
+    short = run([member(Fake(fails(broke(200_000)), says("A", pause_s=0)), first="1s", retry=retry)], Ask(1, "hi"))
+    assert short.at_ms == [200]
+    limit = CloudError(Trouble.LIMIT, "HTTP 429", retry_after_us=us("2min"))
+    members = [member(Fake(fails(limit)), first="1s", retry=retry), member(Fake(says("B", pause_s=0)), "two")]
+    long = run(members, Ask(1, "hi"))
+    assert (long.text, long.at_ms) == ("B", [0])
+    assert long.told()[0].endswith("left out for now")
+
+
+def test_a_fault_that_lasts_is_not_tried_again() -> None:
+    auth = Fake(fails(CloudError(Trouble.AUTH, "HTTP 401")))
+    run([member(auth, retry=Retry(max=5), circuit=Circuit()), member(Fake(says("x")), "two")], Ask(1, "hi"), times=3)
+    assert len(auth.asked) == 1
+
+
+def test_a_circuit_opens_after_failures_in_a_row_and_is_probed() -> None:
+    bad = Fake(fails(broke()))
+    circuit = Circuit(open_after=2, probe_every=us("30s"))
+
+    async def slowly(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await trio.sleep(10)
+        await emit(Token(0, "x"))
+
+    run([member(bad, circuit=circuit), member(Fake(slowly), "two")], Ask(1, "hi"), times=7)
+    # calls at 0, 10 s: fail; 20, 30 s: left out; 40 s (the probe), then 50 s and 60 s left out
+    assert len(bad.asked) == 3
+
+
+def test_a_lone_provider_is_asked_even_if_its_circuit_is_open() -> None:
+    lone = Fake(fails(broke()), fails(broke()), says("Hello."))
+    stage, members = Stage(), [member(lone, circuit=Circuit(open_after=1))]
+    for _ in range(2):
+        with pytest.raises(ProviderError):
+            run(members, Ask(1, "hi"), stage=stage)
+    assert run(members, Ask(1, "hi"), stage=stage).text == "Hello."
+
+
+# -- a voice -----------------------------------------------------------------------------------------------------------
+
+
+def speaks(rate: int, *, fail_at: int | None = None, words: bool = True, per_char: int = 100) -> Behave:
+    """A voice: so many samples a character, in pieces of one word; fails after `fail_at` words."""
+
+    async def behave(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Speak)
+        ends, end = [], 0
+        for word in request.text.split():
+            end = request.text.index(word, end) + len(word)
+            ends.append((word, end * per_char))
+        if words:
+            await emit(WordTimes(request.clause, tuple(ends)))
+        done = 0
+        for place, (_, at) in enumerate(ends):
+            if place == fail_at:
+                raise broke()
+            await emit(Audio(request.clause, done, at - done, rate, 0, bytes(2 * (at - done))))
+            done = at
+
+    return behave
+
+
+def test_a_clause_is_finished_by_the_next_voice_from_the_word_that_is_missing() -> None:
+    second = Fake(speaks(16_000), kind="tts")
+    members = [member(Fake(speaks(16_000, fail_at=2), kind="tts")), member(second, "two")]
+    stage = run(members, Speak(3, "one two three four"))
+    assert second.asked == [Speak(3, "three four")]
+    times = [item for item in stage.items if isinstance(item, WordTimes)][-1]
+    assert [word for word, _ in times.words] == ["one", "two", "three", "four"]
+    audio = [item for item in stage.items if isinstance(item, Audio)]
+    assert [a.first_sample for a in audio] == [sum(b.samples for b in audio[:i]) for i in range(len(audio))]
+
+
+def test_without_word_times_the_reading_speed_says_how_far_it_came() -> None:
+    second = Fake(speaks(16_000, words=False), kind="tts")
+    text = "one two three four five six"
+    slow = speaks(16_000, fail_at=3, words=False, per_char=1_067)  # 15 characters a second
+    run([member(Fake(slow, kind="tts")), member(second, "two")], Speak(0, text))
+    assert second.asked == [Speak(0, "four five six")]
+
+
+def test_a_voice_of_another_rate_counts_in_its_own_samples() -> None:
+    members = [
+        member(Fake(speaks(24_000, fail_at=1, per_char=150), kind="tts")),
+        member(Fake(speaks(16_000, per_char=100), kind="tts"), "two"),
+    ]
+    stage = run(members, Speak(0, "one two"))
+    audio = [item for item in stage.items if isinstance(item, Audio)]
+    assert [(a.rate_hz, a.first_sample, a.samples) for a in audio] == [(24_000, 0, 450), (16_000, 300, 300)]
+
+
+def test_a_clause_that_had_sounded_whole_is_not_asked_for_again() -> None:
+    async def all_but_the_end(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await speaks(16_000)(request, fed, emit)
+        raise broke()
+
+    second = Fake(speaks(16_000), kind="tts")
+    stage = run([member(Fake(all_but_the_end, kind="tts")), member(second, "two")], Speak(0, "one two"))
+    assert second.asked == []
+    assert sum(item.samples for item in stage.items if isinstance(item, Audio)) == 700
+
+
+def narrates(*, fail_clause: int | None = None, fail_at: int | None = None) -> Behave:
+    """A continuous voice; breaks in the middle of one clause."""
+
+    async def behave(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for item in fed:
+            assert isinstance(item, Speak)
+            at = fail_at if item.clause == fail_clause else None
+            if item.text.strip():
+                await speaks(16_000, fail_at=at)(item, fed, emit)
+            await emit(ClauseEnded(item.clause, 0))
+
+    return behave
+
+
+CLAUSES = ["one two three", "four five", "", "six seven eight"]
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+@pytest.mark.parametrize("clause", [0, 1, 3])
+def test_a_reply_is_spoken_whole_and_in_order_by_two_voices(clause: int, continuous: bool) -> None:
+    first = Fake(narrates(fail_clause=clause, fail_at=1), kind="tts", continuous=True)
+    second = Fake(narrates() if continuous else speaks(16_000), kind="tts", continuous=continuous)
+    fed = Fed((0.01, Speak(index, text)) for index, text in enumerate(CLAUSES))
+    stage = run([member(first), member(second, "two")], Narrate(), fed)
+    ends = [item.clause for item in stage.items if isinstance(item, ClauseEnded)]
+    assert ends == [0, 1, 2, 3]
+    last: dict[int, WordTimes] = {item.clause: item for item in stage.items if isinstance(item, WordTimes)}
+    assert [word for index in sorted(last) for word, _ in last[index].words] == " ".join(CLAUSES).split()
+    samples = {item.clause: item.samples for item in stage.items if isinstance(item, ClauseEnded)}
+    for index in (0, 1, 3):
+        assert samples[index] == sum(a.samples for a in stage.items if isinstance(a, Audio) and a.clause == index)
+
+
+def test_a_voice_that_waits_for_text_is_not_silent() -> None:
+    fed = Fed([(0.0, Speak(0, "one")), (20.0, Speak(1, "two"))])
+    voice = Fake(narrates(), kind="tts", continuous=True)
+    stage = run([member(voice, first="1s", idle="1s")], Narrate(), fed)
+    assert [item.clause for item in stage.items if isinstance(item, ClauseEnded)] == [0, 1]
+
+
+# -- transcription -----------------------------------------------------------------------------------------------------
+
+
+def hears(heard: list[int], *, fail_after: int | None = None) -> Behave:
+    """An ASR whose final is the number of voiced frames it was fed; breaks after so many frames."""
+
+    async def behave(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        voiced = frames = 0
+        async for item in fed:
+            if isinstance(item, Frames):
+                frames += item.count
+                heard.append(item.index)
+                voiced += bool(any(item.pcm))
+                if fail_after is not None and frames >= fail_after:
+                    raise broke()
+            elif isinstance(item, EndOfUtterance):
+                await emit(Final(f"{voiced} frames", item.utterance))
+                voiced = 0
+
+    return behave
+
+
+def speech(utterances: int = 2, voiced: int = 50, quiet: int = 30) -> Fed:
+    items: list[tuple[float, Message]] = []
+    index = 0
+    for number in range(1, utterances + 1):
+        for place in range(voiced + quiet):
+            items.append((0.02, Frames(index, 1, b"\1\1" if place < voiced else b"\0\0")))
+            if place == 3:
+                items.append((0, SpeechStarted(index - 3)))
+            index += 1
+        items.append((0, EndOfUtterance(number, index - quiet - 1)))
+    return Fed(items)
+
+
+@pytest.mark.parametrize("breaks_after", [1, 20, 49, 75, 80, 81, 100, 155])
+def test_no_utterance_is_lost_or_heard_twice_when_a_connection_breaks(breaks_after: int) -> None:
+    members = [member(Fake(hears([], fail_after=breaks_after), kind="asr")), member(Fake(hears([]), kind="asr"), "two")]
+    stage = run(members, Transcribe(), speech())
+    finals = [item for item in stage.items if isinstance(item, Final)]
+    assert finals == [Final("50 frames", 1), Final("50 frames", 2)]
+
+
+def test_an_asr_that_owes_a_final_is_left_at_its_timeout() -> None:
+    async def deaf(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for _ in fed:
+            pass
+        await trio.sleep_forever()
+
+    members = [member(Fake(deaf, kind="asr"), first="300ms"), member(Fake(hears([]), kind="asr"), "two")]
+    stage = run(members, Transcribe(), speech(1))
+    assert [(item.text, at) for item, at in zip(stage.items, stage.at_ms, strict=True) if isinstance(item, Final)] == [
+        ("50 frames", 1900)
+    ]
+
+
+def test_the_preferred_asr_gets_the_next_utterance_once_it_may_be_asked_again() -> None:
+    first_heard: list[int] = []
+    second_heard: list[int] = []
+    first = Fake(hears([], fail_after=10), hears(first_heard), kind="asr")
+    circuit = Circuit(open_after=1, probe_every=us("1s"))
+    members = [member(first, circuit=circuit), member(Fake(hears(second_heard), kind="asr"), "two")]
+    stage = run(members, Transcribe(), speech(3))
+    assert [item.text for item in stage.items if isinstance(item, Final)] == ["50 frames"] * 3
+    assert len(first.asked) == 2
+    assert max(second_heard) < 82
+    assert stage.told("failover")
+
+
+def test_a_long_session_may_fail_more_often_than_one_call_may() -> None:
+    members = [
+        member(Fake(hears([], fail_after=85), kind="asr")),
+        member(Fake(hears([], fail_after=85), kind="asr"), "two"),
+    ]
+    stage = run(members, Transcribe(), speech(6))
+    assert len([item for item in stage.items if isinstance(item, Final)]) == 6
+
+
+# -- the list itself ---------------------------------------------------------------------------------------------------
+
+
+class NotThere(Provider):
+    kind = "llm"
+    name = "not_there"
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        raise ProviderMissing("not installed")
+        yield
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        raise AssertionError
+
+
+class Hello(Provider):
+    kind = "llm"
+    name = "hello"
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await emit(Token(0, "Hello."))
+
+
+def planned(*classes: type[Provider]) -> PlannedStage:
+    choices = [ProviderChoice(cls.name, cls, cls.Options()) for cls in classes]
+    return PlannedStage("llm", "llm", LlmTurn, LlmTurn.Options(), choices[0], tuple(choices[1:]))
+
+
+def test_one_that_is_not_there_is_left_out_with_a_notice() -> None:
+    stage = Stage()
+
+    async def main() -> None:
+        provider = resilient(planned(NotThere, Hello), stage.around())
+        async with provider.ready():
+            await provider.call(Ask(1, "hi"), Fed(), stage.emit)
+
+    trio.run(main)
+    assert stage.text == "Hello."
+    assert stage.notices == ["llm: not_there is left out: not installed"]
+
+
+def test_if_none_is_there_the_first_ones_error_says_why() -> None:
+    async def main() -> None:
+        async with resilient(planned(NotThere, NotThere), Stage().around()).ready():
+            raise AssertionError
+
+    with pytest.raises(ProviderMissing):
+        trio.run(main)
+
+
+def test_a_lone_provider_is_not_wrapped() -> None:
+    assert isinstance(resilient(planned(Hello), Stage().around()), Hello)
+
+
+def test_a_cancelled_call_leaves_nothing_behind() -> None:
+    stage = Stage()
+
+    async def main() -> None:
+        provider = Resilient("llm", [member(Fake(silent)), member(Fake(silent), "two")], stage.around())
+        before = trio.lowlevel.current_statistics().tasks_living
+        for _ in range(50):
+            with trio.move_on_after(0.01):
+                await provider.call(Ask(1, "hi"), Fed(), stage.emit)
+        assert trio.lowlevel.current_statistics().tasks_living == before
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_stage_that_hangs_up_is_no_failure_of_the_provider() -> None:
+    stage = Stage()
+
+    async def hung_up(item: Message) -> None:
+        raise trio.BrokenResourceError
+
+    async def main() -> None:
+        provider = Resilient("llm", [member(Fake(says("One."))), member(Fake(says("Two.")), "two")], stage.around())
+        with trio.move_on_after(1):
+            await provider.call(Ask(1, "hi"), Fed(), hung_up)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert stage.events == []

@@ -3,7 +3,7 @@
 libyaml's composer recurses in C and dies of 100,000 brackets, so there is no composing: the tree is built here,
 without recursion, and depth, number and weight are counted on the way. libyaml is used where it is there, because it
 is twenty times faster. But a file means the same on a machine without it: what the two parsers read differently
-(`_DISPUTED`) goes to the Python parser everywhere, and so does what libyaml refuses, for the words of the error.
+(`_disputed`) goes to the Python parser everywhere, and so does what libyaml refuses, for the words of the error.
 """
 
 from __future__ import annotations
@@ -26,13 +26,29 @@ TEXT_PER_WEIGHT = 50
 
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# Tabs, tags, anchors, explicit keys, directives, document marks, a colon or question mark before an indicator, and unusual
-# heads of block text; none of it inside double quotes, where both agree.
+SLOW_CHARACTERS = 128 * 1024
+"""Up to this size the Python parser is asked; it takes up to ten seconds for a megabyte of the worst."""
+
+# Tabs, tags, anchors, explicit keys, directives, document marks, a colon before an indicator, and unusual heads of block text.
 _DISPUTED = re.compile(
-    r"\t|(?:^|[\s,\[\]{}:-])[!&*?%]|^(?:---|\.\.\.)|:[\[{]|:\s*[,\]}]|\?\s|(?:^|[\s,\[\]{}:-])[|>](?![-+]?[ ]*\n)",
+    r"\t|(?:^|[\s,\[\]{}:-])[!&*?%]|^(?:---|\.\.\.)|:[\[{]|:\s*[,\]}]|(?:^|[\s,\[\]{}:-])[|>](?![-+]?[ ]*\n)",
     re.MULTILINE,
 )
 _QUOTED = re.compile(r'(?:(?<=[:,\[{-] )|(?<=[\[{]))"(?:[^"\\\n]|\\.)*"')
+_BRACKET = re.compile(r"[\[\]{}?]")
+
+
+def _disputed(text: str) -> bool:
+    """Whether the two parsers may read the text differently. Inside double quotes they agree."""
+    text = _QUOTED.sub("", text)
+    if _DISPUTED.search(text):
+        return True
+    depth = 0
+    for found in _BRACKET.finditer(text):  # a question mark inside brackets ends a word for one of them
+        if found[0] == "?" and depth:
+            return True
+        depth = max(0, depth + (found[0] in "[{") - (found[0] in "]}"))
+    return False
 
 
 class _Refused(Exception):
@@ -46,7 +62,8 @@ def parse(source: Source, problems: list[Problem], loader: Any = None) -> Node |
     """The document as nodes; None if it cannot be read or is empty. What is wrong is appended to `problems`."""
     try:
         _refuse_unprintable(source)
-        fast = yaml.SafeLoader if _DISPUTED.search(_QUOTED.sub("", source.text)) else _FAST
+        slow = len(source.text) <= SLOW_CHARACTERS and _disputed(source.text)
+        fast = yaml.SafeLoader if slow else _FAST
         return _Builder(source, problems).build(_events(source, loader or fast))
     except _Refused as refused:
         problems.append(refused.problem)
@@ -80,10 +97,11 @@ def _events(source: Source, loader: Any) -> Iterator[Any]:
 
 
 def _same_in_python(source: Source, exc: yaml.MarkedYAMLError) -> yaml.MarkedYAMLError:
+    if len(source.text) > SLOW_CHARACTERS:
+        return exc
     try:
-        for number, _ in enumerate(yaml.parse(source.text, Loader=yaml.SafeLoader)):
-            if number > 2 * MAX_WEIGHT:  # the other parser has not come further either
-                break
+        for _ in yaml.parse(source.text, Loader=yaml.SafeLoader):
+            pass
     except yaml.MarkedYAMLError as python_exc:
         return python_exc
     return exc

@@ -53,7 +53,7 @@ def _unclosed(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) 
     bracket = source.line(line)[column - 1 : column]
     if line == mark.line:
         what = f"a comma or the closing bracket of the {bracket!r} at column {column} is missing here"
-        return Problem("FK004", mark, (), what, help="text that holds commas, colons, brackets or braces needs quotes")
+        return Problem("FK004", mark, (), what, help="text that holds , : ? [ ] { } needs quotes there")
     at = Mark(source, line, column, line, column + 1)
     return Problem("FK004", at, (), f"this {bracket!r} is not closed", help=f"the reading stopped on line {mark.line}")
 

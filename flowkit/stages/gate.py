@@ -63,7 +63,8 @@ class Release(StrEnum):
 @dataclass(slots=True)
 class GateState:
     """`said`: the words of the utterance under way or last released; `heard`: the reply's clauses as far as they sounded;
-    `withdrawn`: number of an utterance that was no interruption and is not to be answered; `held_at_us`: start of a hold."""
+    `withdrawn`: number of an utterance that was no interruption and is not to be answered; `held_at_us`: start of a hold,
+    `held_after`: utterances that had ended by then."""
 
     turn: Turn = Turn.LISTENING
     number: int = 0
@@ -73,6 +74,7 @@ class GateState:
     utterances: int = 0
     withdrawn: int = 0
     held_at_us: int = 0
+    held_after: int = 0
     input_ended: bool = False
 
 
@@ -164,18 +166,26 @@ class Gate(Stage[GateState]):
                 return _EVENT_OF_TIMER[tag]
         return None
 
-    def _pause(self, state: GateState, now_us: int) -> Event:
-        if state.turn is Turn.HELD and now_us - state.held_at_us < self.options.speech_for:
+    def _pause(self, state: GateState, now_us: int) -> Event | None:
+        """A voice that was too short was no interruption. One that was long enough waits for its words, where they decide."""
+        if state.turn is not Turn.HELD:
+            return Event.PAUSE
+        if now_us - state.held_at_us < self.options.speech_for:
             state.withdrawn = state.utterances + 1
+        elif self._needs_words:
+            return None
         return Event.PAUSE
 
-    def _final(self, state: GateState, final: Final) -> Event:
-        """Words of a withdrawn interruption count as none, and so do words that never interrupt while the agent has the turn."""
+    def _final(self, state: GateState, final: Final) -> Event | None:
+        """Words of a withdrawn interruption count as none, and so do words that never interrupt while the agent has the turn.
+        Of a suspected one nothing is known from the words before it."""
         replying = state.turn in (Turn.THINKING, Turn.SPEAKING, Turn.HELD)
         unwanted = final.utterance == state.withdrawn or (replying and not self._interrupting(final.text))
         text = "" if unwanted else final.text.strip()
         state.kept = " ".join(part for part in (state.kept, text) if part)
-        return Event.FINAL if state.kept else Event.EMPTY
+        if state.kept:
+            return Event.FINAL
+        return None if state.turn is Turn.HELD and final.utterance <= state.held_after else Event.EMPTY
 
     def _partial(self, state: GateState, text: str, now_us: int) -> Actions:
         """A partial never prompts; it may confirm an interruption that waits for words."""
@@ -208,7 +218,7 @@ class Gate(Stage[GateState]):
             case Do.RELEASE:
                 return self._release(state)
             case Do.HOLD:
-                state.held_at_us = now_us
+                state.held_at_us, state.held_after = now_us, state.utterances
                 resume_at_us = now_us + max(self.options.resume_after, self.options.speech_for)
                 confirm = SetTimer(now_us + self.options.speech_for, _SPEECH_FOR)
                 return [Emit("hold", Hold()), confirm, SetTimer(resume_at_us, _RESUME)]

@@ -118,7 +118,7 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     (_T.HELD, _E.ENDED): (_T.HELD, _D.NOTHING),
     (_T.HELD, _E.CONFIRM): (_T.HEARING, _D.INTERRUPT),
     (_T.HELD, _E.FINAL): (_T.CONCLUDING, _D.INTERRUPT_THEN_RELEASE),
-    (_T.HELD, _E.EMPTY): (_T.HELD, _D.NOTHING),
+    (_T.HELD, _E.EMPTY): (_T.THINKING, _D.RESUME),
     (_T.HELD, _E.AUDIBLE): (_T.HELD, _D.NOTHING),
     (_T.HELD, _E.PLAYED): (_T.HEARING, _D.COMPLETE_HELD),
 }

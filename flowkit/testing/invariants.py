@@ -19,6 +19,7 @@ from flowkit.messages import (
     Audio,
     Clause,
     ClauseEnded,
+    ClauseStarted,
     EndOfReply,
     EndOfUtterance,
     Frames,
@@ -68,12 +69,12 @@ def session_ends(evidence: Evidence) -> None:
 
 
 def turns_are_numbered(evidence: Evidence) -> None:
-    """Turns are released one by one, each in an epoch later than the one before."""
+    """Turns are released one by one; each release, and each interrupt, in an epoch of its own."""
     released = [(row.epoch, row.message.turn) for row in evidence.rows if _is(row, Utterance) and row.stage == "llm"]
     numbers = [number for _, number in released]
     _hold(numbers == list(range(1, len(numbers) + 1)), f"turns are numbered {numbers}")
-    epochs = [epoch for epoch, _ in released]
-    _hold(epochs == sorted(set(epochs)), f"turns are released in epochs {epochs}")
+    epochs = [row.epoch for row in evidence.rows if row.stage == "llm" and (_is(row, Utterance) or _is(row, Interrupt))]
+    _hold(epochs == sorted(set(epochs)), f"releases and interrupts are in epochs {epochs}")
 
 
 def _is(row: Row, kind: type[Message]) -> bool:
@@ -183,6 +184,9 @@ def interrupts_leave_nothing(evidence: Evidence) -> None:
         _hold(seen.waiting == 0, f"{seen.waiting} messages wait after the interrupt at {seen.at_us} us")
         _hold(seen.stale == 0, f"{seen.stale} stale messages wait after the interrupt at {seen.at_us} us")
         _hold(not seen.not_reset, f"not reset by the interrupt at {seen.at_us} us: {seen.not_reset}")
+    for row in evidence.rows:
+        left = row.fate is Fate.STALE and bool(row.cause_stage)
+        _hold(not left, f"{row.kind} waited at {row.stage} through an interrupt, until {row.handled_us} us")
 
 
 def nothing_stale_is_handled(evidence: Evidence) -> None:
@@ -275,6 +279,7 @@ def order_is_kept(evidence: Evidence) -> None:
 def ends_come_last(evidence: Evidence) -> None:
     """No end marker overtakes its own content."""
     over: set[tuple[object, ...]] = set()
+    open_: set[tuple[object, ...]] = set()
     voiced = -1
     for row in evidence.rows:
         message, stage = row.message, row.stage
@@ -282,7 +287,12 @@ def ends_come_last(evidence: Evidence) -> None:
             continue
         if isinstance(message, EndOfReply):
             over.add((stage, row.epoch))
+            early = [clause for place, epoch, clause in open_ if (place, epoch) == (stage, row.epoch)]
+            _hold(not early, f"the reply's end reached {stage} at {row.handled_us} us, before those of clauses {early}")
+        elif isinstance(message, ClauseStarted):
+            open_.add((stage, row.epoch, message.clause))
         elif isinstance(message, ClauseEnded):
+            open_.discard((stage, row.epoch, message.clause))
             over.add((stage, row.epoch, message.clause))
         elif isinstance(message, EndOfUtterance) and stage == "asr":
             voiced = message.last_voiced

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("flowkit.cli.replay", "run a trace again"),
     "diff": ("flowkit.cli.diff", "compare two traces, or a trace and its replay"),
     "test": ("flowkit.cli.test", "run the tests of pipeline files"),
+    "report": ("flowkit.cli.report", "show a recorded session, on the terminal or as a page"),
     "trace": ("flowkit.cli.trace_", "look into, repair, redact or export a trace"),
     "setup": ("flowkit.cli.setup", "fetch what plain pip install cannot"),
     "emulate": ("flowkit.cli.emulate", "run a cloud provider's emulator, to develop without keys"),

@@ -1,0 +1,90 @@
+"""``flowkit report``: a recorded session in the terminal, or as one page for the browser; two traces side by side."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowkit.errors import ExitCode, FlowkitError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from flowkit.trace.reader import Trace
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "report",
+        description="Show a recorded session: each turn's waterfall, clauses, delay in parts, interrupts and queues. With -o as "
+        "one self-contained page with sound, which asks nothing of any network.",
+    )
+    parser.add_argument("traces", nargs="+", metavar="TRACE", help="a trace, or two to lay side by side")
+    parser.add_argument("-o", "--output", metavar="HTML", help="write the page here (default: lines on the terminal)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page, or print the lines."""
+    from flowkit.trace.reader import read_trace
+
+    if len(args.traces) > 2:
+        raise UsageError(f"report shows one trace, or two side by side (got {len(args.traces)})")
+    traces = [read_trace(path) for path in args.traces]
+    if args.output:
+        _write(Path(args.output), traces)
+    else:
+        for trace in traces:
+            _print(trace)
+    return int(ExitCode.FINE)
+
+
+def _write(path: Path, traces: list[Trace]) -> None:
+    from flowkit.report.page import of_trace, page
+
+    text = page([of_trace(trace, settings_of(trace)) for trace in traces])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    print(f"{path}: {len(text) / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _print(trace: Trace) -> None:
+    from flowkit.report.page import of_trace
+    from flowkit.report.terminal import lines
+
+    settings = settings_of(trace)
+    subject = of_trace(trace, settings)
+    for line in lines(
+        subject.report,
+        subject.rows,
+        subject.layout,
+        subject.ruler,
+        settings,
+        width=shutil.get_terminal_size((100, 24)).columns,
+    ):
+        print(line)
+    for notice in subject.notices:
+        print(f"flowkit: {notice}", file=sys.stderr)
+
+
+def settings_of(trace: Trace) -> Mapping[str, Any]:
+    """The trace's top-level blocks, for its budgets; empty, with a notice, where its configuration does not load here."""
+    from flowkit.config import load
+    from flowkit.plan import resolve
+
+    if not trace.head.config:
+        return {}
+    try:
+        return resolve(load(f"{trace.path.name} (configuration)", text=trace.head.config)).settings
+    except FlowkitError as error:
+        first = str(error).partition("\n")[0]
+        print(
+            f"flowkit: {trace.path.name}: no budgets, since its configuration does not load here: {first}",
+            file=sys.stderr,
+        )
+        return {}

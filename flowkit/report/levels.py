@@ -1,0 +1,44 @@
+"""How full each queue was, over time: how many messages had been sent to a stage and not yet been taken by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flowkit.clock import ms
+from flowkit.trace.layout import Layout
+from flowkit.trace.rows import RowTuple
+
+
+def queue_levels(rows: Sequence[RowTuple], layout: Layout) -> list[dict[str, Any]]:
+    """For each stage with a bounded edge: its id, bound, policy, and `steps`, pairs of time in ms and level from there on.
+
+    A level counts what waits on either side of the edge; one above the bound means that the sender was held back.
+    """
+    bounds = {edge.stage: edge for edge in layout.edges}
+    changes: dict[str, dict[int, int]] = {stage: {} for stage in bounds}
+    for row in rows:
+        # What was handled in the instant in which it was sent never waited.
+        if row[6] == "D" and row[2] and row[4] != row[5] and row[0] in changes:
+            of_stage = changes[row[0]]
+            of_stage[row[4]] = of_stage.get(row[4], 0) + 1
+            of_stage[row[5]] = of_stage.get(row[5], 0) - 1
+    return [
+        {
+            "stage": stage,
+            "max": bounds[stage].max,
+            "when_full": bounds[stage].when_full,
+            "steps": _steps(changes[stage]),
+        }
+        for stage, _ in layout.kinds
+        if stage in bounds
+    ]
+
+
+def _steps(changes: dict[int, int]) -> list[tuple[float, int]]:
+    level, steps = 0, []
+    for at_us in sorted(changes):
+        if changes[at_us]:
+            level += changes[at_us]
+            steps.append((ms(at_us), level))
+    return steps

@@ -1,0 +1,132 @@
+"""The report page: one HTML file with everything in it (data, sound, charts), which asks nothing of any network.
+
+    subject = of_trace(read_trace(path))
+    Path("out.html").write_text(page([subject]), encoding="utf-8")
+
+The charts are Observable Plot's, on D3, from ``vendor``; ``page.js`` says what is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowkit.errors import FlowkitError
+from flowkit.report.budgets import judge, widest
+from flowkit.report.levels import queue_levels
+from flowkit.report.sides import sides
+from flowkit.report.sounded import sounded
+from flowkit.report.story import LANES, tell
+from flowkit.trace.audio import read_sound
+from flowkit.trace.figures import PARTS, Report
+from flowkit.trace.layout import Layout
+from flowkit.trace.metrics import measure
+from flowkit.trace.popped import with_pops
+from flowkit.trace.reader import Trace
+from flowkit.trace.reference import Reference
+from flowkit.trace.rows import RowTuple
+
+_VENDOR = ("d3-7.min.js", "plot-0.6.min.js")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One session to show: its figures, journal and, if kept, its sound. `settings`: the plan's, for the budgets."""
+
+    name: str
+    report: Report
+    rows: Sequence[RowTuple]
+    layout: Layout
+    ruler: Reference | None = None
+    rate_hz: int = 16_000
+    user: NDArray[np.int16] | None = None
+    voices: Mapping[int, NDArray[np.int16]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+
+def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> Subject:
+    """A recorded session with its sound, as far as that is there; what is missing becomes a notice."""
+    rows, notices = trace.rows(), list(trace.notices)
+    user, voices = None, {}
+    for sound in trace.end.sounds if trace.end else ():
+        try:
+            samples = read_sound(trace.path, sound)
+        except FlowkitError as error:
+            notices.append(str(error))
+            continue
+        if sound.role == "input":
+            user = samples
+        else:
+            voices[sound.rate_hz] = samples
+    report = measure(rows, plan=trace.layout, voiced=trace.ruler, trace=trace.path.name, digest=trace.digest)
+    return Subject(
+        trace.path.name,
+        with_pops(report, rows, trace.events),
+        rows,
+        trace.layout,
+        trace.ruler,
+        trace.head.rate_hz,
+        user,
+        voices,
+        settings or {},
+        tuple(notices),
+    )
+
+
+def page(subjects: Sequence[Subject]) -> str:
+    """The page for one session, or for two side by side."""
+    room = files("flowkit.report")
+    title = " and ".join(subject.name for subject in subjects)
+    data = {"parts": PARTS, "lanes": LANES, "sides": [_data(subject) for subject in subjects]}
+    filled = {
+        "TITLE": escape(f"{title} - flowkit report"),
+        "STYLE": (room / "page.css").read_text("utf-8"),
+        "VENDOR": "\n".join((room / "vendor" / name).read_text("utf-8") for name in _VENDOR),
+        "SCRIPT": (room / "page.js").read_text("utf-8"),
+        # "<" cannot end the script element that holds the data.
+        "DATA": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    before, *parts = (room / "page.html").read_text("utf-8").split("{{")
+    return before + "".join(filled[name] + rest for name, _, rest in (part.partition("}}") for part in parts))
+
+
+def _data(subject: Subject) -> dict[str, Any]:
+    rows, layout, report = subject.rows, subject.layout, subject.report
+    pops = sounded(rows, layout, dict(subject.voices))
+    story = tell(rows, layout, pops, subject.ruler)
+    last_us = max([row[5] for row in rows[-50:]] + [span.end_us for span in story.spans[-1:]], default=0)
+    both = sides(
+        pops,
+        length_us=last_us,
+        user=subject.user,
+        rate_hz=subject.rate_hz,
+        levels=subject.ruler.levels if subject.ruler else b"",
+        frame_us=layout.frame_us,
+    )
+    budgets = subject.settings.get("budgets")
+    return {
+        "name": subject.name,
+        "notices": [*subject.notices, *report.notices],
+        "duration": last_us / 1000,
+        "report": report.to_json(),
+        "starts": [turn.started_us / 1000 for turn in report.turns],
+        "budget": _ms(widest(budgets.ttfa)) if budgets else None,
+        "partBudgets": {part: _ms(widest(getattr(budgets.parts, part))) for part in PARTS} if budgets else {},
+        "verdicts": [{"text": str(verdict), "kept": verdict.kept} for verdict in judge(report, subject.settings)],
+        "spans": [span.to_json() for span in sorted(story.spans, key=lambda span: span.begin_us)],
+        "marks": [mark.to_json() for mark in sorted(story.marks, key=lambda mark: mark.at_us)],
+        "queues": queue_levels(rows, layout),
+        **both.to_json(),
+    }
+
+
+def _ms(us: int | None) -> float | None:
+    return None if us is None else us / 1000

@@ -1,0 +1,118 @@
+"""Both sides of a session as sound: on one clock, as levels to draw and as a file to play."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowkit.providers.timeline import Pop
+from flowkit.trace.reference import MISSING
+
+LEVEL_US = 20_000
+"""One level to draw for so much sound."""
+_RATE_HZ = 16_000
+_SHORT_S = 120
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Levels of user and agent, a byte each 20 ms (255 is full scale), and both as sound (user left, agent right) if kept."""
+
+    user: bytes
+    agent: bytes
+    sound: NDArray[np.int16] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For the page; the sound as a data URI."""
+        levels = {name: base64.b64encode(side).decode() for name, side in (("user", self.user), ("agent", self.agent))}
+        return {"level_ms": LEVEL_US // 1000, **levels, "audio": "" if self.sound is None else data_uri(self.sound)}
+
+
+def sides(
+    pops: Sequence[Pop], *, length_us: int, user: NDArray[np.int16] | None, rate_hz: int, levels: bytes, frame_us: int
+) -> Sides:
+    """Both sides of a session of `length_us`. `user`: its recorded input at `rate_hz`, if kept; else `levels` of its frames
+    (those of the reference detector) are drawn, and what the agent says is drawn without its loudness."""
+    total = length_us * _RATE_HZ // 1_000_000 + 1
+    heard = user is not None and (not pops or any(pop.pcm for pop in pops))
+    if not heard or user is None:
+        count = -(-length_us // LEVEL_US)
+        return Sides(_from_reference(levels, frame_us, count), _from_pops(pops, count))
+    left = _fit(_at_rate(user, rate_hz), total)
+    right = np.zeros(total, np.int16)
+    for begin, samples in _runs(pops):
+        at = begin * _RATE_HZ // 1_000_000
+        right[at : at + len(samples)] = samples[: max(0, total - at)]
+    return Sides(_levels(left), _levels(right), np.stack([left, right], 1))
+
+
+def data_uri(sound: NDArray[np.int16]) -> str:
+    """As Ogg Vorbis; longer sessions at the lowest quality, so that ten minutes stay below 2 MB."""
+    import soundfile
+
+    file = io.BytesIO()
+    level = 0.7 if len(sound) < _SHORT_S * _RATE_HZ else 1.0
+    with soundfile.SoundFile(file, "w", _RATE_HZ, 2, format="OGG", subtype="VORBIS", compression_level=level) as sink:
+        # In pieces: libsndfile's Vorbis encoder overruns its stack on minutes at once.
+        for first in range(0, len(sound), _PIECE):
+            sink.write(sound[first : first + _PIECE])
+    return "data:audio/ogg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _runs(pops: Sequence[Pop]) -> list[tuple[int, NDArray[np.int16]]]:
+    """Pops that follow one another as one piece each, at the page's rate: (time in us, samples)."""
+    runs: list[tuple[int, int, list[bytes]]] = []
+    end_us = -1
+    for pop in pops:
+        if runs and runs[-1][1] == pop.rate_hz and abs(pop.t_us - end_us) <= 1:
+            runs[-1][2].append(pop.pcm)
+        else:
+            runs.append((pop.t_us, pop.rate_hz, [pop.pcm]))
+        end_us = pop.t_us + pop.samples * 1_000_000 // pop.rate_hz
+    return [(at_us, _at_rate(np.frombuffer(b"".join(pcm), "<i2"), rate_hz)) for at_us, rate_hz, pcm in runs]
+
+
+def _at_rate(samples: NDArray[np.int16], rate_hz: int) -> NDArray[np.int16]:
+    if rate_hz == _RATE_HZ or not len(samples):
+        return samples
+    import soxr
+
+    resampled: NDArray[np.int16] = soxr.resample(samples, rate_hz, _RATE_HZ)
+    return resampled
+
+
+def _fit(samples: NDArray[np.int16], total: int) -> NDArray[np.int16]:
+    return np.pad(samples[:total], (0, max(0, total - len(samples))))
+
+
+def _levels(samples: NDArray[np.int16]) -> bytes:
+    """The loudest sample of each stretch, by its square root, so that quiet voices are seen."""
+    step = _RATE_HZ * LEVEL_US // 1_000_000
+    whole = np.abs(_fit(samples, -(-len(samples) // step) * step).astype(np.int32)).reshape(-1, step).max(axis=1)
+    return bytes((255 * np.sqrt(whole / 32768)).astype(np.uint8))
+
+
+def _from_reference(levels: bytes, frame_us: int, count: int) -> bytes:
+    """Half decibels below full scale, a byte a frame, as loudness; pre-emphasis makes them some 12 dB too low."""
+    known = np.frombuffer(levels, np.uint8)
+    if not len(known):
+        return bytes(count)
+    at = np.minimum(np.arange(count) * LEVEL_US // frame_us, len(known) - 1)
+    drawn = np.where(known == MISSING, 0, 10 ** (-(np.maximum(known.astype(float) - 24, 0)) / 80))[at]
+    return bytes((255 * np.where(drawn < 0.06, 0, drawn)).astype(np.uint8))
+
+
+def _from_pops(pops: Sequence[Pop], count: int) -> bytes:
+    levels = bytearray(count)
+    for pop in pops:
+        first = pop.t_us // LEVEL_US
+        last = min(count, -(-(pop.t_us + pop.samples * 1_000_000 // pop.rate_hz) // LEVEL_US))
+        levels[first:last] = bytes([110]) * max(0, last - first)
+    return bytes(levels)

@@ -1,0 +1,79 @@
+"""A session for the terminal: its figures, and each turn as bars, lane by lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from flowkit.clock import ms
+from flowkit.report.budgets import judge, over
+from flowkit.report.plain import summary
+from flowkit.report.sounded import sounded
+from flowkit.report.story import LANES, Span, Story, tell
+from flowkit.trace.figures import InterruptReport, Report, TurnReport
+from flowkit.trace.layout import Layout
+from flowkit.trace.reference import Reference
+from flowkit.trace.rows import RowTuple
+
+_LABEL = 10
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def lines(
+    report: Report,
+    rows: Sequence[RowTuple],
+    layout: Layout,
+    ruler: Reference | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    width: int = 100,
+) -> Iterator[str]:
+    """The report, line by line, for a terminal of `width` columns."""
+    story = tell(rows, layout, sounded(rows, layout), ruler)
+    for turn in report.turns:
+        yield from _turn(turn, story, settings or {}, width)
+        yield from (_interrupt(i) for i in report.interrupts if i.turn == turn.turn)
+        yield ""
+    yield from summary(report)
+    yield from (str(verdict) for verdict in judge(report, settings or {}))
+    yield from report.notices
+
+
+def _turn(turn: TurnReport, story: Story, settings: Mapping[str, Any], width: int) -> Iterator[str]:
+    yield f"turn {turn.turn}: {turn.user!r}, {turn.end_reason}" + (" (modelled)" if turn.modelled else "")
+    spans = [span for span in story.spans if span.turn == turn.turn]
+    if spans:
+        begin_us = min(span.begin_us for span in spans)
+        scale = (max(span.end_us for span in spans) - begin_us) / max(20, width - _LABEL - 1) or 1.0
+        for lane in LANES:
+            yield f"{lane:{_LABEL}}{_bar([s for s in spans if s.lane == lane], begin_us, scale)}".rstrip()
+        cell_ms = scale / 1000
+        yield f"{'':{_LABEL}}from {begin_us / 1e6:.3f} s, {cell_ms:.0f} ms a column"
+    for clause in turn.clauses:
+        modelled = ", sound modelled" if clause.modelled else ""
+        yield f"  {ms(clause.t_us) / 1000:8.3f}  {clause.text.strip()}  [{clause.reason}, {clause.tokens} tokens{modelled}]"
+    yield from (f"  over budget: {what}" for what in over(turn, settings))
+
+
+def _bar(spans: Sequence[Span], begin_us: int, scale: float) -> str:
+    """Blocks where a span lies, in eighths of a column at its end; the shortest is still seen."""
+    cells: dict[int, str] = {}
+    for span in spans:
+        first, last = (span.begin_us - begin_us) / scale, (span.end_us - begin_us) / scale
+        for cell in range(int(first), int(last)):
+            cells[cell] = "▒" if span.fate else "█"
+        rest = max(1, round(8 * (last - max(int(last), first))))
+        cells.setdefault(int(last), _EIGHTHS[min(8, rest)])
+    return "".join(cells.get(cell, " ") for cell in range(max(cells, default=-1) + 1))
+
+
+def _interrupt(told: InterruptReport) -> str:
+    spoken = (
+        ""
+        if told.speech_to_silence_us is None
+        else f", silent {ms(told.speech_to_silence_us):.0f} ms after speech began"
+    )
+    return (
+        f"  {told.t_us / 1e6:8.3f}  interrupted{spoken}; discarded {told.tokens} tokens, {told.clauses} clauses, "
+        f"{told.frames} frames; {told.stale_frames} stale"
+    )

@@ -1,0 +1,128 @@
+"""The report page in a real browser: nothing overlaps, nothing is fetched, no error, and the controls work."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from flowkit.report.page import Subject, of_trace, page
+from flowkit.testing.sessions import plan_from_yaml
+from flowkit.trace.reader import read_trace
+from tests.report_page.browser import OVERLAPS, look, needs_browser
+from tests.trace.recording import record
+from tests.trace.sessions import pipeline
+
+BUDGETS = "budgets: {ttfa: {p95: 850ms}, parts: {clause_fill: {p95: 50ms}}}\n"
+WORK = (
+    OVERLAPS
+    + """
+const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+const heading = () => document.querySelector("section[aria-live] h2").textContent;
+found.clashes = overlapping();
+found.wide = document.documentElement.scrollWidth > innerWidth;
+found.charts = document.querySelectorAll("svg[role=img]").length;
+found.before = heading();
+document.querySelector("button.next").click();
+found.next = heading();
+found.focus = document.activeElement === document.body;
+document.body.focus();
+press("ArrowLeft");
+found.back = heading();
+const theme = document.getElementById("theme");
+const paper = () => getComputedStyle(document.body).backgroundColor;
+theme.value = "dark"; theme.dispatchEvent(new Event("change"));
+found.dark = paper();
+found.clashes_dark = overlapping();
+theme.value = "light"; theme.dispatchEvent(new Event("change"));
+found.light = paper();
+const audio = document.querySelector("audio");
+if (audio) {
+  if (!(audio.duration > 0)) await new Promise((r) => audio.addEventListener("loadedmetadata", r, {once: true}));
+  found.duration = audio.duration;
+  const side = flowkitReport.sides[0];
+  side.seek(2000, false);
+  found.playhead = Number(document.querySelector(".playhead").getAttribute("x1"));
+  found.expected = side.xScale.apply(2);
+  const agent = document.querySelector("input[value=agent]"); agent.click();
+  found.gains = side.gains.map((g) => g.gain.value);
+}
+"""
+)
+
+
+def subject(folder: Path, text: str, name: str = "a.jsonl") -> Subject:
+    """A scripted session, recorded and read back."""
+    plan = plan_from_yaml(text + BUDGETS)
+    record(folder / name, plan)
+    return of_trace(read_trace(folder / name), plan.settings)
+
+
+@needs_browser
+@pytest.mark.parametrize("size", ["1280,1600", "420,2400", "1800,1200"])
+def test_nothing_overlaps_and_the_controls_work(tmp_path: Path, size: str) -> None:
+    found = look(page([subject(tmp_path, pipeline())]), tmp_path, WORK, size=size)
+    assert found["wrong"] == [] == found["console"]
+    assert found["clashes"] == [] == found["clashes_dark"]
+    assert not found["wide"]
+    assert found["charts"] == 4
+    assert (found["before"], found["next"], found["back"]) == (
+        "Turn 1 interrupted",
+        "Turn 2 completed",
+        "Turn 1 interrupted",
+    )
+    assert found["dark"] != found["light"]
+    assert found["duration"] == pytest.approx(7, abs=4)
+    assert found["playhead"] == pytest.approx(found["expected"])
+    assert found["gains"] == [0, 1]
+
+
+@needs_browser
+@pytest.mark.parametrize("size", ["1500,1600", "500,2400"])
+def test_two_sessions_stand_side_by_side(tmp_path: Path, size: str) -> None:
+    before = subject(tmp_path, pipeline(), "before.jsonl")
+    after = subject(tmp_path, pipeline(vad="end: 600ms"), "after.jsonl")
+    script = WORK + 'found.table = document.querySelector("section[aria-label=changes]").textContent;'
+    found = look(page([before, after]), tmp_path, script, size=size)
+    assert found["wrong"] == [] == found["console"]
+    assert found["clashes"] == []
+    assert found["charts"] == 8
+    assert "+200 ms" in found["table"]
+
+
+@needs_browser
+def test_what_was_said_cannot_run_as_code(tmp_path: Path) -> None:
+    evil = "</script><script>wrong.push(1)</script><img src=x onerror=wrong.push(2)>. {{DATA}} Yes."
+    found = look(page([subject(tmp_path, pipeline(heard=(evil, evil), replies=(evil, "No.")))]), tmp_path, OVERLAPS)
+    assert found["wrong"] == [] == found["console"]
+
+
+def test_the_page_holds_all_it_needs(tmp_path: Path) -> None:
+    text = page([subject(tmp_path, pipeline())])
+    assert not re.search(r"<(?:link|script|img|audio)[^>]*(?:src|href)=(?![\"']data:)", text)
+    assert "default-src 'none'" in text
+    sound = re.search(r'"audio":"data:audio/ogg;base64,([^"]+)"', text)
+    assert sound is not None
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(sound[1])))
+    assert rate == 16_000
+    user, agent = abs(samples[:, 0]), abs(samples[:, 1])
+    # The user speaks from 0.28 s to 1.1 s; the agent begins 860 ms later, at the tick after its first audio.
+    assert user[8_000:16_000].mean() > 0.05 > 0.001 > user[24_000:40_000].mean()
+    assert agent[16_000 : int(16_000 * 1.9)].mean() < 0.002 < 0.02 < agent[int(16_000 * 2.0) : 40_000].mean()
+
+
+def test_a_session_without_sound_is_drawn_from_levels(tmp_path: Path) -> None:
+    plan = plan_from_yaml(pipeline())
+    record(tmp_path / "a.jsonl", plan, audio=False)
+    known = of_trace(read_trace(tmp_path / "a.jsonl"))
+    text = page([known])
+    assert '"audio":""' in text
+    levels = re.search(r'"user":"([A-Za-z0-9+/=]+)"', text)
+    assert levels is not None
+    drawn = base64.b64decode(levels[1])
+    assert min(drawn[20:50]) > 60
+    assert max(drawn[70:120]) == 0

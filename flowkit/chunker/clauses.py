@@ -54,7 +54,7 @@ def _colon(view: View, at: int, end: int, following: int) -> int:
 def _dash(view: View, at: int, end: int, following: int) -> int:
     """A spaced dash, or a long one without spaces; a range (9 a.m. – 5 p.m.) and a bullet are none."""
     before = view.text[view.start : at].rstrip()
-    if not before or end != at + 1 or not before[-1].isalnum() and before[-1] not in _CLOSING_QUOTES + ")*_":
+    if not before or end != at + 1 or (not before[-1].isalnum() and before[-1] not in _CLOSING_QUOTES + ")*_"):
         return NO
     spaced = view.text[at - 1].isspace()
     word = before.split()[-1]
@@ -71,7 +71,7 @@ def _comma(view: View, at: int, end: int, following: int) -> int:
     first = view.text[following]
     if before.endswith(".") or before.lower() in view.language.leading or _digits(view, at, following):
         return NO
-    if first.isdigit() and not before[:1].islower() or before.isdigit() and _referred(view):
+    if (first.isdigit() and not before[:1].islower()) or (before.isdigit() and _referred(view)):
         return NO
     if not first.isalpha() or (first in "Ia" and before[:1].islower()):
         return end  # "I" and "a" are nearly always words, and worth no further wait
@@ -88,7 +88,7 @@ def _joined(view: View, following: int, end: int) -> int:
     if view.ends(following + 1):
         return WAIT
     first, second = view.text[following], view.char(following + 1)
-    if second == "." or first.isupper() and second.isupper():
+    if second == "." or (first.isupper() and second.isupper()):
         return NO
     if not any(word.startswith((first + second).lower()) for word in view.language.following):
         return end
@@ -113,7 +113,7 @@ def glued(text: str, gap: int, language: Language) -> bool:
     if left[-1] == ".":
         stop = language.stop(left[:-1].lstrip("(\"'“„"))
         return stop not in (None, Stop.WORD, Stop.UNIT) or len(left) <= 3 or "." in left[:-1]
-    return left[0].isupper() and right[0].isupper() and left[-1].isalnum() or left[-1] == ")" and len(left) <= 5
+    return (left[0].isupper() and right[0].isupper() and left[-1].isalnum()) or (left[-1] == ")" and len(left) <= 5)
 
 
 def _lettered(word: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .text import DUE, KIND, LETTER, PAIRS, SHARE, SPACE, measure
+from .text import DUE, GHOST, IDEOGRAPH, KIND, LETTER, PAIRS, SHARE, SPACE, measure
 
 HOLD = 20
 """Tokens after which an open bracket or quotation no longer holds back a sentence's end: it may never close."""
@@ -93,6 +93,17 @@ class Draft:
             within = self.wholes and any(low < at < high for low, high in self.wholes)
             if not within and not before.isspace() and (bracketed or _closed(before)):
                 yield at
+
+    def hard_end(self, text: str) -> int:
+        """Where to cut if there is no better place: here, or before the character, number or word that would be parted.
+
+        Characters keep their marks everywhere; numbers and words of other scripts stay whole among ideographs.
+        """
+        for back in range(self.at, self.start, -1):
+            around = KIND[text[back - 1]], KIND[text[back]]
+            if GHOST not in around and (IDEOGRAPH in around or not text[back - 1].isascii()):
+                return back
+        return self.at
 
     def shift(self, by: int) -> None:
         """The text lost its first `by` characters, all before `start`."""

@@ -93,7 +93,9 @@ def lint(rules: Rules) -> list[str]:
     """Sentences about rules that contradict each other or cannot take effect; empty if all is well."""
     found = []
     if rules.mode == "sentence" and (rules.first != FirstRules() or _changed(rules, *_THRESHOLDS[:-1])):
-        found.append("mode is 'sentence': the thresholds for commas, dashes, colons, semicolons and first have no effect")
+        found.append(
+            "mode is 'sentence': the thresholds for commas, dashes, colons, semicolons and first have no effect"
+        )
     if rules.mode == "clause":
         if rules.first.min_tokens > rules.max_tokens:
             found.append(_unreachable("first.min_tokens", rules.first.min_tokens, rules.max_tokens))
@@ -109,7 +111,11 @@ def lint(rules: Rules) -> list[str]:
         ]
     if rules.max_tokens < 5:
         found.append(f"max_tokens is {rules.max_tokens}: most sentences would be cut between words")
-    found += [f"never_split: {term!r} holds no character that could be split" for term in rules.never_split if not term.strip()]
+    found += [
+        f"never_split: {term!r} holds no character that could be split"
+        for term in rules.never_split
+        if not term.strip()
+    ]
     return found
 
 

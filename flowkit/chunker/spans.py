@@ -84,7 +84,7 @@ def _tag(view: View, at: int) -> int:
     if view.ends(at + 1):
         return WAIT
     first = view.char(at + 1)
-    return _find(view, ">", at + 1, at) if first == "/" or first.isascii() and first.isalpha() else NO
+    return _find(view, ">", at + 1, at) if first == "/" or (first.isascii() and first.isalpha()) else NO
 
 
 def _link(view: View, at: int) -> int:

@@ -20,16 +20,14 @@ _OUTRIGHT = "¿¡"
 _VOWELS = frozenset("aeiouyäöüàáâãåæèéêëìíîïòóôõøœùúûýıαεηιουωάέήίόύώаеёиоуыэюяієї")
 _ROMAN = frozenset("IVXLC")
 _CLOSING = "\"'”’“‘»«›‹」』）】〉》)]"
-_LABELS = tuple(
-    f"{label} "
-    for label in """option plan vitamin vitamine vitamina gate grade type typ tipo group gruppe groupe grupo gruppo class klasse
-    classe clase terminal section part exhibit appendix team hall halle porte puerta porta platform building block bloc blocco
-    bloque row seat line linie ligne línea linea point punkt punto variant variante hepatitis model modell letter
-    zimmer platz gleis nummer seite kapitel haus bus absatz artikel version teil stufe um""".split()
-)
+_LABEL_WORDS = """option plan vitamin vitamine vitamina gate grade type typ tipo group gruppe groupe grupo gruppo class
+    klasse classe clase terminal section part exhibit appendix team hall halle porte puerta porta platform building block
+    bloc blocco bloque row seat line linie ligne línea linea point punkt punto variant variante hepatitis model modell
+    letter zimmer platz gleis nummer seite kapitel haus bus absatz artikel version teil stufe um"""
+_LABELS = tuple(f"{label} " for label in _LABEL_WORDS.split())
 _JOINED = ("°", "/", "+", "=", "&")
 _DASHES = "—–"
-_CONTRACTED = frozenset("t s re ll ve m d".split())
+_CONTRACTED = frozenset(("t", "s", "re", "ll", "ve", "m", "d"))
 _SAYS = "说說问問道喊答叫"
 _CHEERS = ((0x1F44A, 0x1F450), (0x1F600, 0x1F64F), (0x1F910, 0x1F93F), (0x1F970, 0x1F97A), (0x1F389, 0x1F38A))
 """Faces, hands and confetti end what was said; other emoji may stand for a word."""
@@ -160,7 +158,7 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
             return NO
         if stop is Stop.OPEN or stop is Stop.LAST:
             return _open(view, following, end, stop)
-        if first.islower() and (_is_roman(word) or view.language.ordinals and _is_ordinal(word)):
+        if first.islower() and (_is_roman(word) or (view.language.ordinals and _is_ordinal(word))):
             return NO
         if (first.islower() or first.isdigit()) and _clipped(view, word):
             return NO
@@ -183,8 +181,14 @@ def _class(view: View, at: int, word: str) -> Stop | None:
             return Stop.OPEN if language.ordinals == "all" else Stop.LAST
     if stop not in (None, Stop.UNIT):
         return stop
+    if word == "m" and view.text[at - 4 : at - 1] in ("a. ", "p. "):
+        return Stop.LAST
     if _is_initial(word):
-        return None if _labelled(view, at - len(word)) or view.text[at - len(word) - 1 : at - len(word)] in _JOINED else Stop.OPEN
+        return (
+            None
+            if _labelled(view, at - len(word)) or view.text[at - len(word) - 1 : at - len(word)] in _JOINED
+            else Stop.OPEN
+        )
     if _is_initialism(word) or (language.ordinals == "all" and _is_ordinal(word)):
         return None if word.isdigit() and _labelled(view, at - len(word)) else Stop.OPEN
     return None
@@ -212,7 +216,11 @@ def _open(view: View, following: int, end: int, stop: Stop) -> int:
     word = view.next_word(letter)
     if word is None:
         return WAIT
-    zone = len(word) > 1 and word.isupper() or word.lower() in view.language.zones or word.lower() in view.language.leading
+    zone = (
+        (len(word) > 1 and word.isupper())
+        or word.lower() in view.language.zones
+        or word.lower() in view.language.leading
+    )
     return NO if zone and not view.language.starts(word) else end
 
 
@@ -274,7 +282,7 @@ def _is_initialism(word: str) -> bool:
 
 
 def _is_ordinal(word: str) -> bool:
-    return word.isdigit() and len(word) <= 3 or _is_roman(word)
+    return (word.isdigit() and len(word) <= 3) or _is_roman(word)
 
 
 def _is_roman(word: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .languages import Language
-from .text import GHOST, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SPACE, STOPS
+from .text import GHOST, IDEOGRAPH, KIND, LETTER, LINE, SPACE
 
 NO = 0
 """Not an end. (An end is answered with the index to cut at, which is never 0.)"""
@@ -20,7 +20,7 @@ LOOK = 32
 Each question costs at most this much however often it is asked, so the whole is linear in the text.
 """
 
-_PERSONS = frozenset("dr mr mrs ms prof hr fr herr sr sra srta dra sig dott mme mlle pan pani г-н".split())
+_PERSONS = " dr mr mrs ms prof hr fr herr sr sra srta dra sig dott mme mlle pan pani г-н "
 OPENERS = "*_\"'“‘«([„‚¿¡#>《「『"
 """What may stand between a space and the first letter of a sentence."""
 
@@ -85,7 +85,7 @@ class View:
         word = self.next_word(at)
         if word is None:
             return WAIT
-        titled = self.char(at + len(word)) == "." and word.lower() in _PERSONS
+        titled = self.char(at + len(word)) == "." and f" {word.lower()} " in _PERSONS
         return int(titled or self.language.starts(word) or self.language.starts(word + "'"))
 
     def held(self, run: int, end: int) -> bool:
@@ -110,9 +110,9 @@ def past(text: str, at: int, members: str) -> int:
     return at
 
 
-def closer(char: str) -> str:
-    """What closes the bracket or quotation that `char` opens."""
-    return PAIRS[char]
-
-
-__all__ = ["LINE_END", "LOOK", "NO", "OPENERS", "STOPS", "WAIT", "View", "closer", "past"]
+def word_start(text: str, start: int, at: int) -> int:
+    """Where the word begins that ends at `at`; not further back than any abbreviation is long."""
+    limit = max(start, at - 2 * LOOK)
+    while at > limit and KIND[text[at - 1]] not in (SPACE, LINE):
+        at -= 1
+    return at

@@ -71,7 +71,9 @@ def _case(row: dict[str, Any]) -> Case:
     if "".join(row["gold"]) != row["text"]:
         raise ValueError(f"case {row['id']}: the gold chunks joined are not the text")
     spans = tuple((start, end) for start, end in row.get("protected", ()))
-    return Case(row["id"], row.get("lang", "en"), row["text"], tuple(row["gold"]), spans, tuple(row.get("optional", ())))
+    return Case(
+        row["id"], row.get("lang", "en"), row["text"], tuple(row["gold"]), spans, tuple(row.get("optional", ()))
+    )
 
 
 @dataclass(frozen=True)

@@ -111,10 +111,15 @@ def _sentence_stream() -> Scored:
 CHUNKERS: dict[str, Callable[[], Scored]] = {
     "flowkit, clauses": lambda: chunk,
     "flowkit, sentences": lambda: chunk_sentences,
-    "pysbd": peer("pysbd", lambda m, lang: _or_english(lambda code: m.Segmenter(language=code, clean=False), lang).segment),
+    "pysbd": peer(
+        "pysbd", lambda m, lang: _or_english(lambda code: m.Segmenter(language=code, clean=False), lang).segment
+    ),
     "sentencex": peer("sentencex", lambda m, lang: lambda text: list(m.segment(lang, text))),
     "blingfire": peer("blingfire", _blingfire),
-    "yasbd": peer("yasbd", lambda m, lang: lambda text: list(_or_english(lambda code: m.BoundaryDetector(lang=code), lang).segment(text))),
+    "yasbd": peer(
+        "yasbd",
+        lambda m, lang: lambda text: list(_or_english(lambda code: m.BoundaryDetector(lang=code), lang).segment(text)),
+    ),
     "nupunkt": peer("nupunkt", lambda m, _: m.sent_tokenize),
     "syntok": peer("syntok.segmenter", _syntok),
     "sentence-splitter": peer(

@@ -9,7 +9,10 @@ import pytest
 
 from flowkit.testing.score import chunk, chunk_sentences, load, score
 
-CASES = [*sorted((Path(__file__).parent / "cases").glob("*.jsonl")), *map(Path, os.environ.get("FLOWKIT_CHUNKER_CASES", "").split())]
+CASES = [
+    *sorted((Path(__file__).parent / "cases").glob("*.jsonl")),
+    *map(Path, os.environ.get("FLOWKIT_CHUNKER_CASES", "").split()),
+]
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)

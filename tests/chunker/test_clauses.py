@@ -14,7 +14,11 @@ EAGER = {"first": FirstRules(1), "comma_after": 1, "semicolon_after": 1, "colon_
 @pytest.mark.parametrize(
     ("language", "text", "expected"),
     [
-        ("en", "One, two; three: four – five — six—seven... eight", "One,|two;|three:|four –|five —|six—|seven...|eight"),
+        (
+            "en",
+            "One, two; three: four – five — six—seven... eight",
+            "One,|two;|three:|four –|five —|six—|seven...|eight",
+        ),
         ("en", "On Jan. 5, 2026, we met", "On Jan. 5, 2026,|we met"),
         ("en", "On Monday, March 3, we met", "On Monday, March 3,|we met"),
         ("en", "He is in Portland, OR 97201 now", "He is in Portland, OR 97201 now"),
@@ -52,4 +56,11 @@ def test_the_first_chunk_counts_its_mark(least: int, expected: list[str], texts:
 
 def test_each_mark_has_its_own_threshold_behind_the_first_chunk(texts: Callable[..., list[str]]) -> None:
     rules = Rules(language="en", comma_after=9, semicolon_after=2, colon_after=3, dash_after=4)
-    assert texts("Yes. a; b c: d e f – g, h i j k l m n, o", rules) == ["Yes.", "a;", "b c:", "d e f –", "g, h i j k l m n,", "o"]
+    assert texts("Yes. a; b c: d e f – g, h i j k l m n, o", rules) == [
+        "Yes.",
+        "a;",
+        "b c:",
+        "d e f –",
+        "g, h i j k l m n,",
+        "o",
+    ]

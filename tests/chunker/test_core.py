@@ -47,13 +47,17 @@ def test_what_the_chunker_was_built_for(texts: Texts, text: str, expected: list[
 
 
 def test_text_with_commas_only_is_cut() -> None:
-    text = "we have apples and pears, grapes and plums, figs and dates, nuts and seeds, bread and butter, milk and honey"
+    text = (
+        "we have apples and pears, grapes and plums, figs and dates, nuts and seeds, bread and butter, milk and honey"
+    )
     assert len(run_chunker(text, Rules(language="en"))) > 2
 
 
 def test_every_reason_is_told() -> None:
     rules = Rules(language="en", first=FirstRules(3), comma_after=3, max_tokens=10)
-    assert reasons("Yes. Look at this, there it is: one two three four five six seven eight nine ten eleven twelve", rules) == [
+    assert reasons(
+        "Yes. Look at this, there it is: one two three four five six seven eight nine ten eleven twelve", rules
+    ) == [
         ("Yes.", "sentence"),
         ("Look at this,", "comma"),
         ("there it is:", "max_tokens"),
@@ -82,7 +86,10 @@ def test_sentence_mode_cuts_only_sentences(texts: Texts) -> None:
 
 def test_a_term_that_is_never_split(texts: Texts) -> None:
     rules = Rules(language="en", never_split=("Wow! Cafe", "Zed Co."))
-    assert texts("The Wow! Cafe is new. Ask Zed Co. They know.", rules) == ["The Wow! Cafe is new.", "Ask Zed Co. They know."]
+    assert texts("The Wow! Cafe is new. Ask Zed Co. They know.", rules) == [
+        "The Wow! Cafe is new.",
+        "Ask Zed Co. They know.",
+    ]
     assert texts(list("The Wow! Cafe is new."), rules) == ["The Wow! Cafe is new."]
 
 
@@ -129,7 +136,15 @@ def test_a_stall_waits_for_what_may_lead_on(text: str, expected: str | None) -> 
 
 @pytest.mark.parametrize(
     ("text", "likely"),
-    [("Sure!", True), ("Sure! ", True), ("Yes, of course.", True), ("It is 3.", False), ("I met Dr.", False), ("J.", False), ("Sure", False)],
+    [
+        ("Sure!", True),
+        ("Sure! ", True),
+        ("Yes, of course.", True),
+        ("It is 3.", False),
+        ("I met Dr.", False),
+        ("J.", False),
+        ("Sure", False),
+    ],
 )
 def test_a_likely_end_is_told_before_it_is_certain(text: str, likely: bool) -> None:
     chunker = Chunker(Rules(language="en"))

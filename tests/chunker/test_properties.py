@@ -81,7 +81,9 @@ def test_a_longer_first_never_lowers_the_tokens_to_the_first_chunk(text: str, ru
 
 
 @given(text=TEXTS, rules=chunker_rules(), shorter=st.integers(0, 20))
-def test_a_shorter_comma_after_never_raises_the_tokens_to_the_first_chunk(text: str, rules: Rules, shorter: int) -> None:
+def test_a_shorter_comma_after_never_raises_the_tokens_to_the_first_chunk(
+    text: str, rules: Rules, shorter: int
+) -> None:
     shorter_rules = replace(rules, comma_after=max(1, rules.comma_after - shorter))
     assert tokens_to_first(shorter_rules, list(text)) <= tokens_to_first(rules, list(text))
 

@@ -18,7 +18,7 @@ def test_a_number_below_one_is_refused(name: str) -> None:
 
 
 def test_the_first_rules_and_the_mode_are_checked_too() -> None:
-    with pytest.raises(ValueError, match="first.min_tokens must be >= 1"):
+    with pytest.raises(ValueError, match=r"first\.min_tokens must be >= 1"):
         Rules(first=FirstRules(0))
     with pytest.raises(ValueError, match="mode must be 'clause' or 'sentence'"):
         Rules(mode="words")  # type: ignore[arg-type]
@@ -33,7 +33,10 @@ def test_the_first_rules_and_the_mode_are_checked_too() -> None:
         (Rules(first=FirstRules(20)), "first.min_tokens (20) is above comma_after (12)"),
         (Rules(mode="sentence", comma_after=5), "mode is 'sentence'"),
         (Rules(mode="sentence", first=FirstRules(9)), "mode is 'sentence'"),
-        (Rules(first=FirstRules(1), comma_after=1, semicolon_after=1, colon_after=1, dash_after=1, max_tokens=4), "max_tokens is 4"),
+        (
+            Rules(first=FirstRules(1), comma_after=1, semicolon_after=1, colon_after=1, dash_after=1, max_tokens=4),
+            "max_tokens is 4",
+        ),
         (Rules(never_split=(" ",)), "never_split: ' '"),
     ],
 )

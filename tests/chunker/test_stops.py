@@ -81,7 +81,7 @@ auto|Τι κάνεις; | Καλά.
 """
 
 
-@pytest.mark.parametrize("line", [line for line in LINES.strip().splitlines()])
+@pytest.mark.parametrize("line", LINES.strip().splitlines())
 def test_where_sentences_end(line: str, texts: Callable[..., list[str]]) -> None:
     language, _, marked = line.partition("|")
     told = marked.rpartition(" : ")[2] if marked.count(" : ") and language in ("en", "es", "ja") else marked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def cut_at(*places: int) -> object:
     def chunker(tokens: Sequence[str], lang: str = "en") -> list[tuple[int, str]]:
         text = "".join(tokens)
         edges = [0, *places, len(text)]
-        return [(len(tokens), text[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+        return [(len(tokens), text[start:end]) for start, end in pairwise(edges)]
 
     return chunker
 
@@ -35,7 +36,13 @@ def test_cuts_are_weighed(
     places: tuple[int, ...], strict: float, speak: float, wrong: int, soft: int, missed: int, protected: int
 ) -> None:
     result = score(cut_at(*places), [CASE])  # type: ignore[arg-type]
-    assert (result.strict_f1, result.speak_f1, result.wrong, result.soft, result.missed) == (strict, speak, wrong, soft, missed)
+    assert (result.strict_f1, result.speak_f1, result.wrong, result.soft, result.missed) == (
+        strict,
+        speak,
+        wrong,
+        soft,
+        missed,
+    )
     assert (result.protected_cut, result.protected, result.lost, result.failed) == (protected, 1, 0, 0)
 
 

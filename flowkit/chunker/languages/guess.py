@@ -48,7 +48,7 @@ def _script(code: int) -> str | None:
 def _by_small_words(text: str, default: str) -> str:
     votes: dict[str, int] = {}
     for word in text.lower().replace("’", "'").split():
-        for code in _VOTES.get(word.strip(".,;:!?¿¡\"()*"), ()):
+        for code in _VOTES.get(word.strip('.,;:!?¿¡"()*'), ()):
             votes[code] = votes.get(code, 0) + 1
     if not votes:
         return default

@@ -92,7 +92,8 @@ def language(
     `numbers` (Fig. Jan. Vol.) lead on to a number and are otherwise like `opens`; they stand apart for their reader.
     """
     lists = {
-        Stop.OPEN: opens + " " + numbers, Stop.LAST: lasts, Stop.NAME: names, Stop.UNIT: units, Stop.WORD: words, Stop.TITLE: titles,
+        Stop.OPEN: opens + " " + numbers, Stop.LAST: lasts, Stop.NAME: names,
+        Stop.UNIT: units, Stop.WORD: words, Stop.TITLE: titles,
     }  # fmt: skip
     stops = {word: stop for stop, listed in lists.items() for word in listed.split()}
     return Language(

@@ -2,4 +2,6 @@
 
 from .table import language
 
-LANGUAGE = language(code="zh", titles="dr mr mrs ms prof vs e.g i.e", opens="etc inc ltd co corp a.m p.m", code_example="代码示例")
+LANGUAGE = language(
+    code="zh", titles="dr mr mrs ms prof vs e.g i.e", opens="etc inc ltd co corp a.m p.m", code_example="代码示例"
+)

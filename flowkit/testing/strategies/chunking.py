@@ -12,6 +12,7 @@ A chunker of one's own is property-tested in five lines:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -113,14 +114,21 @@ def replies(draw: st.DrawFn, languages: tuple[str, ...] = LANGUAGES, max_sentenc
     return Reply(text, language, tuple(protected))
 
 
-_PHRASES = "Open the menu|Low **cost** plans|It takes 5 min. or less.|See [the guide](https://example.com/a.b).|Use `x.y()` now.|Done ✅"
+_PHRASES = (
+    "Open the menu|Low **cost** plans|It takes 5 min. or less.|See [the guide](https://example.com/a.b).|"
+    "Use `x.y()` now.|Done ✅"
+)
 _BLOCKS = st.one_of(
     st.builds("{} {}\n\n".format, st.sampled_from(("#", "##", "###")), _choice(_PHRASES)),
     st.lists(st.builds("- {}\n".format, _choice(_PHRASES)), min_size=1, max_size=3).map("".join),
     st.lists(_choice(_PHRASES), min_size=1, max_size=3).map(
         lambda items: "".join(f"{number}. {item}\n" for number, item in enumerate(items, 1))
     ),
-    st.builds("```{}\n{}\n```\n".format, st.sampled_from(("", "py", "yaml")), _choice("x = 1.5. y\nprint(x)|a: b. C|ls && cd ..")),
+    st.builds(
+        "```{}\n{}\n```\n".format,
+        st.sampled_from(("", "py", "yaml")),
+        _choice("x = 1.5. y\nprint(x)|a: b. C|ls && cd .."),
+    ),
     st.builds("| {} | {} |\n|---|---|\n| $1.99 | b. c |\n\n".format, _choice(_PHRASES), _choice(_PHRASES)),
     st.builds("> {}\n\n".format, _choice(_PHRASES)),
     st.builds("{} {}\n\n".format, _choice(_PHRASES), _choice(_PHRASES)),
@@ -134,9 +142,12 @@ def markdown_documents(max_blocks: int = 5) -> st.SearchStrategy[str]:
 
 
 _NASTY = (
-    "\x00", "\ud800", "\udfff", "\u200f", "\u200d", "\ufe0f", "\u0301", "👨‍👩‍👧‍👦", "🇩🇪", "👍🏽", "```", "`", "**", "<b>", "</b>", "<", "[", "](", "(", ")",
-    "{", "}", "«", "»", "「", "」", "\n", "\r\n", "\n\n", " ", "   ", "\u00a0", "...", "…", "?!", "!", ". ", ".", ",", ", ", ";", ": ", " — ", "–",
-    "1.", "3", "Dr. ", "p.m. ", "http://", "a", "I ", "The ", "word ", "é", "字", "あ", "한", "ا", "ह", "|", "# ", "- ", "1) ", "~~~", ":)", "<3",
+    "\x00", "\ud800", "\udfff", "\u200f", "\u200d", "\ufe0f", "\u0301", "👨‍👩‍👧‍👦", "🇩🇪", "👍🏽",
+    "```", "`", "**", "<b>", "</b>", "<", "[", "](", "(", ")",
+    "{", "}", "«", "»", "「", "」", "\n", "\r\n", "\n\n",
+    " ", "   ", "\u00a0", "...", "…", "?!", "!", ". ", ".", ",", ", ", ";", ": ", " — ", "–",
+    "1.", "3", "Dr. ", "p.m. ", "http://", "a", "I ", "The ", "word ", "é",
+    "字", "あ", "한", "ا", "ह", "|", "# ", "- ", "1) ", "~~~", ":)", "<3",
 )  # fmt: skip
 
 
@@ -164,7 +175,7 @@ def token_streams(draw: st.DrawFn, text: str) -> list[str]:
     else:
         cuts = set(draw(st.lists(st.integers(0, len(text)), max_size=30)))
     places = [0, *sorted(cuts), len(text)]
-    tokens = [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    tokens = [text[start:end] for start, end in pairwise(places)]
     return tokens + [""] * draw(st.integers(0, 1))
 
 

@@ -125,7 +125,7 @@ def _validated(
     stages = read_stages(root.get("stages"), root, context)
     top = top or Top()
     written = root.get("stages")
-    whole = isinstance(written, Sequence) and len(stages) == len(written.items)
+    whole = isinstance(written, Sequence) and len({stage.id for stage in stages}) == len(written.items)
     name = top.name or (source.path.stem if source.path else "pipeline")
     config = Config(name, stages, top, root, source.path, tuple(context.notices), catalog)
     return Reading(config, (*problems, *context.notices), source, whole)

@@ -30,10 +30,11 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value. `text` is as written, `value` typed by the YAML 1.2 core schema."""
+    """A single value. `text` is as written, `value` typed by the YAML 1.2 core schema.
+    Neither is in the repr: it may be a secret."""
 
-    text: str
-    value: Plain
+    text: str = field(repr=False)
+    value: Plain = field(repr=False)
     mark: Mark
     standing: Standing = Standing.LITERAL
     origin: str = ""
@@ -45,11 +46,8 @@ class Scalar:
         source = f" from {self.origin}" if self.origin else ""
         if self.standing in (Standing.HIDDEN, Standing.UNREAD):
             return f"a value{source or ' that is not shown'}"
-        shown = (
-            self.text
-            if isinstance(self.value, (int, float)) and not isinstance(self.value, bool)
-            else _shown(self.value)
-        )
+        typed = isinstance(self.value, (int, float)) and not isinstance(self.value, bool)
+        shown = repr(self.text) if self.standing is Standing.LOOSE else self.text if typed else _shown(self.value)
         return (shown if len(shown) <= 60 else shown[:57] + "...") + source
 
 

@@ -124,9 +124,9 @@ def _without_endless_queue(node: Mapping) -> tuple[bool, Mapping]:
 
 
 def _refuse_unknown(kind: str, cls: type[Stage[Any]], node: Mapping, path: Path, context: Context) -> None:
-    known = ["kind", *keys_of(Wiring), *keys_of(cls.Options)]
+    known = ["kind", "provider", *keys_of(Wiring), *keys_of(cls.Options)]
     if context.catalog.providers(kind):
-        known += ["provider", "failover", *keys_of(Call), *ALIASES]
+        known += ["failover", *keys_of(Call), *ALIASES]
         provider = provider_class(kind, node, path, replace(context, problems=[]))
         if provider is None and (node.get("provider") is not None or context.catalog.habits(kind).provider):
             return  # which keys it takes cannot be known

@@ -1,0 +1,189 @@
+"""Whole files: what is read, and the exact words of what is wrong."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from flowkit.config import InvalidConfig, load, read
+from flowkit.config.text import MAX_BYTES
+from tests.config.fakes import FAKE
+from tests.config.helpers import BASE, codes, lines, problems, reading
+
+
+def chunker(keys: str) -> str:
+    return BASE.replace("kind: chunker", f"kind: chunker, {keys}")
+
+
+def tts(keys: str) -> str:
+    return BASE.replace("provider: print", keys)
+
+
+def test_a_sound_file_becomes_a_configuration() -> None:
+    config = load("clinic.yaml", text=BASE)
+    assert [stage.id for stage in config.stages] == ["gate", "llm", "chunker", "tts"]
+    assert config.name == "clinic"
+    assert config.stage("tts").queue.max == 3
+    call = config.stage("llm").candidates[0].call
+    assert (call.first_item_timeout, call.idle_timeout) == (10_000_000, 10_000_000)
+
+
+def test_a_word_stays_a_word() -> None:
+    assert reading(BASE + "name: no\n").config.name == "no"
+
+
+EXACT = [
+    (chunker("max_tokens: 0"), "x.yaml:5:33: stages[2].max_tokens: must be >= 1 (got 0) [FK110]"),
+    (
+        chunker("queue: {when_full: drop}"),
+        "x.yaml:5:40: stages[2].queue.when_full: must be 'block', 'drop_oldest', 'drop_newest' or 'error' (got 'drop') [FK112]",
+    ),
+    (BASE + "budgets: {ttfa: 600}\n", "x.yaml:7:17: budgets.ttfa: must be a mapping (got 600) [FK111]"),
+    (
+        BASE + "budgets: {ttfa: {p50: 600}}\n",
+        "x.yaml:7:23: budgets.ttfa.p50: a duration needs a unit (got 600) [FK113]",
+    ),
+    (BASE + "name: a\nname: b\n", "x.yaml:8:1: name: the key 'name' stands twice; first on line 7 [FK007]"),
+    (tts("provider: ${TTS}"), "x.yaml:6:27: ${TTS} inside braces or brackets needs quotes [FK006]"),
+    ("flowkit: 1\nstages:\n\t- {kind: gate}\n", "x.yaml:3:1: a tab cannot indent [FK005]"),
+    ("", "x.yaml:1:1: the file is empty [FK011]"),
+    ("# nothing\n", "x.yaml:1:1: the file is empty [FK011]"),
+    ("- {kind: gate}\n", "x.yaml:1:1: the file must be a mapping (got a list) [FK011]"),
+    (BASE.replace("1", "2", 1), "x.yaml:1:10: flowkit: unknown version: this flowkit reads version 1 (got 2) [FK100]"),
+    (BASE.replace("flowkit: 1\n", ""), "x.yaml:1:1: 'flowkit' is missing: the version of the language [FK100]"),
+    ("flowkit: 1\n", "x.yaml:1:1: 'stages' is missing [FK104]"),
+    ("flowkit: 1\nstages: []\n", "x.yaml:2:9: stages: needs at least one stage [FK104]"),
+    ("flowkit: 1\nstages: {kind: gate}\n", "x.yaml:2:9: stages: must be a list (got a mapping) [FK111]"),
+    ("flowkit: 1\nstages: [gate]\n", "x.yaml:2:10: stages[0]: must be a mapping (got 'gate') [FK111]"),
+    ("flowkit: 1\nstages: [{kind: gaet}]\n", "x.yaml:2:17: stages[0].kind: unknown kind 'gaet' [FK102]"),
+    ("flowkit: 1\nstages: [{id: gate}]\n", "x.yaml:2:10: stages[0]: 'kind' is missing [FK104]"),
+    ("flowkit: 1\nstages: [{kind: 3}]\n", "x.yaml:2:17: stages[0].kind: must be text (got 3) [FK111]"),
+    ("flowkit: 1\nstages: [{kind: twice}]\n", "x.yaml:2:17: stages[0].kind: kind 'twice' is declared by one and two [FK106]"),
+    (tts("provider: prnt"), "x.yaml:6:27: stages[3].provider: unknown provider 'prnt' for kind 'tts' [FK103]"),
+    (tts("provider: 7"), "x.yaml:6:27: stages[3].provider: must be text (got 7) [FK111]"),
+    (tts("provider: twice"), "x.yaml:6:27: stages[3].provider: provider 'tts.twice' is declared by one and two [FK106]"),
+    (
+        tts("provider: broken"),
+        "x.yaml:6:27: stages[3].provider: provider 'tts.broken' of package x cannot be imported: no [FK115]",
+    ),
+    (
+        tts("provider: absent"),
+        "x.yaml:6:27: stages[3].provider: provider 'absent' is not installed: there is no module no_such_module_anywhere [FK105]",
+    ),
+    (tts("provider: robot"), "x.yaml:6:5: stages[3]: 'api_key' is missing [FK104]"),
+    (tts("provider: print, sped: 2"), "x.yaml:6:34: stages[3].sped: unknown key 'sped' [FK101]"),
+    (tts("provider: print, failover: {provider: print}"), "x.yaml:6:44: stages[3].failover: must be a list (got a mapping) [FK111]"),
+    (tts("provider: print, failover: [print]"), "x.yaml:6:45: stages[3].failover[0]: must be a mapping (got 'print') [FK111]"),
+    (tts("provider: print, failover: [{}]"), "x.yaml:6:45: stages[3].failover[0]: 'provider' is missing [FK104]"),
+    (
+        tts("provider: print, failover: [{provider: print, queue: {}}]"),
+        "x.yaml:6:63: stages[3].failover[0].queue: unknown key 'queue' [FK101]",
+    ),
+    (
+        tts("provider: print, first_token_timeout: 2"),
+        "x.yaml:6:55: stages[3].first_token_timeout: a duration needs a unit (got 2) [FK113]",
+    ),
+    (BASE.replace("kind: gate", "kind: gate, provider: x"), "x.yaml:3:28: stages[0].provider: unknown provider 'x' for kind 'gate' [FK103]"),
+    (chunker("provider: x"), "x.yaml:5:31: stages[2].provider: kind 'chunker' has no providers [FK103]"),
+    (chunker("id: 'a b'"), "x.yaml:5:25: stages[2].id: must match ^[A-Za-z_][A-Za-z0-9_-]*$ (got 'a b') [FK114]"),
+    (chunker("id: llm"), "x.yaml:5:25: stages[2].id: a stage with the id 'llm' is there already, on line 4 [FK108]"),
+    (BASE + "stagse: []\n", "x.yaml:7:1: stagse: unknown key 'stagse' [FK101]"),
+    (BASE + "trace: {audio: yes}\n", "x.yaml:7:16: trace.audio: must be true or false (got 'yes') [FK111]"),
+    (BASE + "tests: [{name: a}]\n", "x.yaml:7:9: tests[0]: 'chunker' is missing [FK104]"),
+    (BASE + "shutdown: {grace: 2 s}\n", "x.yaml:7:19: shutdown.grace: must be a duration such as 200ms or 1.5s (got '2 s') [FK113]"),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), EXACT)
+def test_what_is_wrong_is_said_in_these_words(text: str, line: str) -> None:
+    assert lines(text) == [line]
+
+
+@pytest.mark.parametrize(
+    ("text", "help"),
+    [
+        (chunker("max_tokns: 3"), "did you mean 'max_tokens'?"),
+        (BASE.replace("text: hi", "text: hi, max_tokens: 3"), "'max_tokens' belongs to the kind chunker"),
+        (chunker("budgets: {}"), "'budgets' belongs to the top level"),
+        (BASE + "queue: {max: 3}\n", "'queue' belongs to a stage"),
+        (tts("provider: prnt"), "did you mean 'print'?"),
+        (tts("provider: absent"), "install it: pip install flowkit-voice[absent]"),
+        (BASE + "budgets: {ttfa: {p50: 600}}\n", "write 600ms or 600s"),
+        (BASE + "budgets: {ttfa: 600}\n", "write {p50: ...}; keys: p50, p95, max"),
+        (BASE + "trace: {audio: yes}\n", "write true"),
+        (chunker('max_tokens: "3"'), "remove the quotes: 3"),
+        (chunker("max_tokens: 0"), "the default is 30"),
+        (BASE + "name: 5\n", 'put it in quotes: "5"'),
+        (BASE + "interrupt: {ignore: okay}\n", "write [okay]"),
+        (tts("provider: ${TTS}"), 'write "${TTS}"'),
+        (BASE.replace("1", "2", 1), "write: flowkit: 1"),
+    ],
+)
+def test_help_says_what_mends_it(text: str, help: str) -> None:
+    (problem,) = problems(text)
+    assert help in problem.help
+
+
+def test_everything_that_is_wrong_is_found_in_one_run() -> None:
+    text = chunker("max_tokens: 0, sped: 1").replace("text: hi", "text: 5").replace("print", "prnt") + "budget: {}\nname: 3\n"
+    assert codes(text) == ["FK111", "FK110", "FK101", "FK103", "FK101", "FK111"]
+
+
+def test_load_raises_with_every_error() -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        load("x.yaml", text=chunker("max_tokens: 0") + "budget: {}\n")
+    assert [p.code for p in caught.value.problems] == ["FK110", "FK101"]
+    assert str(caught.value).count("\n    help: ") == 2
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "place"),
+    [
+        (b"flowkit: 1\nname: caf\xe9\n", "FK003", (2, 10)),
+        (b"\xff\xfea\x00", "FK003", (1, 1)),
+        (b"#" * (MAX_BYTES + 1), "FK002", (1, 1)),
+    ],
+)
+def test_bytes_that_are_no_pipeline(tmp_path: Path, raw: bytes, code: str, place: tuple[int, int]) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(raw)
+    (problem,) = read(path).problems
+    assert (problem.code, (problem.mark.line, problem.mark.column)) == (code, place)
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", ".", "nul\0.yaml"])
+def test_a_path_that_leads_nowhere(tmp_path: Path, name: str) -> None:
+    (problem,) = read(tmp_path / name).problems
+    assert problem.code == "FK001"
+
+
+def test_a_byte_order_mark_and_crlf_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + chunker("max_tokens: 0").replace("\n", "\r\n").encode())
+    (problem,) = read(path).problems
+    assert (problem.mark.line, problem.mark.column) == (5, 33)
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(chunker("max_tokens: 0").encode())))
+    (problem,) = read("-", catalog=FAKE).problems
+    assert str(problem).startswith("<stdin>:5:33: ")
+
+
+def test_both_names_of_one_deadline_are_too_many() -> None:
+    assert codes(tts("provider: print, first_token_timeout: 2s, first_item_timeout: 3s")) == ["FK107"]
+
+
+def test_interrupt_is_the_gates_own_under_a_shorter_name() -> None:
+    config = reading(BASE + "interrupt: {speech_for: 90ms, ignore: [okay]}\n").config
+    options = config.stage("gate").options
+    assert (options.speech_for, options.ignore) == (90_000, ("okay",))  # type: ignore[attr-defined]
+    both = BASE.replace("kind: gate", "kind: gate, speech_for: 90ms") + "interrupt: {speech_for: 80ms}\n"
+    assert lines(both) == ["x.yaml:7:13: interrupt.speech_for: 'speech_for' is given twice: here, and by the gate on line 3 [FK107]"]
+
+
+def test_a_wrong_interrupt_is_reported_once() -> None:
+    assert codes(BASE + "interrupt: {speech_for: 90}\n") == ["FK113"]

@@ -118,10 +118,10 @@ class Card:
 
 @contextmanager
 def virtual_card(folder: Path) -> Iterator[Card]:
-    """A card in `folder`, which must be new; all its processes are gone behind the block."""
+    """A card in `folder`; all its processes are gone behind the block."""
     home = folder / "home"
     runtime = folder / "run"
-    home.mkdir()
+    home.mkdir(parents=True)
     runtime.mkdir(mode=0o700)
     (home / ".asoundrc").write_text(_ASOUNDRC)
     environ = os.environ | {"HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "PULSE_RUNTIME_PATH": str(runtime)}

@@ -10,7 +10,7 @@ Where nobody looks inside, a stretch of frames is folded as one; every other row
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -124,6 +124,11 @@ class Fold:
             elif self.first is not None or not self._quickly(item):
                 for row in item.rows():
                     self.row(row)
+
+    @property
+    def now_us(self) -> int:
+        """The time of the last row."""
+        return self._timers.now_us
 
     def end(self, now_us: int) -> None:
         """No more rows. What was sent in the last instant may still wait; a message that others overtook may not."""
@@ -258,20 +263,21 @@ class Fold:
 
     def _act(self, slot: _Slot, actions: Actions, n: int, now_us: int) -> None:
         for action in actions:
-            kind = type(action)
-            if kind is Emit:
-                at = (slot.epoch, slot.turn) if slot.stage.replying else self._at
-                port, message = action  # type: ignore[misc]
-                kept = message.journaled()
-                for target, queue in slot.routes.get(port, ()):
-                    queue = queue if message.lane == "D" else self._control(slot.id, target, queue)
-                    queue.append(Sent(target, n, now_us, *at, kept))
-            elif kind is SetTimer:
-                self._timers.set(slot.id, action[1], action[0])  # type: ignore[misc, arg-type]
-            elif kind is not Feed:
+            if isinstance(action, Emit):
+                self._emit(slot, action, n, now_us)
+            elif isinstance(action, SetTimer):
+                self._timers.set(slot.id, action.tag, action.at_us)
+            elif not isinstance(action, Feed):
                 self._act_rarely(slot, action, now_us)
-            elif type(action[0]) is Speak and slot.call is not None:
-                slot.call.fed.append((now_us, action[0]))
+            elif type(action.item) is Speak and slot.call is not None:
+                slot.call.fed.append((now_us, action.item))
+
+    def _emit(self, slot: _Slot, emit: Emit, n: int, now_us: int) -> None:
+        epoch, turn = (slot.epoch, slot.turn) if slot.stage.replying else self._at
+        kept = emit.message.journaled()
+        for target, queue in slot.routes.get(emit.port, ()):
+            into = queue if kept.lane == "D" else self._control(slot.id, target, queue)
+            into.append(Sent(target, n, now_us, epoch, turn, kept))
 
     def _control(self, source: str, target: str, queue: deque[Sent]) -> deque[Sent]:
         """A control message on an edge for data goes out of band."""
@@ -419,12 +425,3 @@ class _Deadlines:
             raise Diverged(
                 Difference(stage, f"a deadline {tag!r} is set now that did not fire", None, Timer(tag), ("", 0))
             )
-
-
-def rows_of(items: Iterable[RowTuple | Quiet]) -> Iterator[RowTuple]:
-    """Every row."""
-    for item in items:
-        if isinstance(item, Quiet):
-            yield from item.rows()
-        else:
-            yield item

@@ -65,6 +65,11 @@ class Turns:
     speech: list[tuple[int, int]] = field(default_factory=list)
     utterances: list[tuple[int, int, int]] = field(default_factory=list)
 
+    def when(self, what: str, turn: int) -> int | None:
+        """When a turn was `released`, or its reply `sounded` or `ended`; None if it was not."""
+        known = {"released": self.released, "sounded": self.sounded, "ended": self.ended}
+        return known[what].get(turn)
+
     def row(self, row: RowTuple) -> None:
         """A row at the gate, or one that opens or interrupts a turn."""
         message, now_us, turn = row[9], row[5], row[8]

@@ -49,11 +49,8 @@ def spoken_in(calls: Iterable[Call]) -> Iterator[Spoken]:
             whole = any(isinstance(item, Done | Failed) for _, item in items)
             yield Spoken(call.request.text, items, whole, (call.ended_us or call.opened_us) - call.opened_us)
         for asked_us, speak in call.fed:
-            parts = tuple(
-                (max(0, at - asked_us), item)
-                for at, _, item in call.items
-                if getattr(item, "clause", -1) == speak.clause
-            )
+            mine = [(at_us, item) for at_us, _, item in call.items if getattr(item, "clause", -1) == speak.clause]
+            parts = tuple((max(0, at_us - asked_us), item) for at_us, item in mine)
             whole = any(isinstance(item, ClauseEnded) for _, item in parts)
             yield Spoken(speak.text, parts, whole, (call.ended_us or asked_us) - asked_us)
 
@@ -167,10 +164,8 @@ class RecordedVoice(Script):
         answers = list(self._answer(item))
         at_us = answers[-1][0] if answers else 0
         samples = sum(a.samples for _, a in answers if isinstance(a, Audio))
-        return [
-            *((at, a) for at, a in answers if not isinstance(a, Done | ClauseEnded)),
-            (at_us, ClauseEnded(item.clause, samples)),
-        ]
+        kept = [(there_us, a) for there_us, a in answers if not isinstance(a, Done | ClauseEnded)]
+        return [*kept, (at_us, ClauseEnded(item.clause, samples))]
 
 
 def _of_clause(item: Message, clause: int) -> Message:

@@ -128,7 +128,7 @@ class Warp:
     def _frames_until(self, anchor: Anchor) -> int | None:
         """Frames until the speech is to begin; None if what it waits for has not happened."""
         self._look()
-        happened = getattr(self.watch, anchor.what).get(anchor.turn)
+        happened = self.watch.when(anchor.what, anchor.turn)
         if happened is None:
             return None
         begins = (happened + anchor.gap_us) // self.frame_us - _LEAD_FRAMES
@@ -155,22 +155,18 @@ class WarpedSource(Script):
         return scripted(self._frames())
 
     def _frames(self) -> Iterator[tuple[int, Message]]:
-        at_us = frame = 0
+        frame_us = self._warp.frame_us
+        count = 0
         for frame, _ in self._warp.chosen():
-            at_us = (frame + 1) * self._warp.frame_us
-            yield at_us, Frames(frame, 1)
-        ended = any(
-            isinstance(item, InputEnded)
-            for calls in self._warp.material.calls.values()
-            for c in calls
-            for _, _, item in c.items
-        )
-        if ended:
-            yield at_us, InputEnded(frame + 1)
+            count = frame + 1
+            yield count * frame_us, Frames(frame, 1)
+        calls = [call for known in self._warp.material.calls.values() for call in known]
+        if any(isinstance(item, InputEnded) for call in calls for _, _, item in call.items):
+            yield count * frame_us, InputEnded(count)
         # Whoever still thinks or speaks does so while the room is silent.
-        for frame in range(frame + 1, frame + 1 + _PATIENCE_FRAMES):
+        for silent in range(count, count + _PATIENCE_FRAMES):
             self._warp.frames.append(SILENT)
-            yield (frame + 1) * self._warp.frame_us, Frames(frame, 1)
+            yield (silent + 1) * frame_us, Frames(silent, 1)
 
 
 class WarpedVad(Script):

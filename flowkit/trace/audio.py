@@ -86,6 +86,14 @@ def to_flac(wav: Path) -> Path:
     return flac
 
 
+def sound_digest(flac: Path, role: str) -> Sound:
+    """What a FLAC that this module wrote holds."""
+    import soundfile
+
+    samples, rate_hz = soundfile.read(flac, dtype="int16")
+    return Sound(role, rate_hz, len(samples), blake2b(samples.tobytes(), digest_size=16).hexdigest())
+
+
 def read_sound(trace: Path, sound: Sound) -> Any:
     """The samples, an int16 array. Raises TraceError if the file is missing, too long, or not what was recorded."""
     import soundfile

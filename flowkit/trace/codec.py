@@ -89,6 +89,15 @@ class Quiet:
         return counts
 
 
+def rows_of(items: Iterable[RowTuple | Quiet]) -> Iterator[RowTuple]:
+    """Every row, one by one."""
+    for item in items:
+        if isinstance(item, Quiet):
+            yield from item.rows()
+        else:
+            yield item
+
+
 class Wiring(NamedTuple):
     """The part of a layout that the codec needs: stage ids, and the indexes of the source, of who takes its frames, of the VAD."""
 

@@ -36,6 +36,7 @@ from flowkit.messages import (
     Typed,
     Utterance,
 )
+from flowkit.trace.codec import Quiet, rows_of
 from flowkit.trace.figures import ClauseReport, InterruptReport, QueueReport, Report, TurnReport
 from flowkit.trace.layout import Layout, layout_of
 from flowkit.trace.queues import queue_figures
@@ -48,7 +49,7 @@ _WINDOW = 256
 
 
 def measure(
-    rows: Iterable[RowTuple],
+    rows: Iterable[RowTuple | Quiet],
     *,
     plan: Any,
     voiced: Reference | None = None,
@@ -59,18 +60,23 @@ def measure(
     queues: Sequence[QueueReport] | None = None,
     modelled: frozenset[str] = frozenset(),
 ) -> Report:
-    """The figures of the session whose whole journal is `rows`.
+    """The figures of the session whose whole journal is `rows`, or rows and quiet stretches as a trace holds them.
 
     `plan` is a Plan or a Layout. Without `voiced` (no audio was kept) the pipeline's own last voiced frame counts, and the report
     says so. `queues` are the engine's own counters where there is an engine; else they follow from the rows.
     `modelled` holds the spoken texts whose voice is not recorded but modelled; what rests on them is marked.
     """
     layout = plan if isinstance(plan, Layout) else layout_of(plan)
-    kept = rows if isinstance(rows, list) else list(rows)
+    kept = list(rows)
     session = _Session(layout, voiced)
-    for row in kept:
-        if type(row[9]) not in _UNSEEN:
-            session.row(row)
+    messages = 0
+    for item in kept:
+        if isinstance(item, Quiet):
+            messages += session.clock.quiet(item)
+            continue
+        messages += 1
+        if type(item[9]) not in _UNSEEN:
+            session.row(item)
     notices = () if voiced is not None or not session.clock.frames else (_NO_RULER,)
     turns = tuple(turn.report(modelled) for turn in session.turns.values())
     clauses = [clause for turn in turns for clause in turn.clauses]
@@ -78,12 +84,12 @@ def measure(
         trace=trace,
         level=level,
         digest=digest,
-        messages=len(kept),
+        messages=messages,
         audio_us=session.clock.frames * layout.frame_us,
         wall_us=wall_us,
         turns=turns,
         interrupts=tuple(barge_in.report(layout.frame_us) for barge_in in session.interrupts),
-        queues=tuple(queues) if queues is not None else queue_figures(kept, layout),
+        queues=tuple(queues) if queues is not None else queue_figures(list(rows_of(kept)), layout),
         modelled_share=sum(clause.modelled for clause in clauses) / len(clauses) if clauses else 0.0,
         notices=notices,
     )
@@ -105,9 +111,24 @@ class FrameClock:
         """Frames were there at `at_us`."""
         self.frames = max(self.frames, frames.index + frames.count)
         late_us = at_us - (frames.index + frames.count) * self.frame_us
-        first, last = frames.index // _WINDOW, (frames.index + frames.count - 1) // _WINDOW
-        for window in range(first, last + 1):
-            self.soonest_us[window] = min(late_us, self.soonest_us.get(window, late_us))
+        for frame in {frames.index, frames.index + frames.count - 1}:
+            self._at(frame, late_us)
+
+    def quiet(self, quiet: Quiet) -> int:
+        """A quiet stretch. Returns how many rows it has."""
+        frame = quiet.frame
+        for step, at_us in zip(quiet.pattern, quiet.available_us, strict=True):
+            if step == "F":
+                self._at(frame, at_us - (frame + 1) * self.frame_us)
+                frame += 1
+        self.frames = max(self.frames, frame if "F" in quiet.pattern else 0)
+        return sum(quiet.counts().values())
+
+    def _at(self, frame: int, late_us: int) -> None:
+        window = frame // _WINDOW
+        known = self.soonest_us.get(window)
+        if known is None or late_us < known:
+            self.soonest_us[window] = late_us
 
     def ended_us(self, frame: int) -> int:
         """When frame number `frame` ended."""
@@ -140,8 +161,8 @@ class _Turn:
         """Its figures."""
         parts = self._parts()
         clauses = tuple(
-            ClauseReport(c.text, c.tokens, c.reason, sent, c.spoken.strip() in modelled)
-            for c, sent, _ in self.clauses.values()
+            ClauseReport(clause.text, clause.tokens, clause.reason, sent_us, clause.spoken.strip() in modelled)
+            for clause, sent_us, _ in self.clauses.values()
         )
         return TurnReport(
             turn=self.number,

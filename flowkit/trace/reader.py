@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from flowkit.errors import TraceError
 from flowkit.trace import names
 from flowkit.trace.audio import Sound
-from flowkit.trace.codec import Quiet, decode, digest_of
+from flowkit.trace.codec import Quiet, decode, digest_of, rows_of
 from flowkit.trace.figures import QueueReport
 from flowkit.trace.layout import Layout
 from flowkit.trace.reference import MISSING, Reference
@@ -98,13 +98,7 @@ class Trace:
 
     def rows(self) -> list[RowTuple]:
         """The journal, every row."""
-        rows: list[RowTuple] = []
-        for item in self.items():
-            if isinstance(item, Quiet):
-                rows.extend(item.rows())
-            else:
-                rows.append(item)
-        return rows
+        return list(rows_of(self.items()))
 
     @property
     def row_count(self) -> int:

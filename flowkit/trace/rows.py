@@ -12,6 +12,9 @@ from flowkit.messages import Message
 RowTuple: TypeAlias = tuple[str, int, str, int, int, int, str, int, int, Message, str]
 """stage, n, cause stage, cause n, sent, handled, lane, epoch, turn, message, fate (``flowkit.engine.Row`` is one)."""
 
+ROW_NAMES = ("stage", "n", "cause_stage", "cause_n", "sent_us", "handled_us", "lane", "epoch", "turn")
+"""The plain part of a row."""
+
 FATES = ("", "dropped", "discarded", "stale")
 
 

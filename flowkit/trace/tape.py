@@ -57,7 +57,7 @@ class Tape:
         self._head = head
         self._redactor = redactor
         self._audio = audio
-        self._journal = _Journal(Encoder(layout), SpanBuilder(layout))
+        self._journal = JournalWriter(Encoder(layout), SpanBuilder(layout))
         self._writer: SpanWriter | None = None
 
     def begin(self, base_us: int) -> None:
@@ -125,7 +125,7 @@ class Tape:
         writer.span(names.SESSION, 0, self._journal.now_us, root, key=ROOT, error=self._redactor.text(failed, "errors"))
 
 
-class _Journal:
+class JournalWriter:
     """The journal's chunks, and the spans of turns and calls that its rows make."""
 
     def __init__(self, encoder: Encoder, spans: SpanBuilder) -> None:

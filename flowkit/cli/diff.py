@@ -1,0 +1,79 @@
+"""``flowkit diff``: two recorded sessions side by side, or one and its replay."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from flowkit.errors import ExitCode
+
+if TYPE_CHECKING:
+    from flowkit.trace.figures import Report
+    from flowkit.trace.reader import Trace
+    from flowkit.trace.rows import RowTuple
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    configure(
+        commands.add_parser(
+            "diff",
+            help="compare two traces, or a trace and its replay",
+            description="Show the first message that differs, with what caused it, then delays, clauses, interrupts and queues "
+            "turn by turn. With one trace, it is compared with its replay.",
+        )
+    )
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("a", metavar="A", help="a recorded session (.jsonl)")
+    parser.add_argument("b", metavar="B", nargs="?", help="another; left out: the replay of the first")
+    parser.add_argument("--pipeline", metavar="FILE", help="replay with this pipeline")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="replay with a changed setting"
+    )
+    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="how to report (default: plain)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare; 0 if every stage handled the same, 1 if not."""
+    from flowkit.replay.compare import difference_json, difference_lines, first_difference
+    from flowkit.replay.simulate import simulate
+    from flowkit.trace.reader import read_trace
+
+    trace = read_trace(args.a)
+    rows, report = _recorded(trace)
+    if args.b is None:
+        replayed = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set))
+        other_rows, other = replayed.rows, replayed.report
+    else:
+        other_rows, other = _recorded(read_trace(args.b))
+    for notice in (*report.notices, *other.notices):
+        print(f"flowkit: {notice}", file=sys.stderr)
+    first = first_difference(rows, other_rows)
+    if args.format == "json":
+        json.dump(difference_json(report, other, first), sys.stdout, ensure_ascii=False)
+        print()
+    else:
+        print("\n".join(difference_lines(report, other, first)))
+    return ExitCode.FINE if first is None else ExitCode.CHECKS_FAILED
+
+
+def _recorded(trace: Trace) -> tuple[list[RowTuple], Report]:
+    from flowkit.trace.metrics import measure
+
+    rows = trace.rows()
+    queues = trace.end.queues if trace.end is not None and trace.end.queues else None
+    report = measure(
+        rows,
+        plan=trace.layout,
+        voiced=trace.ruler,
+        trace=trace.path.name,
+        level="live",
+        digest=trace.digest,
+        queues=queues,
+    )
+    return rows, report

@@ -1,0 +1,148 @@
+"""``flowkit replay``: run a recorded session again, exactly, simulated, or with changed settings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from flowkit.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from flowkit.replay.check import Exactly
+    from flowkit.trace.figures import Report
+    from flowkit.trace.reader import Trace
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    configure(
+        commands.add_parser(
+            "replay",
+            help="run a trace again",
+            description="Run recorded sessions again: simulated (the recorded stimuli through the engine), or --exact (every stage "
+            "over its recorded rows). --set and --pipeline change settings whose consequences the recording holds.",
+        )
+    )
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("traces", nargs="+", metavar="TRACE", help="a recorded session (.jsonl)")
+    parser.add_argument(
+        "--exact", action="store_true", help="fold every stage over its rows; exit 1 at the first difference"
+    )
+    parser.add_argument("--pipeline", metavar="FILE", help="replay with this pipeline")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change a setting first",
+    )
+    parser.add_argument(
+        "--permute-ties", type=int, default=0, metavar="N", help="also run equal-time arrivals in N other orders"
+    )
+    parser.add_argument(
+        "--frame-by-frame", action="store_true", help="no run-lengths: every frame a message of its own"
+    )
+    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="how to report (default: plain)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay each trace; 1 if one is not what was recorded, or hangs on the order of equal-time arrivals."""
+    if args.exact and (args.pipeline or args.set or args.permute_ties):
+        raise UsageError("--exact runs what was recorded; --pipeline, --set and --permute-ties change it")
+    worst = ExitCode.FINE
+    for name in args.traces:
+        try:
+            fine = _exact(args, name) if args.exact else _simulated(args, name)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+        if not fine:
+            worst = ExitCode.CHECKS_FAILED
+            print(f"reproduce: {_again(args, name)}", file=sys.stderr)
+    return worst
+
+
+def _again(args: argparse.Namespace, name: str) -> str:
+    """The command that does this once more, for one trace."""
+    options = ["--exact"] if args.exact else []
+    options += ["--frame-by-frame"] if args.frame_by_frame else []
+    options += ["--pipeline", args.pipeline] if args.pipeline else []
+    options += [part for value in args.set for part in ("--set", value)]
+    options += ["--permute-ties", str(args.permute_ties)] if args.permute_ties else []
+    return shlex.join(["flowkit", "replay", name, *options])
+
+
+def _exact(args: argparse.Namespace, name: str) -> bool:
+    from flowkit.replay.check import exactly
+
+    result = exactly(name, frame_by_frame=args.frame_by_frame)
+    _tell(args, result.report)
+    for line in _difference_lines(result):
+        print(line, file=sys.stderr)
+    return result.same
+
+
+def _difference_lines(result: Exactly) -> list[str]:
+    from flowkit.replay.compare import row_line
+
+    found = result.difference
+    if found is None:
+        return [] if result.same else ["the journal is not what was recorded: its digest differs"]
+    lines = [f"first difference, at stage '{found.stage}': {found.what}"]
+    lines.append(f"- recorded: {row_line(found.recorded) if found.recorded else 'nothing'}")
+    lines += [f"-   because of {row_line(row)}" for row in result.causes]
+    lines.append(f"+ now:      {found.now if found.now is not None else 'nothing'}")
+    lines += [f"+   because of {row_line(row)}" for row in result.causes_now]
+    return lines
+
+
+def _simulated(args: argparse.Namespace, name: str) -> bool:
+    from flowkit.replay.check import timing_only
+    from flowkit.replay.simulate import simulate
+    from flowkit.trace.reader import read_trace
+
+    trace = read_trace(name)
+    if trace.redacted:
+        _tell(args, timing_only(trace))
+        return True
+    replayed = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set), frame_by_frame=args.frame_by_frame)
+    _tell(args, replayed.report)
+    return not args.permute_ties or _ties(args, trace, replayed.report)
+
+
+def _ties(args: argparse.Namespace, trace: Trace, usual: Report) -> bool:
+    from flowkit.replay.ties import depending, permuted
+
+    others = permuted(trace, args.permute_ties, pipeline=args.pipeline, overrides=tuple(args.set))
+    lines = depending(usual, [other.report for other in others])
+    for line in lines:
+        print(line, file=sys.stderr)
+    if not lines:
+        print(f"{args.permute_ties} other orders of equal-time arrivals: the same figures", file=sys.stderr)
+    return not lines
+
+
+def _tell(args: argparse.Namespace, report: Report) -> None:
+    for notice in report.notices:
+        print(f"flowkit: {report.trace}: {notice}", file=sys.stderr)
+    if args.format == "json":
+        json.dump(report.to_json(), sys.stdout, ensure_ascii=False)
+        print()
+        return
+    from flowkit.report.plain import summary
+
+    speed = report.audio_us / report.wall_us if report.wall_us else 0
+    told = f"{report.audio_us / 1e6:.1f} s in {report.wall_us / 1e6:.3f} s ({speed:.0f} x)"
+    print(f"{report.trace}: {report.level}, {told}, {report.messages} messages, digest {report.digest}")
+    if report.level == "what_if":
+        print(f"modelled: {report.modelled_share:.0%} of the clauses")
+    for turn in report.turns:
+        for clause in turn.clauses:
+            mark = " (modelled)" if clause.modelled else ""
+            print(f"  {clause.t_us / 1e6:8.3f}  {clause.reason:10} {clause.tokens:3}  {clause.text.strip()}{mark}")
+    print("\n".join(summary(report)))

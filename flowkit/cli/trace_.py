@@ -1,0 +1,159 @@
+"""``flowkit trace``: look into a recorded session, mend it after a crash, mask its content, convert it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowkit.errors import ExitCode, TraceError
+
+if TYPE_CHECKING:
+    from flowkit.trace.reader import Trace
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    configure(
+        commands.add_parser(
+            "trace", help="look into, repair, redact or export a trace", description="Work with recorded sessions."
+        )
+    )
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions and their arguments."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    info = actions.add_parser("info", help="say what a trace holds, and what is missing")
+    info.add_argument("--format", choices=("plain", "json"), default="plain")
+    mend = actions.add_parser("repair", help="write the whole part of a trace that a crash cut off")
+    mask = actions.add_parser("redact", help="write a trace whose content is masked")
+    mask.add_argument(
+        "--keep", default="", metavar="CLASS,...", help="content to keep: transcripts, tokens, clauses, errors, ..."
+    )
+    convert = actions.add_parser("export", help="convert: rows (a JSON object a row) or otlp (one document)")
+    convert.add_argument("--to", choices=("rows", "otlp"), default="rows")
+    for action in (info, mend, mask, convert):
+        action.add_argument("trace", metavar="TRACE", help="a recorded session (.jsonl)")
+        if action is not info:
+            action.add_argument("-o", "--output", metavar="FILE", help="where to write (default: says which)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; notices go to stderr."""
+    from flowkit.trace.reader import read_trace
+
+    trace = read_trace(args.trace)
+    for notice in trace.notices:
+        print(f"flowkit: {trace.path.name}: {notice}", file=sys.stderr)
+    return int({"info": _info, "repair": _repair, "redact": _redact, "export": _export}[args.action](args, trace))
+
+
+def _info(args: argparse.Namespace, trace: Trace) -> int:
+    told = _told(trace)
+    if args.format == "json":
+        json.dump(told, sys.stdout, ensure_ascii=False)
+        print()
+    else:
+        width = max(map(len, told))
+        for name, value in told.items():
+            print(
+                f"{name:{width}}  {value if not isinstance(value, (list, dict)) else json.dumps(value, ensure_ascii=False)}"
+            )
+    return ExitCode.FINE
+
+
+def _told(trace: Trace) -> dict[str, Any]:
+    from collections import Counter
+
+    from flowkit.trace.audio import read_sound
+
+    rows = trace.rows()
+    kinds = Counter(type(row[9]).__name__ for row in rows)
+    sounds = []
+    for sound in trace.end.sounds if trace.end else ():
+        try:
+            read_sound(trace.path, sound)
+            state = "there"
+        except TraceError as error:
+            state = str(error)
+        sounds.append(
+            {
+                "role": sound.role,
+                "rate_hz": sound.rate_hz,
+                "seconds": round(sound.samples / sound.rate_hz, 3),
+                "state": state,
+            }
+        )
+    return {
+        "trace": trace.path.name,
+        "pipeline": trace.head.pipeline,
+        "recorded by": trace.head.versions,
+        "seconds": round(rows[-1][5] / 1e6, 3) if rows else 0.0,
+        "end": trace.end.reason if trace.end else None,
+        "redacted, kept": None if trace.head.kept is None else sorted(trace.head.kept),
+        "rows": len(rows),
+        "digest": trace.digest,
+        "turns": kinds["Utterance"],
+        "kinds": dict(kinds.most_common()),
+        "fates": dict(Counter(row[10] or "handled" for row in rows)),
+        "sound": sounds,
+        "events": [[event.at_us / 1000, event.name, event.detail] for event in trace.events],
+    }
+
+
+def _output(args: argparse.Namespace, trace: Trace, suffix: str) -> Path:
+    return (
+        Path(args.output) if args.output else trace.path.with_name(f"{trace.path.name.removesuffix('.jsonl')}.{suffix}")
+    )
+
+
+def _repair(args: argparse.Namespace, trace: Trace) -> int:
+    from flowkit.trace.rewrite import repair
+
+    out = _output(args, trace, "repaired.jsonl")
+    if repair(trace, out) is None:
+        print(f"{trace.path.name} is whole")
+    else:
+        print(f"{out}: {trace.row_count} rows")
+    return ExitCode.FINE
+
+
+def _redact(args: argparse.Namespace, trace: Trace) -> int:
+    from flowkit.trace.rewrite import redact
+
+    out = _output(args, trace, "redacted.jsonl")
+    redact(trace, out, [name for name in args.keep.split(",") if name])
+    print(out)
+    return ExitCode.FINE
+
+
+def _export(args: argparse.Namespace, trace: Trace) -> int:
+    from flowkit.trace.rewrite import as_one_document
+    from flowkit.trace.rows import ROW_NAMES, content, content_names
+    from flowkit.trace.writer import open_new
+
+    if args.to == "otlp":
+        lines = iter([as_one_document(trace)])
+    else:
+        lines = (
+            json.dumps(
+                {
+                    **dict(zip(ROW_NAMES, row[:9], strict=True)),
+                    "kind": type(row[9]).__name__,
+                    "content": dict(zip(content_names(type(row[9])), content(row[9]), strict=True)),
+                    "fate": row[10],
+                },
+                ensure_ascii=False,
+            )
+            for row in trace.rows()
+        )
+    if args.output is None:
+        for line in lines:
+            print(line)
+        return ExitCode.FINE
+    with open_new(Path(args.output)) as file:
+        file.writelines(f"{line}\n" for line in lines)
+    return ExitCode.FINE

@@ -1,0 +1,84 @@
+"""Exact replay as a whole: read, fold, compare, measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flowkit.clock import monotonic_us
+from flowkit.replay.compare import chain
+from flowkit.replay.exact import Difference, Diverged, Fold
+from flowkit.replay.settings import recorded_plan
+from flowkit.trace.codec import journal_digest, rows_of
+from flowkit.trace.figures import Report
+from flowkit.trace.metrics import measure
+from flowkit.trace.reader import Trace, read_trace
+from flowkit.trace.rows import RowTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Exactly:
+    """What came of an exact replay. `causes`: of the recorded row that differs; `causes_now`: of what is sent now."""
+
+    same: bool
+    report: Report
+    difference: Difference | None = None
+    causes: tuple[RowTuple, ...] = ()
+    causes_now: tuple[RowTuple, ...] = ()
+
+
+def exactly(trace: Trace | Path | str, *, frame_by_frame: bool = False) -> Exactly:
+    """Fold every stage over its recorded rows. `frame_by_frame` makes every row anew, and its digest with them; else quiet
+    stretches are compared as they are stored, and what is equal has the recorded digest.
+
+    A redacted trace is only measured. Raises TraceError for a trace that cannot be read."""
+    started_us = monotonic_us()
+    trace = trace if isinstance(trace, Trace) else read_trace(trace)
+    if trace.redacted:
+        return Exactly(True, timing_only(trace))
+    fold = Fold(recorded_plan(trace))
+    try:
+        digest = _made(trace, fold) if frame_by_frame else _compared(trace, fold)
+    except Diverged as diverged:
+        return _differing(trace, diverged.difference, started_us)
+    return Exactly(digest == trace.digest, _report(trace, digest, started_us))
+
+
+def timing_only(trace: Trace) -> Report:
+    """The figures of a trace whose content was masked."""
+    report = _report(trace, trace.digest, monotonic_us())
+    return replace(report, notices=(*report.notices, "content is redacted: only the timing is replayed"))
+
+
+def _made(trace: Trace, fold: Fold) -> str:
+    made = [fold.row(row) for row in rows_of(trace.items())]
+    fold.end(made[-1][5] if made else 0)
+    return journal_digest(made, trace.layout)
+
+
+def _compared(trace: Trace, fold: Fold) -> str:
+    fold.take(trace.items())
+    fold.end(fold.now_us)
+    return trace.digest
+
+
+def _differing(trace: Trace, difference: Difference, started_us: int) -> Exactly:
+    rows = trace.rows()
+    causes = chain(rows, difference.recorded)
+    by = difference.cause
+    nearest = next((row for row in rows if (row[0], row[1]) == by), None)
+    causes_now = () if nearest is None else (nearest, *chain(rows, nearest))
+    return Exactly(False, _report(trace, "", started_us), difference, causes, causes_now)
+
+
+def _report(trace: Trace, digest: str, started_us: int) -> Report:
+    report = measure(
+        trace.items(),
+        plan=trace.layout,
+        voiced=trace.ruler,
+        trace=trace.path.name,
+        level="exact",
+        digest=digest,
+        queues=trace.end.queues if trace.end is not None and trace.end.queues else None,
+    )
+    return replace(report, notices=(*trace.notices, *report.notices), wall_us=monotonic_us() - started_us)

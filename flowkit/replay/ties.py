@@ -1,0 +1,75 @@
+"""Equal-time arrivals in other orders: what of a session hangs on which of two items that came in one microsecond came first.
+
+Deadlines and credits keep their place, for those are rules; items of different providers at one instant have none but the pump's
+habit. Each permutation has a seed, so it can be run again.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from flowkit.engine import Stimulus
+from flowkit.replay.heap import HeapCall, HeapPump
+from flowkit.replay.simulate import Replayed, simulate
+from flowkit.trace.figures import Report
+from flowkit.trace.reader import Trace
+
+
+class TiePump(HeapPump):
+    """A heap pump that picks one of the items that are there at an instant by lot. `seed` is set on a subclass."""
+
+    seed = 0
+
+    def _choose(self) -> tuple[Stimulus | None, int | None]:
+        if not hasattr(self, "_lots"):
+            self._lots = random.Random(self.seed)
+        calls = list(self._calls.items())
+        self._lots.shuffle(calls)
+        kept, self._calls = self._calls, _in_order(calls)
+        try:
+            return super()._choose()
+        finally:
+            # The base forgets a call when it has ended; the rest goes back to the usual order.
+            self._calls = {stage: call for stage, call in kept.items() if stage in self._calls}
+
+
+def _in_order(calls: list[tuple[int, HeapCall]]) -> dict[int, HeapCall]:
+    return dict(calls)
+
+
+def permuted(
+    trace: Trace, times: int, *, pipeline: str | None = None, overrides: tuple[str, ...] = ()
+) -> list[Replayed]:
+    """The replay with `times` other orders."""
+    return [
+        simulate(trace, pipeline=pipeline, overrides=overrides, pump_cls=type("SeededTies", (TiePump,), {"seed": seed}))
+        for seed in range(1, times + 1)
+    ]
+
+
+def depending(usual: Report, others: list[Report]) -> list[str]:
+    """What differs between the usual order and any other, a line each; the seeds are in order from 1."""
+    found: dict[str, list[int]] = {}
+    for seed, other in enumerate(others, 1):
+        for what in _differing(usual, other):
+            found.setdefault(what, []).append(seed)
+    return [f"{what} depends on the order of equal-time arrivals ({_seeds(seeds)})" for what, seeds in found.items()]
+
+
+def _differing(a: Report, b: Report) -> list[str]:
+    if len(a.turns) != len(b.turns):
+        return [f"the number of turns ({len(a.turns)}, {len(b.turns)})"]
+    found = []
+    for one, other in zip(a.turns, b.turns, strict=True):
+        for name in ("user", "agent", "heard", "end_reason", "ttfa_us", "parts_us", "clauses"):
+            if getattr(one, name) != getattr(other, name):
+                found.append(f"turn {one.turn}: {name}")
+    if [replace(i, t_us=0) for i in a.interrupts] != [replace(i, t_us=0) for i in b.interrupts]:
+        found.append("an interrupt's figures")
+    return found
+
+
+def _seeds(seeds: list[int]) -> str:
+    shown = ", ".join(map(str, seeds[:5]))
+    return f"{len(seeds)} of the orders, such as number {shown}"

@@ -37,6 +37,8 @@ def _variable_in_braces(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, t
 
 def _tab(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     before = text[: mark.column]
+    if text[mark.column - 1 : mark.column] == "\t" and before.strip():
+        return Problem("FK005", mark, (), "a tab cannot stand here", help="use a space")
     if "\t" not in before or before.strip():
         return None
     column = before.index("\t") + 1
@@ -51,7 +53,7 @@ def _unclosed(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) 
     opened = exc.context_mark
     line, column = opened.line + source.first_line, opened.column + 1
     bracket = source.line(line)[column - 1 : column]
-    if line == mark.line:
+    if line == mark.line and text[mark.column - 1 :].strip():
         what = f"a comma or the closing bracket of the {bracket!r} at column {column} is missing here"
         return Problem("FK004", mark, (), what, help="text that holds , : ? [ ] { } needs quotes there")
     at = Mark(source, line, column, line, column + 1)

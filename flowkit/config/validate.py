@@ -112,7 +112,8 @@ def _retyped(node: Mapping, found: Seq[Any]) -> Mapping:
     none."""
     for error in found:
         spot = _find(node, error["loc"])
-        if isinstance(spot.node, Scalar) and spot.node.standing in _OUTSIDE:
+        of_type = error["type"].endswith(("_type", "_parsing"))
+        if of_type and isinstance(spot.node, Scalar) and spot.node.standing in _OUTSIDE:
             other = typed(spot.node)
             if other.value == spot.node.value and isinstance(spot.node.value, str) is isinstance(other.value, str):
                 other = replace(spot.node, value=spot.node.text)

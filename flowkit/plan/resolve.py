@@ -62,7 +62,7 @@ def _edge(w: Wire, target: StageConfig) -> Edge:
 
 
 def _planned(stage: StageConfig, config: Config, installed: bool, problems: list[Problem]) -> PlannedStage:
-    candidates = stage.candidates or _by_habit(stage, config)
+    candidates = candidates_of(stage, config)
     choices = _installed(candidates, config, problems) if installed else [_choice(c) for c in candidates]
     return PlannedStage(
         stage.id,
@@ -95,6 +95,11 @@ def _installed(candidates: tuple[ProviderConfig, ...], config: Config, problems:
     severity = Severity.NOTICE if there else Severity.ERROR
     problems += [replace(problem, severity=severity) for problem in absent]
     return there
+
+
+def candidates_of(stage: StageConfig, config: Config) -> tuple[ProviderConfig, ...]:
+    """Who may do the stage's work, in order: those that the file names, else whom the kind takes by habit."""
+    return stage.candidates or _by_habit(stage, config)
 
 
 def _by_habit(stage: StageConfig, config: Config) -> tuple[ProviderConfig, ...]:

@@ -12,6 +12,7 @@ from flowkit.config.nodes import Mapping, Node, Scalar, Standing
 from flowkit.config.validate import keys_of
 from flowkit.options import format_duration
 from flowkit.plan.graph import Plan
+from flowkit.plan.resolve import candidates_of
 
 MASK = "***"
 
@@ -43,13 +44,11 @@ class _Writer:
         return {"flowkit": 1, **blocks, "stages": [self.stage(stage) for stage in self.config.stages]}
 
     def stage(self, stage: StageConfig) -> dict[str, Any]:
-        planned = self.plan.stage(stage.id)
+        candidates = candidates_of(stage, self.config)
         sources = dict.fromkeys(e.source for e in self.plan.edges if e.target == stage.id and e.bound)
         written: dict[str, Any] = {"kind": self.noted(stage.kind, stage.node.get("kind"))}
-        if stage.candidates:
-            written["provider"] = self.noted(stage.candidates[0].name, self.below(stage.candidates[0].node, "provider"))
-        elif planned.provider:
-            written["provider"] = self.noted(planned.provider.name, None)
+        if candidates:
+            written["provider"] = self.noted(candidates[0].name, self.below(candidates[0].node, "provider"))
         written["id"] = self.noted(stage.id, stage.node.get("id"))
         if sources:
             written["from"] = self.noted(list(sources), stage.node.get("from"))
@@ -58,10 +57,10 @@ class _Writer:
         if stage.allow:
             written["allow"] = self.noted(sorted(stage.allow), stage.node.get("allow"))
         written |= self.options(stage.options, stage.node)
-        if stage.candidates:
-            written |= self.provider(stage.candidates[0])
-        if len(stage.candidates) > 1:
-            written["failover"] = [self.entry(candidate) for candidate in stage.candidates[1:]]
+        if candidates:
+            written |= self.provider(candidates[0])
+        if len(candidates) > 1:
+            written["failover"] = [self.entry(candidate) for candidate in candidates[1:]]
         return written
 
     def queue(self, stage: StageConfig) -> dict[str, Any]:

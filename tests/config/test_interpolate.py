@@ -51,7 +51,9 @@ def test_a_reference_without_value_is_an_error_at_the_scalar(text: str, said: st
 
 
 def test_a_value_from_outside_has_the_type_that_the_option_wants() -> None:
-    text = BASE.replace("kind: chunker", 'kind: chunker, max_tokens: "${N}", speculate_end: "${B}", flush_after: "${D}"')
+    text = BASE.replace(
+        "kind: chunker", 'kind: chunker, max_tokens: "${N}", speculate_end: "${B}", flush_after: "${D}"'
+    )
     options = reading(text, environ={"N": "20", "B": "true", "D": "2s"}).config.stage("chunker").options
     assert (options.max_tokens, options.speculate_end, options.flush_after) == (20, True, 2_000_000)  # type: ignore[attr-defined]
     assert name_of("${A}", A="20") == "20"
@@ -123,7 +125,9 @@ def test_a_reference_that_stays_is_no_error_where_nothing_runs() -> None:
 
 
 def test_a_provider_without_its_variable_is_skipped_if_another_is_there() -> None:
-    text = ROBOT.replace("${ROBOT_KEY}\"", '${ROBOT_KEY}", failover: [{provider: robot, api_key: "${TWO}"}, {provider: print}]')
+    text = ROBOT.replace(
+        '${ROBOT_KEY}"', '${ROBOT_KEY}", failover: [{provider: robot, api_key: "${TWO}"}, {provider: print}]'
+    )
     found = reading(text)
     assert [p.severity for p in found.problems] == ["notice", "notice"]
     assert [c.name for c in found.config.stage("tts").candidates] == ["print"]
@@ -131,7 +135,7 @@ def test_a_provider_without_its_variable_is_skipped_if_another_is_there() -> Non
 
 
 def test_if_none_is_left_every_missing_variable_is_an_error() -> None:
-    text = ROBOT.replace("${ROBOT_KEY}\"", '${ROBOT_KEY}", failover: [{provider: robot, api_key: "${TWO}"}]')
+    text = ROBOT.replace('${ROBOT_KEY}"', '${ROBOT_KEY}", failover: [{provider: robot, api_key: "${TWO}"}]')
     assert codes(text) == ["FK020", "FK020"]
 
 

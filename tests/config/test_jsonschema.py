@@ -17,9 +17,13 @@ SCHEMA = json_schema(FAKE)
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
 ONLY_THE_LOADER_SEES = {
-    **dict.fromkeys(["FK004", "FK005", "FK006", "FK007", "FK008", "FK009", "FK010", "FK012"], "about YAML itself, not about values"),
+    **dict.fromkeys(
+        ["FK004", "FK005", "FK006", "FK007", "FK008", "FK009", "FK010", "FK012"], "about YAML itself, not about values"
+    ),
     **dict.fromkeys(["FK020", "FK021", "FK022", "FK030"], "about what is outside of the file"),
-    **dict.fromkeys(["FK107", "FK108", "FK120", "FK121", "FK122", "FK123", "FK124", "FK125", "FK126"], "about several stages"),
+    **dict.fromkeys(
+        ["FK107", "FK108", "FK120", "FK121", "FK122", "FK123", "FK124", "FK125", "FK126"], "about several stages"
+    ),
     "FK127": "codes are free text to the schema",
     **dict.fromkeys(["FK201", "FK202", "FK203", "FK204"], "a lint"),
 }
@@ -79,7 +83,9 @@ def properties(schema: Any) -> list[str]:
     if not isinstance(schema, dict):
         return []
     named = schema.get("properties", {}).items() if "if" not in schema and "const" not in schema else ()
-    bare = [n for n, s in named if isinstance(s, dict) and not {"description", "$ref", "const", "anyOf", "enum"} & set(s)]
+    bare = [
+        n for n, s in named if isinstance(s, dict) and not {"description", "$ref", "const", "anyOf", "enum"} & set(s)
+    ]
     return bare + [name for value in schema.values() for name in properties(value)]
 
 

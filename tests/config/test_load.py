@@ -60,10 +60,16 @@ EXACT = [
     ("flowkit: 1\nstages: [{kind: gaet}]\n", "x.yaml:2:17: stages[0].kind: unknown kind 'gaet' [FK102]"),
     ("flowkit: 1\nstages: [{id: gate}]\n", "x.yaml:2:10: stages[0]: 'kind' is missing [FK104]"),
     ("flowkit: 1\nstages: [{kind: 3}]\n", "x.yaml:2:17: stages[0].kind: must be text (got 3) [FK111]"),
-    ("flowkit: 1\nstages: [{kind: twice}]\n", "x.yaml:2:17: stages[0].kind: kind 'twice' is declared by one and two [FK106]"),
+    (
+        "flowkit: 1\nstages: [{kind: twice}]\n",
+        "x.yaml:2:17: stages[0].kind: kind 'twice' is declared by one and two [FK106]",
+    ),
     (tts("provider: prnt"), "x.yaml:6:27: stages[3].provider: unknown provider 'prnt' for kind 'tts' [FK103]"),
     (tts("provider: 7"), "x.yaml:6:27: stages[3].provider: must be text (got 7) [FK111]"),
-    (tts("provider: twice"), "x.yaml:6:27: stages[3].provider: provider 'tts.twice' is declared by one and two [FK106]"),
+    (
+        tts("provider: twice"),
+        "x.yaml:6:27: stages[3].provider: provider 'tts.twice' is declared by one and two [FK106]",
+    ),
     (
         tts("provider: broken"),
         "x.yaml:6:27: stages[3].provider: provider 'tts.broken' of package x cannot be imported: no [FK115]",
@@ -74,8 +80,14 @@ EXACT = [
     ),
     (tts("provider: robot"), "x.yaml:6:5: stages[3]: 'api_key' is missing [FK104]"),
     (tts("provider: print, sped: 2"), "x.yaml:6:34: stages[3].sped: unknown key 'sped' [FK101]"),
-    (tts("provider: print, failover: {provider: print}"), "x.yaml:6:44: stages[3].failover: must be a list (got a mapping) [FK111]"),
-    (tts("provider: print, failover: [print]"), "x.yaml:6:45: stages[3].failover[0]: must be a mapping (got 'print') [FK111]"),
+    (
+        tts("provider: print, failover: {provider: print}"),
+        "x.yaml:6:44: stages[3].failover: must be a list (got a mapping) [FK111]",
+    ),
+    (
+        tts("provider: print, failover: [print]"),
+        "x.yaml:6:45: stages[3].failover[0]: must be a mapping (got 'print') [FK111]",
+    ),
     (tts("provider: print, failover: [{}]"), "x.yaml:6:45: stages[3].failover[0]: 'provider' is missing [FK104]"),
     (
         tts("provider: print, failover: [{provider: print, queue: {}}]"),
@@ -85,14 +97,20 @@ EXACT = [
         tts("provider: print, first_token_timeout: 2"),
         "x.yaml:6:55: stages[3].first_token_timeout: a duration needs a unit (got 2) [FK113]",
     ),
-    (BASE.replace("kind: gate", "kind: gate, provider: x"), "x.yaml:3:28: stages[0].provider: unknown provider 'x' for kind 'gate' [FK103]"),
+    (
+        BASE.replace("kind: gate", "kind: gate, provider: x"),
+        "x.yaml:3:28: stages[0].provider: unknown provider 'x' for kind 'gate' [FK103]",
+    ),
     (chunker("provider: x"), "x.yaml:5:31: stages[2].provider: kind 'chunker' has no providers [FK103]"),
     (chunker("id: 'a b'"), "x.yaml:5:25: stages[2].id: must match ^[A-Za-z_][A-Za-z0-9_-]*$ (got 'a b') [FK114]"),
     (chunker("id: llm"), "x.yaml:5:25: stages[2].id: a stage with the id 'llm' is there already, on line 4 [FK108]"),
     (BASE + "stagse: []\n", "x.yaml:7:1: stagse: unknown key 'stagse' [FK101]"),
     (BASE + "trace: {audio: yes}\n", "x.yaml:7:16: trace.audio: must be true or false (got 'yes') [FK111]"),
     (BASE + "tests: [{name: a}]\n", "x.yaml:7:9: tests[0]: 'chunker' is missing [FK104]"),
-    (BASE + "shutdown: {grace: 2 s}\n", "x.yaml:7:19: shutdown.grace: must be a duration such as 200ms or 1.5s (got '2 s') [FK113]"),
+    (
+        BASE + "shutdown: {grace: 2 s}\n",
+        "x.yaml:7:19: shutdown.grace: must be a duration such as 200ms or 1.5s (got '2 s') [FK113]",
+    ),
 ]
 
 
@@ -127,7 +145,10 @@ def test_help_says_what_mends_it(text: str, help: str) -> None:
 
 
 def test_everything_that_is_wrong_is_found_in_one_run() -> None:
-    text = chunker("max_tokens: 0, sped: 1").replace("text: hi", "text: 5").replace("print", "prnt") + "budget: {}\nname: 3\n"
+    text = (
+        chunker("max_tokens: 0, sped: 1").replace("text: hi", "text: 5").replace("print", "prnt")
+        + "budget: {}\nname: 3\n"
+    )
     assert codes(text) == ["FK111", "FK110", "FK101", "FK103", "FK101", "FK111"]
 
 
@@ -182,7 +203,9 @@ def test_interrupt_is_the_gates_own_under_a_shorter_name() -> None:
     options = config.stage("gate").options
     assert (options.speech_for, options.ignore) == (90_000, ("okay",))  # type: ignore[attr-defined]
     both = BASE.replace("kind: gate", "kind: gate, speech_for: 90ms") + "interrupt: {speech_for: 80ms}\n"
-    assert lines(both) == ["x.yaml:7:13: interrupt.speech_for: 'speech_for' is given twice: here, and by the gate on line 3 [FK107]"]
+    assert lines(both) == [
+        "x.yaml:7:13: interrupt.speech_for: 'speech_for' is given twice: here, and by the gate on line 3 [FK107]"
+    ]
 
 
 def test_a_wrong_interrupt_is_reported_once() -> None:

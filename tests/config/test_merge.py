@@ -130,5 +130,9 @@ def test_what_cannot_be_included(tmp_path: Path, name: str, said: str) -> None:
 
 def test_a_crowd_of_includes_is_refused(tmp_path: Path) -> None:
     names = [f"f{i}" for i in range(20)]
-    main = write(tmp_path, main=f"include: [{', '.join(f'{n}.yaml' for n in names)}]\n{BASE}", **dict.fromkeys(names, "name: x\n"))
+    main = write(
+        tmp_path,
+        main=f"include: [{', '.join(f'{n}.yaml' for n in names)}]\n{BASE}",
+        **dict.fromkeys(names, "name: x\n"),
+    )
     assert {p.code for p in read(main).problems} == {"FK030"}

@@ -1,0 +1,46 @@
+"""The same pipeline with typed lines, or with files for devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowkit.errors import DeviceError, UsageError
+from flowkit.plan import require, resolve, text_mode, with_files
+from tests.config.helpers import BASE, reading
+from tests.plan.test_graph_checks import SPOKEN
+
+
+def test_text_mode_drops_the_listening_side_and_types_to_the_gate() -> None:
+    plan = resolve(text_mode(reading(SPOKEN).config))
+    assert [stage.id for stage in plan.stages] == ["gate", "llm", "chunker", "tts", "speaker"]
+    keyboard = plan.stage("gate").provider
+    assert keyboard is not None
+    assert keyboard.name == "typed"
+
+
+def test_files_take_the_place_of_devices(tmp_path: Path) -> None:
+    config = with_files(reading(SPOKEN).config, str(tmp_path / "in.wav"), str(tmp_path / "out.wav"))
+    plan = require(config)
+    for kind in ("mic", "speaker"):
+        provider = plan.stage(kind).provider
+        assert provider is not None
+        assert provider.name == "wav"
+
+
+def test_there_must_be_something_to_replace() -> None:
+    config = reading(BASE).config
+    with pytest.raises(UsageError, match="--input"):
+        with_files(config, "in.wav")
+    with pytest.raises(UsageError, match="--output"):
+        with_files(config, output="out.wav")
+    with pytest.raises(UsageError, match="gate"):
+        text_mode(reading("flowkit: 1\nstages: [{kind: mic}]\n").config)
+
+
+def test_a_device_that_is_not_there_is_said_before_the_session_starts() -> None:
+    config = reading(SPOKEN).config
+    if all("device" not in config.catalog.providers(kind) for kind in ("mic", "speaker")):
+        with pytest.raises(DeviceError, match="mic"):
+            require(config)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from flowkit import chunker
 from flowkit.config.problems import Severity
 from flowkit.plan.graph import Edge, Plan, PlannedStage
 from flowkit.stages.base import CONTROL_CONTENT as CONTROL
+from flowkit.stages.chunking import Chunking
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,14 @@ def _unbounded(plan: Plan) -> Iterator[Finding]:
         yield Finding("FK206", target, what, "write queue: {max: 50, when_full: block}", ("queue",))
 
 
+def _contradicting(plan: Plan) -> Iterator[Finding]:
+    """FK207. Chunker rules that cancel each other out."""
+    for stage in plan.stages:
+        if isinstance(stage.options, Chunking.Options):
+            for what in chunker.lint(stage.options.rules()):
+                yield Finding("FK207", stage.id, what, "change one of the two, or leave both at their defaults")
+
+
 LINTS: Mapping[str, Lint] = {
     "FK201": Lint(Severity.WARNING, _whole_reply),
     "FK202": Lint(Severity.ERROR, _ungated),
@@ -129,4 +139,5 @@ LINTS: Mapping[str, Lint] = {
     "FK204": Lint(Severity.WARNING, _uninterruptible),
     "FK205": Lint(Severity.WARNING, _blocking),
     "FK206": Lint(Severity.ERROR, _unbounded),
+    "FK207": Lint(Severity.WARNING, _contradicting),
 }

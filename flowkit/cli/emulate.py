@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from flowkit.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from flowkit.testing.emulators import Emulator
 
 NAMES = ("assemblyai", "groq", "cartesia")
 _USE = {
@@ -42,17 +46,23 @@ def run(args: argparse.Namespace) -> int:
     emulator = EMULATORS[args.name](always=Fault(args.fault))
     emulator.port = args.port
 
-    async def serve() -> None:
-        async with trio.open_nursery() as nursery:
-            try:
-                await nursery.start(lambda task_status: emulator.serve(task_status=task_status))
-            except OSError as error:
-                raise UsageError(f"cannot listen on port {args.port}: {error.strerror}") from error
-            print(f"{args.name}: {emulator.url}", flush=True)
-            print("  - {" + _USE[args.name].format(ws=emulator.ws_url, http=emulator.url) + "}", flush=True)
-
     try:
-        trio.run(serve, strict_exception_groups=False)
+        trio.run(_serve, emulator, args.name)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt):
+            return int(ExitCode.INTERRUPTED)
+        if (taken := group.subgroup(OSError)) is not None:
+            raise UsageError(f"cannot listen on port {args.port}: {taken.exceptions[0]}") from group
+        raise
     return int(ExitCode.FINE)
+
+
+async def _serve(emulator: Emulator, name: str) -> None:
+    import trio
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lambda task_status: emulator.serve(task_status=task_status))
+        print(f"{name}: {emulator.url}", flush=True)
+        print("  - {" + _USE[name].format(ws=emulator.ws_url, http=emulator.url) + "}", flush=True)

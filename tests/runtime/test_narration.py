@@ -1,0 +1,159 @@
+"""A voice that takes a whole reply in one call: the stage, and its journal on both pumps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flowkit.messages import (
+    Audio,
+    Clause,
+    ClauseEnded,
+    ClauseStarted,
+    Commit,
+    Done,
+    EndOfReply,
+    Failed,
+    Fault,
+    Message,
+    Narrate,
+    Revoke,
+    Speak,
+)
+from flowkit.plan.graph import Plan
+from flowkit.providers.script import Answer, Script, ScriptCall
+from flowkit.providers.scripted import ScriptedTts, TtsCall
+from flowkit.stages.base import Cancel, Emit, EndInput, Feed, Open
+from flowkit.stages.narration import Narration
+from flowkit.testing.sessions import heap_session, scripted_plan, trio_session
+from flowkit.testing.strategies.conversations import Conversation, conversations
+
+
+class NarratorCall(ScriptCall):
+    """Each clause's sound, as the scripted voice makes it, a fixed time after it is fed, and its end behind it."""
+
+    def __init__(self, options: ScriptedTts.Options) -> None:
+        self._options = options
+
+    def fed(self, item: Message) -> Iterable[tuple[int, Message]]:
+        assert isinstance(item, Speak)
+        samples, delay_us = 0, self._options.first_audio
+        if item.text.strip():
+            for _, answer in TtsCall(self._options, item).opened():
+                if isinstance(answer, Audio):
+                    samples += answer.samples
+                if not isinstance(answer, Done):
+                    yield Answer(delay_us, answer)
+        yield Answer(delay_us, ClauseEnded(item.clause, samples))
+
+    def ended(self) -> Iterable[tuple[int, Message]]:
+        return (Answer(self._options.first_audio, Done()),)
+
+
+class NarratorScript(Script):
+    """The same for every reply."""
+
+    def __init__(self, options: ScriptedTts.Options, rate_hz: int, frame_us: int) -> None:
+        self._options = options
+
+    def open(self, request: Message) -> ScriptCall:
+        assert isinstance(request, Narrate)
+        return NarratorCall(self._options)
+
+
+class Narrator(ScriptedTts):
+    """The scripted voice, continuous."""
+
+    script_cls = NarratorScript
+    continuous = True
+
+
+def narrated(plan: Plan) -> Plan:
+    """The plan with its voice made continuous."""
+    stages = [
+        replace(stage, cls=Narration, provider=replace(stage.provider, cls=Narrator))
+        if stage.kind == "tts" and stage.provider is not None
+        else stage
+        for stage in plan.stages
+    ]
+    return replace(plan, stages=tuple(stages))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(conversation=conversations(7))
+def test_both_pumps_give_the_same_journal(conversation: Conversation) -> None:
+    plan = narrated(scripted_plan(**conversation))
+    ours, theirs = heap_session(plan), trio_session(plan)
+    assert ours.journal.rows == theirs.journal.rows
+    assert ours.journal.digest() == theirs.journal.digest()
+
+
+# -- the reducer -------------------------------------------------------------------------------------------------------
+
+
+def clause(index: int, text: str = "One.", *, provisional: bool = False) -> Clause:
+    return Clause(index, text, text, 1, "sentence", (), provisional)
+
+
+def test_one_call_a_reply_and_an_end_behind_its_last_clause() -> None:
+    narration = Narration(Narration.Options())
+    state = narration.fresh()
+    assert narration.step(state, clause(0), 0) == [Open(Narrate()), Feed(Speak(0, "One."))]
+    assert narration.step(state, clause(1, "Two."), 0) == [Feed(Speak(1, "Two."))]
+    assert narration.step(state, EndOfReply(), 0) == (EndInput(),)
+    assert "clauses" not in narration.accepts(state)
+    audio = Audio(0, 0, 100, 16_000)
+    assert narration.step(state, audio, 0) == [Emit("audio", ClauseStarted(0, "One.", "One.")), Emit("audio", audio)]
+    assert narration.step(state, ClauseEnded(0, 100), 0) == [Emit("audio", ClauseEnded(0, 100))]
+    assert narration.step(state, ClauseEnded(1, 0), 0) == [
+        Emit("audio", ClauseStarted(1, "Two.", "Two.")),
+        Emit("audio", ClauseEnded(1, 0)),
+    ]
+    assert narration.step(state, Done(), 0) == [Emit("audio", EndOfReply())]
+    assert "clauses" in narration.accepts(state)
+
+
+def test_a_provisional_clause_makes_no_sound_before_its_verdict() -> None:
+    narration = Narration(Narration.Options())
+    state = narration.fresh()
+    narration.step(state, clause(0, provisional=True), 0)
+    assert narration.accepts(state) == frozenset()
+    assert narration.step(state, Revoke(0), 0) == (Cancel(),)
+    assert narration.step(state, clause(0, "Other."), 0) == [Open(Narrate()), Feed(Speak(0, "Other."))]
+
+
+def test_a_committed_clause_is_one_like_any_other() -> None:
+    narration = Narration(Narration.Options())
+    state = narration.fresh()
+    narration.step(state, clause(0, provisional=True), 0)
+    assert narration.step(state, Commit(0), 0) == ()
+    assert "provider" in narration.accepts(state)
+
+
+def test_what_a_failed_call_left_unsaid_was_not_heard() -> None:
+    narration = Narration(Narration.Options())
+    state = narration.fresh()
+    narration.step(state, clause(0), 0)
+    narration.step(state, clause(1), 0)
+    narration.step(state, Audio(0, 0, 80, 16_000), 0)
+    assert narration.step(state, Failed("error", "gone"), 0) == [
+        Emit("faults", Fault("tts", "gone")),
+        Emit("audio", ClauseEnded(0, 80)),
+    ]
+    assert narration.step(state, EndOfReply(), 0) == (Emit("audio", EndOfReply()),)
+
+
+@given(st.lists(st.sampled_from(["", "One.", "Two three."]), max_size=6))
+def test_every_clause_that_ends_had_begun(texts: list[str]) -> None:
+    narration = Narration(Narration.Options())
+    state = narration.fresh()
+    marks: list[Message] = []
+    for index, text in enumerate(texts):
+        narration.step(state, clause(index, text), 0)
+    for index in range(len(texts)):
+        actions = narration.step(state, ClauseEnded(index, 0), 0)
+        marks += [action.message for action in actions if isinstance(action, Emit)]
+    assert [type(mark) for mark in marks] == [ClauseStarted, ClauseEnded] * len(texts)

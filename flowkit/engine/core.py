@@ -41,22 +41,20 @@ _CALL = "(call)"
 
 @dataclass(slots=True)
 class Call:
-    """An open provider call: `fed` items it has not yet taken; `deadline_us` for its next item, None if it may take for ever."""
+    """An open provider call: `fed` items it has not yet taken; `deadline_us` for its next item, None if it may take for ever;
+    `timed`: it has deadlines at all."""
 
     id: int
     timeouts: Timeouts
+    timed: bool
     fed: int = 0
     deadline_us: int | None = None
-
-    def watched(self, item: Message) -> bool:
-        """Whether `item` changes the call itself: ends it, or moves a deadline."""
-        return self.deadline_us is not None or self.timeouts.idle_us is not None or type(item) in _LAST
 
 
 @dataclass(slots=True)
 class Slot:
     """A stage's place in the engine. `routes`: output port -> (target slot, inbox or None for control); `waiting`: messages in
-    all inboxes; `replying`: as the stage says, kept here because it is asked for every message."""
+    all inboxes. `bit` of its index, `replying` and `choosy` (it does not always take everything) are asked for every message."""
 
     index: int
     id: str
@@ -70,10 +68,12 @@ class Slot:
     control: deque[Envelope] = field(default_factory=deque)
     inboxes: list[Inbox] = field(default_factory=list)
     outbox: deque[tuple[Inbox, Envelope]] = field(default_factory=deque)
-    routes: dict[str, list[tuple[int, Inbox | None]]] = field(default_factory=dict)
+    routes: dict[str, list[tuple[Slot, Inbox | None]]] = field(default_factory=dict)
     call: Call | None = None
     waiting: int = 0
+    bit: int = 0
     replying: bool = False
+    choosy: bool = False
 
 
 class Engine:
@@ -88,13 +88,15 @@ class Engine:
         self._ready = self._told = 0
         self._append = self.journal.append
         self._timers = Timers()
+        self._bulky: tuple[Message | None, Message | None] = (None, None)
+        """The last message with sound, and what of it the journal keeps: the same one reaches several stages in a row."""
         self._effects: list[Effect] = []
         self._slots: list[Slot] = []
         for index, planned in enumerate(plan.stages):
             stage = planned.cls(planned.options, plan.frame_us)
-            slot = Slot(
-                index, planned.id, stage, stage.fresh(), planned.window, planned.timeouts, replying=stage.replying
-            )
+            slot = Slot(index, planned.id, stage, stage.fresh(), planned.window, planned.timeouts)
+            slot.bit, slot.replying = 1 << index, stage.replying
+            slot.choosy = type(stage).accepts is not Stage.accepts
             self._slots.append(slot)
         self._connect(plan)
 
@@ -105,7 +107,7 @@ class Engine:
             inbox = Inbox(source.index, target.index, edge.input, edge.bound) if edge.bound else None
             if inbox is not None:
                 target.inboxes.append(inbox)
-            source.routes.setdefault(edge.output, []).append((target.index, inbox))
+            source.routes.setdefault(edge.output, []).append((target, inbox))
 
     # -- what a pump calls ------------------------------------------------------------------------------------------
 
@@ -118,13 +120,15 @@ class Engine:
 
     def advance(self, now_us: int, stimuli: Iterable[Stimulus] = ()) -> list[Effect]:
         """Let time come to `now_us` (deadlines that have come go first), then handle each stimulus in turn."""
-        self._now_us = max(self._now_us, now_us)
+        if now_us > self._now_us:
+            self._now_us = now_us
         if self._ready or self._told or self._timers.due(self._now_us):
             self._settle()
         for stimulus in stimuli:
             self._stimulus(stimulus)
-            self._settle()
-        return self._taken_effects()
+            if self._ready or self._told or self._timers.due(self._now_us):
+                self._settle()
+        return self._taken_effects() if self._effects else []
 
     def next_deadline(self) -> int | None:
         """When ``advance`` must be called at the latest, or None."""
@@ -133,7 +137,7 @@ class Engine:
     def takes(self, stage: int) -> bool:
         """Whether stage number `stage` takes an item of its provider now; else its provider's stream is not to be read."""
         slot = self._slots[stage]
-        return not slot.outbox and PROVIDER in slot.stage.accepts(slot.state)
+        return not slot.outbox and (not slot.choosy or PROVIDER in slot.stage.accepts(slot.state))
 
     @property
     def epoch(self) -> int:
@@ -166,7 +170,7 @@ class Engine:
 
     def _settle(self) -> None:
         """Handle all that can be handled now, in the one order."""
-        slots, due = self._slots, self._timers.due
+        slots, deadlines, now_us = self._slots, self._timers.heap, self._now_us
         while self.finished is None:
             if told := self._told:
                 bit = told & -told
@@ -175,7 +179,7 @@ class Engine:
                 if not slot.control:
                     self._told = told ^ bit
                 self._handle(slot, *envelope)
-            elif due(self._now_us):
+            elif deadlines and deadlines[0][0] <= now_us:
                 # After what is pending, so that a deadline set for now sees all that was sent before it was set.
                 self._fire()
             elif ready := self._ready:
@@ -186,6 +190,8 @@ class Engine:
                     continue
                 envelope = inbox.queue.popleft()
                 slot.waiting -= 1
+                if not slot.waiting:
+                    self._ready = ready ^ bit
                 if inbox.blocked_since_us >= 0:
                     self._flush(slots[inbox.source])
                 self._handle(slot, *envelope)
@@ -197,9 +203,10 @@ class Engine:
         if not slot.waiting or slot.outbox or (slot.call is not None and slot.call.fed >= slot.window):
             return None
         best: Inbox | None = None
-        accepted = slot.stage.accepts(slot.state)
+        accepted = slot.stage.accepts(slot.state) if slot.choosy else slot.stage.everything
         for inbox in slot.inboxes:
-            if inbox.queue and inbox.port in accepted and (best is None or inbox.queue[0][SEQ] < best.queue[0][SEQ]):
+            queue = inbox.queue
+            if queue and inbox.port in accepted and (best is None or queue[0][SEQ] < best.queue[0][SEQ]):
                 best = inbox
         return best
 
@@ -209,10 +216,18 @@ class Engine:
         """A row for a message that is not acted on."""
         message, cause_stage, cause_n, sent_us, epoch, turn, _ = envelope
         slot.rows += 1
-        kept = message.journaled() if message.bulky else message
+        kept = self._without_sound(message) if message.bulky else message
         self._append(
             (slot.id, slot.rows, cause_stage, cause_n, sent_us, self._now_us, message.lane, epoch, turn, kept, fate)
         )
+
+    def _without_sound(self, message: Message) -> Message:
+        """What the journal keeps of a bulky message."""
+        known, kept = self._bulky
+        if known is not message or kept is None:
+            kept = message.journaled()
+            self._bulky = message, kept
+        return kept
 
     def _handle(
         self, slot: Slot, message: Message, cause_stage: str, cause_n: int, sent_us: int, epoch: int, turn: int, seq: int
@@ -225,16 +240,14 @@ class Engine:
             slot.epoch, slot.turn = epoch, turn
         n = slot.rows = slot.rows + 1
         now_us = self._now_us
-        kept = message.journaled() if message.bulky else message
-        self._append(
-            (slot.id, n, cause_stage, cause_n, sent_us, now_us, message.lane, epoch, turn, kept, _HANDLED)
-        )
+        kept = self._without_sound(message) if message.bulky else message
+        self._append((slot.id, n, cause_stage, cause_n, sent_us, now_us, message.lane, epoch, turn, kept, _HANDLED))
         if type(message) is Interrupt:
             self._interrupt(slot, message)
         elif actions := slot.stage.step(slot.state, message, now_us):
             self._act(slot, actions, n)
         if slot.waiting:
-            self._ready |= 1 << slot.index
+            self._ready |= slot.bit
 
     def _stimulus(self, stimulus: Stimulus) -> None:
         stage, call_id, item, available_us = stimulus
@@ -247,10 +260,10 @@ class Engine:
             self._record(slot, (item, "", 0, available_us, epoch, turn, 0), Fate.HANDLED)
             call.fed -= item.count
             if slot.waiting:
-                self._ready |= 1 << stage
+                self._ready |= slot.bit
             self._make_room(slot)
         else:
-            if call is not None and call.watched(item):
+            if call is not None and (call.timed or type(item) in _LAST):
                 self._item_came(slot, call, item)
             self._handle(slot, item, "", 0, available_us, epoch, turn, 0)
 
@@ -275,7 +288,7 @@ class Engine:
 
     def _to_control(self, slot: Slot, envelope: Envelope) -> None:
         slot.control.append(envelope)
-        self._told |= 1 << slot.index
+        self._told |= slot.bit
         if len(slot.control) > CONTROL_BOUND:
             self._finish(f"failed: more than {CONTROL_BOUND} control messages wait at stage '{slot.id}'")
 
@@ -320,16 +333,16 @@ class Engine:
         envelope = (message, slot.id, n, self._now_us, epoch, turn, seq)
         for target, inbox in slot.routes.get(port, ()):
             if inbox is None or message.lane == "C":
-                self._to_control(self._slots[target], envelope)
-            elif slot.outbox or not self._push(inbox, envelope):
+                self._to_control(target, envelope)
+            elif slot.outbox or not self._push(target, inbox, envelope):
                 slot.outbox.append((inbox, envelope))
 
-    def _push(self, inbox: Inbox, envelope: Envelope) -> bool:
-        """Into the inbox, or by its policy. False if the sender must wait."""
-        target = self._slots[inbox.target]
-        if inbox.push(envelope, target.call.fed if target.call is not None else 0):
+    def _push(self, target: Slot, inbox: Inbox, envelope: Envelope) -> bool:
+        """Into the target's inbox, or by its policy. False if the sender must wait."""
+        call = target.call
+        if inbox.push(envelope, call.fed if call is not None else 0):
             target.waiting += 1
-            self._ready |= 1 << inbox.target
+            self._ready |= target.bit
             return True
         done, dropped = inbox.full(envelope)
         if done is Push.BLOCKED:
@@ -344,18 +357,19 @@ class Engine:
         """Move what waits in the outbox on, as far as there is room."""
         while slot.outbox:
             inbox, envelope = slot.outbox[0]
-            if not self._push(inbox, envelope):
+            if not self._push(self._slots[inbox.target], inbox, envelope):
                 return
             inbox.unblocked(self._now_us)
             slot.outbox.popleft()
-        self._ready |= 1 << slot.index
+        self._ready |= slot.bit
 
     # -- calls ------------------------------------------------------------------------------------------------------
 
     def _open(self, slot: Slot, request: Message) -> None:
         self._cancel(slot)
         self._calls += 1
-        slot.call = Call(self._calls, slot.timeouts)
+        timed = slot.timeouts.first_item_us is not None or slot.timeouts.idle_us is not None
+        slot.call = Call(self._calls, slot.timeouts, timed)
         self._await_item(slot, slot.call, slot.timeouts.first_item_us)
         self._effects.append(CallOpened(slot.index, self._calls, request, slot.stage.call_scope))
 

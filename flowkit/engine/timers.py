@@ -8,10 +8,11 @@ import heapq
 class Timers:
     """At most one deadline for each (stage, tag)."""
 
-    __slots__ = ("_heap", "_seq", "_set")
+    __slots__ = ("_seq", "_set", "heap")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, int, str]] = []
+        self.heap: list[tuple[int, int, int, str]] = []
+        """(at_us, stage, seq, tag); its front is a deadline, or one that no longer counts."""
         self._set: dict[tuple[int, str], tuple[int, int]] = {}
         self._seq = 0
 
@@ -26,7 +27,7 @@ class Timers:
             return
         self._seq += 1
         self._set[key] = (at_us, self._seq)
-        heapq.heappush(self._heap, (at_us, stage, self._seq, tag))
+        heapq.heappush(self.heap, (at_us, stage, self._seq, tag))
 
     def clear(self, stage: int) -> None:
         """Take back every deadline of a stage."""
@@ -35,11 +36,11 @@ class Timers:
 
     def due(self, now_us: int) -> bool:
         """Whether a deadline may have come; cheap, and ``pop_due`` may still say no."""
-        return bool(self._heap) and self._heap[0][0] <= now_us
+        return bool(self.heap) and self.heap[0][0] <= now_us
 
     def next_us(self) -> int | None:
         """The next deadline, or None."""
-        heap = self._heap
+        heap = self.heap
         while heap:
             at_us, stage, seq, tag = heap[0]
             if self._set.get((stage, tag)) == (at_us, seq):
@@ -52,6 +53,6 @@ class Timers:
         at_us = self.next_us()
         if at_us is None or at_us > now_us:
             return None
-        _, stage, _, tag = heapq.heappop(self._heap)
+        _, stage, _, tag = heapq.heappop(self.heap)
         del self._set[stage, tag]
         return stage, tag, at_us

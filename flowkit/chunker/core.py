@@ -104,7 +104,7 @@ class Chunker:
             if step.end == WAIT and not final:
                 return chunks
             end = step.end if step.end > 0 else draft.at + 1
-            size = measure(text[draft.at : end]) if step.size is None else step.size
+            size = step.size if step.size is not None else draft.weigh(text, end, step.reason is not None)
             if draft.size + size <= most:
                 if step.reason is None:
                     draft.advance(end, size)

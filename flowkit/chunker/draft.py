@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .text import DUE, GHOST, IDEOGRAPH, KIND, LETTER, PAIRS, SHARE, SPACE, measure
+from .text import DUE, GHOST, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SHARE, SPACE, measure
 
 HOLD = 20
 """Tokens after which an open bracket or quotation no longer holds back a sentence's end: it may never close."""
@@ -61,6 +61,12 @@ class Draft:
             at += 1
         self.at, self.size, self.run = at, size, run
         return fits
+
+    def weigh(self, text: str, end: int, last: bool) -> int:
+        """Tokens from the mark at `at` to `end`; a newline is free before a chunk, and as its `last` character."""
+        if end - self.at > 1:
+            return measure(text[self.at : end])
+        return 1 if KIND[text[self.at]] != LINE else int(self.size > 0 and not last)
 
     def advance(self, end: int, size: int) -> None:
         """Takes a mark, or passes over a span as a whole."""

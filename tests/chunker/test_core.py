@@ -192,6 +192,8 @@ def test_the_first_chunk_has_rules_of_its_own_for_every_reply(texts: Texts) -> N
         ["." * 10_000],
         ["(" * 10_000, "a. B"],
         ["\u0301" * 10_000],
+        ["---" + "\n" * 10_000 + "x"],
+        ["\n" * 10_000 + "x"],
         ["Hi.\u200f Next.\u200e"],
         ["e", "\u0301", ". ", "A"],
         ["Hi 👨", "\u200d", "👩", "\u200d", "👧", " there"],
@@ -252,6 +254,8 @@ def calls(action: Callable[[], Any]) -> int:
         ["."] * 2000,
         ["```\n", *["x\n"] * 1999],
         ["字"] * 2000,
+        ["---", *["\n"] * 1999],
+        ["\n"] * 2000,
     ],
     ids=lambda tokens: ascii("".join(tokens[:4])),
 )

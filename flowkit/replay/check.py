@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from flowkit.clock import monotonic_us
 from flowkit.replay.compare import chain
 from flowkit.replay.exact import Difference, Diverged, Fold
 from flowkit.replay.settings import recorded_plan
-from flowkit.trace.codec import journal_digest, rows_of
+from flowkit.trace.codec import Quiet, journal_digest, rows_of
 from flowkit.trace.figures import Report
 from flowkit.trace.metrics import measure
 from flowkit.trace.reader import Trace, read_trace
 from flowkit.trace.rows import RowTuple
+
+Items: TypeAlias = list[RowTuple | Quiet]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +40,28 @@ def exactly(trace: Trace | Path | str, *, frame_by_frame: bool = False) -> Exact
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     if trace.redacted:
         return Exactly(True, timing_only(trace))
-    fold = Fold(recorded_plan(trace))
+    fold, items = Fold(recorded_plan(trace)), list(trace.items())
     try:
-        digest = _made(trace, fold) if frame_by_frame else _compared(trace, fold)
+        digest = _made(trace, fold, items) if frame_by_frame else _compared(trace, fold, items)
     except Diverged as diverged:
         return _differing(trace, diverged.difference, started_us)
-    return Exactly(digest == trace.digest, _report(trace, digest, started_us))
+    return Exactly(digest == trace.digest, _report(trace, items, digest, started_us))
 
 
 def timing_only(trace: Trace) -> Report:
     """The figures of a trace whose content was masked."""
-    report = _report(trace, trace.digest, monotonic_us())
+    report = _report(trace, list(trace.items()), trace.digest, monotonic_us())
     return replace(report, notices=(*report.notices, "content is redacted: only the timing is replayed"))
 
 
-def _made(trace: Trace, fold: Fold) -> str:
-    made = [fold.row(row) for row in rows_of(trace.items())]
+def _made(trace: Trace, fold: Fold, items: Items) -> str:
+    made = [fold.row(row) for row in rows_of(items)]
     fold.end(made[-1][5] if made else 0)
     return journal_digest(made, trace.layout)
 
 
-def _compared(trace: Trace, fold: Fold) -> str:
-    fold.take(trace.items())
+def _compared(trace: Trace, fold: Fold, items: Items) -> str:
+    fold.take(items)
     fold.end(fold.now_us)
     return trace.digest
 
@@ -68,12 +72,12 @@ def _differing(trace: Trace, difference: Difference, started_us: int) -> Exactly
     by = difference.cause
     nearest = next((row for row in rows if (row[0], row[1]) == by), None)
     causes_now = () if nearest is None else (nearest, *chain(rows, nearest))
-    return Exactly(False, _report(trace, "", started_us), difference, causes, causes_now)
+    return Exactly(False, _report(trace, rows, "", started_us), difference, causes, causes_now)
 
 
-def _report(trace: Trace, digest: str, started_us: int) -> Report:
+def _report(trace: Trace, items: Sequence[RowTuple | Quiet], digest: str, started_us: int) -> Report:
     report = measure(
-        trace.items(),
+        items,
         plan=trace.layout,
         voiced=trace.ruler,
         trace=trace.path.name,

@@ -313,7 +313,7 @@ class Fold:
     def _quickly(self, quiet: Quiet) -> bool:
         """Fold over a quiet stretch at once. False if that cannot be; then nothing has been done."""
         wiring, frames = quiet.wiring, quiet.pattern.count("F")
-        involved = [self._slots[wiring.ids[stage]] for stage in quiet.counts()]
+        involved = [self._slots[wiring.ids[stage]] for stage, _ in quiet.tally]
         source = self._slots.get(wiring.ids[wiring.source]) if wiring.source >= 0 else None
         followers = [self._slots[wiring.ids[follower]] for follower in wiring.followers]
         blind = all(type(slot.stage) in _BLIND for slot in (source, *followers) if slot is not None)
@@ -329,7 +329,7 @@ class Fold:
         if frames and source is not None:
             self._pass_on(source, followers, Frames(quiet.frame, frames), quiet.handled_us[-1])
         self._hear(quiet)
-        for stage, count in quiet.counts().items():
+        for stage, count in quiet.tally:
             self._slots[wiring.ids[stage]].rows += count
         self._timers.now_us = quiet.handled_us[-1]
         return True
@@ -357,14 +357,10 @@ class Fold:
             return
         slot = self._slots[quiet.wiring.ids[quiet.wiring.vad]]
         step, state = slot.stage.step, slot.state
-        times = quiet.handled_us if len(quiet.ps) == len(quiet.pattern) else _times_of("P", quiet)
+        times = quiet.times("P", quiet.handled_us)
         for frame, (p, now_us) in enumerate(zip(quiet.ps, times, strict=True), quiet.answered):
             if actions := step(state, Probability(frame, p), now_us):
                 self._act(slot, actions, _number_of("P", frame - quiet.answered, quiet), now_us)
-
-
-def _times_of(step: str, quiet: Quiet) -> list[int]:
-    return [now_us for known, now_us in zip(quiet.pattern, quiet.handled_us, strict=True) if known == step]
 
 
 def _number_of(step: str, place: int, quiet: Quiet) -> int:

@@ -6,8 +6,11 @@ instant deadlines come first, then credits, then items, by stage and call; a sta
 
 from __future__ import annotations
 
+import gc
+import sys
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flowkit.engine import (
@@ -26,17 +29,29 @@ from flowkit.plan.graph import Plan
 from flowkit.providers.script import Agenda, Script
 
 _LAST = frozenset({Done, Failed})
+_FOR_EVER = sys.maxsize
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """A replay makes millions of rows and no cycles; looking for cycles among them again and again would take a quarter of it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 @dataclass(slots=True)
 class HeapCall:
-    """An open call and what it still has to say; `due_us`: when its next item is there; `untold`: items taken, not yet credited."""
+    """An open call and what it still has to say; `untold`: items taken, not yet credited."""
 
     stage: int
     id: int
     agenda: Agenda
     batch: int
-    due_us: int | None
     untold: int = 0
 
 
@@ -51,35 +66,45 @@ class HeapPump:
         self._untold: list[int] = []
         """Stages whose calls have a batch of items to credit, in order."""
         self._now_us = 0
+        self._until_us = _FOR_EVER
 
     def run(self, until_us: int | None = None) -> None:
         """Run to the session's end, or until the clock would pass `until_us`."""
-        self._apply(self.engine.begin(0))
-        while self.engine.finished is None:
-            stimulus, next_us = self._choose()
-            if stimulus is not None:
-                self._apply(self.engine.advance(self._now_us, (stimulus,)))
-            elif next_us is None or (until_us is not None and next_us > until_us):
-                return
-            else:
-                self._now_us = max(next_us, self._now_us)
-                if self.engine.next_deadline() == next_us:
-                    self._apply(self.engine.advance(self._now_us))
+        self._until_us = _FOR_EVER if until_us is None else until_us
+        engine = self.engine
+        with _without_collector():
+            self._apply(engine.begin(0))
+            while engine.finished is None:
+                stimulus, deadline_us = self._choose()
+                if stimulus is not None:
+                    effects = engine.advance(self._now_us, (stimulus,))
+                elif deadline_us is None or deadline_us > self._until_us:
+                    return
+                else:
+                    self._now_us = max(deadline_us, self._now_us)
+                    effects = engine.advance(self._now_us)
+                if effects:
+                    self._apply(effects)
 
     def _choose(self) -> tuple[Stimulus | None, int | None]:
-        """What happens next at this instant; if nothing does, the next instant at which anything can."""
+        """What happens next, the clock being put to when it does; or that a deadline does, and when."""
         if self._untold:
             return self._credit(self._calls[self._untold.pop(0)]), None
         now_us, takes = self._now_us, self.engine.takes
-        next_us = self.engine.next_deadline()
+        deadline_us = next_us = self.engine.next_deadline()
+        chosen: HeapCall | None = None
         for stage, call in self._calls.items():
-            due_us = call.due_us
+            due_us = call.agenda.due_us
             if due_us is None or (due_us > now_us and next_us is not None and due_us >= next_us) or not takes(stage):
                 continue
+            next_us, chosen = due_us, call
             if due_us <= now_us:
-                return self._take(call, due_us), None
-            next_us = due_us
-        return None, next_us
+                break
+        if chosen is None or next_us is None or next_us > self._until_us:
+            return None, deadline_us
+        if next_us > now_us:
+            self._now_us = next_us
+        return self._take(chosen, next_us), None
 
     def _credit(self, call: HeapCall) -> Stimulus:
         count, call.untold = call.untold, 0
@@ -88,7 +113,6 @@ class HeapPump:
     def _take(self, call: HeapCall, due_us: int) -> Stimulus:
         item = call.agenda.pop()
         call.agenda.accepted(self._now_us)
-        call.due_us = call.agenda.next_us()
         if type(item) in _LAST:
             self._forget(call.stage)
         return Stimulus(call.stage, call.id, item, due_us)
@@ -101,16 +125,13 @@ class HeapPump:
             elif kind is CallOpened:
                 self._open(*effect)
             elif kind is CallEnded:
-                call = self._calls[effect[0]]  # type: ignore[index]
-                call.agenda.ended(self._now_us)
-                call.due_us = call.agenda.next_us()
+                self._calls[effect[0]].agenda.ended(self._now_us)  # type: ignore[index]
             elif kind is CallCancelled:
                 self._forget(effect[0])  # type: ignore[arg-type]
 
     def _feed(self, stage: int, id_: int, item: Message) -> None:
         call = self._calls[stage]
         call.agenda.fed(item, self._now_us)
-        call.due_us = call.agenda.next_us()
         call.untold += 1
         if (call.untold >= call.batch or type(item) in AT_ONCE) and stage not in self._untold:
             insort(self._untold, stage)
@@ -123,5 +144,5 @@ class HeapPump:
     def _open(self, stage: int, id_: int, request: Message, scope: str) -> None:
         planned = self._plan.stages[stage]
         agenda = Agenda(self._scripts[planned.id].open(request), self._now_us)
-        self._calls[stage] = HeapCall(stage, id_, agenda, credit_batch(planned.window), agenda.next_us())
+        self._calls[stage] = HeapCall(stage, id_, agenda, credit_batch(planned.window))
         self._calls = dict(sorted(self._calls.items()))

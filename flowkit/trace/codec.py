@@ -13,8 +13,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
-from itertools import accumulate
+from itertools import accumulate, compress
+from operator import sub
 from typing import Any, NamedTuple
 
 from flowkit.errors import TraceError
@@ -56,6 +58,17 @@ class Quiet:
     available_us: list[int]
     ps: list[float]
     credits: list[int]
+    tally: list[tuple[int, int]]
+    """How many rows it has, by stage."""
+
+    @property
+    def count(self) -> int:
+        """How many rows it has."""
+        return sum(count for _, count in self.tally)
+
+    def times(self, step: str, times: list[int]) -> Iterator[int]:
+        """Those of `times` (`handled_us` or `available_us`) that belong to steps of that letter."""
+        return compress(times, map(step.__eq__, self.pattern))
 
     def rows(self) -> Iterator[RowTuple]:
         """The rows, one by one."""
@@ -79,15 +92,6 @@ class Quiet:
                     to = wiring.ids[follower]
                     yield (to, ns[follower], name, cause, now_us, now_us, "D", self.epoch, self.turn, message, "")
 
-    def counts(self) -> dict[int, int]:
-        """How many rows it has, by stage."""
-        counts = dict.fromkeys((self.wiring.source, *self.wiring.followers), self.pattern.count("F"))
-        if self.ps:
-            counts[self.wiring.vad] = counts.get(self.wiring.vad, 0) + len(self.ps)
-        for stage in self.credits[::2]:
-            counts[stage] = counts.get(stage, 0) + 1
-        return counts
-
 
 def rows_of(items: Iterable[RowTuple | Quiet]) -> Iterator[RowTuple]:
     """Every row, one by one."""
@@ -108,6 +112,7 @@ class Wiring(NamedTuple):
     vad: int
 
 
+@lru_cache(maxsize=16)
 def wiring_of(layout: Layout) -> Wiring:
     """The wiring of a layout."""
     ids = tuple(id_ for id_, _ in layout.kinds)
@@ -140,6 +145,9 @@ class Encoder:
 
     def __init__(self, layout: Layout) -> None:
         self._wiring = wiring_of(layout)
+        self._source = self._wiring.ids[self._wiring.source] if self._wiring.source >= 0 else ""
+        self._held: list[RowTuple] = []
+        self._ending = False
         self._ns = [0] * len(self._wiring.ids)
         self._row = 0
         self._number = 0
@@ -147,10 +155,15 @@ class Encoder:
         self._quiet: list[Any] | None = None
 
     def add(self, rows: Sequence[RowTuple]) -> Iterator[Chunk]:
-        """Take rows; yields each chunk that is full. A frame's rows, which the engine settles in one step, must come together."""
+        """Take rows; yields each chunk that is full. How the rows are dealt out makes no difference."""
+        rows, self._held = [*self._held, *rows] if self._held else rows, []
         i = 0
         while i < len(rows):
             row = rows[i]
+            if len(rows) - i <= len(self._wiring.followers) and row[0] == self._source and not self._ending:
+                # Whoever takes the source's frame may follow in the next hand-over.
+                self._held = list(rows[i:])
+                return
             if self._full(row[5]):
                 yield self._closed()
             chunk = self._open or self._begin(row[5])
@@ -171,7 +184,9 @@ class Encoder:
         return Chunk(self._number, chunk.first, chunk.rows, chunk.begin_us, chunk.now_us, text)
 
     def finish(self) -> Iterator[Chunk]:
-        """The last chunk, if rows wait in one."""
+        """The last chunks."""
+        self._ending = True
+        yield from self.add(())
         if self._open is not None:
             yield self._closed()
 
@@ -392,32 +407,35 @@ class _Decoder:
         credits: Any,
     ) -> Quiet:
         epoch, turn = self._place(at)
-        handled_us = list(accumulate(deltas, initial=self._now_us))[1:]
-        lags = lags or [0] * len(pattern)
         frames, answers = pattern.count("F"), pattern.count("P")
         credited = len(pattern) - frames - answers
-        lengths = (len(deltas), len(lags), len(ps), len(credits))
-        if lengths != (len(pattern), len(pattern), answers, 2 * credited) or (pattern and min(deltas) < 0):
+        lengths = (len(deltas), len(lags or deltas), len(ps), len(credits))
+        if not pattern or lengths != (len(pattern), len(pattern), answers, 2 * credited) or min(deltas) < 0:
             raise ValueError("a quiet stretch's columns do not fit its pattern")
-        if not all(type(p) in (float, int) for p in ps) or not all(type(us) is int for us in lags):
+        if not set(map(type, ps)) <= _NUMBERS or not set(map(type, lags or ())) <= _WHOLE:
             raise ValueError("a quiet stretch's columns hold something else")
-        available_us = (
-            [now_us - lag_us for now_us, lag_us in zip(handled_us, lags, strict=True)] if any(lags) else handled_us
-        )
+        handled_us = list(accumulate(deltas, initial=self._now_us))
+        del handled_us[0]
+        available_us = list(map(sub, handled_us, lags)) if lags else handled_us
+        tally = self._tally(frames, answers, credits)
+        ns = self._ns.copy()
+        frame, answered = frame or 0, answered or 0
         quiet = Quiet(
-            self._wiring,
-            list(self._ns),
-            epoch,
-            turn,
-            frame or 0,
-            answered or 0,
-            pattern,
-            handled_us,
-            available_us,
-            ps,
-            credits,
+            self._wiring, ns, epoch, turn, frame, answered, pattern, handled_us, available_us, ps, credits, tally
         )
-        self._now_us = handled_us[-1] if handled_us else self._now_us
-        for stage, count in quiet.counts().items():
+        self._now_us = handled_us[-1]
+        for stage, count in tally:
             self._ns[stage] += count
         return quiet
+
+    def _tally(self, frames: int, answers: int, credits: list[int]) -> list[tuple[int, int]]:
+        wiring = self._wiring
+        tally = dict.fromkeys((wiring.source, *wiring.followers), frames) if frames else {}
+        if answers:
+            tally[wiring.vad] = tally.get(wiring.vad, 0) + answers
+        for stage in credits[::2]:
+            tally[stage] = tally.get(stage, 0) + 1
+        return list(tally.items())
+
+
+_NUMBERS, _WHOLE = {int, float}, {int}

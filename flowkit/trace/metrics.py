@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import sub
 from typing import Any
 
 from flowkit.messages import (
@@ -116,13 +117,17 @@ class FrameClock:
 
     def quiet(self, quiet: Quiet) -> int:
         """A quiet stretch. Returns how many rows it has."""
-        frame = quiet.frame
-        for step, at_us in zip(quiet.pattern, quiet.available_us, strict=True):
-            if step == "F":
-                self._at(frame, at_us - (frame + 1) * self.frame_us)
-                frame += 1
-        self.frames = max(self.frames, frame if "F" in quiet.pattern else 0)
-        return sum(quiet.counts().values())
+        there_us = list(quiet.times("F", quiet.available_us))
+        if there_us:
+            first, self.frames = quiet.frame, max(self.frames, quiet.frame + len(there_us))
+            due_us = range((first + 1) * self.frame_us, (self.frames + 1) * self.frame_us, self.frame_us)
+            late_us = list(map(sub, there_us, due_us))
+            border = _WINDOW - first % _WINDOW
+            self._at(first, min(late_us[:border]))
+            if late_us[border:]:
+                # A chunk is half a second and a window five, so there is one border at most.
+                self._at(first + border, min(late_us[border:]))
+        return quiet.count
 
     def _at(self, frame: int, late_us: int) -> None:
         window = frame // _WINDOW

@@ -91,7 +91,7 @@ class Trace:
         for chunk in self.chunks:
             count = 0
             for item in decode(chunk.text, self.head.layout):
-                count += sum(item.counts().values()) if isinstance(item, Quiet) else 1
+                count += item.count if type(item) is Quiet else 1
                 yield item
             if count != chunk.rows:
                 raise TraceError(f"{self.path.name}: a chunk says {chunk.rows} rows and has {count}")

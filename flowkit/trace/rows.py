@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any, TypeAlias
 
 from flowkit.errors import TraceError
@@ -58,32 +57,35 @@ def kind_named(name: Any) -> type[Message]:
     return _KNOWN[name]
 
 
-_CHECKS: dict[str, Callable[[Any], bool]] = {
-    "int": lambda v: type(v) is int,
-    "float": lambda v: type(v) in (int, float),
-    "str": lambda v: type(v) is str,
-    "bool": lambda v: type(v) is bool,
-}
-
-
-_CHECKS_OF: dict[type[Message], tuple[Callable[[Any], bool], ...]] = {}
-
-
-def _checks(cls: type[Message]) -> tuple[Callable[[Any], bool], ...]:
-    if cls not in _CHECKS_OF:
-        _CHECKS_OF[cls] = tuple(_CHECKS.get(str(f.type), lambda v: True) for f in fields(cls) if f.name != "pcm")
-    return _CHECKS_OF[cls]
+_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,)}
+_PLAIN: dict[type[Message], tuple[type, ...]] = {}
+"""The types of a message's values as they are nearly always, so that most rows need one comparison."""
 
 
 def message_of(cls: type[Message], stored: Any) -> Message:
     """The message that `content` was taken from. Raises TraceError if the values are not of the fields' types."""
-    checks = _checks(cls)
-    if type(stored) is not list or len(stored) != len(checks):
+    plain = _PLAIN.get(cls)
+    if plain is None:
+        plain = _PLAIN[cls] = tuple(_TYPES.get(str(f.type), (list,))[0] for f in _kept(cls))
+    if type(stored) is not list:
         raise TraceError(f"a {cls.__name__} row does not have the fields of one")
-    for check, value in zip(checks, stored, strict=True):
-        if not check(value):
+    if tuple(map(type, stored)) == plain and list not in plain:
+        return cls(*stored)
+    return _checked(cls, stored)
+
+
+def _checked(cls: type[Message], stored: list[Any]) -> Message:
+    kept = _kept(cls)
+    if len(stored) != len(kept):
+        raise TraceError(f"a {cls.__name__} row does not have the fields of one")
+    for field, value in zip(kept, stored, strict=True):
+        if type(value) not in _TYPES.get(str(field.type), (type(value),)):
             raise TraceError(f"a {cls.__name__} row holds {str(value)[:40]!r} where that cannot be")
-    return cls(*[_tuples(value) if type(value) is list else value for value in stored])
+    return cls(*[_tuples(value) for value in stored])
+
+
+def _kept(cls: type[Message]) -> list[Field[Any]]:
+    return [f for f in fields(cls) if f.name != "pcm"]
 
 
 def _tuples(value: Any) -> Any:

@@ -138,6 +138,9 @@ class _View:
         for observer in self.observers:
             if hasattr(observer, "started"):
                 observer.started(engine)
+        mic = engine.plan.only("mic")
+        if mic is not None and mic.provider is not None and mic.provider.name == "device":
+            self.say("listening; Ctrl-C ends the session")
 
 
 @contextmanager

@@ -289,6 +289,7 @@ class DeviceSpeaker(Provider):
 
     async def _sound(self, held: Held, fed: AsyncIterator[Message]) -> None:
         self._zero_us = self.host.now_us() - self.around.now_us()
+        self._ring.told.clear()  # of before the session, such as a slow start while models load
         self._stepped = trio.Event()
         with lone_error():
             async with trio.open_nursery() as nursery:

@@ -46,7 +46,12 @@ class Script(ABC):
 
 
 class Agenda:
-    """The items of one call that are still to come, by due time and then by the order in which they were declared."""
+    """The items of one call that are still to come, by due time and then by the order in which they were declared.
+
+    `due_us`: when the next item is there, its due time but not before the one ahead of it was accepted; None if there is none.
+    """
+
+    __slots__ = ("_call", "_free_us", "_heap", "_opened_us", "_seq", "_stream", "due_us")
 
     def __init__(self, call: ScriptCall, opened_us: int) -> None:
         self._call = call
@@ -55,7 +60,32 @@ class Agenda:
         self._heap: list[tuple[int, int, Message]] = []
         self._seq = 0
         self._free_us = opened_us
+        self.due_us: int | None = None
         self._draw()
+        self._look()
+
+    def fed(self, item: Message, at_us: int) -> None:
+        """The stage fed `item` at `at_us`."""
+        if answers := self._call.fed(item):
+            self._add(answers, at_us)
+
+    def ended(self, at_us: int) -> None:
+        """The stage ended its input at `at_us`."""
+        self._add(self._call.ended(), at_us)
+
+    def pop(self) -> Message:
+        """Take the next item; say when it was accepted with ``accepted``."""
+        _, seq, item = heapq.heappop(self._heap)
+        if seq == 0:
+            self._draw()
+        self._look()
+        return item
+
+    def accepted(self, at_us: int) -> None:
+        """The stage accepted the item taken last at `at_us`; the next leaves no earlier."""
+        self._free_us = at_us
+        if self.due_us is not None and self.due_us < at_us:
+            self.due_us = at_us
 
     def _draw(self) -> None:
         """Keep exactly one answer of the opening stream on the heap, under sequence number 0."""
@@ -63,32 +93,15 @@ class Agenda:
         if answer is not None:
             heapq.heappush(self._heap, (self._opened_us + answer[0], 0, answer[1]))
 
-    def fed(self, item: Message, at_us: int) -> None:
-        """The stage fed `item` at `at_us`."""
-        for delay_us, answer in self._call.fed(item):
+    def _add(self, answers: Iterable[tuple[int, Message]], at_us: int) -> None:
+        for delay_us, answer in answers:
             self._seq += 1
             heapq.heappush(self._heap, (at_us + delay_us, self._seq, answer))
+        self._look()
 
-    def ended(self, at_us: int) -> None:
-        """The stage ended its input at `at_us`."""
-        for delay_us, answer in self._call.ended():
-            self._seq += 1
-            heapq.heappush(self._heap, (at_us + delay_us, self._seq, answer))
-
-    def next_us(self) -> int | None:
-        """When the next item is there: its due time, but not before the one ahead of it was accepted."""
+    def _look(self) -> None:
         if not self._heap:
-            return None
-        due_us = self._heap[0][0]
-        return due_us if due_us > self._free_us else self._free_us
-
-    def pop(self) -> Message:
-        """Take the next item; say when it was accepted with ``accepted``."""
-        _, seq, item = heapq.heappop(self._heap)
-        if seq == 0:
-            self._draw()
-        return item
-
-    def accepted(self, at_us: int) -> None:
-        """The stage accepted the item taken last at `at_us`; the next leaves no earlier."""
-        self._free_us = at_us
+            self.due_us = None
+        else:
+            due_us = self._heap[0][0]
+            self.due_us = due_us if due_us > self._free_us else self._free_us

@@ -60,8 +60,8 @@ async def play(call: ScriptCall, fed: AsyncIterator[Message], emit: Emit, around
     listener = _Listener(agenda, around)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.listen, fed)
-        while not (listener.ended and agenda.next_us() is None):
-            at_us = agenda.next_us()
+        while not (listener.ended and agenda.due_us is None):
+            at_us = agenda.due_us
             if at_us is None or at_us > around.now_us():
                 await listener.wait(at_us)
                 continue

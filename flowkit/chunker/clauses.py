@@ -104,10 +104,10 @@ def glued(text: str, gap: int, language: Language) -> bool:
     Numbers stick to what they count and to what counts them, abbreviations and initials to what they lead on to,
     names to names, and marks without letters to both sides.
     """
-    left = text[text.rfind(" ", max(gap - _FAR, 0), gap) + 1 : gap]
-    right = text[gap : gap + _FAR].lstrip().partition(" ")[0]
-    if not left or not right:
+    before, behind = text[max(gap - _FAR, 0) : gap].split(), text[gap : gap + _FAR].split()
+    if not before or not behind:
         return True
+    left, right = before[-1], behind[0]
     if left[-1].isdigit() or right[0].isdigit() or not _lettered(left) or not _lettered(right):
         return True
     if left[-1] == ".":

@@ -41,7 +41,7 @@ class Draft:
     def read(self, text: str, most: int) -> bool:
         """Takes the characters that ask nothing; False if the next one would make the chunk larger than `most`.
 
-        The space before a chunk is free.
+        The space before a chunk is free; whatever comes first in it counts.
         """
         at, size, run, length = self.at, self.size, self.run, len(text)
         before = KIND[text[at - 1]] if at > self.start else -1
@@ -53,7 +53,7 @@ class Draft:
                 continue
             run = run + 1 if kind == before else 0
             before = kind
-            if run % SHARE[kind] == DUE[kind] and (size or kind != SPACE):
+            if (run % SHARE[kind] == DUE[kind]) if size else kind != SPACE:
                 if size == most:
                     fits = False
                     break
@@ -107,7 +107,9 @@ class Draft:
         """
         for back in range(self.at, self.start, -1):
             around = KIND[text[back - 1]], KIND[text[back]]
-            if GHOST not in around and (IDEOGRAPH in around or not text[back - 1].isascii()):
+            if GHOST in around or text[self.start : back].isspace():
+                continue
+            if IDEOGRAPH in around or not text[back - 1].isascii():
                 return back
         return self.at
 

@@ -98,6 +98,6 @@ def measure(text: str) -> int:
 def speakable(text: str) -> bool:
     """Whether a text has something to say: a letter or digit that is not just a list marker."""
     bare = text.strip(" \t\r\n*_>#-+•|")
-    if len(bare) <= 4 and bare.endswith((".", ")")) and "\n" not in text:
+    if len(bare) <= 4 and bare.endswith((".", ")")) and "\n" not in text.strip():
         return not bare.strip("().").isalnum()
     return any(KIND[char] in (LETTER, DIGIT, IDEOGRAPH) for char in bare)

@@ -117,6 +117,11 @@ def test_a_stall_lets_go_up_to_the_last_word_that_is_complete() -> None:
     assert [left.text for left in chunker.feed("re is one. N")] == [" there is one."]
 
 
+@pytest.mark.parametrize("text", ["a\n\n\nb.\n", "1.\n\n2.", "---\n\n1. a", "\n\n- \n\nx. y"])
+def test_blank_lines_before_a_marker_do_not_depend_on_the_fragmentation(text: str) -> None:
+    assert run_chunker(list(text), Rules(language="en")) == run_chunker(text, Rules(language="en"))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

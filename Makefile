@@ -30,10 +30,8 @@ setup:  ## make .venv/ hold what requirements.lock names; nothing to do when it 
 	echo "setup: flowkit needs Python 3.11 or newer, and there is no python3; install python3.11 and python3.11-venv" >&2; \
 	exit 1
 
-run: setup  ## ask the question in INPUT, write the spoken answer to OUTPUT; offline
-	@echo "Microphone and speaker are not used yet: $(INPUT) is asked, the answer goes to $(OUTPUT)."
-	@mkdir -p "$(dir $(OUTPUT))"
-	@$(PY) -m flowkit run "$(PIPELINE)" --input "$(INPUT)" --output "$(OUTPUT)"
+run: setup  ## talk to the agent; without microphone and speaker, or with INPUT=, a file is asked and OUTPUT written
+	@$(PY) -m tools.run "$(PIPELINE)" "$(INPUT)" "$(OUTPUT)" "$(origin INPUT)"
 
 test: setup  ## linter, formatting, type checker and all tests, as CI runs them
 	$(PY) -m ruff check

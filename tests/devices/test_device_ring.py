@@ -69,7 +69,7 @@ def test_a_device_that_falls_behind_leaves_blocks_out_and_says_so() -> None:
 
 
 def test_a_device_whose_clock_runs_on_ahead_is_given_silence_not_sound_before_its_time() -> None:
-    ring, clock = speaker()
+    ring, _ = speaker()
     run(ring, 0, 10)
     due_us = [popped(ring), popped(ring), popped(ring), popped(ring)]
     assert due_us == [0, 20_000, None, None]
@@ -91,8 +91,8 @@ def test_after_a_decision_to_be_silent_at_most_one_frame_is_popped(
         run(ring, begins_us, 40)
         decided_us = begins_us + frames * FRAME_US + 11_000
         cut_us = -(-decided_us // FRAME_US) * FRAME_US
-        tick, silenced = begins_us // FRAME_US, False
-        for tick in range(tick, tick + 42):
+        first, silenced = begins_us // FRAME_US, False
+        for tick in range(first, first + 42):
             now_us = round((tick * FRAME_US + phase_us) * (1 + drift_ppm / 1e6))
             if now_us > decided_us and not silenced:
                 ring.silence(cut_us)
@@ -103,7 +103,7 @@ def test_after_a_decision_to_be_silent_at_most_one_frame_is_popped(
                 assert due_us < cut_us
                 assert now_us - decided_us <= FRAME_US
         assert ring.waiting() == 0
-        begins_us = (tick + 5) * FRAME_US
+        begins_us = (first + 47) * FRAME_US
 
 
 def test_a_silence_never_makes_a_chunk_sound_twice_whatever_the_callback_takes_meanwhile() -> None:

@@ -113,7 +113,7 @@ async def until(watched: Watched, turn: str) -> None:
 
 def test_a_question_is_answered_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     host = FakeHost(spans((300, 1300)))
-    outcome, watched = session(host, pipeline(), monkeypatch)
+    outcome, _ = session(host, pipeline(), monkeypatch)
     assert outcome.reason == "closed"
     assert [m.text for m in messages(outcome, Utterance, "llm")] == ["What is the capital of France?"]
     report = with_pops(measure(outcome.rows, plan=pipeline()), outcome.rows, outcome.events)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from flowkit.cli import main
+from flowkit.errors import ExitCode
+from flowkit.providers import device_host
+from flowkit.providers.device_host import Format, Heard, Wanted, Wants
+from flowkit.runtime import soundcheck
+
+
+class Air:
+    """A host whose microphone hears what its speaker sounds, some blocks later. Its callbacks come as they are waited
+    for: no threads, no time."""
+
+    def __init__(self, delay_blocks: int, gain: float = 0.5) -> None:
+        self._delayed = [bytes(640)] * delay_blocks
+        self._gain = gain
+        self._wants: Wants | None = None
+        self._heard: Heard | None = None
+        self._time_us = 0
+
+    def now_us(self) -> int:
+        return self._time_us
+
+    def sound(self, wanted: Wanted, wants: Wants, gone: object) -> Air.Open:
+        self._wants = wants
+        return Air.Open()
+
+    def listen(self, wanted: Wanted, heard: Heard, gone: object) -> Air.Open:
+        self._heard = heard
+        return Air.Open()
+
+    def tick(self) -> None:
+        self._time_us += 20_000
+        block = (self._wants(False) if self._wants else None) or bytes(640)
+        self._delayed.append((np.frombuffer(block, "<i2") * self._gain).astype("<i2").tobytes())
+        assert self._heard is not None
+        self._heard(self._delayed.pop(0), False)
+
+    class Open:
+        format = Format("air", 16_000, 1, 320)
+
+        def alive(self) -> bool:
+            return True
+
+        def close(self) -> None: ...
+
+
+@pytest.fixture
+def air(monkeypatch: pytest.MonkeyPatch) -> Air:
+    host = Air(delay_blocks=5)
+    take = soundcheck._next
+
+    def ticking(blocks, name):  # type: ignore[no-untyped-def]
+        host.tick()
+        return take(blocks, name)
+
+    monkeypatch.setattr(soundcheck, "_next", ticking)
+    return host
+
+
+def test_the_round_trip_is_as_long_as_the_way(air: Air) -> None:
+    trip = soundcheck.round_trip(None, None, air)  # type: ignore[arg-type]
+    assert trip.us is not None
+    assert abs(trip.us - 5 * 20_000) <= 20_000
+
+
+def test_a_chirp_that_does_not_come_back_has_no_round_trip(air: Air) -> None:
+    air._gain = 0.0
+    assert soundcheck.round_trip(None, None, air).us is None  # type: ignore[arg-type]
+
+
+def test_the_level_is_what_is_heard(air: Air) -> None:
+    levels: list[float] = []
+    heard = soundcheck.listen(None, 200_000, levels.append, air)  # type: ignore[arg-type]
+    assert len(levels) == 10
+    assert heard.peak_db == -96.0
+
+
+def test_without_devices_doctor_says_so_and_tells_the_rest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(device_host.PortAudio, "devices", lambda self: [])
+    monkeypatch.setattr(device_host, "_library", lambda: None)
+    assert main(["doctor"]) == ExitCode.UNAVAILABLE
+    told = capsys.readouterr().out
+    assert "there is no microphone on this machine" in told
+    assert "there is no speaker on this machine" in told
+    assert "event loop" in told
+    assert "llm" in told
+
+
+def test_keys_are_told_of_and_never_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-very-secret")
+    assert main(["doctor", "--silent", "--format", "json"]) == ExitCode.FINE
+    told = capsys.readouterr().out
+    assert json.loads(told)["keys"]["GROQ_API_KEY"] is True
+    assert "very-secret" not in told
+
+
+def test_a_wrong_time_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--silent", "--listen", "2"]) == ExitCode.USAGE
+    assert "needs a unit" in capsys.readouterr().err

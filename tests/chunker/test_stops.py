@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from flowkit.chunker import Rules
+from flowkit.chunker import Chunker, Rules
 
 LINES = """
 en|He met Prof. Lee. | They spoke.
@@ -92,3 +92,5 @@ def test_where_sentences_end(line: str, texts: Callable[..., list[str]]) -> None
     rules = Rules(language=language, mode="sentence")
     assert texts(text, rules) == [part for part in expected if part]
     assert texts(list(text), rules) == texts(text, rules)
+    certain = Chunker(rules).feed(text + join + "and so on and on")
+    assert [chunk.text.strip() for chunk in certain][: len(expected) - 1] == [part for part in expected if part][:-1]

@@ -1,80 +1,182 @@
-"""``flowkit test``: the tests that pipeline files carry along. First version: chunker cases."""
+"""``flowkit test``: the tests of pipeline files, and stored traces against what was approved of them."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flowkit.errors import ExitCode, UsageError
+from flowkit.errors import ExitCode, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from flowkit.config import Config
-    from flowkit.testing.cases import CaseResult
+    from flowkit.report.outcome import Outcome
+
+_SIGNS = {"passed": ".", "failed": "F", "error": "E"}
+_WIDTH = 72
+_MOST_CHANGES = 40
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "test",
-        description="Run the tests of pipeline files. Exit code 0: all passed, 1: some failed, 2: a file is wrong, "
-        "5: no tests were found.",
+        description="Run the tests of pipeline files, and replay stored traces that have expectations (NAME.expect.yaml beside "
+        "NAME.jsonl). Exit code 0: all passed, 1: some failed, 2: a test cannot be run, 5: no tests were found.",
     )
-    parser.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="files, or folders to search (default: .)")
+    parser.add_argument(
+        "paths", nargs="*", default=["."], metavar="PATH", help="files, FILE::TEST, or folders to search (default: .)"
+    )
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="a line a test instead of a dot")
+    parser.add_argument(
+        "--report",
+        action="append",
+        default=[],
+        metavar="FORM=FILE",
+        help="also write junit=FILE, json=FILE or markdown=FILE; may be repeated",
+    )
+    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="how to print (default: plain)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run every test found, print a line each and the difference of those that fail."""
-    passed = failed = 0
-    for path in _files(args.paths):
-        for place, result in _results(path):
-            if result.passed:
-                passed += 1
-                print(f"{place}: {result.name} ... ok")
-                continue
-            failed += 1
-            print(f"{place}: {result.name} ... FAILED")
-            print("\n".join(f"    {line}" for line in result.diff()))
-            print(f"    again: flowkit test {path}")
-    if not passed + failed:
+    """Run every test found; progress and failures to stdout, notices to stderr."""
+    from flowkit.testing.suite import collect, default_workers
+    from flowkit.testing.suite import run as run_all
+
+    reports = [_report(text) for text in args.report]
+    jobs = default_workers() if args.jobs is None else args.jobs
+    if jobs < 1:
+        raise UsageError(f"--jobs must be at least 1 (got {jobs})")
+    found = collect(args.paths)
+    progress = _Progress(args.verbose) if args.format == "plain" else None
+    outcomes: list[Outcome] = []
+    for outcome in chain(found.wrong, run_all(found.items, jobs)):
+        outcomes.append(outcome)
+        if progress is not None:
+            progress.tell(outcome)
+    _tell(outcomes, args.format)
+    for notice in found.notices:
+        print(f"flowkit: {notice}", file=sys.stderr)
+    for form, path in reports:
+        _write(form, path, outcomes)
+    _in_actions(outcomes)
+    return _exit_code(outcomes)
+
+
+def _exit_code(outcomes: Sequence[Outcome]) -> int:
+    states = {str(outcome.status) for outcome in outcomes}
+    if not outcomes:
         print("flowkit: no tests found", file=sys.stderr)
         return int(ExitCode.NOTHING_COLLECTED)
-    print(f"{passed} passed, {failed} failed")
-    return int(ExitCode.CHECKS_FAILED if failed else ExitCode.FINE)
+    if "error" in states:
+        return int(ExitCode.USAGE)
+    return int(ExitCode.CHECKS_FAILED if "failed" in states else ExitCode.FINE)
 
 
-def _files(paths: list[str]) -> Iterator[Path]:
-    """Named files as they are; of folders, every YAML file below that is a pipeline. Raises UsageError for what is not there."""
-    for path in map(Path, paths):
-        if not path.exists():
-            raise UsageError(f"there is no {path}")
-        if path.is_file():
-            yield path
-        else:
-            found = sorted(p for p in path.rglob("*.yaml") if not any(part.startswith(".") for part in p.parts))
-            yield from (p for p in found if b"flowkit:" in p.read_bytes()[:4096])
+# -- on the terminal -----------------------------------------------------------------------------------------------------
 
 
-def _results(path: Path) -> Iterator[tuple[str, CaseResult]]:
-    """Each test of a file with its place. Raises ConfigError if the file is wrong or has tests for what it lacks."""
-    from flowkit.chunker import Rules
-    from flowkit.config import Outside, Unset, read
-    from flowkit.config.problems import InvalidConfig, errors
-    from flowkit.testing.cases import chunker_case
+class _Progress:
+    """Dots by file, or a line a test."""
 
-    reading = read(path, outside=Outside(environ=os.environ, unset=Unset.KEEP))
-    if found := errors(reading.problems):
-        raise InvalidConfig(found)
-    config = reading.config
-    stage = next((stage for stage in config.stages if stage.kind == "chunker"), None)
-    rules = stage.options.rules() if stage is not None and hasattr(stage.options, "rules") else Rules()
-    for index, case in enumerate(config.top.tests):
-        yield _place(config, path, index), chunker_case(case.name, case.chunker.feed, case.chunker.expect, rules)
+    def __init__(self, verbose: bool) -> None:
+        self._verbose = verbose
+        self._file = ""
+        self._column = 0
+
+    def tell(self, outcome: Outcome) -> None:
+        """One more is done."""
+        if self._verbose:
+            print(f"{outcome.place} {outcome.name} ... {outcome.status} ({outcome.wall_us / 1000:.0f} ms)", flush=True)
+            return
+        stored = outcome.file.endswith(".expect.yaml")
+        folder = str(Path(outcome.file).parent) if stored else outcome.file
+        if folder != self._file or self._column >= _WIDTH:
+            print(("\n" if self._file else "") + f"{folder} ", end="")
+            self._file, self._column = folder, len(folder)
+        print(_SIGNS[str(outcome.status)], end="", flush=True)
+        self._column += 1
 
 
-def _place(config: Config, path: Path, index: int) -> str:
-    tests: Any = config.root.get("tests")
-    return f"{path}:{tests.items[index].mark.line}"
+def _tell(outcomes: Sequence[Outcome], form: str) -> None:
+    from flowkit.report.outcome import Status, counts, summary
+
+    if form == "json":
+        told = {"flowkit": 1, "counts": {str(k): v for k, v in counts(outcomes).items()}}
+        print(json.dumps({**told, "tests": [outcome.to_json() for outcome in outcomes]}, ensure_ascii=False, indent=1))
+        return
+    if outcomes:
+        print()
+    for outcome in outcomes:
+        if outcome.status is not Status.PASSED:
+            _failure(outcome)
+    if outcomes:
+        wall_us = sum(outcome.wall_us for outcome in outcomes)
+        print(f"\n{summary(outcomes)} ({wall_us / 1e6:.2f} s of work)")
+
+
+def _failure(outcome: Outcome) -> None:
+    print(f"\n{str(outcome.status).upper()} {outcome.name} ({outcome.place})")
+    for finding in outcome.findings:
+        print(f"  {finding}")
+    if outcome.changes:
+        print("\n".join(f"    {line}" for line in _table(outcome)))
+    for notice in outcome.notices:
+        print(f"  note: {notice}")
+    print(f"  again: {outcome.again}")
+
+
+def _table(outcome: Outcome) -> list[str]:
+    """What changed, a line a figure, in columns."""
+    rows = [("turn", "what", "approved", "now", "change")]
+    for change in outcome.changes[:_MOST_CHANGES]:
+        delta = "" if change.delta_ms is None else f"{change.delta_ms:+g} ms"
+        said = (delta + ", modelled" * change.modelled).removeprefix(", ")
+        rows.append((str(change.turn or ""), change.what, change.before, change.now, said))
+    widths = [min(48, max(len(row[i]) for row in rows)) for i in range(5)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    left = len(outcome.changes) - _MOST_CHANGES
+    return [*lines, f"... and {left} more"] if left > 0 else lines
+
+
+# -- for machines --------------------------------------------------------------------------------------------------------
+
+
+def _report(text: str) -> tuple[str, Path]:
+    form, sign, path = text.partition("=")
+    if form not in ("junit", "json", "markdown") or not sign or not path:
+        raise UsageError(f"--report takes junit=FILE, json=FILE or markdown=FILE (got {text!r})")
+    return form, Path(path)
+
+
+def _text(form: str, outcomes: Sequence[Outcome]) -> str:
+    from flowkit.report.junit import junit
+    from flowkit.report.markdown import markdown
+
+    if form == "json":
+        return json.dumps([outcome.to_json() for outcome in outcomes], ensure_ascii=False, indent=1) + "\n"
+    return junit(outcomes) if form == "junit" else markdown(outcomes)
+
+
+def _write(form: str, path: Path, outcomes: Sequence[Outcome], mode: str = "w") -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(_text(form, outcomes))
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _in_actions(outcomes: Sequence[Outcome]) -> None:
+    """Inside GitHub Actions: annotations on stdout, where its runner reads them, and the job's summary."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from flowkit.report.github import commands
+
+        print("\n".join(commands(outcomes)))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        _write("markdown", Path(summary), outcomes, "a")

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from flowkit import options as opt
+from flowkit.config.tests import Case
 
 VERSION = 1
 """The language's version, written as ``flowkit: 1``."""
@@ -163,24 +164,6 @@ class Shutdown(opt.Options):
 
     grace: opt.Duration = opt.us("2s")
     """How long providers may take to say goodbye."""
-
-
-class ChunkerCase(opt.Options):
-    """Pieces of text as they come from the LLM, and the clauses that are to be cut from them."""
-
-    feed: tuple[str, ...]
-    """The pieces, in order."""
-    expect: tuple[str, ...]
-    """The clauses, in order."""
-
-
-class Case(opt.Options):
-    """A test that the file carries along; `flowkit test` runs it."""
-
-    name: str
-    """What the test shows, for reports."""
-    chunker: ChunkerCase
-    """Feed this text to the pipeline's chunker."""
 
 
 class Tool(opt.Options):

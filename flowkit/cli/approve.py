@@ -1,0 +1,76 @@
+"""``flowkit approve``: show what a stored trace gives now against what was approved, turn by turn, and accept it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from flowkit.errors import ExitCode, OutputError, UsageError
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "approve",
+        description="Replay stored traces, show what is another than was approved, turn by turn, and accept it: the result "
+        "is written into NAME.expect.yaml beside NAME.jsonl. Never in CI (where the variable CI is set).",
+    )
+    parser.add_argument("traces", nargs="+", metavar="TRACE", help="traces, or folders of them")
+    parser.add_argument("--pipeline", metavar="FILE", help="from now on, replay a new test with this pipeline file")
+    parser.add_argument("--dry-run", action="store_true", help="only show; exit code 1 if something would change")
+    parser.add_argument("-y", "--yes", action="store_true", help="accept without asking")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show and accept, a trace at a time. Exit code 1 if something differs and was not accepted."""
+    if os.environ.get("CI") and not args.dry_run:
+        raise UsageError(
+            "approve does not run in CI", hint="approve on your own machine and commit the .expect.yaml files"
+        )
+    paths = [path for given in args.traces for path in _traces(Path(given))]
+    if not paths:
+        print("flowkit: no traces found", file=sys.stderr)
+        return int(ExitCode.NOTHING_COLLECTED)
+    refused = sum(not _approve(path, args) for path in paths)
+    return int(ExitCode.CHECKS_FAILED if refused else ExitCode.FINE)
+
+
+def _traces(path: Path) -> list[Path]:
+    if not path.exists():
+        raise UsageError(f"there is no {path}")
+    return sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+
+
+def _approve(path: Path, args: argparse.Namespace) -> bool:
+    """Whether the trace's result is the approved one now."""
+    from flowkit.testing.suite.approved import changes
+    from flowkit.testing.suite.expectations import begin_with, expectations_path, new_path, with_approved
+    from flowkit.testing.suite.stored import replay_stored
+
+    stored = replay_stored(path, begin_with(path, args.pipeline))
+    approved, now = stored.expectations.approved, stored.now
+    found = list(changes(approved, now)) if approved else []
+    if approved and not found:
+        print(f"{path}: as approved")
+        new_path(path).unlink(missing_ok=True)
+        return True
+    print(f"{path}: {len(found)} changes" if approved else f"{path}: new, {len(now['turns'])} turns")
+    for change in found:
+        print(f"  {change}")
+    if args.dry_run or not (args.yes or _agreed()):
+        return False
+    target = expectations_path(path)
+    try:
+        target.write_text(with_approved(stored.expectations, now), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror}") from error
+    new_path(path).unlink(missing_ok=True)
+    print(f"  accepted in {target}")
+    return True
+
+
+def _agreed() -> bool:
+    """What the user says; where nobody can be asked, running the command is the answer."""
+    return not sys.stdin.isatty() or input("  accept? [y/N] ").strip().lower() in ("y", "yes")

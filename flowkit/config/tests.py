@@ -1,0 +1,147 @@
+"""What ``tests:`` may hold: chunker cases, and sessions with something injected and expectations on the outcome."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from flowkit import options as opt
+from flowkit.trace.figures import PARTS
+
+OF_TURN = (
+    "user",
+    "agent",
+    "heard",
+    "end_reason",
+    "ttfa",
+    "clauses",
+    "reasons",
+    "interrupts",
+    *(f"parts.{p}" for p in PARTS),
+)
+OF_SESSION = ("turns", "interrupts", "messages", "stale_frames", "ttfa.p50", "ttfa.p95", "ttfa.max", "speech_to_silence",
+              "decision_to_silence", "wall")  # fmt: skip
+OF_QUEUE = ("high_water", "dropped", "blocked")
+WORDS = ("within", "at_most", "equals", "contains", "absent")
+
+
+class ChunkerCase(opt.Options):
+    """Pieces of text as they come from the LLM, and the clauses that are to be cut from them."""
+
+    feed: tuple[str, ...]
+    """The pieces, in order."""
+    expect: tuple[str, ...]
+    """The clauses, in order."""
+
+
+class Assertion(opt.Options):
+    """One expectation, of a turn or of the whole session, in one of five words."""
+
+    turn: int | None = Field(default=None, ge=1)
+    """The turn, counted from 1; without it, the whole session."""
+    what: str
+    """Of a turn: user, agent, heard, end_reason, ttfa, parts.NAME, clauses, reasons, interrupts. Of the session: turns,
+    interrupts, messages, stale_frames, ttfa.p50, ttfa.p95, ttfa.max, speech_to_silence, decision_to_silence (the longest),
+    wall, queues.STAGE.high_water, .dropped or .blocked."""
+    within: opt.Duration | None = None
+    """A duration is at most this."""
+    at_most: int | str | None = None
+    """A number or a duration is at most this."""
+    equals: int | str | tuple[str, ...] | None = None
+    """It is exactly this; durations as `860ms`."""
+    contains: str | tuple[str, ...] | None = None
+    """A text, or one of the clauses, holds this; of several, each."""
+    absent: Literal[True] | str | None = None
+    """There is none (`true`), or the text holds none of this."""
+
+    @field_validator("what")
+    @classmethod
+    def _known(cls, what: str) -> str:
+        known = {*OF_TURN, *OF_SESSION}
+        queue = what.split(".")
+        if what in known or (len(queue) == 3 and queue[0] == "queues" and queue[2] in OF_QUEUE):
+            return what
+        near = get_close_matches(what, known, 1)
+        raise ValueError(
+            f"unknown figure; did you mean {near[0]!r}?"
+            if near
+            else f"unknown figure; one of {', '.join(sorted(known))}"
+        )
+
+    @model_validator(mode="after")
+    def _one_word(self) -> Assertion:
+        if sum(getattr(self, word) is not None for word in WORDS) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(WORDS)}")
+        if self.turn is None and self.what in OF_TURN and self.what not in OF_SESSION:
+            raise ValueError(f"{self.what!r} is of a turn: add turn")
+        if self.turn is not None and self.what not in OF_TURN:
+            raise ValueError(f"{self.what!r} is of the whole session: leave turn out")
+        return self
+
+
+class After(opt.Options):
+    """An instant of a session, by what happens in it."""
+
+    turn: int = Field(ge=1)
+    """The turn."""
+    event: Literal["released", "first_token", "first_clause", "first_audio", "end"]
+    """What happens in it: the utterance is released, the first token or clause is there, the first frame sounds, the reply is
+    over."""
+    by: opt.Duration = opt.us("0s")
+    """How long after it."""
+
+
+class Injection(opt.Options):
+    """Something put into a session: another user line, or a slower provider."""
+
+    speech: opt.Duration | None = None
+    """The user speaks for so long; the agent hears it like any other speech."""
+    says: str = ""
+    """What the ASR makes of that speech."""
+    answer: str = ""
+    """What the LLM answers to it."""
+    at: opt.Duration | None = None
+    """When the speech begins, from the session's start."""
+    after: After | None = None
+    """When it begins, relative to what the agent does."""
+    slow: str | None = None
+    """Id of a stage whose provider is slower."""
+    by: opt.Duration | None = None
+    """How much later each of that provider's answers comes."""
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Injection:
+        if (self.speech is None) == (self.slow is None):
+            raise ValueError("needs one of speech and slow")
+        if self.slow is not None and self.by is None:
+            raise ValueError("a slower provider needs by")
+        if self.speech is not None and (self.at is None) == (self.after is None):
+            raise ValueError("speech needs one of at and after")
+        return self
+
+
+class Case(opt.Options):
+    """A test that the file carries along; `flowkit test` runs it."""
+
+    name: str
+    """What the test shows, for reports."""
+    chunker: ChunkerCase | None = None
+    """Feed this text to the pipeline's chunker."""
+    trace: str | None = None
+    """Replay this recording, from the file's folder, with this pipeline; without it, the pipeline's own scripted providers run."""
+    set: tuple[str, ...] = ()
+    """Settings to change for this test, as with `--set`."""
+    inject: tuple[Injection, ...] = ()
+    """What is put into the session."""
+    expect: tuple[Assertion, ...] = ()
+    """What the session must give; `tests` with these are sessions."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Case:
+        if self.chunker is None and not self.expect:
+            raise ValueError("needs chunker, or expect for a session")
+        if self.chunker is not None and (self.expect or self.inject or self.trace):
+            raise ValueError("a chunker case feeds text; trace, inject and expect are for sessions")
+        return self

@@ -1,0 +1,46 @@
+"""Test outcomes as Markdown: for a pull request's summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowkit.report.outcome import Outcome, Status, summary
+
+_MOST_CHANGES = 200
+
+
+def markdown(outcomes: Sequence[Outcome]) -> str:
+    """A headline, and for each test that did not pass what was found, a table of what changed, and how to see it again."""
+    lines = [f"## flowkit test: {summary(outcomes)}", ""]
+    for outcome in outcomes:
+        if outcome.status is not Status.PASSED:
+            lines += _told(outcome)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _told(outcome: Outcome) -> list[str]:
+    lines = [f"### {outcome.status}: {_text(outcome.name)} (`{outcome.place}`)", ""]
+    lines += [f"- `{finding.file}:{finding.line}` {_text(finding.what)}" for finding in outcome.findings]
+    lines += [f"- {_text(notice)}" for notice in outcome.notices]
+    if outcome.changes:
+        lines += ["", "| turn | what | approved | now | change |", "|--:|---|---|---|--:|"]
+        for change in outcome.changes[:_MOST_CHANGES]:
+            delta = "" if change.delta_ms is None else f"{change.delta_ms:+g} ms"
+            cells = (
+                str(change.turn or ""),
+                change.what,
+                change.before,
+                change.now,
+                delta + " modelled" * change.modelled,
+            )
+            lines.append("| " + " | ".join(_text(cell) for cell in cells) + " |")
+        if len(outcome.changes) > _MOST_CHANGES:
+            lines.append(f"| | {len(outcome.changes) - _MOST_CHANGES} more | | | |")
+    return [*lines, "", f"Again: `{outcome.again}`", ""]
+
+
+def _text(text: str) -> str:
+    """Text that is text in a table's cell, whatever was said."""
+    for sign in "\\|<>`*_[]":
+        text = text.replace(sign, "\\" + sign)
+    return text.replace("\n", " ")

@@ -1,0 +1,146 @@
+"""Finding tests: the ``tests:`` of pipeline files, and stored traces with their expectations."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flowkit.config import Config, Outside, Unset, read
+from flowkit.config.problems import Problem, errors
+from flowkit.errors import UsageError
+from flowkit.report.outcome import Finding, Outcome, Status
+from flowkit.testing.suite.expectations import SUFFIX, expectations_path, trace_path
+
+
+class Kind(StrEnum):
+    """What a test runs."""
+
+    CHUNKER = "chunker"
+    SESSION = "session"
+    STORED = "stored"
+
+
+class Item(NamedTuple):
+    """One test: `number` among its file's tests; `line` where it stands. Small, so that it can be sent to a worker."""
+
+    kind: Kind
+    path: str
+    name: str
+    line: int
+    number: int = 0
+
+    @property
+    def id(self) -> str:
+        """What users call it."""
+        return self.path if self.kind is Kind.STORED else f"{self.path}::{self.name}"
+
+
+@dataclass
+class Collected:
+    """`items`: the tests, in order; `wrong`: what could not be collected; `notices`: recordings that no test uses."""
+
+    items: list[Item] = field(default_factory=list)
+    wrong: list[Outcome] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+
+def collect(paths: Sequence[str]) -> Collected:
+    """The tests in files and folders, in the order of their paths, each once. ``FILE::NAME`` is one test of a pipeline file.
+
+    Raises UsageError for a path that is not there.
+    """
+    found = Collected()
+    seen: set[Path] = set()
+    used: set[Path] = set()
+    for given in paths:
+        name, _, only = given.partition("::")
+        for path in _files(Path(name)):
+            if path in seen and not only:
+                continue
+            seen.add(path)
+            _add(found, path, only, used)
+    _unused(found, seen, used)
+    return found
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """A named file as it is; of a folder everything below it that may hold tests, hidden folders apart."""
+    if not path.exists():
+        raise UsageError(f"there is no {path}")
+    if path.is_file():
+        if path.name.endswith(SUFFIX) and trace_path(path).exists():
+            path = trace_path(path)
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted(names):
+            file = Path(folder) / name
+            if name.endswith((".jsonl", SUFFIX)) or (name.endswith((".yaml", ".yml")) and _is_pipeline(file)):
+                yield file
+
+
+def _is_pipeline(file: Path) -> bool:
+    return b"flowkit:" in file.read_bytes()[:4096]
+
+
+def _add(found: Collected, path: Path, only: str, used: set[Path]) -> None:
+    if path.name.endswith(SUFFIX):
+        if not trace_path(path).exists():
+            found.wrong.append(_wrong(path, 1, path.name, f"there is no trace {trace_path(path).name} beside it"))
+    elif path.suffix == ".jsonl":
+        if expectations_path(path).exists():
+            used.add(path.resolve())
+            found.items.append(Item(Kind.STORED, str(path), path.name.removesuffix(".jsonl"), 1))
+    else:
+        _of_pipeline(found, path, only, used)
+
+
+def _of_pipeline(found: Collected, path: Path, only: str, used: set[Path]) -> None:
+    reading = read(path, outside=Outside(environ=os.environ, unset=Unset.KEEP))
+    if problems := errors(reading.problems):
+        found.wrong += [_problem(path, problem) for problem in problems]
+        return
+    cases = reading.config.top.tests
+    many = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
+    for number, case in enumerate(cases):
+        line = line_of(reading.config, number)
+        if case.trace:
+            used.add((path.parent / case.trace).resolve())
+        if case.name in many:
+            found.wrong.append(_wrong(path, line, case.name, f"two tests have the name {case.name!r}"))
+        elif not only or case.name == only:
+            kind = Kind.CHUNKER if case.chunker is not None else Kind.SESSION
+            found.items.append(Item(kind, str(path), case.name, line, number))
+    if only and only not in [case.name for case in cases]:
+        raise UsageError(
+            f"{path} has no test {only!r}", hint=f"tests: {', '.join(case.name for case in cases) or 'none'}"
+        )
+
+
+def line_of(config: Config, index: int) -> int:
+    """The line of test number `index` of a pipeline file."""
+    tests: Any = config.root.get("tests")
+    return int(tests.items[index].mark.line)
+
+
+def _unused(found: Collected, seen: set[Path], used: set[Path]) -> None:
+    for path in sorted(seen):
+        if path.suffix == ".jsonl" and path.resolve() not in used:
+            found.notices.append(f"{path}: no test uses this recording; `flowkit approve {path}` would make it one")
+
+
+def _wrong(path: Path, line: int, name: str, what: str) -> Outcome:
+    finding = Finding(what, str(path), line)
+    return Outcome(name, str(path), line, Status.ERROR, (finding,), again=f"flowkit test {path}")
+
+
+def _problem(path: Path, problem: Problem) -> Outcome:
+    mark = problem.mark
+    finding = Finding(f"{problem.message} [{problem.code}]", mark.source.name, mark.line, mark.column)
+    return Outcome(path.name, str(path), mark.line, Status.ERROR, (finding,), again=f"flowkit check {path}")

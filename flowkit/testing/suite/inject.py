@@ -1,0 +1,217 @@
+"""Something put into a session, scripted or recorded: another user line, a slower provider. By scripts around its scripts.
+
+Speech is put in where the microphone hears it: the VAD finds voice in its frames, the ASR answers its end with the given text, the
+LLM answers that text as told. An instant that is relative to what the agent does is found by running the session without
+it: what comes before the injected speech cannot depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from flowkit.config.tests import After, Injection
+from flowkit.errors import UsageError
+from flowkit.messages import (
+    Ask,
+    Clause,
+    Done,
+    EndOfUtterance,
+    Final,
+    Message,
+    Partial,
+    PlaybackStarted,
+    Probability,
+    ReplyPlayed,
+    SpeechStarted,
+    Token,
+    Utterance,
+)
+from flowkit.plan.graph import Plan
+from flowkit.providers.script import Script, ScriptCall
+from flowkit.trace.rows import RowTuple
+
+Answers = Iterable[tuple[int, Message]]
+LOUD = 30
+"""Level of an injected frame for the reference detector: 15 dB below full scale."""
+_VOICED = 0.95
+_PARTIAL_US, _FINAL_US, _FIRST_TOKEN_US, _PER_TOKEN_US = 50_000, 80_000, 180_000, 12_000
+"""How fast the injected line is recognised and answered: as the scripted fakes do by default."""
+_SLACK = 3
+
+
+class Speech(NamedTuple):
+    """Injected speech: frames `first` to `last`, its text, and the answer."""
+
+    first: int
+    last: int
+    says: str
+    answer: str
+
+
+EVENTS: Mapping[str, tuple[str, type[Message]]] = {
+    "released": ("llm", Utterance),
+    "first_token": ("llm", Token),
+    "first_clause": ("tts", Clause),
+    "first_audio": ("gate", PlaybackStarted),
+    "end": ("gate", ReplyPlayed),
+}
+
+
+def when(rows: Iterable[RowTuple], plan: Plan, after: After) -> int:
+    """The instant that `after` means, in microseconds. Raises UsageError if it never comes."""
+    kind, message = EVENTS[after.event]
+    stage = plan.only(kind)
+    for row in rows:
+        if stage is not None and row[0] == stage.id and isinstance(row[9], message) and row[8] == after.turn:
+            if isinstance(row[9], PlaybackStarted):
+                return row[9].at_us + after.by
+            return row[5] + after.by
+    raise UsageError(f"turn {after.turn} has no {after.event.replace('_', ' ')} to inject after")
+
+
+def speech_at(at_us: int, injection: Injection, frame_us: int) -> Speech:
+    """The injected speech, on the grid of frames."""
+    assert injection.speech is not None
+    first = -(-at_us // frame_us)
+    return Speech(first, first + max(1, injection.speech // frame_us) - 1, injection.says, injection.answer)
+
+
+def levels_with(levels: bytes, speech: Iterable[Speech]) -> bytes:
+    """A session's levels, with the injected speech in them."""
+    changed = bytearray(levels)
+    for known in speech:
+        changed[known.first : known.last + 1] = bytes([LOUD]) * max(0, min(len(changed), known.last + 1) - known.first)
+    return bytes(changed)
+
+
+def with_injections(
+    scripts: Mapping[str, Script], plan: Plan, speech: Sequence[Speech], slow: Iterable[Injection]
+) -> dict[str, Script]:
+    """The scripts of a session with these injected."""
+    made = dict(scripts)
+    for stage in plan.stages:
+        if speech and stage.kind in _HEARING and stage.id in made:
+            made[stage.id] = _HEARING[stage.kind](made[stage.id], speech)
+    for injection in slow:
+        if injection.slow not in made or injection.by is None:
+            raise UsageError(
+                f"no stage {injection.slow!r} has a provider that could be slower", hint=f"stages: {', '.join(made)}"
+            )
+        made[injection.slow] = Around(made[injection.slow], _later(injection.by))
+    return made
+
+
+def _later(by_us: int) -> Callable[[Answers], Answers]:
+    return lambda answers: ((delay_us + by_us, item) for delay_us, item in answers)
+
+
+class Around(Script):
+    """A script whose answers all go through `change`."""
+
+    def __init__(self, inner: Script, change: Callable[[Answers], Answers]) -> None:
+        self._inner = inner
+        self._change = change
+
+    def open(self, request: Message) -> ScriptCall:
+        return _Changed(self._inner.open(request), self._change)
+
+
+class _Changed(ScriptCall):
+    def __init__(self, inner: ScriptCall, change: Callable[[Answers], Answers]) -> None:
+        self._inner = inner
+        self._change = change
+
+    def opened(self) -> Answers:
+        return self._change(self._inner.opened())
+
+    def fed(self, item: Message) -> Answers:
+        return self._change(self._inner.fed(item))
+
+    def ended(self) -> Answers:
+        return self._change(self._inner.ended())
+
+
+class HearingVad(Around):
+    """A VAD that finds voice in the injected frames."""
+
+    def __init__(self, inner: Script, speech: Sequence[Speech]) -> None:
+        def voiced(answers: Answers) -> Iterator[tuple[int, Message]]:
+            for delay_us, item in answers:
+                if isinstance(item, Probability) and any(s.first <= item.frame <= s.last for s in speech):
+                    item = Probability(item.frame, _VOICED)
+                yield delay_us, item
+
+        super().__init__(inner, voiced)
+
+
+class HearingAsr(Script):
+    """An ASR that understands the injected speech; of that, the one within knows nothing."""
+
+    def __init__(self, inner: Script, speech: Sequence[Speech]) -> None:
+        self._inner = inner
+        self._speech = speech
+
+    def open(self, request: Message) -> ScriptCall:
+        return _HearingCall(self._inner.open(request), self._speech)
+
+
+class _HearingCall(ScriptCall):
+    def __init__(self, inner: ScriptCall, speech: Sequence[Speech]) -> None:
+        self._inner = inner
+        self._speech = speech
+        self._numbers = 0
+
+    def opened(self) -> Answers:
+        return self._inner.opened()
+
+    def ended(self) -> Answers:
+        return self._inner.ended()
+
+    def fed(self, item: Message) -> Answers:
+        frame = getattr(item, "frame", getattr(item, "last_voiced", None))
+        known = next(
+            (s for s in self._speech if frame is not None and s.first - _SLACK <= frame <= s.last + _SLACK), None
+        )
+        if known is not None and isinstance(item, SpeechStarted):
+            return [(_PARTIAL_US, Partial(known.says))]
+        if known is not None and isinstance(item, EndOfUtterance):
+            return [(_FINAL_US, Final(known.says, item.utterance))]
+        return self._inner.fed(item)
+
+
+class TellingLlm(Script):
+    """An LLM that answers the injected lines; the one within counts turns without them."""
+
+    def __init__(self, inner: Script, speech: Sequence[Speech]) -> None:
+        self._inner = inner
+        self._speech = speech
+        self._injected = 0
+
+    def open(self, request: Message) -> ScriptCall:
+        if not isinstance(request, Ask):
+            return self._inner.open(request)
+        # An utterance may hold what was said before it as well: its end is what is answered.
+        known = next((s for s in reversed(self._speech) if s.says and s.says in request.text), None)
+        if known is None:
+            return self._inner.open(replace(request, turn=request.turn - self._injected))
+        self._injected += 1
+        call = ScriptCall()
+        call.opened = lambda: _said(known.answer)  # type: ignore[method-assign]
+        return call
+
+
+def _said(answer: str) -> Iterator[tuple[int, Message]]:
+    at_us = _FIRST_TOKEN_US
+    for index, word in enumerate(answer.split()):
+        yield at_us, Token(index, word if index == 0 else " " + word)
+        at_us += _PER_TOKEN_US
+    yield at_us, Done()
+
+
+_HEARING: Mapping[str, Callable[[Script, Sequence[Speech]], Script]] = {
+    "vad": HearingVad,
+    "asr": HearingAsr,
+    "llm": TellingLlm,
+}

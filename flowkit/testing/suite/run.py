@@ -1,0 +1,85 @@
+"""Running collected tests, on as many processes as wanted. An outcome depends on its test alone, and outcomes come in the order of
+collection, so that neither order nor parallelism can show in a result."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flowkit.chunker import Rules
+from flowkit.clock import monotonic_us
+from flowkit.config import Config
+from flowkit.config.tests import Case
+from flowkit.errors import FlowkitError
+from flowkit.report.outcome import Finding, Outcome, Status
+from flowkit.testing.cases import chunker_case
+from flowkit.testing.suite.collect import Item, Kind
+from flowkit.testing.suite.session import run_case
+from flowkit.testing.suite.stored import config_of, place_and_words, stored_outcome
+from flowkit.testing.suite.words import judged
+
+_FEW = 4
+"""So few stored traces are done before a second process would be ready."""
+
+
+def run(items: Sequence[Item], workers: int) -> Iterator[Outcome]:
+    """Each item's outcome, in order, as soon as it is there."""
+    slow = sum(item.kind is not Kind.CHUNKER for item in items)
+    if workers < 2 or slow < _FEW:
+        yield from map(outcome_of, items)
+        return
+    # A fork server, for a fork would copy whatever threads hold; it imports what all workers need, once.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    chunk = max(1, len(items) // (8 * workers))
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(outcome_of, items, chunksize=chunk)
+
+
+def default_workers() -> int:
+    """As many as this process may use of the machine's cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def outcome_of(item: Item) -> Outcome:
+    """Run one test."""
+    if item.kind is Kind.STORED:
+        return stored_outcome(Path(item.path))
+    started_us = monotonic_us()
+    again = f"flowkit test {shlex.quote(item.id)}"
+    try:
+        config = config_of(item.path)
+        case = config.top.tests[item.number]
+        found, level, modelled = (_chunked if item.kind is Kind.CHUNKER else _session)(config, case, item)
+    except FlowkitError as error:
+        file, line, what = place_and_words(error, item.path, item.line)
+        finding = Finding(what, file, line)
+        return Outcome(item.name, item.path, item.line, Status.ERROR, (finding,), again=again)
+    status = Status.FAILED if found else Status.PASSED
+    outcome = Outcome(
+        item.name, item.path, item.line, status, tuple(found), again=again, level=level, modelled_share=modelled
+    )
+    return replace(outcome, wall_us=monotonic_us() - started_us)
+
+
+def _chunked(config: Config, case: Case, item: Item) -> tuple[list[Finding], str, float]:
+    assert case.chunker is not None
+    stage = next((stage for stage in config.stages if stage.kind == "chunker"), None)
+    rules = stage.options.rules() if stage is not None and hasattr(stage.options, "rules") else Rules()
+    result = chunker_case(case.name, case.chunker.feed, case.chunker.expect, rules)
+    found = [] if result.passed else [Finding("\n".join(["other clauses:", *result.diff()]), item.path, item.line)]
+    return found, "chunker", 0.0
+
+
+def _session(config: Config, case: Case, item: Item) -> tuple[list[Finding], str, float]:
+    report = run_case(Path(item.path), case).report
+    tests: Any = config.root.get("tests")
+    lines = [node.mark.line for node in tests.items[item.number].get("expect").items]
+    found = [Finding(what, item.path, lines[index]) for index, what in judged(case.expect, report)]
+    return found, report.level, report.modelled_share

@@ -1,0 +1,125 @@
+"""A session test of a pipeline file: its own scripted providers, or a recording, with injections, and what it must give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flowkit.config import load
+from flowkit.config.tests import Case
+from flowkit.errors import UsageError
+from flowkit.messages import Message
+from flowkit.plan import Plan, resolve
+from flowkit.providers.script import Script
+from flowkit.replay.heap import HeapPump
+from flowkit.replay.simulate import simulate
+from flowkit.testing.sessions import LONGEST_US, scripts_of
+from flowkit.testing.suite.inject import Around, Speech, levels_with, speech_at, when, with_injections
+from flowkit.trace.codec import journal_digest
+from flowkit.trace.figures import Report
+from flowkit.trace.layout import layout_of
+from flowkit.trace.metrics import measure
+from flowkit.trace.queues import queue_reports
+from flowkit.trace.reader import read_trace
+from flowkit.trace.reference import Reference
+from flowkit.trace.rows import RowTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A session as it went."""
+
+    report: Report
+    rows: Sequence[RowTuple]
+    plan: Plan
+
+
+Play = Callable[[Sequence[Speech]], Ran]
+
+
+def run_case(path: Path, case: Case) -> Ran:
+    """Run the session of `case`, which the pipeline file at `path` carries along.
+
+    Raises FlowkitError: the file is wrong, has providers that are not scripted, or nothing happens where something is injected.
+    """
+    play = _recorded(path, case) if case.trace else _scripted(path, case)
+    speech: list[Speech] = []
+    for injection in case.inject:
+        if injection.speech is None:
+            continue
+        # What was injected so far is in it, so that one injection may follow upon another.
+        ran = play(speech)
+        at_us = injection.at if injection.after is None else when(ran.rows, ran.plan, injection.after)
+        assert at_us is not None
+        last_us = max((row[5] for row in ran.rows[-1:]), default=0)
+        if at_us >= last_us:
+            raise UsageError(
+                f"speech injected at {at_us / 1e6:g} s is never heard: the session ends at {last_us / 1e6:g} s"
+            )
+        speech.append(speech_at(at_us, injection, ran.plan.frame_us))
+    return play(speech)
+
+
+def _recorded(path: Path, case: Case) -> Play:
+    assert case.trace is not None
+    trace = read_trace(path.parent / case.trace)
+    slow = [injection for injection in case.inject if injection.slow]
+
+    def play(speech: Sequence[Speech]) -> Ran:
+        class Injecting(HeapPump):
+            def __init__(self, plan: Plan, scripts: Mapping[str, Script]) -> None:
+                super().__init__(plan, with_injections(scripts, plan, speech, slow))
+
+        heard = replace(trace, levels=levels_with(trace.levels, speech))
+        replayed = simulate(heard, pipeline=str(path), overrides=case.set, frame_by_frame=True, pump_cls=Injecting)
+        return Ran(replayed.report, replayed.rows, replayed.plan)
+
+    return play
+
+
+def _scripted(path: Path, case: Case) -> Play:
+    plan = resolve(load(path, overrides=case.set))
+    slow = [injection for injection in case.inject if injection.slow]
+
+    def play(speech: Sequence[Speech]) -> Ran:
+        try:
+            scripts = scripts_of(plan)
+        except TypeError as error:
+            raise UsageError(f"a session test needs scripted providers, or a trace: {error}") from error
+        ruler = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
+        source = plan.only("mic")
+        if source is not None:
+            scripts[source.id] = Around(scripts[source.id], lambda answers: _overheard(answers, ruler))
+        pump = HeapPump(plan, with_injections(scripts, plan, speech, slow))
+        pump.run(until_us=LONGEST_US)
+        return _measured(pump, plan, Reference(ruler_samples(plan), levels_with(ruler.levels, speech)), path)
+
+    return play
+
+
+def ruler_samples(plan: Plan) -> int:
+    """Samples in a frame of the plan's input."""
+    return plan.input_rate_hz * plan.frame_us // 1_000_000
+
+
+def _overheard(answers: Iterable[tuple[int, Message]], ruler: Reference) -> Iterator[tuple[int, Message]]:
+    for delay_us, item in answers:
+        if pcm := getattr(item, "pcm", b""):
+            ruler.add(item.index, pcm)  # type: ignore[attr-defined]
+        yield delay_us, item
+
+
+def _measured(pump: HeapPump, plan: Plan, ruler: Reference, path: Path) -> Ran:
+    rows = list(pump.engine.journal)
+    layout = layout_of(plan)
+    report = measure(
+        rows,
+        plan=layout,
+        voiced=ruler,
+        trace=path.name,
+        level="simulated",
+        digest=journal_digest(rows, layout),
+        queues=queue_reports(pump.engine.inboxes()),
+    )
+    return Ran(report, rows, plan)

@@ -1,0 +1,178 @@
+"""The test of a stored trace: replay it, and hold the result against what was approved and what is expected."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from flowkit.clock import monotonic_us
+from flowkit.config import Config, Outside, Unset, load
+from flowkit.config.problems import InvalidConfig
+from flowkit.errors import FlowkitError
+from flowkit.replay.settings import recorded_plan
+from flowkit.replay.simulate import Replayed, simulate
+from flowkit.report.budgets import judge
+from flowkit.report.outcome import Change, Finding, Outcome, Status
+from flowkit.testing.suite.approved import changes, snapshot
+from flowkit.testing.suite.causes import changed_since, differing, place_of
+from flowkit.testing.suite.expectations import (
+    Expectations,
+    expectations_path,
+    new_path,
+    read_expectations,
+    with_approved,
+)
+from flowkit.testing.suite.words import judged
+from flowkit.trace.reader import Trace, read_trace
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A replayed trace: `now` is what approval would keep; `settings` differ from the recording's."""
+
+    trace: Trace
+    expectations: Expectations
+    replayed: Replayed
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def now(self) -> dict[str, Any]:
+        return snapshot(self.replayed.report, self.settings)
+
+
+def replay_stored(path: Path, expectations: Expectations | None = None) -> Stored:
+    """Replay the trace at `path` as its expectations say. Raises FlowkitError where that cannot be."""
+    expectations = expectations or read_expectations(expectations_path(path))
+    trace = read_trace(path)
+    expect = expectations.expect
+    replayed = simulate(trace, pipeline=_pipeline(expectations), overrides=expect.set)
+    changed = replayed.report.level == "what_if"
+    return Stored(trace, expectations, replayed, differing(recorded_plan(trace), replayed.plan) if changed else {})
+
+
+def stored_outcome(path: Path) -> Outcome:
+    """The outcome of the test of the trace at `path`. A result that is not the approved one is left in ``NAME.new``."""
+    started_us = monotonic_us()
+    outcome = _outcome(path)
+    return replace(outcome, again=f"flowkit test {shlex.quote(str(path))}", wall_us=monotonic_us() - started_us)
+
+
+def _outcome(path: Path) -> Outcome:
+    name, place = path.name.removesuffix(".jsonl"), str(expectations_path(path))
+    try:
+        stored = replay_stored(path)
+    except FlowkitError as error:
+        file, line, what = place_and_words(error, place)
+        return Outcome(name, place, 1, Status.ERROR, (Finding(what, file, line),))
+    report, new = stored.replayed.report, new_path(path)
+    changed = tuple(changes(stored.expectations.approved, stored.now)) if stored.expectations.approved else ()
+    findings = (*_declined(stored), *_differences(stored, changed), *_broken(stored), *_over_budget(stored))
+    if changed:
+        new.write_text(with_approved(stored.expectations, stored.now), encoding="utf-8")
+    else:
+        new.unlink(missing_ok=True)
+    status = Status.FAILED if findings else Status.PASSED
+    notices = tuple(report.notices)
+    return Outcome(name, place, 1, status, findings, changed, notices, "", report.level, report.modelled_share)
+
+
+def place_and_words(error: FlowkitError, file: str, line: int = 1) -> tuple[str, int, str]:
+    """The place that an error speaks of, if it is one of a file's line, else the given one; and what it says."""
+    if isinstance(error, InvalidConfig) and error.problems:
+        first = error.problems[0]
+        return first.mark.source.name, first.mark.line, f"{first.message} [{first.code}]"
+    return file, line, str(error).partition("\n")[0]
+
+
+def _pipeline(expectations: Expectations) -> str | None:
+    named = expectations.expect.pipeline
+    return None if named is None else os.path.normpath(expectations.path.parent / named)
+
+
+def config_of(path: str) -> Config:
+    """A pipeline file, read again only when it has changed. Raises InvalidConfig."""
+    known = Path(path).stat()
+    return _config(path, known.st_mtime_ns, known.st_size)
+
+
+@lru_cache(maxsize=32)
+def _config(path: str, mtime_ns: int, size: int) -> Config:
+    return load(path, outside=Outside(environ=os.environ, unset=Unset.KEEP))
+
+
+def _declined(stored: Stored) -> Iterator[Finding]:
+    share, most = stored.replayed.report.modelled_share, stored.expectations.expect.modelled
+    if share > most:
+        what = f"{share:.0%} of the sound is modelled, more than {most:.0%}: too much to judge; record the conversation anew"
+        yield Finding(what, str(stored.expectations.path), stored.expectations.line("modelled"))
+
+
+def _differences(stored: Stored, changed: tuple[Change, ...]) -> Iterator[Finding]:
+    """One finding a turn that is another, at the line that caused it."""
+    places = list(_causes(stored)) if changed else []
+    for number in dict.fromkeys(change.turn for change in changed):
+        mine = [change for change in changed if change.turn == number]
+        told = "; ".join(str(change).removeprefix(f"turn {number}: ") for change in _telling(mine))
+        what = (f"turn {number}: " if number else "") + told
+        if places:
+            for path, file, line, column, value in places:
+                yield Finding(f"{what} (by {path}: {value})", file, line, column)
+        else:
+            yield Finding(what, str(stored.expectations.path), _line_of(stored.expectations, number))
+
+
+def _telling(mine: list[Change]) -> list[Change]:
+    """Of a turn's changes: its delay, the parts that moved and the clauses; times of cuts only where nothing else says so."""
+    return [change for change in mine if "cut after" not in change.what] or mine
+
+
+def _causes(stored: Stored) -> Iterator[tuple[str, str, int, int, str]]:
+    """Settings that are others than at approval: path, file, line, column, value."""
+    pipeline = _pipeline(stored.expectations)
+    approved = stored.expectations.approved.get("settings", {})
+    for path in changed_since(approved, stored.settings):
+        value = stored.settings.get(path, "as recorded")
+        if pipeline is None:
+            yield path, str(stored.expectations.path), stored.expectations.line("set"), 1, value
+        else:
+            mark = place_of(config_of(pipeline), path)
+            yield path, mark.source.name, mark.line, mark.column, value
+
+
+def _line_of(expectations: Expectations, turn: int) -> int:
+    turns = expectations.approved.get("turns", ())
+    index = next((i for i, known in enumerate(turns) if known["turn"] == turn), None)
+    return expectations.line("approved") if index is None else expectations.line("approved", "turns", index)
+
+
+def _broken(stored: Stored) -> Iterator[Finding]:
+    for index, what in judged(stored.expectations.expect.expect, stored.replayed.report):
+        yield Finding(what, str(stored.expectations.path), stored.expectations.line("expect", index))
+
+
+def _over_budget(stored: Stored) -> Iterator[Finding]:
+    own = stored.expectations.expect.budgets
+    settings = {"budgets": own} if own is not None else stored.replayed.plan.settings
+    for verdict in judge(stored.replayed.report, settings):
+        if not verdict.kept:
+            keys = ("budgets", *verdict.name.split("."))
+            pipeline = _pipeline(stored.expectations)
+            if own is not None or pipeline is None:
+                yield Finding(str(verdict), str(stored.expectations.path), stored.expectations.line(*keys))
+            else:
+                yield Finding(str(verdict), pipeline, _budget_line(config_of(pipeline), keys))
+
+
+def _budget_line(config: Config, keys: tuple[str, ...]) -> int:
+    node, line = config.root, 1
+    for key in keys:
+        below = node.get(key) if hasattr(node, "get") else None
+        if below is None:
+            break
+        node, line = below, below.mark.line  # type: ignore[assignment]
+    return line

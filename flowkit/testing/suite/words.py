@@ -1,0 +1,143 @@
+"""Assertions on a session's figures, in five words: within, at_most, equals, contains, absent.
+
+- {turn: 1, what: ttfa, within: 900ms}
+- {turn: 2, what: agent, contains: Madrid}
+- {what: interrupts, equals: 1}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from flowkit.config.tests import WORDS, Assertion
+from flowkit.options import parse_duration
+from flowkit.trace.figures import PARTS, Report, TurnReport, summary
+
+_UNITS = ("ttfa", "parts.", "speech_to_silence", "decision_to_silence", "wall", "blocked")
+
+
+class Missing(LookupError):
+    """What an assertion speaks of is not there."""
+
+
+def broken(assertion: Assertion, report: Report) -> str:
+    """What is wrong with the report, in a sentence; empty if nothing is. Raises Missing."""
+    value = figure(report, assertion.turn, assertion.what)
+    place = f"turn {assertion.turn}: " if assertion.turn else ""
+    word = next(word for word in WORDS if getattr(assertion, word) is not None)
+    unit = " ms" if any(part in assertion.what for part in _UNITS) else ""
+    said = _JUDGES[word](value, getattr(assertion, word), unit)
+    return f"{place}{assertion.what} {said}" if said else ""
+
+
+def judged(expect: Sequence[Assertion], report: Report) -> Iterator[tuple[int, str]]:
+    """What is wrong with a report, each with the number of the assertion that says so."""
+    for index, assertion in enumerate(expect):
+        try:
+            what = broken(assertion, report)
+        except Missing as missing:
+            what = str(missing)
+        if what:
+            yield index, what
+
+
+def figure(report: Report, turn: int | None, what: str) -> Any:
+    """A figure of a report: a number (durations in ms), a text, a list of texts, or None. Raises Missing."""
+    if turn is not None:
+        return _of_turn(report, _turn(report, turn), what)
+    if what.startswith("queues."):
+        return _of_queue(report, *what.split(".")[1:])
+    if what.startswith("ttfa."):
+        return summary([t.ttfa_us for t in report.turns])[what.removeprefix("ttfa.")]
+    if what in ("speech_to_silence", "decision_to_silence"):
+        values = [getattr(i, f"{what}_us") for i in report.interrupts]
+        return max((us / 1000 for us in values if us is not None), default=None)
+    if what == "stale_frames":
+        return sum(i.stale_frames for i in report.interrupts)
+    if what == "wall":
+        return report.wall_us / 1000
+    found = getattr(report, what)
+    return len(found) if isinstance(found, tuple) else found
+
+
+def _turn(report: Report, number: int) -> TurnReport:
+    for turn in report.turns:
+        if turn.turn == number:
+            return turn
+    raise Missing(f"turn {number} does not exist: the session has {len(report.turns)}")
+
+
+def _of_turn(report: Report, turn: TurnReport, what: str) -> Any:
+    if what == "ttfa":
+        return None if turn.ttfa_us is None else turn.ttfa_us / 1000
+    if what.startswith("parts."):
+        return None if turn.parts_us is None else turn.parts_us[PARTS.index(what.removeprefix("parts."))] / 1000
+    if what in ("clauses", "reasons"):
+        return [c.text.strip() if what == "clauses" else c.reason for c in turn.clauses]
+    if what == "interrupts":
+        return sum(1 for i in report.interrupts if i.turn == turn.turn)
+    return getattr(turn, what)
+
+
+def _of_queue(report: Report, stage: str, what: str) -> Any:
+    for queue in report.queues:
+        if queue.stage == stage:
+            return queue.blocked_us / 1000 if what == "blocked" else getattr(queue, what)
+    raise Missing(f"there is no queue before {stage!r}: {', '.join(q.stage for q in report.queues)}")
+
+
+# -- the words: each says what is wrong, or nothing ---------------------------------------------------------------------
+
+
+def _shown(value: Any, unit: str) -> str:
+    if value is None:
+        return "is not there"
+    return f"is {value:g}{unit}" if isinstance(value, int | float) else f"is {value!r}"
+
+
+def _number(bound: Any) -> float:
+    return parse_duration(bound) / 1000 if isinstance(bound, str) else float(bound)
+
+
+def _within(value: Any, bound: Any, unit: str) -> str:
+    fine = isinstance(value, int | float) and value <= bound / 1000
+    return "" if fine else f"{_shown(value, unit)}, not within {bound / 1000:g} ms"
+
+
+def _at_most(value: Any, bound: Any, unit: str) -> str:
+    limit = _number(bound)
+    fine = isinstance(value, int | float) and value <= limit
+    return "" if fine else f"{_shown(value, unit)}, more than {limit:g}{unit}"
+
+
+def _equals(value: Any, wanted: Any, unit: str) -> str:
+    if unit and isinstance(wanted, str):
+        wanted = _number(wanted)
+    if isinstance(wanted, tuple):
+        wanted = list(wanted)
+    if isinstance(value, str) and isinstance(wanted, str):
+        value, wanted = value.strip(), wanted.strip()
+    return "" if value == wanted else f"{_shown(value, unit)}, not {wanted!r}{unit}"
+
+
+def _contains(value: Any, wanted: Any, unit: str) -> str:
+    texts: Sequence[str] = value if isinstance(value, list) else [value or ""]
+    lacking = [w for w in ([wanted] if isinstance(wanted, str) else wanted) if not any(w in text for text in texts)]
+    return f"{_shown(value, unit)}, without {lacking[0]!r}" if lacking else ""
+
+
+def _absent(value: Any, unwanted: Any, unit: str) -> str:
+    if unwanted is True:
+        return "" if value in (None, "", [], 0) else f"{_shown(value, unit)}, and should not be there"
+    texts = value if isinstance(value, list) else [value or ""]
+    return f"holds {unwanted!r}" if any(unwanted in text for text in texts) else ""
+
+
+_JUDGES: dict[str, Callable[[Any, Any, str], str]] = {
+    "within": _within,
+    "at_most": _at_most,
+    "equals": _equals,
+    "contains": _contains,
+    "absent": _absent,
+}

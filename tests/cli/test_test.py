@@ -1,0 +1,72 @@
+"""``flowkit test``: what it prints and writes for people, CI servers and GitHub."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from flowkit.cli import main
+from tests.suite.stage import project
+
+FAILING = "tests:\n  - {name: 'a|<b>\\x01', chunker: {feed: ['One. Two.'], expect: ['One, two.']}}\n"
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> Path:
+    return project(tmp_path, text=FAILING.replace("'a|<b>\\x01'", '"a|<b>\\x01"'))
+
+
+def test_junit_is_well_formed_whatever_tests_are_called(failing: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "junit.xml"
+    assert main(["test", str(failing), "--report", f"junit={out}"]) == 1
+    root = ET.parse(out).getroot()
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("1", "1", "0")
+    [case] = root.iter("testcase")
+    assert (case.get("name"), case.get("file"), case.get("line")) == ("a|<b>?", str(failing), "13")
+    failure = case.find("failure")
+    assert failure is not None
+    assert "again: flowkit test" in (failure.text or "")
+
+
+def test_markdown_and_json(failing: Path, tmp_path: Path) -> None:
+    told, page = tmp_path / "r.json", tmp_path / "r.md"
+    assert main(["test", str(failing), "--report", f"json={told}", "--report", f"markdown={page}"]) == 1
+    [test] = json.loads(told.read_text("utf-8"))
+    assert (test["status"], test["line"]) == ("failed", 13)
+    text = page.read_text("utf-8")
+    assert "1 failed" in text
+    assert "a\\|\\<b\\>" in text
+
+
+def test_in_github_actions_it_annotates_the_line_and_adds_to_the_summary(
+    failing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n", encoding="utf-8")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert main(["test", str(failing)]) == 1
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::error")]
+    assert line.startswith(f"::error file={failing},line=13,col=1,title=flowkit test::a|<b>")
+    assert "%0A" in line
+    assert summary.read_text("utf-8").startswith("before\n## flowkit test: 1 failed")
+
+
+@pytest.mark.parametrize("report", ["junit", "html=x", "junit="])
+def test_a_report_of_no_known_form_is_refused(report: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "--report", report]) == 2
+    assert "--report takes" in capsys.readouterr().err
+
+
+def test_jobs_must_be_some(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "-j", "0"]) == 2
+    assert "--jobs" in capsys.readouterr().err
+
+
+def test_json_on_stdout_is_one_object(failing: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", str(failing), "--format", "json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["counts"] == {"passed": 0, "failed": 1, "error": 0}

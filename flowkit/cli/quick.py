@@ -17,8 +17,8 @@ HEAVY = ("trio", "numpy", "soundfile", "soxr")
 
 def start() -> None:
     """Call first in such a command. Heavy modules are loaded when something in them is used, pydantic looks for no plugins,
-    and the garbage collector, for which imports leave nothing to do, waits."""
-    gc.disable()
+    and the garbage collector, for which imports leave nothing to do, runs less often."""
+    gc.set_threshold(100_000)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for name in HEAVY:
         if name not in sys.modules and (spec := find_spec(name)) is not None:

@@ -1,0 +1,69 @@
+"""The documents: what is made from the code is up to date, and every YAML block does what it is shown for."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from flowkit.config import Outside, Unset
+from flowkit.config.catalog import INSTALLED
+from flowkit.config.load import read_text
+from flowkit.config.markdown import Block, yaml_blocks
+from flowkit.config.parse import parse
+from flowkit.config.problems import Problem, errors
+from flowkit.config.text import Source
+from flowkit.plan import vet
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def builder() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build", ROOT / "docs" / "reference" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_is_made_from_the_code_is_up_to_date() -> None:
+    stale = [path.name for path, text in builder().built().items() if path.read_text(encoding="utf-8") != text]
+    assert not stale, "run: python docs/reference/build.py"
+
+
+def blocks() -> list[Block]:
+    return [
+        block
+        for page in PAGES
+        for block in yaml_blocks(Source(str(page.relative_to(ROOT)), page.read_text(encoding="utf-8"), page))
+    ]
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda b: f"{b.source.name}:{b.source.first_line}")
+def test_every_yaml_block_is_sound_or_marked_as_wrong(block: Block) -> None:
+    found: list[Problem] = []
+    if block.is_pipeline or "wrong" in block.words:
+        outside = Outside(unset=Unset.ERROR if "wrong" in block.words else Unset.KEEP)
+        found += vet(read_text(block.source, (), outside, INSTALLED, []), installed=False).problems
+    else:
+        parse(block.source, found)
+    assert bool(errors(found) or found) == ("wrong" in block.words), [str(p) for p in found]
+
+
+def test_a_block_knows_its_lines_and_its_mark() -> None:
+    page = Source(
+        "x.md", "# x\n\n   ~~~yaml wrong\n   flowkit: 1\n   a: 1\n   a: 2\n   ~~~\n```python\nflowkit: 1\n```\n"
+    )
+    (block,) = yaml_blocks(page)
+    problems: list[Problem] = []
+    parse(block.source, problems)
+    assert (block.words, block.is_pipeline, problems[0].mark.line) == (("wrong",), True, 6)
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads((ROOT / "docs" / "flowkit.schema.json").read_text(encoding="utf-8"))["type"] == "object"

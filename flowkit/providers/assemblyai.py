@@ -291,6 +291,6 @@ def _raise_error(message: dict[str, Any]) -> None:
     if message["type"] != "Error":
         return
     code, said = message.get("error_code"), str(message.get("error", ""))
-    if isinstance(code, int) and code in _ERRORS:
-        raise CloudError(_ERRORS[code], f"{said} ({code})")
-    raise of_close(code, said) if isinstance(code, int) else CloudError(Trouble.SERVER, said)
+    if not isinstance(code, int):
+        raise CloudError(Trouble.SERVER, said)
+    raise CloudError(_ERRORS.get(code) or of_close(code, said).trouble, f"{said} ({code})")

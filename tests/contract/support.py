@@ -32,7 +32,7 @@ from flowkit.providers.cloud.faults import CloudError
 OK, SILENT = "ok", "silent"
 VOICE, QUIET = b"\1\1" * 320, bytes(640)
 """A frame of 20 ms at 16 kHz."""
-SILENT_AFTER_S = 0.6
+SILENT_AFTER_S = 0.8
 """A provider that has said nothing for this long will not: every fault that ends by itself does so sooner."""
 
 

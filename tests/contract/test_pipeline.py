@@ -24,7 +24,7 @@ from flowkit.testing.emulators import AssemblyAIEmulator, CartesiaEmulator, Faul
 
 ROOT = Path(__file__).parents[2]
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
-TURNS = 500 if DEEP else 40
+TURNS = 500 if DEEP else 12
 APOLOGY = "Sorry, one moment."
 QUESTION = "what is the capital of france"
 FAULTY = [fault for fault in Fault if fault not in (Fault.SLOW_LORIS, Fault.NEVER_ACCEPT, Fault.OVERSIZED, Fault.IDLE_CLOSE)]
@@ -87,23 +87,17 @@ def test_the_cloud_pipeline_answers_through_all_three_services(cloud: dict[str, 
     assert cloud["asr"].seen[-1].messages[-1] == {"type": "Terminate"}
 
 
-def test_the_cloud_pipeline_answers_without_its_clouds(cloud: dict[str, Any], tmp_path: Path) -> None:
-    wrong = [f"stages.{stage}.api_key=wrong" for stage in ("asr", "llm", "tts")]
-    outcome = session(shipped(cloud, tmp_path, *wrong))
+def test_the_cloud_pipeline_answers_without_its_clouds_and_shows_no_key(cloud: dict[str, Any], tmp_path: Path) -> None:
+    keys = [f"stages.{stage}.api_key=secret-{stage}-fault:http_401" for stage in ("asr", "llm", "tts")]
+    plan = shipped(cloud, tmp_path, *keys)
+    outcome = session(plan)
     assert outcome.reason == "input_ended"
     assert heard(outcome.rows)[1]
     left = " ".join(detail for _, name, detail in outcome.events if name == "attempt")
     for stage in ("asr assemblyai", "llm groq", "tts cartesia"):
         assert f"{stage} 1: failed" in left
     assert "(auth)" in left
-
-
-def test_no_key_is_in_a_journal_an_event_or_the_plan(cloud: dict[str, Any], tmp_path: Path) -> None:
-    keys = [f"stages.{stage}.api_key=secret-{stage}-fault:http_401" for stage in ("asr", "llm", "tts")]
-    plan = shipped(cloud, tmp_path, *keys)
-    outcome = session(plan)
-    assert "secret-" not in repr(plan)
-    assert "secret-" not in repr(outcome.rows) + repr(outcome.events)
+    assert "secret-" not in repr(plan) + repr(outcome.rows) + repr(outcome.events)
 
 
 # -- five hundred turns of random faults -------------------------------------------------------------------------------

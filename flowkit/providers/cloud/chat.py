@@ -282,7 +282,7 @@ def http_fault(exc: BaseException) -> CloudError:
             return certificate_fault(cause)
         if isinstance(cause, httpx.TimeoutException):
             return CloudError(Trouble.TIMEOUT, f"nothing came in time ({type(cause).__name__})")
-        if isinstance(cause, (httpx.RemoteProtocolError, httpx.DecodingError)):
-            return CloudError(Trouble.NETWORK, f"the connection broke: {cause}")
+        if isinstance(cause, (httpx.RemoteProtocolError, httpx.DecodingError, httpx.ReadError, httpx.WriteError)):
+            return CloudError(Trouble.NETWORK, f"the connection broke{': ' if str(cause) else ''}{cause}")
         cause = cause.__cause__ or cause.__context__
     return network_fault(exc)

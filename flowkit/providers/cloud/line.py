@@ -183,7 +183,9 @@ def connect_fault(exc: BaseException) -> CloudError:
     for cause in chain:
         if isinstance(cause, (ws.InvalidURI, ValueError)) and not isinstance(cause, OSError):
             return CloudError(Trouble.REQUEST, f"the address cannot be used: {cause}")
-        if isinstance(cause, (ws.InvalidMessage, ws.InvalidHandshake)):
+        if isinstance(cause, EOFError):
+            return CloudError(Trouble.NETWORK, "the connection broke before it stood")
+        if isinstance(cause, (ws.InvalidMessage, ws.InvalidHandshake)) and not isinstance(cause.__cause__, EOFError):
             return CloudError(Trouble.PROTOCOL, f"the server does not speak websocket: {cause}")
     return network_fault(exc)
 

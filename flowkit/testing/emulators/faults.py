@@ -85,7 +85,7 @@ class Fault(StrEnum):
     """JSON of another shape."""
     MISSING_FIELD = "missing_field"
     OVERSIZED = "oversized"
-    """One message of 8 MiB."""
+    """One message of 5 MiB."""
     CONTEXT_EXPIRY = "context_expiry"
     """Cartesia: the context is gone when its second clause comes."""
     # -- odd, but to be borne

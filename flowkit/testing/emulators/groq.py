@@ -166,7 +166,7 @@ class GroqEmulator(Emulator):
             case Fault.MISSING_FIELD:
                 await http.data(b'data: {"id": "1", "model": "m"}\n\n')
             case Fault.OVERSIZED:
-                await http.data(b'data: {"choices": [{"delta": {"content": "' + b"x" * (8 * 2**20))
+                await http.data(b'data: {"choices": [{"delta": {"content": "' + b"x" * (5 * 2**20))
             case Fault.UNKNOWN_TYPE:
                 await http.data(b': a comment\n\nevent: ping\ndata: {"choices": []}\n\n')
         return True

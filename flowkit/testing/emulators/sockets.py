@@ -26,7 +26,7 @@ _BAD = {
     Fault.BAD_JSON: '{"type": "tur',
     Fault.WRONG_SCHEMA: "[1, 2, 3]",
     Fault.UNKNOWN_TYPE: json.dumps({"type": "novelty", "context_id": "any", "value": 1}),
-    Fault.OVERSIZED: json.dumps({"type": "Turn", "pad": "x" * (8 * 2**20)}),
+    Fault.OVERSIZED: json.dumps({"type": "Turn", "pad": "x" * (5 * 2**20)}),
 }
 _REASONS = {
     3005: "Session Cancelled: An error occurred",

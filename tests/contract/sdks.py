@@ -1,0 +1,115 @@
+"""The providers' official SDKs, each as one function: the same request as flowkit's provider makes, and what came of it.
+
+They run in the calling thread (and threads or loops of their own); a tests' pool runs many at a time, as each takes up to
+a second to end.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.contract.support import QUIET, VOICE
+
+WITHIN_S = 1.0
+"""What a request may take before it counts as silent."""
+
+
+@dataclass
+class Sdk:
+    """What came of it: `end` is ok, silent, or the name of the error that the SDK gave to its caller."""
+
+    end: str = "ok"
+    text: str = ""
+    samples: int = 0
+    words: list[str] = field(default_factory=list)
+
+
+def groq_chat(url: str, key: str, body: dict[str, Any]) -> Sdk:
+    """A streamed chat completion; the sync client, without its own retries."""
+    import groq
+
+    outcome = Sdk()
+    client = groq.Groq(api_key=key, base_url=url, max_retries=0, timeout=WITHIN_S)
+    try:
+        for chunk in client.chat.completions.create(**body):
+            for choice in chunk.choices or []:
+                outcome.text += choice.delta.content or ""
+    except Exception as error:
+        outcome.end = "silent" if "Timeout" in type(error).__name__ else type(error).__name__
+    finally:
+        client.close()
+    return outcome
+
+
+def cartesia_speak(url: str, key: str, clauses: list[str], request: dict[str, Any]) -> Sdk:
+    """Clauses into one context, each flushed, and the end behind them."""
+    from cartesia import Cartesia
+
+    outcome = Sdk()
+    client = Cartesia(api_key=key, websocket_base_url=url, max_retries=0)
+    try:
+        with client.tts.websocket_connect(websocket_connection_options={"open_timeout": WITHIN_S}) as connection:
+            for place, text in enumerate(clauses):
+                connection.send(request | {"transcript": text if not place else f" {text}", "continue": True})
+                connection.send(request | {"transcript": "", "continue": True, "flush": True})
+            connection.send(request | {"transcript": "", "continue": False})
+            while True:
+                event = connection.parse_event(connection.recv_bytes(timeout=WITHIN_S))
+                if event.type == "chunk":
+                    outcome.samples += len(event.audio or b"") // 2
+                elif event.type == "timestamps" and event.word_timestamps is not None:
+                    outcome.words += event.word_timestamps.words
+                elif event.type == "error":
+                    outcome.end = f"error event {event.status_code}"
+                    break
+                elif event.type == "done":
+                    break
+    except Exception as error:
+        outcome.end = "silent" if isinstance(error, TimeoutError) else type(error).__name__
+    finally:
+        client.close()
+    return outcome
+
+
+def assemblyai_listen(url: str, key: str, parameters: dict[str, Any], voiced: int = 40, silent: int = 25) -> Sdk:
+    """One utterance, forced to its end. Silent: neither an end of turn nor an error within the time."""
+    from assemblyai.streaming.v3 import (
+        StreamingClient,
+        StreamingClientOptions,
+        StreamingEvents,
+        StreamingParameters,
+    )
+
+    outcome = Sdk(end="silent")
+    over = threading.Event()
+    options = StreamingClientOptions(
+        api_host=url, api_key=key, connect_timeout=WITHIN_S, max_connection_retries=0, terminate_timeout=0.3
+    )
+    client = StreamingClient(options)
+
+    def turn(_: Any, event: Any) -> None:
+        if event.end_of_turn and event.turn_is_formatted == bool(parameters.get("format_turns")):
+            outcome.text, outcome.end = event.transcript, "ok"
+            over.set()
+
+    def failed(_: Any, error: Any) -> None:
+        outcome.end = f"error callback {error.code}"
+        over.set()
+
+    client.on(StreamingEvents.Turn, turn)
+    client.on(StreamingEvents.Error, failed)
+    try:
+        client.connect(StreamingParameters(**parameters))
+        for place in range(0, voiced + silent, 3):
+            client.stream(b"".join(VOICE if place + i < voiced else QUIET for i in range(3)))
+            time.sleep(0.002)
+        client.force_endpoint()
+        over.wait(WITHIN_S)
+    except Exception as error:
+        outcome.end = type(error).__name__
+    finally:
+        client.disconnect(terminate=True)
+    return outcome

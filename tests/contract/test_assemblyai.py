@@ -1,0 +1,207 @@
+"""AssemblyAI three ways: flowkit's provider, AssemblyAI's own library, and bytes by hand, before the same emulator and faults."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import pytest
+
+from flowkit.messages import Final, Message, Partial, Transcribe
+from flowkit.providers.assemblyai import AssemblyAI
+from flowkit.testing.emulators import AssemblyAIEmulator, Fault, running
+from tests.contract.raw import Wire, websocket
+from tests.contract.sdks import Sdk, assemblyai_listen
+from tests.contract.support import OK, QUIET, SILENT, VOICE, Outcome, one_call, utterance
+
+pytest.importorskip("assemblyai")
+pytest.importorskip("websockets")
+
+# The library's reader dies of an event that it does not expect, in a thread of its own.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning", "ignore::DeprecationWarning")
+TEXT = "what is the capital of france"
+PARAMETERS: dict[str, Any] = {
+    "sample_rate": 16_000,
+    "encoding": "pcm_s16le",
+    "speech_model": "universal-streaming-english",
+    "format_turns": False,
+}
+
+
+class Case(NamedTuple):
+    """What comes of a fault: with flowkit, with the library, and on the wire."""
+
+    ours: str
+    sdk: str
+    wire: str
+    differs: str = ""
+
+
+def refused(status: int, trouble: str) -> Case:
+    return Case(trouble, f"error callback {status}", f"HTTP {status}")
+
+
+def closed(code: int, trouble: str) -> Case:
+    return Case(trouble, f"error callback {code}", f"close {code}")
+
+
+CASES = {
+    Fault.NONE: Case(OK, "ok", "ok"),
+    Fault.SLOW_ACCEPT: Case(OK, "ok", "ok"),
+    Fault.NEVER_ACCEPT: Case(SILENT, "error callback None", "silent"),
+    Fault.SLOW_LORIS: Case(SILENT, "error callback None", "silent"),
+    Fault.RST_ACCEPT: Case("network", "error callback None", "reset"),
+    Fault.HTTP_401: refused(401, "auth"),
+    Fault.HTTP_402: refused(402, "payment"),
+    Fault.HTTP_403: refused(403, "auth"),
+    Fault.HTTP_429: refused(429, "limit"),
+    Fault.HTTP_429_DATE: refused(429, "limit"),
+    Fault.HTTP_429_HOURS: refused(429, "limit"),
+    Fault.HTTP_500: refused(500, "server"),
+    Fault.HTTP_503: refused(503, "server"),
+    Fault.HTML: Case("protocol", "error callback 200", "HTTP 200"),
+    Fault.HTML_502: Case("server", "error callback 502", "HTTP 502"),
+    Fault.SLOW_FIRST: Case(OK, "ok", "ok"),
+    Fault.STALL: Case(OK, "silent", "silent", "what is known of an utterance is given when the time is up"),
+    Fault.STALL_FIRST: Case(OK, "silent", "silent", "an utterance without an answer ends empty, so that the turn ends"),
+    Fault.FIN: Case("network", "error callback 1006", "eof"),
+    Fault.RST: Case("network", "error callback 1006", "reset"),
+    Fault.CLOSE_1000: Case("closed", "silent", "close 1000", "a close in order, but too early, is an end that must be told"),
+    Fault.CLOSE_1008: closed(1008, "auth"),
+    Fault.CLOSE_1011: closed(1011, "server"),
+    Fault.CLOSE_1012: closed(1012, "server"),
+    Fault.CLOSE_1013: closed(1013, "server"),
+    Fault.CLOSE_3005: closed(3005, "server"),
+    Fault.CLOSE_3006: closed(3006, "request"),
+    Fault.CLOSE_3007: closed(3007, "request"),
+    Fault.CLOSE_3008: closed(3008, "closed"),
+    Fault.CLOSE_3009: closed(3009, "limit"),
+    Fault.ERROR: Case("server", "error callback 3005", "ok"),
+    Fault.BAD_JSON: Case("protocol", "ok", "ok", "a message that is lost may be the one that matters"),
+    Fault.WRONG_SCHEMA: Case("protocol", "silent", "ok", "the library's reader dies of it, and nobody is told"),
+    Fault.MISSING_FIELD: Case("protocol", "silent", "ok", "the library's reader dies of it, and nobody is told"),
+    Fault.OVERSIZED: Case("protocol", "error callback 1006", "ok"),
+    Fault.UNKNOWN_TYPE: Case(OK, "ok", "ok"),
+    Fault.EXTRA_FIELD: Case(OK, "ok", "ok"),
+    Fault.DUPLICATE: Case(OK, "ok", "ok"),
+    Fault.LATE: Case(OK, "ok", "ok"),
+    Fault.NO_FORCE: Case(OK, "silent", "silent", "what is known of an utterance is given when the time is up"),
+    Fault.SELF_ENDED: Case(OK, "ok", "ok"),
+}
+PARTLY = {Fault.STALL: "what is", Fault.STALL_FIRST: ""}
+"""What is known of the utterance when the emulator falls silent."""
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[AssemblyAIEmulator]:
+    with running(AssemblyAIEmulator(turns=(TEXT,) * 5_000, pause_s=0.05)) as emulator:
+        yield emulator
+
+
+def ours(emulator: AssemblyAIEmulator, key: str, fed: list[Message] | None = None, **more: Any) -> Outcome:
+    more = {"catch_up": 10, "final_within": "150ms"} | more
+    made = AssemblyAI.Options(api_key=key, base_url=emulator.ws_url, **more)
+    return one_call(lambda around: AssemblyAI(made, around), Transcribe(), fed or utterance(), 0.001)
+
+
+def by_hand(emulator: AssemblyAIEmulator, key: str) -> Wire:
+    path = f"/v3/ws?{urlencode(PARAMETERS | {'format_turns': 'False'})}"
+    pieces = [VOICE * 3] * 13 + [VOICE + QUIET * 2] + [QUIET * 3] * 7
+    say: list[str | bytes] = [*pieces, json.dumps({"type": "ForceEndpoint"})]
+    headers = {"Authorization": key, "AssemblyAI-Version": "2025-05-12"}
+    return websocket(emulator.ws_url, path, headers, say, lambda text: '"end_of_turn": true' in text)
+
+
+class Ways(NamedTuple):
+    sdk: dict[Fault, Sdk]
+    wire: dict[Fault, Wire]
+
+
+@pytest.fixture(scope="module")
+def ways(emulator: AssemblyAIEmulator) -> Ways:
+    with ThreadPoolExecutor(8) as pool:
+        url = emulator.ws_url
+        sdk = {f: pool.submit(assemblyai_listen, url, f"fault:{f}", PARAMETERS) for f in CASES}
+        wire = {f: pool.submit(by_hand, emulator, f"fault:{f}") for f in CASES}
+        return Ways({f: r.result() for f, r in sdk.items()}, {f: r.result() for f, r in wire.items()})
+
+
+@pytest.mark.parametrize("fault", CASES)
+def test_flowkit(emulator: AssemblyAIEmulator, fault: Fault) -> None:
+    outcome = ours(emulator, f"fault:{fault}")
+    assert outcome.end == CASES[fault].ours, outcome.error
+    if outcome.end == OK:
+        assert outcome.finals == [PARTLY.get(fault, TEXT)]
+
+
+@pytest.mark.parametrize("fault", CASES)
+def test_the_library(ways: Ways, fault: Fault) -> None:
+    assert ways.sdk[fault].end == CASES[fault].sdk
+    alike = (CASES[fault].ours == OK) == (CASES[fault].sdk == "ok")
+    assert alike or CASES[fault].differs, "flowkit and the library disagree, and nothing says why"
+
+
+@pytest.mark.parametrize("fault", CASES)
+def test_the_wire(ways: Ways, fault: Fault) -> None:
+    assert ways.wire[fault].end == CASES[fault].wire
+
+
+def test_the_requests_are_the_same_field_by_field(emulator: AssemblyAIEmulator) -> None:
+    ours(emulator, "any", keyterms=("Tegernsee", "flowkit"), min_silence="160ms", max_silence="2s")
+    more = {"keyterms_prompt": ["Tegernsee", "flowkit"], "min_turn_silence": 160, "max_turn_silence": 2000}
+    assemblyai_listen(emulator.ws_url, "any", PARAMETERS | more)
+    mine, theirs = emulator.seen[-2:]
+    assert mine.path == theirs.path == "/v3/ws"
+    assert mine.query == theirs.query
+    for name in ("authorization", "assemblyai-version"):
+        assert mine.headers[name] == theirs.headers[name]
+    assert [m for m in mine.messages if isinstance(m, dict)] == [{"type": "ForceEndpoint"}, {"type": "Terminate"}]
+    assert [m for m in theirs.messages if isinstance(m, dict)] == [{"type": "ForceEndpoint"}, {"type": "Terminate"}]
+    audio = [size for size in mine.messages if isinstance(size, int)]
+    assert set(audio[:-1]) == {1_920}  # 60 ms
+    assert all(50 <= size // 32 <= 1_000 for size in audio)
+
+
+def test_a_turn_counts_once_with_formatting(emulator: AssemblyAIEmulator) -> None:
+    outcome = ours(emulator, "any", [*utterance(), *utterance(2, 65)], format=True)
+    assert outcome.finals == ["What is the capital of france."] * 2
+
+
+def test_the_servers_own_ends_release_where_there_is_no_vad(emulator: AssemblyAIEmulator) -> None:
+    fed = [item for item in [*utterance(), *utterance(2, 65)] if type(item).__name__ == "Frames"]
+    outcome = ours(emulator, "fault:self_ended", fed, ends="server")
+    assert [item for item in outcome.items if isinstance(item, Final)] == [Final(TEXT, 1), Final(TEXT, 2)]
+
+
+def test_partials_replace_each_other(emulator: AssemblyAIEmulator) -> None:
+    outcome = ours(emulator, "any")
+    partials = [item.text for item in outcome.items if isinstance(item, Partial)]
+    assert partials == [" ".join(TEXT.split()[: count + 1]) for count in range(6)]
+
+
+def test_a_session_is_terminated_even_when_its_call_is_cancelled(emulator: AssemblyAIEmulator) -> None:
+    outcome = ours(emulator, "fault:stall_first", final_within="10s")
+    assert outcome.end == SILENT
+    assert emulator.seen[-1].messages[-1] == {"type": "Terminate"}
+
+
+def test_sound_of_odd_length_and_lost_frames_keep_the_clock(emulator: AssemblyAIEmulator) -> None:
+    from flowkit.messages import Frames
+
+    fed: list[Message] = []
+    for item in utterance(voiced=40):
+        if isinstance(item, Frames) and item.index in (20, 21):
+            continue
+        fed.append(Frames(item.index, 1, item.pcm[:-1]) if isinstance(item, Frames) and item.index == 5 else item)
+    ours(emulator, "any", fed)
+    sent = sum(size for size in emulator.seen[-1].messages if isinstance(size, int))
+    assert sent // 640 in (63, 64, 65)  # every frame, the two that were lost as silence; a last piece under 50 ms stays
+
+
+def test_a_model_that_does_not_exist_is_an_error_that_says_so(emulator: AssemblyAIEmulator) -> None:
+    outcome = ours(emulator, "any", model="no-such-model")
+    assert outcome.end == "request"
+    assert "Invalid speech model" in outcome.error

@@ -21,7 +21,7 @@ from flowkit.stages.base import Action, Actions, Cancel, Emit, EndInput, Feed, F
 from flowkit.stages.endpointing import Endpointing
 from flowkit.stages.source import Source
 from flowkit.stages.transcription import Transcription
-from flowkit.trace.codec import Quiet
+from flowkit.trace.codec import Quiet, Wiring
 from flowkit.trace.rows import RowTuple
 
 _BLIND = (Source, Endpointing, Transcription)
@@ -92,6 +92,16 @@ class _Slot:
     routes: dict[str, list[tuple[str, deque[Sent]]]] = field(default_factory=dict)
 
 
+class _Lane(NamedTuple):
+    """The way of frames: all slots by index, who takes the source's frames, what waits on that way, and whether all are blind."""
+
+    wiring: Wiring
+    slots: list[_Slot]
+    followers: list[_Slot]
+    pending: list[deque[Sent]]
+    blind: bool
+
+
 class Fold:
     """Folds a plan's stages over a journal. `calls`: every provider call, in the order in which they were opened.
 
@@ -108,6 +118,7 @@ class Fold:
         self._expected: dict[tuple[str, str, str], list[deque[Sent]]] = {}
         self._timers = _Deadlines()
         self._at = (0, 0)
+        self._lane: _Lane | None = None
         for edge in plan.edges:
             queue: deque[Sent] = deque()
             lane = "C" if edge.bound is None else "D"
@@ -121,9 +132,18 @@ class Fold:
         for item in items:
             if not isinstance(item, Quiet):
                 self.row(item)
-            elif self.first is not None or not self._quickly(item):
+            elif self.first is not None or not self._tried(item):
                 for row in item.rows():
                     self.row(row)
+
+    def _tried(self, quiet: Quiet) -> bool:
+        try:
+            return self._quickly(quiet)
+        except Diverged as diverged:
+            if not self._tolerant:
+                raise
+            self.first = diverged.difference
+            return False
 
     @property
     def now_us(self) -> int:
@@ -312,55 +332,54 @@ class Fold:
 
     def _quickly(self, quiet: Quiet) -> bool:
         """Fold over a quiet stretch at once. False if that cannot be; then nothing has been done."""
-        wiring, frames = quiet.wiring, quiet.pattern.count("F")
-        involved = [self._slots[wiring.ids[stage]] for stage, _ in quiet.tally]
-        source = self._slots.get(wiring.ids[wiring.source]) if wiring.source >= 0 else None
-        followers = [self._slots[wiring.ids[follower]] for follower in wiring.followers]
-        blind = all(type(slot.stage) in _BLIND for slot in (source, *followers) if slot is not None)
-        counted = all(slot.rows == quiet.ns[wiring.places[slot.id]] for slot in involved)
-        pending = any(
-            queue for f in followers for queue in self._expected.get((wiring.ids[wiring.source], f.id, "D"), ())
-        )
-        if not (blind and counted) or pending or (quiet.epoch, quiet.turn) != self._at or self._replying(quiet):
+        lane = self._lane
+        if lane is None or lane.wiring is not quiet.wiring:
+            lane = self._lane = self._laid(quiet.wiring)
+        slots, ns = lane.slots, quiet.ns
+        if not lane.blind or any(lane.pending) or (quiet.epoch, quiet.turn) != self._at:
             return False
-        self._timers.advance(quiet.handled_us[0])
-        if self._timers.due_by(quiet.handled_us[-1] - 1):
+        for stage, _ in quiet.tally:
+            slot = slots[stage]
+            if slot.rows != ns[stage] or (slot.stage.replying and (slot.epoch, slot.turn) != self._at):
+                return False
+        timers, last_us = self._timers, quiet.handled_us[-1]
+        timers.advance(quiet.handled_us[0])
+        if timers.due_by(last_us - 1):
             return False
-        if frames and source is not None:
-            self._pass_on(source, followers, Frames(quiet.frame, frames), quiet.handled_us[-1])
-        self._hear(quiet)
+        if frames := quiet.pattern.count("F"):
+            self._pass_on(slots[quiet.wiring.source], lane, Frames(quiet.frame, frames), last_us)
+        if quiet.ps:
+            self._hear(slots[quiet.wiring.vad], quiet)
         for stage, count in quiet.tally:
-            self._slots[wiring.ids[stage]].rows += count
-        self._timers.now_us = quiet.handled_us[-1]
+            slots[stage].rows += count
+        timers.now_us = last_us
         return True
 
-    def _replying(self, quiet: Quiet) -> bool:
-        """Credits of replying stages are of those stages' epochs, which may lag behind the session's."""
-        slots = (self._slots[quiet.wiring.ids[stage]] for stage in set(quiet.credits[::2]))
-        return any(slot.stage.replying and (slot.epoch, slot.turn) != (quiet.epoch, quiet.turn) for slot in slots)
+    def _laid(self, wiring: Wiring) -> _Lane:
+        slots = [self._slots[id_] for id_ in wiring.ids]
+        followers = [slots[follower] for follower in wiring.followers]
+        source = wiring.ids[wiring.source] if wiring.source >= 0 else ""
+        pending = [queue for slot in followers for queue in self._expected.get((source, slot.id, "D"), ())]
+        blind = all(type(slot.stage) in _BLIND for slot in (*followers, *slots[wiring.source : wiring.source + 1]))
+        return _Lane(wiring, slots, followers, pending, blind and wiring.source >= 0)
 
-    def _pass_on(self, source: _Slot, followers: list[_Slot], frames: Frames, now_us: int) -> None:
-        actions = source.stage.step(source.state, frames, now_us)
-        for action in actions:
-            if not isinstance(action, Emit) or action.message != frames:
+    def _pass_on(self, source: _Slot, lane: _Lane, frames: Frames, now_us: int) -> None:
+        for action in source.stage.step(source.state, frames, now_us):
+            if type(action) is not Emit or action[1] != frames:
                 raise Diverged(Difference(source.id, "frames are not passed on as they came", None, frames, ("", 0)))
-        for follower in followers:
+        for follower in lane.followers:
             for action in follower.stage.step(follower.state, frames, now_us):
-                if not isinstance(action, Feed):
-                    raise Diverged(
-                        Difference(follower.id, "a frame alone now makes a message", None, frames, (source.id, 0))
-                    )
+                if type(action) is not Feed:
+                    what = "a frame alone now makes a message"
+                    raise Diverged(Difference(follower.id, what, None, frames, (source.id, 0)))
 
-    def _hear(self, quiet: Quiet) -> None:
+    def _hear(self, slot: _Slot, quiet: Quiet) -> None:
         """Probabilities one by one: each may be the one that makes speech, or ends it."""
-        if not quiet.ps:
-            return
-        slot = self._slots[quiet.wiring.ids[quiet.wiring.vad]]
-        step, state = slot.stage.step, slot.state
-        times = quiet.times("P", quiet.handled_us)
-        for frame, (p, now_us) in enumerate(zip(quiet.ps, times, strict=True), quiet.answered):
+        step, state, frame = slot.stage.step, slot.state, quiet.answered
+        for p, now_us in zip(quiet.ps, quiet.times("P", quiet.handled_us), strict=True):
             if actions := step(state, Probability(frame, p), now_us):
                 self._act(slot, actions, _number_of("P", frame - quiet.answered, quiet), now_us)
+            frame += 1
 
 
 def _number_of(step: str, place: int, quiet: Quiet) -> int:

@@ -237,7 +237,7 @@ def _tight(view: View, at: int, end: int) -> int:
     if "가" <= first <= "힣" and end > at + 1:
         return NO  # Korean particles follow a quotation at once
     word = view.text[view.word : at]
-    written = before and KIND[first] == IDEOGRAPH and KIND[before] != DIGIT
+    written = before.strip() and KIND[first] == IDEOGRAPH and KIND[before] != DIGIT
     if first in _OUTRIGHT or (written and (not before.isascii() or _class(view, at, _before(word)) is None)):
         return end
     plain = len(word) > 1 and word.isalpha() and word[1:].islower() and view.language.stop(word) is None

@@ -58,21 +58,29 @@ async def play(call: ScriptCall, fed: AsyncIterator[Message], emit: Emit, around
     """Play one scripted call until it is done, or until its input has ended and nothing is left to say."""
     agenda = Agenda(call, around.now_us())
     listener = _Listener(agenda, around)
+    if type(call).fed is ScriptCall.fed and type(call).ended is ScriptCall.ended:
+        # It answers its request alone: no task is needed to listen.
+        await _say(agenda, listener, emit, around)
+        return
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.listen, fed)
-        while not (listener.ended and agenda.due_us is None):
-            at_us = agenda.due_us
-            if at_us is None or at_us > around.now_us():
-                await listener.wait(at_us)
-                continue
-            item = agenda.pop()
-            if isinstance(item, Done):
-                break
-            if isinstance(item, Failed):
-                raise ProviderError(item.what.removeprefix(_SAID_BY))
-            await emit(item)
-            agenda.accepted(around.now_us())
+        await _say(agenda, listener, emit, around)
         nursery.cancel_scope.cancel()
+
+
+async def _say(agenda: Agenda, listener: _Listener, emit: Emit, around: Surroundings) -> None:
+    while not (listener.ended and agenda.due_us is None):
+        at_us = agenda.due_us
+        if at_us is None or at_us > around.now_us():
+            await listener.wait(at_us)
+            continue
+        item = agenda.pop()
+        if isinstance(item, Done):
+            return
+        if isinstance(item, Failed):
+            raise ProviderError(item.what.removeprefix(_SAID_BY))
+        await emit(item)
+        agenda.accepted(around.now_us())
 
 
 class _Listener:

@@ -67,13 +67,16 @@ class HeapPump:
         """Stages whose calls have a batch of items to credit, in order."""
         self._now_us = 0
         self._until_us = _FOR_EVER
+        self._begun = False
 
     def run(self, until_us: int | None = None) -> None:
-        """Run to the session's end, or until the clock would pass `until_us`."""
+        """Run to the session's end, or until the clock would pass `until_us`; run again, it goes on from there."""
         self._until_us = _FOR_EVER if until_us is None else until_us
         engine = self.engine
         with _without_collector():
-            self._apply(engine.begin(0))
+            if not self._begun:
+                self._begun = True
+                self._apply(engine.begin(0))
             while engine.finished is None:
                 stimulus, deadline_us = self._choose()
                 if stimulus is not None:

@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import pairwise
-from textwrap import dedent
 
 
-def field_docs(cls: type) -> dict[str, str]:
+@cache
+def field_docs(cls: type) -> Mapping[str, str]:
     """The text below each field of a class and of those it inherits from, by the field's name, on one line."""
     texts: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        texts |= dict(_own(base))
+        texts |= _module(base.__module__).get(base.__qualname__, {})
     return texts
 
 
-def _own(cls: type) -> Iterator[tuple[str, str]]:
+@cache
+def _module(name: str) -> Mapping[str, dict[str, str]]:
+    """The texts of all classes of a module, by qualified name; the whole module is read at once, as that is quicker."""
+    if name.partition(".")[0] in ("builtins", "pydantic"):
+        return {}
     try:
-        tree = ast.parse(dedent(inspect.getsource(cls)))
-    except (OSError, TypeError):  # built in, or made without a source file
-        return
-    body = tree.body[0]
-    if not isinstance(body, ast.ClassDef):
-        return
-    for field, text in pairwise(body.body):
+        tree = ast.parse(inspect.getsource(sys.modules[name]))
+    except (OSError, TypeError, KeyError):  # made without a source file
+        return {}
+    return dict(_classes(tree, ""))
+
+
+def _classes(node: ast.AST, above: str) -> Iterator[tuple[str, dict[str, str]]]:
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, ast.ClassDef):
+            yield above + inner.name, dict(_fields(inner))
+            yield from _classes(inner, f"{above}{inner.name}.")
+        elif isinstance(inner, ast.FunctionDef):
+            yield from _classes(inner, f"{above}{inner.name}.<locals>.")
+
+
+def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, text in pairwise(node.body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and (said := _text(text)):
             yield field.target.id, said
 

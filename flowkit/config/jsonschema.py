@@ -7,6 +7,7 @@ lists all keys of that pair. Wherever a value is no free text, a reference such 
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -181,6 +182,7 @@ def required_keys(model: type[BaseModel]) -> list[str]:
 # -- one model ---------------------------------------------------------------------------------------------------------
 
 
+@cache
 def properties(model: type[BaseModel]) -> Schema:
     """The properties of a model, without references to definitions, each open to ``${VAR}`` where it is no free text."""
     schema = model.model_json_schema(schema_generator=_Tolerant, mode="validation")

@@ -240,21 +240,17 @@ class Encoder:
     def _followed(self, rows: Sequence[RowTuple], i: int) -> int:
         """How many rows a frame and its followers are, if they are just what follows from the frame; else 0."""
         first = rows[i]
-        frames = first[9]
-        followers = self._wiring.followers
-        if frames.count != 1 or not followers or i + len(followers) >= len(rows):  # type: ignore[attr-defined]
+        frames: Frames = first[9]  # type: ignore[assignment]
+        followers, ids = self._wiring.followers, self._wiring.ids
+        if frames.count != 1 or not followers or i + len(followers) >= len(rows):
             return 0
-        for offset, follower in enumerate(followers, 1):
-            stage, _, cause, cause_n, sent_us, now_us, _, epoch, turn, message, fate = rows[i + offset]
-            if (
-                stage != self._wiring.ids[follower]
-                or cause != first[0]
-                or cause_n != first[1]
-                or not (sent_us == now_us == first[5])
-                or (epoch, turn) != (first[7], first[8])
-                or message != frames
-                or fate != ""
-            ):
+        expected = (first[0], first[1], first[5], first[5], "D", first[7], first[8])
+        for follower in followers:
+            i += 1
+            row = rows[i]
+            if row[2:9] != expected or row[0] != ids[follower] or type(row[9]) is not Frames or row[10] != "":
+                return 0
+            if row[9].index != frames.index or row[9].count != 1:
                 return 0
         return 1 + len(followers)
 

@@ -12,11 +12,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 from flowkit.errors import UsageError
-from flowkit.messages import Message
+from flowkit.messages import Audio, Credit, Frames, Message, Probability
 from flowkit.trace.rows import RowTuple, content_names
 
 MASK = "[redacted]"
-SECRET = "[secret]"
+SECRET = "secret-removed"
+"""Letters only, so that a text in YAML or JSON stays one wherever it stands."""
 
 CLASSES = ("transcripts", "tokens", "clauses", "errors", "events", "config", "audio")
 """What ``trace.redact.keep`` may name."""
@@ -43,6 +44,9 @@ _HARMLESS = {("Clause", "reason"), ("Timer", "tag"), ("Fault", "stage"), ("Faile
 """Texts that flowkit itself chooses from a fixed set."""
 
 
+_TEXTLESS = frozenset({Frames, Probability, Credit, Audio})
+
+
 class Redactor:
     """Masks what is not kept, and secrets wherever they stand. Without `keep` (None) nothing is redacted."""
 
@@ -63,14 +67,13 @@ class Redactor:
 
     def rows(self, rows: Iterable[RowTuple]) -> list[RowTuple]:
         """The rows with their messages masked."""
-        texts = self._texts
-        kept = []
-        for row in rows:
-            cls = type(row[9])
-            if cls not in texts:
-                texts[cls] = _texts_of(cls)
-            kept.append((*row[:9], self._message(row[9]), row[10]) if texts[cls] else row)
-        return kept
+        return [row if type(row[9]) in _TEXTLESS else self._row(row) for row in rows]
+
+    def _row(self, row: RowTuple) -> RowTuple:
+        cls = type(row[9])
+        if cls not in self._texts:
+            self._texts[cls] = _texts_of(cls)
+        return (*row[:9], self._message(row[9]), row[10]) if self._texts[cls] else row
 
     def _message(self, message: Message) -> Message:
         masks: dict[str, Any] = {}

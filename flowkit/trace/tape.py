@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from flowkit.clock import wall_us
 from flowkit.errors import FlowkitError
+from flowkit.messages import Credit, Frames, Probability
 from flowkit.trace import names
 from flowkit.trace.audio import Sound, WavWriter
 from flowkit.trace.codec import Chunk, Encoder
@@ -125,6 +126,10 @@ class Tape:
         writer.span(names.SESSION, 0, self._journal.now_us, root, key=ROOT, error=self._redactor.text(failed, "errors"))
 
 
+_SILENT = frozenset({Frames, Probability, Credit})
+"""Most of a journal, of which no span tells."""
+
+
 class JournalWriter:
     """The journal's chunks, and the spans of turns and calls that its rows make."""
 
@@ -147,8 +152,9 @@ class JournalWriter:
         for chunk in self._encoder.add(rows):
             self._full(writer, chunk)
         for row in rows:
-            for span in self._spans.row(row):
-                _write_span(writer, span)
+            if type(row[9]) not in _SILENT:
+                for span in self._spans.row(row):
+                    _write_span(writer, span)
         self.rows += len(rows)
         self.now_us = rows[-1][5] if rows else self.now_us
 

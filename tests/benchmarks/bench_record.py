@@ -1,0 +1,83 @@
+"""What recording costs: CPU in the pump's thread and in the writing thread, the longest job, bytes a minute. Prints JSON.
+
+A scripted conversation's hand-overs, every 250 ms of it, are given to a recorder's tape one by one, timed each. A bare Python loop
+beside it says how fast the machine is just now.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from hour import conversation
+
+from flowkit.engine import Stimulus
+from flowkit.messages import Frames
+from flowkit.replay.heap import HeapPump
+from flowkit.testing.sessions import scripts_of
+from flowkit.trace.recorder import Recorder, open_recorder
+from flowkit.trace.tape import Job
+
+TURNS = 30
+HAND_OVER_US = 250_000
+
+
+def main() -> None:
+    """Measure and print."""
+    plan, text = conversation(TURNS)
+    pump = HeapPump(plan, scripts_of(plan))
+    pump.run()
+    rows = list(pump.engine.journal)
+    batches: dict[int, list[tuple[object, ...]]] = {}
+    for row in rows:
+        batches.setdefault(row[5] // HAND_OVER_US, []).append(row)
+    pcm = bytes(640)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.jsonl"
+        recorder = open_recorder(path, plan, config=text)
+        recorder.effect(None)
+        tape = recorder._tape
+        spent: list[float] = []
+        for batch in batches.values():
+            frames = [(row[9].index, pcm) for row in batch if row[0] == "mic" and type(row[9]) is Frames]  # type: ignore[attr-defined]
+            job = Job(batch, frames, [], [])  # type: ignore[arg-type]
+            begin = time.thread_time()
+            tape.job(job)
+            spent.append(time.thread_time() - begin)
+        length_s = rows[-1][5] / 1e6
+        begin = time.thread_time()
+        _stimuli(recorder, 10_000)
+        pump_s = time.thread_time() - begin
+        recorder.close()
+        size = path.stat().st_size
+    ordered = sorted(spent)
+    begin = time.thread_time()
+    sum(i for i in range(3_000_000))
+    loop_s = time.thread_time() - begin
+    found = {
+        "rows": len(rows),
+        "us_a_message": 1e6 * sum(spent) / len(rows),
+        "share_of_a_core": sum(spent) / length_s,
+        "job_ms": {
+            "median": 1e3 * ordered[len(ordered) // 2],
+            "p99": 1e3 * ordered[int(0.99 * len(ordered))],
+            "max": 1e3 * ordered[-1],
+        },
+        "us_a_stimulus_in_the_pump": 1e6 * pump_s / 10_000,
+        "bytes_per_minute": size / (length_s / 60),
+        "python_loop_of_3M_s": loop_s,
+    }
+    print(json.dumps(found, indent=1))
+
+
+def _stimuli(recorder: Recorder, count: int) -> None:
+    frames = Frames(0, 1, bytes(640))
+    for _ in range(count):
+        recorder.stimulus(Stimulus(0, 1, frames, 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Simulated replay against the session that was recorded, and what-if against the session that would have been."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowkit.config import load
+from flowkit.errors import TraceError, UsageError
+from flowkit.messages import Audio
+from flowkit.plan import resolve
+from flowkit.replay.compare import first_difference
+from flowkit.replay.simulate import simulate
+from flowkit.replay.ties import depending, permuted
+from flowkit.replay.voice import fit, spoken_in, theil_sen
+from flowkit.trace.metrics import measure
+from flowkit.trace.reader import Trace
+from tests.replay.test_exact import SESSIONS, recorded
+from tests.trace.recording import record
+from tests.trace.sessions import PARIS, pipeline, run
+
+
+@pytest.fixture(scope="module", params=SESSIONS)
+def trace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    return recorded(tmp_path_factory.mktemp("trace"), SESSIONS[request.param])
+
+
+def test_frame_by_frame_it_is_the_recorded_journal(trace: Trace) -> None:
+    replayed = simulate(trace, frame_by_frame=True)
+    assert replayed.report.level == "simulated"
+    assert replayed.report.digest == trace.digest
+    assert replayed.report.notices == ()
+
+
+def test_with_run_lengths_every_stage_handles_the_same(trace: Trace) -> None:
+    replayed = simulate(trace)
+    assert len(replayed.rows) < trace.row_count
+    assert first_difference(trace.rows(), replayed.rows) is None
+    live = measure(trace.rows(), plan=trace.layout, voiced=trace.ruler)
+    assert replayed.report.turns == live.turns
+    assert replayed.report.interrupts == live.interrupts
+
+
+def test_same_bytes_with_any_hash_seed(tmp_path: Path) -> None:
+    trace = recorded(tmp_path, pipeline())
+    code = "import sys; from flowkit.replay.simulate import simulate; print(simulate(sys.argv[1]).report.digest)"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(trace.path)],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "4242")
+    }
+    assert digests == {f"{simulate(trace).report.digest}\n"}
+
+
+@pytest.mark.parametrize(
+    ("change", "stage"),
+    [("stages.vad.end=700ms", {"vad": "end: 700ms"}), ("stages.vad.end=200ms", {"vad": "end: 200ms"})],
+)
+def test_another_endpointing_silence_is_what_it_would_have_been(
+    tmp_path: Path, change: str, stage: dict[str, Any]
+) -> None:
+    alone = "{at: 280ms, lasts: 820ms}"
+    before = recorded(tmp_path, pipeline(alone, replies=(PARIS,)))
+    replayed = simulate(before, overrides=(change,))
+    truth = run(pipeline(alone, replies=(PARIS,), **stage))
+    expected = measure(truth.rows, plan=truth.plan, voiced=truth.ruler)
+    assert replayed.report.level == "what_if"
+    assert [turn.ttfa_us for turn in replayed.report.turns] == [turn.ttfa_us for turn in expected.turns]
+    assert replayed.report.modelled_share == 0.0
+
+
+def test_another_chunking_has_a_modelled_voice_and_says_so(tmp_path: Path) -> None:
+    alone = "{at: 280ms, lasts: 820ms}"
+    before = recorded(tmp_path, pipeline(alone, replies=(PARIS,)))
+    replayed = simulate(before, overrides=("stages.chunker.max_tokens=5",))
+    truth = run(pipeline(alone, replies=(PARIS,), chunker="max_tokens: 5"))
+    expected = measure(truth.rows, plan=truth.plan, voiced=truth.ruler)
+    (turn,) = replayed.report.turns
+    assert [c.text for c in turn.clauses] == [c.text for c in expected.turns[0].clauses]
+    assert replayed.report.modelled_share > 0.5
+    assert turn.modelled
+    assert any(clause.modelled for clause in turn.clauses)
+    # The scripted voice is exactly linear, and so is the model.
+    assert turn.ttfa_us == expected.turns[0].ttfa_us
+    assert "modelled" in replayed.report.to_json()["turns"][0]["clauses"][1]
+
+
+def test_a_slower_agent_is_not_interrupted_by_what_was_said_after_it(tmp_path: Path) -> None:
+    """The second question came 1.5 s after the first answer. With 900 ms more silence before each answer it still does."""
+    speech = "{at: 280ms, lasts: 820ms}, {at: 4000ms, lasts: 800ms}"
+    before = recorded(tmp_path, pipeline(speech, replies=("Paris.", "Madrid.")))
+    assert [turn.end_reason for turn in simulate(before).report.turns] == ["completed", "completed"]
+    slower = simulate(before, overrides=("stages.vad.end=2500ms",)).report
+    assert [turn.end_reason for turn in slower.turns] == ["completed", "completed"]
+    assert slower.interrupts == ()
+    assert [turn.parts_us[0] for turn in slower.turns if turn.parts_us] == [2_500_000, 2_500_000]
+
+
+def test_a_barge_in_stays_as_far_into_the_reply(tmp_path: Path) -> None:
+    before = recorded(tmp_path, pipeline())
+    later = simulate(before, overrides=("stages.vad.end=900ms",)).report
+    then = simulate(before).report
+    assert [turn.heard for turn in later.turns] == [turn.heard for turn in then.turns]
+    assert len(later.interrupts) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("stages.llm.first_token=1ms", "stages.llm.first_token"),
+        ("stages.tts.rate=8000", "stages.tts.rate"),
+        ("stages.vad.voiced=0.9", "stages.vad.voiced"),
+    ],
+)
+def test_what_no_recording_holds_is_refused_by_name(tmp_path: Path, change: str, named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        simulate(recorded(tmp_path, pipeline()), overrides=(change,))
+
+
+def test_another_pipeline_file_may_change_decisions_only(tmp_path: Path) -> None:
+    trace = recorded(tmp_path, pipeline())
+    same, other = tmp_path / "same.yaml", tmp_path / "other.yaml"
+    same.write_text(pipeline(chunker="max_tokens: 8"))
+    other.write_text(pipeline().replace("  - {kind: chunker}\n", ""))
+    assert simulate(trace, pipeline=str(same)).report.level == "what_if"
+    with pytest.raises(UsageError, match="list of stages"):
+        simulate(trace, pipeline=str(other))
+
+
+def test_without_configuration_there_is_nothing_to_run(tmp_path: Path) -> None:
+    config = load("test.yaml", text=pipeline())
+    path = record(tmp_path / "b.jsonl", resolve(config)).recording.path
+    with pytest.raises(TraceError, match="no configuration"):
+        simulate(path)
+
+
+def test_equal_time_arrivals_in_other_orders_change_nothing_here(tmp_path: Path) -> None:
+    trace = recorded(tmp_path, pipeline())
+    assert depending(simulate(trace).report, [other.report for other in permuted(trace, 5)]) == []
+
+
+def test_theil_sen_does_not_follow_the_odd_one_out() -> None:
+    intercept, slope = theil_sen([(x, 1000 + 60 * x) for x in range(1, 30)] + [(15, 99_999)])
+    assert slope == pytest.approx(60)
+    assert intercept == pytest.approx(1000)
+
+
+def test_the_model_is_fitted_on_whole_calls_alone(tmp_path: Path) -> None:
+    from flowkit.replay.material import gather
+    from flowkit.replay.settings import recorded_plan
+
+    trace = recorded(tmp_path, pipeline())
+    calls = gather(trace, recorded_plan(trace)).calls["tts"]
+    model = fit(spoken_in(calls))
+    assert model is not None
+    assert model.calls == sum(not call.cancelled for call in calls)
+    spoken = model.speak("A text of some forty characters, or so.")
+    audio = [item for _, item in spoken.items if isinstance(item, Audio)]
+    assert sum(piece.samples for piece in audio) == audio[0].total

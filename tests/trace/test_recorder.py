@@ -1,0 +1,247 @@
+"""Recording: what is written, what may not be, and what a crash leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from flowkit.config import load
+from flowkit.errors import OutputError, TraceError, UsageError
+from flowkit.plan import resolve
+from flowkit.plan.show import show
+from flowkit.trace.audio import read_sound
+from flowkit.trace.codec import Encoder, decode, digest_of
+from flowkit.trace.layout import layout_of
+from flowkit.trace.reader import read_trace
+from flowkit.trace.recorder import open_recorder
+from flowkit.trace.redact import MASK, Redactor
+from flowkit.trace.rewrite import redact, repair
+from flowkit.trace.secrets import secrets_of
+from tests.trace.recording import Recorded, record
+from tests.trace.sessions import PARIS, pipeline, planned, run
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    return record(tmp_path_factory.mktemp("trace") / "a.jsonl", planned(pipeline()))
+
+
+def spans(path: Path) -> list[dict[str, Any]]:
+    lines = map(json.loads, path.read_text().splitlines())
+    return [span for line in lines for r in line["resourceSpans"] for s in r["scopeSpans"] for span in s["spans"]]
+
+
+def test_every_line_is_an_otlp_export_request(recorded: Recorded) -> None:
+    for line in recorded.recording.path.read_text().splitlines():
+        stored = json.loads(line)
+        for span in stored["resourceSpans"][0]["scopeSpans"][0]["spans"]:
+            # OTLP's JSON has hexadecimal ids where protobuf's own JSON has base64.
+            for key in ("traceId", "spanId", "parentSpanId"):
+                if span.get(key):
+                    span[key] = __import__("base64").b64encode(bytes.fromhex(span[key])).decode()
+        request = json_format.ParseDict(stored, ExportTraceServiceRequest())
+        (span,) = request.resource_spans[0].scope_spans[0].spans
+        assert len(span.trace_id) == 16
+        assert span.end_time_unix_nano >= span.start_time_unix_nano > 0
+
+
+def test_spans_make_one_tree_with_turns_and_calls(recorded: Recorded) -> None:
+    found = spans(recorded.recording.path)
+    ids = {span["spanId"] for span in found}
+    roots = [span for span in found if "parentSpanId" not in span]
+    assert [span["name"] for span in roots] == ["flowkit.session"]
+    assert len({span["traceId"] for span in found}) == 1
+    assert {span["parentSpanId"] for span in found if span not in roots} <= ids
+    names = [span["name"] for span in found]
+    assert names.count("invoke_agent") == names.count("chat") == names.count("speech_to_text") == 2
+    assert names.count("text_to_speech") == 3
+    turns = {span["spanId"]: span for span in found if span["name"] == "invoke_agent"}
+    for span in found:
+        if span["name"] in ("chat", "text_to_speech", "speech_to_text"):
+            turn = turns[span["parentSpanId"]]
+            assert int(turn["startTimeUnixNano"]) <= int(span["startTimeUnixNano"])
+            assert int(span["endTimeUnixNano"]) <= int(turn["endTimeUnixNano"])
+
+
+def test_environment_limits_cut_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    ):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    session = record(tmp_path / "a.jsonl", planned(pipeline()))
+    assert read_trace(session.recording.path).rows() == [tuple(row) for row in session.rows]
+
+
+def test_sound_comes_back_by_its_digest(recorded: Recorded) -> None:
+    trace = read_trace(recorded.recording.path)
+    assert trace.end is not None
+    heard, spoken = trace.end.sounds
+    assert heard.role == "input"
+    assert len(read_sound(trace.path, heard)) == heard.samples == 320 * len(trace.levels)
+    assert spoken.role == "voice-16000"
+    audio = [row[9] for row in trace.rows() if row[0] == "tts" and type(row[9]).__name__ == "Audio"]
+    assert len(read_sound(trace.path, spoken)) == sum(piece.samples for piece in audio)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("wrong", ["missing", "swapped", "truncated", "text"])
+def test_wrong_sound_is_said(tmp_path: Path, wrong: str) -> None:
+    trace = read_trace(record(tmp_path / "a.jsonl", planned(pipeline())).recording.path)
+    assert trace.end is not None
+    path, other = tmp_path / "a.input.flac", tmp_path / "a.voice-16000.flac"
+    match wrong:
+        case "missing":
+            path.unlink()
+        case "swapped":
+            path.write_bytes(other.read_bytes())
+        case "truncated":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        case "text":
+            path.write_text("not a sound")
+    with pytest.raises(TraceError, match=r"a\.input\.flac"):
+        read_sound(trace.path, trace.end.sounds[0])
+    assert read_trace(trace.path).rows() == trace.rows()
+
+
+def test_a_trace_is_never_overwritten(recorded: Recorded) -> None:
+    with pytest.raises(OutputError, match="is there already"):
+        open_recorder(recorded.recording.path, recorded.plan)
+
+
+def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import logging
+
+    from flowkit.trace.writer import _Stream
+
+    logging.getLogger("opentelemetry.exporter.otlp.json.file.trace_exporter").disabled = True
+    written = _Stream.write
+
+    def full(self: _Stream, line: str) -> int:
+        if self.bytes > 5000:
+            raise OSError(28, "No space left on device")
+        return written(self, line)
+
+    monkeypatch.setattr(_Stream, "write", full)
+    session = record(tmp_path / "a.jsonl", planned(pipeline()))
+    assert "disk full" in session.recording.lost
+    monkeypatch.undo()
+    rows = read_trace(session.recording.path).rows()
+    assert rows == [tuple(row) for row in session.rows[: len(rows)]]
+
+
+# -- secrets and redaction ---------------------------------------------------------------------------------------------
+
+SECRET = 'sk-"quoted"\\-4711-äöü'
+PLAIN = "tok_0123456789abcdef"
+
+
+def test_secrets_are_in_no_byte(tmp_path: Path) -> None:
+    """Planted in the environment, in an option, in a header, in a reply and in an error's text."""
+    text = pipeline(
+        "{at: 280ms, lasts: 820ms}", heard=(f"My key is {PLAIN}",), replies=(f"I heard {PLAIN}. It is safe with me.",)
+    )
+    config = load("test.yaml", text=text)
+    plan = resolve(config)
+    secrets = secrets_of(plan, {"GROQ_API_KEY": PLAIN, "X_TOKEN": SECRET, "HOME": "/root/somewhere"})
+    assert secrets == {PLAIN, SECRET}
+    path = tmp_path / "a.jsonl"
+    recorder = open_recorder(path, plan, config=show(config, plan), secrets=secrets)
+    session = run(text)
+    recorder.effect(None)
+    recorder.event(5, "retry", f"401 for {SECRET} with {PLAIN}")
+    recorder.rows(session.rows)
+    recording = recorder.close(f"failed: header Authorization: Bearer {SECRET}")
+    content = path.read_bytes()
+    for form in (PLAIN, SECRET, json.dumps(SECRET)[1:-1], json.dumps(json.dumps(SECRET))[3:-3]):
+        assert form.encode() not in content
+    trace = read_trace(path)
+    assert trace.digest == recording.digest
+    assert any("secret-removed" in getattr(row[9], "text", "") for row in trace.rows())
+
+
+def test_redaction_masks_whatever_is_not_named(recorded: Recorded, tmp_path: Path) -> None:
+    trace = read_trace(recorded.recording.path)
+    out = tmp_path / "b.jsonl"
+    redact(trace, out, ["tokens"])
+    content = out.read_bytes()
+    for text in (b"capital of", b"What is", b"lovely town on"):
+        assert text not in content
+    again = read_trace(out)
+    assert again.redacted
+    assert again.end is not None
+    assert again.end.sounds == ()
+    texts = {row[9].text for row in again.rows() if type(row[9]).__name__ in ("Clause", "Final", "Heard")}  # type: ignore[attr-defined]
+    assert texts == {MASK}
+    assert "".join(
+        row[9].text for row in again.rows() if type(row[9]).__name__ == "Token" and row[0] == "llm"
+    ).startswith(PARIS[:40])  # type: ignore[attr-defined]
+
+
+def test_redaction_fails_closed_for_kinds_it_does_not_know() -> None:
+    from dataclasses import dataclass
+
+    from flowkit.messages import Message
+
+    @dataclass(frozen=True, slots=True)
+    class Diagnosis(Message):
+        code: int
+        text: str
+        notes: tuple[str, ...]
+
+    row = ("x", 1, "", 0, 0, 0, "D", 0, 0, Diagnosis(7, "broken arm", ("left",)), "")
+    (masked,) = Redactor(["transcripts", "tokens", "clauses"]).rows([row])
+    assert masked[9] == Diagnosis(7, MASK, ())
+
+
+def test_an_unknown_class_of_content_is_an_error() -> None:
+    with pytest.raises(UsageError, match="everything"):
+        Redactor(["everything"])
+
+
+# -- a crash -----------------------------------------------------------------------------------------------------------
+
+
+def test_repair_gives_the_whole_part_an_end_and_its_sound(recorded: Recorded, tmp_path: Path) -> None:
+    lines = recorded.recording.path.read_bytes().splitlines(keepends=True)
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(b"".join(lines[:9]) + lines[9][:50])
+    from flowkit.trace.audio import WavWriter
+
+    wav = WavWriter(cut, "input", 16_000)
+    wav.write(bytes(6400))
+    wav.abandon()
+    trace = read_trace(cut)
+    out = tmp_path / "mended.jsonl"
+    repair(trace, out)
+    mended = read_trace(out)
+    assert mended.notices == ()
+    assert mended.rows() == trace.rows()
+    assert mended.levels == trace.levels
+    assert mended.end is not None
+    (sound,) = mended.end.sounds
+    assert len(read_sound(out, sound)) == 3200
+    assert repair(mended, tmp_path / "again.jsonl") is None
+
+
+def test_a_chunk_under_way_is_written_when_nothing_comes(tmp_path: Path) -> None:
+    session = run(pipeline())
+    encoder, layout = Encoder(layout_of(session.plan)), layout_of(session.plan)
+    rows = [tuple(row) for row in session.rows]
+    chunks = list(encoder.add(rows[:40]))
+    assert chunks == []
+    pending = encoder.pending()
+    assert pending is not None
+    from flowkit.trace.codec import rows_of
+
+    assert list(rows_of(decode(pending.text, layout))) == rows[: pending.rows]
+    chunks = [*encoder.add(rows[40:]), *encoder.finish()]
+    whole = Encoder(layout)
+    assert digest_of(c.text for c in chunks) == digest_of(c.text for c in [*whole.add(rows), *whole.finish()])
+    assert chunks[0].number == pending.number

@@ -88,7 +88,7 @@ def talkative(random_: random.Random, utterances: int) -> Plan:
     for _ in range(utterances):
         lasts_ms = random_.randrange(240, 700, 20)
         spans.append(f"{{at: {at_ms}ms, lasts: {lasts_ms}ms}}")
-        at_ms += lasts_ms + random_.randrange(600, 3_000)
+        at_ms += lasts_ms + random_.randrange(400, 1_600)
     words = ", ".join(['"Go on."'] * utterances)
     text = f"""
 flowkit: 1

@@ -1,0 +1,138 @@
+"""The live view, drawn from a real session onto terminals of several sizes: nothing wraps, nothing jumps."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+
+import pytest
+import trio
+import trio.testing
+from rich.console import Console
+
+from flowkit.config import load
+from flowkit.messages import Play
+from flowkit.plan import Plan, require
+from flowkit.report.captured import captured_stderr
+from flowkit.report.live import LiveView
+from flowkit.report.live_state import SILENT_DB, Level, Loudness, Spoken
+from flowkit.runtime.session import run_session
+from flowkit.trace.listener import Listener
+
+TEXT = """
+flowkit: 1
+name: {name}
+budgets: {{ttfa: {{max: 700ms}}}}
+stages:
+  - {{kind: mic, provider: scripted, speech: [{{at: 300ms, lasts: 800ms}}, {{at: 3s, lasts: 900ms}}]}}
+  - {{kind: vad, provider: scripted}}
+  - {{kind: asr, provider: scripted, utterances: ["{question}", "And of Spain?"]}}
+  - {{kind: gate}}
+  - kind: llm
+    provider: scripted
+    replies: [{{text: "The capital of France is Paris.\\n\\nIt lies on the Seine, and is worth a journey."}}]
+  - {{kind: chunker}}
+  - {{kind: tts, provider: scripted}}
+  - {{kind: speaker, provider: memory}}
+"""
+
+
+def plan(name: str = "claimed", question: str = "What is the capital of France?") -> Plan:
+    return require(load("claimed.yaml", text=TEXT.format(name=name, question=question), environ={}))
+
+
+def pictures(width: int, height: int, drawn: Plan) -> list[list[str]]:
+    """A session's pictures, five a second, as lines of text."""
+    listener = Listener(drawn)
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    view = LiveView(drawn, listener.reference, console=console)
+    shown: list[list[str]] = []
+
+    def take() -> None:
+        paper = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+        paper.print(view.picture())
+        assert isinstance(paper.file, io.StringIO)
+        shown.append(paper.file.getvalue().splitlines())
+
+    async def whole() -> None:
+        async def draw() -> None:
+            while True:
+                take()
+                await trio.sleep(0.2)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(draw)
+            await run_session(drawn, notice=view.say, observers=(listener, view), duration_us=6_000_000, started=view.started)
+            nursery.cancel_scope.cancel()
+
+    take()
+    trio.run(whole, clock=trio.testing.MockClock(autojump_threshold=0))
+    take()
+    return shown
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50), (100, 30)])
+def test_the_picture_fits_and_never_changes_its_height(width: int, height: int) -> None:
+    shown = pictures(width, height, plan())
+    assert {len(lines) for lines in shown} == {len(shown[0])}
+    assert len(shown[0]) < height
+    assert max(len(line) for lines in shown for line in lines) <= width
+    states = [match[1] for lines in shown if (match := re.search(r"● (\w+)", lines[0]))]
+    assert len(states) == len(shown)
+    # One state follows another without flickering: the turns of the script, in their order.
+    changes = [states[0], *(after for before, after in itertools.pairwise(states) if after != before)]
+    assert changes[0] == "loading"
+    in_order = [state for state in changes[1:] if state != "concluding"]  # too short for every picture to meet it
+    assert in_order[:5] == ["listening", "hearing", "thinking", "speaking", "hearing"]
+
+
+def test_the_picture_tells_what_happens() -> None:
+    last = "\n".join(line for lines in pictures(80, 24, plan()) for line in lines)
+    assert "What is the capital of France?" in last
+    assert "The capital of France is Paris. It lies on the Seine" in re.sub(r"\s+", " ", last)
+    assert "first audio" in last
+    assert "budget 700 ms" in last
+    assert "over: ttfa" in last
+    assert "interrupted" in last
+    assert re.search(r"speaker \d+/\d+", last)
+
+
+def test_names_and_lines_that_are_too_long_are_cut_not_wrapped() -> None:
+    shown = pictures(80, 24, plan("n" * 60, "word " * 60 + "end"))
+    assert {len(lines) for lines in shown} == {len(shown[0])}
+    assert max(len(line) for lines in shown for line in lines) <= 80
+    assert any("…" in line and line.rstrip().endswith("end") for lines in shown for line in lines)
+
+
+def test_the_spoken_part_of_a_clause_follows_the_device() -> None:
+    spoken = Spoken("ten letters", rate_hz=1_000, samples=1_100)
+    spoken.starts.append((0, 0, 600))
+    assert [spoken.characters(at_us) for at_us in (0, 300_000, 600_000, 900_000)] == [0, 3, 6, 6]
+    spoken.starts.append((2_000_000, 600, 500))
+    assert spoken.characters(2_500_000) == 11
+
+
+def test_levels_rise_at_once_and_fall_slowly() -> None:
+    level = Level()
+    level.hear(b"\xff\x7f" * 10)
+    assert level.db > -0.1
+    level.hear(b"\0\0" * 10)
+    assert -3 < level.db < -1
+    loudness = Loudness()
+    loudness.plays(Play(1_000_000, 0, 0, 1_600, 16_000, 0, b"\xff\x3f" * 1_600))
+    assert loudness.db(900_000) == SILENT_DB
+    assert -7 < loudness.db(1_050_000) < -5
+    loudness.silenced(1_000_000)
+    assert loudness.db(1_050_000) == SILENT_DB
+
+
+def test_what_libraries_print_goes_into_the_log_and_stderr_comes_back(capfd: pytest.CaptureFixture[str]) -> None:
+    import os
+
+    said: list[str] = []
+    with captured_stderr(said.append):
+        os.write(2, b"from C\nand more\n")
+    os.write(2, b"behind it\n")
+    assert said == ["from C", "and more"]
+    assert capfd.readouterr().err == "behind it\n"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping as Env
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from operator import is_
 from pathlib import Path as FilePath
 
 from flowkit.config.nodes import Entry, Node, Scalar, Sequence, Standing, core_value
@@ -53,12 +54,14 @@ def interpolate(node: Node, outside: Outside, problems: list[Problem], path: Pat
         return _scalar(node, outside, problems, path)
     if isinstance(node, Sequence):
         items = [interpolate(item, outside, problems, (*path, i)) for i, item in enumerate(node.items)]
-        return replace(node, items=items)
-    entries = {
-        key: Entry(entry.key, interpolate(entry.value, outside, problems, (*path, key)))
-        for key, entry in node.entries.items()
-    }
-    return replace(node, entries=entries)
+        return node if all(map(is_, items, node.items)) else replace(node, items=items)
+    entries: dict[str, Entry] = {}
+    changed = False
+    for key, entry in node.entries.items():
+        value = interpolate(entry.value, outside, problems, (*path, key))
+        changed = changed or value is not entry.value
+        entries[key] = Entry(entry.key, value)
+    return replace(node, entries=entries) if changed else node
 
 
 def _scalar(scalar: Scalar, outside: Outside, problems: list[Problem], path: Path) -> Scalar:

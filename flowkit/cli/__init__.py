@@ -39,9 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(args)
     except FlowkitError as error:
-        print(f"flowkit: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"    help: {error.hint}", file=sys.stderr)
+        _say(error)
         return int(error.exit_code)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
@@ -55,6 +53,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"flowkit: internal error: {type(error).__name__}: {error}", file=sys.stderr)
         print("    help: set FLOWKIT_DEBUG=1 to see where, and please report it", file=sys.stderr)
         return int(ExitCode.INTERNAL)
+
+
+def _say(error: FlowkitError) -> None:
+    """An error for people. A wrong pipeline file is shown as ``flowkit check`` shows it: file, line and column first."""
+    problems = getattr(error, "problems", ())
+    if problems:
+        from flowkit.config.render import render
+
+        terminal = sys.stderr.isatty()
+        colour = terminal and "NO_COLOR" not in os.environ
+        sys.stderr.write(render(problems, "full", terminal=terminal, colour=colour))
+        return
+    print(f"flowkit: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"    help: {error.hint}", file=sys.stderr)
 
 
 def _dispatch(args: list[str]) -> int:

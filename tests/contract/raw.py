@@ -64,7 +64,9 @@ def http_post(url: str, path: str, key: str, body: dict[str, Any]) -> Wire:
 def _read_http(wire: Wire, data: bytes) -> Wire:
     head, _, rest = data.partition(b"\r\n\r\n")
     lines = head.decode(errors="replace").split("\r\n")
-    wire.headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    wire.headers = {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+    }
     wire.body = rest
     if not head and wire.end == "ok":
         wire.end = "eof"
@@ -72,12 +74,16 @@ def _read_http(wire: Wire, data: bytes) -> Wire:
         wire.end = f"HTTP {lines[0].split()[1]}"
     elif "html" in wire.headers.get("content-type", ""):
         wire.end = "HTML"
-    elif "chunked" in wire.headers.get("transfer-encoding", "") and wire.end == "ok" and not rest.endswith(b"0\r\n\r\n"):
+    elif (
+        "chunked" in wire.headers.get("transfer-encoding", "") and wire.end == "ok" and not rest.endswith(b"0\r\n\r\n")
+    ):
         wire.end = "eof"
     return wire
 
 
-def websocket(url: str, path: str, headers: dict[str, str], say: list[str | bytes], last: Callable[[str], bool]) -> Wire:
+def websocket(
+    url: str, path: str, headers: dict[str, str], say: list[str | bytes], last: Callable[[str], bool]
+) -> Wire:
     """Shake hands, say it all, and read up to the message that is the `last`."""
     parts = urlsplit(url)
     wire = Wire()

@@ -118,7 +118,9 @@ async def call(provider: Provider, outcome: Outcome, request: Message, fed: Asyn
         outcome.end, outcome.error = "error", str(error)
 
 
-def one_call(make: Callable[[Surroundings], Provider], request: Message, fed: Iterable[Message] = (), pause_s: float = 0) -> Outcome:
+def one_call(
+    make: Callable[[Surroundings], Provider], request: Message, fed: Iterable[Message] = (), pause_s: float = 0
+) -> Outcome:
     """Make a provider, get it ready, and call it once, in an event loop of its own."""
     outcome = Outcome()
 

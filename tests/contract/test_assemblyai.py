@@ -21,7 +21,9 @@ pytest.importorskip("assemblyai")
 pytest.importorskip("websockets")
 
 # The library's reader dies of an event that it does not expect, in a thread of its own.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning", "ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning", "ignore::DeprecationWarning"
+)
 TEXT = "what is the capital of france"
 PARAMETERS: dict[str, Any] = {
     "sample_rate": 16_000,
@@ -67,9 +69,11 @@ CASES = {
     Fault.SLOW_FIRST: Case(OK, "ok", "ok"),
     Fault.STALL: Case(OK, "silent", "silent", "what is known of an utterance is given when the time is up"),
     Fault.STALL_FIRST: Case(OK, "silent", "silent", "an utterance without an answer ends empty, so that the turn ends"),
-    Fault.FIN: Case("network", "error callback 1006", "eof"),
+    Fault.FIN: Case("network", "error callback 1006", "eof, or reset"),
     Fault.RST: Case("network", "error callback 1006", "reset"),
-    Fault.CLOSE_1000: Case("closed", "silent", "close 1000", "a close in order, but too early, is an end that must be told"),
+    Fault.CLOSE_1000: Case(
+        "closed", "silent", "close 1000", "a close in order, but too early, is an end that must be told"
+    ),
     Fault.CLOSE_1008: closed(1008, "auth"),
     Fault.CLOSE_1011: closed(1011, "server"),
     Fault.CLOSE_1012: closed(1012, "server"),
@@ -91,7 +95,7 @@ CASES = {
     Fault.NO_FORCE: Case(OK, "silent", "silent", "what is known of an utterance is given when the time is up"),
     Fault.SELF_ENDED: Case(OK, "ok", "ok"),
 }
-PARTLY = {Fault.STALL: "what is", Fault.STALL_FIRST: ""}
+PARTLY = {Fault.STALL: "what is the", Fault.STALL_FIRST: ""}
 """What is known of the utterance when the emulator falls silent."""
 
 
@@ -146,7 +150,7 @@ def test_the_library(ways: Ways, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", CASES)
 def test_the_wire(ways: Ways, fault: Fault) -> None:
-    assert ways.wire[fault].end == CASES[fault].wire
+    assert ways.wire[fault].end in CASES[fault].wire.split(", or ")  # what was sent and not read makes an end a reset
 
 
 def test_the_requests_are_the_same_field_by_field(emulator: AssemblyAIEmulator) -> None:

@@ -37,7 +37,9 @@ CASES = {
     Fault.NONE: Case(OK, "ok", "ok"),
     Fault.SLOW_ACCEPT: Case(OK, "ok", "ok"),
     Fault.NEVER_ACCEPT: Case(SILENT, "silent", "silent"),
-    Fault.SLOW_LORIS: Case(SILENT, HANGS, "silent", "the library's timeout is for each read, so bytes one by one hold it for ever"),
+    Fault.SLOW_LORIS: Case(
+        SILENT, HANGS, "silent", "the library's timeout is for each read, so bytes one by one hold it for ever"
+    ),
     Fault.RST_ACCEPT: Case("network", "APIConnectionError", "reset"),
     Fault.HTTP_400: Case("request", "BadRequestError", "HTTP 400"),
     Fault.HTTP_401: Case("auth", "AuthenticationError", "HTTP 401"),
@@ -141,8 +143,16 @@ def test_the_requests_are_the_same_field_by_field(emulator: GroqEmulator) -> Non
     assert mine.path == theirs.path == raw.path
     differing = {name for name in mine.headers if mine.headers[name] != theirs.headers.get(name)}
     # flowkit uses the library's async client, with a longer time to read, and never its retries.
-    assert differing <= {"x-stainless-async", "user-agent", "x-stainless-async-library", "x-stainless-read-timeout", "host"}
-    assert mine.headers["authorization"] == theirs.headers["authorization"] == raw.headers["authorization"] == "Bearer any"
+    assert differing <= {
+        "x-stainless-async",
+        "user-agent",
+        "x-stainless-async-library",
+        "x-stainless-read-timeout",
+        "host",
+    }
+    assert (
+        mine.headers["authorization"] == theirs.headers["authorization"] == raw.headers["authorization"] == "Bearer any"
+    )
     assert mine.headers["x-stainless-retry-count"] == "0"
 
 

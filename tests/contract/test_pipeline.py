@@ -27,7 +27,9 @@ DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 TURNS = 500 if DEEP else 12
 APOLOGY = "Sorry, one moment."
 QUESTION = "what is the capital of france"
-FAULTY = [fault for fault in Fault if fault not in (Fault.SLOW_LORIS, Fault.NEVER_ACCEPT, Fault.OVERSIZED, Fault.IDLE_CLOSE)]
+FAULTY = [
+    fault for fault in Fault if fault not in (Fault.SLOW_LORIS, Fault.NEVER_ACCEPT, Fault.OVERSIZED, Fault.IDLE_CLOSE)
+]
 """Those left out hold up a turn for seconds of real time; they have tests of their own."""
 
 
@@ -35,7 +37,11 @@ FAULTY = [fault for fault in Fault if fault not in (Fault.SLOW_LORIS, Fault.NEVE
 def cloud() -> Iterator[dict[str, Any]]:
     """The three services."""
     asr = AssemblyAIEmulator(turns=(QUESTION,) * 2_000, word_ms=20, pause_s=0.05)
-    with running(asr), running(GroqEmulator(pause_s=0.05)) as llm, running(CartesiaEmulator(ms_per_char=5, pause_s=0.05)) as tts:
+    with (
+        running(asr),
+        running(GroqEmulator(pause_s=0.05)) as llm,
+        running(CartesiaEmulator(ms_per_char=5, pause_s=0.05)) as tts,
+    ):
         yield {"asr": asr, "llm": llm, "tts": tts}
 
 
@@ -80,7 +86,9 @@ def test_the_cloud_pipeline_answers_through_all_three_services(cloud: dict[str, 
     assert outcome.reason == "input_ended"
     asked = [row.message.text for row in outcome.rows if row.stage == "llm" and isinstance(row.message, Utterance)]
     assert asked == [QUESTION]
-    assert " ".join(heard(outcome.rows)[1].split()) == f"You said: {QUESTION} That is all I know. Ask me something else."
+    assert (
+        " ".join(heard(outcome.rows)[1].split()) == f"You said: {QUESTION} That is all I know. Ask me something else."
+    )
     done = [detail for _, name, detail in outcome.events if name == "attempt"]
     assert any("llm groq" in line and "done" in line for line in done)
     assert not any("failed" in line for line in done), done
@@ -199,5 +207,3 @@ def open_sockets() -> int:
 
 def _link(fd: str) -> bool:
     return os.path.islink(f"/proc/self/fd/{fd}")
-
-

@@ -203,7 +203,9 @@ def test_silence_in_the_middle_fails_over() -> None:
         await emit(Token(0, "One."))
         await trio.sleep_forever()
 
-    stage = run([member(Fake(stalls), first="1s", idle="300ms"), member(Fake(says(" Two."), resumes=True), "two")], Ask(1, "hi"))
+    stage = run(
+        [member(Fake(stalls), first="1s", idle="300ms"), member(Fake(says(" Two."), resumes=True), "two")], Ask(1, "hi")
+    )
     assert stage.text == "One. Two."
     assert stage.at_ms == [0, 310]
 

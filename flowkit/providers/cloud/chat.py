@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
@@ -113,7 +114,8 @@ class Chat(Provider):
         limits = httpx.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=_KEPT_S)
         # Silence is judged by the call's own deadlines, which know what is useful; these are the last resort.
         timeout = httpx.Timeout(60.0, connect=connect_s)
-        http = httpx.AsyncClient(limits=limits, timeout=timeout, follow_redirects=True)
+        hooks = {"request": [_without_generator]}
+        http = httpx.AsyncClient(limits=limits, timeout=timeout, follow_redirects=True, event_hooks=hooks)
         key = self.key.get_secret_value() or "none"
         return AsyncGroq(
             api_key=key, base_url=self.options.base_url.rstrip("/"), max_retries=0, timeout=timeout, http_client=http
@@ -226,6 +228,37 @@ class Chat(Provider):
     def _tell(self, name: str, detail: str) -> None:
         if detail:
             self.around.event(self.around.now_us(), name, f"{self.title}: {detail}")
+
+
+class _Body:
+    """A request's body as a plain iterator. httpx makes it a generator, which a call that is cancelled while it sends would
+    leave behind, suspended."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        content, self._content = self._content, b""
+        if not content:
+            raise StopAsyncIteration
+        return content
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+@cache
+def _body_stream() -> type[Any]:
+    import httpx
+
+    return type("BodyStream", (_Body, httpx.AsyncByteStream), {})
+
+
+async def _without_generator(request: httpx.Request) -> None:
+    request.stream = _body_stream()(await request.aread())
 
 
 async def _next(stream: AsyncIterator[bytes]) -> bytes:

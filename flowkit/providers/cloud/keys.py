@@ -11,6 +11,7 @@ from flowkit.errors import ProviderError
 from flowkit.providers.cloud.faults import CloudError, Trouble
 
 MASK = "***"
+_SHORTEST = 6
 
 
 def key_of(title: str, given: SecretStr | None, variable: str, *, needed: bool = True) -> SecretStr:
@@ -32,9 +33,10 @@ def key_of(title: str, given: SecretStr | None, variable: str, *, needed: bool =
 
 
 def masked(text: str, key: SecretStr) -> str:
-    """`text` without the key, in case a server or a library quoted it."""
+    """`text` without the key, in case a server or a library quoted it. What is too short to be a key is left: it would be
+    found in the middle of words."""
     value = key.get_secret_value()
-    return text.replace(value, MASK) if value else text
+    return text.replace(value, MASK) if len(value) >= _SHORTEST else text
 
 
 def cleaned(error: ProviderError, title: str, key: SecretStr) -> ProviderError:

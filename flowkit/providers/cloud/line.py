@@ -94,6 +94,7 @@ class Line:
                     scope.shield = True
                     task_status.started(self)
                     await self._live(reader)
+                    scope.cancel()  # whatever the library still waits for, nobody else does
         finally:
             self.ended.set()
 
@@ -105,6 +106,18 @@ class Line:
             nursery.cancel_scope.cancel()
         with trio.move_on_after(GRACE_S):
             await self._say_goodbye()
+            async with trio.open_nursery() as nursery:
+                # Messages that nobody takes any more would keep the library from reading the answer to the close.
+                nursery.start_soon(self._drain)
+                await self._socket.aclose()
+                nursery.cancel_scope.cancel()
+
+    async def _drain(self) -> None:
+        try:
+            while True:
+                await self._socket.recv()
+        except _closed():
+            pass  # that is what is waited for
 
     async def _read(self, reader: Callable[[Line], Awaitable[None]]) -> None:
         await reader(self)
@@ -197,7 +210,7 @@ def _causes(exc: BaseException | None) -> list[BaseException]:
         if isinstance(exc, BaseExceptionGroup):
             for inner in exc.exceptions:
                 found.extend(_causes(inner))
-        exc = exc.__cause__
+        exc = exc.__cause__ or exc.__context__
     return found
 
 

@@ -63,13 +63,17 @@ class GroqEmulator(Emulator):
         self.token_s = token_s
 
     async def connection(self, stream: Any) -> None:
-        conversation = _Http(stream)
-        while (request := await conversation.request()) is not None:
-            head, body = request
-            seen = _seen(head, body)
+        try:
+            await self._converse(_Http(stream))
+        except h11.ProtocolError:
+            pass  # a client that went away in the middle of a message, or a script that broke one off
+
+    async def _converse(self, http: _Http) -> None:
+        while (request := await http.request()) is not None:
+            seen = _seen(*request)
             self.seen.append(seen)
             try:
-                if not await self._answer(conversation, seen):
+                if not await self._answer(http, seen):
                     return
             finally:
                 seen.over = True

@@ -1,0 +1,89 @@
+"""Endpointing by hand: probabilities in, marks out, at the frame they are due."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowkit.messages import Detect, EndOfUtterance, Frames, InputEnded, Message, Probability, SpeechStarted, SpeechStopped
+from flowkit.stages.base import Emit, Feed, Open
+from flowkit.stages.endpointing import Endpointing
+
+
+def marks(probabilities: list[float], ends_at: int | None = None, step: int = 1, **options: object) -> list[tuple[int, Message]]:
+    """Which mark came at which frame; `step`: frames between two answers of the VAD."""
+    stage = Endpointing(Endpointing.Options.model_validate(options))
+    state, found = stage.fresh(), []
+    if ends_at is not None:
+        assert not stage.step(state, InputEnded(ends_at), 0)
+    for i, p in enumerate(probabilities):
+        frame = (i + 1) * step - 1
+        found += [(frame, a.message) for a in stage.step(state, Probability(frame, p), 0) if isinstance(a, Emit)]
+    return found
+
+
+def test_a_plain_utterance() -> None:
+    found = marks([0.0] * 5 + [0.9] * 20 + [0.0] * 30, start="60ms", pause="100ms", end="400ms")
+    assert found == [(7, SpeechStarted(5)), (29, SpeechStopped(24)), (44, EndOfUtterance(1, 24))]
+
+
+def test_a_click_shorter_than_start_is_nothing() -> None:
+    assert marks([0.0, 0.9, 0.9, 0.0] * 10, start="60ms") == []
+
+
+def test_hysteresis_keeps_quiet_voice_and_starts_with_none() -> None:
+    quiet = [0.4] * 40
+    assert marks(quiet, threshold=0.5, release=0.35) == []
+    found = marks([0.9] * 5 + quiet, threshold=0.5, release=0.35)
+    assert [type(message) for _, message in found] == [SpeechStarted]
+
+
+def test_a_voice_that_comes_back_in_its_pause_is_the_same_utterance() -> None:
+    found = marks([0.9] * 10 + [0.0] * 10 + [0.9] * 10 + [0.0] * 25, end="400ms")
+    kinds = [type(message).__name__ for _, message in found]
+    assert kinds == ["SpeechStarted", "SpeechStopped", "SpeechStarted", "SpeechStopped", "EndOfUtterance"]
+    assert found[-1] == (49, EndOfUtterance(1, 29))
+
+
+def test_utterances_are_numbered() -> None:
+    found = marks(([0.9] * 10 + [0.0] * 25) * 3)
+    assert [m.utterance for _, m in found if isinstance(m, EndOfUtterance)] == [1, 2, 3]
+
+
+def test_a_vad_of_32_ms_windows_answers_for_frames_it_skips() -> None:
+    """Every second or so frame has no answer of its own; silence is still counted in frames."""
+    found = marks([0.9] * 10 + [0.0] * 20, step=2, end="400ms")
+    assert found[0][1] == SpeechStarted(1)
+    frame, mark = found[-1]
+    assert mark == EndOfUtterance(1, 19)
+    assert frame - 19 == 20
+
+
+def test_the_input_ends_once_its_last_utterance_has() -> None:
+    voiced = [0.9] * 10
+    assert marks([*voiced, *[0.0] * 30], ends_at=10)[-2:] == [(29, EndOfUtterance(1, 9)), (29, InputEnded(10))]
+    assert marks([0.0] * 12, ends_at=10) == [(9, InputEnded(10))]
+
+
+def test_frames_are_fed_and_the_detector_is_opened() -> None:
+    stage = Endpointing(Endpointing.Options())
+    assert list(stage.begin(stage.fresh())) == [Open(Detect())]
+    assert list(stage.step(stage.fresh(), Frames(3, 1), 0)) == [Feed(Frames(3, 1))]
+
+
+@pytest.mark.parametrize("end", ["20ms", "100ms", "1s"])
+@given(voiced=st.lists(st.booleans(), max_size=150))
+def test_marks_come_in_order_and_silence_lasts_what_it_says(end: str, voiced: list[bool]) -> None:
+    found = marks([0.95 if v else 0.02 for v in voiced], end=end, pause="100ms", start="40ms")
+    speaking = False
+    for frame, mark in found:
+        if isinstance(mark, SpeechStarted):
+            speaking = True
+            assert all(voiced[mark.frame : frame + 1])
+        elif isinstance(mark, SpeechStopped):
+            assert speaking
+        elif isinstance(mark, EndOfUtterance):
+            assert speaking
+            assert voiced[mark.last_voiced]
+            assert not any(voiced[mark.last_voiced + 1 : frame + 1])
+            assert (frame - mark.last_voiced) * 20 >= {"20ms": 20, "100ms": 100, "1s": 1000}[end]
+            speaking = False

@@ -1,0 +1,245 @@
+"""The gate by hand: messages in, actions out; and every row of the turn table reached on the way."""
+
+from typing import Any
+
+import pytest
+
+from flowkit.messages import (
+    EndOfUtterance,
+    Fault,
+    Final,
+    Heard,
+    Hold,
+    InputEnded,
+    Interrupt,
+    Message,
+    Partial,
+    PlaybackStarted,
+    ReplyPlayed,
+    Resume,
+    Shutdown,
+    SpeechStarted,
+    SpeechStopped,
+    Timer,
+    Typed,
+    Utterance,
+)
+from flowkit.stages import gate as gate_module
+from flowkit.stages.base import PROVIDER, Action, Emit, Finish, RaiseEpoch, SetTimer
+from flowkit.stages.gate import Gate, GateState
+from flowkit.stages.turn import TABLE, Event, Turn, turn_step
+
+STARTED, STOPPED, AUDIBLE, PLAYED = SpeechStarted(0), SpeechStopped(5), PlaybackStarted(0, 0), ReplyPlayed()
+SPEECH_FOR, RESUME, LOST, RELEASE = Timer("speech_for"), Timer("resume_after"), Timer("final"), Timer("release")
+
+
+class Driven:
+    """A gate with its state, driven by messages at 10 ms each."""
+
+    def __init__(self, **options: Any) -> None:
+        self.gate = Gate(Gate.Options.model_validate(options))
+        self.state: GateState = self.gate.fresh()
+        self.now_us = 0
+
+    def __call__(self, *messages: Message, every_ms: int = 10) -> list[Action]:
+        """What the last of the messages brought."""
+        actions: list[Action] = []
+        for message in messages:
+            self.now_us += every_ms * 1000
+            actions = list(self.gate.step(self.state, message, self.now_us))
+        return actions
+
+    @property
+    def turn(self) -> Turn:
+        return self.state.turn
+
+
+def ended(n: int = 1) -> EndOfUtterance:
+    return EndOfUtterance(n, 5)
+
+
+def said(text: str, n: int = 1) -> Final:
+    return Final(text, n)
+
+
+def speaking(**options: Any) -> Driven:
+    """A gate whose agent is audible, in turn 1."""
+    gate = Driven(**options)
+    gate(STARTED, STOPPED, ended(), said("Hello."), AUDIBLE)
+    assert gate.turn is Turn.SPEAKING
+    return gate
+
+
+def released(actions: list[Action]) -> list[Utterance]:
+    return [a.message for a in actions if isinstance(a, Emit) and isinstance(a.message, Utterance)]
+
+
+def kinds(actions: list[Action]) -> list[str]:
+    return [type(a.message).__name__ if isinstance(a, Emit) else type(a).__name__ for a in actions]
+
+
+def test_an_utterance_is_released_when_it_has_ended_and_its_words_are_final() -> None:
+    gate = Driven()
+    assert gate(STARTED, Partial("What"), STOPPED) == []
+    assert gate(ended()) == [SetTimer(50_000 - 10_000 + 5_000_000, "final")]
+    actions = gate(said("What is it?"))
+    assert released(actions) == [Utterance(1, "What is it?", "")]
+    assert RaiseEpoch(1) in actions
+    assert SetTimer(None, "final") in actions
+
+
+def test_a_final_before_the_end_of_the_utterance_is_kept_and_joined() -> None:
+    gate = Driven()
+    gate(STARTED, ended(1), STARTED, said("I was", 1))
+    assert gate.turn is Turn.HEARING
+    assert released(gate(ended(2), said("wondering.", 2))) == [Utterance(1, "I was wondering.", "")]
+
+
+def test_a_final_that_never_comes_gives_the_turn_up() -> None:
+    gate = Driven(final_timeout="1s")
+    gate(STARTED, ended())
+    assert kinds(gate(LOST)) == ["SetTimer"]
+    assert gate.turn is Turn.LISTENING
+
+
+def test_an_utterance_without_words_is_none() -> None:
+    gate = Driven()
+    assert released(gate(STARTED, ended(), said("  "))) == []
+    assert gate.turn is Turn.LISTENING
+
+
+def test_voice_over_the_agent_holds_then_interrupts() -> None:
+    gate = speaking(speech_for="120ms")
+    assert kinds(gate(SpeechStarted(50))) == ["Hold", "SetTimer", "SetTimer"]
+    actions = gate(SPEECH_FOR)
+    assert kinds(actions) == ["SetTimer", "SetTimer", "RaiseEpoch", "Interrupt"]
+    assert gate.turn is Turn.HEARING
+    gate(Heard(0, "Well, it", 10, 20))
+    assert released(gate(ended(2), said("Stop.", 2))) == [Utterance(2, "Stop.", "Well, it")]
+
+
+def test_a_cough_is_withdrawn_and_its_transcript_is_no_answer() -> None:
+    gate = speaking(speech_for="120ms")
+    gate(SpeechStarted(50))
+    assert kinds(gate(SpeechStopped(52))) == ["SetTimer", "SetTimer", "Resume"]
+    gate(AUDIBLE, ended(2))
+    assert kinds(gate(said("hm", 2))) == []
+    assert gate.turn is Turn.SPEAKING
+
+
+def test_words_are_needed_where_they_are_asked_for() -> None:
+    gate = speaking(min_words=2, speech_for="20ms")
+    gate(SpeechStarted(50))
+    assert gate(SPEECH_FOR, every_ms=20) == []
+    assert gate(Partial("No"), every_ms=20) == []
+    assert "Interrupt" in kinds(gate(Partial("No, stop")))
+
+
+def test_ignored_words_never_interrupt_alone() -> None:
+    gate = speaking(ignore=("okay", "uh-huh"), speech_for="20ms")
+    gate(SpeechStarted(50), SPEECH_FOR)
+    assert gate(Partial("Okay, uh-huh"), every_ms=50) == []
+    assert kinds(gate(RESUME)) == ["SetTimer", "SetTimer", "Resume"]
+    assert kinds(gate(AUDIBLE, ended(2), said("Okay.", 2))) == []
+    assert "Interrupt" in kinds(gate(SpeechStarted(80), SPEECH_FOR, Partial("okay but"), every_ms=50))
+
+
+def test_a_final_while_the_agent_has_the_turn_interrupts_and_waits_for_what_was_heard() -> None:
+    gate = speaking(min_words=3)
+    actions = gate(SpeechStarted(50), ended(2), said("No, stop that.", 2))
+    assert kinds(actions) == ["SetTimer", "SetTimer", "RaiseEpoch", "Interrupt", "SetTimer"]
+    assert SetTimer(gate.now_us, "release") in actions
+    gate(Heard(0, "Once upon", 1, 2), every_ms=0)
+    assert released(gate(RELEASE, every_ms=0)) == [Utterance(2, "No, stop that.", "Once upon")]
+
+
+def test_an_unheard_reply_leaves_its_question_to_be_joined() -> None:
+    gate = Driven(speech_for="0ms")
+    gate(STARTED, ended(), said("What is"), SpeechStarted(40), SPEECH_FOR)
+    assert released(gate(ended(2), said("the time?", 2))) == [Utterance(2, "What is the time?", "")]
+
+
+def test_a_reply_that_ends_while_it_is_held_completes() -> None:
+    gate = speaking()
+    gate(SpeechStarted(50))
+    assert kinds(gate(PLAYED)) == ["SetTimer", "SetTimer", "Resume"]
+    assert gate.turn is Turn.HEARING
+
+
+def test_the_session_ends_when_input_and_reply_have() -> None:
+    gate = speaking()
+    assert gate(InputEnded(99)) == []
+    assert gate(PLAYED) == [Finish("input_ended")]
+    assert Driven()(InputEnded(3)) == [Finish("input_ended")]
+
+
+@pytest.mark.parametrize("stage", ["asr", "vad", "mic", "speaker"])
+def test_without_ears_or_mouth_the_session_fails(stage: str) -> None:
+    assert Driven()(Fault(stage, "gone")) == [Finish("failed: gone")]
+
+
+@pytest.mark.parametrize("stage", ["llm", "tts"])
+def test_a_fault_of_the_reply_costs_the_reply_only(stage: str) -> None:
+    assert speaking()(Fault(stage, "gone")) == []
+
+
+def test_a_shutdown_interrupts_and_ends() -> None:
+    assert speaking()(Shutdown("closed")) == [Emit("turn", Interrupt()), Finish("closed")]
+
+
+def test_a_typed_line_is_released_at_once_and_interrupts() -> None:
+    gate = Driven(typing="interrupts")
+    assert released(gate(Typed("Hello."))) == [Utterance(1, "Hello.", "")]
+    assert "Interrupt" in kinds(gate(AUDIBLE, Typed("No.")))
+    assert released(gate(Heard(0, "Hi", 1, 2), RELEASE, every_ms=0)) == [Utterance(2, "No.", "Hi")]
+
+
+def test_typed_lines_of_a_script_wait_for_the_reply() -> None:
+    gate = Driven(typing="waits")
+    assert PROVIDER in gate.gate.accepts(gate.state)
+    gate(Typed("Hello."))
+    assert PROVIDER not in gate.gate.accepts(gate.state)
+    gate(AUDIBLE, PLAYED)
+    assert PROVIDER in gate.gate.accepts(gate.state)
+
+
+def test_hold_and_resume_are_control() -> None:
+    assert {Hold.lane, Resume.lane, Interrupt.lane} == {"C"}
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+THINKING: tuple[Message, ...] = (STARTED, ended(), said("One."))
+SPEAKING: tuple[Message, ...] = (*THINKING, AUDIBLE)
+HELD: tuple[Message, ...] = (*SPEAKING, STARTED)
+CONFIRMED: tuple[Message, ...] = (*HELD, SPEECH_FOR)
+ANY_WORDS: dict[str, Any] = {"speech_for": "10ms"}
+FEW: dict[str, Any] = {"speech_for": "10ms", "min_words": 1}
+
+WALKS: list[tuple[dict[str, Any], tuple[Message, ...]]] = [
+    ({}, (STOPPED, ended(), said(""), said("One."))),
+    ({}, (STARTED, STARTED, STOPPED, said("", 1), said("One.", 1), ended(), STOPPED, ended(), STARTED, ended(), said("Two."))),
+    ({}, (STARTED, ended(), said(""))),
+    ({}, (STARTED, ended(), LOST)),
+    (ANY_WORDS, (*THINKING, STOPPED, ended(), said("", 2), PLAYED)),
+    (ANY_WORDS, (*THINKING, said("Two.", 2), PLAYED, AUDIBLE, RELEASE)),
+    (ANY_WORDS, (*SPEAKING, STOPPED, ended(2), said("", 2), AUDIBLE, PLAYED)),
+    (ANY_WORDS, (*SPEAKING, said("Two.", 2), RELEASE, STARTED, AUDIBLE, STARTED, ended(3), PLAYED)),
+    (ANY_WORDS, (*CONFIRMED, AUDIBLE, PLAYED, ended(2), said("Two.", 2))),
+    (ANY_WORDS, (*HELD, STOPPED)),
+    (FEW, (*HELD, ended(2), said("", 2))),
+    (FEW, (*HELD, ended(2), said("Two.", 2), RELEASE)),
+]
+
+
+def test_every_row_of_the_table_is_reached_by_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    met: set[tuple[Turn, Event]] = set()
+
+    def noted(turn: Turn, event: Event) -> Any:
+        met.add((turn, event))
+        return turn_step(turn, event)
+
+    monkeypatch.setattr(gate_module, "turn_step", noted)
+    for options, messages in WALKS:
+        Driven(**options)(*messages)
+    assert set(TABLE) - met == set()

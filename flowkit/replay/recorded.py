@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from statistics import median
+from typing import NamedTuple
 
-from flowkit.messages import Ask, Done, EndOfUtterance, Final, Frames, Message, Probability
+from flowkit.messages import Ask, Done, EndOfUtterance, Final, Frames, Message, Partial, Probability
 from flowkit.providers.script import Script, ScriptCall
 from flowkit.replay.exact import Call
 from flowkit.replay.material import Input
@@ -108,36 +109,62 @@ class RecordedVad(Script):
         return scripted(_rising(self._items))
 
 
+class Said(NamedTuple):
+    """How an utterance's end was answered: `answers` as long after it as they came then, partial transcripts and the final."""
+
+    last_voiced: int
+    answers: list[tuple[int, Partial | Final]]
+
+    @property
+    def text(self) -> str:
+        """The final transcript."""
+        return self.answers[-1][1].text
+
+
 class Finals:
-    """Final transcripts by the last voiced frame of their utterance, and how long after its end each came."""
+    """Final transcripts by the last voiced frame of their utterance. Partial ones that came behind the utterance's end belong to
+    it, so that none is overtaken by its final."""
 
     def __init__(self, calls: Iterable[Call], utterances: Iterable[tuple[int, int, int]]) -> None:
-        said = {
-            item.utterance: (at_us, item.text)
-            for call in calls
-            for at_us, _, item in call.items
-            if isinstance(item, Final)
-        }
-        known = [(frame, ended_us, *said[number]) for frame, ended_us, number in utterances if number in said]
-        self._left = [(frame, max(0, at_us - ended_us), text) for frame, ended_us, at_us, text in known]
-        self._usual_us = round(median(delay for _, delay, _ in self._left)) if self._left else 0
-        self._partials = [
-            (at_us, item.text) for call in calls for at_us, _, item in call.items if hasattr(item, "text")
-        ]
+        items = [(at_us, item) for call in calls for at_us, _, item in call.items if isinstance(item, Partial | Final)]
+        self._partials = [(at_us, item.text) for at_us, item in items]
+        self._left: list[Said] = []
+        self.tails: set[tuple[int, str]] = set()
+        """Partial transcripts that belong to an utterance's end."""
+        for frame, ended_us, number in utterances:
+            if tail := _until_final(items, ended_us, number):
+                self._left.append(Said(frame, [(max(0, at_us - ended_us), item) for at_us, item in tail]))
+                self.tails |= {(at_us, item.text) for at_us, item in tail[:-1]}
+        self._usual_us = round(median(said.answers[-1][0] for said in self._left)) if self._left else 0
         self.assumed: list[str] = []
 
-    def final(self, last_voiced: int, frame_us: int) -> tuple[int, str]:
-        """Delay and text for the utterance that ends with that frame. Utterances that a longer silence makes one are joined; one
-        that a shorter silence cuts in two has the newest partial transcript for its first part, which is noted as assumed."""
+    def answers(self, end: EndOfUtterance, last_voiced: int, frame_us: int) -> _Answers:
+        """Answers to the utterance that ends with recorded frame `last_voiced`. Utterances that a longer silence makes one are
+        joined; one that a shorter silence cuts in two has the newest partial transcript for its first part, noted as assumed."""
         slack = 100_000 // frame_us
-        taken = [known for known in self._left if known[0] <= last_voiced + slack]
+        taken = [said for said in self._left if said.last_voiced <= last_voiced + slack]
         self._left = self._left[len(taken) :]
         if taken:
-            return taken[-1][1], " ".join(text for _, _, text in taken if text)
+            *partials, (delay_us, _) = taken[-1].answers
+            text = " ".join(said.text for said in taken if said.text)
+            return [*partials, (delay_us, Final(text, end.utterance))]
         spoken_us = (last_voiced + 1) * frame_us
         text = next((text for at_us, text in reversed(self._partials) if at_us <= spoken_us + self._usual_us), "")
         self.assumed.append(f"utterance cut after frame {last_voiced}: {text[:40]!r} taken from a partial transcript")
-        return self._usual_us, text
+        return [(self._usual_us, Final(text, end.utterance))]
+
+
+def _until_final(
+    items: list[tuple[int, Partial | Final]], ended_us: int, number: int
+) -> list[tuple[int, Partial | Final]]:
+    """What came from the utterance's end to its final transcript; nothing if there was none."""
+    found: list[tuple[int, Partial | Final]] = []
+    for at_us, item in items:
+        if isinstance(item, Final) and item.utterance == number:
+            return [*found, (at_us, item)]
+        if at_us >= ended_us and isinstance(item, Partial):
+            found.append((at_us, item))
+    return []
 
 
 class RecordedAsr(Script):
@@ -150,20 +177,22 @@ class RecordedAsr(Script):
 
     def open(self, request: Message) -> ScriptCall:
         recorded = next(self._calls, None)
-        items = (
-            []
-            if recorded is None
-            else [(at, item) for at, item in since_opened(recorded) if not isinstance(item, Final)]
+        kept = [] if recorded is None else [known for known in recorded.items if not self._at_end(known)]
+        call = scripted(
+            _rising((there_us - recorded.opened_us, item) for there_us, _, item in kept) if recorded else ()
         )
-        call = scripted(items)
         call.fed = self._fed  # type: ignore[method-assign]
         return call
+
+    def _at_end(self, known: tuple[int, int, Message]) -> bool:
+        """Whether the item follows from an utterance's end."""
+        there_us, _, item = known
+        return isinstance(item, Final) or (isinstance(item, Partial) and (there_us, item.text) in self._finals.tails)
 
     def _fed(self, item: Message) -> _Answers:
         if not isinstance(item, EndOfUtterance):
             return []
-        delay_us, text = self._finals.final(item.last_voiced, self._frame_us)
-        return [(delay_us, Final(text, item.utterance))]
+        return self._finals.answers(item, item.last_voiced, self._frame_us)
 
 
 class RecordedLlm(Script):

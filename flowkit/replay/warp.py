@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flowkit.engine import Engine
-from flowkit.messages import EndOfUtterance, Final, Frames, InputEnded, Message, Partial, Probability
+from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Partial, Probability
 from flowkit.providers.script import Script, ScriptCall
 from flowkit.replay.exact import Call
 from flowkit.replay.material import Material, Turns
@@ -201,7 +201,7 @@ class WarpedAsr(Script):
         self._partials: dict[int, list[tuple[int, Message]]] = {}
         for call in calls:
             for at_us, item in since_opened(call):
-                if isinstance(item, Partial):
+                if isinstance(item, Partial) and (at_us + call.opened_us, item.text) not in finals.tails:
                     frame, rest_us = divmod(at_us + call.opened_us, warp.frame_us)
                     self._partials.setdefault(frame, []).append((rest_us, item))
 
@@ -216,5 +216,4 @@ class WarpedAsr(Script):
             return self._partials.get(self._warp.frames[item.index] + 1, [])
         if not isinstance(item, EndOfUtterance):
             return []
-        delay_us, text = self._finals.final(self._warp.recorded(item.last_voiced), self._warp.frame_us)
-        return [(delay_us, Final(text, item.utterance))]
+        return self._finals.answers(item, self._warp.recorded(item.last_voiced), self._warp.frame_us)

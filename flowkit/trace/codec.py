@@ -1,6 +1,6 @@
 """Rows to text and back: how a journal is written into the attributes of ``flowkit.journal`` spans.
 
-Text is cut into chunks, each readable without the others. Where they are cut follows from the rows alone (half a second of the
+Text is cut into chunks, each readable without the others. Where they are cut follows from the rows alone (700 ms of the
 session, or so many rows), so equal journals and only they have equal text, and the digest of a journal is that of its text.
 The field-by-field specification is in docs/trace-format.md.
 
@@ -24,10 +24,10 @@ from flowkit.messages import Credit, Frames, Message, Probability
 from flowkit.trace.layout import Layout
 from flowkit.trace.rows import FATES, RowTuple, content, kind_named, message_of
 
-CHUNK_US = 500_000
+CHUNK_US = 700_000
 CHUNK_ROWS = 1000
 CHUNK_CHARS = 40_000
-"""A chunk ends before a row that is handled in the next half second of the session, or behind this many rows or characters
+"""A chunk ends before a row that is handled in the next 700 ms of the session, or behind this many rows or characters
 of content, so that no line comes near the 1 MiB that readers accept."""
 
 

@@ -125,7 +125,7 @@ class FrameClock:
             border = _WINDOW - first % _WINDOW
             self._at(first, min(late_us[:border]))
             if late_us[border:]:
-                # A chunk is half a second and a window five, so there is one border at most.
+                # A stretch is shorter than a window, so there is one border at most.
                 self._at(first + border, min(late_us[border:]))
         return quiet.count
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias
@@ -54,7 +55,7 @@ _FIELDS: dict[type[Message], tuple[str, ...]] = {}
 def _fields(cls: type[Message]) -> tuple[str, ...]:
     """Names of a message's fields that belong into the journal, in order of declaration."""
     if cls not in _FIELDS:
-        _FIELDS[cls] = tuple(name for name in cls.__dataclass_fields__ if name != "pcm")
+        _FIELDS[cls] = tuple(field.name for field in fields(cls) if field.name != "pcm")
     return _FIELDS[cls]
 
 

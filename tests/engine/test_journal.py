@@ -1,0 +1,56 @@
+"""The journal: rows as they were appended, without sound, and a digest that says whether two are the same."""
+
+import subprocess
+import sys
+
+from flowkit.engine import Fate, Journal, Row
+from flowkit.engine.journal import RowTuple, digest
+from flowkit.messages import Audio, Frames, Token
+
+ROW: RowTuple = ("llm", 1, "gate", 3, 10, 20, "D", 1, 1, Token(0, "Hi"), Fate.HANDLED)
+
+
+def test_a_row_as_plain_values() -> None:
+    assert Row(*ROW).plain() == ("llm", 1, "gate", 3, 10, 20, "D", "Token", 1, 1, [0, "Hi"], "")
+
+
+def test_sound_never_enters() -> None:
+    pcm = bytes(320)
+    assert Frames(0, 1, pcm).journaled().pcm == b""  # type: ignore[attr-defined]
+    kept = Audio(0, 0, 160, 16_000, 160, pcm).journaled()
+    assert kept == Audio(0, 0, 160, 16_000, 160)
+    assert not kept.pcm  # type: ignore[attr-defined]
+    row = Row("tts", 1, "", 0, 0, 0, "D", 0, 0, Audio(0, 0, 160, 16_000, 160, pcm), Fate.HANDLED)
+    assert "pcm" not in repr(row.plain())
+
+
+def test_rows_are_taken_once() -> None:
+    journal = Journal()
+    journal.append(ROW)
+    assert journal.take() == [Row(*ROW)]
+    assert journal.take() == []
+    journal.append(ROW)
+    assert len(journal) == 2
+    assert journal.rows == [Row(*ROW)]
+
+
+def test_a_digest_tells_any_difference() -> None:
+    rows = [Row(*ROW), Row(*ROW)._replace(n=2)]
+    others = [rows[::-1], rows[:1], [rows[0], rows[1]._replace(handled_us=21)], [rows[0], rows[1]._replace(fate=Fate.STALE)]]
+    assert len({digest(r) for r in [rows, *others]}) == 5
+    assert digest(rows) == digest(list(rows))
+
+
+def test_a_digest_is_the_same_for_every_hash_seed() -> None:
+    code = (
+        "from flowkit.testing.sessions import *;"
+        "print(heap_session(scripted_plan(mic={'speech': [{'at': '0ms', 'lasts': '100ms'}]}, asr={'utterances': ('Hi.',)},"
+        " llm={'replies': ({'text': 'Hello. You.'},)})).journal.digest())"
+    )
+    found = {
+        subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."}, capture_output=True, check=True)
+        .stdout.strip()
+        for seed in ("0", "1", "4711")
+    }  # fmt: skip
+    assert len(found) == 1
+    assert len(found.pop()) == 32

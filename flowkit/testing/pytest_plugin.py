@@ -1,0 +1,153 @@
+"""pytest and flowkit: ``pytest --flowkit traces/ pipelines/`` runs the tests that ``flowkit test`` runs, and three fixtures serve
+tests of one's own.
+
+    def test_paris(flowkit_replay):
+        report = flowkit_replay("traces/paris.jsonl", "stages.chunker.max_tokens=20")
+        assert report.turns[0].ttfa_us < 900_000
+
+    def test_a_reply(scripted_session):
+        engine = scripted_session(llm={"replies": [{"text": "Paris."}]}, mic={"speech": [{"at": "0s", "lasts": "1s"}]})
+        assert engine.finished == "input_ended"
+
+    def test_my_provider(virtual_clock):
+        virtual_clock(my_async_function)        # trio.run, where an hour's sleep takes no time
+
+Loaded by the entry point ``pytest11``; without ``--flowkit`` it collects nothing and imports nothing of flowkit. Under pytest-xdist
+each test is an item of its own; with pytest-trio and Hypothesis it shares no hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from flowkit.engine import Engine
+    from flowkit.report.outcome import Outcome
+    from flowkit.testing.suite import Item
+    from flowkit.trace.figures import Report
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare ``--flowkit``."""
+    group = parser.getgroup("flowkit")
+    group.addoption(
+        "--flowkit",
+        action="store_true",
+        help="also collect tests of pipeline files (.yaml) and of stored traces (.jsonl)",
+    )
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A collector for a file that may hold tests."""
+    if not parent.config.getoption("--flowkit") or file_path.suffix not in (".yaml", ".yml", ".jsonl"):
+        return None
+    if file_path.name.endswith(".expect.yaml") and file_path.with_name(file_path.name[:-12] + ".jsonl").exists():
+        return None
+    if file_path.suffix != ".jsonl" and b"flowkit:" not in file_path.read_bytes()[:4096]:
+        return None
+    collector: pytest.Collector = FlowkitFile.from_parent(parent, path=file_path)
+    return collector
+
+
+class FlowkitFile(pytest.File):
+    """A pipeline file or a stored trace."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Its tests; what cannot be collected is an item that fails."""
+        from flowkit.testing.suite import collect
+
+        found = collect([str(self.path)])
+        for outcome in found.wrong:
+            yield FlowkitItem.from_parent(self, name=outcome.name, known=outcome)
+        for item in found.items:
+            yield FlowkitItem.from_parent(self, name=item.name, item=item)
+
+
+class FlowkitItem(pytest.Item):
+    """One test of flowkit's."""
+
+    def __init__(self, *, item: Item | None = None, known: Outcome | None = None, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._item = item
+        self._known = known
+
+    def runtest(self) -> None:
+        """Run it; a failure is told as ``flowkit test`` tells it."""
+        from flowkit.report.outcome import Status
+        from flowkit.testing.suite import outcome_of
+
+        outcome = self._known
+        if self._item is not None:
+            outcome = outcome_of(self._item)
+        assert outcome is not None
+        if outcome.status is not Status.PASSED:
+            raise Failed(outcome)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The findings, what changed, and the command that shows it again; anything else as pytest tells it."""
+        if isinstance(excinfo.value, Failed):
+            outcome = excinfo.value.outcome
+            return "\n".join([*map(str, outcome.findings), *map(str, outcome.changes), f"again: {outcome.again}"])
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Where it stands."""
+        line = self._item.line if self._item is not None else self._known.line if self._known is not None else 1
+        return self.path, line - 1, f"flowkit: {self.name}"
+
+
+class Failed(AssertionError):
+    """A test of flowkit's that did not pass."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.name)
+        self.outcome = outcome
+
+
+# -- fixtures ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def flowkit_replay() -> Callable[..., Report]:
+    """``flowkit_replay(trace, *settings, pipeline=None)``: the figures of a recorded session's replay, with settings changed as by
+    ``--set``. Raises FlowkitError where the recording cannot answer."""
+    from flowkit.replay.simulate import simulate
+
+    def replay(trace: str | Path, *settings: str, pipeline: str | None = None) -> Report:
+        return simulate(Path(trace), pipeline=pipeline, overrides=settings).report
+
+    return replay
+
+
+@pytest.fixture(scope="session")
+def scripted_session() -> Callable[..., Engine]:
+    """``scripted_session(**stages)``: a session of scripted fakes, run to its end in virtual time; its promises are checked. The
+    keys are stage kinds, the values their keys in a pipeline file (``flowkit.testing.sessions.scripted_plan``)."""
+    from flowkit.testing.evidence import Evidence
+    from flowkit.testing.invariants import check
+    from flowkit.testing.sessions import heap_session, scripted_plan
+
+    def session(**stages: Any) -> Engine:
+        plan = scripted_plan(**stages)
+        evidence = Evidence(plan)
+        engine = heap_session(plan, evidence)
+        check(evidence)
+        return engine
+
+    return session
+
+
+@pytest.fixture(scope="session")
+def virtual_clock() -> Callable[..., Any]:
+    """``virtual_clock(function, *args)``: ``trio.run`` under a clock that jumps to the next deadline whenever every task waits."""
+    import trio
+    from trio.testing import MockClock
+
+    def run(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        return trio.run(function, *args, clock=MockClock(autojump_threshold=0))
+
+    return run

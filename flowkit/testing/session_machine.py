@@ -1,0 +1,239 @@
+"""Testing one's own stage, provider or pipeline against every promise, by random sessions that shrink to a readable conversation.
+
+    from flowkit.testing.session_machine import session_machine
+
+    TestMine = session_machine(stages={"chunker": MyChunking}).TestCase
+
+The machine's rules are what a user and the providers do: speak, wait, answer slowly, fail. After each the session so far runs in
+virtual time, and ``flowkit.testing.invariants`` judges it. Needs `hypothesis`. The whole again, as a property:
+
+    @given(conversations())
+    def test_mine(conversation): check_session(conversation, pipeline="pipelines/mine.yaml")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from flowkit.engine import Engine
+from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
+from flowkit.providers.base import Provider
+from flowkit.stages.base import Stage
+from flowkit.testing.evidence import Evidence
+from flowkit.testing.invariants import check
+from flowkit.testing.sessions import PIPELINE, heap_session, plan_from_yaml, scripted_plan, trio_session
+from flowkit.testing.strategies.conversations import Conversation
+from flowkit.testing.strategies.sessions import durations, joined
+from flowkit.trace.queues import queue_reports
+
+_WORDS = ("Yes.", "No, wait.", "Paris is it,", "and then some more", "3.5 of them.", "Fine!")
+_MOST_SPEECH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is tested: a pipeline file's decisions, or the default ones; with these stages, and with these providers by kind.
+
+    A provider of one's own is run live, under a clock that jumps; it must wait for time or tasks alone.
+    """
+
+    pipeline: str | Path | None = None
+    stages: Mapping[str, type[Stage[Any]]] = field(default_factory=dict)
+    providers: Mapping[str, type[Provider]] = field(default_factory=dict)
+
+    def plan(self, conversation: Conversation) -> Plan:
+        """The plan: the subject's decisions, the conversation's providers. Raises InvalidConfig for a wrong file."""
+        plan = scripted_plan(**conversation)
+        if self.pipeline is not None:
+            plan = _decisions_of(plan_from_yaml(Path(self.pipeline).read_text("utf-8")), plan)
+        return replace(plan, stages=tuple(self._own(stage) for stage in plan.stages))
+
+    def _own(self, planned: PlannedStage) -> PlannedStage:
+        if planned.kind in self.stages:
+            cls = self.stages[planned.kind]
+            planned = replace(planned, cls=cls, options=cls.Options.model_validate(planned.options.model_dump()))
+        if planned.kind in self.providers:
+            cls_ = self.providers[planned.kind]
+            planned = replace(planned, provider=ProviderChoice(cls_.name, cls_, cls_.Options()))
+        return planned
+
+    def session(self, conversation: Conversation) -> Evidence:
+        """Run the conversation; what it showed."""
+        plan = self.plan(conversation)
+        evidence = Evidence(plan)
+        (trio_session if self.providers else heap_session)(plan, evidence)
+        return evidence
+
+
+def _decisions_of(written: Plan, scripted: Plan) -> Plan:
+    """A pipeline file's stages, queues and settings, with the conversation's scripted providers."""
+    fakes = {stage.kind: stage for stage in scripted.stages}
+    stages = tuple(
+        replace(stage, provider=fakes[stage.kind].provider, failover=(), options=_frame_of(stage, fakes))
+        for stage in written.stages
+        if stage.kind in fakes
+    )
+    return replace(written, stages=stages, frame_us=scripted.frame_us, settings={})
+
+
+def _frame_of(stage: PlannedStage, fakes: Mapping[str, PlannedStage]) -> Any:
+    return fakes["mic"].options if stage.kind == "mic" else stage.options
+
+
+def check_session(conversation: Conversation, **subject: Any) -> Engine:
+    """Run a conversation and check every promise; `subject` as for ``session_machine``. Raises Broken."""
+    evidence = Subject(**subject).session(conversation)
+    check(evidence)
+    return evidence.engine
+
+
+def pipeline_of(conversation: Conversation) -> str:
+    """The conversation as a pipeline file of scripted fakes."""
+    fakes = ("mic", "vad", "asr", "llm", "tts")
+    frame = {"frame": conversation["frame"]} if "frame" in conversation else {}
+    stages = [
+        {"kind": kind, **({"provider": "scripted"} if kind in fakes else {}), **_plain(conversation.get(kind, {}))}
+        for kind in PIPELINE
+    ]
+    stages[0] |= frame
+    return yaml.safe_dump({"flowkit": 1, "stages": stages}, sort_keys=False, allow_unicode=True, width=1_000)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(below) for key, below in value.items()}
+    return [_plain(below) for below in value] if isinstance(value, list | tuple) else value
+
+
+def save_trace(conversation: Conversation, path: str | Path, **subject: Any) -> Path:
+    """Keep a conversation as a trace at `path`, replacing one that is there: for ``flowkit test``, ``replay`` or ``report``.
+
+    Its configuration is the conversation's own (``pipeline_of``). Raises OutputError if it cannot be written.
+    """
+    return _save(Subject(**subject).session(conversation), conversation, Path(path))
+
+
+def _save(evidence: Evidence, conversation: Conversation, path: Path) -> Path:
+    from flowkit.config import load
+    from flowkit.plan import resolve
+    from flowkit.plan.show import show
+    from flowkit.trace import open_recorder
+
+    path.unlink(missing_ok=True)
+    config = load(path.with_suffix(".yaml").name, text=pipeline_of(conversation))
+    recorder = open_recorder(path, evidence.plan, config=show(config, resolve(config)), audio=False)
+    recorder.effect(None)
+    recorder.rows(evidence.rows)
+    recorder.close(evidence.engine.finished or "closed", queues=queue_reports(evidence.engine.inboxes()))
+    return path
+
+
+def session_machine(save: str | Path | None = None, **subject: Any) -> type[RuleBasedStateMachine]:
+    """A state machine to test with: its ``TestCase`` is a unittest, collected by pytest under the name that it is given.
+
+    Args:
+        save: record a failing conversation here, the shrunk one last.
+        pipeline: a pipeline file whose decisions and queues are tested, with scripted providers.
+        stages: stage classes of your own, by kind.
+        providers: provider classes of your own, by kind; then sessions run on the live pump, in virtual time.
+    """
+    tested = Subject(**subject)
+
+    class Session(SessionMachine):
+        subject = tested
+        trace = None if save is None else Path(save)
+
+    return Session
+
+
+class SessionMachine(RuleBasedStateMachine):
+    """A conversation that grows by what its rules do to it. After every step the whole of it is run anew and judged."""
+
+    subject = Subject()
+    trace: Path | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conversation = Conversation(
+            mic={"speech": []},
+            vad={"end": "100ms", "start": "40ms"},
+            asr={"utterances": ()},
+            llm={"first_token": "40ms", "replies": ()},
+            tts={"first_audio": "40ms", "per_char": "15ms"},
+        )
+        self._until_ms = 0
+
+    @initialize(lasts=st.sampled_from((100, 160)))
+    def the_user_begins(self, lasts: int) -> None:
+        """There is something to answer."""
+        self._speak(0, lasts)
+
+    @precondition(lambda self: len(self.conversation["mic"]["speech"]) < _MOST_SPEECH)
+    @rule(
+        after=st.one_of(st.integers(0, 45).map(lambda n: 20 * n), st.integers(1, 900)),
+        lasts=st.sampled_from((20, 60, 200, 300)),
+    )
+    def the_user_speaks(self, after: int, lasts: int) -> None:
+        """So many milliseconds after the last time: into the reply, into its preparation, behind it."""
+        self._speak(after, lasts)
+
+    @rule(words=st.lists(st.sampled_from(_WORDS), max_size=8))
+    def the_agent_would_say(self, words: list[str]) -> None:
+        """One more reply."""
+        self._set("llm", replies=(*self.conversation["llm"]["replies"], {"text": " ".join(words)}))
+
+    @rule(after=st.integers(0, 4))
+    def the_llm_fails(self, after: int) -> None:
+        """In the next reply, after so many tokens."""
+        reply = {"text": "One, two, three. Four.", "fail_after": after}
+        self._set("llm", replies=(*self.conversation["llm"]["replies"], reply))
+
+    @rule(first=durations(200), pace=durations(30), stage=st.sampled_from(("llm", "tts", "asr")))
+    def a_provider_is_as_fast_as(self, stage: str, first: str, pace: str) -> None:
+        """From now on."""
+        names = {
+            "llm": ("first_token", "per_token"),
+            "tts": ("first_audio", "per_piece"),
+            "asr": ("final_after", "partial_after"),
+        }
+        self._set(stage, **dict(zip(names[stage], (first, pace), strict=True)))
+
+    @rule(stage=st.sampled_from(("chunker", "tts", "speaker")), most=st.integers(1, 5))
+    def a_queue_holds(self, stage: str, most: int) -> None:
+        """Only so much."""
+        self._set(stage, queue={"max": most})
+
+    @invariant()
+    def every_promise_is_kept(self) -> None:
+        """What ``flowkit.testing.invariants`` lists."""
+        if not self.conversation["mic"]["speech"]:
+            return
+        evidence = self.subject.session(self._whole())
+        try:
+            check(evidence)
+        except AssertionError as broken:
+            broken.add_note(f"the conversation: {self._whole()!r}")
+            if self.trace is not None:
+                _save(evidence, self._whole(), self.trace)
+            raise
+
+    def _whole(self) -> Conversation:
+        llm = self.conversation["llm"]
+        return joined(self.conversation, {"llm": {"replies": llm["replies"] or ({"text": "Yes."},)}})
+
+    def _speak(self, after_ms: int, lasts_ms: int) -> None:
+        at_ms = self._until_ms + after_ms
+        self._until_ms = at_ms + lasts_ms
+        spoken = [*self.conversation["mic"]["speech"], {"at": f"{at_ms}ms", "lasts": f"{lasts_ms}ms"}]
+        said = (*self.conversation["asr"]["utterances"], f"Line {len(spoken)}.")
+        self.conversation = joined(self.conversation, {"mic": {"speech": spoken}, "asr": {"utterances": said}})
+
+    def _set(self, stage: str, **settings: Any) -> None:
+        self.conversation = joined(self.conversation, {stage: settings})

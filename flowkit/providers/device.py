@@ -36,7 +36,7 @@ from flowkit.providers.device_host import (
     Wanted,
     available,
 )
-from flowkit.providers.device_ring import Block, Chunk, Happening, MicRing, SpeakerRing
+from flowkit.providers.device_ring import Block, Chunk, MicRing, SpeakerRing
 from flowkit.providers.echo import Aec, canceller
 from flowkit.providers.loading import lone_error
 from flowkit.providers.registry import ensure_installed
@@ -342,12 +342,5 @@ class DeviceSpeaker(Provider):
     def _tell(self) -> None:
         while self._ring.told:
             happening = self._ring.told.popleft()
-            self.around.event(happening.t_us, f"speaker {happening.what.partition(' ')[0]}", _detail(happening))
+            self.around.event(happening.t_us, f"speaker {happening.what}", happening.detail)
 
-
-def _detail(happening: Happening) -> str:
-    """`epoch=1 clause=0 late_us=8123` for the first block of a run; the words behind the first for anything else."""
-    chunk = happening.chunk
-    if chunk is None:
-        return happening.what
-    return f"epoch={chunk.epoch} clause={chunk.clause} late_us={happening.t_us - chunk.due_us}"

@@ -71,11 +71,11 @@ class Chunk(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """What the speaker's callback has to tell, at `t_us` of the session."""
+    """What the speaker's callback has to tell, at `t_us` of the session: `began`, `ended`, `underrun` or `late`."""
 
     t_us: int
     what: str
-    chunk: Chunk | None = None
+    detail: str = ""
 
 
 class SpeakerRing:
@@ -98,14 +98,15 @@ class SpeakerRing:
         now_us = self._now_us()
         self.calls += 1
         if underflowed:
-            self._tell(now_us, "underrun")
+            self._tell(now_us, "underrun", "the device ran dry")
         chunk = self._due(now_us)
         if chunk is None:
             if self._sounding is not None:
                 self._fell_silent(now_us)
             return None
         if self._sounding is None or chunk.first:
-            self._tell(now_us, "began", chunk)
+            late_us = now_us - chunk.due_us
+            self._tell(now_us, "began", f"epoch={chunk.epoch} clause={chunk.clause} late_us={late_us}")
         self._sounding = chunk
         return chunk.pcm
 
@@ -126,16 +127,19 @@ class SpeakerRing:
         while now_us - self._chunks[0].due_us > self._frame_us:
             self._chunks.popleft()
             left_out += 1
-        self._tell(now_us, f"left out {left_out} blocks to catch up")
+        self._tell(now_us, "late", f"left out {left_out} blocks to catch up")
         return now_us - self._chunks[0].due_us
 
     def _fell_silent(self, now_us: int) -> None:
         """Nothing was there to pop: at a run's end, after a silencing, or because the loop did not keep up."""
-        self._tell(now_us, "underrun" if self.until_us > now_us + _NEAR_US else "ended", self._sounding)
         self._sounding = None
+        if self.until_us > now_us + _NEAR_US:
+            self._tell(now_us, "underrun", "the event loop did not keep up")
+        else:
+            self._tell(now_us, "ended")
 
-    def _tell(self, now_us: int, what: str, chunk: Chunk | None = None) -> None:
-        self.told.append(Happening(now_us, what, chunk))
+    def _tell(self, now_us: int, what: str, detail: str = "") -> None:
+        self.told.append(Happening(now_us, what, detail))
         self._wake()
 
     # -- the loop ---------------------------------------------------------------------------------------------------

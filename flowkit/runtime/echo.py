@@ -1,8 +1,9 @@
 """Notices that the agent hears itself, and says what to do: over open speakers it would interrupt its own replies.
 
-Two signs. The sound itself: what is played is found again in what is heard, three times with the same delay. And the
-words: an interruption that transcribes to what the agent was just saying. Either is said once a session. The comparing
-takes 6 ms and is done in a thread.
+Three signs, any of which is said once a session. The sound: what is played is found again in what is heard, three times
+with the same delay; the comparing takes 6 ms and is done in a thread. The words: an interruption that transcribes to what
+the agent was just saying. And the flutter: the agent speaks, is held by a voice, falls silent, and the voice with it, again
+and again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from flowkit.engine import CallFed, Effect, Fate, Row, Stimulus
-from flowkit.messages import Clause, Frames, Play, Silence, Utterance
+from flowkit.messages import Clause, Frames, Play, Resume, Silence, Utterance
 from flowkit.plan.graph import Plan
 from flowkit.providers.echo import EchoEar, Likeness, likeness
 
@@ -21,6 +22,8 @@ LOOK_EVERY_US = 500_000
 SIGNS = 3
 """Windows in which the agent's voice must be found, equally late, before it is said: one may be chance."""
 _EQUAL_US = 10_000
+FLUTTER, _WITHIN_US = 5, 5_000_000
+"""So many suspicions within so long that are all withdrawn are no user's."""
 _SAME_SHARE, _LEAST_WORDS = 0.75, 3
 _WORD = re.compile(r"\w+")
 ADVICE = (
@@ -41,6 +44,7 @@ class EchoWatch:
         self._said = False
         self._look_us = 0
         self._spoken: deque[str] = deque(maxlen=200)
+        self._resumed_us: deque[int] = deque(maxlen=FLUTTER)
 
     def stimulus(self, stimulus: Stimulus) -> None:
         item = stimulus.item
@@ -80,11 +84,18 @@ class EchoWatch:
                 continue
             if isinstance(row.message, Utterance) and repeats(row.message.text, self._spoken):
                 self._say()
+            elif isinstance(row.message, Resume):
+                self._resumed(row.handled_us)
             elif isinstance(row.message, Clause):
                 self._spoken.extend(_words(row.message.text))
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Nothing to hear."""
+
+    def _resumed(self, at_us: int) -> None:
+        self._resumed_us.append(at_us)
+        if len(self._resumed_us) == FLUTTER and at_us - self._resumed_us[0] <= _WITHIN_US:
+            self._say()
 
     def _say(self) -> None:
         if not self._said:

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from flowkit.config import load
+from flowkit.engine import Fate, Row
 from flowkit.errors import DeviceError
+from flowkit.messages import Resume
+from flowkit.plan.resolve import draw
 from flowkit.providers import echo
 from flowkit.providers.echo import Aec, EchoEar, FarEnd, Likeness, canceller, likeness
-from flowkit.runtime.echo import repeats
+from flowkit.runtime.echo import EchoWatch, repeats
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE_HZ = 16_000
@@ -113,6 +117,19 @@ def test_what_was_silenced_was_not_played() -> None:
 def test_words_that_the_agent_just_said_are_its_own(text: str, echoes: bool) -> None:
     spoken = deque(["the", "capital", "of", "france", "is", "paris", "it", "lies", "on", "the", "seine"])
     assert repeats(text, spoken) is echoes
+
+
+@pytest.mark.parametrize(("pauses_ms", "says"), [([400] * 6, 1), ([2_000] * 6, 0), ([400] * 3, 0)])
+def test_an_agent_that_is_held_and_resumed_again_and_again_hears_itself(pauses_ms: list[int], says: int) -> None:
+    notices: list[str] = []
+    plan = draw(load("claimed.yaml", text="flowkit: 1\nstages: [{kind: mic, provider: scripted}, {kind: gate}]", environ={})).plan
+    watch = EchoWatch(plan, notices.append)
+    at_us = 0
+    for pause_ms in pauses_ms:
+        at_us += pause_ms * 1000
+        watch.rows([Row("speaker", 1, "gate", 1, at_us, at_us, "C", 1, 1, Resume(), Fate.HANDLED)])
+    assert len(notices) == says
+    assert all("headset" in notice and "aec: webrtc" in notice for notice in notices)
 
 
 def test_the_canceller_takes_the_agents_voice_out() -> None:

@@ -8,6 +8,7 @@ the next tick on. Positions follow from times alone; nothing waits for the devic
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import ClassVar
@@ -222,6 +223,7 @@ class Playback(Stage[PlaybackState]):
         if state.sound is not Sound.HELD:
             return []
         state.sound, state.until_us, state.carry = Sound.IDLE, self._tick(now_us), 0
+        state.playing = _joined(state.playing)
         actions: list[Action] = []
         for item in state.playing:
             if isinstance(item, Piece):
@@ -265,6 +267,27 @@ def _share_of_words(spoken: str, count: int) -> float:
     for word in spoken.split()[:count]:
         end = spoken.index(word, end) + len(word)
     return end / max(1, len(spoken))
+
+
+def _joined(playing: Iterable[Piece | ClauseEnded | EndOfReply]) -> deque[Piece | ClauseEnded | EndOfReply]:
+    """Neighbouring pieces of a clause as one: what is handed over again at once stays a handful, however small they came."""
+    joined: deque[Piece | ClauseEnded | EndOfReply] = deque()
+    for item in playing:
+        last = joined[-1] if joined else None
+        if isinstance(item, Piece) and isinstance(last, Piece) and _follows(last.audio, item.audio):
+            pcm = last.audio.pcm + item.audio.pcm
+            last.audio = replace(last.audio, samples=last.audio.samples + item.audio.samples, pcm=pcm)
+        else:
+            joined.append(item)
+    return joined
+
+
+def _follows(audio: Audio, after: Audio) -> bool:
+    return (
+        (audio.clause, audio.rate_hz) == (after.clause, after.rate_hz)
+        and audio.first_sample + audio.samples == after.first_sample
+        and bool(audio.pcm) == bool(after.pcm)
+    )
 
 
 def _rest(audio: Audio, gone: int) -> Audio:

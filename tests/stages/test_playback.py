@@ -122,6 +122,16 @@ def test_a_hold_cuts_at_the_next_tick_and_resumes_at_that_sample() -> None:
     assert (play.at_us, play.first_sample, play.samples, len(play.pcm)) == (340_000, 960, 640, 1_280)
 
 
+def test_a_resume_hands_over_a_handful_however_small_the_pieces() -> None:
+    """They would overrun the channel to the device, whose bound counts pieces."""
+    playback = Driven(lead="300ms")
+    for i in range(300):
+        playback(0, audio(1, i))
+    playback(95, Hold())
+    plays = [m for m in playback(400, Resume()) if isinstance(m, Play)]
+    assert [(play.first_sample, play.samples, len(play.pcm)) for play in plays] == [(1_600, 3_200, 6_400)]
+
+
 def test_a_hold_before_any_sound_keeps_what_comes() -> None:
     playback = Driven()
     assert playback(0, Hold()) == []

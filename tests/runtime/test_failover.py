@@ -225,8 +225,8 @@ def test_time_in_which_the_stage_holds_back_is_not_the_providers() -> None:
 
 
 def test_an_empty_list_of_failures_is_told_whole() -> None:
+    members = [member(Fake(fails(broke()))), member(Fake(fails(CloudError(Trouble.PAYMENT, "HTTP 402"))), "two")]
     with pytest.raises(ProviderError, match=r"every provider failed: one: the connection broke; two: .*402"):
-        members = [member(Fake(fails(broke()))), member(Fake(fails(CloudError(Trouble.PAYMENT, "HTTP 402"))), "two")]
         run(members, Ask(1, "hi"))
 
 

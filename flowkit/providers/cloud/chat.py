@@ -36,7 +36,7 @@ CONNECT_S = 5.0
 _KEPT_S = 300.0
 """How long an idle connection is kept for the next turn; httpx lets go of it after 5 s."""
 _LIMITS = ("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-requests")
-_SPARE_S = 5.0
+_SPARE_S = 1.0
 _CLOSE_S = 0.5
 
 
@@ -218,7 +218,8 @@ class Chat(Provider):
         import groq
 
         assert self._client is not None
-        with trio.move_on_after(_SPARE_S):
+        # Shielded: httpcore forgets to close a socket whose TLS handshake is cancelled.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _SPARE_S):
             try:
                 await self._client.get(self.models_path, cast_to=object)
             except (groq.APIError, ValueError) as exc:

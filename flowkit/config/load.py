@@ -14,7 +14,7 @@ from flowkit.config.keys import Context
 from flowkit.config.merge import with_defaults, with_interrupt, with_overrides
 from flowkit.config.model import Config
 from flowkit.config.nodes import Mapping, Scalar, Sequence
-from flowkit.config.problems import InvalidConfig, Path, Problem, errors, suggest
+from flowkit.config.problems import InvalidConfig, Path, Problem, errors, suggest, without_echoes
 from flowkit.config.read import decode, read_source, read_tree
 from flowkit.config.schema import APART, VERSION, Call, Interrupt, Top, Wiring
 from flowkit.config.stages import read_stages
@@ -128,7 +128,7 @@ def _validated(
     whole = isinstance(written, Sequence) and len({stage.id for stage in stages}) == len(written.items)
     name = top.name or (source.path.stem if source.path else "pipeline")
     config = Config(name, stages, top, root, source.path, tuple(context.notices), catalog)
-    return Reading(config, (*problems, *context.notices), source, whole)
+    return Reading(config, (*without_echoes(problems), *context.notices), source, whole)
 
 
 def _version(root: Mapping, problems: list[Problem]) -> None:

@@ -68,6 +68,17 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(unique, key=lambda p: (p.mark.source.name, p.mark.line, p.mark.column, p.code)))
 
 
+def without_echoes(problems: Iterable[Problem]) -> list[Problem]:
+    """Without the keys that are missing only because they are misspelt: the misspelling says it."""
+    found = list(problems)
+    misspelt = {(p.path[:-1], p.help.partition("?")[0]) for p in found if p.code == "FK101"}
+    return [
+        p
+        for p in found
+        if p.code != "FK104" or (p.path, f"did you mean {p.what.partition(' ')[0].rstrip(':')}") not in misspelt
+    ]
+
+
 def errors(problems: Iterable[Problem]) -> list[Problem]:
     """Those that keep the pipeline from running."""
     return [problem for problem in problems if problem.severity is Severity.ERROR]

@@ -4,6 +4,7 @@ provider."""
 from __future__ import annotations
 
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from flowkit.config.candidates import candidates_of, provider_class
@@ -94,6 +95,8 @@ def _queue_max(kind: str, cls: type[Stage[Any]], context: Context) -> int:
 def _class(node: Mapping, path: Path, context: Context) -> type[Stage[Any]] | None:
     named = node.get("kind")
     if named is None:
+        others = [key for key in node.entries if not get_close_matches(key.lower(), ["kind"], cutoff=0.75)]
+        refuse_keys(node, [*others, "kind"], path, context)
         help = f"add kind: one of {', '.join(context.catalog.kinds())}"
         context.report("FK104", node, path, "'kind' is missing", help=help)
         return None
@@ -131,4 +134,4 @@ def _refuse_unknown(kind: str, cls: type[Stage[Any]], node: Mapping, path: Path,
         if provider is None and (node.get("provider") is not None or context.catalog.habits(kind).provider):
             return  # which keys it takes cannot be known
         known += keys_of(provider.Options) if provider else []
-    refuse_keys(node, known, path, context)
+    refuse_keys(node, known, path, context, kind)

@@ -180,18 +180,15 @@ def expectation(model: type[BaseModel], loc: Seq[str | int]) -> str:
     field = field_of(owner, str(loc[-1])) if loc else None
     if field is None:
         return ""
-    facts = [
-        text.format(limit)
-        for m in field.metadata
-        for name, text in _LIMITS.items()
-        if (limit := getattr(m, name, None)) is not None
-    ]
+    limits = [(getattr(m, name, None), text) for m in field.metadata for name, text in _LIMITS.items()]
+    bounds = " and ".join(text.format(limit) for limit, text in limits if limit is not None)
+    said = [f"it takes {bounds}"] if bounds else []
     default = field.default
     if isinstance(default, Microseconds):
-        facts.append(f"the default is {format_duration(default)}")
+        said.append(f"the default is {format_duration(default)}")
     elif isinstance(default, (int, float, str)) and default != "":
-        facts.append(f"the default is {str(default).lower() if isinstance(default, bool) else default}")
-    return f"it takes {' and '.join(facts)}".replace("it takes the default", "the default") if facts else ""
+        said.append(f"the default is {str(default).lower() if isinstance(default, bool) else default}")
+    return "; ".join(said)
 
 
 def is_secret(model: type[BaseModel], loc: Seq[str | int]) -> bool:

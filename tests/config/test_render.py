@@ -17,7 +17,7 @@ def test_the_form_for_a_terminal_shows_the_line_and_the_place() -> None:
         "  |\n"
         "5 |   - {kind: chunker, max_tokens: 0}\n"
         "  |                                 ^\n"
-        "  = help: it takes >= 1 and <= 1000 and the default is 30\n\n"
+        "  = help: it takes >= 1 and <= 1000; the default is 30\n\n"
     )
 
 
@@ -60,7 +60,7 @@ def test_machines_get_every_field() -> None:
         "end_column": 34,
         "path": "stages[2].max_tokens",
         "message": "must be >= 1 (got 0)",
-        "help": "it takes >= 1 and <= 1000 and the default is 30",
+        "help": "it takes >= 1 and <= 1000; the default is 30",
     }
 
 

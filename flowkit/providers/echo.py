@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'flowkit-voice[aec]'"
 _BLOCKS = 50
-_MOST_S, _KEPT_S = 0.2, 0.06
-"""The far end may run ahead of the near end by this much; then it is cut to the other. Two devices' clocks differ."""
+_MOST_S, _KEPT_S = 0.04, 0.02
+"""The far end may wait for the near end by this much; then it is cut to the other. Sound takes longer than that from
+callback to callback through any sound card, and a canceller is at a loss where an echo comes before its cause."""
 
 
 class Aec(StrEnum):

@@ -1,9 +1,9 @@
 """Notices that the agent hears itself, and says what to do: over open speakers it would interrupt its own replies.
 
-Three signs, any of which is said once a session. The sound: what is played is found again in what is heard, three times
+Four signs, any of which is said once a session. The sound: what is played is found again in what is heard, three times
 with the same delay; the comparing takes 6 ms and is done in a thread. The words: an interruption that transcribes to what
-the agent was just saying. And the flutter: the agent speaks, is held by a voice, falls silent, and the voice with it, again
-and again.
+the agent was just saying. The flutter: the agent speaks, is held by a voice, falls silent, and the voice with it, again
+and again. And replies that are cut off one after another as soon as they sound.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from flowkit.engine import CallFed, Effect, Fate, Row, Stimulus
-from flowkit.messages import Clause, Frames, Play, Resume, Silence, Utterance
+from flowkit.messages import (
+    Clause,
+    Frames,
+    Interrupt,
+    Play,
+    PlaybackStarted,
+    ReplyPlayed,
+    Resume,
+    Silence,
+    Utterance,
+)
 from flowkit.plan.graph import Plan
 from flowkit.providers.echo import EchoEar, Likeness, likeness
 
@@ -24,6 +34,8 @@ SIGNS = 3
 _EQUAL_US = 10_000
 FLUTTER, _WITHIN_US = 5, 5_000_000
 """So many suspicions within so long that are all withdrawn are no user's."""
+CUT_OFF, _AT_ONCE_US = 3, 700_000
+"""So many replies in a row that are interrupted so soon after their first sound are no user's doing either."""
 _SAME_SHARE, _LEAST_WORDS = 0.75, 3
 _WORD = re.compile(r"\w+")
 ADVICE = (
@@ -45,6 +57,8 @@ class EchoWatch:
         self._look_us = 0
         self._spoken: deque[str] = deque(maxlen=200)
         self._resumed_us: deque[int] = deque(maxlen=FLUTTER)
+        self._sounds_us: int | None = None
+        self._cut_off = 0
 
     def stimulus(self, stimulus: Stimulus) -> None:
         item = stimulus.item
@@ -80,14 +94,27 @@ class EchoWatch:
 
     def rows(self, rows: list[Row]) -> None:
         for row in rows:
-            if row.fate is not Fate.HANDLED:
-                continue
-            if isinstance(row.message, Utterance) and repeats(row.message.text, self._spoken):
+            if row.fate is Fate.HANDLED:
+                self._row(row)
+
+    def _row(self, row: Row) -> None:
+        match row.message:
+            case Utterance(text=text) if repeats(text, self._spoken):
                 self._say()
-            elif isinstance(row.message, Resume):
+            case Resume():
                 self._resumed(row.handled_us)
-            elif isinstance(row.message, Clause):
-                self._spoken.extend(_words(row.message.text))
+            case Clause(text=text):
+                self._spoken.extend(_words(text))
+            case PlaybackStarted(at_us=at_us) if self._sounds_us is None:
+                self._sounds_us = at_us
+            case ReplyPlayed():
+                self._sounds_us, self._cut_off = None, 0
+            case Interrupt() if self._sounds_us is not None:
+                soon = row.handled_us - self._sounds_us <= _AT_ONCE_US
+                self._cut_off = self._cut_off + 1 if soon else 0
+                self._sounds_us = None
+                if self._cut_off == CUT_OFF:
+                    self._say()
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Nothing to hear."""

@@ -13,7 +13,7 @@ import soundfile
 from flowkit.config import load
 from flowkit.engine import Fate, Row
 from flowkit.errors import DeviceError
-from flowkit.messages import Resume
+from flowkit.messages import Interrupt, PlaybackStarted, Resume
 from flowkit.plan.resolve import draw
 from flowkit.providers import echo
 from flowkit.providers.echo import Aec, EchoEar, FarEnd, Likeness, canceller, likeness
@@ -130,6 +130,22 @@ def test_an_agent_that_is_held_and_resumed_again_and_again_hears_itself(pauses_m
         watch.rows([Row("speaker", 1, "gate", 1, at_us, at_us, "C", 1, 1, Resume(), Fate.HANDLED)])
     assert len(notices) == says
     assert all("headset" in notice and "aec: webrtc" in notice for notice in notices)
+
+
+@pytest.mark.parametrize(("after_ms", "says"), [([300] * 3, 1), ([300, 3_000, 300, 300], 0), ([300, 300], 0)])
+def test_replies_that_are_cut_off_as_soon_as_they_sound_are_cut_off_by_themselves(after_ms: list[int], says: int) -> None:
+    notices: list[str] = []
+    plan = draw(load("claimed.yaml", text="flowkit: 1\nstages: [{kind: mic, provider: scripted}, {kind: gate}]", environ={})).plan
+    watch = EchoWatch(plan, notices.append)
+    at_us = 0
+    for after in after_ms:
+        at_us += 5_000_000
+        begun = Row("gate", 1, "speaker", 1, at_us, at_us, "C", 1, 1, PlaybackStarted(0, at_us), Fate.HANDLED)
+        cut_us = at_us + after * 1000
+        stages = ("llm", "chunker", "tts", "speaker")
+        cut = [Row(stage, 1, "gate", 1, cut_us, cut_us, "C", 2, 1, Interrupt(), Fate.HANDLED) for stage in stages]
+        watch.rows([begun, *cut])
+    assert len(notices) == says
 
 
 def test_the_canceller_takes_the_agents_voice_out() -> None:

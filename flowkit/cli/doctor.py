@@ -59,7 +59,13 @@ def _examine(args: argparse.Namespace) -> dict[str, Any]:
         **sound,
         "devices_work": bool(sound) and "problem" not in sound["microphone"] and "problem" not in sound["speaker"],
         "providers": [
-            {"kind": row.kind, "name": row.name, "missing": list(row.missing), "install": row.install, "problem": row.problem}
+            {
+                "kind": row.kind,
+                "name": row.name,
+                "missing": list(row.missing),
+                "install": row.install,
+                "problem": row.problem,
+            }
             for row in registry.available()
         ],
         "keys": {name: bool(os.environ.get(name)) for name in _KEYS},
@@ -109,7 +115,9 @@ def _meter(db: float) -> None:
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     loop = found["loop_ms"]
-    yield f"cores        {found['cores']}" + ("  (two are needed to listen and speak at once)" if found["cores"] == 1 else "")
+    yield f"cores        {found['cores']}" + (
+        "  (two are needed to listen and speak at once)" if found["cores"] == 1 else ""
+    )
     yield f"event loop   wakes {loop['p50']:.2f} ms late in the median, {loop['p99']:.2f} ms at p99"
     yield from _device_lines(found)
     there = [row for row in found["providers"] if not row["missing"] and not row["problem"]]

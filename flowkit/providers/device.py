@@ -116,7 +116,9 @@ class Held:
                 await trio.sleep(RETRY_S)
                 continue
             now_us = self._around.now_us()
-            self._around.event(now_us, f"{self._noun} back", f"after {(now_us - gone_us) / US_PER_S:.1f} s: {format.name}")
+            self._around.event(
+                now_us, f"{self._noun} back", f"after {(now_us - gone_us) / US_PER_S:.1f} s: {format.name}"
+            )
             self._around.notice(f"the {self._noun} is back: {format.name}")
             return format
 
@@ -343,4 +345,3 @@ class DeviceSpeaker(Provider):
         while self._ring.told:
             happening = self._ring.told.popleft()
             self.around.event(happening.t_us, f"speaker {happening.what}", happening.detail)
-

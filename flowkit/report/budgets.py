@@ -32,7 +32,9 @@ class Verdict:
 
     def __str__(self) -> str:
         sign = "within" if self.kept else "OVER"
-        return f"budget {self.name}: {self.value_us / 1000:.0f} ms, {sign} {format_duration(self.bound_us)} ({self.count})"
+        return (
+            f"budget {self.name}: {self.value_us / 1000:.0f} ms, {sign} {format_duration(self.bound_us)} ({self.count})"
+        )
 
 
 def judge(report: Report, settings: Mapping[str, Any]) -> list[Verdict]:

@@ -42,7 +42,6 @@ class Level:
         self.db = max(SILENT_DB, loud, self.db - _FALL_DB)
 
 
-
 class Loudness:
     """How loud the reply is at a time, in decibels of full scale: a peak for every 50 ms that was handed over."""
 

@@ -177,5 +177,3 @@ class _Stop:
                     return
                 self.asked = True
                 self.in_order(INTERRUPTED)
-
-

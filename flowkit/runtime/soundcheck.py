@@ -162,7 +162,9 @@ def _next(blocks: _Queue, name: str) -> tuple[int, bytes]:
     try:
         return blocks.get(timeout=_PATIENCE_S)
     except queue.Empty:
-        raise DeviceError(f"microphone {name} was opened but gives no sound", hint="is it muted or suspended?") from None
+        raise DeviceError(
+            f"microphone {name} was opened but gives no sound", hint="is it muted or suspended?"
+        ) from None
 
 
 def _db(pcm: bytes) -> float:

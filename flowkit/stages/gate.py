@@ -129,7 +129,9 @@ class Gate(Stage[GateState]):
         if isinstance(message, Partial):
             return self._partial(state, message.text, now_us)
         if isinstance(message, Fault):
-            return (Finish(f"failed: {message.what}"),) if message.stage in ("asr", "vad", "mic", "speaker") else NOTHING
+            return (
+                (Finish(f"failed: {message.what}"),) if message.stage in ("asr", "vad", "mic", "speaker") else NOTHING
+            )
         if isinstance(message, Shutdown):
             return self._shutdown(message)
         event = self._event(state, message, now_us)

@@ -115,9 +115,7 @@ def measured(card: Card, seconds: float) -> dict[str, Any]:
     user = threading.Thread(target=talk, args=(card, stop))
     user.start()
     duration_us = round(seconds * 1e6)
-    outcome = trio.run(
-        lambda: run_session(plan, notice=lambda line: None, observers=(probe,), duration_us=duration_us)
-    )
+    outcome = trio.run(lambda: run_session(plan, notice=lambda line: None, observers=(probe,), duration_us=duration_us))
     stop.set()
     user.join()
     probe.arrived(blocks)

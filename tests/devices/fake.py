@@ -93,7 +93,9 @@ class FakeHost:
     def _open(self, wanted: Wanted, callback: Heard | Wants, gone: Callable[[], object]) -> FakeStream:
         device = find(wanted, self.present)
         if wanted.channels and wanted.channels > 2:
-            raise DeviceError(f"{device.name} cannot be opened with {wanted.channels} channels: Invalid number of channels")
+            raise DeviceError(
+                f"{device.name} cannot be opened with {wanted.channels} channels: Invalid number of channels"
+            )
         format = Format(device.name, self.rate_hz, wanted.channels or 1, self.rate_hz * wanted.frame_us // 1_000_000)
         stream = FakeStream(self, format, wanted.direction, gone)
         self.streams.append(stream)

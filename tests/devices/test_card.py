@@ -24,7 +24,9 @@ from tests.devices.card import RATE_HZ, Card, virtual_card
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = ROOT / "pipelines/audio/question.wav"
 READY = "listening"
-LONG = "The capital of France is Paris. It lies on the Seine, has two million people, and is worth a journey at any time."
+LONG = (
+    "The capital of France is Paris. It lies on the Seine, has two million people, and is worth a journey at any time."
+)
 SCRIPTED = """
 flowkit: 1
 name: on a card
@@ -100,10 +102,14 @@ def loud(path: Path) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.asarray(np.abs(frames).max(axis=1) > 0.002)
 
 
-def test_a_question_is_heard_and_the_answer_sounds_and_falls_silent_at_an_interruption(card: Card, tmp_path: Path) -> None:
+def test_a_question_is_heard_and_the_answer_sounds_and_falls_silent_at_an_interruption(
+    card: Card, tmp_path: Path
+) -> None:
     with (
         recorded(card, tmp_path / "heard.wav"),
-        running(card, pipeline(tmp_path), "--format", "json", "--turns", "2", "--duration", "25s", "--check-budgets") as run,
+        running(
+            card, pipeline(tmp_path), "--format", "json", "--turns", "2", "--duration", "25s", "--check-budgets"
+        ) as run,
     ):
         run.wait_for(READY)
         card.say(QUESTION).wait()
@@ -145,7 +151,10 @@ def test_any_rate_and_channels_sound_and_are_heard_alike(card: Card, tmp_path: P
 
 def test_a_sound_server_that_dies_and_comes_back_ends_no_session(tmp_path: Path, card: Card) -> None:
     """A card of its own: the others go on using theirs."""
-    with virtual_card(tmp_path / "own") as own, running(own, pipeline(tmp_path), "--format", "json", "--duration", "14s") as run:
+    with (
+        virtual_card(tmp_path / "own") as own,
+        running(own, pipeline(tmp_path), "--format", "json", "--duration", "14s") as run,
+    ):
         run.wait_for(READY)
         own.stop()
         run.wait_for("the microphone has gone")

@@ -18,7 +18,9 @@ from tests.devices.fake import FakeHost
 from tests.devices.test_device_session import messages, session
 
 ROOT = Path(__file__).resolve().parents[2]
-STORY = "Once there was a small brown dog who lived on a farm. He chased every cat, every mouse, and in the end himself."
+STORY = (
+    "Once there was a small brown dog who lived on a farm. He chased every cat, every mouse, and in the end himself."
+)
 MS_PER_CHARACTER = 60
 PIPELINE = f"""
 flowkit: 1

@@ -46,7 +46,9 @@ def test_pieces_of_any_length_sound_as_one(lengths: list[int]) -> None:
     assert [chunk.first for chunk in chunks] == [True, *[False] * (len(chunks) - 1)]
 
 
-@pytest.mark.parametrize(("voice_hz", "device_hz"), [(22_050, 48_000), (22_050, 44_100), (16_000, 44_100), (48_000, 16_000)])
+@pytest.mark.parametrize(
+    ("voice_hz", "device_hz"), [(22_050, 48_000), (22_050, 44_100), (16_000, 44_100), (48_000, 16_000)]
+)
 def test_rates_are_converted_without_a_seam(voice_hz: int, device_hz: int) -> None:
     feed = SpeakerFeed(format_of(device_hz, 2))
     chunks = [chunk for play in pieces(voice_hz, [voice_hz // 10] * 10) for chunk in feed.play(play)]

@@ -114,8 +114,18 @@ def claimed(refuses: str, *, at_opening: bool = False) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("library", "wanted", "what", "hint"),
     [
-        (claimed("Invalid number of channels"), Wanted("input", channels=7), "with 7 channels: Invalid number", "1 channels"),
-        (claimed("Invalid sample rate"), Wanted("output", rates_hz=(8_000,)), "with 8000 Hz: Invalid sample rate", "44100 Hz"),
+        (
+            claimed("Invalid number of channels"),
+            Wanted("input", channels=7),
+            "with 7 channels: Invalid number",
+            "1 channels",
+        ),
+        (
+            claimed("Invalid sample rate"),
+            Wanted("output", rates_hz=(8_000,)),
+            "with 8000 Hz: Invalid sample rate",
+            "44100 Hz",
+        ),
         (
             claimed("Error opening RawInputStream: Device unavailable", at_opening=True),
             Wanted("input"),

@@ -22,7 +22,9 @@ from flowkit.trace.metrics import measure
 from flowkit.trace.popped import with_pops
 from tests.devices.fake import HEADSET, FakeHost, noise, spans
 
-LONG = "The capital of France is Paris. It lies on the Seine, has two million people, and is worth a journey at any time."
+LONG = (
+    "The capital of France is Paris. It lies on the Seine, has two million people, and is worth a journey at any time."
+)
 PIPELINE = """
 flowkit: 1
 name: claimed
@@ -97,7 +99,9 @@ def session(
 
 
 def messages(outcome: Outcome, kind: type[Any], stage: str = "gate") -> list[Any]:
-    return [row.message for row in outcome.rows if row.stage == stage and isinstance(row.message, kind) and not row.fate]
+    return [
+        row.message for row in outcome.rows if row.stage == stage and isinstance(row.message, kind) and not row.fate
+    ]
 
 
 def sounded_us(host: FakeHost) -> list[int]:

@@ -122,7 +122,9 @@ def test_words_that_the_agent_just_said_are_its_own(text: str, echoes: bool) -> 
 @pytest.mark.parametrize(("pauses_ms", "says"), [([400] * 6, 1), ([2_000] * 6, 0), ([400] * 3, 0)])
 def test_an_agent_that_is_held_and_resumed_again_and_again_hears_itself(pauses_ms: list[int], says: int) -> None:
     notices: list[str] = []
-    plan = draw(load("claimed.yaml", text="flowkit: 1\nstages: [{kind: mic, provider: scripted}, {kind: gate}]", environ={})).plan
+    plan = draw(
+        load("claimed.yaml", text="flowkit: 1\nstages: [{kind: mic, provider: scripted}, {kind: gate}]", environ={})
+    ).plan
     watch = EchoWatch(plan, notices.append)
     at_us = 0
     for pause_ms in pauses_ms:
@@ -133,9 +135,13 @@ def test_an_agent_that_is_held_and_resumed_again_and_again_hears_itself(pauses_m
 
 
 @pytest.mark.parametrize(("after_ms", "says"), [([300] * 3, 1), ([300, 3_000, 300, 300], 0), ([300, 300], 0)])
-def test_replies_that_are_cut_off_as_soon_as_they_sound_are_cut_off_by_themselves(after_ms: list[int], says: int) -> None:
+def test_replies_that_are_cut_off_as_soon_as_they_sound_are_cut_off_by_themselves(
+    after_ms: list[int], says: int
+) -> None:
     notices: list[str] = []
-    plan = draw(load("claimed.yaml", text="flowkit: 1\nstages: [{kind: mic, provider: scripted}, {kind: gate}]", environ={})).plan
+    plan = draw(
+        load("claimed.yaml", text="flowkit: 1\nstages: [{kind: mic, provider: scripted}, {kind: gate}]", environ={})
+    ).plan
     watch = EchoWatch(plan, notices.append)
     at_us = 0
     for after in after_ms:

@@ -22,7 +22,9 @@ class Terminal:
     def __init__(self, folder: Path, width: int, height: int, command: str) -> None:
         self._socket = str(folder / "tmux")
         size = ["-x", str(width), "-y", str(height)]
-        self._tmux("-f", "/dev/null", "new-session", "-d", "-s", "one", *size, f"cd '{ROOT}' && {command}; echo code $?; cat")
+        self._tmux(
+            "-f", "/dev/null", "new-session", "-d", "-s", "one", *size, f"cd '{ROOT}' && {command}; echo code $?; cat"
+        )
 
     def shown(self) -> str:
         return self._tmux("capture-pane", "-p", "-t", "one")
@@ -34,7 +36,9 @@ class Terminal:
         self._tmux("kill-server")
 
     def _tmux(self, *arguments: str) -> str:
-        environ = {key: value for key, value in os.environ.items() if key not in ("TMUX", "NO_COLOR")} | {"LC_ALL": "C.UTF-8"}
+        environ = {key: value for key, value in os.environ.items() if key not in ("TMUX", "NO_COLOR")} | {
+            "LC_ALL": "C.UTF-8"
+        }
         command = ["tmux", "-u", "-S", self._socket, *arguments]
         return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20, check=False).stdout
 
@@ -93,7 +97,15 @@ def test_ctrl_c_ends_the_picture_in_order(tmp_path: Path) -> None:
 
 
 def test_without_a_terminal_lines_are_plain_even_if_a_picture_is_asked_for(tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "flowkit", "run", "pipelines/scripted.yaml", "--output", str(tmp_path / "reply.wav")]
+    arguments = [
+        sys.executable,
+        "-m",
+        "flowkit",
+        "run",
+        "pipelines/scripted.yaml",
+        "--output",
+        str(tmp_path / "reply.wav"),
+    ]
     arguments += ["--format", "rich", "--turns", "1", "--duration", "12s"]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

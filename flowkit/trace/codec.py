@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from flowkit.errors import TraceError
 from flowkit.messages import Credit, Frames, Message, Probability
 from flowkit.trace.layout import Layout
-from flowkit.trace.rows import FATES, RowTuple, content, kind_named, message_of
+from flowkit.trace.rows import FATES, RowTuple, kind_named, message_of, stored_content
 
 CHUNK_US = 700_000
 CHUNK_ROWS = 1000
@@ -280,7 +280,7 @@ class Encoder:
         cause_stage = self._index(cause) + 1 if cause else 0
         back = self._ns[cause_stage - 1] - cause_n if cause else 0
         kind = chunk.kinds.setdefault(type(message).__name__, len(chunk.kinds))
-        stored = content(message)
+        stored = stored_content(message)
         at = self._at(chunk, (epoch, turn))
         entry = [stage, kind, now_us - chunk.now_us, now_us - sent_us, cause_stage, back, at, stored]
         chunk.entries.append([*entry, FATES.index(fate)] if fate else entry)

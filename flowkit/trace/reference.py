@@ -25,6 +25,8 @@ _AROUND = 10
 _FLOOR, _PEAK = 0.25, 0.95
 _ENTER, _STAY, _BELOW_PEAK, _SILENT = 10, 4, 60, 140
 """In half decibels: above the floor to be clear, above it to stay voiced, below the peak at most, below full scale at most."""
+_SPREAD = 12
+"""Between floor and peak of what is not silent: less, and it is all voice or all noise."""
 _CLEAR_FRAMES = 4
 _JOIN_FRAMES = 10
 """Gaps up to 200 ms do not end a stretch of speech when its onset is asked for."""
@@ -123,8 +125,19 @@ def _floor_and_peak(smooth: NDArray[np.int16]) -> tuple[NDArray[Any], NDArray[An
     sums = np.cumsum(counts, axis=0)
     here = np.arange(blocks)
     window = sums[np.minimum(here + _AROUND + 1, blocks)] - sums[np.maximum(here - _AROUND, 0)]
-    share = np.cumsum(window, axis=1) / window.sum(axis=1, keepdims=True)
-    # Levels count downwards: the loud end comes first.
-    floor = (share < 1 - _FLOOR).sum(axis=1)
-    peak = (share < 1 - _PEAK).sum(axis=1)
+    floor, peak = _level_at(window, _FLOOR), _level_at(window, _PEAK)
+    # A file's end, or a gate in the microphone, is no noise floor: where the rest has one of its own, that counts.
+    sounding = window.copy()
+    sounding[:, QUIETEST] = 0
+    own_floor, own_peak = _level_at(sounding, _FLOOR), _level_at(sounding, _PEAK)
+    own = (window[:, QUIETEST] > 0) & (own_floor - own_peak >= _SPREAD)
+    floor, peak = np.where(own, own_floor, floor), np.where(own, own_peak, peak)
     return np.repeat(floor, _BLOCK)[: len(smooth)], np.repeat(peak, _BLOCK)[: len(smooth)]
+
+
+def _level_at(counts: NDArray[np.int64], share: float) -> NDArray[Any]:
+    """For each row of counts by level the level that `share` of the frames fall short of. Levels count downwards: the loud end
+    comes first."""
+    below = np.cumsum(counts, axis=1) / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    level: NDArray[Any] = (below < 1 - share).sum(axis=1)
+    return level

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any, TypeAlias
 
 from flowkit.errors import TraceError
@@ -30,6 +30,21 @@ def content_names(cls: type[Message]) -> tuple[str, ...]:
 def content(message: Message) -> list[Any]:
     """The message's content as the journal keeps it."""
     return [getattr(message, name) for name in content_names(type(message))]
+
+
+_DEFAULTS: dict[type[Message], tuple[Any, ...]] = {}
+
+
+def stored_content(message: Message) -> list[Any]:
+    """The content without the last fields where those have their defaults: so a field that a message gets later changes nothing in
+    what was, and is still, stored."""
+    cls = type(message)
+    if cls not in _DEFAULTS:
+        _DEFAULTS[cls] = tuple(f.default for f in _kept(cls))
+    told, defaults = content(message), _DEFAULTS[cls]
+    while told and told[-1] == defaults[len(told) - 1]:
+        told.pop()
+    return told
 
 
 def _kinds(cls: type[Message] = Message) -> dict[str, type[Message]]:
@@ -76,9 +91,10 @@ def message_of(cls: type[Message], stored: Any) -> Message:
 
 def _checked(cls: type[Message], stored: list[Any]) -> Message:
     kept = _kept(cls)
-    if len(stored) != len(kept):
+    # A field that a message got later has a default, which is what was meant when the trace was written.
+    if len(stored) > len(kept) or any(f.default is MISSING for f in kept[len(stored) :]):
         raise TraceError(f"a {cls.__name__} row does not have the fields of one")
-    for field, value in zip(kept, stored, strict=True):
+    for field, value in zip(kept, stored, strict=False):
         if type(value) not in _TYPES.get(str(field.type), (type(value),)):
             raise TraceError(f"a {cls.__name__} row holds {str(value)[:40]!r} where that cannot be")
     return cls(*[_tuples(value) for value in stored])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -26,6 +27,9 @@ from flowkit.trace.reference import Reference
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.spans import SpanBuilder, SpanPlan
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
+
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[\w.+-]+/)*(?=(?:[\w.+-]+/){1,2}[\w.+-]+\.py\b)")
+"""Folders ahead of a source file in a stall's stack: they say where on a machine flowkit lies, and whose machine it is."""
 
 
 class Job(NamedTuple):
@@ -106,7 +110,7 @@ class Tape:
         self._journal.levels(*self._audio.hear(job.frames))
         self._audio.speak(job.voices)
         for at_us, name, detail in job.events:
-            told = {names.EVENT_NAME: name, names.EVENT_DETAIL: self._redactor.text(detail, "events")}
+            told = {names.EVENT_NAME: name, names.EVENT_DETAIL: self._redactor.text(_FOLDERS.sub("", detail), "events")}
             writer.span(names.EVENT, at_us, at_us, told)
         self._journal.write(writer, self._redactor.rows(job.rows))
 

@@ -1,0 +1,46 @@
+"""The traces that are kept in the repository, of every version of the format: read, replayed exactly, simulated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowkit.replay.check import exactly
+from flowkit.replay.simulate import simulate
+from flowkit.trace.audio import read_sound
+from flowkit.trace.reader import read_trace
+
+KEPT = sorted((Path(__file__).resolve().parents[2] / "traces").glob("*.jsonl"))
+
+
+def test_there_are_some() -> None:
+    assert len(KEPT) >= 5
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_reads_with_its_sound(path: Path) -> None:
+    trace = read_trace(path)
+    assert trace.notices == ()
+    assert trace.end is not None
+    for sound in trace.end.sounds:
+        assert len(read_sound(path, sound)) == sound.samples
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_replays_exactly(path: Path) -> None:
+    """What is stored is what this code makes; a change of the code that changes it is shown, and the trace recorded anew."""
+    result = exactly(path)
+    assert result.difference is None, result.difference
+    assert result.same
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_simulates_near_to_what_was_live(path: Path) -> None:
+    live, replayed = exactly(path).report, simulate(path).report
+    assert [turn.agent for turn in replayed.turns] == [turn.agent for turn in live.turns]
+    for before, after in zip(live.turns, replayed.turns, strict=True):
+        assert (before.ttfa_us is None) == (after.ttfa_us is None)
+        if before.ttfa_us is not None and after.ttfa_us is not None:
+            # At most a tick of the device's grid, where the live session just missed one.
+            assert abs(before.ttfa_us - after.ttfa_us) <= 21_000

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flowkit.errors import ExitCode, FlowkitError, OutputError, UsageError
 
 if TYPE_CHECKING:
+    from flowkit.report.page import Subject
     from flowkit.trace.reader import Trace
 
 
@@ -23,28 +24,50 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "one self-contained page with sound, which asks nothing of any network.",
     )
     parser.add_argument("traces", nargs="+", metavar="TRACE", help="a trace, or two to lay side by side")
+    parser.add_argument("--pipeline", metavar="FILE", help="beside one trace, its replay with this pipeline file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="as --pipeline, with a setting changed"
+    )
     parser.add_argument("-o", "--output", metavar="HTML", help="write the page here (default: lines on the terminal)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the page, or print the lines."""
+    from flowkit.report.page import of_trace
     from flowkit.trace.reader import read_trace
 
     if len(args.traces) > 2:
         raise UsageError(f"report shows one trace, or two side by side (got {len(args.traces)})")
-    traces = [read_trace(path) for path in args.traces]
+    changed = bool(args.pipeline or args.set)
+    if changed and len(args.traces) > 1:
+        raise UsageError("--pipeline and --set lay a replay beside one trace")
+    subjects = [of_trace(trace, settings_of(trace)) for trace in map(read_trace, args.traces)]
+    if changed:
+        subjects.append(_replayed(args))
     if args.output:
-        _write(Path(args.output), traces)
+        _write(Path(args.output), subjects)
     else:
-        for trace in traces:
-            _print(trace)
+        for subject in subjects:
+            _print(subject)
     return int(ExitCode.FINE)
 
 
-def _write(path: Path, traces: list[Trace]) -> None:
-    from flowkit.report.page import of_trace, page
+def _replayed(args: argparse.Namespace) -> Subject:
+    """The trace's replay with something changed, to lay beside it."""
+    from flowkit.replay.simulate import simulate
+    from flowkit.report.page import Subject
+    from flowkit.trace.layout import layout_of
 
-    text = page([of_trace(trace, settings_of(trace)) for trace in traces])
+    replayed = simulate(args.traces[0], pipeline=args.pipeline, overrides=tuple(args.set))
+    plan = replayed.plan
+    name = f"{replayed.report.trace}, replayed"
+    return Subject(name, replayed.report, replayed.rows, layout_of(plan), settings=plan.settings)
+
+
+def _write(path: Path, subjects: list[Subject]) -> None:
+    from flowkit.report.page import page
+
+    text = page(subjects)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -53,20 +76,11 @@ def _write(path: Path, traces: list[Trace]) -> None:
     print(f"{path}: {len(text) / 1e6:.1f} MB", file=sys.stderr)
 
 
-def _print(trace: Trace) -> None:
-    from flowkit.report.page import of_trace
+def _print(subject: Subject) -> None:
     from flowkit.report.terminal import lines
 
-    settings = settings_of(trace)
-    subject = of_trace(trace, settings)
-    for line in lines(
-        subject.report,
-        subject.rows,
-        subject.layout,
-        subject.ruler,
-        settings,
-        width=shutil.get_terminal_size((100, 24)).columns,
-    ):
+    known = (subject.report, subject.rows, subject.layout, subject.ruler, subject.settings)
+    for line in lines(*known, width=shutil.get_terminal_size((100, 24)).columns):
         print(line)
     for notice in subject.notices:
         print(f"flowkit: {notice}", file=sys.stderr)

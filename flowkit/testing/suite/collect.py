@@ -16,6 +16,9 @@ from flowkit.errors import UsageError
 from flowkit.report.outcome import Finding, Outcome, Status
 from flowkit.testing.suite.expectations import SUFFIX, expectations_path, trace_path
 
+_MANY = 5
+"""More unused recordings than these in one folder are told in one line."""
+
 
 class Kind(StrEnum):
     """What a test runs."""
@@ -130,9 +133,17 @@ def line_of(config: Config, index: int) -> int:
 
 
 def _unused(found: Collected, seen: set[Path], used: set[Path]) -> None:
+    loose: dict[Path, list[Path]] = {}
     for path in sorted(seen):
         if path.suffix == ".jsonl" and path.resolve() not in used:
-            found.notices.append(f"{path}: no test uses this recording; `flowkit approve {path}` would make it one")
+            loose.setdefault(path.parent, []).append(path)
+    for folder, paths in loose.items():
+        if len(paths) > _MANY:
+            found.notices.append(f"{folder}: no test uses the {len(paths)} recordings there")
+        else:
+            found.notices += [
+                f"{p}: no test uses this recording; `flowkit approve {p}` would make it one" for p in paths
+            ]
 
 
 def _wrong(path: Path, line: int, name: str, what: str) -> Outcome:

@@ -13,7 +13,7 @@ from typing import Any
 from flowkit.clock import monotonic_us
 from flowkit.config import Config, Outside, Unset, load
 from flowkit.config.problems import InvalidConfig
-from flowkit.errors import FlowkitError
+from flowkit.errors import ExitCode, FlowkitError
 from flowkit.replay.settings import recorded_plan
 from flowkit.replay.simulate import Replayed, simulate
 from flowkit.report.budgets import judge
@@ -68,7 +68,9 @@ def _outcome(path: Path) -> Outcome:
         stored = replay_stored(path)
     except FlowkitError as error:
         file, line, what = place_and_words(error, place)
-        return Outcome(name, place, 1, Status.ERROR, (Finding(what, file, line),))
+        # What the user can mend is no result; what broke inside a session is one.
+        status = Status.ERROR if error.exit_code is ExitCode.USAGE else Status.FAILED
+        return Outcome(name, place, 1, status, (Finding(what, file, line),))
     report, new = stored.replayed.report, new_path(path)
     changed = tuple(changes(stored.expectations.approved, stored.now)) if stored.expectations.approved else ()
     findings = (*_declined(stored), *_differences(stored, changed), *_broken(stored), *_over_budget(stored))

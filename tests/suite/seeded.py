@@ -1,0 +1,103 @@
+"""Defects planted in flowkit, one at a time: what tests of sessions are there to catch. See docs/seeded-bugs.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from flowkit.chunker import Chunker
+from flowkit.engine import Engine
+from flowkit.engine.core import Slot
+from flowkit.engine.mailbox import Envelope, Inbox
+from flowkit.messages import Clause, Message
+from flowkit.stages.base import Actions, Emit
+from flowkit.stages.chunking import Chunking
+from flowkit.stages.playback import Playback, PlaybackState, Sound
+
+Patch = pytest.MonkeyPatch
+
+
+def no_epoch_check(patch: Patch) -> None:
+    """What belongs to an older epoch is handled, and what waits at an interrupt is not looked at either: one hides the other."""
+    handle = Engine._handle
+
+    def trusting(self: Engine, slot: Slot, message: Message, *rest: Any) -> None:
+        epoch = rest[3]
+        if slot.replying and epoch < slot.epoch:
+            slot.epoch = epoch
+        handle(self, slot, message, *rest)
+
+    patch.setattr(Engine, "_handle", trusting)
+    no_drain(patch)
+
+
+def no_drain(patch: Patch) -> None:
+    """An interrupt leaves in queues and outboxes what waits there."""
+    patch.setattr(Engine, "_drain", lambda self, slot: None)
+
+
+def no_flush(patch: Patch) -> None:
+    """At the end of a reply the chunker keeps what it has not yet cut."""
+    patch.setattr(Chunker, "flush", lambda self: [])
+
+
+def relative_pacing(patch: Patch) -> None:
+    """Each piece of sound counts from a little after the one before: a millisecond is lost with each."""
+    place = Playback._place
+
+    def late(self: Playback, state: PlaybackState, piece: Any) -> None:
+        if state.sound is Sound.PLAYING:
+            state.until_us += 1_000
+        place(self, state, piece)
+
+    patch.setattr(Playback, "_place", late)
+
+
+def unbounded_queue(patch: Patch) -> None:
+    """Queues take whatever comes."""
+    init = Inbox.__init__
+
+    def endless(self: Inbox, *args: Any) -> None:
+        init(self, *args)
+        self.max = 1_000_000
+
+    patch.setattr(Inbox, "__init__", endless)
+
+
+def lost_clause(patch: Patch) -> None:
+    """The second clause of every reply never leaves the chunker."""
+    step = Chunking.step
+
+    def losing(self: Chunking, state: Any, message: Message, now_us: int) -> Actions:
+        actions = step(self, state, message, now_us)
+        return [
+            a for a in actions if not (isinstance(a, Emit) and isinstance(a.message, Clause) and a.message.index == 1)
+        ]
+
+    patch.setattr(Chunking, "step", losing)
+
+
+def swapped_order(patch: Patch) -> None:
+    """The last two messages of a queue change places."""
+    push = Inbox.push
+
+    def swapping(self: Inbox, envelope: Envelope, beyond: int) -> bool:
+        done = push(self, envelope, beyond)
+        if done and len(self.queue) > 1:
+            self.queue[-1], self.queue[-2] = self.queue[-2], self.queue[-1]
+        return done
+
+    patch.setattr(Inbox, "push", swapping)
+
+
+SEEDED: Mapping[str, Callable[[Patch], None]] = {
+    "no epoch check": no_epoch_check,
+    "no drain": no_drain,
+    "a skipped flush": no_flush,
+    "relative pacing": relative_pacing,
+    "an unbounded queue": unbounded_queue,
+    "one clause lost": lost_clause,
+    "a swapped order": swapped_order,
+}

@@ -135,6 +135,16 @@ def test_words_are_needed_where_they_are_asked_for() -> None:
     assert "Interrupt" in kinds(gate(Partial("No, stop")))
 
 
+def test_words_that_come_behind_the_end_of_their_utterance_leave_it_to_the_final() -> None:
+    """Confirmed by a partial, the gate would listen for the end of an utterance that has already ended."""
+    gate = speaking(min_words=2, speech_for="20ms")
+    gate(SpeechStarted(50), SPEECH_FOR, ended(2), every_ms=20)
+    assert gate(Partial("No, stop")) == []
+    actions = gate(said("No, stop", 2))
+    assert "Interrupt" in kinds(actions)
+    assert released(gate(RELEASE, every_ms=0))
+
+
 def test_ignored_words_never_interrupt_alone() -> None:
     gate = speaking(ignore=("okay", "uh-huh"), speech_for="20ms")
     gate(SpeechStarted(50), SPEECH_FOR)

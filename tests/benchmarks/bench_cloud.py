@@ -58,7 +58,7 @@ def serve(pipe: Any) -> None:
     slow = GroqEmulator(reply=lambda messages: WORDS, token_s=0.01)
     silent = GroqEmulator(reply=lambda messages: WORDS, token_s=60)
     voice = CartesiaEmulator(ms_per_char=60)
-    slow_voice = CartesiaEmulator(ms_per_char=60, piece_s=0.01)
+    slow_voice = CartesiaEmulator(ms_per_char=20, piece_s=0.003)
     ears = AssemblyAIEmulator(turns=("one two three four",) * 100_000, word_ms=60)
     with running(groq), running(slow), running(silent), running(voice), running(slow_voice), running(ears):
         pipe.send((groq.url, slow.url, silent.url, voice.ws_url, slow_voice.ws_url, ears.ws_url))

@@ -204,10 +204,12 @@ class WordTimes(Message):
 
 @dataclass(frozen=True, slots=True)
 class ClauseEnded(Message):
-    """The audio of clause `clause` is complete: `samples` in all (0 where TTS has no sound). Data, a marker, tts -> speaker."""
+    """The audio of clause `clause` is complete: `samples` in all (0 where TTS has no sound); not `whole` if the voice failed before
+    it had said everything. Data, a marker, tts -> speaker."""
 
     clause: int
     samples: int
+    whole: bool = True
 
 
 # -- turn-taking, all control ------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
-from flowkit.messages import Message
+from flowkit.messages import Failed, Message
 from flowkit.options import Options
 
 # -- actions: what a step may ask of the engine ------------------------------------------------------------------------
@@ -73,6 +73,11 @@ CONTROL_CONTENT = frozenset({"speech", "turn", "hold", "verdict", "progress"})
 """Content that travels out of band; all other content is data and needs a bounded edge."""
 
 S = TypeVar("S")
+
+
+def gone(last: Message, what: str) -> str:
+    """Why the session's ear or mouth is gone: what its call failed with, or that it ended though the session goes on."""
+    return last.what if isinstance(last, Failed) else f"the {what} stopped before the session ended"
 
 
 class Stage(ABC, Generic[S]):

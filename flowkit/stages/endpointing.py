@@ -15,7 +15,10 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.messages import (
     Detect,
+    Done,
     EndOfUtterance,
+    Failed,
+    Fault,
     Frames,
     InputEnded,
     Message,
@@ -23,7 +26,7 @@ from flowkit.messages import (
     SpeechStarted,
     SpeechStopped,
 )
-from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage
+from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone
 
 
 class Voice(Enum):
@@ -57,7 +60,7 @@ class Endpointing(Stage[EndpointingState]):
 
     kind = "vad"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"audio": ("audio",), "end": ("end",)}
-    outputs: ClassVar[dict[str, str]] = {"speech": "speech", "endpoint": "endpoint"}
+    outputs: ClassVar[dict[str, str]] = {"speech": "speech", "endpoint": "endpoint", "faults": "progress"}
 
     class Options(opt.Options):
         start: opt.Duration = opt.us("60ms")
@@ -87,6 +90,8 @@ class Endpointing(Stage[EndpointingState]):
             return self._heard(state, message.frame, message.p)  # type: ignore[attr-defined]
         if isinstance(message, InputEnded):
             state.ends_at = message.frame
+        if isinstance(message, (Failed, Done)):
+            return (Emit("faults", Fault("vad", gone(message, "voice detector"))),)
         return NOTHING
 
     def _heard(self, state: EndpointingState, frame: int, p: float) -> Actions:

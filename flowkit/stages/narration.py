@@ -148,7 +148,7 @@ class Narration(Stage[NarrationState]):
         ended = Emit("audio", EndOfReply())
         actions: list[Action] = [ended] if state.phase is Phase.ENDING else []
         if state.begun is not None:
-            actions.insert(0, Emit("audio", ClauseEnded(state.begun, state.samples)))
+            actions.insert(0, Emit("audio", ClauseEnded(state.begun, state.samples, whole=False)))
         state.clauses.clear()
         state.phase, state.begun, state.samples = Phase.IDLE, None, 0
         return actions

@@ -19,7 +19,10 @@ from flowkit.messages import (
     Audio,
     ClauseEnded,
     ClauseStarted,
+    Done,
     EndOfReply,
+    Failed,
+    Fault,
     Heard,
     Hold,
     Interrupt,
@@ -33,7 +36,7 @@ from flowkit.messages import (
     Timer,
     WordTimes,
 )
-from flowkit.stages.base import PROVIDER, Action, Actions, Emit, Feed, Open, SetTimer, Stage
+from flowkit.stages.base import PROVIDER, Action, Actions, Emit, Feed, Open, SetTimer, Stage, gone
 
 _US = 1_000_000
 _NEXT = "next"
@@ -121,6 +124,8 @@ class Playback(Stage[PlaybackState]):
                 actions += self._resume(state, now_us)
             case Interrupt():
                 return [*actions, *self._interrupt(state, now_us)]
+            case Failed() | Done():
+                return [*actions, Emit("progress", Fault("speaker", gone(message, "speaker")))]
             case Timer():
                 pass
         return [*actions, self._next(state, now_us)]
@@ -158,9 +163,8 @@ class Playback(Stage[PlaybackState]):
                     break
                 state.position = (front.audio.first_sample + front.audio.samples, front.audio)
             elif isinstance(front, ClauseEnded):
-                started = state.texts.pop(front.clause, None)
-                text = started.text if started else ""
-                actions.append(Emit("progress", Heard(front.clause, text, front.samples, front.samples)))
+                actions.append(Emit("progress", self._heard(state, front)))
+                state.texts.pop(front.clause, None)
                 state.position = (0, None)
             else:
                 state.sound = Sound.IDLE
@@ -248,6 +252,16 @@ class Playback(Stage[PlaybackState]):
         total = ended or audio.total
         text = self._heard_text(state, audio, played, total)
         return [*actions, Emit("progress", Heard(audio.clause, text, played, total))]
+
+    def _heard(self, state: PlaybackState, end: ClauseEnded) -> Heard:
+        """A clause that has sounded to its end is heard; of one that the voice broke off, the share that it gave."""
+        if end.whole:
+            started = state.texts.get(end.clause)
+            return Heard(end.clause, started.text if started else "", end.samples, end.samples)
+        played, audio = state.position
+        if audio is None or audio.clause != end.clause:
+            return Heard(end.clause, "", 0, 0)
+        return Heard(end.clause, self._heard_text(state, audio, played, audio.total), played, audio.total)
 
     def _heard_text(self, state: PlaybackState, audio: Audio, played: int, total: int) -> str:
         started = state.texts.get(audio.clause)

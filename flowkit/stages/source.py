@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from flowkit import options as opt
-from flowkit.messages import Capture, Frames, InputEnded, Message
-from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage
+from flowkit.messages import Capture, Done, Failed, Fault, Frames, InputEnded, Message
+from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage, gone
 
 
 class Source(Stage[None]):
@@ -14,7 +14,7 @@ class Source(Stage[None]):
 
     kind = "mic"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {}
-    outputs: ClassVar[dict[str, str]] = {"audio": "audio", "end": "end"}
+    outputs: ClassVar[dict[str, str]] = {"audio": "audio", "end": "end", "faults": "progress"}
 
     class Options(opt.Options):
         frame: opt.Duration = opt.us("20ms")
@@ -33,4 +33,6 @@ class Source(Stage[None]):
             return (Emit("audio", message),)
         if isinstance(message, InputEnded):
             return (Emit("end", message),)
+        if isinstance(message, (Failed, Done)):
+            return (Emit("faults", Fault("mic", gone(message, "microphone"))),)
         return NOTHING

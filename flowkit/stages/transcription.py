@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from flowkit import options as opt
 from flowkit.messages import (
+    Done,
     EndOfUtterance,
     Failed,
     Fault,
@@ -18,7 +19,7 @@ from flowkit.messages import (
     SpeechStarted,
     Transcribe,
 )
-from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage
+from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone
 
 
 @dataclass(slots=True)
@@ -65,8 +66,8 @@ class Transcription(Stage[TranscriptionState]):
         if isinstance(message, InputEnded):
             state.ended = message
             return self._ended(state)
-        if isinstance(message, Failed):
-            return (Emit("faults", Fault("asr", message.what)),)
+        if isinstance(message, (Failed, Done)):
+            return (Emit("faults", Fault("asr", gone(message, "transcriber"))),)
         return NOTHING
 
     def _ended(self, state: TranscriptionState) -> Actions:

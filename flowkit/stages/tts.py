@@ -79,7 +79,7 @@ class TtsOrder(Stage[TtsState]):
             case Done():
                 return self._ended(state)
             case Failed():
-                return [Emit("faults", Fault(self.kind, message.what)), *self._ended(state)]
+                return [Emit("faults", Fault(self.kind, message.what)), *self._ended(state, whole=False)]
             case EndOfReply():
                 return (Emit("audio", message),)
         return NOTHING
@@ -107,9 +107,9 @@ class TtsOrder(Stage[TtsState]):
         state.speaking = None
         return (Cancel(),)
 
-    def _ended(self, state: TtsState) -> list[Emit]:
+    def _ended(self, state: TtsState, *, whole: bool = True) -> list[Emit]:
         clause, state.speaking, state.on_trust = state.speaking, None, False
-        return [] if clause is None else [Emit("audio", ClauseEnded(clause.index, state.samples))]
+        return [] if clause is None else [Emit("audio", ClauseEnded(clause.index, state.samples, whole))]
 
 
 def _started(clause: Clause) -> Emit:

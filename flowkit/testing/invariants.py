@@ -360,10 +360,10 @@ def sound_is_on_time(evidence: Evidence) -> None:
 
 
 def history_is_what_was_heard(evidence: Evidence) -> None:
-    """What the LLM is reminded of is what sounded: the clauses' text up to the share of their samples that a device popped."""
+    """What the LLM is reminded of is what sounded: the clauses' text up to the share of their samples that a device popped.
+    Where a queue dropped sound, or nobody knows how long a clause would have been, it cannot be told from outside."""
     rows = evidence.rows
     dropped = {row.epoch for row in rows if row.fate is Fate.DROPPED}
-    failed = {row.epoch for row in rows if row.kind == "Failed"}
     texts = {(r.epoch, r.message.index): _chunk(r.message) for r in rows if isinstance(r.message, Clause)}
     totals = {(r.epoch, r.message.clause): r.message.total for r in rows if isinstance(r.message, Audio)}
     played: dict[tuple[int, int], int] = {}
@@ -371,7 +371,7 @@ def history_is_what_was_heard(evidence: Evidence) -> None:
         played[pop.epoch, pop.clause] = pop.first_sample + pop.samples
     asked = [(row.epoch, row.message) for row in rows if _is(row, Utterance) and row.stage == "llm"]
     for (epoch, _), (_, after) in zip(asked, asked[1:], strict=False):
-        if epoch in dropped | failed:
+        if epoch in dropped or any(e == epoch and not total for (e, _), total in totals.items()):
             continue
         heard = ""
         for (_, clause), samples in sorted((key, n) for key, n in played.items() if key[0] == epoch):

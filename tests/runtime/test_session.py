@@ -1,0 +1,175 @@
+"""A whole live session: how it ends when told to, once and twice, and that nothing of it is left."""
+
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from flowkit.errors import ProviderError
+from flowkit.messages import Ask, Frames, Message, PlaybackStarted, Token
+from flowkit.options import Options
+from flowkit.plan.graph import Plan, ProviderChoice
+from flowkit.providers.base import Emit, Provider
+from flowkit.runtime.session import INTERRUPTED, Outcome, run_session
+from flowkit.testing.sessions import heap_session, scripted_plan
+
+TALK: dict[str, Any] = {
+    "mic": {"speech": [{"at": "0ms", "lasts": "200ms"}], "length": "600s"},
+    "vad": {"end": "200ms"},
+    "asr": {"utterances": ("Tell me everything.",)},
+    "llm": {"replies": ({"text": "It is a long story. " * 30},)},
+}
+
+
+def with_llm(plan: Plan, cls: type[Provider]) -> Plan:
+    choice = ProviderChoice(cls.name, cls, Options())
+    return replace(plan, stages=tuple(replace(s, provider=choice) if s.kind == "llm" else s for s in plan.stages))
+
+
+def run(plan: Plan, *helpers: Any, **options: Any) -> Outcome:
+    """A session on a clock that jumps, with helpers beside it; afterwards no task is left."""
+
+    async def main() -> Outcome:
+        async with trio.open_nursery() as nursery:
+            for helper in helpers:
+                nursery.start_soon(helper)
+            outcome = await run_session(
+                plan, notice=lambda line: None, settled=trio.testing.wait_all_tasks_blocked, **options
+            )
+            nursery.cancel_scope.cancel()
+        left = [task.name for task in trio.lowlevel.current_root_task().child_nurseries[0].child_tasks]  # type: ignore[union-attr]
+        assert not [name for name in left if "call" in name], left
+        return outcome
+
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_session_ends_with_its_input_and_its_journal_is_the_heap_s() -> None:
+    plan = scripted_plan(**{**TALK, "mic": {"speech": TALK["mic"]["speech"]}, "llm": {"replies": ({"text": "Yes."},)}})
+    outcome = run(plan)
+    assert outcome.reason == "input_ended"
+    assert outcome.rows == heap_session(plan).journal.rows
+    assert {inbox.bound.max for _, inbox in outcome.inboxes} >= {50}
+
+
+def test_a_session_of_a_given_length_is_closed_in_order() -> None:
+    outcome = run(scripted_plan(**TALK), duration_us=2_500_000)
+    assert outcome.reason == "closed"
+    assert outcome.rows[-1].handled_us == 2_500_000
+    assert any(isinstance(row.message, PlaybackStarted) for row in outcome.rows), "in the midst of its reply"
+
+
+async def ctrl_c_at(*seconds: float) -> None:
+    passed = 0.0
+    for at_s in seconds:
+        await trio.sleep(at_s - passed)
+        passed = at_s
+        os.kill(os.getpid(), signal.SIGINT)
+        await trio.testing.wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize("at_s", [0.1, 0.45, 0.7, 3.0])
+def test_ctrl_c_ends_it_in_order_in_every_phase(at_s: float) -> None:
+    """While the user speaks, while the LLM is asked, before the first sound, amid the reply."""
+    threads = threading.active_count()
+    outcome = run(scripted_plan(**TALK), lambda: ctrl_c_at(at_s))
+    assert outcome.reason == INTERRUPTED
+    assert outcome.rows, "what happened so far is kept"
+    assert outcome.rows[-1].handled_us <= at_s * 1e6 + 20_000
+    assert threading.active_count() <= threads
+
+
+class LongLoading(Provider):
+    kind, name = "llm", "slow"
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        await trio.sleep(3_600)
+        yield
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        raise AssertionError("never loaded")
+
+
+def test_ctrl_c_while_models_are_loaded() -> None:
+    outcome = run(with_llm(scripted_plan(**TALK), LongLoading), lambda: ctrl_c_at(5))
+    assert outcome.reason == INTERRUPTED
+    assert outcome.rows == []
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    outcome = run(with_llm(scripted_plan(**TALK), Polite), lambda: ctrl_c_at(1.0, 1.2))
+    assert outcome.reason == INTERRUPTED
+
+
+class Polite(Provider):
+    """Needs a while to say goodbye, but can be cancelled."""
+
+    kind, name = "llm", "polite"
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(1, shield=True):
+                await trio.sleep(0.5)
+
+
+def test_a_provider_that_fails_to_load_is_told_before_anything_runs() -> None:
+    class Missing(Provider):
+        kind, name = "llm", "missing"
+
+        @asynccontextmanager
+        async def ready(self) -> AsyncIterator[None]:
+            raise ProviderError("no such model", hint="flowkit setup local")
+            yield
+
+        async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+            raise AssertionError("never loaded")
+
+    with pytest.raises(BaseExceptionGroup) as raised:
+        run(with_llm(scripted_plan(**TALK), Missing))
+    found: list[BaseException] = [raised.value]
+    while isinstance(found[-1], BaseExceptionGroup):
+        found.append(found[-1].exceptions[0])
+    assert isinstance(found[-1], ProviderError)
+    assert found[-1].hint == "flowkit setup local"
+
+
+def test_what_a_thread_says_after_its_call_was_cancelled_is_not_heard() -> None:
+    """Real time: the clock would jump past a thread."""
+    gone = threading.Event()
+
+    class InAThread(Provider):
+        kind, name = "llm", "thread"
+
+        async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+            assert isinstance(request, Ask)
+            try:
+                await trio.to_thread.run_sync(gone.wait, 5, abandon_on_cancel=False)
+                await emit(Token(0, "too late"))
+            finally:
+                gone.set()
+
+    async def release() -> None:
+        await trio.sleep(0.9)
+        gone.set()
+
+    async def main() -> Outcome:
+        plan = with_llm(scripted_plan(**{**TALK, "vad": {"end": "40ms"}, "asr": {"final_after": "0ms", "utterances": ("Hi.",)}}), InAThread)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(release)
+            return await run_session(plan, notice=lambda line: None, duration_us=600_000)
+
+    outcome = trio.run(main)
+    assert outcome.reason == "closed"
+    assert not [row for row in outcome.rows if isinstance(row.message, Token)]
+    assert any(isinstance(row.message, Frames) for row in outcome.rows)
+    assert gone.is_set()

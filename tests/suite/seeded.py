@@ -44,15 +44,15 @@ def no_flush(patch: Patch) -> None:
 
 
 def relative_pacing(patch: Patch) -> None:
-    """Each piece of sound counts from a little after the one before: a millisecond is lost with each."""
+    """Each piece of sound counts from when the one before was handed over: a millisecond is lost with each."""
     place = Playback._place
 
-    def late(self: Playback, state: PlaybackState, piece: Any) -> None:
+    def early(self: Playback, state: PlaybackState, piece: Any) -> None:
         if state.sound is Sound.PLAYING:
-            state.until_us += 1_000
+            state.until_us -= 1_000
         place(self, state, piece)
 
-    patch.setattr(Playback, "_place", late)
+    patch.setattr(Playback, "_place", early)
 
 
 def unbounded_queue(patch: Patch) -> None:

@@ -230,7 +230,15 @@ class Engine:
         return kept
 
     def _handle(
-        self, slot: Slot, message: Message, cause_stage: str, cause_n: int, sent_us: int, epoch: int, turn: int, seq: int
+        self,
+        slot: Slot,
+        message: Message,
+        cause_stage: str,
+        cause_n: int,
+        sent_us: int,
+        epoch: int,
+        turn: int,
+        seq: int,
     ) -> None:
         """Write the row, then let the stage act on the message."""
         if slot.replying and epoch != slot.epoch:

@@ -31,7 +31,18 @@ class Inbox:
     Markers (end of utterance, end of reply, end of clause) are never dropped: a full inbox makes their sender wait.
     """
 
-    __slots__ = ("blocked_since_us", "blocked_us", "bound", "dropped", "high_water", "max", "port", "queue", "source", "target")
+    __slots__ = (
+        "blocked_since_us",
+        "blocked_us",
+        "bound",
+        "dropped",
+        "high_water",
+        "max",
+        "port",
+        "queue",
+        "source",
+        "target",
+    )
 
     def __init__(self, source: int, target: int, port: str, bound: Bound) -> None:
         self.source = source

@@ -49,7 +49,9 @@ _ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
 class LiveCall:
     """Call `id` of stage number `stage`. `news` is called whenever the pump should look."""
 
-    def __init__(self, stage: int, id_: int, window: int, batch: int, now_us: Callable[[], int], news: Callable[[], None]):
+    def __init__(
+        self, stage: int, id_: int, window: int, batch: int, now_us: Callable[[], int], news: Callable[[], None]
+    ):
         self.stage = stage
         self.id = id_
         self.scope = trio.CancelScope()

@@ -190,8 +190,8 @@ class Gate(Stage[GateState]):
         return None if state.turn is Turn.HELD and final.utterance <= state.held_after else Event.EMPTY
 
     def _partial(self, state: GateState, text: str, now_us: int) -> Actions:
-        """A partial never prompts; it may confirm an interruption that waits for words. Behind the end of its utterance it no longer
-        does: the final transcript decides, and goes with it."""
+        """A partial never prompts; it may confirm an interruption that waits for words. Behind the end of its utterance it no
+        longer does: the final transcript decides, and goes with it."""
         waits = state.turn is Turn.HELD and self._needs_words and state.utterances == state.held_after
         held_long = now_us - state.held_at_us >= self.options.speech_for
         if waits and held_long and self._interrupting(text):

@@ -47,7 +47,11 @@ class TtsOrder(Stage[TtsState]):
     """Clauses -> one turn-scoped call each -> audio."""
 
     kind = "tts"
-    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses", "tokens"), "verdict": ("verdict",), "turn": ("turn",)}
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {
+        "clauses": ("clauses", "tokens"),
+        "verdict": ("verdict",),
+        "turn": ("turn",),
+    }
     outputs: ClassVar[dict[str, str]] = {"audio": "voice", "faults": "progress"}
     replying = True
     call_scope = "turn"

@@ -165,7 +165,9 @@ class Evidence:
 
     def _picture(self, now_us: int) -> Interrupted:
         engine, replying = self.engine, [stage for stage in self.plan.stages if stage.cls.replying]
-        waiting = [envelope for slot in engine._slots if slot.replying for inbox in slot.inboxes for envelope in inbox.queue]
+        waiting = [
+            envelope for slot in engine._slots if slot.replying for inbox in slot.inboxes for envelope in inbox.queue
+        ]
         waiting += [envelope for slot in engine._slots if slot.replying for _, envelope in slot.outbox]
         stale = sum(1 for envelope in waiting if envelope[4] < engine.epoch)
         released = any(engine._slots[i].epoch != engine.epoch for i, s in enumerate(self.plan.stages) if s.cls.replying)
@@ -174,7 +176,7 @@ class Evidence:
 
     def _is_fresh(self, stage_id: str) -> bool:
         state = self.engine.state(stage_id)
-        return content(state) == content(self._stages[stage_id].reset(state))
+        return bool(content(state) == content(self._stages[stage_id].reset(state)))
 
 
 def content(value: Any) -> Any:
@@ -186,6 +188,10 @@ def content(value: Any) -> Any:
         return {key: content(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, deque)):
         return [content(item) for item in value]
-    if kind.__eq__ is object.__eq__ and kind.__module__.startswith("flowkit.") and hasattr(value, "__dict__"):
+    if (
+        getattr(kind, "__eq__", None) is object.__eq__
+        and kind.__module__.startswith("flowkit.")
+        and hasattr(value, "__dict__")
+    ):
         return {name: content(item) for name, item in vars(value).items()}
     return value

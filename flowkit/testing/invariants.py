@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from flowkit.chunker import Chunk, Reason
 from flowkit.engine import CallCancelled, Fate, Row
@@ -70,7 +71,11 @@ def session_ends(evidence: Evidence) -> None:
 
 def turns_are_numbered(evidence: Evidence) -> None:
     """Turns are released one by one; each release, and each interrupt, in an epoch of its own."""
-    released = [(row.epoch, row.message.turn) for row in evidence.rows if _is(row, Utterance) and row.stage == "llm"]
+    released = [
+        (row.epoch, getattr(row.message, "turn", 0))
+        for row in evidence.rows
+        if _is(row, Utterance) and row.stage == "llm"
+    ]
     numbers = [number for _, number in released]
     _hold(numbers == list(range(1, len(numbers) + 1)), f"turns are numbered {numbers}")
     epochs = [row.epoch for row in evidence.rows if row.stage == "llm" and (_is(row, Utterance) or _is(row, Interrupt))]
@@ -141,7 +146,7 @@ def _playback_keeps_its_lead(evidence: Evidence) -> None:
     planned = evidence.plan.only("speaker")
     if planned is None:
         return
-    lead_us, taken = planned.options.lead, [s for s in _steps(evidence, "speaker")]  # type: ignore[attr-defined]
+    lead_us, taken = planned.options.lead, list(_steps(evidence, "speaker"))  # type: ignore[attr-defined]
     pops, sounded_us, taken_us, longest_us, epoch = iter(evidence.sound()), 0, 0, 0, 0
     rows = {row.n: row.epoch for row in evidence.rows if row.stage == "speaker"}
     pop = next(pops, None)
@@ -195,7 +200,10 @@ def nothing_stale_is_handled(evidence: Evidence) -> None:
     newest: dict[str, int] = defaultdict(int)
     for row in evidence.rows:
         if row.stage in replying and row.fate is Fate.HANDLED:
-            _hold(row.epoch >= newest[row.stage], f"{row.stage} handled {row.kind} of epoch {row.epoch} at {row.handled_us} us")
+            _hold(
+                row.epoch >= newest[row.stage],
+                f"{row.stage} handled {row.kind} of epoch {row.epoch} at {row.handled_us} us",
+            )
             newest[row.stage] = row.epoch
 
 
@@ -215,7 +223,10 @@ def cancelled_calls_are_gone(evidence: Evidence) -> None:
     for at_us, effect in evidence.effects:
         if evidence.task_ends and isinstance(effect, CallCancelled) and evidence.engine.finished != "stopped":
             name = f"{evidence.plan.stages[effect.stage].id} call {effect.call}"
-            _hold(evidence.task_ends.get(name) == at_us, f"{name}, cancelled at {at_us} us, ended at {evidence.task_ends.get(name)}")
+            _hold(
+                evidence.task_ends.get(name) == at_us,
+                f"{name}, cancelled at {at_us} us, ended at {evidence.task_ends.get(name)}",
+            )
 
 
 # -- nothing lost, nothing overtaken -----------------------------------------------------------------------------------
@@ -336,7 +347,9 @@ def sound_is_whole(evidence: Evidence) -> None:
         expected = sample if pop.clause == clause else 0
         _hold(pop.clause >= clause, f"clause {pop.clause} sounds after clause {clause}")
         if pop.epoch not in dropped:
-            _hold(pop.first_sample == expected, f"sample {pop.first_sample} of clause {pop.clause} sounds for {expected}")
+            _hold(
+                pop.first_sample == expected, f"sample {pop.first_sample} of clause {pop.clause} sounds for {expected}"
+            )
         place[pop.epoch] = (pop.clause, pop.first_sample + pop.samples)
 
 
@@ -352,7 +365,12 @@ def sound_is_on_time(evidence: Evidence) -> None:
     for before, play in zip([None, *played], played, strict=False):
         end_us = start_us + (samples * _US // before.rate_hz if before else 0)
         gap_us = play.at_us - end_us
-        if before is None or play.epoch != before.epoch or gap_us > 0 or play.at_us % evidence.plan.frame_us == 0 != gap_us:
+        if (
+            before is None
+            or play.epoch != before.epoch
+            or gap_us > 0
+            or play.at_us % evidence.plan.frame_us == 0 != gap_us
+        ):
             start_us, samples = play.at_us, 0
         else:
             _hold(gap_us == 0, f"a piece is due at {play.at_us} us, {-gap_us} us before the one ahead has ended")
@@ -370,7 +388,7 @@ def history_is_what_was_heard(evidence: Evidence) -> None:
     for pop in evidence.sound():
         played[pop.epoch, pop.clause] = pop.first_sample + pop.samples
     asked = [(row.epoch, row.message) for row in rows if _is(row, Utterance) and row.stage == "llm"]
-    for (epoch, _), (_, after) in zip(asked, asked[1:], strict=False):
+    for (epoch, _), (_, after) in pairwise(asked):
         if epoch in dropped or any(e == epoch and not total for (e, _), total in totals.items()):
             continue
         heard = ""

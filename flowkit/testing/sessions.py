@@ -27,11 +27,18 @@ from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, 
 from flowkit.plan.wiring import Station, wire
 from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.script import Script, ScriptCall
-from flowkit.providers.scripted import ScriptedAsr, ScriptedLlm, ScriptedProvider, ScriptedSource, ScriptedTts, ScriptedVad
+from flowkit.providers.scripted import (
+    ScriptedAsr,
+    ScriptedLlm,
+    ScriptedProvider,
+    ScriptedSource,
+    ScriptedTts,
+    ScriptedVad,
+)
 from flowkit.replay.heap import HeapPump
 from flowkit.runtime.clock import SessionClock
-from flowkit.runtime.pump import TrioPump
 from flowkit.runtime.loading import Discard
+from flowkit.runtime.pump import TrioPump
 
 SCRIPTED: Mapping[str, type[ScriptedProvider]] = {
     "mic": ScriptedSource,

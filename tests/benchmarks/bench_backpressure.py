@@ -1,8 +1,8 @@
 """Five thousand tokens at once into a slow voice: nothing piles up anywhere, and the LLM's stream is held back.
 
-The reply is there at its first instant; the voice makes half a second of sound in half a second and speaks it in real time. At every
-virtual second: how many tokens the pipeline has accepted, what waits on every edge, and how much memory the session holds beyond its
-journal.
+The reply is there at its first instant; the voice makes half a second of sound in half a second and speaks it in real
+time. At every virtual second: how many tokens the pipeline has accepted, what waits on every edge, and how much memory
+the session holds beyond its journal.
 """
 
 from __future__ import annotations

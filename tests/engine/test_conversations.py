@@ -37,7 +37,7 @@ def difference(ours: Engine, theirs: Engine) -> str:
     for i, (x, y) in enumerate(zip(a, b, strict=False)):
         if x != y:
             return f"row {i}:\n  {x}\n  {y}"
-    return "" if len(a) == len(b) else f"{len(a)} rows against {len(b)}: {(a[len(b):] or b[len(a):])[0]}"
+    return "" if len(a) == len(b) else f"{len(a)} rows against {len(b)}: {(a[len(b) :] or b[len(a) :])[0]}"
 
 
 def judge(conversation: Conversation) -> None:
@@ -64,7 +64,9 @@ def test_any_conversation_is_the_same_on_both_pumps_and_keeps_every_promise(part
 
 @session_property(INTERRUPTED)
 @given(pair=interruptions(), random=st.random_module())
-def test_the_turn_after_an_interrupt_runs_as_in_a_fresh_session(pair: tuple[Conversation, Conversation], random: object) -> None:
+def test_the_turn_after_an_interrupt_runs_as_in_a_fresh_session(
+    pair: tuple[Conversation, Conversation], random: object
+) -> None:
     whole, alone = pair
     interrupted, fresh = heap_session(scripted_plan(**whole)), heap_session(scripted_plan(**alone))
     assert last_turn(interrupted) == last_turn(fresh)

@@ -1,4 +1,4 @@
-"""The engine's rules on toy stages: two lanes, settle order, bounds and policies, credits, timers, deadlines of calls, staleness."""
+"""The engine's rules on toy stages: lanes, settle order, bounds and policies, credits, timers, deadlines, staleness."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,6 +27,8 @@ from flowkit.plan.graph import CONTROL_BOUND, Bound, Plan, PlannedStage, Provide
 from flowkit.providers.scripted import ScriptedLlm
 from flowkit.stages.base import PROVIDER, Actions, Emit, Feed, Open, RaiseEpoch, SetTimer, Stage
 from flowkit.testing.sessions import planned_of
+
+THREE = Bound(3)
 
 
 @dataclass
@@ -130,7 +132,7 @@ class Chief(Spout):
 
 
 def engine_of(
-    *classes: type[Stage[Any]], bound: Bound = Bound(3), window: int = 3, timeouts: Timeouts | None = None
+    *classes: type[Stage[Any]], bound: Bound = THREE, window: int = 3, timeouts: Timeouts | None = None
 ) -> Engine:
     choice = ProviderChoice("scripted", ScriptedLlm, ScriptedLlm.Options(), timeouts or Timeouts())
     quiet = ProviderChoice("scripted", ScriptedLlm, ScriptedLlm.Options(), Timeouts())

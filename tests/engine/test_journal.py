@@ -36,7 +36,12 @@ def test_rows_are_taken_once() -> None:
 
 def test_a_digest_tells_any_difference() -> None:
     rows = [Row(*ROW), Row(*ROW)._replace(n=2)]
-    others = [rows[::-1], rows[:1], [rows[0], rows[1]._replace(handled_us=21)], [rows[0], rows[1]._replace(fate=Fate.STALE)]]
+    others = [
+        rows[::-1],
+        rows[:1],
+        [rows[0], rows[1]._replace(handled_us=21)],
+        [rows[0], rows[1]._replace(fate=Fate.STALE)],
+    ]
     assert len({digest(r) for r in [rows, *others]}) == 5
     assert digest(rows) == digest(list(rows))
 
@@ -47,10 +52,11 @@ def test_a_digest_is_the_same_for_every_hash_seed() -> None:
         "print(heap_session(scripted_plan(mic={'speech': [{'at': '0ms', 'lasts': '100ms'}]}, asr={'utterances': ('Hi.',)},"
         " llm={'replies': ({'text': 'Hello. You.'},)})).journal.digest())"
     )
-    found = {
-        subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."}, capture_output=True, check=True)
-        .stdout.strip()
-        for seed in ("0", "1", "4711")
-    }  # fmt: skip
+    found = set()
+    for seed in ("0", "1", "4711"):
+        environ = {"PYTHONHASHSEED": seed, "PYTHONPATH": "."}
+        found.add(
+            subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, check=True).stdout.strip()
+        )
     assert len(found) == 1
     assert len(found.pop()) == 32

@@ -29,7 +29,21 @@ from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import check
 from flowkit.testing.sessions import heap_session, scripted_plan, trio_session
 
-TOKENS = ("The", " cap", "ital", " of", " Fr", "ance", " is", " Par", "is", ".", " It", " is", " a lovely town, and so on.")
+TOKENS = (
+    "The",
+    " cap",
+    "ital",
+    " of",
+    " Fr",
+    "ance",
+    " is",
+    " Par",
+    "is",
+    ".",
+    " It",
+    " is",
+    " a lovely town, and so on.",
+)
 REST = " Come and see it soon. It has many bridges. And the river is wide."
 
 

@@ -23,11 +23,21 @@ from flowkit.testing.sessions import heap_session, scripted_plan
 
 LONG = "This is one sentence. Here comes the next one. And a third, which is longer than both of them. " * 5
 PLAN = scripted_plan(
-    mic={"speech": [{"at": "100ms", "lasts": "200ms"}, {"at": "1540ms", "lasts": "300ms"}, {"at": "2900ms", "lasts": "300ms"}]},
+    mic={
+        "speech": [
+            {"at": "100ms", "lasts": "200ms"},
+            {"at": "1540ms", "lasts": "300ms"},
+            {"at": "2900ms", "lasts": "300ms"},
+        ]
+    },
     vad={"end": "200ms"},
     asr={"utterances": ("One.", "Two.", "Three.")},
     gate={"speech_for": "40ms"},
-    llm={"replies": ({"text": LONG}, {"text": LONG}, {"text": "Short. And sweet."}), "first_token": "60ms", "per_token": "5ms"},
+    llm={
+        "replies": ({"text": LONG}, {"text": LONG}, {"text": "Short. And sweet."}),
+        "first_token": "60ms",
+        "per_token": "5ms",
+    },
     tts={"per_char": "30ms", "queue": {"max": 2}},
     chunker={"queue": {"max": 4}, "max_tokens": 8},
 )
@@ -116,7 +126,9 @@ def test_playback_that_goes_on(monkeypatch: Monkey) -> None:
 
 
 def test_history_of_what_was_generated(monkeypatch: Monkey) -> None:
-    monkeypatch.setattr(Playback, "_heard_text", lambda self, state, audio, played, total: state.texts[audio.clause].text)
+    monkeypatch.setattr(
+        Playback, "_heard_text", lambda self, state, audio, played, total: state.texts[audio.clause].text
+    )
     caught(invariants.history_is_what_was_heard)
 
 
@@ -203,7 +215,9 @@ def hoarding(monkeypatch: Monkey, cls: Any, kind: type[Message], until: int) -> 
     monkeypatch.setattr(cls, "step", hoard)
 
 
-@pytest.mark.parametrize(("cls", "kind", "until"), [(Chunking, Token, 60), (TtsOrder, Clause, 5), (Playback, Audio, 100)])
+@pytest.mark.parametrize(
+    ("cls", "kind", "until"), [(Chunking, Token, 60), (TtsOrder, Clause, 5), (Playback, Audio, 100)]
+)
 def test_a_reducer_that_hoards(monkeypatch: Monkey, cls: Any, kind: type[Message], until: int) -> None:
     hoarding(monkeypatch, cls, kind, until)
     caught(invariants.nothing_is_hoarded)
@@ -233,7 +247,9 @@ def test_a_clause_lost_in_the_chunker(monkeypatch: Monkey) -> None:
 
     def losing(self: Chunking, state: Any, message: Message, now_us: int) -> Actions:
         actions = step(self, state, message, now_us)
-        return [a for a in actions if not (isinstance(a, Emit) and isinstance(a.message, Clause) and a.message.index == 1)]
+        return [
+            a for a in actions if not (isinstance(a, Emit) and isinstance(a.message, Clause) and a.message.index == 1)
+        ]
 
     monkeypatch.setattr(Chunking, "step", losing)
     caught(invariants.clauses_hold_the_reply)

@@ -1,4 +1,4 @@
-"""Providers that misbehave, in whole sessions on a clock that jumps: the turn ends and says why, the session goes on, nothing is left."""
+"""Providers that misbehave, in whole sessions on a clock that jumps: the turn ends and says why, and the session goes on."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -202,7 +202,11 @@ def test_a_flood_is_held_back(kind: str) -> None:
     assert engine.finished == "input_ended"
     assert all(inbox.high_water <= inbox.bound.max for _, inbox in engine.inboxes())
     assert len(evidence.interrupts) == 1
-    told = [row for row in engine.journal if row.stage == kind and isinstance(row.message, (Token, Audio)) and not row.cause_stage]
+    told = [
+        row
+        for row in engine.journal
+        if row.stage == kind and isinstance(row.message, (Token, Audio)) and not row.cause_stage
+    ]
     assert len(told) < 3_000, "the rest of the flood was never taken"
 
 
@@ -210,7 +214,9 @@ def test_a_provider_that_goes_on_when_cancelled_is_not_listened_to() -> None:
     GoesOnWhenCancelled.kind = "llm"
     engine, evidence = session("llm", GoesOnWhenCancelled)
     assert engine.finished == "input_ended"
-    assert not any(getattr(row.message, "text", "") == "still here" for row in engine.journal if row.fate is Fate.HANDLED)
+    assert not any(
+        getattr(row.message, "text", "") == "still here" for row in engine.journal if row.fate is Fate.HANDLED
+    )
     with pytest.raises(AssertionError, match="llm call"):
         cancelled_calls_are_gone(evidence)
 

@@ -163,7 +163,10 @@ def test_what_a_thread_says_after_its_call_was_cancelled_is_not_heard() -> None:
         gone.set()
 
     async def main() -> Outcome:
-        plan = with_llm(scripted_plan(**{**TALK, "vad": {"end": "40ms"}, "asr": {"final_after": "0ms", "utterances": ("Hi.",)}}), InAThread)
+        plan = with_llm(
+            scripted_plan(**{**TALK, "vad": {"end": "40ms"}, "asr": {"final_after": "0ms", "utterances": ("Hi.",)}}),
+            InAThread,
+        )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(release)
             return await run_session(plan, notice=lambda line: None, duration_us=600_000)

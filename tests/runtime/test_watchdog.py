@@ -1,7 +1,7 @@
 """The watchdog: what holds the loop is named, with its stack while it did so; what does not is left alone."""
 
-import time
 import threading
+import time
 from collections.abc import Callable
 
 import pytest

@@ -9,7 +9,10 @@ from flowkit.messages import Clause, EndOfReply, Message, Timer, Token
 from flowkit.stages.base import Emit, SetTimer
 from flowkit.stages.chunking import Chunking
 
-TEXTS = st.lists(st.sampled_from(["Hello", " world", ".", " Next", ", and", " so on", " Mr.", " 3", ".5", "\n", "東京", "。"]), max_size=40)
+TEXTS = st.lists(
+    st.sampled_from(["Hello", " world", ".", " Next", ", and", " so on", " Mr.", " 3", ".5", "\n", "東京", "。"]),
+    max_size=40,
+)
 
 
 def clauses(texts: list[str], end: bool = True, **options: Any) -> list[Clause]:

@@ -4,12 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.messages import Detect, EndOfUtterance, Frames, InputEnded, Message, Probability, SpeechStarted, SpeechStopped
+from flowkit.messages import (
+    Detect,
+    EndOfUtterance,
+    Frames,
+    InputEnded,
+    Message,
+    Probability,
+    SpeechStarted,
+    SpeechStopped,
+)
 from flowkit.stages.base import Emit, Feed, Open
 from flowkit.stages.endpointing import Endpointing
 
 
-def marks(probabilities: list[float], ends_at: int | None = None, step: int = 1, **options: object) -> list[tuple[int, Message]]:
+def marks(
+    probabilities: list[float], ends_at: int | None = None, step: int = 1, **options: object
+) -> list[tuple[int, Message]]:
     """Which mark came at which frame; `step`: frames between two answers of the VAD."""
     stage = Endpointing(Endpointing.Options.model_validate(options))
     state, found = stage.fresh(), []

@@ -228,7 +228,22 @@ FEW: dict[str, Any] = {"speech_for": "10ms", "min_words": 1}
 
 WALKS: list[tuple[dict[str, Any], tuple[Message, ...]]] = [
     ({}, (STOPPED, ended(), said(""), said("One."))),
-    ({}, (STARTED, STARTED, STOPPED, said("", 1), said("One.", 1), ended(), STOPPED, ended(), STARTED, ended(), said("Two."))),
+    (
+        {},
+        (
+            STARTED,
+            STARTED,
+            STOPPED,
+            said("", 1),
+            said("One.", 1),
+            ended(),
+            STOPPED,
+            ended(),
+            STARTED,
+            ended(),
+            said("Two."),
+        ),
+    ),
     ({}, (STARTED, ended(), said(""))),
     ({}, (STARTED, ended(), LOST)),
     (ANY_WORDS, (*THINKING, STOPPED, ended(), said("", 2), PLAYED)),

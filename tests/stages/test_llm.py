@@ -20,7 +20,10 @@ def test_an_utterance_is_asked_and_answered(stage: LlmTurn) -> None:
     state = stage.fresh()
     assert said(stage, state, Utterance(1, "Hello?", "")) == [Open(Ask(1, "Hello?", ()))]
     assert stage.accepts(state) == {PROVIDER}
-    assert said(stage, state, Token(0, "Hi"), Token(1, "!")) == [Emit("tokens", Token(0, "Hi")), Emit("tokens", Token(1, "!"))]
+    assert said(stage, state, Token(0, "Hi"), Token(1, "!")) == [
+        Emit("tokens", Token(0, "Hi")),
+        Emit("tokens", Token(1, "!")),
+    ]
     assert said(stage, state, Done()) == [Emit("tokens", EndOfReply())]
     assert "utterance" in stage.accepts(state)
 
@@ -28,7 +31,10 @@ def test_an_utterance_is_asked_and_answered(stage: LlmTurn) -> None:
 def test_tokens_are_numbered_whatever_the_provider_says(stage: LlmTurn) -> None:
     state = stage.fresh()
     said(stage, state, Utterance(1, "Hello?", ""))
-    assert said(stage, state, Token(7, "a"), Token(7, "b")) == [Emit("tokens", Token(0, "a")), Emit("tokens", Token(1, "b"))]
+    assert said(stage, state, Token(7, "a"), Token(7, "b")) == [
+        Emit("tokens", Token(0, "a")),
+        Emit("tokens", Token(1, "b")),
+    ]
 
 
 def test_the_history_is_what_was_heard(stage: LlmTurn) -> None:

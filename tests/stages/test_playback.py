@@ -42,7 +42,9 @@ class Driven:
         """What these messages brought: what is fed to the device, and what is told the gate."""
         said: list[Message] = []
         for message in messages:
-            said += [_of(a) for a in self.stage.step(self.state, message, round(at_ms * 1000)) if isinstance(a, (Emit, Feed))]
+            said += [
+                _of(a) for a in self.stage.step(self.state, message, round(at_ms * 1000)) if isinstance(a, (Emit, Feed))
+            ]
         return said
 
     def timer_ms(self, at_ms: float, message: Message) -> float | None:

@@ -2,7 +2,18 @@
 
 import pytest
 
-from flowkit.messages import EndOfUtterance, Failed, Fault, Final, Frames, InputEnded, Message, Partial, SpeechStarted, Transcribe
+from flowkit.messages import (
+    EndOfUtterance,
+    Failed,
+    Fault,
+    Final,
+    Frames,
+    InputEnded,
+    Message,
+    Partial,
+    SpeechStarted,
+    Transcribe,
+)
 from flowkit.stages.base import Action, Emit, Feed, Open
 from flowkit.stages.transcription import Transcription, TranscriptionState
 

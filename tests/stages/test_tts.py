@@ -35,7 +35,10 @@ def clause(text: str, index: int = 0, spoken: str | None = None) -> Clause:
 
 def test_a_clause_is_one_call_between_two_marks(stage: TtsOrder) -> None:
     state, sound = stage.fresh(), Audio(0, 0, 160, 16_000)
-    assert said(stage, state, clause("Hello.")) == [Emit("audio", ClauseStarted(0, "Hello.", "Hello.")), Open(Speak(0, "Hello."))]
+    assert said(stage, state, clause("Hello.")) == [
+        Emit("audio", ClauseStarted(0, "Hello.", "Hello.")),
+        Open(Speak(0, "Hello.")),
+    ]
     more = Audio(0, 160, 40, 16_000)
     assert said(stage, state, sound, more) == [Emit("audio", sound), Emit("audio", more)]
     assert said(stage, state, Done()) == [Emit("audio", ClauseEnded(0, 200))]

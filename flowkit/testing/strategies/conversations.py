@@ -16,7 +16,20 @@ from hypothesis import strategies as st
 Conversation = dict[str, Any]
 """The keyword arguments of ``flowkit.testing.sessions.scripted_plan``: short to print, and a failing one can be pasted."""
 
-_WORDS = ("Yes.", "Paris is it.", "No, wait;", "Well, that depends,", "one", "two", "and", "Fine!", "3.5", "okay", "é", "東京。")
+_WORDS = (
+    "Yes.",
+    "Paris is it.",
+    "No, wait;",
+    "Well, that depends,",
+    "one",
+    "two",
+    "and",
+    "Fine!",
+    "3.5",
+    "okay",
+    "é",
+    "東京。",
+)
 _FRAMES_MS = (10, 20, 20, 20, 30)
 
 
@@ -24,7 +37,9 @@ def _ms(most: int) -> st.SearchStrategy[str]:
     """A delay of 0 to `most` ms: on the grid, anywhere, or just beside the grid."""
     grid = st.integers(0, most // 20).map(lambda n: f"{20 * n}ms")
     anywhere = st.integers(0, most).map(lambda n: f"{n}ms")
-    beside = st.tuples(st.integers(1, max(1, most // 20)), st.sampled_from((-1, 1))).map(lambda p: f"{p[0] * 20_000 + p[1]}us")
+    beside = st.tuples(st.integers(1, max(1, most // 20)), st.sampled_from((-1, 1))).map(
+        lambda p: f"{p[0] * 20_000 + p[1]}us"
+    )
     return st.one_of(grid, grid, anywhere, beside)
 
 
@@ -79,7 +94,10 @@ def asrs() -> st.SearchStrategy[dict[str, Any]]:
     """What was said, some of it nothing, and how long it takes to know."""
     texts = st.lists(st.sampled_from(("What is it?", "No, stop that.", "okay", "")), min_size=1, max_size=4).map(tuple)
     return _some(
-        final_after=_ms(120), partial_after=_ms(40), partial_every=st.sampled_from(("20ms", "60ms", "300ms")), queue=queues()
+        final_after=_ms(120),
+        partial_after=_ms(40),
+        partial_every=st.sampled_from(("20ms", "60ms", "300ms")),
+        queue=queues(),
     ).flatmap(lambda options: texts.map(lambda said: {"utterances": ("Tell me.", *said), **options}))
 
 
@@ -93,7 +111,9 @@ def gates() -> st.SearchStrategy[dict[str, Any]]:
 
 def llms() -> st.SearchStrategy[dict[str, Any]]:
     """What is answered, how fast, and how long the engine waits for it."""
-    paces = _some(first_token=_ms(100), per_token=_ms(20), first_item_timeout=_late(), idle_timeout=_late(), queue=queues())
+    paces = _some(
+        first_token=_ms(100), per_token=_ms(20), first_item_timeout=_late(), idle_timeout=_late(), queue=queues()
+    )
     several = st.lists(replies(), min_size=1, max_size=2).map(tuple)
     return paces.flatmap(lambda options: several.map(lambda said: {"first_token": "40ms", "replies": said, **options}))
 

@@ -141,7 +141,7 @@ def test_what_a_failed_call_left_unsaid_was_not_heard() -> None:
     narration.step(state, Audio(0, 0, 80, 16_000), 0)
     assert narration.step(state, Failed("error", "gone"), 0) == [
         Emit("faults", Fault("tts", "gone")),
-        Emit("audio", ClauseEnded(0, 80)),
+        Emit("audio", ClauseEnded(0, 80, whole=False)),
     ]
     assert narration.step(state, EndOfReply(), 0) == (Emit("audio", EndOfReply()),)
 

@@ -30,7 +30,18 @@ def test_simulated_and_exact(path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_json_has_the_contracts_keys(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", "--format", "json", str(path)]) == 0
     told = json.loads(capsys.readouterr().out)
-    wanted = {"flowkit", "trace", "level", "digest", "messages", "audio_s", "wall_s", "modelled_share", "turns", "interrupts"}
+    wanted = {
+        "flowkit",
+        "trace",
+        "level",
+        "digest",
+        "messages",
+        "audio_s",
+        "wall_s",
+        "modelled_share",
+        "turns",
+        "interrupts",
+    }
     assert wanted | {"queues", "summary"} == set(told)
     assert told["level"] == "simulated"
     of_turn = {"turn", "user", "agent", "heard", "end_reason", "ttfa_ms", "parts_ms", "clauses"}

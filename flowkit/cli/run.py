@@ -49,10 +49,11 @@ def run(args: argparse.Namespace) -> int:
     import trio
 
     from flowkit.cli.recording import open_record
-    from flowkit.engine.journal import digest
     from flowkit.plan import require
     from flowkit.runtime.echo import EchoWatch
     from flowkit.runtime.session import run_session
+    from flowkit.trace.codec import journal_digest
+    from flowkit.trace.layout import layout_of
     from flowkit.trace.listener import Listener
     from flowkit.trace.metrics import measure
     from flowkit.trace.popped import with_pops
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         plan=plan,
         voiced=listener.reference(),
         trace=str(record.path or ""),
-        digest=digest(outcome.rows),
+        digest=journal_digest(outcome.rows, layout_of(plan)),
         wall_us=outcome.wall_us,
     )
     report = with_pops(report, outcome.rows, outcome.events)

@@ -82,6 +82,11 @@ class Journal:
         """The rows that have not been taken."""
         return list(self)
 
+    @property
+    def waiting(self) -> int:
+        """How many rows have not been taken."""
+        return len(self._rows)
+
     def take(self) -> list[Row]:
         """The rows since the last take; the journal lets go of them."""
         rows = list(self)

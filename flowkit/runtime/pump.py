@@ -63,20 +63,19 @@ class TrioPump:
         self._calls: dict[int, LiveCall] = {}
         self._news = trio.Event()
         self._nursery: trio.Nursery | None = None
+        self._rows_due_us = 0
 
     async def run(self) -> str:
         """Run to the session's end and return its reason; providers are given ``GRACE_S`` to say goodbye."""
         self._clock.start()
-        rows_due_us = 0
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
                 self._apply(self.engine.begin(0))
                 while self.engine.finished is None:
                     await self._turn()
-                    if self._clock.now_us() >= rows_due_us:
+                    if self._clock.now_us() >= self._rows_due_us:
                         self._hand_over_rows()
-                        rows_due_us = self._clock.now_us() + _ROWS_EVERY_US
                 await self._say_goodbye()
             finally:
                 self._hand_over_rows()
@@ -131,7 +130,11 @@ class TrioPump:
         return None
 
     async def _wait(self, deadline_us: int | None) -> None:
-        with trio.move_on_at(math.inf if deadline_us is None else self._clock.at_s(deadline_us)):
+        """Until there is news, a deadline comes, or rows have waited long enough to be handed over."""
+        wake_us = math.inf if deadline_us is None else deadline_us
+        if self._observers and self.engine.journal.waiting:
+            wake_us = min(wake_us, self._rows_due_us)
+        with trio.move_on_at(math.inf if wake_us == math.inf else self._clock.at_s(int(wake_us))):
             await self._news.wait()
         if self._news.is_set():
             self._news = trio.Event()
@@ -169,6 +172,7 @@ class TrioPump:
         self._nursery.start_soon(call.run, self._providers[planned.id], request, name=f"{planned.id} call {id_}")
 
     def _hand_over_rows(self) -> None:
+        self._rows_due_us = self._clock.now_us() + _ROWS_EVERY_US
         if self._observers and (rows := self.engine.journal.take()):
             for observer in self._observers:
                 observer.rows(rows)

@@ -132,9 +132,8 @@ def voices() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def conversations(draw: st.DrawFn, salt: int = 0) -> Conversation:
-    """Any conversation at all. `salt` makes a repeatable search take another way."""
-    draw(st.just(salt))
+def conversations(draw: st.DrawFn) -> Conversation:
+    """Any conversation at all."""
     return Conversation(
         frame=f"{draw(st.sampled_from(_FRAMES_MS))}ms",
         mic={"speech": draw(speech())},

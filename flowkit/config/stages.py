@@ -97,7 +97,10 @@ def _class(node: Mapping, path: Path, context: Context) -> type[Stage[Any]] | No
     if named is None:
         others = [key for key in node.entries if not get_close_matches(key.lower(), ["kind"], cutoff=0.75)]
         refuse_keys(node, [*others, "kind"], path, context)
+        glued = next((key for key in node.entries if key.startswith("kind:")), "")
         help = f"add kind: one of {', '.join(context.catalog.kinds())}"
+        if glued:
+            help = f"write a space behind the colon: kind: {glued.removeprefix('kind:')}"
         context.report("FK104", node, path, "'kind' is missing", help=help)
         return None
     if not isinstance(named, Scalar) or not isinstance(named.value, str):
@@ -107,7 +110,7 @@ def _class(node: Mapping, path: Path, context: Context) -> type[Stage[Any]] | No
         return context.catalog.stage(named.value)
     except KeyError:
         what = f"unknown kind {named.got()}"
-        context.report("FK102", named, (*path, "kind"), what, help=suggest(named.text, context.catalog.kinds()))
+        context.report("FK102", named, (*path, "kind"), what, help=_kind_help(named.text, context.catalog.kinds()))
     except ConfigError as exc:
         code = "FK106" if "declared by" in str(exc) else "FK115"
         context.report(code, named, (*path, "kind"), str(exc), help=exc.hint)
@@ -135,3 +138,24 @@ def _refuse_unknown(kind: str, cls: type[Stage[Any]], node: Mapping, path: Path,
             return  # which keys it takes cannot be known
         known += keys_of(provider.Options) if provider else []
     refuse_keys(node, known, path, context, kind)
+
+
+_OTHER_NAMES = {
+    "stt": "asr",
+    "transcriber": "asr",
+    "voice": "tts",
+    "speech": "tts",
+    "brain": "llm",
+    "model": "llm",
+    "microphone": "mic",
+    "input": "mic",
+    "output": "speaker",
+    "splitter": "chunker",
+}
+"""What other frameworks call the kinds."""
+
+
+def _kind_help(text: str, kinds: tuple[str, ...]) -> str:
+    """The kind that was meant: by the name that others use, else by the letters."""
+    meant = _OTHER_NAMES.get(text.lower())
+    return f"that is kind: {meant} here" if meant in kinds else suggest(text, kinds)

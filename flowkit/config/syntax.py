@@ -92,7 +92,12 @@ def _indentation(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: st
     if not (exc.problem or "").startswith("expected <block end>") or exc.context_mark is None:
         return None
     if text[: mark.column - 1].strip(" -"):
+        rest, before = text[mark.column - 1 :], text[: mark.column - 1].rstrip()
         help = "put the whole value in quotes"
+        if rest[:1] in ("}", "]"):
+            help = f"take this {rest[0]!r} out: nothing is open that it could close"
+        elif before.endswith("'"):
+            help = "use double quotes around text that holds an apostrophe, or write the apostrophe twice: ''"
         return Problem("FK004", mark, (), "nothing more may follow the value on this line", help=help)
     column, line = exc.context_mark.column + 1, exc.context_mark.line + source.first_line
     help = f"keys and dashes of one level begin in one column; that of line {line} is {column}"

@@ -88,7 +88,15 @@ def _cycle(config: Config, names: list[str]) -> list[Problem]:
     mark, path = first.at("from")
     start = names.index(first.id)
     ring = " -> ".join([*names[start:], *names[:start], first.id])
-    return [Problem("FK121", mark, path, f"the stages feed each other in a circle: {ring}")]
+    return [
+        Problem(
+            "FK121",
+            mark,
+            path,
+            f"the stages feed each other in a circle: {ring}",
+            help="take this 'from' out, or name an earlier stage",
+        )
+    ]
 
 
 def _reach(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) -> list[Problem]:

@@ -83,7 +83,7 @@ def narrated(plan: Plan) -> Plan:
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(conversation=conversations(7))
+@given(conversation=conversations())
 def test_both_pumps_give_the_same_journal(conversation: Conversation) -> None:
     plan = narrated(scripted_plan(**conversation))
     ours, theirs = heap_session(plan), trio_session(plan)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import trio
 
 from flowkit.config import load
-from flowkit.messages import EndOfUtterance, Message, Play
+from flowkit.messages import EndOfUtterance, Frames, Message, Play
 from flowkit.options import Options
 from flowkit.plan import require
 from flowkit.plan.graph import Plan, ProviderChoice
@@ -82,9 +82,14 @@ async def session(plan: Plan) -> tuple[Outcome, list[int]]:
 
 def shares_us(plan: Plan, outcome: Outcome) -> list[int]:
     """Each turn's time from the frame that ended the utterance to its first sound, less what the providers took."""
+    opened_us = min(
+        row.sent_us - (row.message.index + 1) * plan.frame_us
+        for row in outcome.rows
+        if row.stage == "mic" and isinstance(row.message, Frames)
+    )  # frames are due from when the microphone was opened, a moment after the session's zero; a timer is never early
     silence_frames = -(-plan.stage("vad").options.end // plan.frame_us)  # type: ignore[attr-defined]
     ended_us = [
-        (row.message.last_voiced + 1 + silence_frames) * plan.frame_us
+        opened_us + (row.message.last_voiced + 1 + silence_frames) * plan.frame_us
         for row in outcome.rows
         if row.stage == "asr" and isinstance(row.message, EndOfUtterance)
     ]

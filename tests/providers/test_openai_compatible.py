@@ -28,7 +28,7 @@ def test_the_path_is_what_such_servers_have_and_no_key_is_made_up(monkeypatch: p
     monkeypatch.setenv("OPENAI_API_KEY", "for OpenAI alone")
     with running(GroqEmulator(reply=lambda messages: "Paris.")) as emulator:
         outcome = ours(f"{emulator.url}/v1", Ask(1, "hi"), seed=7, token_limit="max_tokens")
-        seen = emulator.seen[-1]
+        seen = next(request for request in emulator.seen if request.path.endswith("/chat/completions"))
     assert outcome.text == "Paris."
     assert seen.path == "/v1/chat/completions"
     assert seen.headers["authorization"] == "Bearer none"

@@ -16,6 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
 
+_NOT_OURS = frozenset({"TMUX", "NO_COLOR", "COLUMNS", "LINES"})
+"""What a test runner says of its own terminal is not true of this one."""
+
+
 class Terminal:
     """A tmux server of the test's own with one window."""
 
@@ -36,7 +40,7 @@ class Terminal:
         self._tmux("kill-server")
 
     def _tmux(self, *arguments: str) -> str:
-        environ = {key: value for key, value in os.environ.items() if key not in ("TMUX", "NO_COLOR")} | {
+        environ = {key: value for key, value in os.environ.items() if key not in _NOT_OURS} | {
             "LC_ALL": "C.UTF-8"
         }
         command = ["tmux", "-u", "-S", self._socket, *arguments]

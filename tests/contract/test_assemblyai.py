@@ -106,7 +106,7 @@ def emulator() -> Iterator[AssemblyAIEmulator]:
 
 
 def ours(emulator: AssemblyAIEmulator, key: str, fed: list[Message] | None = None, **more: Any) -> Outcome:
-    more = {"catch_up": 10, "final_within": "150ms"} | more
+    more = {"catch_up": 10, "final_within": "600ms"} | more
     made = AssemblyAI.Options(api_key=key, base_url=emulator.ws_url, **more)
     return one_call(lambda around: AssemblyAI(made, around), Transcribe(), fed or utterance(), 0.001)
 

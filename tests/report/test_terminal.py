@@ -40,9 +40,7 @@ class Terminal:
         self._tmux("kill-server")
 
     def _tmux(self, *arguments: str) -> str:
-        environ = {key: value for key, value in os.environ.items() if key not in _NOT_OURS} | {
-            "LC_ALL": "C.UTF-8"
-        }
+        environ = {key: value for key, value in os.environ.items() if key not in _NOT_OURS} | {"LC_ALL": "C.UTF-8"}
         command = ["tmux", "-u", "-S", self._socket, *arguments]
         return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20, check=False).stdout
 

@@ -138,7 +138,9 @@ def test_flowkit(emulator: AssemblyAIEmulator, fault: Fault) -> None:
     patience = {"final_within": "2s"} if fault is Fault.LATE else {}  # it comes late, but it comes
     outcome = ours(emulator, f"fault:{fault}", **patience)
     assert outcome.end == CASES[fault].ours, outcome.error
-    if outcome.end == OK:
+    if fault is Fault.LATE:  # on a busy machine it may come when the utterance has been given up; then it is not taken
+        assert outcome.finals in ([TEXT], [])
+    elif outcome.end == OK:
         assert outcome.finals == [PARTLY.get(fault, TEXT)]
 
 

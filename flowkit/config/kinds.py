@@ -9,15 +9,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
 from flowkit.errors import ConfigError
+from flowkit.plugins import Claim, declared, joined, own
 from flowkit.stages.base import Stage
 
 GROUP = "flowkit.stages"
-OWN_PACKAGE = "flowkit-voice"
 
 # The same list as in pyproject.toml, so that a source checkout that is not installed works as well.
 BUILT_IN: Mapping[str, str] = {
@@ -30,6 +28,7 @@ BUILT_IN: Mapping[str, str] = {
     "tts": "flowkit.stages.tts:TtsOrder",
     "speaker": "flowkit.stages.playback:Playback",
 }
+_OWN = own(BUILT_IN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,9 @@ def find(kind: str) -> type[Stage[Any]]:
     """
     claims = _claims()[kind]
     if len(claims) > 1:
-        packages = " and ".join(sorted(package for package, _ in claims))
+        packages = " and ".join(sorted(claim.package for claim in claims))
         raise ConfigError(f"kind {kind!r} is declared by {packages}", hint="uninstall one of them")
-    package, target = claims[0]
+    package, target = claims[0].package, claims[0].target
     module, _, attribute = target.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
@@ -87,11 +86,5 @@ def find(kind: str) -> type[Stage[Any]]:
     return found
 
 
-@cache
-def _claims() -> Mapping[str, list[tuple[str, str]]]:
-    claims = {kind: [(OWN_PACKAGE, target)] for kind, target in BUILT_IN.items()}
-    for entry in entry_points(group=GROUP):
-        package = entry.dist.name if entry.dist else "(unknown package)"
-        if package != OWN_PACKAGE:
-            claims.setdefault(entry.name, []).append((package, entry.value))
-    return claims
+def _claims() -> Mapping[str, list[Claim]]:
+    return joined(_OWN, declared(GROUP))

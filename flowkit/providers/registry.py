@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 
 from flowkit.errors import ConfigError, ProviderError, ProviderMissing
+from flowkit.plugins import Claim, declared, joined, own
 from flowkit.providers.base import Provider
 
 GROUP = "flowkit.providers"
-OWN_PACKAGE = "flowkit-voice"
 
 # The same list as in pyproject.toml, so that a source checkout that is not installed works as well.
 BUILT_IN: Mapping[str, str] = {
@@ -48,15 +46,7 @@ BUILT_IN: Mapping[str, str] = {
     "speaker.device": "flowkit.providers.device:DeviceSpeaker",
     "speaker.memory": "flowkit.providers.memory:MemorySink",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One package's word that `name` (``kind.name``) is the class at `target` (``module:Class``)."""
-
-    name: str
-    target: str
-    package: str
+_OWN = own(BUILT_IN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +99,8 @@ def ensure_installed(cls: type[Provider]) -> None:
         raise ProviderMissing(f"{cls.kind} provider {cls.name!r} is not installed (no module {what})", hint=cls.install)
 
 
-def _claims() -> dict[str, list[Claim]]:
-    claims = {name: [Claim(name, target, OWN_PACKAGE)] for name, target in BUILT_IN.items()}
-    for entry in _declared(entry_points):
-        package = entry.dist.name if entry.dist else "(unknown package)"
-        if package != OWN_PACKAGE:
-            claims.setdefault(entry.name, []).append(Claim(entry.name, entry.value, package))
-    return claims
-
-
-@cache
-def _declared(find: Callable[..., Iterable[EntryPoint]]) -> tuple[EntryPoint, ...]:
-    """What installed packages declare; looked up once, as it reads the metadata of each of them."""
-    return tuple(find(group=GROUP))
+def _claims() -> Mapping[str, list[Claim]]:
+    return joined(_OWN, declared(GROUP))
 
 
 def _load(claims: list[Claim]) -> type[Provider]:

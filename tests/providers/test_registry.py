@@ -1,14 +1,13 @@
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from flowkit.config.docs import field_docs
 from flowkit.errors import ConfigError, ProviderError, ProviderMissing
+from flowkit.plugins import Claim
 from flowkit.providers import registry
 from flowkit.providers.base import Provider
 from flowkit.providers.registry import BUILT_IN, available, ensure_installed, find, missing, names
@@ -16,26 +15,9 @@ from flowkit.providers.registry import BUILT_IN, available, ensure_installed, fi
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
-@dataclass
-class Distribution:
-    name: str
-
-
-@dataclass
-class Declared:
-    """An entry point as an installed package would bring it."""
-
-    name: str
-    value: str
-    dist: Distribution
-
-
-def declare(monkeypatch: pytest.MonkeyPatch, *entries: Declared) -> None:
-    def entry_points(group: str) -> Sequence[Declared]:
-        assert group == "flowkit.providers"
-        return entries
-
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+def declare(monkeypatch: pytest.MonkeyPatch, *claims: Claim) -> None:
+    """Installed packages that claim these names."""
+    monkeypatch.setattr(registry, "declared", {"flowkit.providers": claims}.__getitem__)
 
 
 def test_the_built_in_table_is_the_one_in_pyproject() -> None:
@@ -72,29 +54,23 @@ def test_an_unknown_kind_is_said() -> None:
 
 
 def test_a_package_adds_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    declare(monkeypatch, Declared("llm.parrot", "flowkit.providers.canned:Canned", Distribution("parrot")))
+    declare(monkeypatch, Claim("llm.parrot", "flowkit.providers.canned:Canned", "parrot"))
     assert find("llm", "parrot").name == "canned"
     assert "parrot" in names("llm")
     assert [row.package for row in available() if row.name == "parrot"] == ["parrot"]
 
 
 def test_two_packages_that_claim_one_name_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    declare(monkeypatch, Declared("vad.silero", "other:Vad", Distribution("other-vad")))
+    declare(monkeypatch, Claim("vad.silero", "other:Vad", "other-vad"))
     with pytest.raises(ConfigError, match=r"'vad\.silero' is declared by flowkit-voice and other-vad"):
         find("vad", "silero")
     assert find("vad", "webrtcvad").name == "webrtcvad", "the rest still works"
     assert [row.problem != "" for row in available() if row.name == "silero"] == [True]
 
 
-def test_the_projects_own_entry_points_are_no_second_claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = Declared("vad.silero", "flowkit.providers.silero:Silero", Distribution("flowkit-voice"))
-    declare(monkeypatch, own)
-    assert find("vad", "silero").name == "silero"
-
-
 @pytest.mark.parametrize("target", ["no_such_module:X", "flowkit.errors:NoSuchName", "flowkit.errors:FlowkitError"])
 def test_a_broken_package_is_named(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
-    declare(monkeypatch, Declared("llm.broken", target, Distribution("broken-llm")))
+    declare(monkeypatch, Claim("llm.broken", target, "broken-llm"))
     with pytest.raises(ProviderError, match=r"llm\.broken.*broken-llm"):
         find("llm", "broken")
 

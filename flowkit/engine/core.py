@@ -8,7 +8,7 @@ has room; while anything waits there the stage takes no data and no provider ite
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,8 @@ from flowkit.stages.base import (
 
 _LAST = frozenset({Done, Failed})
 _HANDLED = Fate.HANDLED
+_new = tuple.__new__
+"""Makes a named tuple in half the time of its own constructor; used where one is made for every frame."""
 _CALL = "(call)"
 """Tag of the engine's own timer for an open call's deadlines."""
 
@@ -59,6 +61,7 @@ class Slot:
     index: int
     id: str
     stage: Stage[Any]
+    step: Callable[[Any, Message, int], Actions]
     state: Any
     window: int
     timeouts: Timeouts
@@ -88,13 +91,14 @@ class Engine:
         self._ready = self._told = 0
         self._append = self.journal.append
         self._timers = Timers()
-        self._bulky: tuple[Message | None, Message | None] = (None, None)
-        """The last message with sound, and what of it the journal keeps: the same one reaches several stages in a row."""
+        self._deadlines = self._timers.heap
+        self.next_deadline = self._timers.next_us
+        """When ``advance`` must be called at the latest, or None."""
         self._effects: list[Effect] = []
         self._slots: list[Slot] = []
         for index, planned in enumerate(plan.stages):
             stage = planned.cls(planned.options, plan.frame_us)
-            slot = Slot(index, planned.id, stage, stage.fresh(), planned.window, planned.timeouts)
+            slot = Slot(index, planned.id, stage, stage.step, stage.fresh(), planned.window, planned.timeouts)
             slot.bit, slot.replying = 1 << index, stage.replying
             slot.choosy = type(stage).accepts is not Stage.accepts
             self._slots.append(slot)
@@ -122,17 +126,14 @@ class Engine:
         """Let time come to `now_us` (deadlines that have come go first), then handle each stimulus in turn."""
         if now_us > self._now_us:
             self._now_us = now_us
-        if self._ready or self._told or self._timers.due(self._now_us):
+        deadlines, now_us = self._deadlines, self._now_us
+        if self._ready or self._told or (deadlines and deadlines[0][0] <= now_us):
             self._settle()
         for stimulus in stimuli:
             self._stimulus(stimulus)
-            if self._ready or self._told or self._timers.due(self._now_us):
+            if self._ready or self._told or (deadlines and deadlines[0][0] <= now_us):
                 self._settle()
         return self._taken_effects() if self._effects else []
-
-    def next_deadline(self) -> int | None:
-        """When ``advance`` must be called at the latest, or None."""
-        return self._timers.next_us()
 
     def takes(self, stage: int) -> bool:
         """Whether stage number `stage` takes an item of its provider now; else its provider's stream is not to be read."""
@@ -170,7 +171,7 @@ class Engine:
 
     def _settle(self) -> None:
         """Handle all that can be handled now, in the one order."""
-        slots, deadlines, now_us = self._slots, self._timers.heap, self._now_us
+        slots, deadlines, now_us = self._slots, self._deadlines, self._now_us
         while self.finished is None:
             if told := self._told:
                 bit = told & -told
@@ -206,8 +207,11 @@ class Engine:
         accepted = slot.stage.accepts(slot.state) if slot.choosy else slot.stage.everything
         for inbox in slot.inboxes:
             queue = inbox.queue
-            if queue and inbox.port in accepted and (best is None or queue[0][SEQ] < best.queue[0][SEQ]):
-                best = inbox
+            if queue and inbox.port in accepted:
+                if len(queue) == slot.waiting:
+                    return inbox
+                if best is None or queue[0][SEQ] < best.queue[0][SEQ]:
+                    best = inbox
         return best
 
     # -- handling ---------------------------------------------------------------------------------------------------
@@ -216,18 +220,9 @@ class Engine:
         """A row for a message that is not acted on."""
         message, cause_stage, cause_n, sent_us, epoch, turn, _ = envelope
         slot.rows += 1
-        kept = self._without_sound(message) if message.bulky else message
         self._append(
-            (slot.id, slot.rows, cause_stage, cause_n, sent_us, self._now_us, message.lane, epoch, turn, kept, fate)
+            (slot.id, slot.rows, cause_stage, cause_n, sent_us, self._now_us, message.lane, epoch, turn, message, fate)
         )
-
-    def _without_sound(self, message: Message) -> Message:
-        """What the journal keeps of a bulky message."""
-        known, kept = self._bulky
-        if known is not message or kept is None:
-            kept = message.journaled()
-            self._bulky = message, kept
-        return kept
 
     def _handle(
         self,
@@ -248,11 +243,10 @@ class Engine:
             slot.epoch, slot.turn = epoch, turn
         n = slot.rows = slot.rows + 1
         now_us = self._now_us
-        kept = self._without_sound(message) if message.bulky else message
-        self._append((slot.id, n, cause_stage, cause_n, sent_us, now_us, message.lane, epoch, turn, kept, _HANDLED))
+        self._append((slot.id, n, cause_stage, cause_n, sent_us, now_us, message.lane, epoch, turn, message, _HANDLED))
         if type(message) is Interrupt:
             self._interrupt(slot, message)
-        elif actions := slot.stage.step(slot.state, message, now_us):
+        elif actions := slot.step(slot.state, message, now_us):
             self._act(slot, actions, n)
         if slot.waiting:
             self._ready |= slot.bit
@@ -314,7 +308,10 @@ class Engine:
             if kind is Emit:
                 self._emit(slot, action[0], action[1], n)  # type: ignore[arg-type, misc]
             elif kind is Feed:
-                self._feed(slot, action[0])  # type: ignore[arg-type, misc]
+                if (call := slot.call) is not None:
+                    call.fed += 1
+                    fed = action[0].of_epoch(slot.epoch) if type(action[0]) is Play else action[0]  # type: ignore[misc]
+                    self._effects.append(_new(CallFed, (slot.index, call.id, fed)))
             elif kind is SetTimer:
                 self._timers.set(slot.index, action[1], action[0])  # type: ignore[arg-type, misc]
             else:
@@ -380,12 +377,6 @@ class Engine:
         slot.call = Call(self._calls, slot.timeouts, timed)
         self._await_item(slot, slot.call, slot.timeouts.first_item_us)
         self._effects.append(CallOpened(slot.index, self._calls, request, slot.stage.call_scope))
-
-    def _feed(self, slot: Slot, item: Message) -> None:
-        if slot.call is not None:
-            slot.call.fed += 1
-            stamped = item.of_epoch(slot.epoch) if type(item) is Play else item
-            self._effects.append(CallFed(slot.index, slot.call.id, stamped))
 
     def _cancel(self, slot: Slot) -> None:
         if slot.call is not None:

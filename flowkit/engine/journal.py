@@ -63,8 +63,17 @@ RowTuple: TypeAlias = tuple[str, int, str, int, int, int, str, int, int, Message
 """A row as the engine appends it, without the cost of a named tuple."""
 
 
+def _without_sound(row: RowTuple) -> Row:
+    message = row[9]
+    return Row(*row[:9], message.journaled(), row[10]) if message.bulky else Row._make(row)
+
+
 class Journal:
-    """Rows in order. A writer may ``take`` them as the session goes, so that a long session does not fill the memory."""
+    """Rows in order. A writer may ``take`` them as the session goes, so that a long session does not fill the memory.
+
+    Whoever reads a row finds its message without sound. Until then the row holds the message as it came, because a copy for every
+    frame would cost more than the row.
+    """
 
     def __init__(self) -> None:
         self._rows: list[RowTuple] = []
@@ -75,7 +84,7 @@ class Journal:
         return self.taken + len(self._rows)
 
     def __iter__(self) -> Iterator[Row]:
-        return map(Row._make, self._rows)
+        return map(_without_sound, self._rows)
 
     @property
     def rows(self) -> list[Row]:

@@ -6,9 +6,9 @@ declared delay after that event. Items leave a call one after another; one that 
 
 from __future__ import annotations
 
-import heapq
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush, heapreplace
 from typing import NamedTuple
 
 from flowkit.messages import Message
@@ -75,7 +75,7 @@ class Agenda:
 
     def pop(self) -> Message:
         """Take the next item; say when it was accepted with ``accepted``."""
-        _, seq, item = heapq.heappop(self._heap)
+        _, seq, item = heappop(self._heap)
         if seq == 0:
             self._draw()
         self._look()
@@ -87,17 +87,35 @@ class Agenda:
         if self.due_us is not None and self.due_us < at_us:
             self.due_us = at_us
 
+    def take(self, at_us: int) -> Message:
+        """``pop`` and ``accepted`` in one, for a taker that never waits in between."""
+        heap = self._heap
+        _, seq, item = heap[0]
+        if seq == 0 and (answer := next(self._stream, None)) is not None:
+            heapreplace(heap, (self._opened_us + answer[0], 0, answer[1]))
+        else:
+            heappop(heap)
+        self._free_us = at_us
+        if heap:
+            due_us = heap[0][0]
+            self.due_us = due_us if due_us > at_us else at_us
+        else:
+            self.due_us = None
+        return item
+
     def _draw(self) -> None:
         """Keep exactly one answer of the opening stream on the heap, under sequence number 0."""
         answer = next(self._stream, None)
         if answer is not None:
-            heapq.heappush(self._heap, (self._opened_us + answer[0], 0, answer[1]))
+            heappush(self._heap, (self._opened_us + answer[0], 0, answer[1]))
 
     def _add(self, answers: Iterable[tuple[int, Message]], at_us: int) -> None:
         for delay_us, answer in answers:
             self._seq += 1
-            heapq.heappush(self._heap, (at_us + delay_us, self._seq, answer))
-        self._look()
+            heappush(self._heap, (at_us + delay_us, self._seq, answer))
+        if self._heap:
+            due_us = self._heap[0][0]
+            self.due_us = due_us if due_us > self._free_us else self._free_us
 
     def _look(self) -> None:
         if not self._heap:

@@ -30,6 +30,8 @@ from flowkit.providers.script import Agenda, Script
 
 _LAST = frozenset({Done, Failed})
 _FOR_EVER = sys.maxsize
+_new = tuple.__new__
+"""As in the engine: a stimulus is made for every frame."""
 
 
 @contextmanager
@@ -93,20 +95,17 @@ class HeapPump:
         """What happens next, the clock being put to when it does; or that a deadline does, and when."""
         if self._untold:
             return self._credit(self._calls[self._untold.pop(0)]), None
-        now_us, takes = self._now_us, self.engine.takes
-        deadline_us = next_us = self.engine.next_deadline()
-        chosen: HeapCall | None = None
-        for stage, call in self._calls.items():
+        now_us, next_us, chosen, takes = self._now_us, _FOR_EVER, None, self.engine.takes
+        for call in self._calls.values():
             due_us = call.agenda.due_us
-            if due_us is None or (due_us > now_us and next_us is not None and due_us >= next_us) or not takes(stage):
-                continue
-            next_us, chosen = due_us, call
-            if due_us <= now_us:
-                break
-        if chosen is None or next_us is None or next_us > self._until_us:
+            if due_us is not None and due_us < next_us and takes(call.stage):
+                if due_us <= now_us:
+                    return self._take(call, due_us), None
+                next_us, chosen = due_us, call
+        deadline_us = self.engine.next_deadline()
+        if chosen is None or next_us > self._until_us or (deadline_us is not None and deadline_us <= next_us):
             return None, deadline_us
-        if next_us > now_us:
-            self._now_us = next_us
+        self._now_us = next_us
         return self._take(chosen, next_us), None
 
     def _credit(self, call: HeapCall) -> Stimulus:
@@ -114,17 +113,16 @@ class HeapPump:
         return Stimulus(call.stage, call.id, Credit(count), self._now_us)
 
     def _take(self, call: HeapCall, due_us: int) -> Stimulus:
-        item = call.agenda.pop()
-        call.agenda.accepted(self._now_us)
+        item = call.agenda.take(self._now_us)
         if type(item) in _LAST:
             self._forget(call.stage)
-        return Stimulus(call.stage, call.id, item, due_us)
+        return _new(Stimulus, (call.stage, call.id, item, due_us))
 
     def _apply(self, effects: list[Effect]) -> None:
         for effect in effects:
             kind = type(effect)
             if kind is CallFed:
-                self._feed(*effect)
+                self._feed(effect[0], effect[2])  # type: ignore[arg-type, misc]
             elif kind is CallOpened:
                 self._open(*effect)
             elif kind is CallEnded:
@@ -132,7 +130,7 @@ class HeapPump:
             elif kind is CallCancelled:
                 self._forget(effect[0])  # type: ignore[arg-type]
 
-    def _feed(self, stage: int, id_: int, item: Message) -> None:
+    def _feed(self, stage: int, item: Message) -> None:
         call = self._calls[stage]
         call.agenda.fed(item, self._now_us)
         call.untold += 1

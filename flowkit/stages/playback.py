@@ -55,11 +55,12 @@ class Sound(Enum):
 
 @dataclass(slots=True)
 class Piece:
-    """Audio that has been handed over and may still be sounding: due from `at_us` to `ends_us`."""
+    """Audio that has been handed over and may still be sounding: due from `at_us` to `ends_us`; by `out_us` its last sample was."""
 
     audio: Audio
     at_us: int = 0
     ends_us: int = 0
+    out_us: int = 0
 
     def sounded(self, now_us: int) -> int:
         """How many of its samples were due before `now_us`; a device has popped exactly these by then."""
@@ -152,6 +153,7 @@ class Playback(Stage[PlaybackState]):
         whole_us, state.carry = divmod(audio.samples * _US + state.carry, audio.rate_hz)
         piece.at_us = state.until_us
         piece.ends_us = state.until_us = piece.at_us + whole_us
+        piece.out_us = piece.at_us + (audio.samples - 1) * _US // audio.rate_hz + 1
 
     def _sounded(self, state: PlaybackState, now_us: int) -> list[Action]:
         """Take from the front what has sounded by now, and report each mark that was reached."""
@@ -159,7 +161,7 @@ class Playback(Stage[PlaybackState]):
         while state.playing and state.sound is not Sound.HELD:
             front = state.playing[0]
             if isinstance(front, Piece):
-                if front.sounded(now_us) < front.audio.samples:
+                if now_us < front.out_us:
                     break
                 state.position = (front.audio.first_sample + front.audio.samples, front.audio)
             elif isinstance(front, ClauseEnded):

@@ -58,6 +58,8 @@ class LiveCall:
         self._batch = batch
         self._untold = 0
         self._tell = False
+        self.offering = False
+        """Whether it may be waiting to hand an item over: cheaper to ask than the channel, at every step of the pump."""
         self._now_us = now_us
         self._news = news
         self._feed, self._fed = trio.open_memory_channel[Message](window + CONTROL_BOUND)
@@ -92,6 +94,7 @@ class LiveCall:
         try:
             return self._offers.receive_nowait()
         except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+            self.offering = False
             return None
 
     # -- the provider's side ----------------------------------------------------------------------------------------
@@ -114,6 +117,7 @@ class LiveCall:
             await self._send(last)
 
     async def _send(self, item: Message) -> None:
+        self.offering = True
         self._news()
         await self._offer.send((item, self._now_us()))
 

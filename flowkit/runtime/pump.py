@@ -61,6 +61,7 @@ class TrioPump:
         self._observers = observers
         self._settled = settled
         self._calls: dict[int, LiveCall] = {}
+        """Open calls, in the order of their stages."""
         self._news = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._rows_due_us = 0
@@ -111,18 +112,14 @@ class TrioPump:
         return stimulus
 
     def _credit(self, now_us: int) -> Stimulus | None:
-        for stage in sorted(self._calls):
-            call = self._calls[stage]
+        for stage, call in self._calls.items():
             if count := call.credit():
                 return Stimulus(stage, call.id, Credit(count), now_us)
         return None
 
     def _offer(self) -> Stimulus | None:
-        for stage in sorted(self._calls):
-            if not self.engine.takes(stage):
-                continue
-            call = self._calls[stage]
-            if (offered := call.offered()) is not None:
+        for stage, call in self._calls.items():
+            if call.offering and self.engine.takes(stage) and (offered := call.offered()) is not None:
                 item, available_us = offered
                 if isinstance(item, (Done, Failed)):
                     del self._calls[stage]
@@ -168,6 +165,7 @@ class TrioPump:
         batch = credit_batch(planned.window)
         call = LiveCall(stage, id_, planned.window, batch, self._clock.now_us, self._look)
         self._calls[stage] = call
+        self._calls = dict(sorted(self._calls.items()))
         assert self._nursery is not None
         self._nursery.start_soon(call.run, self._providers[planned.id], request, name=f"{planned.id} call {id_}")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import trio
@@ -124,7 +126,7 @@ async def run_session(
             if turns is not None:
                 nursery.start_soon(counter.close, pump)
             session_us = monotonic_us()
-            with Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock)):
+            with _settled_heap(), Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock)):
                 outcome.reason = await pump.run()
             outcome.wall_us = monotonic_us() - session_us
             outcome.inboxes = pump.engine.inboxes()
@@ -132,6 +134,18 @@ async def run_session(
     if stop.asked:
         outcome.reason = INTERRUPTED
     return outcome
+
+
+@contextmanager
+def _settled_heap() -> Iterator[None]:
+    """What was imported and loaded stays; looking through it for garbage again and again would hold the loop for tens of
+    milliseconds each time."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _around(

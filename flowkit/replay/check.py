@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flowkit.clock import monotonic_us
+from flowkit.replay.collector import without_collector
 from flowkit.replay.compare import chain
 from flowkit.replay.exact import Difference, Diverged, Fold
 from flowkit.replay.settings import recorded_plan
@@ -31,6 +32,7 @@ class Exactly:
     causes_now: tuple[RowTuple, ...] = ()
 
 
+@without_collector()
 def exactly(trace: Trace | Path | str, *, frame_by_frame: bool = False) -> Exactly:
     """Fold every stage over its recorded rows. `frame_by_frame` makes every row anew, and its digest with them; else quiet
     stretches are compared as they are stored, and what is equal has the recorded digest.

@@ -6,11 +6,9 @@ instant deadlines come first, then credits, then items, by stage and call; a sta
 
 from __future__ import annotations
 
-import gc
 import sys
 from bisect import insort
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowkit.engine import (
@@ -27,23 +25,12 @@ from flowkit.engine import (
 from flowkit.messages import Credit, Done, Failed, Message
 from flowkit.plan.graph import Plan
 from flowkit.providers.script import Agenda, Script
+from flowkit.replay.collector import without_collector
 
 _LAST = frozenset({Done, Failed})
 _FOR_EVER = sys.maxsize
 _new = tuple.__new__
 """As in the engine: a stimulus is made for every frame."""
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """A replay makes millions of rows and no cycles; looking for cycles among them again and again would take a quarter of it."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 @dataclass(slots=True)
@@ -75,7 +62,7 @@ class HeapPump:
         """Run to the session's end, or until the clock would pass `until_us`; run again, it goes on from there."""
         self._until_us = _FOR_EVER if until_us is None else until_us
         engine = self.engine
-        with _without_collector():
+        with without_collector():
             if not self._begun:
                 self._begun = True
                 self._apply(engine.begin(0))

@@ -14,6 +14,7 @@ from flowkit.clock import monotonic_us
 from flowkit.engine import Stimulus
 from flowkit.plan.graph import Plan
 from flowkit.providers.script import Script
+from flowkit.replay.collector import without_collector
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.material import Material, gather
 from flowkit.replay.recorded import BLOCK, Finals, InOrder, RecordedAsr, RecordedLlm, RecordedSource, RecordedVad
@@ -85,6 +86,7 @@ class Cast:
         return InOrder(calls)
 
 
+@without_collector()
 def simulate(
     trace: Trace | Path | str,
     *,

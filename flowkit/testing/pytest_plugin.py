@@ -74,6 +74,8 @@ class FlowkitItem(pytest.Item):
         super().__init__(**rest)
         self._item = item
         self._known = known
+        self.obj = self.runtest
+        """Plugins for asynchronous tests, such as pytest-trio, look at every item's function."""
 
     def runtest(self) -> None:
         """Run it; a failure is told as ``flowkit test`` tells it."""

@@ -80,6 +80,17 @@ def test_the_fixtures(tmp_path: Path) -> None:
     assert "3 passed" in said
 
 
+def test_plugins_that_look_at_every_items_function_find_one(tmp_path: Path) -> None:
+    project(tmp_path, text=CASES)
+    (tmp_path / "conftest.py").write_text(
+        "import inspect\n"
+        "def pytest_collection_modifyitems(items):\n"
+        "    assert not any(inspect.iscoroutinefunction(i.obj) or hasattr(i.obj, 'hypothesis') for i in items)\n"
+    )
+    code, said = pytest_in(tmp_path, "--flowkit", "p.yaml")
+    assert (code, "2 passed" in said) == (1, True), said
+
+
 def test_it_is_declared_as_pytests_entry_point() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]["pytest11"]
     assert declared == {"flowkit": "flowkit.testing.pytest_plugin"}

@@ -37,5 +37,6 @@ def pages() -> Map[str, Page]:
     path = Path(__file__).with_name("codes.yaml")
     problems: list[Problem] = []
     node = parse(Source(path.name, path.read_text(encoding="utf-8")), problems)
-    assert node is not None, problems
+    assert node is not None
+    assert not problems, problems
     return {code: Page(code, **page) for code, page in plain(node).items()}

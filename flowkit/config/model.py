@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from flowkit.config.catalog import INSTALLED, Catalog
-from flowkit.config.nodes import Mapping, Node
+from flowkit.config.nodes import Mapping, Node, below
 from flowkit.config.problems import Path, Problem
 from flowkit.config.schema import Call, Queue, Top
 from flowkit.config.text import Mark
@@ -64,10 +64,10 @@ class StageConfig:
         node: Node = self.node
         path = self.path
         for key in keys:
-            below = node.get(key) if isinstance(node, Mapping) else None
-            if below is None:
+            found = below(node, key)
+            if found is None:
                 break
-            node, path = below, (*path, key)
+            node, path = found, (*path, key)
         return node.mark, path
 
 
@@ -90,6 +90,16 @@ class Config:
             if stage.id == stage_id:
                 return stage
         raise KeyError(stage_id)
+
+    def at(self, path: Path) -> Mark:
+        """The place of what is written under the path; of the deepest that is, where the rest is not."""
+        node: Node = self.root
+        for part in path:
+            found = below(node, part)
+            if found is None:
+                break
+            node = found
+        return node.mark
 
     @property
     def settings(self) -> Map[str, Any]:

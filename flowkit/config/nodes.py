@@ -107,6 +107,15 @@ def plain(node: Node) -> Any:
     return {key: plain(entry.value) for key, entry in node.entries.items()}
 
 
+def below(node: Node, part: str | int) -> Node | None:
+    """What stands under a key, or at a place of a list; None if nothing does."""
+    if isinstance(node, Mapping) and isinstance(part, str):
+        return node.get(part)
+    if isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items):
+        return node.items[part]
+    return None
+
+
 def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:
     """Every scalar below the node with its path."""
     if isinstance(node, Scalar):

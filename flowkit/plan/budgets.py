@@ -6,10 +6,8 @@ import itertools
 from collections.abc import Iterator
 
 from flowkit.config import Config, Problem
-from flowkit.config.nodes import Mapping, Node
 from flowkit.config.problems import Path
 from flowkit.config.schema import Budgets, Parts, Quantiles
-from flowkit.config.text import Mark
 from flowkit.options import format_duration
 
 _QUANTILES = ("p50", "p95", "max")
@@ -32,24 +30,13 @@ def _all(budgets: Budgets) -> Iterator[tuple[Path, Quantiles]]:
         yield ("budgets", "parts", name), getattr(budgets.parts, name)
 
 
-def _at(config: Config, path: Path) -> Mark:
-    """The place of a budget; of the deepest block that is written."""
-    node: Node = config.root
-    for key in path:
-        below = node.get(str(key)) if isinstance(node, Mapping) else None
-        if below is None:
-            break
-        node = below
-    return node.mark
-
-
 def _rising(config: Config, path: Path, quantiles: Quantiles) -> Iterator[Problem]:
     given = [(name, value) for name in _QUANTILES if (value := getattr(quantiles, name)) is not None]
     for (low, less), (high, more) in itertools.pairwise(given):
         if less > more:
             where = (*path, high)
             what = f"{high} must be at least {low}, which is {format_duration(less)}"
-            yield Problem("FK124", _at(config, where), where, what, format_duration(more))
+            yield Problem("FK124", config.at(where), where, what, format_duration(more))
 
 
 def _parts(config: Config, budgets: Budgets) -> Iterator[Problem]:
@@ -61,7 +48,7 @@ def _parts(config: Config, budgets: Budgets) -> Iterator[Problem]:
             continue
         where: Path = ("budgets", "ttfa", name)
         what = f"the parts add up to {format_duration(total)} ({' + '.join(parts)}), more than the whole"
-        yield Problem("FK124", _at(config, where), where, what, format_duration(whole))
+        yield Problem("FK124", config.at(where), where, what, format_duration(whole))
 
 
 def _silence(config: Config, budgets: Budgets) -> Iterator[Problem]:
@@ -79,4 +66,4 @@ def _silence(config: Config, budgets: Budgets) -> Iterator[Problem]:
                 where = (*path, name)
                 what = f"cannot be met: the VAD alone waits {format_duration(min(waits))} for the utterance to end"
                 help = "lower the vad's end:, or raise the budget"
-                yield Problem("FK124", _at(config, where), where, what, format_duration(value), help)
+                yield Problem("FK124", config.at(where), where, what, format_duration(value), help)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flowkit.config import Config, InvalidConfig, Problem, Reading
 from flowkit.config.problems import errors, in_order
 from flowkit.errors import DeviceError
+from flowkit.plan.cases import check_cases
 from flowkit.plan.graph import Plan
 from flowkit.plan.lints import LINTS, Finding, lint
 from flowkit.plan.resolve import draw
@@ -25,13 +26,13 @@ class Verdict:
 
 
 def vet(reading: Reading, *, installed: bool = True) -> Verdict:
-    """Every problem of a reading: the file's own, the graph's, and the lints'. Wiring is judged only where all stages
-    are known."""
+    """Every problem of a reading: the file's own, the graph's, the lints', and those of its tests, which keep no pipeline
+    from running. Wiring is judged only where all stages are known."""
     if not reading.whole:
         return Verdict(None, in_order(reading.problems))
     drawn = draw(reading.config, installed=installed)
     found = [located(finding, reading.config) for finding in lint(drawn.plan)]
-    return Verdict(drawn.plan, in_order([*reading.problems, *drawn.problems, *found]))
+    return Verdict(drawn.plan, in_order([*reading.problems, *drawn.problems, *found, *check_cases(reading.config)]))
 
 
 def require(config: Config) -> Plan:

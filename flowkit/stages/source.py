@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from flowkit import options as opt
 from flowkit.messages import Capture, Done, Failed, Fault, Frames, InputEnded, Message
 from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage, gone
+
+_FRAMES = ("10ms", "20ms", "30ms")
+"""What VADs take: WebRTC's refuses every other length."""
+
+
+def _of_a_vad(frame_us: int) -> int:
+    if frame_us not in map(opt.parse_duration, _FRAMES):
+        *first, last = map(repr, _FRAMES)
+        raise PydanticCustomError("literal_error", "must be {expected}", {"expected": f"{', '.join(first)} or {last}"})
+    return frame_us
+
+
+Frame = Annotated[opt.Duration, AfterValidator(_of_a_vad), WithJsonSchema({"type": "string", "enum": list(_FRAMES)})]
 
 
 class Source(Stage[None]):
@@ -17,8 +33,8 @@ class Source(Stage[None]):
     outputs: ClassVar[dict[str, str]] = {"audio": "audio", "end": "end", "faults": "progress"}
 
     class Options(opt.Options):
-        frame: opt.Duration = opt.us("20ms")
-        """Length of one frame: 10, 20 or 30 ms (what VADs take)."""
+        frame: Frame = opt.us("20ms")
+        """Length of one frame: 10, 20 or 30 ms, which is what VADs take."""
         ring: opt.Duration = opt.us("1s")
         """Sound the device may hold while the pipeline is busy; older frames are dropped, and the drop is recorded."""
 

@@ -22,7 +22,8 @@ ONLY_THE_LOADER_SEES = {
     ),
     **dict.fromkeys(["FK020", "FK021", "FK022", "FK030"], "about what is outside of the file"),
     **dict.fromkeys(
-        ["FK107", "FK108", "FK120", "FK121", "FK122", "FK123", "FK124", "FK125", "FK126"], "about several stages"
+        ["FK107", "FK108", "FK120", "FK121", "FK122", "FK123", "FK124", "FK125", "FK126", "FK128"],
+        "about several stages",
     ),
     "FK127": "codes are free text to the schema",
     **dict.fromkeys(["FK201", "FK202", "FK203", "FK204", "FK207"], "a lint"),

@@ -217,3 +217,9 @@ def test_interrupt_is_the_gates_own_under_a_shorter_name() -> None:
 
 def test_a_wrong_interrupt_is_reported_once() -> None:
     assert codes(BASE + "interrupt: {speech_for: 90}\n") == ["FK113"]
+
+
+def test_a_frame_has_a_length_that_vads_take() -> None:
+    (found,) = problems("flowkit: 1\nstages: [{kind: mic, frame: 25ms}]\n")
+    assert found.concise() == ("x.yaml:2:29: stages[0].frame: must be '10ms', '20ms' or '30ms' (got '25ms') [FK112]")
+    assert found.help == "did you mean '20ms'?"

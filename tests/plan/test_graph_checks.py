@@ -221,3 +221,30 @@ def test_an_absent_provider_gives_way_to_the_next() -> None:
     provider = resolve(reading(text).config).stage("tts").provider
     assert provider is not None
     assert provider.name == "print"
+
+
+CASE = SPOKEN + "tests:\n  - name: slow\n    expect: [{what: turns, equals: 1}]\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("inject: [{slow: ts, by: 1s}]", "14:21: tests[0].inject[0].slow: no stage 'ts' has a provider"),
+        ("inject: [{slow: gate, by: 1s}]", "14:21: tests[0].inject[0].slow: no stage 'gate' has a provider"),
+        ('set: ["stages.lm.text=x"]', "14:11: tests[0].set[0]: there is no stage 'lm'"),
+        ('set: ["stages.tts.kind=nothing"]', ""),
+        ("inject: [{slow: voice, by: 1s}]\n    set: [stages.tts.id=voice]", ""),
+    ],
+)
+def test_a_test_names_stages_that_are_there(line: str, wanted: str) -> None:
+    found = problems(CASE + f"    {line}\n")
+    assert [p.concise() for p in found if wanted not in p.concise() or not wanted] == []
+    assert all(p.help for p in found)
+    assert len(found) == bool(wanted)
+
+
+def test_a_test_measures_queues_that_are_there() -> None:
+    text = CASE.replace("what: turns", "what: queues.chunkr.high_water")
+    (found,) = problems(text)
+    assert "13:21: tests[0].expect[0].what: there is no queue before 'chunkr'" in found.concise()
+    assert "did you mean 'chunker'?" in found.help

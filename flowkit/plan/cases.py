@@ -1,0 +1,67 @@
+"""The stages that ``tests:`` names: a test of a stage that is not there could only fail when it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowkit.config import Config, Problem
+from flowkit.config.merge import with_overrides
+from flowkit.config.nodes import Mapping, Scalar, Sequence
+from flowkit.config.problems import Path, suggest
+from flowkit.config.tests import Case
+
+
+def check_cases(config: Config) -> Iterator[Problem]:
+    """Every stage that a test names and the pipeline, with the test's own settings, does not have."""
+    for index, case in enumerate(config.top.tests):
+        where: Path = ("tests", index)
+        tree, refused = _as_set(config, case, where)
+        yield from refused
+        if not refused:
+            kinds = _kinds(tree)
+            yield from _slowed(config, case, kinds, where)
+            yield from _measured(config, case, kinds, where)
+
+
+def _as_set(config: Config, case: Case, where: Path) -> tuple[Mapping, list[Problem]]:
+    """The tree with the test's settings, and those settings that lead nowhere."""
+    tree, refused = config.root, []
+    for index, setting in enumerate(case.set):
+        found: list[Problem] = []
+        tree = with_overrides(tree, [setting], found)
+        path = (*where, "set", index)
+        refused += [Problem(p.code, config.at(path), path, p.what, p.got, p.help) for p in found]
+    return tree, refused
+
+
+def _kinds(tree: Mapping) -> dict[str, str]:
+    """The kind of each stage by its id."""
+    listed = tree.get("stages")
+    kinds: dict[str, str] = {}
+    for stage in listed.items if isinstance(listed, Sequence) else ():
+        kind = stage.get("kind") if isinstance(stage, Mapping) else None
+        named = stage.get("id") if isinstance(stage, Mapping) else None
+        if isinstance(kind, Scalar):
+            kinds[named.text if isinstance(named, Scalar) else kind.text] = kind.text
+    return kinds
+
+
+def _slowed(config: Config, case: Case, kinds: dict[str, str], where: Path) -> Iterator[Problem]:
+    pure = {stage.kind for stage in config.stages if not (stage.candidates or config.catalog.habits(stage.kind).serves)}
+    able = [stage for stage, kind in kinds.items() if kind not in pure]
+    for index, injection in enumerate(case.inject):
+        if injection.slow is not None and injection.slow not in able:
+            path = (*where, "inject", index, "slow")
+            what = f"no stage {injection.slow!r} has a provider that could be slower"
+            yield Problem("FK128", config.at(path), path, what, help=suggest(injection.slow, able, "stages"))
+
+
+def _measured(config: Config, case: Case, kinds: dict[str, str], where: Path) -> Iterator[Problem]:
+    deaf = {stage.kind for stage in config.stages if not stage.cls.inputs}
+    able = [stage for stage, kind in kinds.items() if kind not in deaf]
+    for index, assertion in enumerate(case.expect):
+        parts = assertion.what.split(".")
+        if parts[0] == "queues" and parts[1] not in able:
+            path = (*where, "expect", index, "what")
+            what = f"there is no queue before {parts[1]!r}"
+            yield Problem("FK128", config.at(path), path, what, help=suggest(parts[1], able, "stages"))

@@ -14,7 +14,7 @@ from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
 from flowkit.testing.sessions import providers_of
 from flowkit.trace.listener import Listener
-from flowkit.trace.recorder import open_recorder
+from flowkit.trace.recorder import Recorder, open_recorder
 from flowkit.trace.tape import Recording
 
 
@@ -32,6 +32,23 @@ class Kept:
 
     def rows(self, rows: list[Row]) -> None:
         self.all += rows
+
+
+class Patient:
+    """Virtual time outruns the thread that writes, which a live session never does: this waits for it."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._jobs = recorder._jobs
+
+    def stimulus(self, stimulus: Any) -> None: ...
+
+    def effect(self, effect: Any) -> None: ...
+
+    def event(self, at_us: int, name: str, detail: str) -> None: ...
+
+    def rows(self, rows: list[Row]) -> None:
+        with self._jobs.not_full:
+            self._jobs.not_full.wait_for(lambda: len(self._jobs.queue) < self._jobs.maxsize // 2)
 
 
 class Recorded:
@@ -52,7 +69,7 @@ def record(path: Path, plan: Plan, **options: Any) -> Recorded:
     async def main() -> TrioPump:
         clock = SessionClock()
         settled = trio.testing.wait_all_tasks_blocked
-        observers = (recorder, kept, listener)
+        observers = (Patient(recorder), recorder, kept, listener)
         pump = TrioPump(plan, providers_of(plan, clock), clock, observers=observers, settled=settled)
         await pump.run()
         return pump

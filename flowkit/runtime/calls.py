@@ -130,6 +130,10 @@ class LiveCall:
             yield item
 
 
+class Malformed(ProviderError):
+    """A provider gave what it may not give."""
+
+
 def _failure(provider: Provider, error: Exception) -> Failed:
     """What a provider raised, for people; of a group that its nursery made, the first says why the others came."""
     while isinstance(error, ExceptionGroup):
@@ -137,15 +141,15 @@ def _failure(provider: Provider, error: Exception) -> Failed:
     if not isinstance(error, ProviderError):
         return Failed("error", f"{provider.name}: {type(error).__name__}: {error}")
     hint = f" ({error.hint})" if error.hint else ""
-    return Failed("error", f"{provider.name}: {error}{hint}")
+    return Failed("malformed" if isinstance(error, Malformed) else "error", f"{provider.name}: {error}{hint}")
 
 
 def _checked(item: Message, answers: tuple[type[Message], ...], provider: Provider) -> Message:
-    """`item`, if a provider of this kind may say it. Raises ProviderError for anything malformed."""
+    """`item`, if a provider of this kind may say it. Raises Malformed for anything else."""
     if not isinstance(item, answers):
-        raise ProviderError(f"gave a {type(item).__name__}, which a {provider.kind} provider may not")
+        raise Malformed(f"gave a {type(item).__name__}, which a {provider.kind} provider may not")
     if isinstance(item, Audio) and (item.samples < 1 or len(item.pcm) != 2 * item.samples or item.rate_hz < 1):
-        raise ProviderError(f"gave malformed audio: {len(item.pcm)} bytes for {item.samples} samples of 16 bits")
+        raise Malformed(f"gave malformed audio: {len(item.pcm)} bytes for {item.samples} samples of 16 bits")
     if isinstance(item, Token) and not isinstance(item.text, str):
-        raise ProviderError(f"gave a token that is no text but {type(item.text).__name__}")
+        raise Malformed(f"gave a token that is no text but {type(item.text).__name__}")
     return item

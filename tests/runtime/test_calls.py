@@ -191,6 +191,7 @@ def test_malformed_items_are_refused_at_the_door(kind: str, what: str) -> None:
     assert engine.finished == "input_ended"
     (failed,) = of(engine, Failed)
     assert what in failed.message.what  # type: ignore[attr-defined]
+    assert failed.message.kind == "malformed"  # type: ignore[attr-defined]
     assert not any(isinstance(row.message, Audio) and row.message.samples == 160 for row in engine.journal)
 
 

@@ -73,7 +73,13 @@ def _turn(turn: TurnReport) -> str:
     if turn.ttfa_us is None or turn.parts_us is None:
         return f"turn {turn.turn}: {turn.end_reason}, without sound"
     parts = " + ".join(f"{name} {ms(us):.0f}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
-    return f"turn {turn.turn}: {turn.end_reason}, first audio after {ms(turn.ttfa_us):.0f} ms = {parts}"
+    vain = f"; {in_vain(turn)}" if turn.revoked else ""
+    return f"turn {turn.turn}: {turn.end_reason}, first audio after {ms(turn.ttfa_us):.0f} ms = {parts}{vain}"
+
+
+def in_vain(turn: TurnReport) -> str:
+    """What speculation cost: clauses that the voice was given and that were then cut elsewhere."""
+    return f"{turn.revoked} provisional clause{'s' * (turn.revoked > 1)} revoked ({turn.revoked_chars} characters)"
 
 
 def _interrupt(told: InterruptReport) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flowkit.clock import ms
 from flowkit.report.budgets import judge, over
-from flowkit.report.plain import summary
+from flowkit.report.plain import in_vain, summary
 from flowkit.report.sounded import sounded
 from flowkit.report.story import LANES, Span, Story, tell
 from flowkit.trace.figures import InterruptReport, Report, TurnReport
@@ -52,6 +52,8 @@ def _turn(turn: TurnReport, story: Story, settings: Mapping[str, Any], width: in
     for clause in turn.clauses:
         modelled = ", sound modelled" if clause.modelled else ""
         yield f"  {ms(clause.t_us) / 1000:8.3f}  {clause.text.strip()}  [{clause.reason}, {clause.tokens} tokens{modelled}]"
+    if turn.revoked:
+        yield f"  in vain: {in_vain(turn)}"
     yield from (f"  over budget: {what}" for what in over(turn, settings))
 
 

@@ -43,7 +43,8 @@ class ClauseReport:
 @dataclass(frozen=True, slots=True)
 class TurnReport:
     """One turn. `parts_us` has a value for each of PARTS, which add up to `ttfa_us`; both are None if nothing sounded.
-    `agent` is what was generated, `heard` what was played of it. `modelled`: a figure of it rests on modelled answers."""
+    `agent` is what was generated, `heard` what was played of it. `modelled`: a figure of it rests on modelled answers.
+    `revoked`: clauses that the voice was given on a guess and in vain, and `revoked_chars`, how much it was to say."""
 
     turn: int
     user: str
@@ -55,6 +56,8 @@ class TurnReport:
     parts_us: tuple[int, ...] | None
     clauses: tuple[ClauseReport, ...] = ()
     modelled: bool = False
+    revoked: int = 0
+    revoked_chars: int = 0
 
     def to_json(self) -> dict[str, Any]:
         parts = None if self.parts_us is None else {name: ms(us) for name, us in zip(PARTS, self.parts_us, strict=True)}
@@ -68,6 +71,8 @@ class TurnReport:
             "parts_ms": parts,
             "clauses": [clause.to_json() for clause in self.clauses],
         }
+        if self.revoked:
+            known["revoked"] = {"clauses": self.revoked, "characters": self.revoked_chars}
         return {**known, "modelled": True} if self.modelled else known
 
 

@@ -161,6 +161,7 @@ class _Turn:
     sound: tuple[int, int] | None = None
     heard: list[str] = field(default_factory=list)
     end_reason: str = ""
+    revoked: list[str] = field(default_factory=list)
 
     def report(self, modelled: frozenset[str]) -> TurnReport:
         """Its figures."""
@@ -180,6 +181,8 @@ class _Turn:
             parts_us=parts,
             clauses=clauses,
             modelled=any(clause.modelled for clause in clauses),
+            revoked=len(self.revoked),
+            revoked_chars=sum(map(len, self.revoked)),
         )
 
     def _parts(self) -> tuple[int, ...] | None:
@@ -295,7 +298,8 @@ class _Session:
                 row[5],
             )
         elif isinstance(message, Revoke):
-            turn.clauses.pop(message.clause, None)
+            if (known := turn.clauses.pop(message.clause, None)) is not None:
+                turn.revoked.append(known[0].spoken)
             turn.audio_us.pop(message.clause, None)
         elif isinstance(message, Audio) and row[10] == "":
             turn.audio_us.setdefault(message.clause, row[4])

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowkit.testing.sessions import heap_session, scripted_plan
 from flowkit.trace.figures import PARTS, Report
 from flowkit.trace.layout import Layout, layout_of
 from flowkit.trace.metrics import measure
@@ -163,3 +164,18 @@ def test_parts_are_never_negative_and_add_up(end_ms: int, token_ms: int, audio_m
 def test_a_layout_survives_being_stored() -> None:
     layout = layout_of(run(ALONE).plan)
     assert Layout.from_json(layout.to_json()) == layout
+
+
+def test_a_clause_spoken_in_vain_is_counted_and_is_no_clause() -> None:
+    tokens = ("See", " example", ".", "com", " for", " more", ".", " Good", " bye")
+    plan = scripted_plan(
+        mic={"speech": [{"at": "0s", "lasts": "300ms"}]},
+        asr={"utterances": ("Where?",)},
+        llm={"replies": ({"text": "", "tokens": tokens},)},
+        chunker={"speculate_end": True},
+    )
+    (turn,) = measure(list(heap_session(plan).journal), plan=plan).turns
+    assert (turn.revoked, turn.revoked_chars) == (1, len("See example."))
+    assert [clause.text for clause in turn.clauses] == ["See example.com for more.", " Good bye"]
+    assert turn.heard == "See example.com for more. Good bye"
+    assert turn.to_json()["revoked"] == {"clauses": 1, "characters": 12}

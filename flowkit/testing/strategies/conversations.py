@@ -78,7 +78,9 @@ def replies(draw: st.DrawFn) -> dict[str, Any]:
     if draw(_seldom()):
         reply["fail_after"] = draw(st.integers(0, 4))
     if draw(_seldom()):
-        reply["tokens"] = tuple(draw(st.lists(st.sampled_from(("a", " ", "b. ", ", ", "")), max_size=12)))
+        reply["tokens"] = tuple(
+            draw(st.lists(st.sampled_from(("a", " ", "b. ", ", ", "", " see", ".", "com")), max_size=12))
+        )
     return reply
 
 
@@ -141,7 +143,9 @@ def conversations(draw: st.DrawFn) -> Conversation:
         asr=draw(asrs()),
         gate=draw(gates()),
         llm=draw(llms()),
-        chunker=draw(_some(max_tokens=st.integers(3, 30), flush_after=_ms(100), queue=queues())),
+        chunker=draw(
+            _some(max_tokens=st.integers(3, 30), flush_after=_ms(100), speculate_end=st.booleans(), queue=queues())
+        ),
         tts=draw(voices()),
         speaker=draw(_some(lead=st.sampled_from(("20ms", "40ms", "100ms", "300ms")), queue=queues())),
     )

@@ -32,6 +32,8 @@ def _turn(turn: TurnReport) -> dict[str, Any]:
         known["parts_ms"] = {part: _number(us) for part, us in zip(PARTS, turn.parts_us, strict=True)}
     if turn.modelled:
         known["modelled"] = True
+    if turn.revoked:
+        known["revoked"] = turn.revoked
     # Since the user's last voiced frame, so that a turn that comes later as a whole is not another one.
     known["clauses"] = [
         {"after_ms": _number(c.t_us - turn.started_us), "reason": c.reason, "text": c.text.strip()}
@@ -81,7 +83,7 @@ def _of_turn(number: int, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     for part in PARTS:
         old, new = (known.get("parts_ms", {}).get(part) for known in (before, now))
         yield from _duration(number, part, old, new, modelled)
-    for name in _TEXTS:
+    for name in (*_TEXTS, "revoked"):
         if before.get(name) != now.get(name):
             yield Change(number, name, repr(before.get(name)), repr(now.get(name)), modelled=modelled)
     yield from _clauses(number, before.get("clauses") or (), now["clauses"], modelled)

@@ -24,7 +24,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("stops", "clauses", "tails", "spans", "draft", "marks", "core", "view", "text")
-TESTS = ("test_stops", "test_clauses", "test_core", "test_speak", "test_cases")
+TESTS = ("test_certain", "test_stops", "test_clauses", "test_core", "test_speak", "test_cases")
 SLOW = "not megabyte and not bad_input and not work_per_token"
 DEADLINE_S = 60
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {

@@ -68,7 +68,7 @@ class Chunk:
 
 def _word_end(spoken: str, at: int) -> int:
     """The end of the last whole word within the first `at` characters."""
-    if at >= len(spoken) or spoken[at].isspace():
-        return len(spoken[:at].rstrip())
-    space = max(spoken.rfind(" ", 0, at), 0)
-    return len(spoken[:space].rstrip())
+    if at < len(spoken):
+        while at and not (spoken[at].isspace() or spoken[at - 1].isspace()):
+            at -= 1
+    return len(spoken[:at].rstrip())

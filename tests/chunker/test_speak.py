@@ -78,6 +78,7 @@ def chunk(text: str) -> Chunk:
         ("See [the guide](https://x.example) now.", 0.8, "See [the guide](https://x.example)"),
         ("```\nx = 1\n```\n", 0.9, ""),
         ("| one | two |", 0.6, "| one"),
+        ("Now\rthen", 0.6, "Now"),  # any space parts words
     ],
 )
 def test_what_was_heard_is_whole_words_of_the_original(text: str, share: float, heard: str) -> None:

@@ -91,7 +91,8 @@ def provider_class(kind: str, node: Mapping, path: Path, context: Context) -> ty
     named = node.get("provider")
     habits = context.catalog.habits(kind)
     if named is not None and (not isinstance(named, Scalar) or not isinstance(named.value, str)):
-        context.report("FK111", named, (*path, "provider"), "must be text", named.got())
+        help = suggest("", context.catalog.providers(kind))
+        context.report("FK111", named, (*path, "provider"), "must be text", named.got(), help)
         return None
     name = habits.provider if named is None else text_of(named)
     if name is None:

@@ -17,6 +17,7 @@ from flowkit.config.nodes import Mapping, Scalar, Sequence
 from flowkit.config.problems import InvalidConfig, Path, Problem, errors, suggest, without_echoes
 from flowkit.config.read import decode, read_source, read_tree
 from flowkit.config.schema import APART, VERSION, Call, Interrupt, Top, Wiring
+from flowkit.config.slips import explained
 from flowkit.config.stages import read_stages
 from flowkit.config.text import Source, start_of
 from flowkit.config.validate import build, keys_of
@@ -128,7 +129,8 @@ def _validated(
     whole = isinstance(written, Sequence) and len({stage.id for stage in stages}) == len(written.items)
     name = top.name or (source.path.stem if source.path else "pipeline")
     config = Config(name, stages, top, root, source.path, tuple(context.notices), catalog)
-    return Reading(config, (*without_echoes(problems), *context.notices), source, whole)
+    found = [explained(problem) for problem in without_echoes(problems)]
+    return Reading(config, (*found, *context.notices), source, whole)
 
 
 def _version(root: Mapping, problems: list[Problem]) -> None:

@@ -16,8 +16,8 @@ import yaml
 
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, core_value
 from flowkit.config.problems import Path, Problem
-from flowkit.config.syntax import explain_syntax
-from flowkit.config.text import UNPRINTABLE, Mark, Source, place, start_of
+from flowkit.config.syntax import alias_help, document_help, explain_syntax, tag_help
+from flowkit.config.text import SLOW_CHARACTERS, UNPRINTABLE, Mark, Source, place, start_of
 
 MAX_DEPTH = 64
 MAX_WEIGHT = 20_000
@@ -26,15 +26,15 @@ TEXT_PER_WEIGHT = 50
 
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-SLOW_CHARACTERS = 128 * 1024
-"""Up to this size the Python parser is asked; it takes up to ten seconds for a megabyte of the worst."""
-
 # Tabs, tags, anchors, explicit keys, directives, document marks, a colon before an indicator, and unusual heads of block text.
 _DISPUTED = re.compile(
     r"\t|(?:^|[\s,\[\]{}:-])[!&*?%]|^(?:---|\.\.\.)|:[\[{]|:\s*[,\]}]|(?:^|[\s,\[\]{}:-])[|>](?![-+]?[ ]*\n)",
     re.MULTILINE,
 )
 _QUOTED = re.compile(r'(?:(?<=[:,\[{-] )|(?<=[\[{]))"(?:[^"\\\n]|\\.)*"')
+_QUESTION = re.compile(r"(?<=[^\s,\[\]{}:?\\])\?+|(?<=\w )\?+")
+_STAND_INS = "\u00bf\u061f\u2e2e\u2047\ufe56\uff1f\u055e\u1367"
+"""Other languages' question marks."""
 _ESCAPED = re.compile("[\0\ud800-\udfff]")
 _BRACKET = re.compile(r"[\[\]{}?]")
 
@@ -65,9 +65,7 @@ def parse(source: Source, problems: list[Problem], loader: Any = None) -> Node |
     """The document as nodes; None if it cannot be read or is empty. What is wrong is appended to `problems`."""
     try:
         _refuse_unprintable(source)
-        slow = len(source.text) <= SLOW_CHARACTERS and _disputed(source.text)
-        fast = yaml.SafeLoader if slow else _FAST
-        return _Builder(source, problems).build(_events(source, loader or fast))
+        return _Builder(source, problems).build(_events(source, loader))
     except _Refused as refused:
         problems.append(refused.problem)
         return None
@@ -89,25 +87,48 @@ def _refuse_unprintable(source: Source) -> None:
 
 def _events(source: Source, loader: Any) -> Iterator[Any]:
     """Events of the text. Errors are always those of the Python parser, so that they are the same everywhere."""
+    text, stand_in = _without_questions(source.text)
+    slow = len(text) <= SLOW_CHARACTERS and _disputed(text)
+    loader = loader or (yaml.SafeLoader if slow else _FAST)
     try:
-        yield from yaml.parse(source.text, Loader=loader)
+        for event in yaml.parse(text, Loader=loader):
+            if stand_in:
+                _with_questions(event, stand_in)
+            yield event
     except yaml.MarkedYAMLError as exc:
-        raise _Refused(
-            explain_syntax(source, exc if loader is yaml.SafeLoader else _same_in_python(source, exc))
-        ) from exc
+        known = exc if loader is yaml.SafeLoader else _same_in_python(text, exc)
+        _with_questions(known, stand_in)
+        raise _Refused(explain_syntax(source, known)) from exc
     except yaml.YAMLError as exc:
         raise _Refused(Problem("FK003", start_of(source), (), "cannot be read as YAML", str(exc))) from exc
 
 
-def _same_in_python(source: Source, exc: yaml.MarkedYAMLError) -> yaml.MarkedYAMLError:
-    if len(source.text) > SLOW_CHARACTERS:
+def _same_in_python(text: str, exc: yaml.MarkedYAMLError) -> yaml.MarkedYAMLError:
+    if len(text) > SLOW_CHARACTERS:
         return exc
     try:
-        for _ in yaml.parse(source.text, Loader=yaml.SafeLoader):
+        for _ in yaml.parse(text, Loader=yaml.SafeLoader):
             pass
     except yaml.MarkedYAMLError as python_exc:
         return python_exc
     return exc
+
+
+def _without_questions(text: str) -> tuple[str, str]:
+    """The text with a stand-in for each question mark inside words, and that character; empty if there is none.
+
+    In YAML 1.2 such a mark is text, within brackets as well. libyaml takes some of them for the sign of a key there, PyYAML
+    takes all. Places stay as they are: the stand-in is one character, which the text does not hold."""
+    stand_in = next((c for c in _STAND_INS if c not in text), "") if "?" in text else ""
+    return (_QUESTION.sub(lambda found: stand_in * len(found[0]), text) if stand_in else text), stand_in
+
+
+def _with_questions(read: Any, stand_in: str) -> None:
+    """Put the question marks back into what was read, or into the parser's complaint."""
+    for name in ("value", "tag", "anchor", "problem"):
+        text = getattr(read, name, None)
+        if text and stand_in:
+            setattr(read, name, text.replace(stand_in, "?"))
 
 
 class _Builder:
@@ -155,9 +176,8 @@ class _Builder:
     def _document(self, event: Any) -> None:
         self.documents += 1
         if self.documents > 1:
-            raise self.refuse(
-                "FK011", event, "a second document begins here", "a pipeline file holds one document: remove the `---`"
-            )
+            help = document_help(self.source.text[event.start_mark.index :])
+            raise self.refuse("FK011", event, "a second document begins here", help)
 
     def _scalar(self, event: Any) -> None:
         mark, text = self.mark(event), event.value
@@ -201,7 +221,7 @@ class _Builder:
                 "FK009",
                 event,
                 f"the alias *{event.anchor} has no anchor above it",
-                f"write &{event.anchor} where it is meant",
+                alias_help(event.anchor, self.anchors),
             )
         node = self.anchors[event.anchor]
         if node is None:
@@ -216,12 +236,8 @@ class _Builder:
     def _refuse_tag(self, event: Any, tag: str | None) -> None:
         if tag is not None:
             shown = tag.replace("tag:yaml.org,2002:", "!!")
-            raise self.refuse(
-                "FK008",
-                event,
-                f"the tag {shown} is not allowed",
-                "values have the types that they look like: remove the tag",
-            )
+            help = tag_help(shown, getattr(event, "value", ""))
+            raise self.refuse("FK008", event, f"the tag {shown} is not allowed", help)
 
     def _count(self, event: Any, weight: int) -> None:
         self.weight += weight

@@ -95,6 +95,8 @@ def dotted(path: Path) -> str:
 def suggest(word: str, known: Iterable[str], what: str = "available") -> str:
     """Help for a name that is not known: the nearest that is, and the list."""
     names = sorted(set(known))
-    near = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    near = get_close_matches(word.lower(), names, n=1, cutoff=0.6) or [
+        name for name in names if len(word) > 2 and name.startswith(word.lower())
+    ]
     listed = f"{what}: {', '.join(names)}" if names else f"none {what}"
     return f"did you mean {near[0]!r}? {listed}" if near else listed

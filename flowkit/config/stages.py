@@ -88,6 +88,10 @@ def _stage(node: Node, path: Path, context: Context) -> StageConfig | None:
     )
 
 
+def _is_kind(key: str) -> bool:
+    return key.startswith("kind:") or bool(get_close_matches(key.lower(), ["kind"], cutoff=0.75))
+
+
 def _queue_max(kind: str, cls: type[Stage[Any]], context: Context) -> int:
     return int(getattr(cls, "queue_max", context.catalog.habits(kind).queue))
 
@@ -95,13 +99,11 @@ def _queue_max(kind: str, cls: type[Stage[Any]], context: Context) -> int:
 def _class(node: Mapping, path: Path, context: Context) -> type[Stage[Any]] | None:
     named = node.get("kind")
     if named is None:
-        others = [key for key in node.entries if not get_close_matches(key.lower(), ["kind"], cutoff=0.75)]
-        refuse_keys(node, [*others, "kind"], path, context)
-        glued = next((key for key in node.entries if key.startswith("kind:")), "")
-        help = f"add kind: one of {', '.join(context.catalog.kinds())}"
-        if glued:
-            help = f"write a space behind the colon: kind: {glued.removeprefix('kind:')}"
-        context.report("FK104", node, path, "'kind' is missing", help=help)
+        near = [key for key in node.entries if _is_kind(key)]
+        refuse_keys(only(node, near), ["kind"], path, context)
+        if not any(key.startswith("kind:") for key in near):  # it is there, without its space
+            help = f"add kind: one of {', '.join(context.catalog.kinds())}"
+            context.report("FK104", node, path, "'kind' is missing", help=help)
         return None
     if not isinstance(named, Scalar) or not isinstance(named.value, str):
         context.report("FK111", named, (*path, "kind"), "must be text", named.got())

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from typing import Any
+
 import yaml
 
-from flowkit.config.problems import Problem
-from flowkit.config.text import Mark, Source, start_of
+from flowkit.config.layout import advice, levels
+from flowkit.config.problems import Problem, suggest
+from flowkit.config.slips import QUOTES_HELP, QUOTES_WHAT, odd_space, space_words, typographic
+from flowkit.config.text import SLOW_CHARACTERS, Mark, Source, start_of
 
 
 def explain_syntax(source: Source, exc: yaml.MarkedYAMLError) -> Problem:
@@ -16,7 +22,7 @@ def explain_syntax(source: Source, exc: yaml.MarkedYAMLError) -> Problem:
     line, column = at.line + source.first_line, at.column + 1
     mark = Mark(source, line, column, line, column + 1)
     text = source.line(line)
-    for recognise in (_variable_in_braces, _tab, _unclosed, _quote, _no_colon, _colon, _at_sign, _indentation):
+    for recognise in _RECOGNISED:
         if problem := recognise(source, exc, mark, text):
             return problem
     context = f" {exc.context}" if exc.context else ""
@@ -46,6 +52,55 @@ def _tab(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Pr
     return Problem("FK005", at, (), "a tab cannot indent", help="indent with spaces")
 
 
+def _odd_space(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    """A line whose indentation is not of spaces belongs to the text above it, so the next line may be the one refused."""
+    for line in (mark.line, mark.line - 1):
+        if not (at := odd_space(_at(source, line, 1))):
+            continue
+        while above := odd_space(_at(source, at.line - 1, 1)):
+            at = above
+        what, help = space_words(at)
+        return Problem("FK004", at, (), what, help=help)
+    return None
+
+
+def _typographic(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    at = typographic(mark)
+    return Problem("FK004", at, (), QUOTES_WHAT, help=QUOTES_HELP) if at else None
+
+
+def _runaway_quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    """A quote that was meant to open a value has closed one that began lines above. What follows it is not to blame."""
+    in_quotes = "quoted scalar" in (exc.context or "") and exc.context_mark is not None
+    at = exc.context_mark if in_quotes else exc.problem_mark or exc.context_mark
+    assert at is not None
+    before = source.line(at.line + source.first_line)[: at.column]
+    if len(source.text) > SLOW_CHARACTERS or not re.search(r"[:,\[{-]\s*[\"']", before):
+        return None
+    token = _last_quoted(source.text, at)
+    if token is None or token.start_mark.line == token.end_mark.line:
+        return None
+    opened, line = token.start_mark, token.end_mark.line + source.first_line
+    if token.end_mark.line != at.line or before[: token.end_mark.column - 1].rstrip()[-1:] not in tuple(":,[{-"):
+        return None
+    place = _at(source, opened.line + source.first_line, opened.column + 1)
+    return Problem("FK004", place, (), f"this quote is closed only on line {line}", help="close it where its text ends")
+
+
+def _last_quoted(text: str, before: Any) -> yaml.ScalarToken | None:
+    """The last scalar, if it is a quoted one, that ends at a place or before it."""
+    last = None
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if token.end_mark.index > before.index:
+                break
+            if isinstance(token, yaml.ScalarToken):
+                last = token
+    except yaml.MarkedYAMLError:
+        pass  # it has been reported; here it only ends the search
+    return last if last and last.style in ("'", '"') else None
+
+
 def _unclosed(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     """A bracket or brace that is never closed is shown where it opens: the parser sees it only much later."""
     if exc.context_mark is None or not (exc.context or "").startswith("while parsing a flow"):
@@ -55,22 +110,22 @@ def _unclosed(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) 
     bracket = source.line(line)[column - 1 : column]
     if line == mark.line and text[mark.column - 1 :].strip():
         what = f"a comma or the closing bracket of the {bracket!r} at column {column} is missing here"
-        return Problem("FK004", mark, (), what, help="text that holds , : ? [ ] { } needs quotes there")
+        return Problem("FK004", mark, (), what, help="text that holds , : [ ] { } needs quotes there")
     at = Mark(source, line, column, line, column + 1)
-    return Problem("FK004", at, (), f"this {bracket!r} is not closed", help=f"the reading stopped on line {mark.line}")
+    help = f"close it with {_CLOSING.get(bracket)!r}; the reading stopped on line {mark.line}"
+    return Problem("FK004", at, (), f"this {bracket!r} is not closed", help=help)
+
+
+_CLOSING = {"[": "]", "{": "}"}
 
 
 def _quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     if "quoted scalar" not in (exc.context or ""):
         return None
     if "escape" in (exc.problem or ""):
-        return Problem(
-            "FK004",
-            mark,
-            (),
-            "an unknown escape in double quotes",
-            help="write \\\\ for a backslash, or use single quotes",
-        )
+        at = _at(source, mark.line, text.rfind("\\", 0, mark.column - 1) + 1)
+        help = "write \\\\ for a backslash, or use single quotes"
+        return Problem("FK004", at, (), "an unknown escape in double quotes", help=help)
     opened = exc.context_mark or exc.problem_mark
     assert opened is not None
     line, column = opened.line + source.first_line, opened.column + 1
@@ -79,11 +134,13 @@ def _quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> 
 
 
 def _no_colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
-    """A line that should be a key; the parser misses its colon only on the next line."""
+    """A line that should be a key, or an entry of a list; the parser misses the colon only on the next line."""
     if "expected ':'" not in (exc.problem or "") or exc.context_mark is None:
         return None
     line, column = exc.context_mark.line + source.first_line, exc.context_mark.column + 1
     at = Mark(source, line, column, line, len(source.line(line).rstrip()) + 1)
+    if source.line(line).lstrip()[:1] in ("{", "[") and any(level.keys is None for level in levels(source, line)):
+        return Problem("FK004", at, (), "an entry of a list without its dash", help=advice(source, line))
     return Problem("FK004", at, (), "a key without a colon", help="write key: value, with a space behind the colon")
 
 
@@ -93,24 +150,28 @@ def _indentation(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: st
         return None
     if text[: mark.column - 1].strip(" -"):
         rest, before = text[mark.column - 1 :], text[: mark.column - 1].rstrip()
-        help = "put the whole value in quotes"
+        help = 'put the whole value in quotes, and write \\" for a quote inside it'
         if rest[:1] in ("}", "]"):
             help = f"take this {rest[0]!r} out: nothing is open that it could close"
         elif before.endswith("'"):
             help = "use double quotes around text that holds an apostrophe, or write the apostrophe twice: ''"
         return Problem("FK004", mark, (), "nothing more may follow the value on this line", help=help)
     column, line = exc.context_mark.column + 1, exc.context_mark.line + source.first_line
-    help = f"keys and dashes of one level begin in one column; that of line {line} is {column}"
+    help = (
+        advice(source, mark.line)
+        or f"keys and dashes of one level begin in one column; that of line {line} is {column}"
+    )
     return Problem("FK004", mark, (), "this line is indented differently from those it belongs to", help=help)
 
 
 def _colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     if "mapping values are not allowed" not in (exc.problem or ""):
         return None
-    what = "a colon is not allowed here"
-    return Problem(
-        "FK004", mark, (), what, help='text that holds ": " needs quotes; a key must stand in line with its neighbours'
-    )
+    help = 'text that holds ": " needs quotes; a key must stand in line with its neighbours'
+    first = re.search(r":(?=\s|$)", text)
+    if first and first.end() == mark.column and (where := advice(source, mark.line)):  # it goes on with the value above
+        help += f": {where}"
+    return Problem("FK004", mark, (), "a colon is not allowed here", help=help)
 
 
 def _at_sign(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
@@ -118,3 +179,51 @@ def _at_sign(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -
     if "cannot start any token" not in (exc.problem or "") or not character:
         return None
     return Problem("FK004", mark, (), f"text cannot begin with {character!r}", help="put quotes around it")
+
+
+_RECOGNISED = (
+    _variable_in_braces,
+    _tab,
+    _odd_space,
+    _typographic,
+    _runaway_quote,
+    _unclosed,
+    _quote,
+    _no_colon,
+    _colon,
+    _at_sign,
+    _indentation,
+)
+
+
+def _at(source: Source, line: int, column: int) -> Mark:
+    return Mark(source, line, column, line, column + 1)
+
+
+# -- what is YAML, and not allowed here ------------------------------------------------------------------------------------
+
+_ELSEWHERE = re.compile(r"!(?:secrets?|env|env_?var|vault)", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z_][\w./-]*")
+
+
+def tag_help(tag: str, text: str) -> str:
+    """What to write for a tag before `text`: those that other programs fetch secrets with have a form of their own here."""
+    if not _ELSEWHERE.fullmatch(tag):
+        return "values have the types that they look like: remove the tag"
+    if text.startswith("${"):
+        return f'remove the tag: "{text}" is enough'
+    name = re.sub(r"\W", "_", text).upper() if _NAME.fullmatch(text) else "NAME"
+    return f'values from outside are variables: write "${{{name}}}"'
+
+
+def alias_help(name: str, anchors: Iterable[str]) -> str:
+    """What an alias without anchor may have meant."""
+    known = list(anchors)
+    return suggest(name, known, "anchors") if known else f"write &{name} where it is meant"
+
+
+def document_help(rest: str) -> str:
+    """What to do about a second document, by the text that begins with it."""
+    if re.search(r"^flowkit\s*:", rest, re.MULTILINE):
+        return "a file holds one document: put each pipeline into a file of its own"
+    return "a pipeline file holds one document: remove the `---`"

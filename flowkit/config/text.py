@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 MAX_BYTES = 1024 * 1024
 """Larger files are refused: no pipeline needs them, and a parser's time grows with them."""
+SLOW_CHARACTERS = 128 * 1024
+"""Up to this size the Python parser is asked; it takes up to ten seconds for a megabyte of the worst."""
 
 # What YAML 1.2 calls non-printable, and three characters that YAML 1.1 parsers take for line breaks and editors do not:
 # with them, the line numbers of errors would differ between tools.

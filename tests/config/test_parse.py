@@ -112,13 +112,22 @@ def test_quotes_make_text() -> None:
         ("a: b: c\n", (1, 5), "FK004"),
         ("a: @b\n", (1, 4), "FK004"),
         ('a: "b" c\n', (1, 8), "FK004"),
-        ('a: "\\q"\n', (1, 6), "FK004"),
+        ('a: "\\q"\n', (1, 5), "FK004"),
     ],
 )
 def test_what_cannot_be_read_is_refused_at_its_place(text: str, place: tuple[int, int], code: str) -> None:
     problem = refusal(text)
     assert ((problem.mark.line, problem.mark.column), problem.code) == (place, code)
     assert problem.help or code == "FK010"
+
+
+def test_a_question_mark_in_a_word_is_text_within_brackets_too() -> None:
+    text = "a: [Who?, Where are they?, ¿Y?, Quoi ?!, 'No?', \"?\"]\nb: {c: Really??, d?: e}\n? f\n: {? g : 1}\n"
+    assert plain(node_of(text)) == {
+        "a": ["Who?", "Where are they?", "¿Y?", "Quoi ?!", "No?", "?"],
+        "b": {"c": "Really??", "d?": "e"},
+        "f": {"g": 1},
+    }
 
 
 def test_a_duplicate_names_the_first_ones_line() -> None:

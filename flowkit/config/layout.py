@@ -1,0 +1,112 @@
+"""In which columns the lines above a place begin their keys and dashes, and so where a line that stands wrong belongs.
+
+It looks at the text alone, and only where the parser has given up: a hint may rest on what lines look like.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from flowkit.config.text import Source
+
+_KEY = re.compile(r"(?P<name>[^\s#\[\]{}\"'|>@`%&*!?,-][^:#]*?)\s*:(?=\s|$)(?P<text>\s+[|>][-+0-9]*\s*$)?")
+
+
+@dataclass(slots=True)
+class Level:
+    """A column in which a block goes on. `keys`: those given so far in a mapping; None for the dashes of a list."""
+
+    column: int
+    line: int
+    keys: set[str] | None
+
+
+def _indented(text: str) -> tuple[int, str]:
+    """The column (1-based) of a line's first character that is no space, and the line from there on."""
+    rest = text.lstrip(" ")
+    return len(text) - len(rest) + 1, rest
+
+
+def levels(source: Source, line: int) -> list[Level]:
+    """The blocks that are open before a line, outermost first."""
+    open: list[Level] = []
+    inside = 0  # the column of the key whose block of text goes on
+    for number in range(source.first_line, line):
+        column, rest = _indented(source.line(number))
+        if not rest or rest.startswith("#") or (inside and column > inside):
+            continue
+        inside = 0
+        while rest == "-" or rest.startswith("- "):
+            _list(open, column, number)
+            width, rest = _indented(rest[1:])
+            column += width
+        if key := _KEY.match(rest):
+            _mapping(open, column, number, key["name"])
+            inside = column if key["text"] else 0
+    return open
+
+
+def _list(open: list[Level], column: int, line: int) -> None:
+    while open and open[-1].column > column:
+        open.pop()
+    if open and open[-1].column == column and open[-1].keys is None:
+        open[-1].line = line
+    else:
+        open.append(Level(column, line, None))
+
+
+def _mapping(open: list[Level], column: int, line: int, key: str) -> None:
+    # A list may stand in the column of the key that it belongs to; that mapping's next key ends it.
+    while open and (open[-1].column > column or (open[-1].keys is None and open[-1].column == column)):
+        open.pop()
+    if open and open[-1].column == column and open[-1].keys is not None:
+        open[-1].line = line
+        open[-1].keys.add(key)
+    else:
+        open.append(Level(column, line, {key}))
+
+
+def advice(source: Source, line: int) -> str:
+    """Where a line belongs that stands where nothing is open; empty if it stands right, or that cannot be told."""
+    column, rest = _indented(source.line(line))
+    open = levels(source, line)
+    key = _KEY.match(rest)
+    if rest.startswith("- ") or key is None:
+        return _of_entry(open, column, dashed=rest.startswith("- "))
+    return _of_key(open, column, key["name"])
+
+
+def _of_entry(open: list[Level], column: int, *, dashed: bool) -> str:
+    level = _nearest([level for level in open if level.keys is None], column)
+    if level is None or (dashed and level.column == column):
+        return ""
+    if dashed:
+        return f"indent it to column {level.column}, where the dash of line {level.line} stands"
+    return "begin it with `- `" + (f" in column {level.column}" if level.column != column else "")
+
+
+def _of_key(open: list[Level], column: int, key: str) -> str:
+    mappings = [level for level in open if level.keys is not None]
+    nearest = _nearest(mappings, column)
+    if nearest is None or nearest.column == column:
+        return ""
+    if key in _blocks() and key not in (mappings[0].keys or ()):
+        return f"indent it to column {mappings[0].column}: {key} is a block of its own, beside stages"
+    if any(level.keys is None and level.column == column for level in open):
+        item = next((level for level in mappings if level.column > column), None)
+        if item is None or key in (item.keys or ()):  # the last entry is in braces, or has this key already
+            return "begin it with `- `"
+    return f"indent it to column {nearest.column}, where the keys of line {nearest.line} begin"
+
+
+def _nearest(levels: list[Level], column: int) -> Level | None:
+    """By the distance of columns; of two, the inner one."""
+    return min(reversed(levels), key=lambda level: abs(level.column - column), default=None)
+
+
+def _blocks() -> list[str]:
+    """The keys of the top level. Imported when they are asked for: reading a text has no need of the whole schema."""
+    from flowkit.config.schema import APART, Top
+
+    return [*Top.model_fields, *APART]

@@ -164,13 +164,15 @@ class _Session:
         self._audio = Outgoing(provider.around, provider.options)
         self._asked = trio.Event()
         self._given = trio.Event()
+        self._giving = 0
+        """Answers that are no longer owed, but whose handing over is still under way."""
 
     async def run(self, fed: AsyncIterator[Message]) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
             nursery.start_soon(self._remind)
             await self._talk(fed)
-            while self._turns.owed:
+            while self._turns.owed or self._giving:
                 await self._given.wait()
             nursery.cancel_scope.cancel()
 
@@ -215,11 +217,14 @@ class _Session:
             self._asked = trio.Event()
 
     async def _give(self, items: list[Message]) -> None:
+        if not items:
+            return
+        self._giving += 1
         for item in items:
             await self._emit(item)
-        if items:
-            self._given.set()
-            self._given = trio.Event()
+        self._giving -= 1
+        self._given.set()
+        self._given = trio.Event()
 
     def _tell(self, name: str, detail: str) -> None:
         around = self._provider.around

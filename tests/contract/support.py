@@ -103,7 +103,8 @@ async def call(provider: Provider, outcome: Outcome, request: Message, fed: Asyn
     """One call of a provider that is ready; what came of it goes into `outcome`."""
 
     async def emit(item: Message) -> None:
-        await trio.lowlevel.checkpoint()
+        for _ in range(20):  # a stage that takes its time: what a call has said last must not be lost when it ends
+            await trio.lowlevel.checkpoint()
         outcome.items.append(item)
         watch.deadline = trio.current_time() + SILENT_AFTER_S
 

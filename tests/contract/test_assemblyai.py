@@ -135,12 +135,9 @@ def ways(emulator: AssemblyAIEmulator) -> Ways:
 
 @pytest.mark.parametrize("fault", CASES)
 def test_flowkit(emulator: AssemblyAIEmulator, fault: Fault) -> None:
-    patience = {"final_within": "2s"} if fault is Fault.LATE else {}  # it comes late, but it comes
-    outcome = ours(emulator, f"fault:{fault}", **patience)
+    outcome = ours(emulator, f"fault:{fault}")
     assert outcome.end == CASES[fault].ours, outcome.error
-    if fault is Fault.LATE:  # on a busy machine it may come when the utterance has been given up; then it is not taken
-        assert outcome.finals in ([TEXT], [])
-    elif outcome.end == OK:
+    if outcome.end == OK:
         assert outcome.finals == [PARTLY.get(fault, TEXT)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from flowkit.config.keys import ALIASES, Context, only, refuse_keys, text_of
 from flowkit.config.model import ProviderConfig
-from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence
+from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, Standing
 from flowkit.config.problems import Path, Problem, Severity, suggest
 from flowkit.config.schema import Call
 from flowkit.config.validate import build, keys_of
@@ -16,10 +16,13 @@ from flowkit.providers.base import Provider
 
 
 def candidates_of(kind: str, node: Mapping, path: Path, context: Context) -> tuple[ProviderConfig, ...]:
-    """The provider and its failover list, without those whose variables are not set while others are left."""
+    """The provider and its failover list, without those whose variables are not set while others are left. A list that is
+    refused may have held the one that is left."""
+    before = len(context.problems)
     wanted = [(node, path), *_failover(node, path, context)]
+    refused = len(context.problems) > before
     usable = [entry for entry in wanted if not _unset(entry, path, context)]
-    if (len(usable) < len(wanted) and not usable) or len(wanted) == 1:
+    if not usable and not refused:
         context.problems.extend(problem for entry in wanted for problem in _unset(entry, path, context))
     else:
         skipped = [problem for entry in wanted for problem in _unset(entry, path, context)]
@@ -35,18 +38,25 @@ def _failover(node: Mapping, path: Path, context: Context) -> list[tuple[Mapping
     if listed is None:
         return []
     if not isinstance(listed, Sequence):
-        context.report("FK111", listed, (*path, "failover"), "must be a list", listed.got(), "write [{provider: ...}]")
+        help = f"write [{_as_entry(listed)}]"
+        context.report("FK111", listed, (*path, "failover"), "must be a list", listed.got(), help)
         return []
     entries: list[tuple[Mapping, Path]] = []
     for i, item in enumerate(listed.items):
         where = (*path, "failover", i)
         if not isinstance(item, Mapping):
-            context.report("FK111", item, where, "must be a mapping", item.got(), "write {provider: ...}")
+            context.report("FK111", item, where, "must be a mapping", item.got(), f"write {_as_entry(item)}")
         elif item.get("provider") is None:
             context.report("FK104", item, where, "'provider' is missing")
         else:
             entries.append((item, where))
     return entries
+
+
+def _as_entry(node: Node) -> str:
+    """A provider's name as it is written in the list."""
+    named = isinstance(node, Scalar) and node.standing is Standing.LITERAL and isinstance(node.value, str)
+    return f"{{provider: {text_of(node) if named else '...'}}}"
 
 
 def _unset(entry: tuple[Mapping, Path], stage: Path, context: Context) -> list[Problem]:
@@ -62,7 +72,7 @@ def _provider(kind: str, node: Mapping, path: Path, context: Context) -> Provide
     if found is None:
         return None
     if len(path) > 2:  # a failover entry holds a provider's keys and nothing else
-        refuse_keys(node, ["provider", *keys_of(Call), *ALIASES, *keys_of(found.Options)], path, context)
+        refuse_keys(node, ["provider", *ALIASES], path, context, models=[Call, found.Options])
     call = _call(node, path, context)
     options = build(found.Options, only(node, keys_of(found.Options)), path, context.problems)
     if call is None or options is None:

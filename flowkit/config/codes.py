@@ -15,20 +15,28 @@ from flowkit.config.text import Source
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a code means. `wrong` gives the problem, `right` is the same file mended; both empty where no YAML shows it."""
+    """What a code means. `wrong` gives the problem, `right` is the same file mended; both empty where no YAML shows it.
+    `severity` is what the problem is where nothing makes up for it."""
 
     code: str
     title: str
     why: str
     wrong: str = ""
     right: str = ""
+    severity: str = "error"
 
     def markdown(self, level: str = "#") -> str:
         """The page as Markdown, with a heading of that level."""
-        text = f"{level} {self.code}: {self.title}\n\n{self.why}\n"
+        text = f"{level} {self.code}: {self.title}\n\n{_WEIGHT[self.severity]}\n\n{self.why}\n"
         if self.wrong:
             text += f"\nWrong:\n\n```yaml wrong\n{self.wrong}```\n\nRight:\n\n```yaml\n{self.right}```\n"
         return text
+
+
+_WEIGHT = {
+    "error": "An error: exit code 2.",
+    "warning": "A warning: exit code 0, or 2 with `check --deny-warnings`.",
+}
 
 
 @cache

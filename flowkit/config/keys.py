@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
 
 from flowkit.config.catalog import Catalog
 from flowkit.config.nodes import Mapping, Node, Scalar
 from flowkit.config.problems import Path, Problem, suggest
 from flowkit.config.schema import Top
-from flowkit.config.validate import keys_of
+from flowkit.config.validate import deeper, keys_of
 from flowkit.errors import FlowkitError
+from flowkit.options import Options
 
 ALIASES = {"first_token_timeout": "first_item_timeout"}
 """Keys with two names: the one that may be written as well, and the one that is meant."""
@@ -30,13 +32,15 @@ class Context:
         self.problems.append(Problem(code, node.mark, path, what, got, help))
 
 
-def refuse_keys(node: Mapping, known: Iterable[str], path: Path, context: Context, kind: str = "") -> None:
-    """Report every key that is not among the known ones, with where it belongs (another provider of `kind`, another kind, the
-    top level) or what it resembles."""
-    names = list(dict.fromkeys(known))
+def refuse_keys(
+    node: Mapping, known: Iterable[str], path: Path, context: Context, kind: str = "", models: Seq[type[Options]] = ()
+) -> None:
+    """Report every key that is neither among the known ones nor of the `models`, with where it belongs (a group of theirs,
+    another provider of `kind`, another kind, the top level) or what it resembles."""
+    names = list(dict.fromkeys([*known, *(key for model in models for key in keys_of(model))]))
     for key, entry in node.entries.items():
         if key not in names:
-            help = _home(key, kind, context) or suggest(key, names, "keys")
+            help = deeper(key, models) or _home(key, kind, context) or suggest(key, names, "keys")
             context.problems.append(Problem("FK101", entry.key, (*path, key), f"unknown key {key!r}", help=help))
 
 

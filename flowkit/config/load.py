@@ -20,7 +20,7 @@ from flowkit.config.schema import APART, VERSION, Call, Interrupt, Top, Wiring
 from flowkit.config.slips import explained
 from flowkit.config.stages import read_stages
 from flowkit.config.text import Source, start_of
-from flowkit.config.validate import build, keys_of
+from flowkit.config.validate import build, deeper, keys_of
 
 _NO_VALUE = ("FK020", "FK022")
 
@@ -154,7 +154,9 @@ def _top(root: Mapping, problems: list[Problem]) -> Top | None:
     for key, entry in root.entries.items():
         if key not in known:
             of_stage = [*keys_of(Wiring), *keys_of(Call), "kind", "provider", "failover"]
-            help = f"{key!r} belongs to a stage" if key in of_stage else suggest(key, known, "keys")
+            help = (
+                f"{key!r} belongs to a stage" if key in of_stage else deeper(key, [Top]) or suggest(key, known, "keys")
+            )
             problems.append(Problem("FK101", entry.key, (key,), f"unknown key {key!r}", help=help))
     blocks = replace(root, entries={k: e for k, e in root.entries.items() if k in keys_of(Top)})
     return build(Top, blocks, (), problems)

@@ -3,16 +3,35 @@ default."""
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from flowkit import options as opt
 from flowkit.config.tests import Case
 
 VERSION = 1
 """The language's version, written as ``flowkit: 1``."""
+
+
+def _form(pattern: str, words: str) -> tuple[AfterValidator, WithJsonSchema]:
+    """Text of a form that errors, and editors, put into words."""
+
+    def fitting(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise PydanticCustomError(
+                "string_pattern_mismatch", "must be {words}", {"pattern": pattern, "words": words}
+            )
+        return text
+
+    schema = {"type": "string", "pattern": pattern, "patternErrorMessage": f"must be {words}"}
+    return AfterValidator(fitting), WithJsonSchema(schema)
+
+
+Name = Annotated[str, *_form(r"^[A-Za-z_][A-Za-z0-9_-]*$", "a word of letters, digits, _ and -, without spaces")]
 
 
 class WhenFull(StrEnum):
@@ -73,7 +92,7 @@ class Call(opt.Options):
 class Wiring(opt.Options):
     """What every stage may say, whatever its kind."""
 
-    id: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)
+    id: Name | None = Field(default=None, max_length=64)
     """Name of the stage in `from`, `--set`, traces and reports; defaults to its kind."""
     source: str | tuple[str, ...] | None = Field(default=None, alias="from")
     """Id of the stage (or a list of ids) that feeds this one; defaults to the nearest stage before it that fits."""
@@ -169,9 +188,9 @@ class Shutdown(opt.Options):
 class Tool(opt.Options):
     """A function that the LLM may call."""
 
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")
+    name: Name
     """The name that the model sees."""
-    call: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    call: Annotated[str, *_form(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "module:function, such as clinic.calendar:book")]
     """`module:function`; runs only with --allow-tools, or if the module is named in your own pyproject."""
     description: str = ""
     """What the model is told of it."""

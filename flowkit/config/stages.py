@@ -15,6 +15,7 @@ from flowkit.config.problems import Path, Problem, suggest
 from flowkit.config.schema import Call, Wiring
 from flowkit.config.validate import build, keys_of
 from flowkit.errors import ConfigError
+from flowkit.options import Options
 from flowkit.stages.base import Stage
 
 _ENDLESS = {"unbounded", "unlimited", "infinite", "infinity", "inf", "none", ".inf"}
@@ -132,14 +133,15 @@ def _without_endless_queue(node: Mapping) -> tuple[bool, Mapping]:
 
 
 def _refuse_unknown(kind: str, cls: type[Stage[Any]], node: Mapping, path: Path, context: Context) -> None:
-    known = ["kind", "provider", *keys_of(Wiring), *keys_of(cls.Options)]
+    known = ["kind", "provider"]
+    models: list[type[Options]] = [Wiring, cls.Options]
     if context.catalog.providers(kind):
-        known += ["failover", *keys_of(Call), *ALIASES]
+        known += ["failover", *ALIASES]
         provider = provider_class(kind, node, path, replace(context, problems=[]))
         if provider is None and (node.get("provider") is not None or context.catalog.habits(kind).provider):
             return  # which keys it takes cannot be known
-        known += keys_of(provider.Options) if provider else []
-    refuse_keys(node, known, path, context, kind)
+        models += [Call, *([provider.Options] if provider else [])]
+    refuse_keys(node, known, path, context, kind, models)
 
 
 _OTHER_NAMES = {

@@ -6,9 +6,11 @@ values from outside the file (environment, ``--set``) may be read either way, as
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence as Seq
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar, get_args
+from types import UnionType
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
@@ -76,6 +78,23 @@ def field_of(model: type[BaseModel], key: str) -> Any:
 def keys_of(model: type[BaseModel]) -> list[str]:
     """The YAML keys of a model, in order of declaration."""
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def deeper(key: str, models: Iterable[type[BaseModel]]) -> str:
+    """Where a key belongs that one of the models takes inside a group of its own; empty if none does."""
+    groups = [
+        f"{group}: {{{key}: ...}}"
+        for model in models
+        for group in keys_of(model)
+        if any(key in keys_of(nested) for nested in _groups(field_of(model, group).annotation))
+    ]
+    return f"write {' or '.join(groups)}" if groups else ""
+
+
+def _groups(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an option may be, not those that it may hold a list of."""
+    forms = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return [form for form in forms if isinstance(form, type) and issubclass(form, BaseModel)]
 
 
 # -- where an error stands ---------------------------------------------------------------------------------------------
@@ -156,15 +175,23 @@ def _translate(model: type[BaseModel], node: Mapping, path: Path, error: Any) ->
         name = str(loc[-1])
         return Problem("FK104", spot.node.mark, where, f"{name!r} is missing", help=f"add {name}: ...")
     if error["type"] == "extra_forbidden" and spot.entry is not None:
-        known = keys_of(_model_at(model, loc[:-1]) or model)
-        return Problem(
-            "FK101", spot.entry.key, where, f"unknown key {str(loc[-1])!r}", help=suggest(str(loc[-1]), known, "keys")
-        )
+        owner, key = _model_at(model, loc[:-1]) or model, str(loc[-1])
+        help = deeper(key, [owner]) or suggest(key, keys_of(owner), "keys")
+        return Problem("FK101", spot.entry.key, where, f"unknown key {key!r}", help=help)
     secret = is_secret(model, loc)
     hidden = secret or (isinstance(spot.node, Scalar) and spot.node.standing in (Standing.HIDDEN, Standing.UNREAD))
     said = reason(error, spot.node, hidden=hidden)
-    help = said.help or expectation(model, loc)
+    help = said.help or expectation(model, loc) or (_documented(model, loc) if said.code == "FK114" else "")
     return Problem(said.code, spot.node.mark, where, said.what, "" if secret else spot.node.got(), help)
+
+
+def _documented(model: type[BaseModel], loc: Seq[str | int]) -> str:
+    """What the option's documentation says first, for rules that have no words of their own."""
+    from flowkit.config.docs import field_docs  # it reads source code, which a sound file has no need of
+
+    owner = _model_at(model, loc[:-1]) or model
+    names = [name for name, field in owner.model_fields.items() if loc and loc[-1] == (field.alias or name)]
+    return field_docs(owner).get(names[0], "").partition(". ")[0] if names else ""
 
 
 _LIMITS = {"ge": ">= {}", "gt": "> {}", "le": "<= {}", "lt": "< {}"}

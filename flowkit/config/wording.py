@@ -53,8 +53,10 @@ def reason(error: Any, node: Node, *, hidden: bool) -> Reason:
         return _choice(str(context["expected"]), node, hidden)
     if kind in ("value_error", "assertion_error"):
         return _declared(str(context.get("error", error["msg"])), hidden)
-    if kind in ("too_short", "too_long", "string_too_short", "string_too_long", "string_pattern_mismatch"):
-        return Reason("FK114", _length_or_pattern(kind, context))
+    if kind == "string_pattern_mismatch":
+        return Reason("FK114", _form(context), _mended(context["pattern"], node, hidden))
+    if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
+        return Reason("FK114", _length(kind, context))
     for prefix, name in _TYPES.items():
         if kind == prefix or kind.startswith(
             (f"{prefix}_type", f"{prefix}_parsing", f"{prefix}_from", f"{prefix}_attributes")
@@ -82,9 +84,30 @@ def _declared(message: str, hidden: bool) -> Reason:
     return Reason("FK114", "is not valid" if hidden else _lower(message))
 
 
-def _length_or_pattern(kind: str, context: dict[str, Any]) -> str:
-    if kind == "string_pattern_mismatch":
-        return f"must match {context['pattern']}"
+def _form(context: dict[str, Any]) -> str:
+    """A pattern in words: those that it was declared with, or what it is seen to be."""
+    pattern = str(context["pattern"])
+    if words := context.get("words"):
+        return f"must be {words}"
+    if names := re.fullmatch(r"\^\((\w+(?:\|\w+)*)\)\$", pattern):
+        return f"must be {' or '.join(map(repr, names[1].split('|')))}"
+    if scheme := re.match(r"\^(http|ws)s\?://", pattern):
+        return f"must be an address that begins with {scheme[1]}s:// or {scheme[1]}://"
+    return f"must match {pattern}"
+
+
+def _mended(pattern: str, node: Node, hidden: bool) -> str:
+    """The value with one usual slip put right, if that makes it fit."""
+    if hidden or not isinstance(node, Scalar):
+        return ""
+    text = node.text.strip()
+    slips = [re.sub(r"[.:/]+(?=\w+$)", ":", text), re.sub(r"\W+", "_", text), "_" + re.sub(r"\W+", "_", text)]
+    slips += [re.sub(r"^http", "ws", text), re.sub(r"^ws", "http", text), f"https://{text}", f"wss://{text}"]
+    fitting = next((slip for slip in slips if text and re.fullmatch(pattern, slip)), "")
+    return f"write {fitting}" if fitting else ""
+
+
+def _length(kind: str, context: dict[str, Any]) -> str:
     unit = "characters" if kind.startswith("string") else "entries"
     if kind.endswith("short"):
         return f"must have at least {context['min_length']} {unit}"

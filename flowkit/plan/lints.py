@@ -17,13 +17,15 @@ from flowkit.stages.chunking import Chunking
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that the plan breaks, at a stage; `key` is the stage's key that shows it best."""
+    """A rule that the plan breaks, at a stage; `key` is the stage's key that shows it best. `follows`: the code of the rule
+    whose breach, anywhere in the plan, already says this."""
 
     code: str
     stage: str
     what: str
     help: str
     key: tuple[str, ...] = ()
+    follows: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,11 @@ class Lint:
 
 
 def lint(plan: Plan) -> list[Finding]:
-    """Every finding that its stage does not allow."""
+    """Every finding that its stage does not allow, without those that only follow from another."""
     found = [finding for rule in LINTS.values() for finding in rule.find(plan)]
-    return [finding for finding in found if finding.code not in plan.stage(finding.stage).allow]
+    found = [finding for finding in found if finding.code not in plan.stage(finding.stage).allow]
+    broken = {finding.code for finding in found}
+    return [finding for finding in found if finding.follows not in broken]
 
 
 def content(plan: Plan, edge: Edge) -> str:
@@ -89,10 +93,11 @@ def _uninterruptible(plan: Plan) -> Iterator[Finding]:
     told = {edge.target for edge in plan.edges if content(plan, edge) == "turn"}
     for stage in plan.stages:
         if stage.cls.replying and stage.id not in told:
-            help = "it has no input for `turn`" if "turn" not in _taken(stage) else "add a gate, which sends interrupts"
-            yield Finding(
-                "FK204", stage.id, f"no interrupt reaches {stage.id!r}: it would go on when the user speaks", help
-            )
+            what = f"no interrupt reaches {stage.id!r}: it would go on when the user speaks"
+            if "turn" not in _taken(stage):
+                yield Finding("FK204", stage.id, what, "it has no input for `turn`")
+            else:  # a plan without a gate
+                yield Finding("FK204", stage.id, what, "add a gate, which sends interrupts", follows="FK202")
     hearing = {edge.target for edge in plan.edges if content(plan, edge) == "speech"}
     sound = any("audio" in stage.cls.outputs.values() for stage in plan.stages)
     for stage in plan.stages:

@@ -11,6 +11,7 @@ import flowkit
 from flowkit.config import read
 from flowkit.config.codes import pages
 from flowkit.plan import vet
+from flowkit.plan.lints import LINTS
 
 SHOWN_BY_TESTS = {"FK001", "FK002", "FK003", "FK023", "FK031", "FK105", "FK106", "FK115", "FK205"}
 """Codes that no short YAML shows on every machine."""
@@ -24,6 +25,15 @@ def test_every_code_in_the_source_has_a_page_and_every_page_a_code() -> None:
     source = Path(flowkit.__file__).parent
     used = {code for path in source.rglob("*.py") for code in re.findall(r'"(FK\d{3})"', path.read_text())}
     assert used == set(pages())
+
+
+def test_the_pages_say_which_codes_are_warnings() -> None:
+    assert {code: page.severity for code, page in pages().items() if code in LINTS} == {
+        code: rule.severity for code, rule in LINTS.items()
+    }
+    assert {page.severity for code, page in pages().items() if code not in LINTS} == {"error"}
+    assert "A warning: exit code 0" in pages()["FK207"].markdown()
+    assert "An error: exit code 2" in pages()["FK206"].markdown()
 
 
 @pytest.mark.parametrize("code", pages())

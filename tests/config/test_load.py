@@ -102,7 +102,10 @@ EXACT = [
         "x.yaml:3:28: stages[0].provider: unknown provider 'x' for kind 'gate' [FK103]",
     ),
     (chunker("provider: x"), "x.yaml:5:31: stages[2].provider: kind 'chunker' has no providers [FK103]"),
-    (chunker("id: 'a b'"), "x.yaml:5:25: stages[2].id: must match ^[A-Za-z_][A-Za-z0-9_-]*$ (got 'a b') [FK114]"),
+    (
+        chunker("id: 'a b'"),
+        "x.yaml:5:25: stages[2].id: must be a word of letters, digits, _ and -, without spaces (got 'a b') [FK114]",
+    ),
     (chunker("id: llm"), "x.yaml:5:25: stages[2].id: a stage with the id 'llm' is there already, on line 4 [FK108]"),
     (BASE + "stagse: []\n", "x.yaml:7:1: stagse: unknown key 'stagse' [FK101]"),
     (BASE + "trace: {audio: yes}\n", "x.yaml:7:16: trace.audio: must be true or false (got 'yes') [FK111]"),
@@ -223,3 +226,51 @@ def test_a_frame_has_a_length_that_vads_take() -> None:
     (found,) = problems("flowkit: 1\nstages: [{kind: mic, frame: 25ms}]\n")
     assert found.concise() == ("x.yaml:2:29: stages[0].frame: must be '10ms', '20ms' or '30ms' (got '25ms') [FK112]")
     assert found.help == "did you mean '20ms'?"
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "help"),
+    [
+        (chunker("min_tokens: 3"), "unknown key 'min_tokens'", "write first: {min_tokens: ...}"),
+        (chunker("when_full: block"), "unknown key 'when_full'", "write queue: {when_full: ...}"),
+        (tts("provider: print, open_after: 2"), "unknown key 'open_after'", "write circuit: {open_after: ...}"),
+        (BASE + "ttfa: {p95: 1s}\n", "unknown key 'ttfa'", "write budgets: {ttfa: ...}"),
+        (BASE + "budgets: {clause_fill: {p95: 1s}}\n", "unknown key 'clause_fill'", "write parts: {clause_fill: ...}"),
+    ],
+)
+def test_a_key_is_looked_for_a_level_deeper(text: str, what: str, help: str) -> None:
+    (problem,) = problems(text)
+    assert what in problem.what
+    assert problem.help == help
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "help"),
+    [
+        (BASE + "tools: [{name: a, call: b.c.d}]\n", "must be module:function, such as", "write b.c:d"),
+        (BASE + "tools: [{name: a, call: '!'}]\n", "must be module:function, such as", "`module:function`; runs only"),
+        (BASE + "tools: [{name: look up, call: 'a:b'}]\n", "must be a word of letters", "write look_up"),
+        (chunker("id: 2nd"), "must be a word of letters", "write _2nd"),
+        (
+            BASE.replace("provider: canned, text: hi", "provider: groq, api_key: x, model: m, base_url: a.b/c"),
+            "must be an address that begins with https:// or http://",
+            "write https://a.b/c",
+        ),
+    ],
+)
+def test_a_form_is_put_into_words(text: str, what: str, help: str) -> None:
+    (problem,) = problems(text)
+    assert problem.code == "FK114"
+    assert what in problem.what
+    assert problem.help.startswith(help)
+
+
+@pytest.mark.parametrize(
+    ("failover", "help"), [("[print]", "write {provider: print}"), ("print", "write [{provider: print}]")]
+)
+def test_a_refused_failover_list_may_hold_who_takes_over(failover: str, help: str) -> None:
+    found = problems(tts(f"provider: robot, api_key: '${{NOT_SET}}', failover: {failover}"))
+    assert [(p.code, p.severity) for p in found] == [("FK020", "notice"), ("FK111", "error")]
+    assert found[1].help == help
+    (unset,) = problems(tts("provider: robot, api_key: '${NOT_SET}', failover: []"))
+    assert (unset.code, unset.severity) == ("FK020", "error")

@@ -133,6 +133,7 @@ class _Open:
     begin_us: int
     ns: list[int]
     now_us: int
+    until_us: int
     at: tuple[int, int] = (-1, -1)
     rows: int = 0
     chars: int = 0
@@ -157,16 +158,21 @@ class Encoder:
     def add(self, rows: Sequence[RowTuple]) -> Iterator[Chunk]:
         """Take rows; yields each chunk that is full. How the rows are dealt out makes no difference."""
         rows, self._held = [*self._held, *rows] if self._held else rows, []
-        i = 0
-        while i < len(rows):
+        i, count = 0, len(rows)
+        last_whole = count if self._ending else count - len(self._wiring.followers)
+        while i < count:
             row = rows[i]
-            if len(rows) - i <= len(self._wiring.followers) and row[0] == self._source and not self._ending:
+            if i >= last_whole and row[0] == self._source:
                 # Whoever takes the source's frame may follow in the next hand-over.
                 self._held = list(rows[i:])
                 return
-            if self._full(row[5]):
+            chunk = self._open
+            if chunk is not None and (
+                row[5] >= chunk.until_us or chunk.rows >= CHUNK_ROWS or chunk.chars >= CHUNK_CHARS
+            ):
                 yield self._closed()
-            chunk = self._open or self._begin(row[5])
+                chunk = None
+            chunk = chunk or self._begin(row[5])
             taken = self._take(chunk, rows, i)
             chunk.now_us = row[5]
             chunk.rows += taken
@@ -190,15 +196,8 @@ class Encoder:
         if self._open is not None:
             yield self._closed()
 
-    def _full(self, now_us: int) -> bool:
-        chunk = self._open
-        if chunk is None:
-            return False
-        later = now_us // CHUNK_US != chunk.begin_us // CHUNK_US
-        return later or chunk.rows >= CHUNK_ROWS or chunk.chars >= CHUNK_CHARS
-
     def _begin(self, now_us: int) -> _Open:
-        self._open = _Open(self._row, now_us, list(self._ns), now_us)
+        self._open = _Open(self._row, now_us, list(self._ns), now_us, (now_us // CHUNK_US + 1) * CHUNK_US)
         return self._open
 
     def _closed(self) -> Chunk:
@@ -217,7 +216,7 @@ class Encoder:
     def _take(self, chunk: _Open, rows: Sequence[RowTuple], i: int) -> int:
         """Store the row at `i`, with those that go with it; returns how many."""
         row = rows[i]
-        stage = self._index(row[0])
+        stage = self._wiring.places[row[0]]
         if row[2] == "" and row[10] == "":
             message = row[9]
             kind = type(message)

@@ -63,11 +63,6 @@ RowTuple: TypeAlias = tuple[str, int, str, int, int, int, str, int, int, Message
 """A row as the engine appends it, without the cost of a named tuple."""
 
 
-def _without_sound(row: RowTuple) -> Row:
-    message = row[9]
-    return Row(*row[:9], message.journaled(), row[10]) if message.bulky else Row._make(row)
-
-
 class Journal:
     """Rows in order. A writer may ``take`` them as the session goes, so that a long session does not fill the memory.
 
@@ -84,7 +79,15 @@ class Journal:
         return self.taken + len(self._rows)
 
     def __iter__(self) -> Iterator[Row]:
-        return map(_without_sound, self._rows)
+        message = kept = None
+        for row in self._rows:
+            if not row[9].bulky:
+                yield Row._make(row)
+                continue
+            if row[9] is not message:  # the same one reaches several stages in a row
+                message = row[9]
+                kept = message.journaled()
+            yield Row._make((*row[:9], kept, row[10]))
 
     @property
     def rows(self) -> list[Row]:

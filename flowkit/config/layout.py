@@ -72,7 +72,11 @@ def advice(source: Source, line: int) -> str:
     column, rest = _indented(source.line(line))
     open = levels(source, line)
     key = _KEY.match(rest)
+    if rest.startswith("-") and not rest.startswith("- "):
+        return "write a space behind the dash"
     if rest.startswith("- ") or key is None:
+        if _indented(source.line(line - 1))[1].startswith("{") and all(level.keys is not None for level in open):
+            return "begin each entry of the list with `- `"
         return _of_entry(open, column, dashed=rest.startswith("- "))
     return _of_key(open, column, key["name"])
 

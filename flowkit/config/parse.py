@@ -16,7 +16,7 @@ import yaml
 
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, core_value
 from flowkit.config.problems import Path, Problem
-from flowkit.config.syntax import alias_help, document_help, explain_syntax, tag_help
+from flowkit.config.syntax import NO_CHARACTER, alias_help, document_help, explain_escape, explain_syntax, tag_help
 from flowkit.config.text import SLOW_CHARACTERS, UNPRINTABLE, Mark, Source, place, start_of
 
 MAX_DEPTH = 64
@@ -96,14 +96,16 @@ def _events(source: Source, loader: Any) -> Iterator[Any]:
                 _with_questions(event, stand_in)
             yield event
     except yaml.MarkedYAMLError as exc:
-        known = exc if loader is yaml.SafeLoader else _same_in_python(text, exc)
+        known = exc if loader is yaml.SafeLoader else _same_in_python(source, text, exc)
         _with_questions(known, stand_in)
         raise _Refused(explain_syntax(source, known)) from exc
+    except NO_CHARACTER as exc:
+        raise _Refused(explain_escape(source)) from exc
     except yaml.YAMLError as exc:
         raise _Refused(Problem("FK003", start_of(source), (), "cannot be read as YAML", str(exc))) from exc
 
 
-def _same_in_python(text: str, exc: yaml.MarkedYAMLError) -> yaml.MarkedYAMLError:
+def _same_in_python(source: Source, text: str, exc: yaml.MarkedYAMLError) -> yaml.MarkedYAMLError:
     if len(text) > SLOW_CHARACTERS:
         return exc
     try:
@@ -111,6 +113,8 @@ def _same_in_python(text: str, exc: yaml.MarkedYAMLError) -> yaml.MarkedYAMLErro
             pass
     except yaml.MarkedYAMLError as python_exc:
         return python_exc
+    except NO_CHARACTER as python_exc:
+        raise _Refused(explain_escape(source)) from python_exc
     return exc
 
 

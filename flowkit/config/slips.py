@@ -19,7 +19,7 @@ _QUOTED = re.compile(rf"(?:[:,\[{{]|(?:^|\s)-)\s*(?P<text>[{_QUOTES}](?:[^{_QUOT
 _SPACES = "\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000"
 _SPACE = re.compile(rf"[{_SPACES}]")
 _MISLED = re.compile(rf"(?:^|[:,\[{{-])[ ]*(?P<space>[{_SPACES}])")
-_GLUED = re.compile(r"(?P<key>[A-Za-z_][\w-]*):(?P<value>[^\s:].*)")
+_GLUED = re.compile(r"\s*(?:- +)*(?P<key>[A-Za-z_][\w-]*):(?P<value>[^\s:/].*)")
 
 
 def explained(problem: Problem) -> Problem:
@@ -45,9 +45,22 @@ QUOTES_WHAT, QUOTES_HELP = "typographic quotes are text, and hold nothing togeth
 
 
 def odd_space(mark: Mark) -> Mark | None:
-    """The first character of a line that looks like a space where one is wanted, and is none."""
-    found = _MISLED.search(mark.source.line(mark.line))
+    """The character at a place, or the first of its line, that looks like a space where one is wanted, and is none."""
+    line = mark.source.line(mark.line)
+    if _SPACE.match(line, mark.column - 1):
+        return mark
+    found = _MISLED.search(line)
     return _character(mark, found.start("space")) if found else None
+
+
+def glued_key(text: str) -> re.Match[str] | None:
+    """A key whose value follows its colon at once, as the whole of a text: groups `key` and `value`."""
+    return _GLUED.fullmatch(text)
+
+
+def glued_help(found: re.Match[str]) -> str:
+    """What mends it."""
+    return f"write a space behind the colon: {found['key']}: {found['value']}"
 
 
 def space_words(mark: Mark) -> tuple[str, str]:
@@ -85,15 +98,16 @@ def _space(problem: Problem, written: str) -> Problem | None:
         return None
     mark = _character(problem.mark, problem.mark.column - 1 + found.start())
     what, help = space_words(mark)
-    return replace(problem, mark=mark, what=what, got="", help=help)
+    path = problem.path[:-1] if problem.code == "FK101" else problem.path  # the key is none
+    return replace(problem, mark=mark, path=path, what=what, got="", help=help)
 
 
 def _colon(problem: Problem, written: str) -> Problem | None:
     """``{provider:piper}`` is a key alone, and ``- kind:tts`` a word."""
-    glued = _GLUED.fullmatch(written)
+    glued = glued_key(written)
     if glued is None or not (problem.code == "FK101" or "a mapping" in problem.what):
         return None
-    return replace(problem, help=f"write a space behind the colon: {glued['key']}: {glued['value']}")
+    return replace(problem, help=glued_help(glued))
 
 
 def _comment(problem: Problem, written: str) -> Problem | None:

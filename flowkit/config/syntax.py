@@ -10,8 +10,8 @@ import yaml
 
 from flowkit.config.layout import advice, levels
 from flowkit.config.problems import Problem, suggest
-from flowkit.config.slips import QUOTES_HELP, QUOTES_WHAT, odd_space, space_words, typographic
-from flowkit.config.text import SLOW_CHARACTERS, Mark, Source, start_of
+from flowkit.config.slips import QUOTES_HELP, QUOTES_WHAT, glued_help, glued_key, odd_space, space_words, typographic
+from flowkit.config.text import SLOW_CHARACTERS, Mark, Source, place, start_of
 
 
 def explain_syntax(source: Source, exc: yaml.MarkedYAMLError) -> Problem:
@@ -28,6 +28,21 @@ def explain_syntax(source: Source, exc: yaml.MarkedYAMLError) -> Problem:
     context = f" {exc.context}" if exc.context else ""
     help = "check the indentation, and the quotes and brackets just before this place"
     return Problem("FK004", mark, (), f"cannot be read as YAML{context}: {exc.problem}", help=help)
+
+
+def explain_escape(source: Source) -> Problem:
+    """An escape of a number above all characters, of which the Python parser makes an error of Python's (`NO_CHARACTER`)."""
+    found = _TOO_HIGH.search(source.text)
+    return _escape(place(source, found.start()) if found else start_of(source))
+
+
+NO_CHARACTER = (ValueError, OverflowError)
+_TOO_HIGH = re.compile(r"\\U(?!000|0010)[0-9a-fA-F]{8}")
+
+
+def _escape(mark: Mark) -> Problem:
+    help = "write \\\\ for a backslash, or use single quotes"
+    return Problem("FK004", mark, (), "an unknown escape in double quotes", help=help)
 
 
 def _variable_in_braces(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
@@ -54,14 +69,13 @@ def _tab(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Pr
 
 def _odd_space(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     """A line whose indentation is not of spaces belongs to the text above it, so the next line may be the one refused."""
-    for line in (mark.line, mark.line - 1):
-        if not (at := odd_space(_at(source, line, 1))):
-            continue
-        while above := odd_space(_at(source, at.line - 1, 1)):
-            at = above
-        what, help = space_words(at)
-        return Problem("FK004", at, (), what, help=help)
-    return None
+    at = odd_space(mark) or odd_space(_at(source, mark.line - 1, 1))
+    if at is None:
+        return None
+    while above := odd_space(_at(source, at.line - 1, 1)):
+        at = above
+    what, help = space_words(at)
+    return Problem("FK004", at, (), what, help=help)
 
 
 def _typographic(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
@@ -83,8 +97,8 @@ def _runaway_quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: 
     opened, line = token.start_mark, token.end_mark.line + source.first_line
     if token.end_mark.line != at.line or before[: token.end_mark.column - 1].rstrip()[-1:] not in tuple(":,[{-"):
         return None
-    place = _at(source, opened.line + source.first_line, opened.column + 1)
-    return Problem("FK004", place, (), f"this quote is closed only on line {line}", help="close it where its text ends")
+    begun = _at(source, opened.line + source.first_line, opened.column + 1)
+    return Problem("FK004", begun, (), f"this quote is closed only on line {line}", help="close it where its text ends")
 
 
 def _last_quoted(text: str, before: Any) -> yaml.ScalarToken | None:
@@ -96,7 +110,7 @@ def _last_quoted(text: str, before: Any) -> yaml.ScalarToken | None:
                 break
             if isinstance(token, yaml.ScalarToken):
                 last = token
-    except yaml.MarkedYAMLError:
+    except (yaml.MarkedYAMLError, *NO_CHARACTER):
         pass  # it has been reported; here it only ends the search
     return last if last and last.style in ("'", '"') else None
 
@@ -108,6 +122,8 @@ def _unclosed(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) 
     opened = exc.context_mark
     line, column = opened.line + source.first_line, opened.column + 1
     bracket = source.line(line)[column - 1 : column]
+    if bracket == "?":
+        return _no_beginning(_at(source, line, column), bracket)
     if line == mark.line and text[mark.column - 1 :].strip():
         what = f"a comma or the closing bracket of the {bracket!r} at column {column} is missing here"
         return Problem("FK004", mark, (), what, help="text that holds , : [ ] { } needs quotes there")
@@ -123,9 +139,7 @@ def _quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> 
     if "quoted scalar" not in (exc.context or ""):
         return None
     if "escape" in (exc.problem or ""):
-        at = _at(source, mark.line, text.rfind("\\", 0, mark.column - 1) + 1)
-        help = "write \\\\ for a backslash, or use single quotes"
-        return Problem("FK004", at, (), "an unknown escape in double quotes", help=help)
+        return _escape(_at(source, mark.line, text.rfind("\\", 0, mark.column - 1) + 1))
     opened = exc.context_mark or exc.problem_mark
     assert opened is not None
     line, column = opened.line + source.first_line, opened.column + 1
@@ -168,16 +182,38 @@ def _colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> 
     if "mapping values are not allowed" not in (exc.problem or ""):
         return None
     help = 'text that holds ": " needs quotes; a key must stand in line with its neighbours'
-    first = re.search(r":(?=\s|$)", text)
-    if first and first.end() == mark.column and (where := advice(source, mark.line)):  # it goes on with the value above
+    if _first_colon(text) == mark.column and (where := advice(source, mark.line)):  # it goes on with the value above
         help += f": {where}"
     return Problem("FK004", mark, (), "a colon is not allowed here", help=help)
+
+
+def _glued(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+    """``kind:llm`` is a word, which the next line seems to go on with."""
+    found = glued_key(source.line(mark.line - 1))
+    if (
+        found is None
+        or "mapping values are not allowed" not in (exc.problem or "")
+        or _first_colon(text) != mark.column
+    ):
+        return None
+    at = Mark(source, mark.line - 1, found.start("key") + 1, mark.line - 1, found.end() + 1)
+    return Problem("FK004", at, (), "a key without a space behind its colon", help=glued_help(found))
+
+
+def _first_colon(text: str) -> int:
+    """The column of the first colon that ends a key; 0 if there is none."""
+    found = re.search(r":(?=\s|$)", text)
+    return found.end() if found else 0
 
 
 def _at_sign(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     character = text[mark.column - 1 : mark.column]
     if "cannot start any token" not in (exc.problem or "") or not character:
         return None
+    return _no_beginning(mark, character)
+
+
+def _no_beginning(mark: Mark, character: str) -> Problem:
     return Problem("FK004", mark, (), f"text cannot begin with {character!r}", help="put quotes around it")
 
 
@@ -190,6 +226,7 @@ _RECOGNISED = (
     _unclosed,
     _quote,
     _no_colon,
+    _glued,
     _colon,
     _at_sign,
     _indentation,

@@ -189,6 +189,12 @@ PIECES = st.sampled_from(
         "---\n",
         "|\n  a\n",
         "\ufeff",
+        "a?",
+        "\u00a0",
+        "\u201c",
+        '"\\UFFFFFFFF"',
+        "\n  {a: b}",
+        "\n  -b",
     ]
 )
 

@@ -36,7 +36,13 @@ WRONG_INDENT = "this line is indented differently"
         ('a: "x\\q"\n', (1, 6), "an unknown escape", "\\\\ for a backslash"),
         ('a: "C:\\Users"\n', (1, 7), "an unknown escape", "single quotes"),
         ('a: "\\x4"\n', (1, 5), "an unknown escape", "single quotes"),
+        ('a: "\\UFFFFFFFF"\n', (1, 5), "an unknown escape", "single quotes"),
+        ("\tb: 1\n" 'a: "\\U00110000"\n', (1, 1), "a tab cannot indent", "spaces"),
+        ('a: !x "\\U00110000"\n', (1, 8), "an unknown escape", "single quotes"),
+        ("a: {b: ?c}\n", (1, 8), "text cannot begin with '?'", "quotes around it"),
         # spaces and quotes from elsewhere
+        ("a:\n  - {b: 1}\u00a0\n", (2, 11), "U+00A0 (no-break space) is no space", "plain spaces"),
+        ("a:\n  - b:1\n    c: 2\n", (2, 5), "a key without a space behind its colon", "space behind the colon: b: 1"),
         ("a:\n  - b: 1\n\u00a0 - c: 2\n  - d: 3\n", (3, 1), "U+00A0 (no-break space) is no space", "plain spaces"),
         ("a:\n  - b: 1\n  \u3000c: 2\n", (3, 3), "U+3000 (ideographic space)", "plain spaces"),
         ("a: \u201cb: c\u201d\n", (1, 4), "typographic quotes", 'straight quotes: "..."'),
@@ -45,6 +51,8 @@ WRONG_INDENT = "this line is indented differently"
         # lists without a dash, keys and dashes in the wrong column
         ("a:\n  - {b: 1}\n  {b: 2}\n  - {b: 3}\n", (3, 3), "an entry of a list without its dash", "begin it with `- `"),
         ("a:\n  - {b: 1}\n    {b: 2}\n", (3, 5), WRONG_INDENT, "begin it with `- ` in column 3"),
+        ("a:\n  {b: 1}\n  {b: 2}\n", (3, 3), WRONG_INDENT, "begin each entry of the list with `- `"),
+        ("a:\n  - {b: 1}\n  -{b: 2}\n", (3, 3), WRONG_INDENT, "write a space behind the dash"),
         (STAGES + "  kind: asr\n", (6, 3), WRONG_INDENT, "begin it with `- `"),
         (STAGES + "  end: 1s\n", (6, 3), WRONG_INDENT, "column 5, where the keys of line 5 begin"),
         (STAGES + "   end: 1s\n", (6, 4), WRONG_INDENT, "column 5, where the keys of line 5 begin"),

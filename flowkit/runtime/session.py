@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -138,13 +139,16 @@ async def run_session(
 
 @contextmanager
 def _settled_heap() -> Iterator[None]:
-    """What was imported and loaded stays; looking through it for garbage again and again would hold the loop for tens of
-    milliseconds each time."""
+    """What was imported and loaded stays, and so do the journal's rows; looking through all of it for garbage would hold the loop
+    for tens of milliseconds, and longer each time. What is young is still looked through."""
+    young, middle, old = gc.get_threshold()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(young, middle, sys.maxsize >> 33)
     try:
         yield
     finally:
+        gc.set_threshold(young, middle, old)
         gc.unfreeze()
 
 

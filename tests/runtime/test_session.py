@@ -1,5 +1,6 @@
 """A whole live session: how it ends when told to, once and twice, and that nothing of it is left."""
 
+import gc
 import os
 import signal
 import threading
@@ -176,3 +177,45 @@ def test_what_a_thread_says_after_its_call_was_cancelled_is_not_heard() -> None:
     assert not [row for row in outcome.rows if isinstance(row.message, Token)]
     assert any(isinstance(row.message, Frames) for row in outcome.rows)
     assert gone.is_set()
+
+
+class Collections:
+    """An observer that knows which generations were looked through up to the last rows of a session."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.during: list[int] = []
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self.seen.append(info["generation"])
+
+    def stimulus(self, stimulus: Any) -> None: ...
+
+    def effect(self, effect: Any) -> None: ...
+
+    def event(self, at_us: int, name: str, detail: str) -> None: ...
+
+    def rows(self, rows: list[Any]) -> None:
+        self.during = list(self.seen)
+
+
+def test_while_a_session_runs_the_collector_leaves_alone_what_is_old() -> None:
+    before, watch = gc.get_threshold(), Collections()
+    gc.set_threshold(50, 2, 2)  # so that it would look often
+    try:
+        run(
+            scripted_plan(**TALK),
+            started=lambda engine: gc.callbacks.append(watch),
+            observers=(watch,),
+            duration_us=10_000_000,
+        )
+        assert gc.get_threshold() == (50, 2, 2)
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.callbacks.remove(watch)
+        gc.set_threshold(*before)
+    first, *later = watch.during  # the first is asked for, before anything happens
+    assert first == 2
+    assert len(later) > 10
+    assert 2 not in later

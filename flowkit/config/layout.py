@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from flowkit.config.text import Source
 
-_KEY = re.compile(r"(?P<name>[^\s#\[\]{}\"'|>@`%&*!?,-][^:#]*?)\s*:(?=\s|$)(?P<text>\s+[|>][-+0-9]*\s*$)?")
+_KEY = re.compile(r"(?P<name>[^\s#\[\]{}\"'|>@`%&*!?,-][^:#]*):(?=\s|$)(?P<text>\s+[|>][-+0-9]*\s*$)?")
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ def levels(source: Source, line: int) -> list[Level]:
             width, rest = _indented(rest[1:])
             column += width
         if key := _KEY.match(rest):
-            _mapping(open, column, number, key["name"])
+            _mapping(open, column, number, key["name"].rstrip())
             inside = column if key["text"] else 0
     return open
 
@@ -78,7 +78,7 @@ def advice(source: Source, line: int) -> str:
         if _indented(source.line(line - 1))[1].startswith("{") and all(level.keys is not None for level in open):
             return "begin each entry of the list with `- `"
         return _of_entry(open, column, dashed=rest.startswith("- "))
-    return _of_key(open, column, key["name"])
+    return _of_key(open, column, key["name"].rstrip())
 
 
 def _of_entry(open: list[Level], column: int, *, dashed: bool) -> str:

@@ -21,10 +21,14 @@ _SPACE = re.compile(rf"[{_SPACES}]")
 _MISLED = re.compile(rf"(?:^|[:,\[{{-])[ ]*(?P<space>[{_SPACES}])")
 _GLUED = re.compile(r"\s*(?:- +)*(?P<key>[A-Za-z_][\w-]*):(?P<value>[^\s:/].*)")
 
+_LONGEST = 2000
+"""Characters of a line that is looked at: longer ones are not written by hand, and may hold thousands of errors."""
+
 
 def explained(problem: Problem) -> Problem:
     """The problem, or the slip of writing that it comes from. Only what a key or value should be is misread so (FK1..)."""
-    if not problem.code.startswith("FK1"):
+    line = problem.mark.source.line(problem.mark.line)
+    if not problem.code.startswith("FK1") or len(line) > _LONGEST:
         return problem
     for look in (_quotes, _space, _colon, _comment, _comma):
         if found := look(problem, _written(problem.mark)):
@@ -85,11 +89,9 @@ def _written(mark: Mark) -> str:
 
 def _quotes(problem: Problem, written: str) -> Problem | None:
     mark = typographic(problem.mark)
-    return (
-        replace(problem, mark=mark, path=problem.path[:-1], what=QUOTES_WHAT, got="", help=QUOTES_HELP)
-        if mark
-        else None
-    )
+    if mark is None:
+        return None
+    return replace(problem, mark=mark, path=problem.path[:-1], what=QUOTES_WHAT, got="", help=QUOTES_HELP)
 
 
 def _space(problem: Problem, written: str) -> Problem | None:

@@ -153,6 +153,8 @@ BOMBS = {
     "question marks": "? " * 400_000,
     "deep then wide": "[" * 60 + "a," * 300_000,
     "long key": "a" * 900_000 + ": 1\n@",
+    "one line of spaces": "a:\n  - b" + " " * 100_000 + "c\n  d: 1\n",
+    "odd spaces and quotes": "a: \u201c" + ": \u201cb \u00a0" * 20_000 + "\n",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.config.helpers import problems
@@ -39,3 +41,10 @@ def test_apostrophes_and_hashes_in_sound_text_are_left_alone() -> None:
     (problem,) = problems(f"{HEAD}{{kind: llm, provider: canned, text: It\u2019s, txt: 1}}\n")
     assert problem.mark.column == 47
     assert "did you mean 'text'?" in problem.help
+
+
+def test_a_line_of_thousands_of_errors_is_not_looked_at() -> None:
+    keys = ", ".join(f"k{i}: \u201c" for i in range(9000))
+    started = time.perf_counter()
+    assert len(problems(f"{HEAD}{{kind: chunker, {keys}}}\n")) == 9000
+    assert time.perf_counter() - started < 20  # 2 s on an idle machine, and a minute if each of them were looked at

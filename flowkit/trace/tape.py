@@ -98,13 +98,16 @@ class Tape:
         return Recording(self.path, self._journal.digest(), self._journal.rows, written, self.lost)
 
     def _guarded(self, write: Callable[[SpanWriter], None]) -> None:
-        """Do it, unless recording has failed; a failure ends the recording, not the session."""
+        """Do it, unless recording has failed; a failure ends the recording, not the session. What a message of somebody's own holds
+        may be anything, so anything may fail."""
         if self.lost or self._writer is None:
             return
         try:
             write(self._writer)
         except (OSError, FlowkitError) as error:
             self.lost = str(error)
+        except Exception as error:
+            self.lost = f"a message cannot be written: {type(error).__name__}: {error}"
 
     def _job(self, writer: SpanWriter, job: Job) -> None:
         self._journal.levels(*self._audio.hear(job.frames))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from flowkit.config import load
 from flowkit.errors import OutputError, TraceError, UsageError
+from flowkit.messages import Message
 from flowkit.plan import resolve
 from flowkit.plan.show import show
 from flowkit.trace.audio import read_sound
@@ -134,6 +136,22 @@ def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch:
     monkeypatch.undo()
     rows = read_trace(session.recording.path).rows()
     assert rows == [tuple(row) for row in session.rows[: len(rows)]]
+
+
+@dataclass(frozen=True, slots=True)
+class Blob(Message):
+    """A message of somebody's own whose content has no JSON."""
+
+    what: bytes
+
+
+def test_a_message_that_cannot_be_written_ends_the_recording_and_not_the_thread(tmp_path: Path) -> None:
+    recorder = open_recorder(tmp_path / "a.jsonl", planned(pipeline()))
+    recorder.effect(None)
+    for n in range(1, 100):
+        recorder.rows([("llm", n, "", 0, n, n, "D", 0, 0, Blob(b"\xff"), "")])
+    recording = recorder.close()
+    assert "a message cannot be written: TypeError" in recording.lost
 
 
 # -- secrets and redaction ---------------------------------------------------------------------------------------------

@@ -130,7 +130,7 @@ class Engine:
         if self._ready or self._told or (deadlines and deadlines[0][0] <= now_us):
             self._settle()
         for stimulus in stimuli:
-            self._stimulus(stimulus)
+            self._stimulus(*stimulus)
             if self._ready or self._told or (deadlines and deadlines[0][0] <= now_us):
                 self._settle()
         return self._taken_effects() if self._effects else []
@@ -251,8 +251,7 @@ class Engine:
         if slot.waiting:
             self._ready |= slot.bit
 
-    def _stimulus(self, stimulus: Stimulus) -> None:
-        stage, call_id, item, available_us = stimulus
+    def _stimulus(self, stage: int, call_id: int, item: Message, available_us: int) -> None:
         slot = self._slots[stage]
         call = slot.call
         epoch, turn = (slot.epoch, slot.turn) if slot.replying else (self._epoch, self._turn)

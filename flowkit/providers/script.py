@@ -51,10 +51,11 @@ class Agenda:
     `due_us`: when the next item is there, its due time but not before the one ahead of it was accepted; None if there is none.
     """
 
-    __slots__ = ("_call", "_free_us", "_heap", "_opened_us", "_seq", "_stream", "due_us")
+    __slots__ = ("_answers", "_call", "_free_us", "_heap", "_opened_us", "_seq", "_stream", "due_us")
 
     def __init__(self, call: ScriptCall, opened_us: int) -> None:
         self._call = call
+        self._answers = call.fed
         self._opened_us = opened_us
         self._stream: Iterator[tuple[int, Message]] = iter(call.opened())
         self._heap: list[tuple[int, int, Message]] = []
@@ -66,7 +67,7 @@ class Agenda:
 
     def fed(self, item: Message, at_us: int) -> None:
         """The stage fed `item` at `at_us`."""
-        if answers := self._call.fed(item):
+        if answers := self._answers(item):
             self._add(answers, at_us)
 
     def ended(self, at_us: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from bisect import insort
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from flowkit.engine import (
     AT_ONCE,
@@ -24,7 +23,7 @@ from flowkit.engine import (
 )
 from flowkit.messages import Credit, Done, Failed, Message
 from flowkit.plan.graph import Plan
-from flowkit.providers.script import Agenda, Script
+from flowkit.providers.script import Agenda, Script, ScriptCall
 from flowkit.replay.collector import without_collector
 
 _LAST = frozenset({Done, Failed})
@@ -33,15 +32,17 @@ _new = tuple.__new__
 """As in the engine: a stimulus is made for every frame."""
 
 
-@dataclass(slots=True)
-class HeapCall:
+class HeapCall(Agenda):
     """An open call and what it still has to say; `untold`: items taken, not yet credited."""
 
-    stage: int
-    id: int
-    agenda: Agenda
-    batch: int
-    untold: int = 0
+    __slots__ = ("batch", "id", "stage", "untold")
+
+    def __init__(self, stage: int, id_: int, answers: ScriptCall, opened_us: int, batch: int) -> None:
+        super().__init__(answers, opened_us)
+        self.stage = stage
+        self.id = id_
+        self.batch = batch
+        self.untold = 0
 
 
 class HeapPump:
@@ -84,7 +85,7 @@ class HeapPump:
             return self._credit(self._calls[self._untold.pop(0)]), None
         now_us, next_us, chosen, takes = self._now_us, _FOR_EVER, None, self.engine.takes
         for call in self._calls.values():
-            due_us = call.agenda.due_us
+            due_us = call.due_us
             if due_us is not None and due_us < next_us and takes(call.stage):
                 if due_us <= now_us:
                     return self._take(call, due_us), None
@@ -100,28 +101,31 @@ class HeapPump:
         return Stimulus(call.stage, call.id, Credit(count), self._now_us)
 
     def _take(self, call: HeapCall, due_us: int) -> Stimulus:
-        item = call.agenda.take(self._now_us)
+        item = call.take(self._now_us)
         if type(item) in _LAST:
             self._forget(call.stage)
         return _new(Stimulus, (call.stage, call.id, item, due_us))
 
     def _apply(self, effects: list[Effect]) -> None:
+        calls, now_us = self._calls, self._now_us
         for effect in effects:
             kind = type(effect)
             if kind is CallFed:
-                self._feed(effect[0], effect[2])  # type: ignore[arg-type, misc]
+                call, item = calls[effect[0]], effect[2]  # type: ignore[index, misc]
+                call.fed(item, now_us)
+                call.untold += 1
+                if call.untold >= call.batch or type(item) in AT_ONCE:
+                    self._tell(call.stage)
             elif kind is CallOpened:
                 self._open(*effect)
+                calls = self._calls
             elif kind is CallEnded:
-                self._calls[effect[0]].agenda.ended(self._now_us)  # type: ignore[index]
+                calls[effect[0]].ended(now_us)  # type: ignore[index]
             elif kind is CallCancelled:
                 self._forget(effect[0])  # type: ignore[arg-type]
 
-    def _feed(self, stage: int, item: Message) -> None:
-        call = self._calls[stage]
-        call.agenda.fed(item, self._now_us)
-        call.untold += 1
-        if (call.untold >= call.batch or type(item) in AT_ONCE) and stage not in self._untold:
+    def _tell(self, stage: int) -> None:
+        if stage not in self._untold:
             insort(self._untold, stage)
 
     def _forget(self, stage: int) -> None:
@@ -131,6 +135,6 @@ class HeapPump:
 
     def _open(self, stage: int, id_: int, request: Message, scope: str) -> None:
         planned = self._plan.stages[stage]
-        agenda = Agenda(self._scripts[planned.id].open(request), self._now_us)
-        self._calls[stage] = HeapCall(stage, id_, agenda, credit_batch(planned.window))
+        answers = self._scripts[planned.id].open(request)
+        self._calls[stage] = HeapCall(stage, id_, answers, self._now_us, credit_batch(planned.window))
         self._calls = dict(sorted(self._calls.items()))

@@ -45,7 +45,7 @@ class Source(Stage[None]):
         return (Open(Capture()),)
 
     def step(self, state: None, message: Message, now_us: int) -> Actions:
-        if isinstance(message, Frames):
+        if type(message) is Frames:
             return (Emit("audio", message),)
         if isinstance(message, InputEnded):
             return (Emit("end", message),)

@@ -24,6 +24,7 @@ from flowkit.runtime.watchdog import Stall, Watchdog
 from flowkit.trace.observer import Observer
 
 INTERRUPTED = "interrupted"
+_SWITCH_S = 0.0002
 
 
 @dataclass(slots=True)
@@ -127,7 +128,7 @@ async def run_session(
             if turns is not None:
                 nursery.start_soon(counter.close, pump)
             session_us = monotonic_us()
-            with _settled_heap(), Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock)):
+            with _in_real_time(), Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock)):
                 outcome.reason = await pump.run()
             outcome.wall_us = monotonic_us() - session_us
             outcome.inboxes = pump.engine.inboxes()
@@ -138,16 +139,23 @@ async def run_session(
 
 
 @contextmanager
-def _settled_heap() -> Iterator[None]:
-    """What was imported and loaded stays, and so do the journal's rows; looking through all of it for garbage would hold the loop
-    for tens of milliseconds, and longer each time. What is young is still looked through."""
+def _in_real_time() -> Iterator[None]:
+    """The interpreter as a session in real time wants it; afterwards it is as before.
+
+    What was imported and loaded stays, and so do the journal's rows; looking through all of it for garbage would hold the loop for
+    tens of milliseconds, and longer each time. What is young is still looked through. And a thread that wants to run, such as a
+    sound card's callback, waits a fraction of a millisecond for the one that runs, not five.
+    """
     young, middle, old = gc.get_threshold()
+    switch_s = sys.getswitchinterval()
     gc.collect()
     gc.freeze()
     gc.set_threshold(young, middle, sys.maxsize >> 33)
+    sys.setswitchinterval(min(switch_s, _SWITCH_S))
     try:
         yield
     finally:
+        sys.setswitchinterval(switch_s)
         gc.set_threshold(young, middle, old)
         gc.unfreeze()
 

@@ -149,7 +149,8 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
     first = view.text[following]
     if at > view.start and KIND[view.text[at - 1]] in _WORD:
         word = _before(view.text[view.word : at])
-        if first.isupper() and len(word) > 2 and word[1:].islower() and view.language.stop(word) is None:
+        plain = first.isupper() and len(word) > 2 and word[0].isalpha() and word[1:].islower()
+        if plain and view.language.stop(word) is None:
             return end  # as nearly always
         if _is_marker(view, at - len(word), word):
             return NO

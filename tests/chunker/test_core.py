@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flowkit.chunker import Chunker, FirstRules, Reason, Rules, Speak
+from flowkit.chunker.text import DIGIT, EMOJI, GHOST, IDEOGRAPH, KIND, LETTER, LINE, SIGN, SPACE
 from tests.chunker.conftest import run_chunker
 
 Texts = Callable[..., list[str]]
@@ -70,7 +71,26 @@ def test_the_maximum_cuts_at_the_last_clause_mark_then_at_the_last_space_then_an
     rules = Rules(language="en", first=FirstRules(50), max_tokens=8)
     assert texts("one two three, four five six seven eight nine", rules)[0] == "one two three,"
     assert texts("one two three four five six seven eight nine", rules)[0] == "one two three four five six seven"
+    assert texts("one two three four five six seven, eight nine", rules)[0] == "one two three four five six seven,"
+    assert texts("\u3000" + "x" * 50, rules) == ["x" * 48, "x" * 2]
     assert texts("x" * 100, rules) == ["x" * 48, "x" * 48, "x" * 4]
+
+
+def test_a_clause_mark_in_the_first_third_is_no_better_than_a_space(texts: Texts) -> None:
+    rules = Rules(language="en", first=FirstRules(50), max_tokens=12)
+    behind = " four five six seven eight nine ten eleven twelve thirteen"
+    assert texts("one two, three" + behind, rules)[0] == "one two, three four five six seven eight nine ten"
+    assert texts("one two three," + behind, rules)[0] == "one two three,"
+
+
+def test_how_large_a_chunk_is_that_was_forced() -> None:
+    found = run_chunker("one two three four five six seven eight nine", Rules(language="en", max_tokens=8))
+    assert [chunk.tokens for chunk in found] == [7, 2]
+    assert [chunk.tokens for chunk in run_chunker("one two", Rules(language="en", max_tokens=1))] == [1, 1]
+
+
+def test_a_span_larger_than_the_maximum_is_plain_text(texts: Texts) -> None:
+    assert texts("`one two three four five`", Rules(language="en", max_tokens=4)) == ["`one two", "three four five`"]
 
 
 def test_a_forced_cut_keeps_numbers_and_names_together(texts: Texts) -> None:
@@ -93,11 +113,88 @@ def test_a_term_that_is_never_split(texts: Texts) -> None:
     assert texts(list("The Wow! Cafe is new."), rules) == ["The Wow! Cafe is new."]
 
 
+@pytest.mark.parametrize(
+    ("term", "text", "expected"),
+    [
+        ("Zed Co.", "Zed Co. They know", ["Zed Co. They know"]),  # at the very beginning
+        ("o!", "Hallo! They know.", ["Hallo!", "They know."]),  # a term that begins with a letter begins a word
+        (".NET!", "ASP.NET! They know.", ["ASP.NET! They know."]),  # one that begins with a mark need not
+        ("Zed? Lot", "Is it Zed? They know.", ["Is it Zed?", "They know."]),  # nearly the term
+        ("Zed, Lot", "We ask you all, Zed, Lot now.", ["We ask you all,", "Zed, Lot now."]),
+        ("Zed, Lot", "We ask you of Zed, the man.", ["We ask you of Zed,", "the man."]),
+    ],
+)
+def test_where_a_term_is_found(texts: Texts, term: str, text: str, expected: list[str]) -> None:
+    rules = Rules(language="en", never_split=(term,))
+    assert texts(text, rules) == expected
+    assert texts(list(text), rules) == expected
+
+
+def test_a_term_delays_nothing_but_what_may_become_it() -> None:
+    chunker = Chunker(Rules(language="en", never_split=("Wow! Cafe", "Zed, Lot")))
+    assert [chunk.text for chunk in chunker.feed("Hey! N")] == ["Hey!"]
+    assert [chunk.text for chunk in chunker.feed("ow Wow! Cafe is new. N")] == [" Now Wow! Cafe is new."]
+    assert [chunk.text for chunk in chunker.feed("ow Zed, Lot is new. N")] == [" Now Zed, Lot is new."]
+
+
+@pytest.mark.parametrize(
+    ("chars", "kind"),
+    [
+        ("ᄀᇿ々〇あヿㄱㇰㇿ㐀一가힣豈ｦﾟ𠀀", IDEOGRAPH),
+        ("☀➿⬅⭕🀀🎉🫶", EMOJI),
+        ("aßжሀꀀힰﬀ²", LETTER),
+        ("5٣५", DIGIT),
+        ("\u0301\u200d\ufe0f\u200f\u093e", GHOST),
+        ("㆐㈀䷀⟀⭖🬀%", SIGN),
+        (" \t\r\u00a0\u3000", SPACE),
+        ("\n\u2028\u2029", LINE),
+    ],
+)
+def test_what_a_character_is(chars: str, kind: int) -> None:
+    assert {char: KIND[char] for char in chars} == dict.fromkeys(chars, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Hi", 1),
+        ("Hi. Then", 2),
+        ("-\nOpen it. Then", 5),
+        ("1.\nOpen it. Then", 6),
+        ("Go\nThen", 1),
+        ("1234 letters", 4),
+        ("Try ```\nx\n```", 1),
+    ],
+)
+def test_how_large_a_chunk_is(text: str, tokens: int) -> None:
+    assert run_chunker(text, Rules(language="en"))[0].tokens == tokens
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Yes. Now one two three, four five six seven eight nine",  # a clause to come back to
+        "Yes. (One two) [three four](five. six) seven eight nine ten",  # a span
+        "Yes. One (two three. Four) five. Six seven eight",  # a bracket
+        "\n\nYes.\n\n\n1.\nOne two. Three",  # blank lines
+    ],
+)
+def test_what_is_set_aside_between_two_pieces_keeps_its_place(texts: Texts, text: str) -> None:
+    rules = Rules(language="en", first=FirstRules(50), comma_after=50, max_tokens=8)
+    for at in range(len(text)):
+        assert texts([text[:at], text[at:]], rules) == texts(text, rules)
+
+
 def test_a_code_block_is_one_chunk_and_weighs_what_is_said_for_it() -> None:
     block = "```py\n" + "value = compute(other, 1.5). \n" * 40 + "```\n"
     chunks = run_chunker(f"Try this:\n{block}Done.", Rules(language="en"))
     assert [chunk.text for chunk in chunks] == ["Try this:\n", block, "Done."]
     assert (chunks[1].spoken, chunks[1].tokens) == ("code example", 3)
+
+
+def test_a_code_block_fits_into_the_room_that_is_left() -> None:
+    (chunk,) = run_chunker("- ```\nx = 1\n```\n", Rules(language="en", max_tokens=3))
+    assert (chunk.spoken, chunk.tokens) == ("code example", 3)
 
 
 def test_a_code_block_that_is_read_out_is_cut_at_the_maximum() -> None:
@@ -117,6 +214,13 @@ def test_a_stall_lets_go_up_to_the_last_word_that_is_complete() -> None:
     assert [left.text for left in chunker.feed("re is one. N")] == [" there is one."]
 
 
+def test_a_stall_decides_nothing_about_what_it_leaves() -> None:
+    chunker = Chunker(Rules(language="en"))
+    chunker.feed("I know Acme Inc. ")
+    assert [chunk.text for chunk in chunker.stall()] == ["I know Acme"]
+    assert [chunk.text for chunk in chunker.feed("He left. N")] == [" Inc.", " He left."]
+
+
 @pytest.mark.parametrize("text", ["a\n\n\nb.\n", "1.\n\n2.", "---\n\n1. a", "\n\n- \n\nx. y"])
 def test_blank_lines_before_a_marker_do_not_depend_on_the_fragmentation(text: str) -> None:
     assert run_chunker(list(text), Rules(language="en")) == run_chunker(text, Rules(language="en"))
@@ -131,6 +235,11 @@ def test_blank_lines_before_a_marker_do_not_depend_on_the_fragmentation(text: st
         ("Okay", None),
         ("   ", None),
         ("use `a b", "use"),
+        ("We met (in the", "We met"),
+        ("Ask Dr. Smi", "Ask"),
+        ("I have 3 app", "I have"),
+        ("I am at A3 the", "I am at"),
+        ("It is not the", "It is not"),
     ],
 )
 def test_a_stall_waits_for_what_may_lead_on(text: str, expected: str | None) -> None:
@@ -148,6 +257,7 @@ def test_a_stall_waits_for_what_may_lead_on(text: str, expected: str | None) -> 
         ("It is 3.", False),
         ("I met Dr.", False),
         ("J.", False),
+        ("a. One thing b.", False),  # that may number the next
         ("Sure", False),
     ],
 )
@@ -158,6 +268,13 @@ def test_a_likely_end_is_told_before_it_is_certain(text: str, likely: bool) -> N
     assert (found is not None) is likely
     if found is not None:
         assert chunker.feed(" And") == [found] or chunker.feed("And") == [found]
+
+
+def test_a_likely_end_fits_into_the_maximum() -> None:
+    for text, likely in (("One two.", True), ("One two three.", False)):
+        chunker = Chunker(Rules(language="en", max_tokens=3))
+        chunker.feed(text)
+        assert (chunker.likely() is not None) is likely
 
 
 def test_a_likely_end_is_revoked_by_the_next_character() -> None:
@@ -227,8 +344,8 @@ def test_a_megabyte_without_a_space_or_of_spaces_only() -> None:
 
 
 def test_a_family_of_emoji_and_an_accent_are_not_parted() -> None:
-    for chunk in run_chunker("ab\u0301" * 200 + "👨‍👩‍👧‍👦" * 40, Rules(max_tokens=4)):
-        assert chunk.text[0] not in "\u0301\u200d"
+    for chunk in run_chunker("ab\u0301" * 200 + "и\u0306" * 200 + "👨‍👩‍👧‍👦" * 40, Rules(max_tokens=4)):
+        assert chunk.text[0] not in "\u0301\u0306\u200d"
         assert chunk.text[-1] != "\u200d"
 
 

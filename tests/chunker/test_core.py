@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flowkit.chunker import Chunker, FirstRules, Reason, Rules, Speak
-from flowkit.chunker.text import DIGIT, EMOJI, GHOST, IDEOGRAPH, KIND, LETTER, LINE, SIGN, SPACE
+from flowkit.chunker.text import DIGIT, EMOJI, GHOST, IDEOGRAPH, KIND, LETTER, LINE, SIGN, SPACE, measure, speakable
 from tests.chunker.conftest import run_chunker
 
 Texts = Callable[..., list[str]]
@@ -138,11 +138,31 @@ def test_a_term_delays_nothing_but_what_may_become_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("abcdef", 1),
+        ("abcdefg", 2),
+        ("123", 1),
+        ("1234", 2),
+        ("字字", 2),
+        ("%%", 2),
+        ("🎉🎉", 2),
+        (" " * 15, 0),
+        (" " * 16, 1),
+        ("\n" * 15, 0),
+        ("\u0301" * 16, 1),
+    ],
+)
+def test_how_large_characters_are(text: str, tokens: int) -> None:
+    assert measure(text) == tokens
+
+
+@pytest.mark.parametrize(
     ("chars", "kind"),
     [
-        ("ᄀᇿ々〇あヿㄱㇰㇿ㐀一가힣豈ｦﾟ𠀀", IDEOGRAPH),
+        ("ᄀᇿ々〇あヿㄱㇰㇿ㐀一가힣\uf900ｦ\uff9f𠀀", IDEOGRAPH),
         ("☀➿⬅⭕🀀🎉🫶", EMOJI),
-        ("aßжሀꀀힰﬀ²", LETTER),
+        ("aßжሀꀀ\ud7b0\ufb00\uffa0²", LETTER),
         ("5٣५", DIGIT),
         ("\u0301\u200d\ufe0f\u200f\u093e", GHOST),
         ("㆐㈀䷀⟀⭖🬀%", SIGN),
@@ -336,6 +356,26 @@ def test_bad_input_raises_nothing_and_loses_nothing(tokens: list[str]) -> None:
         assert text.startswith(joined)
         assert not text[len(joined) :].strip()
         assert all(chunk.tokens <= rules.max_tokens for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a", True),
+        ("1", True),
+        ("字", True),
+        ("12.", False),  # a list marker
+        ("(ab)", False),
+        ("abc.", False),
+        ("abcd.", True),
+        ("- 1)\n", False),
+        ("1.\n2.", True),
+        ("**\n", False),
+        ("%", False),
+    ],
+)
+def test_what_has_something_to_say(text: str, says: bool) -> None:
+    assert speakable(text) is says
 
 
 def test_a_megabyte_without_a_space_or_of_spaces_only() -> None:

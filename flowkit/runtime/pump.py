@@ -32,6 +32,7 @@ from flowkit.trace.observer import Observer
 GRACE_S = 2.0
 """How long providers may take to say goodbye when the session ends."""
 _ROWS_EVERY_US = 50_000
+_ROWS_PATIENCE_US = 150_000
 
 
 async def _no_settling() -> None:
@@ -75,8 +76,6 @@ class TrioPump:
                 self._apply(self.engine.begin(0))
                 while self.engine.finished is None:
                     await self._turn()
-                    if self._clock.now_us() >= self._rows_due_us:
-                        self._hand_over_rows()
                 await self._say_goodbye()
             finally:
                 self._hand_over_rows()
@@ -127,14 +126,20 @@ class TrioPump:
         return None
 
     async def _wait(self, deadline_us: int | None) -> None:
-        """Until there is news, a deadline comes, or rows have waited long enough to be handed over."""
+        """Until there is news, a deadline comes, or rows have waited long enough to be handed over.
+
+        Rows are handed over when nothing else is to be done, so that they hold up no reply; after a while in any case.
+        """
         wake_us = math.inf if deadline_us is None else deadline_us
         if self._observers and self.engine.journal.waiting:
             wake_us = min(wake_us, self._rows_due_us)
         with trio.move_on_at(math.inf if wake_us == math.inf else self._clock.at_s(int(wake_us))):
             await self._news.wait()
+        patience_us = 0
         if self._news.is_set():
-            self._news = trio.Event()
+            self._news, patience_us = trio.Event(), _ROWS_PATIENCE_US
+        if self._clock.now_us() >= self._rows_due_us + patience_us:
+            self._hand_over_rows()
 
     def _look(self) -> None:
         self._news.set()

@@ -88,3 +88,15 @@ def alike(row: Row) -> tuple[object, ...]:
     message: object = "the utterance" if isinstance(row.message, Utterance) else row.message
     assert row.fate is not Fate.STALE
     return row.stage, row.cause_stage, row.sent_us, row.handled_us, row.lane, message, row.fate
+
+
+@pytest.mark.parametrize("tokens", [("a", "a", ".", "a"), ("See", " example", ".", "com", " for more. ", "Bye.")])
+def test_a_revoked_clause_breaks_no_promise(tokens: tuple[str, ...]) -> None:
+    judge(
+        {
+            "mic": {"speech": [{"at": "0ms", "lasts": "200ms"}]},
+            "asr": {"utterances": ("Tell me.",)},
+            "llm": {"replies": ({"text": "", "tokens": tokens},)},
+            "chunker": {"speculate_end": True},
+        }
+    )

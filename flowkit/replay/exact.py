@@ -206,35 +206,13 @@ class Fold:
         stage, n, cause, cause_n, sent_us, now_us, lane, epoch, turn, message, fate = row
         nearest: Sent | None = None
         for queue in self._expected.get((cause, stage, lane), ()):
-            if fate == "" and queue and queue[0] == (stage, cause_n, sent_us, epoch, turn, message):
-                sent = queue.popleft()
-                return (stage, n, cause, sent[1], sent[2], now_us, lane, sent[3], sent[4], sent[5], fate)
             for sent in queue if fate in _GONE else (queue[0],) if queue else ():
+                if sent == (stage, cause_n, sent_us, epoch, turn, message):
+                    queue.remove(sent)
+                    return (stage, n, cause, sent[1], sent[2], now_us, lane, sent[3], sent[4], sent[5], fate)
                 if sent.cause_n == cause_n and sent.message == message:
-                    if (sent.sent_us, sent.epoch, sent.turn) != (sent_us, epoch, turn):
-                        raise Diverged(
-                            Difference(
-                                stage, "the message has another time, epoch or turn", row, message, (cause, cause_n)
-                            )
-                        )
-                    if fate in _GONE:
-                        queue.remove(sent)
-                    else:
-                        queue.popleft()
-                    kept = sent.message
-                    return (
-                        stage,
-                        n,
-                        cause,
-                        sent.cause_n,
-                        sent.sent_us,
-                        now_us,
-                        kept.lane,
-                        sent.epoch,
-                        sent.turn,
-                        kept,
-                        fate,
-                    )
+                    what = "the message has another time, epoch or turn"
+                    raise Diverged(Difference(stage, what, row, message, (cause, cause_n)))
                 nearest = sent if nearest is None or sent.cause_n == cause_n else nearest
         now = nearest.message if nearest is not None and nearest.cause_n <= cause_n else None
         raise Diverged(Difference(stage, "another message was recorded than is sent now", row, now, (cause, cause_n)))

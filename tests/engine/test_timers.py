@@ -33,8 +33,8 @@ def test_a_stage_s_deadlines_are_cleared_together() -> None:
     timers.set(2, "a", 20)
     timers.clear(1)
     assert timers.next_us() == 20
-    assert timers.due(20)
-    assert not timers.due(19)
+    assert timers.pop_due(19) is None
+    assert timers.pop_due(20) == (2, "a", 20)
 
 
 COMMANDS = st.tuples(st.integers(0, 3), st.sampled_from("ab"), st.one_of(st.none(), st.integers(0, 50)))

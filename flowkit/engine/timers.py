@@ -12,7 +12,7 @@ class Timers:
 
     def __init__(self) -> None:
         self.heap: list[tuple[int, int, int, str]] = []
-        """(at_us, stage, seq, tag); its front is a deadline, or one that no longer counts; whether one may have come is cheap to ask of it."""
+        """(at_us, stage, seq, tag); its front is a deadline, or one that no longer counts."""
         self._set: dict[tuple[int, str], tuple[int, int]] = {}
         self._seq = 0
 

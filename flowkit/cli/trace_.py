@@ -132,7 +132,7 @@ def _redact(args: argparse.Namespace, trace: Trace) -> int:
 
 def _export(args: argparse.Namespace, trace: Trace) -> int:
     from flowkit.trace.rewrite import as_one_document
-    from flowkit.trace.rows import ROW_NAMES, content, content_names
+    from flowkit.trace.rows import ROW_NAMES, content_of
     from flowkit.trace.writer import open_new
 
     if args.to == "otlp":
@@ -143,7 +143,7 @@ def _export(args: argparse.Namespace, trace: Trace) -> int:
                 {
                     **dict(zip(ROW_NAMES, row[:9], strict=True)),
                     "kind": type(row[9]).__name__,
-                    "content": dict(zip(content_names(type(row[9])), content(row[9]), strict=True)),
+                    "content": dict(zip((kept := content_of(type(row[9]))).names, kept.values(row[9]), strict=True)),
                     "fate": row[10],
                 },
                 ensure_ascii=False,

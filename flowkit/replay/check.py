@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from flowkit.clock import monotonic_us
+from flowkit.plan.graph import Plan
 from flowkit.replay.collector import without_collector
 from flowkit.replay.compare import chain
 from flowkit.replay.exact import Difference, Diverged, Fold
 from flowkit.replay.settings import recorded_plan
-from flowkit.trace.codec import Quiet, journal_digest, rows_of
+from flowkit.trace.codec import Chunk, Encoder, digest_of
 from flowkit.trace.figures import Report
 from flowkit.trace.metrics import measure
 from flowkit.trace.reader import Trace, read_trace
 from flowkit.trace.rows import RowTuple
+from flowkit.trace.stretch import Stretch, rows_of
 
-Items: TypeAlias = list[RowTuple | Quiet]
+Items: TypeAlias = list[RowTuple | Stretch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,11 @@ def exactly(trace: Trace | Path | str, *, frame_by_frame: bool = False) -> Exact
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     if trace.redacted:
         return Exactly(True, timing_only(trace))
-    fold, items = Fold(recorded_plan(trace)), list(trace.items())
+    plan, items, digest = recorded_plan(trace), list(trace.items()), None
+    if not frame_by_frame and _follows(plan, items):
+        digest = trace.digest
     try:
-        digest = _made(trace, fold, items) if frame_by_frame else _compared(trace, fold, items)
+        digest = digest or _made(trace, Fold(plan), items)
     except Diverged as diverged:
         return _differing(trace, diverged.difference, started_us)
     return Exactly(digest == trace.digest, _report(trace, items, digest, started_us))
@@ -56,16 +60,27 @@ def timing_only(trace: Trace) -> Report:
     return replace(report, notices=(*report.notices, "content is redacted: only the timing is replayed"))
 
 
+def _follows(plan: Plan, items: Items) -> bool:
+    """Whether the stages send what was recorded, stretch by stretch. If not, a fold row by row says what differs first."""
+    fold = Fold(plan)
+    try:
+        fold.take(items)
+        fold.end(fold.now_us)
+    except Diverged:
+        return False
+    return True
+
+
 def _made(trace: Trace, fold: Fold, items: Items) -> str:
-    made = [fold.row(row) for row in rows_of(items)]
-    fold.end(made[-1][5] if made else 0)
-    return journal_digest(made, trace.layout)
+    encoder = Encoder(trace.layout)
 
+    def chunks() -> Iterator[Chunk]:
+        for item in items:
+            yield from encoder.add([fold.row(row) for row in rows_of([item])])
+        fold.end(fold.now_us)
+        yield from encoder.finish()
 
-def _compared(trace: Trace, fold: Fold, items: Items) -> str:
-    fold.take(items)
-    fold.end(fold.now_us)
-    return trace.digest
+    return digest_of(chunk.text for chunk in chunks())
 
 
 def _differing(trace: Trace, difference: Difference, started_us: int) -> Exactly:
@@ -77,7 +92,7 @@ def _differing(trace: Trace, difference: Difference, started_us: int) -> Exactly
     return Exactly(False, _report(trace, rows, "", started_us), difference, causes, causes_now)
 
 
-def _report(trace: Trace, items: Sequence[RowTuple | Quiet], digest: str, started_us: int) -> Report:
+def _report(trace: Trace, items: Sequence[RowTuple | Stretch], digest: str, started_us: int) -> Report:
     report = measure(
         items,
         plan=trace.layout,

@@ -14,7 +14,7 @@ from typing import Any
 from flowkit.clock import ms
 from flowkit.messages import Audio, Credit, Frames, Probability
 from flowkit.trace.figures import PARTS, Report, TurnReport
-from flowkit.trace.rows import RowTuple, content
+from flowkit.trace.rows import RowTuple, content_of
 
 _UNCOMPARED = (Frames, Probability, Credit)
 _LONGEST_CHAIN = 20
@@ -64,7 +64,10 @@ def row_line(row: RowTuple) -> str:
     stage, n, cause, cause_n, sent_us, now_us, lane, epoch, turn, message, fate = row
     by = f" < {cause} {cause_n}" if cause else ""
     waited = f" (sent {ms(sent_us):.1f})" if sent_us != now_us else ""
-    shown = ", ".join(repr(value) if len(repr(value)) < 90 else repr(value)[:87] + "..." for value in content(message))
+    shown = ", ".join(
+        repr(value) if len(repr(value)) < 90 else repr(value)[:87] + "..."
+        for value in content_of(type(message)).values(message)
+    )
     gone = f" {fate}" if fate else ""
     return f"{ms(now_us):10.1f} ms{waited} {stage} {n}{by} {lane} {type(message).__name__}({shown}) epoch {epoch} turn {turn}{gone}"
 
@@ -80,11 +83,11 @@ def _by_stage(rows: Sequence[RowTuple]) -> dict[str, list[RowTuple]]:
 def _said(row: RowTuple) -> tuple[Any, ...]:
     """What of a row must be the same."""
     message = row[9]
-    told = content(message)
+    told = content_of(type(message)).values(message)
     if type(message).__name__ == "PlaybackStarted":
         told = told[:1]
     if isinstance(message, Audio):
-        told = [*told[:4]]
+        told = told[:4]
     return (type(message).__name__, told, row[8], row[10])
 
 

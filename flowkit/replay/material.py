@@ -5,8 +5,9 @@ Read off by folding the stages over the journal, so that requests, which are no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count, repeat
 
 from flowkit.messages import (
     EndOfUtterance,
@@ -21,10 +22,10 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.plan.graph import Plan
-from flowkit.replay.exact import Call, Difference, Fold
-from flowkit.trace.codec import Quiet
+from flowkit.replay.exact import Call, Difference, Diverged, Fold
 from flowkit.trace.reader import Trace
 from flowkit.trace.rows import RowTuple
+from flowkit.trace.stretch import Ear, Stretch, rows_of
 
 
 @dataclass(slots=True)
@@ -34,16 +35,12 @@ class Input:
     frames: list[tuple[int, int, int]] = field(default_factory=list)
     answers: list[tuple[int, int, float]] = field(default_factory=list)
 
-    def quiet(self, quiet: Quiet) -> None:
-        """A quiet stretch."""
-        frame, answered, ps = quiet.frame, quiet.answered, iter(quiet.ps)
-        for step, at_us in zip(quiet.pattern, quiet.available_us, strict=True):
-            if step == "F":
-                self.frames.append((frame, 1, at_us))
-                frame += 1
-            elif step == "P":
-                self.answers.append((at_us, answered, next(ps)))
-                answered += 1
+    def stretch(self, stretch: Stretch) -> None:
+        """The quiet frames and probabilities of a stretch."""
+        if (frames := stretch.run(Ear.FRAME)) is not None:
+            self.frames += zip(count(frames.first), repeat(1), frames.available_us)
+        if (answers := stretch.run(Ear.ANSWER)) is not None:
+            self.answers += zip(answers.available_us, count(answers.first), answers.ps)
 
     def row(self, message: Message, at_us: int) -> None:
         """A stimulus that is a row of its own."""
@@ -102,14 +99,28 @@ class Material:
 
 def gather(trace: Trace, plan: Plan) -> Material:
     """Fold `plan`, the recorded one, over the trace and keep what a replay needs."""
-    fold = Fold(plan, tolerant=True)
+    items = list(trace.items())
     material = Material({stage.id: [] for stage in plan.stages}, Input(), Turns(), [], None, 0)
-    fold.take(_watched(trace.items(), material, _Places.of(plan)))
-    fold.tolerantly_end(material.last_us)
+    _look(items, material, _Places.of(plan))
+    fold = _folded(items, plan, material.last_us)
     for call in fold.calls:
         material.calls[call.stage].append(call)
     material.difference = fold.first
     return material
+
+
+def _folded(items: list[RowTuple | Stretch], plan: Plan, last_us: int) -> Fold:
+    """The stages folded over the items: quickly, or if the code differs from the record, row by row and tolerantly."""
+    try:
+        fold = Fold(plan)
+        fold.take(items)
+        fold.end(last_us)
+    except Diverged:
+        fold = Fold(plan, tolerant=True)
+        for row in rows_of(items):
+            fold.row(row)
+        fold.tolerantly_end(last_us)
+    return fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +137,23 @@ class _Places:
         return cls(*ids)
 
 
-def _watched(items: Iterable[RowTuple | Quiet], material: Material, places: _Places) -> Iterator[RowTuple | Quiet]:
-    """The items, looked at on their way into the fold."""
+def _look(items: list[RowTuple | Stretch], material: Material, places: _Places) -> None:
     for item in items:
-        if isinstance(item, Quiet):
-            material.input.quiet(item)
-            material.last_us = item.handled_us[-1]
+        if isinstance(item, Stretch):
+            material.input.stretch(item)
+            _look_at(item.apart(), material, places)
+            material.last_us = item.end_us
         else:
-            stage, _, cause, _, sent_us, now_us, _, _, _, message, fate = item
-            material.last_us = now_us
-            if cause == "" and fate == "":
-                material.input.row(message, sent_us)
-            if isinstance(message, Shutdown):
-                material.shutdowns.append((now_us, message))
-            if stage in (places.gate, places.llm):
-                material.turns.row(item)
-        yield item
+            _look_at([item], material, places)
+
+
+def _look_at(rows: Iterable[RowTuple], material: Material, places: _Places) -> None:
+    for row in rows:
+        stage, _, cause, _, sent_us, now_us, _, _, _, message, fate = row
+        material.last_us = now_us
+        if cause == "" and fate == "":
+            material.input.row(message, sent_us)
+        if isinstance(message, Shutdown):
+            material.shutdowns.append((now_us, message))
+        if stage in (places.gate, places.llm):
+            material.turns.row(row)

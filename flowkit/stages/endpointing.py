@@ -6,6 +6,7 @@ The provider only says how likely speech is; every threshold is here and can be 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import ClassVar
@@ -93,6 +94,16 @@ class Endpointing(Stage[EndpointingState]):
         if isinstance(message, (Failed, Done)):
             return (Emit("faults", Fault("vad", gone(message, "voice detector"))),)
         return NOTHING
+
+    def unmoved(self, state: EndpointingState, frame: int, ps: Sequence[float]) -> bool:
+        """Hear many probabilities at once, from `frame` on, if no step over any of them would say something. False if one might;
+        then nothing was done."""
+        if state.ends_at is None and state.voice is _QUIET and max(ps) < self.options.threshold:
+            return True
+        if state.ends_at is None and state.voice is _SPEECH and min(ps) >= self.options.release:
+            state.last_voiced = frame + len(ps) - 1
+            return True
+        return False
 
     def _heard(self, state: EndpointingState, frame: int, p: float) -> Actions:
         voice = state.voice

@@ -33,24 +33,26 @@ from flowkit.messages import (
     Revoke,
     Shutdown,
     SpeechStarted,
+    Timer,
     Token,
     Typed,
     Utterance,
 )
-from flowkit.trace.codec import Quiet, rows_of
 from flowkit.trace.figures import ClauseReport, InterruptReport, QueueReport, Report, TurnReport
 from flowkit.trace.layout import Layout, layout_of
 from flowkit.trace.queues import queue_figures
 from flowkit.trace.reference import Reference
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.sound import Sound
+from flowkit.trace.stretch import Ear, Run, Stretch, rows_of
 
-_UNSEEN = frozenset({Credit, Probability})
+_UNSEEN = frozenset({Credit, Probability, Timer})
+_SOUNDING = frozenset({Audio, Hold, Resume, Interrupt, EndOfReply})
 _WINDOW = 256
 
 
 def measure(
-    rows: Iterable[RowTuple | Quiet],
+    rows: Iterable[RowTuple | Stretch],
     *,
     plan: Any,
     voiced: Reference | None = None,
@@ -72,12 +74,15 @@ def measure(
     session = _Session(layout, voiced)
     messages = 0
     for item in kept:
-        if isinstance(item, Quiet):
-            messages += session.clock.quiet(item)
-            continue
-        messages += 1
-        if type(item[9]) not in _UNSEEN:
-            session.row(item)
+        if isinstance(item, Stretch):
+            messages, rows_apart = messages + item.count, item.apart()
+            if (frames := item.run(Ear.FRAME)) is not None:
+                session.clock.run(frames)
+        else:
+            messages, rows_apart = messages + 1, [item]
+        for row in rows_apart:
+            if type(row[9]) not in _UNSEEN:
+                session.row(row)
     notices = () if voiced is not None or not session.clock.frames else (_NO_RULER,)
     turns = tuple(turn.report(modelled) for turn in session.turns.values())
     clauses = [clause for turn in turns for clause in turn.clauses]
@@ -115,19 +120,16 @@ class FrameClock:
         for frame in {frames.index, frames.index + frames.count - 1}:
             self._at(frame, late_us)
 
-    def quiet(self, quiet: Quiet) -> int:
-        """A quiet stretch. Returns how many rows it has."""
-        there_us = list(quiet.times("F", quiet.available_us))
-        if there_us:
-            first, self.frames = quiet.frame, max(self.frames, quiet.frame + len(there_us))
-            due_us = range((first + 1) * self.frame_us, (self.frames + 1) * self.frame_us, self.frame_us)
-            late_us = list(map(sub, there_us, due_us))
-            border = _WINDOW - first % _WINDOW
-            self._at(first, min(late_us[:border]))
-            if late_us[border:]:
-                # A stretch is shorter than a window, so there is one border at most.
-                self._at(first + border, min(late_us[border:]))
-        return quiet.count
+    def run(self, run: Run) -> None:
+        """Consecutive frames."""
+        first, count = run.first, len(run.available_us)
+        self.frames = max(self.frames, first + count)
+        due_us = range((first + 1) * self.frame_us, (first + 1 + count) * self.frame_us, self.frame_us)
+        late_us = list(map(sub, run.available_us, due_us))
+        begin, end = 0, _WINDOW - first % _WINDOW
+        while begin < count:
+            self._at(first + begin, min(late_us[begin:end]))
+            begin, end = end, end + _WINDOW
 
     def _at(self, frame: int, late_us: int) -> None:
         window = frame // _WINDOW
@@ -306,12 +308,10 @@ class _Session:
 
     def _speaker(self, row: RowTuple) -> None:
         message = row[9]
-        if row[10] != "":
+        if row[10] != "" or type(message) not in _SOUNDING:
             return
         if isinstance(message, Audio) and self.interrupts and row[7] < self.interrupts[-1].epoch:
             self.interrupts[-1].stale_us += _length_us(message)
-        if not isinstance(message, Audio | Hold | Resume | Interrupt | EndOfReply):
-            return
         self._speaking.row(row)
         turn = self.turns.get(row[8])
         if isinstance(message, Hold | Interrupt) and turn is not None and turn.sound is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 """Version of the format. A reader refuses a higher one; traces of every lower one are kept and read by a test."""
 
 START, SESSION, JOURNAL, EVENT = "session.start", "flowkit.session", "flowkit.journal", "flowkit.event"

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flowkit.errors import TraceError
-from flowkit.trace import names
+from flowkit.trace import format1, names
 from flowkit.trace.audio import Sound
-from flowkit.trace.codec import Quiet, decode, digest_of, rows_of
+from flowkit.trace.codec import digest_of, journal_digest
 from flowkit.trace.figures import QueueReport
 from flowkit.trace.layout import Layout
 from flowkit.trace.reference import MISSING, Reference
 from flowkit.trace.rows import RowTuple
+from flowkit.trace.stretch import Stretch, decode, rows_of
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _MOST_FRAMES = 50 * 3600 * 24
@@ -48,6 +49,7 @@ class StoredChunk(NamedTuple):
 class Head:
     """What a session begins with. `kept`: what a redacted trace has kept, None if nothing was redacted."""
 
+    format: int
     session_id: str
     pipeline: str
     config: str
@@ -86,12 +88,13 @@ class Trace:
         """Stages and bounded edges."""
         return self.head.layout
 
-    def items(self) -> Iterator[RowTuple | Quiet]:
-        """Rows, and quiet stretches as one item each. Raises TraceError where a chunk is malformed."""
+    def items(self) -> Iterator[RowTuple | Stretch]:
+        """The journal in stretches, or rows if the trace has an earlier format. Raises TraceError where a chunk is malformed."""
+        reader = decode if self.head.format == names.FORMAT else format1.decode
         for chunk in self.chunks:
             count = 0
-            for item in decode(chunk.text, self.head.layout):
-                count += item.count if type(item) is Quiet else 1
+            for item in reader(chunk.text, self.head.layout):
+                count += item.count if type(item) is Stretch else 1
                 yield item
             if count != chunk.rows:
                 raise TraceError(f"{self.path.name}: a chunk says {chunk.rows} rows and has {count}")
@@ -107,7 +110,12 @@ class Trace:
 
     @property
     def digest(self) -> str:
-        """The digest of the journal, as far as it is there."""
+        """The digest of the journal, as far as it is there; that of an earlier format as it would be now."""
+        return self.stored_digest if self.head.format == names.FORMAT else journal_digest(self.rows(), self.layout)
+
+    @property
+    def stored_digest(self) -> str:
+        """The digest of the chunks as they stand in the file."""
         return digest_of(chunk.text for chunk in self.chunks)
 
     @property
@@ -186,9 +194,9 @@ class _Parts:
             )
         events = tuple(sorted(set(self.events)))
         trace = Trace(self.path, self.head, chunks, self.end, self._all_levels(), events, tuple(self.notices))
-        if self.end is not None and not missing and trace.digest != self.end.digest:
+        if self.end is not None and not missing and trace.stored_digest != self.end.digest:
             raise TraceError(
-                f"{self.path.name}: the journal's digest is {trace.digest}, recorded was {self.end.digest}",
+                f"{self.path.name}: the journal's digest is {trace.stored_digest}, recorded was {self.end.digest}",
                 hint="the trace was changed after it was recorded",
             )
         return trace
@@ -197,7 +205,7 @@ class _Parts:
         return TraceError(f"{self.path.name}:{number}: {what}")
 
     def _line(self, line: bytes) -> None:
-        stored = json.loads(line)
+        stored = json.loads(line.decode())
         _check_depth(stored)
         for of_resource in stored["resourceSpans"]:
             for of_scope in of_resource["scopeSpans"]:
@@ -224,6 +232,7 @@ class _Parts:
             )
         kept = json.loads(told[names.KEPT]) if names.KEPT in told else None
         self.head = Head(
+            format=_count(version),
             session_id=_text(told[names.SESSION_ID]),
             pipeline=_text(told[names.NAME]),
             config=_text(told[names.CONFIG]),
@@ -322,8 +331,8 @@ def _check_depth(stored: Any) -> None:
         level = [
             part
             for value in level
-            if isinstance(value, dict | list)
-            for part in (value.values() if isinstance(value, dict) else value)
+            for part in (value.values() if type(value) is dict else value)
+            if type(part) is dict or type(part) is list
         ]
         if not level:
             return

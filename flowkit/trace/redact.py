@@ -13,7 +13,7 @@ from typing import Any
 
 from flowkit.errors import UsageError
 from flowkit.messages import Audio, Credit, Frames, Message, Probability
-from flowkit.trace.rows import RowTuple, content_names
+from flowkit.trace.rows import RowTuple, content_of
 
 MASK = "[redacted]"
 SECRET = "secret-removed"
@@ -95,7 +95,7 @@ class Redactor:
 def _texts_of(cls: type[Message]) -> tuple[str, ...]:
     """The fields that may hold text: all but numbers, so that a field of a kind unknown here is masked too."""
     numbers = ("int", "float", "bool")
-    return tuple(f.name for f in fields(cls) if f.name in content_names(cls) and str(f.type) not in numbers)
+    return tuple(f.name for f in fields(cls) if f.name in content_of(cls).names and str(f.type) not in numbers)
 
 
 class Scrubber:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, fields
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeAlias
 
 from flowkit.errors import TraceError
 from flowkit.messages import Message
+from flowkit.trace.columns import unpacked
 
 RowTuple: TypeAlias = tuple[str, int, str, int, int, int, str, int, int, Message, str]
 """stage, n, cause stage, cause n, sent, handled, lane, epoch, turn, message, fate (``flowkit.engine.Row`` is one)."""
@@ -17,34 +20,39 @@ ROW_NAMES = ("stage", "n", "cause_stage", "cause_n", "sent_us", "handled_us", "l
 FATES = ("", "dropped", "discarded", "stale")
 
 
-_NAMES: dict[type[Message], tuple[str, ...]] = {}
+class Content(NamedTuple):
+    """What a journal keeps of messages of one class: `names` of the fields, without PCM, in order of declaration; `values` takes
+    them from a message; `texts`: places of those that may be long; `defaults`; `plain`: the types that simple values may have."""
+
+    names: tuple[str, ...]
+    values: Callable[[Message], tuple[Any, ...]]
+    texts: tuple[int, ...]
+    defaults: tuple[Any, ...]
+    plain: tuple[frozenset[type], ...]
 
 
-def content_names(cls: type[Message]) -> tuple[str, ...]:
-    """A message's fields that belong into the journal, in order of declaration; PCM does not."""
-    if cls not in _NAMES:
-        _NAMES[cls] = tuple(f.name for f in fields(cls) if f.name != "pcm")
-    return _NAMES[cls]
+_CONTENTS: dict[type[Message], Content] = {}
 
 
-def content(message: Message) -> list[Any]:
-    """The message's content as the journal keeps it."""
-    return [getattr(message, name) for name in content_names(type(message))]
+def content_of(cls: type[Message]) -> Content:
+    """What is kept of a message class."""
+    if cls not in _CONTENTS:
+        _CONTENTS[cls] = _content(cls)
+    return _CONTENTS[cls]
 
 
-_DEFAULTS: dict[type[Message], tuple[Any, ...]] = {}
+def _content(cls: type[Message]) -> Content:
+    kept = [f for f in fields(cls) if f.name != "pcm"]
+    names, types = tuple(f.name for f in kept), [str(f.type) for f in kept]
+    texts = tuple(place for place, type_ in enumerate(types) if type_ == "str" or type_.startswith("tuple"))
+    plain = tuple(_TYPES.get(type_, frozenset()) for type_ in types)
+    return Content(names, _getter(names), texts, tuple(f.default for f in kept), plain)
 
 
-def stored_content(message: Message) -> list[Any]:
-    """The content without the last fields where those have their defaults: so a field that a message gets later changes nothing in
-    what was, and is still, stored."""
-    cls = type(message)
-    if cls not in _DEFAULTS:
-        _DEFAULTS[cls] = tuple(f.default for f in _kept(cls))
-    told, defaults = content(message), _DEFAULTS[cls]
-    while told and told[-1] == defaults[len(told) - 1]:
-        told.pop()
-    return told
+def _getter(names: tuple[str, ...]) -> Callable[[Message], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return (lambda message: (getattr(message, names[0]),)) if names else (lambda message: ())
 
 
 def _kinds(cls: type[Message] = Message) -> dict[str, type[Message]]:
@@ -72,36 +80,27 @@ def kind_named(name: Any) -> type[Message]:
     return _KNOWN[name]
 
 
-_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,)}
-_PLAIN: dict[type[Message], tuple[type, ...]] = {}
-"""The types of a message's values as they are nearly always, so that most rows need one comparison."""
+_TYPES = {
+    "int": frozenset({int}),
+    "float": frozenset({float, int}),
+    "str": frozenset({str}),
+    "bool": frozenset({bool}),
+}
 
 
-def message_of(cls: type[Message], stored: Any) -> Message:
-    """The message that `content` was taken from. Raises TraceError if the values are not of the fields' types."""
-    plain = _PLAIN.get(cls)
-    if plain is None:
-        plain = _PLAIN[cls] = tuple(_TYPES.get(str(f.type), (list,))[0] for f in _kept(cls))
-    if type(stored) is not list:
+def messages_of(cls: type[Message], columns: Sequence[Any], count: int) -> Sequence[Message]:
+    """`count` messages from the stored columns of their fields. A field that has no column has its default, which is what was meant
+    when the trace was written. Raises TraceError if the values are not of the fields' types."""
+    names, _, _, defaults, plain = content_of(cls)
+    if len(columns) > len(names) or MISSING in defaults[len(columns) :]:
         raise TraceError(f"a {cls.__name__} row does not have the fields of one")
-    if tuple(map(type, stored)) == plain and list not in plain:
-        return cls(*stored)
-    return _checked(cls, stored)
-
-
-def _checked(cls: type[Message], stored: list[Any]) -> Message:
-    kept = _kept(cls)
-    # A field that a message got later has a default, which is what was meant when the trace was written.
-    if len(stored) > len(kept) or any(f.default is MISSING for f in kept[len(stored) :]):
-        raise TraceError(f"a {cls.__name__} row does not have the fields of one")
-    for field, value in zip(kept, stored, strict=False):
-        if type(value) not in _TYPES.get(str(field.type), (type(value),)):
-            raise TraceError(f"a {cls.__name__} row holds {str(value)[:40]!r} where that cannot be")
-    return cls(*[_tuples(value) for value in stored])
-
-
-def _kept(cls: type[Message]) -> list[Field[Any]]:
-    return [f for f in fields(cls) if f.name != "pcm"]
+    if not columns:
+        return [cls()] * count
+    told = [
+        unpacked(column, count, types) if types else map(_tuples, unpacked(column, count))
+        for column, types in zip(columns, plain, strict=False)
+    ]
+    return list(map(cls, *told))
 
 
 def _tuples(value: Any) -> Any:

@@ -167,10 +167,10 @@ class JournalWriter:
 
     def provisional(self, writer: SpanWriter) -> None:
         """Write the chunk under way; it will come again, longer, under the same number, which replaces this one."""
-        chunk = self._encoder.pending()
-        if chunk is not None and chunk.first + chunk.rows != self._shown:
-            self._shown = chunk.first + chunk.rows
-            self._span(writer, chunk)
+        for chunk in self._encoder.pending():
+            if chunk.first + chunk.rows > self._shown:
+                self._shown = chunk.first + chunk.rows
+                self._span(writer, chunk)
 
     def finish(self, writer: SpanWriter) -> None:
         """The journal is whole."""

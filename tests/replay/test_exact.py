@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flowkit.config import load
-from flowkit.messages import Clause, Message
+from flowkit.messages import Clause, Credit, Frames, Interrupt, Message, Probability, Timer, Token
 from flowkit.plan import resolve
 from flowkit.plan.show import show
 from flowkit.replay.check import exactly
@@ -16,7 +19,10 @@ from flowkit.replay.exact import Diverged, Fold
 from flowkit.replay.settings import recorded_plan
 from flowkit.stages.base import Actions, Emit
 from flowkit.stages.chunking import Chunking, ChunkingState
+from flowkit.trace.codec import Encoder
 from flowkit.trace.reader import Trace, read_trace
+from flowkit.trace.rows import RowTuple
+from flowkit.trace.stretch import decode, rows_of
 from tests.trace.recording import record
 from tests.trace.sessions import pipeline
 
@@ -109,6 +115,64 @@ def test_a_changed_row_is_a_difference_with_its_causes(tmp_path: Path) -> None:
     assert result.difference is not None
     assert result.difference.recorded is not None
     assert result.causes_now
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_stretches_differ_where_rows_do(trace: Trace, data: st.DataObject) -> None:
+    rows = trace.rows()
+    place = data.draw(st.integers(0, len(rows) - 1))
+    what = data.draw(st.sampled_from(["lost", "twice", "later", "sent", "epoch", "turn", "cause", "fate", "message"]))
+    changed = [*rows[:place], *_changed(rows[place], what, data), *rows[place + 1 :]]
+    chunks = [*(encoder := Encoder(trace.layout)).add(_numbered(changed)), *encoder.finish()]
+    stretches = [stretch for chunk in chunks for stretch in decode(chunk.text, trace.layout)]
+    one_by_one, at_once = Fold(recorded_plan(trace)), Fold(recorded_plan(trace))
+    assert _differs(lambda: [one_by_one.row(row) for row in rows_of(stretches)]) == _differs(
+        lambda: at_once.take(stretches)
+    )
+
+
+def _changed(row: RowTuple, what: str, data: st.DataObject) -> list[RowTuple]:
+    stage, n, cause, cause_n, sent_us, now_us, lane, epoch, turn, message, fate = row
+    match what:
+        case "lost":
+            return []
+        case "twice":
+            return [row, row]
+        case "later":
+            return [(stage, n, cause, cause_n, sent_us, now_us + 1, lane, epoch, turn, message, fate)]
+        case "sent":
+            return [(stage, n, cause, cause_n, sent_us - 1, now_us, lane, epoch, turn, message, fate)]
+        case "epoch":
+            return [(stage, n, cause, cause_n, sent_us, now_us, lane, epoch + 1, turn, message, fate)]
+        case "turn":
+            return [(stage, n, cause, cause_n, sent_us, now_us, lane, epoch, turn + 1, message, fate)]
+        case "cause" if cause:
+            return [(stage, n, cause, cause_n - 1, sent_us, now_us, lane, epoch, turn, message, fate)]
+        case "fate":
+            return [(stage, n, cause, cause_n, sent_us, now_us, lane, epoch, turn, message, "" if fate else "stale")]
+    other = data.draw(
+        st.sampled_from([Token(0, "other"), Timer("next"), Credit(3), Probability(9, 0.99), Frames(9, 1), Interrupt()])
+    )
+    return [(stage, n, cause, cause_n, sent_us, now_us, other.lane, epoch, turn, other, fate)]
+
+
+def _numbered(rows: list[RowTuple]) -> list[RowTuple]:
+    """In time, and numbered anew by stage; causes keep their numbers."""
+    numbered, counts, now_us = list[RowTuple](), dict[str, int](), 0
+    for row in rows:
+        counts[row[0]] = counts.get(row[0], 0) + 1
+        now_us = max(now_us, row[5])
+        numbered.append((row[0], counts[row[0]], *row[2:5], now_us, *row[6:]))
+    return numbered
+
+
+def _differs(fold: Callable[[], object]) -> bool:
+    try:
+        fold()
+    except Diverged:
+        return True
+    return False
 
 
 def test_a_killed_session_replays_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.messages import Audio, Clause, Credit, Final, Frames, Message, Probability, Timer, Token, WordTimes
-from flowkit.trace.codec import Chunk, Encoder, decode, digest_of, journal_digest, rows_of
+from flowkit.trace.codec import Chunk, Encoder, digest_of, journal_digest
 from flowkit.trace.layout import Edge, Layout
 from flowkit.trace.rows import RowTuple
+from flowkit.trace.stretch import decode, rows_of
 
 LAYOUT = Layout(
     (("mic", "mic"), ("vad", "vad"), ("asr", "asr"), ("tts", "tts")),
@@ -98,6 +99,6 @@ def test_half_a_surrogate_pair_is_text_too() -> None:
 
 
 def test_a_field_that_came_later_is_not_missed() -> None:
-    text = '[0,0,[0,0,0,0],["Clause"],[[3,0,0,0,0,0,[1,1],[0,"Hi.","Hi.",2,"end"]]]]'
+    text = '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Clause"],[0],[0],[0],["Hi."],["Hi."],[2],["end"]]]]'
     (row,) = rows_of(decode(text, LAYOUT))
     assert row[9] == Clause(0, "Hi.", "Hi.", 2, "end")

@@ -1,0 +1,69 @@
+"""Columns of values as a trace stores them: what is always the same, or rises evenly, as two numbers.
+
+A column is ``{"all": value}``, ``{"from": first, "by": step}`` or the values themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import add
+from typing import Any
+
+from flowkit.errors import TraceError
+
+WHOLE = frozenset({int})
+NUMBERS = frozenset({int, float})
+_EVEN = frozenset({int, float, str})
+
+
+def packed(values: tuple[Any, ...]) -> Any:
+    """Values as stored. A single one is stored as it is."""
+    first, count = values[0], len(values)
+    kind = type(first)
+    if count == 1 or kind not in _EVEN or set(map(type, values)) != {kind}:
+        return values
+    if values.count(first) == count and (first or kind is not float):  # 0.0 and -0.0 are equal too
+        return {"all": first}
+    by = values[1] - first if kind is int else 0
+    return {"from": first, "by": by} if by and values == tuple(range(first, first + by * count, by)) else values
+
+
+def unpacked(column: Any, count: int, types: frozenset[type] = frozenset()) -> Sequence[Any]:
+    """The `count` values of a stored column. Raises TraceError if it has others, or one that is not of `types`, should any be
+    named; ValueError, TypeError or KeyError if it is no column."""
+    values: Sequence[Any]
+    if type(column) is list:
+        if len(column) != count:
+            raise TraceError(f"a column has {len(column)} values for {count} steps")
+        values, kinds = column, set(map(type, column)) if types else types
+    elif "all" in column:
+        values, kinds = [column["all"]] * count, {type(column["all"])}
+    else:
+        first, by = column["from"], column["by"]
+        values, kinds = range(first, first + by * count, by), WHOLE
+    if types and not kinds <= types:
+        wrong = next(value for value in values if type(value) not in types)
+        raise TraceError(f"a column holds {str(wrong)[:40]!r} where that cannot be")
+    return values
+
+
+def shifted(column: Any, count: int, by: int) -> Sequence[int]:
+    """The values of a column of whole numbers, `by` added to each."""
+    values = unpacked(column, count, WHOLE)
+    if type(values) is range:
+        return range(values.start + by, values.stop + by, values.step)
+    return list(map(add, values, [by] * count))
+
+
+def last(column: Any, count: int) -> Any:
+    """The last of a column's values."""
+    if type(column) is list:
+        return column[-1]
+    return column["all"] if "all" in column else column["from"] + column["by"] * (count - 1)
+
+
+def part(column: Any, begin: int, end: int) -> Any:
+    """Some of a column's values, stored likewise."""
+    if type(column) is list:
+        return column[begin:end]
+    return column if "all" in column else {"from": column["from"] + column["by"] * begin, "by": column["by"]}

@@ -82,8 +82,8 @@ class _Open:
     first: int
     begin_us: int
     ns: list[int]
-    now_us: int
     until_us: int
+    end_us: int = 0
     epoch: int = -1
     turn: int = -1
     rows: int = 0
@@ -91,6 +91,47 @@ class _Open:
     shapes: dict[_Key, _Shape] = field(default_factory=dict)
     ats: list[tuple[int, int, int]] = field(default_factory=list)
     pattern: list[str] = field(default_factory=list)
+
+    def fill(self, rows: Sequence[RowTuple], i: int, ns: dict[str, int], *, ending: bool) -> int:
+        """Take rows from number `i` on until this is full, or there are no more; unless they are `ending`, the last step waits for
+        rows that may pass its message on. Counts the rows in `ns`; returns the number of the first row that was not taken."""
+        shapes, letters, begin_us, count, first = self.shapes, self.pattern, self.begin_us, len(rows), i
+        until_us, room = self.until_us, i + CHUNK_ROWS - self.rows
+        while i < count:
+            stage, n, cause, cause_n, sent_us, now_us, _, epoch, turn, message, fate = rows[i]
+            if now_us >= until_us or i >= room or self.chars >= CHUNK_CHARS:
+                break
+            behind = i + 1
+            if behind < count and rows[behind][3] == n and rows[behind][2] == stage:
+                behind = _passed_on(rows, i)
+            if behind == count and not ending:
+                break
+            ns[stage] += 1
+            key: _Key = (stage, type(message), cause, FATES.index(fate) if fate else 0)
+            if behind > i + 1:
+                for row in rows[i + 1 : behind]:
+                    ns[row[0]] += 1
+                    key = (*key, row[0])
+            letter, handled_us, lags_us, backs, values, content = shapes.get(key) or self.shape(key)
+            handled_us.append(now_us - begin_us)
+            lags_us.append(now_us - sent_us)
+            if cause:
+                backs.append(ns[cause] - cause_n)
+            values.append(held := content.values(message))
+            if content.texts:
+                self.chars += sum([len(held[text]) for text in content.texts])
+            if self.epoch != epoch or self.turn != turn:
+                self.epoch, self.turn = epoch, turn
+                self.ats.append((len(letters), epoch, turn))
+            letters.append(letter)
+            self.end_us = now_us
+            i = behind
+        self.rows += i - first
+        return i
+
+    def full(self, now_us: int) -> bool:
+        """Whether a row that is handled at `now_us` belongs into the next one."""
+        return now_us >= self.until_us or self.rows >= CHUNK_ROWS or self.chars >= CHUNK_CHARS
 
     def shape(self, key: _Key) -> _Shape:
         """A new shape."""
@@ -157,62 +198,29 @@ class Encoder:
 
     def _add(self, rows: Sequence[RowTuple], *, ending: bool) -> Iterator[Chunk]:
         rows, self._held = [*self._held, *rows] if self._held else rows, []
-        i, count = 0, len(rows)
-        while i < count:
-            row = rows[i]
-            behind = i + 1
-            if behind < count and rows[behind][3] == row[1] and rows[behind][2] == row[0]:
-                behind = _passed_on(rows, i)
-            if behind == count and not ending:
+        i = 0
+        while i < len(rows):
+            chunk = self._open or self._begin(rows[i][5])
+            behind = chunk.fill(rows, i, self._ns, ending=ending)
+            self._row += behind - i
+            i = behind
+            if i < len(rows) and chunk.full(rows[i][5]):
+                yield self._closed(chunk)
+            elif i < len(rows):
                 # Whoever passes the last one on may follow in the next hand-over.
                 self._held = list(rows[i:])
                 return
-            chunk = self._open
-            if chunk is not None and (
-                row[5] >= chunk.until_us or chunk.rows >= CHUNK_ROWS or chunk.chars >= CHUNK_CHARS
-            ):
-                yield self._closed(chunk)
-                chunk = None
-            if chunk is None:
-                chunk = self._begin(row[5])
-            self._step(chunk, rows, i, behind)
-            i = behind
 
     def _begin(self, now_us: int) -> _Open:
         until_us = (now_us // CHUNK_US + 1) * CHUNK_US
-        self._open = _Open(self._row, now_us, list(self._ns.values()), now_us, until_us)
+        self._open = _Open(self._row, now_us, list(self._ns.values()), until_us)
         return self._open
 
     def _closed(self, chunk: _Open) -> Chunk:
         self._open = None
         self._number += 1
-        return Chunk(self._number - 1, chunk.first, chunk.rows, chunk.begin_us, chunk.now_us, chunk.text(self._places))
-
-    def _step(self, chunk: _Open, rows: Sequence[RowTuple], i: int, behind: int) -> None:
-        """Store row `i`, and with it those up to `behind`, which pass its message on."""
-        stage, _, cause, cause_n, sent_us, now_us, _, epoch, turn, message, fate = rows[i]
-        ns = self._ns
-        ns[stage] += 1
-        key: _Key = (stage, type(message), cause, FATES.index(fate) if fate else 0)
-        if behind > i + 1:
-            for row in rows[i + 1 : behind]:
-                ns[row[0]] += 1
-                key = (*key, row[0])
-        letter, handled_us, lags_us, backs, values, content = chunk.shapes.get(key) or chunk.shape(key)
-        handled_us.append(now_us - chunk.begin_us)
-        lags_us.append(now_us - sent_us)
-        if cause:
-            backs.append(ns[cause] - cause_n)
-        values.append(held := content.values(message))
-        if content.texts:
-            chunk.chars += sum([len(held[text]) for text in content.texts])
-        if chunk.epoch != epoch or chunk.turn != turn:
-            chunk.epoch, chunk.turn = epoch, turn
-            chunk.ats.append((len(chunk.pattern), epoch, turn))
-        chunk.pattern.append(letter)
-        chunk.now_us = now_us
-        chunk.rows += behind - i
-        self._row += behind - i
+        text = chunk.text(self._places)
+        return Chunk(self._number - 1, chunk.first, chunk.rows, chunk.begin_us, chunk.end_us, text)
 
 
 def _passed_on(rows: Sequence[RowTuple], i: int) -> int:

@@ -189,9 +189,7 @@ class Fold:
         if now_us != self._timers.now_us:
             self._advance(now_us, row)
         try:
-            if not cause:
-                self._arrived(slot, row)
-            else:
+            if cause:
                 sent = (cause_n, sent_us, epoch, turn, message)
                 queues = slot.awaited.get((cause, lane), ())
                 for queue in queues:
@@ -200,6 +198,8 @@ class Fold:
                         break
                 else:
                     sent = self._found(queues, row)
+            elif (epoch, turn) != ((slot.epoch, slot.turn) if slot.replying else self._at) or type(message) is Timer:
+                self._arrived(slot, row)
         except Diverged as diverged:
             self._believed(diverged.difference, row)
         if fate or (kind := type(message)) is Credit:
@@ -296,11 +296,10 @@ class Fold:
 
     def _emit(self, slot: _Slot, port: str, message: Message, n: int, now_us: int) -> None:
         epoch, turn = (slot.epoch, slot.turn) if slot.replying else self._at
-        if message.bulky:
-            message = message.journaled()
-        for way in slot.routes.get(port, ()):
-            queue = way.data if message.lane == "D" else way.control
-            queue.append((n, now_us, epoch, turn, message))
+        sent = (n, now_us, epoch, turn, message.journaled() if message.bulky else message)
+        in_band = message.lane == "D"
+        for data, control in slot.routes.get(port, ()):
+            (data if in_band else control).append(sent)
 
     def _act_rarely(self, slot: _Slot, action: Action, now_us: int) -> None:
         match action:

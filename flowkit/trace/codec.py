@@ -12,7 +12,7 @@ share columns, and a letter a step says whose turn it is. A step is a row, or on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 from flowkit.messages import Message
 from flowkit.trace.columns import packed
 from flowkit.trace.layout import Layout
-from flowkit.trace.rows import FATES, Content, RowTuple, content_of
+from flowkit.trace.rows import FATES, RowTuple, content_of
 from flowkit.trace.wiring import wiring_of
 
 CHUNK_US = 700_000
@@ -57,14 +57,15 @@ class _Shape(NamedTuple):
     lags_us: list[int]
     backs: list[int]
     values: list[tuple[Any, ...]]
-    content: Content
+    values_of: Callable[[Message], tuple[Any, ...]]
+    texts: tuple[int, ...]
+    defaults: tuple[Any, ...]
 
     def columns(self) -> list[Any]:
         """Packed; the last ones left out where all have their defaults, so that a field which a message gets later changes nothing
         in what was, and is still, stored."""
         columns: list[Any] = list(zip(*self.values, strict=True))
-        defaults = self.content.defaults
-        while columns and columns[-1] == (defaults[len(columns) - 1],) * len(self.values):
+        while columns and columns[-1] == (self.defaults[len(columns) - 1],) * len(self.values):
             columns.pop()
         told = [self.handled_us, self.lags_us, self.backs] if self.backs else [self.handled_us, self.lags_us]
         return [packed(column) for column in (*map(tuple, told), *columns)]
@@ -72,7 +73,7 @@ class _Shape(NamedTuple):
     def copy(self) -> _Shape:
         """One that may grow while this does not."""
         handled_us, lags_us, backs = self.handled_us.copy(), self.lags_us.copy(), self.backs.copy()
-        return _Shape(self.letter, handled_us, lags_us, backs, self.values.copy(), self.content)
+        return self._replace(handled_us=handled_us, lags_us=lags_us, backs=backs, values=self.values.copy())
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ class _Open:
         """Take rows from number `i` on until this is full, or there are no more; unless they are `ending`, the last step waits for
         rows that may pass its message on. Counts the rows in `ns`; returns the number of the first row that was not taken."""
         shapes, letters, begin_us, count, first = self.shapes, self.pattern, self.begin_us, len(rows), i
-        until_us, room = self.until_us, i + CHUNK_ROWS - self.rows
+        until_us, room, last_epoch, last_turn = self.until_us, i + CHUNK_ROWS - self.rows, self.epoch, self.turn
         while i < count:
             stage, n, cause, cause_n, sent_us, now_us, _, epoch, turn, message, fate = rows[i]
             if now_us >= until_us or i >= room or self.chars >= CHUNK_CHARS:
@@ -108,25 +109,26 @@ class _Open:
                 break
             ns[stage] += 1
             key: _Key = (stage, type(message), cause, FATES.index(fate) if fate else 0)
+            back = ns[cause] - cause_n if cause else 0
             if behind > i + 1:
                 for row in rows[i + 1 : behind]:
                     ns[row[0]] += 1
                     key = (*key, row[0])
-            letter, handled_us, lags_us, backs, values, content = shapes.get(key) or self.shape(key)
+            letter, handled_us, lags_us, backs, values, values_of, texts, _ = shapes.get(key) or self.shape(key)
             handled_us.append(now_us - begin_us)
             lags_us.append(now_us - sent_us)
             if cause:
-                backs.append(ns[cause] - cause_n)
-            values.append(held := content.values(message))
-            if content.texts:
-                self.chars += sum([len(held[text]) for text in content.texts])
-            if self.epoch != epoch or self.turn != turn:
-                self.epoch, self.turn = epoch, turn
+                backs.append(back)
+            values.append(held := values_of(message))
+            if texts:
+                self.chars += sum([len(held[text]) for text in texts])
+            if epoch != last_epoch or turn != last_turn:
+                last_epoch, last_turn = epoch, turn
                 self.ats.append((len(letters), epoch, turn))
             letters.append(letter)
-            self.end_us = now_us
             i = behind
-        self.rows += i - first
+        if i > first:
+            self.rows, self.end_us, self.epoch, self.turn = self.rows + i - first, rows[i - 1][5], last_epoch, last_turn
         return i
 
     def full(self, now_us: int) -> bool:
@@ -136,7 +138,8 @@ class _Open:
     def shape(self, key: _Key) -> _Shape:
         """A new shape."""
         letter = chr(FIRST_LETTER + len(self.shapes))
-        shape = self.shapes[key] = _Shape(letter, [], [], [], [], content_of(key[1]))
+        content = content_of(key[1])
+        shape = self.shapes[key] = _Shape(letter, [], [], [], [], content.values, content.texts, content.defaults)
         return shape
 
     def copy(self) -> _Open:

@@ -29,18 +29,19 @@ def packed(values: tuple[Any, ...]) -> Any:
 
 
 def unpacked(column: Any, count: int, types: frozenset[type] = frozenset()) -> Sequence[Any]:
-    """The `count` values of a stored column. Raises TraceError if it has others, or one that is not of `types`, should any be
-    named; ValueError, TypeError or KeyError if it is no column."""
+    """The `count` values of a stored column. Raises TraceError if it is none, has more or fewer, or has one that is not of `types`,
+    should any be named."""
     values: Sequence[Any]
     if type(column) is list:
         if len(column) != count:
             raise TraceError(f"a column has {len(column)} values for {count} steps")
         values, kinds = column, set(map(type, column)) if types else types
-    elif "all" in column:
+    elif type(column) is dict and "all" in column:
         values, kinds = [column["all"]] * count, {type(column["all"])}
-    else:
-        first, by = column["from"], column["by"]
+    elif type(column) is dict and type(first := column.get("from")) is type(by := column.get("by")) is int and by:
         values, kinds = range(first, first + by * count, by), WHOLE
+    else:
+        raise TraceError(f"{str(column)[:40]!r} is no column")
     if types and not kinds <= types:
         wrong = next(value for value in values if type(value) not in types)
         raise TraceError(f"a column holds {str(wrong)[:40]!r} where that cannot be")

@@ -63,7 +63,7 @@ def measure(
     queues: Sequence[QueueReport] | None = None,
     modelled: frozenset[str] = frozenset(),
 ) -> Report:
-    """The figures of the session whose whole journal is `rows`, or rows and quiet stretches as a trace holds them.
+    """The figures of the session whose whole journal is `rows`, or stretches of it as a trace holds them.
 
     `plan` is a Plan or a Layout. Without `voiced` (no audio was kept) the pipeline's own last voiced frame counts, and the report
     says so. `queues` are the engine's own counters where there is an engine; else they follow from the rows.

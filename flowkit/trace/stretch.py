@@ -93,8 +93,7 @@ class Steps:
 
     def run(self) -> Run:
         """Quiet frames, or answers."""
-        handled_us, index = self.handled_us(), self.columns[2]
-        first = index[0] if type(index) is list else index["from"]
+        handled_us, first = self.handled_us(), unpacked(self.columns[2], self.count, WHOLE)[0]
         return Run(first, self.available_us(handled_us), handled_us, unpacked(self.columns[3], self.count, NUMBERS))
 
 
@@ -155,36 +154,53 @@ class Stretch:
                 return self.steps[letter].run()
         return None
 
+    def rows(self) -> Iterator[RowTuple]:
+        """The rows, one by one."""
+        ids, epoch, turn, ns = self.wiring.ids, self.epoch, self.turn, self.ns.copy()
+        readers = {letter: _reader(steps, ids) for letter, steps in self.steps.items()}
+        for letter in self.pattern:
+            held, stage, name, cause, cause_name, lane, fate, followers = readers[letter]
+            message, sent_us, now_us, back = next(held)
+            n = ns[stage] = ns[stage] + 1
+            cause_n = ns[cause] - back if cause_name else 0
+            yield (name, n, cause_name, cause_n, sent_us, now_us, lane, epoch, turn, message, fate)
+            for follower in followers:
+                m = ns[follower] = ns[follower] + 1
+                yield (ids[follower], m, name, n, now_us, now_us, lane, epoch, turn, message, "")
+
     def apart(self) -> list[RowTuple]:
         """The rows that are not quiet."""
         if self._apart is None:
-            self._apart = list(self._rows(self.quiet)) if len(self.quiet) < len(self.steps) else []
+            self._apart = list(self._between()) if len(self.quiet) < len(self.steps) else []
         return self._apart
 
-    def rows(self) -> Iterator[RowTuple]:
-        """The rows, one by one."""
-        return self._rows("")
-
-    def _rows(self, left_out: str) -> Iterator[RowTuple]:
-        """The rows but for those of the letters left out, which count all the same."""
-        ids, pattern, epoch, turn, ns = self.wiring.ids, self.pattern, self.epoch, self.turn, self.ns.copy()
+    def _between(self) -> Iterator[RowTuple]:
+        """As ``rows``, but quiet steps are only counted, and only where a stage's number is asked for."""
+        ids, pattern, epoch, turn, ns, quiet = (
+            self.wiring.ids,
+            self.pattern,
+            self.epoch,
+            self.turn,
+            self.ns.copy(),
+            self.quiet,
+        )
         uncounted = [""] * len(ids)
-        for letter in left_out:
+        for letter in quiet:
             for stage in self.steps[letter].shape.members:
                 uncounted[stage] += letter
-        readers = {letter: _reader(steps, ids) for letter, steps in self.steps.items() if letter not in left_out}
+        readers = {letter: _reader(steps, ids) for letter, steps in self.steps.items() if letter not in quiet}
 
         def number(stage: int, place: int) -> int:
             return ns[stage] + sum([pattern.count(letter, 0, place) for letter in uncounted[stage]])
 
         for place, letter in enumerate(pattern):
-            if letter in left_out:
+            if letter in quiet:
                 continue
             held, stage, name, cause, cause_name, lane, fate, followers = readers[letter]
             message, sent_us, now_us, back = next(held)
             ns[stage] += 1
             n = number(stage, place) if uncounted[stage] else ns[stage]
-            cause_n = number(cause, place) - back if cause >= 0 else 0
+            cause_n = number(cause, place) - back if cause_name else 0
             yield (name, n, cause_name, cause_n, sent_us, now_us, lane, epoch, turn, message, fate)
             for follower in followers:
                 ns[follower] += 1

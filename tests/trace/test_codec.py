@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowkit.errors import TraceError
 from flowkit.messages import Audio, Clause, Credit, Final, Frames, Message, Probability, Timer, Token, WordTimes
 from flowkit.trace.codec import Chunk, Encoder, digest_of, journal_digest
+from flowkit.trace.columns import last, packed, part, unpacked
 from flowkit.trace.layout import Edge, Layout
 from flowkit.trace.rows import RowTuple
-from flowkit.trace.stretch import decode, rows_of
+from flowkit.trace.stretch import Ear, decode, rows_of
 
 LAYOUT = Layout(
     (("mic", "mic"), ("vad", "vad"), ("asr", "asr"), ("tts", "tts")),
@@ -56,7 +63,17 @@ def journals(draw: st.DrawFn) -> list[RowTuple]:
             stage, cause = draw(st.sampled_from(STAGES)), draw(st.sampled_from(["", "", "mic", "tts"]))
             cause = cause if cause and ns[cause] and cause != stage else ""
             fate = draw(st.sampled_from(["", "", "dropped", "discarded", "stale"]))
-            add(stage, cause, sent_us, at, draw(messages), fate)
+            message = draw(messages)
+            add(stage, cause, sent_us, at, message, fate)
+            for follower in draw(st.sampled_from([(), (), ("tts",), ("tts", "asr")])):
+                add(
+                    follower,
+                    stage,
+                    now_us,
+                    at,
+                    draw(st.sampled_from([message, replace(message)])),
+                    draw(st.sampled_from(["", "", fate])),
+                )
     return rows
 
 
@@ -84,6 +101,74 @@ def test_every_journal_comes_back_from_text(rows: list[RowTuple], cuts: list[int
 def test_equal_journals_have_equal_text_however_they_are_dealt_out(rows: list[RowTuple], cuts: list[int]) -> None:
     cuts = [min(cut, len(rows)) for cut in cuts]
     assert digest_of(chunk.text for chunk in encoded(rows, cuts)) == journal_digest(rows, LAYOUT)
+
+
+@settings(max_examples=60, deadline=None)
+@given(journals())
+def test_rows_apart_are_those_that_are_not_quiet(rows: list[RowTuple]) -> None:
+    for chunk in encoded(rows, []):
+        for stretch in decode(chunk.text, LAYOUT):
+            whole, apart = list(stretch.rows()), stretch.apart()
+            quiet = [row for row in whole if row not in apart]
+            assert apart == [row for row in whole if row not in quiet]
+            steps = [stretch.steps[letter] for letter in stretch.quiet]
+            assert len(quiet) == sum(known.count * len(known.shape.members) for known in steps)
+            assert {type(row[9]) for row in quiet} <= {Frames, Probability, Credit}
+            for ear, kind, stage in ((Ear.FRAME, Frames, "mic"), (Ear.ANSWER, Probability, "vad")):
+                own = [row for row in quiet if type(row[9]) is kind and row[0] == stage]
+                run = stretch.run(ear)
+                assert (run is None) is (not own)
+                if run is not None:
+                    assert [(row[4], row[5]) for row in own] == list(zip(run.available_us, run.handled_us, strict=True))
+                    assert [row[1] for row in own] == [stretch.number(ear, place) for place in range(len(own))]
+                    assert own[0][9] == kind(run.first, run.ps[0])
+
+
+values_of_a_column = st.lists(
+    st.integers(-3, 3) | st.sampled_from([0.0, -0.0, 1.0, float("inf")]) | st.booleans() | texts, min_size=1, max_size=6
+)
+rising = st.builds(lambda first, by: [first, first + by, first + 2 * by], st.integers(), st.integers())
+
+
+@settings(max_examples=200, deadline=None)
+@given(values_of_a_column | rising)
+def test_columns_come_back_as_they_were_value_by_value(values: list[Any]) -> None:
+    stored = json.loads(json.dumps(packed(tuple(values))))
+    back = unpacked(stored, len(values))
+    assert list(map(repr, back)) == list(map(repr, values))
+    assert repr(last(stored, len(values))) == repr(values[-1])
+    assert list(map(repr, unpacked(part(stored, 1, len(values)), len(values) - 1))) == list(map(repr, values[1:]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[0,0,[0,0,0,0],[[0,1,1]],"b",[[[3,"Done"],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"",[]]',
+        '[0,0,[0,0,0],[[0,1,1]],"a",[[[3,"Done"],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[],"a",[[[3,"Done"],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[[1,1,1]],"a",[[[3,"Done"],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1],[0,2,2]],"a",[[[3,"Done"],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,"1",1]],"a",[[[3,"Done"],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[4,"Done"],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Done",9],[0],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Done",0,7],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Nothing"],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,["Done"]],[0],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Done"],[0.5],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Done"],[0,1],[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Done"],{"from":0,"by":0},[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Done"],"all",[0]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Token"],[0],[0],["x"],["y"]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Token"],[0],[0],[1]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Token"],[0],[0],[1],["y"],[3]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"aa",[[[0,"Frames",0,0,1,2],[0,1],[0,0],{"from":"x","by":1},{"all":1}]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"aa",[[[1,"Probability"],[0,1],[0,0],{"from":0,"by":1},[0.5,"x"]]]]',
+    ],
+)
+def test_a_chunk_that_is_none_is_a_trace_error(text: str) -> None:
+    with pytest.raises(TraceError):
+        list(rows_of(decode(text, LAYOUT)))
 
 
 @settings(max_examples=40, deadline=None)

@@ -24,7 +24,7 @@ from flowkit.runtime.watchdog import Stall, Watchdog
 from flowkit.trace.observer import Observer
 
 INTERRUPTED = "interrupted"
-_SWITCH_S = 0.0002
+SWITCH_S = 0.0002
 
 
 @dataclass(slots=True)
@@ -151,7 +151,7 @@ def _in_real_time() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(young, middle, sys.maxsize >> 33)
-    sys.setswitchinterval(min(switch_s, _SWITCH_S))
+    sys.setswitchinterval(min(switch_s, SWITCH_S))
     try:
         yield
     finally:

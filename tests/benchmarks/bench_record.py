@@ -1,7 +1,9 @@
-"""What recording costs: CPU in the pump's thread and in the writing thread, the longest job, bytes a minute. Prints JSON.
+"""What recording costs: CPU in the pump's thread and in the writing thread, the longest job, how long exports hold the event loop's
+thread, bytes a minute. Prints JSON.
 
 A scripted conversation's hand-overs, every 250 ms of it, are given to a recorder's tape one by one, timed each. A bare Python loop
-beside it says how fast the machine is just now.
+beside it says how fast the machine is just now. For the hold, this thread does nothing but look at the clock while the writing
+thread writes a hand-over every 10 ms; what it misses, less what it misses with nobody writing, is the writer's doing.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from hour import conversation
@@ -17,6 +20,7 @@ from hour import conversation
 from flowkit.engine import Stimulus
 from flowkit.messages import Frames
 from flowkit.replay.heap import HeapPump
+from flowkit.runtime.session import SWITCH_S
 from flowkit.testing.sessions import scripts_of
 from flowkit.trace.recorder import Recorder, open_recorder
 from flowkit.trace.tape import Job
@@ -61,6 +65,11 @@ def main() -> None:
         pump_s = time.thread_time() - begin
         recorder.close()
         size = path.stat().st_size
+        recorder = open_recorder(Path(folder) / "held.jsonl", plan, config=text)
+        recorder.effect(None)
+        alone = _gaps_ms(lambda _: None, len(batches))
+        written = _gaps_ms(lambda i: recorder.rows(held[i]), len(held := list(batches.values())))
+        recorder.close()
     ordered = sorted(spent)
     begin = time.thread_time()
     sum(i for i in range(3_000_000))
@@ -75,11 +84,37 @@ def main() -> None:
             "p99": 1e3 * ordered[int(0.99 * len(ordered))],
             "max": 1e3 * ordered[-1],
         },
+        "loop_held_ms": {"writing": _worst(written), "nobody_writes": _worst(alone)},
         "us_a_stimulus_in_the_pump": 1e6 * pump_s / 10_000,
         "bytes_per_minute": size / (length_s / 60),
         "python_loop_of_3M_s": loop_s,
     }
     print(json.dumps(found, indent=1))
+
+
+def _gaps_ms(hand_over: Callable[[int], object], count: int) -> list[float]:
+    """Looks at the clock all the time, handing over `count` times, every 10 ms. Returns the longest gap between two looks in each
+    of the times between, threads being switched as in a session."""
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    gaps_s: list[float] = []
+    try:
+        for i in range(count):
+            hand_over(i)
+            longest, last = 0.0, time.perf_counter()
+            end = last + 0.01
+            while last < end:
+                now = time.perf_counter()
+                longest, last = max(longest, now - last), now
+            gaps_s.append(longest)
+    finally:
+        sys.setswitchinterval(usual_s)
+    return [1e3 * gap for gap in gaps_s]
+
+
+def _worst(gaps_ms: list[float]) -> dict[str, float]:
+    ordered = sorted(gaps_ms)
+    return {"median": ordered[len(ordered) // 2], "p99": ordered[int(0.99 * len(ordered))], "max": ordered[-1]}
 
 
 def _stimuli(recorder: Recorder, count: int) -> None:

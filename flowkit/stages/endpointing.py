@@ -74,7 +74,9 @@ class Endpointing(Stage[EndpointingState]):
         release: float = Field(0.35, ge=0, le=1)
         """While speaking, a frame stays voiced down to this probability (hysteresis)."""
 
-    options: Options
+    def __init__(self, options: Options, frame_us: int = 20_000) -> None:
+        super().__init__(options, frame_us)
+        self._threshold, self._release = options.threshold, options.release
 
     def fresh(self) -> EndpointingState:
         return EndpointingState()
@@ -96,7 +98,7 @@ class Endpointing(Stage[EndpointingState]):
 
     def _heard(self, state: EndpointingState, frame: int, p: float) -> Actions:
         voice = state.voice
-        if p >= (self.options.release if voice is _SPEECH else self.options.threshold):
+        if p >= (self._release if voice is _SPEECH else self._threshold):
             actions = self._voiced(state, frame)
         else:
             actions = NOTHING if voice is _QUIET else self._silent(state, frame)

@@ -31,12 +31,11 @@ from flowkit.stages.base import (
     RaiseEpoch,
     SetTimer,
     Stage,
+    new,
 )
 
 _LAST = frozenset({Done, Failed})
 _HANDLED = Fate.HANDLED
-_new = tuple.__new__
-"""Makes a named tuple in half the time of its own constructor; used where one is made for every frame."""
 _CALL = "(call)"
 """Tag of the engine's own timer for an open call's deadlines."""
 
@@ -207,10 +206,10 @@ class Engine:
         if not slot.waiting or slot.outbox or slot.fed >= slot.window:
             return None
         best: Inbox | None = None
-        accepted = slot.stage.accepts(slot.state) if slot.choosy else slot.stage.everything
+        accepted = slot.stage.accepts(slot.state) if slot.choosy else None
         for inbox in slot.inboxes:
             queue = inbox.queue
-            if queue and inbox.port in accepted:
+            if queue and (accepted is None or inbox.port in accepted):
                 if len(queue) == slot.waiting:
                     return inbox
                 if best is None or queue[0][SEQ] < best.queue[0][SEQ]:
@@ -305,7 +304,7 @@ class Engine:
                     fed = action[0]  # type: ignore[misc]
                     if type(fed) is Play:
                         fed = fed.of_epoch(slot.epoch)
-                    self._effects.append(_new(CallFed, (slot.index, call.id, fed)))
+                    self._effects.append(new(CallFed, (slot.index, call.id, fed)))
             elif kind is SetTimer:
                 self._timers.set(slot.index, action[1], action[0])  # type: ignore[arg-type, misc]
             else:
@@ -335,8 +334,9 @@ class Engine:
     def _emit(self, slot: Slot, port: str, message: Message, n: int) -> None:
         seq = self._seq = self._seq + 1
         envelope = (message, slot.id, n, self._now_us, slot.epoch, slot.turn, seq)
+        control = message.lane == "C"
         for target, inbox in slot.routes.get(port, ()):
-            if inbox is None or message.lane == "C":
+            if control or inbox is None:
                 self._to_control(target, envelope)
             elif slot.outbox or not self._push(target, inbox, envelope):
                 slot.outbox.append((inbox, envelope))

@@ -26,7 +26,7 @@ from flowkit.messages import (
     SpeechStarted,
     SpeechStopped,
 )
-from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone
+from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone, new
 
 
 class Voice(Enum):
@@ -87,7 +87,7 @@ class Endpointing(Stage[EndpointingState]):
     def step(self, state: EndpointingState, message: Message, now_us: int) -> Actions:
         kind = type(message)
         if kind is Frames:
-            return (Feed(message),)
+            return (new(Feed, (message,)),)
         if kind is Probability:
             return self._heard(state, message.frame, message.p)  # type: ignore[attr-defined]
         if isinstance(message, InputEnded):

@@ -119,8 +119,8 @@ class Agenda:
         self._look()
 
     def _look(self) -> None:
-        if not self._heap:
-            self.due_us = None
+        if heap := self._heap:
+            due_us, free_us = heap[0][0], self._free_us
+            self.due_us = due_us if due_us > free_us else free_us
         else:
-            due_us = self._heap[0][0]
-            self.due_us = due_us if due_us > self._free_us else self._free_us
+            self.due_us = None

@@ -184,7 +184,7 @@ class VadCall(ScriptCall):
     def fed(self, item: Message) -> Iterable[tuple[int, Message]]:
         if not isinstance(item, Frames):
             return ()
-        p = self._voiced if any(item.pcm[:4]) else self._silent
+        p = self._voiced if item.pcm[:4].strip(b"\0") else self._silent
         return ((self._latency, Probability(item.index + item.count - 1, p)),)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from flowkit.engine.effects import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Finished, Stimulus
 from flowkit.engine.journal import Fate, Journal
-from flowkit.engine.mailbox import SEQ, Envelope, Inbox, Push
+from flowkit.engine.mailbox import EPOCH, SEQ, TURN, Envelope, Inbox, Push
 from flowkit.engine.timers import Timers
 from flowkit.messages import Credit, Done, Failed, Interrupt, Message, Play, Timer
 from flowkit.plan.graph import CONTROL_BOUND, Plan, Timeouts
@@ -31,32 +31,31 @@ from flowkit.stages.base import (
     RaiseEpoch,
     SetTimer,
     Stage,
+    new,
 )
 
 _LAST = frozenset({Done, Failed})
 _HANDLED = Fate.HANDLED
-_new = tuple.__new__
-"""Makes a named tuple in half the time of its own constructor; used where one is made for every frame."""
 _CALL = "(call)"
 """Tag of the engine's own timer for an open call's deadlines."""
 
 
 @dataclass(slots=True)
 class Call:
-    """An open provider call: `fed` items it has not yet taken; `deadline_us` for its next item, None if it may take for ever;
-    `timed`: it has deadlines at all."""
+    """An open provider call: `deadline_us` for its next item, None if it may take for ever; `timed`: it has deadlines at all."""
 
     id: int
     timeouts: Timeouts
     timed: bool
-    fed: int = 0
     deadline_us: int | None = None
 
 
 @dataclass(slots=True)
 class Slot:
     """A stage's place in the engine. `routes`: output port -> (target slot, inbox or None for control); `waiting`: messages in
-    all inboxes. `bit` of its index, `replying` and `choosy` (it does not always take everything) are asked for every message."""
+    all inboxes; `fed`: what its call was fed and has not yet taken. `bit` of its index, `replying` and `choosy` (it does not always
+    take everything) are asked for every message. `epoch`, `turn`: a listening stage is always in the session's own, a replying one
+    in those of the newest reply that it has heard of."""
 
     index: int
     id: str
@@ -74,6 +73,7 @@ class Slot:
     routes: dict[str, list[tuple[Slot, Inbox | None]]] = field(default_factory=dict)
     call: Call | None = None
     waiting: int = 0
+    fed: int = 0
     bit: int = 0
     replying: bool = False
     choosy: bool = False
@@ -87,13 +87,11 @@ class Engine:
         self.journal = Journal()
         self.finished: str | None = None
         self._now_us = 0
-        self._epoch = self._turn = self._seq = self._calls = 0
+        self._epoch = self._seq = self._calls = 0
         self._ready = self._told = 0
         self._append = self.journal.append
         self._timers = Timers()
         self._deadlines = self._timers.heap
-        self.next_deadline = self._timers.next_us
-        """When ``advance`` must be called at the latest, or None."""
         self._effects: list[Effect] = []
         self._slots: list[Slot] = []
         for index, planned in enumerate(plan.stages):
@@ -130,10 +128,14 @@ class Engine:
         if self._ready or self._told or (deadlines and deadlines[0][0] <= now_us):
             self._settle()
         for stimulus in stimuli:
-            self._stimulus(*stimulus)
+            self._stimulus(stimulus)
             if self._ready or self._told or (deadlines and deadlines[0][0] <= now_us):
                 self._settle()
         return self._taken_effects() if self._effects else []
+
+    def next_deadline(self) -> int | None:
+        """When ``advance`` must be called at the latest, or None."""
+        return self._timers.next_us() if self._deadlines else None
 
     def takes(self, stage: int) -> bool:
         """Whether stage number `stage` takes an item of its provider now; else its provider's stream is not to be read."""
@@ -179,7 +181,7 @@ class Engine:
                 envelope = slot.control.popleft()
                 if not slot.control:
                     self._told = told ^ bit
-                self._handle(slot, *envelope)
+                self._handle(slot, envelope)
             elif deadlines and deadlines[0][0] <= now_us:
                 # After what is pending, so that a deadline set for now sees all that was sent before it was set.
                 self._fire()
@@ -195,19 +197,19 @@ class Engine:
                     self._ready = ready ^ bit
                 if inbox.blocked_since_us >= 0:
                     self._flush(slots[inbox.source])
-                self._handle(slot, *envelope)
+                self._handle(slot, envelope)
             else:
                 return
 
     def _takeable(self, slot: Slot) -> Inbox | None:
         """The inbox whose front is the earliest of those the stage accepts now."""
-        if not slot.waiting or slot.outbox or (slot.call is not None and slot.call.fed >= slot.window):
+        if not slot.waiting or slot.outbox or slot.fed >= slot.window:
             return None
         best: Inbox | None = None
-        accepted = slot.stage.accepts(slot.state) if slot.choosy else slot.stage.everything
+        accepted = slot.stage.accepts(slot.state) if slot.choosy else None
         for inbox in slot.inboxes:
             queue = inbox.queue
-            if queue and inbox.port in accepted:
+            if queue and (accepted is None or inbox.port in accepted):
                 if len(queue) == slot.waiting:
                     return inbox
                 if best is None or queue[0][SEQ] < best.queue[0][SEQ]:
@@ -217,56 +219,47 @@ class Engine:
     # -- handling ---------------------------------------------------------------------------------------------------
 
     def _record(self, slot: Slot, envelope: Envelope, fate: Fate) -> None:
-        """A row for a message that is not acted on."""
-        message, cause_stage, cause_n, sent_us, epoch, turn, _ = envelope
+        """A row for a message that the stage does not see."""
         slot.rows += 1
-        self._append(
-            (slot.id, slot.rows, cause_stage, cause_n, sent_us, self._now_us, message.lane, epoch, turn, message, fate)
-        )
+        self._append((slot.id, slot.rows, self._now_us, fate, envelope))
 
-    def _handle(
-        self,
-        slot: Slot,
-        message: Message,
-        cause_stage: str,
-        cause_n: int,
-        sent_us: int,
-        epoch: int,
-        turn: int,
-        seq: int,
-    ) -> None:
+    def _handle(self, slot: Slot, envelope: Envelope) -> None:
         """Write the row, then let the stage act on the message."""
-        if slot.replying and epoch != slot.epoch:
+        if slot.replying and (epoch := envelope[EPOCH]) != slot.epoch:
             if epoch < slot.epoch:
-                self._record(slot, (message, cause_stage, cause_n, sent_us, epoch, turn, seq), Fate.STALE)
+                self._record(slot, envelope, Fate.STALE)
                 return
-            slot.epoch, slot.turn = epoch, turn
+            slot.epoch, slot.turn = epoch, envelope[TURN]
+        message, now_us = envelope[0], self._now_us
+        append, step = self._append, slot.step
         n = slot.rows = slot.rows + 1
-        now_us = self._now_us
-        self._append((slot.id, n, cause_stage, cause_n, sent_us, now_us, message.lane, epoch, turn, message, _HANDLED))
+        append((slot.id, n, now_us, _HANDLED, envelope))
         if type(message) is Interrupt:
             self._interrupt(slot, message)
-        elif actions := slot.step(slot.state, message, now_us):
+        elif actions := step(slot.state, message, now_us):
             self._act(slot, actions, n)
         if slot.waiting:
             self._ready |= slot.bit
 
-    def _stimulus(self, stage: int, call_id: int, item: Message, available_us: int) -> None:
+    def _stimulus(self, stimulus: Stimulus) -> None:
+        stage, call_id, item, available_us = stimulus
         slot = self._slots[stage]
         call = slot.call
-        epoch, turn = (slot.epoch, slot.turn) if slot.replying else (self._epoch, self._turn)
+        envelope = (item, "", 0, available_us, slot.epoch, slot.turn, 0)
         if call_id and (call is None or call.id != call_id):
-            self._record(slot, (item, "", 0, available_us, epoch, turn, 0), Fate.STALE)
-        elif type(item) is Credit and call is not None:
-            self._record(slot, (item, "", 0, available_us, epoch, turn, 0), Fate.HANDLED)
-            call.fed -= item.count
+            self._record(slot, envelope, Fate.STALE)
+        elif call is None:
+            self._handle(slot, envelope)
+        elif type(item) is Credit:
+            self._record(slot, envelope, Fate.HANDLED)
+            slot.fed -= item.count
             if slot.waiting:
                 self._ready |= slot.bit
             self._make_room(slot)
         else:
-            if call is not None and (call.timed or type(item) in _LAST):
+            if call.timed or type(item) in _LAST:
                 self._item_came(slot, call, item)
-            self._handle(slot, item, "", 0, available_us, epoch, turn, 0)
+            self._handle(slot, envelope)
 
     def _make_room(self, slot: Slot) -> None:
         """Something that counted against the slot's bounds is gone: whoever waits to send may go on."""
@@ -284,8 +277,7 @@ class Engine:
         if tag == _CALL:
             self._call_due(slot)
             return
-        epoch, turn = (slot.epoch, slot.turn) if slot.replying else (self._epoch, self._turn)
-        self._to_control(slot, (Timer(tag), "", 0, at_us, epoch, turn, 0))
+        self._to_control(slot, (Timer(tag), "", 0, at_us, slot.epoch, slot.turn, 0))
 
     def _to_control(self, slot: Slot, envelope: Envelope) -> None:
         slot.control.append(envelope)
@@ -308,9 +300,11 @@ class Engine:
                 self._emit(slot, action[0], action[1], n)  # type: ignore[arg-type, misc]
             elif kind is Feed:
                 if (call := slot.call) is not None:
-                    call.fed += 1
-                    fed = action[0].of_epoch(slot.epoch) if type(action[0]) is Play else action[0]  # type: ignore[misc]
-                    self._effects.append(_new(CallFed, (slot.index, call.id, fed)))
+                    slot.fed += 1
+                    fed = action[0]  # type: ignore[misc]
+                    if type(fed) is Play:
+                        fed = fed.of_epoch(slot.epoch)
+                    self._effects.append(new(CallFed, (slot.index, call.id, fed)))
             elif kind is SetTimer:
                 self._timers.set(slot.index, action[1], action[0])  # type: ignore[arg-type, misc]
             else:
@@ -326,25 +320,30 @@ class Engine:
             case Cancel():
                 self._cancel(slot)
             case RaiseEpoch(turn):
-                self._epoch += 1
-                self._turn = turn
+                self._raise_epoch(turn)
             case Finish(reason):
                 self._finish(reason)
 
+    def _raise_epoch(self, turn: int) -> None:
+        """A new epoch: the listening stages are in it from here on, a replying one from the first message of it that it gets."""
+        self._epoch += 1
+        for slot in self._slots:
+            if not slot.replying:
+                slot.epoch, slot.turn = self._epoch, turn
+
     def _emit(self, slot: Slot, port: str, message: Message, n: int) -> None:
         seq = self._seq = self._seq + 1
-        epoch, turn = (slot.epoch, slot.turn) if slot.replying else (self._epoch, self._turn)
-        envelope = (message, slot.id, n, self._now_us, epoch, turn, seq)
+        envelope = (message, slot.id, n, self._now_us, slot.epoch, slot.turn, seq)
+        control = message.lane == "C"
         for target, inbox in slot.routes.get(port, ()):
-            if inbox is None or message.lane == "C":
+            if control or inbox is None:
                 self._to_control(target, envelope)
             elif slot.outbox or not self._push(target, inbox, envelope):
                 slot.outbox.append((inbox, envelope))
 
     def _push(self, target: Slot, inbox: Inbox, envelope: Envelope) -> bool:
         """Into the target's inbox, or by its policy. False if the sender must wait."""
-        call = target.call
-        if inbox.push(envelope, call.fed if call is not None else 0):
+        if inbox.push(envelope, target.fed):
             target.waiting += 1
             self._ready |= target.bit
             return True
@@ -384,7 +383,7 @@ class Engine:
 
     def _close(self, slot: Slot) -> None:
         """Forget the call; what it had not taken of its bound is free again."""
-        slot.call = None
+        slot.call, slot.fed = None, 0
         self._timers.set(slot.index, _CALL, None)
         self._make_room(slot)
 
@@ -410,7 +409,7 @@ class Engine:
         else:
             self._cancel(slot)
             waited = "the provider gave nothing in time"
-            self._handle(slot, Failed("timeout", waited), "", 0, self._now_us, slot.epoch, slot.turn, 0)
+            self._handle(slot, (Failed("timeout", waited), "", 0, self._now_us, slot.epoch, slot.turn, 0))
 
     # -- interrupts -------------------------------------------------------------------------------------------------
 

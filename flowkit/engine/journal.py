@@ -8,7 +8,10 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias
 
+from flowkit.engine.mailbox import Envelope
 from flowkit.messages import Message
+
+_new = tuple.__new__
 
 
 class Fate(StrEnum):
@@ -59,8 +62,9 @@ def _fields(cls: type[Message]) -> tuple[str, ...]:
     return _FIELDS[cls]
 
 
-RowTuple: TypeAlias = tuple[str, int, str, int, int, int, str, int, int, Message, Fate]
-"""A row as the engine appends it, without the cost of a named tuple."""
+Entry: TypeAlias = tuple[str, int, int, Fate, Envelope]
+"""A row as the engine appends it: (stage, n, handled_us, fate, the envelope that the message came in). Nothing is copied out of
+the envelope before somebody reads the row."""
 
 
 class Journal:
@@ -71,23 +75,21 @@ class Journal:
     """
 
     def __init__(self) -> None:
-        self._rows: list[RowTuple] = []
-        self.append = self._rows.append
+        self._entries: list[Entry] = []
+        self.append = self._entries.append
         self.taken = 0
 
     def __len__(self) -> int:
-        return self.taken + len(self._rows)
+        return self.taken + len(self._entries)
 
     def __iter__(self) -> Iterator[Row]:
-        message = kept = None
-        for row in self._rows:
-            if not row[9].bulky:
-                yield Row._make(row)
-                continue
-            if row[9] is not message:  # the same one reaches several stages in a row
-                message = row[9]
-                kept = message.journaled()
-            yield Row._make((*row[:9], kept, row[10]))
+        seen = kept = None
+        for stage, n, handled_us, fate, (message, cause_stage, cause_n, sent_us, epoch, turn, _) in self._entries:
+            if message is not seen:  # the same one reaches several stages in a row
+                seen, kept = message, message.journaled()
+            yield _new(
+                Row, (stage, n, cause_stage, cause_n, sent_us, handled_us, message.lane, epoch, turn, kept, fate)
+            )
 
     @property
     def rows(self) -> list[Row]:
@@ -97,13 +99,17 @@ class Journal:
     @property
     def waiting(self) -> int:
         """How many rows have not been taken."""
-        return len(self._rows)
+        return len(self._entries)
+
+    def newest(self, most: int) -> list[Entry]:
+        """The entries appended last, the newest first."""
+        return self._entries[: -most - 1 : -1]
 
     def take(self) -> list[Row]:
         """The rows since the last take; the journal lets go of them."""
         rows = list(self)
         self.taken += len(rows)
-        self._rows.clear()
+        self._entries.clear()
         return rows
 
     def digest(self) -> str:

@@ -13,6 +13,8 @@ Envelope: TypeAlias = tuple[Message, str, int, int, int, int, int]
 """A message on its way: (message, cause's stage, cause's n, sent_us, epoch, turn, place in the order of sending). A plain tuple:
 one is made for every message, and a named one costs more than all else that happens to it in a mailbox."""
 
+EPOCH: Final = 4
+TURN: Final = 5
 SEQ: Final = 6
 
 
@@ -58,10 +60,11 @@ class Inbox:
 
     def push(self, envelope: Envelope, beyond: int) -> bool:
         """Add `envelope` if the bound allows, `beyond` being what waits on the channel's other side. False if it is full."""
-        waiting = len(self.queue) + beyond
+        queue = self.queue
+        waiting = len(queue) + beyond
         if waiting >= self.max:
             return False
-        self.queue.append(envelope)
+        queue.append(envelope)
         if waiting >= self.high_water:
             self.high_water = waiting + 1
         return True

@@ -67,7 +67,8 @@ class Agenda:
 
     def fed(self, item: Message, at_us: int) -> None:
         """The stage fed `item` at `at_us`."""
-        if answers := self._answers(item):
+        answer = self._answers
+        if answers := answer(item):
             self._add(answers, at_us)
 
     def ended(self, at_us: int) -> None:
@@ -111,14 +112,15 @@ class Agenda:
             heappush(self._heap, (self._opened_us + answer[0], 0, answer[1]))
 
     def _add(self, answers: Iterable[tuple[int, Message]], at_us: int) -> None:
+        heap = self._heap
         for delay_us, answer in answers:
-            self._seq += 1
-            heappush(self._heap, (at_us + delay_us, self._seq, answer))
+            seq = self._seq = self._seq + 1
+            heappush(heap, (at_us + delay_us, seq, answer))
         self._look()
 
     def _look(self) -> None:
-        if not self._heap:
-            self.due_us = None
+        if heap := self._heap:
+            due_us, free_us = heap[0][0], self._free_us
+            self.due_us = due_us if due_us > free_us else free_us
         else:
-            due_us = self._heap[0][0]
-            self.due_us = due_us if due_us > self._free_us else self._free_us
+            self.due_us = None

@@ -5,6 +5,7 @@ Each is a ``Script`` (pure, so the heap pump can play it) and a provider that pl
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -128,10 +129,20 @@ class SourceScript(Script):
         self._silence = bytes(2 * samples)
         self._voice = (b"\x00\x10\x00\xf0" * samples)[: 2 * samples]
         self._frame_us = frame_us
-        spans = [(s.at, s.at + s.lasts) for s in options.speech]
-        self._spans = [(a // frame_us, -(-b // frame_us)) for a, b in sorted(spans)]
+        spans = sorted((s.at, s.at + s.lasts) for s in options.speech)
         last_us = max((b for _, b in spans), default=0)
         self._length = -(-max(options.length, last_us + 200_000) // frame_us)
+        self._stretches = list(self._of_one_sound([(a // frame_us, -(-b // frame_us)) for a, b in spans]))
+
+    def _of_one_sound(self, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int, bytes]]:
+        """Silence and voice by turns, up to the input's end: each stretch's first frame, the one behind its last, and its sound."""
+        begin = 0
+        for first, end in spans:
+            if begin < first:
+                yield begin, first, self._silence
+            yield max(begin, first), end, self._voice
+            begin = max(begin, end)
+        yield begin, self._length, self._silence
 
     def open(self, request: Message) -> ScriptCall:
         call = ScriptCall()
@@ -139,16 +150,13 @@ class SourceScript(Script):
         return call
 
     def _frames(self) -> Iterator[tuple[int, Message]]:
-        index, spans = 0, iter(self._spans)
-        span = next(spans, None)
-        while True:
-            while span is not None and index >= span[1]:
-                span = next(spans, None)
-            voiced = span is not None and span[0] <= index
-            index += 1
-            yield index * self._frame_us, Frames(index - 1, 1, self._voice if voiced else self._silence)
-            if index == self._length:
-                yield index * self._frame_us, InputEnded(index)
+        frame_us = self._frame_us
+        for first, end, pcm in self._stretches:
+            for index in range(first, end):
+                yield (index + 1) * frame_us, Frames(index, 1, pcm)
+        yield self._length * frame_us, InputEnded(self._length)
+        for index in itertools.count(self._length):
+            yield (index + 1) * frame_us, Frames(index, 1, self._silence)
 
 
 class ScriptedSource(ScriptedProvider):
@@ -171,13 +179,12 @@ class VadCall(ScriptCall):
     """Every frame gets a probability: high if it begins with any sound."""
 
     def __init__(self, options: ScriptedVad.Options) -> None:
-        self._options = options
-        self._latency = options.latency
+        self._latency, self._voiced, self._silent = int(options.latency), options.voiced, options.silent
 
     def fed(self, item: Message) -> Iterable[tuple[int, Message]]:
         if not isinstance(item, Frames):
             return ()
-        p = self._options.voiced if any(item.pcm[:4]) else self._options.silent
+        p = self._voiced if item.pcm[:4].strip(b"\0") else self._silent
         return ((self._latency, Probability(item.index + item.count - 1, p)),)
 
 

@@ -27,7 +27,9 @@ from flowkit.providers.script import Agenda, Script, ScriptCall
 from flowkit.replay.collector import without_collector
 
 _LAST = frozenset({Done, Failed})
-_FOR_EVER = sys.maxsize
+_FOR_EVER = sys.maxsize - 1
+"""No clock passes it; that nothing is to come is later still."""
+_NEVER = sys.maxsize
 _new = tuple.__new__
 """As in the engine: a stimulus is made for every frame."""
 
@@ -53,6 +55,8 @@ class HeapPump:
         self._plan = plan
         self._scripts = scripts
         self._calls: dict[int, HeapCall] = {}
+        """Open calls from the last stage to the first, so that the microphone's stage is not asked whether it takes an item while a
+        later stage's call has one."""
         self._untold: list[int] = []
         """Stages whose calls have a batch of items to credit, in order."""
         self._now_us = 0
@@ -67,44 +71,41 @@ class HeapPump:
             if not self._begun:
                 self._begun = True
                 self._apply(engine.begin(0))
-            while engine.finished is None:
-                stimulus, deadline_us = self._choose()
-                if stimulus is not None:
-                    effects = engine.advance(self._now_us, (stimulus,))
-                elif deadline_us is None or deadline_us > self._until_us:
+            while True:  # CPython 3.11 specialises no loop that has its condition at its end and is entered once
+                if engine.finished is not None or (stimuli := self._choose()) is None:
                     return
-                else:
-                    self._now_us = max(deadline_us, self._now_us)
-                    effects = engine.advance(self._now_us)
-                if effects:
+                if effects := engine.advance(self._now_us, stimuli):
                     self._apply(effects)
 
-    def _choose(self) -> tuple[Stimulus | None, int | None]:
-        """What happens next, the clock being put to when it does; or that a deadline does, and when."""
+    def _choose(self) -> tuple[Stimulus, ...] | None:
+        """What happens next, the clock being put to when it does: an item (of those that are there, the lowest stage's), or none if
+        it is a deadline that comes; None if there is nothing before the clock would pass its end."""
         if self._untold:
-            return self._credit(self._calls[self._untold.pop(0)]), None
-        now_us, next_us, chosen, takes = self._now_us, _FOR_EVER, None, self.engine.takes
+            return (self._credit(self._calls[self._untold.pop(0)]),)
+        now_us, next_us, chosen, engine = self._now_us, _NEVER, None, self.engine
         for call in self._calls.values():
             due_us = call.due_us
-            if due_us is not None and due_us < next_us and takes(call.stage):
-                if due_us <= now_us:
-                    return self._take(call, due_us), None
-                next_us, chosen = due_us, call
-        deadline_us = self.engine.next_deadline()
-        if chosen is None or next_us > self._until_us or (deadline_us is not None and deadline_us <= next_us):
-            return None, deadline_us
-        self._now_us = next_us
-        return self._take(chosen, next_us), None
+            if due_us is not None and due_us <= next_us and engine.takes(call.stage):
+                next_us, chosen = (due_us if due_us > now_us else now_us), call
+        if next_us > now_us:
+            deadline_us = engine.next_deadline()
+            if deadline_us is not None and deadline_us <= next_us:
+                next_us, chosen = max(deadline_us, now_us), None
+            if next_us > self._until_us:
+                return None
+            self._now_us = next_us
+        return () if chosen is None else self._take(chosen)
 
     def _credit(self, call: HeapCall) -> Stimulus:
         count, call.untold = call.untold, 0
         return Stimulus(call.stage, call.id, Credit(count), self._now_us)
 
-    def _take(self, call: HeapCall, due_us: int) -> Stimulus:
+    def _take(self, call: HeapCall) -> tuple[Stimulus]:
+        due_us = call.due_us
         item = call.take(self._now_us)
         if type(item) in _LAST:
             self._forget(call.stage)
-        return _new(Stimulus, (call.stage, call.id, item, due_us))
+        return (_new(Stimulus, (call.stage, call.id, item, due_us)),)
 
     def _apply(self, effects: list[Effect]) -> None:
         calls, now_us = self._calls, self._now_us
@@ -137,4 +138,4 @@ class HeapPump:
         planned = self._plan.stages[stage]
         answers = self._scripts[planned.id].open(request)
         self._calls[stage] = HeapCall(stage, id_, answers, self._now_us, credit_batch(planned.window))
-        self._calls = dict(sorted(self._calls.items()))
+        self._calls = dict(sorted(self._calls.items(), reverse=True))

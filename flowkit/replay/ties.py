@@ -21,7 +21,7 @@ class TiePump(HeapPump):
 
     seed = 0
 
-    def _choose(self) -> tuple[Stimulus | None, int | None]:
+    def _choose(self) -> tuple[Stimulus, ...] | None:
         if not hasattr(self, "_lots"):
             self._lots = random.Random(self.seed)
         calls = list(self._calls.items())

@@ -1,7 +1,7 @@
 """One provider call, live: a task in a cancel scope of its own, with a memory channel in each direction.
 
-Towards the provider the channel is as long as the stage's bound; from it there is no buffer at all, so a provider whose items
-the stage holds back waits in ``emit`` and reads no further.
+Towards the provider the channel is as long as the stage's bound; from it there is no buffer at all: an item is taken as the
+provider brings it, or the provider waits in ``emit``, because the stage holds its items back, and reads no further.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class LiveCall:
         self._now_us = now_us
         self._news = news
         self._feed, self._fed = trio.open_memory_channel[Message](window + CONTROL_BOUND)
+        self._brought: tuple[Message, int] | None = None
+        """What the provider hands over just now, for the pump to take on the spot."""
         self._offer, self._offers = trio.open_memory_channel[tuple[Message, int]](0)
 
     # -- the pump's side --------------------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ class LiveCall:
             return self._offers.receive_nowait()
         except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
             self.offering = False
-            return None
+            return self._withdraw()
 
     # -- the provider's side ----------------------------------------------------------------------------------------
 
@@ -117,9 +119,17 @@ class LiveCall:
             await self._send(last)
 
     async def _send(self, item: Message) -> None:
+        self._brought = (item, self._now_us())
         self.offering = True
         self._news()
-        await self._offer.send((item, self._now_us()))
+        if (held := self._withdraw()) is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._offer.send(held)
+
+    def _withdraw(self) -> tuple[Message, int] | None:
+        brought, self._brought = self._brought, None
+        return brought
 
     async def _items(self) -> AsyncIterator[Message]:
         async for item in self._fed:

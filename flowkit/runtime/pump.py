@@ -1,7 +1,8 @@
 """The Trio pump: carries an engine's effects out to providers, and their items back in.
 
 One nursery a session, one task a provider call. Everything is decided in the engine; the pump only chooses what happens next at
-an instant, by the same rule as the heap pump: deadlines, then credits, then items, by stage and call.
+an instant, by the same rule as the heap pump: deadlines, then credits, then items, by stage and call. Whoever brings news while the
+pump's own task waits lets the pump go on at once, in its own task: to wake another one first would hold up every item of a reply.
 """
 
 from __future__ import annotations
@@ -33,17 +34,15 @@ GRACE_S = 2.0
 """How long providers may take to say goodbye when the session ends."""
 _ROWS_EVERY_US = 50_000
 _ROWS_PATIENCE_US = 150_000
-
-
-async def _no_settling() -> None:
-    """Live, an instant is whatever has arrived when the pump looks."""
+_QUIET_US = 2_000
+"""After so long without news nothing is under way that handing over rows could hold up."""
 
 
 class TrioPump:
     """Runs one session of `plan`. `providers` maps the id of each stage that has one to its loaded provider.
 
-    `settled` is awaited before each choice; under a jumping clock it lets every other task come to rest first, so that an
-    instant's events are all there before the first of them is chosen.
+    Live, an instant is whatever has arrived when the pump looks. Under a jumping clock `settled` is awaited before each choice: it
+    lets every other task come to rest first, so that an instant's events are all there before the first of them is chosen.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class TrioPump:
         clock: SessionClock,
         *,
         observers: tuple[Observer, ...] = (),
-        settled: Callable[[], Awaitable[None]] = _no_settling,
+        settled: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.engine = Engine(plan)
         self._plan = plan
@@ -64,8 +63,11 @@ class TrioPump:
         self._calls: dict[int, LiveCall] = {}
         """Open calls, in the order of their stages."""
         self._news = trio.Event()
+        self._rest: trio.CancelScope | None = None
+        """In which the pump's own task waits, if it does and others may go on for it."""
+        self._error: Exception | None = None
         self._nursery: trio.Nursery | None = None
-        self._rows_due_us = 0
+        self._rows_due_us = self._newest_us = 0
 
     async def run(self) -> str:
         """Run to the session's end and return its reason; providers are given ``GRACE_S`` to say goodbye."""
@@ -93,7 +95,13 @@ class TrioPump:
 
     async def _turn(self) -> None:
         """Let one thing happen, or wait until something can."""
-        await self._settled()
+        if self._settled is not None:
+            await self._settled()
+        if not self._step():
+            await self._wait()
+
+    def _step(self) -> bool:
+        """Let one thing happen; False if nothing can."""
         now_us = self._clock.now_us()
         deadline_us = self.engine.next_deadline()
         if deadline_us is not None and deadline_us <= now_us:
@@ -101,7 +109,9 @@ class TrioPump:
         elif (stimulus := self._choose(now_us)) is not None:
             self._apply(self.engine.advance(now_us, (stimulus,)))
         else:
-            await self._wait(deadline_us)
+            return False
+        self._newest_us = now_us
+        return True
 
     def _choose(self, now_us: int) -> Stimulus | None:
         stimulus = self._credit(now_us) or self._offer()
@@ -125,24 +135,48 @@ class TrioPump:
                 return Stimulus(stage, call.id, item, available_us)
         return None
 
-    async def _wait(self, deadline_us: int | None) -> None:
-        """Until there is news, a deadline comes, or rows have waited long enough to be handed over.
-
-        Rows are handed over when nothing else is to be done, so that they hold up no reply; after a while in any case.
-        """
-        wake_us = math.inf if deadline_us is None else deadline_us
-        if self._observers and self.engine.journal.waiting:
-            wake_us = min(wake_us, self._rows_due_us)
-        with trio.move_on_at(math.inf if wake_us == math.inf else self._clock.at_s(int(wake_us))):
-            await self._news.wait()
-        patience_us = 0
+    async def _wait(self) -> None:
+        """Until there is news, a deadline comes, or rows have waited long enough to be handed over."""
+        with trio.CancelScope(deadline=self._wake_s()) as scope:
+            self._rest = scope if self._settled is None else None
+            try:
+                await self._news.wait()
+            finally:
+                self._rest = None
+        if self._error is not None:
+            raise self._error
         if self._news.is_set():
-            self._news, patience_us = trio.Event(), _ROWS_PATIENCE_US
-        if self._clock.now_us() >= self._rows_due_us + patience_us:
+            self._news = trio.Event()
+        if self._clock.now_us() >= self._rows_at_us():
             self._hand_over_rows()
 
     def _look(self) -> None:
-        self._news.set()
+        """There is news: go on at once, or when the pump's own task comes to it."""
+        if self._rest is None:
+            self._news.set()
+            return
+        rest, self._rest = self._rest, None
+        try:
+            while self.engine.finished is None and self._step():
+                pass
+        except Exception as error:  # not the fault of whoever brought the news
+            self._error = error
+        if self._error is not None or self.engine.finished is not None:
+            self._news.set()
+        else:
+            rest.deadline, self._rest = self._wake_s(), rest
+
+    def _wake_s(self) -> float:
+        """When the pump's own task is to wake without news."""
+        deadline_us = self.engine.next_deadline()
+        wake_us = math.inf if deadline_us is None else deadline_us
+        if self._observers and self.engine.journal.waiting:
+            wake_us = min(wake_us, self._rows_at_us())
+        return math.inf if wake_us == math.inf else self._clock.at_s(int(wake_us))
+
+    def _rows_at_us(self) -> int:
+        """Rows are handed over when nothing else is to be done, so that they hold up no reply; after a while in any case."""
+        return max(self._rows_due_us, min(self._newest_us + _QUIET_US, self._rows_due_us + _ROWS_PATIENCE_US))
 
     # -- doing ------------------------------------------------------------------------------------------------------
 

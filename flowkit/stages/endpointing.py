@@ -27,7 +27,7 @@ from flowkit.messages import (
     SpeechStarted,
     SpeechStopped,
 )
-from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone
+from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone, new
 
 
 class Voice(Enum):
@@ -75,7 +75,9 @@ class Endpointing(Stage[EndpointingState]):
         release: float = Field(0.35, ge=0, le=1)
         """While speaking, a frame stays voiced down to this probability (hysteresis)."""
 
-    options: Options
+    def __init__(self, options: Options, frame_us: int = 20_000) -> None:
+        super().__init__(options, frame_us)
+        self._threshold, self._release = options.threshold, options.release
 
     def fresh(self) -> EndpointingState:
         return EndpointingState()
@@ -86,7 +88,7 @@ class Endpointing(Stage[EndpointingState]):
     def step(self, state: EndpointingState, message: Message, now_us: int) -> Actions:
         kind = type(message)
         if kind is Frames:
-            return (Feed(message),)
+            return (new(Feed, (message,)),)
         if kind is Probability:
             return self._heard(state, message.frame, message.p)  # type: ignore[attr-defined]
         if isinstance(message, InputEnded):
@@ -107,7 +109,7 @@ class Endpointing(Stage[EndpointingState]):
 
     def _heard(self, state: EndpointingState, frame: int, p: float) -> Actions:
         voice = state.voice
-        if p >= (self.options.release if voice is _SPEECH else self.options.threshold):
+        if p >= (self._release if voice is _SPEECH else self._threshold):
             actions = self._voiced(state, frame)
         else:
             actions = NOTHING if voice is _QUIET else self._silent(state, frame)

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from flowkit import options as opt
 from flowkit.messages import Capture, Done, Failed, Fault, Frames, InputEnded, Message
-from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage, gone
+from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage, gone, new
 
 _FRAMES = ("10ms", "20ms", "30ms")
 """What VADs take: WebRTC's refuses every other length."""
@@ -46,7 +46,7 @@ class Source(Stage[None]):
 
     def step(self, state: None, message: Message, now_us: int) -> Actions:
         if type(message) is Frames:
-            return (Emit("audio", message),)
+            return (new(Emit, ("audio", message)),)
         if isinstance(message, InputEnded):
             return (Emit("end", message),)
         if isinstance(message, (Failed, Done)):

@@ -19,7 +19,7 @@ from flowkit.messages import (
     SpeechStarted,
     Transcribe,
 )
-from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone
+from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone, new
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Transcription(Stage[TranscriptionState]):
     def step(self, state: TranscriptionState, message: Message, now_us: int) -> Actions:
         kind = type(message)
         if kind is Frames or kind is SpeechStarted:
-            return (Feed(message),)
+            return (new(Feed, (message,)),)
         if isinstance(message, Partial):
             return (Emit("transcript", message),)
         if isinstance(message, EndOfUtterance):

@@ -116,10 +116,9 @@ class Evidence:
     def _row_of(self, stage: str, message: Message) -> int:
         """The number of the row that holds `message`, if it stands in the journal by now."""
         kept = message.journaled()
-        rows = self.engine.journal._rows
-        for row in rows[: -_LOOK_BACK - 1 : -1]:
-            if row[0] == stage and not row[10]:
-                return row[1] if row[9] == kept else 0
+        for at, n, _, fate, envelope in self.engine.journal.newest(_LOOK_BACK):
+            if at == stage and not fate:
+                return n if envelope[0] == kept else 0
         return 0
 
     def _saw(self, _: int, effects: list[Effect]) -> list[Effect]:

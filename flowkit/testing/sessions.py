@@ -155,9 +155,10 @@ def heap_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST
     return pump.engine
 
 
-def trio_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST_US) -> Engine:
+def trio_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST_US, *, settled: bool = True) -> Engine:
     """Run `plan` on the live pump under a clock that jumps whenever every task waits. Providers need not be scripted, but what
-    they wait for must be time or other tasks: the clock jumps past a thread."""
+    they wait for must be time or other tasks: the clock jumps past a thread. Not `settled`, things happen as they come, as live:
+    what comes at one instant comes in the order of Trio's tasks, so that the journal is not one that can be compared."""
 
     async def main() -> Engine:
         clock = SessionClock()
@@ -165,7 +166,7 @@ def trio_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST
             watch.onto(plan) if watch else plan,
             providers_of(plan, clock),
             clock,
-            settled=trio.testing.wait_all_tasks_blocked,
+            settled=trio.testing.wait_all_tasks_blocked if settled else None,
         )
         if watch is not None:
             watch.attach(pump.engine)

@@ -4,10 +4,11 @@ import subprocess
 import sys
 
 from flowkit.engine import Fate, Journal, Row
-from flowkit.engine.journal import RowTuple, digest
+from flowkit.engine.journal import Entry, digest
 from flowkit.messages import Audio, Frames, Token
 
-ROW: RowTuple = ("llm", 1, "gate", 3, 10, 20, "D", 1, 1, Token(0, "Hi"), Fate.HANDLED)
+ENTRY: Entry = ("llm", 1, 20, Fate.HANDLED, (Token(0, "Hi"), "gate", 3, 10, 1, 1, 7))
+ROW = ("llm", 1, "gate", 3, 10, 20, "D", 1, 1, Token(0, "Hi"), Fate.HANDLED)
 
 
 def test_a_row_as_plain_values() -> None:
@@ -26,10 +27,10 @@ def test_sound_never_enters() -> None:
 
 def test_rows_are_taken_once() -> None:
     journal = Journal()
-    journal.append(ROW)
+    journal.append(ENTRY)
     assert journal.take() == [Row(*ROW)]
     assert journal.take() == []
-    journal.append(ROW)
+    journal.append(ENTRY)
     assert len(journal) == 2
     assert journal.rows == [Row(*ROW)]
 

@@ -8,7 +8,7 @@ import pytest
 
 from flowkit.engine import Engine, Stimulus
 from flowkit.engine.core import Slot
-from flowkit.engine.mailbox import Envelope, Inbox, Push
+from flowkit.engine.mailbox import EPOCH, Envelope, Inbox, Push
 from flowkit.errors import IllegalTurn
 from flowkit.messages import Audio, Clause, EndOfReply, Message, Token
 from flowkit.stages.base import Actions, Emit
@@ -83,11 +83,10 @@ def test_no_drain(monkeypatch: Monkey) -> None:
 def without_epochs(monkeypatch: Monkey) -> None:
     handle = Engine._handle
 
-    def trusting(self: Engine, slot: Slot, message: Message, *rest: Any) -> None:
-        cause_stage, cause_n, sent_us, epoch, *others = rest
-        if slot.replying and epoch < slot.epoch:
-            slot.epoch = epoch
-        handle(self, slot, message, cause_stage, cause_n, sent_us, epoch, *others)
+    def trusting(self: Engine, slot: Slot, envelope: Envelope) -> None:
+        if slot.replying and envelope[EPOCH] < slot.epoch:
+            slot.epoch = envelope[EPOCH]
+        handle(self, slot, envelope)
 
     monkeypatch.setattr(Engine, "_handle", trusting)
 
@@ -177,8 +176,8 @@ def test_a_step_before_its_row(monkeypatch: Monkey) -> None:
 
     def lagging(self: Engine, plan: Any) -> None:
         init(self, plan)
-        self.journal._rows = Lagging()
-        self._append = self.journal.append = self.journal._rows.append
+        self.journal._entries = Lagging()
+        self._append = self.journal.append = self.journal._entries.append
 
     monkeypatch.setattr(Engine, "__init__", lagging)
     caught(invariants.rows_come_first)

@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 
+from flowkit.engine import Engine
 from flowkit.errors import ProviderError
 from flowkit.messages import Ask, Frames, Message, PlaybackStarted, Token
 from flowkit.options import Options
@@ -159,8 +160,9 @@ def test_what_a_thread_says_after_its_call_was_cancelled_is_not_heard() -> None:
             finally:
                 gone.set()
 
-    async def release() -> None:
-        await trio.sleep(0.9)
+    async def release(engine: Engine) -> None:
+        while engine.finished is None:
+            await trio.sleep(0.01)
         gone.set()
 
     async def main() -> Outcome:
@@ -169,8 +171,12 @@ def test_what_a_thread_says_after_its_call_was_cancelled_is_not_heard() -> None:
             InAThread,
         )
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(release)
-            return await run_session(plan, notice=lambda line: None, duration_us=600_000)
+            return await run_session(
+                plan,
+                notice=lambda line: None,
+                duration_us=600_000,
+                started=lambda engine: nursery.start_soon(release, engine),
+            )
 
     outcome = trio.run(main)
     assert outcome.reason == "closed"

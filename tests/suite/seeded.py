@@ -10,7 +10,7 @@ import pytest
 from flowkit.chunker import Chunker
 from flowkit.engine import Engine
 from flowkit.engine.core import Slot
-from flowkit.engine.mailbox import Envelope, Inbox
+from flowkit.engine.mailbox import EPOCH, Envelope, Inbox
 from flowkit.messages import Clause, Message
 from flowkit.stages.base import Actions, Emit
 from flowkit.stages.chunking import Chunking
@@ -23,11 +23,10 @@ def no_epoch_check(patch: Patch) -> None:
     """What belongs to an older epoch is handled, and what waits at an interrupt is not looked at either: one hides the other."""
     handle = Engine._handle
 
-    def trusting(self: Engine, slot: Slot, message: Message, *rest: Any) -> None:
-        epoch = rest[3]
-        if slot.replying and epoch < slot.epoch:
-            slot.epoch = epoch
-        handle(self, slot, message, *rest)
+    def trusting(self: Engine, slot: Slot, envelope: Envelope) -> None:
+        if slot.replying and envelope[EPOCH] < slot.epoch:
+            slot.epoch = envelope[EPOCH]
+        handle(self, slot, envelope)
 
     patch.setattr(Engine, "_handle", trusting)
     no_drain(patch)

@@ -117,4 +117,4 @@ def glued(text: str, gap: int, language: Language) -> bool:
 
 
 def _lettered(word: str) -> bool:
-    return any(KIND[char] in (LETTER, DIGIT, IDEOGRAPH) for char in word)
+    return word[0].isalpha() or any(KIND[char] in (LETTER, DIGIT, IDEOGRAPH) for char in word)

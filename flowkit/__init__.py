@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as in `typing`, whose import would be most of the chunker's start
 if TYPE_CHECKING:
+    from typing import Any
+
     from flowkit.chunker import Chunk, Chunker, Rules
 
 __version__ = "0.1.0.dev0"

@@ -2,7 +2,9 @@
 
 Reading order: `chunk` (what comes out), `rules` (what can be set), `core` (the incremental machine),
 `marks` (what to do at a mark), `stops` and `clauses` (where sentences and clauses end), `spans` (what is never cut),
-`languages` (one data file each), `speak` (what TTS gets).
+`languages` (one data file each), `speak` (what TTS gets; `markup` if there is any).
+
+Nothing here imports `dataclasses` or `typing`, which take longer than the rest: see `value`.
 """
 
 from .chunk import Chunk, Reason

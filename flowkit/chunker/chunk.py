@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from .value import Value
 
 
 class Reason(StrEnum):
@@ -24,8 +24,7 @@ class Reason(StrEnum):
     """The reply ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Value, apart=("marks",)):
     """A speakable piece of a reply.
 
     Args:
@@ -40,7 +39,7 @@ class Chunk:
     spoken: str
     tokens: int
     reason: Reason
-    marks: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
+    marks: tuple[tuple[int, int], ...] = ()
 
     def heard(self, share: float) -> str:
         """The part of `text` that was heard when `share` (0 to 1) of `spoken` was played.
@@ -57,6 +56,8 @@ class Chunk:
         """The length of the prefix of `text` that the first `said` characters of `spoken` stand for."""
         if not self.marks:
             return min(len(self.text), len(self.text) - len(self.text.lstrip()) + said)
+        from bisect import bisect_right
+
         at = bisect_right(self.marks, (said, len(self.text)))
         spoken_end, text_end = self.marks[at - 1] if at else (0, 0)
         if at < len(self.marks):

@@ -90,7 +90,7 @@ def _joined(view: View, following: int, end: int) -> int:
     first, second = view.text[following], view.char(following + 1)
     if second == "." or (first.isupper() and second.isupper()):
         return NO
-    if not any(word.startswith((first + second).lower()) for word in view.language.following):
+    if (first + second).lower() not in view.language.following_heads:
         return end
     word = view.next_word(following)
     if word is None:
@@ -104,7 +104,7 @@ def glued(text: str, gap: int, language: Language) -> bool:
     Numbers stick to what they count and to what counts them, abbreviations and initials to what they lead on to,
     names to names, and marks without letters to both sides.
     """
-    before, behind = text[max(gap - _FAR, 0) : gap].split(), text[gap : gap + _FAR].split()
+    before, behind = text[max(gap - _FAR, 0) : gap].rsplit(None, 1), text[gap : gap + _FAR].split(None, 1)
     if not before or not behind:
         return True
     left, right = before[-1], behind[0]
@@ -117,4 +117,4 @@ def glued(text: str, gap: int, language: Language) -> bool:
 
 
 def _lettered(word: str) -> bool:
-    return any(KIND[char] in (LETTER, DIGIT, IDEOGRAPH) for char in word)
+    return word[0].isalpha() or any(KIND[char] in (LETTER, DIGIT, IDEOGRAPH) for char in word)

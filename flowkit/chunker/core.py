@@ -96,9 +96,8 @@ class Chunker:
             if not draft.read(text, most):
                 chunks.append(self._cut_forced())
                 continue
-            if draft.at == len(text):
-                return chunks
-            if draft.at + 1 == len(text) and not final and KIND[text[draft.at]] != LINE:
+            left = len(text) - draft.at
+            if not left or (left == 1 and not final and KIND[text[draft.at]] != LINE):
                 return chunks  # every mark but a newline needs to see what follows
             step = self._marks.ask(self._view(final), draft, self._count == 0)
             if step.end == WAIT and not final:
@@ -118,7 +117,8 @@ class Chunker:
     def _view(self, final: bool) -> View:
         draft = self._draft
         word = word_start(self._text, draft.start, draft.at)
-        return View(self._text, final, draft.start, word, self._tongue(), draft.awaited())
+        holds = draft.awaited() if draft.holds else ()
+        return View(self._text, final, draft.start, word, self._tongue(), holds)
 
     def _tongue(self) -> Language:
         """The language of what stands before the mark."""
@@ -171,7 +171,7 @@ class Chunker:
         if self._rules.language == "auto":
             self._language = load(guess(chunk.text, self._language.code))
         self._lead.clear()
-        self._draft = Draft(end, end)
+        self._draft = Draft(end)
         self._count += 1
         return chunk
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-from .text import DUE, GHOST, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SHARE, SPACE, measure
+from .text import DUE, GHOST, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SHARE, SIGN, SPACE, measure
+from .value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOLD = 20
 """Tokens after which an open bracket or quotation no longer holds back a sentence's end: it may never close."""
-_word = re.compile(" ?([a-zA-ZÀ-ÖØ-öø-ÿЀ-ӿ]{1,24})").match
+_word = re.compile(" ?[a-zA-ZÀ-ÖØ-öø-ÿЀ-ӿ]{1,24}").match
 _LONGEST_SIZE = 4
 """The words most texts are made of, taken up to 24 letters (4 tokens) at a time: the same as one by one, only faster."""
 _OPENERS = frozenset(PAIRS) - {"»"}
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)  # lean: the import is part of the start-up
 class Draft:
     """Where the scan stands within one chunk; all indices are into the text not handed out yet.
 
@@ -24,32 +25,33 @@ class Draft:
         start: where the chunk begins.
         at: the next character to look at.
         size: tokens so far.
-        run: characters of the same kind directly before the one before `at`.
+        before: the kind of the character read before `at`; -1 if that is a mark, or none.
+        run: characters of that kind directly before it.
         clauses: where clauses end, each with the size there.
         wholes: spans that were passed over as a whole, from and to.
         holds: closing marks that are awaited, each with the size at which it was opened.
     """
 
-    start: int = 0
-    at: int = 0
-    size: int = 0
-    run: int = 0
-    clauses: list[tuple[int, int]] = field(default_factory=list)
-    wholes: list[tuple[int, int]] = field(default_factory=list)
-    holds: list[tuple[str, int]] = field(default_factory=list)
+    __slots__ = ("at", "before", "clauses", "holds", "run", "size", "start", "wholes")
+
+    def __init__(self, start: int = 0) -> None:
+        self.start = self.at = start
+        self.size, self.before, self.run = 0, -1, 0
+        self.clauses: list[tuple[int, int]] = []
+        self.wholes: list[tuple[int, int]] = []
+        self.holds: list[tuple[str, int]] = []
 
     def read(self, text: str, most: int) -> bool:
         """Takes the characters that ask nothing; False if the next one would make the chunk larger than `most`.
 
         The space before a chunk is free; whatever comes first in it counts.
         """
-        at, size, run, length = self.at, self.size, self.run, len(text)
-        before = KIND[text[at - 1]] if at > self.start else -1
+        at, size, before, run, length = self.at, self.size, self.before, self.run, len(text)
         fits = True
-        while at < length and (kind := KIND[text[at]]) <= SPACE:
-            if kind != before and size + _LONGEST_SIZE < most and (word := _word(text, at)):
-                at, run, before = word.end(), word.end() - word.start(1) - 1, LETTER
-                size += run // 6 + 1
+        while at < length and (kind := KIND[text[at]]) <= SIGN:
+            if kind <= SPACE and kind != before and size + _LONGEST_SIZE < most and (word := _word(text, at)):
+                run = word.end() - at - 1 - (kind == SPACE)
+                at, size, before = word.end(), size + run // 6 + 1, LETTER
                 continue
             run = run + 1 if kind == before else 0
             before = kind
@@ -59,7 +61,7 @@ class Draft:
                     break
                 size += 1
             at += 1
-        self.at, self.size, self.run = at, size, run
+        self.at, self.size, self.before, self.run = at, size, before, run
         return fits
 
     def weigh(self, text: str, end: int, last: bool) -> int:
@@ -72,12 +74,10 @@ class Draft:
         """Takes a mark, or passes over a span as a whole."""
         if end > self.at + 1:
             self.wholes.append((self.at, end))
-        self.at, self.size = end, self.size + size
+        self.at, self.size, self.before = end, self.size + size, -1
 
     def awaited(self) -> tuple[str, ...]:
-        """The closing marks awaited, those forgotten that have been open too long."""
-        if not self.holds:
-            return ()
+        """The closing marks in `holds`, those forgotten that have been open too long."""
         if self.size - self.holds[0][1] > HOLD:
             self.holds = [hold for hold in self.holds if self.size - hold[1] <= HOLD]
         return tuple(mark for mark, _ in self.holds)
@@ -92,6 +92,7 @@ class Draft:
 
     def gaps(self, text: str, limit: int, bracketed: bool) -> Iterator[int]:
         """Where words end before `limit`, the last first; those inside brackets only if asked for."""
+        bracketed = bracketed or _OPENERS.isdisjoint(text[self.start : limit])
         for at in range(min(limit, len(text)) - 1, self.start, -1):
             if KIND[text[at]] != SPACE or KIND[text[at - 1]] == SPACE:
                 continue
@@ -116,13 +117,15 @@ class Draft:
     def shift(self, by: int) -> None:
         """The text lost its first `by` characters, all before `start`."""
         self.start, self.at = self.start - by, self.at - by
+        if not (self.clauses or self.wholes):
+            return  # as nearly always
         self.clauses = [(end - by, size) for end, size in self.clauses]
         self.wholes = [(low - by, high - by) for low, high in self.wholes]
 
 
 def _closed(text: str) -> bool:
     """Whether every bracket that opens in a text closes in it."""
-    return _OPENERS.isdisjoint(text) or all(text.count(mark) <= text.count(PAIRS[mark]) for mark in _OPENERS)
+    return all(text.count(mark) <= text.count(PAIRS[mark]) for mark in _OPENERS)
 
 
 def size_of(text: str) -> int:

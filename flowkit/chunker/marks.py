@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 from .chunk import Reason
 from .clauses import clause_end
 from .draft import Draft, size_of
@@ -13,12 +10,16 @@ from .spans import Terms, fence_end, span_end
 from .stops import emoji_end, sentence_end
 from .tails import smiley
 from .text import CLOSE, DOTS, EMOJI, GHOST, KIND, LINE, OPEN, PAIRS, PAUSE, STOP, STOPS, measure, speakable
+from .value import TYPE_CHECKING
 from .view import NO, WAIT, View, past
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _COMMAS, _SEMICOLONS, _COLONS = ",،、，፣", ";؛；፤·", ":："
 
 
-class Step(NamedTuple):
+class Step:
     """What to do at a mark.
 
     Args:
@@ -27,9 +28,10 @@ class Step(NamedTuple):
         size: tokens up to `end`, if they are not what the text measures.
     """
 
-    end: int
-    reason: Reason | None = None
-    size: int | None = None
+    __slots__ = ("end", "reason", "size")
+
+    def __init__(self, end: int, reason: Reason | None = None, size: int | None = None) -> None:
+        self.end, self.reason, self.size = end, reason, size
 
 
 _GO_ON = Step(NO)
@@ -64,7 +66,7 @@ class Marks:
 
     def _stop(self, view: View, draft: Draft, first: bool) -> Step:
         at, text = draft.at, view.text
-        if at > draft.start and (text[at - 1] in STOPS or text[max(at - 2, draft.start) : at] == ". "):
+        if at > draft.start and (text[at - 1] in STOPS or text.endswith(". ", draft.start, at)):
             return _GO_ON  # the run was judged at its first mark
         if self._rules.never_split and (covered := self._terms.cover(view, at)) != NO:
             return _STAND if covered == WAIT else _GO_ON

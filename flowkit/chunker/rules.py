@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Literal
+from .value import TYPE_CHECKING, Value
 
-Mode = Literal["clause", "sentence"]
-Way = Literal["plain", "verbatim", "skip"]
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Mode = Literal["clause", "sentence"]
+    Way = Literal["plain", "verbatim", "skip"]
+else:
+    Mode = Way = str  # for whoever reads the annotations of a running program
 
 
-@dataclass(frozen=True, slots=True)
-class Speak:
+class Speak(Value):
     """How each kind of span is spoken: `plain` (made speakable), `verbatim` (as written) or `skip` (not at all).
 
     Whatever is chosen, `Chunk.text` keeps the original.
@@ -40,16 +43,14 @@ class Speak:
     """Emoji and smileys: plain says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstRules:
+class FirstRules(Value):
     """Rules of their own for the first chunk of a reply, which decides when the user hears the first sound."""
 
     min_tokens: int = 5
     """Clause cuts (comma, dash, colon, semicolon, ellipsis) from this many tokens on; a sentence end always cuts. At least 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Value):
     """When to cut. Tokens are estimated from the text: one per six letters, per three digits, per mark, per CJK character.
 
     Raises:
@@ -120,8 +121,8 @@ def lint(rules: Rules) -> list[str]:
 
 
 def _changed(rules: Rules, *names: str) -> bool:
-    defaults = {item.name: item.default for item in fields(Rules)}
-    return any(getattr(rules, name) != defaults[name] for name in names)
+    defaults = Rules()
+    return any(getattr(rules, name) != getattr(defaults, name) for name in names)
 
 
 def _unreachable(name: str, value: int, bound: int) -> str:

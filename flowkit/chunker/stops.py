@@ -35,17 +35,22 @@ _CHEERS = ((0x1F44A, 0x1F450), (0x1F600, 0x1F64F), (0x1F910, 0x1F93F), (0x1F970,
 
 def sentence_end(view: View, at: int) -> int:
     """Whether a sentence ends with the mark at `at`: the index to cut at, NO or WAIT."""
-    run = max(past(view.text, at, STOPS), at + 1)
-    if view.text[at:run] == "." and view.text[run : run + 2] == " .":
+    text = view.text
+    if text[at] == "." and (end := _usual(view, at)) is not None:
+        return end
+    run = past(text, at, STOPS)
+    if run == at:
+        run += 1  # a mark that ends sentences in this language only
+    if text[at:run] == "." and text[run : run + 2] == " .":
         run = _spaced_dots(view, run)
     if run == WAIT:
         return WAIT
     end = closing(view, run)
     if end == WAIT or view.ends(end):
         return WAIT
-    if view.held(run, end) or end == len(view.text):
+    if view.held(run, end) or end == len(text):
         return NO
-    marks, quoted = view.text[at:run], end > run and any(char in _CLOSING for char in view.text[run:end])
+    marks, quoted = text[at:run], end > run and any(char in _CLOSING for char in text[run:end])
     if marks == ".":
         return _full_stop(view, at, end, quoted)
     if all(mark in DOTS for mark in marks.replace(" ", "")):
@@ -53,6 +58,16 @@ def sentence_end(view: View, at: int) -> int:
     if any(mark in WIDE_STOPS for mark in marks):
         return _wide(view, end, quoted)
     return _exclamation(view, at, end, quoted)
+
+
+def _usual(view: View, at: int) -> int | None:
+    """What the rules would say of the usual full stops, sooner: `3.14` and `a.b` go on, `word. Word` ends; None of all else."""
+    behind = view.text[at + 1 : at + 3]
+    if "0" <= behind[:1] <= "9" or "a" <= behind[:1] <= "z":
+        return NO
+    word, first = view.text[view.word : at], behind[1:]
+    begins = behind[:1] == " " and first.isupper() and first.isalpha()  # some emoji are upper case
+    return at + 1 if begins and not view.holds and word.isalpha() and _ordinary(word, view) else None
 
 
 def _spaced_dots(view: View, run: int) -> int:
@@ -149,9 +164,8 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
     first = view.text[following]
     if at > view.start and KIND[view.text[at - 1]] in _WORD:
         word = _before(view.text[view.word : at])
-        plain = first.isupper() and len(word) > 2 and word[0].isalpha() and word[1:].islower()
-        if plain and view.language.stop(word) is None:
-            return end  # as nearly always
+        if first.isupper() and _ordinary(word, view):
+            return end
         if _is_marker(view, at - len(word), word):
             return NO
         if _is_next_item(view, word):
@@ -168,6 +182,11 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
     if quoted and first in _DASHES:
         return _narrated(view, following, end, quoted)
     return NO if quoted and first.islower() else end
+
+
+def _ordinary(word: str, view: View) -> bool:
+    """Whether a full stop behind `word` means nothing but the end."""
+    return len(word) > 2 and word[0].isalpha() and word[1:].islower() and view.language.stop(word) is None
 
 
 def _class(view: View, at: int, word: str) -> Stop | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import unicodedata
 
-LETTER, DIGIT, IDEOGRAPH, GHOST, SIGN, SPACE, EMOJI, LINE, STOP, PAUSE, OPEN, CLOSE = range(12)
-"""What a character is to the chunker; plain numbers, since every character is asked for its own. Up to SPACE they ask nothing.
+LETTER, SPACE, DIGIT, IDEOGRAPH, GHOST, SIGN, EMOJI, LINE, STOP, PAUSE, OPEN, CLOSE = range(12)
+"""What a character is to the chunker; plain numbers, since every character is asked for its own. Up to SIGN they ask nothing.
 
-LETTER and DIGIT are what they say. IDEOGRAPH: a letter of a script that is written without spaces, and Hangul: a token of
-its own. GHOST: combining marks, joiners, variation selectors, direction marks: part of what stands before. SIGN: any mark
-without a role. SPACE: any but a newline. EMOJI. LINE: a newline. STOP may end a sentence, PAUSE a clause. OPEN may begin
-something that is not to be cut: brackets, quotation marks with a direction, code, tags; CLOSE ends it.
+LETTER and DIGIT are what they say. SPACE: any but a newline. IDEOGRAPH: a letter of a script that is written without
+spaces, and Hangul: a token of its own. GHOST: combining marks, joiners, variation selectors, direction marks: part of what
+stands before. SIGN: any mark without a role. EMOJI. LINE: a newline. STOP may end a sentence, PAUSE a clause. OPEN may
+begin something that is not to be cut: brackets, quotation marks with a direction, code, tags; CLOSE ends it.
 """
 
 WIDE_STOPS = "。！？｡．؟۔।॥።፧။។։᠃…‥"

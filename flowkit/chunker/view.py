@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .languages import Language
 from .text import GHOST, IDEOGRAPH, KIND, LETTER, LINE, SPACE
 
@@ -25,7 +23,6 @@ OPENERS = "*_\"'“‘«([„‚¿¡#>《「『"
 """What may stand between a space and the first letter of a sentence."""
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)  # lean: the import is part of the start-up
 class View:
     """The text around a mark.
 
@@ -38,12 +35,13 @@ class View:
         holds: the closing marks that are still awaited, the innermost last.
     """
 
-    text: str
-    final: bool
-    start: int
-    word: int
-    language: Language
-    holds: tuple[str, ...] = ()
+    __slots__ = ("final", "holds", "language", "start", "text", "word")
+
+    def __init__(
+        self, text: str, final: bool, start: int, word: int, language: Language, holds: tuple[str, ...] = ()
+    ) -> None:
+        self.text, self.final, self.start, self.word = text, final, start, word
+        self.language, self.holds = language, holds
 
     def char(self, at: int) -> str:
         """The character at an index; "" behind the end."""
@@ -56,8 +54,11 @@ class View:
     def following(self, end: int) -> int:
         """The index of the first character behind `end` that is no space; LINE_END if there is none; or WAIT."""
         text, limit = self.text, end + LOOK // 2
-        if text[end : end + 2].isalnum():
+        behind = text[end : end + 2]
+        if behind.isalnum():
             return end
+        if behind[:1] == " " and behind[1:].isalnum():
+            return end + 1  # as nearly always
         while end < len(text) and end < limit and KIND[text[end]] == SPACE:
             end += 1
         if end == len(text):
@@ -104,15 +105,15 @@ class View:
 
 def past(text: str, at: int, members: str) -> int:
     """The end of the run of `members` from `at` on, at most LOOK long."""
-    limit = min(at + LOOK, len(text))
-    while at < limit and text[at] in members:
+    for char in text[at : at + LOOK]:
+        if char not in members:
+            break
         at += 1
     return at
 
 
 def word_start(text: str, start: int, at: int) -> int:
     """Where the word begins that ends at `at`; not further back than any abbreviation is long."""
-    limit = max(start, at - 2 * LOOK)
-    while at > limit and KIND[text[at - 1]] not in (SPACE, LINE):
-        at -= 1
-    return at
+    limit = at - 2 * LOOK
+    before = text[limit if limit > start else start : at]
+    return at if not before or before[-1].isspace() else at - len(before.rsplit(None, 1)[-1])

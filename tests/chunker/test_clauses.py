@@ -34,6 +34,7 @@ EAGER = {"first": FirstRules(1), "comma_after": 1, "semicolon_after": 1, "colon_
         ("en", 'say {"a": 1, "b": 2}, please', 'say {"a": 1, "b": 2},|please'),
         ("en", "call `f(a, b)`, then [x, y](u, v), then", "call `f(a, b)`,|then [x, y](u, v),|then"),
         ("en", "- one - two", "- one -|two"),
+        ("en", "; 5 and 7", ";|5 and 7"),
         ("en", "say :smile: now", "say :smile: now"),
         ("zh", "你好，我是小明、你呢；很好：对", "你好，|我是小明、|你呢；|很好：|对"),
         ("zh", "一共3，4个", "一共3，4个"),

@@ -99,6 +99,11 @@ def test_a_forced_cut_keeps_numbers_and_names_together(texts: Texts) -> None:
     assert texts("we ask the people for 20 dollars now", rules)[0] in ("we ask the people for", "we ask the people")
 
 
+def test_a_forced_cut_does_not_fall_behind_two_dots(texts: Texts) -> None:
+    rules = Rules(language="en", first=FirstRules(50), max_tokens=8)
+    assert texts("we look at yahoo!.. now and then", rules)[0] == "we look at"
+
+
 def test_sentence_mode_cuts_only_sentences(texts: Texts) -> None:
     text = "Well, if you like, and if you have time, we could go there; it is near: very near. Shall we?"
     assert texts(text, Rules(language="en", mode="sentence")) == text.replace(". S", ".|S").split("|")
@@ -210,6 +215,10 @@ def test_a_code_block_is_one_chunk_and_weighs_what_is_said_for_it() -> None:
     chunks = run_chunker(f"Try this:\n{block}Done.", Rules(language="en"))
     assert [chunk.text for chunk in chunks] == ["Try this:\n", block, "Done."]
     assert (chunks[1].spoken, chunks[1].tokens) == ("code example", 3)
+
+
+def test_a_code_block_begins_a_chunk_behind_a_single_character(texts: Texts) -> None:
+    assert texts("是```\nx = 1\n```\n好。") == ["是", "```\nx = 1\n```", "好。"]
 
 
 def test_a_code_block_fits_into_the_room_that_is_left() -> None:
@@ -381,6 +390,14 @@ def test_what_has_something_to_say(text: str, says: bool) -> None:
 def test_a_megabyte_without_a_space_or_of_spaces_only() -> None:
     for text in ("a" * 1_000_000, " " * 1_000_000 + "a"):
         assert "".join(chunk.text for chunk in run_chunker(text, Rules(language="en"))) == text
+
+
+@pytest.mark.parametrize("token", [" ", "\n", "Yes. ", "Yes. And so we go on, and on. "])
+def test_what_was_handed_out_is_let_go(token: str) -> None:
+    chunker = Chunker(Rules(language="en"))
+    for _ in range(100):
+        chunker.feed(token)
+    assert len(chunker._text) <= 2 * len(token)
 
 
 def test_a_family_of_emoji_and_an_accent_are_not_parted() -> None:

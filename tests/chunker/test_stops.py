@@ -49,6 +49,7 @@ en|I ❤️ Rome today.
 en|Nice :) | We go.
 en|It is true.[1] | See below.
 en|<b>Yes.</b> | No.
+en|! | Then we go.
 en|**Yes.** | No.
 en|Not done | \\nThen done.
 de|Am 3. Oktober ist frei. | Gut.
@@ -65,12 +66,15 @@ fr|Vous venez ? | Bien !
 es|Vive en EE. UU. desde ayer. | Sí.
 es|¿Sí? ¡No! : ¿Sí? | ¡No!
 es|¿Vienes? —preguntó ella. | No.
+es|¿Quién llama? —iPhone de Ana. | Bien.
 it|L'avv. Conti parla. | Bene.
 pl|Dnia 3. maja gramy. | Sala nr 3. | Nowak czeka.
 ru|«Да.» — сказал он. | Ушёл.
+ru|«Да.» | —  сказал он. | Ушёл.
 hi|डॉ. राम आए। | ठीक है।
 ar|نعم. | هل تريد؟ | لا.
 zh|好。 | “走吧。”他说。 | 完了！
+zh|.好的。 | 再见。
 ja|「行く。」と言った。 | はい！ | ではOK.次へ。 : 「行く。」と言った。 | はい！ | ではOK. | 次へ。
 ko|"네."라고 했다. | 네. | 가요.
 el|Τι κάνεις; | Καλά.
@@ -78,6 +82,8 @@ ur|جی ہاں۔ | شکریہ۔
 xx|Dr. Foo spoke. | Yes.
 auto|Ihr Termin ist am 3. Oktober um neun. | Gut.
 auto|Τι κάνεις; | Καλά.
+auto|Ή; | Ναι.
+auto|Okay.Да, конечно. | Хорошо.
 """
 
 

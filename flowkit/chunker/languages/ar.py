@@ -1,8 +1,8 @@
 """Arabic."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="ar",
     titles="د أ أ.د ا.د السيد ص.ب ت ج س ش ط ع ف ق ك ل ن ه و ي dr mr mrs prof",
     numbers="رقم ص ج تحويلة",

@@ -1,8 +1,8 @@
 """The rest: what most languages in Latin script share."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="base",
     titles="dr prof mr mrs ms sr sra st vs e.g i.e cf ca ing",
     numbers="nr fig vol pp p art tel jan feb apr jun jul aug sept okt oct nov dec",

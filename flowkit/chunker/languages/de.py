@@ -1,8 +1,8 @@
 """German."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="de",
     titles="""dr prof hr hrn fr frl mag dipl ing dipl.-ing dipl.-kfm rer nat med phil jur habil hl st z.b z d.h d
         u.a u.ä bzw ca vgl evtl ggf inkl exkl zzgl sog gem lt insb bspw z.t i.d.r z.zt mind max vs geb gest verh

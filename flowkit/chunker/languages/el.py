@@ -1,8 +1,8 @@
 """Greek, whose question mark looks like a semicolon."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="el",
     titles="κ κα κος δρ καθ π.χ δηλ αγ οδ λεωφ κ.λπ. τηλ πρβλ βλ",
     numbers="αρ σελ άρθ παρ εικ κεφ τόμ ιαν φεβ μαρ απρ ιουν ιουλ αυγ σεπ οκτ νοε δεκ",

@@ -1,8 +1,8 @@
 """English."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="en",
     titles="""dr mr mrs ms mx messrs prof rev hon gen col maj capt cpt cmdr lt sgt cpl pvt adm sen rep gov pres amb
         supt fr sr.a mme mlle e.g i.e eg ie vs v viz cf approx ca incl excl esp resp aka assoc asst dept univ gov't

@@ -1,8 +1,8 @@
 """Spanish."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="es",
     titles="""sr sra srta sres sras dr dra D d dña da don ing lic arq prof profa gral cnel cap tte sto sta san fr
         mons hno p.ej p. ej aprox cf vs ee EE av avda c/ pza pl dpto depto col tfno máx mín incl excl hnos excmo

@@ -1,8 +1,8 @@
 """French."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="fr",
     titles="""M MM mm mme mmes mlle mlles dr pr me mgr st ste p.ex ex cf env c.-à-d av apr j.-c vs ca bd gal col cdt
         lt hon""",

@@ -1,8 +1,8 @@
 """Hindi. The danda ends sentences, so a full stop is nearly always an abbreviation."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="hi",
     titles="""डॉ डा श्री श्रीमती सुश्री प्रो पं कु मो स्व ले कर्नल इंजी एड ए बी सी डी ई एफ जी एच आई जे के एल एम एन ओ
         पी क्यू आर एस टी यू वी डब्ल्यू एक्स वाई ज़ेड जेड dr mr mrs ms prof""",

@@ -1,8 +1,8 @@
 """Italian."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="it",
     titles="""sig sigg sig.ra sig.na sigra dott dott.ssa dottssa dr prof prof.ssa ing avv arch geom rag on sen gen
         col cap cav mons don es p.es ad.es cfr vs ca circa s ss st spett egr gent.mo gent.ma rif n. p.zza v.le""",

@@ -1,8 +1,8 @@
 """Dutch."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="nl",
     titles="""dr drs ir ing mr mevr mw dhr prof ds st bijv bv d.w.z dwz i.p.v o.a m.b.t t.o.v i.v.m ca vs incl excl
         max min evt resp ver zgn z.g.n t.a.v jl a.s z.s.m""",

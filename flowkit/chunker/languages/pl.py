@@ -1,8 +1,8 @@
 """Polish."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="pl",
     titles="""dr prof mgr inż hab ks św gen płk kpt mjr por sierż red abp bp o s al ul pl os np m.in tzn tj tzw ok
         ww dot wg zob por ps godz woj pow gm im pn wt śr czw pt sob niedz ub bm""",

@@ -1,8 +1,8 @@
 """Portuguese."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="pt",
     titles="""sr sra srta srs sras dr dra drs D d dom prof profa eng arq gen cel cap ten sgt exmo exma ilmo p.ex ex
         p. cf vs av r. tv pça al rod jd vl st sto sta aprox máx mín incl""",

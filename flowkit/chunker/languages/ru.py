@@ -1,8 +1,8 @@
 """Russian."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="ru",
     titles="""г-н г-жа гр проф акад доц инж ген им ул пр просп пер пл наб бул ш д кв корп стр обл р-н пос дер св о т
         напр т.е т.н т.к т.о см ср прим ок н.э пн вт чт пт сб вс тов мин. макс тел""",

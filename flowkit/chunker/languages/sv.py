@@ -1,8 +1,8 @@
 """Swedish."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="sv",
     titles="""dr prof hr fr t.ex t d.v.s dvs bl.a bl ca vs s.k f.d fr.o.m t.o.m p.g.a pga m.fl. jfr resp inkl exkl
         max st civ ing""",

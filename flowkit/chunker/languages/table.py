@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
 
-Ordinals = Literal["", "lower", "all"]
+from ..value import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Ordinals = Literal["", "lower", "all"]
 
 
 class Stop(Enum):
@@ -20,12 +23,14 @@ class Stop(Enum):
     NAME = "a name with a mark of its own, as OPEN: Yahoo!"
 
 
-@dataclass(slots=True, eq=False, repr=False, match_args=False)  # lean: the import is part of the start-up
 class Language:
-    """One language's words, in lower case unless only the capitalised form is meant.
+    """One language's words, each argument a list of them separated by blanks; in lower case unless only the capitalised
+    form is meant.
 
     Args:
-        stops: what a full stop (or, for names, a mark) behind a word means.
+        titles, numbers, words, units, opens, lasts, names: what a full stop (or, for names, a mark) behind a word means; see
+            `Stop`. `numbers` (Fig. Jan. Vol.) lead on to a number and are otherwise like `opens`; they stand apart for
+            their reader.
         starters: words that begin a sentence so often that one behind an ambiguous full stop decides.
         ordinals: whether a full stop makes a number an ordinal: before `lower` case (`3. maja`) or `all` (`3. Oktober`).
         zones: capitalised words that go with a time before them: Eastern.
@@ -38,24 +43,46 @@ class Language:
         stop_marks: marks that end a sentence in this language only.
     """
 
-    code: str
-    stops: dict[str, Stop]
-    starters: frozenset[str]
-    ordinals: Ordinals = ""
-    endings: tuple[str, ...] = ()
-    leading: frozenset[str] = field(default_factory=frozenset)
-    following: frozenset[str] = field(default_factory=frozenset)
-    code_example: str = "code example"
-    stop_marks: str = ""
-    zones: frozenset[str] = field(default_factory=frozenset)
-    clipped: int = 3
+    def __init__(
+        self,
+        code: str,
+        *,
+        titles: str = "",
+        numbers: str = "",
+        words: str = "",
+        units: str = "",
+        opens: str = "",
+        lasts: str = "",
+        names: str = "",
+        starters: str = "",
+        leading: str = "",
+        following: str = "",
+        ordinals: Ordinals = "",
+        endings: str = "",
+        code_example: str = "code example",
+        stop_marks: str = "",
+        zones: str = "",
+        clipped: int = 3,
+    ) -> None:
+        lists = {
+            Stop.OPEN: opens + " " + numbers, Stop.LAST: lasts, Stop.NAME: names,
+            Stop.UNIT: units, Stop.WORD: words, Stop.TITLE: titles,
+        }  # fmt: skip
+        self.code, self.code_example, self.stop_marks = code, code_example, stop_marks
+        self.ordinals, self.clipped = ordinals, clipped
+        self.stops = {word: stop for stop, listed in lists.items() for word in listed.split()}
+        self.starters = frozenset(starters.split())
+        self.endings = tuple(endings.split())
+        self.leading, self.zones = frozenset(leading.split()), frozenset(zones.split())
+        self.following = frozenset((_FOLLOWING + following).split())
+        self.following_heads = {word[:length] for word in self.following for length in range(len(word) + 1)}
 
     def stop(self, word: str) -> Stop | None:
         """What a full stop behind `word` means; None for an ordinary word."""
         lower = word.lower()
         found = self.stops.get(word) or self.stops.get(lower)
-        if found is None and self.endings and lower.endswith(self.endings):
-            return Stop.OPEN
+        if found is None:
+            return Stop.OPEN if self.endings and lower.endswith(self.endings) else None
         if found is not Stop.TITLE and word not in self.stops and word.isupper() and word.isalpha() and len(word) > 1:
             return None  # EST, MIN, IN: written large, a word is no abbreviation
         return found
@@ -65,50 +92,6 @@ class Language:
         lower = word.lower()
         head, apostrophe, _ = lower.partition("'")
         return lower in self.starters or head in self.starters or head + apostrophe in self.starters
-
-
-def language(
-    code: str,
-    *,
-    titles: str = "",
-    numbers: str = "",
-    words: str = "",
-    units: str = "",
-    opens: str = "",
-    lasts: str = "",
-    names: str = "",
-    starters: str = "",
-    leading: str = "",
-    following: str = "",
-    ordinals: Ordinals = "",
-    endings: str = "",
-    code_example: str = "code example",
-    stop_marks: str = "",
-    zones: str = "",
-    clipped: int = 3,
-) -> Language:
-    """A language from lists of words separated by blanks; see `Language` and `Stop` for what they mean.
-
-    `numbers` (Fig. Jan. Vol.) lead on to a number and are otherwise like `opens`; they stand apart for their reader.
-    """
-    lists = {
-        Stop.OPEN: opens + " " + numbers, Stop.LAST: lasts, Stop.NAME: names,
-        Stop.UNIT: units, Stop.WORD: words, Stop.TITLE: titles,
-    }  # fmt: skip
-    stops = {word: stop for stop, listed in lists.items() for word in listed.split()}
-    return Language(
-        code,
-        stops,
-        frozenset(starters.split()),
-        ordinals,
-        tuple(endings.split()),
-        frozenset(leading.split()),
-        frozenset((_FOLLOWING + following).split()),
-        code_example,
-        stop_marks,
-        frozenset(zones.split()),
-        clipped,
-    )
 
 
 _FOLLOWING = "ext etc usw ecc itd osv enz jr sr inc ltd llc llp corp co phd ph.d md m.d esq gmbh ag plc ii iii "

@@ -1,8 +1,8 @@
 """Turkish."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="tr",
     titles="dr prof doç yrd av sn hz alb yzb örn ör bkz yak vs. st müh op uzm öğr gör",
     numbers="no s sf syf tel m.ö m.s md fık cad sok sk apt mah",

@@ -1,8 +1,8 @@
 """Ukrainian."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="uk",
     titles="проф акад доц інж ген ім вул просп пров пл буд кв обл р-н св напр т.зв див ср бл тов тел пан",
     numbers="рис табл гл п ст с січ лют бер квіт трав черв лип серп вер жовт лист груд тис млн млрд",

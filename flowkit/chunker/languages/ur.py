@@ -1,8 +1,8 @@
 """Urdu."""
 
-from .table import language
+from .table import Language
 
-LANGUAGE = language(
+LANGUAGE = Language(
     code="ur",
     titles="ڈاکٹر پروفیسر جناب dr mr mrs prof",
     opens="وغیرہ etc",

@@ -1,99 +1,75 @@
-"""Frozen dataclasses that become such when somebody treats them so.
+"""Immutable records of named fields.
 
-Importing `dataclasses`, and having it write each class's methods, takes longer than all else that a chunker takes to start.
+What `@dataclass(frozen=True)` does, for classes that a chunker needs at once: importing `dataclasses`, and having it write each
+class's methods, takes longer than all else that a chunker takes to start.
 """
 
 from __future__ import annotations
 
-from _thread import RLock
-
 TYPE_CHECKING = False  # as in `typing`, which takes nearly as long
 if TYPE_CHECKING:
-    from dataclasses import Field
-    from typing import Any, ClassVar, dataclass_transform
+    from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 else:
 
     def dataclass_transform(**_):
         return lambda cls: cls
 
 
-class _Asked:
-    """An attribute by which dataclasses are known."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, value: object, cls: type[Value]) -> Any:
-        if cls is Value:
-            raise AttributeError(self._name)
-        return getattr(_become(cls), self._name)
-
-
 @dataclass_transform(frozen_default=True)
 class Value:
-    """A base for what would be `@dataclass(frozen=True)`.
-
-    Making one and reading its fields needs no dataclass. Whatever else is asked of it (to be compared, hashed, shown or
-    replaced, to refuse a change or wrong arguments) turns its class into that dataclass, which answers.
+    """A base for records: its annotations are the fields, in order, their values in the class the defaults.
 
     Args:
-        apart: fields, with defaults, that take no part in comparing and showing.
+        apart: fields that take no part in comparing and showing.
     """
 
     __match_args__: ClassVar[tuple[str, ...]] = ()
-    _defaults: ClassVar[dict[str, Any]] = {}
-    _apart: ClassVar[tuple[str, ...]] = ()
-    if TYPE_CHECKING:
-        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-    else:
-        __dataclass_fields__ = _Asked()
-        __dataclass_params__ = _Asked()
+    _told: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, apart: tuple[str, ...] = ()) -> None:
         cls.__match_args__ = (*cls.__match_args__, *cls.__annotations__)  # type: ignore[misc]  # as mypy has found itself
-        cls._defaults = {name: getattr(cls, name) for name in cls.__match_args__ if hasattr(cls, name)}
-        cls._apart = apart
+        cls._told = tuple(name for name in cls.__match_args__ if name not in apart)
 
     def __init__(self, *given: Any, **named: Any) -> None:
+        """Raises TypeError for a field that is missing, given twice or unknown."""
         names = self.__match_args__
         if named or len(given) != len(names):
-            first, values = names[: len(given)], self._defaults | named
-            if len(first) < len(given) or not named.keys().isdisjoint(first) or {*values, *first} != set(names):
-                _become(type(self)).__init__(self, *given, **named)  # which says what is wrong
-            self.__dict__.update(values)
-        self.__dict__.update(zip(names, given, strict=False))
+            wrong = [name for name in named if name in names[: len(given)] or name not in names]
+            missing = [name for name in names[len(given) :] if name not in named and not hasattr(type(self), name)]
+            if wrong or missing or len(given) > len(names):
+                what = (
+                    f"unknown or given twice: {wrong}"
+                    if wrong
+                    else f"missing: {missing}"
+                    if missing
+                    else "too many given"
+                )
+                raise TypeError(f"{type(self).__name__}({', '.join(names)}): {what}")
+        self.__dict__.update(zip(names, given, strict=False), **named)
         self.__post_init__()
 
     def __post_init__(self) -> None:
         """Checks the fields together."""
 
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return type(self)(**{name: getattr(self, name) for name in self.__match_args__} | changes)
+
+    __replace__ = replace
+
     def __eq__(self, other: object) -> bool:
-        return _become(type(self)).__eq__(self, other)
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self._told)
 
     def __hash__(self) -> int:
-        return _become(type(self)).__hash__(self)
+        return hash((type(self), *(getattr(self, name) for name in self._told)))
 
     def __repr__(self) -> str:
-        return _become(type(self)).__repr__(self)
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._told)})"
 
-    def __setattr__(self, name: str, value: object) -> None:
-        _become(type(self)).__setattr__(self, name, value)
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be changed")
 
-    def __delattr__(self, name: str) -> None:
-        _become(type(self)).__delattr__(self, name)
-
-
-def _become(cls: type[Value]) -> type[Value]:
-    """The class, made a dataclass: its methods now go before those of `Value`."""
-    from dataclasses import dataclass, field
-
-    with _becoming:
-        if "__eq__" not in cls.__dict__:
-            for name in cls._apart:
-                setattr(cls, name, field(default=cls._defaults[name], compare=False, repr=False))
-            dataclass(frozen=True)(cls)
-    return cls
-
-
-_becoming = RLock()
-"""Two threads may ask at once, and a class asks its base."""
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -30,7 +29,7 @@ MODES = {
 
 def told(case: Case, rules: Rules) -> Iterator[tuple[int, int, str]]:
     """For each chunk: after how many characters it was certain, how long it is, and why it ended."""
-    chunker = Chunker(replace(rules, language=case.lang))
+    chunker = Chunker(rules.replace(language=case.lang))
     for seen, char in enumerate(case.text, 1):
         for chunk in chunker.feed(char):
             yield seen, len(chunk.text), chunk.reason.value

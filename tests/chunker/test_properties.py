@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -76,7 +74,7 @@ def test_a_flush_leaves_a_fresh_state(text: str, rules: Rules) -> None:
 
 @given(text=TEXTS, rules=chunker_rules(), longer=st.integers(0, 20))
 def test_a_longer_first_never_lowers_the_tokens_to_the_first_chunk(text: str, rules: Rules, longer: int) -> None:
-    longer_rules = replace(rules, first=FirstRules(rules.first.min_tokens + longer))
+    longer_rules = rules.replace(first=FirstRules(rules.first.min_tokens + longer))
     assert tokens_to_first(longer_rules, list(text)) >= tokens_to_first(rules, list(text))
 
 
@@ -84,7 +82,7 @@ def test_a_longer_first_never_lowers_the_tokens_to_the_first_chunk(text: str, ru
 def test_a_shorter_comma_after_never_raises_the_tokens_to_the_first_chunk(
     text: str, rules: Rules, shorter: int
 ) -> None:
-    shorter_rules = replace(rules, comma_after=max(1, rules.comma_after - shorter))
+    shorter_rules = rules.replace(comma_after=max(1, rules.comma_after - shorter))
     assert tokens_to_first(shorter_rules, list(text)) <= tokens_to_first(rules, list(text))
 
 

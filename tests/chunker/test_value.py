@@ -1,16 +1,15 @@
-"""Values are frozen dataclasses to whoever asks, and importing the chunker imports nothing that would make them such."""
+"""Values are immutable records, and importing the chunker imports nothing that is slow to import."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
 import pickle
 import subprocess
 import sys
 
 import pytest
 
-from flowkit.chunker import Chunk, FirstRules, Reason, Rules, Speak
+from flowkit.chunker import Chunk, FirstRules, Reason, Rules
 from flowkit.chunker.value import Value
 
 
@@ -37,56 +36,43 @@ def test_fields_are_given_by_place_by_name_or_not_at_all() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named", "said"),
     [
-        ((), {}, "missing 1 required positional argument: 'x'"),
-        ((1, 2, "a", 4), {}, "takes from 2 to 4 positional arguments but 5 were given"),
-        ((1,), {"x": 1}, "multiple values for argument 'x'"),
-        ((1,), {"z": 1}, "unexpected keyword argument 'z'"),
-        ((), {"z": 1}, "unexpected keyword argument 'z'"),
+        ((), {}, r"Point\(x, y, label\): missing: \['x'\]"),
+        ((1, 2, "a", 4), {}, "too many given"),
+        ((1,), {"x": 1}, r"unknown or given twice: \['x'\]"),
+        ((1,), {"z": 1}, r"unknown or given twice: \['z'\]"),
     ],
 )
-def test_wrong_arguments_are_refused_as_by_a_dataclass(
-    arguments: tuple[object, ...], named: dict[str, object], said: str
-) -> None:
-    class Fresh(Point):  # one that no other test has made a dataclass
-        pass
-
-    for kind in (Fresh, Fresh, Point):
-        with pytest.raises(TypeError, match=said):
-            kind(*arguments, **named)  # type: ignore[arg-type]
+def test_wrong_arguments_are_refused(arguments: tuple[object, ...], named: dict[str, object], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        Point(*arguments, **named)  # type: ignore[arg-type]
 
 
 def test_fields_are_checked_together_and_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="x must be"):
         Point(-1)
     for point in (Point(1), Solid(1)):
-        with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'x'"):
+        with pytest.raises(AttributeError, match=r"\.x cannot be changed"):
             point.x = 2  # type: ignore[misc]
-        with pytest.raises(dataclasses.FrozenInstanceError, match="cannot delete field 'x'"):
+        with pytest.raises(AttributeError, match=r"\.x cannot be deleted"):
             del point.x
         assert point.x == 1
 
 
 def test_values_are_compared_hashed_and_shown_by_their_fields() -> None:
-    class Fresh(Point):
-        pass
-
-    assert Fresh(1) == Fresh(1, 2, "other") != Fresh(2)
-    assert Fresh(1) != Point(1)
-    assert hash(Fresh(1)) == hash(Fresh(1, 2, "other"))
+    assert Point(1) == Point(1, 2, "other") != Point(2)
+    assert Solid(1) != Point(1)
+    assert hash(Point(1)) == hash(Point(1, 2, "other"))
     assert repr(Point(1, label="a")) == "Point(x=1, y=2)"
     assert Chunk("a", "b", 1, Reason.END, ((1, 1),)) == Chunk("a", "b", 1, Reason.END)
     assert repr(FirstRules()) == "FirstRules(min_tokens=5)"
 
 
-def test_dataclasses_take_them_for_their_own() -> None:
-    rules = dataclasses.replace(Rules(), language="de", first=FirstRules(7))
+def test_a_copy_may_have_other_fields() -> None:
+    rules = Rules().replace(language="de", first=FirstRules(7))
     assert (rules.language, rules.first.min_tokens, rules.comma_after) == ("de", 7, 12)
+    assert rules != Rules()
     with pytest.raises(ValueError, match="max_tokens must be >= 1"):
-        dataclasses.replace(rules, max_tokens=0)
-    assert [field.name for field in dataclasses.fields(FirstRules)] == ["min_tokens"]
-    assert dataclasses.asdict(rules)["speak"] == dataclasses.asdict(Speak())
-    assert [field.name for field in dataclasses.fields(Chunk) if not field.compare] == ["marks"]
-    assert not dataclasses.is_dataclass(Value)
+        rules.replace(max_tokens=0)
 
 
 def test_values_are_matched_copied_and_pickled() -> None:

@@ -24,7 +24,7 @@ from flowkit.runtime.watchdog import Stall, Watchdog
 from flowkit.trace.observer import Observer
 
 INTERRUPTED = "interrupted"
-SWITCH_S = 0.0002
+_SWITCH_S = 0.0002
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ async def run_session(
             if turns is not None:
                 nursery.start_soon(counter.close, pump)
             session_us = monotonic_us()
-            with _in_real_time(), Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock)):
+            with in_real_time(), Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock)):
                 outcome.reason = await pump.run()
             outcome.wall_us = monotonic_us() - session_us
             outcome.inboxes = pump.engine.inboxes()
@@ -139,7 +139,7 @@ async def run_session(
 
 
 @contextmanager
-def _in_real_time() -> Iterator[None]:
+def in_real_time() -> Iterator[None]:
     """The interpreter as a session in real time wants it; afterwards it is as before.
 
     What was imported and loaded stays, and so do the journal's rows; looking through all of it for garbage would hold the loop for
@@ -151,7 +151,7 @@ def _in_real_time() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(young, middle, sys.maxsize >> 33)
-    sys.setswitchinterval(min(switch_s, SWITCH_S))
+    sys.setswitchinterval(min(switch_s, _SWITCH_S))
     try:
         yield
     finally:

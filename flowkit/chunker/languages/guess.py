@@ -20,9 +20,7 @@ _SMALL = {
     "sv": "och är det att en jag du inte på för med som av till har kan vi tack hej",
 }
 _VOTES: dict[str, list[str]] = {}
-for _code, _words in _SMALL.items():
-    for _word in _words.split():
-        _VOTES.setdefault(_word, []).append(_code)
+"""Languages by small word; made when the first text in Latin script asks."""
 
 
 def guess(text: str, default: str) -> str:
@@ -45,7 +43,17 @@ def _script(code: int) -> str | None:
     return next((name for low, high, name in _SCRIPTS if low <= code <= high), None)
 
 
+def _votes() -> dict[str, list[str]]:
+    votes: dict[str, list[str]] = {}
+    for code, words in _SMALL.items():
+        for word in words.split():
+            votes.setdefault(word, []).append(code)
+    return votes
+
+
 def _by_small_words(text: str, default: str) -> str:
+    if not _VOTES:
+        _VOTES.update(_votes())
     votes: dict[str, int] = {}
     for word in text.lower().replace("’", "'").split():
         for code in _VOTES.get(word.strip('.,;:!?¿¡"()*'), ()):

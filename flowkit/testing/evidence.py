@@ -187,10 +187,7 @@ def content(value: Any) -> Any:
         return {key: content(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, deque)):
         return [content(item) for item in value]
-    if (
-        getattr(kind, "__eq__", None) is object.__eq__
-        and kind.__module__.startswith("flowkit.")
-        and hasattr(value, "__dict__")
-    ):
-        return {name: content(item) for name, item in vars(value).items()}
+    if getattr(kind, "__eq__", None) is object.__eq__ and kind.__module__.startswith("flowkit."):
+        names = [*getattr(value, "__dict__", ()), *getattr(kind, "__slots__", ())]
+        return {name: content(getattr(value, name)) for name in names} if names else value
     return value

@@ -342,8 +342,10 @@ class Fold:
             self._pass_on(lane, Frames(frames.first, len(frames.handled_us)), frames.handled_us[-1])
         if (answers := stretch.run(Ear.ANSWER)) is not None:
             self._hear(lane.slots[stretch.wiring.vad], answers, stretch)
+        self._timers.ahead = stretch
         for row in stretch.apart():
             self._fold(self._slots[row[0]], row)
+        self._timers.ahead = None
         for slot, n in zip(lane.slots, stretch.after, strict=True):
             slot.rows = n
         self._timers.advance(stretch.end_us)
@@ -386,9 +388,12 @@ class _Deadlines:
         self._set: dict[tuple[str, str], int] = {}
         self._soonest_us = _NEVER
         self.now_us = 0
+        self.ahead: Stretch | None = None
+        """The stretch whose quiet steps were folded ahead of the row that is being folded."""
 
     def set(self, stage: str, tag: str, at_us: int | None) -> None:
         """Set, move or take back."""
+        self._passed(self._set.get((stage, tag)))
         if at_us is None:
             self._set.pop((stage, tag), None)
         else:
@@ -399,14 +404,24 @@ class _Deadlines:
     def clear(self, stage: str) -> None:
         """Take back all of a stage."""
         for key in [key for key in self._set if key[0] == stage]:
+            self._passed(self._set[key])
             del self._set[key]
 
     def fired(self, stage: str, tag: str, at_us: int) -> bool:
         """A timer's row was recorded. False if no such deadline is set."""
         if self._set.get((stage, tag)) != at_us:
             return False
+        self._passed(at_us)
         del self._set[stage, tag]
         return True
+
+    def _passed(self, at_us: int | None) -> None:
+        """Raises Diverged if a step that was folded ahead came between a deadline and now: it would have fired before that."""
+        if self.ahead is None or at_us is None or at_us >= self.now_us:
+            return
+        steps = [self.ahead.steps[letter] for letter in self.ahead.quiet]
+        if any(at_us <= us < self.now_us for known in steps for us in known.handled_us()):
+            raise Diverged(Difference("", "a deadline did not fire before a frame", None, None, ("", 0)))
 
     def advance(self, now_us: int) -> None:
         """An instant is over: all of its deadlines must have fired."""
@@ -418,7 +433,7 @@ class _Deadlines:
     def check(self, now_us: int) -> None:
         """Raises Diverged if a deadline up to `now_us` has not fired."""
         self._soonest_us = min(self._set.values(), default=_NEVER)
-        if self._soonest_us <= now_us:
+        if self._set and self._soonest_us <= now_us:
             stage, tag = min(self._set, key=lambda key: (self._set[key], key))
             raise Diverged(
                 Difference(stage, f"a deadline {tag!r} is set now that did not fire", None, Timer(tag), ("", 0))

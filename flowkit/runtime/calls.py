@@ -119,11 +119,13 @@ class LiveCall:
             await self._send(last)
 
     async def _send(self, item: Message) -> None:
+        """As sending into a channel: who is cancelled here has sent nothing."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         self._brought = (item, self._now_us())
         self.offering = True
         self._news()
         if (held := self._withdraw()) is None:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.cancel_shielded_checkpoint()
         else:
             await self._offer.send(held)
 

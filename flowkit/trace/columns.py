@@ -18,14 +18,30 @@ _EVEN = frozenset({int, float, str})
 
 def packed(values: tuple[Any, ...]) -> Any:
     """Values as stored. A single one is stored as it is."""
+    if not set(map(type, values)) <= _PLAIN:
+        values = tuple(map(_plain, values))
     first, count = values[0], len(values)
     kind = type(first)
     if count == 1 or kind not in _EVEN or set(map(type, values)) != {kind}:
         return values
-    if values.count(first) == count and (first or kind is not float):  # 0.0 and -0.0 are equal too
+    if values.count(first) == count and (
+        kind is not float or (first and first == first)
+    ):  # 0.0 and -0.0 are equal, NaNs are not
         return {"all": first}
     by = values[1] - first if kind is int else 0
     return {"from": first, "by": by} if by and values == tuple(range(first, first + by * count, by)) else values
+
+
+def _plain(value: Any) -> Any:
+    """A number or text of somebody's own class as what it will be when it is read: numpy's floats, enumerations of texts."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int) and type(value) is not bool:
+        return int(value)
+    return float(value) if isinstance(value, float) else value
+
+
+_PLAIN = frozenset({int, float, str, bool, tuple, list, dict, type(None)})
 
 
 def unpacked(column: Any, count: int, types: frozenset[type] = frozenset()) -> Sequence[Any]:

@@ -43,7 +43,12 @@ class Layout(NamedTuple):
         """Read back; raises KeyError, TypeError or ValueError if it is not one."""
         kinds = tuple((str(id_), str(kind)) for id_, kind in stored["stages"])
         edges = tuple(Edge(str(s), str(t), str(p), int(m), str(w)) for s, t, p, m, w in stored["edges"])
+        if len(kinds) > _MOST_STAGES:
+            raise ValueError(f"more than {_MOST_STAGES} stages")
         return cls(kinds, edges, int(stored["frame_us"]))
+
+
+_MOST_STAGES = 100
 
 
 class _Plan(Protocol):

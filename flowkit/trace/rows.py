@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from flowkit.errors import TraceError
 from flowkit.messages import Message
 from flowkit.trace.columns import unpacked
+from flowkit.trace.names import MAX_DEPTH
 
 RowTuple: TypeAlias = tuple[str, int, str, int, int, int, str, int, int, Message, str]
 """stage, n, cause stage, cause n, sent, handled, lane, epoch, turn, message, fate (``flowkit.engine.Row`` is one)."""
@@ -103,5 +104,9 @@ def messages_of(cls: type[Message], columns: Sequence[Any], count: int) -> Seque
     return list(map(cls, *told))
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(part) for part in value) if type(value) is list else value
+def _tuples(value: Any, deeper: int = MAX_DEPTH) -> Any:
+    if type(value) is not list:
+        return value
+    if not deeper:
+        raise TraceError(f"a value is nested more than {MAX_DEPTH} deep")
+    return tuple(_tuples(part, deeper - 1) for part in value)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from flowkit.errors import TraceError
 from flowkit.messages import Credit, Frames, Message, Probability
-from flowkit.trace.codec import FIRST_LETTER
+from flowkit.trace.codec import CHUNK_ROWS, FIRST_LETTER
 from flowkit.trace.columns import NUMBERS, WHOLE, last, part, shifted, unpacked
 from flowkit.trace.layout import Layout
 from flowkit.trace.rows import FATES, RowTuple, kind_named, messages_of
@@ -94,6 +94,8 @@ class Steps:
     def run(self) -> Run:
         """Quiet frames, or answers."""
         handled_us, first = self.handled_us(), unpacked(self.columns[2], self.count, WHOLE)[0]
+        if type(handled_us) is list and handled_us != sorted(handled_us):
+            raise TraceError("a journal chunk is malformed: time runs backwards")
         return Run(first, self.available_us(handled_us), handled_us, unpacked(self.columns[3], self.count, NUMBERS))
 
 
@@ -240,6 +242,10 @@ def _decoded(
 ) -> Iterator[Stretch]:
     if not {type(begin_us), *map(type, ns)} <= WHOLE or len(ns) != len(wiring.ids) or not pattern:
         raise ValueError("row counts do not fit the stages")
+    # What the writer keeps to; a file that does not would make much of little.
+    most = 2 * len(wiring.ids)
+    if max(len(pattern), len(ats), len(stored)) > CHUNK_ROWS or any(len(head) > 4 + most for head, *_ in stored):
+        raise ValueError("more steps, shapes or stages than a chunk can have")
     steps, seen = {}, 0
     for place, (head, *columns) in enumerate(stored, FIRST_LETTER):
         letter = chr(place)
@@ -248,6 +254,8 @@ def _decoded(
         seen += count
     if seen != len(pattern) or not all(known.count for known in steps.values()):
         raise ValueError("letters and shapes are not the same")
+    if sum(known.count * len(known.shape.members) for known in steps.values()) > CHUNK_ROWS + most:
+        raise ValueError("more rows than a chunk can have")
     if len(ats) == 1 and ats[0][0] == 0:
         yield _stretch(wiring, ns, ats[0], pattern, steps)
         return
@@ -287,6 +295,8 @@ def _stretch(wiring: Wiring, ns: list[int], at: list[int], pattern: str, steps: 
             stirred = stirred or shape.early
     latest = steps[pattern[-1]]
     end_us = latest.begin_us + last(latest.columns[0], latest.count)
+    if type(end_us) is not int or not latest.begin_us <= end_us:
+        raise ValueError("a chunk that ends before it begins")
     return Stretch(wiring, ns, after, epoch, turn, end_us, pattern, steps, quiet, stirred)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from flowkit.plan.show import show
 from flowkit.replay.check import exactly
 from flowkit.replay.exact import Diverged, Fold
 from flowkit.replay.settings import recorded_plan
-from flowkit.stages.base import Actions, Emit
+from flowkit.stages.base import Actions, Emit, SetTimer
 from flowkit.stages.chunking import Chunking, ChunkingState
 from flowkit.trace.codec import Encoder
 from flowkit.trace.reader import Trace, read_trace
@@ -130,6 +131,27 @@ def test_stretches_differ_where_rows_do(trace: Trace, data: st.DataObject) -> No
     assert _differs(lambda: [one_by_one.row(row) for row in rows_of(stretches)]) == _differs(
         lambda: at_once.take(stretches)
     )
+
+
+@pytest.mark.parametrize("patience_us", [5_000, 40_000, 100_000])
+@pytest.mark.parametrize("kind", ["gate", "llm", "chunker", "tts", "speaker"])
+def test_a_deadline_that_is_taken_back_too_late_is_seen_by_stretches_too(
+    trace: Trace, kind: str, patience_us: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = recorded_plan(trace)
+    cls: Any = plan.stage(kind).cls
+    step, waiting = cls.step, [False]
+
+    def impatient(self: object, state: object, message: Message, now_us: int) -> Actions:
+        waiting[0] = not waiting[0]
+        at_us = now_us + patience_us if waiting[0] else None
+        return [*step(self, state, message, now_us), SetTimer(at_us, "patience")]
+
+    monkeypatch.setattr(cls, "step", impatient)
+    at_once, one_by_one = Fold(plan), Fold(plan)
+    by_stretches = _differs(lambda: at_once.take(trace.items()))
+    waiting[0] = False
+    assert by_stretches == _differs(lambda: [one_by_one.row(row) for row in trace.rows()])
 
 
 def _changed(row: RowTuple, what: str, data: st.DataObject) -> list[RowTuple]:

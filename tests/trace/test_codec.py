@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowkit.chunker import Reason
 from flowkit.errors import TraceError
 from flowkit.messages import Audio, Clause, Credit, Final, Frames, Message, Probability, Timer, Token, WordTimes
 from flowkit.trace.codec import Chunk, Encoder, digest_of, journal_digest
@@ -140,6 +143,14 @@ def test_columns_come_back_as_they_were_value_by_value(values: list[Any]) -> Non
     assert list(map(repr, unpacked(part(stored, 1, len(values)), len(values) - 1))) == list(map(repr, values[1:]))
 
 
+def test_numbers_of_somebodys_own_class_are_stored_as_plain_ones() -> None:
+    for own in ((np.float64(0.25),) * 3, (np.float64(0.25), 0.25, 0.5), (math.nan,) * 3, (Reason.END,) * 2):
+        stored = json.loads(json.dumps(packed(own)))
+        back = tuple(unpacked(stored, len(own)))
+        assert list(map(repr, back)) == [repr(str.__str__(v) if isinstance(v, str) else float(v)) for v in own]
+        assert json.dumps(packed(back)) == json.dumps(packed(own))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -164,6 +175,11 @@ def test_columns_come_back_as_they_were_value_by_value(values: list[Any]) -> Non
         '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Token"],[0],[0],[1],["y"],[3]]]]',
         '[0,0,[0,0,0,0],[[0,1,1]],"aa",[[[0,"Frames",0,0,1,2],[0,1],[0,0],{"from":"x","by":1},{"all":1}]]]',
         '[0,0,[0,0,0,0],[[0,1,1]],"aa",[[[1,"Probability"],[0,1],[0,0],{"from":0,"by":1},[0.5,"x"]]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"WordTimes"],[0],[0],[0],[' + "[" * 500 + "]" * 500 + "]]]]",
+        '[0,0,[0,0,0,0],[[0,1,1]],"' + "a" * 1001 + '",[[[3,"Done"],{"all":0},{"all":0}]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Done",0,0' + ",1" * 100 + "],[0],[0]]]]",
+        '[0,0,[0,0,0,0],[[0,1,1]],"' + "a" * 900 + '",[[[3,"Done",0,0,1,2],{"all":0},{"all":0}]]]',
+        '[0,5,[0,0,0,0],[[0,1,1]],"a",[[[3,"Done"],[-1],[0]]]]',
     ],
 )
 def test_a_chunk_that_is_none_is_a_trace_error(text: str) -> None:

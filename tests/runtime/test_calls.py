@@ -9,14 +9,16 @@ import trio
 
 from flowkit.engine import Engine, Fate, Row
 from flowkit.errors import ProviderError
-from flowkit.messages import Ask, Audio, Failed, Fault, Final, Message, Speak, Token, Utterance
+from flowkit.messages import Ask, Audio, Done, Failed, Fault, Final, Message, Speak, Token, Utterance
 from flowkit.options import Options
 from flowkit.plan.graph import Plan, ProviderChoice, Timeouts
 from flowkit.providers.base import Emit, Provider
+from flowkit.runtime.calls import LiveCall
 from flowkit.stages.turn import Turn
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import bounds_hold, cancelled_calls_are_gone, check, nothing_is_lost
 from flowkit.testing.sessions import scripted_plan, trio_session
+from tests.providers.support import Session
 
 TWO_TURNS: dict[str, Any] = {
     "mic": {"speech": [{"at": "0ms", "lasts": "200ms"}, {"at": "2s", "lasts": "200ms"}]},
@@ -266,3 +268,30 @@ def test_one_that_just_stops_is_no_better(kind: str) -> None:
     Gone.kind = kind
     plan = with_provider(scripted_plan(**TWO_TURNS), kind, Gone)
     assert "stopped before the session ended" in (trio_session(plan, limit_us=30_000_000).finished or "")
+
+
+def test_an_emit_that_is_cancelled_has_sent_nothing() -> None:
+    taken: list[Message] = []
+
+    class Hasty(Provider):
+        name = "hasty"
+
+        async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await emit(Token(0, "lost"))
+            assert scope.cancelled_caught
+            await emit(Token(1, "sent"))
+
+    def take() -> None:
+        if (offered := call.offered()) is not None:
+            taken.append(offered[0])
+
+    async def run() -> None:
+        nonlocal call
+        call = LiveCall(0, 1, 4, 1, lambda: 0, take)
+        await call.run(Hasty(Hasty.Options(), Session().around()), Ask(1, "?"))
+
+    call: LiveCall
+    trio.run(run)
+    assert taken == [Token(1, "sent"), Done()]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-FORMAT = 2
+FORMAT = 3
 """Version of the format. A reader refuses a higher one; traces of every lower one are kept and read by a test."""
 
-START, SESSION, JOURNAL, EVENT = "session.start", "flowkit.session", "flowkit.journal", "flowkit.event"
-"""Span names. `session.start` is written at once, `flowkit.session` when the session ends and never after a kill."""
+START, SESSION, EVENT = "session.start", "flowkit.session", "flowkit.event"
+JOURNAL, JOURNAL_PART = "flowkit.journal", "flowkit.journal.part"
+"""Span names. `session.start` is written at once, `flowkit.session` when the session ends and never after a kill; a
+`flowkit.journal.part` only counts where its `flowkit.journal` is missing."""
 
 FORMAT_VERSION = "flowkit.format"
 SESSION_ID = "flowkit.session.id"

@@ -38,7 +38,7 @@ class Event(NamedTuple):
 
 
 class StoredChunk(NamedTuple):
-    """A chunk as it stands in the file."""
+    """A chunk, or a part of one, as it stands in the file."""
 
     first: int
     rows: int
@@ -73,7 +73,8 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One recorded session. `end` is None for a killed one; `notices`: what is missing, for people."""
+    """One recorded session. `end` is None for a killed one; `notices`: what is missing, for people; `parts`: how many of
+    the `chunks` are only parts of one, which is not there."""
 
     path: Path
     head: Head
@@ -82,6 +83,7 @@ class Trace:
     levels: bytes
     events: tuple[Event, ...]
     notices: tuple[str, ...] = ()
+    parts: int = 0
 
     @property
     def layout(self) -> Layout:
@@ -89,8 +91,8 @@ class Trace:
         return self.head.layout
 
     def items(self) -> Iterator[RowTuple | Stretch]:
-        """The journal in stretches, or rows if the trace has an earlier format. Raises TraceError where a chunk is malformed."""
-        reader = decode if self.head.format == names.FORMAT else format1.decode
+        """The journal in stretches, or rows if the trace has the first format. Raises TraceError where a chunk is malformed."""
+        reader = format1.decode if self.head.format == 1 else decode
         for chunk in self.chunks:
             count = 0
             for item in reader(chunk.text, self.head.layout):
@@ -110,8 +112,9 @@ class Trace:
 
     @property
     def digest(self) -> str:
-        """The digest of the journal, as far as it is there; that of an earlier format as it would be now."""
-        return self.stored_digest if self.head.format == names.FORMAT else journal_digest(self.rows(), self.layout)
+        """The digest of the journal, as far as it is there; that of parts, and of an earlier format, as it would be in chunks."""
+        canonical = self.head.format == names.FORMAT and not self.parts
+        return self.stored_digest if canonical else journal_digest(self.rows(), self.layout)
 
     @property
     def stored_digest(self) -> str:
@@ -134,26 +137,28 @@ class Trace:
 def read_trace(path: Path | str) -> Trace:
     """Read a trace. Raises TraceError if it is none, is damaged other than at its end, or exceeds a limit."""
     path = Path(path)
-    parts = _Parts(path)
+    lines = _Lines(path)
     try:
         if path.stat().st_size > names.MAX_FILE:
             raise TraceError(f"{path.name} is larger than {names.MAX_FILE >> 20} MiB")
         with path.open("rb") as file:
-            parts.read(iter(lambda: file.readline(names.MAX_LINE + 1), b""))
+            lines.read(iter(lambda: file.readline(names.MAX_LINE + 1), b""))
     except OSError as error:
         raise TraceError(f"cannot read {path}: {error.strerror}") from error
-    return parts.trace()
+    return lines.trace()
 
 
 @dataclass(slots=True)
-class _Parts:
-    """What has been read so far."""
+class _Lines:
+    """What has been read so far. `numbers` of chunks, the `chunks` and the `parts`, each by the number of its first row."""
 
     path: Path
     head: Head | None = None
     end: End | None = None
     trace_id: str = ""
+    numbers: dict[int, int] = field(default_factory=dict)
     chunks: dict[int, StoredChunk] = field(default_factory=dict)
+    parts: dict[int, StoredChunk] = field(default_factory=dict)
     levels: list[tuple[int, bytes]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -184,7 +189,7 @@ class _Parts:
             raise TraceError(
                 f"{self.path.name}: no {names.START!r} span: not a trace by flowkit, or its beginning is missing"
             )
-        chunks = self._whole_part()
+        chunks, parts = self._contiguous()
         if self.end is None:
             self.notices.append("the session was cut off: its end was not recorded")
         missing = self.end is not None and sum(chunk.rows for chunk in chunks) != self.end.rows
@@ -193,10 +198,11 @@ class _Parts:
                 f"{self.end.rows - sum(chunk.rows for chunk in chunks)} of {self.end.rows} rows are missing"
             )
         events = tuple(sorted(set(self.events)))
-        trace = Trace(self.path, self.head, chunks, self.end, self._all_levels(), events, tuple(self.notices))
-        if self.end is not None and not missing and trace.stored_digest != self.end.digest:
+        trace = Trace(self.path, self.head, chunks, self.end, self._all_levels(), events, tuple(self.notices), parts)
+        digest = trace.digest if parts else trace.stored_digest
+        if self.end is not None and not missing and digest != self.end.digest:
             raise TraceError(
-                f"{self.path.name}: the journal's digest is {trace.stored_digest}, recorded was {self.end.digest}",
+                f"{self.path.name}: the journal's digest is {digest}, recorded was {self.end.digest}",
                 hint="the trace was changed after it was recorded",
             )
         return trace
@@ -255,14 +261,20 @@ class _Parts:
         self.end = End(_text(told[names.REASON]), told[names.DIGEST], _count(told[names.ROWS]), queues, sounds)
 
     def journal(self, told: dict[str, Any], span: dict[str, Any]) -> None:
-        """A ``flowkit.journal`` span; of two with one number the longer counts."""
-        number = _count(told[names.CHUNK])
-        chunk = StoredChunk(_count(told[names.FIRST]), _count(told[names.ROWS]), _text(told[names.TEXT]))
-        known = self.chunks.get(number)
-        if known is None or known.rows < chunk.rows:
-            self.chunks[number] = chunk
+        """A ``flowkit.journal`` span."""
+        number, chunk = _count(told[names.CHUNK]), self._stored(told)
+        self.numbers[chunk.first] = number
+        _keep(self.chunks, chunk)
+
+    def part(self, told: dict[str, Any], span: dict[str, Any]) -> None:
+        """A ``flowkit.journal.part`` span."""
+        _keep(self.parts, self._stored(told))
+
+    def _stored(self, told: dict[str, Any]) -> StoredChunk:
+        """The rows of a span; its levels are kept."""
         for first, levels in zip(told.get(names.LEVELS_FIRST, ()), told.get(names.LEVELS, ()), strict=True):
             self.levels.append((_count(first), base64.b64decode(levels, validate=True)))
+        return StoredChunk(_count(told[names.FIRST]), _count(told[names.ROWS]), _text(told[names.TEXT]))
 
     def event(self, told: dict[str, Any], span: dict[str, Any]) -> None:
         """A ``flowkit.event`` span."""
@@ -270,19 +282,22 @@ class _Parts:
         at_us = int(span["startTimeUnixNano"]) // 1000 - base_us
         self.events.append(Event(at_us, _text(told[names.EVENT_NAME]), _text(told[names.EVENT_DETAIL])))
 
-    def _whole_part(self) -> tuple[StoredChunk, ...]:
-        """The chunks up to the first that is missing."""
+    def _contiguous(self) -> tuple[tuple[StoredChunk, ...], int]:
+        """The journal up to the first row that is missing, parts where there is no chunk; and how many are parts."""
         whole: list[StoredChunk] = []
-        rows = 0
-        for number in range(len(self.chunks)):
-            chunk = self.chunks.get(number)
-            if chunk is None or chunk.first != rows:
-                later = sum(1 for known in self.chunks if known >= number)
-                self.notices.append(f"journal chunk {number} is missing; the {later} after it were left out")
-                break
-            whole.append(chunk)
-            rows += chunk.rows
-        return tuple(whole)
+        row = number = parts = 0
+        while piece := self.chunks.get(row) or self.parts.get(row):
+            if row in self.chunks:
+                number = self.numbers[row] + 1
+            else:
+                parts += 1
+            whole.append(piece)
+            row += piece.rows
+        if later := sum(1 for first in self.chunks if first > row):
+            self.notices.append(f"journal chunk {number} is missing; the {later} after it were left out")
+        elif later := sum(1 for first in self.parts if first > row):
+            self.notices.append(f"the journal is missing from row {row} on; {later} parts after it were left out")
+        return tuple(whole), parts
 
     def _all_levels(self) -> bytes:
         levels = bytearray()
@@ -295,11 +310,18 @@ class _Parts:
 
 
 _TAKERS = {
-    names.START: _Parts.start,
-    names.SESSION: _Parts.session,
-    names.JOURNAL: _Parts.journal,
-    names.EVENT: _Parts.event,
+    names.START: _Lines.start,
+    names.SESSION: _Lines.session,
+    names.JOURNAL: _Lines.journal,
+    names.JOURNAL_PART: _Lines.part,
+    names.EVENT: _Lines.event,
 }
+
+
+def _keep(known: dict[int, StoredChunk], chunk: StoredChunk) -> None:
+    """Of two that begin with one row the longer counts; one without rows says nothing."""
+    if chunk.rows > (known[chunk.first].rows if chunk.first in known else 0):
+        known[chunk.first] = chunk
 
 
 def _value(stored: dict[str, Any]) -> Any:

@@ -10,11 +10,10 @@ from pathlib import Path
 from flowkit.errors import TraceError
 from flowkit.trace import names
 from flowkit.trace.audio import Sound, read_sound, sound_digest, sound_path, to_flac
-from flowkit.trace.codec import Encoder
+from flowkit.trace.journal import JournalWriter
 from flowkit.trace.reader import End, Trace
 from flowkit.trace.redact import Redactor
-from flowkit.trace.spans import SpanBuilder
-from flowkit.trace.tape import JournalWriter, json_text
+from flowkit.trace.tape import json_text
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
 CUT_OFF = "cut off"
@@ -45,7 +44,7 @@ def rewrite(trace: Trace, out: Path, redactor: Redactor) -> None:
         for event in trace.events:
             told = {names.EVENT_NAME: event.name, names.EVENT_DETAIL: redactor.text(event.detail, "events")}
             writer.span(names.EVENT, event.at_us, event.at_us, told)
-        journal = JournalWriter(Encoder(trace.layout), SpanBuilder(trace.layout))
+        journal = JournalWriter(trace.layout)
         journal.levels(0, trace.levels)
         journal.write(writer, redactor.rows(trace.rows()))
         journal.finish(writer)

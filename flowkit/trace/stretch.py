@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 from flowkit.errors import TraceError
 from flowkit.messages import Credit, Frames, Message, Probability
-from flowkit.trace.codec import CHUNK_ROWS, FIRST_LETTER
+from flowkit.trace.codec import CHUNK_ROWS
 from flowkit.trace.columns import NUMBERS, WHOLE, last, part, shifted, unpacked
 from flowkit.trace.layout import Layout
+from flowkit.trace.parts import FIRST_LETTER
 from flowkit.trace.rows import FATES, RowTuple, kind_named, messages_of
 from flowkit.trace.wiring import Wiring, wiring_of
 

@@ -5,7 +5,6 @@ Used by the recorder's writing thread alone, and before and after it. After a fa
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -16,16 +15,14 @@ from typing import Any, NamedTuple
 
 from flowkit.clock import wall_us
 from flowkit.errors import FlowkitError
-from flowkit.messages import Credit, Frames, Probability
 from flowkit.trace import names
 from flowkit.trace.audio import Sound, WavWriter
-from flowkit.trace.codec import Chunk, Encoder
 from flowkit.trace.figures import QueueReport
+from flowkit.trace.journal import Draft, JournalWriter
 from flowkit.trace.layout import Layout
 from flowkit.trace.redact import Redactor
 from flowkit.trace.reference import Reference
 from flowkit.trace.rows import RowTuple
-from flowkit.trace.spans import SpanBuilder, SpanPlan
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
 _FOLDERS = re.compile(r"(?<![\w.])/(?:[\w.+-]+/)*(?=(?:[\w.+-]+/){1,2}[\w.+-]+\.py\b)")
@@ -62,7 +59,8 @@ class Tape:
         self._head = head
         self._redactor = redactor
         self._audio = audio
-        self._journal = JournalWriter(Encoder(layout), SpanBuilder(layout))
+        self._draft = Draft(layout)
+        self._journal = JournalWriter(layout, self._draft)
         self._writer: SpanWriter | None = None
 
     def begin(self, base_us: int) -> None:
@@ -83,7 +81,7 @@ class Tape:
         self._guarded(lambda writer: self._job(writer, job))
 
     def idle(self) -> None:
-        """Nothing has come for a while: write the chunk under way, unless that was done."""
+        """Nothing has come for a while: write the part under way, unless that was done."""
         self._guarded(lambda writer: self._journal.provisional(writer))
 
     def close(self, reason: str, queues: tuple[QueueReport, ...]) -> Recording:
@@ -95,6 +93,8 @@ class Tape:
         self._writer.close()
         if self.lost:
             self._audio.abandon()
+        else:
+            written -= self._draft.remove(self.path)
         return Recording(self.path, self._journal.digest(), self._journal.rows, written, self.lost)
 
     def _guarded(self, write: Callable[[SpanWriter], None]) -> None:
@@ -131,74 +131,6 @@ class Tape:
         failed = reason if reason.startswith("failed") else ""
         root = {"gen_ai.operation.name": "invoke_agent", **told}
         writer.span(names.SESSION, 0, self._journal.now_us, root, key=ROOT, error=self._redactor.text(failed, "errors"))
-
-
-_SILENT = frozenset({Frames, Probability, Credit})
-"""Most of a journal, of which no span tells."""
-
-
-class JournalWriter:
-    """The journal's chunks, and the spans of turns and calls that its rows make."""
-
-    def __init__(self, encoder: Encoder, spans: SpanBuilder) -> None:
-        self._encoder = encoder
-        self._spans = spans
-        self._state = blake2b(digest_size=16)
-        self._levels: list[tuple[int, bytes]] = []
-        self._shown = -1
-        self.rows = 0
-        self.now_us = 0
-
-    def levels(self, first: int, levels: bytes) -> None:
-        """Levels of frames from `first` on, to go out with the next chunk."""
-        if levels:
-            self._levels.append((first, levels))
-
-    def write(self, writer: SpanWriter, rows: list[RowTuple]) -> None:
-        """Write what the rows complete."""
-        for chunk in self._encoder.add(rows):
-            self._full(writer, chunk)
-        for row in rows:
-            if type(row[9]) not in _SILENT:
-                for span in self._spans.row(row):
-                    _write_span(writer, span)
-        self.rows += len(rows)
-        self.now_us = rows[-1][5] if rows else self.now_us
-
-    def provisional(self, writer: SpanWriter) -> None:
-        """Write the chunk under way; it will come again, longer, under the same number, which replaces this one."""
-        for chunk in self._encoder.pending():
-            if chunk.first + chunk.rows > self._shown:
-                self._shown = chunk.first + chunk.rows
-                self._span(writer, chunk)
-
-    def finish(self, writer: SpanWriter) -> None:
-        """The journal is whole."""
-        for chunk in self._encoder.finish():
-            self._full(writer, chunk)
-        for span in self._spans.finish(self.now_us):
-            _write_span(writer, span)
-
-    def digest(self) -> str:
-        """Of what was written."""
-        return self._state.hexdigest()
-
-    def _full(self, writer: SpanWriter, chunk: Chunk) -> None:
-        self._state.update(chunk.text.encode() + b"\n")
-        self._span(writer, chunk)
-
-    def _span(self, writer: SpanWriter, chunk: Chunk) -> None:
-        told: dict[str, Any] = {
-            names.CHUNK: chunk.number,
-            names.FIRST: chunk.first,
-            names.ROWS: chunk.rows,
-            names.TEXT: chunk.text,
-        }
-        if self._levels:
-            told[names.LEVELS_FIRST] = [first for first, _ in self._levels]
-            told[names.LEVELS] = [base64.b64encode(levels).decode() for _, levels in self._levels]
-            self._levels.clear()
-        writer.span(names.JOURNAL, chunk.begin_us, chunk.end_us, told)
 
 
 class Sounds:
@@ -261,12 +193,3 @@ def _joined(frames: list[tuple[int, bytes]], frame_bytes: int) -> list[tuple[int
 
 def json_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
-
-
-def _write_span(writer: SpanWriter, span: SpanPlan) -> None:
-    told = {"gen_ai.operation.name": span.name, "flowkit.turn": span.turn, **span.attributes}
-    turn = f"turn {span.turn}"
-    if span.name == "invoke_agent":
-        writer.span(span.name, span.begin_us, span.end_us, told, key=turn, error=span.error)
-    else:
-        writer.span(span.name, span.begin_us, span.end_us, told, parent=turn if span.turn else ROOT, error=span.error)

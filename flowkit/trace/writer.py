@@ -55,8 +55,9 @@ class _Stream:
         self.bytes = 0
 
     def write(self, line: str) -> int:
+        line = self._scrub(line)
         self.bytes += len(line)
-        return self._file.write(self._scrub(line))
+        return self._file.write(line)
 
     def flush(self) -> None:
         self._file.flush()
@@ -126,8 +127,13 @@ class SpanWriter:
             raise OutputError("the trace cannot be written any further; is the disk full?")
 
     @property
+    def lines(self) -> int:
+        """How many spans were written so far, a line each."""
+        return self._count
+
+    @property
     def bytes(self) -> int:
-        """Characters written so far."""
+        """How long the file is; JSON escapes what is not ASCII."""
         return self._stream.bytes
 
     def close(self) -> None:

@@ -14,13 +14,12 @@ from flowkit.plan.show import show
 from flowkit.replay.heap import HeapPump
 from flowkit.testing.sessions import scripts_of
 from flowkit.trace import names
-from flowkit.trace.codec import Encoder
+from flowkit.trace.journal import JournalWriter
 from flowkit.trace.layout import layout_of
 from flowkit.trace.queues import queue_reports
 from flowkit.trace.redact import Redactor
 from flowkit.trace.rows import RowTuple
-from flowkit.trace.spans import SpanBuilder
-from flowkit.trace.tape import JournalWriter, json_text
+from flowkit.trace.tape import json_text
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
 REPLIES = (
@@ -77,7 +76,7 @@ def write_trace(path: Path, plan: Plan, text: str, rows: list[RowTuple], pump: H
         names.BASE: 0,
     }
     writer.span(names.START, 0, 0, head)
-    journal = JournalWriter(Encoder(layout), SpanBuilder(layout))
+    journal = JournalWriter(layout)
     for i in range(0, len(rows), 1000):
         journal.write(writer, rows[i : i + 1000])
     journal.finish(writer)

@@ -99,7 +99,7 @@ def _changed(line: bytes, key: str, value: Any) -> bytes:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("flowkit.format", {"intValue": "3"}, "format 3; this flowkit reads up to 2"),
+        ("flowkit.format", {"intValue": "4"}, "format 4; this flowkit reads up to 3"),
         ("flowkit.format", {"stringValue": "x"}, ":1: not a line"),
         ("flowkit.layout", {"stringValue": "{}"}, "not a line"),
         ("flowkit.layout", {"stringValue": "[" * 100_000}, "not a line"),

@@ -1,0 +1,183 @@
+"""A journal on its way into a trace: chunks, the spans of turns and calls, and while a session runs the draft of the next chunk."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import tempfile
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any
+
+from flowkit.messages import Credit, Frames, Probability
+from flowkit.trace import names
+from flowkit.trace.codec import Chunk, Joiner
+from flowkit.trace.layout import Layout
+from flowkit.trace.parts import Cutter, Part
+from flowkit.trace.rows import RowTuple
+from flowkit.trace.spans import SpanBuilder, SpanPlan
+from flowkit.trace.wiring import wiring_of
+from flowkit.trace.writer import ROOT, SpanWriter
+
+_SILENT = frozenset({Frames, Probability, Credit})
+"""Most of a journal, of which no span tells."""
+
+
+class JournalWriter:
+    """The journal's chunks, and the spans of turns and calls that its rows make; with a `draft`, parts of chunks ahead of them."""
+
+    def __init__(self, layout: Layout, draft: Draft | None = None) -> None:
+        self._cutter = Cutter(layout)
+        self._joiner = Joiner(layout)
+        self._spans = SpanBuilder(layout)
+        self._draft = draft
+        self._state = blake2b(digest_size=16)
+        self._levels = _Levels()
+        self.rows = 0
+        self.now_us = 0
+
+    def levels(self, first: int, levels: bytes) -> None:
+        """Levels of frames from `first` on, to go out with the next chunk."""
+        if not levels:
+            return
+        self._levels.add(first, levels)
+        if self._draft is not None:
+            self._draft.levels.add(first, levels)
+
+    def write(self, writer: SpanWriter, rows: list[RowTuple]) -> None:
+        """Write what the rows complete."""
+        for part in self._cutter.add(rows):
+            self._part(writer, part)
+        for row in rows:
+            if type(row[9]) not in _SILENT:
+                for span in self._spans.row(row):
+                    _write_span(writer, span)
+        self.rows += len(rows)
+        self.now_us = rows[-1][5] if rows else self.now_us
+
+    def provisional(self, writer: SpanWriter) -> None:
+        """Write the part under way into the draft; it will come again, longer."""
+        if self._draft is not None:
+            for part in self._cutter.pending():
+                self._draft.write(writer, part)
+
+    def finish(self, writer: SpanWriter) -> None:
+        """The journal is whole."""
+        for part in self._cutter.finish():
+            self._part(writer, part)
+        self._chunk(writer, self._joiner.finish())
+        for span in self._spans.finish(self.now_us):
+            _write_span(writer, span)
+
+    def digest(self) -> str:
+        """Of the chunks that were written."""
+        return self._state.hexdigest()
+
+    def _part(self, writer: SpanWriter, part: Part) -> None:
+        self._chunk(writer, self._joiner.add(part))
+        if self._draft is not None:
+            self._draft.write(writer, part)
+
+    def _chunk(self, writer: SpanWriter, chunk: Chunk | None) -> None:
+        if chunk is None:
+            return
+        self._state.update(chunk.text.encode() + b"\n")
+        told = {
+            names.CHUNK: chunk.number,
+            names.FIRST: chunk.first,
+            names.ROWS: chunk.rows,
+            names.TEXT: chunk.text,
+            **self._levels.taken(),
+        }
+        writer.span(names.JOURNAL, chunk.begin_us, chunk.end_us, told)
+
+
+class Draft:
+    """Parts of a journal, written as soon as they fill so that a kill loses little. Chunks replace them, and in the end they go."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.levels = _Levels()
+        self._places = wiring_of(layout).places
+        self._shown = 0
+        self._lines: set[int] = set()
+
+    def write(self, writer: SpanWriter, part: Part) -> None:
+        """Write a part, unless all its rows are written; of two that begin with one row the longer counts."""
+        if part.first + part.rows <= self._shown:
+            return
+        self._shown = part.first + part.rows
+        told = {
+            names.FIRST: part.first,
+            names.ROWS: part.rows,
+            names.TEXT: part.text(self._places),
+            **self.levels.taken(),
+        }
+        writer.span(names.JOURNAL_PART, part.begin_us, part.end_us, told)
+        self._lines.add(writer.lines)
+
+    def remove(self, path: Path) -> int:
+        """Replace the closed file by one without the parts, at one stroke, so that there is always a whole one. Returns how many
+        bytes it is shorter: 0 if that could not be done, as on a full disk. Then the parts stay, and a reader passes them over."""
+        try:
+            return self._replace(path) if self._lines else 0
+        except OSError:
+            return 0
+
+    def _replace(self, path: Path) -> int:
+        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            with open(descriptor, "wb") as shorter, path.open("rb") as file:
+                removed = self._copy(file, shorter)
+                shorter.flush()
+                os.fsync(descriptor)
+            shutil.copymode(path, name)
+            os.replace(name, path)
+        except OSError:
+            os.unlink(name)
+            raise
+        return removed
+
+    def _copy(self, file: IO[bytes], shorter: IO[bytes]) -> int:
+        """Copy all other lines; returns how many bytes were left out."""
+        removed = 0
+        for number, line in enumerate(file, 1):
+            if number in self._lines:
+                removed += len(line)
+            else:
+                shorter.write(line)
+        return removed
+
+
+class _Levels:
+    """Levels of frames that wait for the next span; those that follow one another as one."""
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[int, bytearray]] = []
+        self._next = 0
+
+    def add(self, first: int, levels: bytes) -> None:
+        """Take the levels of the frames from `first` on."""
+        if not self._runs or first != self._next:
+            self._runs.append((first, bytearray()))
+        self._runs[-1][1].extend(levels)
+        self._next = first + len(levels)
+
+    def taken(self) -> dict[str, Any]:
+        """What is there as a span's attributes, and no more here."""
+        runs, self._runs = self._runs, []
+        if not runs:
+            return {}
+        return {
+            names.LEVELS_FIRST: [first for first, _ in runs],
+            names.LEVELS: [base64.b64encode(levels).decode() for _, levels in runs],
+        }
+
+
+def _write_span(writer: SpanWriter, span: SpanPlan) -> None:
+    told = {"gen_ai.operation.name": span.name, "flowkit.turn": span.turn, **span.attributes}
+    turn = f"turn {span.turn}"
+    if span.name == "invoke_agent":
+        writer.span(span.name, span.begin_us, span.end_us, told, key=turn, error=span.error)
+    else:
+        writer.span(span.name, span.begin_us, span.end_us, told, parent=turn if span.turn else ROOT, error=span.error)

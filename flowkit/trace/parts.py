@@ -1,0 +1,272 @@
+"""Rows to columns: a journal cut into parts, of which ``codec`` makes the text of ``flowkit.journal`` spans.
+
+Most rows of a session are a few kinds of message over and over: microphone frames on their way to VAD and ASR, the VAD's
+answers, the voice on its way to the device. So they are kept as columns. Rows of one *shape* (stage, kind, cause's stage, fate)
+share columns, and a letter a step says whose turn it is. A step is a row, or one with those that only pass its message on at once.
+
+Where a part ends follows from the rows alone. It is short, for what a session has in it when it is killed is lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeAlias
+
+from flowkit.messages import Message
+from flowkit.trace.columns import packed
+from flowkit.trace.layout import Layout
+from flowkit.trace.rows import FATES, RowTuple, content_of
+from flowkit.trace.wiring import wiring_of
+
+PART_US = 700_000
+PART_ROWS = 1000
+PART_CHARS = 40_000
+"""A part ends before a row that is handled in the next 700 ms of the session, or behind this many rows or characters of
+content."""
+
+FIRST_LETTER = ord("a")
+"""The letter of the first shape; the others follow it in Unicode."""
+
+_Key: TypeAlias = tuple[Any, ...]
+"""A shape: stage, kind, cause's stage or the empty string, fate's number, then the stages that took the message on."""
+
+
+class _Shape(NamedTuple):
+    """A shape's letter, and its columns as they grow: when its rows were handled, counted from the beginning of all, how long
+    they had been there, how far back their causes are, and their contents, a tuple a row."""
+
+    letter: str
+    handled_us: list[int]
+    lags_us: list[int]
+    backs: list[int]
+    values: list[tuple[Any, ...]]
+    values_of: Callable[[Message], tuple[Any, ...]]
+    texts: tuple[int, ...]
+    defaults: tuple[Any, ...]
+
+    def columns(self) -> list[Any]:
+        """Packed; the last ones left out where all have their defaults, so that a field which a message gets later changes nothing
+        in what was, and is still, stored."""
+        columns: list[Any] = list(zip(*self.values, strict=True))
+        while columns and columns[-1] == (self.defaults[len(columns) - 1],) * len(self.values):
+            columns.pop()
+        told = [self.handled_us, self.lags_us, self.backs] if self.backs else [self.handled_us, self.lags_us]
+        return [packed(column) for column in (*map(tuple, told), *columns)]
+
+    def extend(self, other: _Shape, later_us: int) -> None:
+        """Take another's rows behind its own; they are counted from `later_us` after its own beginning."""
+        self.handled_us.extend([handled_us + later_us for handled_us in other.handled_us])
+        self.lags_us.extend(other.lags_us)
+        self.backs.extend(other.backs)
+        self.values.extend(other.values)
+
+    def empty(self, letter: str) -> _Shape:
+        """One of the same rows that has none yet."""
+        return self._replace(letter=letter, handled_us=[], lags_us=[], backs=[], values=[])
+
+    def copy(self) -> _Shape:
+        """One that may grow while this does not."""
+        handled_us, lags_us, backs = self.handled_us.copy(), self.lags_us.copy(), self.backs.copy()
+        return self._replace(handled_us=handled_us, lags_us=lags_us, backs=backs, values=self.values.copy())
+
+
+@dataclass(slots=True)
+class Part:
+    """Rows of the journal as columns: `rows` rows from number `first` on (counted from 0), handled from `begin_us` to `end_us`.
+    `ns`: rows before it, by stage; `ats`: the steps from which on epoch and turn are others; `chars`: length of its content."""
+
+    first: int
+    begin_us: int
+    ns: list[int]
+    end_us: int = 0
+    epoch: int = -1
+    turn: int = -1
+    rows: int = 0
+    chars: int = 0
+    shapes: dict[_Key, _Shape] = field(default_factory=dict)
+    ats: list[tuple[int, int, int]] = field(default_factory=list)
+    pattern: list[str] = field(default_factory=list)
+
+    def fill(self, rows: Sequence[RowTuple], i: int, ns: dict[str, int], *, ending: bool) -> int:
+        """Take rows from number `i` on until this is full, or there are no more; unless they are `ending`, the last step waits for
+        rows that may pass its message on. Counts the rows in `ns`; returns the number of the first row that was not taken."""
+        shapes, letters, begin_us, count, first = self.shapes, self.pattern, self.begin_us, len(rows), i
+        until_us, room, last_epoch, last_turn = self._until_us, i + PART_ROWS - self.rows, self.epoch, self.turn
+        while i < count:
+            stage, n, cause, cause_n, sent_us, now_us, _, epoch, turn, message, fate = rows[i]
+            if now_us >= until_us or i >= room or self.chars >= PART_CHARS:
+                break
+            behind = i + 1
+            if behind < count and rows[behind][3] == n and rows[behind][2] == stage:
+                behind = _passed_on(rows, i)
+            if behind == count and not ending:
+                break
+            ns[stage] += 1
+            key: _Key = (stage, type(message), cause, FATES.index(fate) if fate else 0)
+            back = ns[cause] - cause_n if cause else 0
+            if behind > i + 1:
+                for row in rows[i + 1 : behind]:
+                    ns[row[0]] += 1
+                    key = (*key, row[0])
+            letter, handled_us, lags_us, backs, values, values_of, texts, _ = shapes.get(key) or self._shape(key)
+            handled_us.append(now_us - begin_us)
+            lags_us.append(now_us - sent_us)
+            if cause:
+                backs.append(back)
+            values.append(held := values_of(message))
+            if texts:
+                self.chars += sum([len(held[text]) for text in texts])
+            if epoch != last_epoch or turn != last_turn:
+                last_epoch, last_turn = epoch, turn
+                self.ats.append((len(letters), epoch, turn))
+            letters.append(letter)
+            i = behind
+        if i > first:
+            self.rows, self.end_us, self.epoch, self.turn = self.rows + i - first, rows[i - 1][5], last_epoch, last_turn
+        return i
+
+    def full(self, now_us: int) -> bool:
+        """Whether a row that is handled at `now_us` belongs into the next one."""
+        return now_us >= self._until_us or self.rows >= PART_ROWS or self.chars >= PART_CHARS
+
+    def values(self) -> int:
+        """How many numbers and characters it holds."""
+        columns = (
+            (len(shape.handled_us), 2 + bool(shape.backs) + len(shape.defaults)) for shape in self.shapes.values()
+        )
+        return self.chars + sum([count * width for count, width in columns])
+
+    @property
+    def _until_us(self) -> int:
+        """When the next part begins at the latest."""
+        return (self.begin_us // PART_US + 1) * PART_US
+
+    def _shape(self, key: _Key) -> _Shape:
+        """A new shape."""
+        content = content_of(key[1])
+        shape = _Shape(self._next_letter(), [], [], [], [], content.values, content.texts, content.defaults)
+        self.shapes[key] = shape
+        return shape
+
+    def _next_letter(self) -> str:
+        return chr(FIRST_LETTER + len(self.shapes))
+
+    def join(self, part: Part) -> None:
+        """Take the rows of the part that follows this one. Column by column: no row is looked at."""
+        steps, letters = len(self.pattern), dict[str, str]()
+        for key, shape in part.shapes.items():
+            own = self.shapes.get(key)
+            if own is None:
+                own = self.shapes[key] = shape.empty(self._next_letter())
+            own.extend(shape, part.begin_us - self.begin_us)
+            letters[shape.letter] = own.letter
+        goes_on = part.ats[0][1:] == (self.epoch, self.turn)
+        self.ats.extend([(steps + step, epoch, turn) for step, epoch, turn in part.ats[goes_on:]])
+        self.pattern.extend([letters[letter] for letter in part.pattern])
+        self.rows, self.chars = self.rows + part.rows, self.chars + part.chars
+        self.end_us, self.epoch, self.turn = part.end_us, part.epoch, part.turn
+
+    def copy(self) -> Part:
+        """One that may grow while this does not."""
+        shapes = {key: shape.copy() for key, shape in self.shapes.items()}
+        return replace(self, shapes=shapes, ats=self.ats.copy(), pattern=self.pattern.copy())
+
+    def text(self, places: dict[str, int]) -> str:
+        """As it is stored, stages by their places in the layout."""
+        shapes = [[_head(key, places), *shape.columns()] for key, shape in self.shapes.items()]
+        stored = [self.first, self.begin_us, self.ns, self.ats, "".join(self.pattern), shapes]
+        text = json.dumps(stored, separators=(",", ":"), ensure_ascii=False)
+        # Half a surrogate pair, which a model may well emit, has no UTF-8.
+        return text if _storable(text) else json.dumps(stored, separators=(",", ":"))
+
+
+def _head(key: _Key, places: dict[str, int]) -> list[Any]:
+    """A shape as stored: stage, kind, cause's stage plus 1, fate, followers; zeros at the end left out."""
+    stage, kind, cause, fate, *followers = key
+    head = [
+        places[stage],
+        kind.__name__,
+        places[cause] + 1 if cause else 0,
+        fate,
+        *(places[stage] for stage in followers),
+    ]
+    while head[-1] == 0 and len(head) > 2 and not followers:
+        head.pop()
+    return head
+
+
+class Cutter:
+    """Takes rows as they come and gives parts as they fill. How the rows are dealt out makes no difference."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._held: list[RowTuple] = []
+        self._ns = dict.fromkeys(wiring_of(layout).places, 0)
+        self._row = 0
+        self._open: Part | None = None
+
+    def add(self, rows: Sequence[RowTuple]) -> Iterator[Part]:
+        """Take rows; yields each part that is full."""
+        yield from self._add(rows, ending=False)
+
+    def pending(self) -> list[Part]:
+        """The part under way as far as it goes, or none; two, if the last row is of the next. They stay under way."""
+        twin = copy(self)
+        twin._ns, twin._open = self._ns.copy(), self._open.copy() if self._open is not None else None
+        return list(twin.finish())
+
+    def finish(self) -> Iterator[Part]:
+        """The last parts."""
+        yield from self._add((), ending=True)
+        if self._open is not None:
+            yield self._closed(self._open)
+
+    def _add(self, rows: Sequence[RowTuple], *, ending: bool) -> Iterator[Part]:
+        rows, self._held = [*self._held, *rows] if self._held else rows, []
+        i = 0
+        while i < len(rows):
+            part = self._open or self._begin(rows[i][5])
+            behind = part.fill(rows, i, self._ns, ending=ending)
+            self._row += behind - i
+            i = behind
+            if i < len(rows) and part.full(rows[i][5]):
+                yield self._closed(part)
+            elif i < len(rows):
+                # Whoever passes the last one on may follow in the next hand-over.
+                self._held = list(rows[i:])
+                return
+
+    def _begin(self, now_us: int) -> Part:
+        self._open = Part(self._row, now_us, list(self._ns.values()))
+        return self._open
+
+    def _closed(self, part: Part) -> Part:
+        self._open = None
+        return part
+
+
+def _passed_on(rows: Sequence[RowTuple], i: int) -> int:
+    """Behind the rows that follow row `i` at once, were caused by it, and carry its message at its time, epoch and turn."""
+    stage, n, _, _, _, now_us, lane, epoch, turn, message, fate = rows[i]
+    passed, behind = (stage, n, now_us, now_us, lane, epoch, turn), i + 1
+    while not fate and behind < len(rows):
+        row = rows[behind]
+        if row[2:9] != passed or row[10] or not (row[9] is message or _same(row[9], message)):
+            break
+        behind += 1
+    return behind
+
+
+def _same(a: Message, b: Message) -> bool:
+    """Equal, and stored alike; 1, 1.0 and True are equal too."""
+    return type(a) is type(b) and repr(a) == repr(b)
+
+
+def _storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -8,6 +8,7 @@ what happened early by speculation costs nothing and the parts add up.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -47,6 +48,8 @@ from flowkit.trace.sound import Sound
 from flowkit.trace.stretch import Ear, Run, Stretch, rows_of
 
 _UNSEEN = frozenset({Credit, Probability, Timer})
+_TIMED = frozenset({Utterance, Interrupt})
+"""Rows that are measured by the frames that had come by then, and no later ones."""
 _SOUNDING = frozenset({Audio, Hold, Resume, Interrupt, EndOfReply})
 _WINDOW = 256
 
@@ -74,15 +77,18 @@ def measure(
     session = _Session(layout, voiced)
     messages = 0
     for item in kept:
+        frames, came = None, 0
         if isinstance(item, Stretch):
-            messages, rows_apart = messages + item.count, item.apart()
-            if (frames := item.run(Ear.FRAME)) is not None:
-                session.clock.run(frames)
+            messages, rows_apart, frames = messages + item.count, item.apart(), item.run(Ear.FRAME)
         else:
             messages, rows_apart = messages + 1, [item]
         for row in rows_apart:
+            if frames is not None and type(row[9]) in _TIMED:
+                came = session.clock.run(frames, came, bisect_right(frames.handled_us, row[5]))
             if type(row[9]) not in _UNSEEN:
                 session.row(row)
+        if frames is not None:
+            session.clock.run(frames, came, len(frames.handled_us))
     notices = () if voiced is not None or not session.clock.frames else (_NO_RULER,)
     turns = tuple(turn.report(modelled) for turn in session.turns.values())
     clauses = [clause for turn in turns for clause in turn.clauses]
@@ -120,16 +126,19 @@ class FrameClock:
         for frame in {frames.index, frames.index + frames.count - 1}:
             self._at(frame, late_us)
 
-    def run(self, run: Run) -> None:
-        """Consecutive frames."""
-        first, count = run.first, len(run.available_us)
-        self.frames = max(self.frames, first + count)
+    def run(self, run: Run, begin: int, end: int) -> int:
+        """Consecutive frames, of a run the ones from `begin` to `end`. Returns `end`."""
+        if begin == end:
+            return end
+        self.frames = max(self.frames, run.first + end)
+        first, count = run.first + begin, end - begin
         due_us = range((first + 1) * self.frame_us, (first + 1 + count) * self.frame_us, self.frame_us)
-        late_us = list(map(sub, run.available_us, due_us))
-        begin, end = 0, _WINDOW - first % _WINDOW
+        late_us = list(map(sub, run.available_us[begin:end], due_us))
+        begin, behind = 0, _WINDOW - first % _WINDOW
         while begin < count:
-            self._at(first + begin, min(late_us[begin:end]))
-            begin, end = end, end + _WINDOW
+            self._at(first + begin, min(late_us[begin:behind]))
+            begin, behind = behind, behind + _WINDOW
+        return end
 
     def _at(self, frame: int, late_us: int) -> None:
         window = frame // _WINDOW

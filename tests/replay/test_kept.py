@@ -9,6 +9,7 @@ import pytest
 from flowkit.replay.check import exactly
 from flowkit.replay.simulate import simulate
 from flowkit.trace.audio import read_sound
+from flowkit.trace.metrics import measure
 from flowkit.trace.reader import read_trace
 
 KEPT = sorted((Path(__file__).resolve().parents[2] / "traces").glob("*.jsonl"))
@@ -33,6 +34,14 @@ def test_replays_exactly(path: Path) -> None:
     result = exactly(path)
     assert result.difference is None, result.difference
     assert result.same
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_has_the_figures_of_its_rows(path: Path) -> None:
+    """However long its stretches are: a figure rests on what had come by then, as it did in the live session."""
+    trace = read_trace(path)
+    of_stretches = measure(trace.items(), plan=trace.layout, voiced=trace.ruler)
+    assert of_stretches == measure(trace.rows(), plan=trace.layout, voiced=trace.ruler)
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)

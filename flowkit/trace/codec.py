@@ -38,7 +38,7 @@ class Joiner:
     """Takes parts in order and gives chunks as they fill. The parts are its own from then on: it joins them to one another."""
 
     def __init__(self, layout: Layout) -> None:
-        self._places = wiring_of(layout).places
+        self._wiring = wiring_of(layout)
         self._number = 0
         self._open: Part | None = None
         self._values = 0
@@ -60,7 +60,7 @@ class Joiner:
 
     def _chunk(self, joined: Part) -> Chunk:
         self._number += 1
-        text = joined.text(self._places)
+        text = joined.text(self._wiring)
         return Chunk(self._number - 1, joined.first, joined.rows, joined.begin_us, joined.end_us, text)
 
 

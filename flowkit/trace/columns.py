@@ -18,18 +18,22 @@ _EVEN = frozenset({int, float, str})
 
 def packed(values: tuple[Any, ...]) -> Any:
     """Values as stored. A single one is stored as it is."""
-    if not set(map(type, values)) <= _PLAIN:
+    kinds = set(map(type, values))
+    if not kinds <= _PLAIN:
         values = tuple(map(_plain, values))
-    first, count = values[0], len(values)
-    kind = type(first)
-    if count == 1 or kind not in _EVEN or set(map(type, values)) != {kind}:
+        kinds = set(map(type, values))
+    count = len(values)
+    if count == 1 or len(kinds) > 1 or not kinds <= _EVEN:
         return values
-    if values.count(first) == count and (
-        kind is not float or (first and first == first)
-    ):  # 0.0 and -0.0 are equal, NaNs are not
+    # The last value first, for that is where most columns that are neither show it.
+    first, last_one = values[0], values[-1]
+    if first == last_one and values.count(first) == count and (first or float not in kinds):  # 0.0 and -0.0 are equal
         return {"all": first}
-    by = values[1] - first if kind is int else 0
-    return {"from": first, "by": by} if by and values == tuple(range(first, first + by * count, by)) else values
+    if int in kinds:
+        by = values[1] - first
+        if by and last_one == first + by * (count - 1) and values == tuple(range(first, first + by * count, by)):
+            return {"from": first, "by": by}
+    return values
 
 
 def _plain(value: Any) -> Any:

@@ -98,7 +98,7 @@ class Draft:
 
     def __init__(self, layout: Layout) -> None:
         self.levels = _Levels()
-        self._places = wiring_of(layout).places
+        self._wiring = wiring_of(layout)
         self._shown = 0
         self._lines: set[int] = set()
 
@@ -110,7 +110,7 @@ class Draft:
         told = {
             names.FIRST: part.first,
             names.ROWS: part.rows,
-            names.TEXT: part.text(self._places),
+            names.TEXT: part.text(self._wiring),
             **self.levels.taken(),
         }
         writer.span(names.JOURNAL_PART, part.begin_us, part.end_us, told)

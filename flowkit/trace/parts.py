@@ -13,13 +13,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from flowkit.messages import Message
 from flowkit.trace.columns import packed
 from flowkit.trace.layout import Layout
 from flowkit.trace.rows import FATES, RowTuple, content_of
-from flowkit.trace.wiring import wiring_of
+from flowkit.trace.wiring import Wiring, wiring_of
 
 PART_US = 700_000
 PART_ROWS = 1000
@@ -174,25 +175,22 @@ class Part:
         shapes = {key: shape.copy() for key, shape in self.shapes.items()}
         return replace(self, shapes=shapes, ats=self.ats.copy(), pattern=self.pattern.copy())
 
-    def text(self, places: dict[str, int]) -> str:
-        """As it is stored, stages by their places in the layout."""
-        shapes = [[_head(key, places), *shape.columns()] for key, shape in self.shapes.items()]
+    def text(self, wiring: Wiring) -> str:
+        """As it is stored."""
+        shapes = [[_head(key, wiring), *shape.columns()] for key, shape in self.shapes.items()]
         stored = [self.first, self.begin_us, self.ns, self.ats, "".join(self.pattern), shapes]
         text = json.dumps(stored, separators=(",", ":"), ensure_ascii=False)
         # Half a surrogate pair, which a model may well emit, has no UTF-8.
         return text if _storable(text) else json.dumps(stored, separators=(",", ":"))
 
 
-def _head(key: _Key, places: dict[str, int]) -> list[Any]:
+@lru_cache(maxsize=1024)
+def _head(key: _Key, wiring: Wiring) -> list[Any]:
     """A shape as stored: stage, kind, cause's stage plus 1, fate, followers; zeros at the end left out."""
     stage, kind, cause, fate, *followers = key
-    head = [
-        places[stage],
-        kind.__name__,
-        places[cause] + 1 if cause else 0,
-        fate,
-        *(places[stage] for stage in followers),
-    ]
+    places = wiring.places
+    above, behind = places[cause] + 1 if cause else 0, [places[follower] for follower in followers]
+    head = [places[stage], kind.__name__, above, fate, *behind]
     while head[-1] == 0 and len(head) > 2 and not followers:
         head.pop()
     return head

@@ -25,7 +25,7 @@ from flowkit.trace.tape import Job, Recording, Sounds, Tape, json_text
 _JOBS = 256
 """Hand-overs that may wait for the writing thread, at four a second."""
 _IDLE_S = 0.4
-"""After so long without a hand-over a chunk under way is written as far as it goes, so that a kill loses little."""
+"""After so long without a hand-over a part under way is written as far as it goes, so that a kill loses little."""
 
 
 class Recorder:

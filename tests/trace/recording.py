@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 
@@ -13,6 +15,7 @@ from flowkit.plan import Plan
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
 from flowkit.testing.sessions import providers_of
+from flowkit.trace.journal import Draft
 from flowkit.trace.listener import Listener
 from flowkit.trace.recorder import Recorder, open_recorder
 from flowkit.trace.tape import Recording
@@ -77,3 +80,16 @@ def record(path: Path, plan: Plan, **options: Any) -> Recorded:
     pump = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     recording = recorder.close(pump.engine.finished or "closed")
     return Recorded(plan, pump.engine, kept.all, listener, recording)
+
+
+def record_with_draft(path: Path, plan: Plan, **options: Any) -> tuple[Recorded, Path]:
+    """As ``record``; also returns a copy of the file as it was just before the parts went."""
+    before, remove = path.with_name(f"draft-{path.name}"), Draft.remove
+
+    def kept(draft: Draft, path: Path) -> int:
+        shutil.copyfile(path, before)
+        return remove(draft, path)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Draft, "remove", kept)
+        return record(path, plan, **options), before

@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 from flowkit.chunker import Reason
 from flowkit.errors import TraceError
 from flowkit.messages import Audio, Clause, Credit, Final, Frames, Message, Probability, Timer, Token, WordTimes
-from flowkit.trace.codec import Chunk, Encoder, digest_of, journal_digest
+from flowkit.trace import codec, parts
+from flowkit.trace.codec import CHUNK_ROWS, CHUNK_US, Chunk, Encoder, Joiner, digest_of, journal_digest
 from flowkit.trace.columns import last, packed, part, unpacked
 from flowkit.trace.layout import Edge, Layout
+from flowkit.trace.names import MAX_LINE
+from flowkit.trace.parts import PART_US, Cutter, Part
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.stretch import Ear, decode, rows_of
+from flowkit.trace.wiring import wiring_of
 
 LAYOUT = Layout(
     (("mic", "mic"), ("vad", "vad"), ("asr", "asr"), ("tts", "tts")),
@@ -54,7 +58,7 @@ def journals(draw: st.DrawFn) -> list[RowTuple]:
         rows.append((stage, ns[stage], cause, cause_n, sent_us, now_us, message.lane, *at, message, fate))
 
     for _ in range(draw(st.integers(0, 40))):
-        now_us += draw(st.sampled_from([0, 0, 20_000, 20_000, 123, 800_000]))
+        now_us += draw(st.sampled_from([0, 0, 20_000, 20_000, 123, 800_000, 6_000_000]))
         at = draw(st.sampled_from([(0, 0), (0, 0), (1, 1), (2, 1)]))
         sent_us = now_us - draw(st.sampled_from([0, 0, 70]))
         if draw(st.booleans()):
@@ -104,6 +108,83 @@ def test_every_journal_comes_back_from_text(rows: list[RowTuple], cuts: list[int
 def test_equal_journals_have_equal_text_however_they_are_dealt_out(rows: list[RowTuple], cuts: list[int]) -> None:
     cuts = [min(cut, len(rows)) for cut in cuts]
     assert digest_of(chunk.text for chunk in encoded(rows, cuts)) == journal_digest(rows, LAYOUT)
+
+
+def cut(rows: list[RowTuple], cuts: list[int]) -> list[Part]:
+    """The parts, the rows dealt out at the cuts."""
+    cutter, found, begin = Cutter(LAYOUT), list[Part](), 0
+    for end in [*sorted(cuts), len(rows)]:
+        found += cutter.add(rows[begin:end])
+        begin = max(begin, end)
+    return [*found, *cutter.finish()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(journals(), st.lists(st.integers(0, 60), max_size=5))
+def test_parts_hold_the_rows_of_their_chunk_and_are_the_same_however_rows_are_dealt_out(
+    rows: list[RowTuple], cuts: list[int]
+) -> None:
+    texts = [part.text(wiring_of(LAYOUT)) for part in cut(rows, [min(cut, len(rows)) for cut in cuts])]
+    assert texts == [part.text(wiring_of(LAYOUT)) for part in cut(rows, [])]
+    assert [row for text in texts for row in rows_of(decode(text, LAYOUT))] == rows
+    begins = {part.first for part in cut(rows, [])}
+    assert {chunk.first for chunk in encoded(rows, cuts)} <= begins
+
+
+@settings(max_examples=80, deadline=None)
+@given(journals())
+def test_parts_joined_are_what_one_part_as_long_would_be(rows: list[RowTuple]) -> None:
+    """Joining goes over columns, so that it costs little; what it makes is as if it had gone over the rows."""
+    chunks = encoded(rows, [])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(parts, "PART_US", CHUNK_US)
+        assert [chunk.text for chunk in chunks] == [part.text(wiring_of(LAYOUT)) for part in cut(rows, [])]
+
+
+def tokens(count: int, every_us: int, text: str = "x") -> list[RowTuple]:
+    """Rows of one stage, evenly in time."""
+    return [("tts", n + 1, "", 0, n * every_us, n * every_us, "D", 0, 0, Token(n, text), "") for n in range(count)]
+
+
+def test_a_part_is_short_and_a_chunk_long() -> None:
+    rows = tokens(150, PART_US // 2)
+    assert [part.rows for part in cut(rows, [])] == [2] * 75
+    assert [chunk.rows for chunk in encoded(rows, [])] == [80, 70]
+
+
+def test_a_chunk_has_no_more_rows_than_a_reader_takes() -> None:
+    rows = [("mic", n + 1, "", 0, n, n, "D", 0, 0, Timer(""), "") for n in range(25_500)]
+    assert [chunk.rows for chunk in encoded(rows, [])] == [CHUNK_ROWS, CHUNK_ROWS, 5_500]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(3_000, "\U0001f600" * 100 + "\ud83d"), (3_000, '\x00"' * 100), (30_000, "\\"), (30, "\U0001f600" * 3_000)],
+)
+def test_no_line_comes_near_to_what_a_reader_takes(count: int, text: str) -> None:
+    rows: list[RowTuple] = [(*row[:9], Token(n, f"{text}{n}"), "") for n, row in enumerate(tokens(count, 500))]
+    chunks = encoded(rows, [])
+    assert sum(chunk.rows for chunk in chunks) == count
+    assert max(len(json.dumps(chunk.text)) for chunk in chunks) < 0.8 * MAX_LINE
+
+
+def test_many_numbers_make_no_long_line_either() -> None:
+    times = tuple(n / 7 for n in range(100))
+    rows: list[RowTuple] = [
+        ("tts", n, "", 0, n, n, "D", 0, 0, WordTimes(n, (*times, n)), "")  # type: ignore[arg-type]
+        for n in range(1, 2_000)
+    ]
+    assert max(len(json.dumps(chunk.text)) for chunk in encoded(rows, [])) < 0.8 * MAX_LINE
+
+
+def test_a_joiner_gives_what_it_was_given() -> None:
+    joiner, found = Joiner(LAYOUT), list[Chunk | None]()
+    for piece in cut(rows := tokens(100, PART_US), []):
+        found.append(joiner.add(piece))
+    full = [chunk for chunk in (*found, joiner.finish()) if chunk is not None]
+    assert full == encoded(rows, [])
+    assert joiner.finish() is None
+    assert codec.CHUNK_US % PART_US == 0
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,16 +9,25 @@ from typing import Any
 import pytest
 
 from flowkit.errors import TraceError
-from flowkit.trace.codec import journal_digest
+from flowkit.trace.codec import Encoder, journal_digest
+from flowkit.trace.layout import layout_of
 from flowkit.trace.metrics import measure
 from flowkit.trace.reader import read_trace
-from tests.trace.recording import Recorded, record
+from tests.trace.recording import Recorded, record, record_with_draft
 from tests.trace.sessions import pipeline, planned
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     return record(tmp_path_factory.mktemp("trace") / "a.jsonl", planned(pipeline()), config="flowkit: 1\n")
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recorded, list[bytes]]:
+    """A session of some chunks, and the lines of its file before the parts went."""
+    plan = planned(pipeline("{at: 280ms, lasts: 820ms}, {at: 59s, lasts: 1s}"))
+    recorded, draft = record_with_draft(tmp_path_factory.mktemp("trace") / "long.jsonl", plan)
+    return recorded, draft.read_bytes().splitlines(keepends=True)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +63,14 @@ def _read(tmp_path: Path, content: bytes) -> Any:
     return read_trace(path)
 
 
-def test_truncated_at_every_byte_it_reads_as_far_as_it_goes_or_says_why(tmp_path: Path) -> None:
-    small = record(
+def test_truncated_anywhere_it_reads_as_far_as_it_goes_or_says_why(tmp_path: Path) -> None:
+    small, draft = record_with_draft(
         tmp_path / "a.jsonl", planned(pipeline("{at: 100ms, lasts: 60ms}", heard=("Hi.",), replies=("Ho.",)))
     )
-    content = small.recording.path.read_bytes()
-    full, first, checked = small.rows, content.index(b"\n"), -1
-    for cut in range(len(content)):
+    content = draft.read_bytes()
+    full, first, checked, counts = small.rows, content.index(b"\n"), -1, set[int]()
+    breaks = [end for end, byte in enumerate(content) if byte == 10]
+    for cut in sorted({*range(0, len(content), 4), *breaks, *(end + 1 for end in breaks[:-1])}):
         if cut < first:
             with pytest.raises(TraceError):
                 _read(tmp_path, content[:cut])
@@ -69,7 +79,10 @@ def test_truncated_at_every_byte_it_reads_as_far_as_it_goes_or_says_why(tmp_path
         assert trace.notices or cut == len(content) - 1
         if trace.row_count != checked:
             checked = trace.row_count
+            counts.add(checked)
             assert trace.rows() == [tuple(row) for row in full[:checked]]
+            assert trace.digest == journal_digest(full[:checked], trace.layout)
+    assert len(counts) > 2
 
 
 def test_shuffled_and_duplicated_lines_read_the_same(lines: list[bytes], tmp_path: Path) -> None:
@@ -78,13 +91,83 @@ def test_shuffled_and_duplicated_lines_read_the_same(lines: list[bytes], tmp_pat
     assert _read(tmp_path, b"".join(shuffled)).rows() == full
 
 
-def test_a_missing_chunk_is_said_and_the_whole_part_read(lines: list[bytes], tmp_path: Path) -> None:
-    chunks = [i for i, line in enumerate(lines) if b'"name":"flowkit.journal"' in line]
-    trace = _read(tmp_path, b"".join(lines[: chunks[2]] + lines[chunks[2] + 1 :]))
-    full = _read(tmp_path, b"".join(lines)).rows()
+CHUNK, PART, END = (f'"name":"flowkit.{name}"'.encode() for name in ("journal", "journal.part", "session"))
+
+
+def _without(lines: list[bytes], *marks: bytes) -> list[bytes]:
+    return [line for line in lines if not any(mark in line for mark in marks)]
+
+
+def test_a_missing_chunk_is_said_and_the_rest_before_it_read(
+    long: tuple[Recorded, list[bytes]], tmp_path: Path
+) -> None:
+    recorded, lines = long
+    chunks = [line for line in lines if CHUNK in line]
+    assert len(chunks) == 3
+    trace = _read(tmp_path, b"".join(line for line in _without(lines, PART) if line != chunks[1]))
     rows = trace.rows()
-    assert rows == full[: len(rows)]
-    assert "chunk 2 is missing" in trace.notices[0]
+    assert 0 < len(rows) < len(recorded.rows)
+    assert rows == [tuple(row) for row in recorded.rows[: len(rows)]]
+    assert trace.notices[0] == "journal chunk 1 is missing; the 1 after it were left out"
+    assert "rows are missing" in trace.notices[1]
+
+
+@pytest.mark.parametrize("missing", [(), (0,), (1,), (2,), (1, 2), (0, 1, 2)])
+@pytest.mark.parametrize("killed", [True, False])
+def test_parts_stand_in_for_a_chunk_that_is_missing(
+    long: tuple[Recorded, list[bytes]], tmp_path: Path, missing: tuple[int, ...], killed: bool
+) -> None:
+    recorded, lines = long
+    chunks = [line for line in lines if CHUNK in line]
+    left = [line for line in _without(lines, *[END] * killed) if line not in [chunks[n] for n in missing]]
+    for order in (left, left[::-1], left[:1] + left[len(left) // 2 :] + left):
+        trace = _read(tmp_path, b"".join(order))
+        assert trace.rows() == [tuple(row) for row in recorded.rows]
+        assert trace.digest == recorded.recording.digest
+        assert trace.levels == read_trace(recorded.recording.path).levels
+        assert (trace.parts > 0) is bool(missing)
+        assert len(trace.chunks) - trace.parts == 3 - len(missing)
+        assert bool(trace.notices) is killed
+
+
+def test_a_part_changed_where_its_chunk_is_missing_is_found_out(
+    long: tuple[Recorded, list[bytes]], tmp_path: Path
+) -> None:
+    changed = [
+        line.replace(b"What is the capital", b"What is the ______l") if PART in line else line for line in long[1]
+    ]
+    assert changed != long[1]
+    assert _read(tmp_path, b"".join(changed)).rows() == [tuple(row) for row in long[0].rows]
+    with pytest.raises(TraceError, match="digest is"):
+        _read(tmp_path, b"".join(_without(changed, CHUNK)))
+
+
+def test_a_missing_part_is_said_and_the_rest_before_it_read(long: tuple[Recorded, list[bytes]], tmp_path: Path) -> None:
+    recorded, lines = long
+    parts = [line for line in lines if PART in line]
+    left = [line for line in _without(lines, CHUNK, END) if line != parts[5]]
+    trace = _read(tmp_path, b"".join(left))
+    rows = trace.rows()
+    assert trace.parts == len(trace.chunks) == 5
+    assert rows == [tuple(row) for row in recorded.rows[: len(rows)]]
+    assert (
+        trace.notices[0]
+        == f"the journal is missing from row {len(rows)} on; {len(parts) - 6} parts after it were left out"
+    )
+
+
+def test_of_parts_that_begin_with_one_row_the_longest_counts(
+    long: tuple[Recorded, list[bytes]], tmp_path: Path
+) -> None:
+    recorded, lines = long
+    left = _without(lines, CHUNK, END)
+    first = next(line for line in left if PART in line)
+    shorter = Encoder(layout_of(recorded.plan))
+    (chunk,) = [*shorter.add(recorded.rows[:20]), *shorter.finish()]
+    early = _changed(first, "flowkit.rows", {"intValue": "20"})
+    early = _changed(early, "flowkit.rows.text", {"stringValue": chunk.text})
+    for order in ([*left, early], [left[0], early, *left[1:]]):
+        assert _read(tmp_path, b"".join(order)).rows() == [tuple(row) for row in recorded.rows]
 
 
 def _changed(line: bytes, key: str, value: Any) -> bytes:

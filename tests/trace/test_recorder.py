@@ -17,15 +17,18 @@ from flowkit.messages import Message
 from flowkit.plan import resolve
 from flowkit.plan.show import show
 from flowkit.trace.audio import read_sound
-from flowkit.trace.codec import Encoder, digest_of
+from flowkit.trace.codec import journal_digest
 from flowkit.trace.layout import layout_of
+from flowkit.trace.parts import Cutter
 from flowkit.trace.reader import read_trace
 from flowkit.trace.recorder import open_recorder
 from flowkit.trace.redact import MASK, Redactor
 from flowkit.trace.rewrite import redact, repair
 from flowkit.trace.secrets import secrets_of
 from flowkit.trace.stretch import decode, rows_of
-from tests.trace.recording import Recorded, record
+from flowkit.trace.tape import Job
+from flowkit.trace.wiring import wiring_of
+from tests.trace.recording import Recorded, record, record_with_draft
 from tests.trace.sessions import PARIS, pipeline, planned, run
 
 
@@ -249,16 +252,93 @@ def test_repair_gives_the_whole_part_an_end_and_its_sound(recorded: Recorded, tm
     assert repair(mended, tmp_path / "again.jsonl") is None
 
 
-def test_a_chunk_under_way_is_written_when_nothing_comes(tmp_path: Path) -> None:
+def test_a_part_under_way_is_known_when_nothing_comes() -> None:
     session = run(pipeline())
-    encoder, layout = Encoder(layout_of(session.plan)), layout_of(session.plan)
+    layout = layout_of(session.plan)
+    cutter, wiring = Cutter(layout), wiring_of(layout)
     rows = [tuple(row) for row in session.rows]
-    chunks = list(encoder.add(rows[:40]))
-    assert chunks == []
-    pending = encoder.pending()
-    shown = [row for chunk in pending for row in rows_of(decode(chunk.text, layout))]
+    assert list(cutter.add(rows[:40])) == []
+    pending = cutter.pending()
+    shown = [row for part in pending for row in rows_of(decode(part.text(wiring), layout))]
     assert shown == rows[:40]
-    chunks = [*encoder.add(rows[40:]), *encoder.finish()]
-    whole = Encoder(layout)
-    assert digest_of(c.text for c in chunks) == digest_of(c.text for c in [*whole.add(rows), *whole.finish()])
-    assert chunks[0].number == pending[0].number
+    parts = [*cutter.add(rows[40:]), *cutter.finish()]
+    whole = Cutter(layout)
+    assert [part.text(wiring) for part in parts] == [part.text(wiring) for part in [*whole.add(rows), *whole.finish()]]
+    assert parts[0].first == pending[0].first
+
+
+def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> None:
+    session = run(pipeline("{at: 280ms, lasts: 820ms}, {at: 45s, lasts: 1s}"))
+    rows = [tuple(row) for row in session.rows]
+    recorder = open_recorder(path := tmp_path / "a.jsonl", session.plan)
+    recorder.effect(None)
+    tape, kinds = recorder._tape, set[tuple[bool, bool]]()
+    for begin in range(0, len(rows), 397):
+        tape.job(Job(rows[begin : begin + 397], [], [], []))
+        trace = read_trace(path)
+        told = rows[: begin + 397]
+        assert trace.rows() == told[: trace.row_count]
+        assert told[-1][5] - (trace.rows() or rows)[-1 if trace.row_count else 0][5] <= 700_000
+        assert trace.digest == journal_digest(told[: trace.row_count], trace.layout)
+        kinds.add((trace.parts > 0, len(trace.chunks) > trace.parts))
+    assert {(True, False), (True, True)} <= kinds
+    tape.idle()
+    assert read_trace(path).row_count == len(rows)
+    size = path.stat().st_size
+    tape.idle()
+    assert path.stat().st_size == size
+    recorder.close()
+    closed = read_trace(path)
+    assert (closed.rows(), closed.parts, closed.notices) == (rows, 0, ())
+
+
+# -- the parts go ------------------------------------------------------------------------------------------------------
+
+PART = b'"name":"flowkit.journal.part"'
+
+
+def test_a_closed_trace_is_what_it_was_without_its_parts(tmp_path: Path) -> None:
+    plan = planned(pipeline(replies=('See "name":"flowkit.journal.part" there.', "flowkit.journal.part.")))
+    session, draft = record_with_draft(tmp_path / "a.jsonl", plan, audio=False)
+    before, after = (path.read_bytes().splitlines(keepends=True) for path in (draft, session.recording.path))
+    assert sum(PART in line for line in before) > 5
+    assert after == [line for line in before if PART not in line]
+    assert b"flowkit.journal.part" in b"".join(after)
+    assert session.recording.bytes == session.recording.path.stat().st_size
+    assert read_trace(draft).rows() == read_trace(session.recording.path).rows() == [tuple(row) for row in session.rows]
+    assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", "draft-a.jsonl"}
+
+
+def test_a_closed_trace_may_be_read_by_whom_it_might_before(tmp_path: Path) -> None:
+    recorder = open_recorder(path := tmp_path / "a.jsonl", planned(pipeline()), audio=False)
+    recorder.effect(None)
+    recorder.rows(run(pipeline()).rows)
+    path.chmod(0o640)
+    recorder.close()
+    assert PART not in path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("step", ["mkstemp", "fsync", "replace"])
+def test_a_trace_that_cannot_be_made_shorter_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"flowkit.trace.journal.{'tempfile' if step == 'mkstemp' else 'os'}.{step}", full)
+    session = record(tmp_path / "a.jsonl", planned(pipeline()), audio=False)
+    assert session.recording.lost == ""
+    assert session.recording.bytes == session.recording.path.stat().st_size
+    assert PART in session.recording.path.read_bytes()
+    trace = read_trace(session.recording.path)
+    assert (trace.rows(), trace.parts, trace.notices) == ([tuple(row) for row in session.rows], 0, ())
+    assert trace.digest == session.recording.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_what_is_written_again_has_no_parts(recorded: Recorded, tmp_path: Path) -> None:
+    trace = read_trace(recorded.recording.path)
+    redact(trace, out := tmp_path / "b.jsonl", ["tokens"])
+    assert b'"name":"flowkit.journal"' in out.read_bytes()
+    assert PART not in out.read_bytes()

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowkit.chunker import Reason
 from flowkit.errors import TraceError
 from flowkit.messages import Audio, Clause, Credit, Final, Frames, Message, Probability, Timer, Token, WordTimes
 from flowkit.trace import codec, parts
-from flowkit.trace.codec import CHUNK_ROWS, CHUNK_US, Chunk, Encoder, Joiner, digest_of, journal_digest
+from flowkit.trace.codec import CHUNK_ROWS, CHUNK_US, CHUNK_VALUES, Chunk, Encoder, Joiner, digest_of, journal_digest
 from flowkit.trace.columns import last, packed, part, unpacked
 from flowkit.trace.layout import Edge, Layout
 from flowkit.trace.names import MAX_LINE
@@ -177,6 +177,34 @@ def test_many_numbers_make_no_long_line_either() -> None:
     assert max(len(json.dumps(chunk.text)) for chunk in encoded(rows, [])) < 0.8 * MAX_LINE
 
 
+@dataclass(frozen=True, slots=True)
+class Wide(Message):
+    """A message of somebody's own: many numbers."""
+
+    a: float
+    b: float
+    c: float
+    d: float
+    e: float
+    f: float
+    g: float
+    h: float
+
+
+def test_many_columns_make_no_long_line_either() -> None:
+    rows: list[RowTuple] = [
+        ("tts", n, "", 0, n, 3 * n, "D", 0, 0, Wide(*(n / m for m in range(7, 15))), "") for n in range(1, 9_000)
+    ]
+    assert max(len(json.dumps(chunk.text)) for chunk in encoded(rows, [])) < 0.8 * MAX_LINE
+
+
+def test_content_of_many_parts_fills_a_chunk() -> None:
+    rows: list[RowTuple] = [(*row[:9], Token(n, f"{n:050}"), "") for n, row in enumerate(tokens(4_000, 6_000))]
+    chunks = encoded(rows, [])
+    assert len(cut(rows, [])) > len(chunks) > 5
+    assert all(50 * chunk.rows <= CHUNK_VALUES for chunk in chunks)
+
+
 def test_a_joiner_gives_what_it_was_given() -> None:
     joiner, found = Joiner(LAYOUT), list[Chunk | None]()
     for piece in cut(rows := tokens(100, PART_US), []):
@@ -216,6 +244,8 @@ rising = st.builds(lambda first, by: [first, first + by, first + 2 * by], st.int
 
 @settings(max_examples=200, deadline=None)
 @given(values_of_a_column | rising)
+@example([0.0, -0.0, 0.0])
+@example([True, 1, True])
 def test_columns_come_back_as_they_were_value_by_value(values: list[Any]) -> None:
     stored = json.loads(json.dumps(packed(tuple(values))))
     back = unpacked(stored, len(values))

@@ -292,6 +292,22 @@ def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> No
     assert (closed.rows(), closed.parts, closed.notices) == (rows, 0, ())
 
 
+def test_frames_that_the_device_dropped_have_no_level(tmp_path: Path) -> None:
+    session = run(pipeline())
+    for closed in (False, True):
+        recorder = open_recorder(path := tmp_path / f"{closed}.jsonl", session.plan)
+        recorder.effect(None)
+        recorder._tape.job(Job(session.rows[:10], [(n, bytes(640)) for n in range(3)], [], []))
+        recorder._tape.job(Job(session.rows[10:], [(n, bytes(640)) for n in range(5, 8)], [], []))
+        if closed:
+            recorder.close()
+        else:
+            recorder._tape.idle()
+        levels = read_trace(path).levels
+        assert [frame for frame, level in enumerate(levels) if level == 255] == [3, 4]
+        assert len(levels) == 8
+
+
 # -- the parts go ------------------------------------------------------------------------------------------------------
 
 PART = b'"name":"flowkit.journal.part"'

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from flowkit.errors import TraceError
 from flowkit.trace import names
@@ -104,12 +105,19 @@ def _sounds(trace: Trace, out: Path) -> list[Sound]:
 
 
 def as_one_document(trace: Trace) -> str:
-    """The file as one OTLP JSON document, for tools that want a document and not lines. Raises TraceError for a torn file."""
-    spans = []
+    """The file as one OTLP JSON document, for tools that want a document and not lines; without the parts of chunks, where
+    all chunks are there. Raises TraceError for a torn file."""
+    spans: list[Any] = []
     with trace.path.open("rb") as file:
         for line in file:
             try:
-                spans += json.loads(line)["resourceSpans"]
+                told = json.loads(line)["resourceSpans"]
             except ValueError as error:
                 raise TraceError(f"{trace.path.name} is torn", hint="repair it first") from error
+            spans += told if trace.parts or not _only_parts(told) else ()
     return json.dumps({"resourceSpans": spans}, separators=(",", ":"))
+
+
+def _only_parts(told: list[Any]) -> bool:
+    spans = (span for of_resource in told for of_scope in of_resource["scopeSpans"] for span in of_scope["spans"])
+    return all(span["name"] == names.JOURNAL_PART for span in spans)

@@ -23,7 +23,7 @@ from flowkit.trace.parts import Cutter
 from flowkit.trace.reader import read_trace
 from flowkit.trace.recorder import open_recorder
 from flowkit.trace.redact import MASK, Redactor
-from flowkit.trace.rewrite import redact, repair
+from flowkit.trace.rewrite import as_one_document, redact, repair
 from flowkit.trace.secrets import secrets_of
 from flowkit.trace.stretch import decode, rows_of
 from flowkit.trace.tape import Job
@@ -351,6 +351,17 @@ def test_a_trace_that_cannot_be_made_shorter_stays_as_it_is(
     assert (trace.rows(), trace.parts, trace.notices) == ([tuple(row) for row in session.rows], 0, ())
     assert trace.digest == session.recording.digest
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_document_has_no_parts_but_where_a_chunk_is_missing(tmp_path: Path) -> None:
+    session, draft = record_with_draft(tmp_path / "a.jsonl", planned(pipeline()), audio=False)
+    (whole,) = {as_one_document(read_trace(path)) for path in (draft, session.recording.path)}
+    assert '"name":"flowkit.journal.part"' not in whole
+    killed = tmp_path / "killed.jsonl"
+    lines = draft.read_bytes().splitlines(keepends=True)
+    killed.write_bytes(b"".join(line for line in lines if b'"name":"flowkit.journal"' not in line))
+    (out := tmp_path / "document.jsonl").write_text(as_one_document(read_trace(killed)) + "\n")
+    assert read_trace(out).rows() == [tuple(row) for row in session.rows]
 
 
 def test_what_is_written_again_has_no_parts(recorded: Recorded, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ M = TypeVar("M")
 
 
 def _filled(cls: type[M]) -> type[M]:
-    """For what is made for every frame: fill the slots directly. Frozen dataclasses do it in twice the time, attribute by attribute
+    """For what is made often: fill the slots directly. Frozen dataclasses do it in twice the time, attribute by attribute
     past their own lock; the lock stays."""
     given = fields(cls)  # type: ignore[arg-type]
     names: dict[str, Any] = {f"set_{f.name}": getattr(cls, f.name).__set__ for f in given}
@@ -100,6 +100,7 @@ class EndOfUtterance(Message):
     last_voiced: int
 
 
+@_filled
 @dataclass(frozen=True, slots=True)
 class Partial(Message):
     """The transcript so far, tentative, a whole replacement of the one before. Data, asr -> gate; shown, never prompts."""
@@ -134,6 +135,7 @@ class Utterance(Message):
     heard: str
 
 
+@_filled
 @dataclass(frozen=True, slots=True)
 class Token(Message):
     """A piece of LLM text, numbered from 0 in its reply. Data, llm -> chunker."""
@@ -148,6 +150,7 @@ class EndOfReply(Message):
     """Behind the last token or clause of a reply. Data, a marker, llm -> chunker -> tts -> speaker."""
 
 
+@_filled
 @dataclass(frozen=True, slots=True)
 class Clause(Message):
     """A speakable chunk, numbered from 0 in its reply. `text` is the original, `spoken` what TTS gets (may be empty).
@@ -180,6 +183,7 @@ class Revoke(Message):
     clause: int
 
 
+@_filled
 @dataclass(frozen=True, slots=True)
 class ClauseStarted(Message):
     """The audio that follows belongs to clause `clause`: original `text`, what is said, and how the one maps to the other.
@@ -220,6 +224,7 @@ class WordTimes(Message):
     words: tuple[tuple[str, int], ...]
 
 
+@_filled
 @dataclass(frozen=True, slots=True)
 class ClauseEnded(Message):
     """The audio of clause `clause` is complete: `samples` in all (0 where TTS has no sound); not `whole` if the voice failed before
@@ -263,6 +268,7 @@ class PlaybackStarted(Message):
     at_us: int
 
 
+@_filled
 @dataclass(frozen=True, slots=True)
 class Heard(Message):
     """Clause `clause` was played up to sample `played` of `total` (0: not known); `text` is the heard part of its original.
@@ -299,6 +305,7 @@ class Shutdown(Message):
     reason: str
 
 
+@_filled
 @dataclass(frozen=True, slots=True)
 class Timer(Message):
     """A deadline that the stage itself asked for has come. Control, engine -> stage."""
@@ -324,6 +331,7 @@ class Failed(Message):
     what: str
 
 
+@_filled
 @dataclass(frozen=True, slots=True)
 class Credit(Message):
     """The provider has taken `count` more of the items fed to it. Control; how a bound reaches across a channel."""

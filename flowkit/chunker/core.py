@@ -16,7 +16,7 @@ from .marks import Marks
 from .rules import Rules
 from .speak import speak
 from .stops import sentence_end
-from .text import KIND, LINE, STOP, measure, speakable
+from .text import KIND, LETTER, LINE, STOP, measure, speakable
 from .view import WAIT, View, word_start
 
 _NEXT_SENTENCE = " Qq "
@@ -84,7 +84,8 @@ class Chunker:
     def pending(self) -> int:
         """Characters that wait to be spoken; 0 if nothing speakable waits."""
         waiting = self._text[self._draft.start :].strip()
-        return len(waiting) if speakable(waiting) else 0
+        ends_in_word = bool(waiting) and KIND[waiting[-1]] == LETTER
+        return len(waiting) if ends_in_word or speakable(waiting) else 0
 
     # --- scanning
 

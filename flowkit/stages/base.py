@@ -69,6 +69,8 @@ Action: TypeAlias = Emit | Open | Feed | EndInput | Cancel | SetTimer | RaiseEpo
 Actions: TypeAlias = Sequence[Action]
 
 NOTHING: Actions = ()
+NEVER = 1 << 62
+"""A time that does not come."""
 PROVIDER = "provider"
 """The port by which a provider's items enter; ``accepts`` names it like any other."""
 

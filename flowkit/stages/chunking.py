@@ -16,7 +16,7 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.chunker import Chunk, Chunker, FirstRules, Reason, Rules, Speak
 from flowkit.messages import Clause, Commit, EndOfReply, Message, Revoke, Timer, Token
-from flowkit.stages.base import NOTHING, Action, Actions, Emit, SetTimer, Stage
+from flowkit.stages.base import NOTHING, Action, Actions, Emit, SetTimer, Stage, new
 
 _STALL = "flush_after"
 
@@ -136,6 +136,13 @@ class Chunking(Stage[ChunkingState]):
 
     options: Options
 
+    def __init__(self, options: Options, frame_us: int = 20_000) -> None:
+        super().__init__(options, frame_us)
+        # Looked up once: these are asked for every token.
+        self._whole_reply, self._speculates = options.mode is Mode.REPLY, options.speculate_end
+        self._flush_after_us, first_us = options.flush_after, options.first.flush_after
+        self._first_flush_after_us = self._flush_after_us if first_us is None else first_us
+
     def fresh(self) -> ChunkingState:
         return ChunkingState(Chunker(self.options.rules()))
 
@@ -150,14 +157,13 @@ class Chunking(Stage[ChunkingState]):
         return NOTHING
 
     def _token(self, state: ChunkingState, text: str, now_us: int) -> Actions:
-        if self.options.mode is Mode.REPLY:
+        if self._whole_reply:
             state.whole += text
             return NOTHING
-        clauses = self._clauses(state, state.chunker.feed(text))
-        first = state.clauses == 0 and self.options.first.flush_after is not None
-        flush_after = self.options.first.flush_after if first else self.options.flush_after
-        at_us = now_us + (flush_after or 0) if state.chunker.pending() else None
-        return [*clauses, *self._speculate(state), SetTimer(at_us, _STALL)]
+        clauses = self._clauses(state, chunks) if (chunks := state.chunker.feed(text)) else []
+        flush_after_us = self._flush_after_us if state.clauses else self._first_flush_after_us
+        stall = new(SetTimer, (now_us + flush_after_us if state.chunker.pending() else None, _STALL))
+        return [*clauses, *self._speculate(state), stall] if clauses or self._speculates else (stall,)
 
     def _end(self, state: ChunkingState, end: EndOfReply) -> Actions:
         chunks = [*state.chunker.feed(state.whole), *state.chunker.flush()]

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.messages import Ask, Done, EndOfReply, Exchange, Failed, Fault, Final, Message, Token, Utterance
-from flowkit.stages.base import NOTHING, PROVIDER, Actions, Emit, Open, Stage
+from flowkit.stages.base import NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
 
 _BUSY = frozenset({PROVIDER})
 
@@ -56,7 +56,7 @@ class LlmTurn(Stage[LlmState]):
             case Token(text=text):
                 token = message if message.index == state.tokens else Token(state.tokens, text)
                 state.tokens += 1
-                return (Emit("tokens", token),)
+                return (new(Emit, ("tokens", token)),)
             case Done():
                 state.busy = False
                 return (Emit("tokens", EndOfReply()),)

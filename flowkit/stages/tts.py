@@ -26,7 +26,7 @@ from flowkit.messages import (
     Token,
     WordTimes,
 )
-from flowkit.stages.base import NOTHING, PROVIDER, Actions, Cancel, Emit, Open, Stage
+from flowkit.stages.base import NOTHING, PROVIDER, Actions, Cancel, Emit, Open, Stage, new
 
 _BUSY = frozenset({PROVIDER})
 _NOTHING_YET: frozenset[str] = frozenset()
@@ -71,7 +71,7 @@ class TtsOrder(Stage[TtsState]):
         match message:
             case Audio():
                 state.samples = message.first_sample + message.samples
-                return (Emit("audio", message),)
+                return (new(Emit, ("audio", message)),)
             case WordTimes():
                 return (Emit("audio", message),)
             case Clause():

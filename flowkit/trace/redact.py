@@ -65,8 +65,10 @@ class Redactor:
         """`text` without secrets, or the mask."""
         return self.scrub(text) if self.keeps(content_class) or not text else MASK
 
-    def rows(self, rows: Iterable[RowTuple]) -> list[RowTuple]:
-        """The rows with their messages masked."""
+    def rows(self, rows: list[RowTuple]) -> list[RowTuple]:
+        """The rows with their messages masked; the same list if there is nothing to mask."""
+        if self.kept is None and not self.scrub:
+            return rows
         return [row if type(row[9]) in _TEXTLESS else self._row(row) for row in rows]
 
     def _row(self, row: RowTuple) -> RowTuple:
@@ -110,6 +112,10 @@ class Scrubber:
                 forms |= {form, json.dumps(form)[1:-1]} if len(form) >= _SHORTEST else set()
                 form = json.dumps(form, ensure_ascii=False)[1:-1]
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to replace."""
+        return bool(self._forms)
 
     def __call__(self, text: str) -> str:
         for form in self._forms:

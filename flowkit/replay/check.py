@@ -11,8 +11,10 @@ from flowkit.clock import monotonic_us
 from flowkit.plan.graph import Plan
 from flowkit.replay.collector import without_collector
 from flowkit.replay.compare import chain
-from flowkit.replay.exact import Difference, Diverged, Fold
+from flowkit.replay.difference import Difference, Diverged
+from flowkit.replay.exact import Fold
 from flowkit.replay.settings import recorded_plan
+from flowkit.replay.stretches import StretchFold
 from flowkit.trace.codec import Chunk, Encoder, digest_of
 from flowkit.trace.figures import Report
 from flowkit.trace.metrics import measure
@@ -63,7 +65,7 @@ def timing_only(trace: Trace) -> Report:
 
 def _follows(plan: Plan, items: Items) -> bool:
     """Whether the stages send what was recorded, stretch by stretch. If not, a fold row by row says what differs first."""
-    fold = Fold(plan)
+    fold = StretchFold(plan)
     try:
         fold.take(items)
         fold.end(fold.now_us)

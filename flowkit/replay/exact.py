@@ -3,8 +3,6 @@
 Each stage is handed the rows that it handled, in the journal's order and at the recorded times. What its step emits must be the
 rows that were recorded with that cause, in order, with the same epoch, turn and time; deadlines it sets must have fired. So a
 change of code shows at the stage that was changed, at its first different message, and nowhere else.
-
-Where nobody looks inside, the frames of a stretch are folded as one, ahead of its other rows; every other row one by one.
 """
 
 from __future__ import annotations
@@ -17,16 +15,11 @@ from typing import Any, NamedTuple, TypeAlias
 from flowkit.errors import FlowkitError
 from flowkit.messages import Credit, Done, Failed, Frames, Interrupt, Message, Probability, Speak, Timer
 from flowkit.plan.graph import Plan
+from flowkit.replay.deadlines import Deadlines
+from flowkit.replay.difference import Difference, Diverged
 from flowkit.stages.base import Action, Actions, Cancel, Emit, EndInput, Feed, Finish, Open, RaiseEpoch, SetTimer, Stage
-from flowkit.stages.endpointing import Endpointing
-from flowkit.stages.source import Source
-from flowkit.stages.transcription import Transcription
 from flowkit.trace.rows import RowTuple
-from flowkit.trace.stretch import Ear, Run, Stretch
-from flowkit.trace.wiring import Wiring
 
-_BLIND = (Source, Endpointing, Transcription)
-"""Stages that only pass frames on, so that many may be one."""
 _GONE = ("dropped", "discarded")
 """Fates of messages that left from the middle of a queue; all others leave in order."""
 TIMED_OUT = "the provider gave nothing in time"
@@ -37,28 +30,8 @@ _LAST = frozenset({Done, Failed})
 _NO_ANSWER = frozenset({Timer, Frames, Probability})
 """What is kept of no call: a timer is no provider's, and frames and their probabilities are had as columns."""
 
-_Sent: TypeAlias = tuple[int, int, int, int, Message]
+Sent: TypeAlias = tuple[int, int, int, int, Message]
 """A message that a stage sent and whose row is still to come: (cause's n, sent_us, epoch, turn, message)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The first row that is not what the code makes now. `recorded` is None for a message that was not recorded at all,
-    `now` is None for one that the code no longer sends."""
-
-    stage: str
-    what: str
-    recorded: RowTuple | None
-    now: Message | None
-    cause: tuple[str, int]
-
-
-class Diverged(Exception):
-    """Ends a fold at its first difference."""
-
-    def __init__(self, difference: Difference) -> None:
-        super().__init__(difference.what)
-        self.difference = difference
 
 
 @dataclass(slots=True)
@@ -76,15 +49,15 @@ class Call:
     """Clauses fed to a continuous voice, with the time."""
 
 
-class _Way(NamedTuple):
+class Way(NamedTuple):
     """An edge: what was sent along it and has no row yet, in band and out of band."""
 
-    data: deque[_Sent]
-    control: deque[_Sent]
+    data: deque[Sent]
+    control: deque[Sent]
 
 
 @dataclass(slots=True)
-class _Slot:
+class Slot:
     """A stage and what the engine would keep for it. `awaited`: what was sent to it, by sender and lane."""
 
     id: str
@@ -96,18 +69,8 @@ class _Slot:
     epoch: int = 0
     turn: int = 0
     call: Call | None = None
-    routes: dict[str, list[_Way]] = field(default_factory=dict)
-    awaited: dict[tuple[str, str], list[deque[_Sent]]] = field(default_factory=dict)
-
-
-class _Lane(NamedTuple):
-    """The way of frames: who takes the source's frames, what waits on that way, and whether nobody on it looks inside."""
-
-    wiring: Wiring
-    slots: list[_Slot]
-    followers: list[_Slot]
-    pending: list[deque[_Sent]]
-    blind: bool
+    routes: dict[str, list[Way]] = field(default_factory=dict)
+    awaited: dict[tuple[str, str], list[deque[Sent]]] = field(default_factory=dict)
 
 
 class Fold:
@@ -122,13 +85,13 @@ class Fold:
         self._tolerant = tolerant
         self.calls: list[Call] = []
         self.finished: str | None = None
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
         for planned in plan.stages:
             stage = planned.cls(planned.options, plan.frame_us)
-            self._slots[planned.id] = _Slot(planned.id, stage, stage.step, stage.fresh(), stage.replying)
-        self._timers = _Deadlines()
+            self._slots[planned.id] = Slot(planned.id, stage, stage.step, stage.fresh(), stage.replying)
+        self._timers = Deadlines()
         self._at = (0, 0)
-        self._lane: _Lane | None = None
+        self._raised_us = 0
         for edge in plan.edges:
             awaited = self._slots[edge.target].awaited
             # Out of band all edges between two stages are one; in band each is a queue of its own.
@@ -137,19 +100,9 @@ class Fold:
             if edge.bound is not None:
                 data = deque()
                 awaited.setdefault((edge.source, "D"), []).append(data)
-            self._slots[edge.source].routes.setdefault(edge.output, []).append(_Way(data, control))
+            self._slots[edge.source].routes.setdefault(edge.output, []).append(Way(data, control))
         for slot in self._slots.values():
             self._act(slot, slot.stage.begin(slot.state), 0, 0)
-
-    def take(self, items: Iterable[RowTuple | Stretch]) -> None:
-        """Fold over stretches, the frames of each as one where nobody looks inside. Raises Diverged where something differs; what
-        differs first only a fold row by row can say."""
-        for item in items:
-            if not isinstance(item, Stretch):
-                self.row(item)
-            elif not self._quickly(item):
-                for row in item.rows():
-                    self.row(row)
 
     @property
     def now_us(self) -> int:
@@ -182,12 +135,16 @@ class Fold:
         cause_n, sent_us, epoch, turn, message = sent
         return (row[0], slot.rows, row[2], cause_n, sent_us, row[5], message.lane, epoch, turn, message, row[10])
 
-    def _fold(self, slot: _Slot, row: RowTuple) -> _Sent | None:
+    def _fold(self, slot: Slot, row: RowTuple) -> Sent | None:
         """Compare a row with what is sent now, and let its stage handle it. Returns what was sent, if another stage sent it."""
         _, n, cause, cause_n, sent_us, now_us, lane, epoch, turn, message, fate = row
-        sent: _Sent | None = None
-        if now_us != self._timers.now_us:
-            self._advance(now_us, row)
+        sent: Sent | None = None
+        timers, kind = self._timers, type(message)
+        if now_us > timers.now_us:
+            if timers.soonest_us > timers.now_us:
+                timers.now_us = now_us
+            else:
+                self._advance(now_us, row)
         try:
             if cause:
                 sent = (cause_n, sent_us, epoch, turn, message)
@@ -198,11 +155,11 @@ class Fold:
                         break
                 else:
                     sent = self._found(queues, row)
-            elif (epoch, turn) != ((slot.epoch, slot.turn) if slot.replying else self._at) or type(message) is Timer:
+            elif kind is Timer or (epoch, turn) != ((slot.epoch, slot.turn) if slot.replying else self._at):
                 self._arrived(slot, row)
         except Diverged as diverged:
             self._believed(diverged.difference, row)
-        if fate or (kind := type(message)) is Credit:
+        if fate or kind is Credit:
             return sent
         if epoch > slot.epoch and slot.replying:
             slot.epoch, slot.turn = epoch, turn
@@ -221,7 +178,7 @@ class Fold:
             self._act(slot, actions, n, now_us)
         return sent
 
-    def _interrupted(self, slot: _Slot, message: Message, now_us: int) -> Actions:
+    def _interrupted(self, slot: Slot, message: Message, now_us: int) -> Actions:
         if slot.stage.call_scope == "turn":
             self._cancel(slot, now_us)
         actions = slot.step(slot.state, message, now_us)
@@ -241,10 +198,10 @@ class Fold:
             self._believed(diverged.difference, row)
             self._timers.now_us = now_us
 
-    def _found(self, queues: Iterable[deque[_Sent]], row: RowTuple) -> _Sent:
+    def _found(self, queues: Iterable[deque[Sent]], row: RowTuple) -> Sent:
         """What was sent and is this row; of several queues, or from the middle of one. Raises Diverged if nothing is."""
         stage, _, cause, cause_n, sent_us, _, _, epoch, turn, message, fate = row
-        nearest: _Sent | None = None
+        nearest: Sent | None = None
         for queue in queues:
             for sent in queue if fate in _GONE else (queue[0],) if queue else ():
                 if sent == (cause_n, sent_us, epoch, turn, message):
@@ -257,7 +214,7 @@ class Fold:
         now = nearest[4] if nearest is not None and nearest[0] <= cause_n else None
         raise Diverged(Difference(stage, "another message was recorded than is sent now", row, now, (cause, cause_n)))
 
-    def _arrived(self, slot: _Slot, row: RowTuple) -> None:
+    def _arrived(self, slot: Slot, row: RowTuple) -> None:
         """A stimulus or a timer: taken as recorded, at the epoch that the session has now."""
         stage, _, _, _, sent_us, _, _, epoch, turn, message, _ = row
         at = (slot.epoch, slot.turn) if slot.replying else self._at
@@ -270,7 +227,7 @@ class Fold:
                 raise Diverged(Difference(stage, "a deadline was recorded that is not set now", row, None, ("", 0)))
 
     @staticmethod
-    def _answered(slot: _Slot, call: Call, row: RowTuple) -> None:
+    def _answered(slot: Slot, call: Call, row: RowTuple) -> None:
         message = row[9]
         kind = type(message)
         if kind is not Failed or message.what != TIMED_OUT:  # type: ignore[attr-defined]
@@ -280,7 +237,7 @@ class Fold:
 
     # -- what a step asks for ---------------------------------------------------------------------------------------
 
-    def _act(self, slot: _Slot, actions: Actions, n: int, now_us: int) -> None:
+    def _act(self, slot: Slot, actions: Actions, n: int, now_us: int) -> None:
         for action in actions:
             kind = type(action)
             if kind is Feed:
@@ -294,14 +251,14 @@ class Fold:
             else:
                 self._act_rarely(slot, action, now_us)
 
-    def _emit(self, slot: _Slot, port: str, message: Message, n: int, now_us: int) -> None:
+    def _emit(self, slot: Slot, port: str, message: Message, n: int, now_us: int) -> None:
         epoch, turn = (slot.epoch, slot.turn) if slot.replying else self._at
         sent = (n, now_us, epoch, turn, message.journaled() if message.bulky else message)
         in_band = message.lane == "D"
         for data, control in slot.routes.get(port, ()):
             (data if in_band else control).append(sent)
 
-    def _act_rarely(self, slot: _Slot, action: Action, now_us: int) -> None:
+    def _act_rarely(self, slot: Slot, action: Action, now_us: int) -> None:
         match action:
             case Open(request):
                 self._cancel(slot, now_us)
@@ -310,134 +267,13 @@ class Fold:
             case Cancel():
                 self._cancel(slot, now_us)
             case RaiseEpoch(turn):
-                self._at = (self._at[0] + 1, turn)
+                self._at, self._raised_us = (self._at[0] + 1, turn), now_us
             case Finish(reason):
                 self.finished = self.finished or reason
             case EndInput():
                 pass
 
     @staticmethod
-    def _cancel(slot: _Slot, now_us: int) -> None:
+    def _cancel(slot: Slot, now_us: int) -> None:
         if slot.call is not None:
             slot.call.ended_us, slot.call.cancelled, slot.call = now_us, True, None
-
-    # -- stretches --------------------------------------------------------------------------------------------------
-
-    def _quickly(self, stretch: Stretch) -> bool:
-        """Fold over a stretch, its frames and probabilities at once and first. False if that cannot be; then nothing was done."""
-        lane = self._lane
-        if lane is None or lane.wiring is not stretch.wiring:
-            lane = self._lane = self._laid(stretch.wiring)
-        if (stretch.epoch, stretch.turn) != self._at or not lane.blind or any(lane.pending) or stretch.stirs_frames:
-            return False
-        if stretch.ns != [slot.rows for slot in lane.slots]:
-            return False
-        for letter in stretch.quiet:
-            stage = stretch.steps[letter].shape.stage
-            slot = lane.slots[stage]
-            if slot.replying and (slot.epoch, slot.turn) != self._at and stretch.first_at(stage) == letter:
-                # Another row would have brought the stage to this epoch before.
-                return False
-        if (frames := stretch.run(Ear.FRAME)) is not None:
-            self._pass_on(lane, Frames(frames.first, len(frames.handled_us)), frames.handled_us[-1])
-        if (answers := stretch.run(Ear.ANSWER)) is not None:
-            self._hear(lane.slots[stretch.wiring.vad], answers, stretch)
-        self._timers.ahead = stretch
-        for row in stretch.apart():
-            self._fold(self._slots[row[0]], row)
-        self._timers.ahead = None
-        for slot, n in zip(lane.slots, stretch.after, strict=True):
-            slot.rows = n
-        self._timers.advance(stretch.end_us)
-        return True
-
-    def _laid(self, wiring: Wiring) -> _Lane:
-        slots = [self._slots[id_] for id_ in wiring.ids]
-        followers = [slots[follower] for follower in wiring.followers]
-        if wiring.source < 0:
-            return _Lane(wiring, slots, followers, [], blind=True)
-        source = slots[wiring.source]
-        pending = [queue for slot in followers for queue in slot.awaited.get((source.id, "D"), ())]
-        return _Lane(wiring, slots, followers, pending, all(type(s.stage) in _BLIND for s in (source, *followers)))
-
-    def _pass_on(self, lane: _Lane, frames: Frames, now_us: int) -> None:
-        source = lane.slots[lane.wiring.source]
-        for action in source.stage.step(source.state, frames, now_us):
-            if type(action) is not Emit or action[1] != frames:
-                raise Diverged(Difference(source.id, "frames are not passed on as they came", None, frames, ("", 0)))
-        for follower in lane.followers:
-            for action in follower.stage.step(follower.state, frames, now_us):
-                if type(action) is not Feed:
-                    what = "a frame alone now makes a message"
-                    raise Diverged(Difference(follower.id, what, None, frames, (source.id, 0)))
-
-    def _hear(self, slot: _Slot, answers: Run, stretch: Stretch) -> None:
-        """Probabilities: any may be the one that makes speech, or ends it, but hardly one is."""
-        stage, frame = slot.stage, answers.first
-        if type(stage) is Endpointing and stage.unmoved(slot.state, frame, answers.ps):
-            return
-        for place, (p, now_us) in enumerate(zip(answers.ps, answers.handled_us, strict=True)):
-            if actions := stage.step(slot.state, Probability(frame + place, p), now_us):
-                self._act(slot, actions, stretch.number(Ear.ANSWER, place), now_us)
-
-
-class _Deadlines:
-    """The timers that stages have set. Each must fire in its instant. None is set for sooner than `_soonest_us`."""
-
-    def __init__(self) -> None:
-        self._set: dict[tuple[str, str], int] = {}
-        self._soonest_us = _NEVER
-        self.now_us = 0
-        self.ahead: Stretch | None = None
-        """The stretch whose quiet steps were folded ahead of the row that is being folded."""
-
-    def set(self, stage: str, tag: str, at_us: int | None) -> None:
-        """Set, move or take back."""
-        self._passed(self._set.get((stage, tag)))
-        if at_us is None:
-            self._set.pop((stage, tag), None)
-        else:
-            self._set[stage, tag] = at_us
-            if at_us < self._soonest_us:
-                self._soonest_us = at_us
-
-    def clear(self, stage: str) -> None:
-        """Take back all of a stage."""
-        for key in [key for key in self._set if key[0] == stage]:
-            self._passed(self._set[key])
-            del self._set[key]
-
-    def fired(self, stage: str, tag: str, at_us: int) -> bool:
-        """A timer's row was recorded. False if no such deadline is set."""
-        if self._set.get((stage, tag)) != at_us:
-            return False
-        self._passed(at_us)
-        del self._set[stage, tag]
-        return True
-
-    def _passed(self, at_us: int | None) -> None:
-        """Raises Diverged if a step that was folded ahead came between a deadline and now: it would have fired before that."""
-        if self.ahead is None or at_us is None or at_us >= self.now_us:
-            return
-        steps = [self.ahead.steps[letter] for letter in self.ahead.quiet]
-        if any(at_us <= us < self.now_us for known in steps for us in known.handled_us()):
-            raise Diverged(Difference("", "a deadline did not fire before a frame", None, None, ("", 0)))
-
-    def advance(self, now_us: int) -> None:
-        """An instant is over: all of its deadlines must have fired."""
-        if now_us > self.now_us:
-            if self._soonest_us <= self.now_us:
-                self.check(self.now_us)
-            self.now_us = now_us
-
-    def check(self, now_us: int) -> None:
-        """Raises Diverged if a deadline up to `now_us` has not fired."""
-        self._soonest_us = min(self._set.values(), default=_NEVER)
-        if self._set and self._soonest_us <= now_us:
-            stage, tag = min(self._set, key=lambda key: (self._set[key], key))
-            raise Diverged(
-                Difference(stage, f"a deadline {tag!r} is set now that did not fire", None, Timer(tag), ("", 0))
-            )
-
-
-_NEVER = 1 << 62

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import count, repeat
+from itertools import repeat
 
 from flowkit.messages import (
     EndOfUtterance,
@@ -22,10 +22,13 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.plan.graph import Plan
-from flowkit.replay.exact import Call, Difference, Diverged, Fold
+from flowkit.replay.difference import Difference, Diverged
+from flowkit.replay.exact import Call, Fold
+from flowkit.replay.stretches import StretchFold
 from flowkit.trace.reader import Trace
 from flowkit.trace.rows import RowTuple
-from flowkit.trace.stretch import Ear, Stretch, rows_of
+from flowkit.trace.steps import Ear
+from flowkit.trace.stretch import Stretch, rows_of
 
 
 @dataclass(slots=True)
@@ -38,9 +41,9 @@ class Input:
     def stretch(self, stretch: Stretch) -> None:
         """The quiet frames and probabilities of a stretch."""
         if (frames := stretch.run(Ear.FRAME)) is not None:
-            self.frames += zip(count(frames.first), repeat(1), frames.available_us)
+            self.frames += zip(frames.frames, repeat(1), frames.available_us, strict=False)
         if (answers := stretch.run(Ear.ANSWER)) is not None:
-            self.answers += zip(answers.available_us, count(answers.first), answers.ps)
+            self.answers += zip(answers.available_us, answers.frames, answers.ps, strict=True)
 
     def row(self, message: Message, at_us: int) -> None:
         """A stimulus that is a row of its own."""
@@ -111,16 +114,17 @@ def gather(trace: Trace, plan: Plan) -> Material:
 
 def _folded(items: list[RowTuple | Stretch], plan: Plan, last_us: int) -> Fold:
     """The stages folded over the items: quickly, or if the code differs from the record, row by row and tolerantly."""
+    quick = StretchFold(plan)
     try:
-        fold = Fold(plan)
-        fold.take(items)
-        fold.end(last_us)
+        quick.take(items)
+        quick.end(last_us)
     except Diverged:
         fold = Fold(plan, tolerant=True)
         for row in rows_of(items):
             fold.row(row)
         fold.tolerantly_end(last_us)
-    return fold
+        return fold
+    return quick
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ the next tick on. Positions follow from times alone; nothing waits for the devic
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from itertools import islice
 from typing import ClassVar
 
 from flowkit import options as opt
@@ -36,10 +37,11 @@ from flowkit.messages import (
     Timer,
     WordTimes,
 )
-from flowkit.stages.base import PROVIDER, Action, Actions, Emit, Feed, Open, SetTimer, Stage, gone
+from flowkit.stages.base import NEVER, PROVIDER, Action, Actions, Emit, Feed, Open, SetTimer, Stage, gone
 
 _US = 1_000_000
-_NEXT = "next"
+NEXT = "next"
+"""The tag of its one deadline."""
 _CLOSED = frozenset({PROVIDER})
 _SPEECH_CHARS_PER_S = 15
 """Usual reading speed; only used for the heard share of a clause whose length is not known when it is cut off."""
@@ -131,6 +133,43 @@ class Playback(Stage[PlaybackState]):
                 pass
         return [*actions, self._next(state, now_us)]
 
+    def steady(self, state: PlaybackState, steps: Sequence[tuple[int, Audio | None]], begin: int) -> list[int]:
+        """Take steps from number `begin` on, (now, a piece or None for a wake-up), as long as sound goes on without a mark in it,
+        so that a piece is only handed over. Returns for each when to wake up next, as ``step`` says; NEVER for not at all."""
+        lead_us, due_us = self.options.lead, list[int]()
+        if state.sound is not Sound.PLAYING or any(type(item) is not Piece for item in state.playing):
+            return due_us
+        until_us, carry, handed_over = state.until_us, state.carry, list[tuple[Audio, int, int]]()
+        for now_us, audio in islice(steps, begin, None):
+            if audio is not None:
+                if not audio.samples or lead_us < _US // audio.rate_hz:
+                    break
+                if until_us < now_us + self.frame_us and until_us < (tick_us := self._tick(now_us)):
+                    until_us, carry = tick_us, 0
+                at_us = until_us
+                whole_us, carry = divmod(audio.samples * _US + carry, audio.rate_hz)
+                until_us += whole_us
+                handed_over.append((audio, at_us, until_us))
+            due_us.append(until_us - lead_us if until_us - now_us > lead_us else NEVER)
+        if due_us:
+            state.until_us, state.carry, state.full = until_us, carry, due_us[-1] < NEVER
+            self._keep(state, handed_over, steps[begin + len(due_us) - 1][0])
+        return due_us
+
+    def _keep(self, state: PlaybackState, handed_over: list[tuple[Audio, int, int]], now_us: int) -> None:
+        """Of pieces that were handed over, with their times, keep those that may be sounding."""
+        sounding = list[Piece]()
+        for audio, at_us, ends_us in reversed(handed_over):
+            piece = _piece(audio, at_us, ends_us)
+            if piece.out_us <= now_us:
+                state.playing.clear()
+                state.position = (audio.first_sample + audio.samples, audio)
+                break
+            sounding.append(piece)
+        else:
+            self._sounded(state, now_us)
+        state.playing.extend(reversed(sounding))
+
     # -- sounding ---------------------------------------------------------------------------------------------------
 
     def _play(self, state: PlaybackState, audio: Audio, now_us: int) -> list[Action]:
@@ -138,22 +177,20 @@ class Playback(Stage[PlaybackState]):
         tick_us = self._tick(now_us)
         if state.sound is not Sound.PLAYING or state.until_us < tick_us:
             state.until_us, state.carry = tick_us, 0
-        piece = Piece(audio)
+        piece = self._placed(state, audio)
         state.playing.append(piece)
-        self._place(state, piece)
         if state.sound is Sound.HELD:
             return []
         started = [] if state.sound is Sound.PLAYING else [Emit("progress", PlaybackStarted(audio.clause, piece.at_us))]
         state.sound = Sound.PLAYING
         return [Feed(_play(piece)), *started]
 
-    def _place(self, state: PlaybackState, piece: Piece) -> None:
+    def _placed(self, state: PlaybackState, audio: Audio) -> Piece:
         """Straight behind the last piece. Fractions of a microsecond are carried on, so that odd rates do not drift."""
-        audio = piece.audio
+        at_us = state.until_us
         whole_us, state.carry = divmod(audio.samples * _US + state.carry, audio.rate_hz)
-        piece.at_us = state.until_us
-        piece.ends_us = state.until_us = piece.at_us + whole_us
-        piece.out_us = piece.at_us + (audio.samples - 1) * _US // audio.rate_hz + 1
+        state.until_us = at_us + whole_us
+        return _piece(audio, at_us, state.until_us)
 
     def _sounded(self, state: PlaybackState, now_us: int) -> list[Action]:
         """Take from the front what has sounded by now, and report each mark that was reached."""
@@ -180,12 +217,12 @@ class Playback(Stage[PlaybackState]):
         """Wake up when there is room again, and when the next mark is reached."""
         state.full = state.sound is Sound.HELD or (bool(state.playing) and state.until_us - now_us > self.options.lead)
         if state.sound is Sound.HELD or not state.playing:
-            return SetTimer(None, _NEXT)
+            return SetTimer(None, NEXT)
         mark_us = self._next_mark_us(state)
         if not state.full:
-            return SetTimer(mark_us, _NEXT)
+            return SetTimer(mark_us, NEXT)
         room_us = state.until_us - self.options.lead
-        return SetTimer(room_us if mark_us is None else min(room_us, mark_us), _NEXT)
+        return SetTimer(room_us if mark_us is None else min(room_us, mark_us), NEXT)
 
     def _next_mark_us(self, state: PlaybackState) -> int | None:
         """When the first mark in the queue is reached: at the end of the piece before it."""
@@ -229,15 +266,16 @@ class Playback(Stage[PlaybackState]):
         if state.sound is not Sound.HELD:
             return []
         state.sound, state.until_us, state.carry = Sound.IDLE, self._tick(now_us), 0
-        state.playing = _joined(state.playing)
+        joined, state.playing = _joined(state.playing), deque()
         actions: list[Action] = []
-        for item in state.playing:
+        for item in joined:
             if isinstance(item, Piece):
-                self._place(state, item)
+                item = self._placed(state, item.audio)
                 if state.sound is Sound.IDLE:
                     state.sound = Sound.PLAYING
                     actions.append(Emit("progress", PlaybackStarted(item.audio.clause, item.at_us)))
                 actions.append(Feed(_play(item)))
+            state.playing.append(item)
         if state.playing:
             state.sound = Sound.PLAYING
         return [*actions, *self._sounded(state, now_us)]
@@ -310,6 +348,10 @@ def _rest(audio: Audio, gone: int) -> Audio:
     return replace(
         audio, first_sample=audio.first_sample + gone, samples=audio.samples - gone, pcm=audio.pcm[2 * gone :]
     )
+
+
+def _piece(audio: Audio, at_us: int, ends_us: int) -> Piece:
+    return Piece(audio, at_us, ends_us, at_us + (audio.samples - 1) * _US // audio.rate_hz + 1)
 
 
 def _play(piece: Piece) -> Play:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import chain
 from typing import NamedTuple
 
 from flowkit.trace.layout import Layout
@@ -16,11 +17,14 @@ from flowkit.trace.parts import PART_US, Cutter, Part
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.wiring import wiring_of
 
-CHUNK_US = 40 * PART_US
-CHUNK_ROWS = 10_000
+CHUNK_US = 80 * PART_US
+CHUNK_ROWS = 20_000
 CHUNK_VALUES = 40_000
-"""A chunk ends before a part that begins in the next 28 s of the session, or with which it would have more than this many rows, or
-numbers and characters of content: in a line a number takes up to 25 bytes and a character up to 14, and readers accept 1 MiB."""
+CHUNK_SHAPES = 1000
+CHUNK_EPOCHS = 1000
+"""A chunk ends before a part that begins in the next 56 s of the session, or with which it would have more than this many rows,
+shapes, changes of epoch or turn, or numbers and characters of content: in a line a number takes up to 25 bytes and a character up
+to 14, and readers accept 1 MiB."""
 
 
 class Chunk(NamedTuple):
@@ -65,7 +69,12 @@ class Joiner:
 
 
 def _fits(chunk: Part, part: Part) -> bool:
-    return part.begin_us // CHUNK_US == chunk.begin_us // CHUNK_US and chunk.rows + part.rows <= CHUNK_ROWS
+    return (
+        part.begin_us // CHUNK_US == chunk.begin_us // CHUNK_US
+        and chunk.rows + part.rows <= CHUNK_ROWS
+        and len(chunk.shapes) + len(part.shapes) <= CHUNK_SHAPES
+        and len(chunk.ats) + len(part.ats) <= CHUNK_EPOCHS
+    )
 
 
 class Encoder:
@@ -102,6 +111,11 @@ def digest_of(texts: Iterable[str]) -> str:
 
 def journal_digest(rows: Sequence[RowTuple], layout: Layout) -> str:
     """The digest of a whole journal: equal journals and only they have equal digests."""
+    return dealt_digest([rows], layout)
+
+
+def dealt_digest(dealt: Iterable[Sequence[RowTuple]], layout: Layout) -> str:
+    """As ``journal_digest``, of rows that are dealt out so that they need not be held all at once."""
     encoder = Encoder(layout)
-    chunks = [*encoder.add(rows), *encoder.finish()]
+    chunks = chain(chain.from_iterable(map(encoder.add, dealt)), encoder.finish())
     return digest_of(chunk.text for chunk in chunks)

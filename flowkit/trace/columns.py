@@ -76,15 +76,8 @@ def shifted(column: Any, count: int, by: int) -> Sequence[int]:
     return list(map(add, values, [by] * count))
 
 
-def last(column: Any, count: int) -> Any:
-    """The last of a column's values."""
+def value_at(column: Any, place: int) -> Any:
+    """One of a column's values, by its place."""
     if type(column) is list:
-        return column[-1]
-    return column["all"] if "all" in column else column["from"] + column["by"] * (count - 1)
-
-
-def part(column: Any, begin: int, end: int) -> Any:
-    """Some of a column's values, stored likewise."""
-    if type(column) is list:
-        return column[begin:end]
-    return column if "all" in column else {"from": column["from"] + column["by"] * begin, "by": column["by"]}
+        return column[place]
+    return column["all"] if "all" in column else column["from"] + column["by"] * place

@@ -116,15 +116,16 @@ class Draft:
         writer.span(names.JOURNAL_PART, part.begin_us, part.end_us, told)
         self._lines.add(writer.lines)
 
-    def remove(self, path: Path) -> int:
-        """Replace the closed file by one without the parts, at one stroke, so that there is always a whole one. Returns how many
-        bytes it is shorter: 0 if that could not be done, as on a full disk. Then the parts stay, and a reader passes them over."""
+    def remove(self, path: Path, written: os.stat_result) -> int:
+        """Replace the closed file by one without the parts, at one stroke, so that there is always a whole one. `written` is what
+        was written: should another file have taken the path, it is left alone. Returns how many bytes the file is shorter; 0 if it
+        could not be, as on a full disk. Then the parts stay, and a reader passes them over."""
         try:
-            return self._replace(path) if self._lines else 0
+            return self._replace(path, written) if self._lines and os.path.samestat(path.stat(), written) else 0
         except OSError:
             return 0
 
-    def _replace(self, path: Path) -> int:
+    def _replace(self, path: Path, written: os.stat_result) -> int:
         descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             with open(descriptor, "wb") as shorter, path.open("rb") as file:
@@ -132,8 +133,10 @@ class Draft:
                 shorter.flush()
                 os.fsync(descriptor)
             shutil.copymode(path, name)
+            if not os.path.samestat(path.stat(), written):
+                raise FileNotFoundError(path)
             os.replace(name, path)
-        except OSError:
+        except BaseException:
             os.unlink(name)
             raise
         return removed

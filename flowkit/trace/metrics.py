@@ -8,7 +8,6 @@ what happened early by speculation costs nothing and the parts add up.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -45,7 +44,8 @@ from flowkit.trace.queues import queue_figures
 from flowkit.trace.reference import Reference
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.sound import Sound
-from flowkit.trace.stretch import Ear, Run, Stretch, rows_of
+from flowkit.trace.steps import Ear, Run
+from flowkit.trace.stretch import Stretch, rows_of
 
 _UNSEEN = frozenset({Credit, Probability, Timer})
 _TIMED = frozenset({Utterance, Interrupt})
@@ -77,18 +77,12 @@ def measure(
     session = _Session(layout, voiced)
     messages = 0
     for item in kept:
-        frames, came = None, 0
         if isinstance(item, Stretch):
-            messages, rows_apart, frames = messages + item.count, item.apart(), item.run(Ear.FRAME)
+            messages += item.count
+            session.stretch(item)
         else:
-            messages, rows_apart = messages + 1, [item]
-        for row in rows_apart:
-            if frames is not None and type(row[9]) in _TIMED:
-                came = session.clock.run(frames, came, bisect_right(frames.handled_us, row[5]))
-            if type(row[9]) not in _UNSEEN:
-                session.row(row)
-        if frames is not None:
-            session.clock.run(frames, came, len(frames.handled_us))
+            messages += 1
+            session.row(item)
     notices = () if voiced is not None or not session.clock.frames else (_NO_RULER,)
     turns = tuple(turn.report(modelled) for turn in session.turns.values())
     clauses = [clause for turn in turns for clause in turn.clauses]
@@ -130,10 +124,12 @@ class FrameClock:
         """Consecutive frames, of a run the ones from `begin` to `end`. Returns `end`."""
         if begin == end:
             return end
-        self.frames = max(self.frames, run.first + end)
-        first, count = run.first + begin, end - begin
+        first, count = run.frames[begin], end - begin
+        self.frames = max(self.frames, first + count)
         due_us = range((first + 1) * self.frame_us, (first + 1 + count) * self.frame_us, self.frame_us)
-        late_us = list(map(sub, run.available_us[begin:end], due_us))
+        available_us = run.available_us[begin:end]
+        even = type(available_us) is range and available_us.step == self.frame_us
+        late_us = [available_us[0] - due_us[0]] * count if even else list(map(sub, available_us, due_us))
         begin, behind = 0, _WINDOW - first % _WINDOW
         while begin < count:
             self._at(first + begin, min(late_us[begin:behind]))
@@ -257,9 +253,39 @@ class _Session:
             layout.only("speaker"): self._speaker,
         }
 
+    def stretch(self, stretch: Stretch) -> None:
+        """Take the next rows into account."""
+        frames, rows, done, came = stretch.run(Ear.FRAME), stretch.apart(), 0, 0
+        for begin, end in (*stretch.passages(), (len(rows), len(rows))):
+            for place, row in enumerate(rows[done:begin], done):
+                if frames is not None and type(row[9]) in _TIMED:
+                    came = self.clock.run(frames, came, stretch.frames_before(place))
+                self.row(row)
+            self._passage(rows[begin:end])
+            done = end
+        if frames is not None:
+            self.clock.run(frames, came, len(frames.frames))
+
+    def _passage(self, rows: Sequence[RowTuple]) -> None:
+        """Rows in which the voice only goes its way; all are of one epoch and turn."""
+        turn, played = self.turns.get(rows[0][8]) if rows else None, list[tuple[int, Audio]]()
+        for row in rows:
+            audio = row[9]
+            if type(audio) is not Audio:
+                continue
+            if row[2]:
+                played.append((row[5], audio))
+            elif turn is not None:
+                turn.audio_us.setdefault(audio.clause, row[4])
+        if played and self.interrupts and rows[0][7] < self.interrupts[-1].epoch:
+            self.interrupts[-1].stale_us += sum(_length_us(audio) for _, audio in played)
+        self._speaking.sound.pieces(played)
+
     def row(self, row: RowTuple) -> None:
         """Take the next row into account."""
         message = row[9]
+        if type(message) in _UNSEEN:
+            return
         if row[10] in ("discarded", "stale"):
             self._discarded(message, row[8])
         elif type(message) is Interrupt and (row[2], row[3]) != self._shutdown:

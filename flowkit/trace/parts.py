@@ -178,10 +178,21 @@ class Part:
     def text(self, wiring: Wiring) -> str:
         """As it is stored."""
         shapes = [[_head(key, wiring), *shape.columns()] for key, shape in self.shapes.items()]
-        stored = [self.first, self.begin_us, self.ns, self.ats, "".join(self.pattern), shapes]
-        text = json.dumps(stored, separators=(",", ":"), ensure_ascii=False)
+        told = [self.first, self.begin_us, self.ns, self.ats, "".join(self.pattern)]
+        text = self._json(_AS_IS, told, shapes)
         # Half a surrogate pair, which a model may well emit, has no UTF-8.
-        return text if _storable(text) else json.dumps(stored, separators=(",", ":"))
+        return text if _storable(text) else self._json(_ESCAPED, told, shapes)
+
+    def _json(self, encode: Callable[[Any], str], told: list[Any], shapes: list[list[Any]]) -> str:
+        if self.rows <= PART_ROWS:
+            return encode([*told, shapes])
+        # A column at a time: no other thread runs while JSON is made of what is asked for at once.
+        texts = [f"[{','.join(map(encode, shape))}]" for shape in shapes]
+        return f"{encode(told)[:-1]},[{','.join(texts)}]]"
+
+
+_AS_IS = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_ESCAPED = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @lru_cache(maxsize=1024)
@@ -210,7 +221,7 @@ class Cutter:
         yield from self._add(rows, ending=False)
 
     def pending(self) -> list[Part]:
-        """The part under way as far as it goes, or none; two, if the last row is of the next. They stay under way."""
+        """The part under way as far as it goes, in a list, or none. It stays under way."""
         twin = copy(self)
         twin._ns, twin._open = self._ns.copy(), self._open.copy() if self._open is not None else None
         return list(twin.finish())

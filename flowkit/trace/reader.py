@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 from flowkit.errors import TraceError
 from flowkit.trace import format1, names
 from flowkit.trace.audio import Sound
-from flowkit.trace.codec import digest_of, journal_digest
+from flowkit.trace.codec import dealt_digest, digest_of
 from flowkit.trace.figures import QueueReport
 from flowkit.trace.layout import Layout
+from flowkit.trace.parse import parsed
 from flowkit.trace.reference import MISSING, Reference
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.stretch import Stretch, decode, rows_of
@@ -114,7 +115,11 @@ class Trace:
     def digest(self) -> str:
         """The digest of the journal, as far as it is there; that of parts, and of an earlier format, as it would be in chunks."""
         canonical = self.head.format == names.FORMAT and not self.parts
-        return self.stored_digest if canonical else journal_digest(self.rows(), self.layout)
+        return (
+            self.stored_digest
+            if canonical
+            else dealt_digest((list(rows_of([item])) for item in self.items()), self.layout)
+        )
 
     @property
     def stored_digest(self) -> str:
@@ -211,8 +216,9 @@ class _Lines:
         return TraceError(f"{self.path.name}:{number}: {what}")
 
     def _line(self, line: bytes) -> None:
-        stored = json.loads(line.decode())
-        _check_depth(stored)
+        stored = parsed(line.decode())
+        if line.count(b"[") + line.count(b"{") > names.MAX_DEPTH:
+            _check_depth(stored)
         for of_resource in stored["resourceSpans"]:
             for of_scope in of_resource["scopeSpans"]:
                 for span in of_scope["spans"]:

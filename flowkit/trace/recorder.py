@@ -37,6 +37,7 @@ class Recorder:
         self._voice = voice
         self._next = Job([], [], [], [])
         self._jobs: queue.Queue[Job | None] = queue.Queue(_JOBS)
+        self._recording: Recording | None = None
         self._thread = threading.Thread(target=self._write, name="flowkit recorder", daemon=True)
         self._thread.start()
 
@@ -65,11 +66,14 @@ class Recorder:
         self._next.events.append((at_us, name, detail))
 
     def close(self, reason: str = "closed", queues: Iterable[QueueReport] = ()) -> Recording:
-        """The session has ended: write what is left, turn sound into FLAC, and say what was recorded. Takes a moment."""
-        self.rows([])
-        self._jobs.put(None)
-        self._thread.join()
-        return self._tape.close(reason, tuple(queues))
+        """The session has ended: write what is left, turn sound into FLAC, and say what was recorded. Takes a moment. Only the
+        first call counts."""
+        if self._recording is None:
+            self.rows([])
+            self._jobs.put(None)
+            self._thread.join()
+            self._recording = self._tape.close(reason, tuple(queues))
+        return self._recording
 
     def _write(self) -> None:
         while True:

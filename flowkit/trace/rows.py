@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from flowkit.errors import TraceError
-from flowkit.messages import Message
+from flowkit.messages import Audio, Message
 from flowkit.trace.columns import unpacked
 from flowkit.trace.names import MAX_DEPTH
 
@@ -81,6 +81,7 @@ def kind_named(name: Any) -> type[Message]:
     return _KNOWN[name]
 
 
+_RATE = [f.name for f in fields(Audio)].index("rate_hz")
 _TYPES = {
     "int": frozenset({int}),
     "float": frozenset({float, int}),
@@ -101,6 +102,10 @@ def messages_of(cls: type[Message], columns: Sequence[Any], count: int) -> Seque
         unpacked(column, count, types) if types else map(_tuples, unpacked(column, count))
         for column, types in zip(columns, plain, strict=False)
     ]
+    if cls is Audio and min(told[_RATE]) < 1:
+        raise TraceError("sound without a rate")
+    if count > 1 and all(type(column) is dict and "all" in column for column in columns):
+        return [cls(*[next(iter(values)) for values in told])] * count
     return list(map(cls, *told))
 
 

@@ -7,7 +7,9 @@ next tick; a hold or an interrupt ends the sound at the next tick, and what was 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from flowkit.messages import Audio, EndOfReply, Hold, Interrupt, Message, Resume
 
@@ -61,6 +63,25 @@ class Sound:
             self._open = False
         return 0
 
+    def pieces(self, pieces: Sequence[tuple[int, Audio]]) -> None:
+        """Follow pieces that come one after another, each with the time at which it was handled."""
+        for now_us, audio in pieces[: len(pieces) if self._held else 1]:
+            self._audio(audio, now_us)
+        if self._held or len(pieces) < 2:
+            return
+        placed, now_us, until_us, carry = list[tuple[Audio, int, int]](), 0, self.until_us, self._carry
+        for now_us, audio in islice(pieces, 1, None):
+            if until_us < now_us + self._frame_us and until_us < (tick_us := self.tick(now_us)):
+                until_us, carry = tick_us, 0
+            whole_us, carry = divmod(audio.samples * _US + carry, audio.rate_hz)
+            placed.append((audio, until_us, until_us + whole_us))
+            until_us += whole_us
+        self.until_us, self._carry = until_us, carry
+        # What has sounded is of no interest any more.
+        kept = [piece for piece in self._pieces if piece.ends_us > now_us]
+        kept += [_Piece(a.samples, a.rate_hz, at_us, ends_us) for a, at_us, ends_us in placed if ends_us > now_us]
+        self._pieces = deque(kept)
+
     def _playing(self, now_us: int) -> bool:
         """Sounding, or in a gap of an unfinished reply."""
         return not self._held and (self._open or self.until_us > now_us)
@@ -72,16 +93,16 @@ class Sound:
         piece.ends_us = self.until_us = piece.at_us + whole_us
 
     def _audio(self, audio: Audio, now_us: int) -> int:
-        tick_us = self.tick(now_us)
-        if not self._playing(now_us) or self.until_us < tick_us:
+        held, pieces, tick_us = self._held, self._pieces, -(-now_us // self._frame_us) * self._frame_us
+        if self.until_us < tick_us or not self._playing(now_us):
             self.until_us, self._carry = tick_us, 0
-        while self._pieces and not self._held and self._pieces[0].ends_us <= now_us:
-            self._pieces.popleft()
+        while pieces and not held and pieces[0].ends_us <= now_us:
+            pieces.popleft()
         piece = _Piece(audio.samples, audio.rate_hz)
-        self._pieces.append(piece)
+        pieces.append(piece)
         self._place(piece)
         self._open = True
-        return 0 if self._held else 1
+        return 0 if held else 1
 
     def _silence(self, now_us: int) -> int:
         if not self._playing(now_us):

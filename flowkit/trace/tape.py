@@ -6,6 +6,7 @@ Used by the recorder's writing thread alone, and before and after it. After a fa
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -89,12 +90,12 @@ class Tape:
         self.begin(wall_us())
         self._guarded(lambda writer: self._end(writer, reason, queues))
         assert self._writer is not None
-        written = self._writer.bytes
+        written, identity = self._writer.bytes, os.fstat(self._file.fileno())
         self._writer.close()
         if self.lost:
             self._audio.abandon()
         else:
-            written -= self._draft.remove(self.path)
+            written -= self._draft.remove(self.path, identity)
         return Recording(self.path, self._journal.digest(), self._journal.rows, written, self.lost)
 
     def _guarded(self, write: Callable[[SpanWriter], None]) -> None:

@@ -10,13 +10,16 @@ from flowkit.trace.layout import Layout
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wiring:
-    """Stage ids and their places, and the indexes of the source, of who takes its frames, and of the VAD (-1: there is none)."""
+    """Stage ids and their places, and the indexes of the source, of who takes its frames, and of the VAD, the
+    voice and the speaker (-1: there is none)."""
 
     ids: tuple[str, ...]
     places: dict[str, int]
     source: int
     followers: tuple[int, ...]
     vad: int
+    voice: int
+    speaker: int
 
 
 @lru_cache(maxsize=16)
@@ -26,4 +29,5 @@ def wiring_of(layout: Layout) -> Wiring:
     places = {id_: i for i, id_ in enumerate(ids)}
     source = layout.only("mic")
     followers = sorted({places[e.stage] for e in layout.edges if e.source == source and e.port == "audio"})
-    return Wiring(ids, places, places.get(source, -1), tuple(followers), places.get(layout.only("vad"), -1))
+    only = [places.get(layout.only(kind), -1) for kind in ("mic", "vad", "tts", "speaker")]
+    return Wiring(ids, places, only[0], tuple(followers), *only[1:])

@@ -14,7 +14,7 @@ from flowkit.messages import Audio, Clause, EndOfReply, Message, Token
 from flowkit.stages.base import Actions, Emit
 from flowkit.stages.chunking import Chunking
 from flowkit.stages.gate import Gate, GateState
-from flowkit.stages.playback import Playback, PlaybackState
+from flowkit.stages.playback import Piece, Playback, PlaybackState
 from flowkit.stages.tts import TtsOrder
 from flowkit.testing import invariants
 from flowkit.testing.evidence import Evidence
@@ -265,11 +265,11 @@ def test_a_queue_that_drops_markers(monkeypatch: Monkey) -> None:
 # -- time --------------------------------------------------------------------------------------------------------------
 
 
-def relative(self: Playback, state: PlaybackState, piece: Any) -> None:
-    """What `_place` must not do: count from now, that is from whenever the timer happened to fire."""
-    audio = piece.audio
-    piece.at_us = max(state.until_us, NOW[0] + self.options.lead)
-    piece.ends_us = state.until_us = piece.at_us + audio.samples * 1_000_000 // audio.rate_hz
+def relative(self: Playback, state: PlaybackState, audio: Audio) -> Piece:
+    """What `_placed` must not do: count from now, that is from whenever the timer happened to fire."""
+    at_us = max(state.until_us, NOW[0] + self.options.lead)
+    state.until_us = at_us + audio.samples * 1_000_000 // audio.rate_hz
+    return Piece(audio, at_us, state.until_us)
 
 
 NOW = [0]
@@ -316,6 +316,6 @@ def test_lateness_never_moves_the_sound() -> None:
 
 
 def test_relative_pacing(monkeypatch: Monkey) -> None:
-    monkeypatch.setattr(Playback, "_place", relative)
+    monkeypatch.setattr(Playback, "_placed", relative)
     on_time, late = plays_of_a_late_session()
     assert late[-1] - on_time[-1] > 100_000

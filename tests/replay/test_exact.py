@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.config import load
-from flowkit.messages import Clause, Credit, Frames, Interrupt, Message, Probability, Timer, Token
-from flowkit.plan import resolve
+from flowkit.messages import Audio, Clause, Credit, Frames, Interrupt, Message, Probability, Timer, Token
+from flowkit.plan import Plan, resolve
 from flowkit.plan.show import show
 from flowkit.replay.check import exactly
-from flowkit.replay.exact import Diverged, Fold
+from flowkit.replay.difference import Diverged
+from flowkit.replay.exact import Fold
 from flowkit.replay.settings import recorded_plan
-from flowkit.stages.base import Actions, Emit, SetTimer
+from flowkit.replay.stretches import StretchFold
+from flowkit.stages.base import Action, Actions, Emit, Finish, RaiseEpoch, SetTimer
 from flowkit.stages.chunking import Chunking, ChunkingState
 from flowkit.trace.codec import Encoder
 from flowkit.trace.reader import Trace, read_trace
 from flowkit.trace.rows import RowTuple
-from flowkit.trace.stretch import decode, rows_of
+from flowkit.trace.stretch import Stretch, decode, rows_of
 from tests.trace.recording import record
 from tests.trace.sessions import pipeline
 
@@ -64,7 +67,7 @@ def test_figures_do_not_depend_on_run_lengths(trace: Trace) -> None:
 
 
 def test_calls_are_known_with_their_requests(trace: Trace) -> None:
-    fold = Fold(recorded_plan(trace))
+    fold = StretchFold(recorded_plan(trace))
     fold.take(trace.items())
     asked = [type(call.request).__name__ for call in fold.calls]
     assert asked[:4] == ["Capture", "Detect", "Transcribe", "Render"]
@@ -89,7 +92,7 @@ def test_changed_code_shows_at_its_first_different_message(tmp_path: Path) -> No
     plan = recorded_plan(trace)
     stages = tuple(replace(stage, cls=Shouting) if stage.kind == "chunker" else stage for stage in plan.stages)
     with pytest.raises(Diverged) as caught:
-        Fold(replace(plan, stages=stages)).take(trace.items())
+        StretchFold(replace(plan, stages=stages)).take(trace.items())
     found = caught.value.difference
     assert found.stage == "tts"
     assert found.recorded is not None
@@ -101,9 +104,10 @@ def test_a_tolerant_fold_goes_on_and_keeps_the_first(tmp_path: Path) -> None:
     trace = recorded(tmp_path, pipeline("{at: 280ms, lasts: 820ms}"))
     plan = recorded_plan(trace)
     stages = tuple(replace(stage, cls=Shouting) if stage.kind == "chunker" else stage for stage in plan.stages)
-    strict, tolerant = Fold(plan), Fold(replace(plan, stages=stages), tolerant=True)
+    strict, tolerant = StretchFold(plan), Fold(replace(plan, stages=stages), tolerant=True)
     strict.take(trace.items())
-    tolerant.take(trace.items())
+    for row in trace.rows():
+        tolerant.row(row)
     assert tolerant.first is not None
     assert [call.request for call in tolerant.calls] == [call.request for call in strict.calls]
 
@@ -121,37 +125,133 @@ def test_a_changed_row_is_a_difference_with_its_causes(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_stretches_differ_where_rows_do(trace: Trace, data: st.DataObject) -> None:
-    rows = trace.rows()
-    place = data.draw(st.integers(0, len(rows) - 1))
-    what = data.draw(st.sampled_from(["lost", "twice", "later", "sent", "epoch", "turn", "cause", "fate", "message"]))
-    changed = [*rows[:place], *_changed(rows[place], what, data), *rows[place + 1 :]]
-    chunks = [*(encoder := Encoder(trace.layout)).add(_numbered(changed)), *encoder.finish()]
+    _assert_differ_alike(trace, data)
+
+
+@pytest.mark.parametrize("name", ["conversation", "barge-in", "long-answer"])
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_stretches_differ_where_rows_do_in_live_sessions_too(name: str, data: st.DataObject) -> None:
+    """There a deadline's row comes a little after it, and rows are never quite in time."""
+    _assert_differ_alike(_kept(name), data)
+
+
+@cache
+def _kept(name: str) -> Trace:
+    return read_trace(Path(__file__).resolve().parents[2] / "traces" / f"{name}.jsonl")
+
+
+def _assert_differ_alike(trace: Trace, data: st.DataObject) -> None:
+    rows = [_Row(row, (row[0], row[1])) for row in trace.rows()]
+    # Half of all places among the voice's rows, which are few, or those that another row caused.
+    few = [place for place, (row, _) in enumerate(rows) if row[0] in ("tts", "speaker") or row[2] not in ("", "mic")]
+    place = data.draw(st.sampled_from(few) | st.integers(0, len(rows) - 1))
+    what = data.draw(st.sampled_from(["swapped", "moved", "passed on", *_CHANGES]))
+    row, known = rows.pop(place)
+    match what:
+        case "swapped":
+            rows.insert(place + 1, _Row(row, known))
+        case "moved":
+            by = data.draw(st.sampled_from([-40, -10, -3, -2, 2, 3, 10]))
+            to = min(max(place + by, 0), len(rows) - 1)
+            rows.insert(to, _Row((*row[:5], rows[to].row[5], *row[6:]), known))
+        case "passed on":
+            # By a stage to itself, which none can.
+            own = (row[0], 0, "", 0, row[5], row[5], "C", row[7], row[8], Credit(1), "")
+            back = (row[0], 0, row[0], 0, row[5], row[5], "C", row[7], row[8], Credit(1), "")
+            rows[place:place] = [_Row(row, known), _Row(own, None), _Row(back, None)]
+        case _:
+            rows[place:place] = [_Row(changed, known) for changed in _changed(row, what, data)]
+    chunks = [*(encoder := Encoder(trace.layout)).add(_numbered(rows)), *encoder.finish()]
     stretches = [stretch for chunk in chunks for stretch in decode(chunk.text, trace.layout)]
-    one_by_one, at_once = Fold(recorded_plan(trace)), Fold(recorded_plan(trace))
-    assert _differs(lambda: [one_by_one.row(row) for row in rows_of(stretches)]) == _differs(
-        lambda: at_once.take(stretches)
-    )
+    plan = recorded_plan(trace)
+    assert _differs_by_rows(plan, stretches) == _differs_by_stretches(plan, stretches)
+
+
+def _differs_by_rows(plan: Plan, stretches: list[Stretch]) -> bool:
+    fold = Fold(plan)
+    return _differs(lambda: ([fold.row(row) for row in rows_of(stretches)], fold.end(fold.now_us)))
+
+
+def _differs_by_stretches(plan: Plan, stretches: list[Stretch]) -> bool:
+    fold = StretchFold(plan)
+    return _differs(lambda: (fold.take(stretches), fold.end(fold.now_us)))
+
+
+_MORE: dict[str, Callable[[int], Action]] = {
+    "epoch": lambda now_us: RaiseEpoch(7),
+    "deadline": lambda now_us: SetTimer(now_us + 30_000, "patience"),
+    "late deadline": lambda now_us: SetTimer(now_us - 30_000, "patience"),
+    "no deadline": lambda now_us: SetTimer(None, "next"),
+    "finish": lambda now_us: Finish("closed"),
+}
+
+
+@pytest.mark.parametrize("name", ["conversation", "barge-in", "busy"])
+@settings(max_examples=30, deadline=None)
+@given(data=st.data(), what=st.sampled_from(sorted(_MORE)), again=st.booleans())
+def test_what_a_stage_asks_for_at_one_message_differs_by_stretches_where_it_does_by_rows(
+    name: str, data: st.DataObject, what: str, again: bool
+) -> None:
+    """Code that was changed: at one message it asks for more, such as a deadline that an interrupt takes back."""
+    trace = _kept(name)
+    plan, stretches = recorded_plan(trace), list(trace.items())
+    kind = data.draw(st.sampled_from(["gate", "llm", "chunker", "tts", "speaker"]))
+    changed: Any = plan.stage(kind)
+    at = [(type(row[9]), row[5]) for row in trace.rows() if row[0] == changed.id and not row[10]]
+    key = data.draw(st.sampled_from(at[-3:]) | st.sampled_from(at))
+    cls: Any = changed.cls
+
+    class Asking(cls):  # type: ignore[misc]
+        def step(self, state: Any, message: Message, now_us: int) -> Actions:
+            actions = super().step(state, message, now_us)
+            more = [_MORE[what](now_us)] if (type(message), now_us) == key else []
+            return [*actions, *more, *(actions if again and more else ())]
+
+    stages = tuple(replace(stage, cls=Asking) if stage is changed else stage for stage in plan.stages)
+    plan = replace(plan, stages=stages)
+    assert _differs_by_rows(plan, stretches) == _differs_by_stretches(plan, stretches)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "share"), [("conversation", 0.25), ("long-answer", 0.5)])
+def test_most_of_a_voice_is_in_passages(name: str, share: float) -> None:
+    inside = all_of_them = 0
+    for stretch in _kept(name).items():
+        assert isinstance(stretch, Stretch)
+        rows = stretch.apart()
+        all_of_them += sum(row[0] in ("tts", "speaker") for row in rows)
+        for begin, end in stretch.passages():
+            inside += end - begin
+            assert end - begin >= 4
+            assert {row[0] for row in rows[begin:end]} <= {"tts", "speaker"}
+            assert {type(row[9]) for row in rows[begin:end]} <= {Audio, Timer, Credit}
+    assert inside > share * all_of_them
 
 
 @pytest.mark.parametrize("patience_us", [5_000, 40_000, 100_000])
 @pytest.mark.parametrize("kind", ["gate", "llm", "chunker", "tts", "speaker"])
 def test_a_deadline_that_is_taken_back_too_late_is_seen_by_stretches_too(
-    trace: Trace, kind: str, patience_us: int, monkeypatch: pytest.MonkeyPatch
+    trace: Trace, kind: str, patience_us: int
 ) -> None:
     plan = recorded_plan(trace)
     cls: Any = plan.stage(kind).cls
-    step, waiting = cls.step, [False]
+    waiting = [False]
 
-    def impatient(self: object, state: object, message: Message, now_us: int) -> Actions:
-        waiting[0] = not waiting[0]
-        at_us = now_us + patience_us if waiting[0] else None
-        return [*step(self, state, message, now_us), SetTimer(at_us, "patience")]
+    class Impatient(cls):  # type: ignore[misc]
+        def step(self, state: Any, message: Message, now_us: int) -> Actions:
+            waiting[0] = not waiting[0]
+            at_us = now_us + patience_us if waiting[0] else None
+            return [*super().step(state, message, now_us), SetTimer(at_us, "patience")]
 
-    monkeypatch.setattr(cls, "step", impatient)
-    at_once, one_by_one = Fold(plan), Fold(plan)
+    stages = tuple(replace(stage, cls=Impatient) if stage.kind == kind else stage for stage in plan.stages)
+    plan = replace(plan, stages=stages)
+    at_once, one_by_one = StretchFold(plan), Fold(plan)
     by_stretches = _differs(lambda: at_once.take(trace.items()))
     waiting[0] = False
     assert by_stretches == _differs(lambda: [one_by_one.row(row) for row in trace.rows()])
+
+
+_CHANGES = ("lost", "twice", "later", "sooner", "sent", "epoch", "turn", "cause", "fate", "message")
 
 
 def _changed(row: RowTuple, what: str, data: st.DataObject) -> list[RowTuple]:
@@ -163,6 +263,8 @@ def _changed(row: RowTuple, what: str, data: st.DataObject) -> list[RowTuple]:
             return [row, row]
         case "later":
             return [(stage, n, cause, cause_n, sent_us, now_us + 1, lane, epoch, turn, message, fate)]
+        case "sooner":
+            return [(stage, n, cause, cause_n, sent_us, now_us - 1, lane, epoch, turn, message, fate)]
         case "sent":
             return [(stage, n, cause, cause_n, sent_us - 1, now_us, lane, epoch, turn, message, fate)]
         case "epoch":
@@ -179,13 +281,27 @@ def _changed(row: RowTuple, what: str, data: st.DataObject) -> list[RowTuple]:
     return [(stage, n, cause, cause_n, sent_us, now_us, other.lane, epoch, turn, other, fate)]
 
 
-def _numbered(rows: list[RowTuple]) -> list[RowTuple]:
-    """In time, and numbered anew by stage; causes keep their numbers."""
-    numbered, counts, now_us = list[RowTuple](), dict[str, int](), 0
-    for row in rows:
+class _Row(NamedTuple):
+    """A row, and by which stage and number others name it; None if they do not."""
+
+    row: RowTuple
+    known: tuple[str, int] | None
+
+
+def _numbered(rows: list[_Row]) -> list[RowTuple]:
+    """In time, and numbered anew by stage, and so are causes."""
+    counts, numbers = dict[str, int](), dict[tuple[str, int], int]()
+    for row, known in rows:
         counts[row[0]] = counts.get(row[0], 0) + 1
+        if known is not None:
+            numbers.setdefault(known, counts[row[0]])
+    numbered, counts, now_us = list[RowTuple](), {}, 0
+    for row, _ in rows:
+        n = counts[row[0]] = counts.get(row[0], 0) + 1
         now_us = max(now_us, row[5])
-        numbered.append((row[0], counts[row[0]], *row[2:5], now_us, *row[6:]))
+        # A cause without a name is the row before.
+        cause_n = numbers.get((row[2], row[3]), row[3] or n - 1) if row[2] else 0
+        numbered.append((row[0], n, row[2], cause_n, row[4], now_us, *row[6:]))
     return numbered
 
 

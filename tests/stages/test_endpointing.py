@@ -1,5 +1,7 @@
 """Endpointing by hand: probabilities in, marks out, at the frame they are due."""
 
+from math import nan
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,3 +100,48 @@ def test_marks_come_in_order_and_silence_lasts_what_it_says(end: str, voiced: li
             assert not any(voiced[mark.last_voiced + 1 : frame + 1])
             assert (frame - mark.last_voiced) * 20 >= {"20ms": 20, "100ms": 100, "1s": 1000}[end]
             speaking = False
+
+
+@given(
+    runs=st.lists(
+        st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.9, nan]), st.integers(1, 130)), min_size=1, max_size=8
+    ),
+    begins=st.lists(st.integers(0, 300), max_size=4),
+    pause=st.sampled_from(["20ms", "100ms", "700ms"]),
+    ends_at=st.none() | st.integers(0, 400),
+    every=st.sampled_from([1, 1.6, 2]),
+)
+def test_many_probabilities_at_once_are_those_probabilities(
+    runs: list[tuple[float, int]], begins: list[int], pause: str, ends_at: int | None, every: float
+) -> None:
+    """``unmoved`` does to the state what ``step`` does, stops before anything is said, and takes all that it can."""
+    stage = Endpointing(Endpointing.Options.model_validate({"pause": pause}))
+    ps = [p for p, count in runs for _ in range(count)]
+    frames = [int(place * every) for place in range(len(ps))]
+    for begin in (0, *begins):
+        at_once, one_by_one, place = stage.fresh(), stage.fresh(), 0
+        while place < len(ps):
+            if place >= begin and (heard := stage.unmoved(at_once, frames, ps, place)):
+                for at in range(place, place + heard):
+                    assert not stage.step(one_by_one, Probability(frames[at], ps[at]), 0)
+                place += heard
+            else:
+                said = stage.step(at_once, Probability(frames[place], ps[place]), 0)
+                assert said == stage.step(one_by_one, Probability(frames[place], ps[place]), 0)
+                place += 1
+            assert at_once == one_by_one
+            if place >= begin and ends_at is not None and place >= ends_at:
+                for state in (at_once, one_by_one):
+                    stage.step(state, InputEnded(place), 0)
+                ends_at = None
+
+
+def test_silence_and_speech_are_heard_whole() -> None:
+    stage = Endpointing(Endpointing.Options())
+    state = stage.fresh()
+    assert stage.unmoved(state, range(201), [0.1] * 200 + [0.9], 0) == 200
+    for frame in range(200, 203):
+        stage.step(state, Probability(frame, 0.9), 0)
+    ps = [0.9] * 120 + [0.4] + [0.9] * 9 + [0.1] * 50
+    assert stage.unmoved(state, range(203, 383), ps, 0) == 134
+    assert state.last_voiced == 332

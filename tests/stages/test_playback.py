@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowkit.messages import (
@@ -26,7 +26,7 @@ from flowkit.messages import (
 )
 from flowkit.providers.timeline import Timeline
 from flowkit.stages.base import Action, Emit, Feed, Open, SetTimer
-from flowkit.stages.playback import Playback, PlaybackState, Sound
+from flowkit.stages.playback import NEVER, Playback, PlaybackState, Sound
 
 NEXT = Timer("next")
 
@@ -246,3 +246,44 @@ def test_holds_at_any_instant_lose_and_repeat_no_sample(rate: int, pieces: list[
         assert pop.first_sample == place
         place += pop.samples
     assert place == first
+
+
+@given(
+    rate=st.sampled_from([8_000, 16_000, 22_050, 44_100]),
+    lead_ms=st.sampled_from([0, 1, 20, 100, 250]),
+    before=st.lists(st.sampled_from(["piece", "mark", "hold", "resume", "wake"]), max_size=6),
+    steps=st.lists(st.tuples(st.integers(0, 120_000), st.none() | st.integers(0, 4_000)), min_size=1, max_size=12),
+    begin=st.integers(0, 3),
+)
+@example(rate=16_000, lead_ms=0, before=["piece"], steps=[(49_950, None), (0, 1)], begin=0)
+def test_many_steps_at_once_are_those_steps(
+    rate: int, lead_ms: int, before: list[str], steps: list[tuple[int, int | None]], begin: int
+) -> None:
+    """However a reply has gone on so far, ``steady`` does to the state what ``step`` does, and says when that would wake up."""
+    at_once, one_by_one = Driven(lead=f"{lead_ms}ms"), Driven(lead=f"{lead_ms}ms")
+    now_us, first = 0, 0
+    for what in before:
+        now_us += 7_000
+        made = {"piece": audio(50, first, rate=rate), "mark": ClauseEnded(0, 1), "hold": Hold(), "resume": Resume()}
+        first += 50 if what == "piece" else 0
+        for driven in (at_once, one_by_one):
+            driven(now_us / 1000, made.get(what, NEXT))
+    taken: list[tuple[int, Audio | None]] = []
+    for later_us, samples in steps:
+        now_us += later_us
+        taken.append((now_us, None if samples is None else Audio(0, first, samples, rate)))
+    begin = min(begin, len(taken))
+    due_us = at_once.stage.steady(at_once.state, taken, begin)
+    for (at_us, piece), due in zip(taken[begin:], due_us, strict=False):
+        actions = one_by_one.stage.step(one_by_one.state, NEXT if piece is None else piece, at_us)
+        assert [type(action) for action in actions] == ([SetTimer] if piece is None else [Feed, SetTimer])
+        assert actions[-1] == SetTimer(None if due == NEVER else due, "next")
+    assert at_once.state == one_by_one.state
+
+
+def test_a_steady_voice_is_taken_whole() -> None:
+    playback = Driven(lead="100ms")
+    playback(0, audio(100), audio(100, 100))
+    steps = [step for n in range(1, 20) for step in ((n * 100_000, None), (n * 100_000, audio(100, 100 * n + 100)))]
+    assert len(playback.stage.steady(playback.state, steps, 0)) == len(steps)
+    assert len(playback.stage.steady(playback.state, steps, len(steps))) == 0

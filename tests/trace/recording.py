@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,9 @@ def record_with_draft(path: Path, plan: Plan, **options: Any) -> tuple[Recorded,
     """As ``record``; also returns a copy of the file as it was just before the parts went."""
     before, remove = path.with_name(f"draft-{path.name}"), Draft.remove
 
-    def kept(draft: Draft, path: Path) -> int:
+    def kept(draft: Draft, path: Path, written: os.stat_result) -> int:
         shutil.copyfile(path, before)
-        return remove(draft, path)
+        return remove(draft, path, written)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Draft, "remove", kept)

@@ -16,13 +16,24 @@ from flowkit.chunker import Reason
 from flowkit.errors import TraceError
 from flowkit.messages import Audio, Clause, Credit, Final, Frames, Message, Probability, Timer, Token, WordTimes
 from flowkit.trace import codec, parts
-from flowkit.trace.codec import CHUNK_ROWS, CHUNK_US, CHUNK_VALUES, Chunk, Encoder, Joiner, digest_of, journal_digest
-from flowkit.trace.columns import last, packed, part, unpacked
+from flowkit.trace.codec import (
+    CHUNK_EPOCHS,
+    CHUNK_ROWS,
+    CHUNK_US,
+    CHUNK_VALUES,
+    Chunk,
+    Encoder,
+    Joiner,
+    digest_of,
+    journal_digest,
+)
+from flowkit.trace.columns import packed, unpacked, value_at
 from flowkit.trace.layout import Edge, Layout
 from flowkit.trace.names import MAX_LINE
 from flowkit.trace.parts import PART_US, Cutter, Part
 from flowkit.trace.rows import RowTuple
-from flowkit.trace.stretch import Ear, decode, rows_of
+from flowkit.trace.steps import Ear
+from flowkit.trace.stretch import decode, rows_of
 from flowkit.trace.wiring import wiring_of
 
 LAYOUT = Layout(
@@ -147,14 +158,31 @@ def tokens(count: int, every_us: int, text: str = "x") -> list[RowTuple]:
 
 
 def test_a_part_is_short_and_a_chunk_long() -> None:
-    rows = tokens(150, PART_US // 2)
-    assert [part.rows for part in cut(rows, [])] == [2] * 75
-    assert [chunk.rows for chunk in encoded(rows, [])] == [80, 70]
+    rows = tokens(250, PART_US // 2)
+    assert [part.rows for part in cut(rows, [])] == [2] * 125
+    assert [chunk.rows for chunk in encoded(rows, [])] == [160, 90]
 
 
 def test_a_chunk_has_no_more_rows_than_a_reader_takes() -> None:
-    rows = [("mic", n + 1, "", 0, n, n, "D", 0, 0, Timer(""), "") for n in range(25_500)]
-    assert [chunk.rows for chunk in encoded(rows, [])] == [CHUNK_ROWS, CHUNK_ROWS, 5_500]
+    rows: list[RowTuple] = []
+    for n in range(8_000):
+        heard = [(stage, n + 1, "mic", n + 1, n, n, "D", 0, 0, Frames(n, 1), "") for stage in ("vad", "asr")]
+        rows += [("mic", n + 1, "", 0, n, n, "D", 0, 0, Frames(n, 1), ""), *heard]
+    chunks = encoded(rows, [])
+    assert CHUNK_ROWS - 1100 < chunks[0].rows <= CHUNK_ROWS
+    assert [row for chunk in chunks for row in rows_of(decode(chunk.text, LAYOUT))] == rows
+
+
+@pytest.mark.parametrize("turns", [True, False])
+def test_a_chunk_has_no_more_epochs_or_shapes_than_a_reader_takes(turns: bool) -> None:
+    rows: list[RowTuple] = []
+    for n in range(4_000):
+        at = (n, n) if turns else (0, 0)
+        stage, cause = STAGES[n % 4], STAGES[n // 4 % 4] if n > 40 else ""
+        rows.append((stage, n // 4 + 1, cause, 1 if cause else 0, n, n, "D", *at, Token(n, "x"), ""))
+    chunks = encoded(rows, [])
+    assert [row for chunk in chunks for row in rows_of(decode(chunk.text, LAYOUT))] == rows
+    assert all(len(json.loads(chunk.text)[3]) <= CHUNK_EPOCHS for chunk in chunks)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +251,8 @@ def test_rows_apart_are_those_that_are_not_quiet(rows: list[RowTuple]) -> None:
             whole, apart = list(stretch.rows()), stretch.apart()
             quiet = [row for row in whole if row not in apart]
             assert apart == [row for row in whole if row not in quiet]
-            steps = [stretch.steps[letter] for letter in stretch.quiet]
-            assert len(quiet) == sum(known.count * len(known.shape.members) for known in steps)
+            shapes = [(stretch.of(letter), stretch.block.steps[letter].shape) for letter in stretch.quiet()]
+            assert len(quiet) == sum((end - begin) * len(shape.members) for (begin, end), shape in shapes)
             assert {type(row[9]) for row in quiet} <= {Frames, Probability, Credit}
             for ear, kind, stage in ((Ear.FRAME, Frames, "mic"), (Ear.ANSWER, Probability, "vad")):
                 own = [row for row in quiet if type(row[9]) is kind and row[0] == stage]
@@ -232,8 +260,8 @@ def test_rows_apart_are_those_that_are_not_quiet(rows: list[RowTuple]) -> None:
                 assert (run is None) is (not own)
                 if run is not None:
                     assert [(row[4], row[5]) for row in own] == list(zip(run.available_us, run.handled_us, strict=True))
-                    assert [row[1] for row in own] == [stretch.number(ear, place) for place in range(len(own))]
-                    assert own[0][9] == kind(run.first, run.ps[0])
+                    assert [row[1] for row in own] == [stretch.row_number(ear, place) for place in range(len(own))]
+                    assert [row[9] for row in own] == list(map(kind, run.frames, run.ps))
 
 
 values_of_a_column = st.lists(
@@ -250,8 +278,7 @@ def test_columns_come_back_as_they_were_value_by_value(values: list[Any]) -> Non
     stored = json.loads(json.dumps(packed(tuple(values))))
     back = unpacked(stored, len(values))
     assert list(map(repr, back)) == list(map(repr, values))
-    assert repr(last(stored, len(values))) == repr(values[-1])
-    assert list(map(repr, unpacked(part(stored, 1, len(values)), len(values) - 1))) == list(map(repr, values[1:]))
+    assert [repr(value_at(stored, place)) for place in range(len(values))] == list(map(repr, values))
 
 
 def test_numbers_of_somebodys_own_class_are_stored_as_plain_ones() -> None:
@@ -287,7 +314,7 @@ def test_numbers_of_somebodys_own_class_are_stored_as_plain_ones() -> None:
         '[0,0,[0,0,0,0],[[0,1,1]],"aa",[[[0,"Frames",0,0,1,2],[0,1],[0,0],{"from":"x","by":1},{"all":1}]]]',
         '[0,0,[0,0,0,0],[[0,1,1]],"aa",[[[1,"Probability"],[0,1],[0,0],{"from":0,"by":1},[0.5,"x"]]]]',
         '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"WordTimes"],[0],[0],[0],[' + "[" * 500 + "]" * 500 + "]]]]",
-        '[0,0,[0,0,0,0],[[0,1,1]],"' + "a" * 10_001 + '",[[[3,"Done"],{"all":0},{"all":0}]]]',
+        '[0,0,[0,0,0,0],[[0,1,1]],"' + "a" * 20_001 + '",[[[3,"Done"],{"all":0},{"all":0}]]]',
         '[0,0,[0,0,0,0],[[0,1,1]],"a",[[[3,"Done",0,0' + ",1" * 100 + "],[0],[0]]]]",
         '[0,0,[0,0,0,0],[[0,1,1]],"' + "a" * 9_000 + '",[[[3,"Done",0,0,1,2],{"all":0},{"all":0}]]]',
         '[0,5,[0,0,0,0],[[0,1,1]],"a",[[[3,"Done"],[-1],[0]]]]',

@@ -268,7 +268,7 @@ def test_a_part_under_way_is_known_when_nothing_comes() -> None:
 
 
 def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> None:
-    session = run(pipeline("{at: 280ms, lasts: 820ms}, {at: 45s, lasts: 1s}"))
+    session = run(pipeline("{at: 280ms, lasts: 820ms}, {at: 60s, lasts: 1s}"))
     rows = [tuple(row) for row in session.rows]
     recorder = open_recorder(path := tmp_path / "a.jsonl", session.plan)
     recorder.effect(None)
@@ -351,6 +351,20 @@ def test_a_trace_that_cannot_be_made_shorter_stays_as_it_is(
     assert (trace.rows(), trace.parts, trace.notices) == ([tuple(row) for row in session.rows], 0, ())
     assert trace.digest == session.recording.digest
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_another_file_that_took_the_path_is_left_alone(tmp_path: Path) -> None:
+    session = run(pipeline())
+    recorder = open_recorder(path := tmp_path / "a.jsonl", session.plan, audio=False)
+    recorder.effect(None)
+    recorder.rows(session.rows)
+    path.rename(moved := tmp_path / "moved.jsonl")
+    path.write_bytes(foreign := b"not ours\n" * 400)
+    recording = recorder.close()
+    assert path.read_bytes() == foreign
+    assert recording.bytes == moved.stat().st_size
+    assert read_trace(moved).rows() == [tuple(row) for row in session.rows]
+    assert recorder.close() is recording, "only the first call counts"
 
 
 def test_a_document_has_no_parts_but_where_a_chunk_is_missing(tmp_path: Path) -> None:

@@ -139,24 +139,22 @@ class Block:
         by_letter = np.argsort(letters.astype(np.uint16), kind="stable")
         counts = [0 if letter in without else known.count for letter, known in self.steps.items()]
         places = np.split(by_letter, np.cumsum(counts)[:-1])
-        epochs, turns = np.repeat([at[2:4] for at in self.spans], [at.end - at.begin for at in self.spans], axis=0)[
-            kept
-        ].T
-        rows = list(
-            chain.from_iterable(
-                _rows(self.wiring.ids, known, numbering, at, epochs[at].tolist(), turns[at].tolist())
-                for known, at in zip(self.steps.values(), places, strict=True)
-                if len(at)
-            )
-        )
+        epochs, turns = self._ats()[:, kept]
+        grouped = [
+            row
+            for known, at in zip(self.steps.values(), places, strict=True)
+            if len(at)
+            for row in _rows(self.wiring.ids, known, numbering, at, epochs[at].tolist(), turns[at].tolist())
+        ]
         sizes = self.members.sum(axis=1)[letters]
-        ends = np.cumsum(sizes)
-        begins = np.empty_like(ends)
-        begins[by_letter] = np.cumsum(sizes[by_letter]) - sizes[by_letter]
-        order = np.repeat(begins - ends + sizes, sizes) + np.arange(len(rows))
-        rows = list(map(rows.__getitem__, order.tolist()))
-        until = [0, *np.append(0, ends)[np.searchsorted(kept, [span.end for span in self.spans])].tolist()]
-        return [rows[begin:end] for begin, end in pairwise(until)]
+        rows = list(map(grouped.__getitem__, _order(by_letter, sizes)))
+        ends = np.append(0, np.cumsum(sizes))[np.searchsorted(kept, [span.end for span in self.spans])].tolist()
+        return [rows[begin:end] for begin, end in pairwise([0, *ends])]
+
+    def _ats(self) -> _Numbers:
+        """Epoch and turn of each step."""
+        ats: _Numbers = np.array([(span.epoch, span.turn) for span in self.spans]).T
+        return np.repeat(ats, [span.end - span.begin for span in self.spans], axis=1)
 
     def sizes(self, without: str) -> _Numbers:
         """How many rows each step has, none those of some letters."""
@@ -164,6 +162,15 @@ class Block:
         sizes[[number_of(letter) for letter in without]] = 0
         of_steps: _Numbers = sizes[self.letters]
         return of_steps
+
+
+def _order(by_letter: _Numbers, sizes: _Numbers) -> list[int]:
+    """Where rows are that are grouped by letter, in the order of their steps. `by_letter`: the steps so grouped; `sizes`: how many
+    rows each step has."""
+    begins = np.empty_like(sizes)
+    begins[by_letter] = np.cumsum(sizes[by_letter]) - sizes[by_letter]
+    places: list[int] = (np.repeat(begins - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())).tolist()
+    return places
 
 
 class _Numbering:

@@ -11,10 +11,10 @@ from flowkit.chunker import Chunker
 from flowkit.engine import Engine
 from flowkit.engine.core import Slot
 from flowkit.engine.mailbox import EPOCH, Envelope, Inbox
-from flowkit.messages import Clause, Message
+from flowkit.messages import Audio, Clause, Message
 from flowkit.stages.base import Actions, Emit
 from flowkit.stages.chunking import Chunking
-from flowkit.stages.playback import Playback, PlaybackState, Sound
+from flowkit.stages.playback import Piece, Playback, PlaybackState, Sound
 
 Patch = pytest.MonkeyPatch
 
@@ -44,14 +44,14 @@ def no_flush(patch: Patch) -> None:
 
 def relative_pacing(patch: Patch) -> None:
     """Each piece of sound counts from when the one before was handed over: a millisecond is lost with each."""
-    place = Playback._place
+    placed = Playback._placed
 
-    def early(self: Playback, state: PlaybackState, piece: Any) -> None:
+    def early(self: Playback, state: PlaybackState, audio: Audio) -> Piece:
         if state.sound is Sound.PLAYING:
             state.until_us -= 1_000
-        place(self, state, piece)
+        return placed(self, state, audio)
 
-    patch.setattr(Playback, "_place", early)
+    patch.setattr(Playback, "_placed", early)
 
 
 def unbounded_queue(patch: Patch) -> None:

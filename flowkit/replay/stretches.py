@@ -53,12 +53,12 @@ class _Voice(NamedTuple):
 
 
 class StretchFold(Fold):
-    """A fold over stretches. That something differs is found as surely as by a fold row by row; what differs first, only that one
-    can say."""
+    """A fold over stretches. That something differs is found as surely as by a fold row by row; what differs first, and whether
+    it truly does, only that one can say."""
 
     def __init__(self, plan: Plan) -> None:
-        self._lane: _Lane | None = None
         super().__init__(plan)
+        self._lane: _Lane | None = None
 
     def take(self, items: Iterable[RowTuple | Stretch]) -> None:
         """Fold over stretches, or rows. Raises Diverged where something differs."""

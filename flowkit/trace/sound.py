@@ -93,16 +93,16 @@ class Sound:
         piece.ends_us = self.until_us = piece.at_us + whole_us
 
     def _audio(self, audio: Audio, now_us: int) -> int:
-        held, pieces, tick_us = self._held, self._pieces, -(-now_us // self._frame_us) * self._frame_us
-        if self.until_us < tick_us or not self._playing(now_us):
+        tick_us = self.tick(now_us)
+        if not self._playing(now_us) or self.until_us < tick_us:
             self.until_us, self._carry = tick_us, 0
-        while pieces and not held and pieces[0].ends_us <= now_us:
-            pieces.popleft()
+        while self._pieces and not self._held and self._pieces[0].ends_us <= now_us:
+            self._pieces.popleft()
         piece = _Piece(audio.samples, audio.rate_hz)
-        pieces.append(piece)
+        self._pieces.append(piece)
         self._place(piece)
         self._open = True
-        return 0 if held else 1
+        return 0 if self._held else 1
 
     def _silence(self, now_us: int) -> int:
         if not self._playing(now_us):

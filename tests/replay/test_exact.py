@@ -178,6 +178,26 @@ def _differs_by_stretches(plan: Plan, stretches: list[Stretch]) -> bool:
     return _differs(lambda: (fold.take(stretches), fold.end(fold.now_us)))
 
 
+@pytest.mark.parametrize("name", ["conversation", "barge-in"])
+def test_an_effect_that_stands_before_its_cause_is_seen_by_stretches_too(name: str) -> None:
+    """A fold over stretches hears the probabilities first, and so has the cause before it comes to the effect."""
+    trace = _kept(name)
+    rows = [_Row(row, (row[0], row[1])) for row in trace.rows()]
+    plan, causes = recorded_plan(trace), {known: place for place, (_, known) in enumerate(rows)}
+    heard = [place for place, (row, _) in enumerate(rows) if row[2] == "vad"]
+    assert heard
+    for place in heard:
+        row, known = rows[place]
+        cause = causes[row[2], row[3]]
+        early = _Row((*row[:5], rows[cause].row[5], *row[6:]), known)
+        changed = [*rows[:cause], early, *rows[cause:place], *rows[place + 1 :]]
+        encoder = Encoder(trace.layout)
+        chunks = [*encoder.add(_numbered(changed)), *encoder.finish()]
+        stretches = [stretch for chunk in chunks for stretch in decode(chunk.text, trace.layout)]
+        assert _differs_by_rows(plan, stretches)
+        assert _differs_by_stretches(plan, stretches)
+
+
 _MORE: dict[str, Callable[[int], Action]] = {
     "epoch": lambda now_us: RaiseEpoch(7),
     "deadline": lambda now_us: SetTimer(now_us + 30_000, "patience"),

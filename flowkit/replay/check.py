@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -46,10 +46,13 @@ def exactly(trace: Trace | Path | str, *, frame_by_frame: bool = False) -> Exact
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     if trace.redacted:
         return Exactly(True, timing_only(trace))
-    plan, items = recorded_plan(trace), list(trace.items())
-    if not frame_by_frame and _follows(plan, items):
-        # Asked for once: of a killed session, or an earlier format, it is made from the rows.
-        return Exactly(True, _report(trace, items, trace.digest, started_us))
+    plan = recorded_plan(trace)
+    if not frame_by_frame:
+        try:
+            return Exactly(True, _report(trace, _followed(plan, trace), trace.digest, started_us))
+        except Diverged:
+            pass  # a fold row by row says whether that is so, and what differs first
+    items = list(trace.items())
     try:
         digest = _made(trace, Fold(plan), items)
     except Diverged as diverged:
@@ -63,15 +66,11 @@ def timing_only(trace: Trace) -> Report:
     return replace(report, notices=(*report.notices, "content is redacted: only the timing is replayed"))
 
 
-def _follows(plan: Plan, items: Items) -> bool:
-    """Whether the stages send what was recorded, stretch by stretch. If not, a fold row by row says what differs first."""
+def _followed(plan: Plan, trace: Trace) -> Iterator[RowTuple | Stretch]:
+    """The trace's stretches as they are folded: with its figures read off as it goes, no more than a chunk is ever held."""
     fold = StretchFold(plan)
-    try:
-        fold.take(items)
-        fold.end(fold.now_us)
-    except Diverged:
-        return False
-    return True
+    yield from fold.through(trace.items())
+    fold.end(fold.now_us)
 
 
 def _made(trace: Trace, fold: Fold, items: Items) -> str:
@@ -95,7 +94,7 @@ def _differing(trace: Trace, difference: Difference, started_us: int) -> Exactly
     return Exactly(False, _report(trace, rows, "", started_us), difference, causes, causes_now)
 
 
-def _report(trace: Trace, items: Sequence[RowTuple | Stretch], digest: str, started_us: int) -> Report:
+def _report(trace: Trace, items: Iterable[RowTuple | Stretch], digest: str, started_us: int) -> Report:
     report = measure(
         items,
         plan=trace.layout,

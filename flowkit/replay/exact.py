@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from flowkit.errors import FlowkitError
 from flowkit.messages import Credit, Done, Failed, Frames, Interrupt, Message, Probability, Speak, Timer
@@ -18,6 +18,7 @@ from flowkit.plan.graph import Plan
 from flowkit.replay.deadlines import Deadlines
 from flowkit.replay.difference import Difference, Diverged
 from flowkit.stages.base import Action, Actions, Cancel, Emit, EndInput, Feed, Finish, Open, RaiseEpoch, SetTimer, Stage
+from flowkit.trace.passages import Sent
 from flowkit.trace.rows import RowTuple
 
 _GONE = ("dropped", "discarded")
@@ -29,9 +30,6 @@ TIMED_OUT = "the provider gave nothing in time"
 _LAST = frozenset({Done, Failed})
 _NO_ANSWER = frozenset({Timer, Frames, Probability})
 """What is kept of no call: a timer is no provider's, and frames and their probabilities are had as columns."""
-
-Sent: TypeAlias = tuple[int, int, int, int, Message]
-"""A message that a stage sent and whose row is still to come: (cause's n, sent_us, epoch, turn, message)."""
 
 
 @dataclass(slots=True)

@@ -1,55 +1,70 @@
 """Exact replay over stretches of a journal: where nobody looks inside, many rows are folded as one.
 
-The frames and probabilities of a stretch are folded first, as columns. The voice's *passages*, runs of rows in which its pieces
-go to playback and playback hands them to the device, are folded a passage at a time. Every other row is folded by itself.
+The frames and probabilities of a stretch are folded first, as columns. Its *passages*, in which tokens go to the chunker and the
+voice to the device, are folded as columns too, a passage at a time. Every other row is folded by itself.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import NamedTuple, cast
 
 from flowkit.errors import FlowkitError
-from flowkit.messages import Audio, Credit, Frames, Probability, Timer
+from flowkit.messages import Frames, Message, Probability, Timer
 from flowkit.plan.graph import Plan
 from flowkit.replay.difference import Difference, Diverged
-from flowkit.replay.exact import Fold, Sent, Slot
-from flowkit.stages.base import NEVER, Actions, Emit, Feed
+from flowkit.replay.exact import Fold, Slot
+from flowkit.stages.base import NEVER, Actions, Emit, Feed, HandsOn, Takes
+from flowkit.stages.chunking import Chunking
 from flowkit.stages.endpointing import Endpointing
-from flowkit.stages.playback import NEXT, Playback
+from flowkit.stages.llm import LlmTurn
+from flowkit.stages.narration import Narration
+from flowkit.stages.playback import Playback
 from flowkit.stages.source import Source
 from flowkit.stages.transcription import Transcription
+from flowkit.stages.tts import TtsOrder
+from flowkit.trace.passages import Leg, Passage, Sent
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.steps import Ear, Run
 from flowkit.trace.stretch import Stretch
 from flowkit.trace.wiring import Wiring
 
-_handled_us = itemgetter(5)
+_sent_us, _message = itemgetter(1), itemgetter(4)
 _BLIND = (Source, Endpointing, Transcription)
 """Stages that only pass frames on, so that many may be one."""
+_CARRIERS, _TAKERS = (LlmTurn, TtsOrder, Narration), (Chunking, Playback)
+"""Stages that go through many steps as one; not what is derived from them, which may do something else in a step."""
 
 
 class _Lane(NamedTuple):
-    """The way of frames: who takes the source's frames, what waits on that way, and whether nobody on it looks inside."""
+    """The way of frames: who takes the source's frames, what waits on that way, and whether nobody on it looks inside; and the
+    relays, by what goes through."""
 
     wiring: Wiring
     slots: list[Slot]
     followers: list[Slot]
     pending: list[deque[Sent]]
     blind: bool
-    voice: _Voice | None
+    relays: dict[type[Message], _Relay]
 
 
-class _Voice(NamedTuple):
-    """The way of the voice: who has it, who plays it, the port by which it goes and the queue that it goes through."""
+class _Relay(NamedTuple):
+    """Who hands on, who takes, what, and the queue between them."""
 
-    voice: Slot
-    speaker: Slot
-    port: str
+    kind: type[Message]
+    carrier: Slot
+    taker: Slot
     queue: deque[Sent]
+
+    def follows(self, leg: Leg, at: tuple[int, int]) -> bool:
+        """Whether both have come to an epoch and turn, or are brought there by what they take."""
+        carrier, taker = self.carrier, self.taker
+        brought = taker.epoch < at[0] and bool(leg.steps) and type(leg.steps[0][1]) is self.kind
+        carries = (carrier.epoch, carrier.turn) == at or not leg.sent
+        return carries and ((taker.epoch, taker.turn) == at or brought or not leg.steps)
 
 
 class StretchFold(Fold):
@@ -62,12 +77,19 @@ class StretchFold(Fold):
 
     def take(self, items: Iterable[RowTuple | Stretch]) -> None:
         """Fold over stretches, or rows. Raises Diverged where something differs."""
+        for _ in self.through(items):
+            pass
+
+    def through(self, items: Iterable[RowTuple | Stretch]) -> Iterator[RowTuple | Stretch]:
+        """Fold over stretches, or rows, and pass each on, so that they need not be held all at once. Raises Diverged where
+        something differs."""
         for item in items:
             if not isinstance(item, Stretch):
                 self.row(item)
             elif not self._quickly(item):
                 for row in item.rows():
                     self.row(row)
+            yield item
 
     def _quickly(self, stretch: Stretch) -> bool:
         """Fold over a stretch, its frames and probabilities at once and first. False if that cannot be; then nothing was done."""
@@ -97,11 +119,16 @@ class StretchFold(Fold):
         return True
 
     def _apart(self, lane: _Lane, stretch: Stretch) -> None:
-        """Fold over the rows that are not quiet."""
+        """Fold over what is not quiet: rows, and the passages between them."""
         rows, done = stretch.apart(), 0
-        for begin, end in stretch.passages():
-            self._each(rows[done:begin])
-            done = begin + self._passage(lane, rows[begin:end], stretch)
+        for passage in stretch.passages():
+            self._each(rows[done : passage.before])
+            done = passage.before
+            legs = [(lane.relays.get(kind), leg) for kind, leg in passage.legs.items()]
+            if all(relay is not None and relay.follows(leg, stretch.at) for relay, leg in legs):
+                self._passage(lane, passage, stretch)
+            else:
+                self._each(passage.rows())
         self._each(rows[done:])
 
     def _each(self, rows: Iterable[RowTuple]) -> None:
@@ -111,24 +138,17 @@ class StretchFold(Fold):
     def _laid(self, wiring: Wiring) -> _Lane:
         slots = [self._slots[id_] for id_ in wiring.ids]
         followers = [slots[follower] for follower in wiring.followers]
-        voice = None
-        if min(wiring.voice, wiring.speaker) >= 0:
-            voice = self._voice(slots[wiring.voice], slots[wiring.speaker])
+        relays = {
+            relay.kind: way
+            for relay in wiring.relays
+            if (way := _way(relay.kind, slots[relay.carrier], slots[relay.taker])) is not None
+        }
         if wiring.source < 0:
-            return _Lane(wiring, slots, followers, [], True, voice)
+            return _Lane(wiring, slots, followers, [], True, relays)
         source = slots[wiring.source]
         pending = [queue for slot in followers for queue in slot.awaited.get((source.id, "D"), ())]
         blind = all(type(s.stage) in _BLIND for s in (source, *followers))
-        return _Lane(wiring, slots, followers, pending, blind, voice)
-
-    @staticmethod
-    def _voice(voice: Slot, speaker: Slot) -> _Voice | None:
-        """The way of the voice, where it goes to flowkit's own playback and nowhere else."""
-        queues = speaker.awaited.get((voice.id, "D"), [])
-        ports = [(port, way.data) for port, ways in voice.routes.items() for way in ways if way.data is not way.control]
-        if type(speaker.stage) is not Playback or len(ports) != 1 or len(queues) != 1 or ports[0][1] is not queues[0]:
-            return None
-        return _Voice(voice, speaker, *ports[0])
+        return _Lane(wiring, slots, followers, pending, blind, relays)
 
     # -- the way of frames ------------------------------------------------------------------------------------------
 
@@ -156,88 +176,89 @@ class StretchFold(Fold):
                 self._act(slot, actions, stretch.row_number(Ear.ANSWER, place), now_us)
             place += 1
 
-    # -- the voice --------------------------------------------------------------------------------------------------
+    # -- relays -----------------------------------------------------------------------------------------------------
 
-    def _passage(self, lane: _Lane, rows: Sequence[RowTuple], stretch: Stretch) -> int:
-        """Fold over a passage from its beginning, as far as all is as usual. Returns over how many rows."""
-        if lane.voice is None or any((slot.epoch, slot.turn) != stretch.at for slot in lane.voice[:2]):
-            return 0
-        sounding = list[RowTuple]()
-        done, odd = self._handed_on(lane.voice, rows, stretch.at, sounding)
-        if not done:
-            return 0
+    def _passage(self, lane: _Lane, passage: Passage, stretch: Stretch) -> None:
+        """Fold over a passage: relay by relay, for they have nothing to do with one another."""
+        times_us = passage.times_us
 
         def came(begin_us: int, end_us: int) -> bool:
-            place = bisect_left(rows, begin_us, 0, done, key=_handled_us)
-            return (place < done and rows[place][5] < end_us) or stretch.quiet_between(begin_us, end_us)
+            place = bisect_left(times_us, begin_us)
+            return (place < len(times_us) and times_us[place] < end_us) or stretch.quiet_between(begin_us, end_us)
 
-        self._played(lane.voice.speaker, sounding, came)
-        now_us = rows[done - 1][5]
-        if before := bisect_left(rows, now_us, 0, done, key=_handled_us):
-            self._timers.advance(rows[before - 1][5])
-        self._timers.advance(now_us)
-        if odd:
-            self._act(lane.voice.voice, odd, rows[done - 1][1], now_us)
-        return done
+        for kind, leg in passage.legs.items():
+            relay = lane.relays[kind]
+            if leg.sent:
+                self._handed_on(relay, leg)
+            if leg.steps:
+                relay.taker.epoch, relay.taker.turn = stretch.at
+                self._taken(relay, leg, came)
+        if before := bisect_left(times_us, times_us[-1]):
+            self._timers.advance(times_us[before - 1])
+        self._timers.advance(times_us[-1])
+
+    def _handed_on(self, relay: _Relay, leg: Leg) -> None:
+        """What comes to the carrier, which hands most of it on."""
+        slot, queue, place, sent = relay.carrier, relay.queue, 0, leg.sent
+        stage, messages = cast("HandsOn", slot.stage), list(map(_message, sent))
+        if slot.call is not None:
+            slot.call.items += zip(leg.available_us, map(_sent_us, sent), messages, strict=True)
+        while place < len(sent):
+            usual = place + stage.hands_on(slot.state, messages, place)
+            queue.extend(sent[place:usual])
+            if usual < len(sent):
+                n, now_us, _, _, message = sent[usual]
+                self._act(slot, self._stepped(slot, message, now_us), n, now_us)
+            place = usual + 1
+
+    def _taken(self, relay: _Relay, leg: Leg, came: Callable[[int, int], bool]) -> None:
+        """What the taker takes, which must be what was handed on, and its wake-ups, which must be when it wished. `came`: whether
+        there was any row from one time on and before another."""
+        timers, slot, queue, steps, place = self._timers, relay.taker, relay.queue, leg.steps, 0
+        if len(queue) < len(leg.taken) or leg.taken != [queue.popleft() for _ in leg.taken]:
+            raise Diverged(Difference(slot.id, "another message was recorded than is sent now", None, None, ("", 0)))
+        stage = cast("Takes", slot.stage)
+        due_us = _time(timers.at(slot.id, stage.deadline))
+        missed = due_us <= timers.now_us < steps[0][0]
+        while place < len(steps):
+            count, due_us, late, more = stage.takes(slot.state, steps, place, due_us)
+            if not count:
+                now_us, message, sent_us = steps[place]
+                if due_us < now_us:
+                    late.append((due_us, now_us))
+                if type(message) is Timer and (sent_us != due_us or message.tag != stage.deadline):
+                    what = "a deadline was recorded that is not set now"
+                    raise Diverged(Difference(slot.id, what, None, message, ("", 0)))
+                due_us = NEVER if type(message) is Timer else due_us
+                count, more = 1, self._stepped(slot, message, now_us)
+            if missed or any(came(*gap) for gap in late):
+                what = "a deadline did not fire in its instant"
+                raise Diverged(Difference(slot.id, what, None, None, ("", 0)))
+            place += count
+            timers.set(slot.id, stage.deadline, None if due_us == NEVER else due_us)
+            if more:
+                self._act(slot, more, leg.ns[place - 1], steps[place - 1][0])
+                due_us = _time(timers.at(slot.id, stage.deadline))
 
     @staticmethod
-    def _handed_on(
-        way: _Voice, rows: Sequence[RowTuple], at: tuple[int, int], sounding: list[RowTuple]
-    ) -> tuple[int, Actions]:
-        """The pieces as they come to the voice's stage, which must pass each on, and as they leave its queue. Appends the speaker's
-        rows to `sounding`. Returns how many rows are as usual, or with the last of them what that stage asks for instead."""
-        (voice, _, port, queue), (epoch, turn) = way, at
-        step, state, name = voice.step, voice.state, voice.id
-        items = voice.call.items if voice.call is not None else []
-        for place, row in enumerate(rows):
-            stage, n, _, cause_n, sent_us, now_us, _, _, _, message, _ = row
-            if stage == name:
-                items.append((sent_us, now_us, message))
-                try:
-                    actions = step(state, message, now_us)
-                except FlowkitError as error:
-                    what = f"the stage refuses the message: {error}"
-                    raise Diverged(Difference(name, what, None, message, ("", 0))) from error
-                if len(actions) != 1 or type(action := actions[0]) is not Emit or action != (port, message):
-                    return place + 1, actions
-                queue.append((n, now_us, epoch, turn, message))
-                continue
-            kind = type(message)
-            if kind is Audio:
-                if not queue or queue[0] != (cause_n, sent_us, epoch, turn, message):
-                    return place, ()
-                queue.popleft()
-            if kind is not Credit:
-                sounding.append(row)
-        return len(rows), ()
+    def _stepped(slot: Slot, message: Message, now_us: int) -> Actions:
+        try:
+            return slot.step(slot.state, message, now_us)
+        except FlowkitError as error:
+            what = f"the stage refuses the message: {error}"
+            raise Diverged(Difference(slot.id, what, None, message, ("", 0))) from error
 
-    def _played(self, speaker: Slot, rows: Sequence[RowTuple], came: Callable[[int, int], bool]) -> None:
-        """Playback over its rows of a passage: most only hand a piece over, or wake it up to take the next. `came`: whether there
-        was any row from one time on and before another."""
-        timers, stage, state, place = self._timers, cast("Playback", speaker.stage), speaker.state, 0
-        steps = [(row[5], message if type(message := row[9]) is Audio else None) for row in rows]
-        due_us, last_us = self._due_us(speaker), timers.now_us
-        while place < len(rows):
-            due = [due_us, *stage.steady(state, steps, place)]
-            taken = rows[place : place + len(due)]
-            # The one behind those that were taken is the first that is not only handed over.
-            for row, due_us in zip(taken, due, strict=False):
-                now_us = row[5]
-                if due_us < now_us and (due_us <= last_us < now_us or came(due_us, now_us)):
-                    what = "a deadline did not fire in its instant"
-                    raise Diverged(Difference(speaker.id, what, None, None, ("", 0)))
-                if type(row[9]) is Timer and (row[4] != due_us or row[9].tag != NEXT):
-                    what = "a deadline was recorded that is not set now"
-                    raise Diverged(Difference(speaker.id, what, row, None, ("", 0)))
-                last_us = now_us
-            place, due_us = place + len(due) - 1, due[-1]
-            woken = place < len(rows) and type(rows[place][9]) is Timer
-            timers.set(speaker.id, NEXT, None if woken or due_us == NEVER else due_us)
-            if place < len(rows):
-                self._act(speaker, speaker.step(state, rows[place][9], rows[place][5]), rows[place][1], rows[place][5])
-                due_us = self._due_us(speaker)
-                place += 1
 
-    def _due_us(self, speaker: Slot) -> int:
-        at_us = self._timers.at(speaker.id, NEXT)
-        return NEVER if at_us is None else at_us
+def _time(at_us: int | None) -> int:
+    return NEVER if at_us is None else at_us
+
+
+def _way(kind: type[Message], carrier: Slot, taker: Slot) -> _Relay | None:
+    """The way through a relay, where all goes one way and through flowkit's own stages."""
+    if type(carrier.stage) not in _CARRIERS or type(taker.stage) not in _TAKERS:
+        return None
+    queues = taker.awaited.get((carrier.id, "D"), [])
+    port = cast("HandsOn", carrier.stage).handing
+    if [way.data for way in carrier.routes.get(port, ())] != queues or len(queues) != 1:
+        return None
+    return _Relay(kind, carrier, taker, queues[0])

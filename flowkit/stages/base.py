@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from flowkit.messages import Failed, Message
 from flowkit.options import Options
@@ -123,3 +123,35 @@ class Stage(ABC, Generic[S]):
     def reset(self, state: S) -> S:
         """The state after an interrupt; a stage that must remember across turns says here what."""
         return self.fresh()
+
+
+# -- many steps as one, for a replay in which nobody looks inside -------------------------------------------------------
+
+
+Steps: TypeAlias = Sequence[tuple[int, Message, int]]
+"""Steps of a stage: (now, message, when that was sent, or was due)."""
+Late: TypeAlias = list[tuple[int, int]]
+"""Deadlines that passed before something came: from, and until when."""
+
+
+class HandsOn(Protocol):
+    """A stage that, at most of its steps, only hands on what its provider gives."""
+
+    handing: ClassVar[str]
+    """The port by which."""
+
+    def hands_on(self, state: Any, messages: Sequence[Message], begin: int) -> int:
+        """Take what the provider gives from number `begin` on, as long as each is emitted as it came and nothing else happens.
+        Returns how many were taken."""
+
+
+class Takes(Protocol):
+    """A stage that, at most of its steps, takes a message and moves its one deadline."""
+
+    deadline: ClassVar[str]
+    """The tag of that."""
+
+    def takes(self, state: Any, steps: Steps, begin: int, due_us: int) -> tuple[int, int, Late, Actions]:
+        """Take steps from number `begin` on, its deadline being `due_us` (NEVER: there is none), as long as it wakes up by that and
+        nothing else is asked for than to move it, or to feed the provider. Returns how many were taken, the deadline then, those
+        that were passed, and what the last step asked for, if that was more."""

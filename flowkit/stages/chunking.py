@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import ClassVar
 
 from pydantic import Field
@@ -16,7 +17,7 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.chunker import Chunk, Chunker, FirstRules, Reason, Rules, Speak
 from flowkit.messages import Clause, Commit, EndOfReply, Message, Revoke, Timer, Token
-from flowkit.stages.base import NOTHING, Action, Actions, Emit, SetTimer, Stage, new
+from flowkit.stages.base import NEVER, NOTHING, Action, Actions, Emit, Late, SetTimer, Stage, Steps, new
 
 _STALL = "flush_after"
 
@@ -92,6 +93,7 @@ class Chunking(Stage[ChunkingState]):
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"tokens": ("tokens",), "turn": ("turn",)}
     outputs: ClassVar[dict[str, str]] = {"clauses": "clauses", "verdict": "verdict"}
     replying = True
+    deadline = _STALL
 
     class Options(opt.Options):
         mode: Mode = Mode.CLAUSE
@@ -164,6 +166,23 @@ class Chunking(Stage[ChunkingState]):
         flush_after_us = self._flush_after_us if state.clauses else self._first_flush_after_us
         stall = new(SetTimer, (now_us + flush_after_us if state.chunker.pending() else None, _STALL))
         return [*clauses, *self._speculate(state), stall] if clauses or self._speculates else (stall,)
+
+    def takes(self, state: ChunkingState, steps: Steps, begin: int, due_us: int) -> tuple[int, int, Late, Actions]:
+        taken, late, chunker = 0, Late(), state.chunker
+        if self._whole_reply or self._speculates:
+            return 0, due_us, late, NOTHING
+        for now_us, token, _ in islice(steps, begin, None):
+            if type(token) is not Token:
+                break
+            if due_us < now_us:
+                late.append((due_us, now_us))
+            taken += 1
+            clauses = self._clauses(state, chunks) if (chunks := chunker.feed(token.text)) else NOTHING
+            flush_after_us = self._flush_after_us if state.clauses else self._first_flush_after_us
+            due_us = now_us + flush_after_us if chunker.pending() else NEVER
+            if clauses:
+                return taken, due_us, late, clauses
+        return taken, due_us, late, NOTHING
 
     def _end(self, state: ChunkingState, end: EndOfReply) -> Actions:
         chunks = [*state.chunker.feed(state.whole), *state.chunker.flush()]

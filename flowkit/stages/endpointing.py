@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import islice
 from math import isnan
 from typing import ClassVar
 
@@ -120,7 +119,7 @@ class Endpointing(Stage[EndpointingState]):
             elif voice is not _QUIET or max(many) >= threshold:
                 break
             end = until
-        for frame, p in zip(islice(frames, end, None), islice(ps, end, None), strict=False):
+        for frame, p in zip(frames[end : end + _MANY], ps[end : end + _MANY], strict=True):
             if p >= threshold:
                 if voice is not _SPEECH:
                     break

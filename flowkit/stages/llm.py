@@ -5,7 +5,9 @@ The history is what the user heard, not what was generated: each utterance bring
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
 from pydantic import Field
@@ -35,6 +37,7 @@ class LlmTurn(Stage[LlmState]):
     outputs: ClassVar[dict[str, str]] = {"tokens": "tokens", "faults": "progress"}
     replying = True
     call_scope = "turn"
+    handing = "tokens"
 
     class Options(opt.Options):
         max_history: int = Field(20, ge=0, le=1000)
@@ -68,6 +71,15 @@ class LlmTurn(Stage[LlmState]):
                 state.busy = False
                 return (Emit("faults", Fault(self.kind, message.what)), Emit("tokens", EndOfReply()))
         return NOTHING
+
+    def hands_on(self, state: LlmState, messages: Sequence[Message], begin: int) -> int:
+        taken, number = 0, state.tokens
+        for message in islice(messages, begin, None):
+            if type(message) is not Token or message.index != number + taken:
+                break
+            taken += 1
+        state.tokens += taken
+        return taken
 
     def _ask(self, state: LlmState, utterance: Utterance) -> Actions:
         if utterance.heard:

@@ -8,10 +8,10 @@ the next tick on. Positions follow from times alone; nothing waits for the devic
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from itertools import islice
+from itertools import islice, pairwise
 from typing import ClassVar
 
 from flowkit import options as opt
@@ -37,7 +37,21 @@ from flowkit.messages import (
     Timer,
     WordTimes,
 )
-from flowkit.stages.base import NEVER, PROVIDER, Action, Actions, Emit, Feed, Open, SetTimer, Stage, gone
+from flowkit.stages.base import (
+    NEVER,
+    NOTHING,
+    PROVIDER,
+    Action,
+    Actions,
+    Emit,
+    Feed,
+    Late,
+    Open,
+    SetTimer,
+    Stage,
+    Steps,
+    gone,
+)
 
 _US = 1_000_000
 NEXT = "next"
@@ -93,6 +107,7 @@ class Playback(Stage[PlaybackState]):
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"audio": ("voice",), "turn": ("turn",), "hold": ("hold",)}
     outputs: ClassVar[dict[str, str]] = {"progress": "progress"}
     replying = True
+    deadline = NEXT
 
     class Options(opt.Options):
         lead: opt.Duration = opt.us("100ms")
@@ -133,28 +148,43 @@ class Playback(Stage[PlaybackState]):
                 pass
         return [*actions, self._next(state, now_us)]
 
-    def steady(self, state: PlaybackState, steps: Sequence[tuple[int, Audio | None]], begin: int) -> list[int]:
-        """Take steps from number `begin` on, (now, a piece or None for a wake-up), as long as sound goes on without a mark in it,
-        so that a piece is only handed over. Returns for each when to wake up next, as ``step`` says; NEVER for not at all."""
-        lead_us, due_us = self.options.lead, list[int]()
-        if state.sound is not Sound.PLAYING or any(type(item) is not Piece for item in state.playing):
-            return due_us
-        until_us, carry, handed_over = state.until_us, state.carry, list[tuple[Audio, int, int]]()
-        for now_us, audio in islice(steps, begin, None):
-            if audio is not None:
-                if not audio.samples or lead_us < _US // audio.rate_hz:
+    def takes(self, state: PlaybackState, steps: Steps, begin: int, due_us: int) -> tuple[int, int, Late, Actions]:
+        """As long as sound goes on: pieces are handed over, and it wakes up to take more, until the first mark is reached."""
+        taken, late, lead_us, frame_us = 0, Late(), self.options.lead, self.frame_us
+        if state.sound is not Sound.PLAYING:
+            return 0, due_us, late, NOTHING
+        mark_us = reached_us = NEVER
+        for before, item in pairwise(state.playing):
+            if type(before) is Piece and type(item) is not Piece:
+                mark_us, reached_us = before.ends_us, before.out_us
+                break
+        now_us, until_us, carry, handed_over = 0, state.until_us, state.carry, list[tuple[Audio, int, int]]()
+        for then_us, audio, sent_us in islice(steps, begin, None):
+            if then_us >= reached_us:
+                break
+            if type(audio) is Audio:
+                samples, rate_hz = audio.samples, audio.rate_hz
+                if not samples or lead_us * rate_hz < _US:
                     break
-                if until_us < now_us + self.frame_us and until_us < (tick_us := self._tick(now_us)):
+                if until_us < then_us + frame_us and until_us < (tick_us := self._tick(then_us)):
                     until_us, carry = tick_us, 0
                 at_us = until_us
-                whole_us, carry = divmod(audio.samples * _US + carry, audio.rate_hz)
+                whole_us, carry = divmod(samples * _US + carry, rate_hz)
                 until_us += whole_us
                 handed_over.append((audio, at_us, until_us))
-            due_us.append(until_us - lead_us if until_us - now_us > lead_us else NEVER)
-        if due_us:
-            state.until_us, state.carry, state.full = until_us, carry, due_us[-1] < NEVER
-            self._keep(state, handed_over, steps[begin + len(due_us) - 1][0])
-        return due_us
+            elif type(audio) is not Timer or audio.tag != NEXT or sent_us != due_us:
+                break
+            now_us = then_us
+            if due_us < now_us:
+                late.append((due_us, now_us))
+            taken += 1
+            due_us = until_us - lead_us
+            if due_us > mark_us or due_us <= now_us:
+                due_us = mark_us
+        if taken:
+            state.until_us, state.carry, state.full = until_us, carry, until_us - now_us > lead_us
+            self._keep(state, handed_over, now_us)
+        return taken, due_us, late, NOTHING
 
     def _keep(self, state: PlaybackState, handed_over: list[tuple[Audio, int, int]], now_us: int) -> None:
         """Of pieces that were handed over, with their times, keep those that may be sounding."""

@@ -6,6 +6,7 @@ A column is ``{"all": value}``, ``{"from": first, "by": step}`` or the values th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import add
 from typing import Any
 
@@ -73,7 +74,28 @@ def shifted(column: Any, count: int, by: int) -> Sequence[int]:
     values = unpacked(column, count, WHOLE)
     if type(values) is range:
         return range(values.start + by, values.stop + by, values.step)
+    if not by:
+        return values
     return list(map(add, values, [by] * count))
+
+
+def joined_columns(columns: Sequence[Any], counts: Sequence[int], shifts: Sequence[int] | None = None) -> Any:
+    """Columns one after another as one, packed where they go on in one way. `shifts`: what is to be added to each one's numbers.
+    Raises TraceError as ``unpacked`` does."""
+    first = columns[0]
+    if shifts is None and type(first) is dict and "all" in first:
+        value = first["all"]
+        if all(c == first and type(c["all"]) is type(value) for c in columns) and (value or type(value) is not float):
+            return first
+    by = first.get("by") if type(first) is dict else None
+    if type(by) is int and all(type(c) is dict and c.get("by") == by for c in columns):
+        runs = [shifted(*part) for part in zip(columns, counts, shifts or [0] * len(counts), strict=True)]
+        if all(after[0] == before[-1] + by for before, after in pairwise(runs)):
+            return {"from": runs[0][0], "by": by}
+    values = list[Any]()
+    for place, (column, count) in enumerate(zip(columns, counts, strict=True)):
+        values += unpacked(column, count) if shifts is None else shifted(column, count, shifts[place])
+    return values
 
 
 def value_at(column: Any, place: int) -> Any:

@@ -40,6 +40,7 @@ from flowkit.messages import (
 )
 from flowkit.trace.figures import ClauseReport, InterruptReport, QueueReport, Report, TurnReport
 from flowkit.trace.layout import Layout, layout_of
+from flowkit.trace.passages import Passage
 from flowkit.trace.queues import queue_figures
 from flowkit.trace.reference import Reference
 from flowkit.trace.rows import RowTuple
@@ -73,10 +74,12 @@ def measure(
     `modelled` holds the spoken texts whose voice is not recorded but modelled; what rests on them is marked.
     """
     layout = plan if isinstance(plan, Layout) else layout_of(plan)
-    kept = list(rows)
+    kept = list[RowTuple | Stretch]()
     session = _Session(layout, voiced)
     messages = 0
-    for item in kept:
+    for item in rows:
+        if queues is None:
+            kept.append(item)
         if isinstance(item, Stretch):
             messages += item.count
             session.stretch(item)
@@ -256,28 +259,30 @@ class _Session:
     def stretch(self, stretch: Stretch) -> None:
         """Take the next rows into account."""
         frames, rows, done, came = stretch.run(Ear.FRAME), stretch.apart(), 0, 0
-        for begin, end in (*stretch.passages(), (len(rows), len(rows))):
-            for place, row in enumerate(rows[done:begin], done):
+        for before, passage in (*((passage.before, passage) for passage in stretch.passages()), (len(rows), None)):
+            for place, row in enumerate(rows[done:before], done):
                 if frames is not None and type(row[9]) in _TIMED:
                     came = self.clock.run(frames, came, stretch.frames_before(place))
                 self.row(row)
-            self._passage(rows[begin:end])
-            done = end
+            if passage is not None:
+                self._passage(passage, *stretch.at)
+            done = before
         if frames is not None:
             self.clock.run(frames, came, len(frames.frames))
 
-    def _passage(self, rows: Sequence[RowTuple]) -> None:
-        """Rows in which the voice only goes its way; all are of one epoch and turn."""
-        turn, played = self.turns.get(rows[0][8]) if rows else None, list[tuple[int, Audio]]()
-        for row in rows:
-            audio = row[9]
-            if type(audio) is not Audio:
-                continue
-            if row[2]:
-                played.append((row[5], audio))
-            elif turn is not None:
-                turn.audio_us.setdefault(audio.clause, row[4])
-        if played and self.interrupts and rows[0][7] < self.interrupts[-1].epoch:
+    def _passage(self, passage: Passage, epoch: int, turn: int) -> None:
+        """Tokens go to the chunker, and the voice to the device."""
+        of = self.turns.get(turn)
+        if of is not None and of.first_token_us is None and (tokens := passage.legs.get(Token)) and tokens.sent:
+            of.first_token_us = tokens.available_us[0]
+        if (voice := passage.legs.get(Audio)) is None:
+            return
+        if of is not None:
+            for (_, _, _, _, audio), available_us in zip(voice.sent, voice.available_us, strict=True):
+                if audio.clause not in of.audio_us:  # type: ignore[attr-defined]
+                    of.audio_us[audio.clause] = available_us  # type: ignore[attr-defined]
+        played = [(now_us, audio) for now_us, audio, _ in voice.steps if type(audio) is Audio]
+        if played and self.interrupts and epoch < self.interrupts[-1].epoch:
             self.interrupts[-1].stale_us += sum(_length_us(audio) for _, audio in played)
         self._speaking.sound.pieces(played)
 

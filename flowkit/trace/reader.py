@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,9 @@ from flowkit.trace.layout import Layout
 from flowkit.trace.parse import parsed
 from flowkit.trace.reference import MISSING, Reference
 from flowkit.trace.rows import RowTuple
-from flowkit.trace.stretch import Stretch, decode, rows_of
+from flowkit.trace.stored import Stored, stored
+from flowkit.trace.stretch import Stretch, rows_of, stretches
+from flowkit.trace.wiring import Wiring, wiring_of
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _MOST_FRAMES = 50 * 3600 * 24
@@ -85,6 +88,8 @@ class Trace:
     events: tuple[Event, ...]
     notices: tuple[str, ...] = ()
     parts: int = 0
+    _digests: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The digest of these chunks, once somebody has asked."""
 
     @property
     def layout(self) -> Layout:
@@ -93,14 +98,23 @@ class Trace:
 
     def items(self) -> Iterator[RowTuple | Stretch]:
         """The journal in stretches, or rows if the trace has the first format. Raises TraceError where a chunk is malformed."""
-        reader = format1.decode if self.head.format == 1 else decode
-        for chunk in self.chunks:
-            count = 0
-            for item in reader(chunk.text, self.head.layout):
-                count += item.count if type(item) is Stretch else 1
-                yield item
-            if count != chunk.rows:
-                raise TraceError(f"{self.path.name}: a chunk says {chunk.rows} rows and has {count}")
+        if self.head.format == 1:
+            for chunk in self.chunks:
+                rows = list(format1.decode(chunk.text, self.layout))
+                self._check(chunk, len(rows))
+                yield from rows
+        else:
+            wiring = wiring_of(self.layout)
+            yield from stretches(map(self._stored, self.chunks, repeat(wiring)), wiring)
+
+    def _stored(self, chunk: StoredChunk, wiring: Wiring) -> Stored:
+        columns = stored(chunk.text, wiring)
+        self._check(chunk, columns.rows)
+        return columns
+
+    def _check(self, chunk: StoredChunk, rows: int) -> None:
+        if rows != chunk.rows:
+            raise TraceError(f"{self.path.name}: a chunk says {chunk.rows} rows and has {rows}")
 
     def rows(self) -> list[RowTuple]:
         """The journal, every row."""
@@ -124,7 +138,9 @@ class Trace:
     @property
     def stored_digest(self) -> str:
         """The digest of the chunks as they stand in the file."""
-        return digest_of(chunk.text for chunk in self.chunks)
+        if not self._digests:
+            self._digests.append(digest_of(chunk.text for chunk in self.chunks))
+        return self._digests[0]
 
     @property
     def ruler(self) -> Reference | None:

@@ -90,10 +90,13 @@ _TYPES = {
 }
 
 
-def messages_of(cls: type[Message], columns: Sequence[Any], count: int) -> Sequence[Message]:
+def messages_of(
+    cls: type[Message], columns: Sequence[Any], count: int, like: Sequence[Message | None] = ()
+) -> Sequence[Message]:
     """`count` messages from the stored columns of their fields. A field that has no column has its default, which is what was meant
-    when the trace was written. Raises TraceError if the values are not of the fields' types."""
-    names, _, _, defaults, plain = content_of(cls)
+    when the trace was written. Where one is `like` another that is given, it is that one. Raises TraceError if the values are not
+    of the fields' types."""
+    names, values, _, defaults, plain = content_of(cls)
     if len(columns) > len(names) or MISSING in defaults[len(columns) :]:
         raise TraceError(f"a {cls.__name__} row does not have the fields of one")
     if not columns:
@@ -106,6 +109,11 @@ def messages_of(cls: type[Message], columns: Sequence[Any], count: int) -> Seque
         raise TraceError("sound without a rate")
     if count > 1 and all(type(column) is dict and "all" in column for column in columns):
         return [cls(*[next(iter(values)) for values in told])] * count
+    if like and len(columns) == len(names):
+        return [
+            given if type(given) is cls and values(given) == of else cls(*of)
+            for given, of in zip(like, zip(*told, strict=True), strict=True)
+        ]
     return list(map(cls, *told))
 
 

@@ -15,10 +15,10 @@ from operator import sub
 from typing import Any, NamedTuple
 
 from flowkit.errors import TraceError
-from flowkit.messages import Audio, Credit, Frames, Message, Probability, Timer
+from flowkit.messages import Credit, Frames, Message, Probability, Timer
 from flowkit.trace.columns import NUMBERS, WHOLE, shifted, unpacked, value_at
 from flowkit.trace.rows import FATES, kind_named, messages_of
-from flowkit.trace.wiring import Wiring
+from flowkit.trace.wiring import Relay, Wiring
 
 
 class Ear(Enum):
@@ -33,7 +33,8 @@ class Ear(Enum):
 class Shape:
     """What the steps of a letter have in common, stages by index (`cause` is -1 for none). `members`: every stage that has a row
     of a step; `ear`: what a quiet step of this shape is; `early`: it is at a stage that a frame or an answer comes to first;
-    `voiced`: the voice comes, or goes to playback, or playback hands it on and asks for more."""
+    `relay`: the number of the one that it is of, for something goes through it, or its taker wakes up or hears from its device; or
+    -1."""
 
     stage: int
     kind: type[Message]
@@ -43,7 +44,7 @@ class Shape:
     members: tuple[int, ...]
     ear: Ear | None
     early: bool
-    voiced: bool
+    relay: int
 
 
 @lru_cache(maxsize=1024)
@@ -63,13 +64,19 @@ def shape_of(wiring: Wiring, stage: int, kind: str, cause: int = 0, fate: int = 
     ):
         ear = None
     early = of is Frames or not {wiring.source, wiring.vad}.isdisjoint(members)
-    comes = (of is Audio and stage == wiring.voice and not cause) or (
-        stage == wiring.speaker
-        and (of is Audio if cause else of in (Timer, Credit))
-        and cause - 1 in (-1, wiring.voice)
-    )
-    voiced = comes and not fate and (not followers or (stage == wiring.voice and followers == (wiring.speaker,)))
-    return Shape(stage, of, cause - 1, FATES[fate], followers, members, ear, early, voiced)
+    relay = -1
+    for number, through in enumerate(wiring.relays):
+        by_itself = followers in ((), (through.taker,)) if stage == through.carrier else not followers
+        if ear is None and not fate and by_itself and _is_of(through, stage, of, cause - 1):
+            relay = number
+    return Shape(stage, of, cause - 1, FATES[fate], followers, members, ear, early, relay)
+
+
+def _is_of(relay: Relay, stage: int, of: type[Message], cause: int) -> bool:
+    """Whether something comes to the relay's carrier, or goes to its taker, or the taker wakes up or hears from its device."""
+    if cause < 0:
+        return (stage, of) == (relay.carrier, relay.kind) or (stage == relay.taker and of in (Timer, Credit))
+    return (stage, cause, of) == (relay.taker, relay.carrier, relay.kind)
 
 
 _EARS = frozenset(ear.value for ear in Ear)
@@ -128,9 +135,9 @@ class Steps:
         """How many rows before its stage's newest each cause is."""
         return unpacked(self.columns[2], self.count, WHOLE)
 
-    def messages(self) -> Sequence[Message]:
-        """The messages. Raises TraceError if the columns are not theirs."""
-        return messages_of(self.shape.kind, self.columns[2 if self.shape.cause < 0 else 3 :], self.count)
+    def messages(self, like: Sequence[Message | None] = ()) -> Sequence[Message]:
+        """The messages, as ``messages_of`` says. Raises TraceError if the columns are not theirs."""
+        return messages_of(self.shape.kind, self.columns[2 if self.shape.cause < 0 else 3 :], self.count, like)
 
     def quiet(self) -> bool:
         """Whether the steps are what their shape's ear says: frames one at a time."""

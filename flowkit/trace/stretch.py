@@ -2,7 +2,7 @@
 
 A *quiet* step is a microphone frame that all who hear it took at once, a probability, or a credit of those who hear frames.
 Whoever needs rows asks for ``rows()``; whoever can do with columns takes the ``run()`` of frames or answers, and the rows that are
-``apart`` from quiet steps; among these are ``passages`` in which there is only the voice on its way to the device.
+``apart`` from them, and the ``passages`` between these, in which messages only go through relays.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from operator import ne
 
-from flowkit.errors import TraceError
-from flowkit.trace.block import Block, Span, decode_block, number_of
+from flowkit.trace.block import Block, Span, block_of
+from flowkit.trace.grouped import letter_of, number_of
 from flowkit.trace.layout import Layout
+from flowkit.trace.passages import Passage
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.steps import Ear, Run
-from flowkit.trace.wiring import Wiring
+from flowkit.trace.stored import MALFORMED, Stored, in_lots, malformed, stored
+from flowkit.trace.wiring import Wiring, wiring_of
 
 
 @dataclass(slots=True)
@@ -50,18 +52,18 @@ class Stretch:
     def of(self, letter: str) -> tuple[int, int]:
         """Which of the chunk's steps of a letter are in it: from the one number, up to the other."""
         before, number = self.block.before, number_of(letter)
-        return int(before[self.number, number]), int(before[self.number + 1, number])
+        return before[self.number][number], before[self.number + 1][number]
 
     def rows(self) -> list[RowTuple]:
         """The rows, one by one. Raises TraceError where columns hold what they cannot."""
-        return self.block.rows(self.number) if self.quiet() else self.apart()
+        return self.block.rows(self.number) if self.quiet() or self.passages() else self.apart()
 
     def apart(self) -> list[RowTuple]:
-        """The rows that are not quiet."""
+        """The rows that are neither quiet nor in passages."""
         return self.block.apart(self.number)
 
-    def passages(self) -> list[tuple[int, int]]:
-        """Where among those rows there is only the voice on its way to the device: (first row, behind the last)."""
+    def passages(self) -> list[Passage]:
+        """Where between those rows messages only go through relays."""
         return self.block.passages(self.number)
 
     def quiet(self) -> str:
@@ -91,7 +93,7 @@ class Stretch:
 
     def quiet_behind(self, at_us: int) -> bool:
         """Whether a quiet step was handled later than `at_us`, or then and last of all."""
-        last = self.block.pattern[self.span.end - 1]
+        last = letter_of(int(self.block.letters[self.span.end - 1]))
         steps = self.block.steps
         later = any(steps[letter].handled_at(self.of(letter)[1] - 1) > at_us for letter in self.quiet())
         return later or (last in self.block.quiet and self.end_us == at_us)
@@ -99,16 +101,24 @@ class Stretch:
 
 def decode(text: str, layout: Layout) -> Iterator[Stretch]:
     """The stretches of a chunk's text. Raises TraceError if it is not one; columns that nobody looks into may still be wrong."""
-    block = decode_block(text, layout)
-    for number, (span, (ns, after)) in enumerate(zip(block.spans, pairwise(block.ns), strict=True)):
-        letter = block.pattern[span.end - 1]
-        try:
-            end_us = block.steps[letter].handled_at(int(block.before[number + 1, number_of(letter)]) - 1)
-            if end_us < block.steps[letter].begin_us:
-                raise ValueError("it ends before it begins")
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            raise TraceError(f"a journal chunk is malformed: {error}") from error
-        yield Stretch(block, number, span, ns, after, end_us)
+    wiring = wiring_of(layout)
+    return stretches([stored(text, wiring)], wiring)
+
+
+def stretches(chunks: Iterable[Stored], wiring: Wiring) -> Iterator[Stretch]:
+    """The stretches of chunks in order. Raises TraceError if they are none; columns that nobody looks into may still be wrong."""
+    for lot in in_lots(chunks):
+        block, last_us = block_of(lot, wiring), lot.begin_us
+        for number, (span, (ns, after)) in enumerate(zip(block.spans, pairwise(block.ns), strict=True)):
+            letter = letter_of(int(block.letters[span.end - 1]))
+            try:
+                end_us = block.steps[letter].handled_at(block.before[number + 1][number_of(letter)] - 1)
+                if end_us < last_us:
+                    raise ValueError("it ends before it begins")
+            except MALFORMED as error:
+                raise malformed(error) from error
+            last_us = end_us
+            yield Stretch(block, number, span, ns, after, end_us)
 
 
 def rows_of(items: Iterable[RowTuple | Stretch]) -> Iterator[RowTuple]:

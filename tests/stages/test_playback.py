@@ -1,5 +1,6 @@
 """Playback by hand: where each sample is due, what a hold keeps, what was heard."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from flowkit.messages import (
     WordTimes,
 )
 from flowkit.providers.timeline import Timeline
-from flowkit.stages.base import Action, Emit, Feed, Open, SetTimer
+from flowkit.stages.base import Action, Actions, Emit, Feed, Open, SetTimer
 from flowkit.stages.playback import NEVER, Playback, PlaybackState, Sound
 
 NEXT = Timer("next")
@@ -251,39 +252,77 @@ def test_holds_at_any_instant_lose_and_repeat_no_sample(rate: int, pieces: list[
 @given(
     rate=st.sampled_from([8_000, 16_000, 22_050, 44_100]),
     lead_ms=st.sampled_from([0, 1, 20, 100, 250]),
-    before=st.lists(st.sampled_from(["piece", "mark", "hold", "resume", "wake"]), max_size=6),
+    before=st.lists(st.sampled_from(["piece", "long", "mark", "hold", "resume", "wake"]), max_size=6),
     steps=st.lists(st.tuples(st.integers(0, 120_000), st.none() | st.integers(0, 4_000)), min_size=1, max_size=12),
     begin=st.integers(0, 3),
+    odd=st.sampled_from([None, None, "late", "other", "end"]),
 )
-@example(rate=16_000, lead_ms=0, before=["piece"], steps=[(49_950, None), (0, 1)], begin=0)
+@example(rate=16_000, lead_ms=0, before=["piece"], steps=[(49_950, None), (0, 1)], begin=0, odd=None)
+@example(rate=16_000, lead_ms=100, before=["long", "mark"], steps=[(0, 4_000), (9, 900)], begin=0, odd=None)
 def test_many_steps_at_once_are_those_steps(
-    rate: int, lead_ms: int, before: list[str], steps: list[tuple[int, int | None]], begin: int
+    rate: int, lead_ms: int, before: list[str], steps: list[tuple[int, int | None]], begin: int, odd: str | None
 ) -> None:
-    """However a reply has gone on so far, ``steady`` does to the state what ``step`` does, and says when that would wake up."""
+    """However a reply has gone on so far, ``takes`` does to the state what ``step`` does, and says when that would wake up."""
     at_once, one_by_one = Driven(lead=f"{lead_ms}ms"), Driven(lead=f"{lead_ms}ms")
-    now_us, first = 0, 0
+    now_us, first, due_us = 0, 0, NEVER
     for what in before:
         now_us += 7_000
-        made = {"piece": audio(50, first, rate=rate), "mark": ClauseEnded(0, 1), "hold": Hold(), "resume": Resume()}
-        first += 50 if what == "piece" else 0
-        for driven in (at_once, one_by_one):
-            driven(now_us / 1000, made.get(what, NEXT))
-    taken: list[tuple[int, Audio | None]] = []
+        samples = 4_000 if what == "long" else 50
+        made = {"mark": ClauseEnded(0, 1), "hold": Hold(), "resume": Resume(), "wake": NEXT}
+        message = made.get(what, audio(samples, first, rate=rate))
+        first += samples if isinstance(message, Audio) else 0
+        at_once(now_us / 1000, message)
+        due_us = _due_us(one_by_one.stage.step(one_by_one.state, message, now_us))
+    # Wake-ups come when they were wished, but for one that is odd.
+    wished, taken, steps_us = due_us, list[tuple[int, Message, int]](), now_us
+    trial = Driven(lead=f"{lead_ms}ms")
+    trial.state = deepcopy(one_by_one.state)
     for later_us, samples in steps:
-        now_us += later_us
-        taken.append((now_us, None if samples is None else Audio(0, first, samples, rate)))
-    begin = min(begin, len(taken))
-    due_us = at_once.stage.steady(at_once.state, taken, begin)
-    for (at_us, piece), due in zip(taken[begin:], due_us, strict=False):
-        actions = one_by_one.stage.step(one_by_one.state, NEXT if piece is None else piece, at_us)
-        assert [type(action) for action in actions] == ([SetTimer] if piece is None else [Feed, SetTimer])
-        assert actions[-1] == SetTimer(None if due == NEVER else due, "next")
+        steps_us += later_us
+        message = NEXT if samples is None else Audio(0, first, samples, rate)
+        sent_us = wished
+        if samples is None and odd is not None:
+            message, sent_us = {"late": (NEXT, wished + 1), "other": (Timer("x"), wished), "end": (EndOfReply(), 0)}[
+                odd
+            ]
+        taken.append((steps_us, message, sent_us))
+        wished = _due_us(trial.stage.step(trial.state, message, steps_us))
+    begin = min(begin, len(taken) - 1)
+    for at_us, message, _ in taken[:begin]:
+        at_once(at_us / 1000, message)
+        due_us = _due_us(one_by_one.stage.step(one_by_one.state, message, at_us))
+    count, then_us, late, more = at_once.stage.takes(at_once.state, taken, begin, due_us)
+    missed = []
+    for at_us, message, sent_us in taken[begin : begin + count]:
+        missed += [(due_us, at_us)] if due_us < at_us else []
+        assert message != NEXT or sent_us == due_us
+        actions = one_by_one.stage.step(one_by_one.state, message, at_us)
+        assert [type(action) for action in actions] == ([SetTimer] if message == NEXT else [Feed, SetTimer])
+        due_us = _due_us(actions)
+    assert (then_us, late, more) == (due_us, missed, ())
     assert at_once.state == one_by_one.state
+
+
+def _due_us(actions: Actions) -> int:
+    timer = actions[-1]
+    assert isinstance(timer, SetTimer)
+    return NEVER if timer.at_us is None else timer.at_us
 
 
 def test_a_steady_voice_is_taken_whole() -> None:
     playback = Driven(lead="100ms")
     playback(0, audio(100), audio(100, 100))
-    steps = [step for n in range(1, 20) for step in ((n * 100_000, None), (n * 100_000, audio(100, 100 * n + 100)))]
-    assert len(playback.stage.steady(playback.state, steps, 0)) == len(steps)
-    assert len(playback.stage.steady(playback.state, steps, len(steps))) == 0
+    steps: list[tuple[int, Message, int]] = []
+    for n in range(1, 20):
+        steps += [(n * 100_000, NEXT, n * 100_000), (n * 100_000, audio(100, 100 * n + 100), n * 100_000)]
+    assert playback.stage.takes(playback.state, steps, 0, 100_000) == (len(steps), 2_000_000, [], ())
+    assert playback.stage.takes(playback.state, steps, len(steps), 2_000_000) == (0, 2_000_000, [], ())
+
+
+def test_a_voice_is_taken_up_to_the_end_of_a_clause_that_still_sounds() -> None:
+    playback = Driven(lead="100ms")
+    playback(0, audio(100), audio(100, 100), ClauseEnded(0, 3_200))
+    steps: list[tuple[int, Message, int]] = [(n * 50_000, audio(50, 0), n * 50_000) for n in range(3, 6)]
+    count, due_us, late, more = playback.stage.takes(playback.state, steps, 0, 200_000)
+    assert (count, due_us, late, more) == (1, 200_000, [], ())
+    assert len(playback.state.playing) == 3  # what sounds, its mark, and the piece behind it

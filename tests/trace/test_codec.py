@@ -27,13 +27,14 @@ from flowkit.trace.codec import (
     digest_of,
     journal_digest,
 )
-from flowkit.trace.columns import packed, unpacked, value_at
+from flowkit.trace.columns import joined_columns, packed, unpacked, value_at
 from flowkit.trace.layout import Edge, Layout
 from flowkit.trace.names import MAX_LINE
 from flowkit.trace.parts import PART_US, Cutter, Part
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.steps import Ear
-from flowkit.trace.stretch import decode, rows_of
+from flowkit.trace.stored import in_lots, stored
+from flowkit.trace.stretch import decode, rows_of, stretches
 from flowkit.trace.wiring import wiring_of
 
 LAYOUT = Layout(
@@ -264,10 +265,69 @@ def test_rows_apart_are_those_that_are_not_quiet(rows: list[RowTuple]) -> None:
                     assert [row[9] for row in own] == list(map(kind, run.frames, run.ps))
 
 
+@settings(max_examples=60, deadline=None)
+@given(journals(), st.sets(st.integers(0, 20)), st.booleans())
+def test_chunks_are_read_many_as_one(rows: list[RowTuple], lost: set[int], parts_too: bool) -> None:
+    wiring = wiring_of(LAYOUT)
+    chunks = cut(rows, []) if parts_too else encoded(rows, [])
+    texts = [piece.text(wiring) if isinstance(piece, Part) else piece.text for piece in chunks]
+    # One that is lost leaves chunks that do not follow one another: they are read as they are.
+    kept = [text for number, text in enumerate(texts) if number not in lost]
+    one_by_one = [row for text in kept for row in rows_of(decode(text, LAYOUT))]
+    assert list(rows_of(stretches([stored(text, wiring) for text in kept], wiring))) == one_by_one
+    assert lost or one_by_one == rows
+
+
+def test_a_lot_of_chunks_is_one_block() -> None:
+    wiring = wiring_of(LAYOUT)
+    rows = tokens(100, PART_US)
+    chunks = [stored(piece.text(wiring), wiring) for piece in cut(rows, [])]
+    (lot,) = in_lots(chunks)
+    assert len(chunks) == 100
+    assert (lot.rows, len(lot.alike), lot.after()) == (100, 1, chunks[-1].after())
+    assert len(list(stretches(chunks, wiring))) == 1
+    assert len(list(in_lots([*chunks[:5], *chunks[7:]]))) == 98
+
+
+@pytest.mark.parametrize("limit", ["CHUNK_SHAPES", "CHUNK_EPOCHS"])
+def test_chunks_of_many_shapes_or_epochs_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    wiring = wiring_of(LAYOUT)
+    kinds: list[Message] = [Credit(1), Token(0, "x"), Timer("next")]
+    rows: list[RowTuple] = [
+        ("tts", n + 1, "", 0, n * PART_US, n * PART_US, message.lane, n, n, message, "")
+        for n, message in enumerate(kinds)
+    ]
+    chunks = [stored(piece.text(wiring), wiring) for piece in cut(rows, [])]
+    assert len(list(in_lots(chunks))) == 1
+    monkeypatch.setattr(f"flowkit.trace.stored.{limit}", 2)
+    assert list(in_lots(chunks)) == chunks
+
+
 values_of_a_column = st.lists(
     st.integers(-3, 3) | st.sampled_from([0.0, -0.0, 1.0, float("inf")]) | st.booleans() | texts, min_size=1, max_size=6
 )
 rising = st.builds(lambda first, by: [first, first + by, first + 2 * by], st.integers(), st.integers())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(values_of_a_column | rising, min_size=1, max_size=4))
+@example([[1], [True]])
+@example([[0.0, 0.0], [-0.0, -0.0]])
+@example([[1, 2], [3, 4]])
+def test_columns_that_are_joined_hold_the_same_values(columns: list[list[Any]]) -> None:
+    stored_columns = json.loads(json.dumps([packed(tuple(values)) for values in columns]))
+    joined = joined_columns(stored_columns, list(map(len, columns)))
+    values = list(unpacked(joined, sum(map(len, columns))))
+    assert list(map(repr, values)) == [repr(value) for column in columns for value in column]
+
+
+@given(st.lists(st.tuples(rising | st.lists(st.integers(-3, 3), min_size=1), st.integers(-9, 9)), min_size=1))
+@example([([1, 2], 0), ([1, 2], 2)])
+def test_columns_that_begin_later_are_joined(columns: list[tuple[list[int], int]]) -> None:
+    stored_columns = json.loads(json.dumps([packed(tuple(values)) for values, _ in columns]))
+    joined = joined_columns(stored_columns, [len(values) for values, _ in columns], [later for _, later in columns])
+    later = [value + by for values, by in columns for value in values]
+    assert list(unpacked(joined, len(later))) == later
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,0 +1,152 @@
+"""The passages of a journal chunk: steps one after another in which messages only go through relays, as columns.
+
+A relay is a stage that hands on what its provider gives, and the stage that takes that: tokens on their way to the chunker, the
+voice on its way to the device. Most rows of a conversation that are not quiet are of these, and nobody needs them as rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from flowkit.messages import Credit, Message
+from flowkit.trace.grouped import Grouped, Numbers
+from flowkit.trace.rows import RowTuple
+
+if TYPE_CHECKING:
+    from flowkit.trace.block import Block
+
+Sent: TypeAlias = tuple[int, int, int, int, Message]
+"""A message as a stage sent it: (cause's n, sent_us, epoch, turn, message)."""
+
+
+class Leg(NamedTuple):
+    """What goes through one relay in a passage. `sent`: what the carrier hands on, as it does so on the spot, and `available_us`:
+    when each had come to it. `taken`: what the taker took, as it was sent. `steps`: those of the taker, as (handled_us, message,
+    when that was sent or due), wake-ups too, and `ns`: their row numbers."""
+
+    sent: list[Sent]
+    available_us: list[int]
+    taken: list[Sent]
+    steps: list[tuple[int, Message, int]]
+    ns: list[int]
+
+
+class Passage(NamedTuple):
+    """A passage. `before`: how many rows of its span that are apart come before it; `legs`: by what goes through; `times_us`: when
+    its steps were handled; `begin`, `end`: which of those that are not quiet these are, for `relayed`."""
+
+    before: int
+    legs: dict[type[Message], Leg]
+    times_us: list[int]
+    begin: int
+    end: int
+    relayed: Relayed
+
+    def rows(self) -> list[RowTuple]:
+        """Its rows, one by one."""
+        return self.relayed.rows(self.begin, self.end)
+
+
+class Relayed:
+    """All rows of a chunk that are in passages. They are made when somebody asks for some."""
+
+    def __init__(self, grouped: Grouped, letters: list[str]) -> None:
+        self._grouped = grouped
+        self._letters = letters
+        self._rows: list[RowTuple] | None = None
+
+    def rows(self, begin: int, end: int) -> list[RowTuple]:
+        """Those of some steps."""
+        if self._rows is None:
+            self._rows = list(chain.from_iterable(self._grouped.rows(self._letters)))
+        sizes = self._grouped.sizes(self._letters)
+        first = int(sizes[:begin].sum())
+        return self._rows[first : first + int(sizes[begin:end].sum())]
+
+
+def passages_of(block: Block, grouped: Grouped) -> list[list[Passage]]:
+    """The passages of a chunk, by spans. `grouped`: its steps that are not quiet."""
+    of_relay = np.array([known.shape.relay >= 0 for known in block.steps.values()])[grouped.letters]
+    firsts = np.append(0, ends := grouped.ends)[:-1]
+    begins, behinds = _runs(of_relay, ends)
+    spans = np.searchsorted(ends, begins, side="right")
+    rows_before = np.append(0, np.cumsum(grouped.sizes(block.letters_apart())))
+    before = rows_before[begins] - rows_before[firsts[spans]]
+    legs = [
+        (relay.kind, _legs(block, grouped, number, begins, behinds)) for number, relay in enumerate(block.wiring.relays)
+    ]
+    times = _Line(1)
+    for letter in block.letters_relayed():
+        times.add(grouped.places[letter], block.steps[letter].handled_us())
+    (times_us,) = times.parts(begins, behinds)
+    relayed = Relayed(grouped, block.letters_relayed())
+    found: list[list[Passage]] = [[] for _ in block.spans]
+    for place, (span, begin, end, rows) in enumerate(
+        zip(*(numbers.tolist() for numbers in (spans, begins, behinds, before)), strict=True)
+    ):
+        own = {kind: leg for kind, of in legs if (leg := of[place]) is not None}
+        found[span].append(Passage(rows, own, times_us[place], begin, end, relayed))
+    return found
+
+
+def _runs(flags: npt.NDArray[np.bool_], ends: Numbers) -> tuple[Numbers, Numbers]:
+    """Where flags stand together, from and up to, not across the ends of spans."""
+    changes = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
+    inner = [end for end in sorted(set(ends.tolist())) if 0 < end < len(flags) and flags[end - 1] and flags[end]]
+    edges = np.sort(np.concatenate([changes, np.repeat(np.array(inner, np.int64), 2)]))
+    return edges[::2], edges[1::2]
+
+
+def _legs(block: Block, grouped: Grouped, number: int, begins: Numbers, behinds: Numbers) -> list[Leg | None]:
+    """What goes through a relay, by passages."""
+    relay, known = block.wiring.relays[number], dict[int, Message]()
+    came, taken, steps = _Line(2), _Line(1), _Line(2)
+    letters = [letter for letter in block.letters_relayed(number) if block.steps[letter].shape.kind is not Credit]
+    # Those that come first: what is taken is mostly known then.
+    for letter in sorted(letters, key=lambda letter: block.steps[letter].shape.cause >= 0):
+        shape, places = block.steps[letter].shape, grouped.places[letter]
+        ns, causes, available_us, handled_us, epochs, turns, messages = grouped.columns(letter, known)
+        if shape.stage == relay.carrier:
+            known.update(zip(ns, messages, strict=True))
+            handed_on = list(zip(ns, handled_us, epochs, turns, messages, strict=True))
+            came.add(places, handed_on, available_us)
+            if not shape.followers:
+                continue
+            ns, available_us = grouped.follower_ns(letter, 0), handled_us
+            taken.add(places, handed_on)
+        elif shape.kind is relay.kind:
+            taken.add(places, zip(causes, available_us, epochs, turns, messages, strict=True))
+        steps.add(places, zip(handled_us, messages, available_us, strict=True), ns)
+    lines = (*came.parts(begins, behinds), *taken.parts(begins, behinds), *steps.parts(begins, behinds))
+    return [tuple.__new__(Leg, parts) if parts[0] or parts[3] else None for parts in zip(*lines, strict=True)]
+
+
+class _Line:
+    """What happens at steps, gathered letter by letter, as so many lists."""
+
+    def __init__(self, lists: int) -> None:
+        self._places: list[Numbers] = []
+        self._lists: list[list[Any]] = [[] for _ in range(lists)]
+
+    def add(self, places: Numbers, *values: Iterable[Any]) -> None:
+        """What happens at some steps."""
+        self._places.append(places)
+        for of, more in zip(self._lists, values, strict=True):
+            of.extend(more)
+
+    def parts(self, begins: Numbers, behinds: Numbers) -> list[list[list[Any]]]:
+        """Of each list its parts in the steps' order, from some steps up to others."""
+        places = np.concatenate(self._places) if self._places else begins[:0]
+        lists = self._lists
+        if len(self._places) > 1:
+            order = np.argsort(places, kind="stable")
+            places, lists = places[order], [list(map(of.__getitem__, order.tolist())) for of in lists]
+        cuts = list(
+            zip(np.searchsorted(places, begins).tolist(), np.searchsorted(places, behinds).tolist(), strict=True)
+        )
+        return [[of[begin:end] for begin, end in cuts] for of in lists]

@@ -162,10 +162,7 @@ def _assert_differ_alike(trace: Trace, data: st.DataObject) -> None:
             rows[place:place] = [_Row(row, known), _Row(own, None), _Row(back, None)]
         case _:
             rows[place:place] = [_Row(changed, known) for changed in _changed(row, what, data)]
-    chunks = [*(encoder := Encoder(trace.layout)).add(_numbered(rows)), *encoder.finish()]
-    stretches = [stretch for chunk in chunks for stretch in decode(chunk.text, trace.layout)]
-    plan = recorded_plan(trace)
-    assert _differs_by_rows(plan, stretches) == _differs_by_stretches(plan, stretches)
+    _alike(recorded_plan(trace), trace, rows)
 
 
 def _differs_by_rows(plan: Plan, stretches: list[Stretch]) -> bool:
@@ -176,6 +173,44 @@ def _differs_by_rows(plan: Plan, stretches: list[Stretch]) -> bool:
 def _differs_by_stretches(plan: Plan, stretches: list[Stretch]) -> bool:
     fold = StretchFold(plan)
     return _differs(lambda: (fold.take(stretches), fold.end(fold.now_us)))
+
+
+_SENSED = (Frames, Probability, Credit)
+
+
+@pytest.mark.parametrize("still", [False, True])
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [("speaker", Timer), ("speaker", Audio), ("tts", Audio), ("chunker", Token), ("llm", Token)],
+)
+def test_what_is_lost_on_a_reply_s_way_is_seen_by_stretches_too(
+    tmp_path: Path, stage: str, kind: type[Message], still: bool
+) -> None:
+    """While nobody listens, no frame comes between a deadline and what should have come behind it."""
+    trace = recorded(tmp_path, pipeline("{at: 280ms, lasts: 820ms}"))
+    plan, rows = recorded_plan(trace), [_Row(row, (row[0], row[1])) for row in trace.rows()]
+    if still:
+        begin = next(place for place, (row, _) in enumerate(rows) if type(row[9]) is Token)
+        ears = ("mic", "vad", "asr")
+        replied = [row for row in rows[begin:] if row.row[0] not in ears or type(row.row[9]) not in _SENSED]
+        rows = [*rows[:begin], *replied]
+    assert _alike(plan, trace, rows) is False
+    places = [place for place, (row, _) in enumerate(rows) if (row[0], type(row[9])) == (stage, kind)]
+    differed = 0
+    for place in places[:: max(1, len(places) // 8)]:
+        row, known = rows[place]
+        for changed in ([], [_Row((*row[:4], row[4] - 1, *row[5:]), known)]):
+            differed += _alike(plan, trace, [*rows[:place], *changed, *rows[place + 1 :]])
+    assert differed > 4
+
+
+def _alike(plan: Plan, trace: Trace, rows: list[_Row]) -> bool:
+    """Whether the code differs from these rows; by stretches it must where it does by rows."""
+    chunks = [*(encoder := Encoder(trace.layout)).add(_numbered(rows)), *encoder.finish()]
+    stretches = [stretch for chunk in chunks for stretch in decode(chunk.text, trace.layout)]
+    differs = _differs_by_rows(plan, stretches)
+    assert _differs_by_stretches(plan, stretches) == differs
+    return differs
 
 
 @pytest.mark.parametrize("name", ["conversation", "barge-in"])

@@ -183,7 +183,7 @@ _SENSED = (Frames, Probability, Credit)
     ("stage", "kind"),
     [("speaker", Timer), ("speaker", Audio), ("tts", Audio), ("chunker", Token), ("llm", Token)],
 )
-def test_what_is_lost_on_a_reply_s_way_is_seen_by_stretches_too(
+def test_what_is_lost_or_late_on_a_reply_s_way_is_seen_by_stretches_too(
     tmp_path: Path, stage: str, kind: type[Message], still: bool
 ) -> None:
     """While nobody listens, no frame comes between a deadline and what should have come behind it."""
@@ -201,6 +201,11 @@ def test_what_is_lost_on_a_reply_s_way_is_seen_by_stretches_too(
         row, known = rows[place]
         for changed in ([], [_Row((*row[:4], row[4] - 1, *row[5:]), known)]):
             differed += _alike(plan, trace, [*rows[:place], *changed, *rows[place + 1 :]])
+        # And what comes to a stage, a moment after all else in its instant.
+        instant = [other for other in rows if other.row[5] == row[5]]
+        late = [_Row((*of[:5], of[5] + 1, *of[6:]), name) for of, name in instant if of[0] == stage]
+        before = [other for other in rows if other.row[5] < row[5] or (other in instant and other.row[0] != stage)]
+        differed += _alike(plan, trace, [*before, *late, *(other for other in rows if other.row[5] > row[5])])
     assert differed > 4
 
 

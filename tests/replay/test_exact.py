@@ -175,6 +175,7 @@ def _differs_by_stretches(plan: Plan, stretches: list[Stretch]) -> bool:
     return _differs(lambda: (fold.take(stretches), fold.end(fold.now_us)))
 
 
+_OTHER: dict[type[Message], dict[str, Any]] = {Audio: {"samples": 7}, Token: {"text": "other"}}
 _SENSED = (Frames, Probability, Credit)
 
 
@@ -191,7 +192,7 @@ _SENSED = (Frames, Probability, Credit)
         ("llm", Utterance),
     ],
 )
-def test_what_is_lost_or_late_on_a_reply_s_way_is_seen_by_stretches_too(
+def test_what_is_lost_other_or_late_on_a_reply_s_way_is_seen_by_stretches_too(
     tmp_path: Path, stage: str, kind: type[Message], still: bool
 ) -> None:
     """While nobody listens, no frame comes between a deadline and what should have come behind it."""
@@ -209,6 +210,9 @@ def test_what_is_lost_or_late_on_a_reply_s_way_is_seen_by_stretches_too(
         row, known = rows[place]
         for changed in ([], [_Row((*row[:4], row[4] - 1, *row[5:]), known)]):
             differed += _alike(plan, trace, [*rows[:place], *changed, *rows[place + 1 :]])
+        if kind in _OTHER:
+            other = _Row((*row[:9], replace(row[9], **_OTHER[kind]), row[10]), known)
+            differed += _alike(plan, trace, [*rows[:place], other, *rows[place + 1 :]])
         # And what comes to a stage, a moment after all else in its instant.
         instant = [other for other in rows if other.row[5] == row[5]]
         late = [_Row((*of[:5], of[5] + 1, *of[6:]), name) for of, name in instant if of[0] == stage]

@@ -3,9 +3,10 @@
 Reading order: ``observer`` (who may watch a session), ``listener`` and ``reference`` (the ruler: where the user's voice was),
 ``layout`` and ``figures`` (what is measured, and of what), ``sound`` and ``queues`` (what rows say of playback and of queues),
 ``metrics`` (all of it). Then the file: ``names`` (its attributes and limits), ``rows``, ``columns``, ``parts`` and ``codec`` (a
-journal as text), ``steps``, ``block`` and ``stretch`` (text read back; ``format1`` reads what was written first), ``redact`` (what
-may not be written), ``audio`` and ``spans`` (what goes with the journal), ``writer``, ``journal``, ``tape`` and ``recorder``
-(writing), ``parse`` and ``reader`` (reading).
+journal as text), ``steps``, ``stored`` and ``block`` (text read back, many chunks as one; ``format1`` reads what was written
+first), ``grouped`` and ``passages`` (the rows that they make, and what goes through relays), ``stretch`` (all of that, an epoch
+and turn at a time), ``redact`` (what may not be written), ``audio`` and ``spans`` (what goes with the journal), ``writer``,
+``journal``, ``tape`` and ``recorder`` (writing), ``parse`` and ``reader`` (reading).
 
 To record a live session:
 

@@ -1,4 +1,4 @@
-"""A journal chunk read back as columns. What they make is made when it is asked for: rows, and passages of a reply."""
+"""Journal chunks read back as columns. What they make is made when it is asked for: rows, and passages of a reply."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ class Span(NamedTuple):
 
 @dataclass(slots=True)
 class Block:
-    """A chunk as columns. `letters`: the number of each step's letter; `steps`: what is known of each letter's;
-    `quiet`: letters of quiet steps; `members`: rows that a step has at each stage, by letter's number and stage. For each span and
-    behind the last, `ns`: rows before it, by stage, and `before`: steps of the chunk before it, by letter's number. `orderly`: no
-    row stands before its cause."""
+    """Chunks as columns. `letters`: the number of each step's letter; `steps`: what is known of each letter's; `quiet`: letters of
+    quiet steps; `members`: rows that a step has at each stage, by letter's number and stage. For each span and behind the last,
+    `ns`: rows before it, by stage, and `before`: steps before it, by letter's number. `orderly`: no row stands before its cause."""
 
     wiring: Wiring
     letters: Numbers

@@ -98,6 +98,8 @@ def _checked(
     alike = [
         Alike(shape_of(wiring, *head), count, columns) for (head, *columns), count in zip(shapes, counts, strict=True)
     ]
+    if any(len(columns) < 2 + (shape.cause >= 0) for shape, _, columns in alike):
+        raise ValueError("a shape without its times or causes")
     chunk = Stored(begin_us, ns, ats, letters, alike)
     if chunk.rows > CHUNK_ROWS + most:
         raise ValueError("more rows than a chunk can have")

@@ -289,6 +289,15 @@ def test_a_lot_of_chunks_is_one_block() -> None:
     assert len(list(in_lots([*chunks[:5], *chunks[7:]]))) == 98
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_shape_without_its_columns_is_malformed(kept: int) -> None:
+    wiring = wiring_of(LAYOUT)
+    told = json.loads(cut(tokens(1, 0), [])[0].text(wiring))
+    told[-1][0] = told[-1][0][: 1 + kept]
+    with pytest.raises(TraceError, match="malformed"):
+        stored(json.dumps(told), wiring)
+
+
 @pytest.mark.parametrize("limit", ["CHUNK_SHAPES", "CHUNK_EPOCHS"])
 def test_chunks_of_many_shapes_or_epochs_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     wiring = wiring_of(LAYOUT)

@@ -164,7 +164,7 @@ class Playback(Stage[PlaybackState]):
                 break
             if type(audio) is Audio:
                 samples, rate_hz = audio.samples, audio.rate_hz
-                if not samples or lead_us * rate_hz < _US:
+                if samples < 1 or lead_us * rate_hz < _US:
                     break
                 if until_us < then_us + frame_us and until_us < (tick_us := self._tick(then_us)):
                     until_us, carry = tick_us, 0

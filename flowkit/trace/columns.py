@@ -83,12 +83,14 @@ def joined_columns(columns: Sequence[Any], counts: Sequence[int], shifts: Sequen
     """Columns one after another as one, packed where they go on in one way. `shifts`: what is to be added to each one's numbers.
     Raises TraceError as ``unpacked`` does."""
     first = columns[0]
-    if shifts is None and type(first) is dict and "all" in first:
+    if shifts is None and type(first) is dict and type(first.get("all")) in _EVEN:
         value = first["all"]
-        if all(c == first and type(c["all"]) is type(value) for c in columns) and (value or type(value) is not float):
+        if all(c == first and type(c.get("all")) is type(value) for c in columns) and (
+            value or type(value) is not float
+        ):
             return first
     by = first.get("by") if type(first) is dict else None
-    if type(by) is int and all(type(c) is dict and c.get("by") == by for c in columns):
+    if type(by) is int and all(type(c) is dict and c.get("by") == by and "all" not in c for c in columns):
         runs = [shifted(*part) for part in zip(columns, counts, shifts or [0] * len(counts), strict=True)]
         if all(after[0] == before[-1] + by for before, after in pairwise(runs)):
             return {"from": runs[0][0], "by": by}

@@ -73,9 +73,9 @@ def shape_of(wiring: Wiring, stage: int, kind: str, cause: int = 0, fate: int = 
 
 
 def _is_of(relay: Relay, stage: int, of: type[Message], cause: int) -> bool:
-    """Whether something comes to the relay's carrier, or goes to its taker, or the taker wakes up or hears from its device."""
+    """Whether something comes to the relay's carrier, or goes to its taker, or the taker wakes up."""
     if cause < 0:
-        return (stage, of) == (relay.carrier, relay.kind) or (stage == relay.taker and of in (Timer, Credit))
+        return (stage, of) == (relay.carrier, relay.kind) or (stage == relay.taker and of is Timer)
     return (stage, cause, of) == (relay.taker, relay.carrier, relay.kind)
 
 

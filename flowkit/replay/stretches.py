@@ -125,7 +125,9 @@ class StretchFold(Fold):
             self._each(rows[done : passage.before])
             done = passage.before
             legs = [(lane.relays.get(kind), leg) for kind, leg in passage.legs.items()]
-            if all(relay is not None and relay.follows(leg, stretch.at) for relay, leg in legs):
+            usual = all(relay is not None and relay.follows(leg, stretch.at) for relay, leg in legs)
+            # What came between two times is looked up as in a sorted list; a damaged journal may be none.
+            if usual and passage.times_us == sorted(passage.times_us):
                 self._passage(lane, passage, stretch)
             else:
                 self._each(passage.rows())

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from typing import ClassVar
 
 from pydantic import Field
@@ -171,7 +170,8 @@ class Chunking(Stage[ChunkingState]):
         taken, late, chunker = 0, Late(), state.chunker
         if self._whole_reply or self._speculates:
             return 0, due_us, late, NOTHING
-        for now_us, token, _ in islice(steps, begin, None):
+        for place in range(begin, len(steps)):
+            now_us, token, _ = steps[place]
             if type(token) is not Token:
                 break
             if due_us < now_us:

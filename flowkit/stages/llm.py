@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import ClassVar
 
 from pydantic import Field
@@ -73,9 +72,10 @@ class LlmTurn(Stage[LlmState]):
         return NOTHING
 
     def hands_on(self, state: LlmState, messages: Sequence[Message], begin: int) -> int:
-        taken, number = 0, state.tokens
-        for message in islice(messages, begin, None):
-            if type(message) is not Token or message.index != number + taken:
+        taken = 0
+        for place in range(begin, len(messages)):
+            message = messages[place]
+            if type(message) is not Token or message.index != state.tokens + taken:
                 break
             taken += 1
         state.tokens += taken

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import ClassVar
 
 from flowkit import options as opt
@@ -159,7 +159,8 @@ class Playback(Stage[PlaybackState]):
                 mark_us, reached_us = before.ends_us, before.out_us
                 break
         now_us, until_us, carry, handed_over = 0, state.until_us, state.carry, list[tuple[Audio, int, int]]()
-        for then_us, audio, sent_us in islice(steps, begin, None):
+        for place in range(begin, len(steps)):
+            then_us, audio, sent_us = steps[place]
             if then_us >= reached_us:
                 break
             if type(audio) is Audio:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from flowkit.trace.codec import CHUNK_EPOCHS
-from flowkit.trace.grouped import Grouped, Numbers, number_of
+from flowkit.trace.grouped import Grouped, number_of
 from flowkit.trace.parts import FIRST_LETTER
 from flowkit.trace.passages import Passage, passages_of
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.steps import Ear, Run, Steps
-from flowkit.trace.stored import MALFORMED, Stored, malformed
+from flowkit.trace.stored import MALFORMED, Numbers, Stored, malformed
 from flowkit.trace.wiring import Wiring
 
 

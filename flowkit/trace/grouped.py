@@ -11,16 +11,14 @@ from operator import sub
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from flowkit.messages import Message
 from flowkit.trace.parts import FIRST_LETTER
 from flowkit.trace.rows import RowTuple
+from flowkit.trace.stored import Numbers
 
 if TYPE_CHECKING:
     from flowkit.trace.block import Block
-
-Numbers = npt.NDArray[np.int64]
 
 
 class Columns(NamedTuple):

@@ -279,8 +279,7 @@ class _Session:
             return
         if of is not None:
             for (_, _, _, _, audio), available_us in zip(voice.sent, voice.available_us, strict=True):
-                if audio.clause not in of.audio_us:  # type: ignore[attr-defined]
-                    of.audio_us[audio.clause] = available_us  # type: ignore[attr-defined]
+                of.audio_us.setdefault(audio.clause, available_us)  # type: ignore[attr-defined]
         played = [(now_us, audio) for now_us, audio, _ in voice.steps if type(audio) is Audio]
         if played and self.interrupts and epoch < self.interrupts[-1].epoch:
             self.interrupts[-1].stale_us += sum(_length_us(audio) for _, audio in played)

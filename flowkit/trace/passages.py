@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from flowkit.messages import Credit, Message
-from flowkit.trace.grouped import Grouped, Numbers
+from flowkit.messages import Message
+from flowkit.trace.grouped import Grouped
 from flowkit.trace.rows import RowTuple
+from flowkit.trace.stored import Numbers
 
 if TYPE_CHECKING:
     from flowkit.trace.block import Block
@@ -106,9 +107,8 @@ def _legs(block: Block, grouped: Grouped, number: int, begins: Numbers, behinds:
     """What goes through a relay, by passages."""
     relay, known = block.wiring.relays[number], dict[int, Message]()
     came, taken, steps = _Line(2), _Line(1), _Line(2)
-    letters = [letter for letter in block.letters_relayed(number) if block.steps[letter].shape.kind is not Credit]
-    # Those that come first: what is taken is mostly known then.
-    for letter in sorted(letters, key=lambda letter: block.steps[letter].shape.cause >= 0):
+    # What comes first: most of what is taken is known then.
+    for letter in sorted(block.letters_relayed(number), key=lambda letter: block.steps[letter].shape.cause >= 0):
         shape, places = block.steps[letter].shape, grouped.places[letter]
         ns, causes, available_us, handled_us, epochs, turns, messages = grouped.columns(letter, known)
         if shape.stage == relay.carrier:
@@ -123,7 +123,7 @@ def _legs(block: Block, grouped: Grouped, number: int, begins: Numbers, behinds:
             taken.add(places, zip(causes, available_us, epochs, turns, messages, strict=True))
         steps.add(places, zip(handled_us, messages, available_us, strict=True), ns)
     lines = (*came.parts(begins, behinds), *taken.parts(begins, behinds), *steps.parts(begins, behinds))
-    return [tuple.__new__(Leg, parts) if parts[0] or parts[3] else None for parts in zip(*lines, strict=True)]
+    return [Leg._make(parts) if parts[0] or parts[3] else None for parts in zip(*lines, strict=True)]
 
 
 class _Line:

@@ -33,8 +33,7 @@ class Ear(Enum):
 class Shape:
     """What the steps of a letter have in common, stages by index (`cause` is -1 for none). `members`: every stage that has a row
     of a step; `ear`: what a quiet step of this shape is; `early`: it is at a stage that a frame or an answer comes to first;
-    `relay`: the number of the one that it is of, for something goes through it, or its taker wakes up or hears from its device; or
-    -1."""
+    `relay`: the number of the one that it is of, for something goes through that or its taker wakes up, or -1."""
 
     stage: int
     kind: type[Message]

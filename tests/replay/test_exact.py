@@ -221,13 +221,53 @@ def test_what_is_lost_other_or_late_on_a_reply_s_way_is_seen_by_stretches_too(
     assert differed >= min(5, len(places))
 
 
+@pytest.mark.parametrize("behind", [None, Token, Audio])
+def test_a_credit_of_an_epoch_that_its_stage_has_not_come_to_is_seen_by_stretches_too(
+    tmp_path: Path, behind: type[Message] | None
+) -> None:
+    """It may stand alone, or among what else goes through a relay."""
+    trace = recorded(tmp_path, pipeline("{at: 280ms, lasts: 820ms}"))
+    rows = [_Row(row, (row[0], row[1])) for row in trace.rows()]
+    # The LLM is asked, which brings it to the reply's epoch; nothing has come to the speaker yet.
+    asked = next(place for place, (row, _) in enumerate(rows) if type(row[9]) is Utterance and row[0] == "llm")
+    begun = next(place for place, (row, _) in enumerate(rows) if row[0] == "speaker" and row[7] == rows[asked].row[7])
+    place = asked + 1
+    if behind is not None:
+        place = next(n for n, (row, _) in enumerate(rows) if n > asked and type(row[9]) is behind) + 1
+    assert asked < place <= begun or behind is Audio
+    _, _, _, _, _, now_us, _, epoch, turn, _, _ = rows[place - 1].row
+    credit = _Row(("speaker", 0, "", 0, now_us, now_us, "C", epoch, turn, Credit(1), ""), None)
+    assert _alike(recorded_plan(trace), trace, [*rows[:place], credit, *rows[place:]]) is (place <= begun)
+
+
+@pytest.mark.parametrize("kind", [Timer, Audio])
+def test_what_differs_where_time_runs_backwards_is_seen_by_stretches_too(tmp_path: Path, kind: type[Message]) -> None:
+    differed = 0
+    trace = recorded(tmp_path, pipeline("{at: 280ms, lasts: 820ms}"))
+    plan, rows = recorded_plan(trace), trace.rows()
+    places = [place for place, row in enumerate(rows) if row[0] == "speaker" and type(row[9]) is kind]
+    for place in places[2 :: max(1, len(places) // 12)]:
+        for by_us in (-400_000, -30_000, 60_000, 1_000_000):
+            row = rows[place]
+            back = (*row[:5], row[5] + by_us, *row[6:])
+            by_rows, by_stretches = _judged(plan, trace, [*rows[:place], back, *rows[place + 1 :]])
+            assert by_stretches >= by_rows
+            differed += by_rows
+    assert differed
+
+
 def _alike(plan: Plan, trace: Trace, rows: list[_Row]) -> bool:
     """Whether the code differs from these rows; by stretches it must where it does by rows."""
-    chunks = [*(encoder := Encoder(trace.layout)).add(_numbered(rows)), *encoder.finish()]
+    by_rows, by_stretches = _judged(plan, trace, _numbered(rows))
+    assert by_stretches == by_rows
+    return by_rows
+
+
+def _judged(plan: Plan, trace: Trace, rows: list[RowTuple]) -> tuple[bool, bool]:
+    """Whether the code differs from these rows, by rows and by stretches."""
+    chunks = [*(encoder := Encoder(trace.layout)).add(rows), *encoder.finish()]
     stretches = [stretch for chunk in chunks for stretch in decode(chunk.text, trace.layout)]
-    differs = _differs_by_rows(plan, stretches)
-    assert _differs_by_stretches(plan, stretches) == differs
-    return differs
+    return _differs_by_rows(plan, stretches), _differs_by_stretches(plan, stretches)
 
 
 @pytest.mark.parametrize("name", ["conversation", "barge-in"])
@@ -299,7 +339,7 @@ def test_passages_and_the_rows_apart_are_the_rows_that_are_not_quiet(name: str) 
                 came = [row for row in of_passage if row[0] == carrier]
                 assert [(row[1], row[5], row[7], row[8], row[9]) for row in came] == leg.sent
                 assert [row[4] for row in came] == leg.available_us
-                taken = [row for row in of_passage if row[0] == taker and type(row[9]) is not Credit]
+                taken = [row for row in of_passage if row[0] == taker]
                 assert [(row[5], row[9], row[4]) for row in taken] == leg.steps
                 assert [row[1] for row in taken] == leg.ns
                 assert [(row[3], row[4], row[7], row[8], row[9]) for row in taken if row[2]] == leg.taken

@@ -253,11 +253,12 @@ def test_holds_at_any_instant_lose_and_repeat_no_sample(rate: int, pieces: list[
     rate=st.sampled_from([8_000, 16_000, 22_050, 44_100]),
     lead_ms=st.sampled_from([0, 1, 20, 100, 250]),
     before=st.lists(st.sampled_from(["piece", "long", "mark", "hold", "resume", "wake"]), max_size=6),
-    steps=st.lists(st.tuples(st.integers(0, 120_000), st.none() | st.integers(0, 4_000)), min_size=1, max_size=12),
+    steps=st.lists(st.tuples(st.integers(0, 120_000), st.none() | st.integers(-9, 4_000)), min_size=1, max_size=12),
     begin=st.integers(0, 3),
     odd=st.sampled_from([None, None, "late", "other", "end"]),
 )
 @example(rate=16_000, lead_ms=0, before=["piece"], steps=[(49_950, None), (0, 1)], begin=0, odd=None)
+@example(rate=16_000, lead_ms=250, before=["piece"], steps=[(33_000, 160), (39_500, -9)], begin=0, odd=None)
 @example(rate=16_000, lead_ms=100, before=["long", "mark"], steps=[(0, 4_000), (9, 900)], begin=0, odd=None)
 def test_many_steps_at_once_are_those_steps(
     rate: int, lead_ms: int, before: list[str], steps: list[tuple[int, int | None]], begin: int, odd: str | None

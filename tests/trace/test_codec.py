@@ -330,6 +330,28 @@ def test_columns_that_are_joined_hold_the_same_values(columns: list[list[Any]]) 
     assert list(map(repr, values)) == [repr(value) for column in columns for value in column]
 
 
+@pytest.mark.parametrize("shifts", [None, [0, 0]])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [{"all": 5, "by": 1}, {"all": 6, "by": 1}],
+        [{"all": 5, "from": 1, "by": 1}, {"from": 4, "by": 1}],
+        [{"from": 1, "by": 1}, {"all": 5, "from": 4, "by": 1}],
+    ],
+)
+def test_a_column_that_is_two_things_is_joined_as_what_it_is_read_as(
+    columns: list[dict[str, int]], shifts: list[int] | None
+) -> None:
+    one_by_one = [value for column in columns for value in unpacked(column, 3)]
+    assert list(unpacked(joined_columns(columns, [3, 3], shifts), 6)) == one_by_one
+
+
+@pytest.mark.parametrize("pair", [([1], [True]), ([0.0], [-0.0])])
+def test_values_that_are_only_equal_are_not_joined_to_one(pair: tuple[list[Any], list[Any]]) -> None:
+    joined = joined_columns([{"all": value} for value in pair], [1, 1])
+    assert list(map(repr, unpacked(joined, 2))) == list(map(repr, pair))
+
+
 @given(st.lists(st.tuples(rising | st.lists(st.integers(-3, 3), min_size=1), st.integers(-9, 9)), min_size=1))
 @example([([1, 2], 0), ([1, 2], 2)])
 def test_columns_that_begin_later_are_joined(columns: list[tuple[list[int], int]]) -> None:

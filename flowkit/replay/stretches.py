@@ -62,9 +62,12 @@ class _Relay(NamedTuple):
     def follows(self, leg: Leg, at: tuple[int, int]) -> bool:
         """Whether both have come to an epoch and turn, or are brought there by what they take."""
         carrier, taker = self.carrier, self.taker
-        brought = taker.epoch < at[0] and bool(leg.steps) and type(leg.steps[0][1]) is self.kind
-        carries = (carrier.epoch, carrier.turn) == at or not leg.sent
-        return carries and ((taker.epoch, taker.turn) == at or brought or not leg.steps)
+        if leg.sent and (carrier.epoch, carrier.turn) != at:
+            return False
+        if (taker.epoch, taker.turn) == at:
+            return True
+        brought = not leg.steps or (taker.epoch < at[0] and type(leg.steps[0][1]) is self.kind)
+        return brought and not leg.credits
 
 
 class StretchFold(Fold):

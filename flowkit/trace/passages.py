@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from flowkit.messages import Message
+from flowkit.messages import Credit, Message
 from flowkit.trace.grouped import Grouped
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.stored import Numbers
@@ -28,13 +28,15 @@ Sent: TypeAlias = tuple[int, int, int, int, Message]
 class Leg(NamedTuple):
     """What goes through one relay in a passage. `sent`: what the carrier hands on, as it does so on the spot, and `available_us`:
     when each had come to it. `taken`: what the taker took, as it was sent. `steps`: those of the taker, as (handled_us, message,
-    when that was sent or due), wake-ups too, and `ns`: their row numbers."""
+    when that was sent or due), wake-ups too, and `ns`: their row numbers. `credits`: when its device said what it can take,
+    which is no step."""
 
     sent: list[Sent]
     available_us: list[int]
     taken: list[Sent]
     steps: list[tuple[int, Message, int]]
     ns: list[int]
+    credits: list[int]
 
 
 class Passage(NamedTuple):
@@ -106,7 +108,7 @@ def _runs(flags: npt.NDArray[np.bool_], ends: Numbers) -> tuple[Numbers, Numbers
 def _legs(block: Block, grouped: Grouped, number: int, begins: Numbers, behinds: Numbers) -> list[Leg | None]:
     """What goes through a relay, by passages."""
     relay, known = block.wiring.relays[number], dict[int, Message]()
-    came, taken, steps = _Line(2), _Line(1), _Line(2)
+    came, taken, steps, credits = _Line(2), _Line(1), _Line(2), _Line(1)
     # What comes first: most of what is taken is known then.
     for letter in sorted(block.letters_relayed(number), key=lambda letter: block.steps[letter].shape.cause >= 0):
         shape, places = block.steps[letter].shape, grouped.places[letter]
@@ -121,9 +123,12 @@ def _legs(block: Block, grouped: Grouped, number: int, begins: Numbers, behinds:
             taken.add(places, handed_on)
         elif shape.kind is relay.kind:
             taken.add(places, zip(causes, available_us, epochs, turns, messages, strict=True))
+        elif shape.kind is Credit:
+            credits.add(places, handled_us)
+            continue
         steps.add(places, zip(handled_us, messages, available_us, strict=True), ns)
-    lines = (*came.parts(begins, behinds), *taken.parts(begins, behinds), *steps.parts(begins, behinds))
-    return [Leg._make(parts) if parts[0] or parts[3] else None for parts in zip(*lines, strict=True)]
+    lines = chain.from_iterable(line.parts(begins, behinds) for line in (came, taken, steps, credits))
+    return [Leg._make(parts) if any(parts) else None for parts in zip(*lines, strict=True)]
 
 
 class _Line:

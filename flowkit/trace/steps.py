@@ -33,7 +33,8 @@ class Ear(Enum):
 class Shape:
     """What the steps of a letter have in common, stages by index (`cause` is -1 for none). `members`: every stage that has a row
     of a step; `ear`: what a quiet step of this shape is; `early`: it is at a stage that a frame or an answer comes to first;
-    `relay`: the number of the one that it is of, for something goes through that or its taker wakes up, or -1."""
+    `relay`: the number of the one that it is of, for something goes through that, or its taker wakes up or
+    hears from its device; else -1."""
 
     stage: int
     kind: type[Message]
@@ -72,9 +73,9 @@ def shape_of(wiring: Wiring, stage: int, kind: str, cause: int = 0, fate: int = 
 
 
 def _is_of(relay: Relay, stage: int, of: type[Message], cause: int) -> bool:
-    """Whether something comes to the relay's carrier, or goes to its taker, or the taker wakes up."""
+    """Whether something comes to the relay's carrier, or goes to its taker, or the taker wakes up or hears from its device."""
     if cause < 0:
-        return (stage, of) == (relay.carrier, relay.kind) or (stage == relay.taker and of is Timer)
+        return (stage, of) == (relay.carrier, relay.kind) or (stage == relay.taker and of in (Timer, Credit))
     return (stage, cause, of) == (relay.taker, relay.carrier, relay.kind)
 
 

@@ -339,9 +339,11 @@ def test_passages_and_the_rows_apart_are_the_rows_that_are_not_quiet(name: str) 
                 came = [row for row in of_passage if row[0] == carrier]
                 assert [(row[1], row[5], row[7], row[8], row[9]) for row in came] == leg.sent
                 assert [row[4] for row in came] == leg.available_us
-                taken = [row for row in of_passage if row[0] == taker]
+                taken = [row for row in of_passage if row[0] == taker and type(row[9]) is not Credit]
                 assert [(row[5], row[9], row[4]) for row in taken] == leg.steps
                 assert [row[1] for row in taken] == leg.ns
+                credits = [row for row in of_passage if row[0] == taker and type(row[9]) is Credit]
+                assert [row[5] for row in credits] == leg.credits
                 assert [(row[3], row[4], row[7], row[8], row[9]) for row in taken if row[2]] == leg.taken
             passed += len(of_passage)
             found += [*rows[done : passage.before], *of_passage]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +48,7 @@ class Block:
     _rows: list[list[RowTuple]] | None = None
     _loud: _Loud | None = None
     _runs: dict[str, Run] = field(default_factory=dict)
-    _row_numbers: dict[str, Sequence[int]] = field(default_factory=dict)
+    _row_numbers: dict[str, Numbers] = field(default_factory=dict)
 
     def rows(self, span: int) -> list[RowTuple]:
         """All rows of a span. They are made for all spans at once, and let go with the last."""
@@ -68,10 +68,9 @@ class Block:
     def frames_before(self, span: int, row: int) -> int:
         """How many quiet frames of a span come before the row that is number `row` of those apart."""
         loud = self._louder()
-        step = loud.steps_apart[sum(map(len, loud.apart[:span])) + row]
-        ahead = self.letters[self.spans[span].begin : step]
-        frames = [number_of(letter) for letter in self.quiet if self.steps[letter].shape.ear is Ear.FRAME]
-        return sum(int(np.count_nonzero(ahead == letter)) for letter in frames)
+        step = loud.steps_apart[loud.before[span] + row]
+        begin, end = loud.frames.searchsorted([self.spans[span].begin, step])
+        return int(end - begin)
 
     def run(self, letter: str) -> Run:
         """The columns of a quiet letter."""
@@ -79,14 +78,12 @@ class Block:
             self._runs[letter] = self.steps[letter].run()
         return self._runs[letter]
 
-    def row_numbers(self, letter: str) -> Sequence[int]:
+    def row_numbers(self, letter: str) -> Numbers:
         """The row numbers of a letter's steps at their stage."""
         if letter not in self._row_numbers:
             shape = self.steps[letter].shape
             counted = np.cumsum(self.members[:, shape.stage][self.letters])[self.letters == number_of(letter)]
-            self._row_numbers[letter] = (
-                counted + self.ns[0][shape.stage] - shape.followers.count(shape.stage)
-            ).tolist()
+            self._row_numbers[letter] = counted + self.ns[0][shape.stage] - shape.followers.count(shape.stage)
         return self._row_numbers[letter]
 
     def letters_apart(self) -> list[str]:
@@ -102,16 +99,23 @@ class Block:
         if self._loud is None:
             grouped, letters = Grouped(self, self.quiet), self.letters_apart()
             steps = np.repeat(grouped.kept, grouped.sizes(letters))
-            self._loud = _Loud(grouped.rows(letters), passages_of(self, grouped), steps)
+            apart = grouped.rows(letters)
+            before = [0, *accumulate(map(len, apart))]
+            frames = [number_of(letter) for letter in self.quiet if self.steps[letter].shape.ear is Ear.FRAME]
+            of_frames = np.flatnonzero(np.isin(self.letters, frames)) if frames else self.letters[:0]
+            self._loud = _Loud(apart, before, passages_of(self, grouped), steps, of_frames)
         return self._loud
 
 
 class _Loud(NamedTuple):
-    """What is not quiet, by spans: rows, and passages; and of all those rows the steps that they are of."""
+    """What is not quiet, by spans: rows, how many of them come `before`, and passages; the steps that all those rows are of, and
+    those of quiet frames."""
 
     apart: list[list[RowTuple]]
+    before: list[int]
     passages: list[list[Passage]]
     steps_apart: Numbers
+    frames: Numbers
 
 
 def block_of(stored: Stored, wiring: Wiring) -> Block:

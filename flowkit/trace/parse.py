@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic_core import from_json
+import msgspec
+
+_reader = msgspec.json.Decoder()
 
 
-def parsed(text: str) -> Any:
+def parsed(text: str | bytes) -> Any:
     """What a JSON text holds. Raises ValueError or RecursionError if it is none.
 
-    Pydantic's reader takes half the time of the standard library's, but not half a surrogate pair, which a model may well emit."""
+    Msgspec's reader takes a third of the time of the standard library's, but neither half a surrogate pair, which a model may well
+    emit, nor what is no number."""
     try:
-        return from_json(text)
-    except (ValueError, TypeError):
-        return json.loads(text)
+        return _reader.decode(text)
+    except ValueError:
+        return json.loads(text if isinstance(text, str) else text.decode())

@@ -232,7 +232,7 @@ class _Lines:
         return TraceError(f"{self.path.name}:{number}: {what}")
 
     def _line(self, line: bytes) -> None:
-        stored = parsed(line.decode())
+        stored = parsed(line)
         if line.count(b"[") + line.count(b"{") > names.MAX_DEPTH:
             _check_depth(stored)
         for of_resource in stored["resourceSpans"]:

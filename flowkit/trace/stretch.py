@@ -33,6 +33,8 @@ class Stretch:
     ns: list[int]
     after: list[int]
     end_us: int
+    _quiet: str | None = None
+    _frames: Run | None = None
 
     @property
     def wiring(self) -> Wiring:
@@ -68,13 +70,19 @@ class Stretch:
 
     def quiet(self) -> str:
         """Letters of its quiet steps."""
-        return "".join([letter for letter in self.block.quiet if ne(*self.of(letter))])
+        if self._quiet is None:
+            self._quiet = "".join([letter for letter in self.block.quiet if ne(*self.of(letter))])
+        return self._quiet
 
     def run(self, ear: Ear) -> Run | None:
         """The quiet frames, or answers; None if there are none."""
+        if ear is Ear.FRAME and self._frames is not None:
+            return self._frames
         for letter in self.quiet():
             if self.block.steps[letter].shape.ear is ear:
-                return self.block.run(letter).part(*self.of(letter))
+                run = self.block.run(letter).part(*self.of(letter))
+                self._frames = run if ear is Ear.FRAME else None
+                return run
         return None
 
     def frames_before(self, row: int) -> int:
@@ -84,7 +92,7 @@ class Stretch:
     def row_number(self, ear: Ear, place: int) -> int:
         """The row number of the quiet step number `place` of a kind."""
         letter = next(letter for letter in self.block.quiet if self.block.steps[letter].shape.ear is ear)
-        return self.block.row_numbers(letter)[self.of(letter)[0] + place]
+        return int(self.block.row_numbers(letter)[self.of(letter)[0] + place])
 
     def quiet_between(self, begin_us: int, end_us: int) -> bool:
         """Whether a quiet step was handled from `begin_us` on and before `end_us`."""

@@ -102,7 +102,7 @@ class Block:
             apart = grouped.rows(letters)
             before = [0, *accumulate(map(len, apart))]
             frames = [number_of(letter) for letter in self.quiet if self.steps[letter].shape.ear is Ear.FRAME]
-            of_frames = np.flatnonzero(np.isin(self.letters, frames)) if frames else self.letters[:0]
+            of_frames = np.flatnonzero(self.letters == (frames[0] if frames else -1))  # of frames one letter is quiet
             self._loud = _Loud(apart, before, passages_of(self, grouped), steps, of_frames)
         return self._loud
 

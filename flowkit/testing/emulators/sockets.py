@@ -153,8 +153,7 @@ class Talk:
         if fault is Fault.STALL:
             await self._silence()
         elif fault in (Fault.FIN, Fault.CLOSE_1006):
-            await self._stream.aclose()
-            raise Over
+            await self._fall_silent()
         elif fault is Fault.RST:
             reset(self._stream)
             raise Over
@@ -166,6 +165,15 @@ class Talk:
             await self.raw(_BAD[fault])
         elif fault is Fault.ERROR:
             await self.say(error())
+
+    async def _fall_silent(self) -> None:
+        """End the connection without a word of the protocol, and read on until the client has gone: where a closed socket still
+        gets something, the system answers with a reset, and the client may see that in place of the end."""
+        if isinstance(self._stream, trio.SocketStream):
+            await self._stream.send_eof()
+            await self._silence()
+        await self._stream.aclose()
+        raise Over
 
     async def _silence(self) -> None:
         while True:

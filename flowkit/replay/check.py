@@ -68,7 +68,7 @@ def timing_only(trace: Trace) -> Report:
 
 def _followed(plan: Plan, trace: Trace) -> Iterator[RowTuple | Stretch]:
     """The trace's stretches as they are folded: with its figures read off as it goes, only one lot of chunks is ever held."""
-    fold = StretchFold(plan, items=False)
+    fold = StretchFold(plan)
     yield from fold.through(trace.items())
     fold.end(fold.now_us)
 

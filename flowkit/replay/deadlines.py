@@ -27,8 +27,7 @@ class Deadlines:
     def set(self, stage: str, tag: str, at_us: int | None) -> None:
         """Set, move or take back."""
         key = (stage, tag)
-        if self._set.get(key, NEVER) < self.now_us:
-            self._passed(key)
+        self._passed(key)
         if at_us is None:
             self._set.pop(key, None)
         else:

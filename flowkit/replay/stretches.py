@@ -72,12 +72,10 @@ class _Relay(NamedTuple):
 
 class StretchFold(Fold):
     """A fold over stretches. That something differs is found as surely as by a fold row by row; what differs first, and whether
-    it truly does, only that one can say. `items`: whether its calls have those
-    of relays, which only a simulation asks for."""
+    it truly does, only that one can say."""
 
-    def __init__(self, plan: Plan, *, items: bool = True) -> None:
+    def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self._items = items
         self._lane: _Lane | None = None
 
     def take(self, items: Iterable[RowTuple | Stretch]) -> None:
@@ -208,7 +206,7 @@ class StretchFold(Fold):
         """What comes to the carrier, which hands most of it on."""
         slot, queue, place, sent = relay.carrier, relay.queue, 0, leg.sent
         stage, messages = cast("HandsOn", slot.stage), list(map(_message, sent))
-        if self._items and slot.call is not None:
+        if slot.call is not None:
             slot.call.items += zip(leg.available_us, map(_sent_us, sent), messages, strict=True)
         while place < len(sent):
             usual = place + stage.hands_on(slot.state, messages, place)

@@ -6,7 +6,7 @@ A column is ``{"all": value}``, ``{"from": first, "by": step}`` or the values th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
 from operator import add
 from typing import Any
 
@@ -94,8 +94,6 @@ def joined_columns(columns: Sequence[Any], counts: Sequence[int], shifts: Sequen
         runs = [shifted(*part) for part in zip(columns, counts, shifts or [0] * len(counts), strict=True)]
         if all(after[0] == before[-1] + by for before, after in pairwise(runs)):
             return {"from": runs[0][0], "by": by}
-    if shifts is None and all(type(c) is list for c in columns) and list(map(len, columns)) == list(counts):
-        return list(chain.from_iterable(columns))
     values = list[Any]()
     for place, (column, count) in enumerate(zip(columns, counts, strict=True)):
         values += unpacked(column, count) if shifts is None else shifted(column, count, shifts[place])

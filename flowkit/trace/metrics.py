@@ -260,8 +260,7 @@ class _Session:
         """Take the next rows into account."""
         frames, rows, done, came = stretch.run(Ear.FRAME), stretch.apart(), 0, 0
         for before, passage in (*((passage.before, passage) for passage in stretch.passages()), (len(rows), None)):
-            for place in range(done, before):
-                row = rows[place]
+            for place, row in enumerate(rows[done:before], done):
                 if frames is not None and type(row[9]) in _TIMED:
                     came = self.clock.run(frames, came, stretch.frames_before(place))
                 self.row(row)

@@ -33,8 +33,6 @@ class Stretch:
     ns: list[int]
     after: list[int]
     end_us: int
-    _quiet: str | None = None
-    _frames: Run | None = None
 
     @property
     def wiring(self) -> Wiring:
@@ -70,19 +68,13 @@ class Stretch:
 
     def quiet(self) -> str:
         """Letters of its quiet steps."""
-        if self._quiet is None:
-            self._quiet = "".join([letter for letter in self.block.quiet if ne(*self.of(letter))])
-        return self._quiet
+        return "".join([letter for letter in self.block.quiet if ne(*self.of(letter))])
 
     def run(self, ear: Ear) -> Run | None:
         """The quiet frames, or answers; None if there are none."""
-        if ear is Ear.FRAME and self._frames is not None:
-            return self._frames
         for letter in self.quiet():
             if self.block.steps[letter].shape.ear is ear:
-                run = self.block.run(letter).part(*self.of(letter))
-                self._frames = run if ear is Ear.FRAME else None
-                return run
+                return self.block.run(letter).part(*self.of(letter))
         return None
 
     def frames_before(self, row: int) -> int:

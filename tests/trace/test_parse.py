@@ -27,6 +27,22 @@ values = st.recursive(
 def test_everything_is_read_as_it_was_written(value: object, escaped: bool) -> None:
     text = json.dumps(value, ensure_ascii=escaped)
     assert repr(parsed(text)) == repr(json.loads(text))
+    assert escaped is False or repr(parsed(text.encode())) == repr(json.loads(text))
+
+
+@given(st.binary(max_size=12))
+@example(b"\xff")
+@example(b"\xed\xa0\x80")
+@example(b"\xc0\xaf")
+def test_bytes_that_are_no_text_are_none(inner: bytes) -> None:
+    line = b'["' + inner.replace(b'"', b"").replace(b"\\", b"") + b'"]'
+    try:
+        known = json.loads(line.decode())
+    except ValueError:
+        with pytest.raises(ValueError):
+            parsed(line)
+    else:
+        assert parsed(line) == known
 
 
 @given(st.text(max_size=20))

@@ -153,7 +153,7 @@ class Talk:
         if fault is Fault.STALL:
             await self._silence()
         elif fault in (Fault.FIN, Fault.CLOSE_1006):
-            await self._fall_silent()
+            await self._hang_up()
         elif fault is Fault.RST:
             reset(self._stream)
             raise Over
@@ -166,14 +166,14 @@ class Talk:
         elif fault is Fault.ERROR:
             await self.say(error())
 
-    async def _fall_silent(self) -> None:
+    async def _hang_up(self) -> None:
         """End the connection without a word of the protocol, and read on until the client has gone: where a closed socket still
         gets something, the system answers with a reset, and the client may see that in place of the end."""
-        if isinstance(self._stream, trio.SocketStream):
-            await self._stream.send_eof()
-            await self._silence()
-        await self._stream.aclose()
-        raise Over
+        if not isinstance(self._stream, trio.SocketStream):
+            await self._stream.aclose()  # TLS has no end in one direction
+            raise Over
+        await self._stream.send_eof()
+        await self._silence()
 
     async def _silence(self) -> None:
         while True:

@@ -17,8 +17,8 @@ class Deadlines:
         self._since_us: dict[tuple[str, str], int] = {}
         self.soonest_us = NEVER
         self.now_us = 0
-        self.ahead: Callable[[int, int], bool] | None = None
-        """Whether steps that were folded ahead of the rest came from one time on and before another."""
+        self.between: Callable[[int, int], bool] | None = None
+        """Where rows are not folded in the order of time: whether any came from one time on and before another."""
 
     def at(self, stage: str, tag: str) -> int | None:
         """When one is set for."""
@@ -28,6 +28,10 @@ class Deadlines:
         """Set, move or take back."""
         key = (stage, tag)
         self._passed(key)
+        self.move(key, at_us)
+
+    def move(self, key: tuple[str, str], at_us: int | None) -> None:
+        """The same for one of which it is known that it has not been missed."""
         if at_us is None:
             self._set.pop(key, None)
         else:
@@ -49,19 +53,25 @@ class Deadlines:
         del self._set[stage, tag]
         return True
 
-    def outlast(self, end_us: int) -> None:
-        """Raises Diverged if a step that was folded ahead came between a deadline and `end_us`."""
-        for key in self._set:
-            self._passed(key, end_us)
+    def out_of_order(self, begin_us: int, between: Callable[[int, int], bool]) -> None:
+        """Rows from `begin_us` on come in no order of time; whoever folds them sets `now_us`."""
+        self.advance(begin_us)
+        self.between = between
 
-    def _passed(self, key: tuple[str, str], now_us: int | None = None) -> None:
-        """Raises Diverged if a step that was folded ahead came between a deadline and now: it would have fired before that."""
+    def in_order(self, end_us: int) -> None:
+        """They were folded, the last of them at `end_us`. Raises Diverged if one came between a deadline and that."""
+        self.now_us = end_us
+        for key in self._set:
+            self._passed(key)
+        self.between = None
+
+    def _passed(self, key: tuple[str, str]) -> None:
+        """Raises Diverged if a row came between a deadline and now: it would have fired before that."""
         at_us = self._set.get(key)
-        now_us = self.now_us if now_us is None else now_us
-        if self.ahead is None or at_us is None or at_us >= now_us:
+        if self.between is None or at_us is None or at_us >= self.now_us:
             return
-        if self.ahead(max(at_us, self._since_us[key] + 1), now_us):
-            raise Diverged(Difference(key[0], "a deadline did not fire before a frame", None, None, ("", 0)))
+        if self.between(max(at_us, self._since_us[key]), self.now_us):
+            raise Diverged(Difference(key[0], "a deadline did not fire in its instant", None, None, ("", 0)))
 
     def advance(self, now_us: int) -> None:
         """An instant is over: all of its deadlines must have fired."""

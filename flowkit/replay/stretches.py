@@ -6,9 +6,8 @@ voice to the device, are folded as columns too, a passage at a time. Every other
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import NamedTuple, cast
 
@@ -26,7 +25,7 @@ from flowkit.stages.playback import Playback
 from flowkit.stages.source import Source
 from flowkit.stages.transcription import Transcription
 from flowkit.stages.tts import TtsOrder
-from flowkit.trace.passages import Leg, Passage, Sent
+from flowkit.trace.passages import Passage, Sent
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.steps import Ear, Run
 from flowkit.trace.stretch import Stretch
@@ -59,15 +58,16 @@ class _Relay(NamedTuple):
     taker: Slot
     queue: deque[Sent]
 
-    def follows(self, leg: Leg, at: tuple[int, int]) -> bool:
+    def follows(self, passage: Passage, at: tuple[int, int]) -> bool:
         """Whether both have come to an epoch and turn, or are brought there by what they take."""
         carrier, taker = self.carrier, self.taker
-        if leg.sent and (carrier.epoch, carrier.turn) != at:
+        if passage.sent and (carrier.epoch, carrier.turn) != at:
             return False
         if (taker.epoch, taker.turn) == at:
             return True
-        brought = not leg.steps or (taker.epoch < at[0] and type(leg.steps[0][1]) is self.kind)
-        return brought and not leg.credits
+        steps = passage.steps
+        brought = not steps or (taker.epoch < at[0] and type(steps[0][1]) is self.kind)
+        return brought and not passage.credits
 
 
 class StretchFold(Fold):
@@ -106,19 +106,17 @@ class StretchFold(Fold):
             return False
         if stretch.ns != [slot.rows for slot in lane.slots]:
             return False
+        self._timers.out_of_order(stretch.begin_us, stretch.any_between)
         if (frames := stretch.run(Ear.FRAME)) is not None:
             self._pass_on(lane, Frames(frames.frames[0], len(frames.frames)), frames.handled_us[-1])
         if (answers := stretch.run(Ear.ANSWER)) is not None:
             self._hear(lane.slots[wiring.vad], answers, stretch)
-        self._timers.ahead = stretch.quiet_between
         self._apart(lane, stretch)
         if self._at != stretch.at and stretch.quiet_behind(self._raised_us):
             raise Diverged(Difference("", "the epoch is raised now, and was not then", None, None, ("", 0)))
-        self._timers.outlast(stretch.end_us)
-        self._timers.ahead = None
+        self._timers.in_order(stretch.end_us)
         for slot, n in zip(lane.slots, stretch.after, strict=True):
             slot.rows = n
-        self._timers.advance(stretch.end_us)
         return True
 
     def _apart(self, lane: _Lane, stretch: Stretch) -> None:
@@ -126,18 +124,20 @@ class StretchFold(Fold):
         rows, done = stretch.apart(), 0
         for passage in stretch.passages():
             self._each(rows[done : passage.before])
-            done = passage.before
-            legs = [(lane.relays.get(kind), leg) for kind, leg in passage.legs.items()]
-            usual = all(relay is not None and relay.follows(leg, stretch.at) for relay, leg in legs)
-            # What came between two times is looked up as in a sorted list; a damaged journal may be none.
-            if usual and passage.times_us == sorted(passage.times_us):
-                self._passage(lane, passage, stretch)
-            else:
+            done, relay = passage.before, lane.relays.get(passage.kind)
+            if relay is None or not relay.follows(passage, stretch.at):
                 self._each(passage.rows())
+                continue
+            if passage.sent:
+                self._handed_on(relay, passage)
+            if passage.steps:
+                relay.taker.epoch, relay.taker.turn = stretch.at
+                self._taken(relay, passage, stretch)
         self._each(rows[done:])
 
     def _each(self, rows: Iterable[RowTuple]) -> None:
         for row in rows:
+            self._timers.now_us = row[5]
             self._fold(self._slots[row[0]], row)
 
     def _laid(self, wiring: Wiring) -> _Lane:
@@ -183,48 +183,28 @@ class StretchFold(Fold):
 
     # -- relays -----------------------------------------------------------------------------------------------------
 
-    def _passage(self, lane: _Lane, passage: Passage, stretch: Stretch) -> None:
-        """Fold over a passage: relay by relay, for they have nothing to do with one another."""
-        times_us = passage.times_us
-
-        def came(begin_us: int, end_us: int) -> bool:
-            place = bisect_left(times_us, begin_us)
-            return (place < len(times_us) and times_us[place] < end_us) or stretch.quiet_between(begin_us, end_us)
-
-        for kind, leg in passage.legs.items():
-            relay = lane.relays[kind]
-            if leg.sent:
-                self._handed_on(relay, leg)
-            if leg.steps:
-                relay.taker.epoch, relay.taker.turn = stretch.at
-                self._taken(relay, leg, came)
-        if before := bisect_left(times_us, times_us[-1]):
-            self._timers.advance(times_us[before - 1])
-        self._timers.advance(times_us[-1])
-
-    def _handed_on(self, relay: _Relay, leg: Leg) -> None:
+    def _handed_on(self, relay: _Relay, passage: Passage) -> None:
         """What comes to the carrier, which hands most of it on."""
-        slot, queue, place, sent = relay.carrier, relay.queue, 0, leg.sent
+        slot, queue, place, sent = relay.carrier, relay.queue, 0, passage.sent
         stage, messages = cast("HandsOn", slot.stage), list(map(_message, sent))
         if slot.call is not None:
-            slot.call.items += zip(leg.available_us, map(_sent_us, sent), messages, strict=True)
+            slot.call.items += zip(passage.available_us, map(_sent_us, sent), messages, strict=True)
         while place < len(sent):
             usual = place + stage.hands_on(slot.state, messages, place)
             queue.extend(sent[place:usual])
             if usual < len(sent):
                 n, now_us, _, _, message = sent[usual]
+                self._timers.now_us = now_us
                 self._act(slot, self._stepped(slot, message, now_us), n, now_us)
             place = usual + 1
 
-    def _taken(self, relay: _Relay, leg: Leg, came: Callable[[int, int], bool]) -> None:
-        """What the taker takes, which must be what was handed on, and its wake-ups, which must be when it wished. `came`: whether
-        there was any row from one time on and before another."""
-        timers, slot, queue, steps, place = self._timers, relay.taker, relay.queue, leg.steps, 0
-        if len(queue) < len(leg.taken) or leg.taken != [queue.popleft() for _ in leg.taken]:
+    def _taken(self, relay: _Relay, passage: Passage, stretch: Stretch) -> None:
+        """What the taker takes, which must be what was handed on, and its wake-ups, which must be when it wished."""
+        timers, slot, queue, steps, place = self._timers, relay.taker, relay.queue, passage.steps, 0
+        if len(queue) < len(passage.taken) or passage.taken != [queue.popleft() for _ in passage.taken]:
             raise Diverged(Difference(slot.id, "another message was recorded than is sent now", None, None, ("", 0)))
-        stage = cast("Takes", slot.stage)
-        due_us = _time(timers.at(slot.id, stage.deadline))
-        missed = due_us <= timers.now_us < steps[0][0]
+        stage, key = cast("Takes", slot.stage), (slot.id, cast("Takes", slot.stage).deadline)
+        due_us = _time(timers.at(*key))
         while place < len(steps):
             count, due_us, late, more = stage.takes(slot.state, steps, place, due_us)
             if not count:
@@ -236,14 +216,15 @@ class StretchFold(Fold):
                     raise Diverged(Difference(slot.id, what, None, message, ("", 0)))
                 due_us = NEVER if type(message) is Timer else due_us
                 count, more = 1, self._stepped(slot, message, now_us)
-            if missed or any(came(*gap) for gap in late):
+            if any(stretch.any_between(*gap) for gap in late):
                 what = "a deadline did not fire in its instant"
                 raise Diverged(Difference(slot.id, what, None, None, ("", 0)))
             place += count
-            timers.set(slot.id, stage.deadline, None if due_us == NEVER else due_us)
+            timers.now_us = steps[place - 1][0]
+            timers.move(key, None if due_us == NEVER else due_us)
             if more:
-                self._act(slot, more, leg.ns[place - 1], steps[place - 1][0])
-                due_us = _time(timers.at(slot.id, stage.deadline))
+                self._act(slot, more, passage.ns[place - 1], timers.now_us)
+                due_us = _time(timers.at(*key))
 
     @staticmethod
     def _stepped(slot: Slot, message: Message, now_us: int) -> Actions:

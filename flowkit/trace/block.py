@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
@@ -33,8 +34,9 @@ class Span(NamedTuple):
 @dataclass(slots=True)
 class Block:
     """Chunks as columns. `letters`: the number of each step's letter; `steps`: what is known of each letter's; `quiet`: letters of
-    quiet steps; `members`: rows that a step has at each stage, by letter's number and stage. For each span and behind the last,
-    `ns`: rows before it, by stage, and `before`: steps before it, by letter's number. `orderly`: no row stands before its cause."""
+    quiet steps; `members`: rows that a step has at each stage, by letter's number and stage; `times_us`: when each step was
+    handled. For each span and behind the last, `ns`: rows before it, by stage, and `before`: steps before it, by letter's number.
+    `orderly`: no row stands before its cause, and none was handled before the one that stands before it."""
 
     wiring: Wiring
     letters: Numbers
@@ -42,6 +44,7 @@ class Block:
     spans: list[Span]
     quiet: str
     members: Numbers
+    times_us: Numbers
     ns: list[list[int]]
     before: list[list[int]]
     orderly: bool
@@ -144,8 +147,23 @@ def _block(stored: Stored, wiring: Wiring) -> Block:
     of_spans = [np.bincount(letters[begin:end], minlength=len(steps)) for begin, end, *_ in spans]
     before = np.cumsum([np.zeros(len(steps), np.int64), *of_spans], axis=0)
     rows = (before @ members + np.array(ns)).tolist()
-    orderly = all(known.orderly() for known in steps.values())
-    return Block(wiring, letters, steps, spans, quiet, members, rows, before.tolist(), orderly)
+    times_us = _times_us(letters, steps)
+    orderly = all(known.orderly() for known in steps.values()) and bool((times_us[1:] >= times_us[:-1]).all())
+    return Block(wiring, letters, steps, spans, quiet, members, times_us, rows, before.tolist(), orderly)
+
+
+def _times_us(letters: Numbers, steps: dict[str, Steps]) -> Numbers:
+    """When each step was handled."""
+    times_us = np.empty(len(letters), np.int64)
+    by_letter = np.argsort(letters.astype(np.uint16), kind="stable")
+    times_us[by_letter] = np.concatenate([_numbers(known.handled_us()) for known in steps.values()])
+    return times_us
+
+
+def _numbers(values: Sequence[int]) -> Numbers:
+    if type(values) is range:  # numpy would go through it one by one
+        return np.arange(values.start, values.stop, values.step)
+    return np.array(values, np.int64)
 
 
 def _cut(spans: list[Span], letters: Numbers, steps: dict[str, Steps], quiet: str) -> tuple[list[Span], str]:

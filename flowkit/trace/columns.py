@@ -98,10 +98,3 @@ def joined_columns(columns: Sequence[Any], counts: Sequence[int], shifts: Sequen
     for place, (column, count) in enumerate(zip(columns, counts, strict=True)):
         values += unpacked(column, count) if shifts is None else shifted(column, count, shifts[place])
     return values
-
-
-def value_at(column: Any, place: int) -> Any:
-    """One of a column's values, by its place."""
-    if type(column) is list:
-        return column[place]
-    return column["all"] if "all" in column else column["from"] + column["by"] * place

@@ -273,14 +273,14 @@ class _Session:
     def _passage(self, passage: Passage, epoch: int, turn: int) -> None:
         """Tokens go to the chunker, and the voice to the device."""
         of = self.turns.get(turn)
-        if of is not None and of.first_token_us is None and (tokens := passage.legs.get(Token)) and tokens.sent:
-            of.first_token_us = tokens.available_us[0]
-        if (voice := passage.legs.get(Audio)) is None:
+        if passage.kind is Token:
+            if of is not None and of.first_token_us is None and passage.sent:
+                of.first_token_us = passage.available_us[0]
             return
         if of is not None:
-            for (_, _, _, _, audio), available_us in zip(voice.sent, voice.available_us, strict=True):
+            for (_, _, _, _, audio), available_us in zip(passage.sent, passage.available_us, strict=True):
                 of.audio_us.setdefault(audio.clause, available_us)  # type: ignore[attr-defined]
-        played = [(now_us, audio) for now_us, audio, _ in voice.steps if type(audio) is Audio]
+        played = [(now_us, audio) for now_us, audio, _ in passage.steps if type(audio) is Audio]
         if played and self.interrupts and epoch < self.interrupts[-1].epoch:
             self.interrupts[-1].stale_us += sum(_length_us(audio) for _, audio in played)
         self._speaking.sound.pieces(played)

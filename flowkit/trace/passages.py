@@ -1,4 +1,4 @@
-"""The passages of a journal chunk: steps one after another in which messages only go through relays, as columns.
+"""The passages of a journal chunk: steps in which messages only go through a relay, as columns.
 
 A relay is a stage that hands on what its provider gives, and the stage that takes that: tokens on their way to the chunker, the
 voice on its way to the device. Most rows of a conversation that are not quiet are of these, and nobody needs them as rows.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,27 +26,21 @@ Sent: TypeAlias = tuple[int, int, int, int, Message]
 """A message as a stage sent it: (cause's n, sent_us, epoch, turn, message)."""
 
 
-class Leg(NamedTuple):
-    """What goes through one relay in a passage. `sent`: what the carrier hands on, as it does so on the spot, and `available_us`:
-    when each had come to it. `taken`: what the taker took, as it was sent. `steps`: those of the taker, as (handled_us, message,
-    when that was sent or due), wake-ups too, and `ns`: their row numbers. `credits`: when its device said what it can take,
-    which is no step."""
+class Passage(NamedTuple):
+    """What goes through one relay until something else happens at one of its stages. `before`: how many rows of its span that are
+    apart come before it; `kind`: of what goes through. `sent`: what the carrier hands on, as it does so on the spot, and
+    `available_us`: when each had come to it. `taken`: what the taker took, as it was sent. `steps`: those of the taker, as
+    (handled_us, message, when that was sent or due), wake-ups too, and `ns`: their row numbers. `credits`: when its device said
+    what it can take, which is no step. `begin`, `end`: which of the steps that are not quiet these are among, for `relayed`."""
 
+    before: int
+    kind: type[Message]
     sent: list[Sent]
     available_us: list[int]
     taken: list[Sent]
     steps: list[tuple[int, Message, int]]
     ns: list[int]
     credits: list[int]
-
-
-class Passage(NamedTuple):
-    """A passage. `before`: how many rows of its span that are apart come before it; `legs`: by what goes through; `times_us`: when
-    its steps were handled; `begin`, `end`: which of those that are not quiet these are, for `relayed`."""
-
-    before: int
-    legs: dict[type[Message], Leg]
-    times_us: list[int]
     begin: int
     end: int
     relayed: Relayed
@@ -56,7 +51,7 @@ class Passage(NamedTuple):
 
 
 class Relayed:
-    """All rows of a chunk that are in passages. They are made when somebody asks for some."""
+    """All rows of a chunk that go through a relay. They are made when somebody asks for some."""
 
     def __init__(self, grouped: Grouped, letters: list[str]) -> None:
         self._grouped = grouped
@@ -73,28 +68,35 @@ class Relayed:
 
 
 def passages_of(block: Block, grouped: Grouped) -> list[list[Passage]]:
-    """The passages of a chunk, by spans. `grouped`: its steps that are not quiet."""
-    of_relay = np.array([known.shape.relay >= 0 for known in block.steps.values()])[grouped.letters]
-    firsts = np.append(0, ends := grouped.ends)[:-1]
-    begins, behinds = _runs(of_relay, ends)
-    spans = np.searchsorted(ends, begins, side="right")
+    """The passages of a chunk, by spans, in the order in which they begin. `grouped`: its steps that are not quiet."""
+    firsts, found = np.append(0, grouped.ends)[:-1], list[list[Passage]]([] for _ in block.spans)
     rows_before = np.append(0, np.cumsum(grouped.sizes(block.letters_apart())))
-    before = rows_before[begins] - rows_before[firsts[spans]]
-    legs = [
-        (relay.kind, _legs(block, grouped, number, begins, behinds)) for number, relay in enumerate(block.wiring.relays)
-    ]
-    times = _Line(1)
-    for letter in block.letters_relayed():
-        times.add(grouped.places[letter], block.steps[letter].handled_us())
-    (times_us,) = times.parts(begins, behinds)
-    relayed = Relayed(grouped, block.letters_relayed())
-    found: list[list[Passage]] = [[] for _ in block.spans]
-    for place, (span, begin, end, rows) in enumerate(
-        zip(*(numbers.tolist() for numbers in (spans, begins, behinds, before)), strict=True)
-    ):
-        own = {kind: leg for kind, of in legs if (leg := of[place]) is not None}
-        found[span].append(Passage(rows, own, times_us[place], begin, end, relayed))
+    for number, relay in enumerate(block.wiring.relays):
+        relayed = Relayed(grouped, block.letters_relayed(number))
+        begins, ends = _through(block, grouped, number)
+        spans = np.searchsorted(grouped.ends, begins, side="right")
+        before = rows_before[begins] - rows_before[firsts[spans]]
+        lines = _lines(block, grouped, number, begins, ends)
+        for span, begin, end, rows, *parts in zip(
+            spans.tolist(), begins.tolist(), ends.tolist(), before.tolist(), *lines, strict=True
+        ):
+            found[span].append(Passage._make((rows, relay.kind, *parts, begin, end, relayed)))
+    for passages in found:
+        passages.sort(key=_begin)
     return found
+
+
+_begin = attrgetter("begin")
+
+
+def _through(block: Block, grouped: Grouped, number: int) -> tuple[Numbers, Numbers]:
+    """From which step up to which one there is nothing else at a relay's stages than what goes through it; not across spans."""
+    relay, shapes = block.wiring.relays[number], [known.shape for known in block.steps.values()]
+    through = np.array([shape.relay == number for shape in shapes])
+    near = through | [not {relay.carrier, relay.taker}.isdisjoint(shape.members) for shape in shapes]
+    steps = np.flatnonzero(near[grouped.letters])
+    begins, ends = _runs(through[grouped.letters[steps]], np.searchsorted(steps, grouped.ends))
+    return steps[begins], steps[ends - 1] + 1
 
 
 def _runs(flags: npt.NDArray[np.bool_], ends: Numbers) -> tuple[Numbers, Numbers]:
@@ -105,8 +107,8 @@ def _runs(flags: npt.NDArray[np.bool_], ends: Numbers) -> tuple[Numbers, Numbers
     return edges[::2], edges[1::2]
 
 
-def _legs(block: Block, grouped: Grouped, number: int, begins: Numbers, behinds: Numbers) -> list[Leg | None]:
-    """What goes through a relay, by passages."""
+def _lines(block: Block, grouped: Grouped, number: int, begins: Numbers, ends: Numbers) -> list[list[list[Any]]]:
+    """What goes through a relay, by passages, in the order of their fields."""
     relay, known = block.wiring.relays[number], dict[int, Message]()
     came, taken, steps, credits = _Line(2), _Line(1), _Line(2), _Line(1)
     # What comes first: most of what is taken is known then.
@@ -127,8 +129,7 @@ def _legs(block: Block, grouped: Grouped, number: int, begins: Numbers, behinds:
             credits.add(places, handled_us)
             continue
         steps.add(places, zip(handled_us, messages, available_us, strict=True), ns)
-    lines = chain.from_iterable(line.parts(begins, behinds) for line in (came, taken, steps, credits))
-    return [Leg._make(parts) if any(parts) else None for parts in zip(*lines, strict=True)]
+    return [part for line in (came, taken, steps, credits) for part in line.parts(begins, ends)]
 
 
 class _Line:
@@ -144,14 +145,12 @@ class _Line:
         for of, more in zip(self._lists, values, strict=True):
             of.extend(more)
 
-    def parts(self, begins: Numbers, behinds: Numbers) -> list[list[list[Any]]]:
+    def parts(self, begins: Numbers, ends: Numbers) -> list[list[list[Any]]]:
         """Of each list its parts in the steps' order, from some steps up to others."""
         places = np.concatenate(self._places) if self._places else begins[:0]
         lists = self._lists
         if len(self._places) > 1:
             order = np.argsort(places, kind="stable")
             places, lists = places[order], [list(map(of.__getitem__, order.tolist())) for of in lists]
-        cuts = list(
-            zip(np.searchsorted(places, begins).tolist(), np.searchsorted(places, behinds).tolist(), strict=True)
-        )
+        cuts = list(zip(np.searchsorted(places, begins).tolist(), np.searchsorted(places, ends).tolist(), strict=True))
         return [[of[begin:end] for begin, end in cuts] for of in lists]

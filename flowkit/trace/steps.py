@@ -5,7 +5,6 @@ A column stays packed until somebody asks for it, for hardly anybody looks into 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 
 from flowkit.errors import TraceError
 from flowkit.messages import Credit, Frames, Message, Probability, Timer
-from flowkit.trace.columns import NUMBERS, WHOLE, shifted, unpacked, value_at
+from flowkit.trace.columns import NUMBERS, WHOLE, shifted, unpacked
 from flowkit.trace.rows import FATES, kind_named, messages_of
 from flowkit.trace.wiring import Relay, Wiring
 
@@ -113,19 +112,6 @@ class Steps:
         """When they were handled."""
         return shifted(self.columns[0], self.count, self.begin_us)
 
-    def handled_at(self, place: int) -> int:
-        """When the one number `place` was handled. Raises ValueError if that is no time."""
-        at_us = value_at(self.columns[0], place)
-        if type(at_us) is not int:
-            raise ValueError("a time is a whole number")
-        return self.begin_us + at_us
-
-    def any_between(self, begin: int, end: int, begin_us: int, end_us: int) -> bool:
-        """Whether one of the steps from number `begin` up to `end` was handled from `begin_us` on and before `end_us`."""
-        later_us = unpacked(self.columns[0], self.count)
-        place = bisect_left(later_us, begin_us - self.begin_us, begin, end)
-        return place < end and bool(later_us[place] < end_us - self.begin_us)
-
     def available_us(self, handled_us: Sequence[int]) -> Sequence[int]:
         """When they were sent, or were there."""
         lags_us = self.columns[1]
@@ -143,7 +129,7 @@ class Steps:
         """Whether the steps are what their shape's ear says: frames one at a time."""
         ear, columns = self.shape.ear, self.columns
         if ear is Ear.CREDIT:
-            return len(self.handled_us()) > 0  # of these nobody takes a run, which would find what is no time
+            return True
         return ear is not None and len(columns) == 4 and (ear is Ear.ANSWER or columns[3] in _ONE)
 
     def orderly(self) -> bool:

@@ -13,25 +13,26 @@ from itertools import pairwise
 from operator import ne
 
 from flowkit.trace.block import Block, Span, block_of
-from flowkit.trace.grouped import letter_of, number_of
+from flowkit.trace.grouped import number_of
 from flowkit.trace.layout import Layout
 from flowkit.trace.passages import Passage
 from flowkit.trace.rows import RowTuple
 from flowkit.trace.steps import Ear, Run
-from flowkit.trace.stored import MALFORMED, Stored, in_lots, malformed, stored
+from flowkit.trace.stored import Stored, in_lots, malformed, stored
 from flowkit.trace.wiring import Wiring, wiring_of
 
 
 @dataclass(slots=True)
 class Stretch:
-    """Rows of one epoch and turn: span `number` of a chunk. `ns`: rows before it, by stage, `after`: and with it; `end_us`: when
-    the last one was handled."""
+    """Rows of one epoch and turn: span `number` of a chunk. `ns`: rows before it, by stage, `after`: and with it; `begin_us` and
+    `end_us`: when the first and the last one were handled."""
 
     block: Block
     number: int
     span: Span
     ns: list[int]
     after: list[int]
+    begin_us: int
     end_us: int
 
     @property
@@ -86,17 +87,17 @@ class Stretch:
         letter = next(letter for letter in self.block.quiet if self.block.steps[letter].shape.ear is ear)
         return int(self.block.row_numbers(letter)[self.of(letter)[0] + place])
 
-    def quiet_between(self, begin_us: int, end_us: int) -> bool:
-        """Whether a quiet step was handled from `begin_us` on and before `end_us`."""
-        steps = self.block.steps
-        return any(steps[letter].any_between(*self.of(letter), begin_us, end_us) for letter in self.quiet())
+    def any_between(self, begin_us: int, end_us: int) -> bool:
+        """Whether a row was handled from `begin_us` on and before `end_us`. The chunk must be orderly."""
+        begin, end = self.block.times_us[self.span.begin : self.span.end].searchsorted((begin_us, end_us))
+        return bool(begin < end)
 
     def quiet_behind(self, at_us: int) -> bool:
-        """Whether a quiet step was handled later than `at_us`, or then and last of all."""
-        last = letter_of(int(self.block.letters[self.span.end - 1]))
-        steps = self.block.steps
-        later = any(steps[letter].handled_at(self.of(letter)[1] - 1) > at_us for letter in self.quiet())
-        return later or (last in self.block.quiet and self.end_us == at_us)
+        """Whether a quiet step was handled later than `at_us`, or then and last of all. The chunk must be orderly."""
+        begin, end = self.span.begin, self.span.end
+        first = begin + int(self.block.times_us[begin:end].searchsorted(at_us, side="right"))
+        letters = set(self.block.letters[min(first, end - 1) : end].tolist())
+        return not letters.isdisjoint(map(number_of, self.block.quiet)) and self.end_us >= at_us
 
 
 def decode(text: str, layout: Layout) -> Iterator[Stretch]:
@@ -110,15 +111,11 @@ def stretches(chunks: Iterable[Stored], wiring: Wiring) -> Iterator[Stretch]:
     for lot in in_lots(chunks):
         block, last_us = block_of(lot, wiring), lot.begin_us
         for number, (span, (ns, after)) in enumerate(zip(block.spans, pairwise(block.ns), strict=True)):
-            letter = letter_of(int(block.letters[span.end - 1]))
-            try:
-                end_us = block.steps[letter].handled_at(block.before[number + 1][number_of(letter)] - 1)
-                if end_us < last_us:
-                    raise ValueError("it ends before it begins")
-            except MALFORMED as error:
-                raise malformed(error) from error
+            begin_us, end_us = block.times_us[[span.begin, span.end - 1]].tolist()
+            if end_us < last_us:
+                raise malformed(ValueError("it ends before it begins"))
             last_us = end_us
-            yield Stretch(block, number, span, ns, after, end_us)
+            yield Stretch(block, number, span, ns, after, begin_us, end_us)
 
 
 def rows_of(items: Iterable[RowTuple | Stretch]) -> Iterator[RowTuple]:

@@ -330,28 +330,32 @@ def test_passages_and_the_rows_apart_are_the_rows_that_are_not_quiet(name: str) 
     passed = 0
     for stretch in _kept(name).items():
         assert isinstance(stretch, Stretch)
-        rows, done, found = stretch.apart(), 0, list[RowTuple]()
+        of_span = {row[:2]: place for place, row in enumerate(stretch.rows())}
+        apart, known = [of_span.pop(row[:2]) for row in stretch.apart()], stretch.rows()
+        begins = []
         for passage in stretch.passages():
-            of_passage = passage.rows()
-            assert {row[5] for row in of_passage} == set(passage.times_us)
-            for kind, leg in passage.legs.items():
-                carrier, taker = ("tts", "speaker") if kind is Audio else ("llm", "chunker")
-                came = [row for row in of_passage if row[0] == carrier]
-                assert [(row[1], row[5], row[7], row[8], row[9]) for row in came] == leg.sent
-                assert [row[4] for row in came] == leg.available_us
-                taken = [row for row in of_passage if row[0] == taker and type(row[9]) is not Credit]
-                assert [(row[5], row[9], row[4]) for row in taken] == leg.steps
-                assert [row[1] for row in taken] == leg.ns
-                credits = [row for row in of_passage if row[0] == taker and type(row[9]) is Credit]
-                assert [row[5] for row in credits] == leg.credits
-                assert [(row[3], row[4], row[7], row[8], row[9]) for row in taken if row[2]] == leg.taken
-            passed += len(of_passage)
-            found += [*rows[done : passage.before], *of_passage]
-            done = passage.before
-        quiet = {row[:2] for row in stretch.rows()} - {row[:2] for row in (*found, *rows[done:])}
-        assert [*found, *rows[done:]] == [row for row in stretch.rows() if row[:2] not in quiet]
-        kinds = {type(row[9]) for row in stretch.rows() if row[:2] in quiet}
-        assert kinds <= {Frames, Probability, Credit}
+            rows = passage.rows()
+            carrier, taker = ("tts", "speaker") if passage.kind is Audio else ("llm", "chunker")
+            came = [row for row in rows if row[0] == carrier]
+            assert [(row[1], row[5], row[7], row[8], row[9]) for row in came] == passage.sent
+            assert [row[4] for row in came] == passage.available_us
+            taken = [row for row in rows if row[0] == taker and type(row[9]) is not Credit]
+            assert [(row[5], row[9], row[4]) for row in taken] == passage.steps
+            assert [row[1] for row in taken] == passage.ns
+            credits = [row for row in rows if row[0] == taker and type(row[9]) is Credit]
+            assert [row[5] for row in credits] == passage.credits
+            assert [(row[3], row[4], row[7], row[8], row[9]) for row in taken if row[2]] == passage.taken
+            places = [of_span.pop(row[:2]) for row in rows]
+            assert len(places) == len(came) + len(taken) + len(credits)
+            assert places == sorted(places)
+            assert [known[place] for place in places] == rows
+            assert passage.before == sum(place < places[0] for place in apart)
+            between = [known[place] for place in apart if places[0] < place < places[-1]]
+            assert not {row[0] for row in between} & {carrier, taker}
+            begins.append(places[0])
+            passed += len(rows)
+        assert begins == sorted(begins)
+        assert {type(known[place][9]) for place in of_span.values()} <= {Frames, Probability, Credit}
     assert passed > 100
 
 

@@ -65,9 +65,11 @@ class _Relay(NamedTuple):
             return False
         if (taker.epoch, taker.turn) == at:
             return True
-        steps = passage.steps
-        brought = not steps or (taker.epoch < at[0] and type(steps[0][1]) is self.kind)
-        return brought and not passage.credits
+        steps, credits = passage.steps, passage.credits
+        if not steps:
+            return not credits
+        brought = taker.epoch < at[0] and type(steps[0][1]) is not Timer
+        return brought and (not credits or credits[0] > steps[0][0])
 
 
 class StretchFold(Fold):

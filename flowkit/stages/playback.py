@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, TypeAlias, cast
 
 from flowkit import options as opt
 from flowkit.chunker import Chunk, Reason
@@ -84,6 +84,10 @@ class Piece:
         return min(due, self.audio.samples)
 
 
+_HandedOver: TypeAlias = tuple[Audio | ClauseEnded, int, int]
+"""What follows in playing, with when it is due and ends."""
+
+
 @dataclass(slots=True)
 class PlaybackState:
     """`playing`: pieces handed over, and marks between them, oldest first, at most `lead` and one piece; `until_us`: when the
@@ -149,7 +153,8 @@ class Playback(Stage[PlaybackState]):
         return [*actions, self._next(state, now_us)]
 
     def takes(self, state: PlaybackState, steps: Steps, begin: int, due_us: int) -> tuple[int, int, Late, Actions]:
-        """As long as sound goes on: pieces are handed over, and it wakes up to take more, until the first mark is reached."""
+        """As long as sound goes on: clauses start, pieces are handed over, and it wakes up to take more, until the first mark is
+        reached."""
         taken, late, lead_us, frame_us = 0, Late(), self.options.lead, self.frame_us
         if state.sound is not Sound.PLAYING:
             return 0, due_us, late, NOTHING
@@ -158,13 +163,13 @@ class Playback(Stage[PlaybackState]):
             if type(before) is Piece and type(item) is not Piece:
                 mark_us, reached_us = before.ends_us, before.out_us
                 break
-        now_us, until_us, carry, handed_over = 0, state.until_us, state.carry, list[tuple[Audio, int, int]]()
+        now_us, until_us, carry, handed_over = 0, state.until_us, state.carry, list[_HandedOver]()
         for place in range(begin, len(steps)):
-            then_us, audio, sent_us = steps[place]
+            then_us, message, sent_us = steps[place]
             if then_us >= reached_us:
                 break
-            if type(audio) is Audio:
-                samples, rate_hz = audio.samples, audio.rate_hz
+            if type(message) is Audio:
+                samples, rate_hz = message.samples, message.rate_hz
                 if samples < 1 or lead_us * rate_hz < _US:
                     break
                 if until_us < then_us + frame_us and until_us < (tick_us := self._tick(then_us)):
@@ -172,8 +177,17 @@ class Playback(Stage[PlaybackState]):
                 at_us = until_us
                 whole_us, carry = divmod(samples * _US + carry, rate_hz)
                 until_us += whole_us
-                handed_over.append((audio, at_us, until_us))
-            elif type(audio) is not Timer or audio.tag != NEXT or sent_us != due_us:
+                handed_over.append((message, at_us, until_us))
+            elif type(message) is ClauseStarted:
+                state.texts[message.clause] = message
+            elif type(message) is ClauseEnded:
+                if mark_us == NEVER:
+                    out_us = self._last_out_us(state, handed_over)
+                    if out_us <= then_us:
+                        break
+                    mark_us, reached_us = until_us, out_us
+                handed_over.append((message, until_us, until_us))
+            elif type(message) is not Timer or message.tag != NEXT or sent_us != due_us:
                 break
             now_us = then_us
             if due_us < now_us:
@@ -187,19 +201,31 @@ class Playback(Stage[PlaybackState]):
             self._keep(state, handed_over, now_us)
         return taken, due_us, late, NOTHING
 
-    def _keep(self, state: PlaybackState, handed_over: list[tuple[Audio, int, int]], now_us: int) -> None:
-        """Of pieces that were handed over, with their times, keep those that may be sounding."""
-        sounding = list[Piece]()
-        for audio, at_us, ends_us in reversed(handed_over):
-            piece = _piece(audio, at_us, ends_us)
+    @staticmethod
+    def _last_out_us(state: PlaybackState, handed_over: list[_HandedOver]) -> int:
+        """By when the last sample of all was out, where the last item of all is a piece; 0 if there is none."""
+        if handed_over:
+            audio, at_us, ends_us = handed_over[-1]
+            return _piece(audio, at_us, ends_us).out_us if type(audio) is Audio else 0
+        last = state.playing[-1] if state.playing else None
+        return last.out_us if type(last) is Piece else 0
+
+    def _keep(self, state: PlaybackState, handed_over: list[_HandedOver], now_us: int) -> None:
+        """Of pieces that were handed over, and marks between them, keep those that may be sounding, or are to come."""
+        ahead = list[Piece | ClauseEnded]()
+        for item, at_us, ends_us in reversed(handed_over):
+            if type(item) is not Audio:
+                ahead.append(cast("ClauseEnded", item))
+                continue
+            piece = _piece(item, at_us, ends_us)
             if piece.out_us <= now_us:
                 state.playing.clear()
-                state.position = (audio.first_sample + audio.samples, audio)
+                state.position = (item.first_sample + item.samples, item)
                 break
-            sounding.append(piece)
+            ahead.append(piece)
         else:
             self._sounded(state, now_us)
-        state.playing.extend(reversed(sounding))
+        state.playing.extend(reversed(ahead))
 
     # -- sounding ---------------------------------------------------------------------------------------------------
 

@@ -123,7 +123,7 @@ def _lines(block: Block, grouped: Grouped, number: int, begins: Numbers, ends: N
                 continue
             ns, available_us = grouped.follower_ns(letter, 0), handled_us
             taken.add(places, handed_on)
-        elif shape.kind is relay.kind:
+        elif shape.cause >= 0:
             taken.add(places, zip(causes, available_us, epochs, turns, messages, strict=True))
         elif shape.kind is Credit:
             credits.add(places, handled_us)

@@ -75,7 +75,7 @@ def _is_of(relay: Relay, stage: int, of: type[Message], cause: int) -> bool:
     """Whether something comes to the relay's carrier, or goes to its taker, or the taker wakes up or hears from its device."""
     if cause < 0:
         return (stage, of) == (relay.carrier, relay.kind) or (stage == relay.taker and of in (Timer, Credit))
-    return (stage, cause, of) == (relay.taker, relay.carrier, relay.kind)
+    return (stage, cause) == (relay.taker, relay.carrier) and of in (relay.kind, *relay.marks)
 
 
 _EARS = frozenset(ear.value for ear in Ear)

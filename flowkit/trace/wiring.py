@@ -6,20 +6,24 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from flowkit.messages import Audio, Message, Token
+from flowkit.messages import Audio, ClauseEnded, ClauseStarted, Message, Token
 from flowkit.trace.layout import Layout
 
 
 class Relay(NamedTuple):
     """Where most of a reply goes through: stage `carrier` hands on what its provider gives, and stage `taker` takes it. Stages by
-    index; `kind`: of what goes through."""
+    index; `kind`: of what is handed on; `marks`: of what else the taker takes of the carrier with it."""
 
     kind: type[Message]
+    marks: tuple[type[Message], ...]
     carrier: int
     taker: int
 
 
-_RELAYED: tuple[tuple[type[Message], str, str], ...] = ((Token, "llm", "chunker"), (Audio, "tts", "speaker"))
+_RELAYED: tuple[tuple[type[Message], tuple[type[Message], ...], str, str], ...] = (
+    (Token, (), "llm", "chunker"),
+    (Audio, (ClauseStarted, ClauseEnded), "tts", "speaker"),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,5 +46,9 @@ def wiring_of(layout: Layout) -> Wiring:
     source = layout.only("mic")
     followers = sorted({places[e.stage] for e in layout.edges if e.source == source and e.port == "audio"})
     source_at, vad_at = (places.get(layout.only(kind), -1) for kind in ("mic", "vad"))
-    relays = [Relay(of, places.get(layout.only(by), -1), places.get(layout.only(to), -1)) for of, by, to in _RELAYED]
-    return Wiring(ids, places, source_at, tuple(followers), vad_at, tuple(r for r in relays if min(r[1:]) >= 0))
+    relays = [
+        Relay(kind, marks, places.get(layout.only(by), -1), places.get(layout.only(to), -1))
+        for kind, marks, by, to in _RELAYED
+    ]
+    relays = [relay for relay in relays if min(relay.carrier, relay.taker) >= 0]
+    return Wiring(ids, places, source_at, tuple(followers), vad_at, tuple(relays))

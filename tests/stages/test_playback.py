@@ -30,6 +30,7 @@ from flowkit.stages.base import Action, Actions, Emit, Feed, Open, SetTimer
 from flowkit.stages.playback import NEVER, Playback, PlaybackState, Sound
 
 NEXT = Timer("next")
+START, END = "clause started", "clause ended"
 
 
 class Driven:
@@ -253,15 +254,23 @@ def test_holds_at_any_instant_lose_and_repeat_no_sample(rate: int, pieces: list[
     rate=st.sampled_from([8_000, 16_000, 22_050, 44_100]),
     lead_ms=st.sampled_from([0, 1, 20, 100, 250]),
     before=st.lists(st.sampled_from(["piece", "long", "mark", "hold", "resume", "wake"]), max_size=6),
-    steps=st.lists(st.tuples(st.integers(0, 120_000), st.none() | st.integers(-9, 4_000)), min_size=1, max_size=12),
+    steps=st.lists(
+        st.tuples(st.integers(0, 120_000), st.sampled_from([None, START, END]) | st.integers(-9, 4_000)),
+        min_size=1,
+        max_size=12,
+    ),
     begin=st.integers(0, 3),
     odd=st.sampled_from([None, None, "late", "other", "end"]),
 )
 @example(rate=16_000, lead_ms=0, before=["piece"], steps=[(49_950, None), (0, 1)], begin=0, odd=None)
 @example(rate=16_000, lead_ms=250, before=["piece"], steps=[(33_000, 160), (39_500, -9)], begin=0, odd=None)
 @example(rate=16_000, lead_ms=100, before=["long", "mark"], steps=[(0, 4_000), (9, 900)], begin=0, odd=None)
+@example(rate=16_000, lead_ms=100, before=["long"], steps=[(0, 400), (0, END), (0, START), (9, 900)], begin=0, odd=None)
+@example(rate=16_000, lead_ms=100, before=["long"], steps=[(0, END), (0, END), (0, 900), (0, END)], begin=0, odd=None)
+@example(rate=16_000, lead_ms=100, before=["piece"], steps=[(99_000, END)], begin=0, odd=None)
+@example(rate=16_000, lead_ms=0, before=["piece"], steps=[(99_000, START), (0, END)], begin=0, odd=None)
 def test_many_steps_at_once_are_those_steps(
-    rate: int, lead_ms: int, before: list[str], steps: list[tuple[int, int | None]], begin: int, odd: str | None
+    rate: int, lead_ms: int, before: list[str], steps: list[tuple[int, int | str | None]], begin: int, odd: str | None
 ) -> None:
     """However a reply has gone on so far, ``takes`` does to the state what ``step`` does, and says when that would wake up."""
     at_once, one_by_one = Driven(lead=f"{lead_ms}ms"), Driven(lead=f"{lead_ms}ms")
@@ -280,7 +289,12 @@ def test_many_steps_at_once_are_those_steps(
     trial.state = deepcopy(one_by_one.state)
     for later_us, samples in steps:
         steps_us += later_us
-        message = NEXT if samples is None else Audio(0, first, samples, rate)
+        marks: dict[Any, Message] = {
+            None: NEXT,
+            START: ClauseStarted(len(taken), "a", "a"),
+            END: ClauseEnded(len(taken), 1),
+        }
+        message = Audio(0, first, samples, rate) if isinstance(samples, int) else marks[samples]
         sent_us = wished
         if samples is None and odd is not None:
             message, sent_us = {"late": (NEXT, wished + 1), "other": (Timer("x"), wished), "end": (EndOfReply(), 0)}[
@@ -298,10 +312,17 @@ def test_many_steps_at_once_are_those_steps(
         missed += [(due_us, at_us)] if due_us < at_us else []
         assert message != NEXT or sent_us == due_us
         actions = one_by_one.stage.step(one_by_one.state, message, at_us)
-        assert [type(action) for action in actions] == ([SetTimer] if message == NEXT else [Feed, SetTimer])
+        assert [type(action) for action in actions] == ([Feed, SetTimer] if type(message) is Audio else [SetTimer])
         due_us = _due_us(actions)
     assert (then_us, late, more) == (due_us, missed, ())
     assert at_once.state == one_by_one.state
+
+
+def test_a_clause_that_ends_when_it_has_sounded_is_a_step_of_its_own() -> None:
+    playback = Driven(lead="100ms")
+    playback(0, audio(100))
+    steps: list[tuple[int, Message, int]] = [(50_000, ClauseStarted(1, "a", "a"), 0), (100_000, ClauseEnded(0, 1), 0)]
+    assert playback.stage.takes(playback.state, steps, 0, NEVER) == (1, NEVER, [], ())
 
 
 def _due_us(actions: Actions) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from .text import DUE, GHOST, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SHARE, SIGN, SPACE, measure
+from .text import DUE, GHOST, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SHARE, SIGN, SPACE, WORD_SIZE, measure, word_at
 from .value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,9 +10,6 @@ if TYPE_CHECKING:
 
 HOLD = 20
 """Tokens after which an open bracket or quotation no longer holds back a sentence's end: it may never close."""
-_word = re.compile(" ?[a-zA-ZÀ-ÖØ-öø-ÿЀ-ӿ]{1,24}").match
-_LONGEST_SIZE = 4
-"""The words most texts are made of, taken up to 24 letters (4 tokens) at a time: the same as one by one, only faster."""
 _OPENERS = frozenset(PAIRS) - {"»"}
 
 
@@ -49,7 +44,7 @@ class Draft:
         at, size, before, run, length = self.at, self.size, self.before, self.run, len(text)
         fits = True
         while at < length and (kind := KIND[text[at]]) <= SIGN:
-            if kind <= SPACE and kind != before and size + _LONGEST_SIZE < most and (word := _word(text, at)):
+            if kind <= SPACE and kind != before and size + WORD_SIZE < most and (word := word_at(text, at)):
                 run = word.end() - at - 1 - (kind == SPACE)
                 at, size, before = word.end(), size + run // 6 + 1, LETTER
                 continue

@@ -6,6 +6,7 @@ all it knows about its input. It fills itself as characters turn up: nothing is 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 LETTER, SPACE, DIGIT, IDEOGRAPH, GHOST, SIGN, EMOJI, LINE, STOP, PAUSE, OPEN, CLOSE = range(12)
@@ -84,14 +85,25 @@ DUE = [15 if share == 16 else 0 for share in SHARE]
 """Which character of a share is the one that counts."""
 
 
+word_at = re.compile(" ?[a-zA-ZÀ-ÖØ-öø-ÿЀ-ҁҊ-ӿ]{1,24}").match
+"""The words most texts are made of, with the space before, up to 24 letters at a time: to be taken as one, which is faster."""
+WORD_SIZE = 4
+"""The most tokens that one has."""
+
+
 def measure(text: str) -> int:
     """The estimated size of a piece of text in tokens, known from the text alone."""
-    size, run, before = 0, 0, SIGN
-    for char in text:
-        kind = KIND[char]
+    size, run, before, at, length = 0, 0, SIGN, 0, len(text)
+    while at < length:
+        kind = KIND[text[at]]
+        if kind <= SPACE and kind != before and (word := word_at(text, at)):
+            run = word.end() - at - 1 - (kind == SPACE)
+            at, size, before = word.end(), size + run // 6 + 1, LETTER
+            continue
         run = run + 1 if kind == before else 0
         size += run % SHARE[kind] == DUE[kind]
         before = kind
+        at += 1
     return size
 
 

@@ -125,7 +125,8 @@ class StretchFold(Fold):
         """Fold over what is not quiet: rows, and the passages between them."""
         rows, done = stretch.apart(), 0
         for passage in stretch.passages():
-            self._each(rows[done : passage.before])
+            if done < passage.before:
+                self._each(rows[done : passage.before])
             done, relay = passage.before, lane.relays.get(passage.kind)
             if relay is None or not relay.follows(passage, stretch.at):
                 self._each(passage.rows())
@@ -138,9 +139,10 @@ class StretchFold(Fold):
         self._each(rows[done:])
 
     def _each(self, rows: Iterable[RowTuple]) -> None:
+        timers, slots, fold = self._timers, self._slots, self._fold
         for row in rows:
-            self._timers.now_us = row[5]
-            self._fold(self._slots[row[0]], row)
+            timers.now_us = row[5]
+            fold(slots[row[0]], row)
 
     def _laid(self, wiring: Wiring) -> _Lane:
         slots = [self._slots[id_] for id_ in wiring.ids]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import ClassVar
 
 from pydantic import Field
@@ -167,22 +168,23 @@ class Chunking(Stage[ChunkingState]):
         return [*clauses, *self._speculate(state), stall] if clauses or self._speculates else (stall,)
 
     def takes(self, state: ChunkingState, steps: Steps, begin: int, due_us: int) -> tuple[int, int, Late, Actions]:
-        taken, late, chunker = 0, Late(), state.chunker
+        taken, late, chunker, clauses = 0, Late(), state.chunker, NOTHING
         if self._whole_reply or self._speculates:
             return 0, due_us, late, NOTHING
-        for place in range(begin, len(steps)):
-            now_us, token, _ = steps[place]
+        for now_us, token, _ in islice(steps, begin, None):
             if type(token) is not Token:
                 break
-            if due_us < now_us:
+            # Whether something waits is asked only when a deadline passes: most tokens come long before.
+            if due_us < now_us and (not taken or chunker.pending()):
                 late.append((due_us, now_us))
             taken += 1
             clauses = self._clauses(state, chunks) if (chunks := chunker.feed(token.text)) else NOTHING
-            flush_after_us = self._flush_after_us if state.clauses else self._first_flush_after_us
-            due_us = now_us + flush_after_us if chunker.pending() else NEVER
+            due_us = now_us + (self._flush_after_us if state.clauses else self._first_flush_after_us)
             if clauses:
-                return taken, due_us, late, clauses
-        return taken, due_us, late, NOTHING
+                break
+        if taken and not chunker.pending():
+            due_us = NEVER
+        return taken, due_us, late, clauses
 
     def _end(self, state: ChunkingState, end: EndOfReply) -> Actions:
         chunks = [*state.chunker.feed(state.whole), *state.chunker.flush()]

@@ -72,8 +72,7 @@ class Block:
         """How many quiet frames of a span come before the row that is number `row` of those apart."""
         loud = self._louder()
         step = loud.steps_apart[loud.before[span] + row]
-        begin, end = loud.frames.searchsorted([self.spans[span].begin, step])
-        return int(end - begin)
+        return int(loud.frames.searchsorted(step) - loud.frames.searchsorted(self.spans[span].begin))
 
     def run(self, letter: str) -> Run:
         """The columns of a quiet letter."""
@@ -155,7 +154,7 @@ def _block(stored: Stored, wiring: Wiring) -> Block:
 def _times_us(letters: Numbers, steps: dict[str, Steps]) -> Numbers:
     """When each step was handled."""
     times_us = np.empty(len(letters), np.int64)
-    by_letter = np.argsort(letters.astype(np.uint16), kind="stable")
+    by_letter = np.argsort(letters.astype(np.min_scalar_type(len(steps))), kind="stable")
     times_us[by_letter] = np.concatenate([_numbers(known.handled_us()) for known in steps.values()])
     return times_us
 

@@ -73,10 +73,9 @@ class Stretch:
 
     def run(self, ear: Ear) -> Run | None:
         """The quiet frames, or answers; None if there are none."""
-        for letter in self.quiet():
-            if self.block.steps[letter].shape.ear is ear:
-                return self.block.run(letter).part(*self.of(letter))
-        return None
+        letter = self._letter_of(ear)
+        begin, end = self.of(letter) if letter else (0, 0)
+        return self.block.run(letter).part(begin, end) if begin < end else None
 
     def frames_before(self, row: int) -> int:
         """How many of its quiet frames come before the row that is number `row` of those apart."""
@@ -84,8 +83,12 @@ class Stretch:
 
     def row_number(self, ear: Ear, place: int) -> int:
         """The row number of the quiet step number `place` of a kind."""
-        letter = next(letter for letter in self.block.quiet if self.block.steps[letter].shape.ear is ear)
+        letter = self._letter_of(ear)
         return int(self.block.row_numbers(letter)[self.of(letter)[0] + place])
+
+    def _letter_of(self, ear: Ear) -> str:
+        """The chunk's one letter of quiet frames, or answers; empty if there is none."""
+        return next((letter for letter in self.block.quiet if self.block.steps[letter].shape.ear is ear), "")
 
     def any_between(self, begin_us: int, end_us: int) -> bool:
         """Whether a row was handled from `begin_us` on and before `end_us`. The chunk must be orderly."""

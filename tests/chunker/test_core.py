@@ -8,9 +8,25 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from flowkit.chunker import Chunker, FirstRules, Reason, Rules, Speak
-from flowkit.chunker.text import DIGIT, EMOJI, GHOST, IDEOGRAPH, KIND, LETTER, LINE, SIGN, SPACE, measure, speakable
+from flowkit.chunker.text import (
+    DIGIT,
+    DUE,
+    EMOJI,
+    GHOST,
+    IDEOGRAPH,
+    KIND,
+    LETTER,
+    LINE,
+    SHARE,
+    SIGN,
+    SPACE,
+    measure,
+    speakable,
+)
 from tests.chunker.conftest import run_chunker
 
 Texts = Callable[..., list[str]]
@@ -160,6 +176,19 @@ def test_a_term_delays_nothing_but_what_may_become_it() -> None:
 )
 def test_how_large_characters_are(text: str, tokens: int) -> None:
     assert measure(text) == tokens
+
+
+@given(st.text(st.sampled_from("aé жñ 字1.\u0301\u0483\u0482  \n\u00a0ǆ") | st.characters(), max_size=60))
+@example("а\u0483" * 8)
+@example("a" * 49)
+@example("a" * 24 + "  b")
+def test_words_taken_as_one_are_as_large_as_letter_by_letter(text: str) -> None:
+    size, run, before = 0, 0, SIGN
+    for kind in map(KIND.__getitem__, text):
+        run = run + 1 if kind == before else 0
+        size += run % SHARE[kind] == DUE[kind]
+        before = kind
+    assert measure(text) == size
 
 
 @pytest.mark.parametrize(

@@ -59,13 +59,13 @@ class Grouped:
             for of in ("stage", "cause")
         )
         self._rows_at = rows
-        self._ns: list[int] = (rows[stages, each] - own).tolist()
-        self._cause_ns: list[int] = (rows[causes, each] - others).tolist()
+        self._ns: Numbers = rows[stages, each] - own
+        self._cause_ns: Numbers = rows[causes, each] - others
         self.ends: Numbers = np.searchsorted(self.kept, [span.end for span in block.spans])
         """Up to which of the kept steps each span goes."""
         lengths = np.diff(self.ends, prepend=0)
         self._epochs, self._turns = (
-            np.repeat([getattr(span, of) for span in block.spans], lengths).take(by_letter).tolist()
+            np.repeat([getattr(span, of) for span in block.spans], lengths).take(by_letter)
             for of in ("epoch", "turn")
         )
 
@@ -103,11 +103,11 @@ class Grouped:
         Raises TraceError where columns hold what they cannot."""
         steps, part = self._steps[letter], self._parts[letter]
         handled_us = steps.handled_us()
-        causes = list(map(sub, self._cause_ns[part], steps.backs())) if steps.shape.cause >= 0 else ()
+        causes = list(map(sub, self._cause_ns[part].tolist(), steps.backs())) if steps.shape.cause >= 0 else ()
         available_us = steps.available_us(handled_us)
         messages = steps.messages(list(map(known.get, causes)) if known and causes else ())
-        epochs, turns = self._epochs[part], self._turns[part]
-        return Columns(self._ns[part], causes, available_us, handled_us, epochs, turns, messages)
+        ns, epochs, turns = (numbers[part].tolist() for numbers in (self._ns, self._epochs, self._turns))
+        return Columns(ns, causes, available_us, handled_us, epochs, turns, messages)
 
     def follower_ns(self, letter: str, place: int) -> list[int]:
         """The row numbers of those of a letter's followers that stand at number `place`."""

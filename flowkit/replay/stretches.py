@@ -16,7 +16,7 @@ from flowkit.messages import Frames, Message, Probability, Timer
 from flowkit.plan.graph import Plan
 from flowkit.replay.difference import Difference, Diverged
 from flowkit.replay.exact import Fold, Slot
-from flowkit.stages.base import NEVER, Actions, Emit, Feed, HandsOn, Takes
+from flowkit.stages.base import NEVER, Emit, Feed, HandsOn, Takes
 from flowkit.stages.chunking import Chunking
 from flowkit.stages.endpointing import Endpointing
 from flowkit.stages.llm import LlmTurn
@@ -51,11 +51,12 @@ class _Lane(NamedTuple):
 
 
 class _Relay(NamedTuple):
-    """Who hands on, who takes, what, and the queue between them."""
+    """Who hands on, who takes, with their stages, and the queue between them."""
 
-    kind: type[Message]
     carrier: Slot
+    hands: HandsOn
     taker: Slot
+    takes: Takes
     queue: deque[Sent]
 
     def follows(self, passage: Passage, at: tuple[int, int]) -> bool:
@@ -150,7 +151,7 @@ class StretchFold(Fold):
         relays = {
             relay.kind: way
             for relay in wiring.relays
-            if (way := _way(relay.kind, slots[relay.carrier], slots[relay.taker])) is not None
+            if (way := _way(slots[relay.carrier], slots[relay.taker])) is not None
         }
         if wiring.source < 0:
             return _Lane(wiring, slots, followers, [], True, relays)
@@ -190,7 +191,7 @@ class StretchFold(Fold):
     def _handed_on(self, relay: _Relay, passage: Passage) -> None:
         """What comes to the carrier, which hands most of it on."""
         slot, queue, place, sent = relay.carrier, relay.queue, 0, passage.sent
-        stage, messages = cast("HandsOn", slot.stage), list(map(_message, sent))
+        stage, messages = relay.hands, list(map(_message, sent))
         if slot.call is not None:
             slot.call.items += zip(passage.available_us, map(_sent_us, sent), messages, strict=True)
         while place < len(sent):
@@ -199,56 +200,49 @@ class StretchFold(Fold):
             if usual < len(sent):
                 n, now_us, _, _, message = sent[usual]
                 self._timers.now_us = now_us
-                self._act(slot, self._stepped(slot, message, now_us), n, now_us)
+                try:
+                    actions = slot.step(slot.state, message, now_us)
+                except FlowkitError as error:
+                    raise _refused(slot, error) from error
+                self._act(slot, actions, n, now_us)
             place = usual + 1
 
     def _taken(self, relay: _Relay, passage: Passage, stretch: Stretch) -> None:
         """What the taker takes, which must be what was handed on, and its wake-ups, which must be when it wished."""
-        timers, slot, queue, steps, place = self._timers, relay.taker, relay.queue, passage.steps, 0
-        if len(queue) < len(passage.taken) or passage.taken != [queue.popleft() for _ in passage.taken]:
+        timers, slot, queue, steps, taken = self._timers, relay.taker, relay.queue, passage.steps, passage.taken
+        if len(queue) < len(taken) or taken != [queue.popleft() for _ in taken]:
             raise Diverged(Difference(slot.id, "another message was recorded than is sent now", None, None, ("", 0)))
-        stage, key = cast("Takes", slot.stage), (slot.id, cast("Takes", slot.stage).deadline)
-        due_us = _time(timers.at(*key))
-        while place < len(steps):
-            count, due_us, late, more = stage.takes(slot.state, steps, place, due_us)
-            if not count:
-                now_us, message, sent_us = steps[place]
-                if due_us < now_us:
-                    late.append((due_us, now_us))
-                if type(message) is Timer and (sent_us != due_us or message.tag != stage.deadline):
-                    what = "a deadline was recorded that is not set now"
-                    raise Diverged(Difference(slot.id, what, None, message, ("", 0)))
-                due_us = NEVER if type(message) is Timer else due_us
-                count, more = 1, self._stepped(slot, message, now_us)
-            if any(stretch.any_between(*gap) for gap in late):
-                what = "a deadline did not fire in its instant"
-                raise Diverged(Difference(slot.id, what, None, None, ("", 0)))
-            place += count
-            timers.now_us = steps[place - 1][0]
-            timers.move(key, None if due_us == NEVER else due_us)
-            if more:
-                self._act(slot, more, passage.ns[place - 1], timers.now_us)
-                due_us = _time(timers.at(*key))
-
-    @staticmethod
-    def _stepped(slot: Slot, message: Message, now_us: int) -> Actions:
+        key = (slot.id, relay.takes.deadline)
         try:
-            return slot.step(slot.state, message, now_us)
+            count, due_us, late, said = relay.takes.takes(slot.state, steps, _time(timers.at(*key)))
         except FlowkitError as error:
-            what = f"the stage refuses the message: {error}"
-            raise Diverged(Difference(slot.id, what, None, message, ("", 0))) from error
+            raise _refused(slot, error) from error
+        if count < len(steps):
+            what = "a deadline was recorded that is not set now"
+            raise Diverged(Difference(slot.id, what, None, steps[count][1], ("", 0)))
+        if any(stretch.any_between(*gap) for gap in late):
+            what = "a deadline did not fire in its instant"
+            raise Diverged(Difference(slot.id, what, None, None, ("", 0)))
+        timers.now_us = steps[-1][0]
+        timers.move(key, None if due_us == NEVER else due_us)
+        for place, actions in said:
+            self._act(slot, actions, passage.ns[place], steps[place][0])
+
+
+def _refused(slot: Slot, error: FlowkitError) -> Diverged:
+    return Diverged(Difference(slot.id, f"the stage refuses a message: {error}", None, None, ("", 0)))
 
 
 def _time(at_us: int | None) -> int:
     return NEVER if at_us is None else at_us
 
 
-def _way(kind: type[Message], carrier: Slot, taker: Slot) -> _Relay | None:
+def _way(carrier: Slot, taker: Slot) -> _Relay | None:
     """The way through a relay, where all goes one way and through flowkit's own stages."""
     if type(carrier.stage) not in _CARRIERS or type(taker.stage) not in _TAKERS:
         return None
+    hands, takes = cast("HandsOn", carrier.stage), cast("Takes", taker.stage)
     queues = taker.awaited.get((carrier.id, "D"), [])
-    port = cast("HandsOn", carrier.stage).handing
-    if [way.data for way in carrier.routes.get(port, ())] != queues or len(queues) != 1:
+    if [way.data for way in carrier.routes.get(hands.handing, ())] != queues or len(queues) != 1:
         return None
-    return _Relay(kind, carrier, taker, queues[0])
+    return _Relay(carrier, hands, taker, takes, queues[0])

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from flowkit.messages import Failed, Message
+from flowkit.messages import Failed, Message, Timer
 from flowkit.options import Options
 
 # -- actions: what a step may ask of the engine ------------------------------------------------------------------------
@@ -132,6 +132,8 @@ Steps: TypeAlias = Sequence[tuple[int, Message, int]]
 """Steps of a stage: (now, message, when that was sent, or was due)."""
 Late: TypeAlias = list[tuple[int, int]]
 """Deadlines that passed before something came: from, and until when."""
+Said: TypeAlias = list[tuple[int, list[Action]]]
+"""What steps asked for besides moving a deadline, by the step's number."""
 
 
 class HandsOn(Protocol):
@@ -151,7 +153,18 @@ class Takes(Protocol):
     deadline: ClassVar[str]
     """The tag of that."""
 
-    def takes(self, state: Any, steps: Steps, begin: int, due_us: int) -> tuple[int, int, Late, Actions]:
-        """Take steps from number `begin` on, its deadline being `due_us` (NEVER: there is none), as long as it wakes up by that and
-        nothing else is asked for than to move it, or to feed the provider. Returns how many were taken, the deadline then, those
-        that were passed, and what the last step asked for, if that was more."""
+    def takes(self, state: Any, steps: Steps, due_us: int) -> tuple[int, int, Late, Said]:
+        """Take steps, the deadline being `due_us` (NEVER: there is none), up to a wake-up that is not by that. Returns how many
+        were taken, the deadline then, those that were passed, and what was asked for; what the provider is fed may be left out."""
+
+
+def one_step(stage: Any, state: Any, message: Message, now_us: int, due_us: int) -> tuple[int, list[Action]]:
+    """A single step of a stage that takes many: the deadline then, and what else was asked for."""
+    asked = list[Action]()
+    due_us = NEVER if type(message) is Timer else due_us
+    for action in stage.step(state, message, now_us):
+        if type(action) is SetTimer and action.tag == stage.deadline:
+            due_us = NEVER if action.at_us is None else action.at_us
+        else:
+            asked.append(action)
+    return due_us, asked

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from typing import ClassVar
 
 from pydantic import Field
@@ -17,7 +16,7 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.chunker import Chunk, Chunker, FirstRules, Reason, Rules, Speak
 from flowkit.messages import Clause, Commit, EndOfReply, Message, Revoke, Timer, Token
-from flowkit.stages.base import NEVER, NOTHING, Action, Actions, Emit, Late, SetTimer, Stage, Steps, new
+from flowkit.stages.base import NEVER, NOTHING, Action, Actions, Emit, Late, Said, SetTimer, Stage, Steps, new, one_step
 
 _STALL = "flush_after"
 
@@ -167,24 +166,28 @@ class Chunking(Stage[ChunkingState]):
         stall = new(SetTimer, (now_us + flush_after_us if state.chunker.pending() else None, _STALL))
         return [*clauses, *self._speculate(state), stall] if clauses or self._speculates else (stall,)
 
-    def takes(self, state: ChunkingState, steps: Steps, begin: int, due_us: int) -> tuple[int, int, Late, Actions]:
-        taken, late, chunker, clauses = 0, Late(), state.chunker, NOTHING
-        if self._whole_reply or self._speculates:
-            return 0, due_us, late, NOTHING
-        for now_us, token, _ in islice(steps, begin, None):
-            if type(token) is not Token:
-                break
+    def takes(self, state: ChunkingState, steps: Steps, due_us: int) -> tuple[int, int, Late, Said]:
+        late, said, chunker, certain = Late(), Said(), state.chunker, True
+        alone = self._whole_reply or self._speculates
+        for place, (now_us, message, sent_us) in enumerate(steps):
             # Whether something waits is asked only when a deadline passes: most tokens come long before.
-            if due_us < now_us and (not taken or chunker.pending()):
+            if not certain and (due_us <= now_us or type(message) is not Token):
+                due_us, certain = due_us if chunker.pending() else NEVER, True
+            if type(message) is Timer and (sent_us, message.tag) != (due_us, _STALL):
+                return place, due_us, late, said
+            if due_us < now_us:
                 late.append((due_us, now_us))
-            taken += 1
-            clauses = self._clauses(state, chunks) if (chunks := chunker.feed(token.text)) else NOTHING
-            due_us = now_us + (self._flush_after_us if state.clauses else self._first_flush_after_us)
-            if clauses:
-                break
-        if taken and not chunker.pending():
+            if type(message) is Token and not alone:
+                actions = self._clauses(state, chunks) if (chunks := chunker.feed(message.text)) else None
+                due_us = now_us + (self._flush_after_us if state.clauses else self._first_flush_after_us)
+                certain = False
+            else:
+                due_us, actions = one_step(self, state, message, now_us, due_us)
+            if actions:
+                said.append((place, actions))
+        if not certain and not chunker.pending():
             due_us = NEVER
-        return taken, due_us, late, clauses
+        return len(steps), due_us, late, said
 
     def _end(self, state: ChunkingState, end: EndOfReply) -> Actions:
         chunks = [*state.chunker.feed(state.whole), *state.chunker.flush()]

@@ -39,7 +39,6 @@ from flowkit.messages import (
 )
 from flowkit.stages.base import (
     NEVER,
-    NOTHING,
     PROVIDER,
     Action,
     Actions,
@@ -47,10 +46,12 @@ from flowkit.stages.base import (
     Feed,
     Late,
     Open,
+    Said,
     SetTimer,
     Stage,
     Steps,
     gone,
+    one_step,
 )
 
 _US = 1_000_000
@@ -152,12 +153,27 @@ class Playback(Stage[PlaybackState]):
                 pass
         return [*actions, self._next(state, now_us)]
 
-    def takes(self, state: PlaybackState, steps: Steps, begin: int, due_us: int) -> tuple[int, int, Late, Actions]:
-        """As long as sound goes on: clauses start, pieces are handed over, and it wakes up to take more, until the first mark is
-        reached."""
-        taken, late, lead_us, frame_us = 0, Late(), self.options.lead, self.frame_us
-        if state.sound is not Sound.PLAYING:
-            return 0, due_us, late, NOTHING
+    def takes(self, state: PlaybackState, steps: Steps, due_us: int) -> tuple[int, int, Late, Said]:
+        place, late, said = 0, Late(), Said()
+        while True:
+            if state.sound is Sound.PLAYING:
+                place, due_us = self._go_on(state, steps, place, due_us, late)
+            if place == len(steps):
+                return place, due_us, late, said
+            now_us, message, sent_us = steps[place]
+            if type(message) is Timer and (sent_us, message.tag) != (due_us, NEXT):
+                return place, due_us, late, said
+            if due_us < now_us:
+                late.append((due_us, now_us))
+            due_us, actions = one_step(self, state, message, now_us, due_us)
+            if actions:
+                said.append((place, actions))
+            place += 1
+
+    def _go_on(self, state: PlaybackState, steps: Steps, begin: int, due_us: int, late: Late) -> tuple[int, int]:
+        """Many steps as one, as long as sound goes on: clauses start and end, pieces are handed over, and it wakes up to take more,
+        until the first mark is reached. Returns which step is next, and the deadline then."""
+        lead_us, frame_us, place = self.options.lead, self.frame_us, begin
         mark_us = reached_us = NEVER
         for before, item in pairwise(state.playing):
             if type(before) is Piece and type(item) is not Piece:
@@ -192,14 +208,15 @@ class Playback(Stage[PlaybackState]):
             now_us = then_us
             if due_us < now_us:
                 late.append((due_us, now_us))
-            taken += 1
             due_us = until_us - lead_us
             if due_us > mark_us or due_us <= now_us:
                 due_us = mark_us
-        if taken:
+        else:
+            place = len(steps)
+        if place > begin:
             state.until_us, state.carry, state.full = until_us, carry, until_us - now_us > lead_us
             self._keep(state, handed_over, now_us)
-        return taken, due_us, late, NOTHING
+        return place, due_us
 
     @staticmethod
     def _last_out_us(state: PlaybackState, handed_over: list[_HandedOver]) -> int:

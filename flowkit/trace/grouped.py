@@ -65,8 +65,7 @@ class Grouped:
         """Up to which of the kept steps each span goes."""
         lengths = np.diff(self.ends, prepend=0)
         self._epochs, self._turns = (
-            np.repeat([getattr(span, of) for span in block.spans], lengths).take(by_letter)
-            for of in ("epoch", "turn")
+            np.repeat([getattr(span, of) for span in block.spans], lengths).take(by_letter) for of in ("epoch", "turn")
         )
 
     def _rows_by(self, block: Block, without: str) -> Numbers:

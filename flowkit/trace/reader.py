@@ -31,6 +31,7 @@ from flowkit.trace.wiring import Wiring, wiring_of
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _MOST_FRAMES = 50 * 3600 * 24
+_LONG = 4096
 
 
 class Event(NamedTuple):
@@ -233,7 +234,8 @@ class _Lines:
 
     def _line(self, line: bytes) -> None:
         stored = parsed(line)
-        if line.count(b"[") + line.count(b"{") > names.MAX_DEPTH:
+        # Of a long line to count the brackets takes longer than to look: most are in its text.
+        if len(line) > _LONG or line.count(b"[") + line.count(b"{") > names.MAX_DEPTH:
             _check_depth(stored)
         for of_resource in stored["resourceSpans"]:
             for of_scope in of_resource["scopeSpans"]:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowkit.messages import Audio, Clause, Done, EndOfReply, Message, Timer, Token, Utterance
-from flowkit.stages.base import NEVER, NOTHING, Actions, Emit, SetTimer, Stage
+from flowkit.stages.base import NEVER, Actions, Emit, Stage, one_step
 from flowkit.stages.chunking import Chunking
 from flowkit.stages.llm import LlmTurn
 from flowkit.stages.narration import Narration
@@ -86,6 +86,7 @@ def test_sound_is_handed_on_whole_where_no_mark_goes_before_it(
     options=st.sampled_from([{}, {"mode": "sentence"}, {"mode": "reply"}, {"speculate_end": True}, {"max_tokens": 3}]),
     wakes=st.sets(st.integers(0, 29), max_size=2),
 )
+@example(texts=["Hello"] * 3, lags_us=[0, 0, 700_000], options={}, wakes={2})
 def test_tokens_are_taken_as_they_are_one_by_one(
     texts: list[str], lags_us: list[int], options: dict[str, Any], wakes: set[int]
 ) -> None:
@@ -95,24 +96,34 @@ def test_tokens_are_taken_as_they_are_one_by_one(
     for place, (text, lag_us) in enumerate(zip(texts, lags_us, strict=False)):
         now_us += lag_us
         steps.append((now_us, Timer("stall") if place in wakes else Token(place, text), now_us))
-    place, due_us = 0, NEVER
-    while place < len(steps):
-        taken, then_us, late, more = stage.takes(at_once, steps, place, due_us)
-        assert taken or (then_us, late, more) == (due_us, [], NOTHING)
-        missed = []
-        for number, (at_us, token, _) in enumerate(steps[place : place + taken], 1):
+    begin, due_us = 0, NEVER
+    while begin < len(steps):
+        taken, then_us, late, said = stage.takes(at_once, steps[begin:], due_us)
+        missed, asked = [], []
+        for place, (at_us, message, sent_us) in enumerate(steps[begin : begin + taken]):
             missed += [(due_us, at_us)] if due_us < at_us else []
-            *others, timer = stage.step(one_by_one, token, at_us)
-            assert isinstance(timer, SetTimer)
-            assert timer.tag == stage.deadline
-            due_us = NEVER if timer.at_us is None else timer.at_us
-            assert others == list(more if number == taken else NOTHING)
-        assert (then_us, late) == (due_us, missed)
-        if not taken or (place + taken < len(steps) and not more):
-            # What it does not take is a step of its own.
-            now_us, message, _ = steps[place + taken]
-            assert options in ({"mode": "reply"}, {"speculate_end": True}) or isinstance(message, Timer)
-            assert stage.step(at_once, message, now_us) == stage.step(one_by_one, message, now_us)
-            taken += 1
-        place += taken
+            assert type(message) is not Timer or sent_us == due_us
+            due_us, actions = one_step(stage, one_by_one, message, at_us, due_us)
+            asked += [(place, actions)] if actions else []
+        assert (then_us, late, said) == (due_us, missed, asked)
+        begin += taken
+        if begin < len(steps):
+            # A wake-up that is not by the deadline.
+            at_us, message, sent_us = steps[begin]
+            assert type(message) is Timer
+            assert sent_us != due_us
+            due_us, _ = one_step(stage, one_by_one, message, at_us, due_us)
+            assert one_step(stage, at_once, message, at_us, then_us)[0] == due_us
+            begin += 1
     assert stage.step(at_once, EndOfReply(), now_us) == stage.step(one_by_one, EndOfReply(), now_us)
+    assert stage.takes(at_once, [(now_us, Timer("other"), due_us)], due_us) == (0, due_us, [], [])
+
+
+def test_a_step_alone_says_what_else_than_its_deadline_is_asked_for() -> None:
+    stage = Chunking(Chunking.Options())
+    state = stage.fresh()
+    due_us, actions = one_step(stage, state, Token(0, "Well, hello there. And"), 5, NEVER)
+    assert due_us == 600_005
+    assert [type(action) for action in actions] == [Emit] * len(actions)
+    assert actions
+    assert one_step(stage, state, EndOfReply(), 6, due_us)[0] == NEVER

@@ -26,7 +26,7 @@ from flowkit.messages import (
     WordTimes,
 )
 from flowkit.providers.timeline import Timeline
-from flowkit.stages.base import Action, Actions, Emit, Feed, Open, SetTimer
+from flowkit.stages.base import Action, Actions, Emit, Feed, Open, SetTimer, one_step
 from flowkit.stages.playback import NEVER, Playback, PlaybackState, Sound
 
 NEXT = Timer("next")
@@ -259,18 +259,17 @@ def test_holds_at_any_instant_lose_and_repeat_no_sample(rate: int, pieces: list[
         min_size=1,
         max_size=12,
     ),
-    begin=st.integers(0, 3),
     odd=st.sampled_from([None, None, "late", "other", "end"]),
 )
-@example(rate=16_000, lead_ms=0, before=["piece"], steps=[(49_950, None), (0, 1)], begin=0, odd=None)
-@example(rate=16_000, lead_ms=250, before=["piece"], steps=[(33_000, 160), (39_500, -9)], begin=0, odd=None)
-@example(rate=16_000, lead_ms=100, before=["long", "mark"], steps=[(0, 4_000), (9, 900)], begin=0, odd=None)
-@example(rate=16_000, lead_ms=100, before=["long"], steps=[(0, 400), (0, END), (0, START), (9, 900)], begin=0, odd=None)
-@example(rate=16_000, lead_ms=100, before=["long"], steps=[(0, END), (0, END), (0, 900), (0, END)], begin=0, odd=None)
-@example(rate=16_000, lead_ms=100, before=["piece"], steps=[(99_000, END)], begin=0, odd=None)
-@example(rate=16_000, lead_ms=0, before=["piece"], steps=[(99_000, START), (0, END)], begin=0, odd=None)
+@example(rate=16_000, lead_ms=0, before=["piece"], steps=[(49_950, None), (0, 1)], odd=None)
+@example(rate=16_000, lead_ms=250, before=["piece"], steps=[(33_000, 160), (39_500, -9)], odd=None)
+@example(rate=16_000, lead_ms=100, before=["long", "mark"], steps=[(0, 4_000), (9, 900)], odd=None)
+@example(rate=16_000, lead_ms=100, before=["long"], steps=[(0, 400), (0, END), (0, START), (9, 900)], odd=None)
+@example(rate=16_000, lead_ms=100, before=["long"], steps=[(0, END), (0, END), (0, 900), (0, END)], odd=None)
+@example(rate=16_000, lead_ms=100, before=["piece"], steps=[(99_000, END)], odd=None)
+@example(rate=16_000, lead_ms=0, before=["piece"], steps=[(99_000, START), (0, END)], odd=None)
 def test_many_steps_at_once_are_those_steps(
-    rate: int, lead_ms: int, before: list[str], steps: list[tuple[int, int | str | None]], begin: int, odd: str | None
+    rate: int, lead_ms: int, before: list[str], steps: list[tuple[int, int | str | None]], odd: str | None
 ) -> None:
     """However a reply has gone on so far, ``takes`` does to the state what ``step`` does, and says when that would wake up."""
     at_once, one_by_one = Driven(lead=f"{lead_ms}ms"), Driven(lead=f"{lead_ms}ms")
@@ -302,27 +301,21 @@ def test_many_steps_at_once_are_those_steps(
             ]
         taken.append((steps_us, message, sent_us))
         wished = _due_us(trial.stage.step(trial.state, message, steps_us))
-    begin = min(begin, len(taken) - 1)
-    for at_us, message, _ in taken[:begin]:
-        at_once(at_us / 1000, message)
-        due_us = _due_us(one_by_one.stage.step(one_by_one.state, message, at_us))
-    count, then_us, late, more = at_once.stage.takes(at_once.state, taken, begin, due_us)
-    missed = []
-    for at_us, message, sent_us in taken[begin : begin + count]:
+    count, then_us, late, said = at_once.stage.takes(at_once.state, taken, due_us)
+    missed, asked = [], []
+    for place, (at_us, message, sent_us) in enumerate(taken[:count]):
         missed += [(due_us, at_us)] if due_us < at_us else []
-        assert message != NEXT or sent_us == due_us
-        actions = one_by_one.stage.step(one_by_one.state, message, at_us)
-        assert [type(action) for action in actions] == ([Feed, SetTimer] if type(message) is Audio else [SetTimer])
-        due_us = _due_us(actions)
-    assert (then_us, late, more) == (due_us, missed, ())
+        assert type(message) is not Timer or (message, sent_us) == (NEXT, due_us)
+        due_us, actions = one_step(one_by_one.stage, one_by_one.state, message, at_us, due_us)
+        actions = [action for action in actions if type(action) is not Feed]
+        asked += [(place, actions)] if actions else []
+    if count < len(taken):
+        _, message, sent_us = taken[count]
+        assert type(message) is Timer
+        assert (message, sent_us) != (NEXT, due_us)
+    said = [(place, [action for action in actions if type(action) is not Feed]) for place, actions in said]
+    assert (then_us, late, [(place, actions) for place, actions in said if actions]) == (due_us, missed, asked)
     assert at_once.state == one_by_one.state
-
-
-def test_a_clause_that_ends_when_it_has_sounded_is_a_step_of_its_own() -> None:
-    playback = Driven(lead="100ms")
-    playback(0, audio(100))
-    steps: list[tuple[int, Message, int]] = [(50_000, ClauseStarted(1, "a", "a"), 0), (100_000, ClauseEnded(0, 1), 0)]
-    assert playback.stage.takes(playback.state, steps, 0, NEVER) == (1, NEVER, [], ())
 
 
 def _due_us(actions: Actions) -> int:
@@ -337,14 +330,20 @@ def test_a_steady_voice_is_taken_whole() -> None:
     steps: list[tuple[int, Message, int]] = []
     for n in range(1, 20):
         steps += [(n * 100_000, NEXT, n * 100_000), (n * 100_000, audio(100, 100 * n + 100), n * 100_000)]
-    assert playback.stage.takes(playback.state, steps, 0, 100_000) == (len(steps), 2_000_000, [], ())
-    assert playback.stage.takes(playback.state, steps, len(steps), 2_000_000) == (0, 2_000_000, [], ())
+    assert playback.stage.takes(playback.state, steps, 100_000) == (len(steps), 2_000_000, [], [])
+    assert playback.stage.takes(playback.state, [], 2_000_000) == (0, 2_000_000, [], [])
 
 
-def test_a_voice_is_taken_up_to_the_end_of_a_clause_that_still_sounds() -> None:
+def test_clauses_that_have_sounded_are_heard_as_the_voice_goes_on() -> None:
     playback = Driven(lead="100ms")
-    playback(0, audio(100), audio(100, 100), ClauseEnded(0, 3_200))
-    steps: list[tuple[int, Message, int]] = [(n * 50_000, audio(50, 0), n * 50_000) for n in range(3, 6)]
-    count, due_us, late, more = playback.stage.takes(playback.state, steps, 0, 200_000)
-    assert (count, due_us, late, more) == (1, 200_000, [], ())
-    assert len(playback.state.playing) == 3  # what sounds, its mark, and the piece behind it
+    playback(0, ClauseStarted(0, "Well,", "Well,"), audio(100), ClauseEnded(0, 1_600))
+    steps: list[tuple[int, Message, int]] = [
+        (50_000, ClauseStarted(1, "yes.", "yes."), 0), (60_000, audio(100, clause=1), 0), (100_000, NEXT, 100_000),
+        (110_000, ClauseEnded(1, 1_600), 0), (150_000, EndOfReply(), 0), (200_000, NEXT, 200_000),
+    ]  # fmt: skip
+    count, due_us, late, said = playback.stage.takes(playback.state, steps, 100_000)
+    assert (count, due_us, late) == (len(steps), NEVER, [])
+    assert said == [
+        (2, [Emit("progress", Heard(0, "Well,", 1_600, 1_600))]),
+        (5, [Emit("progress", Heard(1, "yes.", 1_600, 1_600)), Emit("progress", ReplyPlayed())]),
+    ]

@@ -98,19 +98,23 @@ class Run(NamedTuple):
 class Steps:
     """What the steps of a letter hold, in order."""
 
-    __slots__ = ("begin_us", "columns", "count", "shape")
+    __slots__ = ("_backs", "_handled_us", "begin_us", "columns", "count", "shape")
 
     def __init__(self, shape: Shape, count: int, begin_us: int, columns: list[Any]) -> None:
         self.shape = shape
         self.count = count
         self.begin_us = begin_us
+        self._handled_us: Sequence[int] | None = None
+        self._backs: Sequence[int] | None = None
         self.columns = columns
         """Packed: when they were handled, counted from `begin_us`; how long they had been there; how far back their causes are, if
         they have any; the fields of their messages."""
 
     def handled_us(self) -> Sequence[int]:
         """When they were handled."""
-        return shifted(self.columns[0], self.count, self.begin_us)
+        if self._handled_us is None:
+            self._handled_us = shifted(self.columns[0], self.count, self.begin_us)
+        return self._handled_us
 
     def available_us(self, handled_us: Sequence[int]) -> Sequence[int]:
         """When they were sent, or were there."""
@@ -119,7 +123,9 @@ class Steps:
 
     def backs(self) -> Sequence[int]:
         """How many rows before its stage's newest each cause is."""
-        return unpacked(self.columns[2], self.count, WHOLE)
+        if self._backs is None:
+            self._backs = unpacked(self.columns[2], self.count, WHOLE)
+        return self._backs
 
     def messages(self, like: Sequence[Message | None] = ()) -> Sequence[Message]:
         """The messages, as ``messages_of`` says. Raises TraceError if the columns are not theirs."""

@@ -13,7 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.config import load
-from flowkit.messages import Audio, Clause, Credit, Frames, Interrupt, Message, Probability, Timer, Token, Utterance
+from flowkit.messages import (
+    Audio,
+    Clause,
+    ClauseStarted,
+    Credit,
+    Frames,
+    Interrupt,
+    Message,
+    Probability,
+    Timer,
+    Token,
+    Utterance,
+)
 from flowkit.plan import Plan, resolve
 from flowkit.plan.show import show
 from flowkit.replay.check import exactly
@@ -221,7 +233,7 @@ def test_what_is_lost_other_or_late_on_a_reply_s_way_is_seen_by_stretches_too(
     assert differed >= min(5, len(places))
 
 
-@pytest.mark.parametrize("behind", [None, Token, Audio])
+@pytest.mark.parametrize("behind", [None, Token, Audio, ClauseStarted])
 def test_a_credit_of_an_epoch_that_its_stage_has_not_come_to_is_seen_by_stretches_too(
     tmp_path: Path, behind: type[Message] | None
 ) -> None:
@@ -232,7 +244,9 @@ def test_a_credit_of_an_epoch_that_its_stage_has_not_come_to_is_seen_by_stretche
     asked = next(place for place, (row, _) in enumerate(rows) if type(row[9]) is Utterance and row[0] == "llm")
     begun = next(place for place, (row, _) in enumerate(rows) if row[0] == "speaker" and row[7] == rows[asked].row[7])
     place = asked + 1
-    if behind is not None:
+    if behind is ClauseStarted:
+        place = begun  # before it, in one passage with it
+    elif behind is not None:
         place = next(n for n, (row, _) in enumerate(rows) if n > asked and type(row[9]) is behind) + 1
     assert asked < place <= begun or behind is Audio
     _, _, _, _, _, now_us, _, epoch, turn, _, _ = rows[place - 1].row
@@ -253,6 +267,22 @@ def test_what_differs_where_time_runs_backwards_is_seen_by_stretches_too(tmp_pat
             by_rows, by_stretches = _judged(plan, trace, [*rows[:place], back, *rows[place + 1 :]])
             assert by_stretches >= by_rows
             differed += by_rows
+    assert differed
+
+
+def test_a_deadline_that_stands_behind_later_frames_is_seen_by_stretches_too(tmp_path: Path) -> None:
+    """Its time alone does not tell: all frames are in order, and all that is not quiet."""
+    trace = recorded(tmp_path, pipeline("{at: 280ms, lasts: 820ms}"))
+    plan, rows, differed = recorded_plan(trace), trace.rows(), 0
+    for place in [place for place, row in enumerate(rows) if row[0] == "speaker" and type(row[9]) is Timer]:
+        at_us = rows[place][5]
+        soon = [
+            n for n, row in enumerate(rows) if at_us < row[5] < at_us + 60_000 and type(row[9]) in (Frames, Probability)
+        ]
+        rest = [row for n, row in enumerate(rows) if n > place and n not in soon]
+        by_rows, by_stretches = _judged(plan, trace, [*rows[:place], *(rows[n] for n in soon), rows[place], *rest])
+        assert by_stretches >= by_rows
+        differed += by_rows
     assert differed
 
 

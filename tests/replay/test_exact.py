@@ -286,6 +286,26 @@ def test_a_deadline_that_stands_behind_later_frames_is_seen_by_stretches_too(tmp
     assert differed
 
 
+def test_a_wake_up_that_nobody_wished_is_seen_though_nothing_follows_it(trace: Trace) -> None:
+    """The last step of a passage is folded no less than those before it."""
+    rows, plan = [_Row(row, (row[0], row[1])) for row in trace.rows()], recorded_plan(trace)
+    places = {known: place for place, (_, known) in enumerate(rows)}
+    ends = {
+        (relayed.steps[-1][1], places[_TAKER[relayed.kind], relayed.ns[-1]])
+        for stretch in trace.items()
+        if isinstance(stretch, Stretch)
+        for relayed in stretch.passages()
+        if relayed.steps
+    }
+    for message, place in sorted(ends, key=lambda end: end[1])[:: max(1, len(ends) // 12)]:
+        row, tag = rows[place].row, "stall" if rows[place].row[0] == "chunker" else "next"
+        more = _Row((row[0], 0, "", 0, row[5], row[5], "C", row[7], row[8], Timer(tag), ""), None)
+        assert _alike(plan, trace, [*rows[: place + 1], more, *rows[place + 1 :]]), message
+
+
+_TAKER: dict[type[Message], str] = {Token: "chunker", Audio: "speaker"}
+
+
 def _alike(plan: Plan, trace: Trace, rows: list[_Row]) -> bool:
     """Whether the code differs from these rows; by stretches it must where it does by rows."""
     by_rows, by_stretches = _judged(plan, trace, _numbered(rows))

@@ -26,6 +26,7 @@ from flowkit.messages import (
     Hold,
     Interrupt,
     Message,
+    Partial,
     PlaybackStarted,
     Probability,
     ReplyPlayed,
@@ -48,7 +49,7 @@ from flowkit.trace.sound import Sound
 from flowkit.trace.steps import Ear, Run
 from flowkit.trace.stretch import Stretch, rows_of
 
-_UNSEEN = frozenset({Credit, Probability, Timer})
+_UNSEEN = frozenset({Credit, Probability, Timer, Partial})
 _TIMED = frozenset({Utterance, Interrupt})
 """Rows that are measured by the frames that had come by then, and no later ones."""
 _SOUNDING = frozenset({Audio, Hold, Resume, Interrupt, EndOfReply})
@@ -260,10 +261,12 @@ class _Session:
         """Take the next rows into account."""
         frames, rows, done, came = stretch.run(Ear.FRAME), stretch.apart(), 0, 0
         for before, passage in (*((passage.before, passage) for passage in stretch.passages()), (len(rows), None)):
-            for place, row in enumerate(rows[done:before], done):
-                if frames is not None and type(row[9]) in _TIMED:
+            for place in range(done, before):
+                kind = type(rows[place][9])
+                if kind in _TIMED and frames is not None:
                     came = self.clock.run(frames, came, stretch.frames_before(place))
-                self.row(row)
+                if kind not in _UNSEEN:
+                    self._seen(rows[place], kind)
             if passage is not None:
                 self._passage(passage, *stretch.at)
             done = before
@@ -287,12 +290,14 @@ class _Session:
 
     def row(self, row: RowTuple) -> None:
         """Take the next row into account."""
-        message = row[9]
-        if type(message) in _UNSEEN:
-            return
+        kind = type(row[9])
+        if kind not in _UNSEEN:
+            self._seen(row, kind)
+
+    def _seen(self, row: RowTuple, kind: type[Message]) -> None:
         if row[10] in ("discarded", "stale"):
-            self._discarded(message, row[8])
-        elif type(message) is Interrupt and (row[2], row[3]) != self._shutdown:
+            self._discarded(row[9], row[8])
+        elif kind is Interrupt and (row[2], row[3]) != self._shutdown:
             self._interrupt(row)
         at_stage = self._at.get(row[0])
         if at_stage is not None:

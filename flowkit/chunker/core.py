@@ -56,7 +56,7 @@ class Chunker:
         chunks = self._scan(final=True)
         rest = self._text[self._draft.start :].rstrip()
         if rest or "".join(self._lead).strip():
-            chunks.append(self._cut(self._draft.start + len(rest), Reason.END))
+            chunks.append(self._chunk(self._draft.start + len(rest), Reason.END))
         self.reset()
         return chunks
 

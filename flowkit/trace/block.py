@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from flowkit.trace.codec import CHUNK_EPOCHS
 from flowkit.trace.grouped import Grouped, number_of
@@ -18,6 +19,9 @@ from flowkit.trace.rows import RowTuple
 from flowkit.trace.steps import Ear, Run, Steps
 from flowkit.trace.stored import MALFORMED, Numbers, Stored, malformed
 from flowkit.trace.wiring import Wiring
+
+Counts = npt.NDArray[np.int32]
+"""Of a lot's rows: it has few, and what is half as large is counted faster."""
 
 
 class Span(NamedTuple):
@@ -43,7 +47,7 @@ class Block:
     steps: dict[str, Steps]
     spans: list[Span]
     quiet: str
-    members: Numbers
+    members: Counts
     times_us: Numbers
     ns: list[list[int]]
     before: list[list[int]]
@@ -84,7 +88,8 @@ class Block:
         """The row numbers of a letter's steps at their stage."""
         if letter not in self._row_numbers:
             shape = self.steps[letter].shape
-            counted = np.cumsum(self.members[:, shape.stage][self.letters])[self.letters == number_of(letter)]
+            members = self.members[:, shape.stage].take(self.letters)
+            counted = members.cumsum(dtype=np.int32)[self.letters == number_of(letter)]
             self._row_numbers[letter] = counted + self.ns[0][shape.stage] - shape.followers.count(shape.stage)
         return self._row_numbers[letter]
 
@@ -131,7 +136,7 @@ def block_of(stored: Stored, wiring: Wiring) -> Block:
 def _block(stored: Stored, wiring: Wiring) -> Block:
     begin_us, ns, ats, letters, shapes = stored
     steps, quiet, ears = dict[str, Steps](), "", set[Ear]()
-    members = np.zeros((len(shapes), len(ns)), np.int64)
+    members = np.zeros((len(shapes), len(ns)), np.int32)
     for number, (shape, count, columns) in enumerate(shapes):
         letter = chr(FIRST_LETTER + number)
         known = steps[letter] = Steps(shape, count, begin_us, columns)

@@ -74,9 +74,9 @@ class Grouped:
         counted: Numbers = np.empty((len(block.wiring.ids), len(self.kept)), np.int64)
         for stage, members in enumerate(np.ascontiguousarray(block.members.T)):
             if stage in passed:  # it has rows of other steps too
-                counted[stage] = members.take(block.letters).cumsum().take(self.kept)
+                counted[stage] = members.take(block.letters).cumsum(dtype=np.int32).take(self.kept)
             else:
-                counted[stage] = members.take(self.letters).cumsum()
+                counted[stage] = members.take(self.letters).cumsum(dtype=np.int32)
         counted += np.array(block.ns[0])[:, None]
         return counted
 

@@ -133,10 +133,10 @@ class FrameClock:
         due_us = range((first + 1) * self.frame_us, (first + 1 + count) * self.frame_us, self.frame_us)
         available_us = run.available_us[begin:end]
         even = type(available_us) is range and available_us.step == self.frame_us
-        late_us = [available_us[0] - due_us[0]] * count if even else list(map(sub, available_us, due_us))
+        late_us = [available_us[0] - due_us[0]] if even else list(map(sub, available_us, due_us))
         begin, behind = 0, _WINDOW - first % _WINDOW
         while begin < count:
-            self._at(first + begin, min(late_us[begin:behind]))
+            self._at(first + begin, late_us[0] if even else min(late_us[begin:behind]))
             begin, behind = behind, behind + _WINDOW
         return end
 
@@ -283,10 +283,10 @@ class _Session:
         if of is not None:
             for (_, _, _, _, audio), available_us in zip(passage.sent, passage.available_us, strict=True):
                 of.audio_us.setdefault(audio.clause, available_us)  # type: ignore[attr-defined]
-        played = [(now_us, audio) for now_us, audio, _ in passage.steps if type(audio) is Audio]
-        if played and self.interrupts and epoch < self.interrupts[-1].epoch:
-            self.interrupts[-1].stale_us += sum(_length_us(audio) for _, audio in played)
-        self._speaking.sound.pieces(played)
+        if self.interrupts and epoch < self.interrupts[-1].epoch:
+            played = (audio for _, audio, _ in passage.steps if type(audio) is Audio)
+            self.interrupts[-1].stale_us += sum(map(_length_us, played))
+        self._speaking.sound.pieces(passage.steps)
 
     def row(self, row: RowTuple) -> None:
         """Take the next row into account."""

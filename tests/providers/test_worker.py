@@ -178,6 +178,7 @@ def test_an_error_of_the_session_passes_through_as_it_is() -> None:
 
 
 PARENT = """
+import signal
 import trio
 from flowkit.providers.worker import Worker
 
@@ -186,6 +187,7 @@ async def main():
         print("ready", flush=True)
         await trio.sleep_forever()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has it ignored
 trio.run(main)
 """
 
@@ -196,14 +198,17 @@ def test_no_orphan_is_left_when_the_parent_is_ended(how: signal.Signals) -> None
     command = [sys.executable, "-c", PARENT]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment, start_new_session=True) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == b"ready\n"
-        tasks = glob.glob(f"/proc/{parent.pid}/task/*/children")
-        [child] = [int(pid) for task in tasks for pid in Path(task).read_text().split()]
-        ended = os.pidfd_open(child)
-        if how is signal.SIGINT:
-            os.killpg(parent.pid, how)  # as a terminal does
-        else:
-            parent.send_signal(how)
-        assert select.select([ended], [], [], 5)[0], "the worker is still there"
-        os.close(ended)
+        try:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == b"ready\n"
+            tasks = glob.glob(f"/proc/{parent.pid}/task/*/children")
+            [child] = [int(pid) for task in tasks for pid in Path(task).read_text().split()]
+            ended = os.pidfd_open(child)
+            if how is signal.SIGINT:
+                os.killpg(parent.pid, how)  # as a terminal does
+            else:
+                parent.send_signal(how)
+            assert select.select([ended], [], [], 5)[0], "the worker is still there"
+            os.close(ended)
+        finally:
+            parent.kill()

@@ -104,8 +104,9 @@ class StretchFold(Fold):
             lane = self._lane = self._laid(wiring)
         if stretch.at != self._at or not lane.blind or any(lane.pending) or stretch.span.stirs:
             return False
-        if not stretch.block.orderly:
-            # A row that stands before its cause is taken for another by a fold that has gone over the cause already.
+        if not stretch.block.orderly or stretch.begin_us < self._timers.now_us:
+            # A row that stands before its cause is taken for another by a fold that has gone over the cause already; and what
+            # was handled when is only known where time never runs backwards.
             return False
         if stretch.ns != [slot.rows for slot in lane.slots]:
             return False
@@ -242,7 +243,7 @@ def _way(carrier: Slot, taker: Slot) -> _Relay | None:
     if type(carrier.stage) not in _CARRIERS or type(taker.stage) not in _TAKERS:
         return None
     hands, takes = cast("HandsOn", carrier.stage), cast("Takes", taker.stage)
-    queues = taker.awaited.get((carrier.id, "D"), [])
-    if [way.data for way in carrier.routes.get(hands.handing, ())] != queues or len(queues) != 1:
+    queues, ways = taker.awaited.get((carrier.id, "D"), []), carrier.routes.get(hands.handing, [])
+    if len(queues) != 1 or len(ways) != 1 or ways[0].data is not queues[0]:
         return None
     return _Relay(carrier, hands, taker, takes, queues[0])

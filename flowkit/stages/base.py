@@ -158,6 +158,11 @@ class Takes(Protocol):
         were taken, the deadline then, those that were passed, and what was asked for; what the provider is fed may be left out."""
 
 
+def due_by(stage: Any, wake: Timer, at_us: int, due_us: int) -> bool:
+    """Whether a wake-up that was due at `at_us` is by the deadline, should there be one."""
+    return at_us == due_us and due_us != NEVER and wake.tag == stage.deadline
+
+
 def one_step(stage: Any, state: Any, message: Message, now_us: int, due_us: int) -> tuple[int, list[Action]]:
     """A single step of a stage that takes many: the deadline then, and what else was asked for."""
     asked = list[Action]()

@@ -16,7 +16,21 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.chunker import Chunk, Chunker, FirstRules, Reason, Rules, Speak
 from flowkit.messages import Clause, Commit, EndOfReply, Message, Revoke, Timer, Token
-from flowkit.stages.base import NEVER, NOTHING, Action, Actions, Emit, Late, Said, SetTimer, Stage, Steps, new, one_step
+from flowkit.stages.base import (
+    NEVER,
+    NOTHING,
+    Action,
+    Actions,
+    Emit,
+    Late,
+    Said,
+    SetTimer,
+    Stage,
+    Steps,
+    due_by,
+    new,
+    one_step,
+)
 
 _STALL = "flush_after"
 
@@ -173,7 +187,7 @@ class Chunking(Stage[ChunkingState]):
             # Whether something waits is asked only when a deadline passes: most tokens come long before.
             if not certain and (due_us <= now_us or type(message) is not Token):
                 due_us, certain = due_us if chunker.pending() else NEVER, True
-            if type(message) is Timer and (sent_us, message.tag) != (due_us, _STALL):
+            if type(message) is Timer and not due_by(self, message, sent_us, due_us):
                 return place, due_us, late, said
             if due_us < now_us:
                 late.append((due_us, now_us))

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from itertools import pairwise
 from typing import ClassVar, TypeAlias, cast
 
 from flowkit import options as opt
@@ -50,6 +49,7 @@ from flowkit.stages.base import (
     SetTimer,
     Stage,
     Steps,
+    due_by,
     gone,
     one_step,
 )
@@ -161,7 +161,7 @@ class Playback(Stage[PlaybackState]):
             if place == len(steps):
                 return place, due_us, late, said
             now_us, message, sent_us = steps[place]
-            if type(message) is Timer and (sent_us, message.tag) != (due_us, NEXT):
+            if type(message) is Timer and not due_by(self, message, sent_us, due_us):
                 return place, due_us, late, said
             if due_us < now_us:
                 late.append((due_us, now_us))
@@ -175,10 +175,15 @@ class Playback(Stage[PlaybackState]):
         until the first mark is reached. Returns which step is next, and the deadline then."""
         lead_us, frame_us, place = self.options.lead, self.frame_us, begin
         mark_us = reached_us = NEVER
-        for before, item in pairwise(state.playing):
-            if type(before) is Piece and type(item) is not Piece:
-                mark_us, reached_us = before.ends_us, before.out_us
-                break
+        ends_us = out_us = 0
+        for item in state.playing:
+            if type(item) is Piece:
+                audio = item.audio
+                if audio.samples < 1 or item.out_us <= out_us or lead_us * audio.rate_hz < _US:
+                    return begin, due_us  # no voice goes on like that
+                ends_us, out_us = item.ends_us, item.out_us
+            elif out_us and mark_us == NEVER:
+                mark_us, reached_us = ends_us, out_us
         now_us, until_us, carry, handed_over = 0, state.until_us, state.carry, list[_HandedOver]()
         for place in range(begin, len(steps)):
             then_us, message, sent_us = steps[place]
@@ -203,7 +208,7 @@ class Playback(Stage[PlaybackState]):
                         break
                     mark_us, reached_us = until_us, out_us
                 handed_over.append((message, until_us, until_us))
-            elif type(message) is not Timer or message.tag != NEXT or sent_us != due_us:
+            elif type(message) is not Timer or not due_by(self, message, sent_us, due_us):
                 break
             now_us = then_us
             if due_us < now_us:

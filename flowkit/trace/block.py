@@ -89,7 +89,7 @@ class Block:
         if letter not in self._row_numbers:
             shape = self.steps[letter].shape
             members = self.members[:, shape.stage].take(self.letters)
-            counted = members.cumsum(dtype=np.int32)[self.letters == number_of(letter)]
+            counted = members.cumsum(dtype=np.int32)[self.letters == number_of(letter)].astype(np.int64)
             self._row_numbers[letter] = counted + self.ns[0][shape.stage] - shape.followers.count(shape.stage)
         return self._row_numbers[letter]
 

@@ -33,7 +33,7 @@ from flowkit.replay.difference import Diverged
 from flowkit.replay.exact import Fold
 from flowkit.replay.settings import recorded_plan
 from flowkit.replay.stretches import StretchFold
-from flowkit.stages.base import Action, Actions, Emit, Finish, RaiseEpoch, SetTimer
+from flowkit.stages.base import NEVER, Action, Actions, Emit, Finish, RaiseEpoch, SetTimer
 from flowkit.stages.chunking import Chunking, ChunkingState
 from flowkit.trace.codec import Encoder
 from flowkit.trace.reader import Trace, read_trace
@@ -270,6 +270,20 @@ def test_what_differs_where_time_runs_backwards_is_seen_by_stretches_too(tmp_pat
     assert differed
 
 
+def test_a_stretch_that_begins_before_the_one_before_it_ended_is_folded_row_by_row(trace: Trace) -> None:
+    """Then the latest time counts, and what was handled when is not to be looked up."""
+    plan, stretches = recorded_plan(trace), [item for item in trace.items() if isinstance(item, Stretch)]
+    for late_us, quickly in ((0, True), (1, False)):
+        fold, rows = StretchFold(plan), list[RowTuple]()
+        fold.row = lambda row, rows=rows, fold=fold: rows.append(row) or Fold.row(fold, row)  # type: ignore[method-assign, misc]
+        for place, stretch in enumerate(stretches[:2]):
+            if place:
+                fold._timers.now_us = stretch.begin_us + late_us
+                rows.clear()
+            fold.take([stretch])
+        assert (rows == []) is quickly
+
+
 def test_a_deadline_that_stands_behind_later_frames_is_seen_by_stretches_too(tmp_path: Path) -> None:
     """Its time alone does not tell: all frames are in order, and all that is not quiet."""
     trace = recorded(tmp_path, pipeline("{at: 280ms, lasts: 820ms}"))
@@ -298,9 +312,10 @@ def test_a_wake_up_that_nobody_wished_is_seen_though_nothing_follows_it(trace: T
         if relayed.steps
     }
     for message, place in sorted(ends, key=lambda end: end[1])[:: max(1, len(ends) // 12)]:
-        row, tag = rows[place].row, "stall" if rows[place].row[0] == "chunker" else "next"
-        more = _Row((row[0], 0, "", 0, row[5], row[5], "C", row[7], row[8], Timer(tag), ""), None)
-        assert _alike(plan, trace, [*rows[: place + 1], more, *rows[place + 1 :]]), message
+        row, tag = rows[place].row, "flush_after" if rows[place].row[0] == "chunker" else "next"
+        for due_us in (row[5], NEVER):
+            more = _Row((row[0], 0, "", 0, due_us, row[5], "C", row[7], row[8], Timer(tag), ""), None)
+            assert _alike(plan, trace, [*rows[: place + 1], more, *rows[place + 1 :]]), message
 
 
 _TAKER: dict[type[Message], str] = {Token: "chunker", Audio: "speaker"}

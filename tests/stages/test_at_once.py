@@ -1,4 +1,4 @@
-"""Stages that go through many steps as one do to their state what the steps do one by one, and stop where more is asked for."""
+"""Stages that go through many steps as one do to their state what the steps do one by one, and say what those say."""
 
 from __future__ import annotations
 
@@ -95,7 +95,14 @@ def test_tokens_are_taken_as_they_are_one_by_one(
     now_us, steps = 0, list[tuple[int, Message, int]]()
     for place, (text, lag_us) in enumerate(zip(texts, lags_us, strict=False)):
         now_us += lag_us
-        steps.append((now_us, Timer("stall") if place in wakes else Token(place, text), now_us))
+        steps.append((now_us, Timer(stage.deadline) if place in wakes else Token(place, text), now_us))
+    # Some wake-ups are by the deadline.
+    trial, due_us = stage.fresh(), NEVER
+    for place, (at_us, message, sent_us) in enumerate(steps):
+        if type(message) is Timer and due_us != NEVER and place % 2:
+            sent_us = due_us
+            steps[place] = (max(at_us, due_us), message, due_us)
+        due_us, _ = one_step(stage, trial, message, steps[place][0], due_us)
     begin, due_us = 0, NEVER
     while begin < len(steps):
         taken, then_us, late, said = stage.takes(at_once, steps[begin:], due_us)
@@ -116,7 +123,8 @@ def test_tokens_are_taken_as_they_are_one_by_one(
             assert one_step(stage, at_once, message, at_us, then_us)[0] == due_us
             begin += 1
     assert stage.step(at_once, EndOfReply(), now_us) == stage.step(one_by_one, EndOfReply(), now_us)
-    assert stage.takes(at_once, [(now_us, Timer("other"), due_us)], due_us) == (0, due_us, [], [])
+    for wake, sent_us in ((Timer("other"), due_us), (Timer(stage.deadline), NEVER)):
+        assert stage.takes(at_once, [(now_us, wake, sent_us)], NEVER) == (0, NEVER, [], [])
 
 
 def test_a_step_alone_says_what_else_than_its_deadline_is_asked_for() -> None:

@@ -26,12 +26,12 @@ class Deadlines:
 
     def set(self, stage: str, tag: str, at_us: int | None) -> None:
         """Set, move or take back."""
-        key = (stage, tag)
-        self._passed(key)
-        self.move(key, at_us)
+        self._passed((stage, tag))
+        self.move(stage, tag, at_us)
 
-    def move(self, key: tuple[str, str], at_us: int | None) -> None:
+    def move(self, stage: str, tag: str, at_us: int | None) -> None:
         """The same for one of which it is known that it has not been missed."""
+        key = (stage, tag)
         if at_us is None:
             self._set.pop(key, None)
         else:

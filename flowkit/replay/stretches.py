@@ -225,7 +225,7 @@ class StretchFold(Fold):
             what = "a deadline did not fire in its instant"
             raise Diverged(Difference(slot.id, what, None, None, ("", 0)))
         timers.now_us = steps[-1][0]
-        timers.move(key, None if due_us == NEVER else due_us)
+        timers.move(*key, None if due_us == NEVER else due_us)
         for place, actions in said:
             self._act(slot, actions, passage.ns[place], steps[place][0])
 

@@ -97,10 +97,9 @@ class Block:
         """Letters of steps that are neither quiet nor in passages."""
         return [letter for letter, known in self.steps.items() if known.shape.relay < 0 and letter not in self.quiet]
 
-    def letters_relayed(self, number: int | None = None) -> list[str]:
-        """Letters of steps of a relay, or of that one."""
-        relays = range(len(self.wiring.relays)) if number is None else (number,)
-        return [letter for letter, known in self.steps.items() if known.shape.relay in relays]
+    def letters_relayed(self, number: int) -> list[str]:
+        """Letters of steps of a relay."""
+        return [letter for letter, known in self.steps.items() if known.shape.relay == number]
 
     def _louder(self) -> _Loud:
         if self._loud is None:

@@ -147,8 +147,3 @@ def _order(by_letter: Numbers, sizes: Numbers) -> list[int]:
 def number_of(letter: str) -> int:
     """A letter's number, by which lists go."""
     return ord(letter) - FIRST_LETTER
-
-
-def letter_of(number: int) -> str:
-    """The letter of a number."""
-    return chr(FIRST_LETTER + number)

@@ -97,6 +97,6 @@ def test_a_deadline_moved_by_who_knows_is_not_looked_at() -> None:
     deadlines.now_us = 9
     with pytest.raises(Diverged):
         deadlines.set("a", "t", 12)
-    deadlines.move(("a", "t"), 12)
+    deadlines.move("a", "t", 12)
     deadlines.in_order(12)
     assert deadlines.at("a", "t") == 12

@@ -71,7 +71,8 @@ def session(
     """Run a session for `seconds` of claimed time, with `beside` running next to it."""
     monkeypatch.setattr(DeviceMic, "host", host)
     monkeypatch.setattr(DeviceSpeaker, "host", host)
-    watched = Watched()
+    clock, watched = trio.testing.MockClock(autojump_threshold=0), Watched()
+    monkeypatch.setattr(trio.to_thread, "run_sync", waited_for(clock))
 
     async def whole() -> Outcome:
         begun = trio.Event()
@@ -81,7 +82,7 @@ def session(
             begun.set()
 
         async def card() -> None:
-            # A clock that jumps would run on while the devices are opened, in a thread.
+            # The card's zero is the session's.
             await begun.wait()
             await host.run()
 
@@ -95,7 +96,23 @@ def session(
             nursery.cancel_scope.cancel()
         return outcome
 
-    return trio.run(whole, clock=trio.testing.MockClock(autojump_threshold=0)), watched
+    return trio.run(whole, clock=clock), watched
+
+
+def waited_for(clock: trio.testing.MockClock) -> Callable[..., Awaitable[Any]]:
+    """``trio.to_thread.run_sync``, while which the clock stands still: it would jump over seconds while a device is opened."""
+    run_sync, running = trio.to_thread.run_sync, set[object]()
+
+    async def run(*args: Any, **options: Any) -> Any:
+        running.add(own := object())
+        clock.autojump_threshold = math.inf
+        try:
+            return await run_sync(*args, **options)
+        finally:
+            running.remove(own)
+            clock.autojump_threshold = math.inf if running else 0
+
+    return run
 
 
 def messages(outcome: Outcome, kind: type[Any], stage: str = "gate") -> list[Any]:

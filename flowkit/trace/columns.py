@@ -5,7 +5,7 @@ A column is ``{"all": value}``, ``{"from": first, "by": step}`` or the values th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import pairwise
 from operator import add
 from typing import Any
@@ -17,17 +17,20 @@ NUMBERS = frozenset({int, float})
 _EVEN = frozenset({int, float, str})
 
 
-def packed(values: tuple[Any, ...]) -> Any:
-    """Values as stored. A single one is stored as it is."""
-    kinds = set(map(type, values))
-    if not kinds <= _PLAIN:
-        values = tuple(map(_plain, values))
+def packed(values: tuple[Any, ...], kinds: Set[type] = frozenset()) -> Any:
+    """Values as stored; `kinds`: their types, where those are known to be plain ones. A single one is stored as it is."""
+    first, count = values[0], len(values)
+    if count == 1:
+        return values if type(first) in _PLAIN else (_plain(first),)
+    if not kinds:
         kinds = set(map(type, values))
-    count = len(values)
-    if count == 1 or len(kinds) > 1 or not kinds <= _EVEN:
+        if not kinds <= _PLAIN:
+            values = tuple(map(_plain, values))
+            first, kinds = values[0], set(map(type, values))
+    if len(kinds) > 1 or not kinds <= _EVEN:
         return values
     # The last value first, for that is where most columns that are neither show it.
-    first, last_one = values[0], values[-1]
+    last_one = values[-1]
     if first == last_one and values.count(first) == count and (first or float not in kinds):  # 0.0 and -0.0 are equal
         return {"all": first}
     if int in kinds:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from itertools import chain
+from typing import Any, TypeAlias
 
 from flowkit.messages import Message
-from flowkit.trace.columns import packed
+from flowkit.trace.columns import WHOLE, packed
 from flowkit.trace.layout import Layout
 from flowkit.trace.rows import FATES, RowTuple, content_of
 from flowkit.trace.wiring import Wiring, wiring_of
@@ -34,8 +35,12 @@ FIRST_LETTER = ord("a")
 _Key: TypeAlias = tuple[Any, ...]
 """A shape: stage, kind, cause's stage or the empty string, fate's number, then the stages that took the message on."""
 
+_NO_ROW: Any = ("", None, "", 0, 0, 0, "", 0, 0, None, "")
+"""Ahead of the first row and behind the last."""
 
-class _Shape(NamedTuple):
+
+@dataclass(slots=True)
+class _Shape:
     """A shape's letter, and its columns as they grow: when its rows were handled, counted from the beginning of all, how long
     they had been there, how far back their causes are, and their contents, a tuple a row."""
 
@@ -55,7 +60,7 @@ class _Shape(NamedTuple):
         while columns and columns[-1] == (self.defaults[len(columns) - 1],) * len(self.values):
             columns.pop()
         told = [self.handled_us, self.lags_us, self.backs] if self.backs else [self.handled_us, self.lags_us]
-        return [packed(column) for column in (*map(tuple, told), *columns)]
+        return [packed(tuple(column), WHOLE) for column in told] + [packed(column) for column in columns]
 
     def extend(self, other: _Shape, later_us: int) -> None:
         """Take another's rows behind its own; they are counted from `later_us` after its own beginning."""
@@ -66,12 +71,12 @@ class _Shape(NamedTuple):
 
     def empty(self, letter: str) -> _Shape:
         """One of the same rows that has none yet."""
-        return self._replace(letter=letter, handled_us=[], lags_us=[], backs=[], values=[])
+        return replace(self, letter=letter, handled_us=[], lags_us=[], backs=[], values=[])
 
     def copy(self) -> _Shape:
         """One that may grow while this does not."""
         handled_us, lags_us, backs = self.handled_us.copy(), self.lags_us.copy(), self.backs.copy()
-        return self._replace(handled_us=handled_us, lags_us=lags_us, backs=backs, values=self.values.copy())
+        return replace(self, handled_us=handled_us, lags_us=lags_us, backs=backs, values=self.values.copy())
 
 
 @dataclass(slots=True)
@@ -94,39 +99,52 @@ class Part:
     def fill(self, rows: Sequence[RowTuple], i: int, ns: dict[str, int], *, ending: bool) -> int:
         """Take rows from number `i` on until this is full, or there are no more; unless they are `ending`, the last step waits for
         rows that may pass its message on. Counts the rows in `ns`; returns the number of the first row that was not taken."""
-        shapes, letters, begin_us, count, first = self.shapes, self.pattern, self.begin_us, len(rows), i
+        shapes, letters, begin_us, first, end_us = self.shapes, self.pattern, self.begin_us, i, self.end_us
         until_us, room, last_epoch, last_turn = self._until_us, i + PART_ROWS - self.rows, self.epoch, self.turn
-        while i < count:
-            stage, n, cause, cause_n, sent_us, now_us, _, epoch, turn, message, fate = rows[i]
+        # The row that began the step under way, in the order of a row: whoever passes its message on names it as the cause.
+        by, by_n, above, above_n, came_us, at_us, on, in_epoch, in_turn, passed, became = _NO_ROW
+        followers: tuple[str, ...] = ()
+        for row in chain(rows[i:] if i else rows, (_NO_ROW,) if ending else ()):
+            stage, n, cause, cause_n, sent_us, now_us, lane, epoch, turn, message, fate = row
+            if (
+                cause_n == by_n
+                and cause == by
+                and sent_us == now_us == at_us
+                and epoch == in_epoch
+                and turn == in_turn
+                and lane == on
+                and not fate
+                and not became
+                and (message is passed or _same(message, passed))
+            ):
+                followers = (*followers, stage)
+                continue
+            if by_n is not None:  # the step is whole
+                ns[by] += 1
+                back = ns[above] - above_n if above else 0
+                key: _Key = (by, type(passed), above, FATES.index(became) if became else 0)
+                if followers:
+                    for follower in followers:
+                        ns[follower] += 1
+                    key, followers = key + followers, ()
+                shape = shapes.get(key) or self._shape(key)
+                shape.handled_us.append(at_us - begin_us)
+                shape.lags_us.append(at_us - came_us)
+                if above:
+                    shape.backs.append(back)
+                shape.values.append(held := shape.values_of(passed))
+                if shape.texts:
+                    self.chars += sum([len(held[text]) for text in shape.texts])
+                if in_epoch != last_epoch or in_turn != last_turn:
+                    last_epoch, last_turn = in_epoch, in_turn
+                    self.ats.append((len(letters), in_epoch, in_turn))
+                letters.append(shape.letter)
+                i, end_us = i + len(key) - 3, at_us
             if now_us >= until_us or i >= room or self.chars >= PART_CHARS:
                 break
-            behind = i + 1
-            if behind < count and rows[behind][3] == n and rows[behind][2] == stage:
-                behind = _passed_on(rows, i)
-            if behind == count and not ending:
-                break
-            ns[stage] += 1
-            key: _Key = (stage, type(message), cause, FATES.index(fate) if fate else 0)
-            back = ns[cause] - cause_n if cause else 0
-            if behind > i + 1:
-                for row in rows[i + 1 : behind]:
-                    ns[row[0]] += 1
-                    key = (*key, row[0])
-            letter, handled_us, lags_us, backs, values, values_of, texts, _ = shapes.get(key) or self._shape(key)
-            handled_us.append(now_us - begin_us)
-            lags_us.append(now_us - sent_us)
-            if cause:
-                backs.append(back)
-            values.append(held := values_of(message))
-            if texts:
-                self.chars += sum([len(held[text]) for text in texts])
-            if epoch != last_epoch or turn != last_turn:
-                last_epoch, last_turn = epoch, turn
-                self.ats.append((len(letters), epoch, turn))
-            letters.append(letter)
-            i = behind
-        if i > first:
-            self.rows, self.end_us, self.epoch, self.turn = self.rows + i - first, rows[i - 1][5], last_epoch, last_turn
+            by, by_n, above, above_n, came_us, at_us = stage, n, cause, cause_n, sent_us, now_us
+            on, in_epoch, in_turn, passed, became = lane, epoch, turn, message, fate
+        self.rows, self.end_us, self.epoch, self.turn = self.rows + i - first, end_us, last_epoch, last_turn
         return i
 
     def full(self, now_us: int) -> bool:
@@ -254,18 +272,6 @@ class Cutter:
     def _closed(self, part: Part) -> Part:
         self._open = None
         return part
-
-
-def _passed_on(rows: Sequence[RowTuple], i: int) -> int:
-    """Behind the rows that follow row `i` at once, were caused by it, and carry its message at its time, epoch and turn."""
-    stage, n, _, _, _, now_us, lane, epoch, turn, message, fate = rows[i]
-    passed, behind = (stage, n, now_us, now_us, lane, epoch, turn), i + 1
-    while not fate and behind < len(rows):
-        row = rows[behind]
-        if row[2:9] != passed or row[10] or not (row[9] is message or _same(row[9], message)):
-            break
-        behind += 1
-    return behind
 
 
 def _same(a: Message, b: Message) -> bool:

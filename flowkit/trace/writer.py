@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any, cast
 
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
@@ -31,6 +32,7 @@ class _Ids(IdGenerator):
 
     def __init__(self, session_id: str) -> None:
         self._session_id = session_id
+        self._trace_id = int.from_bytes(blake2b(session_id.encode(), digest_size=16).digest(), "big")
         self.next_name = ROOT
 
     def span_id(self, name: str) -> int:
@@ -41,7 +43,7 @@ class _Ids(IdGenerator):
         return self.span_id(self.next_name)
 
     def generate_trace_id(self) -> int:
-        return int.from_bytes(blake2b(self._session_id.encode(), digest_size=16).digest(), "big")
+        return self._trace_id
 
 
 class _Stream:
@@ -95,6 +97,7 @@ class SpanWriter:
         )
         provider.add_span_processor(self._processor)
         self._tracer = provider.get_tracer("flowkit", __version__)
+        self._under_root = self._under(ROOT)
 
     def span(
         self,
@@ -112,10 +115,7 @@ class SpanWriter:
         Raises OutputError if it could not be written."""
         self._count += 1
         self._ids.next_name = key or str(self._count)
-        above = SpanContext(
-            self._ids.generate_trace_id(), self._ids.span_id(parent), False, TraceFlags(TraceFlags.SAMPLED)
-        )
-        context = set_span_in_context(NonRecordingSpan(above))
+        context = self._under_root if parent == ROOT else self._under(parent)
         # A root span has no parent in the file, yet belongs to the session's trace: the id generator sees to that.
         span = self._tracer.start_span(
             name, None if key == ROOT else context, attributes=dict(attributes), start_time=self._ns(begin_us)
@@ -125,6 +125,13 @@ class SpanWriter:
         span.end(self._ns(max(begin_us, end_us)))
         if self._processor.failed:
             raise OutputError("the trace cannot be written any further; is the disk full?")
+
+    def _under(self, parent: str) -> Context:
+        """What makes a span the child of the one of that name."""
+        above = SpanContext(
+            self._ids.generate_trace_id(), self._ids.span_id(parent), False, TraceFlags(TraceFlags.SAMPLED)
+        )
+        return set_span_in_context(NonRecordingSpan(above))
 
     @property
     def lines(self) -> int:

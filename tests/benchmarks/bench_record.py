@@ -32,6 +32,9 @@ HAND_OVER_US = 250_000
 def jobs(recorder: Recorder, batches: list[list[tuple[object, ...]]], pcm: bytes) -> list[float]:
     """Seconds of the writing thread's CPU for each hand-over; each input frame brings `pcm`, if it is not empty."""
     recorder.effect(None)
+    # The work is done in this thread; the recorder's own, which looks after a tape that nobody writes to, ends.
+    recorder._jobs.put(None)
+    recorder._thread.join()
     spent: list[float] = []
     for batch in batches:
         frames = [(row[9].index, pcm) for row in batch if pcm and row[0] == "mic" and type(row[9]) is Frames]  # type: ignore[attr-defined]
@@ -39,6 +42,7 @@ def jobs(recorder: Recorder, batches: list[list[tuple[object, ...]]], pcm: bytes
         begin = time.thread_time()
         recorder._tape.job(job)
         spent.append(time.thread_time() - begin)
+    assert not recorder._tape.lost, recorder._tape.lost
     return spent
 
 

@@ -102,17 +102,16 @@ class Part:
         shapes, letters, begin_us, first, end_us = self.shapes, self.pattern, self.begin_us, i, self.end_us
         until_us, room, last_epoch, last_turn = self._until_us, i + PART_ROWS - self.rows, self.epoch, self.turn
         # The row that began the step under way, in the order of a row: whoever passes its message on names it as the cause.
-        by, by_n, above, above_n, came_us, at_us, on, in_epoch, in_turn, passed, became = _NO_ROW
+        by, by_n, above, above_n, came_us, at_us, _, in_epoch, in_turn, passed, became = _NO_ROW
         followers: tuple[str, ...] = ()
         for row in chain(rows[i:] if i else rows, (_NO_ROW,) if ending else ()):
-            stage, n, cause, cause_n, sent_us, now_us, lane, epoch, turn, message, fate = row
+            stage, n, cause, cause_n, sent_us, now_us, _, epoch, turn, message, fate = row
             if (
                 cause_n == by_n
                 and cause == by
                 and sent_us == now_us == at_us
                 and epoch == in_epoch
                 and turn == in_turn
-                and lane == on
                 and not fate
                 and not became
                 and (message is passed or _same(message, passed))
@@ -143,7 +142,7 @@ class Part:
             if now_us >= until_us or i >= room or self.chars >= PART_CHARS:
                 break
             by, by_n, above, above_n, came_us, at_us = stage, n, cause, cause_n, sent_us, now_us
-            on, in_epoch, in_turn, passed, became = lane, epoch, turn, message, fate
+            in_epoch, in_turn, passed, became = epoch, turn, message, fate
         self.rows, self.end_us, self.epoch, self.turn = self.rows + i - first, end_us, last_epoch, last_turn
         return i
 

@@ -113,6 +113,41 @@ def test_every_journal_comes_back_from_text(rows: list[RowTuple], cuts: list[int
     assert [row for chunk in chunks for row in rows_of(decode(chunk.text, LAYOUT))] == rows
     assert [chunk.number for chunk in chunks] == list(range(len(chunks)))
     assert sum(chunk.rows for chunk in chunks) == len(rows)
+    for chunk in chunks:
+        first, last = rows[chunk.first], rows[chunk.first + chunk.rows - 1]
+        assert (chunk.begin_us, chunk.end_us) == (first[5], last[5])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((20_000, 20_000, 1, 1, ""), (0, 20_000, 1, 1, "")),
+        ((20_000, 20_000, 1, 1, ""), (20_000, 20_100, 1, 1, "")),
+        ((20_000, 20_000, 1, 1, ""), (20_100, 20_100, 1, 1, "")),
+        ((20_000, 20_000, 1, 1, ""), (20_000, 20_000, 2, 1, "")),
+        ((20_000, 20_000, 1, 1, ""), (20_000, 20_000, 1, 2, "")),
+        ((20_000, 20_000, 1, 1, ""), (20_000, 20_000, 1, 1, "stale")),
+        ((20_000, 20_000, 1, 1, "stale"), (20_000, 20_000, 1, 1, "")),
+    ],
+    ids=["sent before", "waited", "later", "another epoch", "another turn", "not handled", "passed on all the same"],
+)
+@pytest.mark.parametrize("kind", [Frames(0, 1), Token(0, "a")], ids=["frames", "a token"])
+def test_only_what_is_passed_on_at_once_is_one_step(
+    first: tuple[int, int, int, int, str], second: tuple[int, int, int, int, str], kind: Message
+) -> None:
+    rows: list[RowTuple] = []
+    for n, at in enumerate([(0, 0, 1, 1, ""), first]):
+        for stage, cause, (sent_us, now_us, epoch, turn, fate) in (
+            ("mic", "", at),
+            ("vad", "mic", second if n else at),
+        ):
+            cause_n = n + 1 if cause else 0
+            rows.append((stage, n + 1, cause, cause_n, sent_us, now_us, kind.lane, epoch, turn, kind, fate))
+    (chunk,) = encoded(rows, [])
+    assert list(rows_of(decode(chunk.text, LAYOUT))) == rows
+    # The first two rows are a step with another's passing on, the others are one each.
+    assert len(json.loads(chunk.text)[4]) == 3
+    assert (chunk.begin_us, chunk.end_us) == (0, rows[-1][5])
 
 
 @settings(max_examples=40, deadline=None)

@@ -3,7 +3,7 @@ thread, bytes a minute. Prints JSON.
 
 A scripted conversation's hand-overs, every 250 ms of it, are given to a recorder's tape one by one, timed each. A bare Python loop
 beside it says how fast the machine is just now. For the hold, this thread does nothing but look at the clock while the writing
-thread writes a hand-over every 10 ms. Of what it misses that is the writer's doing in which the writer ran.
+thread writes a hand-over every 10 ms. As the writer's doing counts the part of a gap in which the writer ran.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def session(
 
 
 def waited_for(clock: trio.testing.MockClock) -> Callable[..., Awaitable[Any]]:
-    """``trio.to_thread.run_sync`` with the clock standing still meanwhile, which else jumps over seconds while a device is opened."""
+    """``trio.to_thread.run_sync`` with the clock standing still meanwhile, which would jump over seconds otherwise."""
     run_sync, running = trio.to_thread.run_sync, set[object]()
 
     async def run(*args: Any, **options: Any) -> Any:

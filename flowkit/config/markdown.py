@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import dedent
 
+from flowkit.config.discover import holds_pipeline
 from flowkit.config.text import Source
 
 _FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>.*)")
-_PIPELINE = re.compile(r"^flowkit\s*:", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Block:
     @property
     def is_pipeline(self) -> bool:
         """True for a whole pipeline, which begins with the version; others are parts, of which only the YAML is checked."""
-        return _PIPELINE.search(self.source.text) is not None
+        return holds_pipeline(self.source)
 
 
 def yaml_blocks(page: Source) -> Iterator[Block]:

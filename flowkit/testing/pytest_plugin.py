@@ -43,11 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """A collector for a file that may hold tests."""
-    if not parent.config.getoption("--flowkit") or file_path.suffix not in (".yaml", ".yml", ".jsonl"):
+    if not parent.config.getoption("--flowkit") or file_path.suffix not in (".yaml", ".yml", ".json", ".jsonl"):
         return None
+    from flowkit.config.discover import is_pipeline
+
     if file_path.name.endswith(".expect.yaml") and file_path.with_name(file_path.name[:-12] + ".jsonl").exists():
         return None
-    if file_path.suffix != ".jsonl" and b"flowkit:" not in file_path.read_bytes()[:4096]:
+    if not file_path.name.endswith((".jsonl", ".expect.yaml")) and not is_pipeline(file_path):
         return None
     collector: pytest.Collector = FlowkitFile.from_parent(parent, path=file_path)
     return collector

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flowkit.cli import main
 from tests.suite.stage import project
+from tests.trace.sessions import pipeline
 
 CASE = "  - name: {}\n    chunker: {{feed: ['One. ', 'Two.'], expect: {}}}\n"
 
@@ -102,3 +106,93 @@ def test_tests_that_mean_nothing_are_refused_in_their_place(
     said = capsys.readouterr().out
     assert what in said
     assert f"{path}:{lines}" in said
+
+
+# -- which files are pipelines -------------------------------------------------------------------------------------------
+
+TEST = {"tests": [{"name": "a", "chunker": {"feed": ["One."], "expect": ["One."]}}]}
+BODY = pipeline().partition("flowkit: 1\n")[2]
+WRITTEN = {
+    "quoted": ("p.yaml", '"flowkit": 1\n' + BODY),
+    "single quotes": ("p.yaml", "'flowkit': 1\n" + BODY),
+    "space before the colon": ("p.yaml", "flowkit : 1\n" + BODY),
+    "explicit key": ("p.yaml", "? flowkit\n: 1\n" + BODY),
+    "last": ("p.yml", BODY + "\nflowkit: 1\n"),
+    "a page of comment first": ("p.yaml", "# and so on\n" * 1_000 + "flowkit: 1\n" + BODY),
+    "escaped": ("p.yaml", '"flow\\u006bit": 1\n' + BODY),
+    "with a byte order mark": ("p.yaml", "\ufeffflowkit: 1\n" + BODY),
+    "JSON in a .yaml": ("p.yaml", json.dumps(yaml.safe_load("flowkit: 1\n" + BODY) | TEST)),
+    "JSON on many lines": ("p.json", json.dumps(yaml.safe_load("flowkit: 1\n" + BODY) | TEST, indent=1)),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), WRITTEN.values(), ids=WRITTEN)
+def test_a_pipeline_is_found_however_it_is_written(
+    tmp_path: Path, name: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(text if '"tests"' in text else f"{text}\n{yaml.safe_dump(TEST)}", encoding="utf-8")
+    assert main(["test", str(tmp_path)]) == 0
+    assert "1 passed" in capsys.readouterr().out
+
+
+def test_a_version_may_stand_in_an_included_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "base.yaml").write_text(pipeline(), encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text("include: base.yaml\n" + yaml.safe_dump(TEST), encoding="utf-8")
+    assert main(["test", str(tmp_path)]) == 0
+    assert "1 passed" in capsys.readouterr().out
+
+
+UNREADABLE = {
+    "bad YAML": (b"flowkit: 1\nstages: [\n", "[FK0"),
+    "cut off JSON": (b'{"name": "x", "flowkit": 1, "stages": [', "[FK0"),
+    "two documents": (b"---\nflowkit: 1\n---\nflowkit: 1\n", "[FK0"),
+    "no UTF-8": (b"flowkit: 1\nname: \xff\n", "is not UTF-8"),
+    "UTF-16": ("flowkit: 1\n".encode("utf-16"), "is not UTF-8"),
+    "far too long": (b"flowkit: 1\n" + b"# x\n" * 300_000, "is larger than"),
+    "no version, but tests": (b"stages: [{kind: mic}]\ntests: [{name: a}]\n", "'flowkit' is missing"),
+}
+
+
+@pytest.mark.parametrize(("raw", "said"), UNREADABLE.values(), ids=UNREADABLE)
+def test_what_looks_like_a_pipeline_and_cannot_be_read_is_an_error(
+    tmp_path: Path, raw: bytes, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(tmp_path, text=cases("a"))
+    (tmp_path / "wrong.yaml").write_bytes(raw)
+    assert main(["test", str(tmp_path)]) == 2
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert "1 passed" in printed
+
+
+OTHERS = {
+    "workflow.yml": "on: push\njobs: {a: {run: 'flowkit test .'}}\n",
+    "broken.yaml": "{{ template }}: [flowkit\n",
+    "part.yaml": "stages: [{kind: mic}]\n",
+    "ci.yaml": "include: other.txt\nstages: [build, flowkit]\n",
+    "package.json": '{"dependencies": {"flowkit": "1"}}',
+    "result.json": '{"flowkit": 1, "counts": {}, "tests": []}',
+}
+
+
+def test_other_files_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in OTHERS.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert main(["test", str(tmp_path)]) == 5
+    assert capsys.readouterr() == ("", "flowkit: no tests found\n")
+
+
+def test_links_that_lead_nowhere_and_pipes_are_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(tmp_path, text=cases("a"))
+    for name in ("a.yaml", "b.jsonl", "c.expect.yaml"):
+        (tmp_path / name).symlink_to(tmp_path / "gone")
+    os.mkfifo(tmp_path / "d.yaml")
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    assert main(["test", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert "1 passed" in out
+    assert [line.split(":")[1].split("/")[-1] for line in err.splitlines()] == [
+        "a.yaml", "b.jsonl", "c.expect.yaml", "d.yaml", "loop.yaml"
+    ]  # fmt: skip

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flowkit.config import Config, Outside, Unset, read
+from flowkit.config.discover import SUFFIXES as PIPELINES
+from flowkit.config.discover import is_pipeline
 from flowkit.config.problems import Problem, errors
 from flowkit.errors import UsageError
 from flowkit.report.outcome import Finding, Outcome, Status
@@ -62,7 +64,7 @@ def collect(paths: Sequence[str]) -> Collected:
     used: set[Path] = set()
     for given in paths:
         name, _, only = given.partition("::")
-        for path in _files(Path(name)):
+        for path in _files(Path(name), found):
             if path in seen and not only:
                 continue
             seen.add(path)
@@ -71,25 +73,33 @@ def collect(paths: Sequence[str]) -> Collected:
     return found
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _files(path: Path, found: Collected) -> Iterator[Path]:
     """A named file as it is; of a folder everything below it that may hold tests, hidden folders apart."""
     if not path.exists():
         raise UsageError(f"there is no {path}")
-    if path.is_file():
+    if not path.is_dir():
         if path.name.endswith(SUFFIX) and trace_path(path).exists():
             path = trace_path(path)
         yield path
         return
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in os.walk(path, onerror=lambda error: found.wrong.append(_unread(error))):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
-            file = Path(folder) / name
-            if name.endswith((".jsonl", SUFFIX)) or (name.endswith((".yaml", ".yml")) and _is_pipeline(file)):
-                yield file
+            if name.endswith((".jsonl", *PIPELINES)) and _may_hold_tests(Path(folder) / name, found):
+                yield Path(folder) / name
 
 
-def _is_pipeline(file: Path) -> bool:
-    return b"flowkit:" in file.read_bytes()[:4096]
+def _may_hold_tests(file: Path, found: Collected) -> bool:
+    """A pipe would be waited for, and a link that leads nowhere cannot be read: both are left out, and named."""
+    if not file.is_file():
+        left = "a link that leads nowhere" if file.is_symlink() else "not a file"
+        found.notices.append(f"{file}: {left}; it was left out")
+        return False
+    return file.name.endswith((".jsonl", SUFFIX)) or is_pipeline(file)
+
+
+def _unread(error: OSError) -> Outcome:
+    return _wrong(Path(error.filename), 1, Path(error.filename).name, f"cannot be read: {error.strerror}")
 
 
 def _add(found: Collected, path: Path, only: str, used: set[Path]) -> None:

@@ -108,7 +108,12 @@ class Score:
 
 
 def score(chunker: Scored, cases: Sequence[Case]) -> Score:
-    """Scores a chunker on cases; an exception counts as a case without a chunk."""
+    """Scores a chunker on cases; an exception counts as a case without a chunk.
+
+    Raises TypeError, NameError and the like, which say that it was called or written wrongly, not how well it cuts.
+    """
+    if not cases:
+        raise ValueError("there is no case to score")
     results = [_Result(chunker, case) for case in cases]
     hit, missed = sum(result.hit for result in results), sum(result.missed for result in results)
     wrong, soft = sum(result.wrong for result in results), sum(result.soft for result in results)
@@ -154,12 +159,18 @@ class _Result:
         self.protected_cut = sum(any(start < at < end for at in cuts) for start, end in spans)
 
 
+_MISTAKES = (TypeError, NameError, AttributeError, ImportError)
+
+
 def _call(chunker: Scored, tokens: Sequence[str], lang: str) -> list[tuple[int, str]] | None:
     """The chunks with something in them; None if the chunker failed."""
     try:
-        return [(seen, text) for seen, text in chunker(tokens, lang=lang) if text.strip()]
+        found = list(chunker(tokens, lang=lang))
+    except _MISTAKES:
+        raise
     except Exception:  # scored as a failure: other people's chunkers raise all sorts
         return None
+    return [(seen, text) for seen, text in found if text.strip()]
 
 
 def _same(chunker: Scored, case: Case, cut: Callable[[str], list[str]], out: list[tuple[int, str]]) -> bool:

@@ -19,16 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hypothesis import currently_in_test_context, reject
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from flowkit.engine import Engine
+from flowkit.config import load
+from flowkit.config.catalog import Installed
+from flowkit.engine import CallOpened, Engine
+from flowkit.errors import UsageError
+from flowkit.plan import resolve
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.providers.base import Provider
 from flowkit.stages.base import Stage
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import check
-from flowkit.testing.sessions import PIPELINE, heap_session, plan_from_yaml, scripted_plan, trio_session
+from flowkit.testing.sessions import PIPELINE, heap_session, scripted_plan, trio_session
 from flowkit.testing.strategies.conversations import Conversation
 from flowkit.testing.strategies.sessions import durations, joined
 from flowkit.trace.queues import queue_reports
@@ -52,8 +57,21 @@ class Subject:
         """The plan: the subject's decisions, the conversation's providers. Raises InvalidConfig for a wrong file."""
         plan = scripted_plan(**conversation)
         if self.pipeline is not None:
-            plan = _decisions_of(plan_from_yaml(Path(self.pipeline).read_text("utf-8")), plan)
+            plan = _decisions_of(self._written(), plan)
+        kinds = {stage.kind for stage in plan.stages}
+        if unused := sorted({*self.stages, *self.providers} - kinds):
+            of = (
+                f"the pipeline {self.pipeline}"
+                if self.pipeline
+                else "the default pipeline; name one that has it: pipeline="
+            )
+            raise UsageError(f"{unused[0]!r} is not tested: there is no stage of that kind in {of}")
         return replace(plan, stages=tuple(self._own(stage) for stage in plan.stages))
+
+    def _written(self) -> Plan:
+        """The pipeline file's plan. Its kinds may be those of `stages`, which need not be installed."""
+        path = Path(self.pipeline or "")
+        return resolve(load(path, catalog=_Catalog(self.stages)), installed=False)
 
     def _own(self, planned: PlannedStage) -> PlannedStage:
         if planned.kind in self.stages:
@@ -71,14 +89,41 @@ class Subject:
         (trio_session if self.providers else heap_session)(plan, evidence)
         return evidence
 
+    def missed(self, evidence: Evidence) -> str:
+        """The id of a stage that is to be tested and did nothing, or whose provider was never called."""
+        stages = evidence.plan.stages
+        stepped = {step.stage for step in evidence.steps}
+        called = {stages[effect.stage].id for _, effect in evidence.effects if isinstance(effect, CallOpened)}
+        for stage in stages:
+            if (stage.kind in self.stages and stage.id not in stepped) or (
+                stage.kind in self.providers and stage.id not in called
+            ):
+                return stage.id
+        return ""
+
+
+class _Catalog(Installed):
+    """What is installed, and stages of one's own."""
+
+    def __init__(self, stages: Mapping[str, type[Stage[Any]]]) -> None:
+        self._own = stages
+
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*super().kinds(), *self._own)))
+
+    def stage(self, kind: str) -> type[Stage[Any]]:
+        return self._own[kind] if kind in self._own else super().stage(kind)
+
 
 def _decisions_of(written: Plan, scripted: Plan) -> Plan:
-    """A pipeline file's stages, queues and settings, with the conversation's scripted providers."""
+    """A pipeline file's stages, queues and settings, with the conversation's scripted providers; a stage of a kind of one's own
+    is as it was written."""
     fakes = {stage.kind: stage for stage in scripted.stages}
     stages = tuple(
         replace(stage, provider=fakes[stage.kind].provider, failover=(), options=_frame_of(stage, fakes))
-        for stage in written.stages
         if stage.kind in fakes
+        else stage
+        for stage in written.stages
     )
     return replace(written, stages=stages, frame_us=scripted.frame_us, settings={})
 
@@ -88,9 +133,18 @@ def _frame_of(stage: PlannedStage, fakes: Mapping[str, PlannedStage]) -> Any:
 
 
 def check_session(conversation: Conversation, **subject: Any) -> Engine:
-    """Run a conversation and check every promise; `subject` as for ``session_machine``. Raises Broken."""
-    evidence = Subject(**subject).session(conversation)
+    """Run a conversation and check every promise; `subject` as for ``session_machine``.
+
+    Raises Broken for a promise that was not kept, UsageError where what is to be tested was not: the pipeline has no such stage, or
+    the conversation does not reach it. Inside a property such a conversation is no example.
+    """
+    tested = Subject(**subject)
+    evidence = tested.session(conversation)
     check(evidence)
+    if missed := tested.missed(evidence):
+        if currently_in_test_context():
+            reject()
+        raise UsageError(f"stage {missed!r} is not tested: the conversation does not reach it")
     return evidence.engine
 
 
@@ -121,8 +175,6 @@ def save_trace(conversation: Conversation, path: str | Path, **subject: Any) -> 
 
 
 def _save(evidence: Evidence, conversation: Conversation, path: Path) -> Path:
-    from flowkit.config import load
-    from flowkit.plan import resolve
     from flowkit.plan.show import show
     from flowkit.trace import open_recorder
 
@@ -141,7 +193,7 @@ def session_machine(save: str | Path | None = None, **subject: Any) -> type[Rule
     Args:
         save: record a failing conversation here, the shrunk one last.
         pipeline: a pipeline file whose decisions and queues are tested, with scripted providers.
-        stages: stage classes of your own, by kind.
+        stages: stage classes of your own, by kind; a kind that flowkit does not have must stand in the pipeline file.
         providers: provider classes of your own, by kind; then sessions run on the live pump, in virtual time.
     """
     tested = Subject(**subject)

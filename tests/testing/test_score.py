@@ -71,3 +71,30 @@ def test_a_case_whose_gold_is_not_its_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"id": "q", "text": "a b", "gold": ["a"]}\n', "utf-8")
     with pytest.raises(ValueError, match="case q"):
         load(tmp_path / "x.jsonl")
+
+
+def takes_no_language(tokens: Sequence[str]) -> list[tuple[int, str]]:
+    return [(1, "x")]
+
+
+def gives_texts_alone(tokens: Sequence[str], lang: str = "en") -> list[str]:
+    return ["Dr. Lee, hello."]
+
+
+def gives_nothing(tokens: Sequence[str], lang: str = "en") -> None:
+    return None
+
+
+def misspells(tokens: Sequence[str], lang: str = "en") -> list[tuple[int, str]]:
+    return [(1, tokens.joined())]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("chunker", [takes_no_language, gives_texts_alone, gives_nothing, misspells])
+def test_a_chunker_that_is_called_or_written_wrongly_has_no_score(chunker: object) -> None:
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        score(chunker, [CASE])  # type: ignore[arg-type]
+
+
+def test_no_cases_are_no_score() -> None:
+    with pytest.raises(ValueError, match="no case"):
+        score(cut_at(15), [])  # type: ignore[arg-type]

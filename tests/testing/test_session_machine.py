@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
 
-from flowkit.messages import Clause, Done, Message, Token
+from flowkit.errors import UsageError
+from flowkit.messages import Clause, Done, Interrupt, Message, Token
 from flowkit.options import Options
 from flowkit.providers.base import Emit, Provider
 from flowkit.replay.simulate import simulate
-from flowkit.stages.base import Actions
+from flowkit.stages.base import Actions, Stage
 from flowkit.stages.base import Emit as EmitAction
 from flowkit.stages.chunking import Chunking
 from flowkit.testing.invariants import Broken
@@ -121,3 +125,65 @@ def test_a_conversation_can_be_saved_again(tmp_path: Path) -> None:
         "sentence",
         "end",
     ]
+
+
+class Shout(Stage[None]):
+    """A stage of one's own between chunker and voice: every clause in capitals."""
+
+    kind = "shout"
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses",)}
+    outputs: ClassVar[dict[str, str]] = {"clauses": "clauses"}
+    replying = True
+
+    class Options(Options):
+        pass
+
+    def fresh(self) -> None:
+        return None
+
+    def step(self, state: None, message: Message, now_us: int) -> Actions:
+        if isinstance(message, Clause):
+            message = replace(message, text=message.text.upper())
+        return () if isinstance(message, Interrupt) else [EmitAction("clauses", message)]
+
+
+def with_shout(folder: Path) -> Path:
+    path = folder / "mine.yaml"
+    text = Path("pipelines/scripted.yaml").read_text("utf-8")
+    path.write_text(text.replace("  - {kind: chunker}\n", "  - {kind: chunker}\n  - {kind: shout}\n"), "utf-8")
+    return path
+
+
+def test_a_stage_of_ones_own_is_tested_in_the_pipeline_that_has_it(tmp_path: Path) -> None:
+    path = with_shout(tmp_path)
+    engine = check_session(ONE, pipeline=path, stages={"shout": Shout})
+    spoken = [row.message.text for row in engine.journal if row.stage == "tts" and isinstance(row.message, Clause)]
+    assert spoken == ["WELL, THAT DEPENDS.", " ON WHAT?", " ON THE WEATHER, MOSTLY."]
+    run_state_machine_as_test(session_machine(pipeline=path, stages={"shout": Shout}), settings=FEW)
+
+
+@pytest.mark.parametrize(
+    "subject", [{"stages": {"shout": Shout}}, {"stages": {"chunkr": Losing}}, {"providers": {"gat": Talker}}]
+)
+def test_what_the_pipeline_does_not_have_cannot_be_tested(subject: Any) -> None:
+    with pytest.raises(UsageError, match="is not tested: there is no stage of that kind"):
+        check_session(ONE, **subject)
+    with pytest.raises(UsageError, match="is not tested: there is no stage of that kind"):
+        run_state_machine_as_test(session_machine(**subject), settings=FEW)
+
+
+def test_a_stage_that_a_conversation_does_not_reach_is_not_tested() -> None:
+    with pytest.raises(UsageError, match="stage 'chunker' is not tested: the conversation does not reach it"):
+        check_session(joined(ONE, {"mic": {"speech": []}}), stages={"chunker": Chunking})
+    with pytest.raises(UsageError, match="stage 'llm' is not tested"):
+        check_session(joined(ONE, {"mic": {"speech": []}}), providers={"llm": Talker})
+
+
+def test_a_property_whose_examples_do_not_reach_the_stage_fails() -> None:
+    @FEW
+    @given(st.just(joined(ONE, {"mic": {"speech": []}})))
+    def never(conversation: Conversation) -> None:
+        check_session(conversation, stages={"chunker": Chunking})
+
+    with pytest.raises(Unsatisfiable):
+        never()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from flowkit.cli import main
-from flowkit.providers.device_host import available
+from flowkit.providers.sound.device_host import available
 
 
 def run(pipeline: str, recording: str, reply: str, origin: str) -> int:

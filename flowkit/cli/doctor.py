@@ -73,7 +73,7 @@ def _examine(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _devices() -> dict[str, Any]:
-    from flowkit.providers.device_host import PORTAUDIO
+    from flowkit.providers.sound.device_host import PORTAUDIO
 
     try:
         return {"devices": [device._asdict() for device in PORTAUDIO.devices()]}

@@ -17,7 +17,6 @@ from flowkit.stages.base import Stage
 
 GROUP = "flowkit.stages"
 
-# The same list as in pyproject.toml, so that a source checkout that is not installed works as well.
 BUILT_IN: Mapping[str, str] = {
     "mic": "flowkit.stages.source:Source",
     "vad": "flowkit.stages.endpointing:Endpointing",

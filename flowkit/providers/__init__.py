@@ -1,8 +1,8 @@
 """Who does the work outside. Read `base` first, then `registry` (how a provider is found), then any one of them.
 
-Ears: `wav`, `memory` (sources; they share `capture`), `silero`, `webrtcvad`, `moonshine` (its bookkeeping is
-`utterances`). Brains: `llamacpp`, `canned`. Mouths: `piper`, `nanotts` (worker processes: `worker` is the parent's
-side, `worker_child` the child's, `wire` what they say to each other), `printing`. Ends: the sinks in `wav` and
-`memory`, on one `timeline`. `weights` names the bundled models and their digests; `loading` tells people what is being
-loaded.
+- `assemblyai`, `cartesia`, `groq`, `openai_compatible`: services; `cloud` holds what they share.
+- `silero`, `webrtcvad`, `moonshine`, `llamacpp`, `piper`, `nanotts`: models on this machine. `weights` names the bundled ones and
+  their digests, `loading` tells people what is being loaded, `worker` runs a voice in a process of its own.
+- `sound`: microphones and speakers: devices, WAV files, memory.
+- `canned`, `printing`, `typed`, `scripted`: no model at all.
 """

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from flowkit.messages import Message
 from flowkit.options import Options
-from flowkit.providers.echo import FarEnd
+from flowkit.providers.sound.echo import FarEnd
 
 Emit = Callable[[Message], Awaitable[None]]
 """Hand one item to the stage; returns when it was accepted. Raises trio.Cancelled when the call is cancelled."""

@@ -22,8 +22,9 @@ from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.errors import ProviderError
-from flowkit.messages import Ask, Exchange, Message, Token
+from flowkit.messages import Ask, Message, Token
 from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.history import remembered
 from flowkit.providers.loading import loading, lone_error, settled
 from flowkit.providers.weights import LOCAL_EXTRA, SMOLLM2, check_digest
 
@@ -213,13 +214,3 @@ class LlamaCpp(Provider):
 
 
 _ROLES = ("user", "assistant")
-
-
-def remembered(history: tuple[Exchange, ...], most: int) -> tuple[Exchange, ...]:
-    """The newest exchanges, at most `most` of them. They are forgotten by the half dozen, not one a turn: as long as
-    the beginning stays the same, the model need not read it again."""
-    if len(history) <= most:
-        return history
-    step = max(1, most // 2)
-    forgotten = -(-(len(history) - most) // step) * step
-    return history[min(forgotten, len(history)) :]

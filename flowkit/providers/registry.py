@@ -19,17 +19,17 @@ from flowkit.providers.base import Provider
 
 GROUP = "flowkit.providers"
 
-# The same list as in pyproject.toml, so that a source checkout that is not installed works as well.
+# Not entry points of flowkit's own: this list is there in a source checkout that is not installed, too.
 BUILT_IN: Mapping[str, str] = {
-    "mic.wav": "flowkit.providers.wav:WavSource",
-    "mic.device": "flowkit.providers.device:DeviceMic",
-    "mic.memory": "flowkit.providers.memory:MemorySource",
+    "mic.wav": "flowkit.providers.sound.wav:WavSource",
+    "mic.device": "flowkit.providers.sound.device:DeviceMic",
+    "mic.memory": "flowkit.providers.sound.memory:MemorySource",
     "mic.scripted": "flowkit.testing.scripted:ScriptedSource",
     "vad.silero": "flowkit.providers.silero:Silero",
     "vad.webrtcvad": "flowkit.providers.webrtcvad:WebRtcVad",
     "vad.scripted": "flowkit.testing.scripted:ScriptedVad",
-    "asr.assemblyai": "flowkit.providers.assemblyai:AssemblyAI",
-    "asr.moonshine": "flowkit.providers.moonshine:Moonshine",
+    "asr.assemblyai": "flowkit.providers.assemblyai.asr:AssemblyAI",
+    "asr.moonshine": "flowkit.providers.moonshine.asr:Moonshine",
     "asr.scripted": "flowkit.testing.scripted:ScriptedAsr",
     "gate.typed": "flowkit.providers.typed:TypedLines",
     "llm.groq": "flowkit.providers.groq:Groq",
@@ -37,14 +37,14 @@ BUILT_IN: Mapping[str, str] = {
     "llm.llamacpp": "flowkit.providers.llamacpp:LlamaCpp",
     "llm.canned": "flowkit.providers.canned:Canned",
     "llm.scripted": "flowkit.testing.scripted:ScriptedLlm",
-    "tts.cartesia": "flowkit.providers.cartesia:Cartesia",
-    "tts.piper": "flowkit.providers.piper:Piper",
-    "tts.nanotts": "flowkit.providers.nanotts:NanoTts",
+    "tts.cartesia": "flowkit.providers.cartesia.tts:Cartesia",
+    "tts.piper": "flowkit.providers.piper.tts:Piper",
+    "tts.nanotts": "flowkit.providers.nanotts.tts:NanoTts",
     "tts.print": "flowkit.providers.printing:Print",
     "tts.scripted": "flowkit.testing.scripted:ScriptedTts",
-    "speaker.wav": "flowkit.providers.wav:WavSink",
-    "speaker.device": "flowkit.providers.device:DeviceSpeaker",
-    "speaker.memory": "flowkit.providers.memory:MemorySink",
+    "speaker.wav": "flowkit.providers.sound.wav:WavSink",
+    "speaker.device": "flowkit.providers.sound.device:DeviceSpeaker",
+    "speaker.memory": "flowkit.providers.sound.memory:MemorySink",
 }
 _OWN = own(BUILT_IN)
 

@@ -16,8 +16,8 @@ from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.messages import Frames, Message, Probability
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.capture import frame_bytes
 from flowkit.providers.registry import ensure_installed
+from flowkit.providers.sound.capture import frame_bytes
 from flowkit.providers.weights import LOCAL_EXTRA
 
 _RATES_HZ = (8_000, 16_000, 32_000, 48_000)

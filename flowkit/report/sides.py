@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowkit.providers.timeline import Pop
+from flowkit.providers.sound.timeline import Pop
 from flowkit.trace.reference import MISSING
 
 LEVEL_US = 20_000

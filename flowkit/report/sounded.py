@@ -20,7 +20,7 @@ from flowkit.messages import (
     Timer,
     WordTimes,
 )
-from flowkit.providers.timeline import Pop, Timeline
+from flowkit.providers.sound.timeline import Pop, Timeline
 from flowkit.stages.base import Action, Feed
 from flowkit.stages.playback import Playback
 from flowkit.trace.layout import Layout

@@ -30,7 +30,7 @@ from flowkit.messages import (
     Typed,
     Utterance,
 )
-from flowkit.providers.timeline import Pop
+from flowkit.providers.sound.timeline import Pop
 from flowkit.trace.layout import Layout
 from flowkit.trace.metrics import FrameClock
 from flowkit.trace.reference import Reference

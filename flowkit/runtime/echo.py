@@ -26,7 +26,7 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.plan.graph import Plan
-from flowkit.providers.echo import EchoEar, Likeness, likeness
+from flowkit.providers.sound.echo import EchoEar, Likeness, likeness
 
 LOOK_EVERY_US = 500_000
 SIGNS = 3

@@ -10,7 +10,7 @@ import trio
 
 from flowkit.clock import US_PER_S
 from flowkit.errors import DeviceError
-from flowkit.providers.device_host import PORTAUDIO, Format, Host, Wanted
+from flowkit.providers.sound.device_host import PORTAUDIO, Format, Host, Wanted
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from flowkit.engine import CallFed, CallOpened, Effect, Engine, Row, Stimulus
 from flowkit.messages import Credit, Interrupt, Message, Play, Silence
 from flowkit.plan.graph import Plan, PlannedStage
-from flowkit.providers.timeline import Pop, Timeline
+from flowkit.providers.sound.timeline import Pop, Timeline
 from flowkit.stages.base import Action, Actions
 
 _LOOK_BACK = 2_000

@@ -31,7 +31,7 @@ from flowkit.messages import (
     Token,
     Utterance,
 )
-from flowkit.providers.timeline import Pop
+from flowkit.providers.sound.timeline import Pop
 from flowkit.stages.base import Cancel, Emit
 from flowkit.stages.turn import Turn
 from flowkit.testing.evidence import Evidence, Step

@@ -38,10 +38,10 @@ from flowkit.messages import (
 )
 from flowkit.options import us
 from flowkit.plan.graph import ProviderChoice, Timeouts
-from flowkit.providers.assemblyai import AssemblyAI
+from flowkit.providers.assemblyai.asr import AssemblyAI
 from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.canned import Canned
-from flowkit.providers.cartesia import Cartesia
+from flowkit.providers.cartesia.tts import Cartesia
 from flowkit.providers.groq import Groq
 from flowkit.runtime.circuit import Member
 from flowkit.runtime.failover import Resilient

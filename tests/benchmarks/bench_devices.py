@@ -91,7 +91,7 @@ def measured(card: Card, seconds: float) -> dict[str, Any]:
 
     from flowkit.config import load
     from flowkit.plan import require
-    from flowkit.providers.device_ring import MicRing, SpeakerRing
+    from flowkit.providers.sound.device_ring import MicRing, SpeakerRing
     from flowkit.runtime.session import run_session
     from flowkit.trace.metrics import measure
     from flowkit.trace.popped import with_pops

@@ -7,8 +7,8 @@ import pytest
 
 from flowkit.cli import main
 from flowkit.errors import ExitCode
-from flowkit.providers import device_host
-from flowkit.providers.device_host import Format, Heard, Wanted, Wants
+from flowkit.providers.sound import device_host
+from flowkit.providers.sound.device_host import Format, Heard, Wanted, Wants
 from flowkit.runtime import soundcheck
 
 

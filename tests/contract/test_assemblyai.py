@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from flowkit.messages import Final, Message, Partial, Transcribe
-from flowkit.providers.assemblyai import AssemblyAI
+from flowkit.providers.assemblyai.asr import AssemblyAI
 from flowkit.testing.emulators import AssemblyAIEmulator, Fault, running
 from tests.contract.raw import Wire, websocket
 from tests.contract.sdks import Sdk, assemblyai_listen

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from flowkit.messages import Audio, ClauseEnded, Narrate, Speak, WordTimes
-from flowkit.providers.cartesia import Cartesia
+from flowkit.providers.cartesia.tts import Cartesia
 from flowkit.testing.emulators import CartesiaEmulator, Fault, running
 from tests.contract.raw import Wire, websocket
 from tests.contract.sdks import Sdk, cartesia_speak

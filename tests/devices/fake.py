@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import trio
 
 from flowkit.errors import DeviceError
-from flowkit.providers.device_host import Device, Format, Heard, Wanted, Wants, find
+from flowkit.providers.sound.device_host import Device, Format, Heard, Wanted, Wants, find
 
 HEADSET = Device(0, "USB headset", "claimed", 1, 2, 48_000, ("input", "output"))
 SPEAKERS = Device(1, "Built-in speakers", "claimed", 0, 2, 44_100)

@@ -234,7 +234,7 @@ def test_the_assistant_answers_a_spoken_question_aloud(card: Card, tmp_path: Pat
 def _transcribed(recording: Path) -> list[str]:
     """What Moonshine hears in a recording, with more and less silence around the sound."""
     from flowkit.providers.base import Surroundings
-    from flowkit.providers.moonshine import Moonshine
+    from flowkit.providers.moonshine.asr import Moonshine
 
     samples, rate_hz = soundfile.read(recording, dtype="float32")
     heard = np.flatnonzero(np.abs(samples) > 0.002)

@@ -11,7 +11,7 @@ import soundfile
 from flowkit.config import load
 from flowkit.messages import Utterance
 from flowkit.plan import require
-from flowkit.providers.device_ring import Chunk, SpeakerRing
+from flowkit.providers.sound.device_ring import Chunk, SpeakerRing
 from flowkit.trace.metrics import measure
 from flowkit.trace.popped import with_pops
 from tests.devices.fake import FakeHost

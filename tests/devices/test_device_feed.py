@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowkit.messages import Play
-from flowkit.providers.device_cutter import FrameCutter
-from flowkit.providers.device_feed import SpeakerFeed
-from flowkit.providers.device_host import Format
-from flowkit.providers.device_ring import Block, Chunk
+from flowkit.providers.sound.device_cutter import FrameCutter
+from flowkit.providers.sound.device_feed import SpeakerFeed
+from flowkit.providers.sound.device_host import Format
+from flowkit.providers.sound.device_ring import Block, Chunk
 
 
 def tone(samples: int, rate_hz: int, first: int = 0) -> bytes:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from flowkit.errors import DeviceError, ExitCode
-from flowkit.providers import device_host
-from flowkit.providers.device_host import Device, PortAudio, Wanted, find
+from flowkit.providers.sound import device_host
+from flowkit.providers.sound.device_host import Device, PortAudio, Wanted, find
 
 PULSE = Device(0, "pulse", "ALSA", 32, 32, 44_100)
 DEFAULT = Device(1, "default", "ALSA", 32, 32, 44_100, ("input", "output"))

@@ -5,7 +5,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.providers.device_ring import LATE_BLOCKS, Chunk, MicRing, SpeakerRing
+from flowkit.providers.sound.device_ring import LATE_BLOCKS, Chunk, MicRing, SpeakerRing
 
 FRAME_US = 20_000
 

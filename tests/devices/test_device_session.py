@@ -16,7 +16,7 @@ from flowkit.engine import Row
 from flowkit.errors import DeviceError
 from flowkit.messages import Heard, Hold, Interrupt, Resume, SpeechStarted, Utterance
 from flowkit.plan import Plan, require
-from flowkit.providers.device import DeviceMic, DeviceSpeaker
+from flowkit.providers.sound.device import DeviceMic, DeviceSpeaker
 from flowkit.runtime.session import Outcome, run_session
 from flowkit.trace.metrics import measure
 from flowkit.trace.popped import with_pops

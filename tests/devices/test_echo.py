@@ -15,8 +15,8 @@ from flowkit.engine import Fate, Row
 from flowkit.errors import DeviceError
 from flowkit.messages import Interrupt, PlaybackStarted, Resume
 from flowkit.plan.resolve import draw
-from flowkit.providers import echo
-from flowkit.providers.echo import Aec, EchoEar, FarEnd, Likeness, canceller, likeness
+from flowkit.providers.sound import echo
+from flowkit.providers.sound.echo import Aec, EchoEar, FarEnd, Likeness, canceller, likeness
 from flowkit.runtime.echo import EchoWatch, repeats
 
 ROOT = Path(__file__).resolve().parents[2]

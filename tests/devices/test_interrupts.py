@@ -13,12 +13,12 @@ import pytest
 from flowkit.config import load
 from flowkit.messages import Hold, Interrupt, Message, Play, Silence
 from flowkit.plan import Plan, require
-from flowkit.providers.device_feed import SpeakerFeed
-from flowkit.providers.device_host import Format
-from flowkit.providers.device_ring import SpeakerRing
 from flowkit.providers.script import Script, ScriptCall
 from flowkit.providers.scripted import ScriptedProvider
-from flowkit.providers.timeline import Timeline
+from flowkit.providers.sound.device_feed import SpeakerFeed
+from flowkit.providers.sound.device_host import Format
+from flowkit.providers.sound.device_ring import SpeakerRing
+from flowkit.providers.sound.timeline import Timeline
 from flowkit.replay.heap import HeapPump
 
 FRAME_US = 20_000

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Final, Partial, Transcribe
-from flowkit.providers.assemblyai import AssemblyAI
+from flowkit.providers.assemblyai.asr import AssemblyAI
+from flowkit.providers.assemblyai.turns import Owed, Turn, Turns
 from flowkit.providers.cloud.faults import CloudError, of_close
-from flowkit.providers.cloud.turns import Owed, Turn, Turns
 from tests.contract.support import Outcome, around, one_call
 
 

@@ -3,7 +3,7 @@ from trio.testing import MockClock
 
 from flowkit.clock import US_PER_S
 from flowkit.messages import Capture, Frames, InputEnded, Message
-from flowkit.providers.memory import MemorySource
+from flowkit.providers.sound.memory import MemorySource
 from tests.providers.support import FRAME_BYTES, Answers, Session, answer, feed
 
 

@@ -10,7 +10,7 @@ import trio
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Ask, Narrate, Speak
-from flowkit.providers.cartesia import Cartesia
+from flowkit.providers.cartesia.tts import Cartesia
 from flowkit.testing.emulators import CartesiaEmulator, running
 from tests.contract.support import Outcome, around, one_call
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from flowkit.errors import ProviderError, ProviderMissing
 from flowkit.messages import Ask, Exchange, Message, Token
 from flowkit.providers import weights
-from flowkit.providers.llamacpp import DEMO_EXAMPLES, LlamaCpp, remembered
+from flowkit.providers.history import remembered
+from flowkit.providers.llamacpp import DEMO_EXAMPLES, LlamaCpp
 from tests.providers.support import Session, answer, installed
 
 FRANCE = Ask(1, "What is the capital of France?")

@@ -4,8 +4,8 @@ import trio
 from trio.testing import MockClock
 
 from flowkit.messages import Message, Play, Render, Silence
-from flowkit.providers.memory import MemorySink
-from flowkit.providers.timeline import Pop
+from flowkit.providers.sound.memory import MemorySink
+from flowkit.providers.sound.timeline import Pop
 from tests.providers.support import Answers, Session
 
 RATE_HZ = 16_000

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from flowkit.messages import EndOfUtterance, Final, Frames, Message, Partial, SpeechStarted, Transcribe
-from flowkit.providers.moonshine import Moonshine
+from flowkit.providers.moonshine.asr import Moonshine
 from tests.providers.support import Answers, Session, answer, frames, installed, recorded
 
 pytestmark = installed(Moonshine)

@@ -2,8 +2,8 @@ import numpy as np
 import trio
 
 from flowkit.messages import Audio, Speak
-from flowkit.providers.nanotts import NanoTts
-from flowkit.providers.nanotts_worker import LONGEST
+from flowkit.providers.nanotts.process import LONGEST
+from flowkit.providers.nanotts.tts import NanoTts
 from tests.providers.support import Session, answer, installed
 
 pytestmark = installed(NanoTts)

@@ -5,8 +5,8 @@ import trio
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Audio, EndOfUtterance, Final, Speak, SpeechStarted, Transcribe
-from flowkit.providers.moonshine import Moonshine
-from flowkit.providers.piper import Piper
+from flowkit.providers.moonshine.asr import Moonshine
+from flowkit.providers.piper.tts import Piper
 from tests.providers.support import Session, answer, frames, installed
 
 pytestmark = installed(Piper)

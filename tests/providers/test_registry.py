@@ -1,10 +1,11 @@
+import importlib
+import pkgutil
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 
 import pytest
 
+import flowkit.providers
 from flowkit.config.docs import field_docs
 from flowkit.errors import ConfigError, ProviderError, ProviderMissing
 from flowkit.plugins import Claim
@@ -12,17 +13,20 @@ from flowkit.providers import registry
 from flowkit.providers.base import Provider
 from flowkit.providers.registry import BUILT_IN, available, ensure_installed, find, missing, names
 
-PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
-
 
 def declare(monkeypatch: pytest.MonkeyPatch, *claims: Claim) -> None:
     """Installed packages that claim these names."""
     monkeypatch.setattr(registry, "declared", {"flowkit.providers": claims}.__getitem__)
 
 
-def test_the_built_in_table_is_the_one_in_pyproject() -> None:
-    declared = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]["entry-points"]["flowkit.providers"]
-    assert declared == dict(BUILT_IN)
+def test_every_provider_in_the_package_is_listed() -> None:
+    listed = {find(*entry.split(".")) for entry in BUILT_IN}
+    defined: set[type[Provider]] = set()
+    for found in pkgutil.walk_packages(flowkit.providers.__path__, "flowkit.providers."):
+        module = importlib.import_module(found.name)
+        classes = [cls for cls in vars(module).values() if isinstance(cls, type) and issubclass(cls, Provider)]
+        defined |= {cls for cls in classes if {"kind", "name"} <= set(dir(cls))}
+    assert defined == listed
 
 
 @pytest.mark.parametrize("entry", BUILT_IN)

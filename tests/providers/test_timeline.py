@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Play
-from flowkit.providers.timeline import Pop, Timeline
+from flowkit.providers.sound.timeline import Pop, Timeline
 
 RATE_HZ = 1_000  # one sample a millisecond, so that times and samples are easily compared
 MS = 1_000

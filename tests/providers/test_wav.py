@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from flowkit.errors import InputError, OutputError
 from flowkit.messages import Capture, Frames, InputEnded, Message, Play, Render, Silence
-from flowkit.providers.wav import WavSink, WavSource
+from flowkit.providers.sound.wav import WavSink, WavSource
 from tests.providers.support import AUDIO, Answers, Session, answer, recorded
 
 RATE_HZ = 16_000
@@ -125,7 +125,7 @@ import sys, time, trio
 from pathlib import Path
 from flowkit.messages import Play, Render
 from flowkit.providers.base import Surroundings
-from flowkit.providers.wav import WavSink
+from flowkit.providers.sound.wav import WavSink
 
 async def fed():
     yield Play(0, 0, 0, 160_000, 16_000, 1, b"\\1\\0" * 160_000)

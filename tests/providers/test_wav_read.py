@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.errors import ExitCode, InputError
-from flowkit.providers.wav_read import read_recording
+from flowkit.providers.sound.wav_read import read_recording
 
 RATE_HZ = 16_000
 TONE_HZ = 440

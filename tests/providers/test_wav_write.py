@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from flowkit.errors import OutputError
 from flowkit.messages import Play
-from flowkit.providers.timeline import Pop, Timeline
-from flowkit.providers.wav_write import WavWriter
+from flowkit.providers.sound.timeline import Pop, Timeline
+from flowkit.providers.sound.wav_write import WavWriter
 
 RATE_HZ = 16_000
 FRAME_US = 20_000

@@ -16,7 +16,7 @@ import trio.testing
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Audio, Message, Speak
-from flowkit.providers.worker import Worker
+from flowkit.providers.worker.parent import Worker
 from tests.providers.support import Answers
 
 TOY = "tests.providers.toy_voice"
@@ -180,7 +180,7 @@ def test_an_error_of_the_session_passes_through_as_it_is() -> None:
 PARENT = """
 import signal
 import trio
-from flowkit.providers.worker import Worker
+from flowkit.providers.worker.parent import Worker
 
 async def main():
     async with Worker("tts toy", "tests.providers.toy_voice", {}).running():

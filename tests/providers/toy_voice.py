@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flowkit.providers.worker_child import Spoken, serve
+from flowkit.providers.worker.child import Spoken, serve
 
 
 class ToyVoice:

@@ -25,7 +25,7 @@ from flowkit.messages import (
     Timer,
     WordTimes,
 )
-from flowkit.providers.timeline import Timeline
+from flowkit.providers.sound.timeline import Timeline
 from flowkit.stages.base import Action, Actions, Emit, Feed, Open, SetTimer, one_step
 from flowkit.stages.playback import NEVER, Playback, PlaybackState, Sound
 

@@ -25,7 +25,7 @@ from flowkit.providers.cloud.completions import Completion, Events
 from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, retry_after_us
 from flowkit.providers.cloud.keys import cleaned, key_of
 from flowkit.providers.cloud.line import certificate_fault, network_fault, refusal
-from flowkit.providers.llamacpp import remembered
+from flowkit.providers.history import remembered
 from flowkit.providers.registry import ensure_installed
 
 if TYPE_CHECKING:

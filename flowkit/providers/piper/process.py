@@ -1,4 +1,4 @@
-"""Piper's worker process: the only module that imports it. Run by `flowkit.providers.worker`, never imported."""
+"""Piper's worker process: the only module that imports it. Run by `flowkit.providers.worker.parent`, never imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flowkit.providers.worker_child import Spoken, serve
+from flowkit.providers.worker.child import Spoken, serve
 
 
 class PiperVoice:

@@ -14,9 +14,9 @@ from pydantic import Field, WithJsonSchema
 from flowkit import options as opt
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.capture import capture
-from flowkit.providers.sink import render
-from flowkit.providers.timeline import Pop
+from flowkit.providers.sound.capture import capture
+from flowkit.providers.sound.sink import render
+from flowkit.providers.sound.timeline import Pop
 
 OnPop = Annotated[Callable[[Pop], Any], WithJsonSchema({"not": {}, "description": "only from Python"})]
 

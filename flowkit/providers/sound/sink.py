@@ -10,7 +10,7 @@ from flowkit.clock import US_PER_S
 from flowkit.messages import Message, Play, Silence
 from flowkit.providers.base import Surroundings
 from flowkit.providers.loading import lone_error
-from flowkit.providers.timeline import Pop, Timeline
+from flowkit.providers.sound.timeline import Pop, Timeline
 
 Heard = Callable[[list[Pop], int], Awaitable[None]]
 """Is told what sounded, and up to when (session microseconds); called at every tick, also when nothing did."""

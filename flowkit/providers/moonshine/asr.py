@@ -22,7 +22,7 @@ from flowkit.errors import ProviderError
 from flowkit.messages import EndOfUtterance, Final, Frames, Message, Partial, SpeechStarted
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.loading import loading, lone_error, settled
-from flowkit.providers.utterances import Purpose, Stretch, Utterances
+from flowkit.providers.moonshine.utterances import Purpose, Stretch, Utterances
 from flowkit.providers.weights import LOCAL_EXTRA, MOONSHINE_DECODER, MOONSHINE_ENCODER
 
 RATE_HZ = 16_000

@@ -23,9 +23,11 @@ from flowkit.clock import US_PER_S
 from flowkit.errors import DeviceError
 from flowkit.messages import Frames, Message, Play, Silence
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.device_cutter import FrameCutter
-from flowkit.providers.device_feed import SpeakerFeed
-from flowkit.providers.device_host import (
+from flowkit.providers.loading import lone_error
+from flowkit.providers.registry import ensure_installed
+from flowkit.providers.sound.device_cutter import FrameCutter
+from flowkit.providers.sound.device_feed import SpeakerFeed
+from flowkit.providers.sound.device_host import (
     INSTALL,
     NOUNS,
     PORTAUDIO,
@@ -36,10 +38,8 @@ from flowkit.providers.device_host import (
     Wanted,
     available,
 )
-from flowkit.providers.device_ring import Block, Chunk, MicRing, SpeakerRing
-from flowkit.providers.echo import Aec, canceller
-from flowkit.providers.loading import lone_error
-from flowkit.providers.registry import ensure_installed
+from flowkit.providers.sound.device_ring import Block, Chunk, MicRing, SpeakerRing
+from flowkit.providers.sound.echo import Aec, canceller
 
 STALLED_S = 2.0
 """A device whose callback has not come for so long is gone, whatever its driver says. A cold sink may take 1.9 s."""

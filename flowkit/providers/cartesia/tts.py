@@ -21,7 +21,7 @@ from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError
 from flowkit.messages import Message, Narrate
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.cloud.context import Narrator
+from flowkit.providers.cartesia.context import Narrator
 from flowkit.providers.cloud.faults import CloudError, lone_fault, schema
 from flowkit.providers.cloud.keys import cleaned, key_of
 from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowkit.clock import US_PER_S
 from flowkit.messages import Play
-from flowkit.providers.device_host import Format
-from flowkit.providers.device_ring import Chunk
+from flowkit.providers.sound.device_host import Format
+from flowkit.providers.sound.device_ring import Chunk
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,7 @@ from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.loading import loading
 from flowkit.providers.weights import LOCAL_EXTRA
-from flowkit.providers.worker import Worker
+from flowkit.providers.worker.parent import Worker
 
 
 class NanoTts(Provider):
@@ -42,7 +42,7 @@ class NanoTts(Provider):
 
     def __init__(self, options: Any, around: Surroundings) -> None:
         super().__init__(options, around)
-        self._worker = Worker("tts nanotts", "flowkit.providers.nanotts_worker", self.options.model_dump())
+        self._worker = Worker("tts nanotts", "flowkit.providers.nanotts.process", self.options.model_dump())
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:

@@ -22,7 +22,7 @@ from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.loading import loading
 from flowkit.providers.weights import JOE, LOCAL_EXTRA
-from flowkit.providers.worker import Worker
+from flowkit.providers.worker.parent import Worker
 
 
 class Piper(Provider):
@@ -68,7 +68,7 @@ class Piper(Provider):
             "noise_scale": self.options.variation,
             "threads": self.options.threads,
         }
-        self._worker = Worker("tts piper", "flowkit.providers.piper_worker", setup)
+        self._worker = Worker("tts piper", "flowkit.providers.piper.process", setup)
         return self._worker.running()
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:

@@ -21,7 +21,7 @@ from flowkit.providers.base import Emit
 from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, schema
 
 if TYPE_CHECKING:
-    from flowkit.providers.cartesia import Cartesia
+    from flowkit.providers.cartesia.tts import Cartesia
 
 AHEAD = 8
 """Clauses that may be with the service at a time: it should never wait for text, and what it has not spoken must be sent again

@@ -22,12 +22,12 @@ from flowkit import options as opt
 from flowkit.clock import US_PER_MS, US_PER_S
 from flowkit.errors import ProviderError
 from flowkit.messages import EndOfUtterance, Frames, Message
+from flowkit.providers.assemblyai.turns import Owed, Turn, Turns
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble, lone_fault, of_close, schema
 from flowkit.providers.cloud.keys import cleaned, key_of
 from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial
 from flowkit.providers.cloud.text import json_object
-from flowkit.providers.cloud.turns import Owed, Turn, Turns
 from flowkit.providers.registry import ensure_installed
 
 _SHORTEST_US = 50_000

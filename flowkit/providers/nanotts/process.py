@@ -1,4 +1,4 @@
-"""NanoTTS's worker process: the only module that imports it. Run by `flowkit.providers.worker`, never imported."""
+"""NanoTTS's worker process: the only module that imports it. Run by `flowkit.providers.worker.parent`, never imported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from flowkit.providers.worker_child import Spoken, serve
+from flowkit.providers.worker.child import Spoken, serve
 
 LONGEST = 200
 """Characters spoken at a time: the engine makes the whole text before it returns, and its own buffers are small."""

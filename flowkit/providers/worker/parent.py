@@ -23,7 +23,7 @@ import flowkit.providers
 from flowkit.errors import ProviderError
 from flowkit.messages import Audio, Message, Speak
 from flowkit.providers.base import Emit
-from flowkit.providers.wire import Frame, Kind, Unpacker, total_and_pcm
+from flowkit.providers.worker.wire import Frame, Kind, Unpacker, total_and_pcm
 
 LOAD_TIMEOUT_S = 60.0
 GRACE_S = 1.0

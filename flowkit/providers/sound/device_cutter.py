@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowkit.clock import US_PER_S
-from flowkit.providers.device_host import Format
-from flowkit.providers.device_ring import Block
+from flowkit.providers.sound.device_host import Format
+from flowkit.providers.sound.device_ring import Block
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowkit.clock import US_PER_S
 from flowkit.errors import OutputError
-from flowkit.providers.timeline import Pop
+from flowkit.providers.sound.timeline import Pop
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from flowkit.providers.wire import Frame, Kind, audio, read_frame
+from flowkit.providers.worker.wire import Frame, Kind, audio, read_frame
 
 PIECES_PER_S = 10
 """Sound is handed on in pieces of at most 100 ms, so that little of it is stale when it must stop."""

@@ -19,12 +19,12 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.capture import capture
 from flowkit.providers.registry import ensure_installed
-from flowkit.providers.sink import render
-from flowkit.providers.timeline import Pop
-from flowkit.providers.wav_read import read_recording
-from flowkit.providers.wav_write import WavWriter
+from flowkit.providers.sound.capture import capture
+from flowkit.providers.sound.sink import render
+from flowkit.providers.sound.timeline import Pop
+from flowkit.providers.sound.wav_read import read_recording
+from flowkit.providers.sound.wav_write import WavWriter
 
 INSTALL = "pip install flowkit-voice"
 

@@ -1,0 +1,1 @@
+"""Moonshine: `asr` is the model, `utterances` decides what it decodes next."""

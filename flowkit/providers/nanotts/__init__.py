@@ -1,0 +1,1 @@
+"""SVOX Pico: `tts` is the provider, `process` runs in the worker process."""

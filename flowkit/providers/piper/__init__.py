@@ -1,0 +1,1 @@
+"""Piper: `tts` is the provider, `process` runs in the worker process."""

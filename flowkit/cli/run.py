@@ -199,6 +199,7 @@ def _quietly(go: Callable[[], Outcome]) -> Outcome:
 
 def _tell(args: argparse.Namespace, outcome: Outcome, report: Report) -> None:
     from flowkit.report.plain import summary
+    from flowkit.trace.stalls import stall_lines
 
     if args.format == "json":
         json.dump(report.to_json(), sys.stdout, ensure_ascii=False, indent=1)
@@ -209,8 +210,8 @@ def _tell(args: argparse.Namespace, outcome: Outcome, report: Report) -> None:
         _notice(f"flowkit: the session ended: {outcome.reason.removeprefix('failed: ')}")
     if not report.turns and outcome.reason == "input_ended":
         _notice("flowkit: nothing was said in the input: no speech was found")
-    for stall in outcome.stalls:
-        _notice(f"flowkit: the event loop was held for {stall.lasted_us / 1000:.0f} ms by {stall.task}")
+    for line in stall_lines(outcome.events):
+        _notice(f"flowkit: {line}")
 
 
 def _budgets(args: argparse.Namespace, plan: Plan, report: Report) -> bool:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+
+from flowkit.runtime.realtime import Counted
 
 
-@contextmanager
-def without_collector() -> Iterator[None]:
+def _begin() -> Callable[[], None]:
     """A replay makes millions of rows and no cycles; looking for cycles among them again and again would take a quarter of it."""
     was = gc.isenabled()
     gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+    return gc.enable if was else _nothing
+
+
+def _nothing() -> None:
+    """It was off before."""
+
+
+without_collector = Counted(_begin)
+"""``with without_collector():`` around a replay."""

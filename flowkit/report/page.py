@@ -32,6 +32,7 @@ from flowkit.trace.popped import with_pops
 from flowkit.trace.reader import Trace
 from flowkit.trace.reference import Reference
 from flowkit.trace.rows import RowTuple
+from flowkit.trace.stalls import stall_details, stall_lines
 
 _VENDOR = ("d3-7.min.js", "plot-0.6.min.js")
 
@@ -66,6 +67,7 @@ def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> Subject
             user = samples
         else:
             voices[sound.rate_hz] = samples
+    notices += [*stall_lines(trace.events), *stall_details(trace.events)]
     report = measure(rows, plan=trace.layout, voiced=trace.ruler, trace=trace.path.name, digest=trace.digest)
     return Subject(
         trace.path.name,

@@ -9,6 +9,7 @@ from flowkit.engine import Effect, Fate, Row, Stimulus
 from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, Utterance
 from flowkit.trace.figures import PARTS, InterruptReport, Report, TurnReport
 from flowkit.trace.popped import BEGAN, ENDED
+from flowkit.trace.stalls import STALL, STARVED
 
 Write = Callable[[str], None]
 
@@ -27,8 +28,8 @@ class PlainView:
         """Nothing: rows tell it."""
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        """A stall or a device event, in one line; that a speaker's sound began and ended shows in the figures."""
-        if name not in (BEGAN, ENDED):
+        """A device event, in one line. That a speaker's sound began and ended shows in the figures, and stalls are counted."""
+        if name not in (BEGAN, ENDED, STALL, STARVED):
             self._line(at_us, name, detail.partition("\n")[0])
 
     def rows(self, rows: list[Row]) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import signal
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import trio
@@ -20,11 +18,12 @@ from flowkit.providers.base import Surroundings
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.loading import loaded
 from flowkit.runtime.pump import TrioPump
+from flowkit.runtime.realtime import in_real_time
 from flowkit.runtime.watchdog import Stall, Watchdog
 from flowkit.trace.observer import Observer
+from flowkit.trace.stalls import held_event, starved_event
 
 INTERRUPTED = "interrupted"
-_SWITCH_S = 0.0002
 
 
 @dataclass(slots=True)
@@ -138,28 +137,6 @@ async def run_session(
     return outcome
 
 
-@contextmanager
-def in_real_time() -> Iterator[None]:
-    """The interpreter as a session in real time wants it; afterwards it is as before.
-
-    What was imported and loaded stays, and so do the journal's rows; looking through all of it for garbage would hold the loop for
-    tens of milliseconds, and longer each time. What is young is still looked through. And a thread that wants to run, such as a
-    sound card's callback, waits a fraction of a millisecond for the one that runs, not five.
-    """
-    young, middle, old = gc.get_threshold()
-    switch_s = sys.getswitchinterval()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(young, middle, sys.maxsize >> 33)
-    sys.setswitchinterval(min(switch_s, _SWITCH_S))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(switch_s)
-        gc.set_threshold(young, middle, old)
-        gc.unfreeze()
-
-
 def _around(
     plan: Plan, clock: SessionClock, notice: Callable[[str], None], observers: tuple[Observer, ...]
 ) -> Surroundings:
@@ -181,12 +158,15 @@ async def _close_after(pump: TrioPump, duration_us: int) -> None:
 
 def _stalled(stall: Stall, outcome: Outcome, observers: tuple[Observer, ...], clock: SessionClock) -> None:
     outcome.stalls.append(stall)
+    name, detail = held_event(stall.task, stall.lasted_us, stall.stack)
+    if not stall.held:
+        name, detail = starved_event(stall.task, stall.waited_us, stall.lasted_us)
     for observer in observers:
-        observer.event(clock.now_us(), "stall", f"{stall.task} held the loop for {stall.lasted_us} us\n{stall.stack}")
+        observer.event(clock.now_us(), name, detail)
 
 
 class _Stop:
-    """Ctrl-C, SIGTERM: in order at the first, at once at the second."""
+    """Ctrl-C, SIGTERM, a terminal that is closed: in order at the first, at once at the second."""
 
     def __init__(self, scope: trio.CancelScope) -> None:
         self._scope = scope
@@ -194,7 +174,11 @@ class _Stop:
         self.asked = False
 
     async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        if threading.current_thread() is not threading.main_thread():
+            task_status.started()  # only the main thread is told of signals
+            return
+        closed = (signal.SIGHUP,) if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else ()  # under nohup it is
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *closed) as signals:
             task_status.started()
             async for _ in signals:
                 if self.asked or self.in_order is None:

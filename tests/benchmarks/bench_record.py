@@ -20,7 +20,7 @@ from hour import conversation
 from flowkit.engine import Stimulus
 from flowkit.messages import Frames
 from flowkit.replay.heap import HeapPump
-from flowkit.runtime.session import in_real_time
+from flowkit.runtime.realtime import in_real_time
 from flowkit.testing.sessions import scripts_of
 from flowkit.trace.recorder import Recorder, open_recorder
 from flowkit.trace.tape import Job

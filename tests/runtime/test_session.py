@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -68,12 +69,12 @@ def test_a_session_of_a_given_length_is_closed_in_order() -> None:
     assert any(isinstance(row.message, PlaybackStarted) for row in outcome.rows), "in the midst of its reply"
 
 
-async def ctrl_c_at(*seconds: float) -> None:
+async def ctrl_c_at(*seconds: float, sent: signal.Signals = signal.SIGINT) -> None:
     passed = 0.0
     for at_s in seconds:
         await trio.sleep(at_s - passed)
         passed = at_s
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), sent)
         await trio.testing.wait_all_tasks_blocked()
 
 
@@ -86,6 +87,27 @@ def test_ctrl_c_ends_it_in_order_in_every_phase(at_s: float) -> None:
     assert outcome.rows, "what happened so far is kept"
     assert outcome.rows[-1].handled_us <= at_s * 1e6 + 20_000
     assert threading.active_count() <= threads
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_other_ends_are_like_ctrl_c(sent: signal.Signals) -> None:
+    outcome = run(scripted_plan(**TALK), lambda: ctrl_c_at(0.7, sent=sent))
+    assert (outcome.reason, outcome.rows[-1].handled_us) == (INTERRUPTED, 700_000)
+
+
+def test_where_hangups_are_ignored_they_go_on_being_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        outcome = run(scripted_plan(**TALK), lambda: ctrl_c_at(0.7, sent=signal.SIGHUP), duration_us=2_500_000)
+        assert outcome.reason == "closed"
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_sessions_run_in_threads_of_their_own_too() -> None:
+    with ThreadPoolExecutor(3) as pool:
+        outcomes = list(pool.map(lambda _: run(scripted_plan(**TALK), duration_us=2_500_000), range(3)))
+    assert [outcome.reason for outcome in outcomes] == ["closed"] * 3
 
 
 class LongLoading(Provider):

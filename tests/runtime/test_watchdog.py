@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import trio
 
 from flowkit.clock import monotonic_us
 from flowkit.runtime.watchdog import Stall, Watchdog
+from flowkit.trace.stalls import held_event, stall_details, stall_lines, starved_event
 
 
 def hold_the_loop(us: int) -> None:
@@ -98,3 +100,56 @@ def test_it_leaves_nothing_behind() -> None:
     before = threading.active_count()
     stalls_of(lambda: None)
     assert threading.active_count() <= before
+
+
+def starved(dog: Watchdog, steps: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that last so long and wait so long for a core (microseconds), on a machine that only this test moves."""
+    now, waited = [0], [0]
+    monkeypatch.setattr("flowkit.runtime.watchdog._now_ns", lambda: now[0])
+    monkeypatch.setattr(dog._waits, "_so_far_ns", lambda: waited[0])
+
+    async def main() -> None:
+        task = trio.lowlevel.current_task()
+        for lasts_us, waits_us in steps:
+            now[0] += 1000
+            dog._waits.note(now[0])
+            dog.before_task_step(task)
+            now[0] += 1000 * lasts_us
+            waited[0] += 1000 * waits_us
+            dog.after_task_step(task)
+            waited[0] += 7_000_000  # while the loop rests, which is no step's
+
+    trio.run(main)
+
+
+def test_a_process_without_a_core_is_told_from_a_task_that_holds_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Stall] = []
+    starved(Watchdog(found.append), [(50_000, 0), (50_000, 49_000), (50_000, 29_999), (80_000, 60_001)], monkeypatch)
+    assert [(stall.waited_us, stall.held) for stall in found] == [
+        (0, True), (49_000, False), (29_999, True), (60_001, False)
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="Linux counts it")
+def test_what_a_task_does_itself_is_its_own_on_a_real_machine() -> None:
+    (asleep,) = stalls_of(lambda: time.sleep(0.3))
+    assert asleep.held
+
+
+def test_each_kind_is_told_once_with_its_count() -> None:
+    events = [
+        (1, *held_event("asr call 1", 46_000, "in a.py")),
+        (2, *starved_event("pump", 30_000, 31_000)),
+        (3, *held_event("asr call 1", 146_400, "in b.py")),
+        (4, *starved_event("asr call 1", 200_000, 201_000)),
+        (5, "device", "gone"),
+        (6, *held_event("pump", 25_000, "")),
+    ]
+    assert stall_lines(events) == [
+        "the event loop was held 3 times, for 146 ms at most, by asr call 1",
+        "other processes had the cores 2 times, for 200 ms at most; delays measured meanwhile are this machine's, "
+        "not the pipeline's",
+    ]
+    assert stall_details(events) == ["asr call 1: 2 times, 146 ms at most\nin b.py", "pump: once, 25 ms at most"]
+    assert stall_lines([(1, "stall", "[redacted]")]) == ["the event loop was held once, for 0 ms at most, by a task"]
+    assert stall_lines([(5, "device", "gone")]) == []

@@ -1,0 +1,60 @@
+"""The interpreter as sessions in real time want it, for as long as there are any."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_SWITCH_S = 0.0002
+
+
+class Counted:
+    """What is global to the process and wanted by several at once. `begin` is called for the first of them and returns what puts
+    everything back, which is called after the last: saved and restored by each, it would be left as one of them found it."""
+
+    def __init__(self, begin: Callable[[], Callable[[], None]]) -> None:
+        self._begin = begin
+        self._lock = threading.Lock()
+        self._users = 0
+        self._restore: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """It is wanted while the block runs."""
+        with self._lock:
+            if not self._users:
+                self._restore = self._begin()
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._restore()
+
+
+def _begin() -> Callable[[], None]:
+    """What was imported and loaded stays, and so do the journal's rows; looking through all of it for garbage would hold the loop
+    for tens of milliseconds, and longer each time. What is young is still looked through. And a thread that wants to run, such as
+    a sound card's callback, waits a fraction of a millisecond for the one that runs, not five."""
+    young, middle, old = gc.get_threshold()
+    switch_s = sys.getswitchinterval()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(young, middle, sys.maxsize >> 33)
+    sys.setswitchinterval(min(switch_s, _SWITCH_S))
+
+    def restore() -> None:
+        sys.setswitchinterval(switch_s)
+        gc.set_threshold(young, middle, old)
+        gc.unfreeze()
+
+    return restore
+
+
+in_real_time = Counted(_begin)
+"""``with in_real_time():`` around a session; after the last that overlap the interpreter is as before the first."""

@@ -59,8 +59,8 @@ class Provider(ABC):
     """Asks a server: failed calls are tried again (`retry`), and it is left out after failures in a row (`circuit`)."""
     continuous: ClassVar[bool] = False
     """A voice that takes a whole reply in one call (``Narrate``), clause by clause, instead of one call a clause."""
-    resumes: ClassVar[bool] = False
-    """An LLM that goes on from ``Ask.said`` instead of beginning its reply again."""
+    resumes: bool = False
+    """An LLM that goes on from ``Ask.said`` instead of beginning its reply again: to be said of servers that are known to."""
 
     def __init__(self, options: Any, around: Surroundings) -> None:
         self.options = options

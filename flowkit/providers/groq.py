@@ -18,6 +18,7 @@ class Groq(Chat):
     variable = "GROQ_API_KEY"
     path = "/openai/v1/chat/completions"
     models_path = "/openai/v1/models"
+    resumes = True  # https://console.groq.com/docs/prefilling
 
     class Options(ChatOptions):
         model: str = "llama-3.3-70b-versatile"

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.messages import Ask
+from flowkit.providers.base import Surroundings
 from flowkit.providers.cloud.chat import Chat, ChatOptions
 
 
@@ -30,8 +31,15 @@ class OpenAICompatible(Chat):
         token_limit: str = Field(default="max_tokens", pattern="^(max_tokens|max_completion_tokens)$")
         """What the server calls the limit of a reply: OpenAI's newer models want `max_completion_tokens`, others know only
         `max_tokens`."""
+        resumes: bool = False
+        """Whether the server goes on from the beginning of an answer that it is sent, as vLLM and llama.cpp can. Else a reply
+        that broke off is asked for anew, and what repeats the words said is left out."""
 
     options: Options
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        self.resumes = self.options.resumes
 
     def needs_key(self) -> bool:
         return "//api.openai.com" in self.options.base_url

@@ -3,8 +3,8 @@
 One class for each kind of request. It says with what the next attempt is opened and fed, passes an attempt's items on in such
 a way that several attempts read as one, and knows whether the provider owes anything now (its silence counts only then).
 
-- a reply: the next model goes on from what was said. One that cannot is asked again; where its answer begins with the same
-  words they are left out, else it begins a sentence of its own.
+- a reply: the next model goes on from what was said. One that cannot is asked again. Either way a beginning that repeats what
+  was said is left out (``repeats``).
 - a clause, or a reply's clauses: what was not spoken is asked of the next voice, from the first word that did not sound whole,
   by word times where there are some, else by reading speed.
 - transcription: the sound since the last final transcript is fed again.
@@ -36,6 +36,8 @@ from flowkit.messages import (
     WordTimes,
 )
 from flowkit.providers.base import Provider
+from flowkit.runtime.repeats import Repeats
+from flowkit.stages.unspoken import SpokenText
 
 Pass = Callable[[Message], Awaitable[None]]
 _CHARS_PER_S = 15
@@ -169,7 +171,7 @@ class Reader:
 
 
 class Reply(Work):
-    """An LLM's reply: tokens of several attempts, numbered as one."""
+    """An LLM's reply: tokens of several attempts, numbered as one. What an attempt thought is neither passed on nor compared."""
 
     request: Ask
 
@@ -177,37 +179,26 @@ class Reply(Work):
         super().__init__(request)
         self._said = ""
         self._tokens = 0
-        self._again = ""
-        self._matching = False
+        self._spoken = SpokenText()
+        self._repeats: Repeats | None = None
 
     def begin(self, provider: Provider) -> Message:
-        self._matching, self._again = bool(self._said) and not provider.resumes, ""
+        self._spoken = SpokenText()
+        self._repeats = Repeats(self._said, resumes=provider.resumes) if self._said else None
         return replace(self.request, said=self._said) if provider.resumes and self._said else self.request
 
     async def take(self, item: Message, emit: Pass) -> None:
         if isinstance(item, Token):
-            text = self._new(item.text) if self._matching else item.text
-            await self._say(text, emit)
+            await self._say(self._spoken.feed(item.text), emit)
 
     async def end(self, emit: Pass) -> None:
-        if self._matching and not self._said.startswith(self._again):
-            await self._say(self._again, emit)
-
-    def _new(self, text: str) -> str:
-        """What a reply that begins again adds to what was said: nothing as long as it repeats it."""
-        self._again += text
-        if self._said.startswith(self._again):
-            return ""
-        self._matching = False
-        if self._again.startswith(self._said):
-            return self._again[len(self._said) :]
-        return self._again if self._said[-1].isspace() else f" {self._again.lstrip()}"
+        await self._say(self._spoken.end(), emit)
 
     async def _say(self, text: str, emit: Pass) -> None:
-        if text:
-            self._said += text
+        if new := self._repeats.feed(text) if self._repeats else text:
+            self._said += new
             self._tokens += 1
-            await emit(Token(self._tokens - 1, text))
+            await emit(Token(self._tokens - 1, new))
 
 
 # -- a voice -----------------------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """The LLM's turn: one utterance in, one turn-scoped call, its tokens out, an end marker behind the last of them.
 
-The history is what the user heard, not what was generated: each utterance brings along what was heard of the reply before.
+Of the tokens only what is for the listener goes on (``unspoken``). The history is what the user heard, not what was generated:
+each utterance brings along what was heard of the reply before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import Field
@@ -14,18 +15,21 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.messages import Ask, Done, EndOfReply, Exchange, Failed, Fault, Final, Message, Token, Utterance
 from flowkit.stages.base import NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
+from flowkit.stages.unspoken import SpokenText
 
 _BUSY = frozenset({PROVIDER})
 
 
 @dataclass(slots=True)
 class LlmState:
-    """`asked`: the turn under way or the last one; `tokens`: of this reply so far; `busy`: a call is open."""
+    """`asked`: the turn under way or the last one; `tokens`: of this reply so far; `busy`: a call is open; `spoken`: what of the
+    reply is for the listener."""
 
     history: tuple[Exchange, ...] = ()
     asked: str = ""
     tokens: int = 0
     busy: bool = False
+    spoken: SpokenText = field(default_factory=SpokenText)
 
 
 class LlmTurn(Stage[LlmState]):
@@ -56,26 +60,40 @@ class LlmTurn(Stage[LlmState]):
     def step(self, state: LlmState, message: Message, now_us: int) -> Actions:
         match message:
             case Token(text=text):
-                token = message if message.index == state.tokens else Token(state.tokens, text)
-                state.tokens += 1
-                return (new(Emit, ("tokens", token)),)
+                return self._token(state, message, state.spoken.feed(text))
             case Done():
-                state.busy = False
-                return (Emit("tokens", EndOfReply()),)
+                return (*self._end(state), Emit("tokens", EndOfReply()))
             case Utterance():
                 return self._ask(state, message)
             case Final(text=text) if text:
                 return self._ask(state, Utterance(len(state.history) + 1, text, ""))
             case Failed():
-                state.busy = False
-                return (Emit("faults", Fault(self.kind, message.what)), Emit("tokens", EndOfReply()))
+                fault = Emit("faults", Fault(self.kind, message.what))
+                return (*self._end(state), fault, Emit("tokens", EndOfReply()))
         return NOTHING
+
+    def _token(self, state: LlmState, said: Token, spoken: str) -> Actions:
+        """What of a token is spoken, numbered on."""
+        if said.text and not spoken:
+            return NOTHING
+        token = said if spoken == said.text and said.index == state.tokens else Token(state.tokens, spoken)
+        state.tokens += 1
+        return (new(Emit, ("tokens", token)),)
+
+    def _end(self, state: LlmState) -> Actions:
+        state.busy = False
+        rest = state.spoken.end()
+        return (Emit("tokens", Token(state.tokens, rest)),) if rest else NOTHING
 
     def hands_on(self, state: LlmState, messages: Sequence[Message], begin: int) -> int:
         taken = 0
         for place in range(begin, len(messages)):
             message = messages[place]
-            if type(message) is not Token or message.index != state.tokens + taken:
+            if (
+                type(message) is not Token
+                or message.index != state.tokens + taken
+                or not state.spoken.all_of(message.text)
+            ):
                 break
             taken += 1
         state.tokens += taken
@@ -86,5 +104,5 @@ class LlmTurn(Stage[LlmState]):
             state.history = (*state.history, Exchange(state.asked, utterance.heard))[-self.options.max_history :]
             if not self.options.max_history:
                 state.history = ()
-        state.asked, state.tokens, state.busy = utterance.text, 0, True
+        state.asked, state.tokens, state.busy, state.spoken = utterance.text, 0, True, SpokenText()
         return (Open(Ask(utterance.turn, utterance.text, state.history)),)

@@ -80,8 +80,20 @@ def test_a_reply_is_whole_with_a_finish_reason() -> None:
 
 def test_what_a_model_thinks_or_calls_is_not_spoken() -> None:
     completion = Completion()
-    deltas = [{"reasoning": "hm"}, {"tool_calls": [{"index": 0}]}, {"content": None}, {}]
-    assert [completion.take("", data(choices=[{"delta": delta}])) for delta in deltas] == [""] * 4
+    deltas = [
+        {"reasoning": "hm"},
+        {"reasoning_content": "hm", "content": ""},
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]},
+        {"tool_calls": [{"index": 0}]},
+        {"content": None},
+        {},
+    ]
+    assert [completion.take("", data(choices=[{"delta": delta}])) for delta in deltas] == [""] * 6
+
+
+def test_content_in_parts_is_spoken() -> None:
+    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Hel"}, {"type": "text", "text": "lo."}]
+    assert Completion().take("", data(choices=[{"delta": {"content": parts}}])) == "Hello."
 
 
 @pytest.mark.parametrize(

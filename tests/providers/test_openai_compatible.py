@@ -12,6 +12,7 @@ import trio
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Ask, Exchange, Token
+from flowkit.providers.base import Surroundings
 from flowkit.providers.openai_compatible import OpenAICompatible
 from flowkit.testing.emulators import Fault, GroqEmulator, running
 from tests.contract.support import OK, Fed, Outcome, around, one_call
@@ -35,6 +36,16 @@ def test_the_path_is_what_such_servers_have_and_no_key_is_made_up(monkeypatch: p
     assert (seen.body["max_tokens"], seen.body["seed"]) == (300, 7)
     assert "max_completion_tokens" not in seen.body
     assert seen.body["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_whether_a_server_resumes_is_declared(resumes: bool) -> None:
+    options = OpenAICompatible.Options(base_url="http://127.0.0.1:9/v1", model="any", resumes=resumes)
+    assert OpenAICompatible(options, Surroundings(16_000, 20_000, lambda: 0, print)).resumes is resumes
+
+
+def test_no_server_is_assumed_to_resume() -> None:
+    assert not OpenAICompatible.Options(base_url="http://127.0.0.1:9/v1", model="any").resumes
 
 
 def test_openai_itself_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,6 +198,22 @@ def test_whatever_was_said_is_said_once(said: str, rest: str, size: int) -> None
     assert stage.text == whole
 
 
+@pytest.mark.parametrize("resumes", [True, False])
+def test_a_server_that_begins_anew_although_it_was_to_go_on_is_not_said_twice(resumes: bool) -> None:
+    first = Fake(says("The capital of", " France is", then=broke()), resumes=resumes)
+    anew = Fake(says("The capital of", " France", " is Paris."), resumes=resumes)
+    assert run([member(first), member(anew, "two")], Ask(1, "hi")).text == "The capital of France is Paris."
+
+
+def test_an_attempt_that_breaks_off_in_a_thought_leaves_none_to_the_next() -> None:
+    first = Fake(says("<think>Plan.</think>", "The capital", then=broke()), fails(broke()), resumes=True)
+    second = Fake(says("<thi", "nk>Another", then=broke()), resumes=True)
+    third = Fake(says("<think>A third.</think>\n\nThe capital of France."), resumes=True)
+    stage = run([member(first), member(second, "two"), member(third, "three")], Ask(1, "hi"))
+    assert stage.text == "The capital of France."
+    assert third.asked == [Ask(1, "hi", (), "The capital")]
+
+
 def test_silence_in_the_middle_fails_over() -> None:
     async def stalls(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         await emit(Token(0, "One."))

@@ -66,7 +66,6 @@ class Chat(Provider):
     requires = ("groq", "httpx")
     install = "pip install 'flowkit-voice[cloud]'"
     remote = True
-    resumes = True
     variable: ClassVar[str]
     """The environment's variable that holds the key."""
     path: ClassVar[str]

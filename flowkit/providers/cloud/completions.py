@@ -91,7 +91,8 @@ class Completion:
             raise schema("a chunk of the reply has no choice in its choices")
         self.finish = choice.get("finish_reason") or self.finish
         delta = choice.get("delta")
-        text = delta.get("content") if isinstance(delta, dict) else None
+        # What else a delta holds is not for the listener: reasoning_content, reasoning, thinking, tool_calls.
+        text = _parts_text(delta.get("content")) if isinstance(delta, dict) else None
         if text is not None and not isinstance(text, str):
             raise schema(f"the reply's content is no text but {type(text).__name__}")
         joined = self._characters.join(text) if text else ""
@@ -105,6 +106,14 @@ class Completion:
             raise CloudError(Trouble.NETWORK, _BROKEN_OFF)
         if self.empty:
             raise CloudError(Trouble.SERVER, f"the reply is empty (finish_reason {self.finish})")
+
+
+def _parts_text(content: Any) -> Any:
+    """A delta's content; of one in parts, as Mistral's reasoning models send it, the text."""
+    if not isinstance(content, list):
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _in_stream(body: Mapping[str, Any]) -> CloudError:

@@ -1,0 +1,120 @@
+"""What a model writes that is not for the listener: its thoughts, between the marks that models put around them.
+
+It stands between the model and the chunker: the llm stage passes every token through it, and failover what an attempt said, so
+that a retry is compared with what was heard. Servers that send thoughts apart (`reasoning_content`) are read by their provider.
+
+One table of marks, `FORMS`. A mark may come in any number of tokens, so what may become one is held back until that is
+decided, which takes at most `LONGEST` characters.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+LONGEST = 80
+"""The longest mark; what is longer is text."""
+
+
+class Form(NamedTuple):
+    """Text that is not spoken from a mark that begins with `opens` to one that begins with `closes`; both end with `ends`, and in
+    between may stand attributes."""
+
+    opens: str
+    closes: str
+    ends: str
+
+
+_TAGS = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad", "seed:think")
+FORMS = (
+    *(Form(f"<{tag}", f"</{tag}", ">") for tag in _TAGS),
+    Form("[think", "[/think", "]"),
+    Form("◁think", "◁/think", "▷"),
+    # OpenAI's open models name a channel; what is for the user comes on another, which ends the thought.
+    Form("<|channel|>analysis", "<|channel|>final", "<|message|>"),
+)
+_HEADS = frozenset("<[◁")
+
+
+def _mark(begins: str, ends: str) -> str:
+    return f"{re.escape(begins)}(?:[\\s/=][^<>\\[\\]]{{0,{LONGEST - 2 * len(begins)}}})?{re.escape(ends)}"
+
+
+_MARKS = re.compile(
+    "|".join(
+        f"(?P<o{n}>{_mark(form.opens, form.ends)})|(?P<c{n}>{_mark(form.closes, form.ends)})"
+        for n, form in enumerate(FORMS)
+    ),
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class SpokenText:
+    """One reply's text without what is not spoken. `depth`: marks of `form` that are open; `held`: what may become a mark;
+    `before`: the last character read."""
+
+    form: int = 0
+    depth: int = 0
+    held: str = ""
+    before: str = ""
+
+    def feed(self, text: str) -> str:
+        """The next piece of the reply, cut anyhow; returns what of it, and of what was held back, is spoken."""
+        return text if self.all_of(text) else self._read(self.held + text, final=False)
+
+    def all_of(self, text: str) -> bool:
+        """Whether all of `text`, the next piece of the reply, is spoken. If so it counts as read."""
+        if self.depth or self.held or not text or not _HEADS.isdisjoint(text):
+            return False
+        self.before = text[-1]
+        return True
+
+    def end(self) -> str:
+        """The reply is complete: returns what was held back. A thought without an end is none the less a thought."""
+        return self._read(self.held, final=True)
+
+    def _read(self, text: str, *, final: bool) -> str:
+        spoken, at = "", 0
+        for mark in _MARKS.finditer(text):
+            before = text[mark.start() - 1] if mark.start() else self.before
+            if not self.depth and before == "`":
+                continue  # a reply about such marks, which quotes one
+            if not self.depth:
+                spoken += text[at : mark.start()]
+            at = mark.end()
+            self._pass(mark.lastgroup or "", mark.group())
+        rest = len(text) if final else max(at, _undecided(text))
+        self.held, self.before = text[rest:], text[rest - 1 : rest] or self.before
+        return spoken if self.depth else spoken + text[at:rest]
+
+    def _pass(self, group: str, mark: str) -> None:
+        form = int(group[1:])
+        if self.depth and form != self.form:
+            return
+        self.form = form
+        if group[0] == "c":
+            self.depth = max(0, self.depth - 1)
+        elif not mark.endswith(("/>", "/]")):
+            self.depth += 1
+
+
+def _undecided(text: str) -> int:
+    """Where what may become a mark begins, if more text follows."""
+    for at in range(max(0, len(text) - LONGEST), len(text)):
+        if text[at] in _HEADS and _may_become(text[at:].lower()):
+            return at
+    return len(text)
+
+
+def _may_become(tail: str) -> bool:
+    return any(
+        begins.startswith(tail) or (tail.startswith(begins) and _goes_on(tail[len(begins) :], form.ends))
+        for form in FORMS
+        for begins in (form.opens, form.closes)
+    )
+
+
+def _goes_on(rest: str, ends: str) -> bool:
+    return ends.startswith(rest) or (rest[0] in " \t\n/=" and not any(mark in rest for mark in "<>[]"))

@@ -16,6 +16,7 @@ import trio.testing
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Audio, Message, Speak
+from flowkit.providers.worker import parent
 from flowkit.providers.worker.parent import Worker
 from tests.providers.support import Answers
 
@@ -133,16 +134,61 @@ def test_what_a_library_prints_does_no_harm() -> None:
     with_worker(use)
 
 
-def test_a_worker_that_dies_in_mid_clause_is_replaced_for_the_next() -> None:
+def test_a_voice_that_dies_of_a_clause_fails_it_and_is_replaced_for_the_next() -> None:
+    """A second process is given the clause, and no third."""
     others = set(children())
 
     async def use(worker: Worker) -> None:
         [first] = set(children()) - others
+        answers = Answers()
         with pytest.raises(ProviderError, match=r"was ended by signal 6 \(the voice broke\)"):
-            await say(worker, "die")
+            await worker.answer(Speak(5, "die"), answers.emit)
+        assert [(item.first_sample, item.samples) for item in answers.of(Audio)] == [(0, 100)]
         assert letters(await say(worker, "next")) == "next"
         [second] = set(children()) - others
         assert second != first
+
+    with_worker(use)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_the_clause_in_hand_is_spoken_once_by_a_new_process(
+    how: signal.Signals, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the process is ended or stopped, before its first piece or in mid-clause."""
+    monkeypatch.setattr(parent, "PING_EVERY_S", 0.2)
+    others = set(children())
+    text = "".join(chr(97 + place % 26) for place in range(450))
+
+    async def use(worker: Worker) -> None:
+        [first] = set(children()) - others
+        heard: list[Audio] = []
+
+        async def take(item: Message) -> None:
+            assert isinstance(item, Audio)
+            heard.append(item)
+            if len(heard) == after:
+                os.kill(first, how)
+                await trio.testing.wait_all_tasks_blocked()
+
+        if not after:
+            os.kill(first, how)
+        await worker.answer(Speak(5, f"slow {text}"), take)
+        assert letters(heard) == text
+        assert [item.first_sample for item in heard] == [sum(b.samples for b in heard[:i]) for i in range(len(heard))]
+
+    with_worker(use)
+
+
+def test_a_voice_that_takes_its_time_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parent, "PING_EVERY_S", 0.1)
+    others = set(children())
+
+    async def use(worker: Worker) -> None:
+        before = set(children()) - others
+        assert letters(await say(worker, "ponder")) == "p"
+        assert set(children()) - others == before
 
     with_worker(use)
 

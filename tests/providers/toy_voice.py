@@ -1,12 +1,14 @@
 """A voice for tests of the worker process: no model. What it does depends on the text that it is asked to speak.
 
 `long`: a hundred stretches, each after the last has been written; `fail`, `die`, `print`, `garbage`: as they say;
+`ponder`: after a second of work; `slow ...`: the rest, a hundred letters at a time, with a pause behind each;
 anything else: one sample a letter, whose value is the letter.
 """
 
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,8 +39,20 @@ class ToyVoice:
         elif text == "garbage":
             os.write(3, b"\xff" * 64)  # the pipe to the parent, as worker_child duplicates it first
             yield Spoken(b"\1\0", 1)
+        elif text == "ponder":
+            threading.Event().wait(1.0)
+            yield Spoken(_samples("p"), 1)
+        elif text.startswith("slow "):
+            letters = text.removeprefix("slow ")
+            for place in range(0, len(letters), 100):
+                yield Spoken(_samples(letters[place : place + 100]), 0)
+                threading.Event().wait(0.05)
         else:
-            yield Spoken(np.frombuffer(text.encode(), np.uint8).astype("<i2").tobytes(), len(text))
+            yield Spoken(_samples(text), len(text))
+
+
+def _samples(text: str) -> bytes:
+    return np.frombuffer(text.encode(), np.uint8).astype("<i2").tobytes()
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ class _Worker:
         # The parent asks for one clause at a time; more than a few here means that it has lost count.
         self._waiting: queue.Queue[Frame] = queue.Queue(maxsize=64)
         self._cancelled = 0
+        self._writing = threading.Lock()
 
     def run(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
@@ -75,18 +76,34 @@ class _Worker:
         while (frame := read_frame(self._requests)) is not None:
             if frame.kind is Kind.CANCEL:
                 self._cancelled = frame.request
+            elif frame.kind is Kind.PING:
+                self._pong(frame.request)
             else:
                 self._waiting.put(frame)
         os._exit(0)  # the main thread may be deep in a model; nothing here is worth waiting for
 
+    def _pong(self, request: int) -> None:
+        """Not behind what is being written: that shows as well that somebody is here, and cancels must be read meanwhile."""
+        if self._writing.acquire(blocking=False):
+            try:
+                _write(self._answers, Frame(Kind.PONG, request))
+            except BrokenPipeError:
+                os._exit(0)
+            finally:
+                self._writing.release()
+
+    def _say(self, frame: Frame) -> None:
+        with self._writing:
+            _write(self._answers, frame)
+
     def _answer(self, frame: Frame) -> None:
         try:
             self._speak(frame)
-            _write(self._answers, Frame(Kind.DONE, frame.request))
+            self._say(Frame(Kind.DONE, frame.request))
         except BrokenPipeError:
             os._exit(0)
         except Exception as exc:  # as above
-            _write(self._answers, Frame(Kind.FAILED, frame.request, _reason(exc)))
+            self._say(Frame(Kind.FAILED, frame.request, _reason(exc)))
 
     def _speak(self, frame: Frame) -> None:
         size = 2 * (self._voice.rate_hz // PIECES_PER_S)
@@ -96,7 +113,7 @@ class _Worker:
             for start in range(0, len(spoken.pcm), size):
                 if frame.request <= self._cancelled:
                     return
-                _write(self._answers, audio(frame.request, spoken.total, spoken.pcm[start : start + size]))
+                self._say(audio(frame.request, spoken.total, spoken.pcm[start : start + size]))
 
 
 def _pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -1,8 +1,9 @@
 """The parent's side of a voice in a worker process, which keeps its GIL, its memory faults and its licence apart.
 
-One process at a time. It is started when the session is made ready, and again for the next clause if it dies. A
-cancelled clause is abandoned at once: its frames are discarded by their request number. The process ends with the
-session, and also when this process is killed, because its standard input ends.
+One process at a time. It is started when the session is made ready, and again if it dies or stops answering; the new
+one speaks the rest of the clause in hand. A cancelled clause is abandoned at once: its frames are discarded by their
+request number. The process ends with the session, and also when this process is killed, because its standard input
+ends.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ from flowkit.providers.worker.wire import Frame, Kind, Unpacker, total_and_pcm
 LOAD_TIMEOUT_S = 60.0
 GRACE_S = 1.0
 """How long a process that was told to go may take; it needs milliseconds."""
+PING_EVERY_S = 1.0
+_PINGS = 2
+"""So many without an answer, and the process counts as dead. A thread of its own answers, so a long clause is no reason."""
+_LIVES = 2
+"""Processes that a clause is given to: the one that runs, and another one should that end."""
 _PIECES_AHEAD = 4
 """Pieces of 100 ms held between the pipe and the stage; behind them the pipe fills, and then the worker waits."""
 _ORDERS_AHEAD = 64
@@ -73,6 +79,25 @@ class _Life:
                 yield receive
         finally:
             self._listeners.pop(request, None)
+
+    async def next(self, frames: trio.MemoryReceiveChannel[Frame], request: int) -> Frame | None:
+        """What the process says next about `request`; None if it is over, or does not even answer a ping and so is ended."""
+        pings = 0
+        while True:
+            with trio.move_on_after(PING_EVERY_S):
+                try:
+                    frame = await frames.receive()
+                except trio.EndOfChannel:
+                    return None
+                if frame.kind is not Kind.PONG:
+                    return frame
+                pings = 0
+                continue
+            if pings == _PINGS:
+                self.end("has stopped answering")
+                return None
+            pings += 1
+            self.order(Frame(Kind.PING, request))
 
     async def run(self, command: list[str], setup: Mapping[str, Any]) -> None:
         """Start the process, carry frames both ways until it ends, and leave nothing of it behind."""
@@ -136,6 +161,24 @@ class _Life:
                 await listener.send(frame)
 
 
+class _Order:
+    """A clause to be spoken: `samples` of it were handed on; of a process's sound the first `skip` are known already."""
+
+    def __init__(self, text: str, heard: Heard) -> None:
+        self.text = text
+        self.samples = self.skip = 0
+        self._heard = heard
+
+    async def take(self, frame: Frame) -> None:
+        """Hand on what is new of an AUDIO frame."""
+        total, pcm = total_and_pcm(frame)
+        known = min(self.skip, len(pcm) // 2)
+        self.skip -= known
+        if pcm := pcm[2 * known :]:
+            self.samples += len(pcm) // 2
+            await self._heard(total, pcm)
+
+
 class Worker:
     """A voice in a process of its own: `module` is run with ``python -m`` and gets `setup`; `title` names it in
     errors."""
@@ -179,29 +222,37 @@ class Worker:
         await self.speak(request.text, heard)
 
     async def speak(self, text: str, heard: Heard) -> None:
-        """Speak `text`; `heard` gets its sound piece by piece. Cancelling abandons it at once.
+        """Speak `text`; `heard` gets its sound piece by piece. Cancelling abandons it at once. If the process dies or stops,
+        a new one speaks the same, of which only what is missing is handed on.
 
-        Raises ProviderError if the voice fails or its process dies; the next call starts another one."""
+        Raises ProviderError if the voice fails, or the new process dies as well; the next call starts another one."""
         if not text.strip():
             return
-        life = await self._alive()
+        order = _Order(text, heard)
+        for _ in range(_LIVES):
+            life = await self._alive()
+            if await self._spoken(order, life):
+                return
+        raise life.failure or ProviderError(f"{self._title}: the worker process fell silent")
+
+    async def _spoken(self, order: _Order, life: _Life) -> bool:
+        """Have `order` spoken; False if the process is over before it has said everything."""
         self._requests += 1
         number = self._requests
         async with life.listening(number) as frames:
-            life.order(Frame(Kind.SPEAK, number, text.encode()))
+            life.order(Frame(Kind.SPEAK, number, order.text.encode()))
+            order.skip = order.samples
             try:
-                async for frame in frames:
-                    if frame.kind is not Kind.AUDIO:
-                        return self._finished(frame)
-                    await heard(*total_and_pcm(frame))
+                while (frame := await life.next(frames, number)) is not None:
+                    if frame.kind is Kind.FAILED:
+                        raise ProviderError(f"{self._title}: {frame.payload.decode(errors='replace')}")
+                    if frame.kind is Kind.DONE:
+                        return True
+                    await order.take(frame)
+                return False
             except BaseException:  # cancelled, or the stage would not have it
                 life.order(Frame(Kind.CANCEL, number))
                 raise
-        raise life.failure or ProviderError(f"{self._title}: the worker process fell silent")
-
-    def _finished(self, frame: Frame) -> None:
-        if frame.kind is Kind.FAILED:
-            raise ProviderError(f"{self._title}: {frame.payload.decode(errors='replace')}")
 
     async def _alive(self) -> _Life:
         if self._life.over:

@@ -35,6 +35,10 @@ class Kind(IntEnum):
     """Worker: the request is complete, or was cancelled."""
     FAILED = 7
     """Worker: the request, or with number 0 the loading, failed (UTF-8 reason)."""
+    PING = 8
+    """Parent: are you there?"""
+    PONG = 9
+    """Worker: it is, whatever it is busy with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ REMOTE_RETRY = {
 }
 """For providers that ask a server, where the file says nothing: a pooled connection may have gone stale."""
 _ONCE = Retry(max=0)
+LONGEST_WAIT_S = 5.0
+"""What a wait for another attempt may take where there is no deadline: as long as the gate waits for a transcript."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class Breaker:
         return now_us >= self.open_until_us
 
     def worked(self) -> None:
-        """It gave something useful."""
+        """It gave all that was asked for; to give some of it and fail is a failure."""
         self.failures = self.open_until_us = 0
 
     def failed(self, error: ProviderError, now_us: int) -> bool:
@@ -105,6 +107,12 @@ class Patience:
         elif self.due_s == math.inf:
             self.due_s = trio.current_time() + self._first_s
         self._apply()
+
+    def covers(self, wait_s: float) -> bool:
+        """Whether a wait of that length may come before the next attempt."""
+        now_s = trio.current_time()
+        longest_s = self._first_s if self._first_s < math.inf else LONGEST_WAIT_S
+        return now_s + wait_s < min(self.due_s, now_s + longest_s)
 
     def hold(self) -> float:
         """The stage has an item to take; returns the time, for `resume`."""

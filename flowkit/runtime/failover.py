@@ -24,9 +24,6 @@ from flowkit.providers.loading import lone_error
 from flowkit.runtime.circuit import Member, Patience
 from flowkit.runtime.handover import Listening, Narration, Reader, Work, work_for
 
-_MOST = 12
-"""Attempts of one turn-scoped call, all providers together: an end to providers that say a word each time and fail."""
-
 
 class End(Enum):
     """How a provider's part in a call ended."""
@@ -39,7 +36,8 @@ class End(Enum):
 
 @dataclass(slots=True)
 class Part:
-    """A provider's part in a call: all its attempts. `useful`: it gave something."""
+    """A provider's part in a call: all its attempts. `tries`: those since the call began, or, where what is done stays done
+    (``Work.lasting``), since something was. `useful`: it gave something."""
 
     member: Member
     patience: Patience
@@ -116,15 +114,14 @@ class Resilient(Provider):
             nursery.start_soon(work.tape.fill, fed, watch.seen)
         tried: list[Member] = []
         failures: dict[str, str] = {}
-        attempts = 0
-        while (member := self._next(tried)) is not None and attempts < _MOST:
+        while (member := self._next(tried)) is not None:
             part = Part(member, Patience(member.timeouts, flows=work.flows, owed=lambda: work.owed))
             watch.patience = part.patience
             end = await self._part(part, work, emit)
             if end is End.DONE:
                 return
-            attempts = 0 if isinstance(work, Listening) and part.useful else attempts + part.tries
-            tried = [] if part.useful or end is End.RELIEVED else tried
+            if end is End.RELIEVED or (part.useful and work.lasting):
+                tried = []
             if end is End.FAILED:
                 tried.append(member)
                 failures[member.name] = str(part.error)
@@ -153,7 +150,7 @@ class Resilient(Provider):
                 self._tell("attempt", f"{member.name} {part.tries}: done after {lasted_ms} ms")
                 return End.DONE
             wait_s = member.wait_s(part.tries + 1, part.error)
-            again = wait_s is not None and trio.current_time() + wait_s < part.patience.due_s
+            again = wait_s is not None and part.patience.covers(wait_s)
             if work.complete:
                 return End.DONE
             said = f"{member.name} {part.tries}: failed after {lasted_ms} ms ({_kind(part.error)}): {part.error}"
@@ -167,6 +164,7 @@ class Resilient(Provider):
     async def _attempt(self, part: Part, work: Work, emit: Emit) -> ProviderError | None:
         """One attempt. Returns why it failed; None if it did not, or if the provider was relieved."""
         member, patience = part.member, part.patience
+        part.error = None
         request = work.begin(member.provider)
         if work.complete:
             return None
@@ -177,10 +175,11 @@ class Resilient(Provider):
             since_s = patience.hold()
             await work.take(item, emit)
             patience.resume(since_s, useful=useful)
-            if useful:
-                self._came(part)
-                if isinstance(work, Listening) and work.idle and self._preferred(member):
-                    part.relieved = True
+            part.useful |= useful
+            if isinstance(work, Listening) and useful:
+                part.error = self._heard(part, work)
+                part.relieved = work.idle and self._preferred(member)
+                if part.error or part.relieved:
                     scope.cancel()
 
         with scope:
@@ -193,16 +192,30 @@ class Resilient(Provider):
                 return error
             except Exception as error:  # a provider's defect is a provider's failure
                 return ProviderError(f"{member.name}: {type(error).__name__}: {error}")
-        if part.relieved:
-            return None
-        what = "nothing more came in time" if part.useful else "nothing useful came in time"
-        return CloudError(Trouble.TIMEOUT, f"{member.name}: {what}")
+        return self._cut_off(part)
 
-    def _came(self, part: Part) -> None:
-        if not part.useful:
-            part.useful = True
-            part.member.breaker.worked()
-        part.tries = 1
+    def _cut_off(self, part: Part) -> ProviderError | None:
+        """Why the attempt's scope was cancelled."""
+        if part.error or part.relieved:
+            return part.error
+        what = "nothing more came in time" if part.useful else "nothing useful came in time"
+        return CloudError(Trouble.TIMEOUT, f"{part.member.name}: {what}")
+
+    def _heard(self, part: Part, work: Listening) -> CloudError | None:
+        """A final transcript came. It is a fault if it is one of too many without words, and somebody else may hear more."""
+        breaker, wordless = part.member.breaker, work.wordless
+        if not wordless:
+            breaker.worked()
+            part.tries = 1
+        if breaker.circuit is None or wordless < breaker.circuit.open_after:
+            return None
+        deaf = CloudError(Trouble.DEAF, f"{part.member.name}: heard no words in {wordless} utterances of voice")
+        now_us = self.around.now_us()
+        if not any(other.breaker.lets(now_us) for other in self.members if other is not part.member):
+            self._tell("deaf", str(deaf))
+            return None
+        work.wordless = 0
+        return deaf
 
     def _preferred(self, member: Member) -> bool:
         """Whether one that is preferred to `member` may be asked again. Without a circuit nothing says when."""

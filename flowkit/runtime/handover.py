@@ -62,6 +62,9 @@ class Work(ABC):
     async def take(self, item: Message, emit: Pass) -> None:
         """The attempt said `item`: pass on what the listener lacks."""
 
+    lasting: ClassVar[bool] = False
+    """What is done stays done: attempts are counted anew from there. Else progress earns no further attempts."""
+
     flows: ClassVar[bool] = True
     """After the first useful item the next is owed at once (`idle_timeout`), not only when more is fed."""
 
@@ -342,8 +345,10 @@ class _Ears:
 
 
 class Listening(Work):
-    """A session's transcription: each utterance is acknowledged by its Final."""
+    """A session's transcription: each utterance is acknowledged by its Final. `wordless`: utterances in a row, all of which
+    had voice, whose Final had no words."""
 
+    lasting = True
     flows = False
 
     def __init__(self, request: Transcribe, frame_us: int) -> None:
@@ -351,6 +356,7 @@ class Listening(Work):
         self.tape = Tape(unread=_UNREAD_US // frame_us, kept=_KEPT_US // frame_us)
         self._quiet = _QUIET_US // frame_us
         self._ears = _Ears()
+        self.wordless = 0
 
     def begin(self, provider: Provider) -> Message:
         return self.request
@@ -378,6 +384,7 @@ class Listening(Work):
         if isinstance(item, Final):
             if item.utterance in self._ears.owed:
                 self._acknowledge(item.utterance)
+                self.wordless = 0 if item.text.strip() else self.wordless + 1
             elif self._ears.owed:
                 return  # of an utterance that has its Final already
         await emit(item)

@@ -31,7 +31,7 @@ from flowkit.messages import (
     WordTimes,
 )
 from flowkit.stages.base import NOTHING, PROVIDER, Action, Actions, Cancel, Emit, EndInput, Feed, Open, Stage
-from flowkit.stages.tts import TtsOrder
+from flowkit.stages.tts import MOST_FAILED, TtsOrder
 
 
 class Phase(Enum):
@@ -49,13 +49,14 @@ class Phase(Enum):
 @dataclass(slots=True)
 class NarrationState:
     """`clauses`: fed and not yet ended, the one being spoken first; `begun`: the one that has its start mark, with `samples` so
-    far; `verdict`: one that came before its clause."""
+    far; `verdict`: one that came before its clause; `failed`: calls of this reply."""
 
     phase: Phase = Phase.IDLE
     clauses: deque[Clause] = field(default_factory=deque)
     begun: int | None = None
     samples: int = 0
     verdict: Commit | Revoke | None = None
+    failed: int = 0
 
 
 _ACCEPTS = {Phase.ON_TRUST: frozenset[str](), Phase.ENDING: frozenset({PROVIDER})}
@@ -97,10 +98,12 @@ class Narration(Stage[NarrationState]):
                 return self._judge(state, message)
             case EndOfReply():
                 return self._end(state)
-            case Done():
+            case Done() if not state.clauses:
                 return self._over(state)
-            case Failed():
-                return [Emit("faults", Fault(self.kind, message.what)), *self._over(state)]
+            case Done():
+                return self._failed(state, "the voice stopped before it had said everything")
+            case Failed(what=what):
+                return self._failed(state, what)
         return NOTHING
 
     def hands_on(self, state: NarrationState, messages: Sequence[Message], begin: int) -> int:
@@ -113,6 +116,8 @@ class Narration(Stage[NarrationState]):
     def _clause(self, state: NarrationState, clause: Clause) -> Actions:
         verdict, state.verdict = state.verdict, None
         if clause.provisional and isinstance(verdict, Revoke):
+            return NOTHING
+        if state.failed >= MOST_FAILED:
             return NOTHING
         opened = [Open(Narrate())] if state.phase is Phase.IDLE else []
         state.phase = Phase.ON_TRUST if clause.provisional and verdict is None else Phase.SPEAKING
@@ -146,10 +151,15 @@ class Narration(Stage[NarrationState]):
         return [*started, Emit("audio", message)]
 
     def _end(self, state: NarrationState) -> Actions:
+        state.failed = 0
         if state.phase is Phase.IDLE:
             return (Emit("audio", EndOfReply()),)
         state.phase = Phase.ENDING
         return (EndInput(),)
+
+    def _failed(self, state: NarrationState, what: str) -> list[Action]:
+        state.failed += 1
+        return [Emit("faults", Fault(self.kind, what)), *self._over(state)]
 
     def _over(self, state: NarrationState) -> list[Action]:
         """The call has ended, in good order or not. A clause that broke off has its end mark; what it left unsaid was never

@@ -29,6 +29,9 @@ from flowkit.messages import (
 )
 from flowkit.stages.base import NOTHING, PROVIDER, Actions, Cancel, Emit, Open, Stage, new
 
+MOST_FAILED = 3
+"""After so many failed calls in one reply nothing more of it is asked for: a voice that breaks at every clause would be paid for
+each, and what it gives of them is no reply."""
 _BUSY = frozenset({PROVIDER})
 _NOTHING_YET: frozenset[str] = frozenset()
 
@@ -36,12 +39,13 @@ _NOTHING_YET: frozenset[str] = frozenset()
 @dataclass(slots=True)
 class TtsState:
     """`speaking`: the clause whose audio is being made, or None; `samples`: of it so far; `verdict`: one that came before its
-    clause; `on_trust`: the clause is provisional."""
+    clause; `on_trust`: the clause is provisional; `failed`: calls of this reply."""
 
     speaking: Clause | None = None
     samples: int = 0
     verdict: Commit | Revoke | None = None
     on_trust: bool = False
+    failed: int = 0
 
 
 class TtsOrder(Stage[TtsState]):
@@ -85,8 +89,10 @@ class TtsOrder(Stage[TtsState]):
             case Done():
                 return self._ended(state)
             case Failed():
+                state.failed += 1
                 return [Emit("faults", Fault(self.kind, message.what)), *self._ended(state, whole=False)]
             case EndOfReply():
+                state.failed = 0
                 return (Emit("audio", message),)
         return NOTHING
 
@@ -105,6 +111,8 @@ class TtsOrder(Stage[TtsState]):
         started = [] if state.on_trust else [_started(clause)]
         if not clause.spoken.strip():
             return [*started, Emit("audio", ClauseEnded(clause.index, 0))]
+        if state.failed >= MOST_FAILED:
+            return [*started, Emit("audio", ClauseEnded(clause.index, 0, whole=False))]
         state.speaking, state.samples = clause, 0
         return [*started, Open(Speak(clause.index, clause.spoken))]
 

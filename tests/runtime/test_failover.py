@@ -258,6 +258,40 @@ def test_providers_that_say_a_word_and_fail_do_not_go_on_for_ever() -> None:
         run([member(Fake(word)), member(Fake(word), "two")], Ask(1, "hi"))
 
 
+@given(st.integers(0, 4), st.integers(0, 4), st.booleans())
+def test_attempts_are_bounded_however_far_each_comes(one: int, two: int, continuous: bool) -> None:
+    """A word and a break, again and again: each provider has the attempts that its `retry` says, in whatever kind of call."""
+    reply = [Fake(says("well, ", then=broke()), resumes=True) for _ in range(2)]
+    voice = [Fake(narrates(fail_clause=0, fail_at=1), kind="tts", continuous=True) for _ in range(2)]
+    clause = [Fake(speaks(16_000, fail_at=1), kind="tts") for _ in range(2)]
+    text = " ".join(f"word{place}" for place in range(40))
+    requests: list[tuple[list[Fake], Message, Fed]] = [
+        (reply, Ask(1, "hi"), Fed()),
+        (voice, Narrate(), Fed([(0.0, Speak(0, text))])) if continuous else (clause, Speak(0, text), Fed()),
+    ]
+    for fakes, request, fed in requests:
+        retries = [Retry(max=most, backoff=us("1ms")) for most in (one, two)]
+        members = [member(fake, name, retry=r) for fake, name, r in zip(fakes, ("one", "two"), retries, strict=True)]
+        with pytest.raises(ProviderError, match="every provider failed"):
+            run(members, request, fed)
+        assert [len(fake.asked) for fake in fakes] == [1 + one, 1 + two]
+
+
+def test_after_a_provider_that_says_a_word_and_fails_the_apology_follows() -> None:
+    first = Fake(says("Well, ", then=broke()), resumes=True)
+    sorry = Fake(says("Sorry, one moment."))
+    stage = run([member(first, retry=Retry(max=1)), member(sorry, "two")], Ask(1, "hi"))
+    assert len(first.asked) == 2
+    assert stage.text.endswith("Sorry, one moment.")
+
+
+def test_to_give_a_part_and_fail_is_a_failure_to_the_circuit() -> None:
+    first = Fake(says("Well, ", then=broke()), resumes=True)
+    members = [member(first, circuit=Circuit(open_after=2)), member(Fake(says("x")), "two")]
+    run(members, Ask(1, "hi"), times=5)
+    assert len(first.asked) == 2
+
+
 # -- retries and circuits ----------------------------------------------------------------------------------------------
 
 
@@ -496,6 +530,64 @@ def test_a_long_session_may_fail_more_often_than_one_call_may() -> None:
     ]
     stage = run(members, Transcribe(), speech(6))
     assert len([item for item in stage.items if isinstance(item, Final)]) == 6
+
+
+async def deafly(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+    """An ASR that answers every end of utterance, and hears nothing."""
+    async for item in fed:
+        if isinstance(item, EndOfUtterance):
+            await emit(Final("", item.utterance))
+
+
+def test_voice_without_words_again_and_again_opens_the_circuit() -> None:
+    deaf = Fake(deafly, kind="asr")
+    circuit = Circuit(open_after=2, probe_every=us("1min"))
+    members = [member(deaf, circuit=circuit), member(Fake(hears([]), kind="asr"), "two")]
+    stage = run(members, Transcribe(), speech(5))
+    assert [item.text for item in stage.items if isinstance(item, Final)] == ["", "", *["50 frames"] * 3]
+    assert "(deaf): one: heard no words in 2 utterances of voice; left out for now" in stage.told()[0]
+
+
+def test_words_in_between_show_that_an_ear_is_none_the_worse() -> None:
+    said = iter(["", "", "hello", "", "", "hello"])
+
+    async def now_and_then(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for item in fed:
+            if isinstance(item, EndOfUtterance):
+                await emit(Final(next(said), item.utterance))
+
+    members = [
+        member(Fake(now_and_then, kind="asr"), circuit=Circuit(open_after=3)),
+        member(Fake(hears([]), kind="asr"), "two"),
+    ]
+    run(members, Transcribe(), speech(6))
+    assert next(said, None) is None
+
+
+def test_a_lone_ear_that_hears_no_words_is_told_of_and_kept() -> None:
+    """A room without a word in it, or a dead ear: nobody else could tell."""
+    stage = run([member(Fake(deafly, kind="asr"), circuit=Circuit(open_after=2))], Transcribe(), speech(3))
+    assert stage.told("deaf") == [f"asr one: heard no words in {n} utterances of voice" for n in (2, 3)]
+    assert len([item for item in stage.items if isinstance(item, Final)]) == 3
+
+
+@pytest.mark.parametrize("asked", ["6s", "2min", "120min"])
+def test_an_ear_that_asks_for_a_long_wait_is_left_at_once(asked: str) -> None:
+    """Nothing is owed while nobody speaks, so there is no deadline: yet somebody will speak before the wait is over."""
+    limit = CloudError(Trouble.LIMIT, "HTTP 429", retry_after_us=us(asked))
+    members = [
+        member(Fake(fails(limit), kind="asr"), retry=Retry(max=3), circuit=Circuit()),
+        member(Fake(hears([]), kind="asr"), "two"),
+    ]
+    stage = run(members, Transcribe(), speech(1))
+    assert [item.text for item in stage.items if isinstance(item, Final)] == ["50 frames"]
+    assert stage.told()[0].endswith("left out for now")
+
+
+def test_a_lone_ear_that_asks_for_a_long_wait_is_a_fault() -> None:
+    limit = CloudError(Trouble.LIMIT, "HTTP 429", retry_after_us=us("120min"))
+    with pytest.raises(ProviderError, match="HTTP 429"):
+        run([member(Fake(fails(limit), kind="asr"), retry=Retry(max=3))], Transcribe(), speech(1))
 
 
 # -- the list itself ---------------------------------------------------------------------------------------------------

@@ -146,6 +146,27 @@ def test_what_a_failed_call_left_unsaid_was_not_heard() -> None:
     assert narration.step(state, EndOfReply(), 0) == (Emit("audio", EndOfReply()),)
 
 
+def test_a_voice_that_stops_before_it_has_said_everything_has_failed() -> None:
+    narration = Narration(Narration.Options())
+    state = narration.fresh()
+    narration.step(state, clause(0), 0)
+    fault = Fault("tts", "the voice stopped before it had said everything")
+    assert narration.step(state, Done(), 0) == [Emit("faults", fault)]
+    assert narration.step(state, EndOfReply(), 0) == (Emit("audio", EndOfReply()),)
+
+
+def test_a_voice_that_fails_again_and_again_is_not_asked_for_the_rest_of_the_reply() -> None:
+    narration = Narration(Narration.Options())
+    state = narration.fresh()
+    opened = [
+        Open(Narrate()) in (*narration.step(state, clause(i), 0), narration.step(state, Failed("error", "gone"), 0))
+        for i in range(5)
+    ]
+    assert opened == [True, True, True, False, False]
+    narration.step(state, EndOfReply(), 0)
+    assert Open(Narrate()) in narration.step(state, clause(0), 0)
+
+
 @given(st.lists(st.sampled_from(["", "One.", "Two three."]), max_size=6))
 def test_every_clause_that_ends_had_begun(texts: list[str]) -> None:
     narration = Narration(Narration.Options())

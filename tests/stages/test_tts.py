@@ -70,6 +70,17 @@ def test_a_failure_is_told_and_the_clause_ended(stage: TtsOrder) -> None:
     assert "clauses" in stage.accepts(state)
 
 
+def test_a_voice_that_fails_again_and_again_is_not_asked_for_the_rest_of_the_reply(stage: TtsOrder) -> None:
+    state, opened = stage.fresh(), []
+    for index in range(5):
+        actions = said(stage, state, clause("Hello.", index), Failed("error", "no voice"))
+        opened.append(Open(Speak(index, "Hello.")) in actions)
+        assert Emit("audio", ClauseEnded(index, 0, whole=False)) in actions
+    assert opened == [True, True, True, False, False]
+    said(stage, state, EndOfReply())
+    assert Open(Speak(0, "Hello.")) in said(stage, state, clause("Hello."))
+
+
 def test_word_times_and_the_reply_s_end_go_on_in_band(stage: TtsOrder) -> None:
     state, times = stage.fresh(), WordTimes(0, (("Hello.", 200),))
     assert said(stage, state, times, EndOfReply()) == [Emit("audio", times), Emit("audio", EndOfReply())]

@@ -39,12 +39,24 @@ class Trouble(StrEnum):
     """Nothing useful came in time."""
     CERTIFICATE = "certificate"
     """The server cannot prove who it is."""
+    DEAF = "deaf"
+    """There was voice, again and again, and no words were heard."""
+    EMPTY = "empty"
+    """The answer has nothing in it that could be said."""
 
 
 _PASSING = frozenset(
-    {Trouble.LIMIT, Trouble.SERVER, Trouble.NETWORK, Trouble.CLOSED, Trouble.PROTOCOL, Trouble.TIMEOUT}
+    {
+        Trouble.LIMIT,
+        Trouble.SERVER,
+        Trouble.NETWORK,
+        Trouble.CLOSED,
+        Trouble.PROTOCOL,
+        Trouble.TIMEOUT,
+        Trouble.EMPTY,
+    }
 )
-_LASTING = frozenset({Trouble.AUTH, Trouble.PAYMENT, Trouble.CERTIFICATE})
+_LASTING = frozenset({Trouble.AUTH, Trouble.PAYMENT, Trouble.CERTIFICATE, Trouble.DEAF})
 
 
 class CloudError(ProviderError):
@@ -62,7 +74,7 @@ class CloudError(ProviderError):
 
     @property
     def lasting(self) -> bool:
-        """Whether every request will fail until somebody changes something: a key, an account."""
+        """Whether every request will fail until something changes: a key, an account, the sound that is heard."""
         return self.trouble in _LASTING
 
 

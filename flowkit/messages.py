@@ -128,11 +128,13 @@ class Typed(Message):
 
 @dataclass(frozen=True, slots=True)
 class Utterance(Message):
-    """What the gate releases: the user's text of turn `turn`, and what was heard of the reply before. Data, gate -> llm."""
+    """What the gate releases: the user's text of turn `turn`, and what was heard of the reply before. `said`: the same turn again,
+    whose reply was cut off for nothing; what was heard of it. Data, gate -> llm."""
 
     turn: int
     text: str
     heard: str
+    said: str = ""
 
 
 @_filled
@@ -324,7 +326,8 @@ class Done(Message):
 
 @dataclass(frozen=True, slots=True)
 class Failed(Message):
-    """The provider failed: `kind` is one word (`timeout`, `error`, `malformed`), `what` is for people. Control."""
+    """The provider failed: `kind` is one word (`timeout`, `error`, `malformed`; `length`: the request is too long for the model),
+    `what` is for people. Control."""
 
     lane: ClassVar[str] = "C"
     kind: str
@@ -369,13 +372,14 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Ask(Message):
-    """Open the LLM with the user's text and the past; `said` is what another provider has said of the reply before it failed.
-    Answered by Token and Done. Turn scope."""
+    """Open the LLM with the user's text and the past; `said` is what was said of the reply before it broke off; `shortened`: the
+    request was refused for its length, and is made again with less past. Answered by Token and Done. Turn scope."""
 
     turn: int
     text: str
     history: tuple[Exchange, ...] = ()
     said: str = ""
+    shortened: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.errors import ProviderError
+from flowkit.history import remembered, size
 from flowkit.messages import Ask, Message, Token
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.history import remembered
+from flowkit.providers.cloud.faults import CloudError, Trouble, too_long
 from flowkit.providers.loading import loading, lone_error, settled
 from flowkit.providers.weights import LOCAL_EXTRA, SMOLLM2, check_digest
 
@@ -123,8 +124,10 @@ class LlamaCpp(Provider):
         text."""
         options = self.options
         examples = (() if options.model else DEMO_EXAMPLES) if options.examples is None else options.examples
-        past = remembered(ask.history, options.remember)
-        said = [(e.user, e.agent) for e in examples] + [(e.user, e.agent) for e in past]
+        shown = [(e.user, e.agent) for e in examples]
+        fixed = size(options.system, ask.text, *(text for pair in shown for text in pair))
+        past = remembered(ask.history, options.remember, options.context - options.max_tokens - fixed)
+        said = shown + [(e.user, e.agent) for e in past]
         turns = [
             {"role": role, "content": text} for pair in said for role, text in zip(_ROLES, pair, strict=True) if text
         ]
@@ -145,7 +148,7 @@ class LlamaCpp(Provider):
             await trio.to_thread.run_sync(generate, messages, tell, stop, limiter=self._free, abandon_on_cancel=True)
 
     def _generate(self, messages: Messages, tell: Callable[[str], bool], stop: threading.Event) -> None:
-        """Raises ProviderError if the library refuses, for example a prompt that exceeds the context."""
+        """Raises ProviderError if the library refuses; a CloudError of trouble `length` for a prompt that exceeds the context."""
         refused: list[str] = []
 
         def heard(chunk: dict[str, Any]) -> bool:
@@ -169,6 +172,8 @@ class LlamaCpp(Provider):
                 self._server.handle_chat_completions(request, heard)
             except (RuntimeError, ValueError) as exc:
                 refused.append(str(exc))
+        if refused and too_long(refused[0]):
+            raise CloudError(Trouble.LENGTH, f"llm llamacpp: {refused[0]}")
         if refused:
             raise ProviderError(f"llm llamacpp: {refused[0]}")
 

@@ -11,7 +11,7 @@ from statistics import median
 from typing import NamedTuple
 
 from flowkit.messages import Ask, Done, EndOfUtterance, Final, Frames, Message, Partial, Probability
-from flowkit.providers.inline import InlineCall, Script
+from flowkit.providers.script import Script, ScriptCall
 from flowkit.replay.exact import Call
 from flowkit.replay.material import Input
 
@@ -37,9 +37,11 @@ def since_opened(call: Call) -> Iterator[tuple[int, Message]]:
     return _rising((there_us - call.opened_us, item) for there_us, _, item in call.items)
 
 
-def scripted(answers: Iterable[tuple[int, Message]]) -> InlineCall:
+def scripted(answers: Iterable[tuple[int, Message]]) -> ScriptCall:
     """A call that says this whatever it is fed."""
-    return InlineCall(opened=lambda: answers)
+    call = ScriptCall()
+    call.opened = lambda: answers  # type: ignore[method-assign]
+    return call
 
 
 class InOrder(Script):
@@ -48,7 +50,7 @@ class InOrder(Script):
     def __init__(self, calls: Iterable[Call]) -> None:
         self._calls = iter(calls)
 
-    def open(self, request: Message) -> InlineCall:
+    def open(self, request: Message) -> ScriptCall:
         call = next(self._calls, None)
         return scripted(()) if call is None else scripted(since_opened(call))
 
@@ -63,7 +65,7 @@ class RecordedSource(Script):
         self._frames = recorded.frames
         self._block = block
 
-    def open(self, request: Message) -> InlineCall:
+    def open(self, request: Message) -> ScriptCall:
         return scripted(_rising(self._merged()))
 
     def _merged(self) -> Iterator[tuple[int, Message]]:
@@ -103,7 +105,7 @@ class RecordedVad(Script):
         answers: _Answers = [(at_us, Probability(frame, p)) for at_us, frame, p in recorded.answers]
         self._items = sorted([*answers, *ends], key=lambda item: item[0]) if ends else answers
 
-    def open(self, request: Message) -> InlineCall:
+    def open(self, request: Message) -> ScriptCall:
         return scripted(_rising(self._items))
 
 
@@ -173,11 +175,14 @@ class RecordedAsr(Script):
         self._finals = finals
         self._frame_us = frame_us
 
-    def open(self, request: Message) -> InlineCall:
+    def open(self, request: Message) -> ScriptCall:
         recorded = next(self._calls, None)
         kept = [] if recorded is None else [known for known in recorded.items if not self._at_end(known)]
-        said = _rising((there_us - recorded.opened_us, item) for there_us, _, item in kept) if recorded else ()
-        return InlineCall(opened=lambda: said, fed=self._fed)
+        call = scripted(
+            _rising((there_us - recorded.opened_us, item) for there_us, _, item in kept) if recorded else ()
+        )
+        call.fed = self._fed  # type: ignore[method-assign]
+        return call
 
     def _at_end(self, known: tuple[int, int, Message]) -> bool:
         """Whether the item follows from an utterance's end."""
@@ -201,7 +206,7 @@ class RecordedLlm(Script):
         self._gap_us = round(median(gaps)) if gaps else 0
         self.assumed: list[str] = []
 
-    def open(self, request: Message) -> InlineCall:
+    def open(self, request: Message) -> ScriptCall:
         assert isinstance(request, Ask)
         call = self._chosen(request)
         if call is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flowkit.printable import printable
 from flowkit.report.outcome import Outcome
 
 MOST = 10
@@ -25,7 +24,7 @@ def commands(outcomes: Iterable[Outcome]) -> list[str]:
 
 
 def _data(text: str) -> str:
-    return printable(text.replace("\r\n", "\n")).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -14,7 +14,7 @@ from flowkit.errors import ProviderError
 from flowkit.options import us
 from flowkit.plan.graph import ProviderChoice, Timeouts
 from flowkit.providers.base import Provider
-from flowkit.providers.cloud.faults import CloudError
+from flowkit.providers.cloud.faults import CloudError, Trouble
 
 REMOTE_RETRY = {
     "asr": Retry(max=3, backoff=us("100ms")),
@@ -45,7 +45,9 @@ class Breaker:
 
     def failed(self, error: ProviderError, now_us: int) -> bool:
         """It failed for good. True if it is left out from now on. A wrong key is not tried again to be sure, and a provider
-        that says when to come again is taken at its word."""
+        that says when to come again is taken at its word. That a request was too long is no fault of the provider."""
+        if isinstance(error, CloudError) and error.trouble is Trouble.LENGTH:
+            return False
         self.failures += 1
         wait_us = 0
         if isinstance(error, CloudError) and error.retry_after_us is not None:

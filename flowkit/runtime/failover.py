@@ -16,7 +16,7 @@ import trio
 
 from flowkit.clock import US_PER_MS
 from flowkit.errors import FlowkitError, ProviderError
-from flowkit.messages import ClauseEnded, Message, Narrate, Speak
+from flowkit.messages import Ask, ClauseEnded, Message, Narrate, Speak
 from flowkit.plan.graph import PlannedStage
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble
@@ -154,6 +154,9 @@ class Resilient(Provider):
             if work.complete:
                 return End.DONE
             said = f"{member.name} {part.tries}: failed after {lasted_ms} ms ({_kind(part.error)}): {part.error}"
+            if _to_be_shortened(part.error, work):
+                self._tell("attempt", f"{said}; to be asked with less past")
+                raise part.error
             if not again or wait_s is None:
                 left_out = member.breaker.failed(part.error, self.around.now_us())
                 self._tell("attempt", f"{said}; {'left out for now' if left_out else 'given up for this call'}")
@@ -294,6 +297,12 @@ class _Once:
         if not self._items:
             raise StopAsyncIteration
         return self._items.pop()
+
+
+def _to_be_shortened(error: ProviderError, work: Work) -> bool:
+    """Whether the llm's stage is to ask again with less past, before anybody else is asked."""
+    too_long = isinstance(error, CloudError) and error.trouble is Trouble.LENGTH
+    return too_long and isinstance(work.request, Ask) and not work.request.shortened
 
 
 def _kind(error: ProviderError) -> str:

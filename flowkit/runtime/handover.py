@@ -36,12 +36,14 @@ from flowkit.messages import (
     WordTimes,
 )
 from flowkit.providers.base import Provider
-from flowkit.runtime.repeats import Repeats
+from flowkit.providers.cloud.faults import CloudError, Trouble
+from flowkit.stages.llm import has_words
+from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import SpokenText
-from flowkit.words import sounded, speaking_s, spoken_until
 
 Pass = Callable[[Message], Awaitable[None]]
-_LEAST_S = 1e-3
+_CHARS_PER_S = 15
+"""Usual reading speed: how far a voice without word times has come."""
 
 
 class Work(ABC):
@@ -180,7 +182,8 @@ class Reply(Work):
 
     def __init__(self, request: Ask) -> None:
         super().__init__(request)
-        self._said = ""
+        self._said = request.said
+        self._wordless = ""
         self._tokens = 0
         self._spoken = SpokenText()
         self._repeats: Repeats | None = None
@@ -188,7 +191,8 @@ class Reply(Work):
     def begin(self, provider: Provider) -> Message:
         self._spoken = SpokenText()
         self._repeats = Repeats(self._said, resumes=provider.resumes) if self._said else None
-        return replace(self.request, said=self._said) if provider.resumes and self._said else self.request
+        self._wordless = ""
+        return replace(self.request, said=self._said if provider.resumes else "")
 
     async def take(self, item: Message, emit: Pass) -> None:
         if isinstance(item, Token):
@@ -196,12 +200,20 @@ class Reply(Work):
 
     async def end(self, emit: Pass) -> None:
         await self._say(self._spoken.end(), emit)
+        if not self._said:
+            raise CloudError(Trouble.EMPTY, f"the reply has no words: {self._wordless[:40]!r}")
 
     async def _say(self, text: str, emit: Pass) -> None:
-        if new := self._repeats.feed(text) if self._repeats else text:
-            self._said += new
-            self._tokens += 1
-            await emit(Token(self._tokens - 1, new))
+        """Pass on what is new, from the first word on: of a reply without one nothing was said, and another may be asked for it."""
+        if not (new := self._repeats.feed(text) if self._repeats else text):
+            return
+        if not self._said and not has_words(self._wordless + new):
+            self._wordless += new
+            return
+        new, self._wordless = self._wordless + new, ""
+        self._said += new
+        self._tokens += 1
+        await emit(Token(self._tokens - 1, new))
 
 
 # -- a voice -----------------------------------------------------------------------------------------------------------
@@ -237,15 +249,26 @@ class Spoken:
 
     def rest(self) -> str:
         """The text that has not sounded, from the first word that did not sound whole. It is the next attempt's text."""
-        whole = tuple(word for word in self.fresh if word[1] <= self.samples)
-        sounded_s = (self.samples - self.base) / self.rate_hz if self.rate_hz else 0
-        if self.fresh:
-            end = spoken_until(self.text, [word for word, _ in whole])
-        else:
-            end = sounded(self.text, sounded_s / max(speaking_s(self.text), _LEAST_S))
-        self.words, self.fresh, self.base = self.words + whole, (), self.samples
-        self.text = self.text[end:].lstrip() if end else self.text
+        whole = [word for word in self.fresh if word[1] <= self.samples]
+        sounded = self.samples - self.base
+        count = len(whole)
+        if not self.fresh and sounded:
+            count = _words_within(self.text, sounded * _CHARS_PER_S // self.rate_hz)
+        self.words, self.fresh, self.base = self.words + tuple(whole), (), self.samples
+        self.text = _without_words(self.text, count)
         return self.text
+
+
+def _words_within(text: str, chars: int) -> int:
+    """How many whole words end within the first `chars` characters."""
+    return len(text[: chars + 1].split()) - (0 if chars >= len(text) or text[chars].isspace() else 1)
+
+
+def _without_words(text: str, count: int) -> str:
+    end = 0
+    for word in text.split()[:count]:
+        end = text.index(word, end) + len(word)
+    return text[end:].lstrip() if count else text
 
 
 class ClauseSpoken(Work):

@@ -9,18 +9,18 @@ import trio
 
 from flowkit.messages import Message
 from flowkit.plan.graph import Plan, PlannedStage
-from flowkit.providers.base import Provider, Surroundings
-from flowkit.providers.inline import InlineCall, InlineProvider
+from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.runtime.failover import resilient
 
 
-class Discard(InlineProvider):
+class Discard(Provider):
     """Stands in for a speaker where there is none: takes everything, sounds nothing."""
 
     kind, name = "speaker", "none"
 
-    def open(self, request: Message) -> InlineCall:
-        return InlineCall()
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for _ in fed:
+            pass
 
 
 @asynccontextmanager

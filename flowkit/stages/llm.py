@@ -1,35 +1,48 @@
 """The LLM's turn: one utterance in, one turn-scoped call, its tokens out, an end marker behind the last of them.
 
 Of the tokens only what is for the listener goes on (``unspoken``). The history is what the user heard, not what was generated:
-each utterance brings along what was heard of the reply before.
+each utterance brings along what was heard of the reply before. A request is made a second time if it was refused for its
+length, then with less past, or if the reply has no words; never a third.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from pydantic import Field
 
+from flowkit import history
 from flowkit import options as opt
 from flowkit.messages import Ask, Done, EndOfReply, Exchange, Failed, Fault, Final, Message, Token, Utterance
-from flowkit.stages.base import NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
+from flowkit.stages.base import NEVER, NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
+from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import SpokenText
 
 _BUSY = frozenset({PROVIDER})
+_TRIES = 2
+
+
+def has_words(text: str) -> bool:
+    """Whether a reply says anything: an emoji or marks alone do not."""
+    return any(map(str.isalnum, text))
 
 
 @dataclass(slots=True)
 class LlmState:
-    """`asked`: the turn under way or the last one; `tokens`: of this reply so far; `busy`: a call is open; `spoken`: what of the
-    reply is for the listener."""
+    """`asked`: the request under way or the last one, made `tries` times (0: none is open); `tokens`: of this reply so far;
+    `spoken`: what of it is for the listener, `repeats`: what of that was said before; `words`: it has some; `room`: estimated
+    tokens that a request may have, as refusals have shown."""
 
     history: tuple[Exchange, ...] = ()
-    asked: str = ""
+    asked: Ask | None = None
+    tries: int = 0
     tokens: int = 0
-    busy: bool = False
     spoken: SpokenText = field(default_factory=SpokenText)
+    repeats: Repeats | None = None
+    words: bool = False
+    room: int = NEVER
 
 
 class LlmTurn(Stage[LlmState]):
@@ -45,6 +58,9 @@ class LlmTurn(Stage[LlmState]):
     class Options(opt.Options):
         max_history: int = Field(20, ge=0, le=1000)
         """Past turns that the model is reminded of; older ones are forgotten."""
+        history_tokens: int = Field(4000, ge=0, le=1_000_000)
+        """Size of the past that the model is reminded of, in estimated tokens; what is older is forgotten. Where the model has less
+        room, less is told."""
 
     options: Options
 
@@ -52,38 +68,39 @@ class LlmTurn(Stage[LlmState]):
         return LlmState()
 
     def reset(self, state: LlmState) -> LlmState:
-        return LlmState(history=state.history, asked=state.asked)
+        return LlmState(history=state.history, asked=state.asked, room=state.room)
 
     def accepts(self, state: LlmState) -> frozenset[str]:
-        return _BUSY if state.busy else self.everything
+        return _BUSY if state.tries else self.everything
 
     def step(self, state: LlmState, message: Message, now_us: int) -> Actions:
         match message:
             case Token(text=text):
-                return self._token(state, message, state.spoken.feed(text))
+                return self._token(state, message, self._new(state, state.spoken.feed(text)))
             case Done():
-                return (*self._end(state), Emit("tokens", EndOfReply()))
+                return self._done(state)
             case Utterance():
                 return self._ask(state, message)
             case Final(text=text) if text:
                 return self._ask(state, Utterance(len(state.history) + 1, text, ""))
-            case Failed():
-                fault = Emit("faults", Fault(self.kind, message.what))
-                return (*self._end(state), fault, Emit("tokens", EndOfReply()))
+            case Failed(kind=kind, what=what):
+                if kind == "length" and state.tries < _TRIES:
+                    return self._shorter(state)
+                return (*self._rest(state), *self._end(state, what))
         return NOTHING
+
+    def _new(self, state: LlmState, text: str) -> str:
+        """What of the spoken text was not said before."""
+        return state.repeats.feed(text) if state.repeats and text else text
 
     def _token(self, state: LlmState, said: Token, spoken: str) -> Actions:
         """What of a token is spoken, numbered on."""
         if said.text and not spoken:
             return NOTHING
+        state.words = state.words or has_words(spoken)
         token = said if spoken == said.text and said.index == state.tokens else Token(state.tokens, spoken)
         state.tokens += 1
         return (new(Emit, ("tokens", token)),)
-
-    def _end(self, state: LlmState) -> Actions:
-        state.busy = False
-        rest = state.spoken.end()
-        return (Emit("tokens", Token(state.tokens, rest)),) if rest else NOTHING
 
     def hands_on(self, state: LlmState, messages: Sequence[Message], begin: int) -> int:
         taken = 0
@@ -92,17 +109,52 @@ class LlmTurn(Stage[LlmState]):
             if (
                 type(message) is not Token
                 or message.index != state.tokens + taken
+                or state.repeats is not None
                 or not state.spoken.all_of(message.text)
             ):
                 break
+            state.words = state.words or has_words(message.text)
             taken += 1
         state.tokens += taken
         return taken
 
     def _ask(self, state: LlmState, utterance: Utterance) -> Actions:
-        if utterance.heard:
-            state.history = (*state.history, Exchange(state.asked, utterance.heard))[-self.options.max_history :]
-            if not self.options.max_history:
-                state.history = ()
-        state.asked, state.tokens, state.busy, state.spoken = utterance.text, 0, True, SpokenText()
-        return (Open(Ask(utterance.turn, utterance.text, state.history)),)
+        if utterance.heard and state.asked is not None:
+            state.history = (*state.history, Exchange(state.asked.text, utterance.heard))
+        state.tries = 0
+        return self._open(state, Ask(utterance.turn, utterance.text, (), utterance.said))
+
+    def _open(self, state: LlmState, ask: Ask) -> Actions:
+        """Make a request, with as much of the past as there is room for."""
+        tokens = min(self.options.history_tokens, state.room - history.size_of(replace(ask, history=())))
+        state.history = history.fitting(state.history, self.options.max_history, tokens)
+        state.asked = replace(ask, history=state.history)
+        state.tries += 1
+        state.spoken, state.words = SpokenText(), bool(ask.said)
+        state.repeats = Repeats(ask.said, resumes=True) if ask.said else None
+        return (Open(state.asked),)
+
+    def _shorter(self, state: LlmState) -> Actions:
+        """The request is too long. Half of it has room, this time and from now on; a text that is longer than that stands alone."""
+        assert state.asked is not None
+        state.room = history.size_of(state.asked) // 2
+        return self._open(state, replace(state.asked, shortened=True))
+
+    def _done(self, state: LlmState) -> Actions:
+        rest = self._rest(state)
+        if state.words:
+            return (*rest, *self._end(state))
+        if state.tries < _TRIES and state.asked is not None:
+            return (*rest, *self._open(state, state.asked))
+        return (*rest, *self._end(state, "the model's reply has no words"))
+
+    def _rest(self, state: LlmState) -> Actions:
+        """What was held back until it was known whether it is for the listener."""
+        rest = self._new(state, state.spoken.end())
+        return self._token(state, Token(state.tokens, rest), rest) if rest else NOTHING
+
+    def _end(self, state: LlmState, fault: str = "") -> Actions:
+        """The reply is over, in good order or not."""
+        state.tries = state.tokens = 0
+        told = (Emit("faults", Fault(self.kind, fault)),) if fault else ()
+        return (*told, Emit("tokens", EndOfReply()))

@@ -64,7 +64,7 @@ CASES = {
     Fault.ERROR_EVENT: Case("server", "APIError", "ok"),
     Fault.ERROR_X_GROQ: Case("server", "ok", "ok", "an error in x_groq is an error"),
     Fault.NO_DONE: Case("network", "ok", "ok", "a reply without finish_reason is not whole"),
-    Fault.EMPTY: Case("server", "ok", "ok", "an empty reply would leave the user in silence"),
+    Fault.EMPTY: Case("empty", "ok", "ok", "an empty reply would leave the user in silence"),
     Fault.BAD_JSON: Case("protocol", "JSONDecodeError", "ok", "the library lets the JSON parser's error through"),
     Fault.WRONG_SCHEMA: Case("protocol", "AttributeError", "ok", "the library does not check what it parses"),
     Fault.MISSING_FIELD: Case("protocol", "ok", "ok", "a chunk without choices is no chunk"),

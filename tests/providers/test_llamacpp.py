@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowkit.errors import ProviderError, ProviderMissing
+from flowkit.history import remembered
 from flowkit.messages import Ask, Exchange, Message, Token
 from flowkit.providers import weights
-from flowkit.providers.history import remembered
 from flowkit.providers.llamacpp import DEMO_EXAMPLES, LlamaCpp
 from tests.providers.support import Session, answer, installed
 

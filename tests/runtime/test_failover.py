@@ -19,6 +19,7 @@ from flowkit.messages import (
     Audio,
     ClauseEnded,
     EndOfUtterance,
+    Exchange,
     Final,
     Frames,
     Message,
@@ -190,7 +191,7 @@ def test_another_reply_begins_a_sentence_of_its_own() -> None:
     assert stage.text == "The capital Sorry, one moment."
 
 
-@given(st.text("ab ", min_size=1, max_size=12), st.text("ab ", max_size=12), st.integers(1, 4))
+@given(st.text("ab ", min_size=1, max_size=12).filter(str.strip), st.text("ab ", max_size=12), st.integers(1, 4))
 def test_whatever_was_said_is_said_once(said: str, rest: str, size: int) -> None:
     whole = said + rest
     pieces = [whole[place : place + size] for place in range(0, len(whole), size)]
@@ -212,6 +213,49 @@ def test_an_attempt_that_breaks_off_in_a_thought_leaves_none_to_the_next() -> No
     stage = run([member(first), member(second, "two"), member(third, "three")], Ask(1, "hi"))
     assert stage.text == "The capital of France."
     assert third.asked == [Ask(1, "hi", (), "The capital")]
+
+
+@pytest.mark.parametrize(
+    "nothing", [(), ("",), (" \n",), ("…", "!"), ("\N{GRINNING FACE}",), ("<think>A plan.</think>", "**")]
+)
+def test_a_reply_with_nothing_to_say_is_asked_for_once_more_or_handed_on(nothing: tuple[str, ...]) -> None:
+    """And nothing of it is passed on: the next reply begins as if it were the first."""
+    retry = Retry(max=1, backoff=us("1ms"))
+    once_more = Fake(says(*nothing), says("Hello."))
+    stage = run([member(once_more, retry=retry)], Ask(1, "hi"))
+    assert stage.text.endswith("Hello.")
+    assert len(once_more.asked) == 2
+    sorry = run([member(Fake(says(*nothing)), retry=retry), member(Fake(says("Sorry.")), "two")], Ask(1, "hi"))
+    assert [item.text for item in sorry.items if isinstance(item, Token)] == ["Sorry."]
+    assert "(empty)" in sorry.told()[0]
+    with pytest.raises(ProviderError, match="no words"):
+        run([member(Fake(says(*nothing)))], Ask(1, "hi"))
+
+
+def test_a_mark_before_the_first_word_is_kept() -> None:
+    assert run([member(Fake(says("¿", "Qué", " tal", "?")))], Ask(1, "hi")).text == "¿Qué tal?"
+
+
+def test_a_request_that_is_too_long_is_the_stage_s_to_shorten_first() -> None:
+    """Then it is a failure like another, and the next provider's. It is never a mark against the one that refused it."""
+    past = tuple(Exchange(f"Q{n}", f"A{n}") for n in range(3))
+    first, circuit = Fake(fails(CloudError(Trouble.LENGTH, "HTTP 400"))), Circuit(open_after=1)
+    members = [member(first, circuit=circuit), member(Fake(says("Sorry.")), "two")]
+    with pytest.raises(CloudError, match="HTTP 400"):
+        run(members, Ask(1, "hi", past))
+    stage = run(members, Ask(1, "hi", past[1:], shortened=True))
+    assert stage.text == "Sorry."
+    assert len(first.asked) == 2
+
+
+def test_a_reply_that_goes_on_after_an_interruption_is_not_said_twice() -> None:
+    asked = Ask(1, "hi", (), "The capital of")
+    anew = Fake(says("The capital", " of France is Paris."))
+    assert run([member(anew)], asked).text == " France is Paris."
+    assert anew.asked == [Ask(1, "hi")]
+    resumes = Fake(says(" France is Paris."), resumes=True)
+    assert run([member(resumes)], asked).text == " France is Paris."
+    assert resumes.asked == [asked]
 
 
 def test_silence_in_the_middle_fails_over() -> None:
@@ -391,37 +435,6 @@ def test_without_word_times_the_reading_speed_says_how_far_it_came() -> None:
     slow = speaks(16_000, fail_at=3, words=False, per_char=1_067)  # 15 characters a second
     run([member(Fake(slow, kind="tts")), member(second, "two")], Speak(0, text))
     assert second.asked == [Speak(0, "four five six")]
-
-
-@pytest.mark.parametrize(
-    ("text", "sounded_s", "rest"),
-    [
-        ("今日の天気は晴れです。", 0.7, "天気は晴れです。"),
-        ("你好，今天天气很好。", 1.0, "天气很好。"),
-        ("วันนี้อากาศดีมากครับ", 0.5, "อากาศดีมากครับ"),
-        ("Один два три", 0.6, "три"),
-    ],
-)
-def test_a_clause_is_finished_from_where_it_broke_off_in_every_script(text: str, sounded_s: float, rest: str) -> None:
-    async def breaks(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        samples = round(16_000 * sounded_s)
-        await emit(Audio(0, 0, samples, 16_000, 0, bytes(2 * samples)))
-        raise broke()
-
-    second = Fake(speaks(16_000, words=False), kind="tts")
-    run([member(Fake(breaks, kind="tts")), member(second, "two")], Speak(0, text))
-    assert second.asked == [Speak(0, rest)]
-
-
-def test_word_times_say_where_a_text_without_spaces_broke_off() -> None:
-    async def breaks(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        await emit(WordTimes(0, (("今日", 800), ("の", 1_200), ("天気", 2_000))))
-        await emit(Audio(0, 0, 1_300, 16_000, 0, bytes(2_600)))
-        raise broke()
-
-    second = Fake(speaks(16_000, words=False), kind="tts")
-    run([member(Fake(breaks, kind="tts")), member(second, "two")], Speak(0, "今日の天気は晴れです。"))
-    assert second.asked == [Speak(0, "天気は晴れです。")]
 
 
 def test_a_voice_of_another_rate_counts_in_its_own_samples() -> None:

@@ -19,13 +19,13 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError
+from flowkit.history import remembered, size
 from flowkit.messages import Ask, Message, Token
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.completions import Completion, Events
-from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, retry_after_us
+from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, retry_after_us, too_long
 from flowkit.providers.cloud.keys import cleaned, key_of
 from flowkit.providers.cloud.line import certificate_fault, network_fault, refusal
-from flowkit.providers.history import remembered
 from flowkit.providers.registry import ensure_installed
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class ChatOptions(opt.Options):
     """Of the server's dice, where it knows such a thing."""
     remember: int = Field(default=20, ge=0, le=1000)
     """Past exchanges that the model is told of, at most."""
+    context: int | None = Field(default=None, ge=256, le=10_000_000)
+    """Tokens that prompt, past and reply may have together, if that is known: no more of the past is told than fits."""
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """More keys for the request's body, as the server documents them, such as {reasoning_effort: low}."""
 
@@ -124,7 +126,7 @@ class Chat(Provider):
         """The request's JSON."""
         options = self.options
         messages = [{"role": "system", "content": options.system}] if options.system else []
-        for exchange in remembered(ask.history, options.remember):
+        for exchange in remembered(ask.history, options.remember, self._room(ask)):
             pair = (("user", exchange.user), ("assistant", exchange.agent))
             messages += [{"role": role, "content": text} for role, text in pair if text]
         messages.append({"role": "user", "content": ask.text})
@@ -141,6 +143,13 @@ class Chat(Provider):
             body["seed"] = options.seed
         body.update(options.extra)
         return body
+
+    def _room(self, ask: Ask) -> int | None:
+        """Estimated tokens that are left for the past."""
+        options = self.options
+        if options.context is None:
+            return None
+        return int(options.context) - int(options.max_tokens) - size(options.system, ask.text, ask.said)
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if not isinstance(request, Ask):
@@ -292,7 +301,10 @@ def status_fault(response: httpx.Response) -> CloudError:
     except Exception:  # a body that was never read cannot be quoted
         body = b""
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return _with_reset(of_status(response.status_code, refusal(body, headers), headers), headers)
+    error = of_status(response.status_code, refusal(body, headers), headers)
+    if error.trouble is Trouble.REQUEST and too_long(body.decode(errors="replace")):
+        error.trouble = Trouble.LENGTH  # some say so in a code or type only
+    return _with_reset(error, headers)
 
 
 def _with_reset(error: CloudError, headers: Mapping[str, str]) -> CloudError:

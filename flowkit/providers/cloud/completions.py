@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, schema
+from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, schema, too_long
 from flowkit.providers.cloud.keys import body_message
 from flowkit.providers.cloud.text import Characters, json_object
 
@@ -105,7 +105,7 @@ class Completion:
         if not self.finish:
             raise CloudError(Trouble.NETWORK, _BROKEN_OFF)
         if self.empty:
-            raise CloudError(Trouble.SERVER, f"the reply is empty (finish_reason {self.finish})")
+            raise CloudError(Trouble.EMPTY, f"the reply is empty (finish_reason {self.finish})")
 
 
 def _parts_text(content: Any) -> Any:
@@ -124,4 +124,7 @@ def _in_stream(body: Mapping[str, Any]) -> CloudError:
     status = details.get("status_code") or details.get("code")
     if isinstance(status, int) and 400 <= status < 600:
         return of_status(status, said)
-    return CloudError(_TROUBLE.get(str(details.get("code")), Trouble.SERVER), f"the reply broke off: {said}")
+    trouble = _TROUBLE.get(str(details.get("code")), Trouble.SERVER)
+    if too_long(f"{details.get('code')} {details.get('type')} {said}"):
+        trouble = Trouble.LENGTH
+    return CloudError(trouble, f"the reply broke off: {said}")

@@ -27,6 +27,8 @@ class Trouble(StrEnum):
     """Too much was asked in too short a time; there may be a time at which to come again."""
     REQUEST = "request"
     """The provider understands the request and refuses it: a model that does not exist, a message out of place."""
+    LENGTH = "length"
+    """The request is longer than the model's context, or than what is allowed at a time."""
     SERVER = "server"
     """The provider says that it is at fault."""
     NETWORK = "network"
@@ -84,6 +86,7 @@ _STATUS: Mapping[int, Trouble] = {
     403: Trouble.AUTH,
     408: Trouble.SERVER,
     425: Trouble.SERVER,
+    413: Trouble.LENGTH,
     429: Trouble.LIMIT,
     498: Trouble.LIMIT,  # Groq: flex tier, capacity exceeded
 }
@@ -115,11 +118,25 @@ _HINTS: Mapping[Trouble, str] = {
 }
 
 
+_TOO_LONG = re.compile(
+    r"context[ _-]?(length|size|window)|exceed_context|(prompt|input|request|messages?) (is|are) too (long|large)"
+    r"|too many (input )?tokens|reduce the length|maximum (context|number of tokens)",
+    re.IGNORECASE,
+)
+
+
+def too_long(what: str) -> bool:
+    """Whether a refusal, by its code or its words, is for the request's length: there are as many forms as servers."""
+    return _TOO_LONG.search(what) is not None
+
+
 def of_status(status: int, what: str, headers: Mapping[str, str] | None = None) -> CloudError:
     """The fault that an HTTP status means. `headers` have lower-case names; `what` is the body's own message."""
     trouble = _STATUS.get(status) or (Trouble.SERVER if status >= 500 else Trouble.REQUEST)
     if status < 400:
         trouble = Trouble.PROTOCOL
+    elif status == 400 and too_long(what):
+        trouble = Trouble.LENGTH
     wait = retry_after_us((headers or {}).get("retry-after", ""))
     said = f"HTTP {status}" + (f": {what}" if what else "")
     if wait is not None:

@@ -14,15 +14,14 @@ from pydantic import Field, WithJsonSchema
 from flowkit import options as opt
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.inline import InlineCall, InlineProvider
-from flowkit.providers.sound.capture import captured
+from flowkit.providers.sound.capture import capture
 from flowkit.providers.sound.sink import render
 from flowkit.providers.sound.timeline import Pop
 
 OnPop = Annotated[Callable[[Pop], Any], WithJsonSchema({"not": {}, "description": "only from Python"})]
 
 
-class MemorySource(InlineProvider):
+class MemorySource(Provider):
     """A microphone that hears what it was given, then silence."""
 
     kind = "mic"
@@ -36,9 +35,8 @@ class MemorySource(InlineProvider):
 
     options: Options
 
-    def open(self, request: Message) -> InlineCall:
-        pcm = self.options.pcm + b"".join(self.options.frames)
-        return InlineCall(opened=lambda: captured(pcm, self.around))
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await capture(self.options.pcm + b"".join(self.options.frames), self.around, emit)
 
 
 class MemorySink(Provider):

@@ -19,9 +19,8 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.inline import InlineCall, InlineProvider
 from flowkit.providers.registry import ensure_installed
-from flowkit.providers.sound.capture import captured
+from flowkit.providers.sound.capture import capture
 from flowkit.providers.sound.sink import render
 from flowkit.providers.sound.timeline import Pop
 from flowkit.providers.sound.wav_read import read_recording
@@ -30,7 +29,7 @@ from flowkit.providers.sound.wav_write import WavWriter
 INSTALL = "pip install flowkit-voice"
 
 
-class WavSource(InlineProvider):
+class WavSource(Provider):
     """A microphone that hears a recording, then silence. Any width, rate from 8 to 192 kHz, and channel count."""
 
     kind = "mic"
@@ -58,8 +57,8 @@ class WavSource(InlineProvider):
         self._pcm = recording.pcm
         yield
 
-    def open(self, request: Message) -> InlineCall:
-        return InlineCall(opened=lambda: captured(self._pcm, self.around))
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await capture(self._pcm, self.around, emit)
 
 
 class WavSink(Provider):

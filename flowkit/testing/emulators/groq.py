@@ -51,16 +51,23 @@ def answer(messages: list[dict[str, Any]]) -> str:
 
 
 class GroqEmulator(Emulator):
-    """`reply` makes the answer from the request's messages; `token_s` passes between two tokens."""
+    """`reply` makes the answer from the request's messages; `token_s` passes between two tokens; `context`: a request with more
+    words than that is refused."""
 
     name = "groq"
 
     def __init__(
-        self, *, reply: Callable[[list[dict[str, Any]]], str] = answer, token_s: float = 0.0, **more: Any
+        self,
+        *,
+        reply: Callable[[list[dict[str, Any]]], str] = answer,
+        token_s: float = 0.0,
+        context: int | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(**more)
         self.reply = reply
         self.token_s = token_s
+        self.context = context
 
     async def connection(self, stream: Any) -> None:
         try:
@@ -92,6 +99,8 @@ class GroqEmulator(Emulator):
         fault = seen.fault = self.faults.choose(key, model)
         if model.startswith("no-such"):
             return await http.whole(404, *_refusal(404, model))
+        if self.context is not None and _words(seen) > self.context:
+            return await http.whole(400, *_too_long(self.context))
         return await self._faulty(http, fault, seen) if _is_early(fault) else await self._reply(http, fault, seen)
 
     async def _faulty(self, http: _Http, fault: Fault, seen: Seen) -> bool:
@@ -223,6 +232,16 @@ def _retry_after(fault: Fault) -> list[tuple[str, str]]:
 def _refusal(status: int, model: str) -> tuple[bytes, list[tuple[str, str]]]:
     message, code = _STATUS_MESSAGES[status]
     error = {"error": {"message": message.format(model=model), "type": "invalid_request_error", "code": code}}
+    return json.dumps(error).encode(), _JSON
+
+
+def _words(seen: Seen) -> int:
+    return sum(len(str(message["content"]).split()) for message in seen.body["messages"])
+
+
+def _too_long(context: int) -> tuple[bytes, list[tuple[str, str]]]:
+    message = f"This model's maximum context length is {context} tokens. Please reduce the length of the messages."
+    error = {"error": {"message": message, "type": "invalid_request_error", "code": "context_length_exceeded"}}
     return json.dumps(error).encode(), _JSON
 
 

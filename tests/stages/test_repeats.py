@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.runtime.repeats import Repeats
+from flowkit.stages.repeats import Repeats
 
 TEXT = st.text("aB. \n今", max_size=12)
 

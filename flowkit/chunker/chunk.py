@@ -42,15 +42,19 @@ class Chunk(Value, apart=("marks",)):
     marks: tuple[tuple[int, int], ...] = ()
 
     def heard(self, share: float) -> str:
-        """The part of `text` that was heard when `share` (0 to 1) of `spoken` was played.
+        """The part of `text` that was heard when `share` (0 to 1) of the time was played that `spoken` takes."""
+        from ..words import sounded  # once a clause is cut off, not at the start
 
-        Only whole words count: a listener who heard half a word did not hear it. Marks without sound
-        (stars of bold text, say) go with the word before them.
+        return self.text if share >= 1 else self.heard_until(sounded(self.spoken, share))
+
+    def heard_until(self, said: int) -> str:
+        """The part of `text` that was heard when the first `said` characters of `spoken` have sounded.
+
+        Marks without sound (stars of bold text, say) go with the word before them.
         """
-        if share >= 1:
-            return self.text
-        said = _word_end(self.spoken, int(max(share, 0.0) * len(self.spoken)))
-        return self.text[: self.covered(said)].rstrip() if said else ""
+        if not said:
+            return ""
+        return self.text if said >= len(self.spoken) else self.text[: self.covered(said)].rstrip()
 
     def covered(self, said: int) -> int:
         """The length of the prefix of `text` that the first `said` characters of `spoken` stand for."""
@@ -65,11 +69,3 @@ class Chunk(Value, apart=("marks",)):
             if next_spoken - spoken_end == next_text - text_end:  # spoken as written: inside it offsets agree
                 return text_end + said - spoken_end
         return text_end
-
-
-def _word_end(spoken: str, at: int) -> int:
-    """The end of the last whole word within the first `at` characters."""
-    if at < len(spoken):
-        while at and not (spoken[at].isspace() or spoken[at - 1].isspace()):
-            at -= 1
-    return len(spoken[:at].rstrip())

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from flowkit import __version__
+from flowkit.cli.streams import outlets, raw
 from flowkit.errors import ExitCode, FlowkitError
+from flowkit.files import said
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("flowkit.cli.run", "run a pipeline, live or from a file"),
@@ -36,6 +38,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (``flowkit.errors.ExitCode``)."""
     args = list(sys.argv[1:] if argv is None else argv)
+    with outlets(patient=args[:1] == ["run"]) as lost:
+        code = _run(args)
+    if lost:
+        print(f"flowkit: {lost[0]}", file=sys.stderr)
+    return code or int(ExitCode.USAGE if lost else ExitCode.FINE)
+
+
+def _run(args: list[str]) -> int:
     try:
         return _dispatch(args)
     except FlowkitError as error:
@@ -44,9 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has gone; what is still buffered has nowhere to go either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.FINE)
+        return int(ExitCode.FINE)  # whoever read our output has gone, and has what he wanted
+    except OSError as error:
+        # No file of a command's own: those have words for what fails. What is left is the machine's, such as a disk that is full.
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"flowkit: {where}{said(error)}", file=sys.stderr)
+        return int(ExitCode.USAGE)
     except Exception as error:  # the last resort: a defect of flowkit, said in one line, whole with FLOWKIT_DEBUG
         if os.environ.get("FLOWKIT_DEBUG"):
             raise
@@ -63,7 +76,7 @@ def _say(error: FlowkitError) -> None:
 
         terminal = sys.stderr.isatty()
         colour = terminal and "NO_COLOR" not in os.environ
-        sys.stderr.write(render(problems, "full", terminal=terminal, colour=colour))
+        raw(sys.stderr).write(render(problems, "full", terminal=terminal, colour=colour))
         return
     print(f"flowkit: {error}", file=sys.stderr)
     if error.hint:

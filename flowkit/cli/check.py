@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flowkit.plan import Plan
 
 from flowkit.cli import quick
+from flowkit.cli.streams import raw
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -57,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
         plans += sound
     problems = list(in_order(problems))
     terminal = sys.stdout.isatty()
-    sys.stdout.write(render(problems, args.format, terminal=terminal, colour=terminal and "NO_COLOR" not in os.environ))
+    raw(sys.stdout).write(
+        render(problems, args.format, terminal=terminal, colour=terminal and "NO_COLOR" not in os.environ)
+    )
     print(_summary(problems, len(args.files)), file=sys.stderr)
     if errors(problems) or (args.deny_warnings and any(p.severity == "warning" for p in problems)):
         return ExitCode.USAGE

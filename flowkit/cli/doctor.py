@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from flowkit.cli.streams import raw
 from flowkit.errors import DeviceError, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def _said(error: DeviceError) -> str:
 def _meter(db: float) -> None:
     """A level that moves, where there is a terminal."""
     cells = max(0, min(40, round((db + 60) / 60 * 40)))
-    print(f"\r  say something: {'#' * cells}{'.' * (40 - cells)} {db:5.0f} dB ", end="", flush=True)
+    line = f"\r  say something: {'#' * cells}{'.' * (40 - cells)} {db:5.0f} dB "
+    print(line, end="", file=raw(sys.stdout), flush=True)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowkit.cli.streams import raw
 from flowkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _shown(args: argparse.Namespace, plan: Plan, listener: Listener) -> Iterator
         from flowkit.report.captured import captured_stderr
         from flowkit.report.live import LiveView
 
-        view = LiveView(plan, listener.reference)
+        view = LiveView(plan, listener.reference, file=raw(sys.stdout))
         with captured_stderr(view.say), view.shown():
             yield _View((view,), view.say)
     else:
@@ -209,7 +210,7 @@ def _tell(args: argparse.Namespace, outcome: Outcome, report: Report) -> None:
     if outcome.reason.startswith("failed"):
         _notice(f"flowkit: the session ended: {outcome.reason.removeprefix('failed: ')}")
     if not report.turns and outcome.reason == "input_ended":
-        _notice("flowkit: nothing was said in the input: no speech was found")
+        _notice(f"flowkit: nothing was {'typed' if args.text else 'said in the input: no speech was found'}")
     for line in stall_lines(outcome.events):
         _notice(f"flowkit: {line}")
 

@@ -10,6 +10,7 @@ from typing import Any
 from flowkit import __version__
 from flowkit.config.codes import pages
 from flowkit.config.problems import Problem, Severity, dotted
+from flowkit.printable import printable
 
 FORMATS = ("full", "concise", "json", "github", "sarif")
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTICE: "36"}
@@ -34,7 +35,7 @@ def render(problems: Sequence[Problem], form: str, *, terminal: bool = False, co
         lines = [problem.concise() for problem in problems]
     else:
         lines = [_pretty(problem, colour) if terminal else problem.full() for problem in problems]
-    return "".join(line + "\n" for line in lines)
+    return "".join(line + "\n" for line in (lines if form == "full" and terminal else map(printable, lines)))
 
 
 # -- for a terminal ----------------------------------------------------------------------------------------------------
@@ -46,7 +47,10 @@ def _pretty(problem: Problem, colour: bool) -> str:
     where = f"{dotted(problem.path)}: " if problem.path else ""
     head = f"{problem.severity}[{problem.code}]"
     edge = " " * len(str(mark.line))
-    lines = [f"{_paint(head, _COLOURS[problem.severity], colour)}: {where}{problem.message}", f"{edge}--> {mark}"]
+    lines = [
+        f"{_paint(head, _COLOURS[problem.severity], colour)}: {printable(where + problem.message)}",
+        f"{edge}--> {printable(str(mark))}",
+    ]
     if source := masked(mark.source.line(mark.line)):
         shown, offset = _window(source, mark.column)
         width = mark.end_column - mark.column if mark.end_line == mark.line else len(source) - mark.column + 1
@@ -57,7 +61,7 @@ def _pretty(problem: Problem, colour: bool) -> str:
             f"{edge} | {' ' * offset}{_paint(carets, _COLOURS[problem.severity], colour)}",
         ]
     if problem.help:
-        lines.append(f"{edge} = help: {problem.help}")
+        lines.append(f"{edge} = help: {printable(problem.help)}")
     return "\n".join(lines) + "\n"
 
 
@@ -66,8 +70,9 @@ def _paint(text: str, code: str, colour: bool) -> str:
 
 
 def _window(line: str, column: int) -> tuple[str, int]:
-    """A part of the line that holds `column`, tabs as single spaces, and where in it the column is (0-based)."""
-    line = line.replace("\t", " ")
+    """A part of the line that holds `column`, and where in it the column is (0-based). A tab is a space, and what a terminal would
+    obey a question mark, so that each is as wide as one character."""
+    line = "".join(char if printable(char) == char else "?" for char in line.replace("\t", " "))
     if len(line) <= _WIDTH:
         return line, column - 1
     start = max(0, min(column - 1 - _WIDTH // 3, len(line) - _WIDTH))

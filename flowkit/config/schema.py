@@ -110,7 +110,7 @@ class Interrupt(opt.Options):
     min_words: int | None = Field(default=None, ge=0)
     """Words that must have been recognised before an interruption counts; 0 (default) goes by the voice alone."""
     ignore: tuple[str, ...] | None = None
-    """Words that never interrupt on their own; naming any makes interruptions wait for words."""
+    """Words and phrases that never interrupt on their own; naming any makes interruptions wait for words."""
     resume_after: opt.Duration | None = None
     """How long a hold may wait to be confirmed before the agent goes on. Default 1500ms."""
     history: Literal["heard"] = "heard"

@@ -13,6 +13,8 @@ from flowkit.config.problems import Severity
 from flowkit.plan.graph import Edge, Plan, PlannedStage
 from flowkit.stages.base import CONTROL_CONTENT as CONTROL
 from flowkit.stages.chunking import Chunking
+from flowkit.stages.gate import Gate
+from flowkit.words import words
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,18 @@ def _contradicting(plan: Plan) -> Iterator[Finding]:
                 yield Finding("FK207", stage.id, what, "change one of the two, or leave both at their defaults")
 
 
+def _never_matching(plan: Plan) -> Iterator[Finding]:
+    """FK208. A word to ignore that no transcript can hold."""
+    for stage in plan.stages:
+        if isinstance(stage.options, Gate.Options):
+            for phrase in stage.options.ignore:
+                if not words(phrase):
+                    what = f"{phrase!r} in `ignore` holds no word, so no transcript ever matches it"
+                    yield Finding(
+                        "FK208", stage.id, what, "write it as it is said: ignore: [uh-huh, got it]", ("ignore",)
+                    )
+
+
 LINTS: Mapping[str, Lint] = {
     "FK201": Lint(Severity.WARNING, _whole_reply),
     "FK202": Lint(Severity.ERROR, _ungated),
@@ -145,4 +159,5 @@ LINTS: Mapping[str, Lint] = {
     "FK205": Lint(Severity.WARNING, _blocking),
     "FK206": Lint(Severity.ERROR, _unbounded),
     "FK207": Lint(Severity.WARNING, _contradicting),
+    "FK208": Lint(Severity.WARNING, _never_matching),
 }

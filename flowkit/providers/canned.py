@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 from flowkit import options as opt
 from flowkit.errors import ProviderError
-from flowkit.messages import Ask, Message, Token
-from flowkit.providers.base import Emit, Provider
+from flowkit.messages import Ask, Done, Message, Token
+from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 
 _WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+")
 
 
-class Canned(Provider):
+class Canned(InlineProvider):
     """Answers turn n with the nth of `replies`, and with `text` when those are used up; word by word, without delay."""
 
     kind = "llm"
@@ -30,10 +29,10 @@ class Canned(Provider):
 
     options: Options
 
-    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+    def open(self, request: Message) -> InlineCall:
         if not isinstance(request, Ask):
             raise ProviderError(f"llm canned: cannot answer {type(request).__name__}")
         replies = self.options.replies
         text = replies[request.turn - 1] if 0 < request.turn <= len(replies) else self.options.text
-        for index, word in enumerate(_WORD.findall(text)):
-            await emit(Token(index, word))
+        tokens = (Answer(0, Token(index, word)) for index, word in enumerate(_WORD.findall(text)))
+        return InlineCall(opened=lambda: (*tokens, Answer(0, Done())))

@@ -1,21 +1,18 @@
 """Scripted fakes for every kind: fixed answers at declared times, for pipelines without models and for tests.
 
-Each is a ``Script`` (pure, so the heap pump can play it) and a provider that plays the same script live.
+They answer inline, so both pumps run the same objects.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-import trio
 from pydantic import Field
 
 from flowkit import options as opt
-from flowkit.errors import ProviderError
 from flowkit.messages import (
     Ask,
     Audio,
@@ -32,81 +29,19 @@ from flowkit.messages import (
     SpeechStarted,
     Token,
 )
-from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.script import Agenda, Answer, Script, ScriptCall
+from flowkit.providers.base import Surroundings
+from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 
 _US = 1_000_000
 _SAID_BY = "scripted: "
-"""Before what a failing script says, as the live pump puts every provider's name before what it raised."""
+"""Before what a failing fake says, as a pump puts every provider's name before what it raised."""
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
 
-class ScriptedProvider(Provider):
-    """Plays a script live, at its declared times on the session's clock."""
+class ScriptedProvider(InlineProvider):
+    """Says what it is told to say, when it is told to say it."""
 
     name = "scripted"
-    script_cls: ClassVar[type[Any]]
-
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
-        self.script: Script = self.script_cls(options, around.input_rate_hz, around.frame_us)
-
-    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        await play(self.script.open(request), fed, emit, self.around)
-
-
-async def play(call: ScriptCall, fed: AsyncIterator[Message], emit: Emit, around: Surroundings) -> None:
-    """Play one scripted call until it is done, or until its input has ended and nothing is left to say."""
-    agenda = Agenda(call, around.now_us())
-    listener = _Listener(agenda, around)
-    if type(call).fed is ScriptCall.fed and type(call).ended is ScriptCall.ended:
-        # It answers its request alone: no task is needed to listen.
-        await _say(agenda, listener, emit, around)
-        return
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(listener.listen, fed)
-        await _say(agenda, listener, emit, around)
-        nursery.cancel_scope.cancel()
-
-
-async def _say(agenda: Agenda, listener: _Listener, emit: Emit, around: Surroundings) -> None:
-    while not (listener.ended and agenda.due_us is None):
-        at_us = agenda.due_us
-        if at_us is None or at_us > around.now_us():
-            await listener.wait(at_us)
-            continue
-        item = agenda.pop()
-        if isinstance(item, Done):
-            return
-        if isinstance(item, Failed):
-            raise ProviderError(item.what.removeprefix(_SAID_BY))
-        await emit(item)
-        agenda.accepted(around.now_us())
-
-
-class _Listener:
-    """Reads what is fed as it comes, so that scripted delays count from the feeding, not from the reading."""
-
-    def __init__(self, agenda: Agenda, around: Surroundings) -> None:
-        self._agenda = agenda
-        self._around = around
-        self._news = trio.Event()
-        self.ended = False
-
-    async def listen(self, fed: AsyncIterator[Message]) -> None:
-        async for item in fed:
-            self._agenda.fed(item, self._around.now_us())
-            self._news.set()
-        self._agenda.ended(self._around.now_us())
-        self.ended = True
-        self._news.set()
-
-    async def wait(self, until_us: int | None) -> None:
-        """Until something is fed or the session's clock shows `until_us`."""
-        with trio.move_on_at(math.inf if until_us is None else self._around.at_s(until_us)):
-            await self._news.wait()
-        if self._news.is_set():
-            self._news = trio.Event()
 
 
 # -- microphone --------------------------------------------------------------------------------------------------------
@@ -121,11 +56,21 @@ class Speech(opt.Options):
     """How long the voice lasts."""
 
 
-class SourceScript(Script):
-    """Frames in real time: noise while `speech` lasts, silence else, and silence for ever after `length`."""
+class ScriptedSource(ScriptedProvider):
+    """A user who speaks at declared times: noise while `speech` lasts, silence else, and silence for ever after `length`."""
 
-    def __init__(self, options: ScriptedSource.Options, rate_hz: int, frame_us: int) -> None:
-        samples = rate_hz * frame_us // _US
+    kind = "mic"
+
+    class Options(opt.Options):
+        speech: tuple[Speech, ...] = ()
+        """When the user's voice sounds."""
+        length: opt.Duration = opt.us("0s")
+        """When the input ends; at the least 200 ms after the last voice."""
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        frame_us = around.frame_us
+        samples = around.input_rate_hz * frame_us // _US
         self._silence = bytes(2 * samples)
         self._voice = (b"\x00\x10\x00\xf0" * samples)[: 2 * samples]
         self._frame_us = frame_us
@@ -144,10 +89,8 @@ class SourceScript(Script):
             begin = max(begin, end)
         yield begin, self._length, self._silence
 
-    def open(self, request: Message) -> ScriptCall:
-        call = ScriptCall()
-        call.opened = self._frames  # type: ignore[method-assign]
-        return call
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(opened=self._frames)
 
     def _frames(self) -> Iterator[tuple[int, Message]]:
         frame_us = self._frame_us
@@ -159,50 +102,13 @@ class SourceScript(Script):
             yield (index + 1) * frame_us, Frames(index, 1, self._silence)
 
 
-class ScriptedSource(ScriptedProvider):
-    """A user who speaks at declared times."""
-
-    kind = "mic"
-    script_cls = SourceScript
-
-    class Options(opt.Options):
-        speech: tuple[Speech, ...] = ()
-        """When the user's voice sounds."""
-        length: opt.Duration = opt.us("0s")
-        """When the input ends; at the least 200 ms after the last voice."""
-
-
 # -- VAD ---------------------------------------------------------------------------------------------------------------
 
 
-class VadCall(ScriptCall):
-    """Every frame gets a probability: high if it begins with any sound."""
-
-    def __init__(self, options: ScriptedVad.Options) -> None:
-        self._latency, self._voiced, self._silent = int(options.latency), options.voiced, options.silent
-
-    def fed(self, item: Message) -> Iterable[tuple[int, Message]]:
-        if not isinstance(item, Frames):
-            return ()
-        p = self._voiced if item.pcm[:4].strip(b"\0") else self._silent
-        return ((self._latency, Probability(item.index + item.count - 1, p)),)
-
-
-class VadScript(Script):
-    """The same for every call."""
-
-    def __init__(self, options: ScriptedVad.Options, rate_hz: int, frame_us: int) -> None:
-        self._options = options
-
-    def open(self, request: Message) -> ScriptCall:
-        return VadCall(self._options)
-
-
 class ScriptedVad(ScriptedProvider):
-    """A VAD that hears any sound at all."""
+    """A VAD that hears any sound at all: a frame's probability is high if it begins with one."""
 
     kind = "vad"
-    script_cls = VadScript
 
     class Options(opt.Options):
         latency: opt.Duration = opt.us("0s")
@@ -212,11 +118,24 @@ class ScriptedVad(ScriptedProvider):
         silent: float = Field(0.02, ge=0, le=1)
         """Probability given to a silent frame."""
 
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        self._latency, self._voiced, self._silent = int(options.latency), options.voiced, options.silent
+
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self._fed)
+
+    def _fed(self, item: Message) -> Iterable[tuple[int, Message]]:
+        if not isinstance(item, Frames):
+            return ()
+        p = self._voiced if item.pcm[:4].strip(b"\0") else self._silent
+        return ((self._latency, Probability(item.index + item.count - 1, p)),)
+
 
 # -- ASR ---------------------------------------------------------------------------------------------------------------
 
 
-class AsrCall(ScriptCall):
+class _Hearing:
     """Partials grow while speech lasts; each end of utterance gets its declared text."""
 
     def __init__(self, options: ScriptedAsr.Options, frame_us: int) -> None:
@@ -253,22 +172,10 @@ class AsrCall(ScriptCall):
         return (Answer(self._options.partial_after, Partial(" ".join(words[: self._partials]))),)
 
 
-class AsrScript(Script):
-    """The same for every call."""
-
-    def __init__(self, options: ScriptedAsr.Options, rate_hz: int, frame_us: int) -> None:
-        self._options = options
-        self._frame_us = frame_us
-
-    def open(self, request: Message) -> ScriptCall:
-        return AsrCall(self._options, self._frame_us)
-
-
 class ScriptedAsr(ScriptedProvider):
     """An ASR that knows beforehand what will be said."""
 
     kind = "asr"
-    script_cls = AsrScript
 
     class Options(opt.Options):
         utterances: tuple[str, ...] = ()
@@ -279,6 +186,9 @@ class ScriptedAsr(ScriptedProvider):
         """Speech between two partials; each has one word more."""
         partial_after: opt.Duration = opt.us("50ms")
         """From the frame that brings a partial to the partial."""
+
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=_Hearing(self.options, self.around.frame_us).fed)
 
 
 # -- LLM ---------------------------------------------------------------------------------------------------------------
@@ -297,15 +207,35 @@ class Reply(opt.Options):
     """Fail after this many tokens."""
 
 
-class LlmCall(ScriptCall):
-    """Tokens at a fixed pace."""
+class ScriptedLlm(ScriptedProvider):
+    """An LLM that says what it was told to say: by the user's text, else by the turn's number."""
 
-    def __init__(self, options: ScriptedLlm.Options, reply: Reply) -> None:
-        self._options = options
-        self._reply = reply
+    kind = "llm"
 
-    def opened(self) -> Iterable[tuple[int, Message]]:
-        reply, options = self._reply, self._options
+    class Options(opt.Options):
+        replies: tuple[Reply, ...] = ()
+        """What to say."""
+        first_token: opt.Duration = opt.us("180ms")
+        """From the request to the first token."""
+        per_token: opt.Duration = opt.us("12ms")
+        """Between tokens."""
+
+    options: Options
+
+    def __init__(self, options: Any, around: Surroundings) -> None:
+        super().__init__(options, around)
+        self._by_text = {reply.to: reply for reply in options.replies if reply.to}
+        self._in_order = [reply for reply in options.replies if not reply.to]
+
+    def open(self, request: Message) -> InlineCall:
+        assert isinstance(request, Ask)
+        reply = self._by_text.get(request.text)
+        if reply is None and self._in_order:
+            reply = self._in_order[(request.turn - 1) % len(self._in_order)]
+        return InlineCall(opened=lambda: self._said(reply or Reply()))
+
+    def _said(self, reply: Reply) -> Iterator[tuple[int, Message]]:
+        options = self.options
         tokens = reply.tokens or _TOKEN.findall(reply.text)
         at_us = options.first_token
         for index, text in enumerate(tokens[: reply.fail_after]):
@@ -316,78 +246,13 @@ class LlmCall(ScriptCall):
         yield Answer(max(options.first_token, at_us - options.per_token), Done())
 
 
-class LlmScript(Script):
-    """Picks the reply by the user's text, else by the turn's number."""
-
-    def __init__(self, options: ScriptedLlm.Options, rate_hz: int, frame_us: int) -> None:
-        self._options = options
-        self._by_text = {reply.to: reply for reply in options.replies if reply.to}
-        self._in_order = [reply for reply in options.replies if not reply.to]
-
-    def open(self, request: Message) -> ScriptCall:
-        assert isinstance(request, Ask)
-        reply = self._by_text.get(request.text)
-        if reply is None and self._in_order:
-            reply = self._in_order[(request.turn - 1) % len(self._in_order)]
-        return LlmCall(self._options, reply or Reply())
-
-
-class ScriptedLlm(ScriptedProvider):
-    """An LLM that says what it was told to say."""
-
-    kind = "llm"
-    script_cls = LlmScript
-
-    class Options(opt.Options):
-        replies: tuple[Reply, ...] = ()
-        """What to say."""
-        first_token: opt.Duration = opt.us("180ms")
-        """From the request to the first token."""
-        per_token: opt.Duration = opt.us("12ms")
-        """Between tokens."""
-
-
 # -- TTS ---------------------------------------------------------------------------------------------------------------
 
 
-class TtsCall(ScriptCall):
-    """A soft tone as long as the text, in pieces."""
-
-    def __init__(self, options: ScriptedTts.Options, request: Speak) -> None:
-        self._options = options
-        self._request = request
-
-    def opened(self) -> Iterable[tuple[int, Message]]:
-        options, clause = self._options, self._request.clause
-        samples = max(1, len(self._request.text) * options.per_char * options.rate // _US)
-        piece = max(1, options.piece * options.rate // _US)
-        first_us = at_us = options.first_audio + len(self._request.text) * options.synthesis_per_char
-        if options.fail:
-            yield Answer(at_us, Failed("error", _SAID_BY + "the scripted voice fails here"))
-        for first in range(0, samples, piece):
-            count = min(piece, samples - first)
-            pcm = (b"\x00\x08\x00\xf8" * count)[: 2 * count]
-            yield Answer(at_us, Audio(clause, first, count, options.rate, samples, pcm))
-            at_us += options.per_piece
-        yield Answer(max(first_us, at_us - options.per_piece), Done())
-
-
-class TtsScript(Script):
-    """The same for every call."""
-
-    def __init__(self, options: ScriptedTts.Options, rate_hz: int, frame_us: int) -> None:
-        self._options = options
-
-    def open(self, request: Message) -> ScriptCall:
-        assert isinstance(request, Speak)
-        return TtsCall(self._options, request)
-
-
 class ScriptedTts(ScriptedProvider):
-    """A voice whose audio comes at declared times."""
+    """A voice whose audio comes at declared times: a soft tone as long as the text, in pieces."""
 
     kind = "tts"
-    script_cls = TtsScript
 
     class Options(opt.Options):
         first_audio: opt.Duration = opt.us("110ms")
@@ -404,3 +269,24 @@ class ScriptedTts(ScriptedProvider):
         """Sample rate in Hz."""
         fail: bool = False
         """Fail instead of the first piece."""
+
+    options: Options
+
+    def open(self, request: Message) -> InlineCall:
+        assert isinstance(request, Speak)
+        return InlineCall(opened=lambda: self.spoken(request))
+
+    def spoken(self, request: Speak) -> Iterator[tuple[int, Message]]:
+        """The clause's sound, then Done."""
+        options, clause = self.options, request.clause
+        samples = max(1, len(request.text) * options.per_char * options.rate // _US)
+        piece = max(1, options.piece * options.rate // _US)
+        first_us = at_us = options.first_audio + len(request.text) * options.synthesis_per_char
+        if options.fail:
+            yield Answer(at_us, Failed("error", _SAID_BY + "the scripted voice fails here"))
+        for first in range(0, samples, piece):
+            count = min(piece, samples - first)
+            pcm = (b"\x00\x08\x00\xf8" * count)[: 2 * count]
+            yield Answer(at_us, Audio(clause, first, count, options.rate, samples, pcm))
+            at_us += options.per_piece
+        yield Answer(max(first_us, at_us - options.per_piece), Done())

@@ -6,16 +6,15 @@ no wheel.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.messages import Frames, Message, Probability
-from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 from flowkit.providers.registry import ensure_installed
 from flowkit.providers.sound.capture import frame_bytes
 from flowkit.providers.weights import LOCAL_EXTRA
@@ -24,7 +23,7 @@ _RATES_HZ = (8_000, 16_000, 32_000, 48_000)
 _FRAMES_US = (10_000, 20_000, 30_000)
 
 
-class WebRtcVad(Provider):
+class WebRtcVad(InlineProvider):
     """Answers every frame with probability 0.0 or 1.0."""
 
     kind = "vad"
@@ -38,10 +37,6 @@ class WebRtcVad(Provider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
-        self._vad: Any = None
-
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
         """Raises ProviderError for a format that the detector does not know."""
@@ -52,16 +47,18 @@ class WebRtcVad(Provider):
                 f"vad webrtcvad: cannot take frames of {frame_us / 1000:g} ms at {rate_hz} Hz",
                 hint="it takes 10, 20 or 30 ms at 8, 16, 32 or 48 kHz",
             )
-        import webrtcvad
-
-        self._vad = webrtcvad.Vad(self.options.aggressiveness)
         yield
 
-    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        size = frame_bytes(self.around)
-        async for item in fed:
+    def open(self, request: Message) -> InlineCall:
+        import webrtcvad
+
+        vad = webrtcvad.Vad(self.options.aggressiveness)
+        size, rate_hz = frame_bytes(self.around), self.around.input_rate_hz
+
+        def fed(item: Message) -> Iterator[Answer]:
             if isinstance(item, Frames):
                 for i in range(item.count):
-                    # On the loop: handing it to a thread would cost thirty times as much as doing it.
-                    voiced = self._vad.is_speech(item.pcm[i * size : (i + 1) * size], self.around.input_rate_hz)
-                    await emit(Probability(item.index + i, float(voiced)))
+                    voiced = vad.is_speech(item.pcm[i * size : (i + 1) * size], rate_hz)
+                    yield Answer(0, Probability(item.index + i, float(voiced)))
+
+        return InlineCall(fed=fed)

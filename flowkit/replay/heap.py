@@ -23,7 +23,7 @@ from flowkit.engine import (
 )
 from flowkit.messages import Credit, Done, Failed, Message
 from flowkit.plan.graph import Plan
-from flowkit.providers.script import Agenda, Script, ScriptCall
+from flowkit.providers.inline import Agenda, InlineCall, Script
 from flowkit.replay.collector import without_collector
 
 _LAST = frozenset({Done, Failed})
@@ -39,7 +39,7 @@ class HeapCall(Agenda):
 
     __slots__ = ("batch", "id", "stage", "untold")
 
-    def __init__(self, stage: int, id_: int, answers: ScriptCall, opened_us: int, batch: int) -> None:
+    def __init__(self, stage: int, id_: int, answers: InlineCall, opened_us: int, batch: int) -> None:
         super().__init__(answers, opened_us)
         self.stage = stage
         self.id = id_

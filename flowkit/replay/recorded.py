@@ -11,7 +11,7 @@ from statistics import median
 from typing import NamedTuple
 
 from flowkit.messages import Ask, Done, EndOfUtterance, Final, Frames, Message, Partial, Probability
-from flowkit.providers.script import Script, ScriptCall
+from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.exact import Call
 from flowkit.replay.material import Input
 
@@ -37,11 +37,9 @@ def since_opened(call: Call) -> Iterator[tuple[int, Message]]:
     return _rising((there_us - call.opened_us, item) for there_us, _, item in call.items)
 
 
-def scripted(answers: Iterable[tuple[int, Message]]) -> ScriptCall:
+def scripted(answers: Iterable[tuple[int, Message]]) -> InlineCall:
     """A call that says this whatever it is fed."""
-    call = ScriptCall()
-    call.opened = lambda: answers  # type: ignore[method-assign]
-    return call
+    return InlineCall(opened=lambda: answers)
 
 
 class InOrder(Script):
@@ -50,7 +48,7 @@ class InOrder(Script):
     def __init__(self, calls: Iterable[Call]) -> None:
         self._calls = iter(calls)
 
-    def open(self, request: Message) -> ScriptCall:
+    def open(self, request: Message) -> InlineCall:
         call = next(self._calls, None)
         return scripted(()) if call is None else scripted(since_opened(call))
 
@@ -65,7 +63,7 @@ class RecordedSource(Script):
         self._frames = recorded.frames
         self._block = block
 
-    def open(self, request: Message) -> ScriptCall:
+    def open(self, request: Message) -> InlineCall:
         return scripted(_rising(self._merged()))
 
     def _merged(self) -> Iterator[tuple[int, Message]]:
@@ -105,7 +103,7 @@ class RecordedVad(Script):
         answers: _Answers = [(at_us, Probability(frame, p)) for at_us, frame, p in recorded.answers]
         self._items = sorted([*answers, *ends], key=lambda item: item[0]) if ends else answers
 
-    def open(self, request: Message) -> ScriptCall:
+    def open(self, request: Message) -> InlineCall:
         return scripted(_rising(self._items))
 
 
@@ -175,14 +173,11 @@ class RecordedAsr(Script):
         self._finals = finals
         self._frame_us = frame_us
 
-    def open(self, request: Message) -> ScriptCall:
+    def open(self, request: Message) -> InlineCall:
         recorded = next(self._calls, None)
         kept = [] if recorded is None else [known for known in recorded.items if not self._at_end(known)]
-        call = scripted(
-            _rising((there_us - recorded.opened_us, item) for there_us, _, item in kept) if recorded else ()
-        )
-        call.fed = self._fed  # type: ignore[method-assign]
-        return call
+        said = _rising((there_us - recorded.opened_us, item) for there_us, _, item in kept) if recorded else ()
+        return InlineCall(opened=lambda: said, fed=self._fed)
 
     def _at_end(self, known: tuple[int, int, Message]) -> bool:
         """Whether the item follows from an utterance's end."""
@@ -206,7 +201,7 @@ class RecordedLlm(Script):
         self._gap_us = round(median(gaps)) if gaps else 0
         self.assumed: list[str] = []
 
-    def open(self, request: Message) -> ScriptCall:
+    def open(self, request: Message) -> InlineCall:
         assert isinstance(request, Ask)
         call = self._chosen(request)
         if call is None:

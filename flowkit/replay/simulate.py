@@ -13,7 +13,7 @@ from pathlib import Path
 from flowkit.clock import monotonic_us
 from flowkit.engine import Stimulus
 from flowkit.plan.graph import Plan
-from flowkit.providers.script import Script
+from flowkit.providers.inline import Script
 from flowkit.replay.collector import without_collector
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.material import Material, gather

@@ -12,7 +12,7 @@ from itertools import combinations, pairwise
 from statistics import median
 
 from flowkit.messages import Audio, ClauseEnded, Done, Failed, Message, Narrate, Speak, WordTimes
-from flowkit.providers.script import Script, ScriptCall
+from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.exact import Call
 
 _US = 1_000_000
@@ -132,15 +132,11 @@ class RecordedVoice(Script):
         for known in spoken:
             self._by_text.setdefault(known.text, []).append(known)
 
-    def open(self, request: Message) -> ScriptCall:
-        call = ScriptCall()
-        if isinstance(request, Speak):
-            answers = list(self._answer(request))
-            call.opened = lambda: answers  # type: ignore[method-assign]
-        elif isinstance(request, Narrate):
-            call.fed = self._narrated  # type: ignore[method-assign]
-            call.ended = lambda: [(0, Done())]  # type: ignore[method-assign]
-        return call
+    def open(self, request: Message) -> InlineCall:
+        if isinstance(request, Narrate):
+            return InlineCall(fed=self._narrated, ended=lambda: [(0, Done())])
+        answers = list(self._answer(request)) if isinstance(request, Speak) else []
+        return InlineCall(opened=lambda: answers)
 
     def said(self, text: str) -> Spoken:
         """The recorded answer if there is one, next in turn if there are several; else the modelled one."""

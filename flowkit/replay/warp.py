@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from flowkit.engine import Engine
 from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Partial, Probability
-from flowkit.providers.script import Script, ScriptCall
+from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.exact import Call
 from flowkit.replay.material import Material, Turns
 from flowkit.replay.recorded import Finals, scripted, since_opened
@@ -151,7 +151,7 @@ class WarpedSource(Script):
     def __init__(self, warp: Warp) -> None:
         self._warp = warp
 
-    def open(self, request: Message) -> ScriptCall:
+    def open(self, request: Message) -> InlineCall:
         return scripted(self._frames())
 
     def _frames(self) -> Iterator[tuple[int, Message]]:
@@ -179,10 +179,8 @@ class WarpedVad(Script):
             frame: (max(0, at_us - there.get(frame, at_us)), p) for at_us, frame, p in warp.material.input.answers
         }
 
-    def open(self, request: Message) -> ScriptCall:
-        call = ScriptCall()
-        call.fed = self._fed  # type: ignore[method-assign]
-        return call
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self._fed)
 
     def _fed(self, item: Message) -> list[tuple[int, Message]]:
         if not isinstance(item, Frames):
@@ -205,10 +203,8 @@ class WarpedAsr(Script):
                     frame, rest_us = divmod(at_us + call.opened_us, warp.frame_us)
                     self._partials.setdefault(frame, []).append((rest_us, item))
 
-    def open(self, request: Message) -> ScriptCall:
-        call = ScriptCall()
-        call.fed = self._fed  # type: ignore[method-assign]
-        return call
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self._fed)
 
     def _fed(self, item: Message) -> list[tuple[int, Message]]:
         if isinstance(item, Frames):

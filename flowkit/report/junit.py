@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from flowkit.printable import printable
 from flowkit.report.outcome import Outcome, Status, counts
-
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(outcomes: Sequence[Outcome]) -> str:
@@ -52,4 +50,5 @@ def _sums(outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _clean(text: str) -> str:
-    return _NOT_XML.sub("?", text)
+    """What XML cannot hold, a reader would not see: escapes can be seen."""
+    return printable(text)

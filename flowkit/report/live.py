@@ -21,6 +21,7 @@ from flowkit.clock import US_PER_S
 from flowkit.config.schema import Budgets
 from flowkit.engine import Effect, Engine, Row, Stimulus
 from flowkit.plan.graph import Plan
+from flowkit.printable import one_line, printable
 from flowkit.report.budgets import over, widest
 from flowkit.report.live_state import SILENT_DB, LiveState
 from flowkit.trace.figures import PARTS, TurnReport
@@ -74,7 +75,7 @@ class LiveView:
 
     def say(self, line: str) -> None:
         """A notice, into the log."""
-        self._state.told.log.append(f"{self._now_us() / US_PER_S:8.3f}  {'':<11} {line}")
+        self._state.told.log.append(f"{self._now_us() / US_PER_S:8.3f}  {'':<11} {one_line(line)}")
 
     def stimulus(self, stimulus: Stimulus) -> None:
         self._state.stimulus(stimulus)
@@ -114,7 +115,7 @@ class LiveView:
         row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         row.add_column(width=12, no_wrap=True)
         row.add_column(width=10, justify="right", no_wrap=True)
-        name = Text.assemble(("flowkit ", "dim"), (state.plan.name, "bold"))
+        name = Text.assemble(("flowkit ", "dim"), (one_line(state.plan.name), "bold"))
         clock = f"{now_us // 60_000_000:02}:{now_us % 60_000_000 / US_PER_S:04.1f}"
         row.add_row(name, Text(f"● {turn}", style=_STYLES.get(turn, "")), Text(clock, style="dim"))
         return row
@@ -136,8 +137,8 @@ class LiveView:
         reply = Text()
         for spoken in list(state.clauses.values()):
             done = spoken.characters(now_us)
-            reply.append(spoken.text[:done], "bold")
-            reply.append(spoken.text[done:], "dim")
+            reply.append(printable(spoken.text[:done]), "bold")
+            reply.append(printable(spoken.text[done:]), "dim")
         words = Text.assemble(*_plain_space(reply))
         wrapped = list(words.wrap(self._console, max(20, width - 8)))[-(_TEXT_LINES - 1) :]
         lines = [Text.assemble(("agent  " if i == 0 else "       ", "dim"), line) for i, line in enumerate(wrapped)]
@@ -184,7 +185,7 @@ def _meter(name: str, db: float, size: int, style: str) -> Text:
 
 def _tail(text: str, room: int) -> str:
     """The end of a text that is too long for its line: what was said last."""
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     return text if len(text) <= room else "…" + text[-(room - 1) :]
 
 

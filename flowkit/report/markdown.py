@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flowkit.printable import one_line
 from flowkit.report.outcome import Outcome, Status, summary
 
 _MOST_CHANGES = 200
@@ -19,8 +20,8 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
 
 
 def _told(outcome: Outcome) -> list[str]:
-    lines = [f"### {outcome.status}: {_text(outcome.name)} (`{outcome.place}`)", ""]
-    lines += [f"- `{finding.file}:{finding.line}` {_text(finding.what)}" for finding in outcome.findings]
+    lines = [f"### {outcome.status}: {_text(outcome.name)} ({_code(outcome.place)})", ""]
+    lines += [f"- {_code(f'{finding.file}:{finding.line}')} {_text(finding.what)}" for finding in outcome.findings]
     lines += [f"- {_text(notice)}" for notice in outcome.notices]
     if outcome.changes:
         lines += ["", "| turn | what | approved | now | change |", "|--:|---|---|---|--:|"]
@@ -36,11 +37,18 @@ def _told(outcome: Outcome) -> list[str]:
             lines.append("| " + " | ".join(_text(cell) for cell in cells) + " |")
         if len(outcome.changes) > _MOST_CHANGES:
             lines.append(f"| | {len(outcome.changes) - _MOST_CHANGES} more | | | |")
-    return [*lines, "", f"Again: `{outcome.again}`", ""]
+    return [*lines, "", f"Again: {_code(outcome.again)}", ""]
 
 
 def _text(text: str) -> str:
     """Text that is text in a table's cell, whatever was said."""
+    text = one_line(text)
     for sign in "\\|<>`*_[]":
         text = text.replace(sign, "\\" + sign)
-    return text.replace("\n", " ")
+    return text
+
+
+def _code(text: str) -> str:
+    """Text as code, which ends where it should."""
+    text = one_line(text)
+    return f"`` {text} ``" if "`" in text else f"`{text}`"

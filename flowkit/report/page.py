@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowkit.errors import FlowkitError
+from flowkit.printable import all_printable, one_line
 from flowkit.report.budgets import judge, widest
 from flowkit.report.levels import queue_levels
 from flowkit.report.sides import sides
@@ -89,12 +90,12 @@ def page(subjects: Sequence[Subject]) -> str:
     title = " and ".join(subject.name for subject in subjects)
     data = {"parts": PARTS, "lanes": LANES, "sides": [_data(subject) for subject in subjects]}
     filled = {
-        "TITLE": escape(f"{title} - flowkit report"),
+        "TITLE": escape(one_line(f"{title} - flowkit report")),
         "STYLE": (room / "page.css").read_text("utf-8"),
         "VENDOR": "\n".join((room / "vendor" / name).read_text("utf-8") for name in _VENDOR),
         "SCRIPT": (room / "page.js").read_text("utf-8"),
         # "<" cannot end the script element that holds the data.
-        "DATA": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "DATA": json.dumps(all_printable(data), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
     before, *parts = (room / "page.html").read_text("utf-8").split("{{")
     return before + "".join(filled[name] + rest for name, _, rest in (part.partition("}}") for part in parts))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flowkit.clock import ms
 from flowkit.engine import Effect, Fate, Row, Stimulus
 from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, Utterance
+from flowkit.printable import one_line
 from flowkit.trace.figures import PARTS, InterruptReport, Report, TurnReport
 from flowkit.trace.popped import BEGAN, ENDED
 from flowkit.trace.stalls import STALL, STARVED
@@ -55,7 +56,7 @@ class PlainView:
                     self._line(row.handled_us, "error", "asr: no final transcript came; listening again")
 
     def _line(self, at_us: int, what: str, text: str) -> None:
-        self._write(f"{at_us / 1e6:8.3f}  {what:<11} {text}".rstrip())
+        self._write(f"{at_us / 1e6:8.3f}  {what:<11} {one_line(text)}".rstrip())
 
 
 def summary(report: Report) -> list[str]:

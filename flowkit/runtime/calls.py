@@ -7,44 +7,15 @@ provider brings it, or the provider waits in ``emit``, because the stage holds i
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from typing import Protocol
 
 import trio
 
 from flowkit.engine import AT_ONCE
-from flowkit.errors import ProviderError
-from flowkit.messages import (
-    Ask,
-    Audio,
-    Capture,
-    ClauseEnded,
-    Detect,
-    Done,
-    Failed,
-    Final,
-    Frames,
-    InputEnded,
-    Message,
-    Narrate,
-    Partial,
-    Probability,
-    Speak,
-    Token,
-    Transcribe,
-    Typed,
-    WordTimes,
-)
+from flowkit.messages import Done, Message
 from flowkit.plan.graph import CONTROL_BOUND
+from flowkit.providers.answers import ANSWERS, checked, failure
 from flowkit.providers.base import Provider
-from flowkit.providers.cloud.faults import CloudError, Trouble
-
-_ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
-    Capture: (Frames, InputEnded, Typed),
-    Detect: (Probability,),
-    Transcribe: (Partial, Final),
-    Ask: (Token,),
-    Speak: (Audio, WordTimes),
-    Narrate: (Audio, WordTimes, ClauseEnded),
-}
 
 
 class LiveCall:
@@ -59,8 +30,8 @@ class LiveCall:
         self._batch = batch
         self._untold = 0
         self._tell = False
-        self.offering = False
-        """Whether it may be waiting to hand an item over: cheaper to ask than the channel, at every step of the pump."""
+        self.due_us: int | None = None
+        """Since when it may have been waiting to hand an item over: cheaper to ask than the channel, at every step of the pump."""
         self._now_us = now_us
         self._news = news
         self._feed, self._fed = trio.open_memory_channel[Message](window + CONTROL_BOUND)
@@ -92,22 +63,22 @@ class LiveCall:
         untold, self._untold, self._tell = self._untold, 0, False
         return untold
 
-    def offered(self) -> tuple[Message, int] | None:
+    def offered(self, now_us: int) -> tuple[Message, int] | None:
         """The item that the provider waits to hand over, with the time since when; taking it lets the provider go on."""
         try:
             return self._offers.receive_nowait()
         except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
-            self.offering = False
+            self.due_us = None
             return self._withdraw()
 
     # -- the provider's side ----------------------------------------------------------------------------------------
 
     async def run(self, provider: Provider, request: Message) -> None:
         """Answer `request`; whatever the provider raises becomes the call's failure, here and nowhere else."""
-        answers = _ANSWERS.get(type(request), ())
+        answers = ANSWERS.get(type(request), ())
 
         async def emit(item: Message) -> None:
-            await self._send(_checked(item, answers, provider))
+            await self._send(checked(item, answers, provider))
 
         with self.scope:
             try:
@@ -116,14 +87,14 @@ class LiveCall:
             except trio.BrokenResourceError:
                 return
             except Exception as error:
-                last = _failure(provider, error)
+                last = failure(provider, error)
             await self._send(last)
 
     async def _send(self, item: Message) -> None:
         """As sending into a channel: who is cancelled here has sent nothing."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._brought = (item, self._now_us())
-        self.offering = True
+        self.due_us = self._now_us()
+        self._brought = (item, self.due_us)
         self._news()
         if (held := self._withdraw()) is None:
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -143,32 +114,15 @@ class LiveCall:
             yield item
 
 
-class Malformed(ProviderError):
-    """A provider gave what it may not give."""
+class Call(Protocol):
+    """What the pump does with a call, in a task or inline. `due_us`: since or from when it has an item; None: not yet known."""
 
+    stage: int
+    id: int
+    due_us: int | None
 
-def _failure(provider: Provider, error: Exception) -> Failed:
-    """What a provider raised, for people; of a group that its nursery made, the first says why the others came."""
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    if not isinstance(error, ProviderError):
-        return Failed("error", f"{provider.name}: {type(error).__name__}: {error}")
-    hint = f" ({error.hint})" if error.hint else ""
-    return Failed(_kind(error), f"{provider.name}: {error}{hint}")
-
-
-def _kind(error: ProviderError) -> str:
-    if isinstance(error, CloudError) and error.trouble is Trouble.LENGTH:
-        return "length"
-    return "malformed" if isinstance(error, Malformed) else "error"
-
-
-def _checked(item: Message, answers: tuple[type[Message], ...], provider: Provider) -> Message:
-    """`item`, if a provider of this kind may say it. Raises Malformed for anything else."""
-    if not isinstance(item, answers):
-        raise Malformed(f"gave a {type(item).__name__}, which a {provider.kind} provider may not")
-    if isinstance(item, Audio) and (item.samples < 1 or len(item.pcm) != 2 * item.samples or item.rate_hz < 1):
-        raise Malformed(f"gave malformed audio: {len(item.pcm)} bytes for {item.samples} samples of 16 bits")
-    if isinstance(item, Token) and not isinstance(item.text, str):
-        raise Malformed(f"gave a token that is no text but {type(item.text).__name__}")
-    return item
+    def feed(self, item: Message) -> None: ...
+    def end_input(self) -> None: ...
+    def cancel(self) -> None: ...
+    def credit(self) -> int: ...
+    def offered(self, now_us: int) -> tuple[Message, int] | None: ...

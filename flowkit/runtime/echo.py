@@ -8,7 +8,6 @@ and again. And replies that are cut off one after another as soon as they sound.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +26,7 @@ from flowkit.messages import (
 )
 from flowkit.plan.graph import Plan
 from flowkit.providers.sound.echo import EchoEar, Likeness, likeness
+from flowkit.words import count, words
 
 LOOK_EVERY_US = 500_000
 SIGNS = 3
@@ -37,7 +37,6 @@ FLUTTER, _WITHIN_US = 5, 5_000_000
 CUT_OFF, _AT_ONCE_US = 3, 700_000
 """So many replies in a row that are interrupted so soon after their first sound are no user's doing either."""
 _SAME_SHARE, _LEAST_WORDS = 0.75, 3
-_WORD = re.compile(r"\w+")
 ADVICE = (
     "the agent hears its own voice and may interrupt itself: use a headset, "
     "or give the mic its echo canceller: {kind: mic, provider: device, aec: webrtc}"
@@ -104,7 +103,7 @@ class EchoWatch:
             case Resume():
                 self._resumed(row.handled_us)
             case Clause(text=text):
-                self._spoken.extend(_words(text))
+                self._spoken.extend(word.key for word in words(text))
             case PlaybackStarted(at_us=at_us) if self._sounds_us is None:
                 self._sounds_us = at_us
             case ReplyPlayed():
@@ -132,19 +131,15 @@ class EchoWatch:
 
 def repeats(text: str, spoken: deque[str]) -> bool:
     """Whether `text` is what the agent said: three quarters of its words, in order, in the newest of `spoken`."""
-    words = _words(text)
-    if len(words) < _LEAST_WORDS:
+    found = words(text)
+    if count(found) < _LEAST_WORDS:
         return False
-    said, found = iter(list(spoken)), 0
-    for word in words:
+    said, same = iter(list(spoken)), 0
+    for word in found:
         rest = list(said)
-        if word in rest:
-            found += 1
-            said = iter(rest[rest.index(word) + 1 :])
+        if word.key in rest:
+            same += 1
+            said = iter(rest[rest.index(word.key) + 1 :])
         else:
             said = iter(rest)
-    return found >= _SAME_SHARE * len(words)
-
-
-def _words(text: str) -> list[str]:
-    return [word.casefold() for word in _WORD.findall(text)]
+    return same >= _SAME_SHARE * len(found)

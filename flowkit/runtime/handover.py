@@ -40,10 +40,10 @@ from flowkit.providers.cloud.faults import CloudError, Trouble
 from flowkit.stages.llm import has_words
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import SpokenText
+from flowkit.words import sounded, speaking_s, spoken_until
 
 Pass = Callable[[Message], Awaitable[None]]
-_CHARS_PER_S = 15
-"""Usual reading speed: how far a voice without word times has come."""
+_LEAST_S = 1e-3
 
 
 class Work(ABC):
@@ -249,26 +249,15 @@ class Spoken:
 
     def rest(self) -> str:
         """The text that has not sounded, from the first word that did not sound whole. It is the next attempt's text."""
-        whole = [word for word in self.fresh if word[1] <= self.samples]
-        sounded = self.samples - self.base
-        count = len(whole)
-        if not self.fresh and sounded:
-            count = _words_within(self.text, sounded * _CHARS_PER_S // self.rate_hz)
-        self.words, self.fresh, self.base = self.words + tuple(whole), (), self.samples
-        self.text = _without_words(self.text, count)
+        whole = tuple(word for word in self.fresh if word[1] <= self.samples)
+        sounded_s = (self.samples - self.base) / self.rate_hz if self.rate_hz else 0
+        if self.fresh:
+            end = spoken_until(self.text, [word for word, _ in whole])
+        else:
+            end = sounded(self.text, sounded_s / max(speaking_s(self.text), _LEAST_S))
+        self.words, self.fresh, self.base = self.words + whole, (), self.samples
+        self.text = self.text[end:].lstrip() if end else self.text
         return self.text
-
-
-def _words_within(text: str, chars: int) -> int:
-    """How many whole words end within the first `chars` characters."""
-    return len(text[: chars + 1].split()) - (0 if chars >= len(text) or text[chars].isspace() else 1)
-
-
-def _without_words(text: str, count: int) -> str:
-    end = 0
-    for word in text.split()[:count]:
-        end = text.index(word, end) + len(word)
-    return text[end:].lstrip() if count else text
 
 
 class ClauseSpoken(Work):

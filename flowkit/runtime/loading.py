@@ -9,18 +9,18 @@ import trio
 
 from flowkit.messages import Message
 from flowkit.plan.graph import Plan, PlannedStage
-from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.base import Provider, Surroundings
+from flowkit.providers.inline import InlineCall, InlineProvider
 from flowkit.runtime.failover import resilient
 
 
-class Discard(Provider):
+class Discard(InlineProvider):
     """Stands in for a speaker where there is none: takes everything, sounds nothing."""
 
     kind, name = "speaker", "none"
 
-    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        async for _ in fed:
-            pass
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall()
 
 
 @asynccontextmanager

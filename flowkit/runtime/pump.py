@@ -1,8 +1,9 @@
 """The Trio pump: carries an engine's effects out to providers, and their items back in.
 
-One nursery a session, one task a provider call. Everything is decided in the engine; the pump only chooses what happens next at
-an instant, by the same rule as the heap pump: deadlines, then credits, then items, by stage and call. Whoever brings news while the
-pump's own task waits lets the pump go on at once, in its own task: to wake another one first would hold up every item of a reply.
+One nursery a session, one task a provider call; inline calls are run in place. Everything is decided in the engine; the pump only
+chooses what happens next at an instant, by the same rule as the heap pump: deadlines, then credits, then items, by stage and call.
+Whoever brings news while the pump's own task waits lets the pump go on at once, in its own task: to wake another one first would
+hold up every item of a reply.
 """
 
 from __future__ import annotations
@@ -26,14 +27,19 @@ from flowkit.engine import (
 from flowkit.messages import Credit, Done, Failed, Shutdown
 from flowkit.plan.graph import Plan
 from flowkit.providers.base import Provider
-from flowkit.runtime.calls import LiveCall
+from flowkit.providers.inline import InlineProvider, guarded
+from flowkit.runtime.calls import Call, LiveCall
 from flowkit.runtime.clock import SessionClock
+from flowkit.runtime.inline import PlacedCall
+from flowkit.runtime.watchdog import Timed, Watchdog
 from flowkit.trace.observer import Observer
 
 GRACE_S = 2.0
 """How long providers may take to say goodbye when the session ends."""
 _ROWS_EVERY_US = 50_000
 _ROWS_PATIENCE_US = 150_000
+_AT_A_TIME = 100
+"""Steps in a row, some milliseconds, before other tasks have their turn: inline calls may have more and more to say."""
 _QUIET_US = 2_000
 """After so long without news nothing is under way that handing over rows could hold up."""
 
@@ -43,6 +49,7 @@ class TrioPump:
 
     Live, an instant is whatever has arrived when the pump looks. Under a jumping clock `settled` is awaited before each choice: it
     lets every other task come to rest first, so that an instant's events are all there before the first of them is chosen.
+    `timed` is the watchdog's: it measures how long inline calls take in place.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class TrioPump:
         *,
         observers: tuple[Observer, ...] = (),
         settled: Callable[[], Awaitable[None]] | None = None,
+        timed: Callable[[str], Timed] | None = None,
     ) -> None:
         self.engine = Engine(plan)
         self._plan = plan
@@ -60,7 +68,8 @@ class TrioPump:
         self._clock = clock
         self._observers = observers
         self._settled = settled
-        self._calls: dict[int, LiveCall] = {}
+        self._timed = timed or Watchdog(lambda stall: None).timed
+        self._calls: dict[int, Call] = {}
         """Open calls, in the order of their stages."""
         self._news = trio.Event()
         self._rest: trio.CancelScope | None = None
@@ -99,6 +108,12 @@ class TrioPump:
             await self._settled()
         if not self._step():
             await self._wait()
+        elif self._settled is None and self._go_on():
+            await trio.lowlevel.checkpoint()
+
+    def _go_on(self) -> bool:
+        """Let things happen until nothing can; True if there was so much that others must come to their turn first."""
+        return all(self.engine.finished is None and self._step() for _ in range(_AT_A_TIME))
 
     def _step(self) -> bool:
         """Let one thing happen; False if nothing can."""
@@ -114,7 +129,7 @@ class TrioPump:
         return True
 
     def _choose(self, now_us: int) -> Stimulus | None:
-        stimulus = self._credit(now_us) or self._offer()
+        stimulus = self._credit(now_us) or self._offer(now_us)
         if stimulus is not None:
             for observer in self._observers:
                 observer.stimulus(stimulus)
@@ -126,9 +141,12 @@ class TrioPump:
                 return Stimulus(stage, call.id, Credit(count), now_us)
         return None
 
-    def _offer(self) -> Stimulus | None:
+    def _offer(self, now_us: int) -> Stimulus | None:
         for stage, call in self._calls.items():
-            if call.offering and self.engine.takes(stage) and (offered := call.offered()) is not None:
+            due_us = call.due_us
+            if due_us is None or due_us > now_us or not self.engine.takes(stage):
+                continue
+            if (offered := call.offered(now_us)) is not None:
                 item, available_us = offered
                 if isinstance(item, (Done, Failed)):
                     del self._calls[stage]
@@ -156,12 +174,12 @@ class TrioPump:
             self._news.set()
             return
         rest, self._rest = self._rest, None
+        more = False
         try:
-            while self.engine.finished is None and self._step():
-                pass
+            more = self._go_on()
         except Exception as error:  # not the fault of whoever brought the news
             self._error = error
-        if self._error is not None or self.engine.finished is not None:
+        if more or self._error is not None or self.engine.finished is not None:
             self._news.set()
         else:
             rest.deadline, self._rest = self._wake_s(), rest
@@ -170,6 +188,9 @@ class TrioPump:
         """When the pump's own task is to wake without news."""
         deadline_us = self.engine.next_deadline()
         wake_us = math.inf if deadline_us is None else deadline_us
+        for stage, call in self._calls.items():
+            if call.due_us is not None and call.due_us < wake_us and self.engine.takes(stage):
+                wake_us = call.due_us
         if self._observers and self.engine.journal.waiting:
             wake_us = min(wake_us, self._rows_at_us())
         return math.inf if wake_us == math.inf else self._clock.at_s(int(wake_us))
@@ -201,12 +222,22 @@ class TrioPump:
     def _open(self, effect: CallOpened) -> None:
         stage, id_, request, _ = effect
         planned = self._plan.stages[stage]
-        batch = credit_batch(planned.window)
-        call = LiveCall(stage, id_, planned.window, batch, self._clock.now_us, self._look)
-        self._calls[stage] = call
+        batch, provider = credit_batch(planned.window), self._providers[planned.id]
+        if isinstance(provider, InlineProvider):
+            timed = self._timed(f"{planned.id}: {provider.name} inline")
+            with timed:
+                answers = guarded(provider, request)
+            self._calls[stage] = PlacedCall(stage, id_, batch, answers, self._engine_us, timed)
+        else:
+            call = LiveCall(stage, id_, planned.window, batch, self._clock.now_us, self._look)
+            self._calls[stage] = call
+            assert self._nursery is not None
+            self._nursery.start_soon(call.run, provider, request, name=f"{planned.id} call {id_}")
         self._calls = dict(sorted(self._calls.items()))
-        assert self._nursery is not None
-        self._nursery.start_soon(call.run, self._providers[planned.id], request, name=f"{planned.id} call {id_}")
+
+    def _engine_us(self) -> int:
+        """The instant that is being dealt with: delays of inline answers count from it."""
+        return self.engine.now_us
 
     def _hand_over_rows(self) -> None:
         self._rows_due_us = self._clock.now_us() + _ROWS_EVERY_US
@@ -225,5 +256,5 @@ class TrioPump:
         with trio.move_on_after(GRACE_S):
             while self._nursery.child_tasks:
                 for call in self._calls.values():
-                    call.offered()
+                    call.offered(self._clock.now_us())
                 await trio.sleep(0.005)

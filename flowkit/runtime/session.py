@@ -118,7 +118,8 @@ async def run_session(
         async with loaded(plan, around) as providers:
             outcome.ready_us = monotonic_us() - started_us
             options = {"settled": settled} if settled else {}
-            pump = TrioPump(plan, providers, clock, observers=keeper, **options)
+            watchdog = Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock))
+            pump = TrioPump(plan, providers, clock, observers=keeper, timed=watchdog.timed, **options)
             stop.in_order = pump.close
             if started is not None:
                 started(pump.engine)
@@ -127,7 +128,7 @@ async def run_session(
             if turns is not None:
                 nursery.start_soon(counter.close, pump)
             session_us = monotonic_us()
-            with in_real_time(), Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock)):
+            with in_real_time(), watchdog:
                 outcome.reason = await pump.run()
             outcome.wall_us = monotonic_us() - session_us
             outcome.inboxes = pump.engine.inboxes()

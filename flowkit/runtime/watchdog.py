@@ -1,4 +1,5 @@
-"""The watchdog: whatever holds the event loop for more than 20 ms is reported, with its stack while it did so.
+"""The watchdog: whatever holds the event loop for more than 20 ms is reported, with its stack while it did so, and
+so is an inline call that takes more than 2 ms.
 
 The loop can also stand still because other processes have the cores. That is nobody's fault here, and told apart: Linux counts
 how long a thread that could run waited for a core, and only what is left of a step's time is held against its task. Where
@@ -19,6 +20,8 @@ from types import TracebackType
 import trio
 
 LIMIT_US = 20_000
+IN_PLACE_US = 2_000
+"""What an inline call may take: a tenth of a frame of 20 ms, so that several sessions fit on a core."""
 _now_ns = time.perf_counter_ns
 """Asked before and after every step of every task, so asked directly."""
 
@@ -32,11 +35,12 @@ class Stall:
     lasted_us: int
     stack: str
     waited_us: int = 0
+    limit_us: int = LIMIT_US
 
     @property
     def held(self) -> bool:
         """Whether the task itself held the loop, be it at work or blocked; else the process was starved."""
-        return self.lasted_us - self.waited_us > LIMIT_US
+        return self.lasted_us - self.waited_us > self.limit_us
 
 
 class Watchdog(trio.abc.Instrument):
@@ -63,6 +67,10 @@ class Watchdog(trio.abc.Instrument):
         self._over.set()
         self._thread.join()
         self._waits.close()
+
+    def timed(self, name: str) -> Timed:
+        """For what is done in place inside a step, many times over: an inline call."""
+        return Timed(name, self._report, self._waits)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self._since_ns = _now_ns()
@@ -119,3 +127,27 @@ class Waits:
 
     def _so_far_ns(self) -> int:
         return int(os.pread(self._file, 64, 0).split()[1]) if self._file >= 0 else 0
+
+
+class Timed:
+    """``with timed:`` around what is done in place: reports it, as `name`, if it takes more than 2 ms, and again if longer."""
+
+    __slots__ = ("_longest_ns", "_name", "_report", "_since_ns", "_waits")
+
+    def __init__(self, name: str, report: Callable[[Stall], None], waits: Waits) -> None:
+        self._name = name
+        self._report = report
+        self._waits = waits
+        self._longest_ns = IN_PLACE_US * 1000
+        self._since_ns = 0
+
+    def __enter__(self) -> None:
+        self._since_ns = _now_ns()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        lasted_ns = _now_ns() - self._since_ns
+        if lasted_ns > self._longest_ns:
+            stall = Stall(self._name, lasted_ns // 1000, "", self._waits.since(self._since_ns) // 1000, IN_PLACE_US)
+            if stall.held:
+                self._longest_ns = lasted_ns
+                self._report(stall)

@@ -5,7 +5,6 @@ Whose turn it is stands in ``turn.TABLE``; this stage turns messages into the ta
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -36,8 +35,8 @@ from flowkit.messages import (
 )
 from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, Open, RaiseEpoch, SetTimer, Stage
 from flowkit.stages.turn import Do, Event, Turn, turn_step
+from flowkit.words import Phrases, count, words
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SPEECH_FOR, _FINAL, _RELEASE, _RESUME = "speech_for", "final", "release", "resume_after"
 _EVENT_OF_TIMER = {_FINAL: Event.LOST, _RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
 
@@ -100,14 +99,20 @@ class Gate(Stage[GateState]):
         speech_for: opt.Duration = opt.us("120ms")
         """Voice over the agent, counted from its detection, that makes an interruption; shorter is withdrawn."""
         min_words: int = Field(0, ge=0)
-        """Words that the ASR must have heard before an interruption counts; 0 goes by the voice alone."""
+        """Words that the ASR must have heard before an interruption counts; 0 goes by the voice alone. In scripts without spaces
+        (Chinese, Japanese, Thai) they are estimated from the characters."""
         ignore: tuple[str, ...] = ()
-        """Words that never interrupt on their own (uh-huh, okay); naming any makes interruptions wait for words."""
+        """Words and phrases that never interrupt on their own (uh-huh, got it); naming any makes interruptions wait for words.
+        Case, hyphens and the kind of apostrophe do not count."""
         resume_after: opt.Duration = opt.us("1500ms")
         """How long a hold may wait to be confirmed before the agent goes on."""
 
     options: Options
     _without_typing = frozenset(inputs)
+
+    def __init__(self, options: Options, frame_us: int = 20_000) -> None:
+        super().__init__(options, frame_us)
+        self._ignored = Phrases(options.ignore)
 
     def fresh(self) -> GateState:
         return GateState()
@@ -203,9 +208,7 @@ class Gate(Stage[GateState]):
         return bool(self.options.min_words or self.options.ignore)
 
     def _interrupting(self, text: str) -> bool:
-        ignored = {word.casefold() for word in self.options.ignore}
-        words = [word for word in _WORD.findall(text) if word.casefold() not in ignored]
-        return len(words) >= max(1, self.options.min_words)
+        return count(self._ignored.without(words(text))) >= max(1, self.options.min_words)
 
     def _turn(self, state: GateState, event: Event, now_us: int) -> list[Action]:
         was, (state.turn, do) = state.turn, turn_step(state.turn, event)

@@ -53,13 +53,12 @@ from flowkit.stages.base import (
     gone,
     one_step,
 )
+from flowkit.words import speaking_s, spoken_until
 
 _US = 1_000_000
 NEXT = "next"
 """The tag of its one deadline."""
 _CLOSED = frozenset({PROVIDER})
-_SPEECH_CHARS_PER_S = 15
-"""Usual reading speed; only used for the heard share of a clause whose length is not known when it is cut off."""
 
 
 class Sound(Enum):
@@ -390,18 +389,9 @@ class Playback(Stage[PlaybackState]):
             return ""
         chunk = Chunk(started.text, started.spoken, 1, Reason.END, started.marks)
         if words := state.words.get(audio.clause):
-            return chunk.heard(_share_of_words(started.spoken, sum(1 for _, end in words if end <= played)))
-        if total:
-            return chunk.heard(played / total)
-        return chunk.heard(played * _SPEECH_CHARS_PER_S / audio.rate_hz / max(1, len(started.spoken)))
-
-
-def _share_of_words(spoken: str, count: int) -> float:
-    """The share of `spoken` that its first `count` words make."""
-    end = 0
-    for word in spoken.split()[:count]:
-        end = spoken.index(word, end) + len(word)
-    return end / max(1, len(spoken))
+            return chunk.heard_until(spoken_until(started.spoken, [word for word, end in words if end <= played]))
+        whole_s = total / audio.rate_hz or speaking_s(started.spoken)
+        return chunk.heard(played / audio.rate_hz / whole_s if whole_s else 1)
 
 
 def _joined(playing: Iterable[Piece | ClauseEnded | EndOfReply]) -> deque[Piece | ClauseEnded | EndOfReply]:

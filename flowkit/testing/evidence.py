@@ -53,7 +53,8 @@ class Evidence:
     late: list[Play] = field(default_factory=list)
     """Handed to the device when part of their time was over."""
     interrupts: list[Interrupted] = field(default_factory=list)
-    task_ends: dict[str, int] = field(default_factory=dict)
+    tasks: dict[str, int | None] = field(default_factory=dict)
+    """When each task of a live session ended; None: it has not."""
     breaches: dict[str, int] = field(default_factory=dict)
     """What waited beyond a bound, by stage."""
 
@@ -99,8 +100,11 @@ class Evidence:
 
         engine.begin, engine.advance = begun, advanced  # type: ignore[method-assign]
 
+    def task_began(self, name: str) -> None:
+        self.tasks[name] = None
+
     def task_ended(self, name: str, at_us: int) -> None:
-        self.task_ends[name] = at_us
+        self.tasks[name] = at_us
 
     @property
     def rows(self) -> list[Row]:

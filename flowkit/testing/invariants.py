@@ -228,14 +228,12 @@ def nothing_stale_sounds(evidence: Evidence) -> None:
 
 
 def cancelled_calls_are_gone(evidence: Evidence) -> None:
-    """A cancelled call's task ends in the instant of its cancelling. Of live sessions only."""
+    """A cancelled call's task, if it had one, ends in the instant of its cancelling. Of live sessions only."""
     for at_us, effect in evidence.effects:
-        if evidence.task_ends and isinstance(effect, CallCancelled) and evidence.engine.finished != "stopped":
+        if isinstance(effect, CallCancelled) and evidence.engine.finished != "stopped":
             name = f"{evidence.plan.stages[effect.stage].id} call {effect.call}"
-            _hold(
-                evidence.task_ends.get(name) == at_us,
-                f"{name}, cancelled at {at_us} us, ended at {evidence.task_ends.get(name)}",
-            )
+            ended_us = evidence.tasks.get(name, at_us)
+            _hold(ended_us == at_us, f"{name}, cancelled at {at_us} us, ended at {ended_us}")
 
 
 # -- nothing lost, nothing overtaken -----------------------------------------------------------------------------------

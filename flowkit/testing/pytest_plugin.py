@@ -93,9 +93,12 @@ class FlowkitItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The findings, what changed, and the command that shows it again; anything else as pytest tells it."""
+        from flowkit.printable import printable
+
         if isinstance(excinfo.value, Failed):
             outcome = excinfo.value.outcome
-            return "\n".join([*map(str, outcome.findings), *map(str, outcome.changes), f"again: {outcome.again}"])
+            lines = [*map(str, outcome.findings), *map(str, outcome.changes), f"again: {outcome.again}"]
+            return printable("\n".join(lines))
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:

@@ -1,6 +1,6 @@
 """Scripted fakes with declared timings, public: for users' tests and for flowkit's own."""
 
-from flowkit.providers.script import Agenda, Answer, Script, ScriptCall
+from flowkit.providers.inline import Agenda, Answer, InlineCall, InlineProvider, Script
 from flowkit.providers.scripted import (
     Reply,
     ScriptedAsr,
@@ -15,9 +15,10 @@ from flowkit.providers.scripted import (
 __all__ = [
     "Agenda",
     "Answer",
+    "InlineCall",
+    "InlineProvider",
     "Reply",
     "Script",
-    "ScriptCall",
     "ScriptedAsr",
     "ScriptedLlm",
     "ScriptedProvider",

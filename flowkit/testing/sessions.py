@@ -13,7 +13,7 @@ The keys are those of a pipeline file. ``heap_session`` and ``trio_session`` mak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Protocol
 
 import trio
@@ -22,11 +22,12 @@ import trio.testing
 from flowkit.config import kinds
 from flowkit.config.schema import Call, Queue
 from flowkit.engine import Engine
+from flowkit.messages import Message
 from flowkit.options import Options
 from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
 from flowkit.plan.wiring import Station, wire
-from flowkit.providers.base import Provider, Surroundings
-from flowkit.providers.script import Script, ScriptCall
+from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.inline import InlineProvider, Script
 from flowkit.providers.scripted import (
     ScriptedAsr,
     ScriptedLlm,
@@ -60,6 +61,9 @@ class Watch(Protocol):
 
     def attach(self, engine: Engine) -> None:
         """The session is about to begin."""
+
+    def task_began(self, name: str) -> None:
+        """A task of the live pump has been started."""
 
     def task_ended(self, name: str, at_us: int) -> None:
         """A task of the live pump has gone."""
@@ -119,28 +123,26 @@ def _planned(kind: str, settings: Mapping[str, Any], bound: Bound) -> PlannedSta
     return PlannedStage(kind, kind, cls, built[0], choice, window=bound.max)
 
 
-class _Silent(Script):
-    """A speaker: takes everything, says nothing."""
-
-    def open(self, request: object) -> ScriptCall:
-        return ScriptCall()
-
-
 def scripts_of(plan: Plan) -> dict[str, Script]:
-    """A script for each stage of `plan` that has a provider; all must be scripted fakes, but for the speaker's.
+    """A provider for each stage of `plan` that has one; all must be inline, but for the speaker's, which is not heard.
 
     Raises TypeError for another provider: it can only be run live.
     """
+    around = Surroundings(plan.input_rate_hz, plan.frame_us, _no_clock, _no_notice)
     scripts: dict[str, Script] = {}
     for stage in plan.stages:
         if stage.kind == "speaker":
-            scripts[stage.id] = _Silent()
+            scripts[stage.id] = Discard(None, around)
         elif stage.provider is not None:
-            if not issubclass(stage.provider.cls, ScriptedProvider):
-                raise TypeError(f"stage {stage.id!r} has provider {stage.provider.name!r}, which is not scripted")
-            script = stage.provider.cls.script_cls
-            scripts[stage.id] = script(stage.provider.options, plan.input_rate_hz, plan.frame_us)
+            provider = stage.provider.cls(stage.provider.options, around)
+            if not isinstance(provider, InlineProvider):
+                raise TypeError(f"stage {stage.id!r} has provider {stage.provider.name!r}, which is not inline")
+            scripts[stage.id] = provider
     return scripts
+
+
+def _no_clock() -> int:
+    raise AssertionError("an inline provider reads no clock")
 
 
 # -- sessions ----------------------------------------------------------------------------------------------------------
@@ -155,16 +157,19 @@ def heap_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST
     return pump.engine
 
 
-def trio_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST_US, *, settled: bool = True) -> Engine:
+def trio_session(
+    plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST_US, *, settled: bool = True, inline: bool = True
+) -> Engine:
     """Run `plan` on the live pump under a clock that jumps whenever every task waits. Providers need not be scripted, but what
     they wait for must be time or other tasks: the clock jumps past a thread. Not `settled`, things happen as they come, as live:
-    what comes at one instant comes in the order of Trio's tasks, so that the journal is not one that can be compared."""
+    what comes at one instant comes in the order of Trio's tasks, so that the journal is not one that can be compared. Not
+    `inline`, each call has a task of its own, as that of a provider that does I/O."""
 
     async def main() -> Engine:
         clock = SessionClock()
         pump = TrioPump(
             watch.onto(plan) if watch else plan,
-            providers_of(plan, clock),
+            providers_of(plan, clock, inline=inline),
             clock,
             settled=trio.testing.wait_all_tasks_blocked if settled else None,
         )
@@ -178,7 +183,21 @@ def trio_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST
     return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-def providers_of(plan: Plan, clock: SessionClock) -> dict[str, Provider]:
+class InTask(Provider):
+    """An inline provider whose calls have tasks of their own."""
+
+    kind = "any"
+
+    def __init__(self, within: InlineProvider) -> None:
+        super().__init__(within.options, within.around)
+        self.name = within.name  # type: ignore[misc]
+        self._within = within
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await self._within.call(request, fed, emit)
+
+
+def providers_of(plan: Plan, clock: SessionClock, *, inline: bool = True) -> dict[str, Provider]:
     """The plan's providers, made but not loaded; a speaker without one discards what it is given."""
     around = Surroundings(plan.input_rate_hz, plan.frame_us, clock.now_us, _no_notice, clock.at_s)
     providers: dict[str, Provider] = {}
@@ -187,6 +206,8 @@ def providers_of(plan: Plan, clock: SessionClock) -> dict[str, Provider]:
             providers[stage.id] = stage.provider.cls(stage.provider.options, around)
         elif stage.kind == "speaker":
             providers[stage.id] = Discard(None, around)
+    if not inline:
+        return {id_: InTask(one) if isinstance(one, InlineProvider) else one for id_, one in providers.items()}
     return providers
 
 
@@ -195,11 +216,14 @@ def _no_notice(line: str) -> None:
 
 
 class _Tasks(trio.abc.Instrument):
-    """Tells a watch when each task ends."""
+    """Tells a watch when each task begins and ends."""
 
     def __init__(self, watch: Watch, clock: SessionClock) -> None:
         self._watch = watch
         self._clock = clock
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        self._watch.task_began(task.name)
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
         self._watch.task_ended(task.name, self._clock.now_us())

@@ -25,7 +25,7 @@ def test_junit_is_well_formed_whatever_tests_are_called(failing: Path, tmp_path:
     root = ET.parse(out).getroot()
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("1", "1", "0")
     [case] = root.iter("testcase")
-    assert (case.get("name"), case.get("file"), case.get("line")) == ("a|<b>?", str(failing), "13")
+    assert (case.get("name"), case.get("file"), case.get("line")) == ("a|<b>\\u0001", str(failing), "13")
     failure = case.find("failure")
     assert failure is not None
     assert "again: flowkit test" in (failure.text or "")

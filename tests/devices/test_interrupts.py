@@ -13,13 +13,13 @@ import pytest
 from flowkit.config import load
 from flowkit.messages import Hold, Interrupt, Message, Play, Silence
 from flowkit.plan import Plan, require
-from flowkit.providers.script import Script, ScriptCall
-from flowkit.providers.scripted import ScriptedProvider
+from flowkit.providers.inline import InlineCall, Script
 from flowkit.providers.sound.device_feed import SpeakerFeed
 from flowkit.providers.sound.device_host import Format
 from flowkit.providers.sound.device_ring import SpeakerRing
 from flowkit.providers.sound.timeline import Timeline
 from flowkit.replay.heap import HeapPump
+from flowkit.testing.sessions import scripts_of
 
 FRAME_US = 20_000
 INTERRUPTS = 100_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 2_000
@@ -44,10 +44,8 @@ class Card(Script):
         self._ring = SpeakerRing(FRAME_US, lambda: self._clock_us, lambda: True)
         self._feed = SpeakerFeed(Format("claimed", 16_000, 1, 320))
 
-    def open(self, request: Message) -> ScriptCall:
-        call = ScriptCall()
-        call.fed = self._fed  # type: ignore[method-assign]
-        return call
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self._fed)
 
     def _fed(self, item: Message) -> Iterable[tuple[int, Message]]:
         assert self.pump is not None
@@ -110,11 +108,7 @@ def held(seed: int) -> tuple[int, int, int]:
     random_ = random.Random(seed)
     plan = talkative(random_, INTERRUPTS // SESSIONS + 15)
     card = Card(random_.randrange(FRAME_US), random_.randrange(-200, 200))
-    scripts: dict[str, Script] = {"speaker": card}
-    for stage in plan.stages:
-        if stage.provider is not None and issubclass(stage.provider.cls, ScriptedProvider):
-            options = stage.provider.options
-            scripts[stage.id] = stage.provider.cls.script_cls(options, plan.input_rate_hz, plan.frame_us)
+    scripts: dict[str, Script] = scripts_of(plan) | {"speaker": card}
     card.pump = HeapPump(plan, scripts)
     card.pump.run()
     card.run_until(card.pump.engine.now_us + 10_000_000)

@@ -44,15 +44,16 @@ def difference(ours: Engine, theirs: Engine) -> str:
 
 
 def judge(conversation: Conversation) -> None:
-    """Have it on both pumps; both sessions keep every promise and their journals are equal."""
+    """Have it on both pumps, the live one with a task a call; both sessions keep every promise and their journals are equal."""
     plan = scripted_plan(**conversation)
     on_heap, live = Evidence(plan), Evidence(plan)
-    ours, theirs = heap_session(plan, on_heap), trio_session(plan, live)
+    ours, theirs = heap_session(plan, on_heap), trio_session(plan, live, inline=False)
     check(on_heap)
     check(live)
     assert difference(ours, theirs) == ""
     assert ours.finished == theirs.finished
     assert ours.journal.digest() == theirs.journal.digest()
+    assert difference(ours, trio_session(plan)) == "", "with inline calls run in place"
 
 
 @pytest.mark.parametrize("part", range(PARTS))

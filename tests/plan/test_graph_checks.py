@@ -181,6 +181,7 @@ LINTED = [
     (BASE.replace("provider: print", "provider: print, queue: {max: unbounded}"), "FK206", "error", 6),
     (BASE.replace("provider: print", "provider: print, queue: {max: null}"), "FK206", "error", 6),
     (BASE.replace("provider: print", "provider: print, queue: {max: .inf}"), "FK206", "error", 6),
+    (SPOKEN.replace("{kind: gate}", "{kind: gate, ignore: [uh-huh, 👍]}"), "FK208", "warning", 6),
 ]
 
 

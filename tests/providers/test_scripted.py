@@ -6,15 +6,13 @@ import pytest
 
 from flowkit.engine import Engine
 from flowkit.messages import Ask, Audio, Done, Failed, Final, Frames, Message, Partial, Probability, Speak, Token
+from flowkit.providers.base import Surroundings
 from flowkit.providers.scripted import (
-    LlmScript,
     Reply,
     ScriptedLlm,
     ScriptedSource,
     ScriptedTts,
-    SourceScript,
     Speech,
-    TtsScript,
 )
 from flowkit.testing.sessions import heap_session, scripted_plan, trio_session
 
@@ -28,8 +26,11 @@ def said(script: Any, request: Message, most: int = 1_000) -> list[tuple[int, Me
     return found
 
 
-def llm(**options: Any) -> LlmScript:
-    return LlmScript(ScriptedLlm.Options.model_validate(options), 16_000, 20_000)
+AROUND = Surroundings(16_000, 20_000, lambda: 0, lambda line: None)
+
+
+def llm(**options: Any) -> ScriptedLlm:
+    return ScriptedLlm(ScriptedLlm.Options.model_validate(options), AROUND)
 
 
 def test_the_llm_splits_a_text_at_its_spaces_and_loses_none() -> None:
@@ -56,7 +57,7 @@ def test_without_a_reply_it_says_nothing() -> None:
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 48_000])
 def test_the_voice_makes_every_sample_of_a_clause_once(rate: int) -> None:
     options = ScriptedTts.Options.model_validate({"rate": rate, "piece": "33ms", "per_char": "17ms"})
-    *pieces, (_, done) = said(TtsScript(options, 16_000, 20_000), Speak(3, "Some text."))
+    *pieces, (_, done) = said(ScriptedTts(options, AROUND), Speak(3, "Some text."))
     assert done == Done()
     place = 0
     for _, audio in pieces:
@@ -69,7 +70,7 @@ def test_the_voice_makes_every_sample_of_a_clause_once(rate: int) -> None:
 
 def test_the_user_s_voice_sounds_when_it_is_said_to_and_silence_goes_on() -> None:
     options = ScriptedSource.Options(speech=(Speech.model_validate({"at": "40ms", "lasts": "60ms"}),))
-    answers = said(SourceScript(options, 16_000, 20_000), Ask(0, ""), most=40)
+    answers = said(ScriptedSource(options, AROUND), Ask(0, ""), most=40)
     frames = [(at_us, item) for at_us, item in answers if isinstance(item, Frames)]
     assert [at_us for at_us, _ in frames] == [20_000 * (i + 1) for i in range(len(frames))]
     assert [item.index for _, item in frames if any(item.pcm)] == [2, 3, 4]

@@ -284,7 +284,7 @@ def test_an_emit_that_is_cancelled_has_sent_nothing() -> None:
             await emit(Token(1, "sent"))
 
     def take() -> None:
-        if (offered := call.offered()) is not None:
+        if (offered := call.offered(0)) is not None:
             taken.append(offered[0])
 
     async def run() -> None:

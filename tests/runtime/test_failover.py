@@ -437,6 +437,37 @@ def test_without_word_times_the_reading_speed_says_how_far_it_came() -> None:
     assert second.asked == [Speak(0, "four five six")]
 
 
+@pytest.mark.parametrize(
+    ("text", "sounded_s", "rest"),
+    [
+        ("今日の天気は晴れです。", 0.7, "天気は晴れです。"),
+        ("你好，今天天气很好。", 1.0, "天气很好。"),
+        ("วันนี้อากาศดีมากครับ", 0.5, "อากาศดีมากครับ"),
+        ("Один два три", 0.6, "три"),
+    ],
+)
+def test_a_clause_is_finished_from_where_it_broke_off_in_every_script(text: str, sounded_s: float, rest: str) -> None:
+    async def breaks(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        samples = round(16_000 * sounded_s)
+        await emit(Audio(0, 0, samples, 16_000, 0, bytes(2 * samples)))
+        raise broke()
+
+    second = Fake(speaks(16_000, words=False), kind="tts")
+    run([member(Fake(breaks, kind="tts")), member(second, "two")], Speak(0, text))
+    assert second.asked == [Speak(0, rest)]
+
+
+def test_word_times_say_where_a_text_without_spaces_broke_off() -> None:
+    async def breaks(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await emit(WordTimes(0, (("今日", 800), ("の", 1_200), ("天気", 2_000))))
+        await emit(Audio(0, 0, 1_300, 16_000, 0, bytes(2_600)))
+        raise broke()
+
+    second = Fake(speaks(16_000, words=False), kind="tts")
+    run([member(Fake(breaks, kind="tts")), member(second, "two")], Speak(0, "今日の天気は晴れです。"))
+    assert second.asked == [Speak(0, "天気は晴れです。")]
+
+
 def test_a_voice_of_another_rate_counts_in_its_own_samples() -> None:
     members = [
         member(Fake(speaks(24_000, fail_at=1, per_char=150), kind="tts")),

@@ -24,51 +24,33 @@ from flowkit.messages import (
     Speak,
 )
 from flowkit.plan.graph import Plan
-from flowkit.providers.script import Answer, Script, ScriptCall
-from flowkit.providers.scripted import ScriptedTts, TtsCall
+from flowkit.providers.inline import Answer, InlineCall
+from flowkit.providers.scripted import ScriptedTts
 from flowkit.stages.base import Cancel, Emit, EndInput, Feed, Open
 from flowkit.stages.narration import Narration
 from flowkit.testing.sessions import heap_session, scripted_plan, trio_session
 from flowkit.testing.strategies.conversations import Conversation, conversations
 
 
-class NarratorCall(ScriptCall):
-    """Each clause's sound, as the scripted voice makes it, a fixed time after it is fed, and its end behind it."""
+class Narrator(ScriptedTts):
+    """The scripted voice, continuous: each clause's sound a fixed time after it is fed, and its end behind it."""
 
-    def __init__(self, options: ScriptedTts.Options) -> None:
-        self._options = options
+    continuous = True
 
-    def fed(self, item: Message) -> Iterable[tuple[int, Message]]:
+    def open(self, request: Message) -> InlineCall:
+        assert isinstance(request, Narrate)
+        return InlineCall(fed=self._narrated, ended=lambda: (Answer(self.options.first_audio, Done()),))
+
+    def _narrated(self, item: Message) -> Iterable[tuple[int, Message]]:
         assert isinstance(item, Speak)
-        samples, delay_us = 0, self._options.first_audio
+        samples, delay_us = 0, self.options.first_audio
         if item.text.strip():
-            for _, answer in TtsCall(self._options, item).opened():
+            for _, answer in self.spoken(item):
                 if isinstance(answer, Audio):
                     samples += answer.samples
                 if not isinstance(answer, Done):
                     yield Answer(delay_us, answer)
         yield Answer(delay_us, ClauseEnded(item.clause, samples))
-
-    def ended(self) -> Iterable[tuple[int, Message]]:
-        return (Answer(self._options.first_audio, Done()),)
-
-
-class NarratorScript(Script):
-    """The same for every reply."""
-
-    def __init__(self, options: ScriptedTts.Options, rate_hz: int, frame_us: int) -> None:
-        self._options = options
-
-    def open(self, request: Message) -> ScriptCall:
-        assert isinstance(request, Narrate)
-        return NarratorCall(self._options)
-
-
-class Narrator(ScriptedTts):
-    """The scripted voice, continuous."""
-
-    script_cls = NarratorScript
-    continuous = True
 
 
 def narrated(plan: Plan) -> Plan:
@@ -86,8 +68,8 @@ def narrated(plan: Plan) -> Plan:
 @given(conversation=conversations())
 def test_both_pumps_give_the_same_journal(conversation: Conversation) -> None:
     plan = narrated(scripted_plan(**conversation))
-    ours, theirs = heap_session(plan), trio_session(plan)
-    assert ours.journal.rows == theirs.journal.rows
+    ours, theirs = heap_session(plan), trio_session(plan, inline=False)
+    assert ours.journal.rows == theirs.journal.rows == trio_session(plan).journal.rows
     assert ours.journal.digest() == theirs.journal.digest()
 
 

@@ -40,7 +40,7 @@ def test_an_item_is_handled_by_the_task_that_brings_it() -> None:
             return super().step(state, message, now_us)
 
     plan = with_llm_stage(scripted_plan(**ONE_TURN), Told)
-    assert trio_session(plan, settled=False).finished == "input_ended"
+    assert trio_session(plan, settled=False, inline=False).finished == "input_ended"
     assert tasks == ["llm"] * 4
 
 
@@ -57,9 +57,9 @@ def test_what_breaks_in_the_engine_is_not_the_fault_of_whoever_brought_the_item(
 
 
 @settings(max_examples=80)
-@given(conversation=conversations(), random=st.random_module())
-def test_every_promise_is_kept(conversation: Conversation, random: object) -> None:
+@given(conversation=conversations(), inline=st.booleans(), random=st.random_module())
+def test_every_promise_is_kept(conversation: Conversation, inline: bool, random: object) -> None:
     plan = scripted_plan(**conversation)
     evidence = Evidence(plan)
-    trio_session(plan, evidence, settled=False)
+    trio_session(plan, evidence, settled=False, inline=inline)
     check(evidence)

@@ -154,6 +154,35 @@ def test_ignored_words_never_interrupt_alone() -> None:
     assert "Interrupt" in kinds(gate(SpeechStarted(80), SPEECH_FOR, Partial("okay but"), every_ms=50))
 
 
+@pytest.mark.parametrize(
+    "said_text", ["Uh huh", "GOT IT.", "that’s right", "हाँ", "scho\u0308n", "好的，好的。", "はい", "ครับ", "네, 네."]
+)
+def test_ignored_phrases_are_known_however_they_are_written(said_text: str) -> None:
+    phrases = ("uh-huh", "got it", "that's right", "हाँ", "schön", "好的", "はい", "ครับ", "네")
+    gate = speaking(ignore=phrases, speech_for="20ms")
+    gate(SpeechStarted(50), SPEECH_FOR)
+    assert gate(Partial(said_text), every_ms=50) == []
+    assert "Interrupt" in kinds(gate(Partial(f"{said_text} 3 but")))
+
+
+@pytest.mark.parametrize(
+    ("few", "enough"),
+    [
+        ("wait", "wait a moment"),
+        ("对", "请等一下"),
+        ("はい", "ちょっと待ってください"),
+        ("ครับ", "เดี๋ยวก่อนนะครับ"),
+        ("네", "잠깐만 기다려 주세요"),
+        ("हाँ", "एक मिनट रुकिए"),
+    ],
+)
+def test_words_are_counted_in_every_script(few: str, enough: str) -> None:
+    gate = speaking(min_words=2, speech_for="20ms")
+    gate(SpeechStarted(50), SPEECH_FOR)
+    assert gate(Partial(few), every_ms=50) == []
+    assert "Interrupt" in kinds(gate(Partial(enough)))
+
+
 def test_a_final_while_the_agent_has_the_turn_interrupts_and_waits_for_what_was_heard() -> None:
     gate = speaking(min_words=3)
     actions = gate(SpeechStarted(50), ended(2), said("No, stop that.", 2))

@@ -202,6 +202,28 @@ def test_without_a_total_the_text_is_estimated_by_reading_speed() -> None:
     assert (heard.played, heard.total) == (16_000, 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ("今日の天気は晴れです。", "今日の"),
+        ("你好，今天天气很好。", "你好，"),
+        ("วันนี้อากาศดีมากครับ", "วันนี้"),
+        ("The sky is **so** blue.", "The sky"),
+    ],
+)
+def test_of_a_third_of_a_clause_about_a_third_was_heard_in_every_script(text: str, heard: str) -> None:
+    playback = Driven()
+    playback(0, started(0, text), audio(1_500, total=24_000))
+    assert [m.text for m in playback(500, Interrupt()) if isinstance(m, Heard)] == [heard]
+
+
+def test_word_times_are_found_in_a_text_without_spaces() -> None:
+    playback = Driven()
+    times = WordTimes(0, (("今日", 8_000), ("の", 16_000), ("天気", 32_000)))
+    playback(0, started(0, "今日の天気"), times, audio(2_000, total=32_000))
+    assert [m.text for m in playback(1_100, Interrupt()) if isinstance(m, Heard)] == ["今日の"]
+
+
 def test_it_opens_the_device() -> None:
     stage = Playback(Playback.Options())
     assert list(stage.begin(stage.fresh())) == [Open(Render())]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from flowkit.config import load
 from flowkit.engine import Row
 from flowkit.messages import Message
 from flowkit.plan import Plan, resolve
-from flowkit.providers.script import Script, ScriptCall
+from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.heap import HeapPump
+from flowkit.testing.sessions import scripts_of
 from flowkit.trace.reference import Reference
 
 PARIS = "The capital of France is Paris. It is a lovely town on the Seine with many bridges. Come and see it soon."
@@ -34,11 +34,9 @@ class Overheard(Script):
         self._inner = inner
         self._ruler = ruler
 
-    def open(self, request: Message) -> ScriptCall:
+    def open(self, request: Message) -> InlineCall:
         inner = self._inner.open(request)
-        call = ScriptCall()
-        call.opened = lambda: self._heard(inner.opened())  # type: ignore[method-assign]
-        return call
+        return InlineCall(opened=lambda: self._heard(inner.opened()))
 
     def _heard(self, answers: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message]]:
         for delay_us, item in answers:
@@ -70,25 +68,6 @@ def pipeline(
     return "\n".join(lines) + "\n"
 
 
-def scripts(plan: Plan) -> dict[str, Script]:
-    """The scripts of a plan's scripted providers, and a sink that takes all it is fed."""
-    made: dict[str, Script] = {}
-    for stage in plan.stages:
-        if stage.kind == "speaker":
-            made[stage.id] = Taking()
-        elif stage.provider is not None:
-            cls: Any = stage.provider.cls
-            made[stage.id] = cls.script_cls(stage.provider.options, plan.input_rate_hz, plan.frame_us)
-    return made
-
-
-class Taking(Script):
-    """A sink."""
-
-    def open(self, request: Message) -> ScriptCall:
-        return ScriptCall()
-
-
 def planned(text: str) -> Plan:
     """The plan of a pipeline's YAML."""
     return resolve(load("test.yaml", text=text))
@@ -98,7 +77,7 @@ def run(text: str) -> Session:
     """Run a scripted pipeline to its end."""
     plan = planned(text)
     ruler = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
-    made = scripts(plan)
+    made = scripts_of(plan)
     made["mic"] = Overheard(made["mic"], ruler)
     pump = HeapPump(plan, made)
     pump.run()

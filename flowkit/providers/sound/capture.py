@@ -3,13 +3,13 @@ silence."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
-
-import trio
 
 from flowkit.clock import US_PER_S
 from flowkit.messages import Frames, InputEnded
-from flowkit.providers.base import Emit, Surroundings
+from flowkit.providers.base import Surroundings
+from flowkit.providers.inline import Answer
 
 BYTES_PER_SAMPLE = 2
 
@@ -19,20 +19,18 @@ def frame_bytes(around: Surroundings) -> int:
     return around.input_rate_hz * around.frame_us // US_PER_S * BYTES_PER_SAMPLE
 
 
-async def capture(pcm: bytes, around: Surroundings, emit: Emit) -> None:
-    """Emit `pcm` (s16le mono at the input rate) frame by frame, InputEnded behind its last frame, then silence for
-    ever.
+def captured(pcm: bytes, around: Surroundings) -> Iterator[Answer]:
+    """`pcm` (s16le mono at the input rate) frame by frame, InputEnded behind its last frame, then silence for ever.
 
-    Frame i is complete one frame's length after its first sample, so it is emitted at start + (i + 1) frames. The
-    deadlines are absolute: a late wake-up does not move the frames that follow.
+    Frame i is complete one frame's length after its first sample, so it comes (i + 1) frames after the beginning, however late
+    those before it were taken.
     """
-    size = frame_bytes(around)
+    size, frame_us = frame_bytes(around), around.frame_us
     total = -(-len(pcm) // size)
-    start_s = trio.current_time()
     if total == 0:
-        await emit(InputEnded(0))
+        yield Answer(0, InputEnded(0))
     for index in count():
-        await trio.sleep_until(start_s + (index + 1) * around.frame_us / US_PER_S)
-        await emit(Frames(index, 1, pcm[index * size : (index + 1) * size].ljust(size, b"\0")))
+        at_us = (index + 1) * frame_us
+        yield Answer(at_us, Frames(index, 1, pcm[index * size : (index + 1) * size].ljust(size, b"\0")))
         if index + 1 == total:
-            await emit(InputEnded(total))
+            yield Answer(at_us, InputEnded(total))

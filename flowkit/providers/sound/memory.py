@@ -14,14 +14,15 @@ from pydantic import Field, WithJsonSchema
 from flowkit import options as opt
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.sound.capture import capture
+from flowkit.providers.inline import InlineCall, InlineProvider
+from flowkit.providers.sound.capture import captured
 from flowkit.providers.sound.sink import render
 from flowkit.providers.sound.timeline import Pop
 
 OnPop = Annotated[Callable[[Pop], Any], WithJsonSchema({"not": {}, "description": "only from Python"})]
 
 
-class MemorySource(Provider):
+class MemorySource(InlineProvider):
     """A microphone that hears what it was given, then silence."""
 
     kind = "mic"
@@ -35,8 +36,9 @@ class MemorySource(Provider):
 
     options: Options
 
-    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        await capture(self.options.pcm + b"".join(self.options.frames), self.around, emit)
+    def open(self, request: Message) -> InlineCall:
+        pcm = self.options.pcm + b"".join(self.options.frames)
+        return InlineCall(opened=lambda: captured(pcm, self.around))
 
 
 class MemorySink(Provider):

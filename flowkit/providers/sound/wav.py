@@ -19,8 +19,9 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.inline import InlineCall, InlineProvider
 from flowkit.providers.registry import ensure_installed
-from flowkit.providers.sound.capture import capture
+from flowkit.providers.sound.capture import captured
 from flowkit.providers.sound.sink import render
 from flowkit.providers.sound.timeline import Pop
 from flowkit.providers.sound.wav_read import read_recording
@@ -29,7 +30,7 @@ from flowkit.providers.sound.wav_write import WavWriter
 INSTALL = "pip install flowkit-voice"
 
 
-class WavSource(Provider):
+class WavSource(InlineProvider):
     """A microphone that hears a recording, then silence. Any width, rate from 8 to 192 kHz, and channel count."""
 
     kind = "mic"
@@ -57,8 +58,8 @@ class WavSource(Provider):
         self._pcm = recording.pcm
         yield
 
-    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        await capture(self._pcm, self.around, emit)
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(opened=lambda: captured(self._pcm, self.around))
 
 
 class WavSink(Provider):

@@ -29,7 +29,7 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.plan.graph import Plan
-from flowkit.providers.script import Script, ScriptCall
+from flowkit.providers.inline import InlineCall, Script
 from flowkit.trace.rows import RowTuple
 
 Answers = Iterable[tuple[int, Message]]
@@ -114,23 +114,13 @@ class Around(Script):
         self._inner = inner
         self._change = change
 
-    def open(self, request: Message) -> ScriptCall:
-        return _Changed(self._inner.open(request), self._change)
-
-
-class _Changed(ScriptCall):
-    def __init__(self, inner: ScriptCall, change: Callable[[Answers], Answers]) -> None:
-        self._inner = inner
-        self._change = change
-
-    def opened(self) -> Answers:
-        return self._change(self._inner.opened())
-
-    def fed(self, item: Message) -> Answers:
-        return self._change(self._inner.fed(item))
-
-    def ended(self) -> Answers:
-        return self._change(self._inner.ended())
+    def open(self, request: Message) -> InlineCall:
+        inner, change = self._inner.open(request), self._change
+        return InlineCall(
+            opened=lambda: change(inner.opened()),
+            fed=lambda item: change(inner.fed(item)),
+            ended=lambda: change(inner.ended()),
+        )
 
 
 class HearingVad(Around):
@@ -153,23 +143,11 @@ class HearingAsr(Script):
         self._inner = inner
         self._speech = speech
 
-    def open(self, request: Message) -> ScriptCall:
-        return _HearingCall(self._inner.open(request), self._speech)
+    def open(self, request: Message) -> InlineCall:
+        inner = self._inner.open(request)
+        return inner._replace(fed=lambda item: self._fed(inner, item))
 
-
-class _HearingCall(ScriptCall):
-    def __init__(self, inner: ScriptCall, speech: Sequence[Speech]) -> None:
-        self._inner = inner
-        self._speech = speech
-        self._numbers = 0
-
-    def opened(self) -> Answers:
-        return self._inner.opened()
-
-    def ended(self) -> Answers:
-        return self._inner.ended()
-
-    def fed(self, item: Message) -> Answers:
+    def _fed(self, inner: InlineCall, item: Message) -> Answers:
         frame = getattr(item, "frame", getattr(item, "last_voiced", None))
         known = next(
             (s for s in self._speech if frame is not None and s.first - _SLACK <= frame <= s.last + _SLACK), None
@@ -178,7 +156,7 @@ class _HearingCall(ScriptCall):
             return [(_PARTIAL_US, Partial(known.says))]
         if known is not None and isinstance(item, EndOfUtterance):
             return [(_FINAL_US, Final(known.says, item.utterance))]
-        return self._inner.fed(item)
+        return inner.fed(item)
 
 
 class TellingLlm(Script):
@@ -189,7 +167,7 @@ class TellingLlm(Script):
         self._speech = speech
         self._injected = 0
 
-    def open(self, request: Message) -> ScriptCall:
+    def open(self, request: Message) -> InlineCall:
         if not isinstance(request, Ask):
             return self._inner.open(request)
         # An utterance may hold what was said before it as well: its end is what is answered.
@@ -197,9 +175,7 @@ class TellingLlm(Script):
         if known is None:
             return self._inner.open(replace(request, turn=request.turn - self._injected))
         self._injected += 1
-        call = ScriptCall()
-        call.opened = lambda: _said(known.answer)  # type: ignore[method-assign]
-        return call
+        return InlineCall(opened=lambda: _said(known.answer))
 
 
 def _said(answer: str) -> Iterator[tuple[int, Message]]:

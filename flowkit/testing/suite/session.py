@@ -11,7 +11,7 @@ from flowkit.config.tests import Case
 from flowkit.errors import UsageError
 from flowkit.messages import Message
 from flowkit.plan import Plan, resolve
-from flowkit.providers.script import Script
+from flowkit.providers.inline import Script
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.simulate import simulate
 from flowkit.testing.sessions import LONGEST_US, scripts_of

@@ -1,32 +1,25 @@
-"""Agendas: what a scripted call says next, and when."""
+"""Agendas: what an inline call says next, and when."""
 
-from collections.abc import Iterable, Iterator
+from itertools import count
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.messages import EndOfReply, Message, Token
-from flowkit.providers.script import Agenda, ScriptCall
+from flowkit.messages import EndOfReply, Token
+from flowkit.providers.inline import Agenda, InlineCall
 
 
-class Call(ScriptCall):
+def call(opening: list[int]) -> InlineCall:
     """Opening answers as given; each fed token is answered by itself after its index in microseconds."""
-
-    def __init__(self, opening: list[int]) -> None:
-        self._opening = opening
-
-    def opened(self) -> Iterator[tuple[int, Message]]:
-        return ((delay_us, Token(i, "opened")) for i, delay_us in enumerate(self._opening))
-
-    def fed(self, item: Message) -> Iterable[tuple[int, Message]]:
-        return ((item.index, item),) if isinstance(item, Token) else ()
-
-    def ended(self) -> Iterable[tuple[int, Message]]:
-        return ((5, EndOfReply()),)
+    return InlineCall(
+        opened=lambda: ((delay_us, Token(i, "opened")) for i, delay_us in enumerate(opening)),
+        fed=lambda item: ((item.index, item),) if isinstance(item, Token) else (),
+        ended=lambda: ((5, EndOfReply()),),
+    )
 
 
 def test_answers_come_by_due_time_and_then_as_declared() -> None:
-    agenda = Agenda(Call([10, 20]), 100)
+    agenda = Agenda(call([10, 20]), 100)
     agenda.fed(Token(10, "fed"), 100)
     agenda.fed(Token(2, "fed"), 100)
     agenda.ended(105)
@@ -43,7 +36,7 @@ def test_answers_come_by_due_time_and_then_as_declared() -> None:
 
 
 def test_one_that_is_held_back_holds_back_those_behind_it() -> None:
-    agenda = Agenda(Call([10, 11, 500]), 0)
+    agenda = Agenda(call([10, 11, 500]), 0)
     assert agenda.due_us == 10
     agenda.pop()
     agenda.accepted(300)
@@ -54,21 +47,14 @@ def test_one_that_is_held_back_holds_back_those_behind_it() -> None:
 
 
 def test_an_endless_opening_is_drawn_one_by_one() -> None:
-    class Endless(ScriptCall):
-        def opened(self) -> Iterator[tuple[int, Message]]:
-            index = 0
-            while True:
-                yield index * 10, Token(index, "")
-                index += 1
-
-    agenda = Agenda(Endless(), 0)
+    agenda = Agenda(InlineCall(opened=lambda: ((index * 10, Token(index, "")) for index in count())), 0)
     for index in range(50):
         assert agenda.due_us == index * 10
         assert agenda.pop() == Token(index, "")
 
 
 def test_nothing_to_say_is_never_due() -> None:
-    agenda = Agenda(ScriptCall(), 0)
+    agenda = Agenda(InlineCall(), 0)
     assert agenda.due_us is None
     agenda.fed(Token(0, ""), 5)
     agenda.ended(9)
@@ -77,15 +63,15 @@ def test_nothing_to_say_is_never_due() -> None:
 
 @given(opening=st.lists(st.integers(0, 50), max_size=8).map(sorted), fed=st.lists(st.integers(0, 50), max_size=8))
 def test_everything_is_said_once_and_never_before_its_time(opening: list[int], fed: list[int]) -> None:
-    agenda = Agenda(Call(opening), 0)
+    agenda = Agenda(call(opening), 0)
     for index in fed:
         agenda.fed(Token(index, "fed"), 0)
-    count, before = 0, 0
+    said, before = 0, 0
     while (due_us := agenda.due_us) is not None:
         item = agenda.pop()
         agenda.accepted(due_us)
         assert due_us >= before
         if isinstance(item, Token) and item.text == "fed":
             assert due_us >= item.index
-        before, count = due_us, count + 1
-    assert count == len(opening) + len(fed)
+        before, said = due_us, said + 1
+    assert said == len(opening) + len(fed)

@@ -174,16 +174,17 @@ def test_a_failing_provider_costs_its_turn_only(kind: str, cls: type[Bad], what:
 
 
 @pytest.mark.parametrize("kind", ["llm", "tts"])
-def test_a_provider_that_says_nothing_leaves_an_empty_reply(kind: str) -> None:
-    """A voice without sound counts as heard: the printing one has none."""
+def test_a_provider_that_says_nothing_once_costs_no_turn(kind: str) -> None:
+    """A model is asked once more. A voice without sound counts as heard: the printing one has none."""
     SaysNothing.kind = kind
     engine, evidence = session(kind, SaysNothing)
     assert engine.finished == "input_ended"
     assert of(engine, Failed) == []
+    assert of(engine, Fault) == []
     bounds_hold(evidence)
     nothing_is_lost(evidence)
-    history = engine.state("llm").history
-    assert [exchange.agent for exchange in history] == ([] if kind == "llm" else ["A short answer."])
+    (exchange,) = engine.state("llm").history
+    assert exchange.agent == ("All is well." if kind == "llm" else "A short answer.")
 
 
 @pytest.mark.parametrize(("kind", "what"), [("llm", "no text but bytes"), ("tts", "319 bytes for 160 samples")])

@@ -7,6 +7,7 @@ begun with ``create``, which takes no name that is in use.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,12 +17,19 @@ from flowkit.errors import OutputError
 PRIVATE, SHARED = 0o600, 0o666
 """Modes of files that hold what people said, and of others; the process's umask takes from either."""
 PRIVATE_FOLDER = 0o700
+_SOUND = re.compile(r"\.(?:input|voice-\d{4,6})\.(?:wav|flac)")
 
 
 def write_whole(
-    path: Path | str, content: str | bytes, *, inputs: Iterable[Path | str] = (), mode: int = SHARED
+    path: Path | str,
+    content: str | bytes,
+    *,
+    inputs: Iterable[Path | str] = (),
+    mode: int = SHARED,
+    parents: bool = True,
 ) -> None:
-    """Write `content` to `path`: beside it first, then under its name, so that no reader ever sees a part.
+    """Write `content` to `path`: beside it first, then under its name, so that no reader ever sees a part. With `parents` the
+    folder is made if it is not there.
 
     A device (``/dev/stdout``) is written to as it is. Raises OutputError as ``check_output`` does, and where the disk is full; what
     was there before is then still there.
@@ -31,7 +39,8 @@ def write_whole(
     if is_device(path):
         _guarded(path, lambda: path.write_bytes(data))
         return
-    make_folder(path.parent)
+    if parents:
+        make_folder(path.parent)
     beside = path.with_name(f".{path.name[:100]}.{os.getpid()}.new")
     try:
         _guarded(path, lambda: _replace(path, beside, data, mode))
@@ -50,11 +59,11 @@ def _replace(path: Path, beside: Path, data: bytes, mode: int) -> None:
     os.replace(beside, path)
 
 
-def create(path: Path | str, *, mode: int = PRIVATE, hint: str = "give another name") -> int:
+def create(path: Path | str, *, mode: int = PRIVATE, folder_mode: int = 0o777, hint: str = "give another name") -> int:
     """A new file at `path` as a descriptor to read and write. Raises OutputError if the name is in use or cannot be written."""
     path = Path(path)
     check_output(path)
-    make_folder(path.parent)
+    make_folder(path.parent, folder_mode)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(path, flags, mode)
@@ -91,7 +100,7 @@ def make_folder(path: Path, mode: int = 0o777) -> None:
             make_folder(path.parent, mode)
             path.mkdir(mode, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise OutputError(f"cannot make the folder {path}: {said(error)}") from error
+        raise OutputError(f"cannot write: the folder {path} cannot be made: {said(error)}") from error
 
 
 def cannot_write(path: Path | str, error: OSError | ValueError) -> OutputError:
@@ -102,6 +111,21 @@ def cannot_write(path: Path | str, error: OSError | ValueError) -> OutputError:
 def said(error: OSError | ValueError) -> str:
     """An error's reason, without number and path."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def sounds_beside(trace: Path) -> list[Path]:
+    """The sound files that belong to a trace by their names, whole or being recorded."""
+    try:
+        return sorted(path for path in trace.parent.iterdir() if is_sound_of(trace, path))
+    except OSError:
+        return []
+
+
+def is_sound_of(trace: Path, path: Path) -> bool:
+    """Whether `path` is named like the sound of that trace, in its folder."""
+    stem = trace.name.removesuffix(".jsonl")
+    named = path.name.startswith(f"{stem}.") and _SOUND.fullmatch(path.name[len(stem) :]) is not None
+    return named and os.path.realpath(path.parent) == os.path.realpath(trace.parent)
 
 
 def is_device(path: Path) -> bool:

@@ -20,7 +20,7 @@ def run(pipeline: str, recording: str, reply: str, origin: str) -> int:
         return main(["run", pipeline])
     if origin == "file":
         print(f"There is no microphone and speaker here: {recording} is asked, the answer goes to {reply}.", flush=True)
-    return main(["run", pipeline, "--input", recording, "--output", reply])
+    return main(["run", pipeline, "--input", recording, "--output", reply, "--overwrite"])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from flowkit.errors import ExitCode, OutputError, UsageError
+from flowkit.errors import ExitCode, UsageError
+from flowkit.files import write_whole
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,10 +63,7 @@ def _approve(path: Path, args: argparse.Namespace) -> bool:
     if args.dry_run or not (args.yes or _agreed()):
         return False
     target = expectations_path(path)
-    try:
-        target.write_text(with_approved(stored.expectations, now), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}") from error
+    write_whole(target, with_approved(stored.expectations, now))
     new_path(path).unlink(missing_ok=True)
     print(f"  accepted in {target}")
     return True

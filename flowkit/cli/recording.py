@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,17 +46,22 @@ class Record:
             recorder.close("failed")
 
 
-def open_record(args: argparse.Namespace, config: Config, plan: Plan) -> Record:
-    """Begin the record that the command line and the file's ``trace:`` ask for. Raises OutputError if it cannot be made."""
+def record_path(args: argparse.Namespace, config: Config) -> Path | None:
+    """Where the session will be recorded; None if it will not."""
     if args.no_trace:
+        return None
+    return Path(args.trace) if args.trace else _fresh(Path(config.top.trace.dir), config.name)
+
+
+def open_record(path: Path | None, config: Config, plan: Plan) -> Record:
+    """Begin the record at `path`, as the file's ``trace:`` asks. Raises OutputError if it cannot be made."""
+    if path is None:
         return Record()
     from flowkit.plan.show import show
     from flowkit.trace import open_recorder
     from flowkit.trace.secrets import secrets_of
 
     settings = config.top.trace
-    path = Path(args.trace) if args.trace else _fresh(Path(settings.dir), config.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
     recorder = open_recorder(
         path,
         plan,
@@ -68,6 +74,8 @@ def open_record(args: argparse.Namespace, config: Config, plan: Plan) -> Record:
 
 
 def _fresh(folder: Path, name: str) -> Path:
-    """A name by time of day and process, so that sessions started in the same second do not meet."""
+    """A name by time of day and process, so that sessions started in the same second do not meet. It lies in `folder`, whatever the
+    pipeline is called."""
+    name = re.sub(r"[^\w.-]", "_", name).strip(".")[:100] or "pipeline"
     when = time.strftime("%Y%m%d-%H%M%S", time.localtime(wall_us() // US_PER_S))
     return folder / f"{name}-{when}-{os.getpid()}.jsonl"

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowkit.errors import ExitCode, FlowkitError, OutputError, UsageError
+from flowkit.errors import ExitCode, FlowkitError, UsageError
+from flowkit.files import PRIVATE, check_output, sounds_beside, write_whole
 
 if TYPE_CHECKING:
     from flowkit.report.page import Subject
@@ -41,11 +42,14 @@ def run(args: argparse.Namespace) -> int:
     changed = bool(args.pipeline or args.set)
     if changed and len(args.traces) > 1:
         raise UsageError("--pipeline and --set lay a replay beside one trace")
+    inputs = _inputs(args)
+    if args.output:
+        check_output(args.output, inputs)
     subjects = [of_trace(trace, settings_of(trace)) for trace in map(read_trace, args.traces)]
     if changed:
         subjects.append(_replayed(args))
     if args.output:
-        _write(Path(args.output), subjects)
+        _write(args.output, inputs, subjects)
     else:
         for subject in subjects:
             _print(subject)
@@ -64,15 +68,21 @@ def _replayed(args: argparse.Namespace) -> Subject:
     return Subject(name, replayed.report, replayed.rows, layout_of(plan), settings=plan.settings)
 
 
-def _write(path: Path, subjects: list[Subject]) -> None:
+def _inputs(args: argparse.Namespace) -> list[Path]:
+    """What is read, with the sound beside the traces."""
+    traces = [Path(name) for name in args.traces]
+    return [
+        *traces,
+        *(sound for trace in traces for sound in sounds_beside(trace)),
+        *map(Path, filter(None, [args.pipeline])),
+    ]
+
+
+def _write(path: str, inputs: list[Path], subjects: list[Subject]) -> None:
     from flowkit.report.page import page
 
     text = page(subjects)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    write_whole(path, text, inputs=inputs, mode=PRIVATE)
     print(f"{path}: {len(text) / 1e6:.1f} MB", file=sys.stderr)
 
 

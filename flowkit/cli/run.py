@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flowkit.cli.streams import raw
 from flowkit.errors import ExitCode, UsageError
+from flowkit.files import make_folder
 
 if TYPE_CHECKING:
     from flowkit.config import Config
@@ -30,6 +31,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("file", metavar="FILE", help="the pipeline's YAML file")
     parser.add_argument("--input", metavar="WAV", help="speak this file instead of using a microphone")
     parser.add_argument("--output", metavar="WAV", help="write the agent's sound here instead of using a speaker")
+    parser.add_argument("--overwrite", action="store_true", help="write over the --output file if it is there")
     parser.add_argument("--text", action="store_true", help="typed lines are the utterances; no microphone, VAD or ASR")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the file")
     parser.add_argument("--mic", metavar="DEVICE", help="use this microphone: number or part of its name, see doctor")
@@ -49,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     or 4 where a provider or a device failed."""
     import trio
 
-    from flowkit.cli.recording import open_record
+    from flowkit.cli.ends import check_ends
+    from flowkit.cli.recording import open_record, record_path
     from flowkit.plan import require
     from flowkit.runtime.echo import EchoWatch
     from flowkit.runtime.session import run_session
@@ -62,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     config, duration_us = _config(args), _limits(args)
     plan = require(config)
     listener = Listener(plan)
-    record = open_record(args, config, plan)
+    path = record_path(args, config)
+    check_ends(config, plan, path)
+    record = open_record(path, config, plan)
     with closing(record), _shown(args, plan, listener) as view:
         observers: tuple[Observer, ...] = (listener, EchoWatch(plan, view.say), *record.observers, *view.observers)
 
@@ -117,10 +122,12 @@ def _config(args: argparse.Namespace) -> Config:
     config = load(args.file, overrides=args.set, environ=os.environ)
     if args.text:
         config = text_mode(config, waits=not sys.stdin.isatty())
+    if args.overwrite and not args.output:
+        raise UsageError("--overwrite says that --output may be written over; there is none")
     if args.input or args.output:
         if args.output:
-            Path(args.output).parent.mkdir(parents=True, exist_ok=True)
-        config = with_files(config, args.input, args.output)
+            make_folder(Path(args.output).parent)
+        config = with_files(config, args.input, args.output, overwrite=args.overwrite)
     if args.mic or args.speaker:
         config = with_devices(config, args.mic, args.speaker)
     for notice in config.notices:

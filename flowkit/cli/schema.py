@@ -23,15 +23,12 @@ def run(args: argparse.Namespace) -> int:
     """Write the schema."""
     quick.start()
     from flowkit.config.jsonschema import schema_text
-    from flowkit.errors import ExitCode, OutputError
+    from flowkit.errors import ExitCode
+    from flowkit.files import write_whole
 
     text = schema_text()
     if args.output is None:
         sys.stdout.write(text)
         return ExitCode.FINE
-    try:
-        with open(args.output, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as exc:
-        raise OutputError(f"cannot write {args.output}: {exc.strerror}") from exc
+    write_whole(args.output, text, parents=False)
     return ExitCode.FINE

@@ -11,7 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowkit.errors import ExitCode, OutputError, UsageError
+from flowkit.errors import ExitCode, UsageError
+from flowkit.files import cannot_write, check_output, write_whole
 
 if TYPE_CHECKING:
     from flowkit.report.outcome import Outcome
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1 (got {jobs})")
     found = collect(args.paths)
+    _check_reports(reports, [Path(path) for item in found.items for path in item.files()])
     progress = _Progress(args.verbose) if args.format == "plain" else None
     outcomes: list[Outcome] = []
     for outcome in chain(found.wrong, run_all(found.items, jobs)):
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     for notice in found.notices:
         print(f"flowkit: {notice}", file=sys.stderr)
     for form, path in reports:
-        _write(form, path, outcomes)
+        write_whole(path, _text(form, outcomes))
     _in_actions(outcomes)
     return _exit_code(outcomes)
 
@@ -163,13 +165,10 @@ def _text(form: str, outcomes: Sequence[Outcome]) -> str:
     return junit(outcomes) if form == "junit" else markdown(outcomes)
 
 
-def _write(form: str, path: Path, outcomes: Sequence[Outcome], mode: str = "w") -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(_text(form, outcomes))
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+def _check_reports(reports: Sequence[tuple[str, Path]], inputs: list[Path]) -> None:
+    """Before any test runs: no report on top of a test's files, or of another report."""
+    for number, (_, path) in enumerate(reports):
+        check_output(path, [*inputs, *(other for _, other in reports[:number])])
 
 
 def _in_actions(outcomes: Sequence[Outcome]) -> None:
@@ -179,4 +178,13 @@ def _in_actions(outcomes: Sequence[Outcome]) -> None:
 
         print("\n".join(commands(outcomes)))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        _write("markdown", Path(summary), outcomes, "a")
+        _append(Path(summary), _text("markdown", outcomes))
+
+
+def _append(path: Path, text: str) -> None:
+    """To a file that is shared with others, as GitHub's summary is."""
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError as error:
+        raise cannot_write(path, error) from error

@@ -41,6 +41,11 @@ class Scalar:
     """``env NAME``, ``file PATH`` or ``--set``; empty if written where `mark` points."""
     weight: int = 1
 
+    @property
+    def files(self) -> list[str]:
+        """The files that its value was read from."""
+        return [name[len("file ") :] for name in self.origin.split(" and ") if name.startswith("file ")]
+
     def got(self) -> str:
         """The value for an error message."""
         source = f" from {self.origin}" if self.origin else ""

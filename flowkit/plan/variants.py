@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from flowkit.config import Config, StageConfig
 from flowkit.errors import UsageError
@@ -45,18 +46,24 @@ def _typed(stage: StageConfig, config: Config, typing: Typing) -> StageConfig:
     return replace(stage, sources=None, options=options, candidates=(keyboard,))
 
 
-def with_files(config: Config, input: str | None = None, output: str | None = None) -> Config:
+def with_files(
+    config: Config, input: str | None = None, output: str | None = None, *, overwrite: bool = False
+) -> Config:
     """The pipeline with the microphone reading the WAV file `input` and the speaker writing `output`, where given.
 
     Raises:
         UsageError: the pipeline has no microphone or no speaker to replace.
     """
-    paths = {kind: path for kind, path in (("mic", input), ("speaker", output)) if path is not None}
-    for kind in paths:
+    files: dict[str, dict[str, Any]] = {}
+    if input is not None:
+        files["mic"] = {"path": input}
+    if output is not None:
+        files["speaker"] = {"path": output, "overwrite": overwrite}
+    for kind in files:
         if not any(stage.kind == kind for stage in config.stages):
             option = "--input" if kind == "mic" else "--output"
             raise UsageError(f"{option} replaces the {kind}, and this pipeline has none")
-    return replace(config, stages=tuple(_onto_file(stage, config, paths.get(stage.kind)) for stage in config.stages))
+    return replace(config, stages=tuple(_onto_file(stage, config, files.get(stage.kind)) for stage in config.stages))
 
 
 def with_devices(config: Config, mic: str | None = None, speaker: str | None = None) -> Config:
@@ -82,10 +89,10 @@ def _onto_device(stage: StageConfig, config: Config, device: str | None) -> Stag
     return replace(stage, candidates=(provider,))
 
 
-def _onto_file(stage: StageConfig, config: Config, path: str | None) -> StageConfig:
-    if path is None:
+def _onto_file(stage: StageConfig, config: Config, file: dict[str, Any] | None) -> StageConfig:
+    if file is None:
         return stage
-    provider = with_provider(stage, config, "wav", {"path": path})
+    provider = with_provider(stage, config, "wav", file)
     if provider is None:
-        raise UsageError(f"the {stage.kind} cannot take the file {path}")
+        raise UsageError(f"the {stage.kind} cannot take the file {file['path']}")
     return replace(stage, candidates=(provider,))

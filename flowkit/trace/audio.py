@@ -6,6 +6,7 @@ samples. So no trace can point out of its folder, and a sound that was swapped i
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from hashlib import blake2b
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flowkit.errors import TraceError
+from flowkit.errors import OutputError, TraceError
+from flowkit.files import create
 from flowkit.trace.names import MAX_AUDIO
 
 _HEADER = 44
@@ -39,7 +41,7 @@ class WavWriter:
         self._role = role
         self._rate_hz = rate_hz
         self._state = blake2b(digest_size=16)
-        self._file = self.path.open("wb", buffering=0)
+        self._file = os.fdopen(create(self.path), "wb", buffering=0)
         self._file.write(_wav_header(rate_hz))
         self.samples = 0
 
@@ -73,15 +75,25 @@ def sound_path(trace: Path, role: str, suffix: str = ".flac") -> Path:
 
 
 def to_flac(wav: Path) -> Path:
-    """Write the FLAC of a WAV that this module wrote, be it cut short, and remove the WAV."""
+    """Write the FLAC of a WAV that this module wrote, be it cut short, and remove the WAV. Raises OutputError if the FLAC cannot be
+    written; the WAV is still there then."""
     import soundfile
 
     flac = wav.with_suffix(".flac")
-    with wav.open("rb") as source:
-        rate_hz = struct.unpack("<I", source.read(_HEADER)[24:28])[0]
-        with soundfile.SoundFile(flac, "w", rate_hz, 1, subtype="PCM_16", format="FLAC") as sink:
-            while block := source.read(2 * _BLOCK):
-                sink.write(np.frombuffer(block[: len(block) // 2 * 2], "<i2"))
+    descriptor = create(flac)
+    try:
+        with wav.open("rb") as source:
+            rate_hz = struct.unpack("<I", source.read(_HEADER)[24:28])[0]
+            with soundfile.SoundFile(descriptor, "w", rate_hz, 1, subtype="PCM_16", format="FLAC") as sink:
+                while block := source.read(2 * _BLOCK):
+                    sink.write(np.frombuffer(block[: len(block) // 2 * 2], "<i2"))
+    except (soundfile.LibsndfileError, AssertionError) as error:
+        # A write that fails for want of room is an assertion of soundfile's.
+        flac.unlink()
+        raise OutputError(f"cannot write {flac}: {error or 'is the disk full?'}; {wav.name} is whole") from error
+    except BaseException:
+        flac.unlink(missing_ok=True)
+        raise
     wav.unlink()
     return flac
 

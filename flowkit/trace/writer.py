@@ -6,6 +6,7 @@ anything; its ids follow from the session's, so the same session exported again 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -22,6 +23,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCod
 
 from flowkit import __version__
 from flowkit.errors import OutputError
+from flowkit.files import PRIVATE_FOLDER, create, sounds_beside
 
 _UNLIMITED = SpanLimits.UNSET
 ROOT = "root"
@@ -164,11 +166,9 @@ def _limits() -> SpanLimits:
 
 
 def open_new(path: Path) -> IO[str]:
-    """Create the file, and the folder it lies in. Raises OutputError if it is there already or cannot be made."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("x", encoding="utf-8", newline="\n")
-    except FileExistsError as error:
-        raise OutputError(f"{path} is there already", hint="traces are never overwritten: give another name") from error
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    """Create the file, and the folder it lies in. Raises OutputError if it, or sound of its name, is there already, or it cannot be
+    made."""
+    hint = "traces are never overwritten: give another name"
+    if sounds := sounds_beside(path):
+        raise OutputError(f"{sounds[0]}, the sound of a recording of that name, is there already", hint=hint)
+    return os.fdopen(create(path, hint=hint, folder_mode=PRIVATE_FOLDER), "w", encoding="utf-8", newline="\n")

@@ -9,8 +9,8 @@ from tools import run as tool
     ("devices", "origin", "wanted"),
     [
         (True, "file", ["run", "a.yaml"]),
-        (True, "command line", ["run", "a.yaml", "--input", "q.wav", "--output", "r.wav"]),
-        (False, "file", ["run", "a.yaml", "--input", "q.wav", "--output", "r.wav"]),
+        (True, "command line", ["run", "a.yaml", "--input", "q.wav", "--output", "r.wav", "--overwrite"]),
+        (False, "file", ["run", "a.yaml", "--input", "q.wav", "--output", "r.wav", "--overwrite"]),
     ],
 )
 def test_devices_are_used_where_there_are_any_and_no_file_was_named(

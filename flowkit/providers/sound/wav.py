@@ -17,6 +17,7 @@ import trio
 from pydantic import Field
 
 from flowkit import options as opt
+from flowkit.errors import OutputError
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.inline import InlineCall, InlineProvider
@@ -72,7 +73,9 @@ class WavSink(Provider):
 
     class Options(opt.Options):
         path: Path
-        """The file to write, 16-bit mono; one that is there is overwritten when the session starts."""
+        """The file to write, 16-bit mono."""
+        overwrite: bool = False
+        """Write over a file that is there, when the session starts."""
         rate: int | None = Field(default=None, ge=8_000, le=192_000)
         """Sample rate in Hz; by default that of the first voice that speaks."""
 
@@ -91,6 +94,9 @@ class WavSink(Provider):
     async def ready(self) -> AsyncIterator[None]:
         """Make sure that the file can be written. Raises OutputError; closes the file behind the session."""
         ensure_installed(type(self))
+        if self.options.path.is_file() and not self.options.overwrite:
+            hint = "give another name, or --overwrite (in a pipeline file: overwrite: true)"
+            raise OutputError(f"{self.options.path} is there already", hint=hint)
         self._writer = WavWriter(self.options.path, self.options.rate)
         try:
             yield

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowkit.clock import US_PER_S
 from flowkit.errors import OutputError
+from flowkit.files import PRIVATE
 from flowkit.providers.sound.timeline import Pop
 
 if TYPE_CHECKING:
@@ -54,15 +55,20 @@ class _Run:
 class WavWriter:
     """A mono 16-bit WAV whose sample position is the session's time. Not for use from two threads at once.
 
-    Raises OutputError if the file cannot be opened or written; what was written before stays readable."""
+    Raises OutputError if the file cannot be opened or written; what was written before stays readable. A file that is there keeps
+    what it holds until ``begin``; one that is not is gone again without it."""
 
     def __init__(self, path: Path, rate_hz: int | None) -> None:
         self.path = path
         self._rate_hz = rate_hz
         self._written = 0
         self._run: _Run | None = None
+        self._begun = False
+        self._new = not path.exists()
+        if path.is_symlink():
+            raise OutputError(f"{path}: is a link; nothing is written through links")
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, PRIVATE)
         except OSError as exc:
             raise OutputError(f"{path}: cannot be written: {exc.strerror}") from exc
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
@@ -71,6 +77,7 @@ class WavWriter:
 
     def begin(self) -> None:
         """Throw away what the file held and write an empty WAV."""
+        self._begun = True
         self._guarded(os.ftruncate, self._fd, 0)
         self._guarded(_write_all, self._fd, _header(self._rate_hz or 16_000, 0), 0)
 
@@ -86,9 +93,12 @@ class WavWriter:
     def close(self, until_us: int) -> None:
         """End the file with the session at `until_us`."""
         try:
-            self._end_run()
-            self._silence_up_to(until_us)
-            self._guarded(_write_all, self._fd, _header(self._rate_hz or 16_000, self._written), 0)
+            if self._begun:
+                self._end_run()
+                self._silence_up_to(until_us)
+                self._guarded(_write_all, self._fd, _header(self._rate_hz or 16_000, self._written), 0)
+            elif self._new:
+                self.path.unlink(missing_ok=True)
         finally:
             os.close(self._fd)
 

@@ -15,6 +15,7 @@ from flowkit.config.discover import SUFFIXES as PIPELINES
 from flowkit.config.discover import is_pipeline
 from flowkit.config.problems import Problem, errors
 from flowkit.errors import UsageError
+from flowkit.files import sounds_beside
 from flowkit.report.outcome import Finding, Outcome, Status
 from flowkit.testing.suite.expectations import SUFFIX, expectations_path, trace_path
 
@@ -43,6 +44,11 @@ class Item(NamedTuple):
     def id(self) -> str:
         """What users call it."""
         return self.path if self.kind is Kind.STORED else f"{self.path}::{self.name}"
+
+    def files(self) -> list[Path]:
+        """What the test reads, as far as is known before it runs."""
+        path = Path(self.path)
+        return [path, expectations_path(path), *sounds_beside(path)] if self.kind is Kind.STORED else [path]
 
 
 @dataclass

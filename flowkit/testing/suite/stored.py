@@ -13,7 +13,8 @@ from typing import Any
 from flowkit.clock import monotonic_us
 from flowkit.config import Config, Outside, Unset, load
 from flowkit.config.problems import InvalidConfig
-from flowkit.errors import ExitCode, FlowkitError
+from flowkit.errors import ExitCode, FlowkitError, OutputError
+from flowkit.files import said, write_whole
 from flowkit.replay.settings import recorded_plan
 from flowkit.replay.simulate import Replayed, simulate
 from flowkit.report.budgets import judge
@@ -74,13 +75,22 @@ def _outcome(path: Path) -> Outcome:
     report, new = stored.replayed.report, new_path(path)
     changed = tuple(changes(stored.expectations.approved, stored.now)) if stored.expectations.approved else ()
     findings = (*_declined(stored), *_differences(stored, changed), *_broken(stored), *_over_budget(stored))
-    if changed:
-        new.write_text(with_approved(stored.expectations, stored.now), encoding="utf-8")
-    else:
-        new.unlink(missing_ok=True)
     status = Status.FAILED if findings else Status.PASSED
-    notices = tuple(report.notices)
+    notices = (*report.notices, *_left(new, with_approved(stored.expectations, stored.now) if changed else None))
     return Outcome(name, place, 1, status, findings, changed, notices, "", report.level, report.modelled_share)
+
+
+def _left(new: Path, text: str | None) -> Iterator[str]:
+    """Leave what the replay gave in ``NAME.new``, or nothing. Where that cannot be the test's outcome is none the less known."""
+    try:
+        if text is not None:
+            write_whole(new, text)
+        elif new.is_file() or new.is_symlink():
+            new.unlink()
+    except OutputError as error:
+        yield str(error)
+    except OSError as error:
+        yield f"{new} cannot be removed: {said(error)}"
 
 
 def place_and_words(error: FlowkitError, file: str, line: int = 1) -> tuple[str, int, str]:

@@ -1,0 +1,53 @@
+"""What a session reads and writes, before it begins: nothing that is read may be written over, and nothing written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from flowkit.config import Config
+from flowkit.config.nodes import Mapping, Node, Scalar, Sequence
+from flowkit.errors import OutputError
+from flowkit.files import check_output, is_sound_of
+from flowkit.options import Options
+from flowkit.plan import Plan
+
+
+def check_ends(config: Config, plan: Plan, trace: Path | None) -> None:
+    """Raises OutputError for a file that the session would write over what it reads, or over its own recording."""
+    inputs = [*_sources(config), *(path for kind, path in _paths(plan) if kind != "speaker")]
+    for path in [path for kind, path in _paths(plan) if kind == "speaker"]:
+        check_output(path, inputs)
+        if trace is not None and (path.absolute() == trace.absolute() or is_sound_of(trace, path)):
+            raise OutputError(f"{path} is where the session is recorded", hint="give another name")
+    if trace is not None:
+        check_output(trace, inputs)
+
+
+def _paths(plan: Plan) -> Iterator[tuple[str, Path]]:
+    """The files that providers are given, with the kind of the stage."""
+    for stage in plan.stages:
+        for choice in (*([stage.provider] if stage.provider else []), *stage.failover):
+            if isinstance(choice.options, Options):
+                values = (getattr(choice.options, name) for name in type(choice.options).model_fields)
+                yield from ((stage.kind, value) for value in values if isinstance(value, Path))
+
+
+def _sources(config: Config) -> set[Path]:
+    """The pipeline file, what it includes, and the files that hold its secrets."""
+    found = {config.path} if config.path else set()
+    for scalar in _scalars(config.root):
+        source = scalar.mark.source.path
+        if source is not None:
+            found.add(source)
+            found |= {source.parent / name for name in scalar.files}
+    return found
+
+
+def _scalars(node: Node) -> Iterator[Scalar]:
+    if isinstance(node, Scalar):
+        yield node
+    elif isinstance(node, Sequence):
+        yield from (scalar for inner in node.items for scalar in _scalars(inner))
+    elif isinstance(node, Mapping):
+        yield from (scalar for entry in node.entries.values() for scalar in _scalars(entry.value))

@@ -78,10 +78,12 @@ class Probability(Message):
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted(Message):
-    """The user began to speak at frame `frame`. Control, vad -> gate and asr."""
+    """The user began to speak at frame `frame`; `goes_on`: without having stopped, as the utterance before is ended for its
+    length. Control, vad -> gate and asr."""
 
     lane: ClassVar[str] = "C"
     frame: int
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import ClassVar
 
 import trio
@@ -339,10 +340,10 @@ _QUIET_US = 2_000_000
 
 @dataclass(slots=True)
 class _Ears:
-    """What has been fed: `owed` ends of utterance without a Final; `speaking`: one is under way."""
+    """What has been fed: `owed` ends of utterance without a Final; `speaking`: the mark at which one began that is under way."""
 
     owed: deque[int] = field(default_factory=deque)
-    speaking: bool = False
+    speaking: SpeechStarted | None = None
 
 
 class Listening(Work):
@@ -369,9 +370,11 @@ class Listening(Work):
         """The stage fed `item`."""
         ears = self._ears
         if isinstance(item, SpeechStarted):
-            ears.speaking = True
+            ears.speaking = item
         elif isinstance(item, EndOfUtterance):
-            ears.speaking = False
+            # One that is ended for its length has the next one's beginning ahead of it.
+            if ears.speaking is not None and ears.speaking.frame <= item.last_voiced:
+                ears.speaking = None
             ears.owed.append(item.utterance)
         elif self.idle:
             self.tape.forget(len(self.tape) - self._quiet)
@@ -379,7 +382,7 @@ class Listening(Work):
     @property
     def idle(self) -> bool:
         """Whether nobody speaks and no Final is owed: the moment to change providers."""
-        return not self._ears.speaking and not self._ears.owed
+        return self._ears.speaking is None and not self._ears.owed
 
     async def take(self, item: Message, emit: Pass) -> None:
         if isinstance(item, Final):
@@ -395,7 +398,12 @@ class Listening(Work):
         for place, item in enumerate(items, 1):
             if isinstance(item, EndOfUtterance) and item.utterance <= utterance:
                 count = place
-        self.tape.forget(count)
+        next_one = self._ears.speaking
+        if next_one is not None and next_one in islice(items, count):
+            self.tape.forget(count - 1)
+            self.tape.replace_first(next_one)
+        else:
+            self.tape.forget(count)
         while self._ears.owed and self._ears.owed[0] <= utterance:
             self._ears.owed.popleft()
 

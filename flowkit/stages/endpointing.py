@@ -51,7 +51,8 @@ _QUIET, _SPEECH = Voice.QUIET, Voice.SPEECH
 
 @dataclass(slots=True)
 class EndpointingState:
-    """`since`: first frame of a rise; `last_voiced`: newest voiced frame; `ends_at`: the frame at which input ends, if known."""
+    """`since`: first frame of a rise, and then of the utterance; `last_voiced`: newest voiced frame; `ends_at`: the frame at which
+    input ends, if known."""
 
     voice: Voice = Voice.QUIET
     since: int = 0
@@ -74,6 +75,9 @@ class Endpointing(Stage[EndpointingState]):
         """Silence after which a pause is reported (a short noise is over)."""
         end: opt.Duration = opt.us("400ms")
         """Silence that ends an utterance; the greatest part of most answers' delay."""
+        longest: opt.Duration = opt.us("30s")
+        """An utterance is ended when it has lasted this long, be it somebody who does not stop or a noise; the voice goes on as
+        the next one."""
         threshold: float = Field(0.5, ge=0, le=1)
         """Probability from which a frame counts as voiced."""
         release: float = Field(0.35, ge=0, le=1)
@@ -82,6 +86,7 @@ class Endpointing(Stage[EndpointingState]):
     def __init__(self, options: Options, frame_us: int = 20_000) -> None:
         super().__init__(options, frame_us)
         self._threshold, self._release = options.threshold, options.release
+        self._longest = -(-options.longest // frame_us)
 
     def fresh(self) -> EndpointingState:
         return EndpointingState()
@@ -108,9 +113,10 @@ class Endpointing(Stage[EndpointingState]):
         if state.ends_at is not None or voice is Voice.RISING:
             return 0
         threshold = self._release if voice is _SPEECH else self._threshold
-        longest_us = self.options.end if voice is not _SPEECH else min(self.options.pause, self.options.end)
-        longest = _ENDLESS if voice is _QUIET else -(-longest_us // self.frame_us)
-        while (until := end + _MANY) <= len(ps):
+        silence_us = self.options.end if voice is not _SPEECH else min(self.options.pause, self.options.end)
+        longest = _ENDLESS if voice is _QUIET else -(-silence_us // self.frame_us)
+        cut = self._last_of(state) if voice is _SPEECH else _ENDLESS
+        while (until := end + _MANY) <= len(ps) and frames[until - 1] < cut:
             many = ps[end:until]
             if isnan(sum(many)):  # neither the least nor the greatest, wherever it stands
                 break
@@ -121,7 +127,7 @@ class Endpointing(Stage[EndpointingState]):
             end = until
         for frame, p in zip(frames[end : end + _MANY], ps[end : end + _MANY], strict=True):
             if p >= threshold:
-                if voice is not _SPEECH:
+                if voice is not _SPEECH or frame >= cut:
                     break
                 last_voiced = frame
             elif frame - last_voiced >= longest:
@@ -146,7 +152,19 @@ class Endpointing(Stage[EndpointingState]):
         started = state.since if state.voice is Voice.RISING else frame
         was_speaking = state.voice is Voice.SPEECH
         state.voice, state.last_voiced = Voice.SPEECH, frame
-        return NOTHING if was_speaking else (Emit("speech", SpeechStarted(started)),)
+        actions = NOTHING if was_speaking else (Emit("speech", SpeechStarted(started)),)
+        return actions if frame < self._last_of(state) else (*actions, *self._cut(state, frame))
+
+    def _last_of(self, state: EndpointingState) -> int:
+        """The frame at which the utterance has lasted for `longest`."""
+        return state.since + self._longest - 1
+
+    def _cut(self, state: EndpointingState, frame: int) -> Actions:
+        """The utterance ends with voice, and the next one begins behind it."""
+        state.utterances += 1
+        state.since = frame + 1
+        ended = EndOfUtterance(state.utterances, frame)
+        return (Emit("speech", SpeechStarted(frame + 1, goes_on=True)), Emit("endpoint", ended))
 
     def _silent(self, state: EndpointingState, frame: int) -> Actions:
         if state.voice is Voice.RISING:

@@ -14,7 +14,9 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.messages import (
     Capture,
+    Done,
     EndOfUtterance,
+    Failed,
     Fault,
     Final,
     Heard,
@@ -33,7 +35,7 @@ from flowkit.messages import (
     Typed,
     Utterance,
 )
-from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, Open, RaiseEpoch, SetTimer, Stage
+from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, Open, RaiseEpoch, SetTimer, Stage, gone
 from flowkit.stages.turn import Do, Event, Turn, turn_step
 from flowkit.words import Phrases, count, words
 
@@ -139,6 +141,9 @@ class Gate(Stage[GateState]):
             )
         if isinstance(message, Shutdown):
             return self._shutdown(message)
+        if isinstance(message, (Failed, Done)):
+            over = state.input_ended and isinstance(message, Done)
+            return NOTHING if over else (Finish(f"failed: {gone(message, 'keyboard')}"),)
         event = self._event(state, message, now_us)
         actions = [] if event is None else self._turn(state, event, now_us)
         if state.input_ended and state.turn is Turn.LISTENING:
@@ -148,8 +153,8 @@ class Gate(Stage[GateState]):
     def _event(self, state: GateState, message: Message, now_us: int) -> Event | None:
         """The table's event that a message is, if it is one."""
         match message:
-            case SpeechStarted():
-                return Event.SPEECH
+            case SpeechStarted(goes_on=goes_on):
+                return None if goes_on else Event.SPEECH
             case SpeechStopped():
                 return self._pause(state, now_us)
             case EndOfUtterance(utterance=utterance):

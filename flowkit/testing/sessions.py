@@ -124,20 +124,20 @@ def _planned(kind: str, settings: Mapping[str, Any], bound: Bound) -> PlannedSta
 
 
 def scripts_of(plan: Plan) -> dict[str, Script]:
-    """A provider for each stage of `plan` that has one; all must be inline, but for the speaker's, which is not heard.
+    """A provider for each stage of `plan` that has one; all must be inline, but for the speaker's, which is not heard if it is not.
 
     Raises TypeError for another provider: it can only be run live.
     """
     around = Surroundings(plan.input_rate_hz, plan.frame_us, _no_clock, _no_notice)
     scripts: dict[str, Script] = {}
     for stage in plan.stages:
-        if stage.kind == "speaker":
+        provider = stage.provider.cls(stage.provider.options, around) if stage.provider is not None else None
+        if isinstance(provider, InlineProvider):
+            scripts[stage.id] = provider
+        elif stage.kind == "speaker":
             scripts[stage.id] = Discard(None, around)
         elif stage.provider is not None:
-            provider = stage.provider.cls(stage.provider.options, around)
-            if not isinstance(provider, InlineProvider):
-                raise TypeError(f"stage {stage.id!r} has provider {stage.provider.name!r}, which is not inline")
-            scripts[stage.id] = provider
+            raise TypeError(f"stage {stage.id!r} has provider {stage.provider.name!r}, which is not inline")
     return scripts
 
 

@@ -607,6 +607,31 @@ def test_a_long_session_may_fail_more_often_than_one_call_may() -> None:
     assert len([item for item in stage.items if isinstance(item, Final)]) == 6
 
 
+def test_an_utterance_that_was_ended_for_its_length_leaves_the_next_one_s_beginning() -> None:
+    """The beginning is told ahead of the end, so that it is fed before it, and must not be forgotten with it."""
+
+    async def first_only(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for item in fed:
+            if isinstance(item, EndOfUtterance):
+                await emit(Final("first", item.utterance))
+                raise broke()
+
+    async def from_its_beginning(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        begun: int | None = None
+        async for item in fed:
+            if isinstance(item, SpeechStarted):
+                begun = item.frame
+            elif isinstance(item, EndOfUtterance):
+                await emit(Final(f"from {begun}", item.utterance))
+
+    frames: list[tuple[float, Message]] = [(0.02, Frames(index, 1, b"\1\1")) for index in range(300)]
+    cut: list[tuple[float, Message]] = [(0, SpeechStarted(100, goes_on=True)), (0, EndOfUtterance(1, 99))]
+    fed = [(0.0, SpeechStarted(0)), *frames[:100], *cut, *frames[100:], (0.0, EndOfUtterance(2, 299))]
+    members = [member(Fake(first_only, kind="asr")), member(Fake(from_its_beginning, kind="asr"), "two")]
+    stage = run(members, Transcribe(), Fed(fed))
+    assert [item.text for item in stage.items if isinstance(item, Final)] == ["first", "from 100"]
+
+
 async def deafly(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
     """An ASR that answers every end of utterance, and hears nothing."""
     async for item in fed:

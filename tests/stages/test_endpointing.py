@@ -102,20 +102,53 @@ def test_marks_come_in_order_and_silence_lasts_what_it_says(end: str, voiced: li
             speaking = False
 
 
+def test_a_voice_that_does_not_stop_is_ended_and_goes_on_as_the_next_utterance() -> None:
+    found = marks([0.9] * 125 + [0.0] * 30, longest="1s", end="400ms")
+    assert found == [
+        (2, SpeechStarted(0)),
+        (49, SpeechStarted(50, goes_on=True)),
+        (49, EndOfUtterance(1, 49)),
+        (99, SpeechStarted(100, goes_on=True)),
+        (99, EndOfUtterance(2, 99)),
+        (129, SpeechStopped(124)),
+        (144, EndOfUtterance(3, 124)),
+    ]
+
+
+def test_pauses_within_an_utterance_count_towards_its_length() -> None:
+    found = marks(([0.9] * 20 + [0.0] * 5) * 4, longest="1s", end="400ms")
+    assert (50, EndOfUtterance(1, 50)) in found
+
+
+@given(voiced=st.lists(st.integers(1, 120), min_size=1, max_size=6), longest=st.integers(5, 100))
+def test_no_utterance_is_longer_than_the_longest_and_no_voice_is_lost(voiced: list[int], longest: int) -> None:
+    """But for a pause that lies where it would have ended."""
+    quiet = 4
+    probabilities = [p for count in voiced for p in [0.9] * count + [0.0] * quiet]
+    options = {"longest": f"{longest * 20}ms", "end": "100ms", "pause": "60ms", "start": "20ms"}
+    found = [mark for _, mark in marks([*probabilities, 0.0, 0.0], **options)]
+    ends = [mark.last_voiced for mark in found if isinstance(mark, EndOfUtterance)]
+    begins = [0, *(end + 1 for end in ends)]
+    assert all(end - begin < longest + quiet for begin, end in zip(begins, ends, strict=False))
+    assert ends[-1] == len(probabilities) - quiet - 1
+    assert [mark.frame for mark in found if isinstance(mark, SpeechStarted) and mark.goes_on] == begins[1:-1]
+
+
 @given(
     runs=st.lists(
         st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.9, nan]), st.integers(1, 130)), min_size=1, max_size=8
     ),
     begins=st.lists(st.integers(0, 300), max_size=4),
     pause=st.sampled_from(["20ms", "100ms", "700ms"]),
+    longest=st.sampled_from(["200ms", "2s", "30s"]),
     ends_at=st.none() | st.integers(0, 400),
     every=st.sampled_from([1, 1.6, 2]),
 )
 def test_many_probabilities_at_once_are_those_probabilities(
-    runs: list[tuple[float, int]], begins: list[int], pause: str, ends_at: int | None, every: float
+    runs: list[tuple[float, int]], begins: list[int], pause: str, longest: str, ends_at: int | None, every: float
 ) -> None:
     """``unmoved`` does to the state what ``step`` does, stops before anything is said, and takes all that it can."""
-    stage = Endpointing(Endpointing.Options.model_validate({"pause": pause}))
+    stage = Endpointing(Endpointing.Options.model_validate({"pause": pause, "longest": longest}))
     ps = [p for p, count in runs for _ in range(count)]
     frames = [int(place * every) for place in range(len(ps))]
     for begin in (0, *begins):

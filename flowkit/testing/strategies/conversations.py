@@ -88,7 +88,7 @@ def vads() -> st.SearchStrategy[dict[str, Any]]:
     """Endpointing, and a VAD's latency."""
     return _some(
         latency=_ms(40), start=_ms(80), pause=_ms(120), end=st.sampled_from(("60ms", "100ms", "140ms", "200ms")),
-        queue=queues(),
+        longest=st.sampled_from(("30s", "30s", "200ms", "100ms")), queue=queues(),
     ).map(lambda options: {"end": "100ms", "start": "40ms", **options})  # fmt: skip
 
 

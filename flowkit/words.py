@@ -49,11 +49,14 @@ _PLACES = sorted((low, high, script) for script in SCRIPTS for low, high in scri
 _LOWS = [low for low, _, _ in _PLACES]
 
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘‛ʼʹ′＇`´"), "'")
+_PLAIN = _APOSTROPHES | dict.fromkeys(range(0x1F1E6, 0x1F200), "\u2600")
+"""Flags are no words, but which half of one a character is takes as long to find out as many stand before it."""
 _SEGMENTS = regex.compile(r"(?V1w)\b")
-_CLUSTERS = regex.compile(
+_CLUSTER = regex.compile(r"\X")
+_CHARACTERS = regex.compile(
     r"[\u0e40-\u0e44\u0ec0-\u0ec4]?\X[\u0e30\u0e32\u0e45\u0e46\u0eb0\u0eb2\u0ec6ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ々]*"
 )
-"""Characters with their marks; what Thai, Lao and kana write as letters, but belongs to the one before or behind, goes with it."""
+"""Clusters; what Thai, Lao and kana write as letters, but belongs to the one before or behind, goes with it."""
 _WORDLIKE = regex.compile(r"[\p{L}\p{N}]")
 _BEHIND = regex.compile(r"[^\s\p{L}\p{N}\p{Ps}\p{Pi}]*")
 _NOT_COMPARED = regex.compile(r"[\p{Cf}\u0307\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]")
@@ -93,7 +96,7 @@ def words(text: str) -> list[Word]:
 def _spans(text: str) -> Iterator[tuple[int, int, int]]:
     """(start, end, size) of each word."""
     start = 0
-    for spaced, pieces in groupby(_SEGMENTS.split(text.translate(_APOSTROPHES)), _is_spaced):
+    for spaced, pieces in groupby(_SEGMENTS.split(text.translate(_PLAIN)), _is_spaced):
         for piece in pieces if spaced else ["".join(pieces)]:
             end = start + len(piece)
             if not spaced:
@@ -108,7 +111,7 @@ def _is_spaced(piece: str) -> bool:
 
 
 def _characters(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    for cluster in _CLUSTERS.finditer(text, start, end):
+    for cluster in _CHARACTERS.finditer(text, start, end):
         per_word = script_of(cluster.group()[0]).per_word or 1
         yield cluster.start(), cluster.end(), 60 * len(cluster.group()) // per_word
 
@@ -117,6 +120,17 @@ def script_of(char: str) -> Script:
     """The script that a character is spoken by."""
     at = bisect_right(_LOWS, ord(char)) - 1
     return _PLACES[at][2] if at >= 0 and ord(char) <= _PLACES[at][1] else USUAL
+
+
+def character_ends(text: str) -> list[int]:
+    """Where the characters end that a reader sees as one: a letter with its marks, a flag, an emoji of several."""
+    return [cluster.end() for cluster in _CLUSTER.finditer(text)]
+
+
+def character_end(text: str, at: int, most: int) -> int:
+    """Where such a character ends that begins at `at`; at most `most` further on."""
+    cluster = _CLUSTER.match(text[at : at + most])  # it would look back as far as flags go
+    return at + cluster.end() if cluster else at
 
 
 def folded(text: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from .chunk import Chunk, Reason
 from .clauses import glued
 from .draft import Draft, size_of
-from .languages import Language, guess, load
+from .languages import Language, guess, load, undecided
 from .marks import Marks
 from .rules import Rules
 from .speak import speak
@@ -19,6 +19,8 @@ from .stops import sentence_end
 from .text import KIND, LETTER, LINE, STOP, measure, speakable
 from .view import WAIT, View, word_start
 
+_FAR = 80
+"""How far back a word is looked for."""
 _NEXT_SENTENCE = " Qq "
 """What a likely end is tried against: a capital that is no known word."""
 
@@ -41,7 +43,7 @@ class Chunker:
         self._lead: list[str] = []
         self._draft = Draft()
         self._count = 0
-        self._language = load("en" if self._rules.language == "auto" else self._rules.language)
+        self._language = undecided() if self._rules.language == "auto" else load(self._rules.language)
 
     def feed(self, text: str) -> list[Chunk]:
         """Takes the next piece of the reply, cut anyhow, and returns the chunks that are certain now."""
@@ -100,6 +102,8 @@ class Chunker:
             left = len(text) - draft.at
             if not left or (left == 1 and not final and KIND[text[draft.at]] != LINE):
                 return chunks  # every mark but a newline needs to see what follows
+            if not draft.size:
+                self._set_aside()
             step = self._marks.ask(self._view(final), draft, self._count == 0)
             if step.end == WAIT and not final:
                 return chunks
@@ -123,9 +127,13 @@ class Chunker:
 
     def _tongue(self) -> Language:
         """The language of what stands before the mark."""
-        if self._count or self._rules.language != "auto":
+        if self._rules.language != "auto" or self._language is not undecided():
             return self._language
-        return load(guess(self._text[self._draft.start : self._draft.at + 1], self._language.code))
+        return self._guessed(self._text[self._draft.start : self._draft.at + 1])
+
+    def _guessed(self, text: str) -> Language:
+        code = guess(text, self._language.code)
+        return load(code) if code else self._language
 
     # --- cutting
 
@@ -149,10 +157,8 @@ class Chunker:
     def _last_good_point(self) -> int:
         """The last space behind which nothing can belong to what stands before, as far as has come; else 0."""
         draft, language = self._draft, self._tongue()
-        text = self._text[draft.start : draft.at]
         for gap in draft.gaps(self._text, draft.at, bracketed=False):
-            at = gap - draft.start
-            if not _leads_on(text[:at], language):
+            if not _leads_on(self._text[max(draft.start, gap - _FAR) : gap], language):
                 return gap
         return 0
 
@@ -170,7 +176,7 @@ class Chunker:
     def _cut(self, end: int, reason: Reason, size: int = 0) -> Chunk:
         chunk = self._chunk(end, reason, size)
         if self._rules.language == "auto":
-            self._language = load(guess(chunk.text, self._language.code))
+            self._language = self._guessed(chunk.text)
         self._lead.clear()
         self._draft = Draft(end)
         self._count += 1
@@ -182,18 +188,23 @@ class Chunker:
         return Chunk(text, spoken, size or size_of(text), reason, marks)
 
     def _forget(self) -> None:
-        """Lets go of the text that was handed out, and sets aside the space before the next chunk."""
+        """Lets go of the text that was handed out."""
+        if not self._draft.size:
+            self._set_aside()
+        if start := self._draft.start:
+            self._text = self._text[start:]
+            self._draft.shift(start)
+
+    def _set_aside(self) -> None:
+        """What comes before a chunk is looked at once."""
         draft = self._draft
-        if draft.size == 0 and draft.at > draft.start:
+        if draft.at > draft.start:
             self._lead.append(self._text[draft.start : draft.at])
             draft.start = draft.at
-        if draft.start:
-            self._text = self._text[draft.start :]
-            draft.shift(draft.start)
 
 
 def _leads_on(text: str, language: Language) -> bool:
     """Whether what has come ends with a number or an abbreviation."""
-    words = text.split()
+    words = text.rsplit(None, 1)
     last = words[-1] if words else ""
     return last[-1:].isdigit() or (last.endswith(".") and language.stop(last[:-1]) is not None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .text import DUE, GHOST, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SHARE, SIGN, SPACE, WORD_SIZE, measure, word_at
+from collections import Counter
+
+from .text import DUE, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SHARE, SIGN, SPACE, WORD_SIZE, measure, word_at
 from .value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -87,27 +89,39 @@ class Draft:
 
     def gaps(self, text: str, limit: int, bracketed: bool) -> Iterator[int]:
         """Where words end before `limit`, the last first; those inside brackets only if asked for."""
-        bracketed = bracketed or _OPENERS.isdisjoint(text[self.start : limit])
-        for at in range(min(limit, len(text)) - 1, self.start, -1):
-            if KIND[text[at]] != SPACE or KIND[text[at - 1]] == SPACE:
+        limit = min(limit, len(text))
+        filled = text[self.start : limit]
+        first = self.start + len(filled) - len(filled.lstrip())
+        brackets = None if bracketed or _OPENERS.isdisjoint(filled) else Counter(filled)
+        wholes = [*self.wholes]
+        for at in range(limit - 1, first, -1):
+            char = text[at]
+            if brackets is not None:
+                brackets[char] -= 1
+            if KIND[char] != SPACE or KIND[text[at - 1]] == SPACE:
                 continue
-            before = text[self.start : at]
-            within = self.wholes and any(low < at < high for low, high in self.wholes)
-            if not within and not before.isspace() and (bracketed or _closed(before)):
+            while wholes and wholes[-1][0] >= at:
+                wholes.pop()
+            if not (wholes and at < wholes[-1][1]) and (brackets is None or _closed(brackets)):
                 yield at
 
     def hard_end(self, text: str) -> int:
         """Where to cut if there is no better place: here, or before the character, number or word that would be parted.
 
-        Characters keep their marks everywhere; numbers and words of other scripts stay whole among ideographs.
+        A character keeps its marks, unless it alone is too large; numbers and words of other scripts stay whole among ideographs.
         """
-        for back in range(self.at, self.start, -1):
-            around = KIND[text[back - 1]], KIND[text[back]]
-            if GHOST in around or text[self.start : back].isspace():
-                continue
-            if IDEOGRAPH in around or not text[back - 1].isascii():
-                return back
-        return self.at
+        filled = text[self.start : self.at]
+        if filled.isascii():
+            return self.at
+        from ..words import character_ends
+
+        first = self.start + len(filled) - len(filled.lstrip())
+        ends = [self.start + end for end in character_ends(text[self.start : self.at + 1])]
+        ends = [end for end in ends if first < end <= self.at]
+        for end in reversed(ends):
+            if IDEOGRAPH in (KIND[text[end - 1]], KIND[text[end]]) or not text[end - 1].isascii():
+                return end
+        return ends[-1] if ends else self.at
 
     def shift(self, by: int) -> None:
         """The text lost its first `by` characters, all before `start`."""
@@ -118,9 +132,9 @@ class Draft:
         self.wholes = [(low - by, high - by) for low, high in self.wholes]
 
 
-def _closed(text: str) -> bool:
-    """Whether every bracket that opens in a text closes in it."""
-    return all(text.count(mark) <= text.count(PAIRS[mark]) for mark in _OPENERS)
+def _closed(counts: Counter[str]) -> bool:
+    """Whether every bracket that opens in a text closes in it, by how often each character is in it."""
+    return all(counts[mark] <= counts[PAIRS[mark]] for mark in _OPENERS)
 
 
 def size_of(text: str) -> int:

@@ -115,6 +115,8 @@ class Marks:
         char = view.text[draft.at]
         if draft.close(char):
             return _GO_ON
+        if char in "`~" and draft.at > draft.start and view.text[draft.at - 1] == char:
+            return _GO_ON  # the run was judged at its first mark
         if char in "`~<[{":
             step = self._span(view, draft)
             if step is not _GO_ON:
@@ -148,9 +150,10 @@ class Marks:
 
     def _emoji(self, view: View, draft: Draft, _: bool) -> Step:
         at = draft.at
-        if at > draft.start and KIND[view.text[at - 1]] in (EMOJI, GHOST):
-            return _GO_ON
-        return self._emoticon(view, at, at + 1)
+        end = view.emoji_end(at)
+        if end != WAIT and at > draft.start and KIND[view.text[at - 1]] in (EMOJI, GHOST):
+            return Step(end)  # the run was judged at its first
+        return self._emoticon(view, at, end)
 
     def _emoticon(self, view: View, at: int, face: int) -> Step:
         """An emoji or smiley up to `face`: it may end a sentence, and is never cut itself."""

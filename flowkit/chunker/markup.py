@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from .rules import Speak, Way
-from .text import EMOJI, GHOST, KIND
+from .text import EMOJI, GHOST, KIND, emoji_end
 from .value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -119,9 +119,11 @@ _FIELD = {"smiley": "emoji"}
 
 def _without_emoji(word: str, start: int) -> Iterator[Piece]:
     """A word's runs of text, and its emoji, with their joiners and selectors, as silence."""
-    in_emoji, run = False, ""
+    in_emoji, run, past = False, "", start
     for at, char in enumerate(word, start):
-        now = KIND[char] == EMOJI or (in_emoji and KIND[char] == GHOST)
+        if KIND[char] == EMOJI and at >= past:
+            past = start + emoji_end(word, at - start)
+        now = at < past or (in_emoji and KIND[char] == GHOST)
         if now != in_emoji and at > start:
             yield at, "" if in_emoji else run
             run = ""

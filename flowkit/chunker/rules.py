@@ -51,7 +51,7 @@ class FirstRules(Value):
 
 
 class Rules(Value):
-    """When to cut. Tokens are estimated from the text: one per six letters, per three digits, per mark, per CJK character.
+    """When to cut. Tokens are estimated from the text: one per six letters, per three digits, per mark, emoji or CJK character.
 
     Raises:
         ValueError: a number is out of range, or `mode` is unknown.
@@ -72,7 +72,8 @@ class Rules(Value):
     dash_after: int = 12
     """Tokens from which a spaced dash or an ellipsis cuts, after the first chunk. At least 1."""
     max_tokens: int = 30
-    """Hard bound on a chunk, in tokens: cut at the last clause mark, else the last space, else anywhere. At least 1."""
+    """Hard bound on a chunk, in tokens: cut at the last clause mark, else the last space, else between two
+    characters as a reader sees them (a flag is one). At least 1."""
     never_split: tuple[str, ...] = ()
     """Terms that are never cut, neither inside nor right behind: `("Acme Inc.", "Yahoo!")`."""
     speak: Speak = Speak()

@@ -10,6 +10,8 @@ from .view import NO, WAIT, View, past
 
 LIMIT = 400
 """The longest span, in characters; a longer one is read as plain text."""
+_DEEPEST = 12
+"""The most braces within braces."""
 FENCE_LIMIT = 16_384
 """The longest code block that is kept whole, in characters."""
 
@@ -109,7 +111,7 @@ def _braces(view: View, at: int) -> int:
         depth += (char == "{") - (char == "}")
         if depth == 0:
             return end + 1
-        if char == "\n":
+        if char == "\n" or depth > _DEEPEST:
             return NO
     return WAIT if view.ends(at + LIMIT) else NO
 

@@ -24,7 +24,12 @@ _LABEL_WORDS = """option plan vitamin vitamine vitamina gate grade type typ tipo
     klasse classe clase terminal section part exhibit appendix team hall halle porte puerta porta platform building block
     bloc blocco bloque row seat line linie ligne línea linea point punkt punto variant variante hepatitis model modell
     letter zimmer platz gleis nummer seite kapitel haus bus absatz artikel version teil stufe um"""
-_LABELS = tuple(f"{label} " for label in _LABEL_WORDS.split())
+_LABELS = tuple(f" {label} " for label in _LABEL_WORDS.split())
+_DATE_WORDS = "am vom zum beim im bis ab seit der den dem wurde wird"
+_DATED = tuple(f" {word} " for word in _DATE_WORDS.split())
+_OPENED = dict.fromkeys(map(ord, OPENERS), " ")
+_BOTH = ". & "
+"""Between two abbreviations: Res. & Dev."""
 _JOINED = ("°", "/", "+", "=", "&")
 _DASHES = "—–"
 _CONTRACTED = frozenset(("t", "s", "re", "ll", "ve", "m", "d"))
@@ -56,7 +61,7 @@ def sentence_end(view: View, at: int) -> int:
     if all(mark in DOTS for mark in marks.replace(" ", "")):
         return _ellipsis(view, end)
     if any(mark in WIDE_STOPS for mark in marks):
-        return _wide(view, end, quoted)
+        return NO if _wide_dot(view, at, end) else _wide(view, end, quoted)
     return _exclamation(view, at, end, quoted)
 
 
@@ -67,7 +72,9 @@ def _usual(view: View, at: int) -> int | None:
         return NO
     word, first = view.text[view.word : at], behind[1:]
     begins = behind[:1] == " " and first.isupper() and first.isalpha()  # some emoji are upper case
-    return at + 1 if begins and not view.holds and word.isalpha() and _ordinary(word, view) else None
+    if not begins or view.holds or not word.isalpha() or view.text.endswith(_BOTH, view.start, view.word):
+        return None
+    return at + 1 if _ordinary(word, view) else None
 
 
 def _spaced_dots(view: View, run: int) -> int:
@@ -132,6 +139,14 @@ def _wide(view: View, end: int, quoted: bool) -> int:
     return end
 
 
+def _wide_dot(view: View, at: int, end: int) -> bool:
+    """Whether the full-width dot at `at` is none that ends: in ３．１４, in ｗｗｗ．ｅ, behind the number of an item."""
+    if view.text[at:end] not in ("．", "｡") or at == view.start or KIND[view.text[at - 1]] not in (LETTER, DIGIT):
+        return False
+    word = view.text[view.word : at]
+    return KIND[view.char(end) or " "] in (LETTER, DIGIT) or _is_marker(view, view.word, word)
+
+
 def _exclamation(view: View, at: int, end: int, quoted: bool) -> int:
     following = view.following(end)
     if following in (WAIT, LINE_END):
@@ -162,8 +177,12 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
     if following == end:
         return _tight(view, at, end)
     first = view.text[following]
+    if first == "&":
+        return NO  # Com. & Adm.
     if at > view.start and KIND[view.text[at - 1]] in _WORD:
         word = _before(view.text[view.word : at])
+        if view.text.endswith(_BOTH, view.start, at - len(word)):
+            return _open(view, following, end, Stop.OPEN)  # Res. & Dev. Ltd.
         if first.isupper() and _ordinary(word, view):
             return end
         if _is_marker(view, at - len(word), word):
@@ -211,14 +230,27 @@ def _class(view: View, at: int, word: str) -> Stop | None:
             if _labelled(view, at - len(word)) or view.text[at - len(word) - 1 : at - len(word)] in _JOINED
             else Stop.OPEN
         )
-    if _is_initialism(word) or (language.ordinals == "all" and _is_ordinal(word)):
+    if _is_initialism(word) or _may_count(view, at - len(word), word):
         return None if word.isdigit() and _labelled(view, at - len(word)) else Stop.OPEN
     return None
 
 
+def _may_count(view: View, start: int, word: str) -> bool:
+    """Whether a full stop may make the number `word`, which begins at `start`, an ordinal before upper case."""
+    if view.language.ordinals == "dates":
+        return word.isdigit() and len(word) <= 2 and _behind(view, start, _DATED)
+    return view.language.ordinals == "all" and _is_ordinal(word)
+
+
 def _labelled(view: View, start: int) -> bool:
     """Whether the letter or number that begins at `start` is a name: option B, vitamin C, Zimmer 5."""
-    return view.text[view.start : start].lower().endswith(_LABELS)
+    return _behind(view, start, _LABELS)
+
+
+def _behind(view: View, start: int, words: tuple[str, ...]) -> bool:
+    """Whether one of `words`, each between blanks, stands right before `start`."""
+    before = " " + view.text[max(view.start, start - LOOK) : start].lower()
+    return before.translate(_OPENED).endswith(words)
 
 
 def _open(view: View, following: int, end: int, stop: Stop) -> int:

@@ -32,8 +32,10 @@ def _one(view: View, at: int) -> int:
     char = view.text[at]
     if char in _EITHER:
         return _either(view, at)
-    if char in QUOTES or KIND[char] in (GHOST, EMOJI):
+    if char in QUOTES or KIND[char] == GHOST:
         return at + 1
+    if KIND[char] == EMOJI:
+        return view.emoji_end(at)
     if char == "<":
         return _tag(view, at)
     if char == "[":
@@ -55,7 +57,9 @@ def _spaced(view: View, at: int) -> int:
     if view.ends(at + 1):
         return WAIT
     char = view.char(at + 1)
-    if char and (KIND[char] == EMOJI or (char == "»" and "»" in view.holds)):
+    if char and KIND[char] == EMOJI:
+        return view.emoji_end(at + 1)
+    if char == "»" and "»" in view.holds:
         return at + 2
     return smiley(view, at + 1) if char in _SMILEY_HEADS else NO
 

@@ -32,7 +32,7 @@ QUOTES = "\"'”’“‘»«›‹」』）】〉》〟)]}＂"
 SPANS = "`<[{~"
 """What may open a span that `spans` knows by heart."""
 
-ZWJ = "\u200d"
+LONGEST_EMOJI = 32
 _LINES = "\n\u2028\u2029"
 _IDEOGRAPHS = (
     (0x1100, 0x11FF), (0x3005, 0x3007), (0x3040, 0x30FF), (0x3130, 0x318F), (0x31F0, 0x31FF), (0x3400, 0x4DBF),
@@ -103,8 +103,17 @@ def measure(text: str) -> int:
         run = run + 1 if kind == before else 0
         size += run % SHARE[kind] == DUE[kind]
         before = kind
-        at += 1
+        at = at + 1 if kind != EMOJI else emoji_end(text, at)
     return size
+
+
+def emoji_end(text: str, at: int) -> int:
+    """Where the emoji ends that begins at `at`: a flag is two characters, a family seven."""
+    if at + 1 < len(text) and not ("\U0001f1e6" <= text[at + 1] <= "\U0001f3ff" or KIND[text[at + 1]] == GHOST):
+        return at + 1  # neither half a flag nor a colour of skin follows, nor what joins
+    from ..words import character_end  # few replies hold any, and it takes longer to import than all else
+
+    return character_end(text, at, LONGEST_EMOJI)
 
 
 def speakable(text: str) -> bool:

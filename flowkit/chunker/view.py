@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .languages import Language
-from .text import GHOST, IDEOGRAPH, KIND, LETTER, LINE, SPACE
+from .text import GHOST, IDEOGRAPH, KIND, LETTER, LINE, SPACE, emoji_end
 
 NO = 0
 """Not an end. (An end is answered with the index to cut at, which is never 0.)"""
@@ -71,6 +71,11 @@ class View:
         while at < limit and (char := self.char(at)) and char in OPENERS:
             at += 1
         return WAIT if self.ends(at) else at
+
+    def emoji_end(self, at: int) -> int:
+        """The end of the emoji at `at`, which may be made of several characters; or WAIT."""
+        end = emoji_end(self.text, at)
+        return WAIT if self.ends(end) else end
 
     def next_word(self, at: int) -> str | None:
         """The whole word from `at` on, apostrophes made straight; None if it may not be whole yet."""

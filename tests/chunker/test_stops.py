@@ -8,6 +8,8 @@ import pytest
 
 from flowkit.chunker import Chunker, Rules
 
+Texts = Callable[..., list[str]]
+
 LINES = """
 en|He met Prof. Lee. | They spoke.
 en|It costs approx. 5 dollars. | Fine.
@@ -100,3 +102,83 @@ def test_where_sentences_end(line: str, texts: Callable[..., list[str]]) -> None
     assert texts(list(text), rules) == texts(text, rules)
     certain = Chunker(rules).feed(text + join + "and so on and on")
     assert [chunk.text.strip() for chunk in certain][: len(expected) - 1] == [part for part in expected if part][:-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("圆周率是３．１４。好。", ["圆周率是３．１４。", "好。"]),
+        ("値は３．１４です。次。", ["値は３．１４です。", "次。"]),
+        ("価格は￥１，２９９．００です。", ["価格は￥１，２９９．００です。"]),
+        ("合計は１２．５％。", ["合計は１２．５％。"]),
+        ("ｖ１．２．３を使う。", ["ｖ１．２．３を使う。"]),
+        ("ｗｗｗ．ｅｘａｍｐｌｅ．ｃｏｍを見る。", ["ｗｗｗ．ｅｘａｍｐｌｅ．ｃｏｍを見る。"]),
+        ("Ｎｏ．５です。", ["Ｎｏ．５です。"]),
+        ("１．りんご\n２．みかん", ["１．りんご", "２．みかん"]),
+        ("行きます．次です．", ["行きます．", "次です．"]),
+        ("値は３．次です。", ["値は３．", "次です。"]),
+        ("３．１４ is pi. Yes.", ["３．１４ is pi.", "Yes."]),
+        ("قيمة ٣.١٤ هنا. نعم.", ["قيمة ٣.١٤ هنا.", "نعم."]),
+        ("मूल्य ३.१४ है। ठीक।", ["मूल्य ३.१४ है।", "ठीक।"]),
+    ],
+)
+def test_numbers_stay_whole_in_every_width_and_script(texts: Texts, text: str, expected: list[str]) -> None:
+    for language in ("auto", "ja", "en"):
+        assert texts(text, Rules(language=language, mode="sentence")) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Am 3. Oktober habe ich Zeit.",
+        "Hallo! Am 3. Oktober geht es.",
+        "Gern. Okay. Am 24. Dezember.",
+        "Vom 3. Oktober bis zum 5. November.",
+        "Zum 1. Januar!",
+        "Im 2. Stock.",
+        "Bis 12. März!",
+        "Ab 1. Mai.",
+        "Seit 9. November.",
+        "Der 3. Versuch klappt.",
+        "Den 3. oktober kommer jeg.",
+        "Dne 3. října přijdu.",
+    ],
+)
+def test_a_date_is_whole_before_the_language_is_known(texts: Texts, text: str) -> None:
+    assert not any(chunk.rstrip(".").endswith(tuple("0123456789")) for chunk in texts(text, Rules()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("We won 3. Everyone cheered.", ["We won 3.", "Everyone cheered."]),
+        ("I'm in room 3. October is fine.", ["I'm in room 3.", "October is fine."]),
+        ("Chapter 3. October was cold.", ["Chapter 3.", "October was cold."]),
+        ("I was there in 1999. October was cold.", ["I was there in 1999.", "October was cold."]),
+    ],
+)
+def test_other_numbers_end_sentences_all_the_same(texts: Texts, text: str, expected: list[str]) -> None:
+    assert texts(text, Rules()) == expected
+
+
+def test_a_german_date_behind_to_is_whole(texts: Texts) -> None:
+    assert texts("Er bleibt bis zum 5. Oktober.", language="de") == ["Er bleibt bis zum 5. Oktober."]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Go to 12 St. James St. Then call.", ["Go to 12 St. James St.", "Then call."]),
+        ("12 St. James St. is near.", ["12 St. James St. is near."]),
+        ("See 5 St. Mark's Pl. and 42 St. Andrews Rd. today.", ["See 5 St. Mark's Pl. and 42 St. Andrews Rd. today."]),
+        ("Dept. of Com. & Adm. offices.", ["Dept. of Com. & Adm. offices."]),
+        ("Fin. & Econ. is upstairs. Yes.", ["Fin. & Econ. is upstairs.", "Yes."]),
+        ("Res. & Dev. Ltd. They know.", ["Res. & Dev. Ltd.", "They know."]),
+        ("Smith Bros. & Co. open at 9.", ["Smith Bros. & Co. open at 9."]),
+    ],
+)
+def test_abbreviations_around_an_ampersand_and_saints_in_addresses(
+    texts: Texts, text: str, expected: list[str]
+) -> None:
+    for language in ("en", "auto"):
+        assert texts(text, Rules(language=language, mode="sentence")) == expected

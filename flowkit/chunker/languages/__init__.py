@@ -12,7 +12,7 @@ from importlib import import_module
 from .guess import guess
 from .table import Language, Stop
 
-__all__ = ["Language", "Stop", "guess", "load"]
+__all__ = ["Language", "Stop", "guess", "load", "undecided"]
 
 
 @lru_cache(maxsize=64)
@@ -25,6 +25,12 @@ def load(code: str) -> Language:
         except ModuleNotFoundError:
             pass  # no file for this language: the general table is the documented answer
     return _read("base")
+
+
+@lru_cache(maxsize=1)
+def undecided() -> Language:
+    """The rules as long as nothing tells the language: English, but German begins with dates as well (Am 3. Oktober)."""
+    return load("en").with_ordinals("dates")
 
 
 def _read(name: str) -> Language:

@@ -23,20 +23,20 @@ _VOTES: dict[str, list[str]] = {}
 """Languages by small word; made when the first text in Latin script asks."""
 
 
-def guess(text: str, default: str) -> str:
-    """The code of the language that `text` seems to be in; `default` if nothing tells.
+def guess(text: str, usual: str) -> str | None:
+    """The code of the language that `text` seems to be in, `usual` if that is as likely as another; None if nothing tells.
 
     Kana decides for Japanese even among ideographs, and Urdu's full stop for Urdu.
     """
     if text.isascii():
-        return _by_small_words(text, default)
-    seen = {code for char in text if ord(char) >= _SCRIPTS[0][0] and (code := _script(ord(char)))}
+        return _by_small_words(text, usual)
+    seen = {code for char in set(text) if ord(char) >= _SCRIPTS[0][0] and (code := _script(ord(char)))}
     if "ar" in seen:
         return "ur" if any(char in text for char in "۔ےٹںہ") else "ar"
     for code in ("ja", "zh", "ko", "hi", "ru", "el", "he", "th"):
         if code in seen:
             return code
-    return _by_small_words(text, default)
+    return _by_small_words(text, usual)
 
 
 def _script(code: int) -> str | None:
@@ -51,7 +51,7 @@ def _votes() -> dict[str, list[str]]:
     return votes
 
 
-def _by_small_words(text: str, default: str) -> str:
+def _by_small_words(text: str, usual: str) -> str | None:
     if not _VOTES:
         _VOTES.update(_votes())
     votes: dict[str, int] = {}
@@ -59,6 +59,6 @@ def _by_small_words(text: str, default: str) -> str:
         for code in _VOTES.get(word.strip('.,;:!?¿¡"()*'), ()):
             votes[code] = votes.get(code, 0) + 1
     if not votes:
-        return default
+        return None
     best = max(votes.values())
-    return default if votes.get(default) == best else next(code for code, count in votes.items() if count == best)
+    return usual if votes.get(usual) == best else next(code for code, count in votes.items() if count == best)

@@ -9,7 +9,7 @@ from ..value import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Literal
 
-    Ordinals = Literal["", "lower", "all"]
+    Ordinals = Literal["", "lower", "dates", "all"]
 
 
 class Stop(Enum):
@@ -32,7 +32,8 @@ class Language:
             `Stop`. `numbers` (Fig. Jan. Vol.) lead on to a number and are otherwise like `opens`; they stand apart for
             their reader.
         starters: words that begin a sentence so often that one behind an ambiguous full stop decides.
-        ordinals: whether a full stop makes a number an ordinal: before `lower` case (`3. maja`) or `all` (`3. Oktober`).
+        ordinals: whether a full stop makes a number an ordinal: before `lower` case (`3. maja`), before upper case too (`all`), or
+            there only behind words that lead on to `dates` in German (`am 3. Oktober`).
         zones: capitalised words that go with a time before them: Eastern.
         clipped: words of up to so many letters are taken for abbreviations before lower case and numbers; 0 where people
             write sentences without capitals.
@@ -76,6 +77,12 @@ class Language:
         self.leading, self.zones = frozenset(leading.split()), frozenset(zones.split())
         self.following = frozenset((_FOLLOWING + following).split())
         self.following_heads = {word[:length] for word in self.following for length in range(len(word) + 1)}
+
+    def with_ordinals(self, ordinals: Ordinals) -> Language:
+        """The same language, numbers with a full stop read otherwise."""
+        other = Language.__new__(Language)
+        other.__dict__.update(self.__dict__, ordinals=ordinals)
+        return other
 
     def stop(self, word: str) -> Stop | None:
         """What a full stop behind `word` means; None for an ordinary word."""

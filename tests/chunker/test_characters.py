@@ -1,0 +1,82 @@
+"""What a reader sees as one character is never cut apart: flags, emoji of several, letters with their marks."""
+
+from __future__ import annotations
+
+import pytest
+import regex
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from flowkit.chunker import Rules
+from flowkit.chunker.text import measure
+from tests.chunker.conftest import run_chunker
+
+CHARACTERS = [
+    "👍",
+    "👍🏽",
+    "👩‍👩‍👧‍👦",
+    "🏳️‍🌈",
+    "🇩🇪",
+    "🇫🇷",
+    "🙂‍↔️",
+    "1️⃣",
+    "❤️",
+    "☺",
+    "é",
+    "e\u0301",
+    "क्षि",
+    "ที่",
+    "각",
+    "字",
+    "が",
+    "a",
+    " ",
+    "! ",
+]
+TEXTS = st.lists(st.sampled_from(CHARACTERS), min_size=1, max_size=30).map("".join)
+
+
+def parted(text: str, rules: Rules) -> list[int]:
+    """Where characters of `text` were cut apart."""
+    whole = {0, *(cluster.end() for cluster in regex.finditer(r"\X", text))}
+    cuts, at = [], 0
+    for chunk in run_chunker(text, rules):
+        at += len(chunk.text)
+        cuts.append(at)
+    return [cut for cut in cuts if cut not in whole]
+
+
+@given(text=TEXTS, most=st.integers(1, 12))
+@example(text="🇩🇪" * 9, most=1)
+@example(text="👩‍👩‍👧‍👦" * 9, most=1)
+@example(text="Great! 🙂‍↔️ Yes.", most=30)
+def test_no_character_is_cut_apart(text: str, most: int) -> None:
+    most = max(most, 2) if "क्षि" in text else most  # two letters, and so two tokens
+    assert parted(text, Rules(max_tokens=most)) == []
+
+
+@given(text=TEXTS, most=st.integers(1, 12))
+def test_no_chunk_is_larger_for_it(text: str, most: int) -> None:
+    assert all(chunk.tokens <= most for chunk in run_chunker(text, Rules(max_tokens=most)))
+
+
+@given(text=TEXTS, most=st.integers(1, 12))
+def test_the_chunks_do_not_depend_on_the_fragmentation(text: str, most: int) -> None:
+    rules = Rules(max_tokens=most)
+    assert [c.text for c in run_chunker(list(text), rules)] == [c.text for c in run_chunker(text, rules)]
+
+
+@pytest.mark.parametrize(("text", "tokens"), [("👍🏽", 1), ("👩‍👩‍👧‍👦🇩🇪", 2), ("🇩🇪🇫🇷🇮🇹", 3), ("1️⃣", 1)])
+def test_a_character_is_one_token(text: str, tokens: int) -> None:
+    assert measure(text) == tokens
+
+
+def test_a_character_larger_than_the_maximum_is_cut() -> None:
+    chunks = run_chunker("a" + "\u0301" * 100 + " b", Rules(max_tokens=2))
+    assert all(chunk.tokens <= 2 for chunk in chunks)
+    assert "".join(chunk.text for chunk in chunks) == "a" + "\u0301" * 100 + " b"
+
+
+@pytest.mark.parametrize("emoji", ["👍🏽", "🙂‍↔️", "🏳️‍🌈", "🇩🇪"])
+def test_no_part_of_an_emoji_is_spoken(emoji: str) -> None:
+    assert [chunk.spoken for chunk in run_chunker(f"Great! {emoji} Yes {emoji}.", Rules())] == ["Great!", "Yes ."]

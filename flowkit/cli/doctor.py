@@ -27,18 +27,27 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--speaker", metavar="DEVICE", help="sound the chirp on this speaker")
     parser.add_argument("--listen", metavar="TIME", default="2s", help="how long to listen (default: 2s)")
     parser.add_argument("--silent", action="store_true", help="open no device, sound nothing")
+    parser.add_argument(
+        "--live", action="store_true", help="also load the models and ask the services whose keys are set"
+    )
     parser.add_argument("--format", choices=("plain", "json"), default="plain", help="how to report (default: plain)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Tell what there is. Exit code 4 if there is no microphone or no speaker that works."""
+    """Tell what there is. Exit code 4 if there is no microphone or no speaker that works, or if a provider that was asked would
+    not."""
     found = _examine(args)
     if args.format == "json":
         json.dump(found, sys.stdout, indent=1)
         print()
     else:
         print("\n".join(_lines(found)), flush=True)
-    return int(ExitCode.FINE if args.silent or found["devices_work"] else ExitCode.UNAVAILABLE)
+    devices_fine = args.silent or found["devices_work"]
+    return int(ExitCode.FINE if devices_fine and _all_work(found) else ExitCode.UNAVAILABLE)
+
+
+def _all_work(found: dict[str, Any]) -> bool:
+    return all(answer["works"] is not False for answer in found.get("asked", ()))
 
 
 def _examine(args: argparse.Namespace) -> dict[str, Any]:
@@ -70,7 +79,31 @@ def _examine(args: argparse.Namespace) -> dict[str, Any]:
             for row in registry.available()
         ],
         "keys": {name: bool(os.environ.get(name)) for name in _KEYS},
+        **({"asked": list(_asked())} if args.live else {}),
     }
+
+
+def _asked() -> Iterator[dict[str, Any]]:
+    """Each provider with a model or a service behind it: whether it would work with its default options, and why; None where
+    it cannot be asked so."""
+    from flowkit.cli.live import asked
+    from flowkit.providers import registry
+
+    for row in registry.available():
+        if row.missing or row.problem:
+            continue
+        cls = registry.find(row.kind, row.name)
+        title = f"{row.kind} {row.name}"
+        if not registry.has_model(cls):
+            continue
+        if needed := [name for name, field in cls.Options.model_fields.items() if field.is_required()]:
+            line = f"{title}: needs {', '.join(needed)}; name it in a file and use `flowkit check --live FILE`"
+            yield {"works": None, "said": line}
+        elif cls.variable and not os.environ.get(cls.variable):
+            yield {"works": None, "said": f"{title}: {cls.variable} is not set"}
+        else:
+            line, works = asked(title, cls, cls.Options())
+            yield {"works": works, "said": line}
 
 
 def _devices() -> dict[str, Any]:
@@ -131,6 +164,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             yield f"not ready    {row['kind']} {row['name']}: {why}" + (f"; {row['install']}" if row["install"] else "")
     for name, there_is in found["keys"].items():
         yield f"key          {name} {'is set' if there_is else 'is not set'}"
+    for answer in found.get("asked", ()):
+        state = {True: "works", False: "fails", None: "not asked"}[answer["works"]]
+        yield f"{state:<12} {answer['said']}"
 
 
 def _device_lines(found: dict[str, Any]) -> Iterator[str]:

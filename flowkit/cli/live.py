@@ -1,4 +1,4 @@
-"""Asking providers and devices whether they would work, without a session: for ``check --live``."""
+"""Asking providers and devices whether they would work, without a session: for ``check --live`` and ``doctor --live``."""
 
 from __future__ import annotations
 
@@ -9,34 +9,41 @@ import trio
 
 from flowkit.clock import monotonic_us
 from flowkit.errors import FlowkitError
-from flowkit.plan import Plan, PlannedStage
-from flowkit.plan.graph import ProviderChoice
-from flowkit.providers.base import Surroundings
+from flowkit.options import Options
+from flowkit.plan import Plan
+from flowkit.providers.base import Provider, Surroundings
+from flowkit.providers.models import opened
 
 PATIENCE_S = 60.0
-"""How long one provider may take to load."""
+"""How long one provider may take to load and to be asked."""
 
 
 def ready(plan: Plan) -> Iterator[tuple[str, bool]]:
-    """One line for each provider of the plan, and whether it got ready."""
-    around = Surroundings(plan.input_rate_hz, plan.frame_us, monotonic_us, lambda line: print(line, file=sys.stderr))
+    """One line for each provider of the plan, and whether it would work."""
+    around = Surroundings(plan.input_rate_hz, plan.frame_us, monotonic_us, _notice)
     for stage in plan.stages:
         for choice in (*([stage.provider] if stage.provider else []), *stage.failover):
-            yield _line(stage, choice, around)
+            yield asked(f"{stage.id}: {choice.name}", choice.cls, choice.options, around)
 
 
-def _line(stage: PlannedStage, choice: ProviderChoice, around: Surroundings) -> tuple[str, bool]:
+def asked(title: str, cls: type[Provider], options: Options, around: Surroundings | None = None) -> tuple[str, bool]:
+    """A line that begins with `title`, and whether the provider loads, gets ready and finds whoever does its work."""
     started_us = monotonic_us()
     try:
-        trio.run(_open, choice, around)
+        found = trio.run(_ask, cls, options, around or Surroundings(16_000, 20_000, monotonic_us, _notice))
     except trio.TooSlowError:
-        return f"{stage.id}: {choice.name} was not ready within {PATIENCE_S:.0f} s", False
+        return f"{title} was not ready within {PATIENCE_S:.0f} s", False
     except FlowkitError as exc:
-        return f"{stage.id}: {choice.name}: {exc}" + (f"; {exc.hint}" if exc.hint else ""), False
-    return f"{stage.id}: {choice.name} is ready ({(monotonic_us() - started_us) / 1e6:.1f} s)", True
+        return f"{title}: {exc}" + (f"; {exc.hint}" if exc.hint else ""), False
+    took_s = (monotonic_us() - started_us) / 1e6
+    return f"{title} is ready ({took_s:.1f} s)" + (f": {found}" if found else ""), True
 
 
-async def _open(choice: ProviderChoice, around: Surroundings) -> None:
+async def _ask(cls: type[Provider], options: Options, around: Surroundings) -> str:
     with trio.fail_after(PATIENCE_S):
-        async with choice.cls(choice.options, around).ready():
-            pass
+        async with opened(cls, options, around) as provider:
+            return await provider.probe()
+
+
+def _notice(line: str) -> None:
+    print(line, file=sys.stderr)

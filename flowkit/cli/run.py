@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flowkit.config import Config
     from flowkit.engine import Engine
     from flowkit.plan import Plan
+    from flowkit.report.live import LiveView
     from flowkit.runtime.session import Outcome
     from flowkit.trace.figures import Report
     from flowkit.trace.listener import Listener
@@ -138,15 +139,15 @@ def _config(args: argparse.Namespace) -> Config:
 class _View:
     """What of a session is shown while it runs: nothing (json), lines, or a picture."""
 
-    def __init__(self, observers: tuple[Observer, ...] = (), say: Callable[[str], None] | None = None) -> None:
-        self.observers = observers
-        self.say = say or _notice
+    def __init__(self, lines: Observer | None = None, picture: LiveView | None = None) -> None:
+        self.observers: tuple[Observer, ...] = tuple(shown for shown in (lines, picture) if shown is not None)
+        self.say: Callable[[str], None] = _notice if picture is None else picture.say
+        self._picture = picture
 
     def started(self, engine: Engine) -> None:
         """The session begins."""
-        for observer in self.observers:
-            if hasattr(observer, "started"):
-                observer.started(engine)
+        if self._picture is not None:
+            self._picture.started(engine)
         mic = engine.plan.only("mic")
         if mic is not None and mic.provider is not None and mic.provider.name == "device":
             self.say("listening; Ctrl-C ends the session")
@@ -165,9 +166,9 @@ def _shown(args: argparse.Namespace, plan: Plan, listener: Listener) -> Iterator
 
         view = LiveView(plan, listener.reference, file=raw(sys.stdout))
         with captured_stderr(view.say), view.shown():
-            yield _View((view,), view.say)
+            yield _View(picture=view)
     else:
-        yield _View((_lines(plan),))
+        yield _View(_lines(plan))
 
 
 def _lines(plan: Plan) -> Observer:

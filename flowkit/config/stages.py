@@ -94,7 +94,7 @@ def _is_kind(key: str) -> bool:
 
 
 def _queue_max(kind: str, cls: type[Stage[Any]], context: Context) -> int:
-    return int(getattr(cls, "queue_max", context.catalog.habits(kind).queue))
+    return context.catalog.habits(kind).queue if cls.queue_max is None else cls.queue_max
 
 
 def _class(node: Mapping, path: Path, context: Context) -> type[Stage[Any]] | None:

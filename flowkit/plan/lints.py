@@ -61,15 +61,11 @@ def _whole_reply(plan: Plan) -> Iterator[Finding]:
     """FK201. A stage says so by its option ``mode: reply`` or by the class attribute ``awaits_reply``; a provider of
     tokens that cannot stream says ``streams = False``."""
     for stage in _into(plan, "tokens"):
-        if getattr(stage.options, "mode", None) == "reply" or getattr(stage.cls, "awaits_reply", False):
+        if getattr(stage.options, "mode", None) == "reply" or stage.cls.awaits_reply:
             what = f"{stage.id!r} waits for the LLM's whole reply before anything is spoken"
             yield Finding("FK201", stage.id, what, "cut clauses: mode: clause", ("mode",))
     for stage in plan.stages:
-        if (
-            stage.provider
-            and "tokens" in stage.cls.outputs.values()
-            and not getattr(stage.provider.cls, "streams", True)
-        ):
+        if stage.provider and "tokens" in stage.cls.outputs.values() and not stage.provider.cls.streams:
             what = f"provider {stage.provider.name!r} gives its whole reply at once"
             yield Finding("FK201", stage.id, what, "use a provider that streams", ("provider",))
 

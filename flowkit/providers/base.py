@@ -1,9 +1,10 @@
 """What a provider is: who does a stage's work outside. One module a provider, found by name through entry points.
 
-A provider is made once at start from its options, loaded and warmed in ``ready()``, and then called: a *call* is one async
-function that is handed the request, an iterator over what is fed, and ``emit``, which waits while the stage holds items back.
-It runs in a cancel scope of its own, so cancelling is nothing special: the call is simply unwound at its next checkpoint.
-Slow work goes to a thread that gives up the GIL or to a process; the event loop is never held.
+What a process has once, such as weights or a pool of connections, is a provider's *model*: ``load`` makes it, and sessions with
+equal options share it. A provider itself is a session's: made from options, surroundings and model, made ready, and then called.
+A *call* is one async function that is handed the request, an iterator over what is fed, and ``emit``, which waits while the stage
+holds items back. It runs in a cancel scope of its own, so cancelling is nothing special: the call is simply unwound at its next
+checkpoint. Slow work goes to a thread that gives up the GIL or to a process; the event loop is never held.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Provider(ABC):
     """Top-level modules that must be importable, else the provider counts as not installed."""
     install: ClassVar[str] = ""
     """The command that installs what `requires` names."""
+    variable: ClassVar[str] = ""
+    """The environment's variable that holds the key, where `api_key` is not given."""
     blocks: ClassVar[bool] = False
     """True if a call holds the event loop (lint FK205 warns of it)."""
     remote: ClassVar[bool] = False
@@ -61,15 +64,31 @@ class Provider(ABC):
     """A voice that takes a whole reply in one call (``Narrate``), clause by clause, instead of one call a clause."""
     resumes: bool = False
     """An LLM that goes on from ``Ask.said`` instead of beginning its reply again: to be said of servers that are known to."""
+    streams: ClassVar[bool] = True
+    """Gives its answer piece by piece, not as one whole at its end (lint FK201 asks)."""
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[Any]:
+        """What the process has once, ready to be used by any number of sessions: entered before the first of them, left behind
+        the last, in a task of its own. Raises ProviderError with a hint."""
+        yield None
+
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        """A session's. `model` is what ``load(options)`` gave. Cheap: no I/O, nothing that waits."""
         self.options = options
         self.around = around
+        self.model = model
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Load and warm up before the session starts, release after it ends. Raises ProviderError with a hint."""
+        """Open what the session needs for itself before it starts, close it after it ends. Raises ProviderError with a hint."""
         yield
+
+    async def probe(self) -> str:
+        """Ask whoever does the work whether it would work: for ``check --live`` and ``doctor --live``, inside ``ready()``. Returns
+        what was found, in a few words, or nothing where there is nobody to ask. Raises ProviderError."""
+        return ""
 
     @abstractmethod
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:

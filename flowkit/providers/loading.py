@@ -3,7 +3,7 @@ session."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import trio
@@ -11,30 +11,30 @@ import trio
 from flowkit.clock import US_PER_S, monotonic_us
 from flowkit.errors import FlowkitError, ProviderError
 from flowkit.providers.base import Provider
-from flowkit.providers.registry import ensure_installed
-from flowkit.providers.weights import megabytes
+from flowkit.providers.registry import ensure_installed, has_model
 
 GRACE_S = 5.0
 """How long the end of a session waits for a model that is still computing for a cancelled call."""
 
 
 @contextmanager
-def loading(provider: Provider, size: int = 0) -> Iterator[None]:
-    """Around the loading of `provider`, of `size` bytes of weights: says that it loads, and how long it took.
+def loading(cls: type[Provider], notice: Callable[[str], None]) -> Iterator[None]:
+    """Around the loading of a provider's model: says that it loads, and how long it took, unless there is nothing to load here.
 
     Raises ProviderMissing if what it requires is not installed; turns whatever the library raises into ProviderError.
     """
-    ensure_installed(type(provider))
-    title = f"{provider.kind} {provider.name}"
-    provider.around.notice(f"{title}: loading" + (f" ({megabytes(size)})" if size else ""))
+    ensure_installed(cls)
+    title = f"{cls.kind} {cls.name}"
+    told = notice if has_model(cls) and not cls.remote else lambda line: None
+    told(f"{title}: loading")
     began_us = monotonic_us()
     try:
         yield
     except FlowkitError:
         raise
     except Exception as exc:
-        raise ProviderError(f"{title}: cannot be loaded: {exc}", hint=f"reinstall it: {provider.install}") from exc
-    provider.around.notice(f"{title}: ready after {(monotonic_us() - began_us) / US_PER_S:.1f} s")
+        raise ProviderError(f"{title}: cannot be loaded: {exc}", hint=f"reinstall it: {cls.install}") from exc
+    told(f"{title}: ready after {(monotonic_us() - began_us) / US_PER_S:.1f} s")
 
 
 async def settled(model: trio.CapacityLimiter) -> bool:

@@ -37,12 +37,13 @@ class OpenAICompatible(Chat):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self.resumes = self.options.resumes
 
-    def needs_key(self) -> bool:
-        return "//api.openai.com" in self.options.base_url
+    @classmethod
+    def needs_key(cls, options: Any) -> bool:
+        return "//api.openai.com" in options.base_url
 
     def body(self, ask: Ask) -> dict[str, Any]:
         body = super().body(ask)

@@ -34,7 +34,7 @@ BUILT_IN: Mapping[str, str] = {
     "gate.typed": "flowkit.providers.typed:TypedLines",
     "llm.groq": "flowkit.providers.groq:Groq",
     "llm.openai_compatible": "flowkit.providers.openai_compatible:OpenAICompatible",
-    "llm.llamacpp": "flowkit.providers.llamacpp:LlamaCpp",
+    "llm.llamacpp": "flowkit.providers.llamacpp.llm:LlamaCpp",
     "llm.canned": "flowkit.providers.canned:Canned",
     "llm.scripted": "flowkit.testing.scripted:ScriptedLlm",
     "tts.cartesia": "flowkit.providers.cartesia.tts:Cartesia",
@@ -90,6 +90,11 @@ def names(kind: str) -> tuple[str, ...]:
 def missing(cls: type[Provider]) -> tuple[str, ...]:
     """The modules that `cls` requires and that cannot be imported here."""
     return tuple(module for module in cls.requires if find_spec(module) is None)
+
+
+def has_model(cls: type[Provider]) -> bool:
+    """Whether there is something that a process has once: weights, a key, connections."""
+    return getattr(cls.load, "__func__", None) is not getattr(Provider.load, "__func__", None)
 
 
 def ensure_installed(cls: type[Provider]) -> None:

@@ -67,8 +67,8 @@ class ScriptedSource(ScriptedProvider):
         length: opt.Duration = opt.us("0s")
         """When the input ends; at the least 200 ms after the last voice."""
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         frame_us = around.frame_us
         samples = around.input_rate_hz * frame_us // _US
         self._silence = bytes(2 * samples)
@@ -118,8 +118,8 @@ class ScriptedVad(ScriptedProvider):
         silent: float = Field(0.02, ge=0, le=1)
         """Probability given to a silent frame."""
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self._latency, self._voiced, self._silent = int(options.latency), options.voiced, options.silent
 
     def open(self, request: Message) -> InlineCall:
@@ -222,8 +222,8 @@ class ScriptedLlm(ScriptedProvider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self._by_text = {reply.to: reply for reply in options.replies if reply.to}
         self._in_order = [reply for reply in options.replies if not reply.to]
 

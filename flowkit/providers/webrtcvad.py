@@ -15,7 +15,6 @@ from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.messages import Frames, Message, Probability
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
-from flowkit.providers.registry import ensure_installed
 from flowkit.providers.sound.capture import frame_bytes
 from flowkit.providers.weights import LOCAL_EXTRA
 
@@ -40,7 +39,6 @@ class WebRtcVad(InlineProvider):
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
         """Raises ProviderError for a format that the detector does not know."""
-        ensure_installed(type(self))
         rate_hz, frame_us = self.around.input_rate_hz, self.around.frame_us
         if rate_hz not in _RATES_HZ or frame_us not in _FRAMES_US:
             raise ProviderError(

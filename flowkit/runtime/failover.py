@@ -21,6 +21,7 @@ from flowkit.plan.graph import PlannedStage
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble
 from flowkit.providers.loading import lone_error
+from flowkit.providers.models import Models, opened
 from flowkit.runtime.circuit import Member, Patience
 from flowkit.runtime.handover import Listening, Narration, Reader, Work, work_for
 
@@ -47,26 +48,36 @@ class Part:
     error: ProviderError | None = None
 
 
-def resilient(stage: PlannedStage, around: Surroundings) -> Provider:
-    """The stage's provider, with those to fail over to behind it where there are any.
+@asynccontextmanager
+async def resilient(stage: PlannedStage, around: Surroundings, models: Models) -> AsyncIterator[Provider]:
+    """The stage's provider, ready, with those to fail over to behind it where there are any. Of several, one that cannot be used is
+    left out with a notice.
 
     Raises:
-        FlowkitError: no provider of the list can be made.
+        FlowkitError: none can be used; what the first one raised.
     """
-    assert stage.provider is not None
+    first = stage.provider
+    assert first is not None
     if not stage.resilient:
-        return stage.provider.cls(stage.provider.options, around)
-    members, errors = [], []
-    for choice in (stage.provider, *stage.failover):
-        here = replace(around, connect_us=choice.timeouts.connect_us)
-        try:
-            members.append(Member(choice, choice.cls(choice.options, here)))
-        except FlowkitError as error:
-            errors.append(error)
-            around.notice(f"{stage.id}: {choice.name} is left out: {error}")
-    if not members:
-        raise errors[0]
-    return Resilient(stage.kind, members, around)
+        async with opened(first.cls, first.options, around, models) as provider:
+            yield provider
+        return
+    members: list[Member] = []
+    errors: list[FlowkitError] = []
+    async with AsyncExitStack() as stack:
+        for choice in (first, *stage.failover):
+            here = replace(around, connect_us=choice.timeouts.connect_us)
+            try:
+                provider = await stack.enter_async_context(opened(choice.cls, choice.options, here, models))
+            except FlowkitError as error:
+                errors.append(error)
+                around.notice(f"{stage.id}: {choice.name} is left out: {error}")
+                around.event(around.now_us(), "left_out", f"{stage.kind} {choice.name}: {error}")
+            else:
+                members.append(Member(choice, provider))
+        if not members:
+            raise errors[0]
+        yield Resilient(stage.kind, members, around)
 
 
 class Resilient(Provider):
@@ -80,23 +91,6 @@ class Resilient(Provider):
         self.stage_kind = kind
         self.members = members
         self.title = members[0].name
-
-    @asynccontextmanager
-    async def ready(self) -> AsyncIterator[None]:
-        """Load all; one that cannot be used is left out with a notice. Raises what the first one raised if none is left."""
-        errors: list[ProviderError] = []
-        async with AsyncExitStack() as stack:
-            for member in list(self.members):
-                try:
-                    await stack.enter_async_context(member.provider.ready())
-                except ProviderError as error:
-                    errors.append(error)
-                    self.members.remove(member)
-                    self.around.notice(f"{self.stage_kind}: {member.name} is left out: {error}")
-                    self._tell("left_out", f"{member.name}: {error}")
-            if not self.members:
-                raise errors[0]
-            yield
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         work = work_for(request, self.around.frame_us)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
@@ -11,6 +12,7 @@ from flowkit.messages import Message
 from flowkit.plan.graph import Plan, PlannedStage
 from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.inline import InlineCall, InlineProvider
+from flowkit.providers.models import Models
 from flowkit.runtime.failover import resilient
 
 
@@ -24,32 +26,28 @@ class Discard(InlineProvider):
 
 
 @asynccontextmanager
-async def loaded(plan: Plan, around: Surroundings) -> AsyncIterator[Mapping[str, Provider]]:
-    """The plan's providers by stage id, each in a task that holds it until the body ends.
+async def loaded(plan: Plan, around: Surroundings, models: Models) -> AsyncIterator[Mapping[str, Provider]]:
+    """The plan's providers by stage id, each in a task that holds it until the body ends; what the process has of them already is
+    taken from `models`.
 
     Raises (in an exception group) what a provider raises while it loads; the others are then given up.
     """
-    made = {stage.id: provider for stage in plan.stages if (provider := _make(stage, around)) is not None}
+    made: dict[str, Provider] = {
+        stage.id: Discard(None, around) for stage in plan.stages if stage.kind == "speaker" and stage.provider is None
+    }
     release = trio.Event()
+
+    async def hold(stage: PlannedStage, *, task_status: trio.TaskStatus[None]) -> None:
+        async with resilient(stage, around, models) as made[stage.id]:
+            task_status.started()
+            await release.wait()
+
     async with trio.open_nursery() as holding:
         async with trio.open_nursery() as loading:
-            for provider in made.values():
-                loading.start_soon(holding.start, _hold, provider, release)
+            for stage in plan.stages:
+                if stage.provider is not None:
+                    loading.start_soon(partial(holding.start, hold, stage))
         try:
             yield made
         finally:
             release.set()
-
-
-async def _hold(
-    provider: Provider, release: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    async with provider.ready():
-        task_status.started()
-        await release.wait()
-
-
-def _make(stage: PlannedStage, around: Surroundings) -> Provider | None:
-    if stage.provider is not None:
-        return resilient(stage, around)
-    return Discard(None, around) if stage.kind == "speaker" else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import trio
@@ -15,6 +16,7 @@ from flowkit.engine.mailbox import Inbox
 from flowkit.messages import ReplyPlayed, Utterance
 from flowkit.plan.graph import Plan
 from flowkit.providers.base import Surroundings
+from flowkit.providers.models import Models, open_models
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.loading import loaded
 from flowkit.runtime.pump import TrioPump
@@ -100,10 +102,12 @@ async def run_session(
     duration_us: int | None = None,
     turns: int | None = None,
     started: Callable[[Engine], None] | None = None,
+    models: Models | None = None,
 ) -> Outcome:
     """Run one live session of `plan` to its end, at the latest after `duration_us`, or when `turns` turns are over.
 
-    `started` is handed the engine, to look at, before anything happens.
+    `started` is handed the engine, to look at, before anything happens. `models` are those of the process, for sessions that share
+    them.
     The first Ctrl-C ends it in order (reason ``interrupted``), a second one at once. Raises whatever a provider raises while it
     is loaded; what fails later ends a turn or the session, not the process.
     """
@@ -115,7 +119,7 @@ async def run_session(
     async with trio.open_nursery() as nursery:
         stop = _Stop(nursery.cancel_scope)
         await nursery.start(stop.listen)
-        async with loaded(plan, around) as providers:
+        async with _models(models, notice) as models, loaded(plan, around, models) as providers:
             outcome.ready_us = monotonic_us() - started_us
             options = {"settled": settled} if settled else {}
             watchdog = Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock))
@@ -150,6 +154,11 @@ def _around(
     return Surroundings(
         plan.input_rate_hz, plan.frame_us, clock.now_us, notice, clock.at_s, event, ring_us=ring_us or 1_000_000
     )
+
+
+def _models(given: Models | None, notice: Callable[[str], None]) -> AbstractAsyncContextManager[Models]:
+    """Those of the process, or the session's own."""
+    return open_models(notice) if given is None else nullcontext(given)
 
 
 async def _close_after(pump: TrioPump, duration_us: int) -> None:

@@ -97,6 +97,10 @@ class Stage(ABC, Generic[S]):
     """Belongs to the reply: is drained and reset by an interrupt."""
     call_scope: ClassVar[str] = "session"
     """``turn``: an interrupt cancels the provider call; ``session``: the call outlives it."""
+    queue_max: ClassVar[int | None] = None
+    """The bound of each edge into the stage where the file says nothing; None: that of its kind."""
+    awaits_reply: ClassVar[bool] = False
+    """Waits for the LLM's whole reply before it says anything (lint FK201)."""
     Options: ClassVar[type[Options]]
 
     def __init__(self, options: Any, frame_us: int = 20_000) -> None:

@@ -16,8 +16,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import trio
@@ -43,6 +43,7 @@ from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.canned import Canned
 from flowkit.providers.cartesia.tts import Cartesia
 from flowkit.providers.groq import Groq
+from flowkit.providers.models import opened
 from flowkit.runtime.circuit import Member
 from flowkit.runtime.failover import Resilient
 from flowkit.testing.emulators import AssemblyAIEmulator, CartesiaEmulator, GroqEmulator, running
@@ -95,12 +96,6 @@ def quantiles(values: list[float], digits: int = 3) -> dict[str, float]:
         "p95": round(p95, digits),
         "max": round(ordered[-1], digits),
     }
-
-
-@asynccontextmanager
-async def called(provider: Provider) -> AsyncIterator[Provider]:
-    async with provider.ready():
-        yield provider
 
 
 def note(what: str) -> None:
@@ -190,18 +185,18 @@ async def failover_ms(silent: str) -> list[float]:
     """How long after the timeout the next provider's first token is there."""
     first_us = us("100ms")
     here = around()
-    groq = Groq(Groq.Options(api_key="k", base_url=silent), here)
     canned = Canned(Canned.Options(text="Sorry."), here)
-    members = [
-        Member(ProviderChoice("groq", Groq, groq.options, Timeouts(None, first_us, None)), groq),
-        Member(ProviderChoice("canned", Canned, canned.options), canned),
-    ]
     times: list[float] = []
 
     async def emit(item: Message) -> None:
         times.append(1000 * (time.perf_counter() - began) - first_us / 1000)
 
-    async with called(Resilient("llm", members, here)) as provider:
+    async with opened(Groq, Groq.Options(api_key="k", base_url=silent), here) as groq:
+        members = [
+            Member(ProviderChoice("groq", Groq, groq.options, Timeouts(None, first_us, None)), groq),
+            Member(ProviderChoice("canned", Canned, canned.options), canned),
+        ]
+        provider = Resilient("llm", members, here)
         for _ in range(RUNS // 4):
             members[0].breaker.worked()
             began = time.perf_counter()
@@ -243,11 +238,11 @@ async def measure(urls: tuple[str, ...]) -> dict[str, Any]:
     quick, slow, silent, voice_url, slow_voice, ears_url = urls
     here, socket, threads = around(), Socket(), threading.active_count()
 
-    def groq(url: str) -> Groq:
-        return Groq(Groq.Options(api_key="k", base_url=url), here)
+    def groq(url: str) -> AbstractAsyncContextManager[Groq]:
+        return opened(Groq, Groq.Options(api_key="k", base_url=url), here)
 
-    def voice(url: str) -> Cartesia:
-        return Cartesia(Cartesia.Options(api_key="k", base_url=url, voice="v"), here)
+    def voice(url: str) -> AbstractAsyncContextManager[Cartesia]:
+        return opened(Cartesia, Cartesia.Options(api_key="k", base_url=url, voice="v"), here)
 
     def asked() -> tuple[Message, Fed]:
         return Ask(1, "hi"), Fed([])
@@ -256,7 +251,7 @@ async def measure(urls: tuple[str, ...]) -> dict[str, Any]:
         return Narrate(), Fed([Speak(0, "A clause that goes on for quite a while, so that it can be interrupted.")])
 
     found: dict[str, Any] = {}
-    async with called(groq(slow)) as llm, called(voice(slow_voice)) as tts:
+    async with groq(slow) as llm, voice(slow_voice) as tts:
         found["cancel_to_caller_free_ms"] = {
             "groq": quantiles(await cancel_ms(llm, asked)),
             "cartesia": quantiles(await cancel_ms(tts, narrated)),
@@ -265,25 +260,23 @@ async def measure(urls: tuple[str, ...]) -> dict[str, Any]:
             "groq": quantiles(await arrival_us(llm, asked, Token, socket), 1),
             "cartesia": quantiles(await arrival_us(tts, narrated, Audio, socket), 1),
         }
-    note("ears = AssemblyAI(")
-    ears = AssemblyAI(AssemblyAI.Options(api_key="k", base_url=ears_url, catch_up=10), here)
 
     def listened() -> tuple[Message, Fed]:
         return Transcribe(), Fed(speech(), ends=False)
 
-    async with called(ears):
+    async with opened(AssemblyAI, AssemblyAI.Options(api_key="k", base_url=ears_url, catch_up=10), here) as ears:
         found["cancel_to_caller_free_ms"]["assemblyai"] = quantiles(await cancel_ms(ears, listened))
         heard = await arrival_us(ears, lambda: (Transcribe(), Fed(speech())), (Partial, Final), socket)  # type: ignore[arg-type]
         found["event_to_stage_us"]["assemblyai"] = quantiles(heard, 1)
     note("async with called(groq(q")
-    async with called(groq(quick)) as llm, called(voice(voice_url)) as tts:
+    async with groq(quick) as llm, voice(voice_url) as tts:
         found["llm_token"] = await cost(lambda: event_us(llm, *asked(), Token, 400), 20)
         found["cartesia_audio"] = await cost(lambda: event_us(tts, *narrated(), Audio, 100), 20)
         await trio.sleep(11)  # the worker thread that imported the library is kept by Trio for 10 s
         found["extra_threads_a_session"] = threading.active_count() - threads
     note("async with called(groq(s")
     # The quick voice: the emulator speaks one context after another, so a thousand slow ones would still be under way.
-    async with called(groq(slow)) as llm, called(voice(voice_url)) as tts:
+    async with groq(slow) as llm, voice(voice_url) as tts:
         found["after_cancelled_turns"] = await leftovers(llm, tts)
     note("found[first_item")
     found["first_item_after_failover_ms_past_timeout"] = quantiles(await failover_ms(silent))

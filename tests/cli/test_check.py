@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flowkit.cli import main
+from flowkit.providers import weights
+from flowkit.testing.emulators.assemblyai import AssemblyAIEmulator
+from flowkit.testing.emulators.cartesia import CartesiaEmulator
+from flowkit.testing.emulators.groq import GroqEmulator
+from flowkit.testing.emulators.server import running
 from tests.config.helpers import BASE
 
 WRONG = BASE.replace("kind: chunker", "kind: chunker, max_tokens: 0")
@@ -140,3 +147,88 @@ def test_looking_at_files_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(root)}, check=True
     )
     assert done.stdout == "[]\n"
+
+
+# -- asking providers --------------------------------------------------------------------------------------------------
+
+
+def asks(here: Path, capsys: pytest.CaptureFixture[str], stage: str) -> tuple[int, str]:
+    """`check --live` of a pipeline with this LLM, ASR or voice: its exit code, and the line about it."""
+    kind, options = stage.split(" ", 1)
+    stages = {
+        "mic": "provider: memory",
+        "vad": "provider: scripted",
+        "asr": "provider: scripted",
+        "gate": "",
+        "llm": "provider: canned",
+        "chunker": "",
+        "tts": "provider: print",
+        "speaker": "provider: memory",
+    } | {kind: options}
+    lines = (f"  - {{kind: {kind}{', ' if given else ''}{given}}}\n" for kind, given in stages.items())
+    (here / "asks.yaml").write_text("flowkit: 1\nstages:\n" + "".join(lines))
+    code = main(["check", "--live", "asks.yaml"])
+    said = capsys.readouterr()
+    return code, next(line for line in (said.out + said.err).splitlines() if line.startswith(f"{kind}: "))
+
+
+def dead_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("llm provider: groq, api_key: some-key, base_url: 'http://127.0.0.1:{port}'", "refused"),
+        ("llm provider: openai_compatible, model: m, base_url: 'http://127.0.0.1:{port}/v1'", "refused"),
+        ("asr provider: assemblyai, api_key: some-key, base_url: 'ws://127.0.0.1:{port}'", "refused"),
+        ("tts provider: cartesia, voice: v, api_key: some-key, base_url: 'ws://127.0.0.1:{port}'", "refused"),
+    ],
+)
+def test_a_service_at_a_dead_port_is_not_ready(
+    here: Path, capsys: pytest.CaptureFixture[str], stage: str, said: str
+) -> None:
+    code, line = asks(here, capsys, stage.format(port=dead_port()))
+    assert code == 4
+    assert said in line
+    assert "is ready" not in line
+
+
+SERVICES = [
+    (GroqEmulator, "llm provider: groq, api_key: {key}, base_url: '{http}'"),
+    (GroqEmulator, "llm provider: openai_compatible, model: {model}, api_key: {key}, base_url: '{http}/openai/v1'"),
+    (AssemblyAIEmulator, "asr provider: assemblyai, api_key: {key}, base_url: '{ws}'"),
+    (CartesiaEmulator, "tts provider: cartesia, voice: v, api_key: {key}, base_url: '{ws}'"),
+]
+
+
+@pytest.mark.parametrize(("emulator", "stage"), SERVICES)
+@pytest.mark.parametrize(("key", "code", "said"), [("working-key", 0, "is ready"), ("wrong", 4, "401")])
+def test_a_service_says_whether_the_key_works(
+    here: Path, capsys: pytest.CaptureFixture[str], emulator: Any, stage: str, key: str, code: int, said: str
+) -> None:
+    with running(emulator()) as there:
+        written = stage.format(key=key, http=there.url, ws=there.ws_url, model="llama-3.3-70b-versatile")
+        found, line = asks(here, capsys, written)
+    assert (found, said in line) == (code, True), line
+    assert "working-key" not in line
+
+
+def test_a_model_that_the_server_has_not_is_not_ready(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with running(GroqEmulator()) as there:
+        code, line = asks(here, capsys, f"llm provider: groq, model: lama, api_key: some-key, base_url: '{there.url}'")
+    assert code == 4
+    assert "the server answers, but has no model 'lama'" in line
+
+
+@pytest.mark.parametrize("stage", ["llm provider: llamacpp", "vad provider: silero", "asr provider: moonshine"])
+def test_missing_weights_are_not_ready(
+    here: Path, capsys: pytest.CaptureFixture[str], stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
+    code, line = asks(here, capsys, stage)
+    assert code == 4
+    assert "not installed" in line

@@ -7,9 +7,13 @@ import pytest
 
 from flowkit.cli import main
 from flowkit.errors import ExitCode
+from flowkit.providers import registry, weights
+from flowkit.providers.groq import Groq
 from flowkit.providers.sound import device_host
 from flowkit.providers.sound.device_host import Format, Heard, Wanted, Wants
 from flowkit.runtime import soundcheck
+from flowkit.testing.emulators.groq import GroqEmulator
+from flowkit.testing.emulators.server import running
 
 
 class Air:
@@ -105,3 +109,41 @@ def test_keys_are_told_of_and_never_shown(monkeypatch: pytest.MonkeyPatch, capsy
 def test_a_wrong_time_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--silent", "--listen", "2"]) == ExitCode.USAGE
     assert "needs a unit" in capsys.readouterr().err
+
+
+def test_live_asks_what_has_a_model_or_a_service_behind_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"silero", "groq", "cartesia", "canned", "nanotts"}
+    rows = [row for row in registry.available() if row.name in names]
+    monkeypatch.setattr(registry, "available", lambda: rows)
+    monkeypatch.delenv("GROQ_API_KEY", raising=False)
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
+    code = main(["doctor", "--silent", "--live", "--format", "json"])
+    asked = {answer["said"].split(":")[0]: answer for answer in json.loads(capsys.readouterr().out)["asked"]}
+    assert code == ExitCode.UNAVAILABLE
+    assert asked["vad silero"]["works"] is False
+    assert "Silero VAD is not installed" in asked["vad silero"]["said"]
+    assert asked["llm groq"] == {"works": None, "said": "llm groq: GROQ_API_KEY is not set"}
+    assert "needs voice" in asked["tts cartesia"]["said"]
+    nanotts = next(answer for title, answer in asked.items() if title.startswith("tts nanotts is ready"))
+    assert nanotts["works"] is True
+    assert len(asked) == 4, "there is nobody to ask behind canned"
+
+
+def test_live_fails_where_a_service_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row for row in registry.available() if row.name == "groq"]
+    monkeypatch.setattr(registry, "available", lambda: rows)
+    monkeypatch.setenv("GROQ_API_KEY", "wrong")
+    with running(GroqEmulator()) as there:
+        monkeypatch.setattr(Groq.Options.model_fields["base_url"], "default", there.url)
+        Groq.Options.model_rebuild(force=True)
+        try:
+            assert main(["doctor", "--silent", "--live"]) == ExitCode.UNAVAILABLE
+        finally:
+            monkeypatch.undo()
+            Groq.Options.model_rebuild(force=True)
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("fails"))
+    assert "llm groq: HTTP 401" in line

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +25,10 @@ from flowkit.messages import (
     Transcribe,
     WordTimes,
 )
+from flowkit.options import Options
 from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError
+from flowkit.providers.models import opened
 
 OK, SILENT = "ok", "silent"
 VOICE, QUIET = b"\1\1" * 320, bytes(640)
@@ -120,15 +121,14 @@ async def call(provider: Provider, outcome: Outcome, request: Message, fed: Asyn
 
 
 def one_call(
-    make: Callable[[Surroundings], Provider], request: Message, fed: Iterable[Message] = (), pause_s: float = 0
+    cls: type[Provider], options: Options, request: Message, fed: Iterable[Message] = (), pause_s: float = 0
 ) -> Outcome:
     """Make a provider, get it ready, and call it once, in an event loop of its own."""
     outcome = Outcome()
 
     async def main() -> None:
-        provider = make(around(outcome))
         try:
-            async with provider.ready():
+            async with opened(cls, options, around(outcome)) as provider:
                 await call(provider, outcome, request, Fed(fed, pause_s))
         except CloudError as error:
             outcome.end, outcome.error = error.trouble.value, str(error)
@@ -137,13 +137,6 @@ def one_call(
 
     trio.run(main)
     return outcome
-
-
-@asynccontextmanager
-async def called(provider: Provider) -> AsyncIterator[Provider]:
-    """A provider that is ready."""
-    async with provider.ready():
-        yield provider
 
 
 __all__ = [
@@ -159,7 +152,6 @@ __all__ = [
     "Transcribe",
     "around",
     "call",
-    "called",
     "one_call",
     "utterance",
 ]

@@ -108,7 +108,7 @@ def emulator() -> Iterator[AssemblyAIEmulator]:
 def ours(emulator: AssemblyAIEmulator, key: str, fed: list[Message] | None = None, **more: Any) -> Outcome:
     more = {"catch_up": 10, "final_within": "600ms"} | more
     made = AssemblyAI.Options(api_key=key, base_url=emulator.ws_url, **more)
-    return one_call(lambda around: AssemblyAI(made, around), Transcribe(), fed or utterance(), 0.001)
+    return one_call(AssemblyAI, made, Transcribe(), fed or utterance(), 0.001)
 
 
 def by_hand(emulator: AssemblyAIEmulator, key: str) -> Wire:

@@ -12,6 +12,7 @@ import trio
 
 from flowkit.messages import Audio, ClauseEnded, Narrate, Speak, WordTimes
 from flowkit.providers.cartesia.tts import Cartesia
+from flowkit.providers.models import opened
 from flowkit.testing.emulators import CartesiaEmulator, Fault, running
 from tests.contract.raw import Wire, websocket
 from tests.contract.sdks import Sdk, cartesia_speak
@@ -118,7 +119,7 @@ def options(emulator: CartesiaEmulator, key: str, **more: Any) -> Cartesia.Optio
 def ours(emulator: CartesiaEmulator, key: str, clauses: list[str] | None = None, **more: Any) -> Outcome:
     made = options(emulator, key, **more)
     fed = [Speak(index, text) for index, text in enumerate(clauses or CLAUSES)]
-    return one_call(lambda around: Cartesia(made, around), Narrate(), fed)
+    return one_call(Cartesia, made, Narrate(), fed)
 
 
 def by_hand(emulator: CartesiaEmulator, key: str) -> Wire:
@@ -191,8 +192,7 @@ def test_the_requests_are_the_same_field_by_field(emulator: CartesiaEmulator) ->
 
 
 async def _session(emulator: CartesiaEmulator, outcome: Outcome, steps: Any, **more: Any) -> None:
-    voice = Cartesia(options(emulator, "any", **more), around(outcome))
-    async with voice.ready():
+    async with opened(Cartesia, options(emulator, "any", **more), around(outcome)) as voice:
         await steps(voice)
 
 

@@ -83,7 +83,7 @@ def emulator() -> Iterator[GroqEmulator]:
 
 def ours(emulator: GroqEmulator, key: str, **options: object) -> Outcome:
     made = Groq.Options(api_key=key, base_url=emulator.url, **options)  # type: ignore[arg-type]
-    return one_call(lambda around: Groq(made, around), Ask(1, "hello", (Exchange("hi", "Hello."),)))
+    return one_call(Groq, made, Ask(1, "hello", (Exchange("hi", "Hello."),)))
 
 
 BODY = {

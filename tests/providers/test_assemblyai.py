@@ -115,7 +115,7 @@ def test_what_a_close_code_means(code: int, trouble: str, passing: bool) -> None
 @pytest.mark.parametrize("piece", ["20ms", "1500ms"])
 def test_pieces_that_would_close_the_connection_are_refused(piece: str) -> None:
     with pytest.raises(ProviderError, match="piece must be 50ms to 1s"):
-        one_call(lambda a: AssemblyAI(AssemblyAI.Options(api_key="key", piece=piece), a), Transcribe())
+        one_call(AssemblyAI, AssemblyAI.Options(api_key="key", piece=piece), Transcribe())
 
 
 def test_the_key_is_not_in_the_options_or_the_address() -> None:

@@ -17,6 +17,7 @@ from flowkit.providers.cloud.completions import Completion, Events
 from flowkit.providers.cloud.faults import CloudError, Trouble, retry_after_us
 from flowkit.providers.cloud.text import Characters
 from flowkit.providers.groq import Groq
+from flowkit.providers.models import opened
 from flowkit.testing.emulators import GroqEmulator, running
 from tests.contract.support import OK, Fed, Outcome, around, call, one_call
 
@@ -129,7 +130,7 @@ def test_the_past_and_what_was_said_already_are_in_the_request() -> None:
     with running(GroqEmulator(reply=lambda messages: "The capital of France is Paris.")) as emulator:
         options = Groq.Options(api_key="any", base_url=emulator.url, remember=1, extra={"reasoning_effort": "low"})
         history = (Exchange("a", "b"), Exchange("hi", "Hello."))
-        outcome = one_call(lambda around: Groq(options, around), Ask(3, "And Spain?", history, "The capital of"))
+        outcome = one_call(Groq, options, Ask(3, "And Spain?", history, "The capital of"))
         body = next(seen.body for seen in emulator.seen if seen.body)
     assert outcome.text == " France is Paris."
     assert [message["content"] for message in body["messages"][1:]] == ["hi", "Hello.", "And Spain?", "The capital of"]
@@ -141,14 +142,14 @@ def test_a_certificate_that_nobody_vouches_for_is_an_error_of_its_own() -> None:
     context.load_cert_chain(CERTIFICATE)
     with running(GroqEmulator(tls=context)) as emulator:
         options = Groq.Options(api_key="any", base_url=emulator.url)
-        outcome = one_call(lambda around: Groq(options, around), Ask(1, "hi"))
+        outcome = one_call(Groq, options, Ask(1, "hi"))
     assert outcome.end == "certificate"
     assert "certificate is not valid" in outcome.error
 
 
 def test_a_name_that_does_not_resolve_is_an_error_that_says_so() -> None:
     options = Groq.Options(api_key="any", base_url="http://no-such-host.invalid")
-    outcome = one_call(lambda around: Groq(options, around), Ask(1, "hi"))
+    outcome = one_call(Groq, options, Ask(1, "hi"))
     assert outcome.end == "network"
 
 
@@ -158,8 +159,7 @@ def test_a_turn_after_a_cancelled_one_finds_a_connection() -> None:
 
         async def main() -> None:
             options = Groq.Options(api_key="any", base_url=emulator.url)
-            provider = Groq(options, around(outcome))
-            async with provider.ready():
+            async with opened(Groq, options, around(outcome)) as provider:
                 with trio.move_on_after(0.15):
                     await call(provider, Outcome(), Ask(1, "hi"), Fed([]))
                 before = len(emulator.seen)
@@ -175,13 +175,14 @@ def test_probe_says_which_keys_work() -> None:
     with running(GroqEmulator()) as emulator:
 
         async def probe(key: str, model: str = "llama-3.3-70b-versatile") -> str:
-            provider = Groq(Groq.Options(api_key=key, base_url=emulator.url, model=model), around(Outcome()))
-            async with provider.ready():
+            async with opened(
+                Groq, Groq.Options(api_key=key, base_url=emulator.url, model=model), around(Outcome())
+            ) as provider:
                 try:
                     return await provider.probe()
                 except Exception as error:
                     return f"failed: {error}"
 
-        assert trio.run(probe, "working-key") == "llm groq: the key works, model llama-3.3-70b-versatile"
+        assert trio.run(probe, "working-key") == "the server answers, model llama-3.3-70b-versatile"
         assert "401" in trio.run(probe, "wrong")
-        assert "there is no model 'other'" in trio.run(probe, "working-key", "other")
+        assert "has no model 'other'" in trio.run(probe, "working-key", "other")

@@ -10,14 +10,15 @@ from flowkit.errors import ProviderError, ProviderMissing
 from flowkit.history import remembered
 from flowkit.messages import Ask, Exchange, Message, Token
 from flowkit.providers import weights
-from flowkit.providers.llamacpp import DEMO_EXAMPLES, LlamaCpp
+from flowkit.providers.llamacpp.llm import DEMO_EXAMPLES, LlamaCpp, told
+from flowkit.providers.models import opened
 from tests.providers.support import Session, answer, installed
 
 FRANCE = Ask(1, "What is the capital of France?")
 
 
-def provider(**options: object) -> LlamaCpp:
-    return LlamaCpp(LlamaCpp.Options.model_validate(options), Session().around())
+def options(**given: object) -> LlamaCpp.Options:
+    return LlamaCpp.Options.model_validate(given)
 
 
 def text(items: list[Message]) -> str:
@@ -25,11 +26,9 @@ def text(items: list[Message]) -> str:
 
 
 def test_the_model_is_told_system_examples_past_and_question() -> None:
-    async def main() -> list[dict[str, str]]:
-        past = (Exchange("Hi.", "Hello."), Exchange("And?", ""))
-        return provider(system="Be brief.", examples=[{"user": "a", "agent": "b"}]).messages(Ask(3, "Why?", past))
-
-    assert [(told["role"], told["content"]) for told in trio.run(main)] == [
+    past = (Exchange("Hi.", "Hello."), Exchange("And?", ""))
+    messages = told(options(system="Be brief.", examples=[{"user": "a", "agent": "b"}]), Ask(3, "Why?", past))
+    assert [(message["role"], message["content"]) for message in messages] == [
         ("system", "Be brief."),
         ("user", "a"),
         ("assistant", "b"),
@@ -44,12 +43,9 @@ def reached(count: int, items: list[Message]) -> bool:
     return len(items) == count
 
 
-@pytest.mark.parametrize(("options", "count"), [({}, len(DEMO_EXAMPLES)), ({"model": "x.gguf"}, 0)])
-def test_only_the_bundled_model_has_examples_of_its_own(options: dict[str, object], count: int) -> None:
-    async def main() -> int:
-        return len(provider(**options).messages(FRANCE))
-
-    assert trio.run(main) == 2 + 2 * count
+@pytest.mark.parametrize(("given", "count"), [({}, len(DEMO_EXAMPLES)), ({"model": "x.gguf"}, 0)])
+def test_only_the_bundled_model_has_examples_of_its_own(given: dict[str, object], count: int) -> None:
+    assert len(told(options(**given), FRANCE)) == 2 + 2 * count
 
 
 @given(st.integers(0, 60), st.integers(0, 20))
@@ -68,8 +64,7 @@ def test_it_answers() -> None:
     """One loaded model for all of it."""
 
     async def main() -> None:
-        llm = provider()
-        async with llm.ready():
+        async with opened(LlamaCpp, LlamaCpp.Options(), Session().around()) as llm:
             first = await answer(llm, FRANCE)
             assert "Paris" in text(first.items)
             assert [token.index for token in first.of(Token)] == list(range(len(first.items)))
@@ -134,7 +129,7 @@ def test_a_model_that_cannot_be_used(
         path.write_bytes(content)
 
     async def main() -> None:
-        async with provider(model=path, **options).ready():
+        async with opened(LlamaCpp, LlamaCpp.Options.model_validate({"model": path, **options}), Session().around()):
             raise AssertionError("must not become ready")
 
     with pytest.raises(ProviderError, match=said) as caught:
@@ -147,7 +142,7 @@ def test_weights_that_are_missing_say_which_command_fetches_them(monkeypatch: py
     monkeypatch.setattr(weights, "find_spec", lambda name: None)
 
     async def main() -> None:
-        async with provider().ready():
+        async with opened(LlamaCpp, LlamaCpp.Options(), Session().around()):
             raise AssertionError("must not become ready")
 
     with pytest.raises(ProviderMissing, match="SmolLM2") as caught:

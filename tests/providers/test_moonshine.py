@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from flowkit.messages import EndOfUtterance, Final, Frames, Message, Partial, SpeechStarted, Transcribe
+from flowkit.providers.models import opened
 from flowkit.providers.moonshine.asr import Moonshine
 from tests.providers.support import Answers, Session, answer, frames, installed, recorded
 
@@ -57,8 +58,7 @@ def test_it_transcribes() -> None:
     silence = bytes(2 * 16_000 * 3)
 
     async def main() -> None:
-        asr = Moonshine(Moonshine.Options(), Session().around())
-        async with asr.ready():
+        async with opened(Moonshine, Moonshine.Options(), Session().around()) as asr:
             await partials_lead_to_the_final(asr)
             await each_end_has_its_final(asr)
             await nothing_said_is_empty(asr)
@@ -85,8 +85,7 @@ def test_it_transcribes() -> None:
         assert answers.items == [Final("", 0)]
 
     async def long_speech_is_heard_whole(asr: Moonshine) -> None:
-        short = Moonshine(Moonshine.Options(longest="4s"), asr.around)
-        short._model = asr._model
+        short = Moonshine(Moonshine.Options(longest="4s"), asr.around, asr.model)
         spoken = recorded("question.wav")[2 * 8_000 : 2 * 32_640] + bytes(2 * 3_200)
         answers = await transcribe(short, utterance(bytes(16_000) + 4 * spoken, 0, 25, 25 + 4 * 86))
         assert words(answers.of(Final)[0].text).count("capital of france") == 4

@@ -2,6 +2,7 @@ import numpy as np
 import trio
 
 from flowkit.messages import Audio, Speak
+from flowkit.providers.models import opened
 from flowkit.providers.nanotts.process import LONGEST
 from flowkit.providers.nanotts.tts import NanoTts
 from tests.providers.support import Session, answer, installed
@@ -11,8 +12,7 @@ pytestmark = installed(NanoTts)
 
 def test_it_speaks_short_and_long() -> None:
     async def main() -> tuple[list[Audio], list[Audio]]:
-        voice = NanoTts(NanoTts.Options(), Session().around())
-        async with voice.ready():
+        async with opened(NanoTts, NanoTts.Options(), Session().around()) as voice:
             short = await answer(voice, Speak(0, "The capital of France is Paris."))
             long = await answer(voice, Speak(1, "The capital of France is Paris. " * 20))
         return short.of(Audio), long.of(Audio)

@@ -13,6 +13,7 @@ import trio
 from flowkit.errors import ProviderError
 from flowkit.messages import Ask, Exchange, Token
 from flowkit.providers.base import Surroundings
+from flowkit.providers.models import opened
 from flowkit.providers.openai_compatible import OpenAICompatible
 from flowkit.testing.emulators import Fault, GroqEmulator, running
 from tests.contract.support import OK, Fed, Outcome, around, one_call
@@ -22,7 +23,7 @@ pytest.importorskip("groq")
 
 def ours(url: str, request: Ask, **more: object) -> Outcome:
     options = OpenAICompatible.Options(base_url=url, model="any", **more)  # type: ignore[arg-type]
-    return one_call(lambda around: OpenAICompatible(options, around), request)
+    return one_call(OpenAICompatible, options, request)
 
 
 def test_the_path_is_what_such_servers_have_and_no_key_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,10 +94,9 @@ def test_a_real_llama_cpp_server_answers(llama_url: str) -> None:
 
     async def main() -> None:
         options = OpenAICompatible.Options(base_url=llama_url, model="smollm2", temperature=0.0, max_tokens=12)
-        provider = OpenAICompatible(options, around(outcome))
-        async with provider.ready():
+        async with opened(OpenAICompatible, options, around(outcome)) as provider:
             with trio.fail_after(60):
-                with pytest.raises(ProviderError, match="the key works, but there is no model 'smollm2'"):
+                with pytest.raises(ProviderError, match="the server answers, but has no model 'smollm2'"):
                     await (
                         provider.probe()
                     )  # the server names its model by the file, and answers whatever it is asked for
@@ -121,8 +121,7 @@ def test_a_real_server_is_left_in_the_middle_of_a_reply(llama_url: str) -> None:
 
     async def main() -> None:
         options = OpenAICompatible.Options(base_url=llama_url, model="smollm2", max_tokens=200)
-        provider = OpenAICompatible(options, around(outcome))
-        async with provider.ready():
+        async with opened(OpenAICompatible, options, around(outcome)) as provider:
             first = trio.Event()
 
             async def emit(item: object) -> None:

@@ -5,6 +5,7 @@ import trio
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Audio, EndOfUtterance, Final, Speak, SpeechStarted, Transcribe
+from flowkit.providers.models import opened
 from flowkit.providers.moonshine.asr import Moonshine
 from flowkit.providers.piper.tts import Piper
 from tests.providers.support import Session, answer, frames, installed
@@ -26,8 +27,10 @@ def test_what_it_says_can_be_understood() -> None:
 
     async def main() -> None:
         around = Session().around()
-        voice, ear = Piper(Piper.Options(variation=0), around), Moonshine(Moonshine.Options(), around)
-        async with voice.ready(), ear.ready():
+        async with (
+            opened(Piper, Piper.Options(variation=0), around) as voice,
+            opened(Moonshine, Moonshine.Options(), around) as ear,
+        ):
             heard = (await answer(voice, Speak(2, "What is the capital of France?"))).of(Audio)
             in_pieces_without_a_gap(heard)
             assert await understood(ear, heard) == "what is the capital of france"
@@ -65,7 +68,7 @@ def test_a_voice_that_cannot_be_used(tmp_path: Path, files: dict[str, str], said
         (tmp_path / name).write_text(content)
 
     async def main() -> None:
-        async with Piper(Piper.Options(voice=tmp_path / "voice.onnx"), Session().around()).ready():
+        async with opened(Piper, Piper.Options(voice=tmp_path / "voice.onnx"), Session().around()):
             raise AssertionError("must not become ready")
 
     with pytest.raises(ProviderError, match=said):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Detect, Frames, Message, Probability
+from flowkit.providers.models import opened
 from flowkit.providers.silero import WINDOW, Silero, Windows
 from tests.providers.support import AUDIO, Session, answer, frames, installed, recorded
 
@@ -40,9 +41,8 @@ def test_a_question_is_heard_and_the_silence_around_it_is_not() -> None:
     session = Session()
 
     async def main() -> tuple[list[Probability], list[Probability]]:
-        vad = Silero(Silero.Options(), session.around())
         fed = frames(recorded("question.wav"))
-        async with vad.ready():
+        async with opened(Silero, Silero.Options(), session.around()) as vad:
             first = await answer(vad, Detect(), fed)
             again = await answer(vad, Detect(), fed)
         return first.of(Probability), again.of(Probability)
@@ -62,7 +62,7 @@ def test_a_question_is_heard_and_the_silence_around_it_is_not() -> None:
 
 def test_another_rate_is_refused() -> None:
     async def main() -> list[Message]:
-        async with Silero(Silero.Options(), Session(rate_hz=8_000).around()).ready():
+        async with opened(Silero, Silero.Options(), Session(rate_hz=8_000).around()):
             return []
 
     with pytest.raises(ProviderError, match="takes 16000 Hz"):

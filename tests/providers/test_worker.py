@@ -96,8 +96,88 @@ def test_after_a_cancelled_clause_nothing_of_it_is_heard() -> None:
     with_worker(use)
 
 
-def test_a_held_back_clause_is_not_gathered_here() -> None:
-    """The pipe and four pieces hold about 2 s of this voice; the rest waits in the worker."""
+def test_a_clause_that_one_session_holds_back_holds_up_no_other() -> None:
+    async def use(worker: Worker) -> None:
+        arrived, gate, taken = trio.Event(), trio.Event(), list[Message]()
+
+        async def hesitant(item: Message) -> None:
+            taken.append(item)
+            arrived.set()
+            await gate.wait()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(worker.answer, Speak(0, "long"), hesitant)
+            await arrived.wait()
+            for text in ("another", "and another"):
+                assert letters(await say(worker, text)) == text
+            assert len(taken) == 1
+            gate.set()
+        assert len(taken) == 100
+
+    with_worker(use)
+
+
+def test_more_than_a_minute_held_back_is_no_sign_of_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parent, "_PIECES_AHEAD", 2)
+    monkeypatch.setattr(parent, "PING_EVERY_S", 0.02)
+
+    async def use(worker: Worker) -> None:
+        gate, heard = trio.Event(), list[Audio]()
+
+        async def hesitant(item: Message) -> None:
+            await gate.wait()
+
+        async def another() -> None:
+            heard.extend(await say(worker, "another"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(worker.answer, Speak(0, "long"), hesitant)
+            await trio.testing.wait_all_tasks_blocked(0.1)
+            nursery.start_soon(another)
+            await trio.sleep(0.3)
+            assert not heard, "it is the other's turn"
+            gate.set()
+        assert letters(heard) == "another"
+        assert worker._life.failure is None
+
+    with_worker(use)
+
+
+def test_a_cancelled_clause_takes_none_with_it_that_was_asked_for_before() -> None:
+    async def use(worker: Worker) -> None:
+        said: dict[str, list[Audio]] = {}
+
+        async def speak(text: str) -> None:
+            said[text] = await say(worker, text)
+
+        async with trio.open_nursery() as nursery:
+            for text in ("ponder", "second", "third"):
+                nursery.start_soon(speak, text)
+                await trio.testing.wait_all_tasks_blocked()
+            with trio.move_on_after(0.1):
+                await say(worker, "nobody waits for this")
+        assert [letters(said[text]) for text in ("ponder", "second", "third")] == ["p", "second", "third"]
+
+    with_worker(use)
+
+
+def test_any_number_of_clauses_wait_for_their_turn() -> None:
+    async def use(worker: Worker) -> None:
+        said: dict[str, list[Audio]] = {}
+
+        async def speak(text: str) -> None:
+            said[text] = await say(worker, text)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(150):
+                nursery.start_soon(speak, f"clause {number}")
+        assert all(letters(heard) == text for text, heard in said.items())
+        assert len(said) == 150
+
+    with_worker(use)
+
+
+def test_a_held_back_clause_waits() -> None:
 
     async def use(worker: Worker) -> None:
         arrived, gate, taken = trio.Event(), trio.Event(), list[Message]()

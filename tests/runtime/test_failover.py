@@ -34,6 +34,7 @@ from flowkit.options import Options, us
 from flowkit.plan.graph import PlannedStage, ProviderChoice, Timeouts
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble
+from flowkit.providers.models import open_models
 from flowkit.runtime.circuit import Member
 from flowkit.runtime.failover import Resilient, resilient
 from flowkit.stages.llm import LlmTurn
@@ -150,9 +151,8 @@ def run(
 
     async def main() -> None:
         provider = Resilient(members[0].provider.kind, members, stage.around())
-        async with provider.ready():
-            for _ in range(times):
-                await provider.call(request, fed or Fed(), stage.emit)
+        for _ in range(times):
+            await provider.call(request, fed or Fed(), stage.emit)
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     return stage
@@ -723,8 +723,11 @@ def test_one_that_is_not_there_is_left_out_with_a_notice() -> None:
     stage = Stage()
 
     async def main() -> None:
-        provider = resilient(planned(NotThere, Hello), stage.around())
-        async with provider.ready():
+        around = stage.around()
+        async with (
+            open_models(around.notice) as models,
+            resilient(planned(NotThere, Hello), around, models) as provider,
+        ):
             await provider.call(Ask(1, "hi"), Fed(), stage.emit)
 
     trio.run(main)
@@ -734,7 +737,8 @@ def test_one_that_is_not_there_is_left_out_with_a_notice() -> None:
 
 def test_if_none_is_there_the_first_ones_error_says_why() -> None:
     async def main() -> None:
-        async with resilient(planned(NotThere, NotThere), Stage().around()).ready():
+        around = Stage().around()
+        async with open_models(around.notice) as models, resilient(planned(NotThere, NotThere), around, models):
             raise AssertionError
 
     with pytest.raises(ProviderMissing):
@@ -742,7 +746,12 @@ def test_if_none_is_there_the_first_ones_error_says_why() -> None:
 
 
 def test_a_lone_provider_is_not_wrapped() -> None:
-    assert isinstance(resilient(planned(Hello), Stage().around()), Hello)
+    async def main() -> None:
+        around = Stage().around()
+        async with open_models(around.notice) as models, resilient(planned(Hello), around, models) as provider:
+            assert isinstance(provider, Hello)
+
+    trio.run(main)
 
 
 def test_a_cancelled_call_leaves_nothing_behind() -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import trio
@@ -20,6 +20,7 @@ from flowkit.messages import Ask, Frames, Message, PlaybackStarted, Token
 from flowkit.options import Options
 from flowkit.plan.graph import Plan, ProviderChoice
 from flowkit.providers.base import Emit, Provider
+from flowkit.providers.models import Models, open_models
 from flowkit.runtime.session import INTERRUPTED, Outcome, run_session
 from flowkit.testing.sessions import heap_session, scripted_plan
 
@@ -247,3 +248,43 @@ def test_while_a_session_runs_the_collector_leaves_alone_what_is_old() -> None:
     assert first == 2
     assert len(later) > 10
     assert 2 not in later
+
+
+# -- several sessions --------------------------------------------------------------------------------------------------
+
+
+class Weighty(Provider):
+    """An LLM with something to load."""
+
+    kind, name = "llm", "weighty"
+    loaded: ClassVar[list[str]] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[object]:
+        await trio.sleep(1)
+        cls.loaded.append("loaded")
+        yield object()
+        cls.loaded.append("closed")
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await emit(Token(0, f"From {id(self.model)}."))
+
+
+def test_sessions_that_share_models_load_them_once() -> None:
+    plan = with_llm(scripted_plan(**TALK), Weighty)
+    outcomes: list[Outcome] = []
+
+    async def main() -> None:
+        async def session(models: Models) -> None:
+            outcomes.append(await run_session(plan, notice=lambda line: None, duration_us=3_000_000, models=models))
+
+        async with open_models(lambda line: None) as models, trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(session, models)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert Weighty.loaded == ["loaded", "closed"]
+    said = {row.message.text for outcome in outcomes for row in outcome.rows if isinstance(row.message, Token)}
+    assert [outcome.reason for outcome in outcomes] == ["closed"] * 3
+    assert len(said) == 1, "by the same model"

@@ -26,9 +26,8 @@ from flowkit.providers.assemblyai.turns import Owed, Turn, Turns
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble, lone_fault, of_close, schema
 from flowkit.providers.cloud.keys import cleaned, key_of
-from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial
+from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial, prepare
 from flowkit.providers.cloud.text import json_object
-from flowkit.providers.registry import ensure_installed
 
 _SHORTEST_US = 50_000
 """Shorter pieces of audio close the connection (3007), and so do those over a second."""
@@ -55,6 +54,7 @@ class AssemblyAI(Provider):
     requires = ("websockets",)
     install = "pip install 'flowkit-voice[cloud]'"
     remote = True
+    variable = "ASSEMBLYAI_API_KEY"
 
     class Options(opt.Options):
         api_key: opt.Secret | None = None
@@ -83,17 +83,23 @@ class AssemblyAI(Provider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[opt.Secret]:
+        """The key, and the library. Raises CloudError without a key."""
+        key = key_of(f"asr {cls.name}", options.api_key, cls.variable)
+        await prepare()
+        yield key
+
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self.title = f"asr {self.name}"
-        self.key = opt.Secret("")
+        self.key: opt.Secret = model
         self.nursery: trio.Nursery | None = None
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Raises ProviderMissing, and CloudError without a key. The connection is opened by the call."""
-        ensure_installed(type(self))
-        self.key = key_of(self.title, self.options.api_key, "ASSEMBLYAI_API_KEY")
+        """The connection is opened by the call. Raises ProviderError for a piece of audio that the service would not take."""
         if not _SHORTEST_US <= self.options.piece <= US_PER_S:
             raise ProviderError(f"{self.title}: piece must be 50ms to 1s")
         async with trio.open_nursery() as self.nursery:
@@ -126,7 +132,7 @@ class AssemblyAI(Provider):
         finally:
             if line is not None:
                 line.hang_up()
-        return f"{self.title}: the key works, model {self.options.model}"
+        return f"the key works, model {self.options.model}"
 
     async def _dial(self) -> Line:
         assert self.nursery is not None, "call() comes after ready()"

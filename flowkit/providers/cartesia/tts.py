@@ -24,9 +24,8 @@ from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cartesia.context import Narrator
 from flowkit.providers.cloud.faults import CloudError, lone_fault, schema
 from flowkit.providers.cloud.keys import cleaned, key_of
-from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial
+from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial, prepare
 from flowkit.providers.cloud.text import json_object
-from flowkit.providers.registry import ensure_installed
 
 _VERSION = "2026-08-14"
 _WAITING = 64
@@ -43,6 +42,7 @@ class Cartesia(Provider):
     requires = ("websockets",)
     install = "pip install 'flowkit-voice[cloud]'"
     remote = True
+    variable = "CARTESIA_API_KEY"
     continuous = True
 
     class Options(opt.Options):
@@ -61,10 +61,19 @@ class Cartesia(Provider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[opt.Secret]:
+        """The key, and the library. A connection is a session's: one that holds its sound back would hold up all others on it.
+        Raises CloudError without a key."""
+        key = key_of(f"tts {cls.name}", options.api_key, cls.variable)
+        await prepare()
+        yield key
+
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self.title = f"tts {self.name}"
-        self.key = opt.Secret("")
+        self.key: opt.Secret = model
         self.late = 0
         """Messages that came for contexts which nobody listens to any more, since the last reply began."""
         self._nursery: trio.Nursery | None = None
@@ -75,9 +84,7 @@ class Cartesia(Provider):
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Connect in the background. Raises ProviderMissing, and CloudError without a key."""
-        ensure_installed(type(self))
-        self.key = key_of(self.title, self.options.api_key, "CARTESIA_API_KEY")
+        """Connect in the background."""
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._warm)
             try:
@@ -108,7 +115,7 @@ class Cartesia(Provider):
             await self.line()
         except CloudError as error:
             raise cleaned(error, self.title, self.key) from error.__cause__
-        return f"{self.title}: the key works, voice {self.options.voice}"
+        return f"the key works, voice {self.options.voice}"
 
     # -- what a narrator needs --------------------------------------------------------------------------------------
 

@@ -1,16 +1,15 @@
 """A streaming chat model behind HTTP: what Groq and every OpenAI-compatible server have in common.
 
-Groq's official async client makes the requests and runs natively under Trio; the stream's bytes are read here, since the
-library takes a broken-off reply for a whole one (see ``completions``) and leaves suspended generators behind when a reply
-is abandoned. Retries are flowkit's (``runtime.failover``): the library's own obey a ``retry-after`` of a minute in silence.
+The stream's bytes are read here, since the client library takes a broken-off reply for a whole one (see ``completions``) and leaves
+suspended generators behind when a reply is abandoned. Retries are flowkit's (``runtime.failover``): the library's own obey a
+``retry-after`` of a minute in silence.
 """
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import AsyncIterator, Mapping
+import difflib
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
@@ -22,19 +21,17 @@ from flowkit.errors import ProviderError
 from flowkit.history import remembered, size
 from flowkit.messages import Ask, Message, Token
 from flowkit.providers.base import Emit, Provider, Surroundings
+from flowkit.providers.cloud.client import Client, http_fault
 from flowkit.providers.cloud.completions import Completion, Events
-from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, retry_after_us, too_long
+from flowkit.providers.cloud.faults import CloudError, of_status
 from flowkit.providers.cloud.keys import cleaned, key_of
-from flowkit.providers.cloud.line import certificate_fault, network_fault, refusal
-from flowkit.providers.registry import ensure_installed
 
 if TYPE_CHECKING:
     import httpx
-    from groq import AsyncGroq
 
 CONNECT_S = 5.0
-_KEPT_S = 300.0
-"""How long an idle connection is kept for the next turn; httpx lets go of it after 5 s."""
+_NO_LIST = (404, 405, 501)
+"""What a server answers that speaks chat completions and nothing else."""
 _LIMITS = ("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-requests")
 _SPARE_S = 1.0
 _CLOSE_S = 0.5
@@ -68,59 +65,42 @@ class Chat(Provider):
     requires = ("groq", "httpx")
     install = "pip install 'flowkit-voice[cloud]'"
     remote = True
-    variable: ClassVar[str]
-    """The environment's variable that holds the key."""
     path: ClassVar[str]
     """Behind the base URL: where completions are asked for."""
     models_path: ClassVar[str]
     """Behind the base URL: where the list of models is."""
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self.title = f"llm {self.name}"
-        self.key = opt.Secret("")
-        self._client: AsyncGroq | None = None
+        connect_us = around.connect_us
+        self._connect_s = CONNECT_S if connect_us is None else connect_us / US_PER_S
         self._nursery: trio.Nursery | None = None
 
-    def needs_key(self) -> bool:
+    @classmethod
+    def needs_key(cls, options: Any) -> bool:
         """Whether the server is known to want a key; only to such a one is the environment's key given."""
         return True
 
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[Client]:
+        """Import the client library, and keep a pool of connections. Raises CloudError without a key."""
+        needed = cls.needs_key(options)
+        key = key_of(f"llm {cls.name}", options.api_key, cls.variable if needed else "", needed=needed)
+        client = await trio.to_thread.run_sync(Client, key, options.base_url)
+        async with client.closing():
+            yield client
+
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Import the client library and open a connection in the background. Raises ProviderMissing, and CloudError without a
-        key."""
-        ensure_installed(type(self))
-        needed = self.needs_key()
-        self.key = key_of(self.title, self.options.api_key, self.variable if needed else "", needed=needed)
-        self._client = await trio.to_thread.run_sync(self._make_client)
-        try:
-            async with trio.open_nursery() as self._nursery:
-                self._keep_spare()
-                try:
-                    yield
-                finally:
-                    self._nursery.cancel_scope.cancel()
-        finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
-                await self._client.close()
-
-    def _make_client(self) -> AsyncGroq:
-        """In a thread: the library takes up to two seconds to import."""
-        import httpx
-        from groq import AsyncGroq
-
-        around = self.around
-        connect_s = CONNECT_S if around.connect_us is None else around.connect_us / US_PER_S
-        limits = httpx.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=_KEPT_S)
-        # Silence is judged by the call's own deadlines, which know what is useful; these are the last resort.
-        timeout = httpx.Timeout(60.0, connect=connect_s)
-        hooks = {"request": [_without_generator]}
-        http = httpx.AsyncClient(limits=limits, timeout=timeout, follow_redirects=True, event_hooks=hooks)
-        key = self.key.get_secret_value() or "none"
-        return AsyncGroq(
-            api_key=key, base_url=self.options.base_url.rstrip("/"), max_retries=0, timeout=timeout, http_client=http
-        )
+        """Open a connection in the background."""
+        async with trio.open_nursery() as self._nursery:
+            self._keep_spare()
+            try:
+                yield
+            finally:
+                self._nursery.cancel_scope.cancel()
 
     def body(self, ask: Ask) -> dict[str, Any]:
         """The request's JSON."""
@@ -157,7 +137,7 @@ class Chat(Provider):
         try:
             await self._answer(request, emit)
         except CloudError as error:
-            raise cleaned(error, self.title, self.key) from error.__cause__
+            raise cleaned(error, self.title, self._client.key) from error.__cause__
         except trio.Cancelled:
             self._keep_spare()
             raise
@@ -179,41 +159,30 @@ class Chat(Provider):
 
     async def _open(self, ask: Ask) -> httpx.Response:
         """Ask; returns when the headers are there."""
-        assert self._client is not None, "call() comes after ready()"
-        import groq
-        import httpx
-
-        try:
-            raw: Any = await self._client.post(
-                self.path, body=self.body(ask), cast_to=httpx.Response, stream=True, stream_cls=groq.AsyncStream
-            )
-        except groq.APIStatusError as exc:
-            raise status_fault(exc.response) from exc
-        except groq.APIError as exc:
-            raise http_fault(exc) from exc
-        self._tell("rate_limits", " ".join(f"{k}={raw.headers[k]}" for k in _LIMITS if k in raw.headers))
-        if "html" in raw.headers.get("content-type", ""):
-            await _let_go(raw)
-            raise of_status(raw.status_code, "an HTML page instead of a stream of JSON")
-        response: httpx.Response = raw
+        response = await self._client.post(self.path, self.body(ask), self._connect_s)
+        self._tell("rate_limits", " ".join(f"{k}={response.headers[k]}" for k in _LIMITS if k in response.headers))
+        if "html" in response.headers.get("content-type", ""):
+            await _let_go(response)
+            raise of_status(response.status_code, "an HTML page instead of a stream of JSON")
         return response
 
     async def probe(self) -> str:
-        """Ask for the list of models: says whether the key works. Raises ProviderError. Usable inside ``ready()`` only."""
-        import groq
-
-        assert self._client is not None, "probe() comes after ready()"
+        """Ask for the list of models: says whether the server is there, and the key works. Raises ProviderError."""
         try:
-            models = await self._client.get(self.models_path, cast_to=object)
-        except groq.APIStatusError as exc:
-            raise cleaned(status_fault(exc.response), self.title, self.key) from exc
-        except groq.APIError as exc:
-            raise cleaned(http_fault(exc), self.title, self.key) from exc
+            models = await self._client.get(self.models_path, self._connect_s)
+        except CloudError as error:
+            if error.status in _NO_LIST:
+                return f"the server answers, but lists no models; {self.options.model} was not looked for"
+            raise cleaned(error, self.title, self._client.key) from error.__cause__
         listed = models.get("data") if isinstance(models, dict) else None
         names = [entry.get("id") for entry in listed or [] if isinstance(entry, dict)]
         if names and self.options.model not in names:
-            raise ProviderError(f"{self.title}: the key works, but there is no model {self.options.model!r}")
-        return f"{self.title}: the key works, model {self.options.model}"
+            near = difflib.get_close_matches(self.options.model, map(str, names), n=1)
+            raise ProviderError(
+                f"{self.title}: the server answers, but has no model {self.options.model!r}",
+                hint=f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(str, names[:5]))}",
+            )
+        return f"the server answers, model {self.options.model}"
 
     # -- a warm spare -----------------------------------------------------------------------------------------------
 
@@ -223,51 +192,22 @@ class Chat(Provider):
             self._nursery.start_soon(self._warm)
 
     async def _warm(self) -> None:
-        import groq
-
-        assert self._client is not None
         # Shielded: httpcore forgets to close a socket whose TLS handshake is cancelled.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _SPARE_S):
             try:
-                await self._client.get(self.models_path, cast_to=object)
-            except (groq.APIError, ValueError) as exc:
+                await self._client.get(self.models_path, self._connect_s)
+            except CloudError as exc:
                 # The next call will meet the same and say it; the trace may know beforehand.
-                self._tell("spare", f"no spare connection: {type(exc).__name__}")
+                self._tell("spare", f"no spare connection: {exc.trouble}")
+
+    @property
+    def _client(self) -> Client:
+        client: Client = self.model
+        return client
 
     def _tell(self, name: str, detail: str) -> None:
         if detail:
             self.around.event(self.around.now_us(), name, f"{self.title}: {detail}")
-
-
-class _Body:
-    """A request's body as a plain iterator. httpx makes it a generator, which a call that is cancelled while it sends would
-    leave behind, suspended."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def __aiter__(self) -> _Body:
-        return self
-
-    async def __anext__(self) -> bytes:
-        content, self._content = self._content, b""
-        if not content:
-            raise StopAsyncIteration
-        return content
-
-    async def aclose(self) -> None:
-        """Nothing is held."""
-
-
-@cache
-def _body_stream() -> type[Any]:
-    import httpx
-
-    return type("BodyStream", (_Body, httpx.AsyncByteStream), {})
-
-
-async def _without_generator(request: httpx.Request) -> None:
-    request.stream = _body_stream()(await request.aread())
 
 
 async def _next(stream: AsyncIterator[bytes]) -> bytes:
@@ -292,42 +232,3 @@ async def _let_go(response: httpx.Response, stream: AsyncIterator[bytes] | None 
             stream = None
     with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
         await response.aclose()
-
-
-def status_fault(response: httpx.Response) -> CloudError:
-    """The fault behind an error status; the library has read the body."""
-    try:
-        body = response.content
-    except Exception:  # a body that was never read cannot be quoted
-        body = b""
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    error = of_status(response.status_code, refusal(body, headers), headers)
-    if error.trouble is Trouble.REQUEST and too_long(body.decode(errors="replace")):
-        error.trouble = Trouble.LENGTH  # some say so in a code or type only
-    return _with_reset(error, headers)
-
-
-def _with_reset(error: CloudError, headers: Mapping[str, str]) -> CloudError:
-    """Where a limit was met without `retry-after`, the rate-limit headers may say when it is lifted."""
-    if error.trouble is Trouble.LIMIT and error.retry_after_us is None:
-        resets = [retry_after_us(headers.get(f"x-ratelimit-reset-{what}", "")) for what in ("requests", "tokens")]
-        remaining = [headers.get(f"x-ratelimit-remaining-{what}") for what in ("requests", "tokens")]
-        spent = [reset for reset, left in zip(resets, remaining, strict=True) if left == "0" and reset is not None]
-        error.retry_after_us = max(spent, default=None)
-    return error
-
-
-def http_fault(exc: BaseException) -> CloudError:
-    """What the transport's error means."""
-    import httpx
-
-    cause: BaseException | None = exc
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return certificate_fault(cause)
-        if isinstance(cause, httpx.TimeoutException):
-            return CloudError(Trouble.TIMEOUT, f"nothing came in time ({type(cause).__name__})")
-        if isinstance(cause, (httpx.RemoteProtocolError, httpx.DecodingError, httpx.ReadError, httpx.WriteError)):
-            return CloudError(Trouble.NETWORK, f"the connection broke{': ' if str(cause) else ''}{cause}")
-        cause = cause.__cause__ or cause.__context__
-    return network_fault(exc)

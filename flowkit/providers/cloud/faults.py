@@ -68,6 +68,8 @@ class CloudError(ProviderError):
         super().__init__(message, hint=hint)
         self.trouble = trouble
         self.retry_after_us = retry_after_us
+        self.status: int | None = None
+        """The HTTP status that said so, if one did."""
 
     @property
     def passing(self) -> bool:
@@ -141,7 +143,9 @@ def of_status(status: int, what: str, headers: Mapping[str, str] | None = None) 
     said = f"HTTP {status}" + (f": {what}" if what else "")
     if wait is not None:
         said += f" (retry after {wait / US_PER_S:.0f} s)"
-    return CloudError(trouble, said, hint=_HINTS.get(trouble, ""), retry_after_us=wait)
+    error = CloudError(trouble, said, hint=_HINTS.get(trouble, ""), retry_after_us=wait)
+    error.status = status
+    return error
 
 
 def of_close(code: int, reason: str) -> CloudError:

@@ -1,1 +1,1 @@
-"""Moonshine: `asr` is the model, `utterances` decides what it decodes next."""
+"""Moonshine: `asr` is the provider, `model` what it shares with other sessions, `utterances` decides what it decodes next."""

@@ -8,10 +8,8 @@ transcripts come from decoding the growing utterance again. Where it hears nothi
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import trio
@@ -20,12 +18,12 @@ from flowkit import options as opt
 from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError
 from flowkit.messages import EndOfUtterance, Final, Frames, Message, Partial, SpeechStarted
-from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.loading import loading, lone_error, settled
+from flowkit.providers.base import Emit, Provider
+from flowkit.providers.loading import lone_error
+from flowkit.providers.moonshine.model import RATE_HZ, Decoder
 from flowkit.providers.moonshine.utterances import Purpose, Stretch, Utterances
-from flowkit.providers.weights import LOCAL_EXTRA, MOONSHINE_DECODER, MOONSHINE_ENCODER
+from flowkit.providers.weights import LOCAL_EXTRA
 
-RATE_HZ = 16_000
 _WAITING = 8
 """Stretches that may wait for the model; when there are more, the call stops taking frames, and the stage's queue
 fills."""
@@ -53,58 +51,23 @@ class Moonshine(Provider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
-        self._model: Any = None
-        self._free = trio.CapacityLimiter(1)
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[Decoder]:
+        """Load and warm the model."""
+        decoder = await trio.to_thread.run_sync(Decoder)
+        async with decoder.closing():
+            yield decoder
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Load and warm the model. Raises ProviderError for an input rate that it does not know."""
+        """Raises ProviderError for an input rate that the model does not know."""
         if self.around.input_rate_hz != RATE_HZ:
             raise ProviderError(f"asr moonshine: takes {RATE_HZ} Hz, the session has {self.around.input_rate_hz} Hz")
-        with loading(self):
-            await trio.to_thread.run_sync(self._load)
-        try:
-            yield
-        finally:
-            if await settled(self._free):
-                self._model.close()
+        yield
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         await _Call(self, emit).run(fed)
-
-    async def decode(self, pcm: bytes) -> str:
-        """The text of `pcm`. A cancelled call leaves at once; the model is busy until the library returns."""
-        return await trio.to_thread.run_sync(self._decode, pcm, limiter=self._free, abandon_on_cancel=True)
-
-    def _load(self) -> None:
-        from moonshine_voice.moonshine_api import ModelArch
-        from moonshine_voice.transcriber import Transcriber
-
-        folder = str(Path(MOONSHINE_ENCODER.checked()).parent)
-        MOONSHINE_DECODER.checked()
-        self._model = Transcriber(folder, ModelArch.TINY, options={"vad_threshold": "0"})
-        self._decode(bytes(2 * RATE_HZ))
-
-    def _decode(self, pcm: bytes) -> str:
-        """Through the library's C interface: its Python wrapper copies samples one by one with the GIL held, 60 ms for
-        15 s."""
-        import numpy as np
-        from moonshine_voice.errors import check_error
-        from moonshine_voice.moonshine_api import TranscriptC
-
-        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768
-        pointer = samples.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-        transcript = ctypes.POINTER(TranscriptC)()
-        model = self._model
-        arguments = (model._handle, pointer, len(samples), RATE_HZ, 0, ctypes.byref(transcript))
-        check_error(model._lib.moonshine_transcribe_without_streaming(*arguments))
-        if not transcript:
-            return ""
-        found = transcript.contents
-        texts = (found.lines[i].text for i in range(found.line_count))
-        return " ".join(ctypes.string_at(text).decode(errors="replace").strip() for text in texts if text)
 
 
 class _Call:
@@ -113,7 +76,7 @@ class _Call:
 
     def __init__(self, moonshine: Moonshine, emit: Emit) -> None:
         around, options = moonshine.around, moonshine.options
-        self._moonshine = moonshine
+        self._decoder: Decoder = moonshine.model
         self._emit = emit
         self._shortest = _SHORTEST_US // around.frame_us
         samples = RATE_HZ * around.frame_us // US_PER_S
@@ -161,7 +124,7 @@ class _Call:
             earlier, text = self._last
             if earlier.first == stretch.first and earlier.until >= stretch.settled:
                 return text
-        text = await self._moonshine.decode(stretch.pcm)
+        text = await self._decoder.decode(stretch.pcm)
         short = stretch.until - stretch.first <= self._shortest
         return "" if short and text.casefold() in _NOTHING else text
 

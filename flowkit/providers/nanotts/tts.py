@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.messages import Message
-from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.loading import loading
+from flowkit.providers.base import Emit, Provider
 from flowkit.providers.weights import LOCAL_EXTRA
 from flowkit.providers.worker.parent import Worker
 
@@ -40,17 +39,13 @@ class NanoTts(Provider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
-        self._worker = Worker("tts nanotts", "flowkit.providers.nanotts.process", self.options.model_dump())
-
+    @classmethod
     @asynccontextmanager
-    async def ready(self) -> AsyncIterator[None]:
+    async def load(cls, options: Any) -> AsyncIterator[Worker]:
         """Start the worker process and let it say a word."""
-        async with AsyncExitStack() as stack:
-            with loading(self):
-                await stack.enter_async_context(self._worker.running())
-            yield
+        async with Worker("tts nanotts", "flowkit.providers.nanotts.process", options.model_dump()).running() as worker:
+            yield worker
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        await self._worker.answer(request, emit)
+        worker: Worker = self.model
+        await worker.answer(request, emit)

@@ -9,7 +9,7 @@ flowkit talks to it over pipes only, in a process of its own, which also keeps i
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.messages import Message
-from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.loading import loading
+from flowkit.providers.base import Emit, Provider
 from flowkit.providers.weights import JOE, LOCAL_EXTRA
 from flowkit.providers.worker.parent import Worker
 
@@ -45,32 +44,23 @@ class Piper(Provider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
-        self._worker: Worker | None = None
-
+    @classmethod
     @asynccontextmanager
-    async def ready(self) -> AsyncIterator[None]:
+    async def load(cls, options: Any) -> AsyncIterator[Worker]:
         """Start the worker process and let it say a word. Raises ProviderError if there is no such voice."""
-        async with AsyncExitStack() as stack:
-            with loading(self):
-                await stack.enter_async_context(await self._start())
-            yield
-
-    async def _start(self) -> AbstractAsyncContextManager[None]:
-        voice = self.options.voice or Path(await trio.to_thread.run_sync(JOE.checked))
+        voice = options.voice or Path(await trio.to_thread.run_sync(JOE.checked))
         for file in (voice, Path(f"{voice}.json")):
             if not file.is_file():
                 raise ProviderError(f"tts piper: there is no {file}", hint="a voice is two files, .onnx and .onnx.json")
         setup = {
             "voice": str(voice),
-            "length_scale": 1 / self.options.speed,
-            "noise_scale": self.options.variation,
-            "threads": self.options.threads,
+            "length_scale": 1 / options.speed,
+            "noise_scale": options.variation,
+            "threads": options.threads,
         }
-        self._worker = Worker("tts piper", "flowkit.providers.piper.process", setup)
-        return self._worker.running()
+        async with Worker("tts piper", "flowkit.providers.piper.process", setup).running() as worker:
+            yield worker
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        assert self._worker is not None, "call() comes after ready()"
-        await self._worker.answer(request, emit)
+        worker: Worker = self.model
+        await worker.answer(request, emit)

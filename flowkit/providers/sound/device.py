@@ -24,7 +24,6 @@ from flowkit.errors import DeviceError
 from flowkit.messages import Frames, Message, Play, Silence
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.loading import lone_error
-from flowkit.providers.registry import ensure_installed
 from flowkit.providers.sound.device_cutter import FrameCutter
 from flowkit.providers.sound.device_feed import SpeakerFeed
 from flowkit.providers.sound.device_host import (
@@ -147,14 +146,13 @@ class DeviceMic(Provider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self._canceller = canceller(self.options.aec, around.far_end, around.input_rate_hz)
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
         """Open the device. Raises DeviceError, ProviderMissing."""
-        ensure_installed(type(self))
         self._waker = Waker()
         bound = max(2, self.around.ring_us // self.around.frame_us)
         self._ring = MicRing(bound, self.host.now_us, self._waker.wake)
@@ -243,8 +241,8 @@ class DeviceSpeaker(Provider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self._zero_us = 0
         self._held: Held | None = None
         self._format: Format | None = None
@@ -252,7 +250,6 @@ class DeviceSpeaker(Provider):
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
         """Open the device and let it run, so that it is warm when the first reply comes. Raises DeviceError."""
-        ensure_installed(type(self))
         if self.options.if_any and not await trio.to_thread.run_sync(available, "output", self.host):
             self.around.notice(f"no speaker: nothing will sound; {WITHOUT['output']}")
             yield

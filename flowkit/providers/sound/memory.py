@@ -53,8 +53,8 @@ class MemorySink(Provider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self.pops: list[Pop] = []
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:

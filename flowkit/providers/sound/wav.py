@@ -21,7 +21,6 @@ from flowkit.errors import OutputError
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.inline import InlineCall, InlineProvider
-from flowkit.providers.registry import ensure_installed
 from flowkit.providers.sound.capture import captured
 from flowkit.providers.sound.sink import render
 from flowkit.providers.sound.timeline import Pop
@@ -45,14 +44,13 @@ class WavSource(InlineProvider):
 
     options: Options
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self._pcm = b""
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
         """Read the whole file. Raises InputError if it cannot be heard."""
-        ensure_installed(type(self))
         recording = await trio.to_thread.run_sync(read_recording, self.options.path, self.around.input_rate_hz)
         for notice in recording.notices:
             self.around.notice(notice)
@@ -85,15 +83,14 @@ class WavSink(Provider):
     """A write of several frames costs as much as one of a single frame; with the frame being popped it stays under 100
     ms."""
 
-    def __init__(self, options: Any, around: Surroundings) -> None:
-        super().__init__(options, around)
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
         self._writer: WavWriter | None = None
         self._unwritten: list[Pop] = []
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
         """Make sure that the file can be written. Raises OutputError; closes the file behind the session."""
-        ensure_installed(type(self))
         if self.options.path.is_file() and not self.options.overwrite:
             hint = "give another name, or --overwrite (in a pipeline file: overwrite: true)"
             raise OutputError(f"{self.options.path} is there already", hint=hint)

@@ -62,9 +62,9 @@ class _Worker:
         self._voice = voice
         self._requests = requests
         self._answers = answers
-        # The parent asks for one clause at a time; more than a few here means that it has lost count.
+        # The parent asks for sixteen clauses at a time; more than a few dozen here means that it has lost count.
         self._waiting: queue.Queue[Frame] = queue.Queue(maxsize=64)
-        self._cancelled = 0
+        self._cancelled: set[int] = set()
         self._writing = threading.Lock()
 
     def run(self) -> None:
@@ -75,7 +75,7 @@ class _Worker:
     def _listen(self) -> None:
         while (frame := read_frame(self._requests)) is not None:
             if frame.kind is Kind.CANCEL:
-                self._cancelled = frame.request
+                self._cancelled.add(frame.request)
             elif frame.kind is Kind.PING:
                 self._pong(frame.request)
             else:
@@ -104,14 +104,17 @@ class _Worker:
             os._exit(0)
         except Exception as exc:  # as above
             self._say(Frame(Kind.FAILED, frame.request, _reason(exc)))
+        # Requests are answered in order of their numbers. Taken out one by one: the other thread may add one meanwhile.
+        for old in [number for number in tuple(self._cancelled) if number <= frame.request]:
+            self._cancelled.discard(old)
 
     def _speak(self, frame: Frame) -> None:
         size = 2 * (self._voice.rate_hz // PIECES_PER_S)
-        if frame.request <= self._cancelled:
+        if frame.request in self._cancelled:
             return
         for spoken in self._voice.speak(frame.payload.decode()):
             for start in range(0, len(spoken.pcm), size):
-                if frame.request <= self._cancelled:
+                if frame.request in self._cancelled:
                     return
                 self._say(audio(frame.request, spoken.total, spoken.pcm[start : start + size]))
 

@@ -34,9 +34,13 @@ _PINGS = 2
 """So many without an answer, and the process counts as dead. A thread of its own answers, so a long clause is no reason."""
 _LIVES = 2
 """Processes that a clause is given to: the one that runs, and another one should that end."""
-_PIECES_AHEAD = 4
-"""Pieces of 100 ms held between the pipe and the stage; behind them the pipe fills, and then the worker waits."""
+_PIECES_AHEAD = 600
+"""Pieces of 100 ms that wait for the stage, a minute: a session that plays its clause must not hold up the next one's. Behind them
+the pipe fills, and then the worker waits."""
+_AT_A_TIME = 16
+"""Clauses with the process; more wait in turn."""
 _ORDERS_AHEAD = 64
+"""Frames on their way to the process: each clause's, its cancelling, its pings."""
 _READ_BYTES = 1 << 16
 _LAST_WORDS = 5
 
@@ -54,6 +58,8 @@ class _Life:
         self.failure: ProviderError | None = None
         self._orders, self._outgoing = trio.open_memory_channel[Frame](_ORDERS_AHEAD)
         self._listeners: dict[int, trio.MemorySendChannel[Frame]] = {}
+        self._held_back = False
+        """Somebody takes no more, so nobody's frames are read."""
         self._scope = trio.CancelScope()
 
     @property
@@ -92,6 +98,8 @@ class _Life:
                 if frame.kind is not Kind.PONG:
                     return frame
                 pings = 0
+                continue
+            if self._held_back:
                 continue
             if pings == _PINGS:
                 self.end("has stopped answering")
@@ -157,8 +165,10 @@ class _Life:
         elif frame.request == 0:
             self.end(f"cannot load the voice: {frame.payload.decode(errors='replace')}")
         elif listener := self._listeners.get(frame.request):
+            self._held_back = listener.statistics().current_buffer_used == _PIECES_AHEAD
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # cancelled while it was held back
                 await listener.send(frame)
+            self._held_back = False
 
 
 class _Order:
@@ -190,9 +200,10 @@ class Worker:
         self._nursery: trio.Nursery | None = None
         self._life = _Life(title)
         self._requests = 0
+        self._turns = trio.CapacityLimiter(_AT_A_TIME)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[Worker]:
         """Start the process and wait until it has loaded its voice. Raises ProviderError if it does not."""
         failure: Exception | None = None
         async with trio.open_nursery() as nursery:
@@ -200,7 +211,7 @@ class Worker:
             self._start()
             try:
                 await self._alive()
-                yield
+                yield self
             except Exception as exc:  # carried past the nursery, which would wrap it into a group
                 failure = exc
             nursery.cancel_scope.cancel()
@@ -229,10 +240,11 @@ class Worker:
         if not text.strip():
             return
         order = _Order(text, heard)
-        for _ in range(_LIVES):
-            life = await self._alive()
-            if await self._spoken(order, life):
-                return
+        async with self._turns:
+            for _ in range(_LIVES):
+                life = await self._alive()
+                if await self._spoken(order, life):
+                    return
         raise life.failure or ProviderError(f"{self._title}: the worker process fell silent")
 
     async def _spoken(self, order: _Order, life: _Life) -> bool:

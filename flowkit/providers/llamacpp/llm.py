@@ -1,0 +1,120 @@
+"""llama.cpp in this process, on the CPU: the embedded default, with SmolLM2-135M-Instruct, which is demo quality.
+
+Give it a GGUF of your own for better answers, or take provider openai_compatible for a server. Tokens stream out of the
+library's thread; the model works for one call at a time, and a cancelled call leaves at once while the model finishes
+the token (or the prompt) that it is at.
+
+    {kind: llm, provider: llamacpp, model: models/mine.gguf, system: "You are a clinic's receptionist."}
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit.errors import ProviderError
+from flowkit.history import remembered, size
+from flowkit.messages import Ask, Message, Token
+from flowkit.providers.base import Emit, Provider
+from flowkit.providers.llamacpp.model import Llama, Messages
+from flowkit.providers.loading import lone_error
+from flowkit.providers.weights import LOCAL_EXTRA
+
+
+class Example(opt.Options):
+    """A short exchange that shows the model how to answer."""
+
+    user: str
+    agent: str
+
+
+# A model of 135M parameters follows examples far better than instructions: with these it answers in one plain sentence.
+DEMO_EXAMPLES = (
+    Example(user="What colour is the sky?", agent="The sky is blue."),
+    Example(user="How many days are in a week?", agent="A week has seven days."),
+    Example(user="Who wrote Hamlet?", agent="William Shakespeare wrote Hamlet."),
+    Example(user="What is two plus two?", agent="Two plus two is four."),
+)
+
+
+class LlamaCpp(Provider):
+    """Answers with the tokens of the model's reply."""
+
+    kind = "llm"
+    name = "llamacpp"
+    requires = ("xllamacpp",)
+    install = LOCAL_EXTRA
+
+    class Options(opt.Options):
+        model: Path | None = None
+        """A GGUF file of an instruction-tuned model. Default: the bundled SmolLM2-135M-Instruct."""
+        sha256: str = Field(default="", pattern="^([0-9a-fA-F]{64})?$")
+        """If given, the digest that the file must have."""
+        system: str = "You are a friendly assistant. Answer in one or two short sentences."
+        """The system prompt."""
+        examples: tuple[Example, ...] | None = None
+        """Exchanges put before the conversation. Default: four for the bundled model, none for another."""
+        max_tokens: int = Field(default=80, ge=1, le=4096)
+        """The longest reply, in tokens."""
+        temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+        """0 always takes the likeliest token."""
+        seed: int = Field(default=0, ge=0, le=2**32 - 2)
+        """Of the dice, for a temperature above 0."""
+        context: int = Field(default=2048, ge=256, le=131_072)
+        """Tokens that prompt, past and reply may have together."""
+        remember: int = Field(default=8, ge=0, le=1000)
+        """Past exchanges that the model is told of, at most."""
+        threads: int = Field(default=0, ge=0, le=256)
+        """Threads; 0 is one less than there are cores, since llama.cpp stalls badly when its threads must share
+        them."""
+
+    options: Options
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[Llama]:
+        """Load the model and read the prompt's fixed part, so that the first turn need not. Raises ProviderError."""
+        llama = Llama(options)
+        await trio.to_thread.run_sync(llama.load, told(options, Ask(0, "Hello")))
+        async with llama.closing():
+            yield llama
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        if not isinstance(request, Ask):
+            raise ProviderError(f"llm llamacpp: cannot answer {type(request).__name__}")
+        llama: Llama = self.model
+        # Room for all of it: a reply that its session holds back must not hold the model.
+        send, receive = trio.open_memory_channel[str](self.options.max_tokens)
+        stop = threading.Event()
+        with lone_error():
+            async with trio.open_nursery() as nursery:
+                try:
+                    nursery.start_soon(llama.reply, told(self.options, request), send, stop)
+                    index = 0
+                    async for text in receive:
+                        await emit(Token(index, text))
+                        index += 1
+                finally:
+                    stop.set()
+                    receive.close()
+
+
+_ROLES = ("user", "assistant")
+
+
+def told(options: Any, ask: Ask) -> Messages:
+    """The conversation as the model is told it: system prompt, examples, what is remembered, and the user's text."""
+    examples = (() if options.model else DEMO_EXAMPLES) if options.examples is None else options.examples
+    shown = [(e.user, e.agent) for e in examples]
+    fixed = size(options.system, ask.text, *(text for pair in shown for text in pair))
+    past = remembered(ask.history, options.remember, options.context - options.max_tokens - fixed)
+    said = shown + [(e.user, e.agent) for e in past]
+    turns = [{"role": role, "content": text} for pair in said for role, text in zip(_ROLES, pair, strict=True) if text]
+    return [{"role": "system", "content": options.system}, *turns, {"role": "user", "content": ask.text}]

@@ -1,0 +1,127 @@
+"""The model: answers one request at a time, whoever asks; those who wait are served in turn."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from flowkit.errors import ProviderError
+from flowkit.providers.cloud.faults import CloudError, Trouble, too_long
+from flowkit.providers.loading import settled
+from flowkit.providers.weights import SMOLLM2, check_digest
+
+_MAGIC = b"GGUF"
+
+Messages = list[dict[str, str]]
+
+
+class Llama:
+    """A model by its options (``LlamaCpp.Options``); `load` it first."""
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+        self._server: Any = None
+        self._free = trio.CapacityLimiter(1)
+
+    @asynccontextmanager
+    async def closing(self) -> AsyncIterator[None]:
+        """Let go of it behind the body, unless it still computes for a cancelled call."""
+        try:
+            yield
+        finally:
+            if await settled(self._free):
+                await trio.to_thread.run_sync(self._unload)
+
+    async def reply(self, messages: Messages, send: trio.MemorySendChannel[str], stop: threading.Event) -> None:
+        """Send the reply's tokens, until `stop` is set. Raises ProviderError."""
+
+        def tell(text: str) -> bool:
+            """From the model's thread: hand on a piece; True stops the model."""
+            try:
+                trio.from_thread.run(send.send, text)
+            except (trio.BrokenResourceError, trio.RunFinishedError, trio.Cancelled):
+                return True
+            return stop.is_set()
+
+        async with send:
+            # An abandoned thread keeps `_free` until the library has returned, so the next call waits for it.
+            generate = self.generate
+            await trio.to_thread.run_sync(generate, messages, tell, stop, limiter=self._free, abandon_on_cancel=True)
+
+    def load(self, beginning: Messages) -> None:
+        """In a thread. `beginning` is what every conversation begins with. Raises ProviderError."""
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(self._checked_model())
+        params.n_ctx = self._options.context
+        params.n_parallel = 1
+        params.n_gpu_layers = 0
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads()
+        params.cache_ram_mib = 0  # prompts of finished turns are not kept aside; the one slot's prefix is
+        params.verbosity = -1
+        params.ui = False
+        with tempfile.TemporaryDirectory(prefix="flowkit-") as folder:
+            # The library serves HTTP as well, without being asked. On a socket that is unlinked at once nobody can call
+            # it.
+            params.hostnames = [f"{folder}/unused.sock"]
+            self._server = xllamacpp.Server(params)
+        self.generate(beginning, lambda text: True, threading.Event())
+
+    def _checked_model(self) -> Path:
+        model: Path | None = self._options.model
+        if model is None:
+            return SMOLLM2.checked()
+        try:
+            with model.open("rb") as file:
+                magic = file.read(len(_MAGIC))
+        except OSError as exc:
+            raise ProviderError(f"llm llamacpp: cannot read {model}: {exc.strerror}") from exc
+        if magic != _MAGIC:
+            raise ProviderError(f"llm llamacpp: {model} is not a GGUF file")
+        if self._options.sha256:
+            check_digest(model, self._options.sha256, "llm llamacpp", "the digest is option sha256")
+        return model
+
+    def _threads(self) -> int:
+        return self._options.threads or max(1, len(os.sched_getaffinity(0)) - 1)
+
+    def generate(self, messages: Messages, tell: Callable[[str], bool], stop: threading.Event) -> None:
+        """Raises ProviderError if the library refuses; a CloudError of trouble `length` for a prompt that exceeds the context."""
+        refused: list[str] = []
+
+        def heard(chunk: dict[str, Any]) -> bool:
+            if not chunk.get("choices"):
+                refused.append(str(chunk.get("message") or chunk.get("error") or chunk))
+                return True
+            text = chunk["choices"][0].get("delta", {}).get("content")
+            return tell(text) if text else stop.is_set()
+
+        options = self._options
+        request = {
+            "messages": messages,
+            "stream": True,
+            "cache_prompt": True,
+            "max_tokens": options.max_tokens,
+            "temperature": options.temperature,
+            "seed": options.seed,
+        }
+        if not stop.is_set():
+            try:
+                self._server.handle_chat_completions(request, heard)
+            except (RuntimeError, ValueError) as exc:
+                refused.append(str(exc))
+        if refused and too_long(refused[0]):
+            raise CloudError(Trouble.LENGTH, f"llm llamacpp: {refused[0]}")
+        if refused:
+            raise ProviderError(f"llm llamacpp: {refused[0]}")
+
+    def _unload(self) -> None:
+        self._server = None

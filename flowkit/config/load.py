@@ -21,6 +21,7 @@ from flowkit.config.slips import explained
 from flowkit.config.stages import read_stages
 from flowkit.config.text import Source, start_of
 from flowkit.config.validate import build, deeper, keys_of
+from flowkit.printable import one_line
 
 _NO_VALUE = ("FK020", "FK022")
 
@@ -127,7 +128,7 @@ def _validated(
     top = top or Top()
     written = root.get("stages")
     whole = isinstance(written, Sequence) and len({stage.id for stage in stages}) == len(written.items)
-    name = top.name or (source.path.stem if source.path else "pipeline")
+    name = top.name or (one_line(source.path.stem) if source.path else "pipeline")
     config = Config(name, stages, top, root, source.path, tuple(context.notices), catalog)
     found = [explained(problem) for problem in without_echoes(problems)]
     return Reading(config, (*found, *context.notices), source, whole)

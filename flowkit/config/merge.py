@@ -9,7 +9,7 @@ from dataclasses import replace
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, Standing, core_value
 from flowkit.config.parse import parse
 from flowkit.config.problems import Path, Problem, suggest
-from flowkit.config.text import Mark, Source
+from flowkit.config.text import UNPRINTABLE, Mark, Source
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*|[0-9]{1,4}")
 
@@ -125,6 +125,9 @@ def with_overrides(root: Mapping, overrides: Seq[str], problems: list[Problem]) 
         path, equals, value = override.partition("=")
         keys = path.strip().split(".")
         whole = Mark(source, 1, 1, 1, len(override) + 1)
+        if UNPRINTABLE.search(override):
+            problems.append(Problem("FK031", whole, (), f"{override!r} is not text", help="it must be UTF-8"))
+            continue
         if not equals or not all(_KEY.fullmatch(key) for key in keys):
             problems.append(
                 Problem(

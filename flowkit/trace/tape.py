@@ -69,7 +69,7 @@ class Tape:
         if self._writer is not None:
             return
         # Two sessions may begin in one microsecond, but not with one file.
-        session_id = blake2b(f"{base_us} {self.path.resolve()}".encode(), digest_size=8).hexdigest()
+        session_id = blake2b(b"%d %s" % (base_us, os.fsencode(self.path.resolve())), digest_size=8).hexdigest()
         self._writer = SpanWriter(self._file, session_id, base_us, self._redactor.scrub)
         self._guarded(
             lambda writer: writer.span(

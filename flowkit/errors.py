@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from flowkit.secrets import mask
+
 
 class ExitCode(IntEnum):
     """What the process returns; part of the command line's contract."""
@@ -22,13 +24,13 @@ class ExitCode(IntEnum):
 
 
 class FlowkitError(Exception):
-    """Root of all. The message says what happened; ``hint``, if any, says what to do about it."""
+    """Root of all. The message says what happened; ``hint``, if any, says what to do about it. Neither holds a secret."""
 
     exit_code: ExitCode = ExitCode.INTERNAL
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(mask(message))
+        self.hint = mask(hint)
 
 
 class UsageError(FlowkitError):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from flowkit.errors import OutputError
+from flowkit.secrets import known
 
 PRIVATE, SHARED = 0o600, 0o666
 """Modes of files that hold what people said, and of others; the process's umask takes from either."""
@@ -34,7 +35,10 @@ def write_whole(
     A device (``/dev/stdout``) is written to as it is. Raises OutputError as ``check_output`` does, and where the disk is full; what
     was there before is then still there.
     """
-    path, data = Path(path), content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    path, data = (
+        Path(path),
+        known()(content).encode("utf-8", "backslashreplace") if isinstance(content, str) else content,
+    )
     check_output(path, inputs)
     if is_device(path):
         _guarded(path, lambda: path.write_bytes(data))

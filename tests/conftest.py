@@ -5,9 +5,20 @@ No deadline in either: the machines that run this are shared, and a slow example
 """
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from flowkit import secrets
 
 settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True)
 settings.register_profile("deep", deadline=None, max_examples=10_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_secret() -> Iterator[None]:
+    """What one test learnt is masked in no other."""
+    yield
+    secrets.forget()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flowkit.config import Config
-from flowkit.config.nodes import Mapping, Node, Scalar, Sequence
+from flowkit.config.nodes import scalars
 from flowkit.errors import OutputError
 from flowkit.files import check_output, is_sound_of
 from flowkit.options import Options
@@ -36,18 +36,8 @@ def _paths(plan: Plan) -> Iterator[tuple[str, Path]]:
 def _sources(config: Config) -> set[Path]:
     """The pipeline file, what it includes, and the files that hold its secrets."""
     found = {config.path} if config.path else set()
-    for scalar in _scalars(config.root):
+    for _, scalar in scalars(config.root):
         source = scalar.mark.source.path
         if source is not None:
-            found.add(source)
-            found |= {source.parent / name for name in scalar.files}
+            found |= {source, *(source.parent / name for name in scalar.files)}
     return found
-
-
-def _scalars(node: Node) -> Iterator[Scalar]:
-    if isinstance(node, Scalar):
-        yield node
-    elif isinstance(node, Sequence):
-        yield from (scalar for inner in node.items for scalar in _scalars(inner))
-    elif isinstance(node, Mapping):
-        yield from (scalar for entry in node.entries.values() for scalar in _scalars(entry.value))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowkit.clock import US_PER_S, wall_us
+from flowkit.secrets import known
 
 if TYPE_CHECKING:
     from flowkit.config import Config
@@ -59,14 +60,13 @@ def open_record(path: Path | None, config: Config, plan: Plan) -> Record:
         return Record()
     from flowkit.plan.show import show
     from flowkit.trace import open_recorder
-    from flowkit.trace.secrets import secrets_of
 
     settings = config.top.trace
     recorder = open_recorder(
         path,
         plan,
         config=show(config, plan),
-        secrets=secrets_of(plan, os.environ),
+        secrets=known().values,
         keep=settings.redact.keep if settings.redact is not None else None,
         audio=settings.audio,
     )

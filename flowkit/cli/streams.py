@@ -1,5 +1,5 @@
-"""Standard output and error as every command has them: nothing that others chose can steer a terminal, no character ends the
-command, and a stream that is closed or full is told of, or done without.
+"""Standard output and error as every command has them: nothing that others chose can steer a terminal, no secret is shown, no
+character ends the command, and a stream that is closed or full is told of, or done without.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, TextIO, cast
 
 from flowkit.files import said
 from flowkit.printable import printable
+from flowkit.secrets import known
 
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO)
 """Whoever read our output has gone, or the terminal was closed."""
@@ -33,7 +34,7 @@ class Outlet:
 
     def write(self, text: str) -> int:
         """Write `text` as it may be shown."""
-        self.raw.write(printable(text))
+        self.raw.write(printable(known()(text)))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -85,7 +86,7 @@ class _Raw:
         self._outlet = outlet
 
     def write(self, text: str) -> int:
-        encoding = self._outlet.encoding or "utf-8"
+        encoding, text = self._outlet.encoding or "utf-8", known()(text)
         self._outlet.guarded("write", text.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 

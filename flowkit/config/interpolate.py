@@ -14,10 +14,10 @@ from pathlib import Path as FilePath
 
 from flowkit.config.nodes import Entry, Node, Scalar, Sequence, Standing, core_value
 from flowkit.config.problems import Path, Problem
+from flowkit.secrets import is_secret_name, learn, learn_named
 
 _REFERENCE = re.compile(r"\$(?:(\$)|\{([^{}]*)\}|(\{))")
 _BODY = re.compile(r"(?:file:(?P<file>.+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<op>:-|:\?)(?P<rest>.*))?)", re.DOTALL)
-_CONFIDENTIAL = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 MAX_FILE_BYTES = 64 * 1024
 
 
@@ -122,7 +122,8 @@ def _from_environment(name: str, op: str | None, rest: str | None, outside: Outs
     if value is not None and (value or op is None):
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
             raise Failure("FK021", f"the variable {name} is not text", "it must be UTF-8 without NUL")
-        hidden = not outside.reveal or _CONFIDENTIAL.search(name)
+        learn_named(name, value)
+        hidden = not outside.reveal or is_secret_name(name)
         return _Found(value, f"env {name}", Standing.HIDDEN if hidden else Standing.LOOSE)
     if op == ":-":
         return _Found(rest or "", "", Standing.LOOSE)
@@ -154,6 +155,7 @@ def _from_file(name: str, scalar: Scalar, outside: Outside) -> _Found:
         ) from exc
     if len(raw) > MAX_FILE_BYTES:
         raise Failure("FK023", f"the file {name} is larger than {MAX_FILE_BYTES // 1024} KiB")
+    learn(text.rstrip("\r\n"))
     return _Found(text.rstrip("\r\n"), origin, Standing.HIDDEN)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from collections.abc import Mapping as Map
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
+
+from pydantic import BaseModel, SecretStr
 
 from flowkit.config.catalog import INSTALLED, Catalog
 from flowkit.config.interpolate import Outside, Unset, interpolate
 from flowkit.config.keys import Context
 from flowkit.config.merge import with_defaults, with_interrupt, with_overrides
 from flowkit.config.model import Config
-from flowkit.config.nodes import Mapping, Scalar, Sequence
+from flowkit.config.nodes import Mapping, Scalar, Sequence, Standing, scalars
 from flowkit.config.problems import InvalidConfig, Path, Problem, errors, suggest, without_echoes
 from flowkit.config.read import decode, read_source, read_tree
 from flowkit.config.schema import APART, VERSION, Call, Interrupt, Top, Wiring
@@ -22,6 +25,7 @@ from flowkit.config.stages import read_stages
 from flowkit.config.text import Source, start_of
 from flowkit.config.validate import build, deeper, keys_of
 from flowkit.printable import one_line
+from flowkit.secrets import is_secret_name, learn, learn_named
 
 _NO_VALUE = ("FK020", "FK022")
 
@@ -95,7 +99,16 @@ def read_text(
     missing: list[Problem] = []
     resolved = interpolate(root, outside, missing)
     assert isinstance(resolved, Mapping)
+    _learn_secrets(resolved)
     return _validated(resolved, source, catalog, problems, missing)
+
+
+def _learn_secrets(root: Mapping) -> None:
+    """What is written under a name that says secret, and passwords in URLs, before any error can show them."""
+    for path, scalar in scalars(root):
+        if scalar.standing is not Standing.UNREAD:
+            named = next((part for part in path if isinstance(part, str) and is_secret_name(part)), "")
+            learn_named(named, scalar.value)
 
 
 def _source(path: FilePath | str, text: str | None, problems: list[Problem]) -> Source | None:
@@ -130,8 +143,18 @@ def _validated(
     whole = isinstance(written, Sequence) and len({stage.id for stage in stages}) == len(written.items)
     name = top.name or (one_line(source.path.stem) if source.path else "pipeline")
     config = Config(name, stages, top, root, source.path, tuple(context.notices), catalog)
+    learn(*_declared(config))
     found = [explained(problem) for problem in without_echoes(problems)]
     return Reading(config, (*found, *context.notices), source, whole)
+
+
+def _declared(config: Config) -> Iterator[str]:
+    """The values of options that are secrets, whatever they are called."""
+    for stage in config.stages:
+        for candidate in stage.candidates:
+            if isinstance(candidate.options, BaseModel):
+                values = (getattr(candidate.options, name, None) for name in type(candidate.options).model_fields)
+                yield from (value.get_secret_value() for value in values if isinstance(value, SecretStr))
 
 
 def _version(root: Mapping, problems: list[Problem]) -> None:

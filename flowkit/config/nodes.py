@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from flowkit.config.problems import Path
 from flowkit.config.text import Mark
+from flowkit.secrets import mask
 
 Plain: TypeAlias = str | int | float | bool | None
 
@@ -52,7 +53,7 @@ class Scalar:
         if self.standing in (Standing.HIDDEN, Standing.UNREAD):
             return f"a value{source or ' that is not shown'}"
         typed = isinstance(self.value, (int, float)) and not isinstance(self.value, bool)
-        shown = repr(self.text) if self.standing is Standing.LOOSE else self.text if typed else _shown(self.value)
+        shown = mask(repr(self.text) if self.standing is Standing.LOOSE else self.text if typed else _shown(self.value))
         return (shown if len(shown) <= 60 else shown[:57] + "...") + source
 
 

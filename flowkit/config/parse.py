@@ -267,7 +267,7 @@ class _Builder:
             raise self.refuse(
                 "FK012", event, "a key must be a plain word", "an alias to a list or mapping cannot be a key"
             )
-        if node.text == "<<":
+        if node.text == "<<" and getattr(event, "style", None) is None:  # in quotes it is a word
             raise self.refuse(
                 "FK009", event, "the merge key << is not allowed", "use `defaults:` or `include:`, or repeat the keys"
             )

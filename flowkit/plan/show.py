@@ -8,11 +8,12 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from flowkit.config import Config, ProviderConfig, StageConfig
 from flowkit.config.emit import Noted, to_yaml
-from flowkit.config.nodes import Mapping, Node, Scalar, Standing
+from flowkit.config.nodes import Mapping, Node, Scalar, Sequence, Standing
 from flowkit.config.validate import keys_of
 from flowkit.options import format_duration
 from flowkit.plan.graph import Plan
 from flowkit.plan.resolve import candidates_of
+from flowkit.secrets import is_secret_name
 
 MASK = "***"
 
@@ -93,10 +94,10 @@ class _Writer:
                 nested = self.options(value, below)
                 if nested or field.is_required():
                     shown[key] = nested
-            elif isinstance(value, (SecretStr, SecretBytes)):
+            elif isinstance(value, (SecretStr, SecretBytes)) or (isinstance(value, str) and is_secret_name(key)):
                 shown[key] = self.noted(MASK, below)
             else:
-                shown[key] = self.noted(dumped[key], below)
+                shown[key] = self.noted(_without_secrets(dumped[key], below, is_secret_name(key)), below)
         return shown
 
     def below(self, node: Node | None, key: str) -> Node | None:
@@ -114,3 +115,21 @@ class _Writer:
             return Noted(value, "default")
         named = isinstance(node, Scalar) and node.origin
         return Noted(value, f"{node.origin} ({node.mark})" if named and isinstance(node, Scalar) else str(node.mark))
+
+
+def _without_secrets(value: Any, node: Node | None, secret: bool) -> Any:
+    """A mapping or list with what is secret in it masked: values from files and from variables that are named so, and what stands
+    under a name that says it. References that have no value here stay."""
+    if isinstance(value, dict):
+        nodes = {key: entry.value for key, entry in node.entries.items()} if isinstance(node, Mapping) else {}
+        return {
+            key: _without_secrets(below, nodes.get(key), secret or is_secret_name(str(key)))
+            for key, below in value.items()
+        }
+    if isinstance(value, list):
+        items = node.items if isinstance(node, Sequence) and len(node.items) == len(value) else [None] * len(value)
+        return [_without_secrets(below, item, secret) for below, item in zip(value, items, strict=True)]
+    if isinstance(node, Scalar) and node.standing is Standing.UNREAD:
+        return node.text
+    hidden = isinstance(node, Scalar) and node.standing is Standing.HIDDEN
+    return MASK if hidden or (secret and isinstance(value, str)) else value

@@ -38,6 +38,7 @@ from flowkit.messages import (
 )
 from flowkit.providers.base import Provider
 from flowkit.providers.cloud.faults import CloudError, Trouble
+from flowkit.secrets import mask
 from flowkit.stages.llm import has_words
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import SpokenText
@@ -202,7 +203,7 @@ class Reply(Work):
     async def end(self, emit: Pass) -> None:
         await self._say(self._spoken.end(), emit)
         if not self._said:
-            raise CloudError(Trouble.EMPTY, f"the reply has no words: {self._wordless[:40]!r}")
+            raise CloudError(Trouble.EMPTY, f"the reply has no words: {mask(self._wordless)[:40]!r}")
 
     async def _say(self, text: str, emit: Pass) -> None:
         """Pass on what is new, from the first word on: of a reply without one nothing was said, and another may be asked for it."""

@@ -19,9 +19,11 @@ from flowkit.providers.base import Surroundings
 from flowkit.providers.models import Models, open_models
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.loading import loaded
+from flowkit.runtime.masking import Masking
 from flowkit.runtime.pump import TrioPump
 from flowkit.runtime.realtime import in_real_time
 from flowkit.runtime.watchdog import Stall, Watchdog
+from flowkit.secrets import mask
 from flowkit.trace.observer import Observer
 from flowkit.trace.stalls import held_event, starved_event
 
@@ -114,8 +116,8 @@ async def run_session(
     clock = clock or SessionClock()
     outcome, started_us = Outcome(), monotonic_us()
     counter = _Counter(turns)
-    keeper: tuple[Observer, ...] = (_Rows(outcome), counter, *observers)
-    around = _around(plan, clock, notice, keeper)
+    keeper: tuple[Observer, ...] = (Masking((_Rows(outcome), counter, *observers)),)
+    around = _around(plan, clock, lambda line: notice(mask(line)), keeper)
     async with trio.open_nursery() as nursery:
         stop = _Stop(nursery.cancel_scope)
         await nursery.start(stop.listen)
@@ -133,7 +135,7 @@ async def run_session(
                 nursery.start_soon(counter.close, pump)
             session_us = monotonic_us()
             with in_real_time(), watchdog:
-                outcome.reason = await pump.run()
+                outcome.reason = mask(await pump.run())
             outcome.wall_us = monotonic_us() - session_us
             outcome.inboxes = pump.engine.inboxes()
         nursery.cancel_scope.cancel()

@@ -6,18 +6,16 @@ message kind that is not known here has no class. A redacted trace replays its t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
 
 from flowkit.errors import UsageError
 from flowkit.messages import Audio, Credit, Frames, Message, Probability
+from flowkit.secrets import Masks
 from flowkit.trace.rows import RowTuple, content_of
 
 MASK = "[redacted]"
-SECRET = "secret-removed"
-"""Letters only, so that a text in YAML or JSON stays one wherever it stands."""
 
 CLASSES = ("transcripts", "tokens", "clauses", "errors", "events", "config", "audio")
 """What ``trace.redact.keep`` may name."""
@@ -54,7 +52,7 @@ class Redactor:
         self.kept = None if keep is None else frozenset(keep)
         if unknown := sorted((self.kept or frozenset()) - set(CLASSES)):
             raise UsageError(f"trace.redact.keep: unknown content {unknown[0]!r}; known: {', '.join(CLASSES)}")
-        self.scrub = Scrubber(secrets)
+        self.scrub = Masks(secrets)
         self._texts: dict[type[Message], tuple[str, ...]] = {}
 
     def keeps(self, content_class: str) -> bool:
@@ -98,31 +96,3 @@ def _texts_of(cls: type[Message]) -> tuple[str, ...]:
     """The fields that may hold text: all but numbers, so that a field of a kind unknown here is masked too."""
     numbers = ("int", "float", "bool")
     return tuple(f.name for f in fields(cls) if f.name in content_of(cls).names and str(f.type) not in numbers)
-
-
-class Scrubber:
-    """Replaces every known secret in whatever is about to be written, also in its forms inside JSON."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        forms: set[str] = set()
-        for secret in secrets:
-            form = secret
-            # As it is, as it stands in JSON, and as that stands in JSON: the journal's text is JSON inside JSON.
-            for _ in range(3):
-                forms |= {form, json.dumps(form)[1:-1]} if len(form) >= _SHORTEST else set()
-                form = json.dumps(form, ensure_ascii=False)[1:-1]
-        self._forms = sorted(forms, key=lambda form: (-len(form), form))
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to replace."""
-        return bool(self._forms)
-
-    def __call__(self, text: str) -> str:
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, SECRET)
-        return text
-
-
-_SHORTEST = 4
-"""Shorter values are no secrets, and replacing them would tear the text apart."""

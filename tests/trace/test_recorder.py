@@ -16,6 +16,7 @@ from flowkit.errors import OutputError, TraceError, UsageError
 from flowkit.messages import Message
 from flowkit.plan import resolve
 from flowkit.plan.show import show
+from flowkit.secrets import known, learn_named
 from flowkit.trace.audio import read_sound
 from flowkit.trace.codec import journal_digest
 from flowkit.trace.layout import layout_of
@@ -24,7 +25,6 @@ from flowkit.trace.reader import read_trace
 from flowkit.trace.recorder import open_recorder
 from flowkit.trace.redact import MASK, Redactor
 from flowkit.trace.rewrite import as_one_document, redact, repair
-from flowkit.trace.secrets import secrets_of
 from flowkit.trace.stretch import decode, rows_of
 from flowkit.trace.tape import Job
 from flowkit.trace.wiring import wiring_of
@@ -171,7 +171,9 @@ def test_secrets_are_in_no_byte(tmp_path: Path) -> None:
     )
     config = load("test.yaml", text=text)
     plan = resolve(config)
-    secrets = secrets_of(plan, {"GROQ_API_KEY": PLAIN, "X_TOKEN": SECRET, "HOME": "/root/somewhere"})
+    for name, value in {"GROQ_API_KEY": PLAIN, "X_TOKEN": SECRET, "HOME": "/root/somewhere"}.items():
+        learn_named(name, value)
+    secrets = known().values
     assert secrets == {PLAIN, SECRET}
     path = tmp_path / "a.jsonl"
     recorder = open_recorder(path, plan, config=show(config, plan), secrets=secrets)
@@ -185,7 +187,7 @@ def test_secrets_are_in_no_byte(tmp_path: Path) -> None:
         assert form.encode() not in content
     trace = read_trace(path)
     assert trace.digest == recording.digest
-    assert any("secret-removed" in getattr(row[9], "text", "") for row in trace.rows())
+    assert any("I heard xxx_0000000000xxxxxx." in getattr(row[9], "text", "") for row in trace.rows())
 
 
 def test_redaction_masks_whatever_is_not_named(recorded: Recorded, tmp_path: Path) -> None:

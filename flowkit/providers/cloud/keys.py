@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from flowkit.errors import ProviderError
 from flowkit.providers.cloud.faults import CloudError, Trouble
+from flowkit.secrets import learn, mask
 
 MASK = "***"
 _SHORTEST = 6
@@ -29,6 +30,7 @@ def key_of(title: str, given: SecretStr | None, variable: str, *, needed: bool =
         raise CloudError(
             Trouble.AUTH, f"{title}: the API key has characters that no key has (spaces, line breaks)", hint=hint
         )
+    learn(value)
     return key
 
 
@@ -53,4 +55,4 @@ def body_message(body: Any) -> str:
             break
         found = found.get("error") or found.get("message") or found.get("detail") or ""
     text = found if isinstance(found, str) else ""
-    return " ".join(text.split())[:300]
+    return mask(" ".join(text.split()))[:300]

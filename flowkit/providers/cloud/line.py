@@ -16,6 +16,7 @@ from typing import Any
 import trio
 
 from flowkit.providers.cloud.faults import CloudError, Trouble, of_close, of_status
+from flowkit.secrets import mask
 
 CONNECT_S = 5.0
 """Until a connection stands, where the pipeline file says nothing."""
@@ -250,4 +251,4 @@ def refusal(body: bytes, headers: Mapping[str, str]) -> str:
     try:
         return body_message(json_object(text))
     except CloudError:
-        return " ".join(text.split())[:300]
+        return mask(" ".join(text.split()))[:300]

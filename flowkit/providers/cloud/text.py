@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from flowkit.providers.cloud.faults import schema
+from flowkit.secrets import mask
 
-_SHOWN = 80
+_SHOWN, _LOOKED_AT = 80, 4096
 
 
 def json_object(data: str | bytes) -> dict[str, Any]:
@@ -22,8 +23,9 @@ def json_object(data: str | bytes) -> dict[str, Any]:
 
 
 def _begin(data: str | bytes) -> str:
-    text = data[:_SHOWN].decode(errors="replace") if isinstance(data, bytes) else data[:_SHOWN]
-    return repr(text)
+    """Masked before it is cut: half a key is no key that anybody would find."""
+    whole = data.decode(errors="replace") if isinstance(data, bytes) else data
+    return repr(mask(whole[:_LOOKED_AT])[:_SHOWN])
 
 
 class Characters:

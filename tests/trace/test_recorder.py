@@ -171,7 +171,7 @@ def test_secrets_are_in_no_byte(tmp_path: Path) -> None:
     )
     config = load("test.yaml", text=text)
     plan = resolve(config)
-    for name, value in {"GROQ_API_KEY": PLAIN, "X_TOKEN": SECRET, "HOME": "/root/somewhere"}.items():
+    for name, value in {"GROQ_API_KEY": PLAIN, "X_TOKEN": SECRET, "HOME": "/home/somebody"}.items():
         learn_named(name, value)
     secrets = known().values
     assert secrets == {PLAIN, SECRET}

@@ -404,8 +404,10 @@ class Engine:
         if call.deadline_us > self._now_us:
             self._timers.set(slot.index, _CALL, call.deadline_us)
         elif not self.takes(slot.index):
-            # The stage itself holds the items back: the provider is not to blame.
-            self._await_item(slot, call, call.timeouts.idle_us or call.timeouts.first_item_us)
+            # The stage itself holds the items back: the provider is not to blame. Counted from the deadline and not from now:
+            # what the engine does may not hang on when it was looked at.
+            call.deadline_us += call.timeouts.idle_us or call.timeouts.first_item_us or 0
+            self._timers.set(slot.index, _CALL, call.deadline_us)
         else:
             self._cancel(slot)
             waited = "the provider gave nothing in time"

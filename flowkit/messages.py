@@ -1,7 +1,8 @@
 """Every message between stages, and between a stage and its provider, as frozen dataclasses: the vocabulary of a session.
 
-Two lanes. *Control* messages (`lane = "C"`) are handled first; *data* (`lane = "D"`) keeps its order, end markers included,
-so that no end overtakes its own content. A marker is never dropped by a queue's policy.
+Three lanes. *Control* messages (`lane = "C"`) are handled first; *data* (`lane = "D"`) keeps its order, end markers included,
+so that no end overtakes its own content; what leaves a stage for its provider (`lane = "P"`) waits for nobody.
+A marker is never dropped by a queue's policy.
 `lossy` messages may be dropped by a `drop_*` policy; `bulky` ones
 enter the journal without their sound. PCM is signed 16-bit little-endian mono; it rides along in `pcm`, takes no
 part in comparison and never enters the journal, so a replay without audio is the same conversation.
@@ -11,7 +12,7 @@ Times are integer microseconds, positions are frame indexes (input side) or samp
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 M = TypeVar("M")
 
@@ -352,10 +353,14 @@ class Credit(Message):
 class Capture(Message):
     """Open the source. Answered by Frames and at most one InputEnded. Session scope."""
 
+    lane: ClassVar[str] = "P"
+
 
 @dataclass(frozen=True, slots=True)
 class Detect(Message):
     """Open the VAD; Frames are fed. Answered by Probability. Session scope."""
+
+    lane: ClassVar[str] = "P"
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,9 +368,10 @@ class Transcribe(Message):
     """Open the ASR; Frames, SpeechStarted and EndOfUtterance are fed. Answered by Partial, and one Final for each
     EndOfUtterance. Session scope."""
 
+    lane: ClassVar[str] = "P"
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+
+class Exchange(NamedTuple):
     """One past turn as the model should remember it: what the user said, and what the user heard."""
 
     user: str
@@ -377,6 +383,7 @@ class Ask(Message):
     """Open the LLM with the user's text and the past; `said` is what was said of the reply before it broke off; `shortened`: the
     request was refused for its length, and is made again with less past. Answered by Token and Done. Turn scope."""
 
+    lane: ClassVar[str] = "P"
     turn: int
     text: str
     history: tuple[Exchange, ...] = ()
@@ -388,6 +395,7 @@ class Ask(Message):
 class Speak(Message):
     """Open the TTS for one clause's spoken text. Answered by Audio (first_sample from 0) and Done. Turn scope."""
 
+    lane: ClassVar[str] = "P"
     clause: int
     text: str
 
@@ -397,10 +405,14 @@ class Narrate(Message):
     """Open a continuous voice for one reply; each clause is fed as a Speak. Answered, in order, by each clause's Audio and
     WordTimes and by its ClauseEnded. Turn scope."""
 
+    lane: ClassVar[str] = "P"
+
 
 @dataclass(frozen=True, slots=True)
 class Render(Message):
     """Open the sink. Play and Silence are fed. Session scope."""
+
+    lane: ClassVar[str] = "P"
 
 
 @_filled
@@ -408,6 +420,8 @@ class Render(Message):
 class Play(Message):
     """Sound these samples; the first is due at `at_us` on the session's clock. Fed to the sink, in order of `at_us`."""
 
+    lane: ClassVar[str] = "P"
+    bulky: ClassVar[bool] = True
     at_us: int
     clause: int
     first_sample: int
@@ -415,6 +429,11 @@ class Play(Message):
     rate_hz: int
     epoch: int = 0
     pcm: bytes = field(default=b"", repr=False, compare=False)
+
+    def journaled(self) -> Message:
+        if not self.pcm:
+            return self
+        return Play(self.at_us, self.clause, self.first_sample, self.samples, self.rate_hz, self.epoch)
 
     def of_epoch(self, epoch: int) -> Play:
         """The same, stamped with the reply's epoch."""
@@ -425,9 +444,32 @@ class Play(Message):
 class Silence(Message):
     """From `at_us` on nothing that was handed over before may sound. Fed to the sink; what it still holds it drops."""
 
+    lane: ClassVar[str] = "P"
     at_us: int
 
 
+# -- what else leaves the engine, for the journal ------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
-class CancelContext(Message):
-    """The reply is interrupted: fed to a session-scoped TTS call, whose connection stays open."""
+class InputClosed(Message):
+    """Nothing more is fed to the call; its answers are still awaited."""
+
+    lane: ClassVar[str] = "P"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled(Message):
+    """The call is abandoned; what it still gives is stale."""
+
+    lane: ClassVar[str] = "P"
+
+
+@dataclass(frozen=True, slots=True)
+class Fed(Message):
+    """So far `count` items were handed on to the call as they came; `digest` is a CRC-32 of them all. One stands for many, for
+    as rows of their own they would double a trace."""
+
+    lane: ClassVar[str] = "P"
+    count: int
+    digest: int

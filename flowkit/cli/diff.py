@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from flowkit.errors import ExitCode
 
 if TYPE_CHECKING:
-    from flowkit.trace.figures import Report
+    from flowkit.engine import Row
+    from flowkit.figures.report import Report
     from flowkit.trace.reader import Trace
-    from flowkit.trace.rows import RowTuple
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,11 +62,11 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.FINE if first is None else ExitCode.CHECKS_FAILED
 
 
-def _recorded(trace: Trace) -> tuple[list[RowTuple], Report]:
-    from flowkit.trace.metrics import measure
+def _recorded(trace: Trace) -> tuple[list[Row], Report]:
+    from flowkit.figures.metrics import measure
 
     rows = trace.rows()
-    queues = trace.end.queues if trace.end is not None and trace.end.queues else None
+    queues = trace.end.queues if trace.end is not None else ()
     report = measure(
         rows,
         plan=trace.layout,

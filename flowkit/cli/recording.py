@@ -14,9 +14,9 @@ from flowkit.secrets import known
 
 if TYPE_CHECKING:
     from flowkit.config import Config
+    from flowkit.engine.observer import Observer
     from flowkit.plan import Plan
     from flowkit.runtime.session import Outcome
-    from flowkit.trace.observer import Observer
     from flowkit.trace.recorder import Recorder
 
 
@@ -34,7 +34,7 @@ class Record:
 
     def end(self, outcome: Outcome) -> None:
         """The session came to its end: write what is left of it."""
-        from flowkit.trace.queues import queue_reports
+        from flowkit.figures.queues import queue_reports
 
         if self._recorder is not None:
             recorder, self._recorder = self._recorder, None

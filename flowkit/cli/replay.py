@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from flowkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from flowkit.replay.check import Exactly
-    from flowkit.trace.figures import Report
+    from flowkit.figures.report import Report
+    from flowkit.replay.rerun import Exactly
     from flowkit.trace.reader import Trace
 
 
@@ -22,8 +22,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         commands.add_parser(
             "replay",
             help="run a trace again",
-            description="Run recorded sessions again: simulated (the recorded stimuli through the engine), or --exact (every stage "
-            "over its recorded rows). --set and --pipeline change settings whose consequences the recording holds.",
+            description="Run recorded sessions again: simulated (providers answer as they did), or --exact (every stimulus "
+            "at its recorded time). --set and --pipeline change settings whose consequences the recording holds.",
         )
     )
 
@@ -32,7 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("traces", nargs="+", metavar="TRACE", help="a recorded session (.jsonl)")
     parser.add_argument(
-        "--exact", action="store_true", help="fold every stage over its rows; exit 1 at the first difference"
+        "--exact",
+        action="store_true",
+        help="hand the engine every stimulus at its recorded time; exit 1 at the first difference",
     )
     parser.add_argument("--pipeline", metavar="FILE", help="replay with this pipeline")
     parser.add_argument(
@@ -44,9 +46,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--permute-ties", type=int, default=0, metavar="N", help="also run equal-time arrivals in N other orders"
-    )
-    parser.add_argument(
-        "--frame-by-frame", action="store_true", help="no run-lengths: every frame a message of its own"
     )
     parser.add_argument("--format", choices=("plain", "json"), default="plain", help="how to report (default: plain)")
 
@@ -70,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
 def _again(args: argparse.Namespace, name: str) -> str:
     """The command that does this once more, for one trace."""
     options = ["--exact"] if args.exact else []
-    options += ["--frame-by-frame"] if args.frame_by_frame else []
     options += ["--pipeline", args.pipeline] if args.pipeline else []
     options += [part for value in args.set for part in ("--set", value)]
     options += ["--permute-ties", str(args.permute_ties)] if args.permute_ties else []
@@ -78,9 +76,9 @@ def _again(args: argparse.Namespace, name: str) -> str:
 
 
 def _exact(args: argparse.Namespace, name: str) -> bool:
-    from flowkit.replay.check import exactly
+    from flowkit.replay.rerun import exactly
 
-    result = exactly(name, frame_by_frame=args.frame_by_frame)
+    result = exactly(name)
     _tell(args, result.report)
     for line in _difference_lines(result):
         print(line, file=sys.stderr)
@@ -92,17 +90,17 @@ def _difference_lines(result: Exactly) -> list[str]:
 
     found = result.difference
     if found is None:
-        return [] if result.same else ["the journal is not what was recorded: its digest differs"]
+        return []
     lines = [f"first difference, at stage '{found.stage}': {found.what}"]
     lines.append(f"- recorded: {row_line(found.recorded) if found.recorded else 'nothing'}")
-    lines += [f"-   because of {row_line(row)}" for row in result.causes]
-    lines.append(f"+ now:      {found.now if found.now is not None else 'nothing'}")
-    lines += [f"+   because of {row_line(row)}" for row in result.causes_now]
+    lines += [f"-   because of {row_line(row)}" for row in found.causes]
+    lines.append(f"+ now:      {row_line(found.now) if found.now else 'nothing'}")
+    lines += [f"+   because of {row_line(row)}" for row in found.causes_now]
     return lines
 
 
 def _simulated(args: argparse.Namespace, name: str) -> bool:
-    from flowkit.replay.check import timing_only
+    from flowkit.replay.rerun import timing_only
     from flowkit.replay.simulate import simulate
     from flowkit.trace.reader import read_trace
 
@@ -110,7 +108,7 @@ def _simulated(args: argparse.Namespace, name: str) -> bool:
     if trace.redacted:
         _tell(args, timing_only(trace))
         return True
-    replayed = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set), frame_by_frame=args.frame_by_frame)
+    replayed = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set))
     _tell(args, replayed.report)
     return not args.permute_ties or _ties(args, trace, replayed.report)
 

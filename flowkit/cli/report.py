@@ -58,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _replayed(args: argparse.Namespace) -> Subject:
     """The trace's replay with something changed, to lay beside it."""
+    from flowkit.figures.layout import layout_of
     from flowkit.replay.simulate import simulate
     from flowkit.report.page import Subject
-    from flowkit.trace.layout import layout_of
 
     replayed = simulate(args.traces[0], pipeline=args.pipeline, overrides=tuple(args.set))
     plan = replayed.plan

@@ -18,12 +18,12 @@ from flowkit.files import make_folder
 if TYPE_CHECKING:
     from flowkit.config import Config
     from flowkit.engine import Engine
+    from flowkit.engine.observer import Observer
+    from flowkit.figures.listener import Listener
+    from flowkit.figures.report import Report
     from flowkit.plan import Plan
     from flowkit.report.live import LiveView
     from flowkit.runtime.session import Outcome
-    from flowkit.trace.figures import Report
-    from flowkit.trace.listener import Listener
-    from flowkit.trace.observer import Observer
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,14 +54,15 @@ def run(args: argparse.Namespace) -> int:
 
     from flowkit.cli.ends import check_ends
     from flowkit.cli.recording import open_record, record_path
+    from flowkit.figures.layout import layout_of
+    from flowkit.figures.listener import Listener
+    from flowkit.figures.metrics import measure
+    from flowkit.figures.popped import with_pops
+    from flowkit.figures.queues import queue_reports
     from flowkit.plan import require
     from flowkit.runtime.echo import EchoWatch
     from flowkit.runtime.session import run_session
     from flowkit.trace.codec import journal_digest
-    from flowkit.trace.layout import layout_of
-    from flowkit.trace.listener import Listener
-    from flowkit.trace.metrics import measure
-    from flowkit.trace.popped import with_pops
 
     config, duration_us = _config(args), _limits(args)
     plan = require(config)
@@ -91,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
         trace=str(record.path or ""),
         digest=journal_digest(outcome.rows, layout_of(plan)),
         wall_us=outcome.wall_us,
+        queues=queue_reports(outcome.inboxes),
     )
     report = with_pops(report, outcome.rows, outcome.events)
     _tell(args, outcome, report)

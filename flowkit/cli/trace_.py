@@ -71,7 +71,7 @@ def _told(trace: Trace) -> dict[str, Any]:
     from flowkit.trace.audio import read_sound
 
     rows = trace.rows()
-    kinds = Counter(type(row[9]).__name__ for row in rows)
+    kinds = Counter(type(row.message).__name__ for row in rows)
     sounds = []
     for sound in trace.end.sounds if trace.end else ():
         try:
@@ -91,14 +91,14 @@ def _told(trace: Trace) -> dict[str, Any]:
         "trace": trace.path.name,
         "pipeline": trace.head.pipeline,
         "recorded by": trace.head.versions,
-        "seconds": round(rows[-1][5] / 1e6, 3) if rows else 0.0,
+        "seconds": round(rows[-1].handled_us / 1e6, 3) if rows else 0.0,
         "end": trace.end.reason if trace.end else None,
         "redacted, kept": None if trace.head.kept is None else sorted(trace.head.kept),
         "rows": len(rows),
         "digest": trace.digest,
         "turns": kinds["Utterance"],
         "kinds": dict(kinds.most_common()),
-        "fates": dict(Counter(row[10] or "handled" for row in rows)),
+        "fates": dict(Counter(row.fate or "handled" for row in rows)),
         "sound": sounds,
         "events": [[event.at_us / 1000, event.name, event.detail] for event in trace.events],
     }
@@ -132,7 +132,7 @@ def _redact(args: argparse.Namespace, trace: Trace) -> int:
 
 def _export(args: argparse.Namespace, trace: Trace) -> int:
     from flowkit.trace.rewrite import as_one_document
-    from flowkit.trace.rows import ROW_NAMES, content_of
+    from flowkit.trace.rows import content_of
     from flowkit.trace.writer import open_new
 
     if args.to == "otlp":
@@ -141,10 +141,13 @@ def _export(args: argparse.Namespace, trace: Trace) -> int:
         lines = (
             json.dumps(
                 {
-                    **dict(zip(ROW_NAMES, row[:9], strict=True)),
-                    "kind": type(row[9]).__name__,
-                    "content": dict(zip((kept := content_of(type(row[9]))).names, kept.values(row[9]), strict=True)),
-                    "fate": row[10],
+                    **{name: value for name, value in row._asdict().items() if name not in ("message", "fate")},
+                    "lane": row.lane,
+                    "kind": row.kind,
+                    "content": dict(
+                        zip((kept := content_of(type(row.message))).names, kept.values(row.message), strict=True)
+                    ),
+                    "fate": row.fate,
                 },
                 ensure_ascii=False,
             )

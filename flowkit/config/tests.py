@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from flowkit import options as opt
-from flowkit.trace.figures import PARTS
+from flowkit.figures.report import PARTS
 
 OF_TURN = (
     "user",

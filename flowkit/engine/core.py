@@ -3,6 +3,7 @@
 Within an instant it settles in one order: control before data, lower stage before higher, earlier sent before later. So the
 journal follows from the stimuli alone, whoever drives it. What a step emits waits in the stage's outbox until the next mailbox
 has room; while anything waits there the stage takes no data and no provider item, and so back-pressure reaches the source.
+What leaves for a provider is in the journal too, caused by the row that asked for it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowkit.engine.effects import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Finished, Stimulus
-from flowkit.engine.journal import Fate, Journal
+from flowkit.engine.journal import Fate, Journal, item_digest
 from flowkit.engine.mailbox import EPOCH, SEQ, TURN, Envelope, Inbox, Push
 from flowkit.engine.timers import Timers
-from flowkit.messages import Credit, Done, Failed, Interrupt, Message, Play, Timer
+from flowkit.messages import Cancelled, Credit, Done, Failed, Fed, InputClosed, Interrupt, Message, Play, Timer
 from flowkit.plan.graph import CONTROL_BOUND, Plan, Timeouts
 from flowkit.stages.base import (
     PROVIDER,
@@ -38,16 +39,24 @@ _LAST = frozenset({Done, Failed})
 _HANDLED = Fate.HANDLED
 _CALL = "(call)"
 """Tag of the engine's own timer for an open call's deadlines."""
+FED_ITEMS = 50
+"""Items handed on to a call for which one ``Fed`` row stands: a second of frames."""
 
 
 @dataclass(slots=True)
 class Call:
-    """An open provider call: `deadline_us` for its next item, None if it may take for ever; `timed`: it has deadlines at all."""
+    """An open provider call: `deadline_us` for its next item, None if it may take for ever; `timed`: it has deadlines at all.
+    `fed` items were handed on to it as they came, `digest` is theirs; row `fed_by` handed on the last; `told` of them are in the
+    journal."""
 
     id: int
     timeouts: Timeouts
     timed: bool
     deadline_us: int | None = None
+    fed: int = 0
+    digest: int = 0
+    fed_by: int = 0
+    told: int = 0
 
 
 @dataclass(slots=True)
@@ -218,22 +227,27 @@ class Engine:
 
     # -- handling ---------------------------------------------------------------------------------------------------
 
-    def _record(self, slot: Slot, envelope: Envelope, fate: Fate) -> None:
+    def _record(self, slot: Slot, envelope: Envelope, fate: Fate, call: int = 0) -> None:
         """A row for a message that the stage does not see."""
         slot.rows += 1
-        self._append((slot.id, slot.rows, self._now_us, fate, envelope))
+        self._append((slot.id, slot.rows, self._now_us, fate, envelope, call))
 
-    def _handle(self, slot: Slot, envelope: Envelope) -> None:
+    def _leaves(self, slot: Slot, call: int, message: Message, n: int) -> None:
+        """A row for what leaves for the stage's provider, caused by row `n`; 0: by none."""
+        envelope = (message, slot.id if n else "", n, self._now_us, slot.epoch, slot.turn, 0)
+        self._record(slot, envelope, Fate.HANDLED, call)
+
+    def _handle(self, slot: Slot, envelope: Envelope, call: int = 0) -> None:
         """Write the row, then let the stage act on the message."""
         if slot.replying and (epoch := envelope[EPOCH]) != slot.epoch:
             if epoch < slot.epoch:
-                self._record(slot, envelope, Fate.STALE)
+                self._record(slot, envelope, Fate.STALE, call)
                 return
             slot.epoch, slot.turn = epoch, envelope[TURN]
         message, now_us = envelope[0], self._now_us
         append, step = self._append, slot.step
         n = slot.rows = slot.rows + 1
-        append((slot.id, n, now_us, _HANDLED, envelope))
+        append((slot.id, n, now_us, _HANDLED, envelope, call))
         if type(message) is Interrupt:
             self._interrupt(slot, message)
         elif actions := step(slot.state, message, now_us):
@@ -247,11 +261,11 @@ class Engine:
         call = slot.call
         envelope = (item, "", 0, available_us, slot.epoch, slot.turn, 0)
         if call_id and (call is None or call.id != call_id):
-            self._record(slot, envelope, Fate.STALE)
+            self._record(slot, envelope, Fate.STALE, call_id)
         elif call is None:
             self._handle(slot, envelope)
         elif type(item) is Credit:
-            self._record(slot, envelope, Fate.HANDLED)
+            self._record(slot, envelope, Fate.HANDLED, call_id)
             slot.fed -= item.count
             if slot.waiting:
                 self._ready |= slot.bit
@@ -259,7 +273,7 @@ class Engine:
         else:
             if call.timed or type(item) in _LAST:
                 self._item_came(slot, call, item)
-            self._handle(slot, envelope)
+            self._handle(slot, envelope, call_id)
 
     def _make_room(self, slot: Slot) -> None:
         """Something that counted against the slot's bounds is gone: whoever waits to send may go on."""
@@ -288,6 +302,9 @@ class Engine:
     def _finish(self, reason: str) -> None:
         if self.finished is None:
             self.finished = reason
+            for slot in self._slots:
+                if slot.call is not None:
+                    self._tell_fed(slot, slot.call)
             self._effects.append(Finished(reason))
 
     # -- actions ----------------------------------------------------------------------------------------------------
@@ -300,25 +317,23 @@ class Engine:
                 self._emit(slot, action[0], action[1], n)  # type: ignore[arg-type, misc]
             elif kind is Feed:
                 if (call := slot.call) is not None:
-                    slot.fed += 1
-                    fed = action[0]  # type: ignore[misc]
-                    if type(fed) is Play:
-                        fed = fed.of_epoch(slot.epoch)
-                    self._effects.append(new(CallFed, (slot.index, call.id, fed)))
+                    self._feed(slot, call, action[0], n)  # type: ignore[misc, arg-type]
             elif kind is SetTimer:
                 self._timers.set(slot.index, action[1], action[0])  # type: ignore[arg-type, misc]
             else:
-                self._act_rarely(slot, action)
+                self._act_rarely(slot, action, n)
 
-    def _act_rarely(self, slot: Slot, action: Action) -> None:
+    def _act_rarely(self, slot: Slot, action: Action, n: int) -> None:
         match action:
             case Open(request):
-                self._open(slot, request)
+                self._open(slot, request, n)
             case EndInput():
                 if slot.call is not None:
+                    self._tell_fed(slot, slot.call)
+                    self._leaves(slot, slot.call.id, InputClosed(), n)
                     self._effects.append(CallEnded(slot.index, slot.call.id))
             case Cancel():
-                self._cancel(slot)
+                self._cancel(slot, n)
             case RaiseEpoch(turn):
                 self._raise_epoch(turn)
             case Finish(reason):
@@ -368,21 +383,43 @@ class Engine:
 
     # -- calls ------------------------------------------------------------------------------------------------------
 
-    def _open(self, slot: Slot, request: Message) -> None:
-        self._cancel(slot)
+    def _open(self, slot: Slot, request: Message, n: int) -> None:
+        self._cancel(slot, n)
         self._calls += 1
+        self._leaves(slot, self._calls, request, n)
         timed = slot.timeouts.first_item_us is not None or slot.timeouts.idle_us is not None
         slot.call = Call(self._calls, slot.timeouts, timed)
         self._await_item(slot, slot.call, slot.timeouts.first_item_us)
         self._effects.append(CallOpened(slot.index, self._calls, request, slot.stage.call_scope))
 
-    def _cancel(self, slot: Slot) -> None:
-        if slot.call is not None:
-            self._effects.append(CallCancelled(slot.index, slot.call.id))
-            self._close(slot)
+    def _feed(self, slot: Slot, call: Call, item: Message, n: int) -> None:
+        """Feed the call. What was made for it is a row; what it is handed on as it came is counted."""
+        slot.fed += 1
+        if type(item) is Play:
+            item = item.of_epoch(slot.epoch)
+        if item.lane == "P":
+            self._leaves(slot, call.id, item, n)
+        else:
+            call.fed, call.digest, call.fed_by = call.fed + 1, item_digest(item, call.digest), n
+            if call.fed - call.told >= FED_ITEMS:
+                self._tell_fed(slot, call)
+        self._effects.append(new(CallFed, (slot.index, call.id, item)))
 
-    def _close(self, slot: Slot) -> None:
+    def _tell_fed(self, slot: Slot, call: Call) -> None:
+        if call.fed > call.told:
+            call.told = call.fed
+            self._leaves(slot, call.id, Fed(call.fed, call.digest), call.fed_by)
+
+    def _cancel(self, slot: Slot, n: int) -> None:
+        """Abandon the stage's call, if it has one, as row `n` asked; 0: as none did."""
+        if (call := slot.call) is not None:
+            self._close(slot, call)
+            self._leaves(slot, call.id, Cancelled(), n)
+            self._effects.append(CallCancelled(slot.index, call.id))
+
+    def _close(self, slot: Slot, call: Call) -> None:
         """Forget the call; what it had not taken of its bound is free again."""
+        self._tell_fed(slot, call)
         slot.call, slot.fed = None, 0
         self._timers.set(slot.index, _CALL, None)
         self._make_room(slot)
@@ -393,7 +430,7 @@ class Engine:
 
     def _item_came(self, slot: Slot, call: Call, item: Message) -> None:
         if type(item) in _LAST:
-            self._close(slot)
+            self._close(slot, call)
         else:
             self._await_item(slot, call, call.timeouts.idle_us)
 
@@ -409,7 +446,7 @@ class Engine:
             call.deadline_us += call.timeouts.idle_us or call.timeouts.first_item_us or 0
             self._timers.set(slot.index, _CALL, call.deadline_us)
         else:
-            self._cancel(slot)
+            self._cancel(slot, 0)
             waited = "the provider gave nothing in time"
             self._handle(slot, (Failed("timeout", waited), "", 0, self._now_us, slot.epoch, slot.turn, 0))
 
@@ -419,7 +456,7 @@ class Engine:
         """STOP the stage's turn-scoped call, DRAIN what waits for and behind it, RESET its state."""
         cause_n = slot.rows
         if slot.stage.call_scope == "turn":
-            self._cancel(slot)
+            self._cancel(slot, cause_n)
         self._drain(slot)
         actions = slot.stage.step(slot.state, message, self._now_us)
         self._timers.clear(slot.index)

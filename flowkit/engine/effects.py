@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from flowkit.messages import CancelContext, Message, Silence
+from flowkit.messages import Message, Silence
 
 
 class Stimulus(NamedTuple):
@@ -61,6 +61,6 @@ def credit_batch(window: int) -> int:
     return max(1, window // 4)
 
 
-AT_ONCE = frozenset({Silence, CancelContext})
+AT_ONCE = frozenset({Silence})
 """Items that stop a reply. Taking one is credited at once with all before it, so that the next reply finds the whole bound free,
 as the first one did."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from enum import StrEnum
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
+from zlib import crc32
 
 from flowkit.engine.mailbox import Envelope
 from flowkit.messages import Message
@@ -28,7 +30,8 @@ class Fate(StrEnum):
 
 class Row(NamedTuple):
     """One message at one stage. `n` counts the stage's rows from 1; the cause is the row whose handling sent it (`""`, 0 for a
-    stimulus or a timer). `sent_us` is when it was sent, or for a stimulus was available; `handled_us` when it was taken."""
+    stimulus, a timer, and what the engine does by itself). `sent_us` is when it was sent, or for a stimulus was available;
+    `handled_us` when it was taken. `call` is the number of the provider call that gave the message, or that it left for; else 0."""
 
     stage: str
     n: int
@@ -36,35 +39,68 @@ class Row(NamedTuple):
     cause_n: int
     sent_us: int
     handled_us: int
-    lane: str
     epoch: int
     turn: int
     message: Message
     fate: Fate
+    call: int = 0
 
     @property
     def kind(self) -> str:
+        """The message's kind, by name."""
         return type(self.message).__name__
 
+    @property
+    def lane(self) -> str:
+        """The message's lane: C control, D data, P to a provider."""
+        return self.message.lane
+
+    @property
+    def cause(self) -> tuple[str, int]:
+        """Stage and number of the row that sent it."""
+        return self.cause_stage, self.cause_n
+
     def plain(self) -> tuple[Any, ...]:
-        """The row as JSON-able values, the message's content last."""
-        content = [getattr(self.message, name) for name in _fields(type(self.message))]
-        return (*self[:7], self.kind, self.epoch, self.turn, content, self.fate.value)
+        """The row as JSON-able values, the message's content last but for fate and call."""
+        content = list(values_of(self.message))
+        return (*self[:6], self.lane, self.kind, self.epoch, self.turn, content, self.fate.value, self.call)
 
 
-_FIELDS: dict[type[Message], tuple[str, ...]] = {}
+_DEFAULTS: dict[type[Message], tuple[Any, ...]] = {}
+_VALUES: dict[type[Message], Callable[[Message], tuple[Any, ...]]] = {}
 
 
-def _fields(cls: type[Message]) -> tuple[str, ...]:
-    """Names of a message's fields that belong into the journal, in order of declaration."""
-    if cls not in _FIELDS:
-        _FIELDS[cls] = tuple(field.name for field in fields(cls) if field.name != "pcm")
-    return _FIELDS[cls]
+def values_of(message: Message) -> tuple[Any, ...]:
+    """A message's content as it belongs into the journal, without sound, in order of declaration."""
+    return values_getter(type(message))(message)
 
 
-Entry: TypeAlias = tuple[str, int, int, Fate, Envelope]
-"""A row as the engine appends it: (stage, n, handled_us, fate, the envelope that the message came in). Nothing is copied out of
-the envelope before somebody reads the row."""
+def values_getter(cls: type[Message]) -> Callable[[Message], tuple[Any, ...]]:
+    """``values_of`` for messages of one class."""
+    if cls not in _VALUES:
+        names = [field.name for field in fields(cls) if field.name != "pcm"]
+        if len(names) > 1:
+            _VALUES[cls] = attrgetter(*names)
+        else:
+            _VALUES[cls] = lambda message: tuple(getattr(message, name) for name in names)
+    return _VALUES[cls]
+
+
+def item_digest(item: Message, before: int) -> int:
+    """CRC-32 of the items that a call was handed, `item` behind those of which `before` is the digest. Defaults at the end are left
+    out, so that a field which a message gets later does not change the digests of earlier recordings."""
+    cls, values = type(item), values_of(item)
+    if cls not in _DEFAULTS:
+        _DEFAULTS[cls] = tuple(field.default for field in fields(cls) if field.name != "pcm")
+    defaults = _DEFAULTS[cls]
+    while values and values[-1] == defaults[len(values) - 1]:
+        values = values[:-1]
+    return crc32(f"{cls.__name__}{values}".encode("utf-8", "surrogatepass"), before)
+
+
+Entry: TypeAlias = tuple[str, int, int, Fate, Envelope, int]
+"""A row as the engine appends it: (stage, n, handled_us, fate, the envelope that the message came in, call). Nothing is copied out
+of the envelope before somebody reads the row."""
 
 
 class Journal:
@@ -84,12 +120,10 @@ class Journal:
 
     def __iter__(self) -> Iterator[Row]:
         seen = kept = None
-        for stage, n, handled_us, fate, (message, cause_stage, cause_n, sent_us, epoch, turn, _) in self._entries:
+        for stage, n, handled_us, fate, (message, cause_stage, cause_n, sent_us, epoch, turn, _), call in self._entries:
             if message is not seen:  # the same one reaches several stages in a row
                 seen, kept = message, message.journaled()
-            yield _new(
-                Row, (stage, n, cause_stage, cause_n, sent_us, handled_us, message.lane, epoch, turn, kept, fate)
-            )
+            yield _new(Row, (stage, n, cause_stage, cause_n, sent_us, handled_us, epoch, turn, kept, fate, call))
 
     @property
     def rows(self) -> list[Row]:
@@ -114,10 +148,10 @@ class Journal:
 
     def digest(self) -> str:
         """blake2b of the rows held, 16 bytes in hex: equal journals and only they have equal digests."""
-        return digest(self.rows)
+        return digest(self)
 
 
-def digest(rows: list[Row]) -> str:
+def digest(rows: Iterable[Row]) -> str:
     """blake2b of `rows`, 16 bytes in hex."""
     state = blake2b(digest_size=16)
     for row in rows:

@@ -1,7 +1,7 @@
 """Two sessions side by side: the first message that differs, with both chains of causes, then turn by turn.
 
 Times differ between any two live runs, and frames may be run-lengths, so what is compared is what each stage handled, in order:
-kind, content, turn and fate. Frames, probabilities and credits are left out; what they led to is not.
+kind, content, turn and fate. Frames, probabilities, credits and what the device is handed are left out; what they led to is not.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from itertools import zip_longest
 from typing import Any
 
 from flowkit.clock import ms
-from flowkit.messages import Audio, Credit, Frames, Probability
-from flowkit.trace.figures import PARTS, Report, TurnReport
-from flowkit.trace.rows import RowTuple, content_of
+from flowkit.engine import Row
+from flowkit.engine.journal import values_of
+from flowkit.figures.report import PARTS, Report, TurnReport
+from flowkit.messages import Audio, Credit, Fed, Frames, Play, Probability, Silence
 
-_UNCOMPARED = (Frames, Probability, Credit)
+_UNCOMPARED = (Frames, Probability, Credit, Fed, Play, Silence)
 _LONGEST_CHAIN = 20
 
 
@@ -25,20 +26,20 @@ class FirstDifference:
     """At one stage, the first message that is not the same. Either is None where that session has no more messages."""
 
     stage: str
-    a: RowTuple | None
-    b: RowTuple | None
-    causes_a: tuple[RowTuple, ...]
-    causes_b: tuple[RowTuple, ...]
+    a: Row | None
+    b: Row | None
+    causes_a: tuple[Row, ...]
+    causes_b: tuple[Row, ...]
 
 
-def first_difference(a: Sequence[RowTuple], b: Sequence[RowTuple]) -> FirstDifference | None:
+def first_difference(a: Sequence[Row], b: Sequence[Row]) -> FirstDifference | None:
     """The earliest difference of two journals, over all stages; None if every stage handled the same."""
     ours, theirs = _by_stage(a), _by_stage(b)
-    found: list[tuple[int, str, RowTuple | None, RowTuple | None]] = []
+    found: list[tuple[int, str, Row | None, Row | None]] = []
     for stage in dict.fromkeys([*ours, *theirs]):
         for one, other in zip_longest(ours.get(stage, ()), theirs.get(stage, ())):
             if one is None or other is None or _said(one) != _said(other):
-                found.append((min(row[5] for row in (one, other) if row is not None), stage, one, other))
+                found.append((min(row.handled_us for row in (one, other) if row is not None), stage, one, other))
                 break
     if not found:
         return None
@@ -46,49 +47,50 @@ def first_difference(a: Sequence[RowTuple], b: Sequence[RowTuple]) -> FirstDiffe
     return FirstDifference(stage, one, other, chain(a, one), chain(b, other))
 
 
-def chain(rows: Sequence[RowTuple], row: RowTuple | None) -> tuple[RowTuple, ...]:
+def chain(rows: Sequence[Row], row: Row | None) -> tuple[Row, ...]:
     """The row's causes, nearest first, back to the stimulus or timer that began it."""
-    causes: list[RowTuple] = []
-    wanted = None if row is None else (row[2], row[3])
+    causes: list[Row] = []
+    wanted = None if row is None else row.cause
     for known in reversed(rows):
         if wanted is None or not wanted[0] or len(causes) == _LONGEST_CHAIN:
             break
-        if (known[0], known[1]) == wanted:
+        if (known.stage, known.n) == wanted:
             causes.append(known)
-            wanted = (known[2], known[3])
+            wanted = known.cause
     return tuple(causes)
 
 
-def row_line(row: RowTuple) -> str:
+def row_line(row: Row) -> str:
     """A row for people."""
-    stage, n, cause, cause_n, sent_us, now_us, lane, epoch, turn, message, fate = row
-    by = f" < {cause} {cause_n}" if cause else ""
-    waited = f" (sent {ms(sent_us):.1f})" if sent_us != now_us else ""
+    message = row.message
+    by = f" < {row.cause_stage} {row.cause_n}" if row.cause_stage else ""
+    waited = f" (sent {ms(row.sent_us):.1f})" if row.sent_us != row.handled_us else ""
     shown = ", ".join(
-        repr(value) if len(repr(value)) < 90 else repr(value)[:87] + "..."
-        for value in content_of(type(message)).values(message)
+        repr(value) if len(repr(value)) < 90 else repr(value)[:87] + "..." for value in values_of(message)
     )
-    gone = f" {fate}" if fate else ""
-    return f"{ms(now_us):10.1f} ms{waited} {stage} {n}{by} {lane} {type(message).__name__}({shown}) epoch {epoch} turn {turn}{gone}"
+    gone = f" {row.fate}" if row.fate else ""
+    call = f" call {row.call}" if row.call else ""
+    at = f"epoch {row.epoch} turn {row.turn}{call}{gone}"
+    return f"{ms(row.handled_us):10.1f} ms{waited} {row.stage} {row.n}{by} {row.lane} {row.kind}({shown}) {at}"
 
 
-def _by_stage(rows: Sequence[RowTuple]) -> dict[str, list[RowTuple]]:
-    stages: dict[str, list[RowTuple]] = {}
+def _by_stage(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    stages: dict[str, list[Row]] = {}
     for row in rows:
-        if not isinstance(row[9], _UNCOMPARED):
-            stages.setdefault(row[0], []).append(row)
+        if not isinstance(row.message, _UNCOMPARED):
+            stages.setdefault(row.stage, []).append(row)
     return stages
 
 
-def _said(row: RowTuple) -> tuple[Any, ...]:
+def _said(row: Row) -> tuple[Any, ...]:
     """What of a row must be the same."""
-    message = row[9]
-    told = content_of(type(message)).values(message)
+    message = row.message
+    told = values_of(message)
     if type(message).__name__ == "PlaybackStarted":
         told = told[:1]
     if isinstance(message, Audio):
         told = told[:4]
-    return (type(message).__name__, told, row[8], row[10])
+    return (type(message).__name__, told, row.turn, row.fate)
 
 
 # -- turn by turn ------------------------------------------------------------------------------------------------------

@@ -1,16 +1,16 @@
-"""What a trace holds to answer with: every provider's calls, the user's frames, and what was decided when.
-
-Read off by folding the stages over the journal, so that requests, which are no rows, are known too.
-"""
+"""What a trace holds to answer with, read off its journal: provider calls, the user's frames, and what was decided when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import repeat
 
+from flowkit.engine import Fate, Row
 from flowkit.messages import (
+    Cancelled,
+    Credit,
+    Done,
     EndOfUtterance,
+    Failed,
     Frames,
     Interrupt,
     Message,
@@ -18,17 +18,53 @@ from flowkit.messages import (
     Probability,
     ReplyPlayed,
     Shutdown,
+    Speak,
     SpeechStarted,
     Utterance,
 )
 from flowkit.plan.graph import Plan
-from flowkit.replay.difference import Difference, Diverged
-from flowkit.replay.exact import Call, Fold
-from flowkit.replay.stretches import StretchFold
 from flowkit.trace.reader import Trace
-from flowkit.trace.rows import RowTuple
-from flowkit.trace.steps import Ear
-from flowkit.trace.stretch import Stretch, rows_of
+
+_LAST = (Done, Failed)
+_NO_ANSWER = (Frames, Probability, Credit)
+"""What is kept of no call: frames and their probabilities are the user's, and a credit says nothing."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A provider call as recorded: when and with what it was opened, its items as (available, accepted, item) and when it ended
+    by itself or was cancelled. `fed`: clauses fed to a continuous voice, with the time."""
+
+    stage: str
+    request: Message
+    opened_us: int
+    items: list[tuple[int, int, Message]] = field(default_factory=list)
+    ended_us: int | None = None
+    cancelled: bool = False
+    fed: list[tuple[int, Speak]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Calls:
+    """Provider calls by number, in the order in which they were opened."""
+
+    known: dict[int, Call] = field(default_factory=dict)
+
+    def row(self, row: Row) -> None:
+        """Take a row of a call into account."""
+        message, now_us = row.message, row.handled_us
+        call = self.known.get(row.call)
+        if call is None:
+            if row.lane == "P":
+                self.known[row.call] = Call(row.stage, message, now_us)
+        elif type(message) is Cancelled:
+            call.ended_us, call.cancelled = now_us, True
+        elif type(message) is Speak:
+            call.fed.append((now_us, message))
+        elif row.lane != "P" and row.fate is Fate.HANDLED and type(message) not in _NO_ANSWER:
+            call.items.append((row.sent_us, now_us, message))
+            if type(message) in _LAST:
+                call.ended_us = now_us
 
 
 @dataclass(slots=True)
@@ -37,13 +73,6 @@ class Input:
 
     frames: list[tuple[int, int, int]] = field(default_factory=list)
     answers: list[tuple[int, int, float]] = field(default_factory=list)
-
-    def stretch(self, stretch: Stretch) -> None:
-        """The quiet frames and probabilities of a stretch."""
-        if (frames := stretch.run(Ear.FRAME)) is not None:
-            self.frames += zip(frames.frames, repeat(1), frames.available_us, strict=False)
-        if (answers := stretch.run(Ear.ANSWER)) is not None:
-            self.answers += zip(answers.available_us, answers.frames, answers.ps, strict=True)
 
     def row(self, message: Message, at_us: int) -> None:
         """A stimulus that is a row of its own."""
@@ -70,9 +99,9 @@ class Turns:
         known = {"released": self.released, "sounded": self.sounded, "ended": self.ended}
         return known[what].get(turn)
 
-    def row(self, row: RowTuple) -> None:
+    def row(self, row: Row) -> None:
         """A row at the gate, or one that opens or interrupts a turn."""
-        message, now_us, turn = row[9], row[5], row[8]
+        message, now_us, turn = row.message, row.handled_us, row.turn
         if isinstance(message, Utterance):
             self.released[message.turn] = now_us
         elif isinstance(message, PlaybackStarted):
@@ -85,79 +114,34 @@ class Turns:
         elif isinstance(message, SpeechStarted):
             self.speech.append((message.frame, now_us))
         elif isinstance(message, EndOfUtterance):
-            self.utterances.append((message.last_voiced, row[4], message.utterance))
+            self.utterances.append((message.last_voiced, row.sent_us, message.utterance))
 
 
 @dataclass(slots=True)
 class Material:
-    """All of it. `difference`: where the code first differs from the record, if it does; `last_us`: the last row's time."""
+    """All of it. `calls` by stage; `last_us`: the last row's time."""
 
     calls: dict[str, list[Call]]
     input: Input
     turns: Turns
     shutdowns: list[tuple[int, Shutdown]]
-    difference: Difference | None
     last_us: int
 
 
 def gather(trace: Trace, plan: Plan) -> Material:
-    """Fold `plan`, the recorded one, over the trace and keep what a replay needs."""
-    items = list(trace.items())
-    material = Material({stage.id: [] for stage in plan.stages}, Input(), Turns(), [], None, 0)
-    _look(items, material, _Places.of(plan))
-    fold = _folded(items, plan, material.last_us)
-    for call in fold.calls:
-        material.calls[call.stage].append(call)
-    material.difference = fold.first
-    return material
-
-
-def _folded(items: list[RowTuple | Stretch], plan: Plan, last_us: int) -> Fold:
-    """The stages folded over the items: quickly, or if the code differs from the record, row by row and tolerantly."""
-    quick = StretchFold(plan)
-    try:
-        quick.take(items)
-        quick.end(last_us)
-    except Diverged:
-        fold = Fold(plan, tolerant=True)
-        for row in rows_of(items):
-            fold.row(row)
-        fold.tolerantly_end(last_us)
-        return fold
-    return quick
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Ids of the stages that are looked at."""
-
-    gate: str
-    llm: str
-    asr: str
-
-    @classmethod
-    def of(cls, plan: Plan) -> _Places:
-        ids = [stage.id if (stage := plan.only(kind)) else "" for kind in ("gate", "llm", "asr")]
-        return cls(*ids)
-
-
-def _look(items: list[RowTuple | Stretch], material: Material, places: _Places) -> None:
-    for item in items:
-        if isinstance(item, Stretch):
-            material.input.stretch(item)
-            _look_at(item.apart(), material, places)
-            material.last_us = item.end_us
-        else:
-            _look_at([item], material, places)
-
-
-def _look_at(rows: Iterable[RowTuple], material: Material, places: _Places) -> None:
-    for row in rows:
-        stage, _, cause, _, sent_us, now_us, _, _, _, message, fate = row
-        material.last_us = now_us
-        if cause == "" and fate == "":
-            material.input.row(message, sent_us)
-        if isinstance(message, Shutdown):
-            material.shutdowns.append((now_us, message))
-        if stage in (places.gate, places.llm):
+    """Read off the trace what a replay needs. `plan`: the recorded one."""
+    calls, material = Calls(), Material({stage.id: [] for stage in plan.stages}, Input(), Turns(), [], 0)
+    deciding = {stage.id for kind in ("gate", "llm") if (stage := plan.only(kind))}
+    for row in trace.journal():
+        material.last_us = row.handled_us
+        if row.call:
+            calls.row(row)
+            if row.fate is Fate.HANDLED:
+                material.input.row(row.message, row.sent_us)
+        elif type(row.message) is Shutdown:
+            material.shutdowns.append((row.handled_us, row.message))
+        if row.stage in deciding:
             material.turns.row(row)
+    for call in calls.known.values():
+        material.calls[call.stage].append(call)
+    return material

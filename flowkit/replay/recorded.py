@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from flowkit.messages import Ask, Done, EndOfUtterance, Final, Frames, Message, Partial, Probability
 from flowkit.providers.inline import InlineCall, Script
-from flowkit.replay.exact import Call
-from flowkit.replay.material import Input
+from flowkit.replay.material import Call, Input
 
 BLOCK = 25
 """Frames that may come as one message where nobody looks inside: half a second of them."""

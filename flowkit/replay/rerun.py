@@ -1,55 +1,179 @@
 """Exact replay: the engine is run again over the recorded stimuli at their recorded times, and the journals are compared.
 
-A row without a cause is a stimulus, a timer, or the engine's own timeout. Stimuli are handed in again; all else must come out by
-itself, row by row as it was recorded.
+A row without a cause is a stimulus, a timer, or what the engine does by itself. Stimuli are handed in again; all else must come
+out as it was recorded, row by row: messages, requests, what was fed, cancels, what the device was told. So a change of code shows
+at the first thing that it changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice, takewhile
+from pathlib import Path
 
-from flowkit.engine import Engine, Row, Stimulus
+from flowkit.clock import monotonic_us
+from flowkit.engine import Engine, Fate, Row, Stimulus
 from flowkit.errors import FlowkitError
+from flowkit.figures.metrics import measure
+from flowkit.figures.queues import queue_reports
+from flowkit.figures.report import Report
 from flowkit.messages import Failed, Timer
 from flowkit.plan.graph import Plan
-from flowkit.trace.rows import RowTuple
+from flowkit.replay.collector import without_collector
+from flowkit.replay.compare import chain
+from flowkit.replay.settings import recorded_plan
+from flowkit.trace.reader import Trace, read_trace
+from flowkit.trace.rows import content_of
 
-_TIMED_OUT = "the provider gave nothing in time"
-_NO_CALL = -1
+_REMEMBERED = 20_000
+"""Rows among which causes are looked for: a minute and more."""
+_LOOK_AHEAD = 200
+"""Recorded rows that are looked through for what comes in its place."""
 
 
-class Differing(NamedTuple):
-    """The first row that is not as recorded; None where one of the journals has ended."""
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first row that is not as recorded, and what led to it then and now, nearest cause first. `recorded` or `now` is None
+    where that journal has no more rows in its place. `what` says what is different, `stage` at which stage."""
 
-    recorded: RowTuple | None
+    stage: str
+    what: str
+    recorded: Row | None
     now: Row | None
+    causes: tuple[Row, ...] = ()
+    causes_now: tuple[Row, ...] = ()
 
 
-def rerun(plan: Plan, recorded: Sequence[RowTuple]) -> Iterator[Row]:
-    """The journal as the code makes it now, from the stimuli of the recorded one."""
-    engine, places = Engine(plan), {stage.id: place for place, stage in enumerate(plan.stages)}
-    engine.begin(0)
-    for stage, _, cause, _, sent_us, now_us, _, _, _, message, fate in recorded:
-        if cause or engine.finished is not None:
-            continue
-        place = places[stage]
-        own = type(message) is Timer or (type(message) is Failed and message.what == _TIMED_OUT)
-        call = engine._slots[place].call
-        id_ = _NO_CALL if fate == "stale" else call.id if call is not None else 0
-        engine.advance(now_us, () if own else (Stimulus(place, id_, message, sent_us),))
-        yield from engine.journal.take()
-    yield from engine.journal.take()
+@dataclass(frozen=True, slots=True)
+class Exactly:
+    """What came of an exact replay: `difference` is None where the journal came out as recorded."""
+
+    report: Report
+    difference: Difference | None = None
+
+    @property
+    def same(self) -> bool:
+        """Whether the journal came out as recorded."""
+        return self.difference is None
 
 
-def first_difference(recorded: Iterable[RowTuple], now: Iterable[Row]) -> Differing | None:
-    """The first row that differs; None if the journals are equal."""
-    then: RowTuple | None = None
-    try:
-        for then, row in zip_longest(recorded, now):
-            if then != row:
-                return Differing(then, row)
-    except FlowkitError:  # a stage that refuses a message
-        return Differing(then, None)
-    return None
+@without_collector()
+def exactly(trace: Trace | Path | str) -> Exactly:
+    """Run the engine again over a trace. A redacted one is only measured. Raises TraceError for a trace that cannot be read."""
+    started_us = monotonic_us()
+    trace = trace if isinstance(trace, Trace) else read_trace(trace)
+    if trace.redacted:
+        return Exactly(timing_only(trace))
+    again = Rerun(recorded_plan(trace), trace.journal(), whole=trace.whole)
+    report = _measured(trace, again, started_us)
+    if again.difference is not None:
+        report = _measured(trace, trace.journal(), started_us)
+    return Exactly(replace(report, queues=queue_reports(again.engine.inboxes())), again.difference)
+
+
+def timing_only(trace: Trace) -> Report:
+    """The figures of a trace whose content was masked."""
+    report = _measured(trace, trace.journal(), monotonic_us())
+    return replace(report, notices=(*report.notices, "content is redacted: only the timing is replayed"))
+
+
+class Rerun:
+    """The engine of `plan` run over the stimuli among `recorded` rows. Iterating gives the journal as it comes out now, as far as
+    it is the recorded one; then `difference` says whether it is all of it. `whole`: the record goes to the session's end."""
+
+    def __init__(self, plan: Plan, recorded: Iterable[Row], *, whole: bool = True) -> None:
+        self.engine = Engine(plan)
+        self.difference: Difference | None = None
+        self._recorded = iter(recorded)
+        self._whole = whole
+        self._places = {stage.id: place for place, stage in enumerate(plan.stages)}
+        self._then: deque[Row] = deque()
+        self._now: deque[Row] = deque()
+        self._equal: deque[Row] = deque(maxlen=_REMEMBERED)
+
+    def __iter__(self) -> Iterator[Row]:
+        self.engine.begin(0)
+        self._now.extend(self.engine.journal.take())
+        for row in self._recorded:
+            self._then.append(row)
+            try:
+                self._advance(row)
+            except FlowkitError as error:
+                self._differs(f"the stage refuses the message: {error}", row, None)
+            while self._then and self._now and self.difference is None:
+                then, now = self._then.popleft(), self._now.popleft()
+                if then != now:
+                    self._differs(_other(then, now), then, now)
+                    break
+                self._equal.append(now)
+                yield now
+            if self.difference is not None:
+                return
+        if self._then:
+            self._differs("a row was recorded that does not come now", self._then[0], None)
+        elif self._now and self._whole:
+            self._differs("a row comes now that was not recorded", None, self._now[0])
+
+    def _advance(self, row: Row) -> None:
+        """Go on to `row`, if it is one that nothing before it causes."""
+        if row.cause_stage or row.lane == "P" or self.engine.finished is not None:
+            return
+        # The engine's own: a deadline that it was asked for, or one of a provider's call.
+        own = type(row.message) is Timer or (type(row.message) is Failed and not row.call)
+        stimulus = Stimulus(self._places[row.stage], row.call, row.message, row.sent_us)
+        self.engine.advance(row.handled_us, () if own else (stimulus,))
+        self._now.extend(self.engine.journal.take())
+
+    def _differs(self, what: str, then: Row | None, now: Row | None) -> None:
+        # What was recorded behind it in its instant says whether a row is missing or new.
+        here = next((row.handled_us for row in (then, now) if row is not None), 0)
+        self._then.extend(takewhile(lambda row: row.handled_us <= here, islice(self._recorded, _LOOK_AHEAD)))
+        at = _at_fault(then, now, self._then, self._now)
+        known = self._equal
+        causes, causes_now = chain([*known, *self._then], then), chain([*known, *self._now], now)
+        self.difference = Difference(at, what, then, now, causes, causes_now)
+
+
+def _other(then: Row, now: Row) -> str:
+    """What of a row is another now."""
+    if (then.stage, then.kind) != (now.stage, now.kind):
+        return f"a {then.kind} at '{then.stage}' was recorded where a {now.kind} at '{now.stage}' comes now"
+    names = [name for name in Row._fields if getattr(then, name) != getattr(now, name)]
+    told = ", ".join(f"{name} {getattr(then, name)!r} -> {getattr(now, name)!r}" for name in names if name != "message")
+    if "message" not in names:
+        return told
+    fields = content_of(type(now.message)).names
+    changed = [name for name in fields if getattr(now.message, name) != getattr(then.message, name)]
+    return f"another {', '.join(changed)} of the {now.kind}" + (f"; {told}" if told else "")
+
+
+def _at_fault(then: Row | None, now: Row | None, later_then: Iterable[Row], later_now: Iterable[Row]) -> str:
+    """The stage that does something else now: the one that no longer sends what was recorded, or sends what was not."""
+    if then is None or (now is not None and not then.cause_stage):
+        row = now
+    elif now is None or any(_alike(now, row) for row in later_then):
+        row = then
+    else:
+        row = now if any(_alike(then, row) for row in later_now) else then
+    assert row is not None
+    # What a stage has discarded it has discarded itself, whoever sent it.
+    return row.stage if row.fate is Fate.DISCARDED else row.cause_stage or row.stage
+
+
+def _alike(a: Row, b: Row) -> bool:
+    return (a.stage, a.kind, a.cause_stage) == (b.stage, b.kind, b.cause_stage)
+
+
+def _measured(trace: Trace, rows: Iterable[Row], started_us: int) -> Report:
+    report = measure(
+        rows,
+        plan=trace.layout,
+        voiced=trace.ruler,
+        trace=trace.path.name,
+        level="exact",
+        digest=trace.digest,
+        queues=trace.end.queues if trace.end is not None else (),
+    )
+    return replace(report, notices=(*trace.notices, *report.notices), wall_us=monotonic_us() - started_us)

@@ -11,7 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowkit.clock import monotonic_us
-from flowkit.engine import Stimulus
+from flowkit.engine import Row, Stimulus
+from flowkit.figures.layout import layout_of
+from flowkit.figures.metrics import measure
+from flowkit.figures.queues import queue_reports
+from flowkit.figures.report import Report
 from flowkit.plan.graph import Plan
 from flowkit.providers.inline import Script
 from flowkit.replay.collector import without_collector
@@ -22,12 +26,7 @@ from flowkit.replay.settings import changed_plan, recorded_plan
 from flowkit.replay.voice import RecordedVoice
 from flowkit.replay.warp import Warp, WarpedAsr, WarpedSource, WarpedVad
 from flowkit.trace.codec import journal_digest
-from flowkit.trace.figures import Report
-from flowkit.trace.layout import layout_of
-from flowkit.trace.metrics import measure
-from flowkit.trace.queues import queue_reports
 from flowkit.trace.reader import Trace, read_trace
-from flowkit.trace.rows import RowTuple
 
 _LONGEST_US = 600_000_000
 """How much longer than the recording a what-if may last."""
@@ -38,7 +37,7 @@ class Replayed:
     """A replay: its figures, its journal, and what it ran."""
 
     report: Report
-    rows: list[RowTuple]
+    rows: list[Row]
     plan: Plan
 
 
@@ -109,11 +108,8 @@ def simulate(
     if cast.warp is not None:
         cast.warp.engine = pump.engine
     _run(pump, material, ended=trace.end is not None, changed=changed, plan=plan)
-    rows: list[RowTuple] = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
+    rows = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
     report = _report(trace, plan, pump, rows, cast, level="what_if" if changed else "simulated")
-    if material.difference is not None:
-        said = f"this code no longer sends what was recorded: {material.difference.stage}: {material.difference.what}"
-        report = replace(report, notices=(*report.notices, said))
     return Replayed(replace(report, wall_us=monotonic_us() - started_us), rows, plan)
 
 
@@ -132,7 +128,7 @@ def _run(pump: HeapPump, material: Material, *, ended: bool, changed: bool, plan
         pump.run(until_us=last_us)
 
 
-def _report(trace: Trace, plan: Plan, pump: HeapPump, rows: list[RowTuple], cast: Cast, *, level: str) -> Report:
+def _report(trace: Trace, plan: Plan, pump: HeapPump, rows: list[Row], cast: Cast, *, level: str) -> Report:
     layout = layout_of(plan)
     ruler = trace.ruler if cast.warp is None else cast.warp.ruler(trace.ruler)
     modelled = frozenset(text.strip() for text in cast.voice.modelled) if cast.voice else frozenset()

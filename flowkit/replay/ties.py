@@ -10,9 +10,9 @@ import random
 from dataclasses import replace
 
 from flowkit.engine import Stimulus
+from flowkit.figures.report import Report
 from flowkit.replay.heap import HeapCall, HeapPump
 from flowkit.replay.simulate import Replayed, simulate
-from flowkit.trace.figures import Report
 from flowkit.trace.reader import Trace
 
 

@@ -13,7 +13,7 @@ from statistics import median
 
 from flowkit.messages import Audio, ClauseEnded, Done, Failed, Message, Narrate, Speak, WordTimes
 from flowkit.providers.inline import InlineCall, Script
-from flowkit.replay.exact import Call
+from flowkit.replay.material import Call
 
 _US = 1_000_000
 _MOST_PAIRS = 20_000

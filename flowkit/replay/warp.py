@@ -11,14 +11,12 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from flowkit.engine import Engine
+from flowkit.engine import Engine, Row
+from flowkit.figures.reference import QUIETEST, Reference
 from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Partial, Probability
 from flowkit.providers.inline import InlineCall, Script
-from flowkit.replay.exact import Call
-from flowkit.replay.material import Material, Turns
+from flowkit.replay.material import Call, Material, Turns
 from flowkit.replay.recorded import Finals, scripted, since_opened
-from flowkit.trace.reference import QUIETEST, Reference
-from flowkit.trace.rows import RowTuple
 
 SILENT = -1
 """Stands for a frame of silence that was put in."""
@@ -80,7 +78,7 @@ class Warp:
     frames: list[int] = field(default_factory=list)
     """By frame of the replay: the recorded frame, or SILENT."""
     watch: Turns = field(default_factory=Turns)
-    rows: list[RowTuple] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     """The journal as far as it was looked at; it has been taken from the engine."""
 
     def chosen(self) -> Iterator[tuple[int, int]]:
@@ -141,7 +139,7 @@ class Warp:
         watched = {stage.id for stage in self.engine.plan.stages if stage.kind in ("gate", "llm")}
         for row in self.engine.journal.take():
             self.rows.append(row)
-            if row[0] in watched:
+            if row.stage in watched:
                 self.watch.row(row)
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowkit.config.schema import Budgets, Parts, Quantiles
+from flowkit.figures.report import PARTS, Report, TurnReport, quantile
 from flowkit.options import format_duration
-from flowkit.trace.figures import PARTS, Report, TurnReport, quantile
 
 _SHARES = {"p50": 0.5, "p95": 0.95, "max": 1.0}
 

@@ -20,11 +20,11 @@ from rich.text import Text
 from flowkit.clock import US_PER_S
 from flowkit.config.schema import Budgets
 from flowkit.engine import Effect, Engine, Row, Stimulus
+from flowkit.figures.report import PARTS, TurnReport
 from flowkit.plan.graph import Plan
 from flowkit.printable import one_line, printable
 from flowkit.report.budgets import over, widest
 from flowkit.report.live_state import SILENT_DB, LiveState
-from flowkit.trace.figures import PARTS, TurnReport
 
 PER_SECOND = 5
 _STYLES = {

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowkit.engine import CallFed, Effect, Engine, Fate, Row, Stimulus
+from flowkit.figures.metrics import measure
+from flowkit.figures.report import TurnReport
 from flowkit.messages import Audio, Clause, Final, Frames, Partial, Play, PlaybackStarted, Silence, Utterance
 from flowkit.plan.graph import Plan
 from flowkit.report.plain import PlainView
-from flowkit.trace.figures import TurnReport
-from flowkit.trace.metrics import measure
 
 LOG_LINES = 200
 ROWS = 20_000

@@ -18,21 +18,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowkit.engine import Row
 from flowkit.errors import FlowkitError
+from flowkit.figures.layout import Layout
+from flowkit.figures.levels import queue_levels
+from flowkit.figures.metrics import measure
+from flowkit.figures.popped import with_pops
+from flowkit.figures.reference import Reference
+from flowkit.figures.report import PARTS, Report
+from flowkit.figures.sounded import sounded
+from flowkit.figures.story import LANES, tell
 from flowkit.printable import all_printable, one_line
 from flowkit.report.budgets import judge, widest
-from flowkit.report.levels import queue_levels
 from flowkit.report.sides import sides
-from flowkit.report.sounded import sounded
-from flowkit.report.story import LANES, tell
 from flowkit.trace.audio import read_sound
-from flowkit.trace.figures import PARTS, Report
-from flowkit.trace.layout import Layout
-from flowkit.trace.metrics import measure
-from flowkit.trace.popped import with_pops
 from flowkit.trace.reader import Trace
-from flowkit.trace.reference import Reference
-from flowkit.trace.rows import RowTuple
 from flowkit.trace.stalls import stall_details, stall_lines
 
 _VENDOR = ("d3-7.min.js", "plot-0.6.min.js")
@@ -44,7 +44,7 @@ class Subject:
 
     name: str
     report: Report
-    rows: Sequence[RowTuple]
+    rows: Sequence[Row]
     layout: Layout
     ruler: Reference | None = None
     rate_hz: int = 16_000
@@ -69,7 +69,14 @@ def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> Subject
         else:
             voices[sound.rate_hz] = samples
     notices += [*stall_lines(trace.events), *stall_details(trace.events)]
-    report = measure(rows, plan=trace.layout, voiced=trace.ruler, trace=trace.path.name, digest=trace.digest)
+    report = measure(
+        rows,
+        plan=trace.layout,
+        voiced=trace.ruler,
+        trace=trace.path.name,
+        digest=trace.digest,
+        queues=trace.end.queues if trace.end is not None else (),
+    )
     return Subject(
         trace.path.name,
         with_pops(report, rows, trace.events),
@@ -105,7 +112,7 @@ def _data(subject: Subject) -> dict[str, Any]:
     rows, layout, report = subject.rows, subject.layout, subject.report
     pops = sounded(rows, layout, dict(subject.voices))
     story = tell(rows, layout, pops, subject.ruler)
-    last_us = max([row[5] for row in rows[-50:]] + [span.end_us for span in story.spans[-1:]], default=0)
+    last_us = max([row.handled_us for row in rows[-50:]] + [span.end_us for span in story.spans[-1:]], default=0)
     both = sides(
         pops,
         length_us=last_us,

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from flowkit.clock import ms
 from flowkit.engine import Effect, Fate, Row, Stimulus
+from flowkit.figures.popped import BEGAN, ENDED
+from flowkit.figures.report import PARTS, InterruptReport, Report, TurnReport
 from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, Utterance
 from flowkit.printable import one_line
-from flowkit.trace.figures import PARTS, InterruptReport, Report, TurnReport
-from flowkit.trace.popped import BEGAN, ENDED
 from flowkit.trace.stalls import STALL, STARVED
 
 Write = Callable[[str], None]

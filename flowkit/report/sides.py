@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowkit.figures.reference import MISSING
 from flowkit.providers.sound.timeline import Pop
-from flowkit.trace.reference import MISSING
 
 LEVEL_US = 20_000
 """One level to draw for so much sound."""

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flowkit.clock import ms
+from flowkit.engine import Row
+from flowkit.figures.layout import Layout
+from flowkit.figures.reference import Reference
+from flowkit.figures.report import InterruptReport, Report, TurnReport
+from flowkit.figures.sounded import sounded
+from flowkit.figures.story import LANES, Span, Story, tell
 from flowkit.report.budgets import judge, over
 from flowkit.report.plain import in_vain, summary
-from flowkit.report.sounded import sounded
-from flowkit.report.story import LANES, Span, Story, tell
-from flowkit.trace.figures import InterruptReport, Report, TurnReport
-from flowkit.trace.layout import Layout
-from flowkit.trace.reference import Reference
-from flowkit.trace.rows import RowTuple
 
 _LABEL = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -21,7 +21,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 def lines(
     report: Report,
-    rows: Sequence[RowTuple],
+    rows: Sequence[Row],
     layout: Layout,
     ruler: Reference | None = None,
     settings: Mapping[str, Any] | None = None,

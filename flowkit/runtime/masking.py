@@ -7,13 +7,13 @@ from dataclasses import fields, replace
 from typing import Any
 
 from flowkit.engine import Row, Stimulus
-from flowkit.messages import Clause, ClauseStarted, Heard, Message, Token
+from flowkit.engine.observer import Observer
+from flowkit.messages import Clause, ClauseStarted, Heard, Message, Speak, Token
 from flowkit.secrets import Masks, Pieces, known
-from flowkit.trace.observer import Observer
 
 MASKED = "masked"
 """Name of the event that says so."""
-_IN_PIECES = frozenset({Token, Clause, ClauseStarted, Heard})
+_IN_PIECES = frozenset({Token, Clause, ClauseStarted, Heard, Speak})
 """Texts that others of their kind go on from; every other is whole in itself."""
 
 
@@ -86,7 +86,12 @@ def _masked(message: Message, pieces: Callable[[str], Pieces]) -> Message:
 def _shown(value: Any, pieces: Pieces) -> Any:
     if isinstance(value, str):
         return pieces(value)
-    return tuple(_shown(below, pieces) for below in value) if isinstance(value, tuple) else value
+    if not isinstance(value, tuple):
+        return value
+    below = [_shown(part, pieces) for part in value]
+    return (
+        type(value)._make(below) if hasattr(value, "_make") else tuple(below)
+    )  # a record, such as an Exchange, stays one
 
 
 _TEXTS: dict[type[Message], tuple[str, ...]] = {}

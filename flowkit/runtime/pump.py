@@ -24,6 +24,7 @@ from flowkit.engine import (
     Stimulus,
     credit_batch,
 )
+from flowkit.engine.observer import Observer
 from flowkit.messages import Credit, Done, Failed, Shutdown
 from flowkit.plan.graph import Plan
 from flowkit.providers.base import Provider
@@ -32,7 +33,6 @@ from flowkit.runtime.calls import Call, LiveCall
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.inline import PlacedCall
 from flowkit.runtime.watchdog import Timed, Watchdog
-from flowkit.trace.observer import Observer
 
 GRACE_S = 2.0
 """How long providers may take to say goodbye when the session ends."""

@@ -13,6 +13,7 @@ import trio
 from flowkit.clock import monotonic_us
 from flowkit.engine import Engine, Row
 from flowkit.engine.mailbox import Inbox
+from flowkit.engine.observer import Observer
 from flowkit.messages import ReplyPlayed, Utterance
 from flowkit.plan.graph import Plan
 from flowkit.providers.base import Surroundings
@@ -24,7 +25,6 @@ from flowkit.runtime.pump import TrioPump
 from flowkit.runtime.realtime import in_real_time
 from flowkit.runtime.watchdog import Stall, Watchdog
 from flowkit.secrets import mask
-from flowkit.trace.observer import Observer
 from flowkit.trace.stalls import held_event, starved_event
 
 INTERRUPTED = "interrupted"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
-from flowkit.messages import Failed, Message, Timer
+from flowkit.messages import Failed, Message
 from flowkit.options import Options
 
 # -- actions: what a step may ask of the engine ------------------------------------------------------------------------
@@ -69,8 +69,6 @@ Action: TypeAlias = Emit | Open | Feed | EndInput | Cancel | SetTimer | RaiseEpo
 Actions: TypeAlias = Sequence[Action]
 
 NOTHING: Actions = ()
-NEVER = 1 << 62
-"""A time that does not come."""
 PROVIDER = "provider"
 """The port by which a provider's items enter; ``accepts`` names it like any other."""
 
@@ -127,53 +125,3 @@ class Stage(ABC, Generic[S]):
     def reset(self, state: S) -> S:
         """The state after an interrupt; a stage that must remember across turns says here what."""
         return self.fresh()
-
-
-# -- many steps as one, for a replay in which nobody looks inside -------------------------------------------------------
-
-
-Steps: TypeAlias = Sequence[tuple[int, Message, int]]
-"""Steps of a stage: (now, message, when that was sent, or was due)."""
-Late: TypeAlias = list[tuple[int, int]]
-"""Deadlines that passed before something came: from, and until when."""
-Said: TypeAlias = list[tuple[int, list[Action]]]
-"""What steps asked for besides moving a deadline, by the step's number."""
-
-
-class HandsOn(Protocol):
-    """A stage that, at most of its steps, only hands on what its provider gives."""
-
-    handing: ClassVar[str]
-    """The port by which."""
-
-    def hands_on(self, state: Any, messages: Sequence[Message], begin: int) -> int:
-        """Take what the provider gives from number `begin` on, as long as each is emitted as it came and nothing else happens.
-        Returns how many were taken."""
-
-
-class Takes(Protocol):
-    """A stage that, at most of its steps, takes a message and moves its one deadline."""
-
-    deadline: ClassVar[str]
-    """The tag of that."""
-
-    def takes(self, state: Any, steps: Steps, due_us: int) -> tuple[int, int, Late, Said]:
-        """Take steps, the deadline being `due_us` (NEVER: there is none), up to a wake-up that is not by that. Returns how many
-        were taken, the deadline then, those that were passed, and what was asked for; what the provider is fed may be left out."""
-
-
-def due_by(stage: Any, wake: Timer, at_us: int, due_us: int) -> bool:
-    """Whether a wake-up that was due at `at_us` is by the deadline, should there be one."""
-    return at_us == due_us and due_us != NEVER and wake.tag == stage.deadline
-
-
-def one_step(stage: Any, state: Any, message: Message, now_us: int, due_us: int) -> tuple[int, list[Action]]:
-    """A single step of a stage that takes many: the deadline then, and what else was asked for."""
-    asked = list[Action]()
-    due_us = NEVER if type(message) is Timer else due_us
-    for action in stage.step(state, message, now_us):
-        if type(action) is SetTimer and action.tag == stage.deadline:
-            due_us = NEVER if action.at_us is None else action.at_us
-        else:
-            asked.append(action)
-    return due_us, asked

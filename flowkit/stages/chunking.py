@@ -17,19 +17,13 @@ from flowkit import options as opt
 from flowkit.chunker import Chunk, Chunker, FirstRules, Reason, Rules, Speak
 from flowkit.messages import Clause, Commit, EndOfReply, Message, Revoke, Timer, Token
 from flowkit.stages.base import (
-    NEVER,
     NOTHING,
     Action,
     Actions,
     Emit,
-    Late,
-    Said,
     SetTimer,
     Stage,
-    Steps,
-    due_by,
     new,
-    one_step,
 )
 
 _STALL = "flush_after"
@@ -106,7 +100,6 @@ class Chunking(Stage[ChunkingState]):
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"tokens": ("tokens",), "turn": ("turn",)}
     outputs: ClassVar[dict[str, str]] = {"clauses": "clauses", "verdict": "verdict"}
     replying = True
-    deadline = _STALL
 
     class Options(opt.Options):
         mode: Mode = Mode.CLAUSE
@@ -179,29 +172,6 @@ class Chunking(Stage[ChunkingState]):
         flush_after_us = self._flush_after_us if state.clauses else self._first_flush_after_us
         stall = new(SetTimer, (now_us + flush_after_us if state.chunker.pending() else None, _STALL))
         return [*clauses, *self._speculate(state), stall] if clauses or self._speculates else (stall,)
-
-    def takes(self, state: ChunkingState, steps: Steps, due_us: int) -> tuple[int, int, Late, Said]:
-        late, said, chunker, certain = Late(), Said(), state.chunker, True
-        alone = self._whole_reply or self._speculates
-        for place, (now_us, message, sent_us) in enumerate(steps):
-            # Whether something waits is asked only when a deadline passes: most tokens come long before.
-            if not certain and (due_us <= now_us or type(message) is not Token):
-                due_us, certain = due_us if chunker.pending() else NEVER, True
-            if type(message) is Timer and not due_by(self, message, sent_us, due_us):
-                return place, due_us, late, said
-            if due_us < now_us:
-                late.append((due_us, now_us))
-            if type(message) is Token and not alone:
-                actions = self._clauses(state, chunks) if (chunks := chunker.feed(message.text)) else None
-                due_us = now_us + (self._flush_after_us if state.clauses else self._first_flush_after_us)
-                certain = False
-            else:
-                due_us, actions = one_step(self, state, message, now_us, due_us)
-            if actions:
-                said.append((place, actions))
-        if not certain and not chunker.pending():
-            due_us = NEVER
-        return len(steps), due_us, late, said
 
     def _end(self, state: ChunkingState, end: EndOfReply) -> Actions:
         chunks = [*state.chunker.feed(state.whole), *state.chunker.flush()]

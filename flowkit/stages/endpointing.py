@@ -6,10 +6,8 @@ The provider only says how likely speech is; every threshold is here and can be 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from math import isnan
 from typing import ClassVar
 
 from pydantic import Field
@@ -42,9 +40,6 @@ class Voice(Enum):
     """Silent for `pause`, not yet for `end`."""
 
 
-_ENDLESS = 1 << 62
-_MANY = 50
-"""Probabilities that are looked at as one while nothing happens."""
 _QUIET, _SPEECH = Voice.QUIET, Voice.SPEECH
 # Looked up once: this is asked for every frame.
 
@@ -105,36 +100,6 @@ class Endpointing(Stage[EndpointingState]):
         if isinstance(message, (Failed, Done)):
             return (Emit("faults", Fault("vad", gone(message, "voice detector"))),)
         return NOTHING
-
-    def unmoved(self, state: EndpointingState, frames: Sequence[int], ps: Sequence[float], begin: int) -> int:
-        """Hear probabilities, each of its frame, from number `begin` on, as long as none makes a step that would say something or
-        leads to another voice. Returns how many were heard."""
-        voice, last_voiced, end = state.voice, state.last_voiced, begin
-        if state.ends_at is not None or voice is Voice.RISING:
-            return 0
-        threshold = self._release if voice is _SPEECH else self._threshold
-        silence_us = self.options.end if voice is not _SPEECH else min(self.options.pause, self.options.end)
-        longest = _ENDLESS if voice is _QUIET else -(-silence_us // self.frame_us)
-        cut = self._last_of(state) if voice is _SPEECH else _ENDLESS
-        while (until := end + _MANY) <= len(ps) and frames[until - 1] < cut:
-            many = ps[end:until]
-            if isnan(sum(many)):  # neither the least nor the greatest, wherever it stands
-                break
-            if voice is _SPEECH and min(many) >= threshold:
-                last_voiced = frames[until - 1]
-            elif voice is not _QUIET or max(many) >= threshold:
-                break
-            end = until
-        for frame, p in zip(frames[end : end + _MANY], ps[end : end + _MANY], strict=True):
-            if p >= threshold:
-                if voice is not _SPEECH or frame >= cut:
-                    break
-                last_voiced = frame
-            elif frame - last_voiced >= longest:
-                break
-            end += 1
-        state.last_voiced = last_voiced
-        return end - begin
 
     def _heard(self, state: EndpointingState, frame: int, p: float) -> Actions:
         voice = state.voice

@@ -7,7 +7,7 @@ length, then with less past, or if the reply has no words; never a third.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from pydantic import Field
 from flowkit import history
 from flowkit import options as opt
 from flowkit.messages import Ask, Done, EndOfReply, Exchange, Failed, Fault, Final, Message, Token, Utterance
-from flowkit.stages.base import NEVER, NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
+from flowkit.stages.base import NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import SpokenText
 
@@ -42,7 +42,7 @@ class LlmState:
     spoken: SpokenText = field(default_factory=SpokenText)
     repeats: Repeats | None = None
     words: bool = False
-    room: int = NEVER
+    room: int = sys.maxsize
 
 
 class LlmTurn(Stage[LlmState]):
@@ -53,7 +53,6 @@ class LlmTurn(Stage[LlmState]):
     outputs: ClassVar[dict[str, str]] = {"tokens": "tokens", "faults": "progress"}
     replying = True
     call_scope = "turn"
-    handing = "tokens"
 
     class Options(opt.Options):
         max_history: int = Field(20, ge=0, le=1000)
@@ -101,22 +100,6 @@ class LlmTurn(Stage[LlmState]):
         token = said if spoken == said.text and said.index == state.tokens else Token(state.tokens, spoken)
         state.tokens += 1
         return (new(Emit, ("tokens", token)),)
-
-    def hands_on(self, state: LlmState, messages: Sequence[Message], begin: int) -> int:
-        taken = 0
-        for place in range(begin, len(messages)):
-            message = messages[place]
-            if (
-                type(message) is not Token
-                or message.index != state.tokens + taken
-                or state.repeats is not None
-                or not state.spoken.all_of(message.text)
-            ):
-                break
-            state.words = state.words or has_words(message.text)
-            taken += 1
-        state.tokens += taken
-        return taken
 
     def _ask(self, state: LlmState, utterance: Utterance) -> Actions:
         if utterance.heard and state.asked is not None:

@@ -7,7 +7,6 @@ bounded: by the call's window until the voice takes them, and by the few that it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import ClassVar
@@ -70,7 +69,6 @@ class Narration(Stage[NarrationState]):
     outputs: ClassVar[dict[str, str]] = TtsOrder.outputs
     replying = True
     call_scope = "turn"
-    handing = TtsOrder.handing
 
     class Options(opt.Options):
         pass
@@ -105,13 +103,6 @@ class Narration(Stage[NarrationState]):
             case Failed(what=what):
                 return self._failed(state, what)
         return NOTHING
-
-    def hands_on(self, state: NarrationState, messages: Sequence[Message], begin: int) -> int:
-        last = messages[-1]
-        if not isinstance(last, Audio) or (state.begun is None and state.clauses):
-            return 0
-        state.samples = last.first_sample + last.samples
-        return len(messages) - begin
 
     def _clause(self, state: NarrationState, clause: Clause) -> Actions:
         verdict, state.verdict = state.verdict, None

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import ClassVar, TypeAlias, cast
+from typing import ClassVar
 
 from flowkit import options as opt
 from flowkit.chunker import Chunk, Reason
@@ -37,21 +37,15 @@ from flowkit.messages import (
     WordTimes,
 )
 from flowkit.stages.base import (
-    NEVER,
     PROVIDER,
     Action,
     Actions,
     Emit,
     Feed,
-    Late,
     Open,
-    Said,
     SetTimer,
     Stage,
-    Steps,
-    due_by,
     gone,
-    one_step,
 )
 from flowkit.words import speaking_s, spoken_until
 
@@ -84,10 +78,6 @@ class Piece:
         return min(due, self.audio.samples)
 
 
-_HandedOver: TypeAlias = tuple[Audio | ClauseEnded, int, int]
-"""What follows in playing, with when it is due and ends."""
-
-
 @dataclass(slots=True)
 class PlaybackState:
     """`playing`: pieces handed over, and marks between them, oldest first, at most `lead` and one piece; `until_us`: when the
@@ -111,7 +101,6 @@ class Playback(Stage[PlaybackState]):
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"audio": ("voice",), "turn": ("turn",), "hold": ("hold",)}
     outputs: ClassVar[dict[str, str]] = {"progress": "progress"}
     replying = True
-    deadline = NEXT
 
     class Options(opt.Options):
         lead: opt.Duration = opt.us("100ms")
@@ -151,102 +140,6 @@ class Playback(Stage[PlaybackState]):
             case Timer():
                 pass
         return [*actions, self._next(state, now_us)]
-
-    def takes(self, state: PlaybackState, steps: Steps, due_us: int) -> tuple[int, int, Late, Said]:
-        place, late, said = 0, Late(), Said()
-        while True:
-            if state.sound is Sound.PLAYING:
-                place, due_us = self._go_on(state, steps, place, due_us, late)
-            if place == len(steps):
-                return place, due_us, late, said
-            now_us, message, sent_us = steps[place]
-            if type(message) is Timer and not due_by(self, message, sent_us, due_us):
-                return place, due_us, late, said
-            if due_us < now_us:
-                late.append((due_us, now_us))
-            due_us, actions = one_step(self, state, message, now_us, due_us)
-            if actions:
-                said.append((place, actions))
-            place += 1
-
-    def _go_on(self, state: PlaybackState, steps: Steps, begin: int, due_us: int, late: Late) -> tuple[int, int]:
-        """Many steps as one, as long as sound goes on: clauses start and end, pieces are handed over, and it wakes up to take more,
-        until the first mark is reached. Returns which step is next, and the deadline then."""
-        lead_us, frame_us, place = self.options.lead, self.frame_us, begin
-        mark_us = reached_us = NEVER
-        ends_us = out_us = 0
-        for item in state.playing:
-            if type(item) is Piece:
-                audio = item.audio
-                if audio.samples < 1 or item.out_us <= out_us or lead_us * audio.rate_hz < _US:
-                    return begin, due_us  # no voice goes on like that
-                ends_us, out_us = item.ends_us, item.out_us
-            elif out_us and mark_us == NEVER:
-                mark_us, reached_us = ends_us, out_us
-        now_us, until_us, carry, handed_over = 0, state.until_us, state.carry, list[_HandedOver]()
-        for place in range(begin, len(steps)):
-            then_us, message, sent_us = steps[place]
-            if then_us >= reached_us:
-                break
-            if type(message) is Audio:
-                samples, rate_hz = message.samples, message.rate_hz
-                if samples < 1 or lead_us * rate_hz < _US:
-                    break
-                if until_us < then_us + frame_us and until_us < (tick_us := self._tick(then_us)):
-                    until_us, carry = tick_us, 0
-                at_us = until_us
-                whole_us, carry = divmod(samples * _US + carry, rate_hz)
-                until_us += whole_us
-                handed_over.append((message, at_us, until_us))
-            elif type(message) is ClauseStarted:
-                state.texts[message.clause] = message
-            elif type(message) is ClauseEnded:
-                if mark_us == NEVER:
-                    out_us = self._last_out_us(state, handed_over)
-                    if out_us <= then_us:
-                        break
-                    mark_us, reached_us = until_us, out_us
-                handed_over.append((message, until_us, until_us))
-            elif type(message) is not Timer or not due_by(self, message, sent_us, due_us):
-                break
-            now_us = then_us
-            if due_us < now_us:
-                late.append((due_us, now_us))
-            due_us = until_us - lead_us
-            if due_us > mark_us or due_us <= now_us:
-                due_us = mark_us
-        else:
-            place = len(steps)
-        if place > begin:
-            state.until_us, state.carry, state.full = until_us, carry, until_us - now_us > lead_us
-            self._keep(state, handed_over, now_us)
-        return place, due_us
-
-    @staticmethod
-    def _last_out_us(state: PlaybackState, handed_over: list[_HandedOver]) -> int:
-        """By when the last sample of all was out, where the last item of all is a piece; 0 if there is none."""
-        if handed_over:
-            audio, at_us, ends_us = handed_over[-1]
-            return _piece(audio, at_us, ends_us).out_us if type(audio) is Audio else 0
-        last = state.playing[-1] if state.playing else None
-        return last.out_us if type(last) is Piece else 0
-
-    def _keep(self, state: PlaybackState, handed_over: list[_HandedOver], now_us: int) -> None:
-        """Of pieces that were handed over, and marks between them, keep those that may be sounding, or are to come."""
-        ahead = list[Piece | ClauseEnded]()
-        for item, at_us, ends_us in reversed(handed_over):
-            if type(item) is not Audio:
-                ahead.append(cast("ClauseEnded", item))
-                continue
-            piece = _piece(item, at_us, ends_us)
-            if piece.out_us <= now_us:
-                state.playing.clear()
-                state.position = (item.first_sample + item.samples, item)
-                break
-            ahead.append(piece)
-        else:
-            self._sounded(state, now_us)
-        state.playing.extend(reversed(ahead))
 
     # -- sounding ---------------------------------------------------------------------------------------------------
 

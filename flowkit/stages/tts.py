@@ -6,7 +6,6 @@ A provisional clause's audio is made at once but left with its provider until th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -60,7 +59,6 @@ class TtsOrder(Stage[TtsState]):
     outputs: ClassVar[dict[str, str]] = {"audio": "voice", "faults": "progress"}
     replying = True
     call_scope = "turn"
-    handing = "audio"
 
     class Options(opt.Options):
         pass
@@ -95,13 +93,6 @@ class TtsOrder(Stage[TtsState]):
                 state.failed = 0
                 return (Emit("audio", message),)
         return NOTHING
-
-    def hands_on(self, state: TtsState, messages: Sequence[Message], begin: int) -> int:
-        last = messages[-1]
-        if not isinstance(last, Audio):
-            return 0
-        state.samples = last.first_sample + last.samples
-        return len(messages) - begin
 
     def _speak(self, state: TtsState, clause: Clause) -> Actions:
         verdict, state.verdict = state.verdict, None

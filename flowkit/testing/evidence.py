@@ -120,8 +120,8 @@ class Evidence:
     def _row_of(self, stage: str, message: Message) -> int:
         """The number of the row that holds `message`, if it stands in the journal by now."""
         kept = message.journaled()
-        for at, n, _, fate, envelope in self.engine.journal.newest(_LOOK_BACK):
-            if at == stage and not fate:
+        for at, n, _, fate, envelope, _ in self.engine.journal.newest(_LOOK_BACK):
+            if at == stage and not fate and envelope[0].lane != "P":
                 return n if envelope[0] == kept else 0
         return 0
 

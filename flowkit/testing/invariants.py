@@ -255,7 +255,7 @@ def nothing_is_lost(evidence: Evidence) -> None:
         for action in step.actions:
             if isinstance(action, Emit):
                 sent[step.stage, step.n] += targets.get((step.stage, action.port), 0)
-    came = Counter((row.cause_stage, row.cause_n) for row in evidence.rows if row.cause_stage)
+    came = Counter(row.cause for row in evidence.rows if row.cause_stage and row.lane != "P")
     waiting = Counter((envelope[1], envelope[2]) for envelope in _waiting(evidence))
     for cause, count in sent.items():
         if cause[1]:

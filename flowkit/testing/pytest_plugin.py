@@ -26,9 +26,9 @@ import pytest
 
 if TYPE_CHECKING:
     from flowkit.engine import Engine
+    from flowkit.figures.report import Report
     from flowkit.report.outcome import Outcome
     from flowkit.testing.suite import Item
-    from flowkit.trace.figures import Report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -27,6 +27,7 @@ from flowkit.config import load
 from flowkit.config.catalog import Installed
 from flowkit.engine import CallOpened, Engine
 from flowkit.errors import UsageError
+from flowkit.figures.queues import queue_reports
 from flowkit.plan import resolve
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.providers.base import Provider
@@ -36,7 +37,6 @@ from flowkit.testing.invariants import check
 from flowkit.testing.sessions import PIPELINE, heap_session, scripted_plan, trio_session
 from flowkit.testing.strategies.conversations import Conversation
 from flowkit.testing.strategies.sessions import durations, joined
-from flowkit.trace.queues import queue_reports
 
 _WORDS = ("Yes.", "No, wait.", "Paris is it,", "and then some more", "3.5 of them.", "Fine!")
 _MOST_SPEECH = 4

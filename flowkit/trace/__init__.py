@@ -1,12 +1,8 @@
-"""The record of a session, and the figures read off it.
+"""The trace: a file format for the record of a session.
 
-Reading order: ``observer`` (who may watch a session), ``listener`` and ``reference`` (the ruler: where the user's voice was),
-``layout`` and ``figures`` (what is measured, and of what), ``sound`` and ``queues`` (what rows say of playback and of queues),
-``metrics`` (all of it). Then the file: ``names`` (its attributes and limits), ``rows``, ``columns``, ``parts`` and ``codec`` (a
-journal as text), ``steps``, ``stored`` and ``block`` (text read back, many chunks as one; ``format1`` reads what was written
-first), ``grouped`` and ``passages`` (the rows that they make, and what goes through relays), ``stretch`` (all of that, an epoch
-and turn at a time), ``redact`` (what may not be written), ``audio`` and ``spans`` (what goes with the journal), ``writer``,
-``journal``, ``tape`` and ``recorder`` (writing), ``parse`` and ``reader`` (reading).
+Reading order: ``names`` (attributes and limits), ``columns``, ``rows``, ``parts`` and ``codec`` (a journal as text), ``decode``
+(text read back), ``redact`` (what may not be written), ``audio`` (the sound beside it), ``writer``, ``journal``, ``tape`` and
+``recorder`` (writing), ``parse`` and ``reader`` (reading), ``rewrite`` (mended, masked).
 
 To record a live session:
 
@@ -29,7 +25,7 @@ __all__ = ["open_recorder"]
 
 
 def __getattr__(name: str) -> Any:
-    """Recording needs OpenTelemetry, which takes a while to import and is not wanted where figures are only read."""
+    """Recording needs OpenTelemetry, which takes a while to import and is not wanted where traces are only read."""
     if name == "open_recorder":
         from flowkit.trace.recorder import open_recorder
 

@@ -1,4 +1,4 @@
-"""A journal's text: chunks, each readable without the others, as ``flowkit.journal`` spans hold them. ``stretch`` reads it back.
+"""A journal's text: chunks, each readable without the others, as ``flowkit.journal`` spans hold them. ``decode`` reads it back.
 
 A chunk is some parts joined. Parts are short, so that little is lost with a killed session; chunks are long, for much of what each
 costs to keep and to read is the same however many rows it has. Where they end follows from the rows alone, so equal journals, and
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
-from flowkit.trace.layout import Layout
+from flowkit.engine import Row
+from flowkit.figures.layout import Layout
 from flowkit.trace.parts import PART_US, Cutter, Part
-from flowkit.trace.rows import RowTuple
-from flowkit.trace.wiring import wiring_of
 
 CHUNK_US = 80 * PART_US
 CHUNK_ROWS = 20_000
@@ -42,7 +41,7 @@ class Joiner:
     """Takes parts in order and gives chunks as they fill. The parts are its own from then on: it joins them to one another."""
 
     def __init__(self, layout: Layout) -> None:
-        self._wiring = wiring_of(layout)
+        self._layout = layout
         self._number = 0
         self._open: Part | None = None
         self._values = 0
@@ -64,7 +63,7 @@ class Joiner:
 
     def _chunk(self, joined: Part) -> Chunk:
         self._number += 1
-        text = joined.text(self._wiring)
+        text = joined.text(self._layout)
         return Chunk(self._number - 1, joined.first, joined.rows, joined.begin_us, joined.end_us, text)
 
 
@@ -84,7 +83,7 @@ class Encoder:
         self._cutter = Cutter(layout)
         self._joiner = Joiner(layout)
 
-    def add(self, rows: Sequence[RowTuple]) -> Iterator[Chunk]:
+    def add(self, rows: Sequence[Row]) -> Iterator[Chunk]:
         """Take rows; yields each chunk that is full. How the rows are dealt out makes no difference."""
         yield from self._joined(self._cutter.add(rows))
 
@@ -109,13 +108,13 @@ def digest_of(texts: Iterable[str]) -> str:
     return state.hexdigest()
 
 
-def journal_digest(rows: Sequence[RowTuple], layout: Layout) -> str:
+def journal_digest(rows: Iterable[Row], layout: Layout) -> str:
     """The digest of a whole journal: equal journals and only they have equal digests."""
-    return dealt_digest([rows], layout)
-
-
-def dealt_digest(dealt: Iterable[Sequence[RowTuple]], layout: Layout) -> str:
-    """As ``journal_digest``, of rows that are dealt out so that they need not be held all at once."""
-    encoder = Encoder(layout)
+    encoder, rows = Encoder(layout), iter(rows)
+    dealt = iter(lambda: list(islice(rows, _DEALT)), [])
     chunks = chain(chain.from_iterable(map(encoder.add, dealt)), encoder.finish())
     return digest_of(chunk.text for chunk in chunks)
+
+
+_DEALT = 10_000
+"""Rows that are held at once."""

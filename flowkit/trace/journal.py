@@ -10,14 +10,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any
 
+from flowkit.engine import Row
+from flowkit.figures.layout import Layout
+from flowkit.figures.spans import SpanBuilder, SpanPlan
 from flowkit.messages import Credit, Frames, Probability
 from flowkit.trace import names
 from flowkit.trace.codec import Chunk, Joiner
-from flowkit.trace.layout import Layout
 from flowkit.trace.parts import Cutter, Part
-from flowkit.trace.rows import RowTuple
-from flowkit.trace.spans import SpanBuilder, SpanPlan
-from flowkit.trace.wiring import wiring_of
 from flowkit.trace.writer import ROOT, SpanWriter
 
 _SILENT = frozenset({Frames, Probability, Credit})
@@ -45,12 +44,12 @@ class JournalWriter:
         if self._draft is not None:
             self._draft.levels.add(first, levels)
 
-    def write(self, writer: SpanWriter, rows: list[RowTuple]) -> None:
+    def write(self, writer: SpanWriter, rows: list[Row]) -> None:
         """Write what the rows complete."""
         for part in self._cutter.add(rows):
             self._part(writer, part)
         for row in rows:
-            if type(row[9]) not in _SILENT:
+            if type(row.message) not in _SILENT:
                 for span in self._spans.row(row):
                     _write_span(writer, span)
         self.rows += len(rows)
@@ -98,7 +97,7 @@ class Draft:
 
     def __init__(self, layout: Layout) -> None:
         self.levels = _Levels()
-        self._wiring = wiring_of(layout)
+        self._layout = layout
         self._shown = 0
         self._lines: set[int] = set()
 
@@ -110,7 +109,7 @@ class Draft:
         told = {
             names.FIRST: part.first,
             names.ROWS: part.rows,
-            names.TEXT: part.text(self._wiring),
+            names.TEXT: part.text(self._layout),
             **self.levels.taken(),
         }
         writer.span(names.JOURNAL_PART, part.begin_us, part.end_us, told)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-FORMAT = 3
-"""Version of the format. A reader refuses a higher one; traces of every lower one are kept and read by a test."""
+FORMAT = 4
+"""Version of the format. A reader refuses any other: earlier ones were never released."""
 
 START, SESSION, EVENT = "session.start", "flowkit.session", "flowkit.event"
 JOURNAL, JOURNAL_PART = "flowkit.journal", "flowkit.journal.part"
@@ -24,6 +24,8 @@ CHUNK, FIRST, ROWS, TEXT = "flowkit.chunk", "flowkit.first_row", "flowkit.rows",
 LEVELS, LEVELS_FIRST = "flowkit.levels", "flowkit.levels.first_frame"
 
 REASON, DIGEST, QUEUES, AUDIO = "flowkit.reason", "flowkit.digest", "flowkit.queues", "flowkit.audio"
+CUT_OFF = "cut off"
+"""The reason of a session whose end was not recorded, once its trace is repaired."""
 EVENT_NAME, EVENT_DETAIL = "flowkit.event.name", "flowkit.event.detail"
 
 MAX_LINE = 1 << 20

@@ -17,11 +17,11 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias
 
+from flowkit.engine import Fate, Row
+from flowkit.figures.layout import Layout
 from flowkit.messages import Message
 from flowkit.trace.columns import WHOLE, packed
-from flowkit.trace.layout import Layout
-from flowkit.trace.rows import FATES, RowTuple, content_of
-from flowkit.trace.wiring import Wiring, wiring_of
+from flowkit.trace.rows import FATES, content_of, has_call, size_of
 
 PART_US = 700_000
 PART_ROWS = 1000
@@ -35,19 +35,22 @@ FIRST_LETTER = ord("a")
 _Key: TypeAlias = tuple[Any, ...]
 """A shape: stage, kind, cause's stage or the empty string, fate's number, then the stages that took the message on."""
 
-_NO_ROW: Any = ("", None, "", 0, 0, 0, "", 0, 0, None, "")
+_NO_ROW: Any = ("", None, "", 0, 0, 0, 0, 0, None, Fate.HANDLED, 0)
 """Ahead of the first row and behind the last."""
 
 
 @dataclass(slots=True)
 class _Shape:
     """A shape's letter, and its columns as they grow: when its rows were handled, counted from the beginning of all, how long
-    they had been there, how far back their causes are, and their contents, a tuple a row."""
+    they had been there, how far back their causes are, the calls that they belong to, and their contents, a tuple a row."""
 
     letter: str
+    caused: bool
+    called: bool
     handled_us: list[int]
     lags_us: list[int]
     backs: list[int]
+    calls: list[int]
     values: list[tuple[Any, ...]]
     values_of: Callable[[Message], tuple[Any, ...]]
     texts: tuple[int, ...]
@@ -59,7 +62,11 @@ class _Shape:
         columns: list[Any] = list(zip(*self.values, strict=True))
         while columns and columns[-1] == (self.defaults[len(columns) - 1],) * len(self.values):
             columns.pop()
-        told = [self.handled_us, self.lags_us, self.backs] if self.backs else [self.handled_us, self.lags_us]
+        told = [self.handled_us, self.lags_us]
+        if self.caused:
+            told.append(self.backs)
+        if self.called:
+            told.append(self.calls)
         return [packed(tuple(column), WHOLE) for column in told] + [packed(column) for column in columns]
 
     def extend(self, other: _Shape, later_us: int) -> None:
@@ -67,16 +74,17 @@ class _Shape:
         self.handled_us.extend([handled_us + later_us for handled_us in other.handled_us])
         self.lags_us.extend(other.lags_us)
         self.backs.extend(other.backs)
+        self.calls.extend(other.calls)
         self.values.extend(other.values)
 
     def empty(self, letter: str) -> _Shape:
         """One of the same rows that has none yet."""
-        return replace(self, letter=letter, handled_us=[], lags_us=[], backs=[], values=[])
+        return replace(self, letter=letter, handled_us=[], lags_us=[], backs=[], calls=[], values=[])
 
     def copy(self) -> _Shape:
         """One that may grow while this does not."""
-        handled_us, lags_us, backs = self.handled_us.copy(), self.lags_us.copy(), self.backs.copy()
-        return replace(self, handled_us=handled_us, lags_us=lags_us, backs=backs, values=self.values.copy())
+        columns = ("handled_us", "lags_us", "backs", "calls", "values")
+        return replace(self, **{name: getattr(self, name).copy() for name in columns})
 
 
 @dataclass(slots=True)
@@ -96,24 +104,25 @@ class Part:
     ats: list[tuple[int, int, int]] = field(default_factory=list)
     pattern: list[str] = field(default_factory=list)
 
-    def fill(self, rows: Sequence[RowTuple], i: int, ns: dict[str, int], *, ending: bool) -> int:
+    def fill(self, rows: Sequence[Row], i: int, ns: dict[str, int], *, ending: bool) -> int:
         """Take rows from number `i` on until this is full, or there are no more; unless they are `ending`, the last step waits for
         rows that may pass its message on. Counts the rows in `ns`; returns the number of the first row that was not taken."""
         shapes, letters, begin_us, first, end_us = self.shapes, self.pattern, self.begin_us, i, self.end_us
         until_us, room, last_epoch, last_turn = self._until_us, i + PART_ROWS - self.rows, self.epoch, self.turn
         # The row that began the step under way, in the order of a row: whoever passes its message on names it as the cause.
-        by, by_n, above, above_n, came_us, at_us, _, in_epoch, in_turn, passed, became = _NO_ROW
+        by, by_n, above, above_n, came_us, at_us, in_epoch, in_turn, passed, became, of_call = _NO_ROW
         followers: tuple[str, ...] = ()
         for row in chain(rows[i:] if i else rows, (_NO_ROW,) if ending else ()):
-            stage, n, cause, cause_n, sent_us, now_us, _, epoch, turn, message, fate = row
+            stage, n, cause, cause_n, sent_us, now_us, epoch, turn, message, fate, call = row
             if (
                 cause_n == by_n
                 and cause == by
                 and sent_us == now_us == at_us
                 and epoch == in_epoch
                 and turn == in_turn
-                and not fate
-                and not became
+                and fate is Fate.HANDLED
+                and became is Fate.HANDLED
+                and not call
                 and (message is passed or _same(message, passed))
             ):
                 followers = (*followers, stage)
@@ -121,7 +130,7 @@ class Part:
             if by_n is not None:  # the step is whole
                 ns[by] += 1
                 back = ns[above] - above_n if above else 0
-                key: _Key = (by, type(passed), above, FATES.index(became) if became else 0)
+                key: _Key = (by, type(passed), above, FATES.index(became))
                 if followers:
                     for follower in followers:
                         ns[follower] += 1
@@ -131,9 +140,11 @@ class Part:
                 shape.lags_us.append(at_us - came_us)
                 if above:
                     shape.backs.append(back)
+                if shape.called:
+                    shape.calls.append(of_call)
                 shape.values.append(held := shape.values_of(passed))
                 if shape.texts:
-                    self.chars += sum([len(held[text]) for text in shape.texts])
+                    self.chars += sum([size_of(held[text]) for text in shape.texts])
                 if in_epoch != last_epoch or in_turn != last_turn:
                     last_epoch, last_turn = in_epoch, in_turn
                     self.ats.append((len(letters), in_epoch, in_turn))
@@ -142,7 +153,7 @@ class Part:
             if now_us >= until_us or i >= room or self.chars >= PART_CHARS:
                 break
             by, by_n, above, above_n, came_us, at_us = stage, n, cause, cause_n, sent_us, now_us
-            in_epoch, in_turn, passed, became = epoch, turn, message, fate
+            in_epoch, in_turn, passed, became, of_call = epoch, turn, message, fate, call
         self.rows, self.end_us, self.epoch, self.turn = self.rows + i - first, end_us, last_epoch, last_turn
         return i
 
@@ -153,7 +164,8 @@ class Part:
     def values(self) -> int:
         """How many numbers and characters it holds."""
         columns = (
-            (len(shape.handled_us), 2 + bool(shape.backs) + len(shape.defaults)) for shape in self.shapes.values()
+            (len(shape.handled_us), 2 + shape.caused + shape.called + len(shape.defaults))
+            for shape in self.shapes.values()
         )
         return self.chars + sum([count * width for count, width in columns])
 
@@ -165,7 +177,10 @@ class Part:
     def _shape(self, key: _Key) -> _Shape:
         """A new shape."""
         content = content_of(key[1])
-        shape = _Shape(self._next_letter(), [], [], [], [], content.values, content.texts, content.defaults)
+        caused = bool(key[2])
+        called = has_call(key[1], caused=caused)
+        columns = (list[int](), list[int](), list[int](), list[int](), list[tuple[Any, ...]]())
+        shape = _Shape(self._next_letter(), caused, called, *columns, content.values, content.texts, content.defaults)
         self.shapes[key] = shape
         return shape
 
@@ -192,9 +207,9 @@ class Part:
         shapes = {key: shape.copy() for key, shape in self.shapes.items()}
         return replace(self, shapes=shapes, ats=self.ats.copy(), pattern=self.pattern.copy())
 
-    def text(self, wiring: Wiring) -> str:
+    def text(self, layout: Layout) -> str:
         """As it is stored."""
-        shapes = [[_head(key, wiring), *shape.columns()] for key, shape in self.shapes.items()]
+        shapes = [[_head(key, layout), *shape.columns()] for key, shape in self.shapes.items()]
         told = [self.first, self.begin_us, self.ns, self.ats, "".join(self.pattern)]
         text = self._json(_AS_IS, told, shapes)
         # Half a surrogate pair, which a model may well emit, has no UTF-8.
@@ -213,10 +228,10 @@ _ESCAPED = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @lru_cache(maxsize=1024)
-def _head(key: _Key, wiring: Wiring) -> list[Any]:
+def _head(key: _Key, layout: Layout) -> list[Any]:
     """A shape as stored: stage, kind, cause's stage plus 1, fate, followers; zeros at the end left out."""
     stage, kind, cause, fate, *followers = key
-    places = wiring.places
+    places = layout.places
     above, behind = places[cause] + 1 if cause else 0, [places[follower] for follower in followers]
     head = [places[stage], kind.__name__, above, fate, *behind]
     while head[-1] == 0 and len(head) > 2 and not followers:
@@ -228,12 +243,12 @@ class Cutter:
     """Takes rows as they come and gives parts as they fill. How the rows are dealt out makes no difference."""
 
     def __init__(self, layout: Layout) -> None:
-        self._held: list[RowTuple] = []
-        self._ns = dict.fromkeys(wiring_of(layout).places, 0)
+        self._held: list[Row] = []
+        self._ns = dict.fromkeys(layout.places, 0)
         self._row = 0
         self._open: Part | None = None
 
-    def add(self, rows: Sequence[RowTuple]) -> Iterator[Part]:
+    def add(self, rows: Sequence[Row]) -> Iterator[Part]:
         """Take rows; yields each part that is full."""
         yield from self._add(rows, ending=False)
 
@@ -249,15 +264,15 @@ class Cutter:
         if self._open is not None:
             yield self._closed(self._open)
 
-    def _add(self, rows: Sequence[RowTuple], *, ending: bool) -> Iterator[Part]:
+    def _add(self, rows: Sequence[Row], *, ending: bool) -> Iterator[Part]:
         rows, self._held = [*self._held, *rows] if self._held else rows, []
         i = 0
         while i < len(rows):
-            part = self._open or self._begin(rows[i][5])
+            part = self._open or self._begin(rows[i].handled_us)
             behind = part.fill(rows, i, self._ns, ending=ending)
             self._row += behind - i
             i = behind
-            if i < len(rows) and part.full(rows[i][5]):
+            if i < len(rows) and part.full(rows[i].handled_us):
                 yield self._closed(part)
             elif i < len(rows):
                 # Whoever passes the last one on may follow in the next hand-over.

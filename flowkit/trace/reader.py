@@ -12,22 +12,19 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flowkit.engine import Row
 from flowkit.errors import TraceError
-from flowkit.trace import format1, names
+from flowkit.figures.layout import Layout
+from flowkit.figures.reference import MISSING, Reference
+from flowkit.figures.report import QueueReport
+from flowkit.trace import names
 from flowkit.trace.audio import Sound
-from flowkit.trace.codec import dealt_digest, digest_of
-from flowkit.trace.figures import QueueReport
-from flowkit.trace.layout import Layout
+from flowkit.trace.codec import digest_of, journal_digest
+from flowkit.trace.decode import decode
 from flowkit.trace.parse import parsed
-from flowkit.trace.reference import MISSING, Reference
-from flowkit.trace.rows import RowTuple
-from flowkit.trace.stored import Stored, stored
-from flowkit.trace.stretch import Stretch, rows_of, stretches
-from flowkit.trace.wiring import Wiring, wiring_of
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _MOST_FRAMES = 50 * 3600 * 24
@@ -89,37 +86,27 @@ class Trace:
     events: tuple[Event, ...]
     notices: tuple[str, ...] = ()
     parts: int = 0
-    _digests: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
-    """The digest of these chunks, once somebody has asked."""
 
     @property
     def layout(self) -> Layout:
         """Stages and bounded edges."""
         return self.head.layout
 
-    def items(self) -> Iterator[RowTuple | Stretch]:
-        """The journal in stretches, or rows if the trace has the first format. Raises TraceError where a chunk is malformed."""
-        if self.head.format == 1:
-            for chunk in self.chunks:
-                rows = list(format1.decode(chunk.text, self.layout))
-                self._check(chunk, len(rows))
-                yield from rows
-        else:
-            wiring = wiring_of(self.layout)
-            yield from stretches(map(self._stored, self.chunks, repeat(wiring)), wiring)
+    def journal(self) -> Iterator[Row]:
+        """The rows, a chunk at a time, so that they need not be held all at once. Raises TraceError where a chunk is malformed."""
+        now_us = 0
+        for chunk in self.chunks:
+            rows = decode(chunk.text, self.layout)
+            if len(rows) != chunk.rows:
+                raise TraceError(f"{self.path.name}: a chunk says {chunk.rows} rows and has {len(rows)}")
+            if rows[0].handled_us < now_us:
+                raise TraceError(f"{self.path.name}: a chunk begins before the one before it ends")
+            now_us = rows[-1].handled_us
+            yield from rows
 
-    def _stored(self, chunk: StoredChunk, wiring: Wiring) -> Stored:
-        columns = stored(chunk.text, wiring)
-        self._check(chunk, columns.rows)
-        return columns
-
-    def _check(self, chunk: StoredChunk, rows: int) -> None:
-        if rows != chunk.rows:
-            raise TraceError(f"{self.path.name}: a chunk says {chunk.rows} rows and has {rows}")
-
-    def rows(self) -> list[RowTuple]:
+    def rows(self) -> list[Row]:
         """The journal, every row."""
-        return list(rows_of(self.items()))
+        return list(self.journal())
 
     @property
     def row_count(self) -> int:
@@ -128,20 +115,15 @@ class Trace:
 
     @property
     def digest(self) -> str:
-        """The digest of the journal, as far as it is there; that of parts, and of an earlier format, as it would be in chunks."""
-        canonical = self.head.format == names.FORMAT and not self.parts
-        return (
-            self.stored_digest
-            if canonical
-            else dealt_digest((list(rows_of([item])) for item in self.items()), self.layout)
-        )
+        """The digest of the journal, as far as it is there; that of parts as it would be in chunks."""
+        if self.parts:
+            return journal_digest(self.journal(), self.layout)
+        return digest_of(chunk.text for chunk in self.chunks)
 
     @property
-    def stored_digest(self) -> str:
-        """The digest of the chunks as they stand in the file."""
-        if not self._digests:
-            self._digests.append(digest_of(chunk.text for chunk in self.chunks))
-        return self._digests[0]
+    def whole(self) -> bool:
+        """Whether the journal goes to the session's end."""
+        return self.end is not None and self.end.reason != names.CUT_OFF
 
     @property
     def ruler(self) -> Reference | None:
@@ -221,8 +203,7 @@ class _Lines:
             )
         events = tuple(sorted(set(self.events)))
         trace = Trace(self.path, self.head, chunks, self.end, self._all_levels(), events, tuple(self.notices), parts)
-        digest = trace.digest if parts else trace.stored_digest
-        if self.end is not None and not missing and digest != self.end.digest:
+        if self.end is not None and not missing and (digest := trace.digest) != self.end.digest:
             raise TraceError(
                 f"{self.path.name}: the journal's digest is {digest}, recorded was {self.end.digest}",
                 hint="the trace was changed after it was recorded",
@@ -255,11 +236,9 @@ class _Lines:
     def start(self, told: dict[str, Any], span: dict[str, Any]) -> None:
         """A ``session.start`` span."""
         version = told[names.FORMAT_VERSION]
-        if version > names.FORMAT:
-            raise TraceError(
-                f"{self.path.name} has format {version}; this flowkit reads up to {names.FORMAT}",
-                hint="upgrade flowkit-voice",
-            )
+        if version != names.FORMAT:
+            newer = "upgrade flowkit-voice" if version > names.FORMAT else "record the session again"
+            raise TraceError(f"{self.path.name} has format {version}; this flowkit reads {names.FORMAT}", hint=newer)
         kept = json.loads(told[names.KEPT]) if names.KEPT in told else None
         self.head = Head(
             format=_count(version),

@@ -15,10 +15,10 @@ from typing import Any
 
 from flowkit import __version__
 from flowkit.clock import wall_us
+from flowkit.figures.layout import layout_of
+from flowkit.figures.report import QueueReport
 from flowkit.messages import Audio, Frames
 from flowkit.trace import names
-from flowkit.trace.figures import QueueReport
-from flowkit.trace.layout import layout_of
 from flowkit.trace.redact import Redactor
 from flowkit.trace.tape import Job, Recording, Sounds, Tape, json_text
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
 
+from flowkit.engine import Row
 from flowkit.errors import UsageError
 from flowkit.messages import Audio, Credit, Frames, Message, Probability
 from flowkit.secrets import Masks
-from flowkit.trace.rows import RowTuple, content_of
+from flowkit.trace.rows import content_of
 
 MASK = "[redacted]"
 
@@ -63,17 +64,17 @@ class Redactor:
         """`text` without secrets, or the mask."""
         return self.scrub(text) if self.keeps(content_class) or not text else MASK
 
-    def rows(self, rows: list[RowTuple]) -> list[RowTuple]:
+    def rows(self, rows: list[Row]) -> list[Row]:
         """The rows with their messages masked; the same list if there is nothing to mask."""
         if self.kept is None and not self.scrub:
             return rows
-        return [row if type(row[9]) in _TEXTLESS else self._row(row) for row in rows]
+        return [row if type(row.message) in _TEXTLESS else self._row(row) for row in rows]
 
-    def _row(self, row: RowTuple) -> RowTuple:
-        cls = type(row[9])
+    def _row(self, row: Row) -> Row:
+        cls = type(row.message)
         if cls not in self._texts:
             self._texts[cls] = _texts_of(cls)
-        return (*row[:9], self._message(row[9]), row[10]) if self._texts[cls] else row
+        return row._replace(message=self._message(row.message)) if self._texts[cls] else row
 
     def _message(self, message: Message) -> Message:
         masks: dict[str, Any] = {}

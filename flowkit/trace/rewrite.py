@@ -17,9 +17,6 @@ from flowkit.trace.redact import Redactor
 from flowkit.trace.tape import json_text
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
-CUT_OFF = "cut off"
-"""The reason of a session whose end was not recorded."""
-
 
 def repair(trace: Trace, out: Path) -> Trace | None:
     """Write the part of a trace that is whole to `out`, with an end, its sound turned into FLAC. None if it needs no repair."""
@@ -50,7 +47,7 @@ def rewrite(trace: Trace, out: Path, redactor: Redactor) -> None:
         journal.write(writer, redactor.rows(trace.rows()))
         journal.finish(writer)
         sounds = _sounds(trace, out) if redactor.keeps("audio") else []
-        end = trace.end or End(CUT_OFF, "", 0, (), ())
+        end = trace.end or End(names.CUT_OFF, "", 0, (), ())
         reason = redactor.text(end.reason, "errors") if end.reason.startswith("failed") else end.reason
         told_end = {
             names.REASON: reason,

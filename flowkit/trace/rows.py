@@ -1,35 +1,38 @@
-"""A journal's row as this room sees it, and the message kinds that a row may carry."""
+"""What a journal keeps of messages, by kind, and messages made of it again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
-from operator import attrgetter
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
+from flowkit.engine import Fate
+from flowkit.engine.journal import values_getter
 from flowkit.errors import TraceError
-from flowkit.messages import Audio, Message
+from flowkit.messages import Audio, Exchange, Message, Timer
 from flowkit.trace.columns import unpacked
 from flowkit.trace.names import MAX_DEPTH
 
-RowTuple: TypeAlias = tuple[str, int, str, int, int, int, str, int, int, Message, str]
-"""stage, n, cause stage, cause n, sent, handled, lane, epoch, turn, message, fate (``flowkit.engine.Row`` is one)."""
+FATES = (Fate.HANDLED, Fate.DROPPED, Fate.DISCARDED, Fate.STALE)
+"""By the number that a trace has for each."""
 
-ROW_NAMES = ("stage", "n", "cause_stage", "cause_n", "sent_us", "handled_us", "lane", "epoch", "turn")
-"""The plain part of a row."""
 
-FATES = ("", "dropped", "discarded", "stale")
+def has_call(kind: type[Message], *, caused: bool) -> bool:
+    """Whether rows of that kind belong to a provider call: what a call gave, and what left for one."""
+    return kind.lane == "P" or (not caused and kind is not Timer)
 
 
 class Content(NamedTuple):
     """What a journal keeps of messages of one class: `names` of the fields, without PCM, in order of declaration; `values` takes
-    them from a message; `texts`: places of those that may be long; `defaults`; `plain`: the types that simple values may have."""
+    them from a message; `texts`: places of those that may be long; `defaults`; `plain`: the types that simple values may have;
+    `makers`: for each field what makes a value of what was stored."""
 
     names: tuple[str, ...]
     values: Callable[[Message], tuple[Any, ...]]
     texts: tuple[int, ...]
     defaults: tuple[Any, ...]
     plain: tuple[frozenset[type], ...]
+    makers: tuple[Callable[[Any], Any] | None, ...]
 
 
 _CONTENTS: dict[type[Message], Content] = {}
@@ -47,13 +50,8 @@ def _content(cls: type[Message]) -> Content:
     names, types = tuple(f.name for f in kept), [str(f.type) for f in kept]
     texts = tuple(place for place, type_ in enumerate(types) if type_ == "str" or type_.startswith("tuple"))
     plain = tuple(_TYPES.get(type_, frozenset()) for type_ in types)
-    return Content(names, _getter(names), texts, tuple(f.default for f in kept), plain)
-
-
-def _getter(names: tuple[str, ...]) -> Callable[[Message], tuple[Any, ...]]:
-    if len(names) > 1:
-        return attrgetter(*names)
-    return (lambda message: (getattr(message, names[0]),)) if names else (lambda message: ())
+    makers = tuple(None if type_ in _TYPES else _MAKERS.get(type_, _tuples) for type_ in types)
+    return Content(names, values_getter(cls), texts, tuple(f.default for f in kept), plain, makers)
 
 
 def _kinds(cls: type[Message] = Message) -> dict[str, type[Message]]:
@@ -90,30 +88,22 @@ _TYPES = {
 }
 
 
-def messages_of(
-    cls: type[Message], columns: Sequence[Any], count: int, like: Sequence[Message | None] = ()
-) -> Sequence[Message]:
+def messages_of(cls: type[Message], columns: Sequence[Any], count: int) -> Sequence[Message]:
     """`count` messages from the stored columns of their fields. A field that has no column has its default, which is what was meant
-    when the trace was written. Where one is `like` another that is given, it is that one. Raises TraceError if the values are not
-    of the fields' types."""
-    names, values, _, defaults, plain = content_of(cls)
+    when the trace was written. Raises TraceError if the values are not of the fields' types."""
+    names, _, _, defaults, plain, makers = content_of(cls)
     if len(columns) > len(names) or MISSING in defaults[len(columns) :]:
         raise TraceError(f"a {cls.__name__} row does not have the fields of one")
     if not columns:
         return [cls()] * count
     told = [
-        unpacked(column, count, types) if types else map(_tuples, unpacked(column, count))
-        for column, types in zip(columns, plain, strict=False)
+        unpacked(column, count, types) if maker is None else list(map(maker, unpacked(column, count)))
+        for column, types, maker in zip(columns, plain, makers, strict=False)
     ]
     if cls is Audio and min(told[_RATE]) < 1:
         raise TraceError("sound without a rate")
     if count > 1 and all(type(column) is dict and "all" in column for column in columns):
         return [cls(*[next(iter(values)) for values in told])] * count
-    if like and len(columns) == len(names):
-        return [
-            given if type(given) is cls and values(given) == of else cls(*of)
-            for given, of in zip(like, zip(*told, strict=True), strict=True)
-        ]
     return list(map(cls, *told))
 
 
@@ -123,3 +113,18 @@ def _tuples(value: Any, deeper: int = MAX_DEPTH) -> Any:
     if not deeper:
         raise TraceError(f"a value is nested more than {MAX_DEPTH} deep")
     return tuple(_tuples(part, deeper - 1) for part in value)
+
+
+def _exchanges(value: Any) -> tuple[Exchange, ...]:
+    exchanges = tuple(Exchange(*pair) for pair in value)
+    if not all(type(text) is str for pair in exchanges for text in pair):
+        raise TraceError("a history is pairs of texts")
+    return exchanges
+
+
+_MAKERS: dict[str, Callable[[Any], Any]] = {"tuple[Exchange, ...]": _exchanges}
+
+
+def size_of(value: Any) -> int:
+    """How many characters and items there are in a text or a tuple."""
+    return len(value) if isinstance(value, str) else 1 + sum(map(size_of, value)) if isinstance(value, tuple) else 1

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flowkit.clock import wall_us
+from flowkit.engine import Row
 from flowkit.errors import FlowkitError
+from flowkit.figures.layout import Layout
+from flowkit.figures.reference import Reference
+from flowkit.figures.report import QueueReport
 from flowkit.trace import names
 from flowkit.trace.audio import Sound, WavWriter
-from flowkit.trace.figures import QueueReport
 from flowkit.trace.journal import Draft, JournalWriter
-from flowkit.trace.layout import Layout
 from flowkit.trace.redact import Redactor
-from flowkit.trace.reference import Reference
-from flowkit.trace.rows import RowTuple
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
 _FOLDERS = re.compile(r"(?<![\w.])/(?:[\w.+-]+/)*(?=(?:[\w.+-]+/){1,2}[\w.+-]+\.py\b)")
@@ -33,7 +33,7 @@ _FOLDERS = re.compile(r"(?<![\w.])/(?:[\w.+-]+/)*(?=(?:[\w.+-]+/){1,2}[\w.+-]+\.
 class Job(NamedTuple):
     """What one hand-over brings: rows, frames with their index, sound by rate, events as (time, name, detail)."""
 
-    rows: list[RowTuple]
+    rows: list[Row]
     frames: list[tuple[int, bytes]]
     voices: list[tuple[int, bytes]]
     events: list[tuple[int, str, str]]

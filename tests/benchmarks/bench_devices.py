@@ -90,11 +90,11 @@ def measured(card: Card, seconds: float) -> dict[str, Any]:
     import trio
 
     from flowkit.config import load
+    from flowkit.figures.metrics import measure
+    from flowkit.figures.popped import with_pops
     from flowkit.plan import require
     from flowkit.providers.sound.device_ring import MicRing, SpeakerRing
     from flowkit.runtime.session import run_session
-    from flowkit.trace.metrics import measure
-    from flowkit.trace.popped import with_pops
 
     probe, blocks = Probe(), []
     heard, clear = MicRing.heard, MicRing.clear

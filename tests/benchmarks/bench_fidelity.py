@@ -14,12 +14,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import trio
 
 from flowkit.config import load
+from flowkit.figures.metrics import measure
+from flowkit.figures.queues import queue_reports
 from flowkit.plan import resolve
 from flowkit.plan.show import show
 from flowkit.replay.simulate import simulate
 from flowkit.runtime.session import run_session
-from flowkit.trace.metrics import measure
-from flowkit.trace.queues import queue_reports
 from flowkit.trace.reader import read_trace
 from flowkit.trace.recorder import open_recorder
 

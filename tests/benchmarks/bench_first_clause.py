@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from flowkit.chunker import Chunk, Chunker, Reason, Rules
+from flowkit.figures.metrics import measure
 from flowkit.plan import Plan
 from flowkit.stages.chunking import Chunking, ChunkingState
 from flowkit.testing.sessions import heap_session, plan_from_yaml
-from flowkit.trace.metrics import measure
 
 ROOT = Path(__file__).resolve().parents[2]
 CONVERSATIONS = ("scripted", "streaming")

@@ -37,7 +37,9 @@ def jobs(recorder: Recorder, batches: list[list[tuple[object, ...]]], pcm: bytes
     recorder._thread.join()
     spent: list[float] = []
     for batch in batches:
-        frames = [(row[9].index, pcm) for row in batch if pcm and row[0] == "mic" and type(row[9]) is Frames]  # type: ignore[attr-defined]
+        frames = [
+            (row.message.index, pcm) for row in batch if pcm and row.stage == "mic" and type(row.message) is Frames
+        ]  # type: ignore[attr-defined]
         job = Job(batch, frames, [], [])  # type: ignore[arg-type]
         begin = time.thread_time()
         recorder._tape.job(job)
@@ -54,7 +56,7 @@ def main() -> None:
     rows = list(pump.engine.journal)
     batches: dict[int, list[tuple[object, ...]]] = {}
     for row in rows:
-        batches.setdefault(row[5] // HAND_OVER_US, []).append(row)
+        batches.setdefault(row.handled_us // HAND_OVER_US, []).append(row)
     with tempfile.TemporaryDirectory() as folder:
         # The input's levels and its WAV file are sound, not messages: measured apart.
         recorder = open_recorder(Path(folder) / "rows.jsonl", plan, config=text)

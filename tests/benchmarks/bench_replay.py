@@ -20,7 +20,7 @@ RUNS = 200
 CHILD = """
 import sys, time
 from pathlib import Path
-from flowkit.replay.check import exactly
+from flowkit.replay.rerun import exactly
 from flowkit.replay.simulate import simulate
 from flowkit.config.catalog import INSTALLED
 mode, path = sys.argv[1], Path(sys.argv[2])
@@ -30,7 +30,7 @@ begin = time.process_time()
 if mode == "simulated":
     report = simulate(path).report
 else:
-    result = exactly(path, frame_by_frame=mode == "frames")
+    result = exactly(path)
     assert result.same, result.difference
     report = result.report
 spent = time.process_time() - begin
@@ -59,12 +59,12 @@ def main() -> None:
             "hour_s": length_us / 1e6,
             "bytes_per_minute": hour.stat().st_size / (length_us / 60e6),
         }
-        for mode in ("runs", "frames", "simulated"):
+        for mode in ("exact", "simulated"):
             timed = [replayed(mode, hour, short) for _ in range(3)]
             best = min(timed)
             found[mode] = {"cpu_s": best[0], "times_real_time": length_us / 1e6 / best[0], "messages": best[2]}
-        digests = {replayed(mode, short, None)[1] for _ in range(runs // 2) for mode in ("runs", "frames")}
-        found["exact_runs"] = runs // 2 * 2
+        digests = {replayed("exact", short, None)[1] for _ in range(runs)}
+        found["exact_runs"] = runs
         found["exact_digests"] = sorted(digests)
         found["simulated_digests"] = sorted({replayed("simulated", short, None)[1] for _ in range(20)})
         print(json.dumps(found, indent=1))

@@ -9,16 +9,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from flowkit.config import load
+from flowkit.engine import Row
+from flowkit.figures.layout import layout_of
+from flowkit.figures.queues import queue_reports
 from flowkit.plan import Plan, resolve
 from flowkit.plan.show import show
 from flowkit.replay.heap import HeapPump
 from flowkit.testing.sessions import scripts_of
 from flowkit.trace import names
 from flowkit.trace.journal import JournalWriter
-from flowkit.trace.layout import layout_of
-from flowkit.trace.queues import queue_reports
 from flowkit.trace.redact import Redactor
-from flowkit.trace.rows import RowTuple
 from flowkit.trace.tape import json_text
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
@@ -61,7 +61,7 @@ def conversation(turns: int, seed: int = 1) -> tuple[Plan, str]:
     return plan, show(config, resolve(config))
 
 
-def write_trace(path: Path, plan: Plan, text: str, rows: list[RowTuple], pump: HeapPump) -> None:
+def write_trace(path: Path, plan: Plan, text: str, rows: list[Row], pump: HeapPump) -> None:
     """Write rows as a recorder would have written them, without sound."""
     layout = layout_of(plan)
     writer = SpanWriter(open_new(path), "bench", 0, Redactor().scrub)
@@ -100,6 +100,6 @@ def record_hour(path: Path, turns: int = 300) -> int:
     plan, text = conversation(turns)
     pump = HeapPump(plan, scripts_of(plan))
     pump.run()
-    rows: list[RowTuple] = list(pump.engine.journal)
+    rows: list[Row] = list(pump.engine.journal)
     write_trace(path, plan, text, rows, pump)
-    return rows[-1][5]
+    return rows[-1].handled_us

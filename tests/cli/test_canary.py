@@ -17,12 +17,12 @@ import trio.testing
 from flowkit import secrets
 from flowkit.cli import main
 from flowkit.errors import ProviderError
+from flowkit.figures.metrics import measure
 from flowkit.report.outcome import Outcome, Status
 from flowkit.report.plain import PlainView
 from flowkit.runtime.session import run_session
 from flowkit.testing.sessions import scripted_plan
 from flowkit.trace import open_recorder
-from flowkit.trace.metrics import measure
 from flowkit.trace.reader import read_trace
 
 CANARY = "sk-live/Ca+nary4711zq"
@@ -197,7 +197,7 @@ def test_a_secret_that_a_model_says_in_pieces_comes_together_nowhere(
         "page": page_data("t.html"),
     }
     assert {name: leaks(text) for name, text in sinks.items() if leaks(text)} == {}
-    rows = [row[9] for row in read_trace(tmp_path / "t.jsonl").rows() if row[0] == "chunker"]
+    rows = [row.message for row in read_trace(tmp_path / "t.jsonl").rows() if row.stage == "chunker"]
     said = [(message.index, len(message.text)) for message in rows if type(message).__name__ == "Token"]
     assert said == [(index, len(token)) for index, token in enumerate(tokens)], "a masked token keeps index and length"
     assert [name for _, name, _ in outcome.events if name != "starved"] == ["masked"], "said once"

@@ -102,10 +102,11 @@ def test_a_hanging_llm_is_given_up(tmp_path: Path) -> None:
     assert "nothing in time" in done.stdout
 
 
-def test_an_empty_reply_is_a_turn_without_sound(tmp_path: Path) -> None:
+def test_an_empty_reply_is_an_error_that_is_told(tmp_path: Path) -> None:
     done = flowkit("run", pipeline(tmp_path, llm="replies: []"), "--output", tmp_path / "reply.wav")
-    assert done.returncode == 0, done.stderr
-    assert "turn 1: completed, without sound" in done.stdout
+    assert done.returncode == 4, done.stderr
+    assert "the model's reply has no words" in done.stdout
+    assert "turn 1: error, without sound" in done.stdout
 
 
 def test_a_failing_voice_ends_the_turn_and_says_so(tmp_path: Path) -> None:

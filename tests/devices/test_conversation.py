@@ -9,11 +9,11 @@ import pytest
 import soundfile
 
 from flowkit.config import load
+from flowkit.figures.metrics import measure
+from flowkit.figures.popped import with_pops
 from flowkit.messages import Utterance
 from flowkit.plan import require
 from flowkit.providers.sound.device_ring import Chunk, SpeakerRing
-from flowkit.trace.metrics import measure
-from flowkit.trace.popped import with_pops
 from tests.devices.fake import FakeHost
 from tests.devices.test_device_session import messages, session
 

@@ -14,12 +14,12 @@ import trio.testing
 from flowkit.config import load
 from flowkit.engine import Row
 from flowkit.errors import DeviceError
+from flowkit.figures.metrics import measure
+from flowkit.figures.popped import with_pops
 from flowkit.messages import Heard, Hold, Interrupt, Resume, SpeechStarted, Utterance
 from flowkit.plan import Plan, require
 from flowkit.providers.sound.device import DeviceMic, DeviceSpeaker
 from flowkit.runtime.session import Outcome, run_session
-from flowkit.trace.metrics import measure
-from flowkit.trace.popped import with_pops
 from tests.devices.fake import HEADSET, FakeHost, noise, spans
 
 LONG = (

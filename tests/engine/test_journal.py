@@ -2,17 +2,18 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 
 from flowkit.engine import Fate, Journal, Row
-from flowkit.engine.journal import Entry, digest
-from flowkit.messages import Audio, Frames, Token
+from flowkit.engine.journal import Entry, digest, item_digest
+from flowkit.messages import Audio, Frames, Message, Token
 
-ENTRY: Entry = ("llm", 1, 20, Fate.HANDLED, (Token(0, "Hi"), "gate", 3, 10, 1, 1, 7))
-ROW = ("llm", 1, "gate", 3, 10, 20, "D", 1, 1, Token(0, "Hi"), Fate.HANDLED)
+ENTRY: Entry = ("llm", 1, 20, Fate.HANDLED, (Token(0, "Hi"), "gate", 3, 10, 1, 1, 7), 5)
+ROW = ("llm", 1, "gate", 3, 10, 20, 1, 1, Token(0, "Hi"), Fate.HANDLED, 5)
 
 
 def test_a_row_as_plain_values() -> None:
-    assert Row(*ROW).plain() == ("llm", 1, "gate", 3, 10, 20, "D", "Token", 1, 1, [0, "Hi"], "")
+    assert Row(*ROW).plain() == ("llm", 1, "gate", 3, 10, 20, "D", "Token", 1, 1, [0, "Hi"], "", 5)
 
 
 def test_sound_never_enters() -> None:
@@ -21,7 +22,7 @@ def test_sound_never_enters() -> None:
     kept = Audio(0, 0, 160, 16_000, 160, pcm).journaled()
     assert kept == Audio(0, 0, 160, 16_000, 160)
     assert not kept.pcm  # type: ignore[attr-defined]
-    row = Row("tts", 1, "", 0, 0, 0, "D", 0, 0, Audio(0, 0, 160, 16_000, 160, pcm), Fate.HANDLED)
+    row = Row("tts", 1, "", 0, 0, 0, 0, 0, Audio(0, 0, 160, 16_000, 160, pcm), Fate.HANDLED)
     assert "pcm" not in repr(row.plain())
 
 
@@ -61,3 +62,18 @@ def test_a_digest_is_the_same_for_every_hash_seed() -> None:
         )
     assert len(found) == 1
     assert len(found.pop()) == 32
+
+
+def test_a_field_that_came_later_does_not_change_the_digest_of_what_was_fed() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Later(Message):
+        frame: int
+        more: bool = False
+
+    @dataclass(frozen=True, slots=True)
+    class Earlier(Message):
+        frame: int
+
+    Later.__name__ = Earlier.__name__ = "Mark"
+    assert item_digest(Later(3), 7) == item_digest(Earlier(3), 7)
+    assert len({item_digest(message, 7) for message in (Later(3), Later(4), Later(3, more=True))}) == 3

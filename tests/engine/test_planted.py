@@ -83,10 +83,10 @@ def test_no_drain(monkeypatch: Monkey) -> None:
 def without_epochs(monkeypatch: Monkey) -> None:
     handle = Engine._handle
 
-    def trusting(self: Engine, slot: Slot, envelope: Envelope) -> None:
+    def trusting(self: Engine, slot: Slot, envelope: Envelope, call: int = 0) -> None:
         if slot.replying and envelope[EPOCH] < slot.epoch:
             slot.epoch = envelope[EPOCH]
-        handle(self, slot, envelope)
+        handle(self, slot, envelope, call)
 
     monkeypatch.setattr(Engine, "_handle", trusting)
 

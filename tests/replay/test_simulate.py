@@ -12,15 +12,15 @@ import pytest
 
 from flowkit.config import load
 from flowkit.errors import TraceError, UsageError
+from flowkit.figures.metrics import measure
 from flowkit.messages import Audio
 from flowkit.plan import resolve
 from flowkit.replay.compare import first_difference
 from flowkit.replay.simulate import simulate
 from flowkit.replay.ties import depending, permuted
 from flowkit.replay.voice import fit, spoken_in, theil_sen
-from flowkit.trace.metrics import measure
 from flowkit.trace.reader import Trace
-from tests.replay.test_exact import SESSIONS, recorded
+from tests.replay.test_rerun import SESSIONS, recorded
 from tests.trace.recording import record
 from tests.trace.sessions import PARIS, pipeline, run
 

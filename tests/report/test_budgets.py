@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowkit.config.schema import Budgets
+from flowkit.figures.report import PARTS, InterruptReport, Report, TurnReport
 from flowkit.report.budgets import judge, over
-from flowkit.trace.figures import PARTS, InterruptReport, Report, TurnReport
 
 
 def turn(number: int, ttfa_us: int | None) -> TurnReport:

@@ -12,13 +12,13 @@ import trio.testing
 from rich.console import Console
 
 from flowkit.config import load
+from flowkit.figures.listener import Listener
 from flowkit.messages import Play
 from flowkit.plan import Plan, require
 from flowkit.report.captured import captured_stderr
 from flowkit.report.live import LiveView
 from flowkit.report.live_state import SILENT_DB, Level, Loudness, Spoken
 from flowkit.runtime.session import run_session
-from flowkit.trace.listener import Listener
 
 TEXT = """
 flowkit: 1

@@ -1,7 +1,5 @@
 """Endpointing by hand: probabilities in, marks out, at the frame they are due."""
 
-from math import nan
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,49 +130,3 @@ def test_no_utterance_is_longer_than_the_longest_and_no_voice_is_lost(voiced: li
     assert all(end - begin < longest + quiet for begin, end in zip(begins, ends, strict=False))
     assert ends[-1] == len(probabilities) - quiet - 1
     assert [mark.frame for mark in found if isinstance(mark, SpeechStarted) and mark.goes_on] == begins[1:-1]
-
-
-@given(
-    runs=st.lists(
-        st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.9, nan]), st.integers(1, 130)), min_size=1, max_size=8
-    ),
-    begins=st.lists(st.integers(0, 300), max_size=4),
-    pause=st.sampled_from(["20ms", "100ms", "700ms"]),
-    longest=st.sampled_from(["200ms", "2s", "30s"]),
-    ends_at=st.none() | st.integers(0, 400),
-    every=st.sampled_from([1, 1.6, 2]),
-)
-def test_many_probabilities_at_once_are_those_probabilities(
-    runs: list[tuple[float, int]], begins: list[int], pause: str, longest: str, ends_at: int | None, every: float
-) -> None:
-    """``unmoved`` does to the state what ``step`` does, stops before anything is said, and takes all that it can."""
-    stage = Endpointing(Endpointing.Options.model_validate({"pause": pause, "longest": longest}))
-    ps = [p for p, count in runs for _ in range(count)]
-    frames = [int(place * every) for place in range(len(ps))]
-    for begin in (0, *begins):
-        at_once, one_by_one, place = stage.fresh(), stage.fresh(), 0
-        while place < len(ps):
-            if place >= begin and (heard := stage.unmoved(at_once, frames, ps, place)):
-                for at in range(place, place + heard):
-                    assert not stage.step(one_by_one, Probability(frames[at], ps[at]), 0)
-                place += heard
-            else:
-                said = stage.step(at_once, Probability(frames[place], ps[place]), 0)
-                assert said == stage.step(one_by_one, Probability(frames[place], ps[place]), 0)
-                place += 1
-            assert at_once == one_by_one
-            if place >= begin and ends_at is not None and place >= ends_at:
-                for state in (at_once, one_by_one):
-                    stage.step(state, InputEnded(place), 0)
-                ends_at = None
-
-
-def test_silence_and_speech_are_heard_whole() -> None:
-    stage = Endpointing(Endpointing.Options())
-    state = stage.fresh()
-    assert stage.unmoved(state, range(201), [0.1] * 200 + [0.9], 0) == 200
-    for frame in range(200, 203):
-        stage.step(state, Probability(frame, 0.9), 0)
-    ps = [0.9] * 120 + [0.4] + [0.9] * 9 + [0.1] * 50
-    assert stage.unmoved(state, range(203, 383), ps, 0) == 134
-    assert state.last_voiced == 332

@@ -1,10 +1,9 @@
 """Playback by hand: where each sample is due, what a hold keeps, what was heard."""
 
-from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowkit.messages import (
@@ -26,8 +25,8 @@ from flowkit.messages import (
     WordTimes,
 )
 from flowkit.providers.sound.timeline import Timeline
-from flowkit.stages.base import Action, Actions, Emit, Feed, Open, SetTimer, one_step
-from flowkit.stages.playback import NEVER, Playback, PlaybackState, Sound
+from flowkit.stages.base import Action, Emit, Feed, Open, SetTimer
+from flowkit.stages.playback import Playback, PlaybackState, Sound
 
 NEXT = Timer("next")
 START, END = "clause started", "clause ended"
@@ -276,103 +275,3 @@ def test_holds_at_any_instant_lose_and_repeat_no_sample(rate: int, pieces: list[
         assert pop.first_sample == place
         place += pop.samples
     assert place == first
-
-
-@given(
-    rate=st.sampled_from([8_000, 16_000, 22_050, 44_100]),
-    lead_ms=st.sampled_from([0, 1, 20, 100, 250]),
-    before=st.lists(st.sampled_from(["piece", "long", "mark", "end", "hold", "resume", "wake"]), max_size=6),
-    steps=st.lists(
-        st.tuples(st.integers(0, 120_000), st.sampled_from([None, START, END]) | st.integers(-9, 4_000)),
-        min_size=1,
-        max_size=12,
-    ),
-    odd=st.sampled_from([None, None, "late", "other", "end"]),
-)
-@example(rate=16_000, lead_ms=0, before=["piece"], steps=[(49_950, None), (0, 1)], odd=None)
-@example(rate=16_000, lead_ms=250, before=["piece"], steps=[(33_000, 160), (39_500, -9)], odd=None)
-@example(rate=16_000, lead_ms=100, before=["long", "mark"], steps=[(0, 4_000), (9, 900)], odd=None)
-@example(rate=16_000, lead_ms=100, before=["long"], steps=[(0, 400), (0, END), (0, START), (9, 900)], odd=None)
-@example(rate=16_000, lead_ms=100, before=["long"], steps=[(0, END), (0, END), (0, 900), (0, END)], odd=None)
-@example(rate=16_000, lead_ms=100, before=["piece"], steps=[(99_000, END)], odd=None)
-@example(rate=16_000, lead_ms=0, before=["piece"], steps=[(99_000, START), (0, END)], odd=None)
-@example(rate=5, lead_ms=100, before=["long"], steps=[(3_843_000, START)], odd=None)
-def test_many_steps_at_once_are_those_steps(
-    rate: int, lead_ms: int, before: list[str], steps: list[tuple[int, int | str | None]], odd: str | None
-) -> None:
-    """However a reply has gone on so far, ``takes`` does to the state what ``step`` does, and says when that would wake up."""
-    at_once, one_by_one = Driven(lead=f"{lead_ms}ms"), Driven(lead=f"{lead_ms}ms")
-    now_us, first, due_us = 0, 0, NEVER
-    for what in before:
-        now_us += 7_000
-        samples = 4_000 if what == "long" else 50
-        made = {"mark": ClauseEnded(0, 1), "end": EndOfReply(), "hold": Hold(), "resume": Resume(), "wake": NEXT}
-        message = made.get(what, audio(samples, first, rate=rate))
-        first += samples if isinstance(message, Audio) else 0
-        at_once(now_us / 1000, message)
-        due_us = _due_us(one_by_one.stage.step(one_by_one.state, message, now_us))
-    # Wake-ups come when they were wished, but for one that is odd.
-    wished, taken, steps_us = due_us, list[tuple[int, Message, int]](), now_us
-    trial = Driven(lead=f"{lead_ms}ms")
-    trial.state = deepcopy(one_by_one.state)
-    for later_us, samples in steps:
-        steps_us += later_us
-        marks: dict[Any, Message] = {
-            None: NEXT,
-            START: ClauseStarted(len(taken), "a", "a"),
-            END: ClauseEnded(len(taken), 1),
-        }
-        message = Audio(0, first, samples, rate) if isinstance(samples, int) else marks[samples]
-        sent_us = wished
-        if samples is None and odd is not None:
-            message, sent_us = {"late": (NEXT, wished + 1), "other": (Timer("x"), wished), "end": (EndOfReply(), 0)}[
-                odd
-            ]
-        taken.append((steps_us, message, sent_us))
-        wished = _due_us(trial.stage.step(trial.state, message, steps_us))
-    count, then_us, late, said = at_once.stage.takes(at_once.state, taken, due_us)
-    missed, asked = [], []
-    for place, (at_us, message, sent_us) in enumerate(taken[:count]):
-        missed += [(due_us, at_us)] if due_us < at_us else []
-        assert type(message) is not Timer or NEVER != due_us == sent_us
-        due_us, actions = one_step(one_by_one.stage, one_by_one.state, message, at_us, due_us)
-        actions = [action for action in actions if type(action) is not Feed]
-        asked += [(place, actions)] if actions else []
-    if count < len(taken):
-        _, message, sent_us = taken[count]
-        assert type(message) is Timer
-        assert due_us == NEVER or (message, sent_us) != (NEXT, due_us)
-    said = [(place, [action for action in actions if type(action) is not Feed]) for place, actions in said]
-    assert (then_us, late, [(place, actions) for place, actions in said if actions]) == (due_us, missed, asked)
-    assert at_once.state == one_by_one.state
-
-
-def _due_us(actions: Actions) -> int:
-    timer = actions[-1]
-    assert isinstance(timer, SetTimer)
-    return NEVER if timer.at_us is None else timer.at_us
-
-
-def test_a_steady_voice_is_taken_whole() -> None:
-    playback = Driven(lead="100ms")
-    playback(0, audio(100), audio(100, 100))
-    steps: list[tuple[int, Message, int]] = []
-    for n in range(1, 20):
-        steps += [(n * 100_000, NEXT, n * 100_000), (n * 100_000, audio(100, 100 * n + 100), n * 100_000)]
-    assert playback.stage.takes(playback.state, steps, 100_000) == (len(steps), 2_000_000, [], [])
-    assert playback.stage.takes(playback.state, [], 2_000_000) == (0, 2_000_000, [], [])
-
-
-def test_clauses_that_have_sounded_are_heard_as_the_voice_goes_on() -> None:
-    playback = Driven(lead="100ms")
-    playback(0, ClauseStarted(0, "Well,", "Well,"), audio(100), ClauseEnded(0, 1_600))
-    steps: list[tuple[int, Message, int]] = [
-        (50_000, ClauseStarted(1, "yes.", "yes."), 0), (60_000, audio(100, clause=1), 0), (100_000, NEXT, 100_000),
-        (110_000, ClauseEnded(1, 1_600), 0), (150_000, EndOfReply(), 0), (200_000, NEXT, 200_000),
-    ]  # fmt: skip
-    count, due_us, late, said = playback.stage.takes(playback.state, steps, 100_000)
-    assert (count, due_us, late) == (len(steps), NEVER, [])
-    assert said == [
-        (2, [Emit("progress", Heard(0, "Well,", 1_600, 1_600))]),
-        (5, [Emit("progress", Heard(1, "yes.", 1_600, 1_600)), Emit("progress", ReplyPlayed())]),
-    ]

@@ -23,10 +23,10 @@ def no_epoch_check(patch: Patch) -> None:
     """What belongs to an older epoch is handled, and what waits at an interrupt is not looked at either: one hides the other."""
     handle = Engine._handle
 
-    def trusting(self: Engine, slot: Slot, envelope: Envelope) -> None:
+    def trusting(self: Engine, slot: Slot, envelope: Envelope, call: int = 0) -> None:
         if slot.replying and envelope[EPOCH] < slot.epoch:
             slot.epoch = envelope[EPOCH]
-        handle(self, slot, envelope)
+        handle(self, slot, envelope, call)
 
     patch.setattr(Engine, "_handle", trusting)
     no_drain(patch)

@@ -86,7 +86,7 @@ def test_a_clause_that_is_lost_is_found_shrunk_and_saved(tmp_path: Path) -> None
     [conversation] = [note for note in found.value.__notes__ if note.startswith("the conversation: ")]
     assert conversation.count("'at'") == 1
     trace = read_trace(saved)
-    assert any(isinstance(row[9], Token) for row in trace.rows())
+    assert any(isinstance(row.message, Token) for row in trace.rows())
 
 
 def test_a_pipeline_file_is_tested_with_scripted_providers(tmp_path: Path) -> None:

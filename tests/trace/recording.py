@@ -12,12 +12,12 @@ import trio
 import trio.testing
 
 from flowkit.engine import Engine, Row
+from flowkit.figures.listener import Listener
 from flowkit.plan import Plan
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
 from flowkit.testing.sessions import providers_of
 from flowkit.trace.journal import Draft
-from flowkit.trace.listener import Listener
 from flowkit.trace.recorder import Recorder, open_recorder
 from flowkit.trace.tape import Recording
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from flowkit.config import load
 from flowkit.engine import Row
+from flowkit.figures.reference import Reference
 from flowkit.messages import Message
 from flowkit.plan import Plan, resolve
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.heap import HeapPump
 from flowkit.testing.sessions import scripts_of
-from flowkit.trace.reference import Reference
 
 PARIS = "The capital of France is Paris. It is a lovely town on the Seine with many bridges. Come and see it soon."
 

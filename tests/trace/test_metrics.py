@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowkit.figures.layout import Layout, layout_of
+from flowkit.figures.metrics import measure
+from flowkit.figures.report import PARTS, Report
 from flowkit.testing.sessions import heap_session, scripted_plan
-from flowkit.trace.figures import PARTS, Report
-from flowkit.trace.layout import Layout, layout_of
-from flowkit.trace.metrics import measure
-from flowkit.trace.queues import queue_figures
 from tests.trace.sessions import PARIS, Session, pipeline, run
 
 
@@ -111,27 +110,6 @@ def test_an_interrupt_while_thinking_silences_nothing() -> None:
     assert barge_in.speech_to_silence_us is None
     assert barge_in.decision_to_silence_us == 0
     assert found.turns[0].ttfa_us is None
-
-
-@pytest.mark.parametrize("bounds", ["queue: {max: 3}", "queue: {max: 2, when_full: drop_oldest}", "queue: {max: 1}"])
-@pytest.mark.parametrize("stage", ["chunker", "tts", "speaker", "asr"])
-def test_queue_figures_follow_from_the_rows(stage: str, bounds: str) -> None:
-    session = run(
-        pipeline(**{stage: bounds}, tts="piece: 40ms") if stage != "tts" else pipeline(tts=bounds + ", piece: 40ms")
-    )
-    counted = {
-        stage: (
-            max(inbox.high_water for id_, inbox in session.pump.engine.inboxes() if id_ == stage),
-            sum(inbox.dropped for id_, inbox in session.pump.engine.inboxes() if id_ == stage),
-            sum(inbox.blocked_us for id_, inbox in session.pump.engine.inboxes() if id_ == stage),
-        )
-        for stage in {id_ for id_, _ in session.pump.engine.inboxes()}
-    }
-    derived = {
-        q.stage: (q.high_water, q.dropped, q.blocked_us)
-        for q in queue_figures(list(session.rows), layout_of(session.plan))
-    }
-    assert derived == counted
 
 
 @settings(max_examples=25, deadline=None)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from flowkit.errors import TraceError
+from flowkit.figures.layout import layout_of
+from flowkit.figures.metrics import measure
 from flowkit.trace.codec import Encoder, journal_digest
-from flowkit.trace.layout import layout_of
-from flowkit.trace.metrics import measure
 from flowkit.trace.reader import read_trace
 from tests.trace.recording import Recorded, record, record_with_draft
 from tests.trace.sessions import pipeline, planned
@@ -37,7 +37,7 @@ def lines(recorded: Recorded) -> list[bytes]:
 
 def test_every_row_comes_back(recorded: Recorded) -> None:
     trace = read_trace(recorded.recording.path)
-    assert trace.rows() == [tuple(row) for row in recorded.rows]
+    assert trace.rows() == recorded.rows
     assert trace.notices == ()
     assert trace.end is not None
     assert trace.end.reason == "input_ended"
@@ -122,7 +122,7 @@ def test_parts_stand_in_for_a_chunk_that_is_missing(
     left = [line for line in _without(lines, *[END] * killed) if line not in [chunks[n] for n in missing]]
     for order in (left, left[::-1], left[:1] + left[len(left) // 2 :] + left):
         trace = _read(tmp_path, b"".join(order))
-        assert trace.rows() == [tuple(row) for row in recorded.rows]
+        assert trace.rows() == recorded.rows
         assert trace.digest == recorded.recording.digest
         assert trace.levels == read_trace(recorded.recording.path).levels
         assert (trace.parts > 0) is bool(missing)
@@ -167,7 +167,7 @@ def test_of_parts_that_begin_with_one_row_the_longest_counts(
     early = _changed(first, "flowkit.rows", {"intValue": "20"})
     early = _changed(early, "flowkit.rows.text", {"stringValue": chunk.text})
     for order in ([*left, early], [left[0], early, *left[1:]]):
-        assert _read(tmp_path, b"".join(order)).rows() == [tuple(row) for row in recorded.rows]
+        assert _read(tmp_path, b"".join(order)).rows() == recorded.rows
 
 
 def _changed(line: bytes, key: str, value: Any) -> bytes:
@@ -182,7 +182,8 @@ def _changed(line: bytes, key: str, value: Any) -> bytes:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("flowkit.format", {"intValue": "4"}, "format 4; this flowkit reads up to 3"),
+        ("flowkit.format", {"intValue": "5"}, "format 5; this flowkit reads 4"),
+        ("flowkit.format", {"intValue": "3"}, "format 3; this flowkit reads 4"),
         ("flowkit.format", {"stringValue": "x"}, ":1: not a line"),
         ("flowkit.layout", {"stringValue": "{}"}, "not a line"),
         ("flowkit.layout", {"stringValue": "[" * 100_000}, "not a line"),

@@ -12,22 +12,22 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from flowkit.config import load
+from flowkit.engine import Fate, Row
 from flowkit.errors import OutputError, TraceError, UsageError
+from flowkit.figures.layout import layout_of
 from flowkit.messages import Message
 from flowkit.plan import resolve
 from flowkit.plan.show import show
 from flowkit.secrets import known, learn_named
 from flowkit.trace.audio import read_sound
 from flowkit.trace.codec import journal_digest
-from flowkit.trace.layout import layout_of
+from flowkit.trace.decode import decode
 from flowkit.trace.parts import Cutter
 from flowkit.trace.reader import read_trace
 from flowkit.trace.recorder import open_recorder
 from flowkit.trace.redact import MASK, Redactor
 from flowkit.trace.rewrite import as_one_document, redact, repair
-from flowkit.trace.stretch import decode, rows_of
 from flowkit.trace.tape import Job
-from flowkit.trace.wiring import wiring_of
 from tests.trace.recording import Recorded, record, record_with_draft
 from tests.trace.sessions import PARIS, pipeline, planned, run
 
@@ -93,7 +93,7 @@ def test_sound_comes_back_by_its_digest(recorded: Recorded) -> None:
     assert heard.role == "input"
     assert len(read_sound(trace.path, heard)) == heard.samples == 320 * len(trace.levels)
     assert spoken.role == "voice-16000"
-    audio = [row[9] for row in trace.rows() if row[0] == "tts" and type(row[9]).__name__ == "Audio"]
+    audio = [row.message for row in trace.rows() if row.stage == "tts" and type(row.message).__name__ == "Audio"]
     assert len(read_sound(trace.path, spoken)) == sum(piece.samples for piece in audio)  # type: ignore[attr-defined]
 
 
@@ -153,7 +153,7 @@ def test_a_message_that_cannot_be_written_ends_the_recording_and_not_the_thread(
     recorder = open_recorder(tmp_path / "a.jsonl", planned(pipeline()))
     recorder.effect(None)
     for n in range(1, 100):
-        recorder.rows([("llm", n, "", 0, n, n, "D", 0, 0, Blob(b"\xff"), "")])
+        recorder.rows([Row("llm", n, "", 0, n, n, 0, 0, Blob(b"\xff"), Fate.HANDLED)])
     recording = recorder.close()
     assert "a message cannot be written: TypeError" in recording.lost
 
@@ -187,7 +187,7 @@ def test_secrets_are_in_no_byte(tmp_path: Path) -> None:
         assert form.encode() not in content
     trace = read_trace(path)
     assert trace.digest == recording.digest
-    assert any("I heard xxx_0000000000xxxxxx." in getattr(row[9], "text", "") for row in trace.rows())
+    assert any("I heard xxx_0000000000xxxxxx." in getattr(row.message, "text", "") for row in trace.rows())
 
 
 def test_redaction_masks_whatever_is_not_named(recorded: Recorded, tmp_path: Path) -> None:
@@ -201,10 +201,10 @@ def test_redaction_masks_whatever_is_not_named(recorded: Recorded, tmp_path: Pat
     assert again.redacted
     assert again.end is not None
     assert again.end.sounds == ()
-    texts = {row[9].text for row in again.rows() if type(row[9]).__name__ in ("Clause", "Final", "Heard")}  # type: ignore[attr-defined]
+    texts = {row.message.text for row in again.rows() if type(row.message).__name__ in ("Clause", "Final", "Heard")}  # type: ignore[attr-defined]
     assert texts == {MASK}
     assert "".join(
-        row[9].text for row in again.rows() if type(row[9]).__name__ == "Token" and row[0] == "llm"
+        row.message.text for row in again.rows() if type(row.message).__name__ == "Token" and row.stage == "llm"
     ).startswith(PARIS[:40])  # type: ignore[attr-defined]
 
 
@@ -219,9 +219,9 @@ def test_redaction_fails_closed_for_kinds_it_does_not_know() -> None:
         text: str
         notes: tuple[str, ...]
 
-    row = ("x", 1, "", 0, 0, 0, "D", 0, 0, Diagnosis(7, "broken arm", ("left",)), "")
+    row = Row("x", 1, "", 0, 0, 0, 0, 0, Diagnosis(7, "broken arm", ("left",)), Fate.HANDLED)
     (masked,) = Redactor(["transcripts", "tokens", "clauses"]).rows([row])
-    assert masked[9] == Diagnosis(7, MASK, ())
+    assert masked.message == Diagnosis(7, MASK, ())
 
 
 def test_an_unknown_class_of_content_is_an_error() -> None:
@@ -257,21 +257,21 @@ def test_repair_gives_the_whole_part_an_end_and_its_sound(recorded: Recorded, tm
 def test_a_part_under_way_is_known_when_nothing_comes() -> None:
     session = run(pipeline())
     layout = layout_of(session.plan)
-    cutter, wiring = Cutter(layout), wiring_of(layout)
-    rows = [tuple(row) for row in session.rows]
+    cutter = Cutter(layout)
+    rows = session.rows
     assert list(cutter.add(rows[:40])) == []
     pending = cutter.pending()
-    shown = [row for part in pending for row in rows_of(decode(part.text(wiring), layout))]
+    shown = [row for part in pending for row in decode(part.text(layout), layout)]
     assert shown == rows[:40]
     parts = [*cutter.add(rows[40:]), *cutter.finish()]
     whole = Cutter(layout)
-    assert [part.text(wiring) for part in parts] == [part.text(wiring) for part in [*whole.add(rows), *whole.finish()]]
+    assert [part.text(layout) for part in parts] == [part.text(layout) for part in [*whole.add(rows), *whole.finish()]]
     assert parts[0].first == pending[0].first
 
 
 def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> None:
     session = run(pipeline("{at: 280ms, lasts: 820ms}, {at: 60s, lasts: 1s}"))
-    rows = [tuple(row) for row in session.rows]
+    rows = session.rows
     recorder = open_recorder(path := tmp_path / "a.jsonl", session.plan)
     recorder.effect(None)
     tape, kinds = recorder._tape, set[tuple[bool, bool]]()
@@ -280,7 +280,7 @@ def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> No
         trace = read_trace(path)
         told = rows[: begin + 397]
         assert trace.rows() == told[: trace.row_count]
-        assert told[-1][5] - (trace.rows() or rows)[-1 if trace.row_count else 0][5] <= 700_000
+        assert told[-1].handled_us - (trace.rows() or rows)[-1 if trace.row_count else 0].handled_us <= 700_000
         assert trace.digest == journal_digest(told[: trace.row_count], trace.layout)
         kinds.add((trace.parts > 0, len(trace.chunks) > trace.parts))
     assert {(True, False), (True, True)} <= kinds

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flowkit.clock import ms
+from flowkit.figures.report import PARTS, InterruptReport, Report, TurnReport
 from flowkit.report.outcome import Change
-from flowkit.trace.figures import PARTS, InterruptReport, Report, TurnReport
 
 _TEXTS = ("user", "end_reason", "heard")
 _OF_INTERRUPT = ("speech_to_silence_ms", "decision_to_silence_ms", "stale_frames", "discarded")

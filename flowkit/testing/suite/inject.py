@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from flowkit.config.tests import After, Injection
+from flowkit.engine import Row
 from flowkit.errors import UsageError
 from flowkit.messages import (
     Ask,
@@ -30,7 +31,6 @@ from flowkit.messages import (
 )
 from flowkit.plan.graph import Plan
 from flowkit.providers.inline import InlineCall, Script
-from flowkit.trace.rows import RowTuple
 
 Answers = Iterable[tuple[int, Message]]
 LOUD = 30
@@ -59,15 +59,15 @@ EVENTS: Mapping[str, tuple[str, type[Message]]] = {
 }
 
 
-def when(rows: Iterable[RowTuple], plan: Plan, after: After) -> int:
+def when(rows: Iterable[Row], plan: Plan, after: After) -> int:
     """The instant that `after` means, in microseconds. Raises UsageError if it never comes."""
     kind, message = EVENTS[after.event]
     stage = plan.only(kind)
     for row in rows:
-        if stage is not None and row[0] == stage.id and isinstance(row[9], message) and row[8] == after.turn:
-            if isinstance(row[9], PlaybackStarted):
-                return row[9].at_us + after.by
-            return row[5] + after.by
+        if stage is not None and row.stage == stage.id and isinstance(row.message, message) and row.turn == after.turn:
+            if isinstance(row.message, PlaybackStarted):
+                return row.message.at_us + after.by
+            return row.handled_us + after.by
     raise UsageError(f"turn {after.turn} has no {after.event.replace('_', ' ')} to inject after")
 
 

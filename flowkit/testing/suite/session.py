@@ -8,7 +8,13 @@ from pathlib import Path
 
 from flowkit.config import load
 from flowkit.config.tests import Case
+from flowkit.engine import Row
 from flowkit.errors import UsageError
+from flowkit.figures.layout import layout_of
+from flowkit.figures.metrics import measure
+from flowkit.figures.queues import queue_reports
+from flowkit.figures.reference import Reference
+from flowkit.figures.report import Report
 from flowkit.messages import Message
 from flowkit.plan import Plan, resolve
 from flowkit.providers.inline import Script
@@ -17,13 +23,7 @@ from flowkit.replay.simulate import simulate
 from flowkit.testing.sessions import LONGEST_US, scripts_of
 from flowkit.testing.suite.inject import Around, Speech, levels_with, speech_at, when, with_injections
 from flowkit.trace.codec import journal_digest
-from flowkit.trace.figures import Report
-from flowkit.trace.layout import layout_of
-from flowkit.trace.metrics import measure
-from flowkit.trace.queues import queue_reports
 from flowkit.trace.reader import read_trace
-from flowkit.trace.reference import Reference
-from flowkit.trace.rows import RowTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Ran:
     """A session as it went."""
 
     report: Report
-    rows: Sequence[RowTuple]
+    rows: Sequence[Row]
     plan: Plan
 
 
@@ -52,7 +52,7 @@ def run_case(path: Path, case: Case) -> Ran:
         ran = play(speech)
         at_us = injection.at if injection.after is None else when(ran.rows, ran.plan, injection.after)
         assert at_us is not None
-        last_us = max((row[5] for row in ran.rows[-1:]), default=0)
+        last_us = max((row.handled_us for row in ran.rows[-1:]), default=0)
         if at_us >= last_us:
             raise UsageError(
                 f"speech injected at {at_us / 1e6:g} s is never heard: the session ends at {last_us / 1e6:g} s"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from flowkit.config.tests import WORDS, Assertion
+from flowkit.figures.report import PARTS, Report, TurnReport, summary
 from flowkit.options import parse_duration
-from flowkit.trace.figures import PARTS, Report, TurnReport, summary
 
 _UNITS = ("ttfa", "parts.", "speech_to_silence", "decision_to_silence", "wall", "blocked")
 

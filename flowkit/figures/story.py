@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowkit.clock import ms
+from flowkit.engine import Fate, Row
+from flowkit.figures.layout import Layout
+from flowkit.figures.metrics import FrameClock
+from flowkit.figures.reference import Reference
 from flowkit.messages import (
     Audio,
     Clause,
@@ -31,10 +35,6 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.providers.sound.timeline import Pop
-from flowkit.trace.layout import Layout
-from flowkit.trace.metrics import FrameClock
-from flowkit.trace.reference import Reference
-from flowkit.trace.rows import RowTuple
 
 LANES = ("user", "vad", "asr", "gate", "llm", "chunker", "tts", "playback")
 
@@ -83,7 +83,7 @@ class Story:
     marks: list[Mark] = field(default_factory=list)
 
 
-def tell(rows: Sequence[RowTuple], layout: Layout, pops: Sequence[Pop], ruler: Reference | None = None) -> Story:
+def tell(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop], ruler: Reference | None = None) -> Story:
     """The story of a session's rows. `pops`: what sounded (``sounded``); `ruler` places the user's voice where levels were kept."""
     teller = _Teller(layout, ruler)
     for row in rows:
@@ -93,10 +93,14 @@ def tell(rows: Sequence[RowTuple], layout: Layout, pops: Sequence[Pop], ruler: R
     return story
 
 
-def _playback(rows: Sequence[RowTuple], layout: Layout, pops: Sequence[Pop]) -> list[Span]:
+def _playback(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop]) -> list[Span]:
     """A span for each clause's uninterrupted sound."""
     voice = layout.only("tts")
-    said = {(r[7], r[9].index): (r[8], r[9].text) for r in rows if r[0] == voice and isinstance(r[9], Clause | Token)}
+    said = {
+        (r.epoch, r.message.index): (r.turn, r.message.text)
+        for r in rows
+        if r.stage == voice and isinstance(r.message, Clause | Token)
+    }
     spans: list[Span] = []
     of: tuple[int, int] | None = None
     for pop in pops:
@@ -121,7 +125,7 @@ class _Teller:
         self._pending: list[Span | Mark] = []
         self._now_us = 0
         self._interrupted = -1
-        self._at: dict[str, Callable[[RowTuple, Message], None]] = {
+        self._at: dict[str, Callable[[Row, Message], None]] = {
             layout.only("mic"): self._mic,
             layout.only("gate"): self._gate,
             layout.only("llm"): self._llm,
@@ -130,15 +134,15 @@ class _Teller:
         }
         self._at.pop("", None)
 
-    def row(self, row: RowTuple) -> None:
+    def row(self, row: Row) -> None:
         """Take the next row into account."""
-        self._now_us = row[5]
-        if row[10] != "":
+        self._now_us = row.handled_us
+        if row.fate is not Fate.HANDLED:
             return
-        message = row[9]
+        message = row.message
         if isinstance(message, Interrupt):
             self._interrupt(row)
-        elif (at := self._at.get(row[0])) is not None:
+        elif (at := self._at.get(row.stage)) is not None:
             at(row, message)
 
     def finish(self) -> Story:
@@ -150,12 +154,12 @@ class _Teller:
 
     # -- lanes --------------------------------------------------------------------------------------------------------
 
-    def _mic(self, row: RowTuple, message: Message) -> None:
+    def _mic(self, row: Row, message: Message) -> None:
         if isinstance(message, Frames):
-            self._clock.came(message, row[4])
+            self._clock.came(message, row.sent_us)
 
-    def _gate(self, row: RowTuple, message: Message) -> None:
-        at_us = row[4]
+    def _gate(self, row: Row, message: Message) -> None:
+        at_us = row.sent_us
         match message:
             case SpeechStarted(frame=frame):
                 onset = None if self._ruler is None else self._ruler.onset(frame)
@@ -178,12 +182,12 @@ class _Teller:
             case Hold() | Resume() | Fault():
                 self._mark("gate", row, type(message).__name__.lower())
 
-    def _llm(self, row: RowTuple, message: Message) -> None:
+    def _llm(self, row: Row, message: Message) -> None:
         match message:
             case Utterance(turn=turn, text=text):
-                self._close("gate", row[4], text)
+                self._close("gate", row.sent_us, text)
                 self._released(turn)
-                self._begin("llm", row[5], turn)
+                self._begin("llm", row.handled_us, turn)
             case Token(index=0, text=text):
                 self._mark("llm", row, "first token", text)
                 self._open_text("llm", text)
@@ -191,38 +195,38 @@ class _Teller:
                 self._open_text("llm", text)
             case Failed(what=what):
                 self._mark("llm", row, "failed", what)
-                self._close("llm", row[5])
+                self._close("llm", row.handled_us)
             case Done():
-                self._close("llm", row[5])
+                self._close("llm", row.handled_us)
 
-    def _chunker(self, row: RowTuple, message: Message) -> None:
+    def _chunker(self, row: Row, message: Message) -> None:
         if isinstance(message, Token):
             if "chunker" not in self._open:
-                self._begin("chunker", row[5], row[8])
+                self._begin("chunker", row.handled_us, row.turn)
         elif isinstance(message, EndOfReply):
-            self._close("chunker", row[5])
+            self._close("chunker", row.handled_us)
 
-    def _tts(self, row: RowTuple, message: Message) -> None:
+    def _tts(self, row: Row, message: Message) -> None:
         match message:
             case Clause(text=text, reason=reason):
-                self._close("chunker", row[4], text.strip())
-                self._mark("chunker", row, reason, text.strip(), row[4])
+                self._close("chunker", row.sent_us, text.strip())
+                self._mark("chunker", row, reason, text.strip(), row.sent_us)
                 self._close("tts", None)
-                self._begin("tts", row[5], row[8], text.strip())
+                self._begin("tts", row.handled_us, row.turn, text.strip())
             case Audio() if "tts" in self._open:
-                self._open["tts"].end_us = row[5]
+                self._open["tts"].end_us = row.handled_us
             case Failed(what=what):
                 self._mark("tts", row, "failed", what)
             case Done():
                 self._close("tts", None)
 
-    def _interrupt(self, row: RowTuple) -> None:
+    def _interrupt(self, row: Row) -> None:
         for lane in ("llm", "chunker", "tts"):
             if lane in self._open:
                 self._open[lane].fate = "interrupted"
-                self._close(lane, row[5])
-        if self._interrupted != row[7]:
-            self._interrupted = row[7]
+                self._close(lane, row.handled_us)
+        if self._interrupted != row.epoch:
+            self._interrupted = row.epoch
             self._mark("gate", row, "interrupt")
 
     # -- spans --------------------------------------------------------------------------------------------------------
@@ -249,8 +253,8 @@ class _Teller:
         else:
             self._pending.append(span)
 
-    def _mark(self, lane: str, row: RowTuple, what: str, text: str = "", at_us: int | None = None) -> None:
-        self._story.marks.append(Mark(lane, row[8], row[5] if at_us is None else at_us, what, text))
+    def _mark(self, lane: str, row: Row, what: str, text: str = "", at_us: int | None = None) -> None:
+        self._story.marks.append(Mark(lane, row.turn, row.handled_us if at_us is None else at_us, what, text))
 
     def _released(self, turn: int) -> None:
         """What the user did since the last release belongs to this turn."""

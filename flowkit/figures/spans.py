@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowkit.engine import Fate, Row
+from flowkit.figures.layout import Layout
 from flowkit.messages import (
     Clause,
     Done,
@@ -23,8 +25,6 @@ from flowkit.messages import (
     Token,
     Utterance,
 )
-from flowkit.trace.layout import Layout
-from flowkit.trace.rows import RowTuple
 
 
 @dataclass(slots=True)
@@ -50,10 +50,10 @@ class SpanBuilder:
         self._turn: SpanPlan | None = None
         self._heard: list[SpanPlan] = []
 
-    def row(self, row: RowTuple) -> Iterator[SpanPlan]:
+    def row(self, row: Row) -> Iterator[SpanPlan]:
         """Take the next row; yields the spans that it ended."""
-        stage, message, now_us = row[0], row[9], row[5]
-        if row[10] != "":
+        stage, message, now_us = row.stage, row.message, row.handled_us
+        if row.fate is not Fate.HANDLED:
             return
         if stage == self._gate:
             yield from self._at_gate(row)
@@ -65,7 +65,7 @@ class SpanBuilder:
             self._calls[stage] = SpanPlan("chat", now_us, message.turn)
         elif stage == self._tts and isinstance(message, Clause):
             told = {"flowkit.clause": message.index, "flowkit.clause.characters": len(message.spoken)}
-            self._calls[stage] = SpanPlan("text_to_speech", now_us, row[8], attributes=told)
+            self._calls[stage] = SpanPlan("text_to_speech", now_us, row.turn, attributes=told)
         elif stage == self._speaker and isinstance(message, Interrupt):
             self._end_reason("interrupted")
             yield from self._ended(now_us)
@@ -77,48 +77,48 @@ class SpanBuilder:
         yield from self._ended(now_us)
         yield from self._heard
 
-    def _begin_turn(self, row: RowTuple, message: Utterance) -> Iterator[SpanPlan]:
-        begin_us = min([row[4], *(span.begin_us for span in self._heard)])
+    def _begin_turn(self, row: Row, message: Utterance) -> Iterator[SpanPlan]:
+        begin_us = min([row.sent_us, *(span.begin_us for span in self._heard)])
         self._turn = SpanPlan("invoke_agent", begin_us, message.turn)
         heard, self._heard = self._heard, []
         for span in heard:
             span.turn = message.turn
             yield span
 
-    def _at_gate(self, row: RowTuple) -> Iterator[SpanPlan]:
-        message, turn = row[9], self._turn
-        if turn is None or row[8] != turn.turn:
+    def _at_gate(self, row: Row) -> Iterator[SpanPlan]:
+        message, turn = row.message, self._turn
+        if turn is None or row.turn != turn.turn:
             return
         if isinstance(message, PlaybackStarted):
             turn.attributes.setdefault("flowkit.first_sound_ms", (message.at_us - turn.begin_us) / 1000)
         elif isinstance(message, Fault):
             turn.error = message.what
         elif isinstance(message, ReplyPlayed):
-            yield from self._ended(row[5])
+            yield from self._ended(row.handled_us)
 
-    def _at_asr(self, row: RowTuple) -> Iterator[SpanPlan]:
-        message = row[9]
+    def _at_asr(self, row: Row) -> Iterator[SpanPlan]:
+        message = row.message
         if isinstance(message, SpeechStarted):
-            self._calls.setdefault(self._asr, SpanPlan("speech_to_text", row[5]))
+            self._calls.setdefault(self._asr, SpanPlan("speech_to_text", row.handled_us))
         elif isinstance(message, Final) and (span := self._calls.pop(self._asr, None)) is not None:
-            span.end_us = row[5]
+            span.end_us = row.handled_us
             if message.text:
                 self._heard.append(span)
             else:
                 yield span
 
-    def _at_call(self, row: RowTuple) -> Iterator[SpanPlan]:
-        stage, message, call = row[0], row[9], self._calls[row[0]]
+    def _at_call(self, row: Row) -> Iterator[SpanPlan]:
+        stage, message, call = row.stage, row.message, self._calls[row.stage]
         if isinstance(message, Token):
-            call.attributes.setdefault("flowkit.first_item_ms", (row[4] - call.begin_us) / 1000)
+            call.attributes.setdefault("flowkit.first_item_ms", (row.sent_us - call.begin_us) / 1000)
             call.attributes["flowkit.items"] = call.attributes.get("flowkit.items", 0) + 1
         elif isinstance(message, Done | Failed | Interrupt):
             call.error = message.what if isinstance(message, Failed) else ""
             if isinstance(message, Interrupt):
                 call.attributes["flowkit.cancelled"] = True
-            yield self._closed(stage, row[5])
-        elif row[2] == "":
-            call.attributes.setdefault("flowkit.first_item_ms", (row[4] - call.begin_us) / 1000)
+            yield self._closed(stage, row.handled_us)
+        elif row.cause_stage == "":
+            call.attributes.setdefault("flowkit.first_item_ms", (row.sent_us - call.begin_us) / 1000)
 
     def _end_reason(self, reason: str) -> None:
         if self._turn is not None:

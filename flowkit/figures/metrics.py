@@ -11,9 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from operator import sub
 from typing import Any
 
+from flowkit.engine import Fate, Row
+from flowkit.figures.layout import Layout, layout_of
+from flowkit.figures.reference import Reference
+from flowkit.figures.report import ClauseReport, InterruptReport, QueueReport, Report, TurnReport
+from flowkit.figures.sound import Sound
 from flowkit.messages import (
     Audio,
     Clause,
@@ -39,25 +43,14 @@ from flowkit.messages import (
     Typed,
     Utterance,
 )
-from flowkit.trace.figures import ClauseReport, InterruptReport, QueueReport, Report, TurnReport
-from flowkit.trace.layout import Layout, layout_of
-from flowkit.trace.passages import Passage
-from flowkit.trace.queues import queue_figures
-from flowkit.trace.reference import Reference
-from flowkit.trace.rows import RowTuple
-from flowkit.trace.sound import Sound
-from flowkit.trace.steps import Ear, Run
-from flowkit.trace.stretch import Stretch, rows_of
 
 _UNSEEN = frozenset({Credit, Probability, Timer, Partial})
-_TIMED = frozenset({Utterance, Interrupt})
-"""Rows that are measured by the frames that had come by then, and no later ones."""
 _SOUNDING = frozenset({Audio, Hold, Resume, Interrupt, EndOfReply})
 _WINDOW = 256
 
 
 def measure(
-    rows: Iterable[RowTuple | Stretch],
+    rows: Iterable[Row],
     *,
     plan: Any,
     voiced: Reference | None = None,
@@ -65,28 +58,20 @@ def measure(
     level: str = "live",
     digest: str = "",
     wall_us: int = 0,
-    queues: Sequence[QueueReport] | None = None,
+    queues: Sequence[QueueReport] = (),
     modelled: frozenset[str] = frozenset(),
 ) -> Report:
-    """The figures of the session whose whole journal is `rows`, or stretches of it as a trace holds them.
+    """The figures of the session whose whole journal is `rows`.
 
     `plan` is a Plan or a Layout. Without `voiced` (no audio was kept) the pipeline's own last voiced frame counts, and the report
-    says so. `queues` are the engine's own counters where there is an engine; else they follow from the rows.
+    says so. `queues` are the engine's own counters, as it has them or a trace keeps them.
     `modelled` holds the spoken texts whose voice is not recorded but modelled; what rests on them is marked.
     """
     layout = plan if isinstance(plan, Layout) else layout_of(plan)
-    kept = list[RowTuple | Stretch]()
-    session = _Session(layout, voiced)
-    messages = 0
-    for item in rows:
-        if queues is None:
-            kept.append(item)
-        if isinstance(item, Stretch):
-            messages += item.count
-            session.stretch(item)
-        else:
-            messages += 1
-            session.row(item)
+    session, messages = _Session(layout, voiced), 0
+    for row in rows:
+        messages += 1
+        session.row(row)
     notices = () if voiced is not None or not session.clock.frames else (_NO_RULER,)
     turns = tuple(turn.report(modelled) for turn in session.turns.values())
     clauses = [clause for turn in turns for clause in turn.clauses]
@@ -99,7 +84,7 @@ def measure(
         wall_us=wall_us,
         turns=turns,
         interrupts=tuple(barge_in.report(layout.frame_us) for barge_in in session.interrupts),
-        queues=tuple(queues) if queues is not None else queue_figures(list(rows_of(kept)), layout),
+        queues=tuple(queues),
         modelled_share=sum(clause.modelled for clause in clauses) / len(clauses) if clauses else 0.0,
         notices=notices,
     )
@@ -123,22 +108,6 @@ class FrameClock:
         late_us = at_us - (frames.index + frames.count) * self.frame_us
         for frame in {frames.index, frames.index + frames.count - 1}:
             self._at(frame, late_us)
-
-    def run(self, run: Run, begin: int, end: int) -> int:
-        """Consecutive frames, of a run the ones from `begin` to `end`. Returns `end`."""
-        if begin == end:
-            return end
-        first, count = run.frames[begin], end - begin
-        self.frames = max(self.frames, first + count)
-        due_us = range((first + 1) * self.frame_us, (first + 1 + count) * self.frame_us, self.frame_us)
-        available_us = run.available_us[begin:end]
-        even = type(available_us) is range and available_us.step == self.frame_us
-        late_us = [available_us[0] - due_us[0]] if even else list(map(sub, available_us, due_us))
-        begin, behind = 0, _WINDOW - first % _WINDOW
-        while begin < count:
-            self._at(first + begin, late_us[0] if even else min(late_us[begin:behind]))
-            begin, behind = behind, behind + _WINDOW
-        return end
 
     def _at(self, frame: int, late_us: int) -> None:
         window = frame // _WINDOW
@@ -249,7 +218,7 @@ class _Session:
         self._listening = _Listening(self.clock, voiced)
         self._speaking = _Speaking(layout.frame_us)
         self._shutdown: tuple[str, int] = ("", 0)
-        self._at: dict[str, Callable[[RowTuple], None]] = {
+        self._at: dict[str, Callable[[Row], None]] = {
             layout.only("mic"): self._mic,
             layout.only("gate"): self._gate,
             layout.only("llm"): self._llm,
@@ -257,61 +226,30 @@ class _Session:
             layout.only("speaker"): self._speaker,
         }
 
-    def stretch(self, stretch: Stretch) -> None:
-        """Take the next rows into account."""
-        frames, rows, done, came = stretch.run(Ear.FRAME), stretch.apart(), 0, 0
-        for before, passage in (*((passage.before, passage) for passage in stretch.passages()), (len(rows), None)):
-            for place in range(done, before):
-                kind = type(rows[place][9])
-                if kind in _TIMED and frames is not None:
-                    came = self.clock.run(frames, came, stretch.frames_before(place))
-                if kind not in _UNSEEN:
-                    self._seen(rows[place], kind)
-            if passage is not None:
-                self._passage(passage, *stretch.at)
-            done = before
-        if frames is not None:
-            self.clock.run(frames, came, len(frames.frames))
-
-    def _passage(self, passage: Passage, epoch: int, turn: int) -> None:
-        """Tokens go to the chunker, and the voice to the device."""
-        of = self.turns.get(turn)
-        if passage.kind is Token:
-            if of is not None and of.first_token_us is None and passage.sent:
-                of.first_token_us = passage.available_us[0]
-            return
-        if of is not None:
-            for (_, _, _, _, audio), available_us in zip(passage.sent, passage.available_us, strict=True):
-                of.audio_us.setdefault(audio.clause, available_us)  # type: ignore[attr-defined]
-        if self.interrupts and epoch < self.interrupts[-1].epoch:
-            played = (audio for _, audio, _ in passage.steps if type(audio) is Audio)
-            self.interrupts[-1].stale_us += sum(map(_length_us, played))
-        self._speaking.sound.pieces(passage.steps)
-
-    def row(self, row: RowTuple) -> None:
+    def row(self, row: Row) -> None:
         """Take the next row into account."""
-        kind = type(row[9])
+        kind = type(row.message)
         if kind not in _UNSEEN:
             self._seen(row, kind)
 
-    def _seen(self, row: RowTuple, kind: type[Message]) -> None:
-        if row[10] in ("discarded", "stale"):
-            self._discarded(row[9], row[8])
-        elif kind is Interrupt and (row[2], row[3]) != self._shutdown:
+    def _seen(self, row: Row, kind: type[Message]) -> None:
+        if row.fate in (Fate.DISCARDED, Fate.STALE):
+            self._discarded(row.message, row.turn)
+        elif kind is Interrupt and (row.cause_stage, row.cause_n) != self._shutdown:
             self._interrupt(row)
-        at_stage = self._at.get(row[0])
+        at_stage = self._at.get(row.stage)
         if at_stage is not None:
             at_stage(row)
 
-    def _mic(self, row: RowTuple) -> None:
-        if isinstance(row[9], Frames):
-            self.clock.came(row[9], row[4])
+    def _mic(self, row: Row) -> None:
+        if isinstance(row.message, Frames):
+            self.clock.came(row.message, row.sent_us)
 
-    def _gate(self, row: RowTuple) -> None:
-        message, turn = row[9], self.turns.get(row[8])
-        self._listening.row(message, row[4])
+    def _gate(self, row: Row) -> None:
+        message, turn = row.message, self.turns.get(row.turn)
+        self._listening.row(message, row.sent_us)
         if isinstance(message, Shutdown):
-            self._shutdown = (row[0], row[1])
+            self._shutdown = (row.stage, row.n)
         if turn is None:
             return
         if isinstance(message, PlaybackStarted):
@@ -323,55 +261,55 @@ class _Session:
         elif isinstance(message, Fault):
             turn.end_reason = turn.end_reason or "error"
 
-    def _llm(self, row: RowTuple) -> None:
-        message = row[9]
+    def _llm(self, row: Row) -> None:
+        message = row.message
         if isinstance(message, Utterance):
-            spoken_us = self._listening.released(row[4])
+            spoken_us = self._listening.released(row.sent_us)
             self.turns[message.turn] = _Turn(message.turn, message.text, spoken_us)
-        elif isinstance(message, Token) and row[10] == "" and (turn := self.turns.get(row[8])) is not None:
-            turn.first_token_us = row[4] if turn.first_token_us is None else turn.first_token_us
+        elif isinstance(message, Token) and row.fate is Fate.HANDLED and (turn := self.turns.get(row.turn)) is not None:
+            turn.first_token_us = row.sent_us if turn.first_token_us is None else turn.first_token_us
 
-    def _tts(self, row: RowTuple) -> None:
-        message, turn = row[9], self.turns.get(row[8])
+    def _tts(self, row: Row) -> None:
+        message, turn = row.message, self.turns.get(row.turn)
         if turn is None:
             return
         if isinstance(message, Clause):
-            turn.clauses[message.index] = (message, row[4], row[5])
+            turn.clauses[message.index] = (message, row.sent_us, row.handled_us)
         elif isinstance(message, Token):
             turn.clauses[message.index] = (
                 Clause(message.index, message.text, message.text, 1, "token"),
-                row[4],
-                row[5],
+                row.sent_us,
+                row.handled_us,
             )
         elif isinstance(message, Revoke):
             if (known := turn.clauses.pop(message.clause, None)) is not None:
                 turn.revoked.append(known[0].spoken)
             turn.audio_us.pop(message.clause, None)
-        elif isinstance(message, Audio) and row[10] == "":
-            turn.audio_us.setdefault(message.clause, row[4])
+        elif isinstance(message, Audio) and row.fate is Fate.HANDLED:
+            turn.audio_us.setdefault(message.clause, row.sent_us)
 
-    def _speaker(self, row: RowTuple) -> None:
-        message = row[9]
-        if row[10] != "" or type(message) not in _SOUNDING:
+    def _speaker(self, row: Row) -> None:
+        message = row.message
+        if row.fate is not Fate.HANDLED or type(message) not in _SOUNDING:
             return
-        if isinstance(message, Audio) and self.interrupts and row[7] < self.interrupts[-1].epoch:
+        if isinstance(message, Audio) and self.interrupts and row.epoch < self.interrupts[-1].epoch:
             self.interrupts[-1].stale_us += _length_us(message)
         self._speaking.row(row)
-        turn = self.turns.get(row[8])
+        turn = self.turns.get(row.turn)
         if isinstance(message, Hold | Interrupt) and turn is not None and turn.sound is not None:
             # What was to begin with a later tick never began.
-            turn.sound = None if turn.sound[1] >= self._speaking.sound.tick(row[5]) else turn.sound
-        if isinstance(message, Interrupt) and self.interrupts and self.interrupts[-1].epoch == row[7]:
+            turn.sound = None if turn.sound[1] >= self._speaking.sound.tick(row.handled_us) else turn.sound
+        if isinstance(message, Interrupt) and self.interrupts and self.interrupts[-1].epoch == row.epoch:
             barge_in, silenced = self.interrupts[-1], self._speaking.silenced
             barge_in.decided_us, barge_in.silent_us = silenced
             barge_in.discarded_us += self._speaking.sound.lost_us
 
-    def _interrupt(self, row: RowTuple) -> None:
+    def _interrupt(self, row: Row) -> None:
         """Every replying stage is told; the first one told makes the entry."""
-        if self.interrupts and self.interrupts[-1].epoch == row[7]:
+        if self.interrupts and self.interrupts[-1].epoch == row.epoch:
             return
-        self.interrupts.append(_BargeIn(row[8], row[7], row[4], self._listening.began_us(), row[4]))
-        if (turn := self.turns.get(row[8])) is not None:
+        self.interrupts.append(_BargeIn(row.turn, row.epoch, row.sent_us, self._listening.began_us(), row.sent_us))
+        if (turn := self.turns.get(row.turn)) is not None:
             turn.end_reason = turn.end_reason or "interrupted"
 
     def _discarded(self, message: Message, turn: int) -> None:
@@ -434,12 +372,12 @@ class _Speaking:
         self.silenced: tuple[int, int] = (0, 0)
         self._held = False
 
-    def row(self, row: RowTuple) -> None:
+    def row(self, row: Row) -> None:
         """A handled row at the speaker."""
-        message = row[9]
-        self.sound.handle(message, row[5])
+        message = row.message
+        self.sound.handle(message, row.handled_us)
         if isinstance(message, Hold) or (isinstance(message, Interrupt) and not self._held):
-            self.silenced = (row[4], self.sound.until_us)
+            self.silenced = (row.sent_us, self.sound.until_us)
         if isinstance(message, Hold | Resume | Interrupt):
             self._held = isinstance(message, Hold)
 

@@ -26,6 +26,11 @@ class Layout(NamedTuple):
     edges: tuple[Edge, ...]
     frame_us: int = 20_000
 
+    @property
+    def places(self) -> dict[str, int]:
+        """Each stage's place in the pipeline."""
+        return {id_: place for place, (id_, _) in enumerate(self.kinds)}
+
     def only(self, kind: str) -> str:
         """Id of the first stage of that kind, or the empty string."""
         return next((id_ for id_, known in self.kinds if known == kind), "")

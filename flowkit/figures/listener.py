@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowkit.figures.reference import Reference
 from flowkit.messages import Frames
-from flowkit.trace.reference import Reference
 
 _BATCH = 50
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowkit.clock import ms
-from flowkit.trace.layout import Layout
-from flowkit.trace.rows import RowTuple
+from flowkit.engine import Row
+from flowkit.figures.layout import Layout
 
 
-def queue_levels(rows: Sequence[RowTuple], layout: Layout) -> list[dict[str, Any]]:
+def queue_levels(rows: Sequence[Row], layout: Layout) -> list[dict[str, Any]]:
     """For each stage with a bounded edge: its id, bound, policy, and `steps`, pairs of time in ms and level from there on.
 
     A level counts what waits on either side of the edge; one above the bound means that the sender was held back.
@@ -19,10 +19,10 @@ def queue_levels(rows: Sequence[RowTuple], layout: Layout) -> list[dict[str, Any
     changes: dict[str, dict[int, int]] = {stage: {} for stage in bounds}
     for row in rows:
         # What was handled in the instant in which it was sent never waited.
-        if row[6] == "D" and row[2] and row[4] != row[5] and row[0] in changes:
-            of_stage = changes[row[0]]
-            of_stage[row[4]] = of_stage.get(row[4], 0) + 1
-            of_stage[row[5]] = of_stage.get(row[5], 0) - 1
+        if row.lane == "D" and row.cause_stage and row.sent_us != row.handled_us and row.stage in changes:
+            of_stage = changes[row.stage]
+            of_stage[row.sent_us] = of_stage.get(row.sent_us, 0) + 1
+            of_stage[row.handled_us] = of_stage.get(row.handled_us, 0) - 1
     return [
         {
             "stage": stage,

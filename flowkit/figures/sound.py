@@ -7,7 +7,6 @@ next tick; a hold or an interrupt ends the sound at the next tick, and what was 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flowkit.messages import Audio, EndOfReply, Hold, Interrupt, Message, Resume
@@ -61,29 +60,6 @@ class Sound:
         if isinstance(message, EndOfReply):
             self._open = False
         return 0
-
-    def pieces(self, steps: Iterable[tuple[int, Message, int]]) -> None:
-        """Follow steps as (handled_us, message, _) of which only the pieces of sound matter, and nothing else comes between."""
-        placed, now_us, until_us, carry = list[tuple[Audio, int, int]](), 0, self.until_us, self._carry
-        follows = False
-        for now_us, audio, _ in steps:
-            if type(audio) is not Audio:
-                continue
-            if not follows or self._held:
-                self._audio(audio, now_us)
-                until_us, carry, follows = self.until_us, self._carry, True
-                continue
-            if until_us < now_us + self._frame_us and until_us < (tick_us := self.tick(now_us)):
-                until_us, carry = tick_us, 0
-            whole_us, carry = divmod(audio.samples * _US + carry, audio.rate_hz)
-            placed.append((audio, until_us, until_us + whole_us))
-            until_us += whole_us
-        self.until_us, self._carry = until_us, carry
-        if placed:
-            # What has sounded is of no interest any more.
-            kept = [piece for piece in self._pieces if piece.ends_us > now_us]
-            kept += [_Piece(a.samples, a.rate_hz, at_us, ends_us) for a, at_us, ends_us in placed if ends_us > now_us]
-            self._pieces = deque(kept)
 
     def _playing(self, now_us: int) -> bool:
         """Sounding, or in a gap of an unfinished reply."""

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from flowkit.engine import Row
+from flowkit.figures.report import InterruptReport, Report, TurnReport
 from flowkit.messages import Hold, Interrupt, Resume, Utterance
-from flowkit.trace.figures import InterruptReport, Report, TurnReport
-from flowkit.trace.rows import RowTuple
 
 Event = tuple[int, str, str]
 """Time on the session's clock in microseconds, name, detail."""
@@ -23,13 +23,13 @@ _AT_ONCE_US = 500_000
 _PART = re.compile(r"(\w+)=(-?\d+)")
 
 
-def with_pops(report: Report, rows: Iterable[RowTuple], events: Sequence[Event]) -> Report:
+def with_pops(report: Report, rows: Iterable[Row], events: Sequence[Event]) -> Report:
     """`report` with the device's own times; as it is, where no device told any."""
     late_us = _lateness(events)
     if not late_us:
         return report
     kept = list(rows)
-    epochs = {row[8]: row[7] for row in kept if type(row[9]) is Utterance}
+    epochs = {row.turn: row.epoch for row in kept if type(row.message) is Utterance}
     turns = tuple(_later(turn, late_us.get(epochs.get(turn.turn, -1), 0)) for turn in report.turns)
     decided_us = _decisions(kept)
     ended_us = [at_us for at_us, name, _ in events if name == ENDED]
@@ -55,17 +55,17 @@ def _later(turn: TurnReport, late_us: int) -> TurnReport:
     return replace(turn, parts_us=parts_us, ttfa_us=turn.ttfa_us + late_us)
 
 
-def _decisions(rows: Iterable[RowTuple]) -> dict[int, int]:
+def _decisions(rows: Iterable[Row]) -> dict[int, int]:
     """By an interrupt's own time, when the row was sent that silenced playback: the hold before it, or itself."""
     decided_us: dict[int, int] = {}
     held_us: int | None = None
     for row in rows:
-        if type(row[9]) is Hold:
-            held_us = row[4]
-        elif type(row[9]) is Resume:
+        if type(row.message) is Hold:
+            held_us = row.sent_us
+        elif type(row.message) is Resume:
             held_us = None
-        elif type(row[9]) is Interrupt and row[4] not in decided_us:
-            decided_us[row[4]], held_us = row[4] if held_us is None else held_us, None
+        elif type(row.message) is Interrupt and row.sent_us not in decided_us:
+            decided_us[row.sent_us], held_us = row.sent_us if held_us is None else held_us, None
     return decided_us
 
 

@@ -1,0 +1,26 @@
+"""Queue figures from an engine's own counters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowkit.engine.mailbox import Inbox
+from flowkit.figures.report import QueueReport
+
+
+def queue_reports(inboxes: Sequence[tuple[str, Inbox]]) -> tuple[QueueReport, ...]:
+    """The figures of every stage with bounded edges (``Engine.inboxes()``), in the pipeline's order."""
+    by_stage: dict[str, list[Inbox]] = {}
+    for stage, inbox in inboxes:
+        by_stage.setdefault(stage, []).append(inbox)
+    return tuple(
+        QueueReport(
+            stage,
+            known[0].bound.max,
+            str(known[0].bound.when_full),
+            max(inbox.high_water for inbox in known),
+            sum(inbox.dropped for inbox in known),
+            sum(inbox.blocked_us for inbox in known),
+        )
+        for stage, known in by_stage.items()
+    )

@@ -68,6 +68,12 @@ class Provider(ABC):
     """Gives its answer piece by piece, not as one whole at its end (lint FK201 asks)."""
 
     @classmethod
+    def check(cls, options: Any) -> None:
+        """What can be known of the options before anything is loaded: a file that is missing, a key. Asked of every provider first,
+        for a model takes seconds to load. Quick; raises what ``load`` or ``ready`` would."""
+        return None
+
+    @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Any]:
         """What the process has once, ready to be used by any number of sessions: entered before the first of them, left behind

@@ -95,6 +95,11 @@ class Silero(Provider):
     options: Options
 
     @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises ProviderMissing if the model is not there."""
+        SILERO.path()
+
+    @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Detectors]:
         """Load and warm the model for the first session."""

@@ -8,6 +8,7 @@ from functools import partial
 
 import trio
 
+from flowkit.errors import FlowkitError
 from flowkit.messages import Message
 from flowkit.plan.graph import Plan, PlannedStage
 from flowkit.providers.base import Provider, Surroundings
@@ -30,11 +31,14 @@ async def loaded(plan: Plan, around: Surroundings, models: Models) -> AsyncItera
     """The plan's providers by stage id, each in a task that holds it until the body ends; what the process has of them already is
     taken from `models`.
 
-    Raises (in an exception group) what a provider raises while it loads; the others are then given up.
+    What can be known without loading anything is known first. Raises (in an exception group) what a provider raises while it
+    loads; the others are then given up.
     """
     made: dict[str, Provider] = {
         stage.id: Discard(None, around) for stage in plan.stages if stage.kind == "speaker" and stage.provider is None
     }
+    for stage in plan.stages:
+        _check(stage)
     release = trio.Event()
 
     async def hold(stage: PlannedStage, *, task_status: trio.TaskStatus[None]) -> None:
@@ -51,3 +55,16 @@ async def loaded(plan: Plan, around: Surroundings, models: Models) -> AsyncItera
             yield made
         finally:
             release.set()
+
+
+def _check(stage: PlannedStage) -> None:
+    """Raises what is wrong with the stage's provider, unless it has another that may be asked instead."""
+    errors: list[FlowkitError] = []
+    choices = (*([stage.provider] if stage.provider else []), *stage.failover)
+    for choice in choices:
+        try:
+            choice.cls.check(choice.options)
+        except FlowkitError as error:
+            errors.append(error)
+    if errors and len(errors) == len(choices):
+        raise errors[0]

@@ -84,6 +84,11 @@ class AssemblyAI(Provider):
     options: Options
 
     @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises CloudError without a key."""
+        key_of(f"asr {cls.name}", options.api_key, cls.variable)
+
+    @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[opt.Secret]:
         """The key, and the library. Raises CloudError without a key."""

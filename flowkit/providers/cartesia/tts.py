@@ -62,6 +62,11 @@ class Cartesia(Provider):
     options: Options
 
     @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises CloudError without a key."""
+        key_of(f"tts {cls.name}", options.api_key, cls.variable)
+
+    @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[opt.Secret]:
         """The key, and the library. A connection is a session's: one that holds its sound back would hold up all others on it.

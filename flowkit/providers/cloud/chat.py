@@ -83,11 +83,20 @@ class Chat(Provider):
         return True
 
     @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises CloudError without a key."""
+        cls._key(options)
+
+    @classmethod
+    def _key(cls, options: Any) -> opt.Secret:
+        needed = cls.needs_key(options)
+        return key_of(f"llm {cls.name}", options.api_key, cls.variable if needed else "", needed=needed)
+
+    @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Client]:
         """Import the client library, and keep a pool of connections. Raises CloudError without a key."""
-        needed = cls.needs_key(options)
-        key = key_of(f"llm {cls.name}", options.api_key, cls.variable if needed else "", needed=needed)
+        key = cls._key(options)
         client = await trio.to_thread.run_sync(Client, key, options.base_url)
         async with client.closing():
             yield client

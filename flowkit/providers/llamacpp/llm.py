@@ -78,6 +78,11 @@ class LlamaCpp(Provider):
     options: Options
 
     @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises ProviderError for a file that is missing, or no GGUF."""
+        Llama(options).found()
+
+    @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Llama]:
         """Load the model and read the prompt's fixed part, so that the first turn need not. Raises ProviderError."""

@@ -75,10 +75,11 @@ class Llama:
             self._server = xllamacpp.Server(params)
         self.generate(beginning, lambda text: True, threading.Event())
 
-    def _checked_model(self) -> Path:
+    def found(self) -> Path:
+        """Where the model is. Raises ProviderError if it is not there, or no GGUF."""
         model: Path | None = self._options.model
         if model is None:
-            return SMOLLM2.checked()
+            return SMOLLM2.path()
         try:
             with model.open("rb") as file:
                 magic = file.read(len(_MAGIC))
@@ -86,6 +87,12 @@ class Llama:
             raise ProviderError(f"llm llamacpp: cannot read {model}: {exc.strerror}") from exc
         if magic != _MAGIC:
             raise ProviderError(f"llm llamacpp: {model} is not a GGUF file")
+        return model
+
+    def _checked_model(self) -> Path:
+        model = self.found()
+        if self._options.model is None:
+            return SMOLLM2.checked()
         if self._options.sha256:
             check_digest(model, self._options.sha256, "llm llamacpp", "the digest is option sha256")
         return model

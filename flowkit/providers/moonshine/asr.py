@@ -22,7 +22,7 @@ from flowkit.providers.base import Emit, Provider
 from flowkit.providers.loading import lone_error
 from flowkit.providers.moonshine.model import RATE_HZ, Decoder
 from flowkit.providers.moonshine.utterances import Purpose, Stretch, Utterances
-from flowkit.providers.weights import LOCAL_EXTRA
+from flowkit.providers.weights import LOCAL_EXTRA, MOONSHINE_DECODER, MOONSHINE_ENCODER
 
 _WAITING = 8
 """Stretches that may wait for the model; when there are more, the call stops taking frames, and the stage's queue
@@ -50,6 +50,12 @@ class Moonshine(Provider):
         """What is decoded at a time; longer speech is committed piece by piece."""
 
     options: Options
+
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises ProviderMissing if the model is not there."""
+        for weights in (MOONSHINE_ENCODER, MOONSHINE_DECODER):
+            weights.path()
 
     @classmethod
     @asynccontextmanager

@@ -45,13 +45,19 @@ class Piper(Provider):
     options: Options
 
     @classmethod
-    @asynccontextmanager
-    async def load(cls, options: Any) -> AsyncIterator[Worker]:
-        """Start the worker process and let it say a word. Raises ProviderError if there is no such voice."""
-        voice = options.voice or Path(await trio.to_thread.run_sync(JOE.checked))
+    def check(cls, options: Any) -> None:
+        """Raises ProviderError if there is no such voice."""
+        voice = options.voice or JOE.path()
         for file in (voice, Path(f"{voice}.json")):
             if not file.is_file():
                 raise ProviderError(f"tts piper: there is no {file}", hint="a voice is two files, .onnx and .onnx.json")
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[Worker]:
+        """Start the worker process and let it say a word. Raises ProviderError if there is no such voice."""
+        cls.check(options)
+        voice = options.voice or Path(await trio.to_thread.run_sync(JOE.checked))
         setup = {
             "voice": str(voice),
             "length_scale": 1 / options.speed,

@@ -24,7 +24,7 @@ from flowkit.providers.inline import InlineCall, InlineProvider
 from flowkit.providers.sound.capture import captured
 from flowkit.providers.sound.sink import render
 from flowkit.providers.sound.timeline import Pop
-from flowkit.providers.sound.wav_read import read_recording
+from flowkit.providers.sound.wav_read import look, read_recording
 from flowkit.providers.sound.wav_write import WavWriter
 
 INSTALL = "pip install flowkit-voice"
@@ -43,6 +43,11 @@ class WavSource(InlineProvider):
         """The recording to hear."""
 
     options: Options
+
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises InputError for a file that is missing, or none that can be read."""
+        look(options.path)
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
@@ -83,6 +88,15 @@ class WavSink(Provider):
     """A write of several frames costs as much as one of a single frame; with the frame being popped it stays under 100
     ms."""
 
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises OutputError for a file that may not be written."""
+        if options.path.is_file() and not options.overwrite:
+            hint = "give another name, or --overwrite (in a pipeline file: overwrite: true)"
+            raise OutputError(f"{options.path} is there already", hint=hint)
+        if not options.path.exists():
+            WavWriter(options.path, options.rate).close(0)  # and it is gone again
+
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
         self._writer: WavWriter | None = None
@@ -91,9 +105,7 @@ class WavSink(Provider):
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
         """Make sure that the file can be written. Raises OutputError; closes the file behind the session."""
-        if self.options.path.is_file() and not self.options.overwrite:
-            hint = "give another name, or --overwrite (in a pipeline file: overwrite: true)"
-            raise OutputError(f"{self.options.path} is there already", hint=hint)
+        self.check(self.options)
         self._writer = WavWriter(self.options.path, self.options.rate)
         try:
             yield

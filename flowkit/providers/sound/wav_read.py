@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -45,6 +46,19 @@ def read_recording(path: Path, rate_hz: int) -> Recording:
     between 8 and 192 kHz, or holds samples that are not numbers. What is merely odd (cut short, silent) becomes a
     notice.
     """
+    return _decode(path, rate_hz, _share(path))
+
+
+def look(path: Path) -> None:
+    """Raises InputError as `read_recording` does, for all that can be told without decoding the samples."""
+    _share(path)
+    with _opened(path) as file:
+        if not file.frames:
+            raise InputError(f"{path}: holds no samples")
+
+
+def _share(path: Path) -> float:
+    """The share of its samples that the file really has."""
     try:
         size = path.stat().st_size
         if path.is_dir():
@@ -52,10 +66,23 @@ def read_recording(path: Path, rate_hz: int) -> Recording:
         with path.open("rb") as file:
             if size == 0:
                 raise InputError(f"{path}: is empty (0 bytes)")
-            promised = _promised(file, path, size)
+            return _promised(file, path, size)
     except OSError as exc:
         raise InputError(f"{path}: cannot be read: {exc.strerror}") from exc
-    return _decode(path, rate_hz, promised)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file as libsndfile reads it."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            if not LOWEST_RATE_HZ <= file.samplerate <= HIGHEST_RATE_HZ:
+                raise InputError(f"{path}: its rate is {file.samplerate} Hz; flowkit reads 8000 to 192000 Hz")
+            yield file
+    except soundfile.LibsndfileError as exc:
+        raise InputError(f"{path}: is not a WAV file that can be read: {exc.error_string}") from exc
 
 
 def _promised(file: BinaryIO, path: Path, size: int) -> float:
@@ -76,15 +103,8 @@ def _promised(file: BinaryIO, path: Path, size: int) -> float:
 
 
 def _decode(path: Path, rate_hz: int, promised: float) -> Recording:
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            if not LOWEST_RATE_HZ <= file.samplerate <= HIGHEST_RATE_HZ:
-                raise InputError(f"{path}: its rate is {file.samplerate} Hz; flowkit reads 8000 to 192000 Hz")
-            pcm = b"".join(_blocks(file, path, rate_hz))
-    except soundfile.LibsndfileError as exc:
-        raise InputError(f"{path}: is not a WAV file that can be read: {exc.error_string}") from exc
+    with _opened(path) as file:
+        pcm = b"".join(_blocks(file, path, rate_hz))
     if not pcm:
         raise InputError(f"{path}: holds no samples")
     return Recording(pcm, tuple(_notices(path, pcm, rate_hz, promised)))

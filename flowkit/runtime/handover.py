@@ -312,7 +312,7 @@ class Narration(Work):
         elif isinstance(item, ClauseEnded):
             self.tape.forget(1)
             self._spoken = None
-            await emit(ClauseEnded(item.clause, spoken.samples))
+            await emit(ClauseEnded(item.clause, spoken.samples, item.whole))
 
     def _of(self, item: Message) -> Spoken:
         first = self.tape.items()[0] if len(self.tape) else None

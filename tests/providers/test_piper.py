@@ -73,3 +73,16 @@ def test_a_voice_that_cannot_be_used(tmp_path: Path, files: dict[str, str], said
 
     with pytest.raises(ProviderError, match=said):
         trio.run(main)
+
+
+def test_what_it_would_take_for_phonemes_is_said() -> None:
+    async def main(markup: bool, *texts: str) -> list[int]:
+        async with opened(Piper, Piper.Options(variation=0, markup=markup), Session().around()) as voice:
+            sounds = [(await answer(voice, Speak(index, text))).of(Audio) for index, text in enumerate(texts)]
+        return [sum(item.samples for item in sound) for sound in sounds]
+
+    plainly, marked, nul = trio.run(main, False, "The answer is 42.", "The answer is [[42]].", "The answer\0is 42.")
+    assert abs(marked - plainly) < plainly / 4
+    assert abs(nul - plainly) < plainly / 4
+    (swallowed,) = trio.run(main, True, "The answer is [[42]].")
+    assert swallowed < plainly * 3 / 4

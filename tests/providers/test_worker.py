@@ -338,3 +338,21 @@ def test_no_orphan_is_left_when_the_parent_is_ended(how: signal.Signals) -> None
             os.close(ended)
         finally:
             parent.kill()
+
+
+def test_words_without_sound_are_not_said() -> None:
+    async def use(worker: Worker) -> None:
+        with pytest.raises(ProviderError, match="gave no sound for 'mute'"):
+            await say(worker, "mute")
+        assert await say(worker, "...") != []
+        assert await say(worker, "\0") == []
+
+    with_worker(use)
+
+
+def test_no_control_character_reaches_a_voice() -> None:
+    async def use(worker: Worker) -> None:
+        (audio,) = await say(worker, "a\0b\x01\ud83dc")
+        assert audio.pcm[::2] == b"a b  c"
+
+    with_worker(use)

@@ -1,7 +1,7 @@
 """A voice for tests of the worker process: no model. What it does depends on the text that it is asked to speak.
 
 `long`: a hundred stretches, each after the last has been written; `fail`, `die`, `print`, `garbage`: as they say;
-`ponder`: after a second of work; `slow ...`: the rest, a hundred letters at a time, with a pause behind each;
+`ponder`: after a second of work; `mute`: no sound; `slow ...`: the rest, a hundred letters at a time, with a pause behind each;
 anything else: one sample a letter, whose value is the letter.
 """
 
@@ -39,6 +39,8 @@ class ToyVoice:
         elif text == "garbage":
             os.write(3, b"\xff" * 64)  # the pipe to the parent, as worker_child duplicates it first
             yield Spoken(b"\1\0", 1)
+        elif text == "mute":
+            return
         elif text == "ponder":
             threading.Event().wait(1.0)
             yield Spoken(_samples("p"), 1)

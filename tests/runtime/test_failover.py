@@ -522,6 +522,16 @@ def test_a_reply_is_spoken_whole_and_in_order_by_two_voices(clause: int, continu
         assert samples[index] == sum(a.samples for a in stage.items if isinstance(a, Audio) and a.clause == index)
 
 
+def test_a_clause_that_a_voice_did_not_say_stays_unsaid() -> None:
+    async def mute(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for item in fed:
+            assert isinstance(item, Speak)
+            await emit(ClauseEnded(item.clause, 0, whole=False))
+
+    voice = Fake(mute, kind="tts", continuous=True)
+    assert run([member(voice)], Narrate(), Fed([(0.0, Speak(0, "one"))])).items == [ClauseEnded(0, 0, whole=False)]
+
+
 def test_a_voice_that_waits_for_text_is_not_silent() -> None:
     fed = Fed([(0.0, Speak(0, "one")), (20.0, Speak(1, "two"))])
     voice = Fake(narrates(), kind="tts", continuous=True)

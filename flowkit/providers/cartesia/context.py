@@ -19,6 +19,7 @@ import trio
 from flowkit.messages import Audio, ClauseEnded, Message, Speak, WordTimes
 from flowkit.providers.base import Emit
 from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, schema
+from flowkit.words import words
 
 if TYPE_CHECKING:
     from flowkit.providers.cartesia.tts import Cartesia
@@ -91,8 +92,8 @@ class Narrator:
 
     async def _say(self, speak: Speak) -> None:
         await self._until(AHEAD - 1)
-        clause = Sounding(speak.clause, speak.text)
-        if not speak.text.strip():
+        clause = Sounding(speak.clause, self._voice.said(speak.text))
+        if not clause.text.strip():
             await self._until(0)
             await self._emit(ClauseEnded(clause.index, 0))
             return
@@ -223,7 +224,8 @@ class Narrator:
         if context.odd:
             self._voice.tell("odd_pcm", f"half a sample at the end of clause {clause.index} was dropped")
             context.odd = b""
-        await self._emit(ClauseEnded(clause.index, clause.samples))
+        whole = bool(clause.samples) or not words(clause.text)  # words without sound were not said
+        await self._emit(ClauseEnded(clause.index, clause.samples, whole))
         self._clauses.popleft()
         self._note()
 

@@ -9,6 +9,7 @@ expired, or a connection that was closed while idle, is replaced without the lis
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -26,6 +27,7 @@ from flowkit.providers.cloud.faults import CloudError, lone_fault, schema
 from flowkit.providers.cloud.keys import cleaned, key_of
 from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial, prepare
 from flowkit.providers.cloud.text import json_object
+from flowkit.providers.plain import plain, without_tags
 
 _VERSION = "2026-08-14"
 _WAITING = 64
@@ -58,6 +60,9 @@ class Cartesia(Provider):
         """The language that is spoken."""
         rate: int = Field(default=24_000, ge=8_000, le=48_000)
         """Sample rate in Hz."""
+        markup: bool = False
+        """Whether tags (`<break time="1s"/>`) and `[laughter]` in a text are Cartesia's own markup; else their words are said.
+        The chunker hands tags on with `speak: {tag: verbatim}`."""
 
     options: Options
 
@@ -150,6 +155,10 @@ class Cartesia(Provider):
         if cancel and self._line is not None and self._line.open and self._nursery is not None:
             self._nursery.start_soon(self._cancel, self._line, id_)
 
+    def said(self, text: str) -> str:
+        """A clause's text as it is sent."""
+        return plain(text) if self.options.markup else without_markup(plain(text))
+
     def request(self, context: str, transcript: str, *, goes_on: bool, flush: bool = False) -> str:
         """A generation request as JSON. Texts of one context are joined as they are, spaces included."""
         options = self.options
@@ -212,6 +221,11 @@ class Cartesia(Provider):
         listens = str(id_) in self._contexts and await _put(self._contexts[str(id_)], message)
         if not listens:
             self.late += message.get("type") in ("chunk", "timestamps")
+
+
+def without_markup(text: str) -> str:
+    """The text without Cartesia's tags, its `[laughter]` and its `<<phonemes>>`; what is in them is said."""
+    return re.sub(r"\[([^\[\]]*)\]", r"(\1)", without_tags(text.replace("<<", " ").replace(">>", " ")))
 
 
 async def _put(inbox: Inbox, item: dict[str, Any] | CloudError) -> bool:

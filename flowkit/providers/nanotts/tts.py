@@ -9,13 +9,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
+import regex
 from pydantic import Field
 
 from flowkit import options as opt
-from flowkit.messages import Message
+from flowkit.errors import ProviderError
+from flowkit.messages import Message, Speak
 from flowkit.providers.base import Emit, Provider
+from flowkit.providers.plain import without_tags
 from flowkit.providers.weights import LOCAL_EXTRA
 from flowkit.providers.worker.parent import Worker
+from flowkit.words import Word, words
+
+_LESS_THAN = {
+    "en": " less than ",
+    "de": " kleiner als ",
+    "es": " menor que ",
+    "fr": " inférieur à ",
+    "it": " minore di ",
+}
 
 
 class NanoTts(Provider):
@@ -47,5 +59,13 @@ class NanoTts(Provider):
             yield worker
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        if isinstance(request, Speak) and (said := words(request.text)) and not any(map(_is_latin, said)):
+            raise ProviderError(f"tts nanotts: {self.options.voice} has no sounds for {request.text[:60]!r}")
         worker: Worker = self.model
-        await worker.answer(request, emit)
+        less_than = _LESS_THAN[self.options.voice[:2]]
+        # Pico's tags can write files and end its process, so no option lets them through.
+        await worker.answer(request, emit, lambda text: without_tags(text, less_than))
+
+
+def _is_latin(word: Word) -> bool:
+    return bool(regex.match(r"[\p{Latin}\p{N}]", word.key))

@@ -8,6 +8,7 @@ flowkit talks to it over pipes only, in a process of its own, which also keeps i
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,6 +42,8 @@ class Piper(Provider):
         """How much the melody varies, as a share of the voice's own: with 0 the same text always sounds the same."""
         threads: int = Field(default=0, ge=0, le=64)
         """Threads for a clause; 0 lets the library choose."""
+        markup: bool = False
+        """Whether `[[...]]` in a text is Piper's own markup, raw phonemes; else its words are said."""
 
     options: Options
 
@@ -69,4 +72,9 @@ class Piper(Provider):
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         worker: Worker = self.model
-        await worker.answer(request, emit)
+        await worker.answer(request, emit, str if self.options.markup else without_phonemes)
+
+
+def without_phonemes(text: str) -> str:
+    """The text with `[[`, behind which Piper expects phonemes, taken apart."""
+    return re.sub(r"\[(?=\[)", "[ ", text)

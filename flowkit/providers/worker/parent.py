@@ -24,7 +24,9 @@ import flowkit.providers
 from flowkit.errors import ProviderError
 from flowkit.messages import Audio, Message, Speak
 from flowkit.providers.base import Emit
+from flowkit.providers.plain import plain
 from flowkit.providers.worker.wire import Frame, Kind, Unpacker, total_and_pcm
+from flowkit.words import words
 
 LOAD_TIMEOUT_S = 60.0
 GRACE_S = 1.0
@@ -43,6 +45,7 @@ _ORDERS_AHEAD = 64
 """Frames on their way to the process: each clause's, its cancelling, its pings."""
 _READ_BYTES = 1 << 16
 _LAST_WORDS = 5
+_QUOTED = 60
 
 Heard = Callable[[int, bytes], Awaitable[None]]
 """Takes the clause's samples in all (0: not known yet) and a piece of its sound, s16le mono."""
@@ -218,8 +221,9 @@ class Worker:
         if failure is not None:
             raise failure
 
-    async def answer(self, request: Message, emit: Emit) -> None:
-        """Answer a Speak with Audio: the whole call of a provider whose voice lives here. Raises ProviderError."""
+    async def answer(self, request: Message, emit: Emit, escape: Callable[[str], str] = str) -> None:
+        """Answer a Speak with Audio: the whole call of a provider whose voice lives here. `escape` takes apart what the voice would
+        take for its own markup. Raises ProviderError, also if words gave no sound: what was not said must not count as heard."""
         if not isinstance(request, Speak):
             raise ProviderError(f"{self._title}: cannot speak {type(request).__name__}")
         first = 0
@@ -230,7 +234,9 @@ class Worker:
             await emit(Audio(request.clause, first, samples, self._life.rate_hz, total, pcm))
             first += samples
 
-        await self.speak(request.text, heard)
+        await self.speak(escape(plain(request.text)), heard)
+        if not first and words(request.text):
+            raise ProviderError(f"{self._title}: gave no sound for {request.text[:_QUOTED]!r}")
 
     async def speak(self, text: str, heard: Heard) -> None:
         """Speak `text`; `heard` gets its sound piece by piece. Cancelling abandons it at once. If the process dies or stops,

@@ -7,8 +7,9 @@ at the first thing that it changes.
 
 from __future__ import annotations
 
+import operator
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 from pathlib import Path
@@ -19,7 +20,7 @@ from flowkit.errors import FlowkitError
 from flowkit.figures.metrics import measure
 from flowkit.figures.queues import queue_reports
 from flowkit.figures.report import Report
-from flowkit.messages import Failed, Timer
+from flowkit.messages import Failed, Speak, Timer
 from flowkit.plan.graph import Plan
 from flowkit.replay.collector import without_collector
 from flowkit.replay.compare import chain
@@ -61,13 +62,17 @@ class Exactly:
 
 @without_collector()
 def exactly(trace: Trace | Path | str) -> Exactly:
-    """Run the engine again over a trace. A redacted one is only measured. Raises TraceError for a trace that cannot be read."""
+    """Run the engine again over a trace. A redacted one is only measured. Where a secret was masked, texts are compared by length,
+    and a notice says so. Raises TraceError for a trace that cannot be read."""
     started_us = monotonic_us()
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     if trace.redacted:
         return Exactly(timing_only(trace))
-    again = Rerun(recorded_plan(trace), trace.journal(), whole=trace.whole)
+    alike = alike_masked if trace.masked else operator.eq
+    again = Rerun(recorded_plan(trace), trace.journal(), whole=trace.whole, alike=alike)
     report = _measured(trace, again, started_us)
+    if trace.masked:
+        report = replace(report, notices=(*report.notices, "a secret was masked: texts are compared by their length"))
     if again.difference is not None:
         report = _measured(trace, trace.journal(), started_us)
     return Exactly(replace(report, queues=queue_reports(again.engine.inboxes())), again.difference)
@@ -81,13 +86,22 @@ def timing_only(trace: Trace) -> Report:
 
 class Rerun:
     """The engine of `plan` run over the stimuli among `recorded` rows. Iterating gives the journal as it comes out now, as far as
-    it is the recorded one; then `difference` says whether it is all of it. `whole`: the record goes to the session's end."""
+    it is the recorded one; then `difference` says whether it is all of it. `whole`: the record goes to the session's end; `alike`:
+    whether a recorded row and one that comes now are the same."""
 
-    def __init__(self, plan: Plan, recorded: Iterable[Row], *, whole: bool = True) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        recorded: Iterable[Row],
+        *,
+        whole: bool = True,
+        alike: Callable[[Row, Row], bool] = operator.eq,
+    ) -> None:
         self.engine = Engine(plan)
         self.difference: Difference | None = None
         self._recorded = iter(recorded)
         self._whole = whole
+        self._alike = alike
         self._places = {stage.id: place for place, stage in enumerate(plan.stages)}
         self._then: deque[Row] = deque()
         self._now: deque[Row] = deque()
@@ -104,7 +118,7 @@ class Rerun:
                 self._differs(f"the stage refuses the message: {error}", row, None)
             while self._then and self._now and self.difference is None:
                 then, now = self._then.popleft(), self._now.popleft()
-                if then != now:
+                if not self._alike(then, now):
                     self._differs(_other(then, now), then, now)
                     break
                 self._equal.append(now)
@@ -134,6 +148,27 @@ class Rerun:
         known = self._equal
         causes, causes_now = chain([*known, *self._then], then), chain([*known, *self._now], now)
         self.difference = Difference(at, what, then, now, causes, causes_now)
+
+
+def alike_masked(then: Row, now: Row) -> bool:
+    """Whether two rows differ in nothing but what a mask changes: a text is as long as it was, and how it is spoken may be another,
+    for that follows from what is masked."""
+    if then == now:
+        return True
+    if then._replace(message=now.message) != now or then.kind != now.kind:
+        return False
+    spoken = ("text",) if type(now.message) is Speak else ("spoken", "marks")
+    compared = [name for name in content_of(type(now.message)).names if name not in spoken]
+    pairs = [(getattr(then.message, name), getattr(now.message, name)) for name in compared]
+    return all(a == b or _as_long(a, b) for a, b in pairs)
+
+
+def _as_long(a: object, b: object) -> bool:
+    if isinstance(a, str) and isinstance(b, str):
+        return len(a) == len(b)
+    if not isinstance(a, tuple) or not isinstance(b, tuple) or len(a) != len(b):
+        return False
+    return all(x == y or _as_long(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _other(then: Row, now: Row) -> str:

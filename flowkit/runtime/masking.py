@@ -10,9 +10,8 @@ from flowkit.engine import Row, Stimulus
 from flowkit.engine.observer import Observer
 from flowkit.messages import Clause, ClauseStarted, Heard, Message, Speak, Token
 from flowkit.secrets import Masks, Pieces, known
+from flowkit.trace.names import MASKED
 
-MASKED = "masked"
-"""Name of the event that says so."""
 _IN_PIECES = frozenset({Token, Clause, ClauseStarted, Heard, Speak})
 """Texts that others of their kind go on from; every other is whole in itself."""
 

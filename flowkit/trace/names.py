@@ -24,6 +24,8 @@ CHUNK, FIRST, ROWS, TEXT = "flowkit.chunk", "flowkit.first_row", "flowkit.rows",
 LEVELS, LEVELS_FIRST = "flowkit.levels", "flowkit.levels.first_frame"
 
 REASON, DIGEST, QUEUES, AUDIO = "flowkit.reason", "flowkit.digest", "flowkit.queues", "flowkit.audio"
+MASKED = "masked"
+"""The event that says that a secret came up and was masked."""
 CUT_OFF = "cut off"
 """The reason of a session whose end was not recorded, once its trace is repaired."""
 EVENT_NAME, EVENT_DETAIL = "flowkit.event.name", "flowkit.event.detail"

@@ -121,6 +121,11 @@ class Trace:
         return digest_of(chunk.text for chunk in self.chunks)
 
     @property
+    def masked(self) -> bool:
+        """Whether a secret came up in the session and was masked."""
+        return any(event.name == names.MASKED for event in self.events)
+
+    @property
     def whole(self) -> bool:
         """Whether the journal goes to the session's end."""
         return self.end is not None and self.end.reason != names.CUT_OFF

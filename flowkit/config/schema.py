@@ -182,7 +182,7 @@ class Shutdown(opt.Options):
     """The end of a session."""
 
     grace: opt.Duration = opt.us("2s")
-    """How long providers may take to say goodbye."""
+    """How long providers may take to end their calls; those that still run then are cancelled."""
 
 
 class Tool(opt.Options):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from flowkit.config.schema import Circuit, Retry
+from flowkit.config.schema import Circuit, Retry, Shutdown
 from flowkit.options import Options
 from flowkit.providers.base import Provider
 from flowkit.stages.base import Stage
@@ -108,6 +108,8 @@ class Plan:
     edges: tuple[Edge, ...]
     input_rate_hz: int = 16_000
     frame_us: int = 20_000
+    grace_us: int = Shutdown().grace
+    """How long provider calls may take to end once the session does."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Resolved top-level blocks (budgets, trace, ...) by name, for the rooms that own them."""
 

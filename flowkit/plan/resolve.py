@@ -48,7 +48,8 @@ def draw(config: Config, *, installed: bool = True) -> Drawn:
     problems += check(config, stations, wires)
     edges = tuple(_edge(w, config.stage(w.target)) for w in wires)
     frame_us = next((s.options.frame for s in stages if hasattr(s.options, "frame")), 20_000)
-    plan = Plan(config.name, stages, edges, frame_us=frame_us, settings=config.settings)
+    grace_us = config.top.shutdown.grace
+    plan = Plan(config.name, stages, edges, frame_us=frame_us, grace_us=grace_us, settings=config.settings)
     return Drawn(plan, tuple(problems))
 
 

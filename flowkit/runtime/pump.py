@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 
+from flowkit.clock import US_PER_S
 from flowkit.engine import (
     CallCancelled,
     CallEnded,
@@ -34,8 +35,6 @@ from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.inline import PlacedCall
 from flowkit.runtime.watchdog import Timed, Watchdog
 
-GRACE_S = 2.0
-"""How long providers may take to say goodbye when the session ends."""
 _ROWS_EVERY_US = 50_000
 _ROWS_PATIENCE_US = 150_000
 _AT_A_TIME = 100
@@ -79,7 +78,7 @@ class TrioPump:
         self._rows_due_us = self._newest_us = 0
 
     async def run(self) -> str:
-        """Run to the session's end and return its reason; providers are given ``GRACE_S`` to say goodbye."""
+        """Run to the session's end and return its reason; providers are given the plan's `grace_us` to say goodbye."""
         self._clock.start()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -253,7 +252,7 @@ class TrioPump:
             else:
                 call.cancel()
         assert self._nursery is not None
-        with trio.move_on_after(GRACE_S):
+        with trio.move_on_after(self._plan.grace_us / US_PER_S):
             while self._nursery.child_tasks:
                 for call in self._calls.values():
                     call.offered(self._clock.now_us())

@@ -14,7 +14,7 @@ import trio
 from flowkit.errors import ProviderError
 from flowkit.options import Options
 from flowkit.providers.base import Provider, Surroundings
-from flowkit.providers.loading import loading, lone_error
+from flowkit.providers.loading import loading
 
 P = TypeVar("P", bound=Provider)
 
@@ -106,9 +106,14 @@ def _broken(cls: type[Provider], error: Exception) -> ProviderError:
 @asynccontextmanager
 async def open_models(notice: Callable[[str], None]) -> AsyncIterator[Models]:
     """Models for as long as the body runs; `notice` is told, a line each, what is being loaded."""
-    with lone_error():
-        async with trio.open_nursery() as nursery:
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        try:
             yield Models(nursery, notice)
+        except Exception as error:  # carried past the nursery, which would wrap it into a group
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 @asynccontextmanager

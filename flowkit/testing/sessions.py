@@ -14,6 +14,7 @@ The keys are those of a pipeline file. ``heap_session`` and ``trio_session`` mak
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 import trio
@@ -28,6 +29,7 @@ from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, 
 from flowkit.plan.wiring import Station, wire
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.inline import InlineProvider, Script
+from flowkit.providers.models import open_models, opened
 from flowkit.providers.scripted import (
     ScriptedAsr,
     ScriptedLlm,
@@ -167,17 +169,18 @@ def trio_session(
 
     async def main() -> Engine:
         clock = SessionClock()
-        pump = TrioPump(
-            watch.onto(plan) if watch else plan,
-            providers_of(plan, clock, inline=inline),
-            clock,
-            settled=trio.testing.wait_all_tasks_blocked if settled else None,
-        )
-        if watch is not None:
-            watch.attach(pump.engine)
-            trio.lowlevel.add_instrument(_Tasks(watch, clock))
-        with trio.move_on_after(limit_us / 1_000_000):
-            await pump.run()
+        async with providers_of(plan, clock, inline=inline) as providers:
+            pump = TrioPump(
+                watch.onto(plan) if watch else plan,
+                providers,
+                clock,
+                settled=trio.testing.wait_all_tasks_blocked if settled else None,
+            )
+            if watch is not None:
+                watch.attach(pump.engine)
+                trio.lowlevel.add_instrument(_Tasks(watch, clock))
+            with trio.move_on_after(limit_us / 1_000_000):
+                await pump.run()
         return pump.engine
 
     return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
@@ -197,18 +200,22 @@ class InTask(Provider):
         await self._within.call(request, fed, emit)
 
 
-def providers_of(plan: Plan, clock: SessionClock, *, inline: bool = True) -> dict[str, Provider]:
-    """The plan's providers, made but not loaded; a speaker without one discards what it is given."""
+@asynccontextmanager
+async def providers_of(plan: Plan, clock: SessionClock, *, inline: bool = True) -> AsyncIterator[dict[str, Provider]]:
+    """The plan's providers, ready, without those to fail over to; a speaker without one discards what it is given."""
     around = Surroundings(plan.input_rate_hz, plan.frame_us, clock.now_us, _no_notice, clock.at_s)
     providers: dict[str, Provider] = {}
-    for stage in plan.stages:
-        if stage.provider is not None:
-            providers[stage.id] = stage.provider.cls(stage.provider.options, around)
-        elif stage.kind == "speaker":
-            providers[stage.id] = Discard(None, around)
-    if not inline:
-        return {id_: InTask(one) if isinstance(one, InlineProvider) else one for id_, one in providers.items()}
-    return providers
+    async with AsyncExitStack() as stack:
+        models = await stack.enter_async_context(open_models(_no_notice))
+        for stage in plan.stages:
+            if stage.provider is not None:
+                made = opened(stage.provider.cls, stage.provider.options, around, models)
+                providers[stage.id] = await stack.enter_async_context(made)
+            elif stage.kind == "speaker":
+                providers[stage.id] = Discard(None, around)
+        if not inline:
+            providers = {id_: InTask(one) if isinstance(one, InlineProvider) else one for id_, one in providers.items()}
+        yield providers
 
 
 def _no_notice(line: str) -> None:

@@ -15,7 +15,7 @@ from flowkit.errors import ProviderError
 from flowkit.messages import Ask, Done, Fault, Message, Probability, Token
 from flowkit.options import Options
 from flowkit.plan.graph import Plan, ProviderChoice
-from flowkit.providers.base import Provider
+from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 from flowkit.providers.models import open_models
 from flowkit.runtime.clock import SessionClock
@@ -50,9 +50,10 @@ def ran(plan: Plan, limit_s: float = 30.0) -> tuple[Engine, list[Stall], list[st
 
     async def main() -> Engine:
         clock = SessionClock()
-        pump = TrioPump(plan, providers_of(plan, clock), clock, timed=Watchdog(stalls.append).timed)
-        with trio.move_on_after(limit_s):
-            await pump.run()
+        async with providers_of(plan, clock) as providers:
+            pump = TrioPump(plan, providers, clock, timed=Watchdog(stalls.append).timed)
+            with trio.move_on_after(limit_s):
+                await pump.run()
         return pump.engine
 
     engine = trio.run(main, clock=MockClock(autojump_threshold=0), instruments=[Tasks()])
@@ -148,8 +149,8 @@ class Endless(InlineProvider):
 def test_one_that_never_stops_talking_holds_nobody_up() -> None:
     async def main() -> int:
         plan, clock = with_provider("vad", Endless), SessionClock()
-        pump = TrioPump(plan, providers_of(plan, clock), clock)
-        async with trio.open_nursery() as nursery:
+        async with providers_of(plan, clock) as providers, trio.open_nursery() as nursery:
+            pump = TrioPump(plan, providers, clock)
             nursery.start_soon(pump.run)
             turns = [await trio.lowlevel.checkpoint() for _ in range(10)]
             nursery.cancel_scope.cancel()
@@ -172,7 +173,7 @@ def test_a_failover_list_runs_it_in_a_task() -> None:
     async def main() -> list[Message]:
         clock, said = SessionClock(), list[Message]()
         clock.start()
-        around = next(iter(providers_of(plan, clock).values())).around
+        around = Surroundings(16_000, 20_000, clock.now_us, notice=lambda line: None, at_s=clock.at_s)
 
         async def emit(item: Message) -> None:
             said.append(item)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import trio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
 
 from flowkit.errors import UsageError
-from flowkit.messages import Clause, Done, Interrupt, Message, Token
+from flowkit.messages import Clause, Interrupt, Message, Token
 from flowkit.options import Options
 from flowkit.providers.base import Emit, Provider
 from flowkit.replay.simulate import simulate
@@ -72,11 +75,34 @@ class Talker(Provider):
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         for index, word in enumerate(("Yes, ", "I ", "think ", "so.")):
             await emit(Token(index, word))
-        await emit(Done())
 
 
 def test_flowkit_itself_passes() -> None:
     run_state_machine_as_test(session_machine(), settings=FEW)
+
+
+class Thinker(Provider):
+    """An LLM with something to load, and that waits: so it has a task of its own."""
+
+    kind, name = "llm", "thinker"
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[tuple[str, ...]]:
+        yield ("You ", "said ", "so. ", "I ", "heard ", "it.")
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await trio.sleep(0.05)
+        for index, word in enumerate(self.model):
+            await emit(Token(index, word))
+            await trio.sleep(0.01)
+
+
+def test_with_a_provider_of_ones_own_it_ends_within_a_minute() -> None:
+    """As documented, with Hypothesis' own settings. The bound is on the processor's time, which others do not add to."""
+    began_s = time.process_time()
+    run_state_machine_as_test(session_machine(providers={"llm": Thinker}))
+    assert time.process_time() - began_s < 60
 
 
 def test_a_clause_that_is_lost_is_found_shrunk_and_saved(tmp_path: Path) -> None:

@@ -74,8 +74,9 @@ def record(path: Path, plan: Plan, **options: Any) -> Recorded:
         clock = SessionClock()
         settled = trio.testing.wait_all_tasks_blocked
         observers = (Patient(recorder), recorder, kept, listener)
-        pump = TrioPump(plan, providers_of(plan, clock), clock, observers=observers, settled=settled)
-        await pump.run()
+        async with providers_of(plan, clock) as providers:
+            pump = TrioPump(plan, providers, clock, observers=observers, settled=settled)
+            await pump.run()
         return pump
 
     pump = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

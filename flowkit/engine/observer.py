@@ -18,7 +18,7 @@ class Observer(Protocol):
         """An effect is about to be carried out; what is fed to the sink still has its PCM."""
 
     def rows(self, rows: list[Row]) -> None:
-        """The journal's rows since the last time: at most every 250 ms, and at the end."""
+        """The journal's rows since the last time: a few times a second, and at the end."""
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Something that is no message: a stall, a device's event, a notice, a retry."""

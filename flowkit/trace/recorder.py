@@ -1,13 +1,12 @@
 """The recorder: an observer that writes a session's trace while it runs.
 
-The pump's thread only hands things over; encoding, exporting and sound are done in a thread of the recorder's own. That thread's
-queue is bounded: should the disk fall a minute behind, recording ends with a notice instead of eating the memory.
+The pump's thread only hands things over; encoding, exporting and sound are done in a thread of the recorder's own. Should the
+disk fall a minute behind, recording ends with a notice instead of eating the memory.
 """
 
 from __future__ import annotations
 
 import platform
-import queue
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,11 +18,10 @@ from flowkit.figures.layout import layout_of
 from flowkit.figures.report import QueueReport
 from flowkit.messages import Audio, Frames
 from flowkit.trace import names
+from flowkit.trace.backlog import Backlog
 from flowkit.trace.redact import Redactor
 from flowkit.trace.tape import Job, Recording, Sounds, Tape, json_text
 
-_JOBS = 256
-"""Hand-overs that may wait for the writing thread, at four a second."""
 _IDLE_S = 0.4
 """After so long without a hand-over a part under way is written as far as it goes, so that a kill loses little."""
 
@@ -36,7 +34,8 @@ class Recorder:
         self._source = source
         self._voice = voice
         self._next = Job([], [], [], [])
-        self._jobs: queue.Queue[Job | None] = queue.Queue(_JOBS)
+        self._backlog = Backlog()
+        self._at_us = 0
         self._recording: Recording | None = None
         self._thread = threading.Thread(target=self._write, name="flowkit recorder", daemon=True)
         self._thread.start()
@@ -56,10 +55,10 @@ class Recorder:
     def rows(self, rows: list[Any]) -> None:
         """Hand everything since the last time to the writing thread."""
         job, self._next = self._next._replace(rows=rows), Job([], [], [], [])
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            self._tape.lost = self._tape.lost or "the disk could not keep up, and recording ended early"
+        if rows:
+            self._at_us = rows[-1].handled_us
+        if not self._tape.lost and not self._backlog.put(self._at_us, job):
+            self._tape.lost = "the disk could not keep up, and recording ended early"
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Record something that is no message."""
@@ -70,7 +69,7 @@ class Recorder:
         first call counts."""
         if self._recording is None:
             self.rows([])
-            self._jobs.put(None)
+            self._backlog.end()
             self._thread.join()
             self._recording = self._tape.close(reason, tuple(queues))
         return self._recording
@@ -78,8 +77,8 @@ class Recorder:
     def _write(self) -> None:
         while True:
             try:
-                job = self._jobs.get(timeout=_IDLE_S)
-            except queue.Empty:
+                job = self._backlog.take(_IDLE_S)
+            except TimeoutError:
                 self._tape.idle()
                 continue
             if job is None:

@@ -33,7 +33,7 @@ def jobs(recorder: Recorder, batches: list[list[tuple[object, ...]]], pcm: bytes
     """Seconds of the writing thread's CPU for each hand-over; each input frame brings `pcm`, if it is not empty."""
     recorder.effect(None)
     # The work is done in this thread; the recorder's own, which looks after a tape that nobody writes to, ends.
-    recorder._jobs.put(None)
+    recorder._backlog.end()
     recorder._thread.join()
     spent: list[float] = []
     for batch in batches:

@@ -55,8 +55,8 @@ def closed(plan: Plan) -> float:
 
     async def main() -> float:
         clock = SessionClock()
-        pump = TrioPump(plan, providers_of(plan, clock), clock, settled=trio.testing.wait_all_tasks_blocked)
-        async with trio.open_nursery() as nursery:
+        async with providers_of(plan, clock) as providers, trio.open_nursery() as nursery:
+            pump = TrioPump(plan, providers, clock, settled=trio.testing.wait_all_tasks_blocked)
             nursery.start_soon(pump.run)
             await trio.sleep(CLOSED_S)
             pump.close("closed")

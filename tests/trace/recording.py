@@ -42,7 +42,7 @@ class Patient:
     """Virtual time outruns the thread that writes, which a live session never does: this waits for it."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self._jobs = recorder._jobs
+        self._backlog = recorder._backlog
 
     def stimulus(self, stimulus: Any) -> None: ...
 
@@ -51,8 +51,8 @@ class Patient:
     def event(self, at_us: int, name: str, detail: str) -> None: ...
 
     def rows(self, rows: list[Row]) -> None:
-        with self._jobs.not_full:
-            self._jobs.not_full.wait_for(lambda: len(self._jobs.queue) < self._jobs.maxsize // 2)
+        with self._backlog.changed:
+            self._backlog.changed.wait_for(lambda: not self._backlog.waiting)
 
 
 class Recorded:

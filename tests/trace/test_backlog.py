@@ -1,0 +1,109 @@
+"""A disk that falls behind: up to a minute of the session waits for it, and beyond that recording ends and says so."""
+
+import threading
+from collections import deque
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowkit.plan import Plan
+from flowkit.runtime.clock import SessionClock
+from flowkit.runtime.pump import TrioPump
+from flowkit.testing.sessions import providers_of
+from flowkit.trace.backlog import LONGEST_US, Backlog
+from flowkit.trace.reader import read_trace
+from flowkit.trace.recorder import open_recorder
+from flowkit.trace.tape import Job, Recording, Tape
+from tests.trace.recording import Kept
+from tests.trace.sessions import pipeline, planned
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, LONGEST_US // 2)), max_size=30))
+def test_it_gives_back_in_order_what_it_took(steps: list[int | None]) -> None:
+    """A step is a hand-over some time after the one before, or None for the writing thread's turn."""
+    backlog, model = Backlog(), deque[tuple[int, Job]]()
+    at_us = 0
+    for step in steps:
+        if step is not None:
+            at_us += step
+            job = Job([], [], [], [(at_us, "", "")])
+            fits = not model or at_us - model[0][0] <= LONGEST_US
+            assert backlog.put(at_us, job) is fits
+            if not fits:
+                model.clear()
+                break
+            model.append((at_us, job))
+        elif model:
+            assert backlog.take(0) is model.popleft()[1]
+        else:
+            with pytest.raises(TimeoutError):
+                backlog.take(0)
+    backlog.end()
+    assert [backlog.take(0) for _ in model] == [job for _, job in model]
+    assert backlog.take(0) is None
+
+
+def test_a_quiet_session_is_not_one_that_waits() -> None:
+    backlog = Backlog()
+    for minute in range(5):
+        job = Job([], [], [], [])
+        assert backlog.put(minute * 2 * LONGEST_US, job)
+        assert backlog.take(0) is job
+
+
+class Stuck:
+    """A disk on which nothing can be written until `freed`."""
+
+    def __init__(self, patched: pytest.MonkeyPatch) -> None:
+        self.freed = threading.Event()
+        write = Tape.job
+
+        def stuck(tape: Tape, job: Job) -> None:
+            self.freed.wait()
+            write(tape, job)
+
+        patched.setattr(Tape, "job", stuck)
+
+
+def recorded(path: Path, plan: Plan, disk: Stuck) -> tuple[Recording, Kept, int]:
+    """Run `plan` on the live pump, while nothing can be written; also returns how many hand-overs there were."""
+    recorder, kept, handed = open_recorder(path, plan), Kept(), 0
+    rows = recorder.rows
+
+    def counted(new: list[object]) -> None:
+        nonlocal handed
+        handed += 1
+        rows(new)
+
+    recorder.rows = counted  # type: ignore[method-assign]
+
+    async def main() -> None:
+        clock, settled = SessionClock(), trio.testing.wait_all_tasks_blocked
+        observers = (recorder, kept)
+        async with providers_of(plan, clock) as providers:
+            await TrioPump(plan, providers, clock, observers=observers, settled=settled).run()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    disk.freed.set()
+    return recorder.close("input_ended"), kept, handed
+
+
+def test_a_disk_held_for_nearly_a_minute_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(pipeline(mic="length: 58s"))
+    recording, kept, handed = recorded(tmp_path / "a.jsonl", plan, Stuck(monkeypatch))
+    assert kept.all[-1].handled_us > 57_000_000
+    assert handed > 300, "more than a bound in hand-overs would have been thought to cover"
+    assert recording.lost == ""
+    assert read_trace(recording.path).rows() == [tuple(row) for row in kept.all]
+
+
+def test_beyond_a_minute_recording_ends_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(pipeline(mic="length: 63s"))
+    recording, kept, _ = recorded(tmp_path / "a.jsonl", plan, Stuck(monkeypatch))
+    assert kept.all[-1].handled_us > 62_000_000, "the session itself went on"
+    assert "the disk could not keep up" in recording.lost
+    assert recording.rows == 0

@@ -93,6 +93,11 @@ def words(text: str) -> list[Word]:
     return found
 
 
+def has_words(text: str) -> bool:
+    """Whether a text says anything: an emoji or marks alone do not."""
+    return _WORDLIKE.search(text) is not None
+
+
 def _spans(text: str) -> Iterator[tuple[int, int, int]]:
     """(start, end, size) of each word."""
     start = 0

@@ -14,7 +14,7 @@ from flowkit.plan.graph import Edge, Plan, PlannedStage
 from flowkit.stages.base import CONTROL_CONTENT as CONTROL
 from flowkit.stages.chunking import Chunking
 from flowkit.stages.gate import Gate
-from flowkit.words import words
+from flowkit.words import has_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _never_matching(plan: Plan) -> Iterator[Finding]:
     for stage in plan.stages:
         if isinstance(stage.options, Gate.Options):
             for phrase in stage.options.ignore:
-                if not words(phrase):
+                if not has_words(phrase):
                     what = f"{phrase!r} in `ignore` holds no word, so no transcript ever matches it"
                     yield Finding(
                         "FK208", stage.id, what, "write it as it is said: ignore: [uh-huh, got it]", ("ignore",)

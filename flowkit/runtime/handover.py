@@ -39,10 +39,9 @@ from flowkit.messages import (
 from flowkit.providers.base import Provider
 from flowkit.providers.cloud.faults import CloudError, Trouble
 from flowkit.secrets import mask
-from flowkit.stages.llm import has_words
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import SpokenText
-from flowkit.words import sounded, speaking_s, spoken_until
+from flowkit.words import has_words, sounded, speaking_s, spoken_until
 
 Pass = Callable[[Message], Awaitable[None]]
 _LEAST_S = 1e-3
@@ -199,6 +198,10 @@ class Reply(Work):
     async def take(self, item: Message, emit: Pass) -> None:
         if isinstance(item, Token):
             await self._say(self._spoken.feed(item.text), emit)
+
+    def useful(self, item: Message) -> bool:
+        """A thought is not: whoever waits for the reply waits on."""
+        return isinstance(item, Token) and bool(replace(self._spoken).feed(item.text))
 
     async def end(self, emit: Pass) -> None:
         await self._say(self._spoken.end(), emit)

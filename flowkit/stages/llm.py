@@ -19,14 +19,10 @@ from flowkit.messages import Ask, Done, EndOfReply, Exchange, Failed, Fault, Fin
 from flowkit.stages.base import NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import SpokenText
+from flowkit.words import has_words
 
 _BUSY = frozenset({PROVIDER})
 _TRIES = 2
-
-
-def has_words(text: str) -> bool:
-    """Whether a reply says anything: an emoji or marks alone do not."""
-    return any(map(str.isalnum, text))
 
 
 @dataclass(slots=True)

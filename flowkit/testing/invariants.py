@@ -34,6 +34,7 @@ from flowkit.messages import (
 from flowkit.providers.sound.timeline import Pop
 from flowkit.stages.base import Cancel, Emit
 from flowkit.stages.turn import Turn
+from flowkit.stages.unspoken import SpokenText
 from flowkit.testing.evidence import Evidence, Step
 
 _US = 1_000_000
@@ -103,9 +104,14 @@ def nothing_is_hoarded(evidence: Evidence) -> None:
     _tts_has_one_clause(evidence)
     _chunker_has_one_clause(evidence)
     _playback_keeps_its_lead(evidence)
+    spoken = SpokenText()
     for step in _steps(evidence, "llm"):
         tokens = [a for a in step.actions if isinstance(a, Emit) and isinstance(a.message, Token)]
-        _hold(len(tokens) == isinstance(step.message, Token), f"the LLM's stage kept a token at {step.at_us} us")
+        if isinstance(step.message, Token):
+            due = bool(spoken.feed(step.message.text)) or not step.message.text
+        else:
+            due, spoken = bool(spoken.end()), SpokenText()
+        _hold(len(tokens) == due, f"the LLM's stage kept a token at {step.at_us} us")
 
 
 def _steps(evidence: Evidence, stage: str) -> Iterator[Step]:

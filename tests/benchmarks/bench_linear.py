@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from flowkit.chunker import Chunker, Rules
+from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import SpokenText
 from flowkit.words import sounded, spoken_until, words
 
@@ -101,6 +102,12 @@ def thinking(text: str) -> None:
     reply.end()
 
 
+def repeating(text: str) -> None:
+    repeats = Repeats(text, resumes=True)
+    for char in text:
+        repeats.feed(char)
+
+
 def counting(text: str) -> None:
     found = words(text)
     sounded(text, 0.9)
@@ -112,6 +119,7 @@ WORK: dict[str, Callable[[str], None]] = {
     "by_character": by_character,
     "stalling": stalling,
     "thoughts": thinking,
+    "repeats": repeating,
     "words": counting,
 }
 

@@ -206,6 +206,12 @@ def test_a_server_that_begins_anew_although_it_was_to_go_on_is_not_said_twice(re
     assert run([member(first), member(anew, "two")], Ask(1, "hi")).text == "The capital of France is Paris."
 
 
+def test_a_thought_is_no_answer_within_the_time_for_the_first_token() -> None:
+    thinks = Fake(says("<think>", *["hm "] * 50, "</think>Late."))
+    stage = run([member(thinks, first="300ms"), member(Fake(says("Hello.")), "two")], Ask(1, "hi"))
+    assert stage.text == "Hello."
+
+
 def test_an_attempt_that_breaks_off_in_a_thought_leaves_none_to_the_next() -> None:
     first = Fake(says("<think>Plan.</think>", "The capital", then=broke()), fails(broke()), resumes=True)
     second = Fake(says("<thi", "nk>Another", then=broke()), resumes=True)

@@ -19,7 +19,7 @@ import trio
 from flowkit.messages import Audio, ClauseEnded, Message, Speak, WordTimes
 from flowkit.providers.base import Emit
 from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, schema
-from flowkit.words import words
+from flowkit.words import has_words
 
 if TYPE_CHECKING:
     from flowkit.providers.cartesia.tts import Cartesia
@@ -224,7 +224,7 @@ class Narrator:
         if context.odd:
             self._voice.tell("odd_pcm", f"half a sample at the end of clause {clause.index} was dropped")
             context.odd = b""
-        whole = bool(clause.samples) or not words(clause.text)  # words without sound were not said
+        whole = bool(clause.samples) or not has_words(clause.text)  # words without sound were not said
         await self._emit(ClauseEnded(clause.index, clause.samples, whole))
         self._clauses.popleft()
         self._note()

@@ -26,7 +26,7 @@ from flowkit.messages import Audio, Message, Speak
 from flowkit.providers.base import Emit
 from flowkit.providers.plain import plain
 from flowkit.providers.worker.wire import Frame, Kind, Unpacker, total_and_pcm
-from flowkit.words import words
+from flowkit.words import has_words
 
 LOAD_TIMEOUT_S = 60.0
 GRACE_S = 1.0
@@ -235,7 +235,7 @@ class Worker:
             first += samples
 
         await self.speak(escape(plain(request.text)), heard)
-        if not first and words(request.text):
+        if not first and has_words(request.text):
             raise ProviderError(f"{self._title}: gave no sound for {request.text[:_QUOTED]!r}")
 
     async def speak(self, text: str, heard: Heard) -> None:

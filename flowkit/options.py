@@ -10,9 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, SecretStr, WithJsonSchema
 
-_UNITS_US = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|min)")
-_BARE_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_UNITS_US = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|min|h|d)", re.ASCII)
+_MOST_DIGITS = 40
+LONGEST_US = 366 * 86_400_000_000
+"""A year: what is longer was not meant, and must not meet the bounds of clocks."""
+_BARE_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
 def parse_duration(value: Any) -> int:
@@ -23,10 +26,13 @@ def parse_duration(value: Any) -> int:
     if isinstance(value, Microseconds):
         return value
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return Microseconds(round(float(match[1]) * _UNITS_US[match[2]]))
+        if len(match[1]) > _MOST_DIGITS or (us := round(float(match[1]) * _UNITS_US[match[2]])) > LONGEST_US:
+            raise ValueError(f"a duration is at most {LONGEST_US // 86_400_000_000} days")
+        return Microseconds(us)
     if not isinstance(value, bool) and _BARE_NUMBER.fullmatch(str(value).strip()):
-        raise ValueError(f"a duration needs a unit: write {value}ms or {value}s")
-    raise ValueError("a duration is a number with a unit: us, ms, s or min, such as 200ms or 1.5s")
+        shown = str(value).strip()[:_MOST_DIGITS]
+        raise ValueError(f"a duration needs a unit: write {shown}ms or {shown}s")
+    raise ValueError("a duration is a number with a unit: us, ms, s, min, h or d, such as 200ms or 1.5s")
 
 
 def format_duration(us: int) -> str:
@@ -50,7 +56,7 @@ Duration = Annotated[
     int,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str, when_used="always"),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(us|ms|s|min)$", "examples": ["200ms", "1.5s"]}),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(us|ms|s|min|h|d)$", "examples": ["200ms", "1.5s"]}),
 ]
 
 Secret = SecretStr

@@ -11,13 +11,15 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote
 
 SHORTEST = 6
 """What is shorter is in the middle of words, and no secret."""
 _LEAK = 4
 """From so many characters on the beginning of a secret is one too."""
+_LONGEST = 4096
+"""So much of a text in pieces is remembered at most."""
 _ENCODED = 8
 _NAMED = frozenset(
     ("key", "keys", "apikey", "token", "secret", "secrets", "password", "passwords", "passwd", "passphrase", "passcode", "pwd",
@@ -27,7 +29,7 @@ _COUNTED = frozenset(("first", "last", "max", "min", "per", "stop", "bos", "eos"
 """Beside these a token is one of a language model's."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _HARMLESS = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d)?|true|false", re.IGNORECASE)
-_USERINFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/\s@:]*):([^/\s@]+)@")
+_USERINFO = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 
 
 def is_secret_name(name: str) -> bool:
@@ -45,7 +47,10 @@ class Masks:
         self.forms = sorted(
             {form for value in self.values for form in _forms(value)}, key=lambda form: (-len(form), form)
         )
-        self.longest = max(map(len, self.forms), default=0)
+        self.hidden = {form: masked(form) for form in self.forms}
+        self.short = [form for form in self.forms if len(form) <= _LONGEST]
+        """Those that are looked for in texts that come in pieces."""
+        self.beginning = re.compile("|".join(sorted({re.escape(form[:_LEAK]) for form in self.short})) or "(?!)")
 
     def __bool__(self) -> bool:
         """Whether there is anything to find."""
@@ -55,7 +60,7 @@ class Masks:
         """The text with every secret in it masked, as long as before."""
         for form in self.forms:
             if form in text:
-                text = text.replace(form, masked(form))
+                text = text.replace(form, self.hidden[form])
         return text
 
     def pieces(self) -> Pieces:
@@ -69,31 +74,34 @@ class Pieces:
     def __init__(self, masks: Masks) -> None:
         self._masks = masks
         self._before = ""
+        """The end of the text so far, as far as a secret may go on from it."""
 
     def __call__(self, piece: str) -> str:
         """The piece, as long as before. Of a secret at most the first three characters can have passed unmasked."""
-        masks = self._masks
-        if not masks or not piece:
+        masks, text, begins = self._masks, self._before + piece, len(self._before)
+        self._before = text[1 - _LEAK :]
+        if not masks or not masks.beginning.search(text):
             return piece
-        text, begins = self._before + piece, len(self._before)
-        self._before = text[-masks.longest :]
-        shown = list(text)
-        for form in masks.forms:
-            at = text.find(form, max(0, begins - len(form) + 1))
-            while at >= 0:
-                shown[at : at + len(form)] = masked(form)
-                at = text.find(form, at + len(form))
-            if begun := _overlap(text, form):
-                shown[-begun:] = masked(form)[:begun]
-        return "".join(shown[begins:])
+        shown, open_from = list(piece), len(text)
+        for form in reversed(masks.short):  # the longest last, for it says the most
+            for at in _places(text, form):
+                hidden = masks.hidden[form][max(0, begins - at) : len(text) - at]
+                begin = max(0, at - begins)
+                shown[begin : begin + len(hidden)] = hidden
+                if at + len(form) > len(text):
+                    open_from = min(open_from, at)
+                    break
+        self._before = text[min(open_from, max(0, len(text) + 1 - _LEAK)) :]
+        return "".join(shown)
 
 
-def _overlap(text: str, form: str) -> int:
-    """How much of the text's end is the beginning of `form`; 0 if that is too little to tell."""
-    for length in range(min(len(text), len(form) - 1), _LEAK - 1, -1):
-        if text.endswith(form[:length]):
-            return length
-    return 0
+def _places(text: str, form: str) -> Iterator[int]:
+    """Where `form` stands in the text, and where the text ends within it."""
+    at = text.find(form[:_LEAK])
+    while at >= 0:
+        if text.startswith(form, at) or (len(text) - at < len(form) and form.startswith(text[at:])):
+            yield at
+        at = text.find(form[:_LEAK], at + 1)
 
 
 def masked(text: str) -> str:
@@ -167,7 +175,7 @@ def learn_named(name: str, value: object) -> None:
     if is_secret_name(name) and not _HARMLESS.fullmatch(value):
         # "Bearer abc" is as secret without its first word.
         learn(value, *(word for word in value.split() if len(word) > SHORTEST))
-    for _, password in _USERINFO.findall(value):
+    for password in _USERINFO.findall(value):
         learn(password, unquote(password))
 
 

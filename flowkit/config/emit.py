@@ -83,7 +83,7 @@ def _scalar(value: Any) -> str:
         and core_value(value) == value
         and value.lower() not in _MISREAD
     )
-    if bare or (value and re.fullmatch(r"\d+(\.\d+)?(us|ms|s|min)", value)):
+    if bare or (value and re.fullmatch(r"\d+(\.\d+)?(us|ms|s|min|h|d)", value)):
         return value
     return UNPRINTABLE.sub(lambda c: f"\\U{ord(c[0]):08x}", json.dumps(value, ensure_ascii=False))
 

@@ -115,7 +115,7 @@ def takes(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
         return f"list of {takes(schema['items'])}" if schema.get("items") else "list"
-    if "us|ms|s|min" in schema.get("pattern", ""):
+    if "us|ms|s|min|h|d" in schema.get("pattern", ""):
         return "duration"
     if schema.get("format") == "password":
         return "secret"

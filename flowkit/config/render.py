@@ -19,7 +19,7 @@ _WIDTH = 110
 _SECRET_KEY = re.compile(
     r"(?i)((?:key|token|secret|password|passwd|auth\w*)[\"']?\s*[:=]\s*)(\"[^\"]*\"?|'[^']*'?|[^\s,}\]]+)"
 )
-_HARMLESS = re.compile(r"[\"']?(\$\{.*|\d+(\.\d+)?(us|ms|s|min)?|true|false)[\"']?")
+_HARMLESS = re.compile(r"[\"']?(\$\{.*|\d+(\.\d+)?(us|ms|s|min|h|d)?|true|false)[\"']?")
 
 
 def render(problems: Sequence[Problem], form: str, *, terminal: bool = False, colour: bool = False) -> str:

@@ -18,6 +18,7 @@ from flowkit.errors import ConfigError
 from flowkit.options import Options
 from flowkit.stages.base import Stage
 
+MAX_STAGES = 100
 _ENDLESS = {"unbounded", "unlimited", "infinite", "infinity", "inf", "none", ".inf"}
 
 
@@ -35,7 +36,11 @@ def read_stages(node: Node | None, root: Mapping, context: Context) -> tuple[Sta
         return ()
     if not node.items:
         context.report("FK104", node, ("stages",), "needs at least one stage")
-    read = [_stage(item, ("stages", i), context) for i, item in enumerate(node.items)]
+    if len(node.items) > MAX_STAGES:
+        # Wiring and checks look at every stage from every other; and no trace holds more.
+        first = node.items[MAX_STAGES]
+        context.report("FK110", first, ("stages", MAX_STAGES), f"more than {MAX_STAGES} stages", str(len(node.items)))
+    read = [_stage(item, ("stages", i), context) for i, item in enumerate(node.items[:MAX_STAGES])]
     stages = [stage for stage in read if stage is not None]
     _refuse_equal_ids(stages, context)
     return tuple(stages)

@@ -117,8 +117,11 @@ def read_sound(trace: Path, sound: Sound) -> Any:
         raise TraceError(f"{path.name} is missing; the trace replays without it")
     try:
         with soundfile.SoundFile(path) as file:
-            if 2 * file.frames > MAX_AUDIO or file.channels != 1:
-                raise TraceError(f"{path.name} is longer than {MAX_AUDIO >> 20} MiB of samples, or not mono")
+            # A few bytes can stand for hours of silence: nothing is decoded that is not as long as what was recorded.
+            if (file.channels, file.samplerate, file.frames) != (1, sound.rate_hz, sound.samples):
+                raise TraceError(f"{path.name} is not the sound that was recorded: its length or form differs")
+            if 2 * file.frames > MAX_AUDIO:
+                raise TraceError(f"{path.name} is longer than {MAX_AUDIO >> 20} MiB of samples")
             samples = file.read(dtype="int16")
     except soundfile.LibsndfileError as error:
         raise TraceError(f"{path.name} cannot be read: {error}") from error

@@ -9,7 +9,9 @@ same recordings, by 116 ms at best (see docs/trace-format.md).
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,8 @@ _SPREAD = 12
 _CLEAR_FRAMES = 4
 _JOIN_FRAMES = 10
 """Gaps up to 200 ms do not end a stretch of speech when its onset is asked for."""
+_BEHIND = 3000
+"""After so many frames that are not settled it looks unasked, so that no question takes long: a minute takes a millisecond."""
 
 
 def frame_levels(pcm: NDArray[np.int16], before: int, frame_samples: int) -> NDArray[np.uint8]:
@@ -43,13 +47,14 @@ def frame_levels(pcm: NDArray[np.int16], before: int, frame_samples: int) -> NDA
 
 
 class Reference:
-    """Levels by frame index, and where the user's voice is in them."""
+    """Levels by frame index, and where the user's voice is in them. Asked while frames still come, it goes by those that are there;
+    what no later frame can change is worked out once."""
 
     def __init__(self, frame_samples: int = 320, levels: bytes = b"") -> None:
         self._frame_samples = frame_samples
         self._levels = bytearray(levels)
         self._last_sample = 0
-        self._stretches: tuple[list[int], list[int]] | None = None
+        self._voiced = _Voiced()
 
     def add(self, index: int, pcm: bytes) -> bytes:
         """The frames from `index` on have this sound (whole frames). Returns their levels, a byte each."""
@@ -60,7 +65,9 @@ class Reference:
         if len(self._levels) < index:
             self._levels.extend(bytes([MISSING]) * (index - len(self._levels)))
         self._levels[index : index + len(levels)] = levels
-        self._stretches = None
+        self._voiced.changed(index)
+        if self._voiced.behind(len(self._levels)) > _BEHIND:
+            self._voiced.look(self._levels)
         return levels
 
     @property
@@ -70,14 +77,14 @@ class Reference:
 
     def last_voiced(self, since: int, until: int) -> int | None:
         """The last voiced frame in `since` <= frame < `until`, or None."""
-        starts, ends = self._voiced()
+        starts, ends = self._voiced.look(self._levels)
         i = bisect_left(starts, until) - 1
         last = min(ends[i], until) - 1 if i >= 0 else -1
         return last if last >= since else None
 
     def onset(self, frame: int) -> int | None:
         """The first voiced frame of the speech around `frame`: the stretch it lies in, or one that begins within a second."""
-        starts, ends = self._voiced()
+        starts, ends = self._voiced.look(self._levels)
         i = bisect_right(starts, frame) - 1
         if i < 0 or ends[i] + _JOIN_FRAMES <= frame:
             i += 1
@@ -86,26 +93,64 @@ class Reference:
             i -= 1
         return starts[i]
 
-    def _voiced(self) -> tuple[list[int], list[int]]:
-        if self._stretches is None:
-            self._stretches = _stretches(np.frombuffer(bytes(self._levels), np.uint8))
-        return self._stretches
+
+class _Voiced:
+    """The voiced stretches. Those before frame `settled` stay as they are, whatever comes; there are `kept` of them."""
+
+    def __init__(self) -> None:
+        self.starts, self.ends = array("q"), array("q")
+        self._settled = self._kept = 0
+        self._whole = False
+
+    def changed(self, index: int) -> None:
+        """Levels from frame `index` on are new."""
+        self._whole = False
+        if index < self._settled + _BLOCK * _AROUND:
+            self._settled = self._kept = 0
+
+    def behind(self, frames: int) -> int:
+        """How many of so many frames are not settled."""
+        return frames - self._settled
+
+    def look(self, levels: bytearray) -> tuple[Sequence[int], Sequence[int]]:
+        """First frames, and frames behind the last, of all voiced stretches."""
+        if self._whole:
+            return self.starts, self.ends
+        self._whole = True
+        # The floor of the first unsettled frame is taken over blocks before it; the median needs one frame more.
+        base = max(0, (self._settled // _BLOCK - _AROUND - 1) * _BLOCK)
+        starts, ends, clear = _runs(np.frombuffer(bytes(levels[base:]), np.uint8), self._settled - base)
+        starts, ends = starts + base, ends + base
+        voiced = clear >= _CLEAR_FRAMES
+        del self.starts[self._kept :], self.ends[self._kept :]
+        self.starts.extend(starts[voiced].tolist())
+        self.ends.extend(ends[voiced].tolist())
+        # A level that is still to come may change the median of the frame before it, and so a block's floor.
+        self._settle(starts, ends, voiced, ((len(levels) - 1) // _BLOCK - _AROUND) * _BLOCK)
+        return self.starts, self.ends
+
+    def _settle(self, starts: NDArray[Any], ends: NDArray[Any], voiced: NDArray[Any], until: int) -> None:
+        """Frames before `until` have their floor. A run that goes on behind it is not over."""
+        over = int(np.searchsorted(ends, until))
+        self._kept += int(voiced[:over].sum())
+        going_on = over < len(starts) and starts[over] < until
+        self._settled = max(self._settled, int(starts[over]) if going_on else until)
 
 
-def _stretches(levels: NDArray[np.uint8]) -> tuple[list[int], list[int]]:
-    """First frames, and frames behind the last, of the voiced stretches."""
-    if not len(levels):
-        return [], []
+def _runs(levels: NDArray[np.uint8], first: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Runs of frames that stand out of the floor, from frame `first` on: first frames, frames behind the last, and how many of each
+    stand out clearly."""
+    if len(levels) <= first:
+        return (np.zeros(0, np.int64),) * 3
     smooth = _median_of_three(np.where(levels == MISSING, QUIETEST, levels).astype(np.int16))
     floor, peak = _floor_and_peak(smooth)
     limit = np.minimum(peak + _BELOW_PEAK, _SILENT)
-    clear = smooth < np.minimum(floor - _ENTER, limit)
-    stay = smooth < np.minimum(floor - _STAY, limit)
+    clear = (smooth < np.minimum(floor - _ENTER, limit))[first:]
+    stay = (smooth < np.minimum(floor - _STAY, limit))[first:]
     edges = np.flatnonzero(np.diff(np.concatenate(([0], stay.astype(np.int8), [0]))))
     starts, ends = edges[::2], edges[1::2]
     counts = np.concatenate(([0], np.cumsum(clear)))
-    kept = counts[ends] - counts[starts] >= _CLEAR_FRAMES
-    return starts[kept].tolist(), ends[kept].tolist()
+    return starts + first, ends + first, counts[ends] - counts[starts]
 
 
 def _median_of_three(x: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -1,0 +1,69 @@
+"""The ruler asked while it still listens: as one that has heard as much all at once, and in bounded time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowkit.figures import reference
+from flowkit.figures.reference import MISSING, QUIETEST, Reference
+
+FRAME = 80
+KINDS = {"noise": (0.002, 0.02), "voice": (0.1, 0.9), "weak": (0.01, 0.1), "quiet": (0.0, 0.0)}
+stretches = st.lists(
+    st.tuples(st.sampled_from([*KINDS]), st.integers(1, 700), st.integers(0, 2**32 - 1)), min_size=1, max_size=12
+)
+
+
+def sound(kind: str, frames: int, seed: int) -> bytes:
+    """Frames of noise, each as loud as it happens."""
+    dice = np.random.default_rng(seed)
+    loud = dice.uniform(*KINDS[kind], (frames, 1)) * 32767
+    return (dice.uniform(-1, 1, (frames, FRAME)) * loud).astype("<i2").tobytes()
+
+
+def answers(ruler: Reference, frames: int) -> list[int | None]:
+    asked = range(0, frames, 37)
+    return [ruler.last_voiced(0, frame) for frame in asked] + [ruler.onset(frame) for frame in asked]
+
+
+@settings(max_examples=60, deadline=None)
+@given(heard=stretches, asks=st.lists(st.booleans(), min_size=12, max_size=12), skipped=st.integers(0, 60))
+def test_asked_at_any_time_it_answers_as_one_that_heard_all_at_once(
+    heard: list[tuple[str, int, int]], asks: list[bool], skipped: int
+) -> None:
+    ruler, frames = Reference(FRAME), 0
+    for stretch, ask in zip(heard, asks, strict=False):
+        ruler.add(frames, sound(*stretch))
+        frames = len(ruler.levels)
+        if ask:
+            assert answers(ruler, frames) == answers(Reference(FRAME, ruler.levels), frames)
+        frames += skipped
+    assert answers(ruler, frames) == answers(Reference(FRAME, ruler.levels), frames)
+    assert ruler.levels.count(MISSING) == skipped * (len(heard) - 1)
+
+
+def test_what_is_heard_again_counts_as_heard_now() -> None:
+    ruler = Reference(FRAME)
+    ruler.add(0, sound("noise", 2000, 1) + sound("voice", 100, 2) + sound("noise", 2000, 3))
+    assert ruler.onset(2050) == 2000
+    ruler.add(2000, sound("quiet", 100, 4))
+    assert ruler.levels[2050] == QUIETEST
+    assert ruler.onset(2050) is None
+    assert answers(ruler, 4100) == answers(Reference(FRAME, ruler.levels), 4100)
+
+
+def test_an_hour_of_listening_makes_no_question_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, whole = list[int](), reference._floor_and_peak
+    monkeypatch.setattr(reference, "_floor_and_peak", lambda levels: looked.append(len(levels)) or whole(levels))
+    ruler, second = Reference(FRAME), sound("voice", 20, 5) + sound("noise", 30, 6)
+    for at in range(0, 180_000, 50):
+        ruler.add(at, second)
+        if at % 60_000 == 0:
+            ruler.onset(at)
+    assert ruler.last_voiced(0, 180_000) == 179_969
+    # A minute that is not settled, and 22 seconds around it.
+    assert max(looked) <= 3000 + 22 * 50
+    assert sum(looked) <= 3 * 180_000

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """The trace of one session: `path`, or None if none is kept; `lost` says at the end why it is not whole."""
+    """The trace of one session: `path`, or None if none is kept. At the end the journal's `digest` is there, and `lost` says why
+    the trace is not whole."""
 
     def __init__(self, path: Path | None = None, recorder: Recorder | None = None) -> None:
         self.path = path
-        self.lost = ""
+        self.lost = self.digest = ""
         self._recorder = recorder
 
     @property
@@ -38,7 +39,8 @@ class Record:
 
         if self._recorder is not None:
             recorder, self._recorder = self._recorder, None
-            self.lost = recorder.close(outcome.reason, queues=queue_reports(outcome.inboxes)).lost
+            recording = recorder.close(outcome.reason, queues=queue_reports(outcome.inboxes))
+            self.lost, self.digest = recording.lost, recording.digest
 
     def close(self) -> None:
         """Close the file of a session that never came to its end."""

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from flowkit.config import Config
     from flowkit.engine import Engine
     from flowkit.engine.observer import Observer
-    from flowkit.figures.listener import Listener
+    from flowkit.figures.live import LiveFigures
     from flowkit.figures.report import Report
     from flowkit.plan import Plan
     from flowkit.report.live import LiveView
@@ -54,24 +55,18 @@ def run(args: argparse.Namespace) -> int:
 
     from flowkit.cli.ends import check_ends
     from flowkit.cli.recording import open_record, record_path
-    from flowkit.figures.layout import layout_of
-    from flowkit.figures.listener import Listener
-    from flowkit.figures.metrics import measure
-    from flowkit.figures.popped import with_pops
     from flowkit.figures.queues import queue_reports
     from flowkit.plan import require
     from flowkit.runtime.echo import EchoWatch
     from flowkit.runtime.session import run_session
-    from flowkit.trace.codec import journal_digest
 
     config, duration_us = _config(args), _limits(args)
     plan = require(config)
-    listener = Listener(plan)
     path = record_path(args, config)
     check_ends(config, plan, path)
     record = open_record(path, config, plan)
-    with closing(record), _shown(args, plan, listener) as view:
-        observers: tuple[Observer, ...] = (listener, EchoWatch(plan, view.say), *record.observers, *view.observers)
+    with closing(record), _shown(args, plan) as view:
+        observers: tuple[Observer, ...] = (EchoWatch(plan, view.say), *record.observers, *view.observers)
 
         async def session() -> Outcome:
             return await run_session(
@@ -85,16 +80,13 @@ def run(args: argparse.Namespace) -> int:
 
         outcome = _quietly(lambda: trio.run(session))
         record.end(outcome)
-    report = measure(
-        outcome.rows,
-        plan=plan,
-        voiced=listener.reference(),
+    report = replace(
+        outcome.figures.report(),
         trace=str(record.path or ""),
-        digest=journal_digest(outcome.rows, layout_of(plan)),
+        digest=record.digest,
         wall_us=outcome.wall_us,
         queues=queue_reports(outcome.inboxes),
     )
-    report = with_pops(report, outcome.rows, outcome.events)
     _tell(args, outcome, report)
     if record.lost:
         _notice(f"flowkit: the trace {record.path} is not whole: {record.lost}")
@@ -146,17 +138,17 @@ class _View:
         self.say: Callable[[str], None] = _notice if picture is None else picture.say
         self._picture = picture
 
-    def started(self, engine: Engine) -> None:
+    def started(self, engine: Engine, figures: LiveFigures) -> None:
         """The session begins."""
         if self._picture is not None:
-            self._picture.started(engine)
+            self._picture.started(engine, figures)
         mic = engine.plan.only("mic")
         if mic is not None and mic.provider is not None and mic.provider.name == "device":
             self.say("listening; Ctrl-C ends the session")
 
 
 @contextmanager
-def _shown(args: argparse.Namespace, plan: Plan, listener: Listener) -> Iterator[_View]:
+def _shown(args: argparse.Namespace, plan: Plan) -> Iterator[_View]:
     """The view that fits; a picture only on a terminal, and not where lines are typed."""
     picture = sys.stdout.isatty() and not args.text
     form = args.format or ("rich" if picture else "plain")
@@ -166,7 +158,7 @@ def _shown(args: argparse.Namespace, plan: Plan, listener: Listener) -> Iterator
         from flowkit.report.captured import captured_stderr
         from flowkit.report.live import LiveView
 
-        view = LiveView(plan, listener.reference, file=raw(sys.stdout))
+        view = LiveView(plan, file=raw(sys.stdout))
         with captured_stderr(view.say), view.shown():
             yield _View(picture=view)
     else:
@@ -210,7 +202,6 @@ def _quietly(go: Callable[[], Outcome]) -> Outcome:
 
 def _tell(args: argparse.Namespace, outcome: Outcome, report: Report) -> None:
     from flowkit.report.plain import summary
-    from flowkit.trace.stalls import stall_lines
 
     if args.format == "json":
         json.dump(report.to_json(), sys.stdout, ensure_ascii=False, indent=1)
@@ -221,7 +212,7 @@ def _tell(args: argparse.Namespace, outcome: Outcome, report: Report) -> None:
         _notice(f"flowkit: the session ended: {outcome.reason.removeprefix('failed: ')}")
     if not report.turns and outcome.reason == "input_ended":
         _notice(f"flowkit: nothing was {'typed' if args.text else 'said in the input: no speech was found'}")
-    for line in stall_lines(outcome.events):
+    for line in outcome.figures.stalls.lines():
         _notice(f"flowkit: {line}")
 
 

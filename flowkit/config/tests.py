@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from flowkit import options as opt
-from flowkit.figures.report import PARTS
+from flowkit.config.budgets import PARTS
 
 OF_TURN = (
     "user",

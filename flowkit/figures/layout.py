@@ -5,8 +5,9 @@ Taken from a plan, or from the trace itself, so that a recording can be measured
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
+
+from flowkit.plan.graph import Plan
 
 
 class Edge(NamedTuple):
@@ -56,18 +57,7 @@ class Layout(NamedTuple):
 _MOST_STAGES = 100
 
 
-class _Plan(Protocol):
-    """The part of ``flowkit.plan.Plan`` that is needed here; the plan's own room is above this one."""
-
-    @property
-    def frame_us(self) -> int: ...
-    @property
-    def stages(self) -> Iterable[Any]: ...
-    @property
-    def edges(self) -> Iterable[Any]: ...
-
-
-def layout_of(plan: _Plan) -> Layout:
+def layout_of(plan: Plan) -> Layout:
     """The layout of a plan."""
     kinds = tuple((stage.id, stage.kind) for stage in plan.stages)
     edges = tuple(

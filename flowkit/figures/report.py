@@ -4,21 +4,11 @@ milliseconds in JSON; None is "there was none", never 0."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flowkit.clock import ms
-
-PARTS = (
-    "endpointing",
-    "asr_final",
-    "llm_first_token",
-    "clause_fill",
-    "queue_wait",
-    "tts_first_audio",
-    "playback_start",
-)
-"""TTFA's parts, in the order of their milestones."""
+from flowkit.config.budgets import PARTS
 
 
 def _ms(us: int | None) -> float | None:
@@ -126,17 +116,17 @@ class QueueReport:
 class Report:
     """A whole session. `level`: live, exact, simulated or what_if. `notices`: what a reader must know of these figures."""
 
-    trace: str
-    level: str
-    digest: str
-    messages: int
-    audio_us: int
-    wall_us: int
-    turns: tuple[TurnReport, ...]
-    interrupts: tuple[InterruptReport, ...]
-    queues: tuple[QueueReport, ...]
+    trace: str = ""
+    level: str = "live"
+    digest: str = ""
+    messages: int = 0
+    audio_us: int = 0
+    wall_us: int = 0
+    turns: tuple[TurnReport, ...] = ()
+    interrupts: tuple[InterruptReport, ...] = ()
+    queues: tuple[QueueReport, ...] = ()
     modelled_share: float = 0.0
-    notices: tuple[str, ...] = field(default=())
+    notices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--format json`` prints."""

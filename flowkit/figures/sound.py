@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from flowkit.messages import Audio, EndOfReply, Hold, Interrupt, Message, Resume
+from flowkit.engine import Row
+from flowkit.messages import Audio, EndOfReply, Hold, Interrupt, Resume
 
 _US = 1_000_000
 
@@ -30,36 +31,42 @@ class _Piece:
 
 class Sound:
     """The speaker's output, followed row by row. `until_us`: when the last of what it was given has sounded; `lost_us`: length of
-    what the last interrupt took from it."""
+    what the last interrupt took from it; `silenced`: when the row was sent that silenced it last, and when the last had sounded
+    then. An interrupt finds it silent if it is held."""
 
     def __init__(self, frame_us: int) -> None:
+        self.until_us = 0
+        self.lost_us = 0
+        self.silenced = (0, 0)
         self._frame_us = frame_us
         self._pieces: deque[_Piece] = deque()
         self._held = False
         self._open = False
         self._carry = 0
-        self.until_us = 0
-        self.lost_us = 0
 
     def tick(self, now_us: int) -> int:
         """The first tick of the device's grid at or after `now_us`."""
         return -(-now_us // self._frame_us) * self._frame_us
 
-    def handle(self, message: Message, now_us: int) -> int:
-        """Follow one handled row of the speaker. Returns how many items playback hands to the device for it."""
-        if isinstance(message, Audio):
-            return self._audio(message, now_us)
-        if isinstance(message, Hold):
-            fed = self._silence(now_us)
-            self._held = True
-            return fed
-        if isinstance(message, Resume):
-            return self._resume(now_us)
-        if isinstance(message, Interrupt):
-            return self._interrupt(now_us)
-        if isinstance(message, EndOfReply):
-            self._open = False
-        return 0
+    def row(self, row: Row) -> None:
+        """Follow one handled row of the speaker."""
+        now_us = row.handled_us
+        match row.message:
+            case Audio() as audio:
+                self._audio(audio, now_us)
+            case Hold():
+                self._silence(now_us)
+                self.silenced = (row.sent_us, self.until_us)
+                self._held = True
+            case Resume():
+                self._resume(now_us)
+            case Interrupt():
+                if not self._held:
+                    self._silence(now_us)
+                    self.silenced = (row.sent_us, self.until_us)
+                self._drop()
+            case EndOfReply():
+                self._open = False
 
     def _playing(self, now_us: int) -> bool:
         """Sounding, or in a gap of an unfinished reply."""
@@ -71,7 +78,7 @@ class Sound:
         piece.at_us = self.until_us
         piece.ends_us = self.until_us = piece.at_us + whole_us
 
-    def _audio(self, audio: Audio, now_us: int) -> int:
+    def _audio(self, audio: Audio, now_us: int) -> None:
         tick_us = self.tick(now_us)
         if not self._playing(now_us) or self.until_us < tick_us:
             self.until_us, self._carry = tick_us, 0
@@ -81,36 +88,28 @@ class Sound:
         self._pieces.append(piece)
         self._place(piece)
         self._open = True
-        return 0 if self._held else 1
 
-    def _silence(self, now_us: int) -> int:
+    def _silence(self, now_us: int) -> None:
         if not self._playing(now_us):
-            return 0
+            return
         cut_us = self.tick(now_us)
-        still_open = self._open or self.until_us > cut_us
         for piece in self._pieces:
             gone = piece.due_by(cut_us)
             piece.samples -= gone
             piece.at_us = max(piece.at_us, cut_us)
         self._pieces = deque(piece for piece in self._pieces if piece.samples)
         self.until_us = min(self.until_us, cut_us)
-        return 1 if still_open else 0
 
-    def _resume(self, now_us: int) -> int:
+    def _resume(self, now_us: int) -> None:
         if not self._held:
-            return 0
+            return
         self._held = False
         if self._pieces:
             self.until_us, self._carry = self.tick(now_us), 0
         for piece in self._pieces:
             self._place(piece)
-        return len(self._pieces)
 
-    def _interrupt(self, now_us: int) -> int:
-        if not self._held:
-            self._silence(now_us)
+    def _drop(self) -> None:
         self.lost_us = sum(piece.samples * _US // piece.rate_hz for piece in self._pieces)
         self._pieces.clear()
         self._held = self._open = False
-        # The device is told to be silent in any case, so that the next reply finds its whole bound free.
-        return 1

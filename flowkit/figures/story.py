@@ -1,39 +1,22 @@
-"""What happened when in a session, lane by lane, from its rows: what the page's waterfall and a terminal's are drawn from. Pure.
+"""What happened when in a session, lane by lane: what the page's waterfall and a terminal's are drawn from. Pure.
 
 A lane is a stage (or the user, or the speaker's sound); a span is something that lasted in it, a mark something that happened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from flowkit.clock import ms
 from flowkit.engine import Fate, Row
+from flowkit.figures.follower import Follower
 from flowkit.figures.layout import Layout
-from flowkit.figures.metrics import FrameClock
+from flowkit.figures.records import CallEnd, CallRecord, Ended, SpeechRecord, TurnEnd, TurnRecord
 from flowkit.figures.reference import Reference
-from flowkit.messages import (
-    Audio,
-    Clause,
-    Done,
-    EndOfReply,
-    EndOfUtterance,
-    Failed,
-    Fault,
-    Final,
-    Frames,
-    Hold,
-    Interrupt,
-    Message,
-    Partial,
-    Resume,
-    SpeechStarted,
-    Token,
-    Typed,
-    Utterance,
-)
+from flowkit.messages import Ask, Fault, Hold, Partial, Resume, Typed
 from flowkit.providers.sound.timeline import Pop
 
 LANES = ("user", "vad", "asr", "gate", "llm", "chunker", "tts", "playback")
@@ -85,22 +68,32 @@ class Story:
 
 def tell(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop], ruler: Reference | None = None) -> Story:
     """The story of a session's rows. `pops`: what sounded (``sounded``); `ruler` places the user's voice where levels were kept."""
-    teller = _Teller(layout, ruler)
+    follower = Follower(layout)
+    over: list[Ended] = []
     for row in rows:
-        teller.row(row)
-    story = teller.finish()
-    story.spans += _playback(rows, layout, pops)
+        over += follower.row(row)
+    over += follower.finish()
+    turns = [record for record in over if isinstance(record, TurnRecord)]
+    lanes = _Lanes(layout, ruler, rows[-1].handled_us if rows else 0)
+    spans = [span for turn in turns for span in lanes.turn(turn)]
+    for record in over:
+        if isinstance(record, SpeechRecord):
+            spans += lanes.speech(record, _turn_at(turns, record.began_us or record.final_us or 0))
+    story = Story([span for span in spans if span.text or span.end_us > span.begin_us])
+    story.spans += _playback(turns, pops)
+    story.marks = [mark for turn in turns for mark in _marks(turn)] + [*_marks_of_rows(rows, turns)]
     return story
 
 
-def _playback(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop]) -> list[Span]:
+def _turn_at(turns: Sequence[TurnRecord], at_us: int) -> int:
+    """The turn for which the user did what he did then: the next that was released; 0 if there is none."""
+    place = bisect_left(turns, at_us, key=lambda turn: turn.released_us)
+    return turns[place].number if place < len(turns) else 0
+
+
+def _playback(turns: Sequence[TurnRecord], pops: Sequence[Pop]) -> list[Span]:
     """A span for each clause's uninterrupted sound."""
-    voice = layout.only("tts")
-    said = {
-        (r.epoch, r.message.index): (r.turn, r.message.text)
-        for r in rows
-        if r.stage == voice and isinstance(r.message, Clause | Token)
-    }
+    said = {(turn.epoch, i): (turn.number, of.clause.text) for turn in turns for i, of in turn.clauses.items()}
     spans: list[Span] = []
     of: tuple[int, int] | None = None
     for pop in pops:
@@ -114,151 +107,90 @@ def _playback(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop]) -> list[
     return spans
 
 
-class _Teller:
-    """Follows the rows, and closes what they leave open."""
+@dataclass(slots=True)
+class _Lanes:
+    """Lays a session's records out in lanes. What never ended ends at `last_us`."""
 
-    def __init__(self, layout: Layout, ruler: Reference | None) -> None:
-        self._story = Story()
-        self._clock = FrameClock(layout.frame_us)
-        self._ruler = ruler
-        self._open: dict[str, Span] = {}
-        self._pending: list[Span | Mark] = []
-        self._now_us = 0
-        self._interrupted = -1
-        self._at: dict[str, Callable[[Row, Message], None]] = {
-            layout.only("mic"): self._mic,
-            layout.only("gate"): self._gate,
-            layout.only("llm"): self._llm,
-            layout.only("chunker"): self._chunker,
-            layout.only("tts"): self._tts,
-        }
-        self._at.pop("", None)
+    layout: Layout
+    ruler: Reference | None
+    last_us: int
 
-    def row(self, row: Row) -> None:
-        """Take the next row into account."""
-        self._now_us = row.handled_us
-        if row.fate is not Fate.HANDLED:
-            return
-        message = row.message
-        if isinstance(message, Interrupt):
-            self._interrupt(row)
-        elif (at := self._at.get(row.stage)) is not None:
-            at(row, message)
+    def turn(self, turn: TurnRecord) -> Iterator[Span]:
+        """All that lasted in a turn."""
+        for speech in turn.speech:
+            yield from self.speech(speech, turn.number)
+        if ends := [speech.end for speech in turn.speech if speech.end is not None]:
+            yield Span("gate", turn.number, ends[-1].decided_us, turn.released_us, turn.user)
+        for call in turn.calls.values():
+            if isinstance(call.request, Ask):
+                yield self._generated(turn, call)
+        if self.layout.only("chunker"):
+            yield from _cut(turn)
+        yield from _voiced(turn)
 
-    def finish(self) -> Story:
-        """The session is over: close what is open."""
-        for lane in tuple(self._open):
-            self._close(lane, None if lane == "tts" else self._now_us)
-        self._released(0)
-        return self._story
+    def speech(self, speech: SpeechRecord, turn: int) -> Iterator[Span]:
+        """The user's voice, as the ruler sees it and as the pipeline did, and its transcription."""
+        end, ended_us = speech.end, self.last_us if speech.end is None else speech.end.decided_us
+        if speech.begin is not None and speech.began_us is not None:
+            begin_us = speech.begin.at_us(self.ruler)
+            until_us = ended_us if end is None else end.at_us(self.ruler)
+            yield Span("user", turn, begin_us, max(begin_us, until_us))
+            yield Span("vad", turn, speech.began_us, ended_us)
+        if end is not None:
+            final_us = self.last_us if speech.final_us is None else speech.final_us
+            yield Span("asr", turn, ended_us, final_us, speech.text or "")
 
-    # -- lanes --------------------------------------------------------------------------------------------------------
+    def _generated(self, turn: TurnRecord, call: CallRecord) -> Span:
+        ended_us = self.last_us if call.ended_us is None else call.ended_us
+        fate = "interrupted" if call.end is CallEnd.CANCELLED else ""
+        return Span("llm", turn.number, call.opened_us, ended_us, "".join(turn.tokens), fate)
 
-    def _mic(self, row: Row, message: Message) -> None:
-        if isinstance(message, Frames):
-            self._clock.came(message, row.sent_us)
 
-    def _gate(self, row: Row, message: Message) -> None:
-        at_us = row.sent_us
-        match message:
-            case SpeechStarted(frame=frame):
-                onset = None if self._ruler is None else self._ruler.onset(frame)
-                began_us = self._clock.ended_us(frame if onset is None else onset) - self._clock.frame_us
-                self._begin("user", began_us)
-                self._begin("vad", at_us)
-            case EndOfUtterance(last_voiced=frame):
-                until = self._clock.ended_by(at_us)
-                last = None if self._ruler is None else self._ruler.last_voiced(0, until)
-                self._close("user", self._clock.ended_us(frame if last is None else last))
-                self._close("vad", at_us)
-                self._begin("asr", at_us)
-                self._begin("gate", at_us)
-            case Partial(text=text):
-                self._pending.append(Mark("asr", 0, at_us, "partial", text))
-            case Final(text=text):
-                self._close("asr", at_us, text)
+def _cut(turn: TurnRecord) -> Iterator[Span]:
+    """The chunker fills a clause from where it cut the last one."""
+    since_us = turn.first_token_us
+    if since_us is None:
+        return
+    for of in turn.clauses.values():
+        yield Span("chunker", turn.number, min(since_us, of.cut_us), of.cut_us, of.clause.text.strip())
+        since_us = of.cut_us
+    if turn.end is TurnEnd.INTERRUPTED and turn.ended_us is not None and (turn.last_token_us or 0) > since_us:
+        yield Span("chunker", turn.number, since_us, turn.ended_us, fate="interrupted")
+
+
+def _voiced(turn: TurnRecord) -> Iterator[Span]:
+    """A clause with the voice, up to its last audio; up to the interrupt, if that came first."""
+    for of in turn.clauses.values():
+        if of.taken_us is None:
+            continue
+        cut_off = turn.end is TurnEnd.INTERRUPTED and not of.whole and bool(of.clause.spoken.strip())
+        ended_us = turn.ended_us if cut_off else of.last_audio_us
+        fate = "interrupted" if cut_off else ""
+        yield Span("tts", turn.number, of.taken_us, max(of.taken_us, ended_us or 0), of.clause.text.strip(), fate)
+
+
+def _marks(turn: TurnRecord) -> Iterator[Mark]:
+    """First token, cuts with their reasons, failures, the interrupt."""
+    if turn.first_token_us is not None:
+        yield Mark("llm", turn.number, turn.first_token_us, "first token", turn.tokens[0])
+    for of in turn.clauses.values():
+        yield Mark("chunker", turn.number, of.cut_us, of.clause.reason, of.clause.text.strip())
+    for call in turn.calls.values():
+        if call.end is CallEnd.FAILED and call.ended_us is not None:
+            yield Mark(
+                "llm" if isinstance(call.request, Ask) else "tts", turn.number, call.ended_us, "failed", call.what
+            )
+    if turn.interrupt is not None:
+        yield Mark("gate", turn.number, turn.interrupt.t_us, "interrupt")
+
+
+def _marks_of_rows(rows: Sequence[Row], turns: Sequence[TurnRecord]) -> Iterator[Mark]:
+    """What is told by a row alone."""
+    for row in rows:
+        match row.message:
+            case Partial(text=text) if row.cause_stage and row.fate is Fate.HANDLED:
+                yield Mark("asr", _turn_at(turns, row.sent_us), row.sent_us, "partial", text)
             case Typed(text=text):
-                self._pending.append(Mark("user", 0, at_us, "typed", text))
-            case Hold() | Resume() | Fault():
-                self._mark("gate", row, type(message).__name__.lower())
-
-    def _llm(self, row: Row, message: Message) -> None:
-        match message:
-            case Utterance(turn=turn, text=text):
-                self._close("gate", row.sent_us, text)
-                self._released(turn)
-                self._begin("llm", row.handled_us, turn)
-            case Token(index=0, text=text):
-                self._mark("llm", row, "first token", text)
-                self._open_text("llm", text)
-            case Token(text=text):
-                self._open_text("llm", text)
-            case Failed(what=what):
-                self._mark("llm", row, "failed", what)
-                self._close("llm", row.handled_us)
-            case Done():
-                self._close("llm", row.handled_us)
-
-    def _chunker(self, row: Row, message: Message) -> None:
-        if isinstance(message, Token):
-            if "chunker" not in self._open:
-                self._begin("chunker", row.handled_us, row.turn)
-        elif isinstance(message, EndOfReply):
-            self._close("chunker", row.handled_us)
-
-    def _tts(self, row: Row, message: Message) -> None:
-        match message:
-            case Clause(text=text, reason=reason):
-                self._close("chunker", row.sent_us, text.strip())
-                self._mark("chunker", row, reason, text.strip(), row.sent_us)
-                self._close("tts", None)
-                self._begin("tts", row.handled_us, row.turn, text.strip())
-            case Audio() if "tts" in self._open:
-                self._open["tts"].end_us = row.handled_us
-            case Failed(what=what):
-                self._mark("tts", row, "failed", what)
-            case Done():
-                self._close("tts", None)
-
-    def _interrupt(self, row: Row) -> None:
-        for lane in ("llm", "chunker", "tts"):
-            if lane in self._open:
-                self._open[lane].fate = "interrupted"
-                self._close(lane, row.handled_us)
-        if self._interrupted != row.epoch:
-            self._interrupted = row.epoch
-            self._mark("gate", row, "interrupt")
-
-    # -- spans --------------------------------------------------------------------------------------------------------
-
-    def _begin(self, lane: str, at_us: int, turn: int = 0, text: str = "") -> None:
-        self._close(lane, at_us)
-        self._open[lane] = Span(lane, turn, at_us, at_us, text)
-
-    def _open_text(self, lane: str, text: str) -> None:
-        if lane in self._open:
-            self._open[lane].text += text
-
-    def _close(self, lane: str, at_us: int | None, text: str = "") -> None:
-        """End the lane's open span, at its own last moment if `at_us` is None."""
-        span = self._open.pop(lane, None)
-        if span is None:
-            return
-        span.end_us = max(span.begin_us, span.end_us if at_us is None else at_us)
-        span.text = text or span.text
-        if span.end_us == span.begin_us and not span.text:
-            return
-        if span.turn:
-            self._story.spans.append(span)
-        else:
-            self._pending.append(span)
-
-    def _mark(self, lane: str, row: Row, what: str, text: str = "", at_us: int | None = None) -> None:
-        self._story.marks.append(Mark(lane, row.turn, row.handled_us if at_us is None else at_us, what, text))
-
-    def _released(self, turn: int) -> None:
-        """What the user did since the last release belongs to this turn."""
-        for known in self._pending:
-            known.turn = turn
-            (self._story.spans if isinstance(known, Span) else self._story.marks).append(known)  # type: ignore[arg-type]
-        self._pending.clear()
+                yield Mark("user", _turn_at(turns, row.sent_us), row.sent_us, "typed", text)
+            case Hold() | Resume() | Fault() if row.fate is Fate.HANDLED:
+                yield Mark("gate", row.turn, row.handled_us, type(row.message).__name__.lower())

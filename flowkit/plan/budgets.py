@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator
 
 from flowkit.config import Config, Problem
+from flowkit.config.budgets import Budgets, Parts, Quantiles
 from flowkit.config.problems import Path
-from flowkit.config.schema import Budgets, Parts, Quantiles
 from flowkit.options import format_duration
 
 _QUANTILES = ("p50", "p95", "max")

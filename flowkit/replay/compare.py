@@ -12,9 +12,10 @@ from itertools import zip_longest
 from typing import Any
 
 from flowkit.clock import ms
+from flowkit.config.budgets import PARTS
 from flowkit.engine import Row
 from flowkit.engine.journal import values_of
-from flowkit.figures.report import PARTS, Report, TurnReport
+from flowkit.figures.report import Report, TurnReport
 from flowkit.messages import Audio, Credit, Fed, Frames, Play, Probability, Silence
 
 _UNCOMPARED = (Frames, Probability, Credit, Fed, Play, Silence)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flowkit.config.schema import Budgets, Parts, Quantiles
-from flowkit.figures.report import PARTS, Report, TurnReport, quantile
+from flowkit.config.budgets import PARTS, Budgets, Parts, Quantiles
+from flowkit.figures.report import Report, TurnReport, quantile
 from flowkit.options import format_duration
 
 _SHARES = {"p50": 0.5, "p95": 0.95, "max": 1.0}

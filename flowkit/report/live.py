@@ -7,9 +7,9 @@ and this is not used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,9 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flowkit.clock import US_PER_S
-from flowkit.config.schema import Budgets
+from flowkit.config.budgets import PARTS, Budgets
 from flowkit.engine import Effect, Engine, Row, Stimulus
-from flowkit.figures.report import PARTS, TurnReport
+from flowkit.figures.live import LiveFigures
+from flowkit.figures.report import TurnReport
 from flowkit.plan.graph import Plan
 from flowkit.printable import one_line, printable
 from flowkit.report.budgets import over, widest
@@ -45,15 +46,13 @@ _LEAST_LOG, _FIXED_LINES = 4, 15
 class LiveView:
     """An observer that draws. ``with view:`` around the session; `say` takes notices while it is up."""
 
-    def __init__(
-        self, plan: Plan, reference: Callable[[], Any], *, file: IO[str] | None = None, console: Console | None = None
-    ) -> None:
-        self._state = LiveState(plan, reference)
+    def __init__(self, plan: Plan, *, file: IO[str] | None = None, console: Console | None = None) -> None:
+        self._state = LiveState(plan)
         self._console = console or Console(file=file, highlight=False)
 
-    def started(self, engine: Engine) -> None:
-        """The session begins: from now on there is an engine to look at."""
-        self._state.engine = engine
+    def started(self, engine: Engine, figures: LiveFigures) -> None:
+        """The session begins: from now on there is something to look at."""
+        self._state.engine, self._state.figures = engine, figures
 
     def _now_us(self) -> int:
         """The engine's time, which every microphone frame moves on: a clock may only be read on the event loop."""
@@ -75,7 +74,7 @@ class LiveView:
 
     def say(self, line: str) -> None:
         """A notice, into the log."""
-        self._state.told.log.append(f"{self._now_us() / US_PER_S:8.3f}  {'':<11} {one_line(line)}")
+        self._state.log.append(f"{self._now_us() / US_PER_S:8.3f}  {'':<11} {one_line(line)}")
 
     def stimulus(self, stimulus: Stimulus) -> None:
         self._state.stimulus(stimulus)
@@ -170,7 +169,7 @@ class LiveView:
         ]
 
     def _log(self, lines: int) -> list[Text]:
-        newest = list(self._state.told.log)[-lines:]
+        newest = list(self._state.log)[-lines:]
         shown = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in newest]
         return [*shown, *[Text("")] * (lines - len(shown))]
 

@@ -9,20 +9,17 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from flowkit.engine import CallFed, Effect, Engine, Fate, Row, Stimulus
-from flowkit.figures.metrics import measure
+from flowkit.engine import CallFed, Effect, Engine, Row, Stimulus
+from flowkit.figures.live import LiveFigures
+from flowkit.figures.records import TurnRecord
 from flowkit.figures.report import TurnReport
-from flowkit.messages import Audio, Clause, Final, Frames, Partial, Play, PlaybackStarted, Silence, Utterance
+from flowkit.messages import Audio, Final, Frames, Partial, Play, Silence
 from flowkit.plan.graph import Plan
 from flowkit.report.plain import PlainView
 
 LOG_LINES = 200
-ROWS = 20_000
-"""Rows that are kept for the next turn's figures: a minute and more of listening."""
 SILENT_DB = -60.0
 _FALL_DB = 1.5
 """A level's fall a frame: 75 dB a second, so that a bar does not flicker between syllables."""
@@ -91,16 +88,19 @@ class Spoken:
 
 
 class LiveState:
-    """An observer that keeps what the view shows. `reference` is the ruler's, for TTFA as the reports give it."""
+    """An observer that keeps what the view shows, of a session of which `figures` follow the turns."""
 
-    def __init__(self, plan: Plan, reference: Callable[[], Any]) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.engine: Engine | None = None
+        self.figures: LiveFigures | None = None
         self.microphone, self.speaker = Level(), Loudness()
         self.user, self.partial = "", ""
         self.clauses: dict[int, Spoken] = {}
         self.turns: deque[TurnReport] = deque(maxlen=3)
-        self.told = Told(plan, reference)
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self._plain = PlainView(self.log.append, clauses=False)
+        self._number = self._measured = 0
 
     @property
     def turn(self) -> str:
@@ -150,17 +150,24 @@ class LiveState:
             spoken.starts.append((play.at_us, play.first_sample, play.samples))
 
     def rows(self, rows: list[Row]) -> None:
-        for row in rows:
-            message = row.message
-            if row.fate is Fate.HANDLED and isinstance(message, Utterance):
-                self.user, self.partial = message.text, ""
-                self.clauses = {}
-            elif row.fate is Fate.HANDLED and isinstance(message, Clause):
-                self.clauses.setdefault(message.index, Spoken(message.text))
-        self.turns.extend(self.told.rows(rows))
+        self._plain.rows(rows)
+        if self.figures is not None and (turn := self.figures.follower.turn) is not None:
+            self._turn(turn, self.figures)
+
+    def _turn(self, turn: TurnRecord, figures: LiveFigures) -> None:
+        """The newest turn; its figures as soon as its first sound is out."""
+        if turn.number != self._number:
+            self._number, self.user, self.partial, self.clauses = turn.number, turn.user, "", {}
+        for index, of in turn.clauses.items():
+            known = self.clauses.get(index)
+            if of.taken_us is not None and (known is None or known.text != of.clause.text):
+                self.clauses[index] = Spoken(of.clause.text)
+        if turn.sound is not None and turn.number > self._measured:
+            self._measured = turn.number
+            self.turns.append(figures.of_turn(turn))
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        self.told.plain.event(at_us, name, detail)
+        self._plain.event(at_us, name, detail)
 
 
 def _cut(spoken: Spoken, at_us: int) -> list[tuple[int, int, int]]:
@@ -171,30 +178,3 @@ def _cut(spoken: Spoken, at_us: int) -> list[tuple[int, int, int]]:
         if left > 0:
             kept.append((begins_us, first, min(count, left)))
     return kept
-
-
-class Told:
-    """The log's lines, and each turn's figures as soon as its first sound is out."""
-
-    def __init__(self, plan: Plan, reference: Callable[[], Any]) -> None:
-        self.log: deque[str] = deque(maxlen=LOG_LINES)
-        self.plain = PlainView(self.log.append, clauses=False)
-        self._plan = plan
-        self._reference = reference
-        self._rows: list[Row] = []
-        self._measured = 0
-
-    def rows(self, rows: list[Row]) -> list[TurnReport]:
-        """Take rows in; returns the turns that have begun to sound with them."""
-        self.plain.rows(rows)
-        self._rows += rows
-        if not any(type(row.message) is PlaybackStarted for row in rows):
-            self._rows = self._rows[-ROWS:]
-            return []
-        report = measure(self._rows, plan=self._plan, voiced=self._reference())
-        new = [turn for turn in report.turns if turn.turn > self._measured and turn.ttfa_us is not None]
-        if new:
-            # What came before the newest turn belongs to turns that have been measured.
-            self._measured = new[-1].turn
-            self._rows = [row for row in self._rows if row.turn >= self._measured]
-        return new

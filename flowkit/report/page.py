@@ -18,22 +18,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowkit.config.budgets import PARTS
 from flowkit.engine import Row
 from flowkit.errors import FlowkitError
 from flowkit.figures.layout import Layout
 from flowkit.figures.levels import queue_levels
 from flowkit.figures.metrics import measure
-from flowkit.figures.popped import with_pops
 from flowkit.figures.reference import Reference
-from flowkit.figures.report import PARTS, Report
+from flowkit.figures.report import Report
 from flowkit.figures.sounded import sounded
+from flowkit.figures.stalls import stall_details, stall_lines
 from flowkit.figures.story import LANES, tell
 from flowkit.printable import all_printable, one_line
 from flowkit.report.budgets import judge, widest
 from flowkit.report.sides import sides
 from flowkit.trace.audio import read_sound
 from flowkit.trace.reader import Trace
-from flowkit.trace.stalls import stall_details, stall_lines
 
 _VENDOR = ("d3-7.min.js", "plot-0.6.min.js")
 
@@ -76,10 +76,11 @@ def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> Subject
         trace=trace.path.name,
         digest=trace.digest,
         queues=trace.end.queues if trace.end is not None else (),
+        events=trace.events,
     )
     return Subject(
         trace.path.name,
-        with_pops(report, rows, trace.events),
+        report,
         rows,
         trace.layout,
         trace.ruler,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flowkit.clock import ms
+from flowkit.config.budgets import PARTS
 from flowkit.engine import Effect, Fate, Row, Stimulus
-from flowkit.figures.popped import BEGAN, ENDED
-from flowkit.figures.report import PARTS, InterruptReport, Report, TurnReport
+from flowkit.figures.follower import BEGAN, ENDED
+from flowkit.figures.report import InterruptReport, Report, TurnReport
+from flowkit.figures.stalls import STALL, STARVED
 from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, Utterance
 from flowkit.printable import one_line
-from flowkit.trace.stalls import STALL, STARVED
 
 Write = Callable[[str], None]
 
@@ -21,6 +22,7 @@ class PlainView:
     def __init__(self, write: Write, *, clauses: bool = True) -> None:
         self._write = write
         self._clauses = clauses
+        self._epoch = 0
 
     def stimulus(self, stimulus: Stimulus) -> None:
         """Nothing: rows tell it."""
@@ -39,12 +41,15 @@ class PlainView:
                 continue
             match row.message:
                 case Utterance(text=text):
+                    self._epoch = row.epoch
                     self._line(row.handled_us, "user", text)
                 case Clause(text=text) if self._clauses:
                     self._line(row.handled_us, "agent", text.strip())
                 case Fault(stage=stage, what=what):
                     self._line(row.handled_us, "error", f"{stage}: {what}")
-                case Interrupt() if row.stage == "speaker":
+                # Every replying stage is told; and the end of a session, which raises no epoch, is no interruption.
+                case Interrupt() if row.epoch > self._epoch:
+                    self._epoch = row.epoch
                     self._line(row.handled_us, "interrupted", "the user speaks")
                 case Heard(text=text, played=played, total=total) if played != total:
                     self._line(row.handled_us, "heard", f"up to: {text.strip()!r}")

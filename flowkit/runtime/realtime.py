@@ -38,9 +38,9 @@ class Counted:
 
 
 def _begin() -> Callable[[], None]:
-    """What was imported and loaded stays, and so do the journal's rows; looking through all of it for garbage would hold the loop
-    for tens of milliseconds, and longer each time. What is young is still looked through. And a thread that wants to run, such as
-    a sound card's callback, waits a fraction of a millisecond for the one that runs, not five."""
+    """What was imported and loaded stays; looking through all of it for garbage would hold the loop for tens of milliseconds. What
+    is young is still looked through. And a thread that wants to run, such as a sound card's callback, waits a fraction of a
+    millisecond for the one that runs, not five."""
     young, middle, old = gc.get_threshold()
     switch_s = sys.getswitchinterval()
     gc.collect()

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 import trio
 
 from flowkit.clock import monotonic_us
-from flowkit.engine import Engine, Row
+from flowkit.engine import Effect, Engine, Row, Stimulus
 from flowkit.engine.mailbox import Inbox
 from flowkit.engine.observer import Observer
-from flowkit.messages import ReplyPlayed, Utterance
+from flowkit.figures.live import LiveFigures
+from flowkit.figures.records import TurnEnd
+from flowkit.figures.stalls import held_event, starved_event
 from flowkit.plan.graph import Plan
 from flowkit.providers.base import Surroundings
 from flowkit.providers.models import Models, open_models
@@ -25,68 +27,46 @@ from flowkit.runtime.pump import TrioPump
 from flowkit.runtime.realtime import in_real_time
 from flowkit.runtime.watchdog import Stall, Watchdog
 from flowkit.secrets import mask
-from flowkit.trace.stalls import held_event, starved_event
 
 INTERRUPTED = "interrupted"
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How a session went. `reason` as the engine gave it (`input_ended`, `closed`, `interrupted`, `failed: ...`); `ready_us`:
-    from start to the first moment of the session; `wall_us`: the session itself; `events`: time, name and detail of what is
-    no message, such as what a device tells."""
+    """How a session went. `figures`: of its turns and interrupts; `reason` as the engine gave it (`input_ended`, `closed`,
+    `interrupted`, `failed: ...`); `ready_us`: from start to the first moment of the session; `wall_us`: the session itself."""
 
+    figures: LiveFigures
     reason: str = "closed"
-    rows: list[Row] = field(default_factory=list)
     inboxes: list[tuple[str, Inbox]] = field(default_factory=list)
-    stalls: list[Stall] = field(default_factory=list)
-    events: list[tuple[int, str, str]] = field(default_factory=list)
     ready_us: int = 0
     wall_us: int = 0
-
-
-class _Rows:
-    """Keeps the journal for the session's own report."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        self._outcome = outcome
-
-    def stimulus(self, stimulus: object) -> None:
-        """Nothing to keep: it becomes a row."""
-
-    def effect(self, effect: object) -> None:
-        """Nothing to keep: it follows from rows."""
-
-    def rows(self, rows: list[Row]) -> None:
-        self._outcome.rows.extend(rows)
-
-    def event(self, at_us: int, name: str, detail: str) -> None:
-        self._outcome.events.append((at_us, name, detail))
 
 
 class _Counter:
     """Waits until `turns` turns are over: the reply of the last one has been played, or the next one has begun."""
 
-    def __init__(self, turns: int | None) -> None:
+    def __init__(self, turns: int, figures: LiveFigures) -> None:
         self._turns = turns
+        self._figures = figures
         self._over = trio.Event()
 
-    def stimulus(self, stimulus: object) -> None:
+    def stimulus(self, stimulus: Stimulus) -> None:
         """Rows tell it."""
 
-    def effect(self, effect: object) -> None:
+    def effect(self, effect: Effect) -> None:
         """Rows tell it."""
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Rows tell it."""
 
     def rows(self, rows: list[Row]) -> None:
-        if self._turns is None:
+        turn = self._figures.follower.turn
+        if turn is None:
             return
-        for row in rows:
-            played = isinstance(row.message, ReplyPlayed) and row.turn >= self._turns
-            if played or (isinstance(row.message, Utterance) and row.message.turn > self._turns):
-                self._over.set()
+        played = turn.ended_us is not None and turn.end is not TurnEnd.INTERRUPTED
+        if turn.number > self._turns or (turn.number == self._turns and played):
+            self._over.set()
 
     async def close(self, pump: TrioPump) -> None:
         """End the session in order when it is time."""
@@ -103,35 +83,35 @@ async def run_session(
     settled: Callable[[], Awaitable[None]] | None = None,
     duration_us: int | None = None,
     turns: int | None = None,
-    started: Callable[[Engine], None] | None = None,
+    started: Callable[[Engine, LiveFigures], None] | None = None,
     models: Models | None = None,
 ) -> Outcome:
     """Run one live session of `plan` to its end, at the latest after `duration_us`, or when `turns` turns are over.
 
-    `started` is handed the engine, to look at, before anything happens. `models` are those of the process, for sessions that share
-    them.
+    `started` is handed the engine and the figures, to look at, before anything happens. The figures have followed the rows that an
+    observer is handed. `models` are those of the process, for sessions that share them.
     The first Ctrl-C ends it in order (reason ``interrupted``), a second one at once. Raises whatever a provider raises while it
     is loaded; what fails later ends a turn or the session, not the process.
     """
     clock = clock or SessionClock()
-    outcome, started_us = Outcome(), monotonic_us()
-    counter = _Counter(turns)
-    keeper: tuple[Observer, ...] = (Masking((_Rows(outcome), counter, *observers)),)
-    around = _around(plan, clock, lambda line: notice(mask(line)), keeper)
+    outcome, started_us = Outcome(LiveFigures(plan)), monotonic_us()
+    counter = None if turns is None else _Counter(turns, outcome.figures)
+    watching: tuple[Observer, ...] = (Masking((outcome.figures, *((counter,) if counter else ()), *observers)),)
+    around = _around(plan, clock, lambda line: notice(mask(line)), watching)
     async with trio.open_nursery() as nursery:
         stop = _Stop(nursery.cancel_scope)
         await nursery.start(stop.listen)
         async with _models(models, notice) as models, loaded(plan, around, models) as providers:
             outcome.ready_us = monotonic_us() - started_us
             options = {"settled": settled} if settled else {}
-            watchdog = Watchdog(lambda stall: _stalled(stall, outcome, keeper, clock))
-            pump = TrioPump(plan, providers, clock, observers=keeper, timed=watchdog.timed, **options)
+            watchdog = Watchdog(lambda stall: _stalled(stall, watching, clock))
+            pump = TrioPump(plan, providers, clock, observers=watching, timed=watchdog.timed, **options)
             stop.in_order = pump.close
             if started is not None:
-                started(pump.engine)
+                started(pump.engine, outcome.figures)
             if duration_us is not None:
                 nursery.start_soon(_close_after, pump, duration_us)
-            if turns is not None:
+            if counter is not None:
                 nursery.start_soon(counter.close, pump)
             session_us = monotonic_us()
             with in_real_time(), watchdog:
@@ -168,8 +148,7 @@ async def _close_after(pump: TrioPump, duration_us: int) -> None:
     pump.close("closed")
 
 
-def _stalled(stall: Stall, outcome: Outcome, observers: tuple[Observer, ...], clock: SessionClock) -> None:
-    outcome.stalls.append(stall)
+def _stalled(stall: Stall, observers: tuple[Observer, ...], clock: SessionClock) -> None:
     name, detail = held_event(stall.task, stall.lasted_us, stall.stack)
     if not stall.held:
         name, detail = starved_event(stall.task, stall.waited_us, stall.lasted_us)

@@ -22,7 +22,7 @@ import trio.testing
 
 from flowkit.config import kinds
 from flowkit.config.schema import Call, Queue
-from flowkit.engine import Engine
+from flowkit.engine import Effect, Engine, Row, Stimulus
 from flowkit.messages import Message
 from flowkit.options import Options
 from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
@@ -216,6 +216,28 @@ async def providers_of(plan: Plan, clock: SessionClock, *, inline: bool = True) 
         if not inline:
             providers = {id_: InTask(one) if isinstance(one, InlineProvider) else one for id_, one in providers.items()}
         yield providers
+
+
+class Kept:
+    """An observer that keeps all rows and events of a session, to look at afterwards."""
+
+    def __init__(self) -> None:
+        self.all: list[Row] = []
+        self.events: list[tuple[int, str, str]] = []
+
+    def stimulus(self, stimulus: Stimulus) -> None:
+        """Rows tell it."""
+
+    def effect(self, effect: Effect) -> None:
+        """Rows tell it."""
+
+    def rows(self, rows: list[Row]) -> None:
+        """Keep them."""
+        self.all += rows
+
+    def event(self, at_us: int, name: str, detail: str) -> None:
+        """Keep it."""
+        self.events.append((at_us, name, detail))
 
 
 def _no_notice(line: str) -> None:

@@ -6,21 +6,21 @@ import base64
 import os
 import shutil
 import tempfile
+from array import array
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any
 
 from flowkit.engine import Row
+from flowkit.figures.follower import Follower
 from flowkit.figures.layout import Layout
-from flowkit.figures.spans import SpanBuilder, SpanPlan
-from flowkit.messages import Credit, Frames, Probability
+from flowkit.figures.records import Ended
+from flowkit.figures.spans import SpanPlan, spans_of
 from flowkit.trace import names
 from flowkit.trace.codec import Chunk, Joiner
 from flowkit.trace.parts import Cutter, Part
 from flowkit.trace.writer import ROOT, SpanWriter
-
-_SILENT = frozenset({Frames, Probability, Credit})
-"""Most of a journal, of which no span tells."""
 
 
 class JournalWriter:
@@ -29,7 +29,7 @@ class JournalWriter:
     def __init__(self, layout: Layout, draft: Draft | None = None) -> None:
         self._cutter = Cutter(layout)
         self._joiner = Joiner(layout)
-        self._spans = SpanBuilder(layout)
+        self._follower = Follower(layout)
         self._draft = draft
         self._state = blake2b(digest_size=16)
         self._levels = _Levels()
@@ -49,11 +49,10 @@ class JournalWriter:
         for part in self._cutter.add(rows):
             self._part(writer, part)
         for row in rows:
-            if type(row.message) not in _SILENT:
-                for span in self._spans.row(row):
-                    _write_span(writer, span)
+            if over := self._follower.row(row):
+                _write_spans(writer, over)
         self.rows += len(rows)
-        self.now_us = rows[-1][5] if rows else self.now_us
+        self.now_us = rows[-1].handled_us if rows else self.now_us
 
     def provisional(self, writer: SpanWriter) -> None:
         """Write the part under way into the draft; it will come again, longer."""
@@ -66,8 +65,7 @@ class JournalWriter:
         for part in self._cutter.finish():
             self._part(writer, part)
         self._chunk(writer, self._joiner.finish())
-        for span in self._spans.finish(self.now_us):
-            _write_span(writer, span)
+        _write_spans(writer, self._follower.finish())
 
     def digest(self) -> str:
         """Of the chunks that were written."""
@@ -99,7 +97,8 @@ class Draft:
         self.levels = _Levels()
         self._layout = layout
         self._shown = 0
-        self._lines: set[int] = set()
+        self._lines = array("L")
+        """Numbers of the parts' lines, rising."""
 
     def write(self, writer: SpanWriter, part: Part) -> None:
         """Write a part, unless all its rows are written; of two that begin with one row the longer counts."""
@@ -113,7 +112,7 @@ class Draft:
             **self.levels.taken(),
         }
         writer.span(names.JOURNAL_PART, part.begin_us, part.end_us, told)
-        self._lines.add(writer.lines)
+        self._lines.append(writer.lines)
 
     def remove(self, path: Path, written: os.stat_result) -> int:
         """Replace the closed file by one without the parts, at one stroke, so that there is always a whole one. `written` is what
@@ -142,10 +141,11 @@ class Draft:
 
     def _copy(self, file: IO[bytes], shorter: IO[bytes]) -> int:
         """Copy all other lines; returns how many bytes were left out."""
-        removed = 0
+        removed, parts = 0, iter(self._lines)
+        part = next(parts, 0)
         for number, line in enumerate(file, 1):
-            if number in self._lines:
-                removed += len(line)
+            if number == part:
+                removed, part = removed + len(line), next(parts, 0)
             else:
                 shorter.write(line)
         return removed
@@ -174,6 +174,12 @@ class _Levels:
             names.LEVELS_FIRST: [first for first, _ in runs],
             names.LEVELS: [base64.b64encode(levels).decode() for _, levels in runs],
         }
+
+
+def _write_spans(writer: SpanWriter, over: Iterable[Ended]) -> None:
+    for ended in over:
+        for span in spans_of(ended):
+            _write_span(writer, span)
 
 
 def _write_span(writer: SpanWriter, span: SpanPlan) -> None:

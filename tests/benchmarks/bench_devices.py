@@ -43,6 +43,7 @@ class Probe:
         self.callbacks_us: list[float] = []
         self.worked_us: list[float] = []
         self.arrivals_us: list[float] = []
+        self.events: list[tuple[int, str, str]] = []
         self._heard_at: dict[int, int] = {}
 
     def timed(self, callback: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,7 +64,8 @@ class Probe:
 
     def effect(self, effect: object) -> None: ...
     def rows(self, rows: object) -> None: ...
-    def event(self, at_us: int, name: str, detail: str) -> None: ...
+    def event(self, at_us: int, name: str, detail: str) -> None:
+        self.events.append((at_us, name, detail))
 
     def arrived(self, blocks: list[int]) -> None:
         """`blocks`: when the callback had each block, from frame 0 on."""
@@ -90,8 +92,6 @@ def measured(card: Card, seconds: float) -> dict[str, Any]:
     import trio
 
     from flowkit.config import load
-    from flowkit.figures.metrics import measure
-    from flowkit.figures.popped import with_pops
     from flowkit.plan import require
     from flowkit.providers.sound.device_ring import MicRing, SpeakerRing
     from flowkit.runtime.session import run_session
@@ -119,9 +119,9 @@ def measured(card: Card, seconds: float) -> dict[str, Any]:
     stop.set()
     user.join()
     probe.arrived(blocks)
-    report = with_pops(measure(outcome.rows, plan=plan), outcome.rows, outcome.events)
+    report = outcome.figures.report()
     to_silence = [float(i.decision_to_silence_us - plan.frame_us) for i in report.interrupts]
-    late = [event for event in outcome.events if event[1] == "speaker began"]
+    late = [event for event in probe.events if event[1] == "speaker began"]
     return {
         "callback_cpu_us": figures(probe.worked_us),
         "callback_wall_us": figures(probe.callbacks_us),
@@ -129,8 +129,8 @@ def measured(card: Card, seconds: float) -> dict[str, Any]:
         "decision_to_last_frame_handed_over_us": figures(to_silence) if to_silence else None,
         "speaker_begins_late_us": figures([float(detail.rpartition("=")[2]) for _, _, detail in late]),
         "stale_frames": sum(i.stale_frames for i in report.interrupts),
-        "device_events": sorted({name for _, name, _ in outcome.events}),
-        "stalls_over_20ms": len(outcome.stalls),
+        "device_events": sorted({name for _, name, _ in probe.events}),
+        "stalls_over_20ms": outcome.figures.stalls.held,
         "load": os.getloadavg()[0],
     }
 

@@ -66,7 +66,7 @@ def main() -> None:
                 "p99": errors[int(0.99 * (len(errors) - 1))] / 1000,
                 "max": errors[-1] / 1000,
             },
-            "stalls_over_20ms": len(outcome.stalls),
+            "stalls_over_20ms": outcome.figures.stalls.held,
             "bytes_per_minute": path.stat().st_size / (trace.rows()[-1][5] / 60e6),
         }
         print(json.dumps(found, indent=1))

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import trio
 
 from flowkit.config import load
+from flowkit.engine import Row
 from flowkit.messages import EndOfUtterance, Frames, Message, Play
 from flowkit.options import Options
 from flowkit.plan import require
@@ -30,6 +31,7 @@ from flowkit.plan.graph import Plan, ProviderChoice
 from flowkit.providers.base import Emit, Provider
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.session import Outcome, run_session
+from flowkit.testing.sessions import Kept
 
 PIPELINE = Path(__file__).resolve().parents[2] / "pipelines" / "scripted-100-turns.yaml"
 P50_BOUND_MS, P99_BOUND_MS = 1.5, 4.0
@@ -88,29 +90,29 @@ async def bare(clock: SessionClock, starts_us: list[int], sleeps_us: tuple[int, 
         late_us.append(clock.now_us() - start_us - sum(sleeps_us))
 
 
-async def session(plan: Plan) -> tuple[Outcome, list[int]]:
-    clock, late_us = SessionClock(), list[int]()
+async def session(plan: Plan) -> tuple[Outcome, list[Row], list[int]]:
+    clock, late_us, kept = SessionClock(), list[int](), Kept()
     mic, vad = plan.stage("mic").provider, plan.stage("vad").options
     assert mic is not None
     ends = [-(-(s.at + s.lasts) // plan.frame_us) * plan.frame_us for s in mic.options.speech]  # type: ignore[attr-defined]
     starts = [end + vad.end for end in ends]  # type: ignore[attr-defined]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bare, clock, starts[:TURNS], declared_us(plan), late_us)
-        outcome = await run_session(plan, notice=lambda line: None, clock=clock, turns=TURNS)
-    return outcome, late_us
+        outcome = await run_session(plan, notice=lambda line: None, clock=clock, turns=TURNS, observers=(kept,))
+    return outcome, kept.all, late_us
 
 
-def shares_us(plan: Plan, outcome: Outcome) -> list[int]:
+def shares_us(plan: Plan, rows: list[Row]) -> list[int]:
     """Each turn's time from the frame that ended the utterance to its first sound, less what the providers took."""
     opened_us = min(
         row.sent_us - (row.message.index + 1) * plan.frame_us
-        for row in outcome.rows
+        for row in rows
         if row.stage == "mic" and isinstance(row.message, Frames)
     )  # frames are due from when the microphone was opened, a moment after the session's zero; a timer is never early
     silence_frames = -(-plan.stage("vad").options.end // plan.frame_us)  # type: ignore[attr-defined]
     ended_us = [
         opened_us + (row.message.last_voiced + 1 + silence_frames) * plan.frame_us
-        for row in outcome.rows
+        for row in rows
         if row.stage == "asr" and isinstance(row.message, EndOfUtterance)
     ]
     heard_us = [Ear.heard_us[epoch] for epoch in sorted(Ear.heard_us)]
@@ -129,10 +131,10 @@ def main() -> None:
     for number in range(SESSIONS):
         Ear.heard_us.clear()
         plan = with_fractions(whole, number)
-        outcome, late = trio.run(session, plan)
-        ours += shares_us(plan, outcome)
+        outcome, rows, late = trio.run(session, plan)
+        ours += shares_us(plan, rows)
         late_us += late
-        stalls += len(outcome.stalls)
+        stalls += outcome.figures.stalls.held
         reasons.add(outcome.reason)
     p50, p99 = (round(quantile(ours, q) - quantile(late_us, q), 3) for q in (0.5, 0.99))
     result = {

@@ -17,12 +17,11 @@ import trio.testing
 from flowkit import secrets
 from flowkit.cli import main
 from flowkit.errors import ProviderError
-from flowkit.figures.metrics import measure
 from flowkit.replay.rerun import Rerun, alike_masked
 from flowkit.report.outcome import Outcome, Status
 from flowkit.report.plain import PlainView
 from flowkit.runtime.session import run_session
-from flowkit.testing.sessions import scripted_plan
+from flowkit.testing.sessions import Kept, scripted_plan
 from flowkit.trace import open_recorder
 from flowkit.trace.reader import read_trace
 
@@ -176,23 +175,20 @@ def test_a_secret_that_a_model_says_in_pieces_comes_together_nowhere(
         llm={"replies": ({"text": "x", "tokens": tuple(tokens)},)},
         chunker={"max_tokens": 3},
     )
-    lines, told = list[str](), list[str]()
+    lines, told, kept = list[str](), list[str](), Kept()
     recorder = open_recorder(tmp_path / "t.jsonl", plan, audio=False)
 
     async def session() -> Any:
         settled = trio.testing.wait_all_tasks_blocked
-        return await run_session(
-            plan, notice=told.append, observers=(PlainView(lines.append), recorder), settled=settled
-        )
+        observers = (PlainView(lines.append), recorder, kept)
+        return await run_session(plan, notice=told.append, observers=observers, settled=settled)
 
     outcome = trio.run(session, clock=trio.testing.MockClock(autojump_threshold=0))
     recorder.close(outcome.reason)
     sinks = {
         "view": "\n".join(lines),
-        "joined": "".join(
-            row.message.text for row in outcome.rows if type(row.message).__name__ in ("Token", "Clause")
-        ),
-        "figures": json.dumps(measure(outcome.rows, plan=plan, voiced=None).to_json(), ensure_ascii=False),
+        "joined": "".join(row.message.text for row in kept.all if type(row.message).__name__ in ("Token", "Clause")),
+        "figures": json.dumps(outcome.figures.report().to_json(), ensure_ascii=False),
         "trace": (tmp_path / "t.jsonl").read_text("utf-8"),
         "report": flowkit("report", "t.jsonl", "-o", "t.html"),
         "page": page_data("t.html"),
@@ -201,7 +197,7 @@ def test_a_secret_that_a_model_says_in_pieces_comes_together_nowhere(
     rows = [row.message for row in read_trace(tmp_path / "t.jsonl").rows() if row.stage == "chunker"]
     said = [(message.index, len(message.text)) for message in rows if type(message).__name__ == "Token"]
     assert said == [(index, len(token)) for index, token in enumerate(tokens)], "a masked token keeps index and length"
-    assert [name for _, name, _ in outcome.events if name not in ("starved", "stall")] == ["masked"], "said once"
+    assert [name for _, name, _ in kept.events if name not in ("starved", "stall")] == ["masked"], "said once"
     trace = read_trace(tmp_path / "t.jsonl")
     assert trace.masked
     again = Rerun(plan, trace.rows(), alike=alike_masked)

@@ -10,7 +10,6 @@ import pytest
 import trio
 
 from flowkit.config import load
-from flowkit.messages import Heard, Utterance
 from flowkit.plan import require
 from flowkit.plan.variants import text_mode
 from flowkit.providers.registry import missing
@@ -54,13 +53,7 @@ def typed(text: str, lines: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> O
 
 def replies(outcome: Outcome) -> list[str]:
     """What was said in each turn."""
-    turns: dict[int, list[str]] = {}
-    for row in outcome.rows:
-        if row.stage == "llm" and isinstance(row.message, Utterance):
-            turns[row.message.turn] = []
-        elif row.stage == "gate" and isinstance(row.message, Heard):
-            turns[row.turn].append(row.message.text)
-    return ["".join(texts).strip() for texts in turns.values()]
+    return [turn.heard for turn in outcome.figures.report().turns]
 
 
 def told(request: Any) -> str:

@@ -21,6 +21,7 @@ from flowkit.plan.graph import Plan
 from flowkit.providers.registry import missing
 from flowkit.runtime.session import Outcome, run_session
 from flowkit.testing.emulators import AssemblyAIEmulator, CartesiaEmulator, Fault, GroqEmulator, running
+from flowkit.testing.sessions import Kept
 
 ROOT = Path(__file__).parents[2]
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
@@ -56,8 +57,9 @@ def environment(cloud: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def session(plan: Plan, **more: Any) -> Outcome:
-    return trio.run(lambda: run_session(plan, notice=lambda line: None, **more))
+def session(plan: Plan, **more: Any) -> tuple[Outcome, Kept]:
+    kept = Kept()
+    return trio.run(lambda: run_session(plan, notice=lambda line: None, observers=(kept,), **more)), kept
 
 
 def heard(rows: list[Row]) -> dict[int, str]:
@@ -82,14 +84,12 @@ def shipped(cloud: dict[str, Any], tmp_path: Path, *more: str) -> Plan:
 
 
 def test_the_cloud_pipeline_answers_through_all_three_services(cloud: dict[str, Any], tmp_path: Path) -> None:
-    outcome = session(shipped(cloud, tmp_path))
+    outcome, kept = session(shipped(cloud, tmp_path))
     assert outcome.reason == "input_ended"
-    asked = [row.message.text for row in outcome.rows if row.stage == "llm" and isinstance(row.message, Utterance)]
+    asked = [row.message.text for row in kept.all if row.stage == "llm" and isinstance(row.message, Utterance)]
     assert asked == [QUESTION]
-    assert (
-        " ".join(heard(outcome.rows)[1].split()) == f"You said: {QUESTION} That is all I know. Ask me something else."
-    )
-    done = [detail for _, name, detail in outcome.events if name == "attempt"]
+    assert " ".join(heard(kept.all)[1].split()) == f"You said: {QUESTION} That is all I know. Ask me something else."
+    done = [detail for _, name, detail in kept.events if name == "attempt"]
     assert any("llm groq" in line and "done" in line for line in done)
     assert not any("failed" in line for line in done), done
     assert cloud["asr"].seen[-1].messages[-1] == {"type": "Terminate"}
@@ -98,14 +98,14 @@ def test_the_cloud_pipeline_answers_through_all_three_services(cloud: dict[str, 
 def test_the_cloud_pipeline_answers_without_its_clouds_and_shows_no_key(cloud: dict[str, Any], tmp_path: Path) -> None:
     keys = [f"stages.{stage}.api_key=secret-{stage}-fault:http_401" for stage in ("asr", "llm", "tts")]
     plan = shipped(cloud, tmp_path, *keys)
-    outcome = session(plan)
+    outcome, kept = session(plan)
     assert outcome.reason == "input_ended"
-    assert heard(outcome.rows)[1]
-    left = " ".join(detail for _, name, detail in outcome.events if name == "attempt")
+    assert heard(kept.all)[1]
+    left = " ".join(detail for _, name, detail in kept.events if name == "attempt")
     for stage in ("asr assemblyai", "llm groq", "tts cartesia"):
         assert f"{stage} 1: failed" in left
     assert "(auth)" in left
-    assert "secret-" not in repr(plan) + repr(outcome.rows) + repr(outcome.events)
+    assert "secret-" not in repr(plan) + repr(kept.all) + repr(kept.events)
 
 
 # -- five hundred turns of random faults -------------------------------------------------------------------------------
@@ -169,21 +169,21 @@ def test_every_turn_ends_in_speech_or_in_the_declared_apology(cloud: dict[str, A
         emulator.faults.plan = [dice.choice(FAULTY) if dice.random() < 0.6 else Fault.NONE for _ in range(10 * TURNS)]
     plan = soak_plan(cloud, TURNS, tmp_path)
     try:
-        outcome = session(plan, duration_us=us(f"{(TURNS + 2) * EVERY_MS}ms"))
+        outcome, kept = session(plan, duration_us=us(f"{(TURNS + 2) * EVERY_MS}ms"))
     finally:
         for emulator in cloud.values():
             emulator.faults.plan = []
     gc.collect()
     assert outcome.reason in ("input_ended", "closed")
-    released = [row.message for row in outcome.rows if row.stage == "llm" and isinstance(row.message, Utterance)]
-    sounded = heard(outcome.rows)
+    released = [row.message for row in kept.all if row.stage == "llm" and isinstance(row.message, Utterance)]
+    sounded = heard(kept.all)
     dumb = [u.turn for u in released if not sounded.get(u.turn)]
     assert len(released) == TURNS
     assert dumb == [], f"{len(dumb)} of {len(released)} turns were silent: {dumb[:10]}"
     whole = sum(text.endswith("Ask me something else.") for text in sounded.values())
     assert all(text.endswith((APOLOGY, "else.")) or APOLOGY in text or whole for text in sounded.values())
-    for number in {row.turn for row in outcome.rows if row.stage == "speaker"}:
-        marks = [row.message for row in outcome.rows if row.stage == "speaker" and row.turn == number]
+    for number in {row.turn for row in kept.all if row.stage == "speaker"}:
+        marks = [row.message for row in kept.all if row.stage == "speaker" and row.turn == number]
         begun = [m.clause for m in marks if isinstance(m, ClauseStarted)]
         ended = [m.clause for m in marks if isinstance(m, ClauseEnded)]
         assert begun == sorted(set(begun)), "a clause began twice"

@@ -10,7 +10,6 @@ import soundfile
 
 from flowkit.config import load
 from flowkit.figures.metrics import measure
-from flowkit.figures.popped import with_pops
 from flowkit.messages import Utterance
 from flowkit.plan import require
 from flowkit.providers.sound.device_ring import Chunk, SpeakerRing
@@ -65,8 +64,8 @@ def test_three_turns_one_interrupt_and_the_history_is_what_was_heard(monkeypatch
     monkeypatch.setattr(SpeakerRing, "_due", seen)
     host = FakeHost(lambda tick: pcm[tick * 640 : (tick + 1) * 640].ljust(640, b"\0"))
     plan = require(load("conversation.yaml", text=PIPELINE, environ={}))
-    outcome, _ = session(host, plan, monkeypatch, seconds=len(samples) / rate_hz + 6)
-    report = with_pops(measure(outcome.rows, plan=plan), outcome.rows, outcome.events)
+    _, watched = session(host, plan, monkeypatch, seconds=len(samples) / rate_hz + 6)
+    report = measure(watched.all, plan=plan, events=watched.events)
 
     assert [turn.end_reason for turn in report.turns] == ["interrupted", "completed", "completed"]
     assert len(report.interrupts) == 1
@@ -78,7 +77,7 @@ def test_three_turns_one_interrupt_and_the_history_is_what_was_heard(monkeypatch
     # The history of turn 1, against the samples that the device popped of it.
     sounded_ms = sum(20 for chunk in popped if chunk.epoch == epochs[0])
     characters = sounded_ms // MS_PER_CHARACTER
-    heard = messages(outcome, Utterance, "llm")[1].heard
+    heard = messages(watched, Utterance, "llm")[1].heard
     assert heard in {whole_words(STORY, characters + slack) for slack in range(-2, 3)}
     assert re.fullmatch(r"Once there was a small.*", heard)
-    assert messages(outcome, Utterance, "llm")[2].heard == "A spider has eight legs."
+    assert messages(watched, Utterance, "llm")[2].heard == "A spider has eight legs."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -12,14 +11,14 @@ import trio
 import trio.testing
 
 from flowkit.config import load
-from flowkit.engine import Row
 from flowkit.errors import DeviceError
+from flowkit.figures.live import LiveFigures
 from flowkit.figures.metrics import measure
-from flowkit.figures.popped import with_pops
 from flowkit.messages import Heard, Hold, Interrupt, Resume, SpeechStarted, Utterance
 from flowkit.plan import Plan, require
 from flowkit.providers.sound.device import DeviceMic, DeviceSpeaker
 from flowkit.runtime.session import Outcome, run_session
+from flowkit.testing.sessions import Kept
 from tests.devices.fake import HEADSET, FakeHost, noise, spans
 
 LONG = (
@@ -46,18 +45,10 @@ def pipeline(gate: str = "", speaker: str = "", utterances: str = QUESTIONS) -> 
     return require(load("claimed.yaml", text=text, environ={}))
 
 
-@dataclass(slots=True)
-class Watched:
-    """An observer that keeps events and knows when a message of a kind has been handled."""
+class Watched(Kept):
+    """Keeps rows and events, and has the engine at hand."""
 
-    events: list[tuple[int, str, str]] = field(default_factory=list)
     engine: Any = None
-
-    def stimulus(self, stimulus: object) -> None: ...
-    def effect(self, effect: object) -> None: ...
-    def rows(self, rows: list[Row]) -> None: ...
-    def event(self, at_us: int, name: str, detail: str) -> None:
-        self.events.append((at_us, name, detail))
 
 
 def session(
@@ -77,7 +68,7 @@ def session(
     async def whole() -> Outcome:
         begun = trio.Event()
 
-        def started(engine: Any) -> None:
+        def started(engine: Any, figures: LiveFigures) -> None:
             watched.engine = engine
             begun.set()
 
@@ -115,10 +106,8 @@ def waited_for(clock: trio.testing.MockClock) -> Callable[..., Awaitable[Any]]:
     return run
 
 
-def messages(outcome: Outcome, kind: type[Any], stage: str = "gate") -> list[Any]:
-    return [
-        row.message for row in outcome.rows if row.stage == stage and isinstance(row.message, kind) and not row.fate
-    ]
+def messages(watched: Watched, kind: type[Any], stage: str = "gate") -> list[Any]:
+    return [row.message for row in watched.all if row.stage == stage and isinstance(row.message, kind) and not row.fate]
 
 
 def sounded_us(host: FakeHost) -> list[int]:
@@ -134,10 +123,10 @@ async def until(watched: Watched, turn: str) -> None:
 
 def test_a_question_is_answered_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     host = FakeHost(spans((300, 1300)))
-    outcome, _ = session(host, pipeline(), monkeypatch)
+    outcome, watched = session(host, pipeline(), monkeypatch)
     assert outcome.reason == "closed"
-    assert [m.text for m in messages(outcome, Utterance, "llm")] == ["What is the capital of France?"]
-    report = with_pops(measure(outcome.rows, plan=pipeline()), outcome.rows, outcome.events)
+    assert [m.text for m in messages(watched, Utterance, "llm")] == ["What is the capital of France?"]
+    report = measure(watched.all, plan=pipeline(), events=watched.events)
     began_us = sounded_us(host)[0]
     assert report.turns[0].ttfa_us is not None
     # The last loud block is handed over at 1.287 s: the card is 7 ms behind the grid and gives a block at its end.
@@ -149,21 +138,21 @@ def test_an_interrupt_silences_the_device_within_a_frame_and_the_history_is_what
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     host = FakeHost(spans((300, 1300), (4000, 5000)))
-    outcome, _ = session(host, pipeline(), monkeypatch)
-    holds = [row for row in outcome.rows if isinstance(row.message, Hold) and not row.fate]
+    _, watched = session(host, pipeline(), monkeypatch)
+    holds = [row for row in watched.all if isinstance(row.message, Hold) and not row.fate]
     assert len(holds) == 1
     decided_us = holds[0].handled_us
     begins_us = min(at_us for at_us in sounded_us(host) if at_us > decided_us + 500_000)
     late = [at_us for at_us in sounded_us(host) if decided_us < at_us < begins_us]
     assert all(at_us - decided_us <= 20_000 for at_us in late)
-    report = with_pops(measure(outcome.rows, plan=pipeline()), outcome.rows, outcome.events)
+    report = measure(watched.all, plan=pipeline(), events=watched.events)
     assert len(report.interrupts) == 1
     assert report.interrupts[0].decision_to_silence_us <= 20_000 + 20_000  # the last frame is popped, then sounds
     assert report.interrupts[0].stale_frames == 0
     first_us = sounded_us(host)[0]
     frames = len([at_us for at_us in sounded_us(host) if first_us <= at_us < begins_us])
     spoken = frames * 20 / 60  # the scripted voice says a character in 60 ms
-    heard = messages(outcome, Utterance, "llm")[1].heard
+    heard = messages(watched, Utterance, "llm")[1].heard
     assert heard
     assert LONG.startswith(heard)
     # To the character the reply was heard so far; what is kept ends with the last whole word before.
@@ -180,13 +169,13 @@ def test_a_cough_is_held_and_then_resumed_at_the_held_sample(
     cough: tuple[int, int], gate: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = FakeHost(spans((300, 1300), cough))
-    outcome, _ = session(host, pipeline(gate, utterances='["What is the capital of France?", ""]'), monkeypatch)
-    assert len(messages(outcome, Hold, "speaker")) == 1
-    assert len(messages(outcome, Resume, "speaker")) == 1
-    assert not messages(outcome, Interrupt, "speaker")
-    resumed_us = next(row.handled_us for row in outcome.rows if isinstance(row.message, Resume))
+    _, watched = session(host, pipeline(gate, utterances='["What is the capital of France?", ""]'), monkeypatch)
+    assert len(messages(watched, Hold, "speaker")) == 1
+    assert len(messages(watched, Resume, "speaker")) == 1
+    assert not messages(watched, Interrupt, "speaker")
+    resumed_us = next(row.handled_us for row in watched.all if isinstance(row.message, Resume))
     assert resumed_us - cough[1] * 1000 < 800_000
-    plays = messages(outcome, Heard)
+    plays = messages(watched, Heard)
     assert "".join(m.text for m in plays).strip() == LONG
     # Nothing is lost and nothing sounds twice: as many samples were popped as the clauses have, but for their padding.
     popped = sum(len(block) // 2 for _, block in host.pops if block is not None)
@@ -196,49 +185,49 @@ def test_a_cough_is_held_and_then_resumed_at_the_held_sample(
 
 def test_three_interruptions_within_a_second_are_one_and_leave_a_clean_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     host = FakeHost(spans((300, 1300), (3000, 3200), (3340, 3540), (3680, 3900)))
-    outcome, _ = session(host, pipeline(), monkeypatch)
-    assert len(messages(outcome, Interrupt, "speaker")) == 1
-    assert [m.text for m in messages(outcome, Utterance, "llm")][1:] == ["And of Spain?"]
-    assert messages(outcome, Heard)[-1].text.strip() == "Madrid is."
+    _, watched = session(host, pipeline(), monkeypatch)
+    assert len(messages(watched, Interrupt, "speaker")) == 1
+    assert [m.text for m in messages(watched, Utterance, "llm")][1:] == ["And of Spain?"]
+    assert messages(watched, Heard)[-1].text.strip() == "Madrid is."
 
 
 def test_words_that_are_to_be_ignored_hold_and_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     host = FakeHost(spans((300, 1300), (3000, 3600)))
     utterances = '["What is the capital of France?", "Uh-huh, okay."]'
     plan = pipeline(gate=", ignore: [uh-huh, okay], resume_after: 1500ms", utterances=utterances)
-    outcome, _ = session(host, plan, monkeypatch)
-    assert messages(outcome, Hold, "speaker")
-    assert len(messages(outcome, Resume, "speaker")) == 1
-    assert not messages(outcome, Interrupt, "speaker")
-    assert "".join(m.text for m in messages(outcome, Heard)).strip() == LONG
+    _, watched = session(host, plan, monkeypatch)
+    assert messages(watched, Hold, "speaker")
+    assert len(messages(watched, Resume, "speaker")) == 1
+    assert not messages(watched, Interrupt, "speaker")
+    assert "".join(m.text for m in messages(watched, Heard)).strip() == LONG
 
 
 @pytest.mark.parametrize(("words", "interrupts"), [(3, 1), (4, 0)])
 def test_min_words_counts_what_was_recognised(words: int, interrupts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     host = FakeHost(spans((300, 1300), (3000, 4500)))
-    outcome, _ = session(host, pipeline(gate=f", min_words: {words}"), monkeypatch)
-    assert len(messages(outcome, Interrupt, "speaker")) == interrupts
+    _, watched = session(host, pipeline(gate=f", min_words: {words}"), monkeypatch)
+    assert len(messages(watched, Interrupt, "speaker")) == interrupts
 
 
 def test_pure_noise_ends_no_session_and_starts_no_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     host = FakeHost(lambda tick: noise(tick))
-    outcome, _ = session(host, pipeline(utterances="[]"), monkeypatch, seconds=20)
+    outcome, watched = session(host, pipeline(utterances="[]"), monkeypatch, seconds=20)
     assert outcome.reason == "closed"
-    assert not messages(outcome, Utterance, "llm")
-    assert len(messages(outcome, SpeechStarted)) == 1
+    assert not messages(watched, Utterance, "llm")
+    assert len(messages(watched, SpeechStarted)) == 1
 
 
 def test_a_user_who_never_speaks_waits_for_ever_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome, _ = session(FakeHost(spans()), pipeline(), monkeypatch, seconds=20)
+    outcome, watched = session(FakeHost(spans()), pipeline(), monkeypatch, seconds=20)
     assert outcome.reason == "closed"
-    assert not messages(outcome, SpeechStarted)
+    assert not messages(watched, SpeechStarted)
 
 
 def test_a_user_who_never_stops_is_heard_and_the_agent_keeps_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     host = FakeHost(spans((300, 1300), (3000, math.inf)))  # type: ignore[arg-type]
-    outcome, _ = session(host, pipeline(), monkeypatch, seconds=20)
+    outcome, watched = session(host, pipeline(), monkeypatch, seconds=20)
     assert outcome.reason == "closed"
-    assert len(messages(outcome, Interrupt, "speaker")) == 1
+    assert len(messages(watched, Interrupt, "speaker")) == 1
     assert max(sounded_us(host)) < 3_300_000
 
 
@@ -263,9 +252,9 @@ def test_a_device_unplugged_in_any_state_comes_back_into_a_working_session(
         assert names.count(f"{noun} lost") == 1, names
         assert names.count(f"{noun} back") == 1, names
     # What was said before the loss was answered at the latest afterwards, and the question behind it in any case.
-    released = messages(outcome, Utterance, "llm")
+    released = messages(watched, Utterance, "llm")
     assert released
-    assert messages(outcome, Heard)
+    assert messages(watched, Heard)
     assert max(sounded_us(host)) > 10_000_000
 
 
@@ -277,8 +266,8 @@ def test_a_microphone_that_is_gone_hears_silence_so_that_the_turn_ends(monkeypat
         await trio.sleep(1)
         host.unplug()
 
-    outcome, _ = session(host, pipeline(), monkeypatch, seconds=8, beside=pull)
-    assert len(messages(outcome, Utterance, "llm")) == 1
+    _, watched = session(host, pipeline(), monkeypatch, seconds=8, beside=pull)
+    assert len(messages(watched, Utterance, "llm")) == 1
 
 
 def test_no_device_at_the_start_is_an_error_and_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,8 +278,8 @@ def test_no_device_at_the_start_is_an_error_and_no_session(monkeypatch: pytest.M
 
 def test_an_open_speaker_is_done_without_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     host = FakeHost(spans((300, 1300)), present=[HEADSET._replace(outputs=0)])
-    outcome, _ = session(host, pipeline(speaker=", if_any: true"), monkeypatch)
-    assert messages(outcome, Utterance, "llm")
+    _, watched = session(host, pipeline(speaker=", if_any: true"), monkeypatch)
+    assert messages(watched, Utterance, "llm")
     assert not host.pops
 
 
@@ -303,8 +292,8 @@ def test_a_busy_pipeline_lets_the_ring_drop_the_oldest_and_says_so(monkeypatch: 
         for _ in range(75):  # a second and a half at once, into a ring of one second
             host.callbacks[stream](bytes(640), False)  # type: ignore[call-arg, arg-type]
 
-    outcome, watched = session(host, pipeline(), monkeypatch, seconds=6, beside=burst)
+    _, watched = session(host, pipeline(), monkeypatch, seconds=6, beside=burst)
     assert any(name == "microphone overrun" for _, name, _ in watched.events)
-    frames = [row.message.index for row in outcome.rows if row.stage == "mic" and row.kind == "Frames"]  # type: ignore[attr-defined]
+    frames = [row.message.index for row in watched.all if row.stage == "mic" and row.kind == "Frames"]  # type: ignore[attr-defined]
     assert frames == sorted(set(frames))
     assert frames[-1] + 1 - len(frames) == 25

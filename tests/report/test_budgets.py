@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.config.schema import Budgets
-from flowkit.figures.report import PARTS, InterruptReport, Report, TurnReport
+from flowkit.config.budgets import PARTS, Budgets
+from flowkit.figures.report import InterruptReport, Report, TurnReport
 from flowkit.report.budgets import judge, over
 
 

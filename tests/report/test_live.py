@@ -12,7 +12,6 @@ import trio.testing
 from rich.console import Console
 
 from flowkit.config import load
-from flowkit.figures.listener import Listener
 from flowkit.messages import Play
 from flowkit.plan import Plan, require
 from flowkit.report.captured import captured_stderr
@@ -44,9 +43,8 @@ def plan(name: str = "claimed", question: str = "What is the capital of France?"
 
 def pictures(width: int, height: int, drawn: Plan) -> list[list[str]]:
     """A session's pictures, five a second, as lines of text."""
-    listener = Listener(drawn)
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
-    view = LiveView(drawn, listener.reference, console=console)
+    view = LiveView(drawn, console=console)
     shown: list[list[str]] = []
 
     def take() -> None:
@@ -63,9 +61,7 @@ def pictures(width: int, height: int, drawn: Plan) -> list[list[str]]:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(draw)
-            await run_session(
-                drawn, notice=view.say, observers=(listener, view), duration_us=6_000_000, started=view.started
-            )
+            await run_session(drawn, notice=view.say, observers=(view,), duration_us=6_000_000, started=view.started)
             nursery.cancel_scope.cancel()
 
     take()

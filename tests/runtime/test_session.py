@@ -22,7 +22,7 @@ from flowkit.plan.graph import Plan, ProviderChoice
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.models import Models, open_models
 from flowkit.runtime.session import INTERRUPTED, Outcome, run_session
-from flowkit.testing.sessions import heap_session, scripted_plan
+from flowkit.testing.sessions import Kept, heap_session, scripted_plan
 
 TALK: dict[str, Any] = {
     "mic": {"speech": [{"at": "0ms", "lasts": "200ms"}], "length": "600s"},
@@ -37,7 +37,7 @@ def with_llm(plan: Plan, cls: type[Provider]) -> Plan:
     return replace(plan, stages=tuple(replace(s, provider=choice) if s.kind == "llm" else s for s in plan.stages))
 
 
-def run(plan: Plan, *helpers: Any, **options: Any) -> Outcome:
+def run(plan: Plan, *helpers: Any, kept: Kept | None = None, **options: Any) -> Outcome:
     """A session on a clock that jumps, with helpers beside it; afterwards no task is left."""
 
     async def main() -> Outcome:
@@ -45,7 +45,11 @@ def run(plan: Plan, *helpers: Any, **options: Any) -> Outcome:
             for helper in helpers:
                 nursery.start_soon(helper)
             outcome = await run_session(
-                plan, notice=lambda line: None, settled=trio.testing.wait_all_tasks_blocked, **options
+                plan,
+                notice=lambda line: None,
+                observers=(*options.pop("observers", ()), *((kept,) if kept else ())),
+                settled=trio.testing.wait_all_tasks_blocked,
+                **options,
             )
             nursery.cancel_scope.cancel()
         left = [task.name for task in trio.lowlevel.current_root_task().child_nurseries[0].child_tasks]  # type: ignore[union-attr]
@@ -57,17 +61,17 @@ def run(plan: Plan, *helpers: Any, **options: Any) -> Outcome:
 
 def test_a_session_ends_with_its_input_and_its_journal_is_the_heap_s() -> None:
     plan = scripted_plan(**{**TALK, "mic": {"speech": TALK["mic"]["speech"]}, "llm": {"replies": ({"text": "Yes."},)}})
-    outcome = run(plan)
+    outcome = run(plan, kept=(kept := Kept()))
     assert outcome.reason == "input_ended"
-    assert outcome.rows == heap_session(plan).journal.rows
+    assert kept.all == heap_session(plan).journal.rows
     assert {inbox.bound.max for _, inbox in outcome.inboxes} >= {50}
 
 
 def test_a_session_of_a_given_length_is_closed_in_order() -> None:
-    outcome = run(scripted_plan(**TALK), duration_us=2_500_000)
+    outcome = run(scripted_plan(**TALK), kept=(kept := Kept()), duration_us=2_500_000)
     assert outcome.reason == "closed"
-    assert outcome.rows[-1].handled_us == 2_500_000
-    assert any(isinstance(row.message, PlaybackStarted) for row in outcome.rows), "in the midst of its reply"
+    assert kept.all[-1].handled_us == 2_500_000
+    assert any(isinstance(row.message, PlaybackStarted) for row in kept.all), "in the midst of its reply"
 
 
 async def ctrl_c_at(*seconds: float, sent: signal.Signals = signal.SIGINT) -> None:
@@ -83,17 +87,17 @@ async def ctrl_c_at(*seconds: float, sent: signal.Signals = signal.SIGINT) -> No
 def test_ctrl_c_ends_it_in_order_in_every_phase(at_s: float) -> None:
     """While the user speaks, while the LLM is asked, before the first sound, amid the reply."""
     threads = threading.active_count()
-    outcome = run(scripted_plan(**TALK), lambda: ctrl_c_at(at_s))
+    outcome = run(scripted_plan(**TALK), lambda: ctrl_c_at(at_s), kept=(kept := Kept()))
     assert outcome.reason == INTERRUPTED
-    assert outcome.rows, "what happened so far is kept"
-    assert outcome.rows[-1].handled_us <= at_s * 1e6 + 20_000
+    assert kept.all, "what happened so far is kept"
+    assert kept.all[-1].handled_us <= at_s * 1e6 + 20_000
     assert threading.active_count() <= threads
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
 def test_other_ends_are_like_ctrl_c(sent: signal.Signals) -> None:
-    outcome = run(scripted_plan(**TALK), lambda: ctrl_c_at(0.7, sent=sent))
-    assert (outcome.reason, outcome.rows[-1].handled_us) == (INTERRUPTED, 700_000)
+    outcome = run(scripted_plan(**TALK), lambda: ctrl_c_at(0.7, sent=sent), kept=(kept := Kept()))
+    assert (outcome.reason, kept.all[-1].handled_us) == (INTERRUPTED, 700_000)
 
 
 def test_where_hangups_are_ignored_they_go_on_being_so() -> None:
@@ -124,9 +128,9 @@ class LongLoading(Provider):
 
 
 def test_ctrl_c_while_models_are_loaded() -> None:
-    outcome = run(with_llm(scripted_plan(**TALK), LongLoading), lambda: ctrl_c_at(5))
+    outcome = run(with_llm(scripted_plan(**TALK), LongLoading), lambda: ctrl_c_at(5), kept=(kept := Kept()))
     assert outcome.reason == INTERRUPTED
-    assert outcome.rows == []
+    assert kept.all == []
 
 
 def test_a_second_ctrl_c_does_not_wait() -> None:
@@ -197,14 +201,16 @@ def test_what_a_thread_says_after_its_call_was_cancelled_is_not_heard() -> None:
             return await run_session(
                 plan,
                 notice=lambda line: None,
+                observers=(kept,),
                 duration_us=600_000,
-                started=lambda engine: nursery.start_soon(release, engine),
+                started=lambda engine, figures: nursery.start_soon(release, engine),
             )
 
+    kept = Kept()
     outcome = trio.run(main)
     assert outcome.reason == "closed"
-    assert not [row for row in outcome.rows if isinstance(row.message, Token)]
-    assert any(isinstance(row.message, Frames) for row in outcome.rows)
+    assert not [row for row in kept.all if isinstance(row.message, Token)]
+    assert any(isinstance(row.message, Frames) for row in kept.all)
     assert gone.is_set()
 
 
@@ -235,7 +241,7 @@ def test_while_a_session_runs_the_collector_leaves_alone_what_is_old() -> None:
     try:
         run(
             scripted_plan(**TALK),
-            started=lambda engine: gc.callbacks.append(watch),
+            started=lambda engine, figures: gc.callbacks.append(watch),
             observers=(watch,),
             duration_us=10_000_000,
         )
@@ -274,10 +280,12 @@ class Weighty(Provider):
 def test_sessions_that_share_models_load_them_once() -> None:
     plan = with_llm(scripted_plan(**TALK), Weighty)
     outcomes: list[Outcome] = []
+    kept = Kept()
 
     async def main() -> None:
         async def session(models: Models) -> None:
-            outcomes.append(await run_session(plan, notice=lambda line: None, duration_us=3_000_000, models=models))
+            options = {"observers": (kept,), "duration_us": 3_000_000, "models": models}
+            outcomes.append(await run_session(plan, notice=lambda line: None, **options))
 
         async with open_models(lambda line: None) as models, trio.open_nursery() as nursery:
             for _ in range(3):
@@ -285,6 +293,6 @@ def test_sessions_that_share_models_load_them_once() -> None:
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert Weighty.loaded == ["loaded", "closed"]
-    said = {row.message.text for outcome in outcomes for row in outcome.rows if isinstance(row.message, Token)}
+    said = {row.message.text for row in kept.all if isinstance(row.message, Token)}
     assert [outcome.reason for outcome in outcomes] == ["closed"] * 3
     assert len(said) == 1, "by the same model"

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from flowkit.clock import monotonic_us
+from flowkit.figures.stalls import held_event, stall_details, stall_lines, starved_event
 from flowkit.runtime.watchdog import Stall, Watchdog
-from flowkit.trace.stalls import held_event, stall_details, stall_lines, starved_event
 
 
 def hold_the_loop(us: int) -> None:

@@ -12,30 +12,14 @@ import trio
 import trio.testing
 
 from flowkit.engine import Engine, Row
-from flowkit.figures.listener import Listener
+from flowkit.figures.live import LiveFigures
 from flowkit.plan import Plan
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
-from flowkit.testing.sessions import providers_of
+from flowkit.testing.sessions import Kept, providers_of
 from flowkit.trace.journal import Draft
 from flowkit.trace.recorder import Recorder, open_recorder
 from flowkit.trace.tape import Recording
-
-
-class Kept:
-    """Keeps all rows, to compare a trace with."""
-
-    def __init__(self) -> None:
-        self.all: list[Row] = []
-
-    def stimulus(self, stimulus: Any) -> None: ...
-
-    def effect(self, effect: Any) -> None: ...
-
-    def event(self, at_us: int, name: str, detail: str) -> None: ...
-
-    def rows(self, rows: list[Row]) -> None:
-        self.all += rows
 
 
 class Patient:
@@ -58,7 +42,9 @@ class Patient:
 class Recorded:
     """A session that was run and recorded: what the live side knew, to compare the trace with."""
 
-    def __init__(self, plan: Plan, engine: Engine, rows: list[Row], listener: Listener, recording: Recording) -> None:
+    def __init__(
+        self, plan: Plan, engine: Engine, rows: list[Row], listener: LiveFigures, recording: Recording
+    ) -> None:
         self.plan = plan
         self.engine = engine
         self.rows = rows
@@ -68,7 +54,7 @@ class Recorded:
 
 def record(path: Path, plan: Plan, **options: Any) -> Recorded:
     """Run `plan` in virtual time and record it to `path`; `options` go to ``open_recorder``."""
-    recorder, kept, listener = open_recorder(path, plan, **options), Kept(), Listener(plan)
+    recorder, kept, listener = open_recorder(path, plan, **options), Kept(), LiveFigures(plan)
 
     async def main() -> TrioPump:
         clock = SessionClock()

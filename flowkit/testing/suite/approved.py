@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flowkit.clock import ms
-from flowkit.figures.report import PARTS, InterruptReport, Report, TurnReport
+from flowkit.config.budgets import PARTS
+from flowkit.figures.report import InterruptReport, Report, TurnReport
 from flowkit.report.outcome import Change
 
 _TEXTS = ("user", "end_reason", "heard")

@@ -20,11 +20,11 @@ import yaml
 from pydantic import Field
 
 from flowkit import options as opt
+from flowkit.config.budgets import Budgets
 from flowkit.config.nodes import Mapping, Node, Sequence, plain
 from flowkit.config.parse import parse
 from flowkit.config.problems import InvalidConfig, Problem, errors
 from flowkit.config.read import read_source
-from flowkit.config.schema import Budgets
 from flowkit.config.tests import Assertion
 from flowkit.config.text import Source, start_of
 from flowkit.config.validate import build

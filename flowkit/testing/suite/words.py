@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from flowkit.config.budgets import PARTS
 from flowkit.config.tests import WORDS, Assertion
-from flowkit.figures.report import PARTS, Report, TurnReport, summary
+from flowkit.figures.report import Report, TurnReport, summary
 from flowkit.options import parse_duration
 
 _UNITS = ("ttfa", "parts.", "speech_to_silence", "decision_to_silence", "wall", "blocked")

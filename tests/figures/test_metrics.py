@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowkit.config.budgets import PARTS
 from flowkit.figures.layout import Layout, layout_of
 from flowkit.figures.metrics import measure
-from flowkit.figures.report import PARTS, Report
+from flowkit.figures.report import Report
 from flowkit.testing.sessions import heap_session, scripted_plan
 from tests.trace.sessions import PARIS, Session, pipeline, run
 

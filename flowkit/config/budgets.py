@@ -1,0 +1,52 @@
+"""What ``budgets:`` may hold: how fast a pipeline has to be."""
+
+from __future__ import annotations
+
+from flowkit import options as opt
+
+
+class Quantiles(opt.Options):
+    """Upper bounds of a duration."""
+
+    p50: opt.Duration | None = None
+    """Half of the turns stay below this."""
+    p95: opt.Duration | None = None
+    """95 in 100 turns stay below this."""
+    max: opt.Duration | None = None
+    """Every turn stays below this."""
+
+
+class Parts(opt.Options):
+    """Budgets of the parts of the time to first audio, in their order."""
+
+    endpointing: Quantiles = Quantiles()
+    """From the last voiced frame to the decision that the utterance has ended."""
+    asr_final: Quantiles = Quantiles()
+    """Until the final transcript is released."""
+    llm_first_token: Quantiles = Quantiles()
+    """Until the first token."""
+    clause_fill: Quantiles = Quantiles()
+    """Until the first clause is cut."""
+    queue_wait: Quantiles = Quantiles()
+    """Until the voice takes it."""
+    tts_first_audio: Quantiles = Quantiles()
+    """Until its first audio."""
+    playback_start: Quantiles = Quantiles()
+    """Until the first frame is popped by the device."""
+
+
+PARTS = tuple(Parts.model_fields)
+"""TTFA's parts, in the order of their milestones."""
+
+
+class Budgets(opt.Options):
+    """How fast the pipeline has to be; reports and tests judge by it."""
+
+    ttfa: Quantiles = Quantiles()
+    """Time to first audio: from the user's last voiced frame to the agent's first frame."""
+    parts: Parts = Parts()
+    """Its parts."""
+    decision_to_silence: Quantiles = Quantiles()
+    """From the decision to interrupt to the last frame that sounds."""
+    speech_to_silence: Quantiles = Quantiles()
+    """From the first voiced frame of the interruption to the last frame that sounds."""

@@ -1,0 +1,281 @@
+"""The one follower that tells turns from rows: fed row by row, it hands out turns and speech as they are over. Pure.
+
+It knows nothing of what is to come and keeps nothing of what it has handed out, so a live session may be as long as it likes.
+Where a speaker is a device, the device's own word on when sound began and ended is put in place of what playback planned:
+playback works on a grid of its own, and a device pops by its own clock.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+from flowkit.engine import Fate, Row
+from flowkit.figures.frames import FrameClock
+from flowkit.figures.layout import Layout
+from flowkit.figures.listening import Listening
+from flowkit.figures.records import CallEnd, CallRecord, ClauseRecord, Ended, InterruptRecord, TurnEnd, TurnRecord
+from flowkit.figures.sound import Sound
+from flowkit.messages import (
+    Ask,
+    Audio,
+    Cancelled,
+    Clause,
+    ClauseEnded,
+    Done,
+    Failed,
+    Fault,
+    Frames,
+    Heard,
+    Hold,
+    Interrupt,
+    Message,
+    Narrate,
+    PlaybackStarted,
+    ReplyPlayed,
+    Revoke,
+    Shutdown,
+    Speak,
+    Token,
+    Utterance,
+)
+
+BEGAN, ENDED = "speaker began", "speaker ended"
+"""Events: a speaker's device popped the first block of a run; and the silence behind it."""
+_AT_ONCE_US = 500_000
+"""A silence of the device that follows a decision so soon is its doing."""
+_SETTLED_US = 1_000_000
+"""So long after its end a turn is handed out: by then the device has told what there is to tell."""
+_NEVER = sys.maxsize
+_LOST = frozenset({Fate.DISCARDED, Fate.STALE})
+_BEGAN = re.compile(r"\bepoch=(\d+)\b.*\blate_us=(-?\d+)\b")
+
+
+class Follower:
+    """Follows a session's rows. `clock`: when frames of the input ended; `turn`: the newest, as far as it went."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.clock = FrameClock(layout.frame_us)
+        self.turn: TurnRecord | None = None
+        self._now_us = 0
+        self._due_us = _NEVER
+        self._over: list[Ended] = []
+        self._turns: dict[int, TurnRecord] = {}
+        """Those that are not handed out, by number."""
+        self._interrupted: TurnRecord | None = None
+        """The one that was interrupted last."""
+        self._listening = Listening(self.clock)
+        self._sound = Sound(layout.frame_us)
+        self._shutdown = ("", 0)
+        self._late_us: dict[int, int] = {}
+        self._silent_us: list[int] = []
+        at: dict[str, Callable[[Row], None]] = {
+            "mic": self._mic,
+            "gate": self._gate,
+            "llm": self._llm,
+            "tts": self._tts,
+            "speaker": self._speaker,
+        }
+        self._at: dict[str, Callable[[Row], None]] = {id_: self._replying for id_, _ in layout.kinds}
+        self._at |= {layout.only(kind): take for kind, take in at.items()}
+        for kind in ("vad", "asr"):
+            self._at.pop(layout.only(kind), None)
+
+    def row(self, row: Row) -> Sequence[Ended]:
+        """Take the next row; returns what is over by then."""
+        now_us = self._now_us = row.handled_us
+        if now_us >= self._due_us:
+            self._settle(now_us)
+        if (take := self._at.get(row.stage)) is not None:
+            take(row)
+        return self._handed_out() if self._over else ()
+
+    def event(self, at_us: int, name: str, detail: str) -> None:
+        """Something that is no message happened; it may be told before or after the rows of its time."""
+        if name == ENDED:
+            self._silent_us.append(at_us)
+        elif name == BEGAN and (told := _BEGAN.search(detail)) is not None:
+            self._late_us.setdefault(int(told[1]), int(told[2]))
+
+    def finish(self) -> Sequence[Ended]:
+        """There are no more rows: whatever is open is over."""
+        for turn in self._turns.values():
+            self._end(turn, self._now_us)
+        self._settle(_NEVER)
+        self._over += self._listening.rest()
+        return self._handed_out()
+
+    def _handed_out(self) -> list[Ended]:
+        over, self._over = self._over, []
+        return over
+
+    def _end(self, turn: TurnRecord, now_us: int) -> None:
+        if turn.ended_us is None:
+            turn.ended_us = now_us
+            self._due_us = min(self._due_us, now_us + _SETTLED_US)
+
+    def _settle(self, now_us: int) -> None:
+        """Hand out the turns that have been over for long enough."""
+        self._due_us = _NEVER
+        for turn in [turn for turn in self._turns.values() if turn.ended_us is not None]:
+            ended_us = turn.ended_us or 0
+            if ended_us + _SETTLED_US > now_us:
+                self._due_us = min(self._due_us, ended_us + _SETTLED_US)
+                continue
+            self._by_device(turn)
+            self._over.append(self._turns.pop(turn.number))
+
+    def _by_device(self, turn: TurnRecord) -> None:
+        """What the device told of a turn's sound; of earlier ones nothing more is needed."""
+        turn.late_us = self._late_us.get(turn.epoch, 0)
+        self._late_us = {epoch: us for epoch, us in self._late_us.items() if epoch > turn.epoch}
+        if (interrupt := turn.interrupt) is not None:
+            after_us = [us for us in self._silent_us if 0 <= us - interrupt.decided_us <= _AT_ONCE_US]
+            interrupt.popped_us = min(after_us, default=None)
+        self._silent_us = [us for us in self._silent_us if us > (turn.ended_us or 0)]
+
+    # -- stages -------------------------------------------------------------------------------------------------------
+
+    def _mic(self, row: Row) -> None:
+        if isinstance(row.message, Frames):
+            self.clock.came(row.message, row.sent_us)
+
+    def _gate(self, row: Row) -> None:
+        if (speech := self._listening.row(row)) is not None:
+            self._over.append(speech)
+        if isinstance(row.message, Shutdown):
+            self._shutdown = (row.stage, row.n)
+        if (turn := self._turns.get(row.turn)) is None:
+            return
+        match row.message:
+            case PlaybackStarted(clause=clause, at_us=at_us):
+                turn.sound = turn.sound or (clause, at_us)
+            case Heard(text=text):
+                turn.heard.append(text)
+            case ReplyPlayed():
+                turn.ends(TurnEnd.COMPLETED)
+                self._end(turn, row.handled_us)
+            case Fault(what=what):
+                turn.ends(TurnEnd.ERROR)
+                turn.fault = what
+
+    def _replying(self, row: Row) -> None:
+        """What a row of any replying stage may tell."""
+        if row.fate in _LOST:
+            self._lost(row.message, row.turn)
+        elif isinstance(row.message, Interrupt) and row.cause != self._shutdown:
+            self._interrupt(row)
+
+    def _llm(self, row: Row) -> None:
+        self._replying(row)
+        message, turn = row.message, self._turns.get(row.turn)
+        if isinstance(message, Utterance):
+            self._release(row, message)
+        elif turn is not None and row.fate is Fate.HANDLED:
+            _call(turn, row)
+            if isinstance(message, Token):
+                turn.first_token_us = row.sent_us if turn.first_token_us is None else turn.first_token_us
+                turn.last_token_us = row.handled_us
+                turn.tokens.append(message.text)
+
+    def _tts(self, row: Row) -> None:
+        self._replying(row)
+        if (turn := self._turns.get(row.turn)) is None:
+            return
+        message, taken_us = row.message, row.handled_us if row.fate is Fate.HANDLED else None
+        match message:
+            case Clause(index=index):
+                turn.clauses[index] = ClauseRecord(message, row.sent_us, taken_us)
+            case Token(index=index, text=text):
+                turn.clauses[index] = ClauseRecord(Clause(index, text, text, 1, "token"), row.sent_us, taken_us)
+            case Revoke(clause=index):
+                if (revoked := turn.clauses.pop(index, None)) is not None:
+                    turn.revoked.append(revoked.clause.spoken)
+            case _ if taken_us is not None:
+                _voice(turn, row)
+                _call(turn, row)
+
+    def _speaker(self, row: Row) -> None:
+        self._replying(row)
+        if row.fate is not Fate.HANDLED:
+            return
+        message, turn = row.message, self._turns.get(row.turn)
+        interrupt = None if self._interrupted is None else self._interrupted.interrupt
+        self._sound.row(row)
+        if isinstance(message, Audio) and interrupt is not None and row.epoch < interrupt.epoch:
+            interrupt.stale_us += _length_us(message)
+        if isinstance(message, Hold | Interrupt) and turn is not None and turn.sound is not None:
+            # What was to begin with a later tick never began.
+            turn.sound = None if turn.sound[1] >= self._sound.tick(row.handled_us) else turn.sound
+        if isinstance(message, Interrupt) and interrupt is not None and interrupt.epoch == row.epoch:
+            interrupt.decided_us, interrupt.silent_us = self._sound.silenced
+            interrupt.discarded_us += self._sound.lost_us
+
+    # -- turns and interrupts -------------------------------------------------------------------------------------------
+
+    def _release(self, row: Row, message: Utterance) -> None:
+        for turn in self._turns.values():
+            self._end(turn, row.sent_us)
+        voice, speech = self._listening.released(row.sent_us)
+        self.turn = TurnRecord(message.turn, row.epoch, message.text, speech, voice, row.sent_us)
+        self._turns[message.turn] = self.turn
+
+    def _interrupt(self, row: Row) -> None:
+        """Every replying stage is told; the first one told makes the record."""
+        turn = self._turns.get(row.turn)
+        if turn is not None and turn.interrupt is None:
+            speech = self._listening.newest()
+            turn.interrupt = InterruptRecord(row.epoch, row.sent_us, speech, row.sent_us, row.sent_us)
+            turn.ends(TurnEnd.INTERRUPTED)
+            self._interrupted = turn
+            self._end(turn, row.handled_us)
+
+    def _lost(self, message: Message, turn: int) -> None:
+        """Of the interrupted reply; what is stale for another reason is nobody's loss."""
+        if self._interrupted is None or self._interrupted.number != turn or self._interrupted.interrupt is None:
+            return
+        interrupt = self._interrupted.interrupt
+        if isinstance(message, Audio):
+            interrupt.discarded_us += _length_us(message)
+        interrupt.counts[type(message)] = interrupt.counts.get(type(message), 0) + 1
+
+
+def _voice(turn: TurnRecord, row: Row) -> None:
+    """What the voice gives for a clause."""
+    match row.message:
+        case Audio(clause=index) if (clause := turn.clauses.get(index)) is not None:
+            clause.first_audio_us = row.sent_us if clause.first_audio_us is None else clause.first_audio_us
+            clause.last_audio_us = row.handled_us
+        case ClauseEnded(clause=index) if (clause := turn.clauses.get(index)) is not None:
+            clause.whole = True
+        case Done() if (call := turn.calls.get(row.call)) is not None and isinstance(call.request, Speak):
+            if (clause := turn.clauses.get(call.request.clause)) is not None:
+                clause.whole = True
+
+
+def _call(turn: TurnRecord, row: Row) -> None:
+    """A handled row of a call: what opens it, an item, or its end."""
+    message, now_us = row.message, row.handled_us
+    call = turn.calls.get(row.call)
+    if isinstance(message, Ask | Speak | Narrate) and call is None:
+        turn.calls[row.call] = CallRecord(row.stage, message, now_us)
+    elif isinstance(message, Failed) and not row.call:
+        # The engine has given up the stage's call, which it cancelled before.
+        call = next((call for call in reversed(turn.calls.values()) if call.stage == row.stage), None)
+    if call is None:
+        return
+    match message:
+        case Cancelled():
+            call.end, call.ended_us = CallEnd.CANCELLED, now_us
+        case Done():
+            call.end, call.ended_us = CallEnd.DONE, now_us
+        case Failed(what=what):
+            call.end, call.ended_us, call.what = CallEnd.FAILED, now_us, what
+        case _ if message.lane == "D":
+            call.first_item_us = row.sent_us if call.first_item_us is None else call.first_item_us
+            call.items += 1
+
+
+def _length_us(audio: Audio) -> int:
+    return audio.samples * 1_000_000 // audio.rate_hz

@@ -1,0 +1,96 @@
+"""The user's side of a session, as the gate is told of it: speech, its end, its transcript, typed lines; up to a release."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from flowkit.engine import Row
+from flowkit.figures.frames import FrameClock, VoiceBegin, VoiceEnd
+from flowkit.figures.records import SpeechRecord
+from flowkit.messages import EndOfUtterance, Final, SpeechStarted, Typed
+
+_MOST = 32
+"""Speech that may wait for its transcript or its turn. Where none ever comes, the oldest is let go."""
+
+
+class Listening:
+    """What was said since the last release."""
+
+    def __init__(self, clock: FrameClock) -> None:
+        self._clock = clock
+        self._speech: deque[SpeechRecord] = deque(maxlen=_MOST)
+        self._going_on: SpeechRecord | None = None
+        self._newest: int | None = None
+        self._ended: VoiceEnd | None = None
+        self._typed_us: int | None = None
+        self._since = 0
+
+    def newest(self) -> VoiceBegin | None:
+        """The newest speech."""
+        return None if self._newest is None else VoiceBegin(self._newest, self._clock.frame_us, self._clock.late_us)
+
+    def row(self, row: Row) -> SpeechRecord | None:
+        """A handled row at the gate. Returns speech that turned out to hold no words."""
+        message, now_us = row.message, row.sent_us
+        match message:
+            case SpeechStarted(frame=frame):
+                self._newest = frame
+                speech = self._under_way()
+                if speech.begin is None:
+                    speech.begin, speech.began_us = self.newest(), now_us
+            case EndOfUtterance(utterance=utterance, last_voiced=frame):
+                self._ended = self._end(0, frame, now_us)
+                speech, self._going_on = self._under_way(), None
+                speech.end, speech.utterance = self._ended, utterance
+            case Final():
+                return self._transcribed(message, now_us)
+            case Typed():
+                self._typed_us = now_us
+        return None
+
+    def released(self, at_us: int) -> tuple[VoiceEnd, list[SpeechRecord]]:
+        """An utterance is released: where the user's voice ended, and the speech that it was made of."""
+        made = [speech for speech in self._speech if speech.text is not None]
+        for speech in made:
+            self._speech.remove(speech)
+        ended, typed_us = self._ended, self._typed_us
+        self._newest = self._ended = self._typed_us = None
+        if typed_us is not None:
+            return self._end(0, None, typed_us)._replace(until=0), made
+        decided_us, last_voiced = (at_us, None) if ended is None else (ended.decided_us, ended.last_voiced)
+        end = self._end(self._since, last_voiced, decided_us)
+        self._since = end.until
+        return end, made
+
+    def rest(self) -> list[SpeechRecord]:
+        """What no turn was released for."""
+        return [*self._speech]
+
+    def _end(self, since: int, last_voiced: int | None, decided_us: int) -> VoiceEnd:
+        clock = self._clock
+        return VoiceEnd(since, clock.ended_by(decided_us), last_voiced, decided_us, clock.frame_us, clock.late_us)
+
+    def _new(self) -> SpeechRecord:
+        self._speech.append(speech := SpeechRecord())
+        return speech
+
+    def _under_way(self) -> SpeechRecord:
+        """The speech whose end is still to come."""
+        self._going_on = self._going_on or self._new()
+        return self._going_on
+
+    def _transcribed(self, final: Final, now_us: int) -> SpeechRecord | None:
+        """Transcripts come in order: speech before this one that has none will get none."""
+        told: SpeechRecord | None = None
+        for speech in self._speech:
+            if speech.text is None and speech.end is not None and speech.utterance <= final.utterance:
+                speech.text, told = "", speech
+        if told is None:
+            told = self._going_on
+        if told is None or told.text:
+            told = self._new()
+        told.text, told.final_us = final.text, now_us
+        if final.text:
+            return None
+        self._speech.remove(told)
+        return told

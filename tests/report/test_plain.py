@@ -1,0 +1,34 @@
+"""A session as plain lines."""
+
+from __future__ import annotations
+
+from flowkit.engine import Row, Stimulus
+from flowkit.messages import PlaybackStarted, Shutdown
+from flowkit.replay.heap import HeapPump
+from flowkit.report.plain import PlainView
+from flowkit.testing.sessions import scripts_of
+from tests.trace.sessions import pipeline, planned, run
+
+
+def shown(rows: list[Row]) -> list[str]:
+    lines: list[str] = []
+    PlainView(lines.append).rows(rows)
+    return [" ".join(line.split()[1:]) for line in lines]
+
+
+def test_an_interrupt_is_told_once_whatever_its_stages_are_called() -> None:
+    lines = shown(run(pipeline(speaker="id: loud")).rows)
+    assert lines.count("interrupted the user speaks") == 1
+    assert lines.index("held") < lines.index("interrupted the user speaks")
+    assert lines[-1] == "agent Madrid."
+
+
+def test_the_end_of_a_session_interrupts_nobody() -> None:
+    plan = planned(pipeline("{at: 280ms, lasts: 820ms}"))
+    pump = HeapPump(plan, scripts_of(plan))
+    pump.run(until_us=2_500_000)
+    gate = [stage.kind for stage in plan.stages].index("gate")
+    pump.engine.advance(2_500_000, [Stimulus(gate, 0, Shutdown("closed"), 2_500_000)])
+    rows = pump.engine.journal.rows
+    assert any(isinstance(row.message, PlaybackStarted) for row in rows), "in the midst of its reply"
+    assert not [line for line in shown(rows) if line.startswith("interrupted")]

@@ -1,10 +1,10 @@
 """The clause chunker: text from an LLM in, speakable chunks out. Usable alone.
 
-Reading order: `chunk` (what comes out), `rules` (what can be set), `core` (the incremental machine),
-`marks` (what to do at a mark), `stops` and `clauses` (where sentences and clauses end), `spans` (what is never cut),
+Reading order: `chunk` (what comes out), `rules` (what can be set), `core` (the incremental machine), `marks` (what to
+do at a punctuation mark), `stops` and `clauses` (where sentences and clauses end), `spans` (what is never cut),
 `languages` (one data file each), `speak` (what TTS gets; `markup` if there is any).
 
-Nothing here imports `dataclasses` or `typing`, which take longer than the rest: see `value`.
+Nothing here imports `dataclasses` or `typing`, because importing them takes longer than everything else: see `value`.
 """
 
 from .chunk import Chunk, Reason

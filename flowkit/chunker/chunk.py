@@ -1,4 +1,4 @@
-"""What the chunker hands over: a chunk, why it ended, and how its spoken form maps back to the original text."""
+"""What the chunker returns: a chunk, why it ended, and how its spoken form maps back to the original text."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Reason(StrEnum):
     COMMA = "comma"
     """A comma after enough tokens."""
     MAX_TOKENS = "max_tokens"
-    """The next word would not have fitted into `Rules.max_tokens`."""
+    """The next word would have exceeded `Rules.max_tokens`."""
     STALL = "stall"
-    """Nothing new came for a while, so what could be spoken was let go."""
+    """No new text came for a while, so the chunker returned what could be spoken."""
     END = "end"
     """The reply ended."""
 
@@ -28,11 +28,11 @@ class Chunk(Value, apart=("marks",)):
     """A speakable piece of a reply.
 
     Args:
-        text: the original characters; all chunks of a reply joined are the reply but for trailing whitespace.
-        spoken: what TTS gets; "" if nothing of it is to be spoken.
+        text: the original characters; the texts of all chunks add up to the reply, except for trailing whitespace.
+        spoken: what TTS gets; "" if nothing of it is spoken.
         tokens: estimated size, at least 1 and at most `Rules.max_tokens`.
         reason: why it ended here.
-        marks: pairs (length of `spoken` said, length of `text` it covers), rising; empty if `spoken` is `text` stripped.
+        marks: rising pairs (length of `spoken`, length of `text` that it covers); empty if `spoken` is `text` stripped.
     """
 
     text: str
@@ -42,15 +42,15 @@ class Chunk(Value, apart=("marks",)):
     marks: tuple[tuple[int, int], ...] = ()
 
     def heard(self, share: float) -> str:
-        """The part of `text` that was heard when `share` (0 to 1) of the time was played that `spoken` takes."""
-        from ..words import sounded  # once a clause is cut off, not at the start
+        """The part of `text` that was heard when this share (0 to 1) of the time that `spoken` takes was played."""
+        from ..words import sounded  # needed only when a clause is cut off, so not imported at the start
 
         return self.text if share >= 1 else self.heard_until(sounded(self.spoken, share))
 
     def heard_until(self, said: int) -> str:
         """The part of `text` that was heard when the first `said` characters of `spoken` have sounded.
 
-        Marks without sound (stars of bold text, say) go with the word before them.
+        Marks without sound (the stars of bold text, say) belong to the word before them.
         """
         if not said:
             return ""
@@ -66,6 +66,6 @@ class Chunk(Value, apart=("marks",)):
         spoken_end, text_end = self.marks[at - 1] if at else (0, 0)
         if at < len(self.marks):
             next_spoken, next_text = self.marks[at]
-            if next_spoken - spoken_end == next_text - text_end:  # spoken as written: inside it offsets agree
+            if next_spoken - spoken_end == next_text - text_end:  # spoken as written, so offsets inside it agree
                 return text_end + said - spoken_end
         return text_end

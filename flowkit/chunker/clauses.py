@@ -1,6 +1,6 @@
 """Where a clause may be cut: at which commas, dashes, colons and semicolons, and between which words if it must be.
 
-Whether it is cut there is a question of size, which `core` asks; this says only where it does no harm.
+Whether the chunk is long enough to be cut is decided in `marks`. Here it is only decided where a cut does no harm.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _BRACKETS = ")]}）】"
 _CLOSING_QUOTES = "\"'”’“»"
 _DASHES = "-–—"
 _FAR = 40
-"""How far a word is looked at."""
+"""How many characters of a word are examined."""
 
 
 def clause_end(view: View, at: int) -> int:
-    """Whether the mark at `at` divides clauses: the index to cut at, NO or WAIT."""
+    """Whether the mark at `at` separates clauses: the index to cut at, NO or WAIT."""
     char = view.text[at]
     if any(hold in _BRACKETS for hold in view.holds):
         return NO
@@ -35,14 +35,14 @@ def clause_end(view: View, at: int) -> int:
 
 
 def _wide_pause(view: View, at: int) -> int:
-    """Full-width and Arabic marks need no space behind them, but numbers and lists of numbers stay whole."""
+    """Full-width and Arabic marks need no space after them, but numbers and lists of numbers stay whole."""
     if view.ends(at + 1):
         return WAIT
     return NO if _digits(view, at, at + 1) or not view.text[view.start : at].strip() else at + 1
 
 
 def _digits(view: View, at: int, following: int) -> bool:
-    """Whether a mark stands between two numbers."""
+    """Whether a mark is between two numbers."""
     return at > view.start and view.text[at - 1].isdigit() and view.char(following).isdigit()
 
 
@@ -52,7 +52,7 @@ def _colon(view: View, at: int, end: int, following: int) -> int:
 
 
 def _dash(view: View, at: int, end: int, following: int) -> int:
-    """A spaced dash, or a long one without spaces; a range (9 a.m. – 5 p.m.) and a bullet are none."""
+    """A spaced dash, or a long one without spaces. A range (9 a.m. – 5 p.m.) and a bullet do not count."""
     before = view.text[view.start : at].rstrip()
     if not before or end != at + 1 or (not before[-1].isalnum() and before[-1] not in _CLOSING_QUOTES + ")*_"):
         return NO
@@ -66,7 +66,7 @@ def _dash(view: View, at: int, end: int, following: int) -> int:
 
 
 def _comma(view: View, at: int, end: int, following: int) -> int:
-    """A comma, unless what stands around it is one thing: a date, a number, an address, a name with its title."""
+    """A comma, unless it is inside a date, a number, an address, or a name with its title."""
     before = view.text[view.word : at].strip("*_\"'(“„")
     first = view.text[following]
     if before.endswith(".") or before.lower() in view.language.leading or _digits(view, at, following):
@@ -74,17 +74,17 @@ def _comma(view: View, at: int, end: int, following: int) -> int:
     if (first.isdigit() and not before[:1].islower()) or (before.isdigit() and _referred(view)):
         return NO
     if not first.isalpha() or (first in "Ia" and before[:1].islower()):
-        return end  # "I" and "a" are nearly always words, and worth no further wait
+        return end  # "I" and "a" are nearly always words, so waiting would not pay
     return _joined(view, following, end)
 
 
 def _referred(view: View) -> bool:
-    """Whether the number before the comma is one of a reference: Art. 5, para. 2."""
+    """Whether the number before the comma belongs to a reference: Art. 5, para. 2."""
     return view.text[view.start : view.word].rstrip().endswith((".", "§"))
 
 
 def _joined(view: View, following: int, end: int) -> int:
-    """What follows the comma belongs before it: a state (NY), an abbreviation (p. 5) or a suffix (Inc., Jr.)."""
+    """A cut, unless what follows the comma belongs before it: a state (NY), an abbreviation (p. 5), a suffix (Jr.)."""
     if view.ends(following + 1):
         return WAIT
     first, second = view.text[following], view.char(following + 1)
@@ -99,10 +99,10 @@ def _joined(view: View, following: int, end: int) -> int:
 
 
 def glued(text: str, gap: int, language: Language) -> bool:
-    """Whether the words around the space at `gap` are one thing, so that a forced cut had better fall elsewhere.
+    """Whether the words around the space at `gap` belong together, so that a forced cut should be elsewhere.
 
-    Numbers stick to what they count and to what counts them, abbreviations and initials to what they lead on to,
-    names to names, and marks without letters to both sides.
+    Numbers belong to what they count and to what counts them, abbreviations and initials to what follows, names to
+    names, and marks without letters to both sides.
     """
     before, behind = text[max(gap - _FAR, 0) : gap].rsplit(None, 1), text[gap : gap + _FAR].split(None, 1)
     if not before or not behind:

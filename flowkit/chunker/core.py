@@ -1,9 +1,9 @@
 """The incremental machine: characters in, chunks out.
 
-It reads character by character. Most only add to the chunk's size. A mark asks a question of `stops`, `clauses` or
-`spans`, and the answer is an index to cut at, NO, or WAIT; after WAIT the machine stands still, unchanged, until more
-text comes and the same question is asked again. So the chunks depend on the text alone and never on how the stream
-was cut into tokens. When the next character would exceed `max_tokens`, the chunk ends at the last good point before.
+It reads one character after another. Most only add to the size of the chunk. At a punctuation mark it asks `stops`,
+`clauses` or `spans`. The answer is an index to cut at, NO, or WAIT. After WAIT the machine has not changed; it asks
+again when more text comes. So the chunks depend on the text alone, not on how the stream was split into tokens. When
+the next character would exceed `max_tokens`, the chunk ends at the last good place before it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .text import KIND, LETTER, LINE, STOP, measure, speakable
 from .view import WAIT, View, word_start
 
 _FAR = 80
-"""How far back a word is looked for."""
+"""How many characters back the beginning of a word is searched for."""
 _NEXT_SENTENCE = " Qq "
-"""What a likely end is tried against: a capital that is no known word."""
+"""Text that could follow a likely end: a capital that begins no known word."""
 
 
 class Chunker:
@@ -46,7 +46,7 @@ class Chunker:
         self._language = undecided() if self._rules.language == "auto" else load(self._rules.language)
 
     def feed(self, text: str) -> list[Chunk]:
-        """Takes the next piece of the reply, cut anyhow, and returns the chunks that are certain now."""
+        """Takes the next piece of the reply, split anywhere, and returns the chunks that are certain now."""
         self._text += text
         chunks = self._scan(final=False)
         if chunks or not self._draft.size:
@@ -54,7 +54,7 @@ class Chunker:
         return chunks
 
     def flush(self) -> list[Chunk]:
-        """The reply is complete: returns all that is left, and begins anew."""
+        """The reply is complete: returns the rest and starts a new reply."""
         chunks = self._scan(final=True)
         rest = self._text[self._draft.start :].rstrip()
         if rest or "".join(self._lead).strip():
@@ -63,9 +63,9 @@ class Chunker:
         return chunks
 
     def stall(self) -> list[Chunk]:
-        """Nothing new has come for a while: returns what can be spoken up to the last good point, if anything.
+        """No new text came for a while: returns what can be spoken, up to the last good place to cut.
 
-        A word whose end has not come stays; so does a number or an abbreviation that may lead on.
+        A word that may be incomplete stays, and so does a number or an abbreviation that may continue.
         """
         end = self._likely_end() or self._last_good_point()
         if not speakable(self._text[self._draft.start : max(end, self._draft.start)]):
@@ -77,8 +77,8 @@ class Chunker:
     def likely(self) -> Chunk | None:
         """The chunk that ends here if a new sentence follows, for a voice that begins before that is certain.
 
-        The next `feed` that returns chunks, or has more than space to read, decides: if its first chunk's text is this
-        one's, it was right.
+        The next `feed` that returns chunks, or that has more than space to read, decides. The guess was right if the
+        text of its first chunk is the text of this one.
         """
         end = self._likely_end()
         return self._chunk(end, Reason.SENTENCE) if end else None
@@ -88,8 +88,6 @@ class Chunker:
         waiting = self._text[self._draft.start :].strip()
         ends_in_word = bool(waiting) and KIND[waiting[-1]] == LETTER
         return len(waiting) if ends_in_word or speakable(waiting) else 0
-
-    # --- scanning
 
     def _scan(self, final: bool) -> list[Chunk]:
         text, most = self._text, self._rules.max_tokens
@@ -101,7 +99,7 @@ class Chunker:
                 continue
             left = len(text) - draft.at
             if not left or (left == 1 and not final and KIND[text[draft.at]] != LINE):
-                return chunks  # every mark but a newline needs to see what follows
+                return chunks  # every mark except a newline depends on what follows
             if not draft.size:
                 self._set_aside()
             step = self._marks.ask(self._view(final), draft, self._count == 0)
@@ -117,16 +115,16 @@ class Chunker:
             elif draft.size:
                 chunks.append(self._cut_forced())
             else:
-                draft.advance(draft.at + 1, 1)  # a span that alone is too large is read as plain text
+                draft.advance(draft.at + 1, 1)  # a span that is too large by itself is read as plain text
 
     def _view(self, final: bool) -> View:
         draft = self._draft
         word = word_start(self._text, draft.start, draft.at)
         holds = draft.awaited() if draft.holds else ()
-        return View(self._text, final, draft.start, word, self._tongue(), holds)
+        return View(self._text, final, draft.start, word, self._language_here(), holds)
 
-    def _tongue(self) -> Language:
-        """The language of what stands before the mark."""
+    def _language_here(self) -> Language:
+        """The language of the text before the mark."""
         if self._rules.language != "auto" or self._language is not undecided():
             return self._language
         return self._guessed(self._text[self._draft.start : self._draft.at + 1])
@@ -135,10 +133,8 @@ class Chunker:
         code = guess(text, self._language.code)
         return load(code) if code else self._language
 
-    # --- cutting
-
     def _cut_forced(self) -> Chunk:
-        """Cuts a chunk that is full: at the last clause mark, else the last space, else right here."""
+        """Cuts a chunk that is full: at the last clause mark, else at the last space, else right here."""
         draft = self._draft
         worthwhile = [end for end, size in draft.clauses if size * 3 >= self._rules.max_tokens]
         end = worthwhile[-1] if worthwhile else self._last_gap()
@@ -147,23 +143,23 @@ class Chunker:
         return self._cut(end, Reason.MAX_TOKENS, max(1, draft.size - measure(self._text[end : draft.at])))
 
     def _last_gap(self) -> int:
-        """The last space between words that are not one thing; else any; else 0."""
-        draft, language = self._draft, self._tongue()
+        """The last space between words that do not belong together; else any space; else 0."""
+        draft, language = self._draft, self._language_here()
         filled = self._text[draft.start : draft.at]
         gaps = draft.gaps(self._text, draft.at, bracketed=False)
         free = (gap for gap in gaps if not glued(filled, gap - draft.start, language))
         return next(free, 0) or next(draft.gaps(self._text, draft.at, bracketed=True), 0)
 
     def _last_good_point(self) -> int:
-        """The last space behind which nothing can belong to what stands before, as far as has come; else 0."""
-        draft, language = self._draft, self._tongue()
+        """The last space after which nothing can belong to the text before it, as far as is known; else 0."""
+        draft, language = self._draft, self._language_here()
         for gap in draft.gaps(self._text, draft.at, bracketed=False):
             if not _leads_on(self._text[max(draft.start, gap - _FAR) : gap], language):
                 return gap
         return 0
 
     def _likely_end(self) -> int:
-        """Where the chunk ends if a new sentence follows what has come; 0 if it would not end at the text's end."""
+        """Where the chunk ends if a new sentence follows; 0 if it would not end at the end of the text."""
         draft, text = self._draft, self._text
         if draft.at >= len(text) or KIND[text[draft.at]] != STOP or text[draft.at - 1 : draft.at].isdigit():
             return 0
@@ -188,7 +184,7 @@ class Chunker:
         return Chunk(text, spoken, size or size_of(text), reason, marks)
 
     def _forget(self) -> None:
-        """Lets go of the text that was handed out."""
+        """Drops the text that was returned."""
         if not self._draft.size:
             self._set_aside()
         if start := self._draft.start:
@@ -196,7 +192,7 @@ class Chunker:
             self._draft.shift(start)
 
     def _set_aside(self) -> None:
-        """What comes before a chunk is looked at once."""
+        """Moves the text before the chunk out of the draft, so that it is examined only once."""
         draft = self._draft
         if draft.at > draft.start:
             self._lead.append(self._text[draft.start : draft.at])
@@ -204,7 +200,7 @@ class Chunker:
 
 
 def _leads_on(text: str, language: Language) -> bool:
-    """Whether what has come ends with a number or an abbreviation."""
+    """Whether the text ends with a number or an abbreviation."""
     words = text.rsplit(None, 1)
     last = words[-1] if words else ""
     return last[-1:].isdigit() or (last.endswith(".") and language.stop(last[:-1]) is not None)

@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HOLD = 20
-"""Tokens after which an open bracket or quotation no longer holds back a sentence's end: it may never close."""
+"""Tokens after which an open bracket or quotation no longer holds back the end of a sentence: it may never close."""
 _OPENERS = frozenset(PAIRS) - {"»"}
 
 
 class Draft:
-    """Where the scan stands within one chunk; all indices are into the text not handed out yet.
+    """Where the scan is within one chunk. All indices refer to the text that was not returned yet.
 
     Args:
         start: where the chunk begins.
-        at: the next character to look at.
+        at: the next character to read.
         size: tokens so far.
         before: the kind of the character read before `at`; -1 if that is a mark, or none.
-        run: characters of that kind directly before it.
+        run: the number of characters of that kind directly before it.
         clauses: where clauses end, each with the size there.
-        wholes: spans that were passed over as a whole, from and to.
-        holds: closing marks that are awaited, each with the size at which it was opened.
+        wholes: the spans that were skipped as a whole, from and to.
+        holds: the closing marks that are awaited, each with the size at which it was opened.
     """
 
     __slots__ = ("at", "before", "clauses", "holds", "run", "size", "start", "wholes")
@@ -39,9 +39,9 @@ class Draft:
         self.holds: list[tuple[str, int]] = []
 
     def read(self, text: str, most: int) -> bool:
-        """Takes the characters that ask nothing; False if the next one would make the chunk larger than `most`.
+        """Reads the characters that are not marks; False if the next one would make the chunk larger than `most`.
 
-        The space before a chunk is free; whatever comes first in it counts.
+        The space before a chunk does not count, but whatever comes first in the chunk does.
         """
         at, size, before, run, length = self.at, self.size, self.before, self.run, len(text)
         fits = True
@@ -62,25 +62,26 @@ class Draft:
         return fits
 
     def weigh(self, text: str, end: int, last: bool) -> int:
-        """Tokens from the mark at `at` to `end`; a newline is free before a chunk, and as its `last` character."""
+        """Tokens from the mark at `at` to `end`. A newline does not count before a chunk, nor as its `last`
+        character."""
         if end - self.at > 1:
             return measure(text[self.at : end])
         return 1 if KIND[text[self.at]] != LINE else int(self.size > 0 and not last)
 
     def advance(self, end: int, size: int) -> None:
-        """Takes a mark, or passes over a span as a whole."""
+        """Reads a mark, or skips a span as a whole."""
         if end > self.at + 1:
             self.wholes.append((self.at, end))
         self.at, self.size, self.before = end, self.size + size, -1
 
     def awaited(self) -> tuple[str, ...]:
-        """The closing marks in `holds`, those forgotten that have been open too long."""
+        """The closing marks in `holds`, without those that have been open too long."""
         if self.size - self.holds[0][1] > HOLD:
             self.holds = [hold for hold in self.holds if self.size - hold[1] <= HOLD]
         return tuple(mark for mark, _ in self.holds)
 
     def close(self, mark: str) -> bool:
-        """Takes note of a closing mark; False if none such is awaited."""
+        """Notes a closing mark; False if no such mark is awaited."""
         marks = [hold for hold, _ in self.holds]
         if mark not in marks:
             return False
@@ -88,7 +89,7 @@ class Draft:
         return True
 
     def gaps(self, text: str, limit: int, bracketed: bool) -> Iterator[int]:
-        """Where words end before `limit`, the last first; those inside brackets only if asked for."""
+        """Where words end before `limit`, the last first; those inside brackets only if `bracketed`."""
         limit = min(limit, len(text))
         filled = text[self.start : limit]
         first = self.start + len(filled) - len(filled.lstrip())
@@ -106,9 +107,10 @@ class Draft:
                 yield at
 
     def hard_end(self, text: str) -> int:
-        """Where to cut if there is no better place: here, or before the character, number or word that would be parted.
+        """Where to cut if there is no better place: here, or before the character, number or word that would be split.
 
-        A character keeps its marks, unless it alone is too large; numbers and words of other scripts stay whole among ideographs.
+        A character keeps its combining marks, unless it is too large by itself. Numbers and words of other scripts stay
+        whole among ideographs.
         """
         filled = text[self.start : self.at]
         if filled.isascii():
@@ -124,19 +126,19 @@ class Draft:
         return ends[-1] if ends else self.at
 
     def shift(self, by: int) -> None:
-        """The text lost its first `by` characters, all before `start`."""
+        """The text lost its first `by` characters, all of them before `start`."""
         self.start, self.at = self.start - by, self.at - by
         if not (self.clauses or self.wholes):
-            return  # as nearly always
+            return  # the usual case
         self.clauses = [(end - by, size) for end, size in self.clauses]
         self.wholes = [(low - by, high - by) for low, high in self.wholes]
 
 
 def _closed(counts: Counter[str]) -> bool:
-    """Whether every bracket that opens in a text closes in it, by how often each character is in it."""
+    """Whether every bracket that opens in a text closes in it, given how often each character occurs."""
     return all(counts[mark] <= counts[PAIRS[mark]] for mark in _OPENERS)
 
 
 def size_of(text: str) -> int:
-    """The size of a chunk's text: at least 1, the space before it not counted."""
+    """The size of a chunk's text: at least 1, without the space before it."""
     return max(1, measure(text.lstrip()))

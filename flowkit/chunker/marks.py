@@ -1,4 +1,4 @@
-"""What to do at a mark: the questions of `stops`, `clauses` and `spans`, weighed by the rules."""
+"""What to do at a mark: the answers of `stops`, `clauses` and `spans`, with the rules applied."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Step:
     """What to do at a mark.
 
     Args:
-        end: the index to cut at or to pass over to; NO to take one character and go on; WAIT to wait for more text.
-        reason: why to cut at `end`; None not to.
-        size: tokens up to `end`, if they are not what the text measures.
+        end: the index to cut at or to skip to; NO to read one character and continue; WAIT to wait for more text.
+        reason: why to cut at `end`; None not to cut.
+        size: tokens up to `end`, if that is not the size of the text.
     """
 
     __slots__ = ("end", "reason", "size")
@@ -43,7 +43,7 @@ def _sentence(end: int) -> Step:
 
 
 class Marks:
-    """The rules, as answers to marks. It keeps nothing between two of them.
+    """The rules, as answers to marks. It keeps no state between two marks.
 
     Args:
         rules: when to cut.
@@ -54,11 +54,11 @@ class Marks:
         self._terms = Terms(rules.never_split)
 
     def ask(self, view: View, draft: Draft, first: bool) -> Step:
-        """What to do at the mark at `draft.at`; `first` within the first chunk of a reply."""
+        """What to do at the mark at `draft.at`; `first` in the first chunk of a reply."""
         return _ANSWERS[KIND[view.text[draft.at]]](self, view, draft, first)
 
     def _line(self, view: View, draft: Draft, _: bool) -> Step:
-        """A newline ends a chunk that has something to say; a marker never stands alone."""
+        """A newline ends a chunk that has something to speak. A list marker never ends up alone."""
         if speakable(view.text[draft.start : draft.at]):
             return Step(draft.at + 1, Reason.SENTENCE)
         draft.holds.clear()
@@ -93,7 +93,7 @@ class Marks:
         return self._clause(view, draft, end, first) if end > 0 else _STAND if end == WAIT else _GO_ON
 
     def _clause(self, view: View, draft: Draft, end: int, first: bool) -> Step:
-        """A cut if the chunk is long enough; else a point to come back to."""
+        """A cut if the chunk is long enough; otherwise a place to come back to."""
         size, mark = draft.size + measure(view.text[draft.at : end]), view.text[draft.at]
         least = self._rules.first.min_tokens if first else self._least(mark)
         if self._rules.mode == "clause" and size >= least:
@@ -103,7 +103,7 @@ class Marks:
         return _GO_ON
 
     def _least(self, mark: str) -> int:
-        """Tokens from which a mark cuts, behind the first chunk."""
+        """Tokens from which a mark cuts, after the first chunk."""
         rules = self._rules
         if mark in _COMMAS:
             return rules.comma_after
@@ -138,7 +138,7 @@ class Marks:
         return _STAND if end == WAIT else Step(end) if end else _GO_ON
 
     def _fence(self, view: View, draft: Draft, end: int) -> Step:
-        """A code block is a chunk of its own, and as large as what is said for it."""
+        """A code block is a separate chunk, as large as what is spoken for it."""
         if speakable(view.text[draft.start : draft.at]):
             return Step(draft.at, Reason.SENTENCE, 0)
         room = self._rules.max_tokens - draft.size
@@ -152,7 +152,7 @@ class Marks:
         at = draft.at
         end = view.emoji_end(at)
         if end != WAIT and at > draft.start and KIND[view.text[at - 1]] in (EMOJI, GHOST):
-            return Step(end)  # the run was judged at its first
+            return Step(end)  # the run was judged at its first mark
         return self._emoticon(view, at, end)
 
     def _emoticon(self, view: View, at: int, face: int) -> Step:

@@ -1,6 +1,7 @@
-"""What is said for markup, addresses and emoji, piece by piece.
+"""What is spoken for markup, addresses and emoji, piece by piece.
 
-Imported with the first chunk that has any: most replies are plain, and their start should not pay for these patterns.
+Imported with the first chunk that has any. Most replies are plain, and should not pay for these patterns when they
+start.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Piece = tuple[int, str]
-"""(index in the original where it ends, what is said for it)"""
+"""(index in the original where it ends, what is spoken for it)"""
 
 _KINDS: tuple[tuple[str, str], ...] = (
     ("fence", r"(?:```|~~~)[\s\S]*"),
@@ -37,21 +38,21 @@ _KINDS: tuple[tuple[str, str], ...] = (
 )
 
 _FIRST = r"(?=[\s`~|#>+•!\[<hw*_:;=^\\-])"
-"""What spans begin with: at most characters one look is enough."""
+"""What spans begin with. At most characters one look is enough."""
 _spans = re.compile(f"{_FIRST}(?:{'|'.join(f'(?P<k_{name}>{pattern})' for name, pattern in _KINDS)})").finditer
 _runs = re.compile(r"\s+|\S+(?: \S+)*").finditer
-"""Gaps, and words with one space between them, which is said as it stands."""
+"""Gaps, and words with one space between them, which are spoken as written."""
 _words = re.compile(r"\s+|\S+").finditer
 
 
 class Speaker:
-    """Cuts one text into pieces, and says what each is said as."""
+    """Splits one text into pieces, each with its spoken form."""
 
     def __init__(self, text: str, ways: Speak, code_example: str) -> None:
         self._text, self._ways, self._code_example = text, ways, code_example
 
     def pieces(self, start: int, end: int) -> Iterator[Piece]:
-        """The text in order: words, gaps, and what spans become."""
+        """The text in order: words, gaps, and the spoken forms of spans."""
         at = start
         for match in _spans(self._text, start, end):
             kind = (match.lastgroup or "")[2:]
@@ -73,7 +74,7 @@ class Speaker:
         return way
 
     def _span(self, match: re.Match[str], kind: str) -> Iterator[Piece]:
-        """A span made speakable; what it encloses is spoken by the same rules."""
+        """A span made speakable. Its content is spoken by the same rules."""
         if kind == "link":
             yield match.start("label"), ""
             yield from self.pieces(*match.span("label"))
@@ -101,7 +102,7 @@ class Speaker:
                 spoken = True
 
     def _words(self, start: int, end: int) -> Iterator[Piece]:
-        """Plain text, words and gaps in turn, emoji set apart; every gap is one space."""
+        """Plain text, words and gaps in turn, with emoji separate; every gap becomes one space."""
         text = self._text[start:end]
         for match in (_runs if text.isascii() else _words)(text):
             word, at = match.group(), start + match.end()
@@ -114,11 +115,11 @@ class Speaker:
 
 
 _FIELD = {"smiley": "emoji"}
-"""Kinds whose way of speaking goes by another name."""
+"""Kinds that share the setting of another kind."""
 
 
 def _without_emoji(word: str, start: int) -> Iterator[Piece]:
-    """A word's runs of text, and its emoji, with their joiners and selectors, as silence."""
+    """The text of a word, and its emoji, with their joiners and selectors, as silence."""
     in_emoji, run, past = False, "", start
     for at, char in enumerate(word, start):
         if KIND[char] == EMOJI and at >= past:

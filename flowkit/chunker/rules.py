@@ -1,4 +1,5 @@
-"""The chunker's rules: plain values with units, defaults and ranges, and a lint for those that contradict each other."""
+"""The chunker's rules: plain values with units, defaults and ranges, and a lint for rules that contradict each
+other."""
 
 from __future__ import annotations
 
@@ -10,13 +11,13 @@ if TYPE_CHECKING:
     Mode = Literal["clause", "sentence"]
     Way = Literal["plain", "verbatim", "skip"]
 else:
-    Mode = Way = str  # for whoever reads the annotations of a running program
+    Mode = Way = str  # for code that reads the annotations at run time
 
 
 class Speak(Value):
     """How each kind of span is spoken: `plain` (made speakable), `verbatim` (as written) or `skip` (not at all).
 
-    Whatever is chosen, `Chunk.text` keeps the original.
+    `Chunk.text` keeps the original in any case.
     """
 
     emphasis: Way = "plain"
@@ -44,7 +45,7 @@ class Speak(Value):
 
 
 class FirstRules(Value):
-    """Rules of their own for the first chunk of a reply, which decides when the user hears the first sound."""
+    """Rules for the first chunk of a reply, which decides when the user hears the first sound."""
 
     min_tokens: int = 5
     """Clause cuts (comma, dash, colon, semicolon, ellipsis) from this many tokens on; a sentence end always cuts. At least 1."""
@@ -58,7 +59,8 @@ class Rules(Value):
     """
 
     language: str = "auto"
-    """A code such as `en`, `de-AT`; `auto` goes by script and, in Latin script, by small words. Unknown: a general table."""
+    """A code such as `en`, `de-AT`. `auto` detects it by the script and, in Latin script, by small words. For an
+    unknown code, a general table applies."""
     mode: Mode = "clause"
     """`clause` also cuts inside long sentences; `sentence` only where `max_tokens` forces it."""
     first: FirstRules = FirstRules()
@@ -72,10 +74,10 @@ class Rules(Value):
     dash_after: int = 12
     """Tokens from which a spaced dash or an ellipsis cuts, after the first chunk. At least 1."""
     max_tokens: int = 30
-    """Hard bound on a chunk, in tokens: cut at the last clause mark, else the last space, else between two
+    """Hard bound on a chunk, in tokens. It cuts at the last clause mark, else at the last space, else between two
     characters as a reader sees them (a flag is one). At least 1."""
     never_split: tuple[str, ...] = ()
-    """Terms that are never cut, neither inside nor right behind: `("Acme Inc.", "Yahoo!")`."""
+    """Terms that are never cut, neither inside nor directly after: `("Acme Inc.", "Yahoo!")`."""
     speak: Speak = Speak()
     """What TTS gets for each kind of span."""
 
@@ -92,7 +94,7 @@ _THRESHOLDS = ("comma_after", "semicolon_after", "colon_after", "dash_after", "m
 
 
 def lint(rules: Rules) -> list[str]:
-    """Sentences about rules that contradict each other or cannot take effect; empty if all is well."""
+    """One sentence for each rule that contradicts another or cannot take effect; empty if there is none."""
     found = []
     if rules.mode == "sentence" and (rules.first != FirstRules() or _changed(rules, *_THRESHOLDS[:-1])):
         found.append(

@@ -1,7 +1,7 @@
-"""Spans that are taken as a whole: inline code, links, tags, braces, code blocks, and terms the user named.
+"""Spans that are taken as a whole: inline code, links, tags, braces, code blocks, and terms that the user named.
 
-Each is looked for from its opening mark on, within a bound, so that a mark which opens nothing costs little and
-an unclosed one cannot hold up the reply.
+Each is searched for from its opening mark, within a bound. So a mark that opens nothing costs little, and an unclosed
+one cannot hold up the reply.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from .view import NO, WAIT, View, past
 LIMIT = 400
 """The longest span, in characters; a longer one is read as plain text."""
 _DEEPEST = 12
-"""The most braces within braces."""
+"""The deepest nesting of braces."""
 FENCE_LIMIT = 16_384
 """The longest code block that is kept whole, in characters."""
 
@@ -29,7 +29,7 @@ def span_end(view: View, at: int) -> int:
 
 
 def fence_end(view: View, at: int) -> int:
-    """The end of the code block whose opening fence stands at `at`, its last newline included; NO or WAIT.
+    """The end of the code block whose opening fence is at `at`, with its last newline; NO or WAIT.
 
     A fence is three or more backticks or tildes, with a newline before the next such run.
     """
@@ -66,7 +66,7 @@ def _through_line(view: View, end: int) -> int:
 
 
 def _find(view: View, mark: str, start: int, at: int) -> int:
-    """The end of the first `mark` behind `start` on the same line; NO or WAIT."""
+    """The end of the first `mark` after `start` on the same line; NO or WAIT."""
     limit = at + LIMIT
     end = view.text.find(mark, start, limit)
     line = view.text.find("\n", start, limit)
@@ -90,7 +90,7 @@ def _tag(view: View, at: int) -> int:
 
 
 def _link(view: View, at: int) -> int:
-    """`[label](target)`, `[label][reference]`, or a bracket of its own."""
+    """`[label](target)`, `[label][reference]`, or a bracket without either."""
     label = _find(view, "]", at + 1, at)
     if label in (NO, WAIT):
         return label
@@ -117,7 +117,7 @@ def _braces(view: View, at: int) -> int:
 
 
 class Terms:
-    """The terms that are never cut, found from any character inside them.
+    """The terms that are never cut. They are found from any character inside them.
 
     Args:
         terms: as written; case counts. A term that begins with a letter is found only where a word begins.

@@ -1,7 +1,7 @@
 """What TTS gets for a chunk, and how it maps back to the original.
 
-The original is cut into spans; each is said as written, said otherwise, or not said. What is said keeps the order of
-the original, so a pair of rising positions for each span is the whole alignment.
+The original is split into spans. Each is spoken as written, spoken in another form, or not spoken. The spoken form
+keeps the order of the original, so one pair of rising positions per span is the whole alignment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ _INSIDE = ("www.", "://", "  ", " :", " ;", " =")
 
 
 def speak(text: str, ways: Speak, code_example: str) -> tuple[str, Marks]:
-    """What is said for `text`, and its alignment: pairs (length said, length of `text`); none if said as written."""
+    """The spoken form of `text` and its alignment: pairs (length spoken, length of `text`); none if spoken as
+    written."""
     bare = text.strip()
     if _as_written(bare):
         return bare, ()
@@ -39,10 +40,10 @@ def speak(text: str, ways: Speak, code_example: str) -> tuple[str, Marks]:
 
 
 def _as_written(text: str) -> bool:
-    """Whether nothing in a text is markup, an address or an emoji."""
+    """Whether a text contains no markup, address or emoji."""
     if not _MARKUP.isdisjoint(text) or text.startswith(_BULLETS):
         return False
-    for mark in _INSIDE:  # every chunk comes by here, and any() takes twice as long
+    for mark in _INSIDE:  # not any(), which takes twice as long: every chunk comes through here
         if mark in text:
             return False
     return text.isascii() or max(text) < _FIRST_EMOJI or not any(KIND[char] == EMOJI for char in text)

@@ -1,8 +1,8 @@
 """Where sentences end: at which full stops, exclamation and question marks, ellipses and emoji.
 
-A full stop has classes. Behind a title it never ends a sentence; behind what may or may not be an abbreviation only
-a word that begins sentences tells, so the whole next word is awaited; behind all else the next character tells.
-Each question looks at the text alone and changes nothing.
+A full stop has classes. After a title it never ends a sentence. After a possible abbreviation only a word that begins
+sentences decides, so the whole next word is awaited. After anything else the next character decides. Each function only
+reads the text and changes nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DASHES = "—–"
 _CONTRACTED = frozenset(("t", "s", "re", "ll", "ve", "m", "d"))
 _SAYS = "说說问問道喊答叫"
 _CHEERS = ((0x1F44A, 0x1F450), (0x1F600, 0x1F64F), (0x1F910, 0x1F93F), (0x1F970, 0x1F97A), (0x1F389, 0x1F38A))
-"""Faces, hands and confetti end what was said; other emoji may stand for a word."""
+"""Faces, hands and confetti end what was said. Other emoji may stand for a word."""
 
 
 def sentence_end(view: View, at: int) -> int:
@@ -66,7 +66,7 @@ def sentence_end(view: View, at: int) -> int:
 
 
 def _usual(view: View, at: int) -> int | None:
-    """What the rules would say of the usual full stops, sooner: `3.14` and `a.b` go on, `word. Word` ends; None of all else."""
+    """A fast path for the usual full stops: `3.14` and `a.b` continue, `word. Word` ends; None for all others."""
     behind = view.text[at + 1 : at + 3]
     if "0" <= behind[:1] <= "9" or "a" <= behind[:1] <= "z":
         return NO
@@ -78,7 +78,7 @@ def _usual(view: View, at: int) -> int | None:
 
 
 def _spaced_dots(view: View, run: int) -> int:
-    """The end of an ellipsis written with spaces (. . .); a number or name that begins with a dot is none of it."""
+    """The end of an ellipsis written with spaces (. . .). A number or name that begins with a dot is not part of it."""
     limit = run + LOOK
     while view.text[run : run + 2] == " ." and run < limit:
         if view.ends(run + 2):
@@ -111,7 +111,7 @@ def emoji_end(view: View, at: int, emoji: int) -> int:
 
 
 def _ellipsis(view: View, end: int) -> int:
-    """An ellipsis splits only before upper case: elsewhere the speaker only hesitates."""
+    """An ellipsis ends a sentence only before upper case. Elsewhere the speaker only hesitates."""
     following = view.following(end)
     if following in (WAIT, LINE_END):
         return WAIT if following == WAIT else NO
@@ -124,7 +124,7 @@ def _ellipsis(view: View, end: int) -> int:
 
 
 def _wide(view: View, end: int, quoted: bool) -> int:
-    """Full-width and Indic marks end outright, unless behind the closing mark a particle or a verb of speaking leads on."""
+    """Full-width and Indic marks end a sentence, unless a particle or a verb of speaking follows the closing mark."""
     if not quoted:
         return end
     if "\u3041" <= view.char(end) <= "\u309f":
@@ -140,7 +140,7 @@ def _wide(view: View, end: int, quoted: bool) -> int:
 
 
 def _wide_dot(view: View, at: int, end: int) -> bool:
-    """Whether the full-width dot at `at` is none that ends: in ３．１４, in ｗｗｗ．ｅ, behind the number of an item."""
+    """Whether the full-width dot at `at` does not end a sentence: in ３．１４, in ｗｗｗ．ｅ, after the number of an item."""
     if view.text[at:end] not in ("．", "｡") or at == view.start or KIND[view.text[at - 1]] not in (LETTER, DIGIT):
         return False
     word = view.text[view.word : at]
@@ -163,7 +163,7 @@ def _exclamation(view: View, at: int, end: int, quoted: bool) -> int:
 
 
 def _narrated(view: View, following: int, end: int, quoted: bool) -> int:
-    """A dash may lead from what was said to who said it: —¿Vienes? —preguntó ella; «Да.» — сказал он."""
+    """A dash may come between what was said and who said it: —¿Vienes? —preguntó ella; «Да.» — сказал он."""
     if view.ends(following + 2):
         return WAIT
     behind = view.text[following + 1 : following + 3]
@@ -204,12 +204,12 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
 
 
 def _ordinary(word: str, view: View) -> bool:
-    """Whether a full stop behind `word` means nothing but the end."""
+    """Whether a full stop after `word` can only be an end."""
     return len(word) > 2 and word[0].isalpha() and word[1:].islower() and view.language.stop(word) is None
 
 
 def _class(view: View, at: int, word: str) -> Stop | None:
-    """What the full stop at `at` behind `word` means; OPEN also for initials, initialisms and ordinals."""
+    """What the full stop at `at` after `word` means; OPEN also for initials, initialisms and ordinals."""
     language, bare = view.language, word
     stop = language.stop(word)
     if stop is None and not word.isalpha():
@@ -217,7 +217,7 @@ def _class(view: View, at: int, word: str) -> Stop | None:
         stop = language.stop(bare) or language.stop(word.rpartition("-")[2])
     if stop in (Stop.UNIT, Stop.WORD):
         counted = bare != word or view.text[view.start : at - len(word)].rstrip(" /\u00a0\u202f")[-1:].isdigit()
-        # Among capitalised nouns a measure may lead on to one: 20 Min. Fußweg.
+        # In a language with capitalised nouns, a unit may be followed by one: 20 Min. Fußweg.
         if counted:
             return Stop.OPEN if language.ordinals == "all" else Stop.LAST
     if stop not in (None, Stop.UNIT):
@@ -248,15 +248,15 @@ def _labelled(view: View, start: int) -> bool:
 
 
 def _behind(view: View, start: int, words: tuple[str, ...]) -> bool:
-    """Whether one of `words`, each between blanks, stands right before `start`."""
+    """Whether one of `words`, each between blanks, is directly before `start`."""
     before = " " + view.text[max(view.start, start - LOOK) : start].lower()
     return before.translate(_OPENED).endswith(words)
 
 
 def _open(view: View, following: int, end: int, stop: Stop) -> int:
-    """Behind what may be an abbreviation only a word that begins sentences, or a mark that does, tells.
+    """After a possible abbreviation, only a word or a mark that begins sentences decides.
 
-    What ends lists or names a time is different: upper case tells, unless it names a time zone or a day.
+    After the end of a list or a time, upper case decides, unless it names a time zone or a day.
     """
     if view.text[following] in _OUTRIGHT:
         return end
@@ -284,10 +284,10 @@ def _if_starter(view: View, letter: int, end: int) -> int:
 
 
 def _tight(view: View, at: int, end: int) -> int:
-    """No space behind the mark: an address or a number, unless a plain word stands before and a starter behind."""
+    """No space after the mark: an address or a number, unless a plain word is before it and a starter after it."""
     first, before = view.text[end], view.text[at - 1] if at > view.start else ""
     if "가" <= first <= "힣" and end > at + 1:
-        return NO  # Korean particles follow a quotation at once
+        return NO  # Korean particles follow a quotation directly
     word = view.text[view.word : at]
     written = before.strip() and KIND[first] == IDEOGRAPH and KIND[before] != DIGIT
     if first in _OUTRIGHT or (written and (not before.isascii() or _class(view, at, _before(word)) is None)):
@@ -297,19 +297,19 @@ def _tight(view: View, at: int, end: int) -> int:
 
 
 def _before(token: str) -> str:
-    """The word that a full stop stands behind, without what opens before it: brackets, quotes, emphasis, "l'"."""
+    """The word before a full stop, without what opens before it: brackets, quotes, emphasis, "l'"."""
     if token.isalpha():
         return token
     for at in range(len(token) - 1, -1, -1):
         if KIND[token[at]] not in _WORD and token[at] not in ".-":
             part = token[at + 1 :]
-            # "aren't", "Mary's" end in no abbreviation; "l'avv" does.
+            # "aren't" and "Mary's" do not end in an abbreviation; "l'avv" does
             return token if token[at] in "'’" and part.lower() in _CONTRACTED else part
     return token
 
 
 def _is_marker(view: View, start: int, word: str) -> bool:
-    """Whether `1.` or `b.` numbers an item: at the beginning of a chunk, or behind a colon."""
+    """Whether `1.` or `b.` numbers an item: at the beginning of a chunk, or after a colon."""
     if len(word) > 2 or not (word.isdigit() or (len(word) == 1 and KIND[word] == LETTER)):
         return False
     if view.text[view.word : start].strip(OPENERS):
@@ -319,7 +319,7 @@ def _is_marker(view: View, start: int, word: str) -> bool:
 
 
 def _is_next_item(view: View, word: str) -> bool:
-    """Whether `2.` comes within an item that `1.` began (or `b.` within `a.`): it belongs to the next."""
+    """Whether `2.` occurs within an item that `1.` began (or `b.` within `a.`): it belongs to the next item."""
     if len(word) > 2 or not (word.isdigit() or len(word) == 1) or view.text[view.word : view.word + len(word)] != word:
         return False
     before = str(int(word) - 1) if word.isdecimal() else chr(ord(word) - 1)
@@ -344,9 +344,10 @@ def _is_roman(word: str) -> bool:
 
 
 def _clipped(view: View, word: str) -> bool:
-    """A short word is an abbreviation that no list knows, if it has no vowel or its language keeps to capitals.
+    """Whether a short word is an abbreviation that no list has: it has no vowel, or its language is strict with
+    capitals.
 
-    A doubled letter makes it a sound: hmm, shh.
+    With a doubled letter it is a sound: hmm, shh.
     """
     lower = word.lower()
     if not word.isalpha() or len(word) < 2 or word.isupper() or view.language.starts(word):

@@ -1,4 +1,4 @@
-"""What goes with the sentence before it: closing marks, then emoji and smileys."""
+"""What belongs to the sentence before it: closing marks, then emoji and smileys."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from .text import EMOJI, GHOST, KIND, QUOTES, SPACE
 from .view import LOOK, NO, WAIT, View, past
 
 _EITHER = "*_~\"'“‘«»‹›"
-"""What may close or open; it closes if an odd number stands before it in the chunk, or if no word follows at once."""
+"""What may close or open. It closes if an odd number of them is before it in the chunk, or if no word follows
+directly."""
 _FACES = [eyes + nose + mouth for eyes in ":;=" for nose in ("", "-", "'") for mouth in ")(DPpOo/|*]["]
 _SMILEYS = frozenset([*_FACES, "<3", "^^"])
 _SMILEY_HEADS = frozenset(smiley[:length] for smiley in _SMILEYS for length in range(1, len(smiley)))
 
 
 def closing(view: View, at: int) -> int:
-    """The end of all that closes from `at` on: quotation marks, brackets, emphasis, tags, footnotes, emoji; or WAIT."""
+    """The end of everything that closes from `at` on: quotation marks, brackets, emphasis, tags, footnotes, emoji; or
+    WAIT."""
     if view.text[at : at + 1] == " " and view.text[at + 1 : at + 2].isalnum():
-        return at  # as nearly always
+        return at  # the usual case
     limit = at + LOOK
     while at < limit:
         step = _one(view, at)
@@ -26,7 +28,7 @@ def closing(view: View, at: int) -> int:
 
 
 def _one(view: View, at: int) -> int:
-    """The end of the one closing thing at `at`; NO if there is none; or WAIT."""
+    """The end of the single closing thing at `at`; NO if there is none; or WAIT."""
     if at >= len(view.text):
         return NO if view.final else WAIT
     char = view.text[at]
@@ -53,7 +55,7 @@ def _either(view: View, at: int) -> int:
 
 
 def _spaced(view: View, at: int) -> int:
-    """An emoji, a smiley or a French closing quotation mark behind one space."""
+    """An emoji, a smiley or a French closing quotation mark after one space."""
     if view.ends(at + 1):
         return WAIT
     char = view.char(at + 1)
@@ -65,7 +67,7 @@ def _spaced(view: View, at: int) -> int:
 
 
 def smiley(view: View, at: int) -> int:
-    """The end of the smiley at `at`, which a blank must follow; NO or WAIT."""
+    """The end of the smiley at `at`, which must be followed by a blank; NO or WAIT."""
     head = view.text[at : at + 3]
     if head in _SMILEY_HEADS and view.ends(at + len(head)):
         return WAIT

@@ -1,7 +1,7 @@
 """Characters: what each one is to the chunker, and how large a piece of text is.
 
-Every decision of the chunker is made on characters, never on the pieces in which they came, so this table is
-all it knows about its input. It fills itself as characters turn up: nothing is computed at start-up.
+The chunker decides by characters alone, never by the pieces in which they came. The table fills itself as characters
+occur, so nothing is computed at start-up.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import re
 import unicodedata
 
 LETTER, SPACE, DIGIT, IDEOGRAPH, GHOST, SIGN, EMOJI, LINE, STOP, PAUSE, OPEN, CLOSE = range(12)
-"""What a character is to the chunker; plain numbers, since every character is asked for its own. Up to SIGN they ask nothing.
+"""What a character is to the chunker. These are plain numbers, because the kind of every character is looked up. Kinds
+up to SIGN are not marks.
 
 LETTER and DIGIT are what they say. SPACE: any but a newline. IDEOGRAPH: a letter of a script that is written without
-spaces, and Hangul: a token of its own. GHOST: combining marks, joiners, variation selectors, direction marks: part of what
-stands before. SIGN: any mark without a role. EMOJI. LINE: a newline. STOP may end a sentence, PAUSE a clause. OPEN may
-begin something that is not to be cut: brackets, quotation marks with a direction, code, tags; CLOSE ends it.
+spaces, and Hangul; one token each. GHOST: combining marks, joiners, variation selectors, direction marks; part of the
+character before. SIGN: any mark without a role. EMOJI. LINE: a newline. STOP may end a sentence, PAUSE a clause. OPEN
+may begin something that is not cut: brackets, quotation marks with a direction, code, tags. CLOSE ends it.
 """
 
 WIDE_STOPS = "。！？｡．؟۔।॥።፧။។։᠃…‥"
-"""Terminators that need neither a space nor an upper-case letter behind them (the ellipsis has a rule of its own)."""
+"""Terminators that need neither a space nor an upper-case letter after them (the ellipsis has its own rule)."""
 STOPS = ".!?" + WIDE_STOPS
 DOTS = ".…‥"
 PAUSES = ",;:—–-،؛、，；：·፣፤"
@@ -28,9 +29,10 @@ PAIRS = {
     "(": ")", "[": "]", "{": "}", "（": "）", "「": "」", "『": "』", "【": "】", "〈": "〉", "《": "》", "«": "»", "»": "«",
 }  # fmt: skip
 QUOTES = "\"'”’“‘»«›‹」』）】〉》〟)]}＂"
-"""What may close around a sentence's end; that an opening form is among them is German and straight typography."""
+"""What may close at the end of a sentence. It includes an opening form, because German and straight quotation marks use
+it to close."""
 SPANS = "`<[{~"
-"""What may open a span that `spans` knows by heart."""
+"""What may open a span that `spans` knows."""
 
 LONGEST_EMOJI = 32
 _LINES = "\n\u2028\u2029"
@@ -77,22 +79,24 @@ KIND = _Kinds()
 
 _SHARES = {LETTER: 6, DIGIT: 3, GHOST: 16, SPACE: 16, LINE: 16}
 SHARE = [_SHARES.get(kind, 1) for kind in range(12)]
-"""Characters of a kind to a token: six letters, three digits, or one mark or ideograph, near what tokenisers do.
+"""How many characters of a kind make a token: six letters, three digits, or one mark or ideograph, close to what
+tokenisers do.
 
-Spaces and joiners cost nothing in the usual run, but a megabyte of them is not nothing: every sixteenth counts.
+Spaces and joiners usually cost nothing. But a megabyte of them must not be free, so every sixteenth counts.
 """
 DUE = [15 if share == 16 else 0 for share in SHARE]
 """Which character of a share is the one that counts."""
 
 
 word_at = re.compile(" ?[a-zA-ZÀ-ÖØ-öø-ÿЀ-ҁҊ-ӿ]{1,24}").match
-"""The words most texts are made of, with the space before, up to 24 letters at a time: to be taken as one, which is faster."""
+"""The words that most texts consist of, with the space before, up to 24 letters at a time. Reading one at once is
+faster."""
 WORD_SIZE = 4
-"""The most tokens that one has."""
+"""The most tokens that such a word has."""
 
 
 def measure(text: str) -> int:
-    """The estimated size of a piece of text in tokens, known from the text alone."""
+    """The estimated size of a piece of text in tokens, from the text alone."""
     size, run, before, at, length = 0, 0, SIGN, 0, len(text)
     while at < length:
         kind = KIND[text[at]]
@@ -108,16 +112,17 @@ def measure(text: str) -> int:
 
 
 def emoji_end(text: str, at: int) -> int:
-    """Where the emoji ends that begins at `at`: a flag is two characters, a family seven."""
+    """Where the emoji that begins at `at` ends: a flag has two characters, a family seven."""
     if at + 1 < len(text) and not ("\U0001f1e6" <= text[at + 1] <= "\U0001f3ff" or KIND[text[at + 1]] == GHOST):
-        return at + 1  # neither half a flag nor a colour of skin follows, nor what joins
-    from ..words import character_end  # few replies hold any, and it takes longer to import than all else
+        return at + 1  # neither half a flag nor a skin tone nor a joiner follows
+    # imported late: few replies hold any, and it takes longer to import than everything else
+    from ..words import character_end
 
     return character_end(text, at, LONGEST_EMOJI)
 
 
 def speakable(text: str) -> bool:
-    """Whether a text has something to say: a letter or digit that is not just a list marker."""
+    """Whether a text has something to speak: a letter or digit that is not just a list marker."""
     bare = text.strip(" \t\r\n*_>#-+•|")
     if len(bare) <= 4 and bare.endswith((".", ")")) and "\n" not in text.strip():
         return not bare.strip("().").isalnum()

@@ -1,12 +1,12 @@
 """Immutable records of named fields.
 
-What `@dataclass(frozen=True)` does, for classes that a chunker needs at once: importing `dataclasses`, and having it write each
-class's methods, takes longer than all else that a chunker takes to start.
+They replace `@dataclass(frozen=True)` for classes that a chunker needs at once. Importing `dataclasses`, and letting it
+write the methods of each class, takes longer than everything else at the start of a chunker.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as in `typing`, which takes nearly as long
+TYPE_CHECKING = False  # as in `typing`, which takes nearly as long to import
 if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 else:
@@ -17,10 +17,10 @@ else:
 
 @dataclass_transform(frozen_default=True)
 class Value:
-    """A base for records: its annotations are the fields, in order, their values in the class the defaults.
+    """A base for records. Its annotations are the fields, in order; their values in the class are the defaults.
 
     Args:
-        apart: fields that take no part in comparing and showing.
+        apart: fields that take no part in comparison and repr.
     """
 
     __match_args__: ClassVar[tuple[str, ...]] = ()

@@ -1,4 +1,4 @@
-"""What a decision may look at, and the three answers it may give."""
+"""What a decision may look at, and the three answers that it may give."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from .languages import Language
 from .text import GHOST, IDEOGRAPH, KIND, LETTER, LINE, SPACE, emoji_end
 
 NO = 0
-"""Not an end. (An end is answered with the index to cut at, which is never 0.)"""
+"""Not an end. (The answer for an end is the index to cut at, which is never 0.)"""
 WAIT = -1
-"""The text does not tell yet. Nothing has changed; the same question comes again when there is more text."""
+"""The text does not tell yet. Nothing has changed, and the same question comes again when there is more text."""
 LINE_END = -2
 """The line or the reply ends here."""
 
 LOOK = 32
-"""How far a decision looks ahead, in characters; what is undecided then is decided as if a blank followed.
+"""How many characters ahead a decision looks. What is undecided then is decided as if a blank followed.
 
-Each question costs at most this much however often it is asked, so the whole is linear in the text.
+Each question costs at most this much, however often it is asked, so the whole is linear in the text.
 """
 
 _PERSONS = " dr mr mrs ms prof hr fr herr sr sra srta dra sig dott mme mlle pan pani г-н "
 OPENERS = "*_\"'“‘«([„‚¿¡#>《「『"
-"""What may stand between a space and the first letter of a sentence."""
+"""What may be between a space and the first letter of a sentence."""
 
 
 class View:
     """The text around a mark.
 
     Args:
-        text: everything that has not been handed out yet, as far as it has come.
+        text: all text that was not returned yet, as far as it has come.
         final: whether no more will come.
         start: where the chunk begins.
-        word: where the word begins in which, or behind which, the mark stands.
-        language: whose rules hold.
+        word: where the word that contains the mark, or that is before it, begins.
+        language: the language whose rules apply.
         holds: the closing marks that are still awaited, the innermost last.
     """
 
@@ -44,21 +44,21 @@ class View:
         self.language, self.holds = language, holds
 
     def char(self, at: int) -> str:
-        """The character at an index; "" behind the end."""
+        """The character at an index; "" after the end."""
         return self.text[at] if at < len(self.text) else ""
 
     def ends(self, at: int) -> bool:
-        """Whether the text that has come ends at `at`, so that one cannot know what follows."""
+        """Whether the text so far ends at `at`, so that what follows is unknown."""
         return at >= len(self.text) and not self.final
 
     def following(self, end: int) -> int:
-        """The index of the first character behind `end` that is no space; LINE_END if there is none; or WAIT."""
+        """The index of the first character after `end` that is not a space; LINE_END if there is none; or WAIT."""
         text, limit = self.text, end + LOOK // 2
         behind = text[end : end + 2]
         if behind.isalnum():
             return end
         if behind[:1] == " " and behind[1:].isalnum():
-            return end + 1  # as nearly always
+            return end + 1  # the usual case
         while end < len(text) and end < limit and KIND[text[end]] == SPACE:
             end += 1
         if end == len(text):
@@ -73,12 +73,12 @@ class View:
         return WAIT if self.ends(at) else at
 
     def emoji_end(self, at: int) -> int:
-        """The end of the emoji at `at`, which may be made of several characters; or WAIT."""
+        """The end of the emoji at `at`, which may consist of several characters; or WAIT."""
         end = emoji_end(self.text, at)
         return WAIT if self.ends(end) else end
 
     def next_word(self, at: int) -> str | None:
-        """The whole word from `at` on, apostrophes made straight; None if it may not be whole yet."""
+        """The whole word from `at` on, with straight apostrophes; None if it may not be complete yet."""
         end, limit = at, min(at + LOOK, len(self.text))
         while end < limit and (KIND[self.text[end]] in (LETTER, GHOST, IDEOGRAPH) or self.text[end] in "'’"):
             end += 1
@@ -95,7 +95,7 @@ class View:
         return int(titled or self.language.starts(word) or self.language.starts(word + "'"))
 
     def held(self, run: int, end: int) -> bool:
-        """Whether a bracket or quotation is still open at `end`, those closed from `run` on not counted."""
+        """Whether a bracket or quotation is still open at `end`, not counting those closed from `run` on."""
         if not self.holds:
             return False
         holds = list(self.holds)
@@ -118,7 +118,7 @@ def past(text: str, at: int, members: str) -> int:
 
 
 def word_start(text: str, start: int, at: int) -> int:
-    """Where the word begins that ends at `at`; not further back than any abbreviation is long."""
+    """Where the word that ends at `at` begins; at most as far back as the longest abbreviation."""
     limit = at - 2 * LOOK
     before = text[limit if limit > start else start : at]
     return at if not before or before[-1].isspace() else at - len(before.rsplit(None, 1)[-1])

@@ -1,7 +1,7 @@
-"""Languages, one data file each; `base` serves the rest, and `guess` finds out which one a text is in.
+"""Languages, one data file each. `base` serves the rest, and `guess` detects the language of a text.
 
-To add one: copy a file, fill its word lists, add cases to `tests/chunker/cases`. No other file knows its name,
-except that `guess` needs a script or a few small words to find it.
+To add one: copy a file, fill in its word lists, and add cases to `tests/chunker/cases`. No other file names the
+language, except that `guess` needs a script or a few small words to detect it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Language", "Stop", "guess", "load", "undecided"]
 
 @lru_cache(maxsize=64)
 def load(code: str) -> Language:
-    """The rules of a language code such as `en` or `de-AT`; of `base` for a language without a file."""
+    """The rules of a language code such as `en` or `de-AT`; those of `base` for a language without a file."""
     name = code.replace("_", "-").split("-")[0].lower()
     if name.isalpha() and name.isascii() and name not in ("table", "guess"):
         try:
@@ -29,7 +29,7 @@ def load(code: str) -> Language:
 
 @lru_cache(maxsize=1)
 def undecided() -> Language:
-    """The rules as long as nothing tells the language: English, but German begins with dates as well (Am 3. Oktober)."""
+    """The rules while the language is unknown: English, with German dates (Am 3. Oktober)."""
     return load("en").with_ordinals("dates")
 
 

@@ -1,4 +1,4 @@
-"""The rest: what most languages in Latin script share."""
+"""All other languages: what most languages in Latin script have in common."""
 
 from .table import Language
 

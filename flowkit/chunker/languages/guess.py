@@ -20,13 +20,14 @@ _SMALL = {
     "sv": "och är det att en jag du inte på för med som av till har kan vi tack hej",
 }
 _VOTES: dict[str, list[str]] = {}
-"""Languages by small word; made when the first text in Latin script asks."""
+"""Languages by small word; filled when the first text in Latin script needs it."""
 
 
 def guess(text: str, usual: str) -> str | None:
-    """The code of the language that `text` seems to be in, `usual` if that is as likely as another; None if nothing tells.
+    """The code of the language that `text` seems to be in; `usual` if that is as likely as another; None if the text
+    gives no hint.
 
-    Kana decides for Japanese even among ideographs, and Urdu's full stop for Urdu.
+    Kana identifies Japanese even among ideographs, and Urdu's full stop identifies Urdu.
     """
     if text.isascii():
         return _by_small_words(text, usual)

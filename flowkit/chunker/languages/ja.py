@@ -1,4 +1,4 @@
-"""Japanese. Full-width marks end sentences; an ASCII full stop behind an ideograph does too."""
+"""Japanese. Full-width marks end sentences, and so does an ASCII full stop after an ideograph."""
 
 from .table import Language
 

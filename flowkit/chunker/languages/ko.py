@@ -1,4 +1,4 @@
-"""Korean. A full stop behind Hangul is an ordinary one."""
+"""Korean. A full stop after Hangul is an ordinary one."""
 
 from .table import Language
 

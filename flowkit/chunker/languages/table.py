@@ -13,34 +13,34 @@ if TYPE_CHECKING:
 
 
 class Stop(Enum):
-    """What a full stop behind a word means."""
+    """What a full stop after a word means."""
 
-    TITLE = "never an end: Dr. Mr. and words that always lead on: e.g. vs."
-    WORD = "leads on to a number; else an ordinary word: No. ch. art."
-    UNIT = "behind a number as OPEN; else an ordinary word: min. in. oz."
-    OPEN = "may end a sentence; only a starter behind it tells: etc. Inc. p.m."
-    LAST = "ends a list or names a time; upper case behind it begins a sentence, but for a zone: etc. p.m."
-    NAME = "a name with a mark of its own, as OPEN: Yahoo!"
+    TITLE = "never an end: Dr. Mr. and words that something always follows: e.g. vs."
+    WORD = "an abbreviation before a number; else an ordinary word: No. ch. art."
+    UNIT = "after a number like OPEN; else an ordinary word: min. in. oz."
+    OPEN = "may end a sentence; only a starter after it decides: Inc. U.S."
+    LAST = "ends a list or a time; upper case after it begins a sentence, unless it is a time zone: etc. p.m."
+    NAME = "a name that ends with a mark, like OPEN: Yahoo!"
 
 
 class Language:
-    """One language's words, each argument a list of them separated by blanks; in lower case unless only the capitalised
-    form is meant.
+    """The words of one language. Each argument is a list of words separated by blanks, in lower case unless only the
+    capitalised form is meant.
 
     Args:
-        titles, numbers, words, units, opens, lasts, names: what a full stop (or, for names, a mark) behind a word means; see
-            `Stop`. `numbers` (Fig. Jan. Vol.) lead on to a number and are otherwise like `opens`; they stand apart for
-            their reader.
-        starters: words that begin a sentence so often that one behind an ambiguous full stop decides.
-        ordinals: whether a full stop makes a number an ordinal: before `lower` case (`3. maja`), before upper case too (`all`), or
-            there only behind words that lead on to `dates` in German (`am 3. Oktober`).
-        zones: capitalised words that go with a time before them: Eastern.
-        clipped: words of up to so many letters are taken for abbreviations before lower case and numbers; 0 where people
+        titles, numbers, words, units, opens, lasts, names: what a full stop (for names, a mark) after a word means; see
+        `Stop`. `numbers` (Fig. Jan. Vol.) are followed by a number and are otherwise like `opens`; they are separate
+        for the reader.
+        starters: words that begin a sentence so often that one after an ambiguous full stop decides.
+        ordinals: whether a full stop makes a number an ordinal: before `lower` case (`3. maja`), before upper case too
+            (`all`), or before upper case only after words that lead to `dates` in German (`am 3. Oktober`).
+        zones: capitalised words that belong to a time before them: Eastern.
+        clipped: words of up to this many letters count as abbreviations before lower case and numbers; 0 where people
             write sentences without capitals.
         endings: last parts of compounds that are abbreviated (`Hauptstr.`), as OPEN.
-        leading: words before a comma that belong with what follows: weekdays.
-        following: words behind a comma that belong with what stands before: Inc., Jr.
-        code_example: what is said for a code block.
+        leading: words before a comma that belong to what follows: weekdays.
+        following: words after a comma that belong to what is before it: Inc., Jr.
+        code_example: what is spoken for a code block.
         stop_marks: marks that end a sentence in this language only.
     """
 
@@ -79,23 +79,23 @@ class Language:
         self.following_heads = {word[:length] for word in self.following for length in range(len(word) + 1)}
 
     def with_ordinals(self, ordinals: Ordinals) -> Language:
-        """The same language, numbers with a full stop read otherwise."""
+        """The same language with another reading of numbers that have a full stop."""
         other = Language.__new__(Language)
         other.__dict__.update(self.__dict__, ordinals=ordinals)
         return other
 
     def stop(self, word: str) -> Stop | None:
-        """What a full stop behind `word` means; None for an ordinary word."""
+        """What a full stop after `word` means; None for an ordinary word."""
         lower = word.lower()
         found = self.stops.get(word) or self.stops.get(lower)
         if found is None:
             return Stop.OPEN if self.endings and lower.endswith(self.endings) else None
         if found is not Stop.TITLE and word not in self.stops and word.isupper() and word.isalpha() and len(word) > 1:
-            return None  # EST, MIN, IN: written large, a word is no abbreviation
+            return None  # EST, MIN, IN: in upper case, a word is not an abbreviation
         return found
 
     def starts(self, word: str) -> bool:
-        """Whether `word` begins sentences; of "I'll" or "l'eau" the part before the apostrophe counts too."""
+        """Whether `word` begins sentences. Of "I'll" or "l'eau" the part before the apostrophe counts too."""
         lower = word.lower()
         head, apostrophe, _ = lower.partition("'")
         return lower in self.starters or head in self.starters or head + apostrophe in self.starters

@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     if args.fault not in set(Fault):
         raise UsageError(f"unknown fault {args.fault!r}", hint=f"one of: {', '.join(sorted(Fault))}")
+    if not 0 <= args.port <= 65_535:
+        raise UsageError(f"--port: a port is 0 to 65535 (got {args.port})")
     emulator = EMULATORS[args.name](always=Fault(args.fault))
     emulator.port = args.port
 

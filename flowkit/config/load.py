@@ -19,7 +19,7 @@ from flowkit.config.model import Config
 from flowkit.config.nodes import Mapping, Scalar, Sequence, Standing, scalars
 from flowkit.config.problems import InvalidConfig, Path, Problem, errors, suggest, without_echoes
 from flowkit.config.read import decode, read_source, read_tree
-from flowkit.config.schema import APART, VERSION, Call, Interrupt, Top, Wiring
+from flowkit.config.schema import APART, OF_INTERRUPT, VERSION, Call, Top, Wiring
 from flowkit.config.slips import explained
 from flowkit.config.stages import read_stages
 from flowkit.config.text import Source, start_of
@@ -136,7 +136,7 @@ def _validated(
     top = _top(root, problems)
     context = Context(catalog, problems, [], in_stages)
     if top is not None:  # a block that is wrong in itself would only be wrong again in the gate
-        root = with_interrupt(root, [key for key in keys_of(Interrupt) if key != "history"], problems)
+        root = with_interrupt(root, OF_INTERRUPT, problems)
     stages = read_stages(root.get("stages"), root, context)
     top = top or Top()
     written = root.get("stages")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping as Map
 from collections.abc import Sequence as Seq
 from dataclasses import replace
 
@@ -85,21 +86,22 @@ def _under(node: Mapping, defaults: Mapping) -> Mapping:
 # -- interrupt: -------------------------------------------------------------------------------------------------------
 
 
-def with_interrupt(root: Mapping, keys: Seq[str], problems: list[Problem]) -> Mapping:
-    """Each gate with the keys of ``interrupt:``, which are its own under a shorter name; given in both places is an error."""
+def with_interrupt(root: Mapping, keys: Map[str, Seq[str]], problems: list[Problem]) -> Mapping:
+    """Each stage with those keys of ``interrupt:`` that are its own under a shorter name; given in both places is an error. `keys`:
+    which, by kind."""
     block, stages = root.get("interrupt"), root.get("stages")
     if not isinstance(block, Mapping) or not isinstance(stages, Sequence):
         return root
-    wanted = {key: entry for key, entry in block.entries.items() if key in keys}
     items: list[Node] = []
-    for _index, stage in enumerate(stages.items):
+    for stage in stages.items:
         kind = stage.get("kind") if isinstance(stage, Mapping) else None
-        if not (isinstance(stage, Mapping) and isinstance(kind, Scalar) and kind.text == "gate"):
+        if not isinstance(stage, Mapping) or not isinstance(kind, Scalar):
             items.append(stage)
             continue
-        for key in wanted.keys() & stage.entries.keys():
+        wanted = {key: entry for key, entry in block.entries.items() if key in keys.get(kind.text, ())}
+        for key in [key for key in wanted if key in stage.entries]:
             first = stage.entries[key].key.line
-            what = f"{key!r} is given twice: here, and by the gate on line {first}"
+            what = f"{key!r} is given twice: here, and by the {kind.text} on line {first}"
             problems.append(Problem("FK107", wanted[key].key, ("interrupt", key), what, help="keep one of them"))
         items.append(replace(stage, entries={**wanted, **stage.entries}))
     return replace(

@@ -4,6 +4,7 @@ default."""
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -114,8 +115,15 @@ class Interrupt(opt.Options):
     """Words and phrases that never interrupt on their own; naming any makes interruptions wait for words."""
     resume_after: opt.Duration | None = None
     """How long a hold may wait to be confirmed before the agent goes on. Default 1500ms."""
-    history: Literal["heard"] = "heard"
-    """The history keeps what the user heard, not what was generated."""
+    history: Literal["heard", "generated"] | None = None
+    """What the model is reminded of: of each reply what the user `heard` (default), or all that was `generated`."""
+
+
+OF_INTERRUPT: Mapping[str, tuple[str, ...]] = {
+    "gate": ("speech_for", "min_words", "ignore", "resume_after"),
+    "llm": ("history",),
+}
+"""The kinds of stages that take the keys of `interrupt`, which are their own under a shorter name."""
 
 
 class Redact(opt.Options):
@@ -143,17 +151,6 @@ class Shutdown(opt.Options):
     """How long providers may take to end their calls; those that still run then are cancelled."""
 
 
-class Tool(opt.Options):
-    """A function that the LLM may call."""
-
-    name: Name
-    """The name that the model sees."""
-    call: Annotated[str, *_form(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "module:function, such as clinic.calendar:book")]
-    """`module:function`; runs only with --allow-tools, or if the module is named in your own pyproject."""
-    description: str = ""
-    """What the model is told of it."""
-
-
 class Top(opt.Options):
     """The blocks beside `stages`."""
 
@@ -167,8 +164,6 @@ class Top(opt.Options):
     """The record of each session."""
     shutdown: Shutdown = Shutdown()
     """The end of a session."""
-    tools: tuple[Tool, ...] = ()
-    """Functions that the LLM may call."""
     tests: tuple[Case, ...] = ()
     """Tests that the file carries along."""
 

@@ -101,7 +101,7 @@ def _mended(pattern: str, node: Node, hidden: bool) -> str:
     if hidden or not isinstance(node, Scalar):
         return ""
     text = node.text.strip()
-    slips = [re.sub(r"[.:/]+(?=\w+$)", ":", text), re.sub(r"\W+", "_", text), "_" + re.sub(r"\W+", "_", text)]
+    slips = [re.sub(r"\W+", "_", text), "_" + re.sub(r"\W+", "_", text)]
     slips += [re.sub(r"^http", "ws", text), re.sub(r"^ws", "http", text), f"https://{text}", f"wss://{text}"]
     fitting = next((slip for slip in slips if text and re.fullmatch(pattern, slip)), "")
     return f"write {fitting}" if fitting else ""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from flowkit.config import Config, ProviderConfig, StageConfig
 from flowkit.config.emit import Noted, to_yaml
 from flowkit.config.nodes import Mapping, Node, Scalar, Sequence, Standing
+from flowkit.config.schema import OF_INTERRUPT
 from flowkit.config.validate import keys_of
 from flowkit.options import format_duration
 from flowkit.plan.graph import Plan
@@ -40,8 +41,10 @@ class _Writer:
     def whole(self) -> dict[str, Any]:
         root = self.config.root
         blocks = self.options(self.config.top.model_copy(update={"name": self.config.name}), root)
-        if self.plan.only("gate"):  # its other keys are shown where they act
-            blocks["interrupt"] = {"history": blocks["interrupt"]["history"]}
+        acting = {key for kind, keys in OF_INTERRUPT.items() if self.plan.only(kind) for key in keys}
+        elsewhere = {key: value for key, value in blocks.pop("interrupt", {}).items() if key not in acting}
+        if elsewhere:
+            blocks["interrupt"] = elsewhere
         return {"flowkit": 1, **blocks, "stages": [self.stage(stage) for stage in self.config.stages]}
 
     def stage(self, stage: StageConfig) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The LLM's turn: one utterance in, one turn-scoped call, its tokens out, an end marker behind the last of them.
 
-Of the tokens only what is for the listener goes on (``unspoken``). The history is what the user heard, not what was generated:
-each utterance brings along what was heard of the reply before. A request is made a second time if it was refused for its
+Of the tokens only what is for the listener goes on (``unspoken``). The history is what the user heard, unless the file says
+otherwise: each utterance brings along what was heard of the reply before. A request is made a second time if it was refused for its
 length, then with less past, or if the reply has no words; never a third.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,8 +28,8 @@ _TRIES = 2
 @dataclass(slots=True)
 class LlmState:
     """`asked`: the request under way or the last one, made `tries` times (0: none is open); `tokens`: of this reply so far;
-    `spoken`: what of it is for the listener, `repeats`: what of that was said before; `words`: it has some; `room`: estimated
-    tokens that a request may have, as refusals have shown."""
+    `spoken`: what of it is for the listener, `repeats`: what of that was said before; `words`: it has some; `generated`: all that
+    was handed on, where it is to be remembered; `room`: estimated tokens that a request may have, as refusals have shown."""
 
     history: tuple[Exchange, ...] = ()
     asked: Ask | None = None
@@ -38,6 +38,7 @@ class LlmState:
     spoken: SpokenText = field(default_factory=SpokenText)
     repeats: Repeats | None = None
     words: bool = False
+    generated: str = ""
     room: int = sys.maxsize
 
 
@@ -56,6 +57,8 @@ class LlmTurn(Stage[LlmState]):
         history_tokens: int = Field(4000, ge=0, le=1_000_000)
         """Size of the past that the model is reminded of, in estimated tokens; what is older is forgotten. Where the model has less
         room, less is told."""
+        history: Literal["heard", "generated"] = "heard"
+        """What is remembered of a reply of which something was heard: what was `heard`, or all that was `generated`."""
 
     options: Options
 
@@ -63,7 +66,7 @@ class LlmTurn(Stage[LlmState]):
         return LlmState()
 
     def reset(self, state: LlmState) -> LlmState:
-        return LlmState(history=state.history, asked=state.asked, room=state.room)
+        return LlmState(history=state.history, asked=state.asked, generated=state.generated, room=state.room)
 
     def accepts(self, state: LlmState) -> frozenset[str]:
         return _BUSY if state.tries else self.everything
@@ -95,12 +98,15 @@ class LlmTurn(Stage[LlmState]):
         state.words = state.words or has_words(spoken)
         token = said if spoken == said.text and said.index == state.tokens else Token(state.tokens, spoken)
         state.tokens += 1
+        if self.options.history == "generated":
+            state.generated += spoken
         return (new(Emit, ("tokens", token)),)
 
     def _ask(self, state: LlmState, utterance: Utterance) -> Actions:
         if utterance.heard and state.asked is not None:
-            state.history = (*state.history, Exchange(state.asked.text, utterance.heard))
-        state.tries = 0
+            said = utterance.heard if self.options.history == "heard" else state.generated.strip()
+            state.history = (*state.history, Exchange(state.asked.text, said))
+        state.tries, state.generated = 0, ""
         return self._open(state, Ask(utterance.turn, utterance.text, (), utterance.said))
 
     def _open(self, state: LlmState, ask: Ask) -> Actions:

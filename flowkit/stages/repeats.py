@@ -24,24 +24,22 @@ class Repeats:
     def __init__(self, said: str, *, resumes: bool) -> None:
         self._said, self._resumes = said, resumes
         self._length = len(said.rstrip())
-        self._came = ""
-        self._read = self._at = 0
+        self._common: list[str] = []
+        self._at = 0
         self._decided = False
 
     def feed(self, text: str) -> str:
         """The attempt's next piece; returns what is new in it. As long as it repeats what was said, that is nothing."""
         if self._decided:
             return text
-        self._came += text
-        while self._read < len(self._came):
-            char = self._came[self._read]
+        for place, char in enumerate(text):
             if self._all_said() and not (char.isspace() and self._at < len(self._said)):
                 self._decided = True
-                return self._came[self._read :]
+                return text[place:]
             if not char.isspace() and self._said[self._at].casefold() != char.casefold():
-                return self._different()
+                return self._different("".join(self._common) + text[:place], text[place:])
             self._at += not char.isspace() or self._all_said()
-            self._read += 1
+        self._common.append(text)
         return ""
 
     def _all_said(self) -> bool:
@@ -50,13 +48,12 @@ class Repeats:
             self._at += 1
         return self._at >= self._length
 
-    def _different(self) -> str:
+    def _different(self, common: str, rest: str) -> str:
         self._decided = True
-        common = self._came[: self._read]
         if self._resumes and len(common.split()) < 2 and not common[-1:].isspace():
-            return self._came  # not even one whole word
+            return common + rest  # not even one whole word
         # A sentence's end shows with the character behind it.
-        new = self._came[_sentences(self._came[: self._read + 1]) :].lstrip()
+        new = (common + rest)[_sentences(common + rest[0]) :].lstrip()
         return new if self._said[-1].isspace() else f" {new}"
 
 

@@ -247,9 +247,12 @@ def test_a_key_is_looked_for_a_level_deeper(text: str, what: str, help: str) -> 
 @pytest.mark.parametrize(
     ("text", "what", "help"),
     [
-        (BASE + "tools: [{name: a, call: b.c.d}]\n", "must be module:function, such as", "write b.c:d"),
-        (BASE + "tools: [{name: a, call: '!'}]\n", "must be module:function, such as", "`module:function`; runs only"),
-        (BASE + "tools: [{name: look up, call: 'a:b'}]\n", "must be a word of letters", "write look_up"),
+        (
+            BASE.replace("provider: canned, text: hi", "provider: llamacpp, sha256: abc"),
+            "must match ^([0-9a-fA-F]{64})?$",
+            "If given, the digest that the file must have",
+        ),
+        (chunker("id: look up"), "must be a word of letters", "write look_up"),
         (chunker("id: 2nd"), "must be a word of letters", "write _2nd"),
         (
             BASE.replace("provider: canned, text: hi", "provider: groq, api_key: x, model: m, base_url: a.b/c"),

@@ -171,6 +171,20 @@ def test_a_reset_keeps_the_history_only(stage: LlmTurn) -> None:
     assert stage.reset(state) == LlmState(history=past, asked=Ask(2, "Two?", past))
 
 
+@pytest.mark.parametrize(
+    ("history", "kept"), [("heard", "The capital"), ("generated", "The capital of France is Paris.")]
+)
+def test_what_is_remembered_of_an_interrupted_reply(history: str, kept: str) -> None:
+    stage = LlmTurn(LlmTurn.Options.model_validate({"history": history}))
+    state = stage.fresh()
+    said(stage, state, Utterance(1, "One?", ""), Token(0, "The capital of France"), Token(1, " is Paris."))
+    state = stage.reset(state)
+    said(stage, state, Utterance(2, "Two?", "The capital"), Token(0, "Well."), Done())
+    assert state.history == (Exchange("One?", kept),)
+    said(stage, state, Utterance(3, "Two? Three?", ""))
+    assert state.history == (Exchange("One?", kept),), "of a reply of which nothing was heard nothing is remembered"
+
+
 def test_without_a_gate_a_final_transcript_is_asked(stage: LlmTurn) -> None:
     state = stage.fresh()
     assert said(stage, state, Final("", 1)) == []

@@ -3,6 +3,7 @@ session."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -35,6 +36,12 @@ def loading(cls: type[Provider], notice: Callable[[str], None]) -> Iterator[None
     except Exception as exc:
         raise ProviderError(f"{title}: cannot be loaded: {exc}", hint=f"reinstall it: {cls.install}") from exc
     told(f"{title}: ready after {(monotonic_us() - began_us) / US_PER_S:.1f} s")
+
+
+async def imported(*modules: str) -> None:
+    """Import libraries, in a thread: on the loop that would hold up everybody."""
+    for module in modules:
+        await trio.to_thread.run_sync(importlib.import_module, module)
 
 
 async def settled(model: trio.CapacityLimiter) -> bool:

@@ -14,7 +14,7 @@ import trio
 from flowkit.errors import ProviderError
 from flowkit.options import Options
 from flowkit.providers.base import Provider, Surroundings
-from flowkit.providers.loading import loading
+from flowkit.providers.loading import GRACE_S, loading
 
 P = TypeVar("P", bound=Provider)
 
@@ -29,12 +29,13 @@ class _Model:
         self.error: Exception | None = None
         self.came = trio.Event()
         self.users: list[trio.CancelScope] = []
-        self._loading = trio.CancelScope()
+        # Shielded: whoever is cancelled with all its sessions lets go of it when they have, not before.
+        self._scope = trio.CancelScope(shield=True)
         self._unused = trio.Event()
 
     async def hold(self, notice: Callable[[str], None]) -> None:
         """Load it, and keep it until it is released."""
-        with self._loading:
+        with self._scope:
             try:
                 async with AsyncExitStack() as stack:
                     with loading(self.cls, notice):
@@ -48,8 +49,7 @@ class _Model:
     def release(self) -> None:
         """Nobody wants it any more."""
         self._unused.set()
-        if not self.came.is_set():
-            self._loading.cancel()
+        self._scope.deadline = trio.current_time() + (2 * GRACE_S if self.came.is_set() else 0)
 
     def _broke(self, error: Exception, notice: Callable[[str], None]) -> None:
         self.error = error
@@ -123,7 +123,13 @@ async def opened(cls: type[P], options: Any, around: Surroundings, models: Model
         async with open_models(around.notice) as own, opened(cls, options, around, own) as provider:
             yield provider
         return
+    failure: Exception | None = None
     async with models.shared(cls, options) as model:
         provider = cls(options, around, model)
         async with provider.ready():
-            yield provider
+            try:
+                yield provider
+            except Exception as error:  # carried past the provider's own nursery, which would wrap it into a group
+                failure = error
+    if failure is not None:
+        raise failure

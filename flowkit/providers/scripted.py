@@ -284,7 +284,7 @@ class ScriptedTts(ScriptedProvider):
         first_us = at_us = options.first_audio + len(request.text) * options.synthesis_per_char
         if options.fail:
             yield Answer(at_us, Failed("error", _SAID_BY + "the scripted voice fails here"))
-        for first in range(0, samples, piece):
+        for first in range(0, samples if request.text.strip() else 0, piece):
             count = min(piece, samples - first)
             pcm = (b"\x00\x08\x00\xf8" * count)[: 2 * count]
             yield Answer(at_us, Audio(clause, first, count, options.rate, samples, pcm))

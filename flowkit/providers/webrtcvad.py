@@ -15,6 +15,7 @@ from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.messages import Frames, Message, Probability
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
+from flowkit.providers.loading import imported
 from flowkit.providers.sound.capture import frame_bytes
 from flowkit.providers.weights import LOCAL_EXTRA
 
@@ -45,6 +46,7 @@ class WebRtcVad(InlineProvider):
                 f"vad webrtcvad: cannot take frames of {frame_us / 1000:g} ms at {rate_hz} Hz",
                 hint="it takes 10, 20 or 30 ms at 8, 16, 32 or 48 kHz",
             )
+        await imported("webrtcvad")
         yield
 
     def open(self, request: Message) -> InlineCall:

@@ -29,6 +29,7 @@ from flowkit.options import Options
 from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError
 from flowkit.providers.models import opened
+from flowkit.testing.provider import Fed
 
 OK, SILENT = "ok", "silent"
 VOICE, QUIET = b"\1\1" * 320, bytes(640)
@@ -63,24 +64,6 @@ class Outcome:
         """All words of the last word times of each clause."""
         by_clause = {item.clause: item.words for item in self.items if isinstance(item, WordTimes)}
         return [word for words in by_clause.values() for word, _ in words]
-
-
-class Fed:
-    """Feeds items, each after a pause, without leaving a generator behind."""
-
-    def __init__(self, items: Iterable[Message], pause_s: float = 0.0) -> None:
-        self._items = iter(items)
-        self._pause_s = pause_s
-
-    def __aiter__(self) -> Fed:
-        return self
-
-    async def __anext__(self) -> Message:
-        await trio.sleep(self._pause_s)
-        try:
-            return next(self._items)
-        except StopIteration:
-            raise StopAsyncIteration from None
 
 
 def utterance(number: int = 1, first: int = 0, voiced: int = 40, silent: int = 25) -> list[Message]:

@@ -4,7 +4,7 @@ from trio.testing import MockClock
 from flowkit.clock import US_PER_S
 from flowkit.messages import Capture, Frames, InputEnded, Message
 from flowkit.providers.sound.memory import MemorySource
-from tests.providers.support import FRAME_BYTES, Answers, Session, answer, feed
+from tests.providers.support import FRAME_BYTES, Answers, Fed, Session, answer
 
 
 def source(pcm: bytes, pieces: tuple[bytes, ...] = ()) -> MemorySource:
@@ -63,7 +63,7 @@ def test_a_late_frame_does_not_move_the_next() -> None:
             await answers.emit(item)
 
         with answers.scope:
-            await mic.call(Capture(), feed(()), slow)
+            await mic.call(Capture(), Fed(()), slow)
         return times
 
     times = trio.run(main, clock=MockClock(autojump_threshold=0))

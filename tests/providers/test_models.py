@@ -174,6 +174,26 @@ def test_one_that_breaks_down_ends_those_who_use_it_and_no_others() -> None:
     assert any("broke down" in line for line in notices)
 
 
+def test_cancelled_with_its_sessions_it_is_closed_behind_them() -> None:
+    async def main() -> None:
+        async def user(models: Models) -> None:
+            async with a_voice(models):
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await trio.sleep(0.5)
+                    Sharing.told.append("left")
+
+        with trio.move_on_after(3):
+            async with open_models(lambda line: None) as models, trio.open_nursery() as nursery:
+                nursery.start_soon(user, models)
+                nursery.start_soon(user, models)
+
+    run(main)
+    assert Sharing.told == ["+a", "left", "left", "-a"]
+
+
 def test_what_is_not_installed_is_said_before_anything_is_loaded() -> None:
     class Elsewhere(Sharing):
         requires = ("no_such_module",)

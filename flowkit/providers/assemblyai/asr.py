@@ -26,8 +26,9 @@ from flowkit.providers.assemblyai.turns import Owed, Turn, Turns
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble, lone_fault, of_close, schema
 from flowkit.providers.cloud.keys import cleaned, key_of
-from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial, prepare
+from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial
 from flowkit.providers.cloud.text import json_object
+from flowkit.providers.loading import imported
 
 _SHORTEST_US = 50_000
 """Shorter pieces of audio close the connection (3007), and so do those over a second."""
@@ -93,7 +94,7 @@ class AssemblyAI(Provider):
     async def load(cls, options: Any) -> AsyncIterator[opt.Secret]:
         """The key, and the library. Raises CloudError without a key."""
         key = key_of(f"asr {cls.name}", options.api_key, cls.variable)
-        await prepare()
+        await imported("websockets.trio.client")
         yield key
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:

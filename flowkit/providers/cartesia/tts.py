@@ -25,8 +25,9 @@ from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cartesia.context import Narrator
 from flowkit.providers.cloud.faults import CloudError, lone_fault, schema
 from flowkit.providers.cloud.keys import cleaned, key_of
-from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial, prepare
+from flowkit.providers.cloud.line import CONNECT_S, Address, Line, dial
 from flowkit.providers.cloud.text import json_object
+from flowkit.providers.loading import imported
 from flowkit.providers.plain import plain, without_tags
 
 _VERSION = "2026-08-14"
@@ -77,7 +78,7 @@ class Cartesia(Provider):
         """The key, and the library. A connection is a session's: one that holds its sound back would hold up all others on it.
         Raises CloudError without a key."""
         key = key_of(f"tts {cls.name}", options.api_key, cls.variable)
-        await prepare()
+        await imported("websockets.trio.client")
         yield key
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:

@@ -7,7 +7,6 @@ which shields itself once connected; the caller only calls ``hang_up``, and the 
 
 from __future__ import annotations
 
-import importlib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -133,11 +132,6 @@ class Line:
                 pass
         except _closed():
             pass  # the other side has left already
-
-
-async def prepare() -> None:
-    """Import the library, in a thread: on the loop it would hold everything up when the first line is dialled."""
-    await trio.to_thread.run_sync(importlib.import_module, "websockets.trio.client")
 
 
 async def dial(

@@ -23,7 +23,7 @@ from flowkit.clock import US_PER_S
 from flowkit.errors import DeviceError
 from flowkit.messages import Frames, Message, Play, Silence
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.loading import lone_error
+from flowkit.providers.loading import imported, lone_error
 from flowkit.providers.sound.device_cutter import FrameCutter
 from flowkit.providers.sound.device_feed import SpeakerFeed
 from flowkit.providers.sound.device_host import (
@@ -152,7 +152,8 @@ class DeviceMic(Provider):
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Open the device. Raises DeviceError, ProviderMissing."""
+        """Open the device. Raises DeviceError."""
+        await imported("numpy", "soxr")
         self._waker = Waker()
         bound = max(2, self.around.ring_us // self.around.frame_us)
         self._ring = MicRing(bound, self.host.now_us, self._waker.wake)
@@ -250,6 +251,7 @@ class DeviceSpeaker(Provider):
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
         """Open the device and let it run, so that it is warm when the first reply comes. Raises DeviceError."""
+        await imported("numpy", "soxr")
         if self.options.if_any and not await trio.to_thread.run_sync(available, "output", self.host):
             self.around.notice(f"no speaker: nothing will sound; {WITHOUT['output']}")
             yield

@@ -21,6 +21,7 @@ from flowkit.errors import OutputError
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.inline import InlineCall, InlineProvider
+from flowkit.providers.loading import imported
 from flowkit.providers.sound.capture import captured
 from flowkit.providers.sound.sink import render
 from flowkit.providers.sound.timeline import Pop
@@ -106,6 +107,7 @@ class WavSink(Provider):
     async def ready(self) -> AsyncIterator[None]:
         """Make sure that the file can be written. Raises OutputError; closes the file behind the session."""
         self.check(self.options)
+        await imported("numpy", "soxr")
         self._writer = WavWriter(self.options.path, self.options.rate)
         try:
             yield

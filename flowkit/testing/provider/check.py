@@ -1,0 +1,352 @@
+"""The examination itself: what is asked in which order, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+from flowkit.clock import monotonic_us
+from flowkit.errors import FlowkitError, ProviderError
+from flowkit.messages import Audio, Message
+from flowkit.options import Options
+from flowkit.providers.base import Provider
+from flowkit.providers.models import open_models, opened
+from flowkit.runtime.realtime import in_real_time
+from flowkit.runtime.watchdog import Stall, Watchdog
+from flowkit.testing.provider.calls import FRAME_BYTES, Fed, Session
+from flowkit.testing.provider.declared import declared
+from flowkit.testing.provider.kinds import A_CLAUSE, A_LONG_CLAUSE, LONG, SHORT, Case, cases, faults_of, lengthy
+from flowkit.testing.provider.left import present
+
+_HELD_US = 50_000
+"""A step of the loop that lasts longer is a fault here. In a session the watchdog tells of 20 ms already."""
+_AGAIN = 3
+_SHARING = 3
+"""Sessions that use one model at the same time."""
+_LINGERS_US = 5_000_000
+"""What is closing may take, such as the other end of a connection if that is in this process."""
+_SOON_S = 0.005
+_ALONE = frozenset({"mic", "gate", "speaker"})
+"""Kinds of which a machine has one: they are not tried by several sessions at once."""
+
+
+class Faults(AssertionError):
+    """What a provider does otherwise than it promises: `found`, a line each."""
+
+    def __init__(self, cls: type[Provider], found: list[str]) -> None:
+        self.found = found
+        title = f"{cls.kind} provider {cls.name!r} ({cls.__qualname__}): {len(found)} fault{'s' * (len(found) > 1)}"
+        super().__init__("\n  - ".join([title, *found]))
+
+
+@dataclass
+class Call:
+    """One call as it went: what was said, the error that it ended with, and whether it ended of itself within its time."""
+
+    items: list[Message] = field(default_factory=list)
+    error: Exception | None = None
+    ended: bool = False
+    at_once: int = 0
+    """The most items that waited to be taken at one time."""
+    late: int = 0
+    """Items that were said after the call was cancelled."""
+
+
+def check_provider(
+    cls: type[Provider],
+    options: Options | None = None,
+    *,
+    broken: Iterable[Options] = (),
+    speech: bytes | None = None,
+    silent: bool = False,
+    within_s: float = 10.0,
+    grace_s: float = 1.0,
+) -> None:
+    """Check a provider. Runs an event loop of its own, on the real clock; takes as long as some twenty calls.
+
+    Args:
+        options: what it is made with; by default its options' defaults.
+        broken: options with which it cannot work (a file that is not there, a wrong key): loading it, getting it ready or its
+            probe must say so in one line.
+        speech: what ears hear, s16le mono at 16 kHz; by default a buzz that some detectors take for a voice.
+        silent: a voice that makes no sound, such as one that prints.
+        within_s: within what a call must end that is not cancelled.
+        grace_s: within what a cancelled call must be gone.
+
+    Raises:
+        Faults: something is not as it should be; all of it is listed.
+    """
+    examination = _Examination(cls, cls.Options() if options is None else options, within_s, grace_s, silent=silent)
+    heard = _buzz() if speech is None else speech
+    found = list(declared(cls))
+    if not found:
+        asked = cases(cls, heard)
+        found += examination.run(lambda: examination.calls(asked))
+    if not found:
+        found += examination.run(lambda: examination.shares(asked[0])) if cls.kind not in _ALONE else []
+        found += examination.leaves(asked[0])
+    for wrong in broken:
+        found += examination.run(lambda wrong=wrong: examination.refuses(wrong))  # type: ignore[misc]
+    if found:
+        raise Faults(cls, list(dict.fromkeys(found)))
+
+
+def _buzz() -> bytes:
+    """A second and a half of a rough tone of 125 Hz that swells and fades, between half a second of silence each."""
+    wave = [3_000 + 400 * (i % 16) if i % 128 < 64 else -3_000 - 400 * (i % 16) for i in range(24_000)]
+    swell = (sample * (4 - abs(i * 8 // 24_000 - 4)) // 4 for i, sample in enumerate(wave))
+    sound = b"".join(sample.to_bytes(2, "little", signed=True) for sample in swell)
+    silence = bytes(25 * FRAME_BYTES)
+    return silence + sound + silence
+
+
+class _Examination:
+    """Of one provider class with one set of options."""
+
+    def __init__(self, cls: type[Provider], options: Options, within_s: float, grace_s: float, *, silent: bool) -> None:
+        self._cls = cls
+        self._options = options
+        self._within_s = within_s
+        self._grace_s = grace_s
+        self._silent = silent
+        self._found: list[str] = []
+        self._calling = 0
+        self._stalls: dict[str, list[int]] = {}
+
+    def run(self, part: Callable[[], Awaitable[None]]) -> list[str]:
+        """One part, in an event loop of its own, under watch; what was found."""
+        self._found, self._stalls = [], {}
+
+        async def main() -> None:
+            with in_real_time(), Watchdog(self._stalled, _HELD_US):
+                await part()
+
+        try:
+            trio.run(main)
+        except FlowkitError as error:
+            self._add(f"cannot be made ready: {error}")
+        except Exception as error:
+            self._add(f"raises {_named(error)} where it is loaded, made ready or let go")
+        return self._found + list(self._holds())
+
+    def _add(self, fault: str) -> None:
+        self._found.append(fault)
+
+    def _stalled(self, stall: Stall) -> None:
+        """While it is called: what a library does to the interpreter while it loads its weights, no author can help."""
+        if stall.held and self._calling:
+            lines = [line.strip() for line in stall.stack.splitlines() if line.strip().startswith("File")]
+            self._stalls.setdefault(lines[-1] if lines else stall.task, []).append(stall.lasted_us)
+
+    def _holds(self) -> Iterator[str]:
+        """Where it held the loop again and again: on a machine that is busy elsewhere, anything may take long once."""
+        for where, lasted_us in self._stalls.items():
+            if len(lasted_us) >= _AGAIN:
+                yield f"holds the event loop for {sorted(lasted_us)[len(lasted_us) // 2] // 1000} ms ({where})"
+
+    # -- parts ------------------------------------------------------------------------------------------------------
+
+    async def calls(self, asked: list[Case]) -> None:
+        """Everything that one session may see."""
+        async with opened(self._cls, self._options, Session().around()) as provider:
+            calls = {case.title: await self._ordinary(provider, case) for case in asked}
+            self._long(calls)
+            if self._found:
+                return  # what follows would say the same again
+            await self._cancelled(provider, asked[0])
+            await self._slowly(provider, lengthy(self._cls, asked[0]))
+            await self._probed(provider)
+
+    async def shares(self, case: Case) -> None:
+        """Sessions with equal options share a model, and go on side by side."""
+        async with open_models(lambda line: None) as models:
+
+            async def session(number: int) -> None:
+                async with opened(self._cls, self._options, Session().around(), models) as provider:
+                    call = await self._call(provider, case, waits_s=_SHARING * self._within_s)
+                    for fault in self._judged(case, call):
+                        self._add(f"while {_SHARING} sessions share it: {fault}")
+
+            async with trio.open_nursery() as nursery:
+                for number in range(_SHARING):
+                    nursery.start_soon(session, number)
+
+    async def refuses(self, options: Options) -> None:
+        """With options that cannot work it says so."""
+        try:
+            with trio.fail_after(6 * self._within_s):
+                async with opened(self._cls, options, Session().around()) as provider:
+                    await provider.probe()
+        except FlowkitError as error:
+            self._one_line(error, "options that cannot work")
+        except trio.TooSlowError:
+            self._add(f"options that cannot work: nothing is said within {6 * self._within_s:.0f} s")
+        except Exception as error:
+            if isinstance(_first(error), FlowkitError):
+                self._one_line(_first(error), "options that cannot work")
+                return
+            self._add(f"options that cannot work: raises {_named(error)} instead of a ProviderError")
+        else:
+            self._add("options that cannot work: it is loaded, gets ready and says nothing")
+
+    def leaves(self, case: Case) -> list[str]:
+        """A second session, cancelled in the midst of a call and while loading, leaves nothing that the first did not."""
+        before = present()
+
+        async def cut_off() -> None:
+            for after_s in (0.0, 0.01, None):
+                with trio.CancelScope() as scope:
+                    if after_s is not None:
+                        scope.deadline = trio.current_time() + after_s
+                    async with opened(self._cls, self._options, Session().around()) as provider:
+                        await self._call(provider, case, cancel_at=1)
+                        scope.cancel()
+
+        found = self.run(cut_off)
+        left = present() - before
+        ends_us = monotonic_us() + _LINGERS_US
+        while left and monotonic_us() < ends_us:
+            trio.run(trio.sleep, 0.01)
+            left = present() - before
+        return found + [
+            f"leaves behind: {what}" + (f" ({count} of them)" if count > 1 else "")
+            for what, count in sorted(left.items())
+        ]
+
+    # -- calls ------------------------------------------------------------------------------------------------------
+
+    async def _ordinary(self, provider: Provider, case: Case) -> Call:
+        call = await self._call(provider, case)
+        for fault in self._judged(case, call):
+            self._add(fault)
+        return call
+
+    async def _cancelled(self, provider: Provider, case: Case) -> None:
+        """At once, and at its first answer; behind it the same call is as right as before."""
+        for at, when in ((0, "before it has said anything"), (1, "at its first answer")):
+            call = await self._call(provider, case, cancel_at=at)
+            if call.late:
+                self._add(f"{case.title}: cancelled {when}, it goes on speaking")
+            if call.error is not None:
+                self._add(f"{case.title}: cancelled {when}, it raises {_named(call.error)}")
+            again = await self._call(provider, case)
+            for fault in self._judged(case, again):
+                self._add(f"behind a call that was cancelled {when}: {fault}")
+
+    async def _slowly(self, provider: Provider, case: Case) -> None:
+        call = await self._call(provider, case, holds_s=0.02)
+        if call.at_once > 1:
+            self._add(f"hands over {call.at_once} items at once to a slow stage; each must be taken before the next")
+        for fault in self._judged(case, call):
+            self._add(f"to a slow stage: {fault}")
+
+    def _long(self, calls: dict[str, Call]) -> None:
+        """A voice says all of a long clause, not only its beginning."""
+        if A_LONG_CLAUSE not in calls:
+            return
+        both = (calls[title].items for title in (A_CLAUSE, A_LONG_CLAUSE))
+        short, long = (sum(item.samples for item in items if isinstance(item, Audio)) for items in both)
+        if long < short * len(LONG) / len(SHORT) / 4:
+            self._add(f"of {len(LONG)} characters it says as little as {long} samples; of {len(SHORT)}, {short}")
+
+    async def _probed(self, provider: Provider) -> None:
+        try:
+            said: Any = await provider.probe()
+        except FlowkitError as error:
+            self._add(f"its probe says that it does not work: {error}")
+            return
+        if not isinstance(said, str):
+            self._add(f"its probe returns a {type(said).__name__}, not text")
+
+    def _judged(self, case: Case, call: Call) -> Iterator[str]:
+        if call.error is not None:
+            yield from self._failed(case, call.error)
+            return
+        if not call.ended:
+            yield f"{case.title}: not over {self._within_s:g} s after it was asked for"
+            return
+        items = call.items
+        if self._silent and not items:
+            return
+        yield from faults_of(case, items)
+
+    def _failed(self, case: Case, error: Exception) -> Iterator[str]:
+        if not isinstance(error, FlowkitError):
+            yield f"{case.title}: raises {_named(error)}; what goes wrong is a ProviderError"
+        elif not (case.may_refuse and isinstance(error, ProviderError)):
+            yield f"{case.title}: fails: {error}"
+        elif "\n" in str(error):
+            yield f"{case.title}: its error has more than one line: {str(error)!r}"
+
+    def _one_line(self, error: Exception, title: str) -> None:
+        if not str(error) or "\n" in str(error):
+            self._add(f"{title}: the error must be one line, and is {str(error)!r}")
+
+    async def _call(
+        self,
+        provider: Provider,
+        case: Case,
+        *,
+        cancel_at: int | None = None,
+        holds_s: float = 0.0,
+        waits_s: float | None = None,
+    ) -> Call:
+        """One call. It is cancelled with item number `cancel_at`, if that is given; each item is taken after `holds_s`."""
+        call, waiting, cancelled_s = Call(), 0, 0.0
+        scope = trio.CancelScope(deadline=trio.current_time() + (waits_s or self._within_s))
+
+        def cancel() -> None:
+            nonlocal cancelled_s
+            cancelled_s = trio.current_time()
+            scope.cancel()
+
+        async def emit(item: Message) -> None:
+            nonlocal waiting
+            waiting += 1
+            call.at_once = max(call.at_once, waiting)
+            try:
+                await trio.sleep(holds_s)
+            finally:
+                waiting -= 1
+            call.late += scope.cancel_called
+            call.items.append(item)
+            if len(call.items) in (cancel_at, case.enough):
+                call.ended = True
+                cancel()
+
+        async def soon() -> None:
+            await trio.sleep(_SOON_S)
+            cancel()
+
+        async with trio.open_nursery() as nursery:
+            if cancel_at == 0:
+                nursery.start_soon(soon)
+            self._calling += 1
+            with scope:
+                try:
+                    await provider.call(case.request, Fed(case.fed), emit)
+                    call.ended = True
+                except Exception as error:
+                    call.error, call.ended = _first(error), True
+            self._calling -= 1
+            nursery.cancel_scope.cancel()
+        if scope.cancel_called and cancelled_s:
+            took_s = trio.current_time() - cancelled_s
+            if took_s > self._grace_s:
+                self._add(f"a cancelled call is gone only after {took_s:.1f} s; its grace is {self._grace_s:g} s")
+        return call
+
+
+def _first(error: Exception) -> Exception:
+    """Of a group that a provider's nursery made, the first that says why the others came."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _named(error: Exception) -> str:
+    first = _first(error)
+    return f"{type(first).__name__}: {first}"

@@ -1,0 +1,318 @@
+"""What each kind of provider is asked here, and what its answers must be like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+from flowkit.messages import (
+    Ask,
+    Audio,
+    Capture,
+    ClauseEnded,
+    Detect,
+    EndOfUtterance,
+    Exchange,
+    Final,
+    Frames,
+    InputEnded,
+    Message,
+    Narrate,
+    Partial,
+    Play,
+    Probability,
+    Render,
+    Silence,
+    Speak,
+    Token,
+    Transcribe,
+    Typed,
+    WordTimes,
+)
+from flowkit.providers.answers import ANSWERS
+from flowkit.providers.base import Provider
+from flowkit.testing.provider.calls import FRAME_BYTES, FRAME_US, RATE_HZ, frames, utterance
+
+SHORT = "This is a short sentence."
+LONG = "Here is a sentence of a good many words, one that a listener would not like to hear twice. " * 5
+A_CLAUSE, A_LONG_CLAUSE = "a clause", "a long clause"
+ODD = "… — ?!"
+"""Nothing in it can be pronounced."""
+_FRAMES = 10
+_WINDOW_US = 100_000
+"""A detector may gather so much sound before it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One call. `enough` answers of a call that has no end of its own; `says` something must be said; `may_refuse`: a ProviderError
+    is an answer as well."""
+
+    title: str
+    request: Message
+    fed: tuple[Message, ...] = ()
+    enough: int = 0
+    says: bool = True
+    may_refuse: bool = False
+
+
+def lengthy(cls: type[Provider], case: Case) -> Case:
+    """`case`, or for a voice one with more than a few pieces: for a stage that is slow."""
+    return Case("four sentences", Speak(5, SHORT * 4)) if isinstance(case.request, Speak) else case
+
+
+Judge = Callable[[Case, list[Message]], Iterator[str]]
+"""What is wrong with the answers to a case, a line each."""
+
+
+def cases(cls: type[Provider], speech: bytes) -> list[Case]:
+    """What a provider is asked, the ordinary case first. `speech` is what ears hear. Raises KeyError for an unknown kind."""
+    if cls.kind == "tts" and cls.continuous:
+        return _narrations()
+    return _CASES[cls.kind](speech)
+
+
+def faults_of(case: Case, items: list[Message]) -> Iterator[str]:
+    """What is wrong with the answers to `case`, a line each."""
+    may = ANSWERS.get(type(case.request), ())
+    wrong = [item for item in items if not isinstance(item, may)]
+    if wrong:
+        names = ", ".join(kind.__name__ for kind in may) or "nothing"
+        yield f"{case.title}: said a {type(wrong[0]).__name__}; to {type(case.request).__name__} it may say {names}"
+        return
+    if case.says and not items:
+        yield f"{case.title}: nothing was said"
+        return
+    for fault in _JUDGES[type(case.request)](case, items):
+        yield f"{case.title}: {fault}"
+
+
+# -- ends: microphone, keyboard, speaker -------------------------------------------------------------------------------
+
+
+def _captures(speech: bytes) -> list[Case]:
+    return [Case("capture", Capture(), enough=_FRAMES)]
+
+
+def _typed(speech: bytes) -> list[Case]:
+    return [Case("typed lines", Capture())]
+
+
+def _captured(case: Case, items: list[Message]) -> Iterator[str]:
+    due, ended = 0, False
+    for item in items:
+        if isinstance(item, Frames):
+            if item.index < due:
+                yield f"frame {item.index} comes behind frame {due - 1}"
+            if item.count < 1 or len(item.pcm) != item.count * FRAME_BYTES:
+                yield f"{item.count} frames have {len(item.pcm)} bytes, not {item.count * FRAME_BYTES}"
+            due = item.index + item.count
+        elif isinstance(item, InputEnded):
+            if ended:
+                yield "the input ends twice"
+            ended = True
+        elif isinstance(item, Typed) and not item.text.strip():
+            yield "an empty line is no utterance"
+
+
+def _renders(speech: bytes) -> list[Case]:
+    samples = FRAME_BYTES // 2
+    plays = [Play(40_000 + i * FRAME_US, 0, i * samples, samples, RATE_HZ, 1, b"\0\1" * samples) for i in range(5)]
+    fed = (*plays, Silence(100_000), Play(160_000, 0, 0, samples, 24_000, 2, b"\0\1" * samples))
+    return [Case("sound, silence and sound again", Render(), fed, says=False), Case("no sound", Render(), says=False)]
+
+
+def _rendered(case: Case, items: list[Message]) -> Iterator[str]:
+    yield from ()
+
+
+# -- ears --------------------------------------------------------------------------------------------------------------
+
+
+def _detections(speech: bytes) -> list[Case]:
+    heard, silent = frames(speech), frames(bytes(50 * FRAME_BYTES))
+    gap = [*heard[:20], *heard[40:]]
+    pairs = [
+        Frames(a.index, 2, a.pcm + b.pcm)
+        for a, b in zip(silent[::2], silent[1::2], strict=False)
+        if isinstance(a, Frames) and isinstance(b, Frames)
+    ]
+    return [
+        Case("speech", Detect(), tuple(heard)),
+        Case("silence", Detect(), tuple(silent)),
+        Case("frames of which some were lost", Detect(), tuple(gap)),
+        Case("two frames at a time", Detect(), tuple(pairs)),
+        Case("no sound at all", Detect(), says=False),
+    ]
+
+
+def _detected(case: Case, items: list[Message]) -> Iterator[str]:
+    fed = [item for item in case.fed if isinstance(item, Frames)]
+    last_fed = fed[-1].index + fed[-1].count - 1 if fed else -1
+    last = -1
+    for item in items:
+        if not isinstance(item, Probability):
+            continue
+        if isnan(item.p) or not 0 <= item.p <= 1:
+            yield f"the probability of frame {item.frame} is {item.p}, not from 0 to 1"
+        if item.frame <= last:
+            yield f"frame {item.frame} is judged behind frame {last}"
+        if item.frame > last_fed:
+            yield f"frame {item.frame} is judged, but the last one fed is {last_fed}"
+        last = max(last, item.frame)
+    if last_fed - last > _WINDOW_US // FRAME_US:
+        yield f"the last frame judged is {last}, the last one fed {last_fed}: an utterance's end would not be noticed"
+
+
+def _transcriptions(speech: bytes) -> list[Case]:
+    one = utterance(speech, 1)
+    begins = sum(isinstance(item, Frames) for item in one)
+    two = utterance(speech, 2, begins)
+    silence = [*frames(bytes(50 * FRAME_BYTES)), EndOfUtterance(1, 24)]
+    return [
+        Case("two utterances", Transcribe(), (*one, *two)),
+        Case("an utterance without a voice", Transcribe(), tuple(silence)),
+        Case("frames without an utterance", Transcribe(), tuple(frames(bytes(50 * FRAME_BYTES))), says=False),
+    ]
+
+
+def _transcribed(case: Case, items: list[Message]) -> Iterator[str]:
+    owed = [item.utterance for item in case.fed if isinstance(item, EndOfUtterance)]
+    given = [item.utterance for item in items if isinstance(item, Final)]
+    if given != owed:
+        yield f"utterances {owed} ended, and have finals {given}: there must be one Final for each, in order"
+    texts: list[Any] = [item.text for item in items if isinstance(item, (Partial, Final))]
+    yield from (f"a transcript is a {type(text).__name__}, not text" for text in texts if not isinstance(text, str))
+
+
+# -- the mind ----------------------------------------------------------------------------------------------------------
+
+
+def _questions(speech: bytes) -> list[Case]:
+    past = tuple(Exchange(f"Question {n}?", f"Answer {n}.") for n in range(40))
+    return [
+        Case("a question", Ask(1, "What is the capital of France?")),
+        Case("a question with a past", Ask(41, "And of Spain?", past)),
+        Case(
+            "a past with empty halves",
+            Ask(3, "And now?", (Exchange("Hm.", ""), Exchange("", "Yes?"))),
+        ),
+        Case("an empty question", Ask(1, ""), says=False, may_refuse=True),
+        Case("a question that is too long", Ask(1, "word " * 5_000), says=False, may_refuse=True),
+        Case("odd characters", Ask(1, "\u0000 \U0001f600 {} %s </s> \u202e"), says=False, may_refuse=True),
+    ]
+
+
+def _asked(case: Case, items: list[Message]) -> Iterator[str]:
+    tokens = [item for item in items if isinstance(item, Token)]
+    texts: list[Any] = [token.text for token in tokens]
+    if wrong := [text for text in texts if not isinstance(text, str)]:
+        yield f"a token's text is a {type(wrong[0]).__name__}"
+        return
+    indexes = [token.index for token in tokens]
+    if indexes != list(range(len(tokens))):
+        first = next(n for n, index in enumerate(indexes) if n != index)
+        yield f"token number {first} has index {indexes[first]}: they are numbered from 0 in each reply"
+    if case.says and not "".join(texts).strip():
+        yield "the reply has no words"
+
+
+# -- the voice ---------------------------------------------------------------------------------------------------------
+
+
+def _clauses(speech: bytes) -> list[Case]:
+    return [
+        Case(A_CLAUSE, Speak(0, SHORT)),
+        Case("a later clause", Speak(7, SHORT)),
+        Case("an empty clause", Speak(1, ""), says=False),
+        Case("a clause of white space", Speak(2, " \n "), says=False),
+        Case("a clause that cannot be pronounced", Speak(3, ODD), says=False),
+        Case(A_LONG_CLAUSE, Speak(4, LONG)),
+    ]
+
+
+def _spoken(case: Case, items: list[Message]) -> Iterator[str]:
+    assert isinstance(case.request, Speak)
+    yield from _sound(case.request, items)
+
+
+def _sound(asked: Speak, items: Iterable[Message]) -> Iterator[str]:
+    """Of one clause."""
+    place = total = rate_hz = 0
+    for item in items:
+        clause = getattr(item, "clause", asked.clause)
+        if clause != asked.clause:
+            yield f"clause {asked.clause} was asked for, clause {clause} is answered"
+            return
+        if isinstance(item, WordTimes):
+            yield from _times(item)
+        if not isinstance(item, Audio):
+            continue
+        if item.first_sample != place:
+            yield f"sample {item.first_sample} comes where sample {place} is due"
+        if item.samples < 1 or len(item.pcm) != 2 * item.samples:
+            yield f"{item.samples} samples of 16 bits have {len(item.pcm)} bytes"
+        if rate_hz and item.rate_hz != rate_hz:
+            yield f"the sample rate changes from {rate_hz} to {item.rate_hz} Hz within a clause"
+        if total and item.total != total:
+            yield f"the clause's total changes from {total} to {item.total} samples"
+        place, total, rate_hz = item.first_sample + item.samples, item.total or total, item.rate_hz
+    if total and place != total:
+        yield f"{total} samples were announced (`total`), {place} came"
+    if place and not asked.text.strip():
+        yield f"there was nothing to say, and {place} samples came"
+
+
+def _times(item: WordTimes) -> Iterator[str]:
+    ends = [at for _, at in item.words]
+    if ends != sorted(ends) or any(at < 0 for at in ends):
+        yield f"the words of clause {item.clause} end at samples {ends}, which do not rise"
+
+
+def _narrations() -> list[Case]:
+    texts = (SHORT, "", "And then another one.", ODD, LONG)
+    reply = tuple(Speak(index, text) for index, text in enumerate(texts))
+    return [
+        Case("a reply of one clause", Narrate(), reply[:1]),
+        Case("a reply of many clauses, some of them empty", Narrate(), reply),
+        Case("a reply without a clause", Narrate(), says=False),
+    ]
+
+
+def _narrated(case: Case, items: list[Message]) -> Iterator[str]:
+    asked = [item for item in case.fed if isinstance(item, Speak)]
+    left = list(items)
+    for speak in asked:
+        ends = [n for n, item in enumerate(left) if isinstance(item, ClauseEnded)]
+        if not ends:
+            yield f"clause {speak.clause} has no end (ClauseEnded)"
+            return
+        said, end, left = left[: ends[0]], left[ends[0]], left[ends[0] + 1 :]
+        yield from _sound(speak, [*said, end])
+        samples = sum(item.samples for item in said if isinstance(item, Audio))
+        if isinstance(end, ClauseEnded) and end.samples != samples:
+            yield f"clause {speak.clause} ends with {end.samples} samples, {samples} came"
+    if left:
+        yield f"a {type(left[0]).__name__} comes behind the end of the last clause"
+
+
+_CASES: Mapping[str, Callable[[bytes], list[Case]]] = {
+    "mic": _captures,
+    "gate": _typed,
+    "vad": _detections,
+    "asr": _transcriptions,
+    "llm": _questions,
+    "tts": _clauses,
+    "speaker": _renders,
+}
+_JUDGES: Mapping[type[Message], Judge] = {
+    Capture: _captured,
+    Render: _rendered,
+    Detect: _detected,
+    Transcribe: _transcribed,
+    Ask: _asked,
+    Speak: _spoken,
+    Narrate: _narrated,
+}

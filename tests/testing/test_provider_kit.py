@@ -1,0 +1,532 @@
+"""The kit for authors of providers: every provider that flowkit ships passes, and planted faults are found and named."""
+
+from __future__ import annotations
+
+import io
+import socket
+import sys
+import threading
+import time
+import wave
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import trio
+
+from flowkit.clock import monotonic_us
+from flowkit.errors import ProviderError
+from flowkit.messages import Ask, Audio, Final, Frames, InputEnded, Message, Probability, Speak, Token
+from flowkit.options import Options
+from flowkit.providers.base import Emit, Provider
+from flowkit.providers.inline import Answer, InlineCall, InlineProvider
+from flowkit.providers.registry import BUILT_IN, find, missing
+from flowkit.providers.sound.device import DeviceMic, DeviceSpeaker
+from flowkit.testing.emulators.assemblyai import AssemblyAIEmulator
+from flowkit.testing.emulators.cartesia import CartesiaEmulator
+from flowkit.testing.emulators.groq import GroqEmulator
+from flowkit.testing.emulators.server import running
+from flowkit.testing.provider import Faults, check_provider
+from tests.devices.fake import FakeHost, spans
+
+AUDIO = Path(__file__).parents[2] / "pipelines" / "audio" / "question.wav"
+
+
+def speech() -> bytes:
+    with wave.open(str(AUDIO)) as file:
+        return file.readframes(file.getnframes())
+
+
+def passes(
+    entry: str, *, broken: tuple[dict[str, Any], ...] = (), more: dict[str, Any] | None = None, **options: Any
+) -> None:
+    cls = find(*entry.split("."))
+    made = cls.Options.model_validate(options)
+    wrong = tuple(cls.Options.model_validate(options | changed) for changed in broken)
+    check_provider(cls, made, broken=wrong, speech=speech(), **(more or {}))
+
+
+# -- what flowkit ships ------------------------------------------------------------------------------------------------
+
+
+SHIPPED: dict[str, dict[str, Any]] = {
+    "mic.memory": {},
+    "mic.scripted": {},
+    "mic.wav": {"path": AUDIO, "broken": ({"path": "none.wav"},)},
+    "vad.scripted": {},
+    "vad.silero": {},
+    "vad.webrtcvad": {},
+    "asr.scripted": {},
+    "asr.moonshine": {"more": {"within_s": 60}},
+    "llm.canned": {},
+    "llm.scripted": {"replies": [{"text": "Paris is the capital."}], "first_token": "5ms"},
+    "llm.llamacpp": {"max_tokens": 8, "broken": ({"model": "none.gguf"},), "more": {"within_s": 60}},
+    "tts.print": {"more": {"silent": True}},
+    "tts.nanotts": {"more": {"within_s": 60}},
+    "tts.piper": {"broken": ({"voice": "none.onnx"},), "more": {"within_s": 60}},
+    "tts.scripted": {"first_audio": "5ms", "per_piece": "1ms", "per_char": "20ms"},
+    "speaker.memory": {},
+}
+ELSEWHERE = {
+    "gate.typed",
+    "mic.device",
+    "speaker.device",
+    "speaker.wav",
+    "asr.assemblyai",
+    "llm.groq",
+    "llm.openai_compatible",
+    "tts.cartesia",
+}
+
+
+def test_every_provider_is_examined() -> None:
+    assert set(SHIPPED) | ELSEWHERE == set(BUILT_IN)
+
+
+@pytest.mark.parametrize("entry", SHIPPED)
+def test_what_flowkit_ships(entry: str) -> None:
+    if lacking := missing(find(*entry.split("."))):
+        pytest.skip(f"not installed: {', '.join(lacking)}")
+    passes(entry, **SHIPPED[entry])
+
+
+def test_a_file_to_write(tmp_path: Path) -> None:
+    passes("speaker.wav", path=tmp_path / "out.wav", overwrite=True, broken=({"path": tmp_path / "no" / "out.wav"},))
+
+
+def test_typed_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.StringIO):
+        """A keyboard at which somebody types three lines, again and again."""
+
+        def readline(self, size: int = -1, /) -> str:
+            return super().readline(size) or (self.seek(0), "")[1]  # type: ignore[return-value]
+
+    monkeypatch.setattr(sys, "stdin", Endless("One.\n\nTwo.\n"))
+    passes("gate.typed")
+
+
+class Card(FakeHost):
+    """A sound card with a thread of its own that calls back every 20 ms."""
+
+    def now_us(self) -> int:
+        return monotonic_us()
+
+    def _open(self, wanted: Any, callback: Any, gone: Any) -> Any:
+        stream = super()._open(wanted, callback, gone)
+
+        def play() -> None:
+            for tick in count():
+                time.sleep(0.02)
+                if stream not in self.streams:
+                    return
+                self._call(stream, tick)
+
+        threading.Thread(target=play, name="sound card", daemon=True).start()
+        return stream
+
+
+@pytest.mark.parametrize("cls", [DeviceMic, DeviceSpeaker])
+def test_devices(cls: type[Provider], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cls, "host", Card(spans((20, 60))))
+    check_provider(cls, broken=(cls.Options.model_validate({"device": "none such"}),))
+
+
+def test_services() -> None:
+    with running(GroqEmulator(reply=lambda messages: "Paris is the capital.", token_s=0.001)) as there:
+        keys = ({"api_key": "wrong"}, {"base_url": "http://127.0.0.1:9"})
+        passes("llm.groq", api_key="any-key", base_url=there.url, broken=keys)
+        served = {"base_url": f"{there.url}/openai/v1", "model": "llama-3.3-70b-versatile"}
+        passes("llm.openai_compatible", api_key="any-key", broken=({"api_key": "wrong"}, {"model": "none"}), **served)
+    with running(AssemblyAIEmulator(turns=("what is it",) * 500, pause_s=0.01)) as there:
+        passes(
+            "asr.assemblyai",
+            api_key="any-key",
+            base_url=there.ws_url,
+            catch_up=10,
+            final_within="600ms",
+            broken=({"api_key": "wrong"}, {"base_url": "ws://127.0.0.1:9"}, {"piece": "20ms"}),
+        )
+    with running(CartesiaEmulator(piece_s=0.001)) as there:
+        broken = ({"api_key": "wrong"}, {"base_url": "ws://127.0.0.1:9"})
+        passes("tts.cartesia", api_key="any-key", voice="v", base_url=there.ws_url, broken=broken)
+
+
+# -- planted faults: a voice -------------------------------------------------------------------------------------------
+
+
+class Voice(Provider):
+    """A voice as it should be: 100 samples a character, in pieces."""
+
+    kind, name = "tts", "mine"
+    piece: ClassVar[int] = 1_000
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Speak)
+        samples = 100 * len(request.text) if request.text.strip() else 0
+        for first in range(0, samples, self.piece):
+            await trio.sleep(0.0005)
+            await emit(self.audio(request, first, min(self.piece, samples - first), samples))
+
+    def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
+        return Audio(request.clause, first, samples, 16_000, total, bytes(2 * samples))
+
+
+class EachPieceFromZero(Voice):
+    def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
+        return super().audio(request, 0, samples, total)
+
+
+class AnnouncesTooMuch(Voice):
+    def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
+        return super().audio(request, first, samples, total + 100)
+
+
+class CountsBytes(Voice):
+    def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
+        return Audio(request.clause, first, samples, 16_000, total, bytes(samples))
+
+
+class AlwaysClauseZero(Voice):
+    def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
+        return Audio(0, first, samples, 16_000, total, bytes(2 * samples))
+
+
+class CutsLongTexts(Voice):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Speak)
+        await super().call(Speak(request.clause, request.text[:80]), fed, emit)
+
+
+class CannotBeStopped(Voice):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(0.5)
+        await super().call(request, fed, emit)
+
+
+class SpeaksOn(Voice):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        try:
+            await super().call(request, fed, emit)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await emit(self.audio(request, 0, 10, 10))  # type: ignore[arg-type]
+            raise
+
+
+class DropsWhenSlow(Voice):
+    """Through a channel that does not wait."""
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        send, receive = trio.open_memory_channel[Message](2)
+
+        async def put(item: Message) -> None:
+            try:
+                send.send_nowait(item)
+            except trio.WouldBlock:
+                pass
+
+        async def make() -> None:
+            async with send:
+                await super(DropsWhenSlow, self).call(request, fed, put)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(make)
+            async for item in receive:
+                await emit(item)
+
+
+class DoesNotWait(Voice):
+    """A task for each piece."""
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def put(item: Message) -> None:
+                nursery.start_soon(emit, item)
+
+            await super().call(request, fed, put)
+
+
+class HoldsTheLoop(Voice):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        time.sleep(0.2)
+        await super().call(request, fed, emit)
+
+
+class BreaksOnNothing(Voice):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Speak)
+        request.text.split()[0]
+        await super().call(request, fed, emit)
+
+
+class LeavesAThread(Voice):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        threading.Thread(target=time.sleep, args=(8,), name="synthesis", daemon=True).start()
+        await super().call(request, fed, emit)
+
+
+class LeavesASocket(Voice):
+    kept: ClassVar[list[socket.socket]] = []
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[None]:
+        self.kept.append(socket.socket())
+        yield
+
+
+class OneClauseForAll(Voice):
+    """What belongs to a call stands in the model, which sessions share."""
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[dict[str, int]]:
+        yield {"place": 0}
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Speak)
+        self.model["place"] = 0
+        samples = 100 * len(request.text) if request.text.strip() else 0
+        while self.model["place"] < samples:
+            await trio.sleep(0.001)
+            first = self.model["place"]
+            self.model["place"] += self.piece
+            await emit(self.audio(request, first, min(self.piece, samples - first), samples))
+
+
+class SaysNothingOfWhatIsWrong(Voice):
+    class Options(Options):
+        voice: str = "anna"
+        """Whose."""
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (EachPieceFromZero, "a clause: sample 0 comes where sample 1000 is due"),
+        (AnnouncesTooMuch, "samples were announced (`total`), 2500 came"),
+        (CountsBytes, "1000 samples of 16 bits have 1000 bytes"),
+        (AlwaysClauseZero, "a later clause: clause 7 was asked for, clause 0 is answered"),
+        (CutsLongTexts, "characters it says as little as 8000 samples; of 25, 2500"),
+        (CannotBeStopped, "a cancelled call is gone only after 0.5 s; its grace is 0.25 s"),
+        (SpeaksOn, "cancelled at its first answer, it goes on speaking"),
+        (DropsWhenSlow, "to a slow stage: "),
+        (DoesNotWait, "items at once to a slow stage; each must be taken before the next"),
+        (HoldsTheLoop, "holds the event loop for 2"),
+        (BreaksOnNothing, "an empty clause: raises IndexError: list index out of range"),
+        (LeavesAThread, "leaves behind: thread 'synthesis'"),
+        (LeavesASocket, "leaves behind: socket"),
+        (OneClauseForAll, "while 3 sessions share it: "),
+    ],
+)
+def test_a_voice_with_a_fault(cls: type[Provider], said: str) -> None:
+    with pytest.raises(Faults) as caught:
+        check_provider(cls, grace_s=0.25, within_s=5)
+    assert any(said in fault for fault in caught.value.found), caught.value
+
+
+def test_a_voice_that_says_nothing_of_what_is_wrong() -> None:
+    cls = SaysNothingOfWhatIsWrong
+    with pytest.raises(Faults, match="options that cannot work: it is loaded, gets ready and says nothing"):
+        check_provider(cls, broken=(cls.Options(voice="nobody"),))
+
+
+def test_a_voice_without_a_fault() -> None:
+    check_provider(Voice)
+
+
+# -- planted faults: an LLM --------------------------------------------------------------------------------------------
+
+
+class Llm(Provider):
+    """An LLM as it should be."""
+
+    kind, name = "llm", "mine"
+    begins: ClassVar[int] = 0
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Ask)
+        for index, word in enumerate(self.words(request)):
+            await trio.sleep(0.0005)
+            await emit(Token(self.begins + index, word))
+
+    def words(self, ask: Ask) -> list[str]:
+        return ["You ", "said ", *[word + " " for word in ask.text.split()[:5]], "just ", "now."]
+
+
+class CountsFromOne(Llm):
+    begins = 1
+
+
+class CountsOn(Llm):
+    """Through all replies."""
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await super().call(request, fed, emit)
+        self.begins = self.begins + 1  # type: ignore[misc]
+
+
+class GivesNone(Llm):
+    def words(self, ask: Ask) -> list[str]:
+        return [*super().words(ask), None]  # type: ignore[list-item]
+
+
+class HangsOnAnEmptyQuestion(Llm):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        if not request.text:  # type: ignore[attr-defined]
+            await trio.sleep_forever()
+        await super().call(request, fed, emit)
+
+
+class StumblesOverThePast(Llm):
+    def words(self, ask: Ask) -> list[str]:
+        return [{"a": "b"}[exchange.user] for exchange in ask.history] or super().words(ask)
+
+
+class SwallowsItsCancelling(Llm):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        try:
+            await super().call(request, fed, emit)
+        except BaseException as error:
+            raise ProviderError("the reply broke off") from error
+
+
+class ThinksOnTheLoop(Llm):
+    def words(self, ask: Ask) -> list[str]:
+        time.sleep(0.15)
+        return super().words(ask)
+
+
+class SaysDone(Llm):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await super().call(request, fed, emit)
+        await emit(InputEnded(0))
+
+
+class Undocumented(Llm):
+    class Options(Options):
+        temperature: float = 0.5
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (CountsFromOne, "token number 0 has index 1: they are numbered from 0 in each reply"),
+        (CountsOn, "a question with a past: token number 0 has index 1"),
+        (GivesNone, "a token's text is a NoneType"),
+        (HangsOnAnEmptyQuestion, "an empty question: not over 1 s after it was asked for"),
+        (
+            StumblesOverThePast,
+            "a question with a past: raises KeyError: 'Question 0?'; what goes wrong is a ProviderError",
+        ),
+        (SwallowsItsCancelling, "cancelled at its first answer, it raises ProviderError: the reply broke off"),
+        (ThinksOnTheLoop, "holds the event loop for 1"),
+        (SaysDone, "a question: said a InputEnded; to Ask it may say Token"),
+        (Undocumented, "options without a line of docs below them: temperature"),
+    ],
+)
+def test_an_llm_with_a_fault(cls: type[Provider], said: str) -> None:
+    with pytest.raises(Faults) as caught:
+        check_provider(cls, within_s=1)
+    assert any(said in fault for fault in caught.value.found), caught.value
+
+
+def test_an_llm_without_a_fault() -> None:
+    check_provider(Llm)
+
+
+# -- planted faults: ears and others -----------------------------------------------------------------------------------
+
+
+class Vad(InlineProvider):
+    kind, name = "vad", "mine"
+
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self.fed)
+
+    def fed(self, item: Message) -> Iterator[Answer]:
+        if isinstance(item, Frames):
+            yield Answer(0, Probability(item.index + item.count - 1, self.judge(item)))
+
+    def judge(self, frames: Frames) -> float:
+        return float(any(frames.pcm))
+
+
+class BeyondOne(Vad):
+    def judge(self, frames: Frames) -> float:
+        return 32_768 * super().judge(frames)
+
+
+class CountsFramesItself(Vad):
+    """And so loses its place when frames are lost."""
+
+    def open(self, request: Message) -> InlineCall:
+        heard = iter(range(1_000))
+
+        def fed(item: Message) -> Iterator[Answer]:
+            yield Answer(0, Probability(next(heard), 0.5))
+
+        return InlineCall(fed=fed)
+
+
+class OneAnswerBehind(Vad):
+    """Answers a frame when the next second begins."""
+
+    def fed(self, item: Message) -> Iterator[Answer]:
+        if isinstance(item, Frames) and item.index % 50 == 49:
+            yield Answer(0, Probability(item.index - 49, 0.5))
+
+
+class Asr(Provider):
+    kind, name = "asr", "mine"
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for item in fed:
+            for final in self.finals(item):
+                await emit(final)
+
+    def finals(self, item: Message) -> list[Final]:
+        number = getattr(item, "utterance", None)
+        return [] if number is None else [Final("Hello.", number)]
+
+
+class FinalTwice(Asr):
+    def finals(self, item: Message) -> list[Final]:
+        return super().finals(item) * 2
+
+
+class GoesOnListening(Asr):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await super().call(request, fed, emit)
+        await trio.sleep_forever()
+
+
+class NoSuchKind(Asr):
+    kind, name = "ear", "Mine!"
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (BeyondOne, "is 32768.0, not from 0 to 1"),
+        (CountsFramesItself, "frames of which some were lost: the last frame judged is"),
+        (OneAnswerBehind, "an utterance's end would not be noticed"),
+        (FinalTwice, "utterances [1, 2] ended, and have finals [1, 1, 2, 2]"),
+        (GoesOnListening, "two utterances: not over 1 s after it was asked for"),
+        (NoSuchKind, "its kind is 'ear'; the kinds that have providers are mic, vad,"),
+        (NoSuchKind, "its name is 'Mine!'"),
+    ],
+)
+def test_an_ear_with_a_fault(cls: type[Provider], said: str) -> None:
+    with pytest.raises(Faults) as caught:
+        check_provider(cls, within_s=1)
+    assert any(said in fault for fault in caught.value.found), caught.value
+
+
+@pytest.mark.parametrize("cls", [Vad, Asr])
+def test_an_ear_without_a_fault(cls: type[Provider]) -> None:
+    check_provider(cls)

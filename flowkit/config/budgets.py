@@ -1,4 +1,4 @@
-"""What ``budgets:`` may hold: how fast a pipeline has to be."""
+"""What ``budgets:`` may contain: how fast a pipeline has to be."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Quantiles(opt.Options):
 
 
 class Parts(opt.Options):
-    """Budgets of the parts of the time to first audio, in their order."""
+    """Budgets for the parts of the time to first audio, in their order."""
 
     endpointing: Quantiles = Quantiles()
     """From the last voiced frame to the decision that the utterance has ended."""
@@ -28,7 +28,7 @@ class Parts(opt.Options):
     clause_fill: Quantiles = Quantiles()
     """Until the first clause is cut."""
     queue_wait: Quantiles = Quantiles()
-    """Until the voice takes it."""
+    """Until the TTS takes it."""
     tts_first_audio: Quantiles = Quantiles()
     """Until its first audio."""
     playback_start: Quantiles = Quantiles()
@@ -40,7 +40,7 @@ PARTS = tuple(Parts.model_fields)
 
 
 class Budgets(opt.Options):
-    """How fast the pipeline has to be; reports and tests judge by it."""
+    """How fast the pipeline has to be. Reports and tests check it."""
 
     ttfa: Quantiles = Quantiles()
     """Time to first audio: from the user's last voiced frame to the agent's first frame."""

@@ -1,4 +1,4 @@
-"""Who does a stage's work: its provider and those to fail over to, each with options and deadlines."""
+"""Who does a stage's work: its provider and those of its failover list, each with options and deadlines."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from flowkit.providers.base import Provider
 
 
 def candidates_of(kind: str, node: Mapping, path: Path, context: Context) -> tuple[ProviderConfig, ...]:
-    """The provider and its failover list, without those whose variables are not set while others are left. A list that is
-    refused may have held the one that is left."""
+    """The provider and its failover list, without those whose variables are not set, as long as another is left. If the
+    failover list is invalid, none is left out, because the list may have held the one that is left."""
     before = len(context.problems)
     wanted = [(node, path), *_failover(node, path, context)]
     refused = len(context.problems) > before
@@ -60,7 +60,7 @@ def _as_entry(node: Node) -> str:
 
 
 def _unset(entry: tuple[Mapping, Path], stage: Path, context: Context) -> list[Problem]:
-    """References without value in a provider's own keys."""
+    """References in a provider's own keys that have no value."""
     _, where = entry
     apart = (*stage, "failover")
     mine = [p for path, p in context.unset.items() if path[: len(where)] == where]
@@ -81,12 +81,12 @@ def _provider(kind: str, node: Mapping, path: Path, context: Context) -> Provide
 
 
 def _call(node: Mapping, path: Path, context: Context) -> Call | None:
-    """The deadlines, whichever of their names they are given by."""
+    """The deadlines, under either of their names."""
     entries: dict[str, Entry] = {}
     for key, entry in node.entries.items():
         name = ALIASES.get(key, key)
         if name in entries:
-            what = f"{key!r} is another name of a key that is given already"
+            what = f"{key!r} is another name for a key that is already given"
             context.problems.append(Problem("FK107", entry.key, (*path, key), what, help="keep one of them"))
         entries[name] = entry
     found: list[Problem] = []
@@ -97,7 +97,7 @@ def _call(node: Mapping, path: Path, context: Context) -> Call | None:
 
 
 def provider_class(kind: str, node: Mapping, path: Path, context: Context) -> type[Provider] | None:
-    """The class that is named or usual; None if there is none to be had, or none is needed."""
+    """The class of the named provider or of the kind's default; None if there is none, or none is needed."""
     named = node.get("provider")
     habits = context.catalog.habits(kind)
     if named is not None and (not isinstance(named, Scalar) or not isinstance(named.value, str)):

@@ -1,4 +1,4 @@
-"""What a file may name: kinds of stages and their providers. One small interface, so that tests can bring their own."""
+"""What a file may name: kinds of stages and their providers. A small interface, so that tests can supply their own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from flowkit.stages.base import Stage
 
 
 class Catalog(Protocol):
-    """Kinds and providers by name. `stage` raises KeyError or ConfigError; `provider` raises ProviderMissing for an
-    unknown name, ConfigError if two packages claim it, ProviderError if it cannot be imported."""
+    """Kinds and providers by name. `stage` raises KeyError or ConfigError. `provider` raises ProviderMissing for an
+    unknown name, ConfigError if two packages declare it, and ProviderError if it cannot be imported."""
 
     def kinds(self) -> tuple[str, ...]: ...
     def stage(self, kind: str) -> type[Stage[Any]]: ...

@@ -15,8 +15,8 @@ from flowkit.config.text import Source
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a code means. `wrong` gives the problem, `right` is the same file mended; both empty where no YAML shows it.
-    `severity` is what the problem is where nothing makes up for it."""
+    """What a code means. `wrong` is a file with the problem, `right` is the same file without it; both are empty if
+    YAML alone cannot show it. `severity` is that of the problem unless something makes up for it."""
 
     code: str
     title: str
@@ -26,7 +26,7 @@ class Page:
     severity: str = "error"
 
     def markdown(self, level: str = "#") -> str:
-        """The page as Markdown, with a heading of that level."""
+        """The page as Markdown, with a heading of this level."""
         text = f"{level} {self.code}: {self.title}\n\n{_WEIGHT[self.severity]}\n\n{self.why}\n"
         if self.wrong:
             text += f"\nWrong:\n\n```yaml wrong\n{self.wrong}```\n\nRight:\n\n```yaml\n{self.right}```\n"

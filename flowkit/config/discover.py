@@ -1,7 +1,7 @@
-"""Which files of a folder are pipelines: asked of their YAML, not of how they are written.
+"""Which files of a folder are pipelines. The parsed YAML decides, not how it is written.
 
-`"flowkit": 1`, `flowkit : 1`, JSON, a page of comment ahead, a version that stands in an included file: all the same tree. A
-file that cannot be read, but looks like a pipeline, counts as one, so that whoever asked is told what is wrong with it.
+`"flowkit": 1`, `flowkit : 1`, JSON, a long comment at the top, or a version in an included file all give the same tree.
+A file that looks like a pipeline but cannot be read counts as one, so that its errors are reported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from flowkit.config.text import MAX_BYTES, Source
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _WORD = re.compile(rb"flowkit|include|stages|\\[uUx]")
-"""What every pipeline holds: its version, or whence that comes, or what it is the version of. Other files are not parsed."""
+"""What every pipeline contains: its version, or the include that brings the version, or its stages. Files without any
+of these are not parsed."""
 _VERSION = re.compile(r"""(?m)(?:^[\s{"'?]*|[{,]\s*["'])flowkit["']?\s*:""")
 
 
@@ -27,7 +28,7 @@ def is_pipeline(path: Path) -> bool:
             raw = file.read(MAX_BYTES + 1)
     except OSError:
         return True
-    plain = raw.replace(b"\0", b"")  # UTF-16 is no pipeline, but may be meant as one
+    plain = raw.replace(b"\0", b"")  # a file in UTF-16 is not a pipeline, but may be meant as one
     if not _WORD.search(plain):
         return False
     source = decode(raw, str(path), path, [])
@@ -35,7 +36,7 @@ def is_pipeline(path: Path) -> bool:
 
 
 def holds_pipeline(source: Source) -> bool:
-    """The same of a text that is at hand."""
+    """The same for a text."""
     problems: list[Problem] = []
     tree = read_tree(source, problems)
     return _is_ours(tree, source) if tree is not None else bool(problems) and _looks_like_one(source.text)
@@ -46,8 +47,9 @@ def _looks_like_one(text: str) -> bool:
 
 
 def _is_ours(tree: Mapping, source: Source) -> bool:
-    """A pipeline has a version. One whose version was forgotten is told from a part that others include by its tests; a result
-    of flowkit's own, which has a version too, by its lack of stages."""
+    """Whether a tree is a pipeline. A pipeline has a version. Without one, a file with tests is a pipeline whose
+    version was forgotten, and not a file for others to include. A result file of flowkit has a version too, but no
+    stages."""
     stages = tree.get("stages")
     if tree.get("flowkit") is not None:
         return not source.name.endswith(".json") or stages is not None

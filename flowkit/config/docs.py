@@ -1,4 +1,4 @@
-"""The documentation of options: the text that stands below each field in the source."""
+"""The documentation of options: the docstring below each field in the source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from itertools import pairwise
 
 @cache
 def field_docs(cls: type) -> Mapping[str, str]:
-    """The text below each field of a class and of those it inherits from, by the field's name, on one line."""
+    """The docstring below each field of a class and of its bases, by field name, on one line."""
     texts: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         texts |= _module(base.__module__).get(base.__qualname__, {})
@@ -21,12 +21,12 @@ def field_docs(cls: type) -> Mapping[str, str]:
 
 @cache
 def _module(name: str) -> Mapping[str, dict[str, str]]:
-    """The texts of all classes of a module, by qualified name; the whole module is read at once, as that is quicker."""
+    """The docstrings of all classes of a module, by qualified name. Reading the whole module at once is faster."""
     if name.partition(".")[0] in ("builtins", "pydantic"):
         return {}
     try:
         tree = ast.parse(inspect.getsource(sys.modules[name]))
-    except (OSError, TypeError, KeyError):  # made without a source file
+    except (OSError, TypeError, KeyError):  # defined without a source file
         return {}
     return dict(_classes(tree, ""))
 

@@ -1,4 +1,4 @@
-"""Plain values as YAML that `load` reads back, with a comment behind each line where one is wanted."""
+"""Plain values as YAML that `load` reads back, with a comment after each line where one is given."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Noted(NamedTuple):
 
 
 def to_yaml(value: dict[str, Any]) -> str:
-    """Block style, keys in their order. Values may be `Noted`; comments stand in one column where lines are short."""
+    """Block style, with keys in their order. Values may be `Noted`. Comments share a column where lines are short."""
     lines = list(_mapping(value, 0))
     column = min(60, max((len(line) for line, note in lines if note), default=0))
     return "".join(f"{line:{column}}  # {note}\n" if note else f"{line}\n" for line, note in lines)
@@ -70,7 +70,7 @@ def _flow(value: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """Text without quotes only where it can be nothing else."""
+    """Text without quotes, but only where YAML cannot read it as anything else."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -89,4 +89,4 @@ def _scalar(value: Any) -> str:
 
 
 _MISREAD = frozenset({"yes", "no", "on", "off", "y", "n"})
-"""Text that YAML 1.1 tools take for booleans."""
+"""Text that YAML 1.1 tools read as booleans."""

@@ -1,6 +1,6 @@
 """``${VAR}``, ``${VAR:-default}``, ``${VAR:?message}``, ``${file:path}`` and ``$$`` in values, after parsing.
 
-What comes from outside keeps its origin, so that an error can name the variable; it never becomes structure.
+A value from outside keeps its origin, so that an error can name the variable. It never becomes structure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ MAX_FILE_BYTES = 64 * 1024
 
 
 class Unset(Enum):
-    """What a variable without value is: an error, or left as written (``show``, ``graph``, ``test``, ``replay``)."""
+    """What happens to a variable without a value: it is an error, or it is left as written (``show``, ``graph``,
+    ``test``, ``replay``)."""
 
     ERROR = auto()
     KEEP = auto()
@@ -30,8 +31,8 @@ class Unset(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What values may refer to, and how freely. `files`: ``${file:}`` is opened (``run`` only). `reveal`: errors may
-    show a variable's value (``run`` trusts its file; ``check`` does not)."""
+    """What values may refer to. `files`: ``${file:}`` is opened (``run`` only). `reveal`: errors may show a variable's
+    value (``run`` trusts its file, ``check`` does not)."""
 
     environ: Env[str, str] = field(default_factory=dict)
     unset: Unset = Unset.ERROR
@@ -40,7 +41,7 @@ class Outside:
 
 
 class Failure(Exception):
-    """A reference that has no value. The message says why; `code` is the problem's."""
+    """A reference that has no value. The message says why, and `code` is the code of the problem."""
 
     def __init__(self, code: str, what: str, help: str = "") -> None:
         super().__init__(what)
@@ -49,7 +50,7 @@ class Failure(Exception):
 
 
 def interpolate(node: Node, outside: Outside, problems: list[Problem], path: Path = ()) -> Node:
-    """The tree with every reference replaced. Problems stand at the scalar that holds the reference."""
+    """The tree with every reference replaced. A problem has the place of the scalar that contains the reference."""
     if isinstance(node, Scalar):
         return _scalar(node, outside, problems, path)
     if isinstance(node, Sequence):
@@ -110,7 +111,9 @@ def _lookup(body: str, scalar: Scalar, outside: Outside) -> _Found:
     match = _BODY.fullmatch(body)
     if match is None:
         raise Failure(
-            "FK021", f"${{{body}}} is no reference", "write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${file:path}"
+            "FK021",
+            f"${{{body}}} is not a reference",
+            "write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${file:path}",
         )
     if match["file"]:
         return _from_file(match["file"], scalar, outside)
@@ -160,5 +163,5 @@ def _from_file(name: str, scalar: Scalar, outside: Outside) -> _Found:
 
 
 def typed(scalar: Scalar) -> Scalar:
-    """The same scalar with the type its text looks like; for options that refuse the text."""
+    """The same scalar with the type that its text looks like, for options that do not take text."""
     return replace(scalar, value=core_value(scalar.text))

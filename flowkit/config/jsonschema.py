@@ -1,7 +1,9 @@
-"""The JSON Schema of pipeline files, from the components' own declarations: editors complete, explain and check with it.
+"""The JSON Schema of pipeline files, generated from the declarations of the components. Editors use it to complete,
+explain and check.
 
-A stage's keys depend on its kind and provider. JSON Schema can say so only by cases: one ``if``/``then`` for each pair, which
-lists all keys of that pair. Wherever a value is no free text, a reference such as ``${VAR}`` is allowed as well.
+The keys of a stage depend on its kind and provider. JSON Schema can only express this by cases: one ``if``/``then`` for
+each pair, which lists all keys of that pair. Every value that is not free text may also be a reference such as
+``${VAR}``.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ _FREE = ("type", "title", "description", "default", "examples", "deprecated")
 
 
 class _Tolerant(GenerateJsonSchema):
-    """Defaults are written as YAML writes them; options that YAML cannot express (a callback, say) are left open."""
+    """Writes defaults as YAML does, and leaves options open that YAML cannot express (a callback, say)."""
 
     def encode_default(self, dft: Any) -> Any:
         return format_duration(dft) if isinstance(dft, Microseconds) else super().encode_default(dft)
@@ -56,12 +58,12 @@ def schema_text(catalog: Catalog = INSTALLED) -> str:
 
 
 def json_schema(catalog: Catalog = INSTALLED) -> Schema:
-    """The schema, draft 7, as most editors speak it."""
+    """The schema, as draft 7, which most editors support."""
     return _Writer(catalog).whole()
 
 
 class _Writer:
-    """Gathers the keys' schemas under `definitions`, so that each is written once however many cases list it."""
+    """Collects the keys' schemas under `definitions`, so that each is written once, however many cases list it."""
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -69,7 +71,7 @@ class _Writer:
 
     def whole(self) -> Schema:
         stages: Schema = {"type": "array", "minItems": 1, "items": self._stage()}
-        stages["description"] = "The stages, in the order of the sound's way through them."
+        stages["description"] = "The stages, in the order in which audio passes through them."
         top = dict(properties(Top))
         top["flowkit"] = {"const": VERSION, "description": "Version of the language."}
         top |= {"include": _INCLUDE, "defaults": self._defaults(), "stages": stages}
@@ -86,7 +88,7 @@ class _Writer:
     def _defaults(self) -> Schema:
         kinds = "|".join(self.catalog.kinds())
         return {
-            "description": "Keys that stages have unless they say otherwise, by kind or kind/provider.",
+            "description": "Defaults for stages, by kind or kind/provider.",
             "type": "object",
             "patternProperties": {f"^({kinds})(/.+)?$": {"type": "object"}},
             "additionalProperties": False,
@@ -122,7 +124,7 @@ class _Writer:
         return [*cases, _case(unnamed, {**extra, **common}, needed)]
 
     def _providers(self, kind: str) -> dict[str, type[Provider]]:
-        """The kind's providers; without those that cannot be imported, which completion can do without."""
+        """The kind's providers, without those that cannot be imported. Completion works without them."""
         classes: dict[str, type[Provider]] = {}
         for name in self.catalog.providers(kind):
             try:
@@ -160,13 +162,13 @@ class _Writer:
 
 
 _INCLUDE: Schema = {
-    "description": "Files that this one is laid over, in its own folder or below it.",
+    "description": "Files that this one is merged over, in its own folder or below it.",
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
 }
 
 
 def _case(condition: Schema, allowed: Schema, required: list[str]) -> Schema:
-    """If the stage is of this kind and provider (False: names none), then it has these keys and no others."""
+    """If the stage has this kind and provider (False: names none), then it has these keys and no others."""
     given = [key for key, value in condition.items() if value is not False]
     then: Schema = {"properties": allowed, "additionalProperties": False}
     if required:
@@ -184,7 +186,8 @@ def required_keys(model: type[BaseModel]) -> list[str]:
 
 @cache
 def properties(model: type[BaseModel]) -> Schema:
-    """The properties of a model, without references to definitions, each open to ``${VAR}`` where it is no free text."""
+    """The properties of a model, without references to definitions. Each that is not free text also takes
+    ``${VAR}``."""
     schema = model.model_json_schema(schema_generator=_Tolerant, mode="validation")
     definitions = schema.get("$defs", {})
     return {key: _open(_inlined(value, definitions)) for key, value in schema.get("properties", {}).items()}
@@ -206,7 +209,7 @@ def _inlined(schema: Any, definitions: Schema) -> Any:
 
 
 def _open(schema: Schema) -> Schema:
-    """The schema with ``${VAR}`` allowed for every value that is no free text already."""
+    """The schema, with ``${VAR}`` allowed for every value that is not free text already."""
     if "properties" in schema:
         return {**schema, "properties": {key: _open(value) for key, value in schema["properties"].items()}}
     if "anyOf" in schema:

@@ -1,4 +1,4 @@
-"""What reading a stage and reading its providers have in common: the context, and the refusal of unknown keys."""
+"""What reading a stage and reading its providers have in common: the context, and the report of unknown keys."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from flowkit.errors import FlowkitError
 from flowkit.options import Options
 
 ALIASES = {"first_token_timeout": "first_item_timeout"}
-"""Keys with two names: the one that may be written as well, and the one that is meant."""
+"""Keys with two names: the alternative, and the name that is used inside flowkit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What reading a stage needs besides the stage. `unset` are references without a value, by the path of their
+    """What reading a stage needs besides the stage. `unset` holds the references without a value, by the path of their
     scalar."""
 
     catalog: Catalog
@@ -35,8 +35,8 @@ class Context:
 def refuse_keys(
     node: Mapping, known: Iterable[str], path: Path, context: Context, kind: str = "", models: Seq[type[Options]] = ()
 ) -> None:
-    """Report every key that is neither among the known ones nor of the `models`, with where it belongs (a group of theirs,
-    another provider of `kind`, another kind, the top level) or what it resembles."""
+    """Report every key that is neither in `known` nor a key of the `models`. The help says where it belongs (in a group
+    of them, another provider of `kind`, another kind, the top level) or which key it resembles."""
     names = list(dict.fromkeys([*known, *(key for model in models for key in keys_of(model))]))
     for key, entry in node.entries.items():
         if key not in names:
@@ -45,7 +45,7 @@ def refuse_keys(
 
 
 def _home(key: str, kind: str, context: Context) -> str:
-    """Where a key belongs that is known, but not here."""
+    """Where a key belongs that exists elsewhere."""
     if key in keys_of(Top):
         return f"{key!r} belongs to the top level, beside stages:"
     kinds = [f"the kind {name}" for name in context.catalog.kinds() if _declares(name, key, context)]
@@ -69,7 +69,7 @@ def _declares(kind: str, key: str, context: Context) -> bool:
 
 
 def only(node: Mapping, keys: Iterable[str]) -> Mapping:
-    """The mapping with these keys alone."""
+    """The mapping with only these keys."""
     wanted = set(keys)
     return replace(node, entries={key: entry for key, entry in node.entries.items() if key in wanted})
 

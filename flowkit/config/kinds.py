@@ -1,7 +1,7 @@
 """The kinds of stages: flowkit's own, and those that installed packages add through the entry point group
 ``flowkit.stages``.
 
-An entry point's name is the kind; its object is the Stage class. Nothing is imported before a file names the kind.
+The name of an entry point is the kind, and its object is the Stage class. A kind is imported only when a file names it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _OWN = own(BUILT_IN)
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What a kind takes when the file does not say: who does its work, how much may wait, how long a call may be
-    silent. `provider` None: a pure decision, or (for mic and speaker) chosen by what the machine has."""
+    """The defaults of a kind: who does its work, how much may wait, how long a call may be silent. `provider` is None
+    for a pure decision, and for mic and speaker, where it depends on the machine."""
 
     provider: str | None = None
     serves: bool = True
@@ -56,7 +56,7 @@ HABITS: Mapping[str, Habits] = {
 
 
 def habits(kind: str) -> Habits:
-    """The defaults of a kind; those of a custom kind are modest, and it has no provider unless one is named."""
+    """The defaults of a kind. A custom kind has small ones, and no provider unless the file names one."""
     return HABITS.get(kind, Habits(serves=False))
 
 
@@ -66,9 +66,9 @@ def names() -> tuple[str, ...]:
 
 
 def find(kind: str) -> type[Stage[Any]]:
-    """The class of stages of that kind.
+    """The class of stages of this kind.
 
-    Raises KeyError for an unknown kind, ConfigError if two packages claim it or it cannot be imported.
+    Raises KeyError for an unknown kind, and ConfigError if two packages declare it or it cannot be imported.
     """
     claims = _claims()[kind]
     if len(claims) > 1:

@@ -1,6 +1,7 @@
-"""In which columns the lines above a place begin their keys and dashes, and so where a line that stands wrong belongs.
+"""Where a wrongly indented line belongs, according to the columns in which the lines above it begin their keys and
+dashes.
 
-It looks at the text alone, and only where the parser has given up: a hint may rest on what lines look like.
+It looks at the text alone, and only after the parser has given up. A hint may rely on what lines look like.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _KEY = re.compile(r"(?P<name>[^\s#\[\]{}\"'|>@`%&*!?,-][^:#]*):(?=\s|$)(?P<text>
 
 @dataclass(slots=True)
 class Level:
-    """A column in which a block goes on. `keys`: those given so far in a mapping; None for the dashes of a list."""
+    """A column in which a block may continue. `keys`: those so far in a mapping; None for the dashes of a list."""
 
     column: int
     line: int
@@ -23,7 +24,7 @@ class Level:
 
 
 def _indented(text: str) -> tuple[int, str]:
-    """The column (1-based) of a line's first character that is no space, and the line from there on."""
+    """The column (1-based) of the first character of a line that is not a space, and the line from there on."""
     rest = text.lstrip(" ")
     return len(text) - len(rest) + 1, rest
 
@@ -31,7 +32,7 @@ def _indented(text: str) -> tuple[int, str]:
 def levels(source: Source, line: int) -> list[Level]:
     """The blocks that are open before a line, outermost first."""
     open: list[Level] = []
-    inside = 0  # the column of the key whose block of text goes on
+    inside = 0  # the column of the key whose block text continues
     for number in range(source.first_line, line):
         column, rest = _indented(source.line(number))
         if not rest or rest.startswith("#") or (inside and column > inside):
@@ -57,7 +58,7 @@ def _list(open: list[Level], column: int, line: int) -> None:
 
 
 def _mapping(open: list[Level], column: int, line: int, key: str) -> None:
-    # A list may stand in the column of the key that it belongs to; that mapping's next key ends it.
+    # A list may begin in the column of the key that it belongs to. The next key of that mapping ends it.
     while open and (open[-1].column > column or (open[-1].keys is None and open[-1].column == column)):
         open.pop()
     if open and open[-1].column == column and open[-1].keys is not None:
@@ -68,12 +69,12 @@ def _mapping(open: list[Level], column: int, line: int, key: str) -> None:
 
 
 def advice(source: Source, line: int) -> str:
-    """Where a line belongs that stands where nothing is open; empty if it stands right, or that cannot be told."""
+    """Where a line belongs that is in no open column; empty if it is in one, or if its place is unclear."""
     column, rest = _indented(source.line(line))
     open = levels(source, line)
     key = _KEY.match(rest)
     if rest.startswith("-") and not rest.startswith("- "):
-        return "write a space behind the dash"
+        return "write a space after the dash"
     if rest.startswith("- ") or key is None:
         if _indented(source.line(line - 1))[1].startswith("{") and all(level.keys is not None for level in open):
             return "begin each entry of the list with `- `"
@@ -86,7 +87,7 @@ def _of_entry(open: list[Level], column: int, *, dashed: bool) -> str:
     if level is None or (dashed and level.column == column):
         return ""
     if dashed:
-        return f"indent it to column {level.column}, where the dash of line {level.line} stands"
+        return f"indent it to column {level.column}, where the dash of line {level.line} is"
     return "begin it with `- `" + (f" in column {level.column}" if level.column != column else "")
 
 
@@ -96,21 +97,21 @@ def _of_key(open: list[Level], column: int, key: str) -> str:
     if nearest is None or nearest.column == column:
         return ""
     if key in _blocks() and key not in (mappings[0].keys or ()):
-        return f"indent it to column {mappings[0].column}: {key} is a block of its own, beside stages"
+        return f"indent it to column {mappings[0].column}: {key} is a separate block, beside stages"
     if any(level.keys is None and level.column == column for level in open):
         item = next((level for level in mappings if level.column > column), None)
-        if item is None or key in (item.keys or ()):  # the last entry is in braces, or has this key already
+        if item is None or key in (item.keys or ()):  # the last entry is in braces, or already has this key
             return "begin it with `- `"
     return f"indent it to column {nearest.column}, where the keys of line {nearest.line} begin"
 
 
 def _nearest(levels: list[Level], column: int) -> Level | None:
-    """By the distance of columns; of two, the inner one."""
+    """The level with the nearest column; of two, the inner one."""
     return min(reversed(levels), key=lambda level: abs(level.column - column), default=None)
 
 
 def _blocks() -> list[str]:
-    """The keys of the top level. Imported when they are asked for: reading a text has no need of the whole schema."""
+    """The keys of the top level. Imported here, because reading a text does not need the whole schema."""
     from flowkit.config.schema import APART, Top
 
     return [*Top.model_fields, *APART]

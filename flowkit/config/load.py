@@ -1,4 +1,4 @@
-"""From a file to a Config: read, lay over, interpolate, validate. Everything that is wrong is found in one run."""
+"""From a file to a Config: read, merge, interpolate, validate. One run finds everything that is wrong."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _NO_VALUE = ("FK020", "FK022")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of reading a file: `config` as far as it could be understood, and every problem with it."""
+    """The result of reading a file: `config`, as far as it could be understood, and every problem."""
 
     config: Config
     problems: tuple[Problem, ...]
     source: Source
     whole: bool = field(default=True)
-    """False if stages are missing from `config` that the file holds, so that its wiring cannot be judged."""
+    """False if `config` lacks stages that the file has, so that its wiring cannot be checked."""
 
 
 def load(
@@ -53,10 +53,11 @@ def load(
     """The configuration in a file, or in `text` under the name `path`; ``-`` is standard input.
 
     Args:
-        overrides: settings ``path=value`` of the command line, in order.
-        environ: the variables that ``${VAR}`` may name. The file is trusted, as ``run`` does: it may read ``${file:}``, and
-            errors show the variables' values. `outside` says otherwise.
-        catalog: the kinds and providers that may be named; what is installed, if not given.
+        overrides: settings ``path=value`` from the command line, in order.
+        environ: the variables that ``${VAR}`` may name. The file is trusted, as by ``run``: it may read ``${file:}``,
+            and errors show the values of variables.
+        outside: what values may refer to, if not everything.
+        catalog: the kinds and providers that the file may name; by default those that are installed.
 
     Raises:
         InvalidConfig: with every problem, each with file, line and column.
@@ -77,8 +78,8 @@ def read(
     outside: Outside | None = None,
     catalog: Catalog = INSTALLED,
 ) -> Reading:
-    """As `load`, but never raises: what could be understood, and what is wrong with the rest. Nor does it trust the file,
-    unless `outside` says so: no ``${file:}`` is opened and no variable's value is shown."""
+    """As `load`, but never raises: returns what could be understood, and what is wrong with the rest. It does not trust
+    the file unless `outside` says so: it opens no ``${file:}`` and shows no variable's value."""
     problems: list[Problem] = []
     source = _source(path, text, problems)
     if source is None:
@@ -90,7 +91,7 @@ def read(
 def read_text(
     source: Source, overrides: Seq[str], outside: Outside, catalog: Catalog, problems: list[Problem]
 ) -> Reading:
-    """As `read`, for a source that is at hand."""
+    """As `read`, for a source in memory."""
     root = read_tree(source, problems)
     if root is None:
         return Reading(_nothing(Mapping(start_of(source)), catalog), tuple(problems), source, whole=False)
@@ -104,7 +105,7 @@ def read_text(
 
 
 def _learn_secrets(root: Mapping) -> None:
-    """What is written under a name that says secret, and passwords in URLs, before any error can show them."""
+    """Learns values under names that say secret, and passwords in URLs, before any error can show them."""
     for path, scalar in scalars(root):
         if scalar.standing is not Standing.UNREAD:
             named = next((part for part in path if isinstance(part, str) and is_secret_name(part)), "")
@@ -130,12 +131,12 @@ def _validated(
     for problem in missing:
         if problem.code in _NO_VALUE and problem.path[:1] == ("stages",):
             in_stages[problem.path] = problem
-        elif problem.path[:1] != ("defaults",):  # there it counts only where a stage takes it
+        elif problem.path[:1] != ("defaults",):  # in defaults it counts only if a stage takes it
             problems.append(problem)
     _version(root, problems)
     top = _top(root, problems)
     context = Context(catalog, problems, [], in_stages)
-    if top is not None:  # a block that is wrong in itself would only be wrong again in the gate
+    if top is not None:  # an invalid block would only be reported again by the gate
         root = with_interrupt(root, OF_INTERRUPT, problems)
     stages = read_stages(root.get("stages"), root, context)
     top = top or Top()
@@ -149,7 +150,7 @@ def _validated(
 
 
 def _declared(config: Config) -> Iterator[str]:
-    """The values of options that are secrets, whatever they are called."""
+    """The values of options that are declared secret, whatever their names."""
     for stage in config.stages:
         for candidate in stage.candidates:
             if isinstance(candidate.options, BaseModel):

@@ -1,4 +1,4 @@
-"""YAML blocks inside a Markdown page, with the lines they stand on."""
+"""YAML blocks inside a Markdown page, with their line numbers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ _FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>.*)")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One fenced block. `words` is what the fence says behind ``yaml``: a block marked ``wrong`` is meant to be."""
+    """One fenced block. `words` are the words after ``yaml`` on the fence. A block marked ``wrong`` is expected to have
+    errors."""
 
     source: Source
     words: tuple[str, ...]
 
     @property
     def is_pipeline(self) -> bool:
-        """True for a whole pipeline, which begins with the version; others are parts, of which only the YAML is checked."""
+        """True for a whole pipeline, which begins with the version. Of other blocks only the YAML is checked."""
         return holds_pipeline(self.source)
 
 
 def yaml_blocks(page: Source) -> Iterator[Block]:
-    """The YAML blocks of a page, in order. Their lines are counted as in the page; their columns without the fence's indent."""
+    """The YAML blocks of a page, in order. Lines are counted in the page; columns do not include the indent of the
+    fence."""
     lines = iter(enumerate(page.lines, start=page.first_line))
     for number, line in lines:
         opened = _FENCE.fullmatch(line)

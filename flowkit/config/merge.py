@@ -1,4 +1,4 @@
-"""Laying trees over each other: included files below, ``--set`` above, ``defaults:`` beneath each stage."""
+"""Merging trees: included files under the file, ``--set`` over it, ``defaults:`` under each stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*|[0-9]{1,4}")
 
 
 def over(upper: Node, lower: Node) -> Node:
-    """`upper` laid over `lower`: mappings key by key, anything else replaces."""
+    """`upper` over `lower`: mappings are merged key by key, everything else is replaced."""
     if not (isinstance(upper, Mapping) and isinstance(lower, Mapping)):
         return upper
     entries = dict(lower.entries)
@@ -30,7 +30,7 @@ def over(upper: Node, lower: Node) -> Node:
 
 
 def with_defaults(root: Mapping, kinds: Seq[str], problems: list[Problem]) -> Mapping:
-    """Each stage with the keys of ``defaults.<kind>`` and ``defaults.<kind>/<provider>`` that it does not give
+    """Each stage with the keys of ``defaults.<kind>`` and ``defaults.<kind>/<provider>`` that it does not have
     itself."""
     block, stages = root.get("defaults"), root.get("stages")
     if block is None:
@@ -87,8 +87,8 @@ def _under(node: Mapping, defaults: Mapping) -> Mapping:
 
 
 def with_interrupt(root: Mapping, keys: Map[str, Seq[str]], problems: list[Problem]) -> Mapping:
-    """Each stage with those keys of ``interrupt:`` that are its own under a shorter name; given in both places is an error. `keys`:
-    which, by kind."""
+    """Each stage with its keys of ``interrupt:``, which it has under a shorter name. A key in both places is an error.
+    `keys`: which keys, by kind."""
     block, stages = root.get("interrupt"), root.get("stages")
     if not isinstance(block, Mapping) or not isinstance(stages, Sequence):
         return root
@@ -113,7 +113,7 @@ def with_interrupt(root: Mapping, keys: Map[str, Seq[str]], problems: list[Probl
 
 
 class _NoSuchPlace(Exception):
-    """The path of a ``--set`` leads nowhere."""
+    """The path of a ``--set`` that names nothing."""
 
     def __init__(self, what: str, help: str = "") -> None:
         super().__init__(what)
@@ -121,7 +121,7 @@ class _NoSuchPlace(Exception):
 
 
 def with_overrides(root: Mapping, overrides: Seq[str], problems: list[Problem]) -> Mapping:
-    """The tree with each ``path=value`` set, in order. A stage in the path is named by its id, kind or number."""
+    """The tree with each ``path=value`` set, in order. The path names a stage by its id, kind or number."""
     for override in overrides:
         source = Source("--set", override)
         path, equals, value = override.partition("=")
@@ -133,7 +133,11 @@ def with_overrides(root: Mapping, overrides: Seq[str], problems: list[Problem]) 
         if not equals or not all(_KEY.fullmatch(key) for key in keys):
             problems.append(
                 Problem(
-                    "FK031", whole, (), f"{override!r} is no setting", help="write path=value: stages.llm.max_tokens=20"
+                    "FK031",
+                    whole,
+                    (),
+                    f"{override!r} is not a setting",
+                    help="write path=value: stages.llm.max_tokens=20",
                 )
             )
             continue

@@ -1,4 +1,4 @@
-"""The parsed configuration: frozen, typed, every value with the place it came from. The plan is made from it."""
+"""The parsed configuration: frozen, typed, every value with the place that it came from. The plan is made from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flowkit.stages.base import Stage
 
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
-    """A provider with its options and deadlines. `node` is the mapping that names it (the stage's own, or a failover
+    """A provider with its options and deadlines. `node` is the mapping that names it (the stage, or a failover
     entry)."""
 
     name: str
@@ -31,15 +31,15 @@ class ProviderConfig:
 
     @property
     def mark(self) -> Mark:
-        """Where it is named; the stage, if it is the kind's default."""
+        """Where it is named; the stage, if it is the default of the kind."""
         named = self.node.get("provider")
         return named.mark if named is not None else self.node.mark
 
 
 @dataclass(frozen=True, slots=True)
 class StageConfig:
-    """One stage. `candidates`: its provider and those to fail over to, in order; empty for a pure decision, and for a
-    microphone or speaker that the file leaves open."""
+    """One stage. `candidates`: its provider and those of its failover list, in order; empty for a pure decision, and
+    for a microphone or speaker that the file does not name."""
 
     id: str
     kind: str
@@ -47,10 +47,10 @@ class StageConfig:
     options: Options
     candidates: tuple[ProviderConfig, ...]
     sources: tuple[str, ...] | None
-    """Ids in `from`; None if it is not given."""
+    """The ids in `from`; None without `from`."""
     queue: Queue
     unbounded: bool
-    """The file asks for a queue without bound; the lint FK206 speaks of it."""
+    """The file asks for an unbounded queue, which the lint FK206 reports."""
     allow: frozenset[str]
     node: Mapping
     path: Path
@@ -60,7 +60,7 @@ class StageConfig:
         return self.node.mark
 
     def at(self, *keys: str) -> tuple[Mark, Path]:
-        """Place and path of a key below the stage; of the stage, where the key is not written."""
+        """Place and path of a key below the stage; those of the stage, if the key is not written."""
         node: Node = self.node
         path = self.path
         for key in keys:
@@ -73,8 +73,8 @@ class StageConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A pipeline file. `root` is the merged tree that all of it was read from; `notices` are worth telling, no
-    errors."""
+    """A pipeline file. `root` is the merged tree that all of it was read from. `notices` are worth reporting but are
+    not errors."""
 
     name: str
     stages: tuple[StageConfig, ...]
@@ -85,14 +85,14 @@ class Config:
     catalog: Catalog = field(default=INSTALLED, repr=False, compare=False)
 
     def stage(self, stage_id: str) -> StageConfig:
-        """The stage of that id. Raises KeyError."""
+        """The stage with this id. Raises KeyError."""
         for stage in self.stages:
             if stage.id == stage_id:
                 return stage
         raise KeyError(stage_id)
 
     def at(self, path: Path) -> Mark:
-        """The place of what is written under the path; of the deepest that is, where the rest is not."""
+        """The place of what is written under the path, or of the deepest part of the path that is written."""
         node: Node = self.root
         for part in path:
             found = below(node, part)

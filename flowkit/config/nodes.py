@@ -1,4 +1,4 @@
-"""The file as a tree of nodes, each with its place; what validation and printing walk over."""
+"""The file as a tree of nodes, each with its place. Validation and printing walk over it."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ Plain: TypeAlias = str | int | float | bool | None
 
 
 class Standing(Enum):
-    """How firmly a scalar's type is known, and whether its value may be shown."""
+    """How certain the type of a scalar is, and whether its value may be shown."""
 
     LITERAL = auto()
-    """Written in the file: its type is what YAML says."""
+    """Written in the file: it has the type that YAML gives it."""
     LOOSE = auto()
-    """From outside (environment, command line): text, unless the option asks for another type."""
+    """From outside (environment, command line): text, unless the option needs another type."""
     HIDDEN = auto()
-    """As LOOSE, and never shown."""
+    """Like LOOSE, and never shown."""
     UNREAD = auto()
-    """Left as written, because this command reads no secrets or the variable is not set."""
+    """Left as written, because this command reads no secrets, or because the variable is not set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value. `text` is as written, `value` typed by the YAML 1.2 core schema.
-    Neither is in the repr: it may be a secret."""
+    """A single value. `text` is as written, `value` has the type of the YAML 1.2 core schema.
+
+    Neither is in the repr, because it may be a secret.
+    """
 
     text: str = field(repr=False)
     value: Plain = field(repr=False)
@@ -67,12 +69,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Keys in order of the file. A key that stood twice is kept once."""
+    """Keys in the order of the file. A duplicate key is kept once."""
 
     mark: Mark
     entries: dict[str, Entry] = field(default_factory=dict)
     weight: int = 1
-    """Of this node and all below it (``parse.MAX_WEIGHT``)."""
+    """The number of values in this node and below it (``parse.MAX_WEIGHT``)."""
 
     def get(self, key: str) -> Node | None:
         """The value under `key`, or None."""
@@ -114,7 +116,7 @@ def plain(node: Node) -> Any:
 
 
 def below(node: Node, part: str | int) -> Node | None:
-    """What stands under a key, or at a place of a list; None if nothing does."""
+    """What is under a key, or at an index of a list; None if nothing is."""
     if isinstance(node, Mapping) and isinstance(part, str):
         return node.get(part)
     if isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items):
@@ -135,7 +137,7 @@ def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:
 
 
 def as_json(node: Node) -> str:
-    """The node as JSON text, for pydantic's strict JSON mode: no string is taken for a number, no `yes` for true."""
+    """The node as JSON text, for pydantic's strict JSON mode: a string is not read as a number, nor `yes` as true."""
     return json.dumps(plain(node))
 
 
@@ -154,8 +156,8 @@ _MAY_BE_TYPED = frozenset("-+.0123456789~nNtTfF")
 
 
 def core_value(text: str) -> Plain:
-    """What an unquoted scalar means: null, bool, int, float, else text. `no`, `on` and `012` are not what YAML 1.1
-    made of them."""
+    """What an unquoted scalar means: null, bool, int, float, else text. `no`, `on` and `012` are not what YAML 1.1 made
+    of them."""
     if text and text[0] not in _MAY_BE_TYPED:
         return text
     if text in _WORDS:

@@ -1,9 +1,9 @@
-"""From text to nodes. Events are read one by one and bounded as they come, so that no bomb is ever built.
+"""From text to nodes. Events are read one by one and limited as they come, so that no bomb is ever built.
 
-libyaml's composer recurses in C and dies of 100,000 brackets, so there is no composing: the tree is built here,
-without recursion, and depth, number and weight are counted on the way. libyaml is used where it is there, because it
-is twenty times faster. But a file means the same on a machine without it: what the two parsers read differently
-(`_disputed`) goes to the Python parser everywhere, and so does what libyaml refuses, for the words of the error.
+libyaml's composer recurses in C and crashes on 100,000 brackets. So the tree is built here, without recursion, and
+depth, number and weight are counted on the way. libyaml is used where it is installed, because it is twenty times
+faster. But a file means the same without it. What the two parsers read differently (`_disputed`) always goes to the
+Python parser. So does what libyaml refuses, for the wording of the error.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from flowkit.config.text import SLOW_CHARACTERS, UNPRINTABLE, Mark, Source, plac
 
 MAX_DEPTH = 64
 MAX_WEIGHT = 20_000
-"""Values in a file, every alias counted as what it stands for, and long text by its length (`TEXT_PER_WEIGHT`)."""
+"""The most values in a file. An alias counts as all values that it stands for, long text by its length
+(`TEXT_PER_WEIGHT`)."""
 TEXT_PER_WEIGHT = 50
 
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# Tabs, tags, anchors, explicit keys, directives, document marks, a colon before an indicator, and unusual heads of block text.
+# Tabs, tags, anchors, explicit keys, directives, document marks, a colon before an indicator, and unusual headers of
+# block text.
 _DISPUTED = re.compile(
     r"\t|(?:^|[\s,\[\]{}:-])[!&*?%]|^(?:---|\.\.\.)|:[\[{]|:\s*[,\]}]|(?:^|[\s,\[\]{}:-])[|>](?![-+]?[ ]*\n)",
     re.MULTILINE,
@@ -47,7 +49,7 @@ def _disputed(text: str) -> bool:
     depth = 0
     if "?" not in text:
         return False
-    for found in _BRACKET.finditer(text):  # a question mark inside brackets ends a word for one of them
+    for found in _BRACKET.finditer(text):  # one of them ends a word at a question mark inside brackets
         if found[0] == "?" and depth:
             return True
         depth = max(0, depth + (found[0] in "[{") - (found[0] in "]}"))
@@ -55,14 +57,14 @@ def _disputed(text: str) -> bool:
 
 
 class _Refused(Exception):
-    """Nothing more can be read of this text."""
+    """The rest of this text cannot be read."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
 
 
 def parse(source: Source, problems: list[Problem], loader: Any = None) -> Node | None:
-    """The document as nodes; None if it cannot be read or is empty. What is wrong is appended to `problems`."""
+    """The document as nodes; None if it cannot be read or is empty. Appends what is wrong to `problems`."""
     try:
         _refuse_unprintable(source)
         return _Builder(source, problems).build(_events(source, loader))
@@ -86,7 +88,7 @@ def _refuse_unprintable(source: Source) -> None:
 
 
 def _events(source: Source, loader: Any) -> Iterator[Any]:
-    """Events of the text. Errors are always those of the Python parser, so that they are the same everywhere."""
+    """The events of the text. Errors always come from the Python parser, so that they are the same everywhere."""
     text, stand_in = _without_questions(source.text)
     slow = len(text) <= SLOW_CHARACTERS and _disputed(text)
     loader = loader or (yaml.SafeLoader if slow else _FAST)
@@ -119,16 +121,17 @@ def _same_in_python(source: Source, text: str, exc: yaml.MarkedYAMLError) -> yam
 
 
 def _without_questions(text: str) -> tuple[str, str]:
-    """The text with a stand-in for each question mark inside words, and that character; empty if there is none.
+    """The text with a stand-in for each question mark inside a word, and that character; empty if there is none.
 
-    In YAML 1.2 such a mark is text, within brackets as well. libyaml takes some of them for the sign of a key there, PyYAML
-    takes all. Places stay as they are: the stand-in is one character, which the text does not hold."""
+    In YAML 1.2 such a question mark is text, even within brackets. There libyaml takes some of them for the sign of a
+    key, and PyYAML takes all. Places do not change: the stand-in is one character that the text does not contain.
+    """
     stand_in = next((c for c in _STAND_INS if c not in text), "") if "?" in text else ""
     return (_QUESTION.sub(lambda found: stand_in * len(found[0]), text) if stand_in else text), stand_in
 
 
 def _with_questions(read: Any, stand_in: str) -> None:
-    """Put the question marks back into what was read, or into the parser's complaint."""
+    """Put the question marks back into the result, or into the parser's error."""
     for name in ("value", "tag", "anchor", "problem"):
         text = getattr(read, name, None)
         if text and stand_in:
@@ -136,7 +139,7 @@ def _with_questions(read: Any, stand_in: str) -> None:
 
 
 class _Builder:
-    """Builds the tree from events. `open` holds the containers not yet closed, outermost first."""
+    """Builds the tree from events. `open` holds the containers that are not closed yet, outermost first."""
 
     def __init__(self, source: Source, problems: list[Problem]) -> None:
         self.source = source
@@ -186,8 +189,8 @@ class _Builder:
     def _scalar(self, event: Any) -> None:
         mark, text = self.mark(event), event.value
         self._refuse_tag(event, event.tag)
-        if event.style == '"' and _ESCAPED.search(text):  # only an escape can have brought it in
-            what = "the text holds a character that no option can take"
+        if event.style == '"' and _ESCAPED.search(text):  # only an escape can have put it there
+            what = "the text contains a character that no option accepts"
             self.report("FK003", mark, what, "remove the NUL or surrogate escape")
             text = _ESCAPED.sub("", text)
         weight = 1 + len(text) // TEXT_PER_WEIGHT
@@ -230,7 +233,7 @@ class _Builder:
         node = self.anchors[event.anchor]
         if node is None:
             raise self.refuse(
-                "FK009", event, f"the alias *{event.anchor} stands inside what it names", "it would never end"
+                "FK009", event, f"the alias *{event.anchor} is inside its own anchor", "it would never end"
             )
         self._count(event, node.weight)
         self._add(node, event, None)
@@ -246,7 +249,7 @@ class _Builder:
     def _count(self, event: Any, weight: int) -> None:
         self.weight += weight
         if self.weight > MAX_WEIGHT:
-            raise self.refuse("FK002", event, f"the file holds more than {MAX_WEIGHT} values, aliases counted in full")
+            raise self.refuse("FK002", event, f"the file has more than {MAX_WEIGHT} values, aliases counted in full")
 
     def _add(self, node: Node, event: Any, anchor: str | None) -> None:
         if anchor:
@@ -279,14 +282,14 @@ class _Builder:
         assert mark is not None
         if key in container.entries:
             first = container.entries[key].key
-            self.report("FK007", mark, f"the key {key!r} stands twice; first on line {first.line}", "keep one of them")
+            self.report("FK007", mark, f"duplicate key {key!r}; first on line {first.line}", "keep one of them")
         else:
             container.entries[key] = Entry(mark, node)
         container.key = None
 
 
 class _Open:
-    """A container under construction. `key` is the mapping's key whose value comes next."""
+    """An unfinished container. `key` is the mapping's key whose value comes next."""
 
     __slots__ = ("entries", "event", "is_mapping", "items", "key", "key_mark", "weight_before")
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: problems with place, path, code and hint, gathered so that one run shows all."""
+"""What is wrong with a configuration: problems with place, path, code and hint, collected so that one run shows all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 
 
 class Severity(StrEnum):
-    """`error`: the pipeline cannot run (exit 2). `warning`: it can, but probably not as meant. `notice`: worth
+    """`error`: the pipeline cannot run (exit code 2). `warning`: it can, but probably not as intended. `notice`: worth
     knowing."""
 
     ERROR = "error"
@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding. `what` is a sentence without the value; `got` is the value as it may be shown, or empty."""
+    """One finding. `what` is a sentence without the value. `got` is the value as it may be shown, or empty."""
 
     code: str
     mark: Mark
@@ -37,7 +37,7 @@ class Problem:
 
     @property
     def message(self) -> str:
-        """What is wrong, with the value found."""
+        """What is wrong, with the value that was found."""
         return f"{self.what} (got {self.got})" if self.got else self.what
 
     def concise(self) -> str:
@@ -63,13 +63,13 @@ class InvalidConfig(ConfigError):
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Without repetitions, by file and place."""
+    """Without duplicates, by file and place."""
     unique = dict.fromkeys(problems)
     return tuple(sorted(unique, key=lambda p: (p.mark.source.name, p.mark.line, p.mark.column, p.code)))
 
 
 def without_echoes(problems: Iterable[Problem]) -> list[Problem]:
-    """Without the keys that are missing only because they are misspelt: the misspelling says it."""
+    """Without keys that are missing only because they are misspelt. The misspelling is reported anyway."""
     found = list(problems)
     misspelt = {(p.path[:-1], p.help.partition("?")[0]) for p in found if p.code == "FK101"}
     return [
@@ -80,7 +80,7 @@ def without_echoes(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:
-    """Those that keep the pipeline from running."""
+    """Those that prevent the pipeline from running."""
     return [problem for problem in problems if problem.severity is Severity.ERROR]
 
 
@@ -93,7 +93,7 @@ def dotted(path: Path) -> str:
 
 
 def suggest(word: str, known: Iterable[str], what: str = "available") -> str:
-    """Help for a name that is not known: the nearest that is, and the list."""
+    """Help for an unknown name: the nearest known one, and the list."""
     names = sorted(set(known))
     near = get_close_matches(word.lower(), names, n=1, cutoff=0.6) or [
         name for name in names if len(word) > 2 and name.startswith(word.lower())

@@ -12,11 +12,11 @@ from flowkit.config.problems import Path, Problem
 from flowkit.config.text import MAX_BYTES, Source, place, start_of
 
 MAX_INCLUDES = 16
-"""Files in all that one pipeline may be made of."""
+"""The most files that one pipeline may consist of."""
 
 
 def read_source(path: FilePath, name: str, problems: list[Problem]) -> Source | None:
-    """The text of a file. What is wrong is appended to `problems`."""
+    """The text of a file. Appends what is wrong to `problems`."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -28,7 +28,7 @@ def read_source(path: FilePath, name: str, problems: list[Problem]) -> Source | 
 
 
 def decode(raw: bytes, name: str, path: FilePath | None, problems: list[Problem]) -> Source | None:
-    """Bytes as text: at most 1 MiB, UTF-8, a byte order mark allowed."""
+    """Bytes as text: at most 1 MiB, UTF-8, with or without a byte order mark."""
     if len(raw) > MAX_BYTES:
         what = f"is larger than {MAX_BYTES // 1024} KiB"
         problems.append(
@@ -47,12 +47,12 @@ def decode(raw: bytes, name: str, path: FilePath | None, problems: list[Problem]
 
 
 def read_tree(source: Source, problems: list[Problem]) -> Mapping | None:
-    """The source's tree, laid over the trees of what it includes. None if there is nothing to go on with."""
+    """The tree of the source, over the trees of what it includes. None if it cannot be used."""
     return _Reader(problems).read(source, ())
 
 
 class _Reader:
-    """Reads one file and those it includes; `count` guards against too many."""
+    """Reads one file and those that it includes. `count` limits their number."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
@@ -67,7 +67,7 @@ class _Reader:
                 self.problems.append(Problem("FK011", start_of(source), (), "the file is empty", help=help))
             return None
         if not isinstance(node, Mapping):
-            help = "the list of stages stands under the key stages:" if isinstance(node, Sequence) else ""
+            help = "put the list of stages under the key stages:" if isinstance(node, Sequence) else ""
             self.problems.append(Problem("FK011", node.mark, (), "the file must be a mapping", node.got(), help))
             return None
         return self._with_included(node, source, above)
@@ -113,7 +113,7 @@ class _Reader:
 
     def _refusal(self, target: FilePath, folder: FilePath, chain: tuple[FilePath, ...]) -> str:
         """Why a file may not be included; empty if it may. A file that one does not trust must not read others by
-        this."""
+        including them."""
         if target.suffix not in (".yaml", ".yml"):
             return "only .yaml and .yml files can be included"
         if not target.is_relative_to(folder):

@@ -1,4 +1,4 @@
-"""The reference of the configuration as Markdown, made from the components' own declarations."""
+"""The configuration reference as Markdown, generated from the declarations of the components."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from flowkit.stages.base import Stage
 
 
 class BuiltIn(Installed):
-    """flowkit's own kinds and providers, whatever else is installed: what the committed documents are made from."""
+    """flowkit's own kinds and providers, regardless of what else is installed. The committed documents are made from
+    these."""
 
     def kinds(self) -> tuple[str, ...]:
         return tuple(KINDS)
@@ -26,7 +27,7 @@ class BuiltIn(Installed):
 
 
 def reference(catalog: Catalog) -> str:
-    """Tables of every key: those of the file, of every stage, of each kind and each provider."""
+    """Tables of every key: those of the file, of every stage, of each kind and of each provider."""
     lines = ["## The file", "", *_table(properties(Top), [])]
     lines += ["", "## Every stage", "", *_table(properties(Wiring), [])]
     lines += ["", "## Every stage with a provider", "", *_table(properties(Call), [])]
@@ -88,7 +89,7 @@ def _rows(keys: dict[str, Any], needed: list[str], above: str) -> Iterator[str]:
 
 
 def _nested(schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The keys inside a mapping, or inside the one mapping among several forms."""
+    """The keys inside a mapping, or inside the only mapping among several forms."""
     for form in (schema, *schema.get("anyOf", ()), schema.get("items", {})):
         if "properties" in form:
             return form["properties"], form.get("required", [])

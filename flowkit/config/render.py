@@ -1,4 +1,4 @@
-"""Problems for people and for machines: two forms for a terminal, and those that editors and CI read."""
+"""Problems as text: two forms for a terminal, and those that editors and CI read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowkit.printable import printable
 FORMATS = ("full", "concise", "json", "github", "sarif")
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTICE: "36"}
 _WIDTH = 110
-"""Columns of a source line that are shown; more of it only around the place."""
+"""How many columns of a source line are shown. Of a longer line only the part around the place is shown."""
 _SECRET_KEY = re.compile(
     r"(?i)((?:key|token|secret|password|passwd|auth\w*)[\"']?\s*[:=]\s*)(\"[^\"]*\"?|'[^']*'?|[^\s,}\]]+)"
 )
@@ -23,8 +23,8 @@ _HARMLESS = re.compile(r"[\"']?(\$\{.*|\d+(\.\d+)?(us|ms|s|min|h|d)?|true|false)
 
 
 def render(problems: Sequence[Problem], form: str, *, terminal: bool = False, colour: bool = False) -> str:
-    """The problems in one of `FORMATS`; ``full`` shows the source line with carets on a terminal. Ends with a line break,
-    unless there is nothing to say."""
+    """The problems in one of `FORMATS`. ``full`` shows the source line with carets on a terminal. Ends with a line
+    break, unless it is empty."""
     if form == "json":
         return json.dumps([_record(problem) for problem in problems], indent=2) + "\n"
     if form == "sarif":
@@ -42,7 +42,7 @@ def render(problems: Sequence[Problem], form: str, *, terminal: bool = False, co
 
 
 def _pretty(problem: Problem, colour: bool) -> str:
-    """The form that Rust's compiler made known: what, where, the line, carets under the place, help."""
+    """The form that Rust's compiler introduced: what, where, the line, carets under the place, help."""
     mark = problem.mark
     where = f"{dotted(problem.path)}: " if problem.path else ""
     head = f"{problem.severity}[{problem.code}]"
@@ -70,8 +70,8 @@ def _paint(text: str, code: str, colour: bool) -> str:
 
 
 def _window(line: str, column: int) -> tuple[str, int]:
-    """A part of the line that holds `column`, and where in it the column is (0-based). A tab is a space, and what a terminal would
-    obey a question mark, so that each is as wide as one character."""
+    """A part of the line that contains `column`, and the position of the column in it (0-based). A tab becomes a space
+    and a control character a question mark, so that each is as wide as one character."""
     line = "".join(char if printable(char) == char else "?" for char in line.replace("\t", " "))
     if len(line) <= _WIDTH:
         return line, column - 1
@@ -81,7 +81,7 @@ def _window(line: str, column: int) -> tuple[str, int]:
 
 
 def masked(line: str) -> str:
-    """A source line without the secrets that are written in it: the value behind a key that is named like one is starred."""
+    """A source line without its secrets: the value of a key that is named like one becomes asterisks."""
     return _SECRET_KEY.sub(lambda m: m[1] + (m[2] if _HARMLESS.fullmatch(m[2]) else "*" * len(m[2])), line)
 
 

@@ -1,5 +1,5 @@
-"""What a pipeline file may hold besides its stages' own options: one pydantic model a block, each key with unit and
-default."""
+"""What a pipeline file may contain besides the options of its stages: one pydantic model per block, each key with unit
+and default."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from flowkit.config.budgets import Budgets
 from flowkit.config.tests import Case
 
 VERSION = 1
-"""The language's version, written as ``flowkit: 1``."""
+"""The version of the language, written as ``flowkit: 1``."""
 
 
 def _form(pattern: str, words: str) -> tuple[AfterValidator, WithJsonSchema]:
-    """Text of a form that errors, and editors, put into words."""
+    """Text of a certain form, which errors and editors describe with these words."""
 
     def fitting(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -37,7 +37,7 @@ Name = Annotated[str, *_form(r"^[A-Za-z_][A-Za-z0-9_-]*$", "a word of letters, d
 
 
 class WhenFull(StrEnum):
-    """What an edge does with a message that finds it full."""
+    """What an edge does with a message when it is full."""
 
     BLOCK = "block"
     DROP_OLDEST = "drop_oldest"
@@ -49,50 +49,50 @@ class Queue(opt.Options):
     """How much may wait on each edge into a stage."""
 
     max: int | None = Field(default=None, ge=1, le=100_000)
-    """Messages that may wait (frames, tokens, clauses, by what the stage takes); the default depends on the stage's
-    kind."""
+    """How many messages may wait (frames, tokens or clauses, depending on what the stage takes); the default depends on
+    the stage's kind."""
     when_full: WhenFull = WhenFull.BLOCK
     """`block`: the sender waits; `drop_oldest`, `drop_newest`: content is dropped, markers never; `error`: the session
     ends."""
 
 
 class Retry(opt.Options):
-    """Trying a failed call again, within the turn's deadline."""
+    """Retrying a failed call, within the turn's deadline."""
 
     max: int = Field(default=0, ge=0, le=10)
-    """Further attempts after the first."""
+    """Attempts after the first."""
     backoff: opt.Duration = opt.us("200ms")
-    """Wait before the second attempt; doubled for each one after it."""
+    """Wait before the second attempt; doubled for each further one."""
     jitter: float = Field(default=0.2, ge=0, le=1)
-    """Share of the wait that is drawn at random."""
+    """Random share of the wait."""
 
 
 class Circuit(opt.Options):
     """Leaving out a provider that keeps failing."""
 
     open_after: int = Field(default=3, ge=1, le=100)
-    """Failures in a row after which it is left out."""
+    """Failures in a row after which the provider is left out."""
     probe_every: opt.Duration = opt.us("30s")
     """How often it is tried again."""
 
 
 class Call(opt.Options):
-    """Deadlines of a provider's calls. A stage whose provider misses one fails over, if it says to whom."""
+    """Deadlines of a provider's calls. A stage whose provider misses one fails over, if it has a failover list."""
 
     connect_timeout: opt.Duration | None = None
-    """Until the connection stands; none by default."""
+    """Until the connection is open; none by default."""
     first_item_timeout: opt.Duration | None = None
     """Until the first useful item; 10s for llm and tts, none for others. Also written `first_token_timeout`."""
     idle_timeout: opt.Duration | None = None
     """Between two items; 10s for llm and tts, none for others."""
     retry: Retry | None = None
-    """Trying a failed call again."""
+    """Retrying a failed call."""
     circuit: Circuit | None = None
     """Leaving the provider out after failures in a row."""
 
 
 class Wiring(opt.Options):
-    """What every stage may say, whatever its kind."""
+    """The keys of every stage, whatever its kind."""
 
     id: Name | None = Field(default=None, max_length=64)
     """Name of the stage in `from`, `--set`, traces and reports; defaults to its kind."""
@@ -105,54 +105,54 @@ class Wiring(opt.Options):
 
 
 class Interrupt(opt.Options):
-    """What counts as an interruption, and what is left of the reply after one."""
+    """What counts as an interruption, and what the history keeps of the reply after one."""
 
     speech_for: opt.Duration | None = None
-    """Voice over the agent that makes an interruption; shorter is withdrawn. Default 120ms."""
+    """How long a voice must last to interrupt the agent; a shorter one is withdrawn. Default 120ms."""
     min_words: int | None = Field(default=None, ge=0)
-    """Words that must have been recognised before an interruption counts; 0 (default) goes by the voice alone."""
+    """How many recognised words an interruption needs; 0 (default) decides by the voice alone."""
     ignore: tuple[str, ...] | None = None
-    """Words and phrases that never interrupt on their own; naming any makes interruptions wait for words."""
+    """Words and phrases that never interrupt on their own. If there are any, an interruption waits for words."""
     resume_after: opt.Duration | None = None
-    """How long a hold may wait to be confirmed before the agent goes on. Default 1500ms."""
+    """How long a hold may wait for confirmation before the agent resumes. Default 1500ms."""
     history: Literal["heard", "generated"] | None = None
-    """What the model is reminded of: of each reply what the user `heard` (default), or all that was `generated`."""
+    """What the model's history keeps of each reply: what the user `heard` (default), or all that was `generated`."""
 
 
 OF_INTERRUPT: Mapping[str, tuple[str, ...]] = {
     "gate": ("speech_for", "min_words", "ignore", "resume_after"),
     "llm": ("history",),
 }
-"""The kinds of stages that take the keys of `interrupt`, which are their own under a shorter name."""
+"""Which kinds of stages have the keys of `interrupt` as their own, under a shorter name."""
 
 
 class Redact(opt.Options):
-    """What a trace may keep of what was said."""
+    """What a trace may keep of the conversation."""
 
     keep: tuple[str, ...] = ()
-    """Kinds of content that are kept, such as [clauses]; all others are masked."""
+    """Kinds of content to keep, such as [clauses]; all others are masked."""
 
 
 class Trace(opt.Options):
-    """The record of each session."""
+    """The recording of each session."""
 
     dir: str = "traces/live"
-    """Folder that traces are written to."""
+    """Folder for traces."""
     audio: bool = True
-    """Record the sound beside the messages."""
+    """Record the audio beside the messages."""
     redact: Redact | None = None
-    """Mask all content that is not named here; without this block nothing is masked."""
+    """Mask all content that is not listed here; without this block nothing is masked."""
 
 
 class Shutdown(opt.Options):
     """The end of a session."""
 
     grace: opt.Duration = opt.us("2s")
-    """How long providers may take to end their calls; those that still run then are cancelled."""
+    """How long providers may take to end their calls. Calls that still run then are cancelled."""
 
 
 class Top(opt.Options):
-    """The blocks beside `stages`."""
+    """The blocks besides `stages`."""
 
     name: str | None = None
     """Name of the pipeline in traces and reports; defaults to the file's name."""
@@ -161,12 +161,12 @@ class Top(opt.Options):
     budgets: Budgets = Budgets()
     """How fast the pipeline has to be."""
     trace: Trace = Trace()
-    """The record of each session."""
+    """The recording of each session."""
     shutdown: Shutdown = Shutdown()
     """The end of a session."""
     tests: tuple[Case, ...] = ()
-    """Tests that the file carries along."""
+    """The tests of this pipeline."""
 
 
 APART = ("flowkit", "stages", "defaults", "include")
-"""Keys of the top level that are handled before and beside `Top`."""
+"""Keys of the top level that are read before `Top` and separately."""

@@ -1,7 +1,7 @@
-"""Slips of writing that explain an error better than the rule that found it: they are seen in the text at its place.
+"""Typing mistakes that explain an error better than the rule that found it. They are visible in the text at its place.
 
-A typographic quote, a space that is none, a space that is missing: YAML takes each of them for text, and what is reported is
-what that text then does wrong.
+A typographic quote, a character that looks like a space, a missing space: YAML reads each of them as text. What is
+reported is then only a consequence.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from flowkit.config.problems import Problem
 from flowkit.config.text import Mark
 
 _QUOTES = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a"
-# Where a value can begin; inside of it a quote before a letter is an apostrophe, or opens another.
+# Where a value can begin. Inside it, a quote before a letter is an apostrophe, or opens another quotation.
 _QUOTED = re.compile(rf"(?:[:,\[{{]|(?:^|\s)-)\s*(?P<text>[{_QUOTES}](?:[^{_QUOTES}]|[{_QUOTES}]\w)*[{_QUOTES}]?)")
 _SPACES = "\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000"
 _SPACE = re.compile(rf"[{_SPACES}]")
@@ -22,11 +22,13 @@ _MISLED = re.compile(rf"(?:^|[:,\[{{-])[ ]*(?P<space>[{_SPACES}])")
 _GLUED = re.compile(r"\s*(?:- +)*(?P<key>[A-Za-z_][\w-]*):(?P<value>[^\s:/].*)")
 
 _LONGEST = 2000
-"""Characters of a line that is looked at: longer ones are not written by hand, and may hold thousands of errors."""
+"""How many characters of a line are examined. Longer lines are not written by hand, and may contain thousands of
+errors."""
 
 
 def explained(problem: Problem) -> Problem:
-    """The problem, or the slip of writing that it comes from. Only what a key or value should be is misread so (FK1..)."""
+    """The problem, or the typing mistake that causes it. Only FK1.. (what a key or value should be) can have such a
+    cause."""
     line = problem.mark.source.line(problem.mark.line)
     if not problem.code.startswith("FK1") or len(line) > _LONGEST:
         return problem
@@ -37,7 +39,7 @@ def explained(problem: Problem) -> Problem:
 
 
 def typographic(mark: Mark) -> Mark | None:
-    """Where the typographic quotes begin that a place lies in; None if it lies in none."""
+    """Where the typographic quotes around a place begin; None if there are none."""
     for found in _QUOTED.finditer(mark.source.line(mark.line)):
         if found.start("text") < mark.column <= found.end("text") + 1:
             column = found.start("text") + 1
@@ -45,11 +47,11 @@ def typographic(mark: Mark) -> Mark | None:
     return None
 
 
-QUOTES_WHAT, QUOTES_HELP = "typographic quotes are text, and hold nothing together", 'write straight quotes: "..."'
+QUOTES_WHAT, QUOTES_HELP = "YAML reads typographic quotes as text", 'write straight quotes: "..."'
 
 
 def odd_space(mark: Mark) -> Mark | None:
-    """The character at a place, or the first of its line, that looks like a space where one is wanted, and is none."""
+    """The character at a place, or the first of its line, that looks like a space but is not one."""
     line = mark.source.line(mark.line)
     if _SPACE.match(line, mark.column - 1):
         return mark
@@ -58,20 +60,20 @@ def odd_space(mark: Mark) -> Mark | None:
 
 
 def glued_key(text: str) -> re.Match[str] | None:
-    """A key whose value follows its colon at once, as the whole of a text: groups `key` and `value`."""
+    """A text that is a key directly followed by its value: groups `key` and `value`."""
     return _GLUED.fullmatch(text)
 
 
 def glued_help(found: re.Match[str]) -> str:
-    """What mends it."""
-    return f"write a space behind the colon: {found['key']}: {found['value']}"
+    """How to fix it."""
+    return f"write a space after the colon: {found['key']}: {found['value']}"
 
 
 def space_words(mark: Mark) -> tuple[str, str]:
-    """What is wrong with the odd space at a place, and what mends it."""
+    """What is wrong with the odd space at a place, and how to fix it."""
     character = mark.source.line(mark.line)[mark.column - 1]
     name = unicodedata.name(character, "unnamed").lower()
-    return f"U+{ord(character):04X} ({name}) is no space to YAML", "write plain spaces"
+    return f"U+{ord(character):04X} ({name}) is not a space in YAML", "write plain spaces"
 
 
 def _character(mark: Mark, index: int) -> Mark:
@@ -79,7 +81,7 @@ def _character(mark: Mark, index: int) -> Mark:
 
 
 def _written(mark: Mark) -> str:
-    """The text that a mark spans, of its first line."""
+    """The text that a mark spans, on its first line."""
     end = mark.end_column - 1 if mark.end_line == mark.line else None
     return mark.source.line(mark.line)[mark.column - 1 : end]
 
@@ -100,12 +102,12 @@ def _space(problem: Problem, written: str) -> Problem | None:
         return None
     mark = _character(problem.mark, problem.mark.column - 1 + found.start())
     what, help = space_words(mark)
-    path = problem.path[:-1] if problem.code == "FK101" else problem.path  # the key is none
+    path = problem.path[:-1] if problem.code == "FK101" else problem.path  # it is not a key
     return replace(problem, mark=mark, path=path, what=what, got="", help=help)
 
 
 def _colon(problem: Problem, written: str) -> Problem | None:
-    """``{provider:piper}`` is a key alone, and ``- kind:tts`` a word."""
+    """``{provider:piper}`` is only a key, and ``- kind:tts`` a word."""
     glued = glued_key(written)
     if glued is None or not (problem.code == "FK101" or "a mapping" in problem.what):
         return None
@@ -123,7 +125,7 @@ def _comma(problem: Problem, written: str) -> Problem | None:
     before = problem.mark.source.line(problem.mark.line)[: problem.mark.column - 1].rstrip()
     if problem.code != "FK101" or not before.endswith(",") or " " not in written.strip() or not _is_plain(written):
         return None
-    return replace(problem, help="text that holds a comma needs quotes, if this is part of the text before it")
+    return replace(problem, help="text that contains a comma needs quotes, if this is part of the text before it")
 
 
 def _is_plain(written: str) -> bool:

@@ -1,4 +1,4 @@
-"""One entry of ``stages:``: its keys are sorted into those that every stage has, those of its kind and those of its
+"""One entry of ``stages:``. Its keys are sorted into those of every stage, those of its kind and those of its
 provider."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ENDLESS = {"unbounded", "unlimited", "infinite", "infinity", "inf", "none", ".i
 
 
 def read_stages(node: Node | None, root: Mapping, context: Context) -> tuple[StageConfig, ...]:
-    """All stages that can be understood; what is wrong with the others is in the context's problems."""
+    """All stages that can be understood. The context's problems say what is wrong with the others."""
     if node is None:
         context.report(
             "FK104", root, (), "'stages' is missing", help="add a list of stages: stages: [{kind: mic}, ...]"
@@ -31,7 +31,7 @@ def read_stages(node: Node | None, root: Mapping, context: Context) -> tuple[Sta
         return ()
     if not isinstance(node, Sequence):
         context.report(
-            "FK111", node, ("stages",), "must be a list", node.got(), "write one line `- {kind: ...}` a stage"
+            "FK111", node, ("stages",), "must be a list", node.got(), "write one line `- {kind: ...}` per stage"
         )
         return ()
     if not node.items:
@@ -52,10 +52,8 @@ def _refuse_equal_ids(stages: list[StageConfig], context: Context) -> None:
         first = seen.setdefault(stage.id, stage)
         if first is not stage:
             mark, path = stage.at("id")
-            what = f"a stage with the id {stage.id!r} is there already, on line {first.mark.line}"
-            context.problems.append(
-                Problem("FK108", mark, path, what, help="give one of them an id of its own: id: ...")
-            )
+            what = f"there is already a stage with the id {stage.id!r}, on line {first.mark.line}"
+            context.problems.append(Problem("FK108", mark, path, what, help="give one of them another id: id: ..."))
 
 
 def _stage(node: Node, path: Path, context: Context) -> StageConfig | None:
@@ -107,7 +105,7 @@ def _class(node: Mapping, path: Path, context: Context) -> type[Stage[Any]] | No
     if named is None:
         near = [key for key in node.entries if _is_kind(key)]
         refuse_keys(only(node, near), ["kind"], path, context)
-        if not any(key.startswith("kind:") for key in near):  # it is there, without its space
+        if not any(key.startswith("kind:") for key in near):  # it is there, but without its space
             help = f"add kind: one of {', '.join(context.catalog.kinds())}"
             context.report("FK104", node, path, "'kind' is missing", help=help)
         return None
@@ -126,7 +124,7 @@ def _class(node: Mapping, path: Path, context: Context) -> type[Stage[Any]] | No
 
 
 def _without_endless_queue(node: Mapping) -> tuple[bool, Mapping]:
-    """Whether the stage asks for a queue without bound, and the stage without that wish."""
+    """Whether the stage asks for an unbounded queue, and the stage without that key."""
     queue = node.get("queue")
     wish = queue.get("max") if isinstance(queue, Mapping) else None
     if not isinstance(queue, Mapping) or not isinstance(wish, Scalar):
@@ -144,7 +142,7 @@ def _refuse_unknown(kind: str, cls: type[Stage[Any]], node: Mapping, path: Path,
         known += ["failover", *ALIASES]
         provider = provider_class(kind, node, path, replace(context, problems=[]))
         if provider is None and (node.get("provider") is not None or context.catalog.habits(kind).provider):
-            return  # which keys it takes cannot be known
+            return  # its keys are unknown
         models += [Call, *([provider.Options] if provider else [])]
     refuse_keys(node, known, path, context, kind, models)
 
@@ -161,10 +159,10 @@ _OTHER_NAMES = {
     "output": "speaker",
     "splitter": "chunker",
 }
-"""What other frameworks call the kinds."""
+"""The names of the kinds in other frameworks."""
 
 
 def _kind_help(text: str, kinds: tuple[str, ...]) -> str:
-    """The kind that was meant: by the name that others use, else by the letters."""
+    """The kind that was probably meant: by its name in other frameworks, else by similar letters."""
     meant = _OTHER_NAMES.get(text.lower())
-    return f"that is kind: {meant} here" if meant in kinds else suggest(text, kinds)
+    return f"here that is kind: {meant}" if meant in kinds else suggest(text, kinds)

@@ -1,4 +1,4 @@
-"""What a YAML syntax error means, in words for people who do not write parsers."""
+"""What a YAML syntax error means, for people who do not write parsers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowkit.config.text import SLOW_CHARACTERS, Mark, Source, place, start_of
 
 
 def explain_syntax(source: Source, exc: yaml.MarkedYAMLError) -> Problem:
-    """The parser's complaint as a problem, with what to do where the usual causes are recognised."""
+    """The parser's error as a problem, with help if the cause is a usual one."""
     at = exc.problem_mark or exc.context_mark
     if at is None:
         return Problem("FK004", start_of(source), (), "cannot be read as YAML", str(exc.problem))
@@ -31,7 +31,8 @@ def explain_syntax(source: Source, exc: yaml.MarkedYAMLError) -> Problem:
 
 
 def explain_escape(source: Source) -> Problem:
-    """An escape of a number above all characters, of which the Python parser makes an error of Python's (`NO_CHARACTER`)."""
+    """An escape with a number above all characters. The Python parser raises an error of Python for it
+    (`NO_CHARACTER`)."""
     found = _TOO_HIGH.search(source.text)
     return _escape(place(source, found.start()) if found else start_of(source))
 
@@ -59,16 +60,17 @@ def _variable_in_braces(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, t
 def _tab(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     before = text[: mark.column]
     if text[mark.column - 1 : mark.column] == "\t" and before.strip():
-        return Problem("FK005", mark, (), "a tab cannot stand here", help="use a space")
+        return Problem("FK005", mark, (), "a tab is not allowed here", help="use a space")
     if "\t" not in before or before.strip():
         return None
     column = before.index("\t") + 1
     at = mark._replace(column=column, end_column=column + 1)
-    return Problem("FK005", at, (), "a tab cannot indent", help="indent with spaces")
+    return Problem("FK005", at, (), "a tab cannot be used to indent", help="indent with spaces")
 
 
 def _odd_space(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
-    """A line whose indentation is not of spaces belongs to the text above it, so the next line may be the one refused."""
+    """A line that is not indented with spaces belongs to the text above it, so the parser may refuse the next line
+    instead."""
     at = odd_space(mark) or odd_space(_at(source, mark.line - 1, 1))
     if at is None:
         return None
@@ -84,7 +86,7 @@ def _typographic(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: st
 
 
 def _runaway_quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
-    """A quote that was meant to open a value has closed one that began lines above. What follows it is not to blame."""
+    """A quote that was meant to open a value has closed one that began lines above. What follows it is not wrong."""
     in_quotes = "quoted scalar" in (exc.context or "") and exc.context_mark is not None
     at = exc.context_mark if in_quotes else exc.problem_mark or exc.context_mark
     assert at is not None
@@ -102,7 +104,7 @@ def _runaway_quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: 
 
 
 def _last_quoted(text: str, before: Any) -> yaml.ScalarToken | None:
-    """The last scalar, if it is a quoted one, that ends at a place or before it."""
+    """The last scalar that ends at a place or before it, if it is quoted."""
     last = None
     try:
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
@@ -111,12 +113,12 @@ def _last_quoted(text: str, before: Any) -> yaml.ScalarToken | None:
             if isinstance(token, yaml.ScalarToken):
                 last = token
     except (yaml.MarkedYAMLError, *NO_CHARACTER):
-        pass  # it has been reported; here it only ends the search
+        pass  # already reported; here it only ends the search
     return last if last and last.style in ("'", '"') else None
 
 
 def _unclosed(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
-    """A bracket or brace that is never closed is shown where it opens: the parser sees it only much later."""
+    """An unclosed bracket or brace is reported where it opens. The parser notices it much later."""
     if exc.context_mark is None or not (exc.context or "").startswith("while parsing a flow"):
         return None
     opened = exc.context_mark
@@ -126,9 +128,9 @@ def _unclosed(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) 
         return _no_beginning(_at(source, line, column), bracket)
     if line == mark.line and text[mark.column - 1 :].strip():
         what = f"a comma or the closing bracket of the {bracket!r} at column {column} is missing here"
-        return Problem("FK004", mark, (), what, help="text that holds , : [ ] { } needs quotes there")
+        return Problem("FK004", mark, (), what, help="text that contains , : [ ] { } needs quotes there")
     at = Mark(source, line, column, line, column + 1)
-    help = f"close it with {_CLOSING.get(bracket)!r}; the reading stopped on line {mark.line}"
+    help = f"close it with {_CLOSING.get(bracket)!r}; reading stopped on line {mark.line}"
     return Problem("FK004", at, (), f"this {bracket!r} is not closed", help=help)
 
 
@@ -148,32 +150,32 @@ def _quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> 
 
 
 def _no_colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
-    """A line that should be a key, or an entry of a list; the parser misses the colon only on the next line."""
+    """A line that should be a key or an entry of a list. The parser misses the colon only on the next line."""
     if "expected ':'" not in (exc.problem or "") or exc.context_mark is None:
         return None
     line, column = exc.context_mark.line + source.first_line, exc.context_mark.column + 1
     at = Mark(source, line, column, line, len(source.line(line).rstrip()) + 1)
     if source.line(line).lstrip()[:1] in ("{", "[") and any(level.keys is None for level in levels(source, line)):
-        return Problem("FK004", at, (), "an entry of a list without its dash", help=advice(source, line))
-    return Problem("FK004", at, (), "a key without a colon", help="write key: value, with a space behind the colon")
+        return Problem("FK004", at, (), "a list entry without its dash", help=advice(source, line))
+    return Problem("FK004", at, (), "a key without a colon", help="write key: value, with a space after the colon")
 
 
 def _indentation(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
-    """A block that should have ended: what comes stands in no column that a line above began in, or behind a closed value."""
+    """A block that should have ended: the line is in no column of a line above, or follows a closed value."""
     if not (exc.problem or "").startswith("expected <block end>") or exc.context_mark is None:
         return None
     if text[: mark.column - 1].strip(" -"):
         rest, before = text[mark.column - 1 :], text[: mark.column - 1].rstrip()
         help = 'put the whole value in quotes, and write \\" for a quote inside it'
         if rest[:1] in ("}", "]"):
-            help = f"take this {rest[0]!r} out: nothing is open that it could close"
+            help = f"take this {rest[0]!r} out: it closes nothing"
         elif before.endswith("'"):
-            help = "use double quotes around text that holds an apostrophe, or write the apostrophe twice: ''"
+            help = "use double quotes around text that contains an apostrophe, or write the apostrophe twice: ''"
         return Problem("FK004", mark, (), "nothing more may follow the value on this line", help=help)
     column, line = exc.context_mark.column + 1, exc.context_mark.line + source.first_line
     help = (
         advice(source, mark.line)
-        or f"keys and dashes of one level begin in one column; that of line {line} is {column}"
+        or f"keys and dashes of one level begin in the same column: line {line} begins in column {column}"
     )
     return Problem("FK004", mark, (), "this line is indented differently from those it belongs to", help=help)
 
@@ -181,14 +183,14 @@ def _indentation(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: st
 def _colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     if "mapping values are not allowed" not in (exc.problem or ""):
         return None
-    help = 'text that holds ": " needs quotes; a key must stand in line with its neighbours'
-    if _first_colon(text) == mark.column and (where := advice(source, mark.line)):  # it goes on with the value above
+    help = 'text that contains ": " needs quotes; a key must line up with its neighbours'
+    if _first_colon(text) == mark.column and (where := advice(source, mark.line)):  # it continues the value above
         help += f": {where}"
     return Problem("FK004", mark, (), "a colon is not allowed here", help=help)
 
 
 def _glued(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
-    """``kind:llm`` is a word, which the next line seems to go on with."""
+    """``kind:llm`` is a word, which the next line seems to continue."""
     found = glued_key(source.line(mark.line - 1))
     if (
         found is None
@@ -197,7 +199,7 @@ def _glued(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> 
     ):
         return None
     at = Mark(source, mark.line - 1, found.start("key") + 1, mark.line - 1, found.end() + 1)
-    return Problem("FK004", at, (), "a key without a space behind its colon", help=glued_help(found))
+    return Problem("FK004", at, (), "a key without a space after its colon", help=glued_help(found))
 
 
 def _first_colon(text: str) -> int:
@@ -244,7 +246,8 @@ _NAME = re.compile(r"[A-Za-z_][\w./-]*")
 
 
 def tag_help(tag: str, text: str) -> str:
-    """What to write for a tag before `text`: those that other programs fetch secrets with have a form of their own here."""
+    """What to write instead of a tag before `text`. Tags that fetch secrets in other programs have their own form
+    here."""
     if not _ELSEWHERE.fullmatch(tag):
         return "values have the types that they look like: remove the tag"
     if text.startswith("${"):
@@ -254,13 +257,13 @@ def tag_help(tag: str, text: str) -> str:
 
 
 def alias_help(name: str, anchors: Iterable[str]) -> str:
-    """What an alias without anchor may have meant."""
+    """What an alias without an anchor may have been meant as."""
     known = list(anchors)
-    return suggest(name, known, "anchors") if known else f"write &{name} where it is meant"
+    return suggest(name, known, "anchors") if known else f"write &{name} at the value that it stands for"
 
 
 def document_help(rest: str) -> str:
-    """What to do about a second document, by the text that begins with it."""
+    """What to do about a second document, depending on how it begins."""
     if re.search(r"^flowkit\s*:", rest, re.MULTILINE):
-        return "a file holds one document: put each pipeline into a file of its own"
+        return "a file holds one document: put each pipeline into a separate file"
     return "a pipeline file holds one document: remove the `---`"

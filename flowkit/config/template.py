@@ -1,4 +1,4 @@
-"""A pipeline file to begin with, for the providers that somebody names."""
+"""A new pipeline file for the providers that the user names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flowkit.providers.base import Provider
 ORDER = ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker")
 _PURPOSE = {
     "mic": "sound from the microphone; flowkit run --input FILE reads a WAV file instead",
-    "vad": "hears whether somebody speaks, and when an utterance has ended",
+    "vad": "detects speech and the end of an utterance",
     "asr": "sound to text",
     "gate": "releases an utterance when it has ended, and interrupts the agent when the user speaks",
     "llm": "text to answer, token by token",
@@ -29,17 +29,17 @@ _PURPOSE = {
 
 
 def template(named: list[str], catalog: Catalog = INSTALLED) -> str:
-    """The text of a pipeline with these providers, each ``kind/provider``; flowkit's usual ones for the rest.
+    """The text of a pipeline with these providers, each ``kind/provider``; flowkit's defaults for the rest.
 
     Raises:
-        UsageError: a name is no ``kind/provider``, or a kind is named twice.
-        ProviderMissing: the provider is not known.
+        UsageError: a name is not ``kind/provider``, or a kind is named twice.
+        ProviderMissing: the provider is unknown.
     """
     chosen: dict[str, str] = {}
     for name in named:
         kind, _, provider = name.partition("/")
         if kind not in ORDER or kind in chosen or not provider:
-            what = "is named twice" if kind in chosen else "is no kind/provider"
+            what = "is named twice" if kind in chosen else "is not kind/provider"
             raise UsageError(f"{name!r} {what}", hint=suggest(kind, ORDER, "kinds"))
         if provider not in catalog.providers(kind):
             hint = suggest(provider, catalog.providers(kind))
@@ -66,7 +66,7 @@ def _stage(kind: str, provider: str | None, catalog: Catalog) -> list[str]:
 
 
 def _optional(cls: type[Provider]) -> list[tuple[str, str]]:
-    """The provider's options with their defaults, to be taken into use by removing the hash."""
+    """The provider's options with their defaults, as comments. Removing the hash sets one."""
     found = []
     for name, field in cls.Options.model_fields.items():
         if not field.is_required() and isinstance(field.default, (str, int, float)) and field.default != "":

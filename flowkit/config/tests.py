@@ -28,7 +28,7 @@ WORDS = ("within", "at_most", "equals", "contains", "absent")
 
 
 class ChunkerCase(opt.Options):
-    """Pieces of text as they come from the LLM, and the clauses that are to be cut from them."""
+    """Pieces of text as they come from the LLM, and the clauses that the chunker should make of them."""
 
     feed: tuple[str, ...]
     """The pieces, in order."""
@@ -37,7 +37,7 @@ class ChunkerCase(opt.Options):
 
 
 class Assertion(opt.Options):
-    """One expectation, of a turn or of the whole session, in one of five words."""
+    """One expectation about a turn or the whole session, with one of five conditions."""
 
     turn: int | None = Field(default=None, ge=1)
     """The turn, counted from 1; without it, the whole session."""
@@ -50,11 +50,11 @@ class Assertion(opt.Options):
     at_most: int | str | None = None
     """A number or a duration is at most this."""
     equals: int | str | tuple[str, ...] | None = None
-    """It is exactly this; durations as `860ms`."""
+    """The figure is exactly this; durations as `860ms`."""
     contains: str | tuple[str, ...] | None = None
-    """A text, or one of the clauses, holds this; of several, each."""
+    """A text, or one of the clauses, contains this; with several, each of them."""
     absent: Literal[True] | str | None = None
-    """There is none (`true`), or the text holds none of this."""
+    """There is none (`true`), or the text contains none of this."""
 
     @field_validator("what")
     @classmethod
@@ -75,9 +75,9 @@ class Assertion(opt.Options):
         if sum(getattr(self, word) is not None for word in WORDS) != 1:
             raise ValueError(f"needs exactly one of {', '.join(WORDS)}")
         if self.turn is None and self.what in OF_TURN and self.what not in OF_SESSION:
-            raise ValueError(f"{self.what!r} is of a turn: add turn")
+            raise ValueError(f"{self.what!r} is a figure of a turn: add turn")
         if self.turn is not None and self.what not in OF_TURN:
-            raise ValueError(f"{self.what!r} is of the whole session: leave turn out")
+            raise ValueError(f"{self.what!r} is a figure of the whole session: remove turn")
         return self
 
 
@@ -87,21 +87,21 @@ class After(opt.Options):
     turn: int = Field(ge=1)
     """The turn."""
     event: Literal["released", "first_token", "first_clause", "first_audio", "end"]
-    """What happens in it: the utterance is released, the first token or clause is there, the first frame sounds, the reply is
-    over."""
+    """What happens in it: the utterance is released, the first token or clause arrives, the first frame sounds, the
+    reply is over."""
     by: opt.Duration = opt.us("0s")
     """How long after it."""
 
 
 class Injection(opt.Options):
-    """Something put into a session: another user line, or a slower provider."""
+    """Something injected into a session: another user utterance, or a slower provider."""
 
     speech: opt.Duration | None = None
-    """The user speaks for so long; the agent hears it like any other speech."""
+    """The user speaks for this long. The agent hears it like any other speech."""
     says: str = ""
-    """What the ASR makes of that speech."""
+    """The transcript of that speech."""
     answer: str = ""
-    """What the LLM answers to it."""
+    """The LLM's answer to it."""
     at: opt.Duration | None = None
     """When the speech begins, from the session's start."""
     after: After | None = None
@@ -114,29 +114,30 @@ class Injection(opt.Options):
     @model_validator(mode="after")
     def _one_thing(self) -> Injection:
         if (self.speech is None) == (self.slow is None):
-            raise ValueError("needs one of speech and slow")
+            raise ValueError("needs either speech or slow")
         if self.slow is not None and self.by is None:
             raise ValueError("a slower provider needs by")
         if self.speech is not None and (self.at is None) == (self.after is None):
-            raise ValueError("speech needs one of at and after")
+            raise ValueError("speech needs either at or after")
         return self
 
 
 class Case(opt.Options):
-    """A test that the file carries along; `flowkit test` runs it."""
+    """A test in the pipeline file; `flowkit test` runs it."""
 
     name: str
     """What the test shows, for reports."""
     chunker: ChunkerCase | None = None
     """Feed this text to the pipeline's chunker."""
     trace: str | None = None
-    """Replay this recording, from the file's folder, with this pipeline; without it, the pipeline's own scripted providers run."""
+    """Replay this recording (a path relative to the file's folder) with this pipeline. Without it, the pipeline's own
+    scripted providers run."""
     set: tuple[str, ...] = ()
     """Settings to change for this test, as with `--set`."""
     inject: tuple[Injection, ...] = ()
-    """What is put into the session."""
+    """What to inject into the session."""
     expect: tuple[Assertion, ...] = ()
-    """What the session must give; `tests` with these are sessions."""
+    """What the session must show. A test with expectations runs a session."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Case:

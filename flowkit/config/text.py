@@ -1,4 +1,4 @@
-"""The text of a configuration file: read with limits, and remembered so that errors can show the line they speak of."""
+"""The text of a configuration file, read with limits and kept, so that errors can show its lines."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 MAX_BYTES = 1024 * 1024
-"""Larger files are refused: no pipeline needs them, and a parser's time grows with them."""
+"""Larger files are refused. No pipeline needs them, and the time of a parser grows with them."""
 SLOW_CHARACTERS = 128 * 1024
-"""Up to this size the Python parser is asked; it takes up to ten seconds for a megabyte of the worst."""
+"""Up to this size the Python parser may be used. It takes up to ten seconds for the worst megabyte."""
 
-# What YAML 1.2 calls non-printable, and three characters that YAML 1.1 parsers take for line breaks and editors do not:
-# with them, the line numbers of errors would differ between tools.
+# What YAML 1.2 calls non-printable, and three characters that YAML 1.1 parsers take for line breaks and editors do not.
+# With them, the line numbers of errors would differ between tools.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _LINE = re.compile(r"\r\n|\n|\r")
 
 
 class Source:
-    """A named text. `name` is what errors call it: the path as the user gave it, ``<stdin>`` or ``--set``."""
+    """A named text. `name` is used in errors: the path as the user gave it, ``<stdin>`` or ``--set``."""
 
     def __init__(self, name: str, text: str, path: Path | None = None, first_line: int = 1) -> None:
         self.name = name
@@ -43,7 +43,7 @@ class Source:
 
 
 class Mark(NamedTuple):
-    """A place in a source: 1-based line and column in characters, and where what stands there ends (exclusive)."""
+    """A place in a source: 1-based line and column in characters, and the end of what is there (exclusive)."""
 
     source: Source
     line: int
@@ -56,7 +56,7 @@ class Mark(NamedTuple):
 
 
 def start_of(source: Source) -> Mark:
-    """The very beginning of a source, for what is wrong with the whole of it."""
+    """The beginning of a source, for what is wrong with all of it."""
     return Mark(source, source.first_line, 1, source.first_line, 1)
 
 

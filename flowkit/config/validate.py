@@ -1,7 +1,8 @@
-"""From nodes to a component's declared options, with pydantic's errors put into flowkit's words and places.
+"""From nodes to a component's declared options, with pydantic's errors in flowkit's words and with their places.
 
-Values go through pydantic's strict JSON mode: a string is no number, `yes` is no boolean, 1.5 is no whole number. Only
-values from outside the file (environment, ``--set``) may be read either way, as they have no type of their own.
+Values go through pydantic's strict JSON mode: a string is not a number, `yes` is not a boolean, 1.5 is not an integer.
+Only values from outside the file (environment, ``--set``) are read as the option needs them, because they have no type
+of their own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _OUTSIDE = (Standing.LOOSE, Standing.HIDDEN)
 
 
 def build(model: type[M], node: Mapping, path: Path, problems: list[Problem]) -> M | None:
-    """The options that `node` states, or None after saying what is wrong with them."""
+    """The options in `node`, or None after reporting what is wrong with them."""
     node = _without_unread(model, node)
     try:
         return model.model_validate_json(as_json(node), strict=True)
@@ -42,7 +43,7 @@ def build(model: type[M], node: Mapping, path: Path, problems: list[Problem]) ->
 
 
 def _without_unread(model: type[BaseModel], node: Mapping) -> Mapping:
-    """Values that were left unread take their option's default, unless it is text that can stand for itself."""
+    """Values that were left unread are replaced by their option's default, unless text is allowed there."""
     unread = [key for key, entry in node.entries.items() if _is_unread(entry.value) and not _takes_text(model, key)]
     return replace(node, entries={k: e for k, e in node.entries.items() if k not in unread}) if unread else node
 
@@ -68,7 +69,7 @@ def _hashable(value: Any) -> bool:
 
 
 def field_of(model: type[BaseModel], key: str) -> Any:
-    """The declared field that YAML key `key` names (by alias or name), or None."""
+    """The declared field of the YAML key `key` (an alias or a name), or None."""
     for name, field in model.model_fields.items():
         if key == (field.alias or name):
             return field
@@ -81,7 +82,7 @@ def keys_of(model: type[BaseModel]) -> list[str]:
 
 
 def deeper(key: str, models: Iterable[type[BaseModel]]) -> str:
-    """Where a key belongs that one of the models takes inside a group of its own; empty if none does."""
+    """Where a key belongs that one of the models has inside a group; empty if none has it."""
     groups = [
         f"{group}: {{{key}: ...}}"
         for model in models
@@ -92,7 +93,7 @@ def deeper(key: str, models: Iterable[type[BaseModel]]) -> str:
 
 
 def _groups(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an option may be, not those that it may hold a list of."""
+    """The models that an option may be, without those that it may hold a list of."""
     forms = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     return [form for form in forms if isinstance(form, type) and issubclass(form, BaseModel)]
 
@@ -101,7 +102,7 @@ def _groups(annotation: Any) -> list[type[BaseModel]]:
 
 
 class _Spot(NamedTuple):
-    """The deepest node that a pydantic location leads to; `rest` is what leads nowhere."""
+    """The deepest node that a pydantic location names; `rest` is the part of the location that names nothing."""
 
     node: Node
     entry: Entry | None
@@ -127,8 +128,7 @@ def _find(node: Node, loc: Seq[str | int]) -> _Spot:
 
 
 def _retyped(node: Mapping, found: Seq[Any]) -> Mapping:
-    """The tree with those outside values typed by their look whose text was refused; the same tree if there are
-    none."""
+    """The tree in which refused text from outside has the type that it looks like; the same tree if there is none."""
     for error in found:
         spot = _find(node, error["loc"])
         of_type = error["type"].endswith(("_type", "_parsing"))
@@ -159,7 +159,7 @@ def _with(node: Node, path: Path, new: Node) -> Node:
 
 
 def _translated(model: type[BaseModel], node: Mapping, path: Path, found: Seq[Any]) -> list[Problem]:
-    """One problem a place: a union reports every branch, and the first says enough."""
+    """One problem per place. A union reports every branch, but the first is enough."""
     problems: dict[tuple[Path, str], Problem] = {}
     for error in found:
         problem = _translate(model, node, path, error)
@@ -186,8 +186,8 @@ def _translate(model: type[BaseModel], node: Mapping, path: Path, error: Any) ->
 
 
 def _documented(model: type[BaseModel], loc: Seq[str | int]) -> str:
-    """What the option's documentation says first, for rules that have no words of their own."""
-    from flowkit.config.docs import field_docs  # it reads source code, which a sound file has no need of
+    """The first sentence of the option's documentation, for rules that have no wording of their own."""
+    from flowkit.config.docs import field_docs  # imported late: it reads source code, which a valid file does not need
 
     owner = _model_at(model, loc[:-1]) or model
     names = [name for name, field in owner.model_fields.items() if loc and loc[-1] == (field.alias or name)]
@@ -198,7 +198,7 @@ _LIMITS = {"ge": ">= {}", "gt": "> {}", "le": "<= {}", "lt": "< {}"}
 
 
 def expectation(model: type[BaseModel], loc: Seq[str | int]) -> str:
-    """What an option takes: the keys of a mapping, or the bounds and the default of a value."""
+    """What an option takes: the keys of a mapping, or the limits and the default of a value."""
     nested = _model_at(model, loc)
     if nested is not None and nested is not (_model_at(model, loc[:-1]) or model):
         keys = keys_of(nested)

@@ -1,4 +1,4 @@
-"""pydantic's error types in flowkit's words: what is wrong, with which code, and what mends it."""
+"""pydantic's error types in flowkit's words: what is wrong, with which code, and how to fix it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _DURATION_UNITS = "units: us, ms, s, min"
 
 
 def reason(error: Any, node: Node, *, hidden: bool) -> Reason:
-    """The reason that a pydantic error gives for refusing `node`. A `hidden` value appears in no part of it."""
+    """Why pydantic refuses `node`. A `hidden` value appears in no part of it."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in _RANGE:
         sign, name = _RANGE[kind]
@@ -75,7 +75,7 @@ def _choice(expected: str, node: Node, hidden: bool) -> Reason:
 
 
 def _declared(message: str, hidden: bool) -> Reason:
-    """What a component's own validator says; durations are the commonest."""
+    """The message of a component's own validator. Durations are the most common."""
     if "a duration needs a unit: write" in message:
         what, _, spellings = message.partition(": ")
         return Reason("FK113", what, "" if hidden else f"{spellings}")
@@ -85,7 +85,7 @@ def _declared(message: str, hidden: bool) -> Reason:
 
 
 def _form(context: dict[str, Any]) -> str:
-    """A pattern in words: those that it was declared with, or what it is seen to be."""
+    """A pattern in words: those that it was declared with, or a description of it."""
     pattern = str(context["pattern"])
     if words := context.get("words"):
         return f"must be {words}"
@@ -97,7 +97,7 @@ def _form(context: dict[str, Any]) -> str:
 
 
 def _mended(pattern: str, node: Node, hidden: bool) -> str:
-    """The value with one usual slip put right, if that makes it fit."""
+    """The value with one usual mistake corrected, if it is valid then."""
     if hidden or not isinstance(node, Scalar):
         return ""
     text = node.text.strip()

@@ -32,8 +32,8 @@ class OpenAICompatible(Chat):
         """What the server calls the limit of a reply: OpenAI's newer models want `max_completion_tokens`, others know only
         `max_tokens`."""
         resumes: bool = False
-        """Whether the server goes on from the beginning of an answer that it is sent, as vLLM and llama.cpp can. Else a reply
-        that broke off is asked for anew, and what repeats the words said is left out."""
+        """Whether the server continues the beginning of an answer that it is sent, as vLLM and llama.cpp can. Otherwise a
+        reply that broke off is requested again, and a beginning that repeats the spoken words is left out."""
 
     options: Options
 

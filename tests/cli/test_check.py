@@ -101,7 +101,7 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "fk103"]) == 0
     assert capsys.readouterr().out.startswith("# FK103: an unknown provider")
     assert main(["explain"]) == 0
-    assert "FK206  a queue without bound" in capsys.readouterr().out
+    assert "FK206  an unbounded queue" in capsys.readouterr().out
     assert main(["explain", "FK999"]) == 2
     assert "there is no code 'FK999'" in capsys.readouterr().err
 

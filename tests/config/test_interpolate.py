@@ -41,9 +41,9 @@ def test_a_value_from_outside_never_becomes_structure_or_another_reference() -> 
         ("${A}", "the variable A is not set [FK020]"),
         ("${A:?we need it}", "the variable A is required: we need it [FK022]"),
         ("${A", "${ is not closed [FK021]"),
-        ("${1A}", "${1A} is no reference [FK021]"),
-        ("${}", "${} is no reference [FK021]"),
-        ("${A:+x}", "${A:+x} is no reference [FK021]"),
+        ("${1A}", "${1A} is not a reference [FK021]"),
+        ("${}", "${} is not a reference [FK021]"),
+        ("${A:+x}", "${A:+x} is not a reference [FK021]"),
     ],
 )
 def test_a_reference_without_value_is_an_error_at_the_scalar(text: str, said: str) -> None:

@@ -39,8 +39,8 @@ def test_set_is_typed_as_the_option_wants() -> None:
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("name", "--set:1:1: 'name' is no setting [FK031]"),
-        ("na me=1", "--set:1:1: 'na me=1' is no setting [FK031]"),
+        ("name", "--set:1:1: 'name' is not a setting [FK031]"),
+        ("na me=1", "--set:1:1: 'na me=1' is not a setting [FK031]"),
         ("stages.chnker.max_tokens=1", "--set:1:1: there is no stage 'chnker' [FK031]"),
         ("stages.9.max_tokens=1", "--set:1:1: there is no stage '9' [FK031]"),
         ("flowkit.x=1", "--set:1:1: flowkit has no keys below it [FK031]"),
@@ -114,7 +114,7 @@ def test_an_error_names_the_included_file(tmp_path: Path) -> None:
         ("loop.yaml", "includes itself"),
         ("[3]", "must be a file name"),
         ("{a: b}", "must be a file name"),
-        ('"nul\\0.yaml"', "holds a character"),
+        ('"nul\\0.yaml"', "contains a character"),
     ],
 )
 def test_what_cannot_be_included(tmp_path: Path, name: str, said: str) -> None:

@@ -39,8 +39,8 @@ _LAST = frozenset({Done, Failed})
 _HANDLED = Fate.HANDLED
 _CALL = "(call)"
 """Tag of the engine's own timer for an open call's deadlines."""
-FED_ITEMS = 50
-"""Items handed on to a call for which one ``Fed`` row stands: a second of frames."""
+FED_ITEMS = 100
+"""Items handed on to a call for which one ``Fed`` row stands: two seconds of frames."""
 
 
 @dataclass(slots=True)

@@ -79,11 +79,13 @@ def values_getter(cls: type[Message]) -> Callable[[Message], tuple[Any, ...]]:
     """``values_of`` for messages of one class."""
     if cls not in _VALUES:
         names = [field.name for field in fields(cls) if field.name != "pcm"]
-        if len(names) > 1:
-            _VALUES[cls] = attrgetter(*names)
-        else:
-            _VALUES[cls] = lambda message: tuple(getattr(message, name) for name in names)
+        _VALUES[cls] = attrgetter(*names) if len(names) > 1 else _getter(*names)
     return _VALUES[cls]
+
+
+def _getter(name: str = "") -> Callable[[Message], tuple[Any, ...]]:
+    """What ``attrgetter`` is for several: for one name, or none."""
+    return (lambda message: (getattr(message, name),)) if name else (lambda message: ())
 
 
 def item_digest(item: Message, before: int) -> int:

@@ -21,7 +21,7 @@ CHUNK_ROWS = 20_000
 CHUNK_VALUES = 40_000
 CHUNK_SHAPES = 1000
 CHUNK_EPOCHS = 1000
-"""A chunk ends before a part that begins in the next 56 s of the session, or with which it would have more than this many rows,
+"""A chunk ends before a part that begins in the next 64 s of the session, or with which it would have more than this many rows,
 shapes, changes of epoch or turn, or numbers and characters of content: in a line a number takes up to 25 bytes and a character up
 to 14, and readers accept 1 MiB."""
 

@@ -46,7 +46,8 @@ def packed(values: tuple[Any, ...], kinds: Set[type] = frozenset()) -> Any:
     return values
 
 
-_FEW = 16
+_FEW = 128
+"""Values that are few enough to stand as they are."""
 _SHORTER = 6
 """Values in runs are stored so only where there are at least so many times as many of them as of runs."""
 

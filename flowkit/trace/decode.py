@@ -15,7 +15,7 @@ from flowkit.trace.codec import CHUNK_EPOCHS, CHUNK_ROWS, CHUNK_SHAPES
 from flowkit.trace.columns import WHOLE, unpacked
 from flowkit.trace.parse import parsed
 from flowkit.trace.parts import FIRST_LETTER
-from flowkit.trace.rows import FATES, has_call, kind_named, messages_of
+from flowkit.trace.rows import FATES, has_call, kind_named, messages_of, waits
 
 _MOST = 1 << 48
 """Rows of a stage, or microseconds, that no session reaches."""
@@ -112,14 +112,15 @@ def _shape(
         raise ValueError("a shape of a stage that is not there")
     of = kind_named(kind)
     called = has_call(of, caused=cause > 0)
-    if len(columns) < 2 + (cause > 0) + called:
+    if len(columns) < 1 + waits(of) + (cause > 0) + called:
         raise ValueError("a shape without its times, causes or calls")
     waiting = iter(columns)
 
     def numbers(there: bool = True) -> Sequence[Any] | repeat[int]:
         return unpacked(next(waiting), count, WHOLE) if there else repeat(0)
 
-    times, backs = (numbers(), numbers()), numbers(cause > 0)
-    calls = numbers(called)
+    handled_us, lags_us, backs, calls = numbers(), numbers(waits(of)), numbers(cause > 0), numbers(called)
     messages = messages_of(of, list(waiting), count)
-    return _Shape(stage, cause - 1, FATES[fate], followers, zip(*times, backs, calls, messages, strict=False))
+    return _Shape(
+        stage, cause - 1, FATES[fate], followers, zip(handled_us, lags_us, backs, calls, messages, strict=False)
+    )

@@ -15,18 +15,18 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from flowkit.engine import Fate, Row
 from flowkit.figures.layout import Layout
 from flowkit.messages import Message
 from flowkit.trace.columns import WHOLE, packed
-from flowkit.trace.rows import FATES, content_of, has_call, size_of
+from flowkit.trace.rows import FATES, Content, content_of, has_call, size_of, waits
 
-PART_US = 700_000
+PART_US = 800_000
 PART_ROWS = 1000
 PART_CHARS = 40_000
-"""A part ends before a row that is handled in the next 700 ms of the session, or behind this many rows or characters of
+"""A part ends before a row that is handled in the next 800 ms of the session, or behind this many rows or characters of
 content."""
 
 FIRST_LETTER = ord("a")
@@ -39,52 +39,57 @@ _NO_ROW: Any = ("", None, "", 0, 0, 0, 0, 0, None, Fate.HANDLED, 0)
 """Ahead of the first row and behind the last."""
 
 
-@dataclass(slots=True)
-class _Shape:
-    """A shape's letter, and its columns as they grow: when its rows were handled, counted from the beginning of all, how long
-    they had been there, how far back their causes are, the calls that they belong to, and their contents, a tuple a row."""
+class _Form(NamedTuple):
+    """What is kept of rows of a kind: its content, and which columns they have besides."""
 
-    letter: str
+    content: Content
+    waits: bool
     caused: bool
     called: bool
-    handled_us: list[int]
-    lags_us: list[int]
-    backs: list[int]
-    calls: list[int]
-    values: list[tuple[Any, ...]]
-    values_of: Callable[[Message], tuple[Any, ...]]
-    texts: tuple[int, ...]
-    defaults: tuple[Any, ...]
 
-    def columns(self) -> list[Any]:
-        """Packed; the last ones left out where all have their defaults, so that a field which a message gets later changes nothing
-        in what was, and is still, stored."""
-        columns: list[Any] = list(zip(*self.values, strict=True))
-        while columns and columns[-1] == (self.defaults[len(columns) - 1],) * len(self.values):
+    @property
+    def width(self) -> int:
+        """How many columns there are at most."""
+        return 1 + self.waits + self.caused + self.called + len(self.content.names)
+
+
+_FORMS: dict[tuple[type[Message], bool], _Form] = {}
+
+
+def _form(kind: type[Message], caused: bool) -> _Form:
+    if (kind, caused) not in _FORMS:
+        _FORMS[kind, caused] = _Form(content_of(kind), waits(kind), caused, has_call(kind, caused=caused))
+    return _FORMS[kind, caused]
+
+
+_Step: TypeAlias = tuple[Any, ...]
+"""When it was handled, how long it had been there, how far back its cause is, its call, and what its message holds."""
+
+
+@dataclass(slots=True)
+class _Shape:
+    """A shape's letter, and its steps."""
+
+    letter: str
+    form: _Form
+    steps: list[_Step] = field(default_factory=list)
+
+    def columns(self, begin_us: int) -> list[Any]:
+        """Packed, times counted from `begin_us`. The last ones are left out where all have their defaults, so that a field which a
+        message gets later changes nothing in what was, and is still, stored."""
+        _, waits, caused, called = self.form
+        handled_us, lags_us, backs, calls, *columns = zip(*self.steps, strict=True)
+        told = [packed(tuple([at_us - begin_us for at_us in handled_us]), WHOLE)]
+        if waits:
+            told.append(packed(lags_us, WHOLE))
+        if caused:
+            told.append(packed(backs, WHOLE))
+        if called:
+            told.append(packed(calls, WHOLE))
+        defaults, count = self.form.content.defaults, len(handled_us)
+        while columns and columns[-1] == (defaults[len(columns) - 1],) * count:
             columns.pop()
-        told = [self.handled_us, self.lags_us]
-        if self.caused:
-            told.append(self.backs)
-        if self.called:
-            told.append(self.calls)
-        return [packed(tuple(column), WHOLE) for column in told] + [packed(column) for column in columns]
-
-    def extend(self, other: _Shape, later_us: int) -> None:
-        """Take another's rows behind its own; they are counted from `later_us` after its own beginning."""
-        self.handled_us.extend([handled_us + later_us for handled_us in other.handled_us])
-        self.lags_us.extend(other.lags_us)
-        self.backs.extend(other.backs)
-        self.calls.extend(other.calls)
-        self.values.extend(other.values)
-
-    def empty(self, letter: str) -> _Shape:
-        """One of the same rows that has none yet."""
-        return replace(self, letter=letter, handled_us=[], lags_us=[], backs=[], calls=[], values=[])
-
-    def copy(self) -> _Shape:
-        """One that may grow while this does not."""
-        columns = ("handled_us", "lags_us", "backs", "calls", "values")
-        return replace(self, **{name: getattr(self, name).copy() for name in columns})
+        return told + list(map(packed, columns))
 
 
 @dataclass(slots=True)
@@ -107,11 +112,12 @@ class Part:
     def fill(self, rows: Sequence[Row], i: int, ns: dict[str, int], *, ending: bool) -> int:
         """Take rows from number `i` on until this is full, or there are no more; unless they are `ending`, the last step waits for
         rows that may pass its message on. Counts the rows in `ns`; returns the number of the first row that was not taken."""
-        shapes, letters, begin_us, first, end_us = self.shapes, self.pattern, self.begin_us, i, self.end_us
+        shapes, letters, first, end_us = self.shapes, self.pattern, i, self.end_us
         until_us, room, last_epoch, last_turn = self._until_us, i + PART_ROWS - self.rows, self.epoch, self.turn
         # The row that began the step under way, in the order of a row: whoever passes its message on names it as the cause.
         by, by_n, above, above_n, came_us, at_us, in_epoch, in_turn, passed, became, of_call = _NO_ROW
         followers: tuple[str, ...] = ()
+        handled = Fate.HANDLED  # looking it up in the enum takes longer than all that is asked of it
         for row in chain(rows[i:] if i else rows, (_NO_ROW,) if ending else ()):
             stage, n, cause, cause_n, sent_us, now_us, epoch, turn, message, fate, call = row
             if (
@@ -120,8 +126,8 @@ class Part:
                 and sent_us == now_us == at_us
                 and epoch == in_epoch
                 and turn == in_turn
-                and fate is Fate.HANDLED
-                and became is Fate.HANDLED
+                and fate is handled
+                and became is handled
                 and not call
                 and (message is passed or _same(message, passed))
             ):
@@ -130,21 +136,17 @@ class Part:
             if by_n is not None:  # the step is whole
                 ns[by] += 1
                 back = ns[above] - above_n if above else 0
-                key: _Key = (by, type(passed), above, FATES.index(became))
+                key: _Key = (by, type(passed), above, 0 if became is handled else FATES.index(became))
                 if followers:
                     for follower in followers:
                         ns[follower] += 1
                     key, followers = key + followers, ()
                 shape = shapes.get(key) or self._shape(key)
-                shape.handled_us.append(at_us - begin_us)
-                shape.lags_us.append(at_us - came_us)
-                if above:
-                    shape.backs.append(back)
-                if shape.called:
-                    shape.calls.append(of_call)
-                shape.values.append(held := shape.values_of(passed))
-                if shape.texts:
-                    self.chars += sum([size_of(held[text]) for text in shape.texts])
+                content = shape.form.content
+                held = content.values(passed)
+                shape.steps.append((at_us, at_us - came_us, back, of_call, *held))
+                if content.texts:
+                    self.chars += sum([size_of(held[text]) for text in content.texts])
                 if in_epoch != last_epoch or in_turn != last_turn:
                     last_epoch, last_turn = in_epoch, in_turn
                     self.ats.append((len(letters), in_epoch, in_turn))
@@ -163,11 +165,7 @@ class Part:
 
     def values(self) -> int:
         """How many numbers and characters it holds."""
-        columns = (
-            (len(shape.handled_us), 2 + shape.caused + shape.called + len(shape.defaults))
-            for shape in self.shapes.values()
-        )
-        return self.chars + sum([count * width for count, width in columns])
+        return self.chars + sum([len(shape.steps) * shape.form.width for shape in self.shapes.values()])
 
     @property
     def _until_us(self) -> int:
@@ -176,12 +174,7 @@ class Part:
 
     def _shape(self, key: _Key) -> _Shape:
         """A new shape."""
-        content = content_of(key[1])
-        caused = bool(key[2])
-        called = has_call(key[1], caused=caused)
-        columns = (list[int](), list[int](), list[int](), list[int](), list[tuple[Any, ...]]())
-        shape = _Shape(self._next_letter(), caused, called, *columns, content.values, content.texts, content.defaults)
-        self.shapes[key] = shape
+        shape = self.shapes[key] = _Shape(self._next_letter(), _form(key[1], bool(key[2])))
         return shape
 
     def _next_letter(self) -> str:
@@ -193,8 +186,8 @@ class Part:
         for key, shape in part.shapes.items():
             own = self.shapes.get(key)
             if own is None:
-                own = self.shapes[key] = shape.empty(self._next_letter())
-            own.extend(shape, part.begin_us - self.begin_us)
+                own = self.shapes[key] = _Shape(self._next_letter(), shape.form)
+            own.steps.extend(shape.steps)
             letters[shape.letter] = own.letter
         goes_on = part.ats[0][1:] == (self.epoch, self.turn)
         self.ats.extend([(steps + step, epoch, turn) for step, epoch, turn in part.ats[goes_on:]])
@@ -204,12 +197,12 @@ class Part:
 
     def copy(self) -> Part:
         """One that may grow while this does not."""
-        shapes = {key: shape.copy() for key, shape in self.shapes.items()}
+        shapes = {key: replace(shape, steps=shape.steps.copy()) for key, shape in self.shapes.items()}
         return replace(self, shapes=shapes, ats=self.ats.copy(), pattern=self.pattern.copy())
 
     def text(self, layout: Layout) -> str:
         """As it is stored."""
-        shapes = [[_head(key, layout), *shape.columns()] for key, shape in self.shapes.items()]
+        shapes = [[_head(key, layout), *shape.columns(self.begin_us)] for key, shape in self.shapes.items()]
         told = [self.first, self.begin_us, self.ns, self.ats, "".join(self.pattern)]
         text = self._json(_AS_IS, told, shapes)
         # Half a surrogate pair, which a model may well emit, has no UTF-8.

@@ -17,6 +17,11 @@ FATES = (Fate.HANDLED, Fate.DROPPED, Fate.DISCARDED, Fate.STALE)
 """By the number that a trace has for each."""
 
 
+def waits(kind: type[Message]) -> bool:
+    """Whether a message of that kind may be handled later than it was sent; what leaves for a provider leaves at once."""
+    return kind.lane != "P"
+
+
 def has_call(kind: type[Message], *, caused: bool) -> bool:
     """Whether rows of that kind belong to a provider call: what a call gave, and what left for one."""
     return kind.lane == "P" or (not caused and kind is not Timer)
@@ -127,4 +132,6 @@ _MAKERS: dict[str, Callable[[Any], Any]] = {"tuple[Exchange, ...]": _exchanges}
 
 def size_of(value: Any) -> int:
     """How many characters and items there are in a text or a tuple."""
-    return len(value) if isinstance(value, str) else 1 + sum(map(size_of, value)) if isinstance(value, tuple) else 1
+    if type(value) is str:
+        return len(value)
+    return 1 + sum(map(size_of, value)) if isinstance(value, tuple) else 1

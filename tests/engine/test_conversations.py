@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from flowkit.engine import Engine, Fate, Row
-from flowkit.messages import Credit, Utterance
+from flowkit.messages import Ask, Credit, Play, Utterance
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import check
 from flowkit.testing.sessions import heap_session, scripted_plan, trio_session
@@ -86,7 +86,11 @@ def last_turn(engine: Engine) -> list[tuple[object, ...]]:
 
 
 def alike(row: Row) -> tuple[object, ...]:
-    message: object = "the utterance" if isinstance(row.message, Utterance) else row.message
+    message: object = row.message
+    if isinstance(message, Utterance | Ask):  # turn and past are others
+        message = type(message)
+    elif isinstance(message, Play):
+        message = message.of_epoch(0)
     assert row.fate is not Fate.STALE
     return row.stage, row.cause_stage, row.sent_us, row.handled_us, row.lane, message, row.fate
 

@@ -47,7 +47,7 @@ from flowkit.trace.columns import packed, unpacked
 from flowkit.trace.decode import decode
 from flowkit.trace.names import MAX_LINE
 from flowkit.trace.parts import PART_US, Cutter, Part
-from flowkit.trace.rows import has_call
+from flowkit.trace.rows import has_call, waits
 
 LAYOUT = Layout(
     (("mic", "mic"), ("vad", "vad"), ("asr", "asr"), ("tts", "tts")),
@@ -82,6 +82,7 @@ def journals(draw: st.DrawFn) -> list[Row]:
         ns[stage] += 1
         cause_n = ns[cause] if cause else 0
         call = draw(st.integers(0, 3)) if has_call(type(message), caused=bool(cause)) else 0
+        sent_us = sent_us if waits(type(message)) else now_us
         rows.append(Row(stage, ns[stage], cause, cause_n, sent_us, now_us, *at, message, Fate(fate), call))
 
     for _ in range(draw(st.integers(0, 40))):

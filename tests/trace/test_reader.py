@@ -25,7 +25,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recorded, list[bytes]]:
     """A session of some chunks, and the lines of its file before the parts went."""
-    plan = planned(pipeline("{at: 280ms, lasts: 820ms}, {at: 115s, lasts: 1s}"))
+    plan = planned(pipeline("{at: 280ms, lasts: 820ms}, {at: 131s, lasts: 1s}"))
     recorded, draft = record_with_draft(tmp_path_factory.mktemp("trace") / "long.jsonl", plan)
     return recorded, draft.read_bytes().splitlines(keepends=True)
 

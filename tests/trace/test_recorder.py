@@ -270,7 +270,7 @@ def test_a_part_under_way_is_known_when_nothing_comes() -> None:
 
 
 def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> None:
-    session = run(pipeline("{at: 280ms, lasts: 820ms}, {at: 60s, lasts: 1s}"))
+    session = run(pipeline("{at: 280ms, lasts: 820ms}, {at: 68s, lasts: 1s}"))
     rows = session.rows
     recorder = open_recorder(path := tmp_path / "a.jsonl", session.plan)
     recorder.effect(None)

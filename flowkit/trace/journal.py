@@ -17,10 +17,14 @@ from flowkit.figures.follower import Follower
 from flowkit.figures.layout import Layout
 from flowkit.figures.records import Ended
 from flowkit.figures.spans import SpanPlan, spans_of
+from flowkit.messages import Credit, Fed, Frames, Probability
 from flowkit.trace import names
 from flowkit.trace.codec import Chunk, Joiner
 from flowkit.trace.parts import Cutter, Part
 from flowkit.trace.writer import ROOT, SpanWriter
+
+_UNTOLD = frozenset({Frames, Probability, Credit, Fed})
+"""Most of a journal, of which no span tells."""
 
 
 class JournalWriter:
@@ -49,7 +53,7 @@ class JournalWriter:
         for part in self._cutter.add(rows):
             self._part(writer, part)
         for row in rows:
-            if over := self._follower.row(row):
+            if type(row.message) not in _UNTOLD and (over := self._follower.row(row)):
                 _write_spans(writer, over)
         self.rows += len(rows)
         self.now_us = rows[-1].handled_us if rows else self.now_us

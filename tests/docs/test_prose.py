@@ -99,7 +99,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_sentences_are_found_in_paragraphs_and_lists_alone() -> None:
-    page = "# A heading\n\nOne `a b. c` two. And\nthree [four](five.md)?\n- An item\n  goes on.\n\n| a | table. |\n\n    code. code.\n"
+    text = "# A heading\n\nOne `a b. c` two. And\nthree [four](five.md)?\n- An item\n  goes on.\n"
+    page = f"{text}\n| a | table. |\n\n    code. code.\n"
     assert sentences(page) == ["One CODE two.", "And three link?", "An item goes on."]
 
 

@@ -134,7 +134,8 @@ class _View:
     """What of a session is shown while it runs: nothing (json), lines, or a picture."""
 
     def __init__(self, lines: Observer | None = None, picture: LiveView | None = None) -> None:
-        self.observers: tuple[Observer, ...] = tuple(shown for shown in (lines, picture) if shown is not None)
+        watching = lines if picture is None else picture.state
+        self.observers: tuple[Observer, ...] = () if watching is None else (watching,)
         self.say: Callable[[str], None] = _notice if picture is None else picture.say
         self._picture = picture
 

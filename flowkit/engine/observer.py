@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from flowkit.engine.effects import Effect, Stimulus
 from flowkit.engine.journal import Row
 
 
-class Observer(Protocol):
-    """Watches one session. Every method must return at once: slow work belongs into a thread of the observer's own."""
+class Observer:
+    """Watches one session, in the methods that a subclass overrides. Every method must return at once: slow work belongs into a
+    thread of the observer's own."""
 
     def stimulus(self, stimulus: Stimulus) -> None:
         """A stimulus is about to be handled; its item still has its PCM."""

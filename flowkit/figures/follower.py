@@ -22,7 +22,6 @@ from flowkit.messages import (
     Audio,
     Cancelled,
     Clause,
-    ClauseEnded,
     Done,
     Failed,
     Fault,
@@ -192,9 +191,11 @@ class Follower:
             case Revoke(clause=index):
                 if (revoked := turn.clauses.pop(index, None)) is not None:
                     turn.revoked.append(revoked.clause.spoken)
-            case _ if taken_us is not None:
-                _voice(turn, row)
-                _call(turn, row)
+            case Audio(clause=index) if taken_us is not None and (of := turn.clauses.get(index)) is not None:
+                of.first_audio_us = row.sent_us if of.first_audio_us is None else of.first_audio_us
+                of.last_audio_us = taken_us
+        if taken_us is not None:
+            _call(turn, row)
 
     def _speaker(self, row: Row) -> None:
         self._replying(row)
@@ -239,19 +240,6 @@ class Follower:
         if isinstance(message, Audio):
             interrupt.discarded_us += _length_us(message)
         interrupt.counts[type(message)] = interrupt.counts.get(type(message), 0) + 1
-
-
-def _voice(turn: TurnRecord, row: Row) -> None:
-    """What the voice gives for a clause."""
-    match row.message:
-        case Audio(clause=index) if (clause := turn.clauses.get(index)) is not None:
-            clause.first_audio_us = row.sent_us if clause.first_audio_us is None else clause.first_audio_us
-            clause.last_audio_us = row.handled_us
-        case ClauseEnded(clause=index) if (clause := turn.clauses.get(index)) is not None:
-            clause.whole = True
-        case Done() if (call := turn.calls.get(row.call)) is not None and isinstance(call.request, Speak):
-            if (clause := turn.clauses.get(call.request.clause)) is not None:
-                clause.whole = True
 
 
 def _call(turn: TurnRecord, row: Row) -> None:

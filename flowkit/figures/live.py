@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flowkit.engine import Effect, Stimulus
+from flowkit.engine import Stimulus
+from flowkit.engine.observer import Observer
 from flowkit.figures.layout import layout_of
 from flowkit.figures.metrics import Figures
 from flowkit.figures.reference import Reference
@@ -13,7 +14,7 @@ from flowkit.plan.graph import Plan
 _BATCH = 50
 
 
-class LiveFigures(Figures):
+class LiveFigures(Figures, Observer):
     """An observer that keeps a session's figures; of the input it keeps a byte a frame. `stalls`: how often the loop was held.
 
     Frames are gathered and measured a second at a time, for numpy costs as much for one frame as for fifty.
@@ -46,9 +47,6 @@ class LiveFigures(Figures):
         else:
             self._ruler.add(frames.index, frames.pcm)
             self._first = frames.index + frames.count
-
-    def effect(self, effect: Effect) -> None:
-        """Nothing to measure."""
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """What a device tells of its sound counts, and what the watchdog tells."""

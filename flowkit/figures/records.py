@@ -53,14 +53,13 @@ class CallRecord:
 @dataclass(slots=True, eq=False)
 class ClauseRecord:
     """A clause of a reply: cut at `cut_us`, `taken_us` by the voice's stage (None: it was dropped or discarded before). Its first
-    audio was there at `first_audio_us`, the last was taken at `last_audio_us`; it is `whole` if the voice has said all of it."""
+    audio was there at `first_audio_us`, the last was taken at `last_audio_us`."""
 
     clause: Clause
     cut_us: int
     taken_us: int | None = None
     first_audio_us: int | None = None
     last_audio_us: int | None = None
-    whole: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -159,14 +159,14 @@ def _cut(turn: TurnRecord) -> Iterator[Span]:
 
 
 def _voiced(turn: TurnRecord) -> Iterator[Span]:
-    """A clause with the voice, up to its last audio; up to the interrupt, if that came first."""
-    for of in turn.clauses.values():
-        if of.taken_us is None:
-            continue
-        cut_off = turn.end is TurnEnd.INTERRUPTED and not of.whole and bool(of.clause.spoken.strip())
+    """A clause with the voice, up to its last audio; the last one up to the interrupt, if its call was cancelled."""
+    taken = [of for of in turn.clauses.values() if of.taken_us is not None]
+    cancelled = any(call.end is CallEnd.CANCELLED for call in turn.calls.values() if not isinstance(call.request, Ask))
+    for of in taken:
+        begin_us, cut_off = of.taken_us or 0, of is taken[-1] and turn.interrupt is not None and cancelled
         ended_us = turn.ended_us if cut_off else of.last_audio_us
-        fate = "interrupted" if cut_off else ""
-        yield Span("tts", turn.number, of.taken_us, max(of.taken_us, ended_us or 0), of.clause.text.strip(), fate)
+        text, fate = of.clause.text.strip(), "interrupted" if cut_off else ""
+        yield Span("tts", turn.number, begin_us, max(begin_us, ended_us or 0), text, fate)
 
 
 def _marks(turn: TurnRecord) -> Iterator[Mark]:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from flowkit.clock import US_PER_S
 from flowkit.config.budgets import PARTS, Budgets
-from flowkit.engine import Effect, Engine, Row, Stimulus
+from flowkit.engine import Engine
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.report import TurnReport
 from flowkit.plan.graph import Plan
@@ -44,19 +44,19 @@ _LEAST_LOG, _FIXED_LINES = 4, 15
 
 
 class LiveView:
-    """An observer that draws. ``with view:`` around the session; `say` takes notices while it is up."""
+    """Draws what `state`, an observer, knows. ``with view.shown():`` around the session; `say` takes notices while it is up."""
 
     def __init__(self, plan: Plan, *, file: IO[str] | None = None, console: Console | None = None) -> None:
-        self._state = LiveState(plan)
+        self.state = LiveState(plan)
         self._console = console or Console(file=file, highlight=False)
 
     def started(self, engine: Engine, figures: LiveFigures) -> None:
         """The session begins: from now on there is something to look at."""
-        self._state.engine, self._state.figures = engine, figures
+        self.state.engine, self.state.figures = engine, figures
 
     def _now_us(self) -> int:
         """The engine's time, which every microphone frame moves on: a clock may only be read on the event loop."""
-        return 0 if self._state.engine is None else self._state.engine.now_us
+        return 0 if self.state.engine is None else self.state.engine.now_us
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -74,19 +74,7 @@ class LiveView:
 
     def say(self, line: str) -> None:
         """A notice, into the log."""
-        self._state.log.append(f"{self._now_us() / US_PER_S:8.3f}  {'':<11} {one_line(line)}")
-
-    def stimulus(self, stimulus: Stimulus) -> None:
-        self._state.stimulus(stimulus)
-
-    def effect(self, effect: Effect) -> None:
-        self._state.effect(effect)
-
-    def rows(self, rows: list[Row]) -> None:
-        self._state.rows(rows)
-
-    def event(self, at_us: int, name: str, detail: str) -> None:
-        self._state.event(at_us, name, detail)
+        self.state.log.append(f"{self._now_us() / US_PER_S:8.3f}  {'':<11} {one_line(line)}")
 
     # -- drawing ----------------------------------------------------------------------------------------------------
 
@@ -108,7 +96,7 @@ class LiveView:
         )
 
     def _head(self, now_us: int) -> RenderableType:
-        state = self._state
+        state = self.state
         turn = state.turn
         row = Table.grid(expand=True)
         row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -122,14 +110,14 @@ class LiveView:
     def _levels(self, now_us: int, width: int) -> RenderableType:
         size = max(8, min(24, (width - 30) // 2))
         line = Text(no_wrap=True, overflow="crop")
-        line.append_text(_meter("you", self._state.microphone.db, size, "green"))
+        line.append_text(_meter("you", self.state.microphone.db, size, "green"))
         line.append("   ")
-        line.append_text(_meter("agent", self._state.speaker.db(now_us), size, "magenta"))
+        line.append_text(_meter("agent", self.state.speaker.db(now_us), size, "magenta"))
         return line
 
     def _texts(self, now_us: int, width: int) -> list[Text]:
         """The user's line, and the reply with its spoken part bright; always as many lines."""
-        state = self._state
+        state = self.state
         shown = (state.partial, "italic dim") if state.partial else (state.user, "")
         user = Text.assemble(("user   ", "dim"), _tail(shown[0], width - 8), no_wrap=True, overflow="crop")
         user.stylize(shown[1], 7)
@@ -146,7 +134,7 @@ class LiveView:
 
     def _queues(self) -> RenderableType:
         line = Text("queues ", "dim", no_wrap=True, overflow="ellipsis")
-        for stage, waiting, most, dropped in self._state.queues():
+        for stage, waiting, most, dropped in self.state.queues():
             line.append(f" {stage} ", "")
             line.append(f"{waiting}/{most}", "bold yellow" if waiting >= most else "")
             line.append(f" ({dropped} dropped)" if dropped else "", "red")
@@ -155,21 +143,21 @@ class LiveView:
 
     def _delay(self, width: int) -> list[RenderableType]:
         """TTFA of the newest turn as a bar of its parts against the budget, and the parts in words."""
-        if not self._state.turns:
+        if not self.state.turns:
             return [Text("first audio", "dim"), Text(""), Text("")]
-        turn = self._state.turns[-1]
+        turn = self.state.turns[-1]
         assert turn.ttfa_us is not None
         assert turn.parts_us is not None
-        budgets = self._state.plan.settings.get("budgets")
+        budgets = self.state.plan.settings.get("budgets")
         bound_us = widest(budgets.ttfa) if isinstance(budgets, Budgets) else None
         return [
-            _verdict(turn, bound_us, over(turn, self._state.plan.settings)),
+            _verdict(turn, bound_us, over(turn, self.state.plan.settings)),
             _bar(turn.parts_us, bound_us, max(20, width - 8)),
             _parts(turn.parts_us),
         ]
 
     def _log(self, lines: int) -> list[Text]:
-        newest = list(self._state.log)[-lines:]
+        newest = list(self.state.log)[-lines:]
         shown = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in newest]
         return [*shown, *[Text("")] * (lines - len(shown))]
 

@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from flowkit.engine import CallFed, Effect, Engine, Row, Stimulus
+from flowkit.engine.observer import Observer
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.records import TurnRecord
 from flowkit.figures.report import TurnReport
@@ -87,7 +88,7 @@ class Spoken:
         return min(len(self.text), len(self.text) * self.played(now_us) // self.samples)
 
 
-class LiveState:
+class LiveState(Observer):
     """An observer that keeps what the view shows, of a session of which `figures` follow the turns."""
 
     def __init__(self, plan: Plan) -> None:

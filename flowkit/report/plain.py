@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from flowkit.clock import ms
 from flowkit.config.budgets import PARTS
-from flowkit.engine import Effect, Fate, Row, Stimulus
+from flowkit.engine import Fate, Row
+from flowkit.engine.observer import Observer
 from flowkit.figures.follower import BEGAN, ENDED
 from flowkit.figures.report import InterruptReport, Report, TurnReport
 from flowkit.figures.stalls import STALL, STARVED
@@ -16,19 +17,13 @@ from flowkit.printable import one_line
 Write = Callable[[str], None]
 
 
-class PlainView:
+class PlainView(Observer):
     """An observer that writes a line for whatever a listener would notice."""
 
     def __init__(self, write: Write, *, clauses: bool = True) -> None:
         self._write = write
         self._clauses = clauses
         self._epoch = 0
-
-    def stimulus(self, stimulus: Stimulus) -> None:
-        """Nothing: rows tell it."""
-
-    def effect(self, effect: Effect) -> None:
-        """Nothing: rows tell it."""
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """A device event, in one line. That a speaker's sound began and ended shows in the figures, and stalls are counted."""

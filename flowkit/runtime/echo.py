@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from flowkit.engine import CallFed, Effect, Fate, Row, Stimulus
+from flowkit.engine.observer import Observer
 from flowkit.messages import (
     Clause,
     Frames,
@@ -43,8 +44,8 @@ ADVICE = (
 )
 
 
-class EchoWatch:
-    """An observer. `notice` is told once."""
+class EchoWatch(Observer):
+    """`notice` is told once."""
 
     def __init__(self, plan: Plan, notice: Callable[[str], None]) -> None:
         self._ear = EchoEar(plan.input_rate_hz)
@@ -114,9 +115,6 @@ class EchoWatch:
                 self._sounds_us = None
                 if self._cut_off == CUT_OFF:
                     self._say()
-
-    def event(self, at_us: int, name: str, detail: str) -> None:
-        """Nothing to hear."""
 
     def _resumed(self, at_us: int) -> None:
         self._resumed_us.append(at_us)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
-from flowkit.engine import Row, Stimulus
+from flowkit.engine import Effect, Row, Stimulus
 from flowkit.engine.observer import Observer
 from flowkit.messages import Clause, ClauseStarted, Heard, Message, Speak, Token
 from flowkit.secrets import Masks, Pieces, known
@@ -16,7 +16,7 @@ _IN_PIECES = frozenset({Token, Clause, ClauseStarted, Heard, Speak})
 """Texts that others of their kind go on from; every other is whole in itself."""
 
 
-class Masking:
+class Masking(Observer):
     """An observer that hands everything on to `observers` without secrets, each text as long as it was."""
 
     def __init__(self, observers: tuple[Observer, ...]) -> None:
@@ -32,7 +32,7 @@ class Masking:
         for observer in self._observers:
             observer.stimulus(stimulus)
 
-    def effect(self, effect: Any) -> None:
+    def effect(self, effect: Effect) -> None:
         """What leaves the engine goes to providers, and is no text that is kept."""
         for observer in self._observers:
             observer.effect(effect)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import trio
 
 from flowkit.clock import monotonic_us
-from flowkit.engine import Effect, Engine, Row, Stimulus
+from flowkit.engine import Engine, Row
 from flowkit.engine.mailbox import Inbox
 from flowkit.engine.observer import Observer
 from flowkit.figures.live import LiveFigures
@@ -43,22 +43,13 @@ class Outcome:
     wall_us: int = 0
 
 
-class _Counter:
+class _Counter(Observer):
     """Waits until `turns` turns are over: the reply of the last one has been played, or the next one has begun."""
 
     def __init__(self, turns: int, figures: LiveFigures) -> None:
         self._turns = turns
         self._figures = figures
         self._over = trio.Event()
-
-    def stimulus(self, stimulus: Stimulus) -> None:
-        """Rows tell it."""
-
-    def effect(self, effect: Effect) -> None:
-        """Rows tell it."""
-
-    def event(self, at_us: int, name: str, detail: str) -> None:
-        """Rows tell it."""
 
     def rows(self, rows: list[Row]) -> None:
         turn = self._figures.follower.turn

@@ -183,7 +183,7 @@ def _save(evidence: Evidence, conversation: Conversation, path: Path) -> Path:
     path.unlink(missing_ok=True)
     config = load(path.with_suffix(".yaml").name, text=pipeline_of(conversation))
     recorder = open_recorder(path, evidence.plan, config=show(config, resolve(config)), audio=False)
-    recorder.effect(None)
+    recorder.begin()
     recorder.rows(evidence.rows)
     recorder.close(evidence.engine.finished or "closed", queues=queue_reports(evidence.engine.inboxes()))
     return path

@@ -22,7 +22,8 @@ import trio.testing
 
 from flowkit.config import kinds
 from flowkit.config.schema import Call, Queue
-from flowkit.engine import Effect, Engine, Row, Stimulus
+from flowkit.engine import Engine, Row
+from flowkit.engine.observer import Observer
 from flowkit.messages import Message
 from flowkit.options import Options
 from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
@@ -218,18 +219,12 @@ async def providers_of(plan: Plan, clock: SessionClock, *, inline: bool = True) 
         yield providers
 
 
-class Kept:
+class Kept(Observer):
     """An observer that keeps all rows and events of a session, to look at afterwards."""
 
     def __init__(self) -> None:
         self.all: list[Row] = []
         self.events: list[tuple[int, str, str]] = []
-
-    def stimulus(self, stimulus: Stimulus) -> None:
-        """Rows tell it."""
-
-    def effect(self, effect: Effect) -> None:
-        """Rows tell it."""
 
     def rows(self, rows: list[Row]) -> None:
         """Keep them."""

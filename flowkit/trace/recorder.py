@@ -10,13 +10,15 @@ import platform
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from flowkit import __version__
 from flowkit.clock import wall_us
+from flowkit.engine import Effect, Row, Stimulus
+from flowkit.engine.observer import Observer
 from flowkit.figures.layout import layout_of
 from flowkit.figures.report import QueueReport
 from flowkit.messages import Audio, Frames
+from flowkit.plan.graph import Plan
 from flowkit.trace import names
 from flowkit.trace.backlog import Backlog
 from flowkit.trace.redact import Redactor
@@ -26,7 +28,7 @@ _IDLE_S = 0.4
 """After so long without a hand-over a part under way is written as far as it goes, so that a kill loses little."""
 
 
-class Recorder:
+class Recorder(Observer):
     """Observes one session. Make it with ``open_recorder``; call ``close`` when the session has ended."""
 
     def __init__(self, tape: Tape, source: int, voice: int) -> None:
@@ -40,19 +42,23 @@ class Recorder:
         self._thread = threading.Thread(target=self._write, name="flowkit recorder", daemon=True)
         self._thread.start()
 
-    def stimulus(self, stimulus: Any) -> None:
+    def stimulus(self, stimulus: Stimulus) -> None:
         """Keep sound; everything else becomes a row."""
-        stage, _, item, _ = stimulus
+        stage, item = stimulus.stage, stimulus.item
         if type(item) is Frames and stage == self._source:
             self._next.frames.append((item.index, item.pcm))
         elif type(item) is Audio and stage == self._voice:
             self._next.voices.append((item.rate_hz, item.pcm))
 
-    def effect(self, effect: Any) -> None:
-        """The first effect is the session's zero on the clock of the world."""
+    def effect(self, effect: Effect) -> None:
+        """The first effect begins the session."""
+        self.begin()
+
+    def begin(self) -> None:
+        """The session's zero is now, on the clock of the world. Only the first call counts."""
         self._tape.begin(wall_us())
 
-    def rows(self, rows: list[Any]) -> None:
+    def rows(self, rows: list[Row]) -> None:
         """Hand everything since the last time to the writing thread."""
         job, self._next = self._next._replace(rows=rows), Job([], [], [], [])
         if rows:
@@ -88,7 +94,7 @@ class Recorder:
 
 def open_recorder(
     path: Path,
-    plan: Any,
+    plan: Plan,
     *,
     config: str = "",
     secrets: Iterable[str] = (),

@@ -18,7 +18,8 @@ import trio.testing
 from hour import conversation
 from rich.console import Console
 
-from flowkit.engine import Effect, Row, Stimulus
+from flowkit.engine import Row
+from flowkit.engine.observer import Observer
 from flowkit.report.live import LiveView
 from flowkit.runtime.echo import EchoWatch
 from flowkit.runtime.session import run_session
@@ -29,21 +30,18 @@ TURNS_A_MINUTE = 6
 MINUTE_US = 60_000_000
 
 
-class Probe:
+class Probe(Observer):
     """Notes the memory and draws the picture every minute of the session's time. It waits for the recorder's thread, which a clock
     that jumps outruns."""
 
     def __init__(self, view: LiveView, recorder: Recorder) -> None:
         self.bytes: list[int] = []
         self._view = view
-        self._jobs = recorder._jobs
+        self._backlog = recorder._backlog
 
-    def stimulus(self, stimulus: Stimulus) -> None: ...
-    def effect(self, effect: Effect) -> None: ...
-    def event(self, at_us: int, name: str, detail: str) -> None: ...
     def rows(self, rows: list[Row]) -> None:
-        with self._jobs.not_full:
-            self._jobs.not_full.wait_for(lambda: len(self._jobs.queue) < 8)
+        with self._backlog.changed:
+            self._backlog.changed.wait_for(lambda: len(self._backlog.waiting) < 8)
         if rows and rows[-1].handled_us >= MINUTE_US * len(self.bytes):
             self._view.picture()
             self.bytes.append(resident())
@@ -64,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         recorder = open_recorder(Path(folder) / "a.jsonl", plan, config=text)
         probe = Probe(view, recorder)
-        observers = (EchoWatch(plan, view.say), recorder, view, probe)
+        observers = (EchoWatch(plan, view.say), recorder, view.state, probe)
         outcome = trio.run(
             lambda: run_session(
                 plan,

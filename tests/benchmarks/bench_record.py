@@ -31,7 +31,7 @@ HAND_OVER_US = 250_000
 
 def jobs(recorder: Recorder, batches: list[list[tuple[object, ...]]], pcm: bytes) -> list[float]:
     """Seconds of the writing thread's CPU for each hand-over; each input frame brings `pcm`, if it is not empty."""
-    recorder.effect(None)
+    recorder.begin()
     # The work is done in this thread; the recorder's own, which looks after a tape that nobody writes to, ends.
     recorder._backlog.end()
     recorder._thread.join()
@@ -72,7 +72,7 @@ def main() -> None:
         recorder.close()
         size = path.stat().st_size
         recorder = open_recorder(Path(folder) / "held.jsonl", plan, config=text)
-        recorder.effect(None)
+        recorder.begin()
         clock = time.pthread_getcpuclockid(recorder._thread.ident or 0)
         alone = _gaps_ms(lambda _: None, len(batches), clock)
         written = _gaps_ms(lambda i: recorder.rows(held[i]), len(held := list(batches.values())), clock)

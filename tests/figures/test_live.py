@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -11,17 +10,16 @@ from dataclasses import replace
 import numpy as np
 import trio
 import trio.testing
-from rich.console import Console
 
-from flowkit.engine import CallOpened, Row, Stimulus
+from flowkit.engine import Row, Stimulus
 from flowkit.engine.observer import Observer
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.metrics import measure
 from flowkit.figures.reference import Reference
-from flowkit.messages import Capture, Frames
+from flowkit.messages import Frames
 from flowkit.plan import Plan
 from flowkit.replay.heap import HeapPump
-from flowkit.report.live import LiveView
+from flowkit.report.live_state import LiveState
 from flowkit.runtime.session import run_session
 from flowkit.testing.sessions import Kept, scripted_plan, scripts_of
 from tests.trace.sessions import pipeline, planned
@@ -67,10 +65,9 @@ def hand_overs(plan: Plan, observers: tuple[Observer, ...]) -> Iterator[tuple[in
     """Runs the session; for each hand-over its time, and what hands it over."""
     pump, at_us = HeapPump(plan, scripts_of(plan)), 0
     for observer in observers:
-        if isinstance(observer, LiveView):
-            figures = next(known for known in observers if isinstance(known, LiveFigures))
-            observer.started(pump.engine, figures)
-        observer.effect(CallOpened(0, 1, Capture(), "session"))
+        if isinstance(observer, LiveState):
+            observer.engine = pump.engine
+            observer.figures = next(known for known in observers if isinstance(known, LiveFigures))
     while pump.engine.finished is None:
         at_us += HAND_OVER_US
         pump.run(until_us=at_us)
@@ -88,8 +85,8 @@ def hand_over(rows: list[Row], observers: tuple[Observer, ...]) -> None:
         observer.rows(rows)
 
 
-def live(plan: Plan) -> tuple[LiveFigures, LiveView]:
-    return LiveFigures(plan), LiveView(plan, console=Console(file=io.StringIO(), width=100, height=40))
+def live(plan: Plan) -> tuple[LiveFigures, LiveState]:
+    return LiveFigures(plan), LiveState(plan)
 
 
 def grown(minutes: int, *more: Observer) -> int:

@@ -61,7 +61,9 @@ def pictures(width: int, height: int, drawn: Plan) -> list[list[str]]:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(draw)
-            await run_session(drawn, notice=view.say, observers=(view,), duration_us=6_000_000, started=view.started)
+            await run_session(
+                drawn, notice=view.say, observers=(view.state,), duration_us=6_000_000, started=view.started
+            )
             nursery.cancel_scope.cancel()
 
     take()

@@ -14,7 +14,8 @@ import pytest
 import trio
 import trio.testing
 
-from flowkit.engine import Engine
+from flowkit.engine import Engine, Row
+from flowkit.engine.observer import Observer
 from flowkit.errors import ProviderError
 from flowkit.messages import Ask, Frames, Message, PlaybackStarted, Token
 from flowkit.options import Options
@@ -214,7 +215,7 @@ def test_what_a_thread_says_after_its_call_was_cancelled_is_not_heard() -> None:
     assert gone.is_set()
 
 
-class Collections:
+class Collections(Observer):
     """An observer that knows which generations were looked through up to the last rows of a session."""
 
     def __init__(self) -> None:
@@ -225,13 +226,7 @@ class Collections:
         if phase == "start":
             self.seen.append(info["generation"])
 
-    def stimulus(self, stimulus: Any) -> None: ...
-
-    def effect(self, effect: Any) -> None: ...
-
-    def event(self, at_us: int, name: str, detail: str) -> None: ...
-
-    def rows(self, rows: list[Any]) -> None:
+    def rows(self, rows: list[Row]) -> None:
         self.during = list(self.seen)
 
 

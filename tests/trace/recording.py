@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from flowkit.engine import Engine, Row
+from flowkit.engine.observer import Observer
 from flowkit.figures.live import LiveFigures
 from flowkit.plan import Plan
 from flowkit.runtime.clock import SessionClock
@@ -22,17 +23,11 @@ from flowkit.trace.recorder import Recorder, open_recorder
 from flowkit.trace.tape import Recording
 
 
-class Patient:
+class Patient(Observer):
     """Virtual time outruns the thread that writes, which a live session never does: this waits for it."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._backlog = recorder._backlog
-
-    def stimulus(self, stimulus: Any) -> None: ...
-
-    def effect(self, effect: Any) -> None: ...
-
-    def event(self, at_us: int, name: str, detail: str) -> None: ...
 
     def rows(self, rows: list[Row]) -> None:
         with self._backlog.changed:

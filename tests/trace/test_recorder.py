@@ -151,7 +151,7 @@ class Blob(Message):
 
 def test_a_message_that_cannot_be_written_ends_the_recording_and_not_the_thread(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path / "a.jsonl", planned(pipeline()))
-    recorder.effect(None)
+    recorder.begin()
     for n in range(1, 100):
         recorder.rows([Row("llm", n, "", 0, n, n, 0, 0, Blob(b"\xff"), Fate.HANDLED)])
     recording = recorder.close()
@@ -178,7 +178,7 @@ def test_secrets_are_in_no_byte(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     recorder = open_recorder(path, plan, config=show(config, plan), secrets=secrets)
     session = run(text)
-    recorder.effect(None)
+    recorder.begin()
     recorder.event(5, "retry", f"401 for {SECRET} with {PLAIN}")
     recorder.rows(session.rows)
     recording = recorder.close(f"failed: header Authorization: Bearer {SECRET}")
@@ -273,7 +273,7 @@ def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> No
     session = run(pipeline("{at: 280ms, lasts: 820ms}, {at: 68s, lasts: 1s}"))
     rows = session.rows
     recorder = open_recorder(path := tmp_path / "a.jsonl", session.plan)
-    recorder.effect(None)
+    recorder.begin()
     tape, kinds = recorder._tape, set[tuple[bool, bool]]()
     for begin in range(0, len(rows), 397):
         tape.job(Job(rows[begin : begin + 397], [], [], []))
@@ -298,7 +298,7 @@ def test_frames_that_the_device_dropped_have_no_level(tmp_path: Path) -> None:
     session = run(pipeline())
     for closed in (False, True):
         recorder = open_recorder(path := tmp_path / f"{closed}.jsonl", session.plan)
-        recorder.effect(None)
+        recorder.begin()
         recorder._tape.job(Job(session.rows[:10], [(n, bytes(640)) for n in range(3)], [], []))
         recorder._tape.job(Job(session.rows[10:], [(n, bytes(640)) for n in range(5, 8)], [], []))
         if closed:
@@ -329,7 +329,7 @@ def test_a_closed_trace_is_what_it_was_without_its_parts(tmp_path: Path) -> None
 
 def test_a_closed_trace_may_be_read_by_whom_it_might_before(tmp_path: Path) -> None:
     recorder = open_recorder(path := tmp_path / "a.jsonl", planned(pipeline()), audio=False)
-    recorder.effect(None)
+    recorder.begin()
     recorder.rows(run(pipeline()).rows)
     path.chmod(0o640)
     recorder.close()
@@ -358,7 +358,7 @@ def test_a_trace_that_cannot_be_made_shorter_stays_as_it_is(
 def test_another_file_that_took_the_path_is_left_alone(tmp_path: Path) -> None:
     session = run(pipeline())
     recorder = open_recorder(path := tmp_path / "a.jsonl", session.plan, audio=False)
-    recorder.effect(None)
+    recorder.begin()
     recorder.rows(session.rows)
     path.rename(moved := tmp_path / "moved.jsonl")
     path.write_bytes(foreign := b"not ours\n" * 400)

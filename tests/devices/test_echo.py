@@ -129,7 +129,7 @@ def test_an_agent_that_is_held_and_resumed_again_and_again_hears_itself(pauses_m
     at_us = 0
     for pause_ms in pauses_ms:
         at_us += pause_ms * 1000
-        watch.rows([Row("speaker", 1, "gate", 1, at_us, at_us, "C", 1, 1, Resume(), Fate.HANDLED)])
+        watch.rows([Row("speaker", 1, "gate", 1, at_us, at_us, 1, 1, Resume(), Fate.HANDLED)])
     assert len(notices) == says
     assert all("headset" in notice and "aec: webrtc" in notice for notice in notices)
 
@@ -146,10 +146,10 @@ def test_replies_that_are_cut_off_as_soon_as_they_sound_are_cut_off_by_themselve
     at_us = 0
     for after in after_ms:
         at_us += 5_000_000
-        begun = Row("gate", 1, "speaker", 1, at_us, at_us, "C", 1, 1, PlaybackStarted(0, at_us), Fate.HANDLED)
+        begun = Row("gate", 1, "speaker", 1, at_us, at_us, 1, 1, PlaybackStarted(0, at_us), Fate.HANDLED)
         cut_us = at_us + after * 1000
         stages = ("llm", "chunker", "tts", "speaker")
-        cut = [Row(stage, 1, "gate", 1, cut_us, cut_us, "C", 2, 1, Interrupt(), Fate.HANDLED) for stage in stages]
+        cut = [Row(stage, 1, "gate", 1, cut_us, cut_us, 2, 1, Interrupt(), Fate.HANDLED) for stage in stages]
         watch.rows([begun, *cut])
     assert len(notices) == says
 

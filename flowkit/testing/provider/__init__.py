@@ -20,6 +20,7 @@ The other names are for tests of your own: ``Session`` (surroundings), ``opened`
 """
 
 from flowkit.providers.models import opened
+from flowkit.testing.faults import Faults
 from flowkit.testing.provider.calls import (
     FRAME_BYTES,
     FRAME_US,
@@ -31,7 +32,7 @@ from flowkit.testing.provider.calls import (
     frames,
     utterance,
 )
-from flowkit.testing.provider.check import Faults, check_provider
+from flowkit.testing.provider.check import check_provider
 
 __all__ = [
     "FRAME_BYTES",

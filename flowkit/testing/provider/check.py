@@ -16,6 +16,7 @@ from flowkit.providers.base import Provider
 from flowkit.providers.models import open_models, opened
 from flowkit.runtime.realtime import in_real_time
 from flowkit.runtime.watchdog import Stall, Watchdog
+from flowkit.testing.faults import Faults
 from flowkit.testing.provider.calls import FRAME_BYTES, Fed, Session
 from flowkit.testing.provider.declared import declared
 from flowkit.testing.provider.kinds import A_CLAUSE, A_LONG_CLAUSE, LONG, SHORT, Case, cases, faults_of, lengthy
@@ -31,15 +32,6 @@ _LINGERS_US = 5_000_000
 _SOON_S = 0.005
 _ALONE = frozenset({"mic", "gate", "speaker"})
 """Kinds of which a machine has one: they are not tried by several sessions at once."""
-
-
-class Faults(AssertionError):
-    """What a provider does otherwise than it promises: `found`, a line each."""
-
-    def __init__(self, cls: type[Provider], found: list[str]) -> None:
-        self.found = found
-        title = f"{cls.kind} provider {cls.name!r} ({cls.__qualname__}): {len(found)} fault{'s' * (len(found) > 1)}"
-        super().__init__("\n  - ".join([title, *found]))
 
 
 @dataclass
@@ -91,7 +83,7 @@ def check_provider(
     for wrong in broken:
         found += examination.run(lambda wrong=wrong: examination.refuses(wrong))  # type: ignore[misc]
     if found:
-        raise Faults(cls, list(dict.fromkeys(found)))
+        raise Faults(f"{cls.kind} provider {cls.name!r} ({cls.__qualname__})", list(dict.fromkeys(found)))
 
 
 def _buzz() -> bytes:

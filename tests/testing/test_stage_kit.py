@@ -1,0 +1,169 @@
+"""The kit for authors of stages: flowkit's own pass, and planted faults are found and named."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import pytest
+
+from flowkit.config.kinds import BUILT_IN, find
+from flowkit.messages import Clause, EndOfReply, Message, Token
+from flowkit.options import Options
+from flowkit.stages.base import NOTHING, Actions, Emit, Stage
+from flowkit.testing.stage import check_stage
+
+
+class Softens(Stage[Any]):
+    """A word filter between the chunker and the voice."""
+
+    kind = "softens"
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses",), "turn": ("turn",)}
+    outputs: ClassVar[dict[str, str]] = {"clauses": "clauses"}
+    replying = True
+
+    class Options(Options):
+        pass
+
+    def fresh(self) -> Any:
+        return None
+
+    def step(self, state: Any, message: Message, now_us: int) -> Actions:
+        if isinstance(message, Clause):
+            return self.clause(state, message)
+        if isinstance(message, EndOfReply):
+            return (Emit("clauses", message),)
+        return NOTHING
+
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        return (Emit("clauses", replace(clause, spoken=clause.spoken.replace("No", "Oh"))),)
+
+
+class SwallowsTheEnd(Softens):
+    def step(self, state: Any, message: Message, now_us: int) -> Actions:
+        return self.clause(state, message) if isinstance(message, Clause) else NOTHING
+
+
+class WrongPort(Softens):
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        return (Emit("clause", clause),)
+
+
+class WrongType(Softens):
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        return (Emit("clauses", Token(clause.index, clause.spoken)),)
+
+
+class Renumbers(Softens):
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        return (Emit("clauses", replace(clause, index=0)),)
+
+
+class Repeats(Softens):
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        return (Emit("clauses", clause), Emit("clauses", clause))
+
+
+@dataclass
+class Kept:
+    clauses: list[Clause] = field(default_factory=list)
+
+
+class HoldsOneBack(Softens):
+    """Gives a clause when the next one comes, and the last one not at all."""
+
+    def fresh(self) -> Kept:
+        return Kept()
+
+    def clause(self, state: Kept, clause: Clause) -> Actions:
+        state.clauses.append(clause)
+        return (Emit("clauses", state.clauses.pop(0)),) if len(state.clauses) > 1 else NOTHING
+
+
+class OneStateForAll(Softens):
+    kept: ClassVar[Kept] = Kept()
+
+    def fresh(self) -> Kept:
+        return self.kept
+
+
+class CountsInTheClass(Softens):
+    seen: ClassVar[list[int]] = []
+
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        self.seen.append(clause.index)
+        return (Emit("clauses", replace(clause, tokens=len(self.seen))),)
+
+
+class ThrowsDice(Softens):
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        return (Emit("clauses", replace(clause, tokens=random.randrange(1 << 30))),)
+
+
+class Slow(Softens):
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        time.sleep(0.003)
+        return super().clause(state, clause)
+
+
+class Raises(Softens):
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        raise KeyError(clause.spoken)
+
+
+class NotOfTheReply(Softens):
+    replying = False
+
+
+class DeafToInterrupts(Softens):
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses",)}
+
+
+class NoSuchContent(Softens):
+    outputs: ClassVar[dict[str, str]] = {"clauses": "sentences"}
+
+
+class GivesItAwayAtOnce(Softens):
+    """A fault each time, though nothing went wrong."""
+
+    outputs: ClassVar[dict[str, str]] = {"clauses": "clauses", "faults": "progress"}
+
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        return (Emit("faults", clause), Emit("clauses", clause))
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (SwallowsTheEnd, "EndOfReply came in and did not go out (1 times): whoever comes behind waits for ever"),
+        (WrongPort, "emits to port 'clause', which it has not declared: its outputs are clauses"),
+        (WrongType, "emits a Token to port 'clauses', where Clause, EndOfReply run"),
+        (Renumbers, "Clause 0 follows 0 in one reply: they are numbered in order"),
+        (Repeats, "Clause 0 follows 0 in one reply"),
+        (HoldsOneBack, "Clause 0 follows 1 in one reply"),
+        (OneStateForAll, "fresh() gives the same object again"),
+        (CountsInTheClass, "not pure: to the same Clause it says"),
+        (ThrowsDice, "not pure: to the same Clause it says"),
+        (Slow, "steps take 3"),
+        (Raises, "the session breaks: KeyError"),
+        (NotOfTheReply, "it takes clauses, so it belongs to the reply: `replying = True`"),
+        (DeafToInterrupts, "no interrupt reaches it"),
+        (NoSuchContent, "there is no content 'sentences'"),
+        (GivesItAwayAtOnce, "emits a Clause to port 'faults', where Fault, Heard,"),
+    ],
+)
+def test_a_stage_with_a_fault(cls: type[Stage[Any]], said: str) -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_stage(cls)
+    assert any(said in fault for fault in caught.value.found), caught.value  # type: ignore[attr-defined]
+
+
+def test_a_stage_without_a_fault() -> None:
+    check_stage(Softens)
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_flowkits_own(kind: str) -> None:
+    check_stage(find(kind), examples=20)

@@ -1,8 +1,8 @@
-"""The plan: configuration resolved into a graph of stages and bounded edges, and judged.
+"""The plan: the configuration, resolved into a graph of stages and bounded edges, and checked.
 
 Reading order: ``graph`` (what a plan is), ``wiring`` (which output feeds which input), ``resolve`` (from a Config),
-``checks`` and ``budgets`` (what cannot be), ``lints`` (what should not be), ``cases`` (what the file's tests name),
-``vet`` (all of it), ``variants`` (text instead of sound, files instead of devices).
+``checks`` and ``budgets`` (what cannot work), ``lints`` (what should not be done), ``cases`` (the stages that the
+file's tests name), ``vet`` (all of it), ``variants`` (text instead of audio, files instead of devices).
 """
 
 from flowkit.plan.graph import CONTROL_BOUND, Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull

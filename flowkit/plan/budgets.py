@@ -1,4 +1,4 @@
-"""Budget arithmetic: numbers that contradict each other, or what the pipeline cannot help taking."""
+"""Budget arithmetic: numbers that contradict each other, or that are less than the pipeline must take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _QUANTILES = ("p50", "p95", "max")
 
 
 def check_budgets(config: Config) -> list[Problem]:
-    """Quantiles that fall, parts that are longer than the whole, and less time than the VAD's own silence."""
+    """A p95 below the p50, parts longer than the whole, and less time than the VAD's own silence."""
     budgets: Budgets = config.top.budgets
     problems: list[Problem] = []
     for path, quantiles in _all(budgets):

@@ -1,4 +1,4 @@
-"""The stages that ``tests:`` names: a test of a stage that is not there could only fail when it is run."""
+"""The stages that ``tests:`` names. A test that names an unknown stage would fail only when it is run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowkit.config.tests import Case
 
 
 def check_cases(config: Config) -> Iterator[Problem]:
-    """Every stage that a test names and the pipeline, with the test's own settings, does not have."""
+    """Every stage that a test names and that the pipeline, with the settings of the test, does not have."""
     for index, case in enumerate(config.top.tests):
         where: Path = ("tests", index)
         tree, refused = _as_set(config, case, where)
@@ -24,7 +24,7 @@ def check_cases(config: Config) -> Iterator[Problem]:
 
 
 def _as_set(config: Config, case: Case, where: Path) -> tuple[Mapping, list[Problem]]:
-    """The tree with the test's settings, and those settings that lead nowhere."""
+    """The tree with the test's settings, and the settings that name nothing."""
     tree, refused = config.root, []
     for index, setting in enumerate(case.set):
         found: list[Problem] = []
@@ -52,7 +52,7 @@ def _slowed(config: Config, case: Case, kinds: dict[str, str], where: Path) -> I
     for index, injection in enumerate(case.inject):
         if injection.slow is not None and injection.slow not in able:
             path = (*where, "inject", index, "slow")
-            what = f"no stage {injection.slow!r} has a provider that could be slower"
+            what = f"no stage {injection.slow!r} has a provider that can be slowed down"
             yield Problem("FK128", config.at(path), path, what, help=suggest(injection.slow, able, "stages"))
 
 

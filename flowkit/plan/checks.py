@@ -1,4 +1,4 @@
-"""What can be wrong with a graph: names, ports, cycles, stages that nothing reaches, budgets, policies."""
+"""What can be wrong with a graph: names, ports, cycles, stages without input, budgets, policies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowkit.plan.lints import LINTS
 from flowkit.plan.wiring import Station, Wire, cycle, reached
 
 LOSSY = frozenset({"audio", "voice", "tokens", "clauses"})
-"""Content that a queue may drop; everything else is a marker or a transcript, whose loss would break the turn."""
+"""Content that a queue may drop. Everything else is a marker or a transcript, whose loss would break the turn."""
 
 
 def check(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) -> list[Problem]:
@@ -32,14 +32,14 @@ def check(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) ->
 
 
 def _sources(stage: StageConfig, config: Config, wires: Sequence[Wire], circle: list[str]) -> Iterator[Problem]:
-    """`from` names stages that exist and whose outputs are of use."""
+    """`from` names stages that exist, and whose outputs the stage takes."""
     ids = [other.id for other in config.stages]
     for index, name in enumerate(stage.sources or ()):
         mark, path = _source_at(stage, index)
         if name not in ids:
             yield Problem("FK120", mark, path, f"there is no stage {name!r}", help=suggest(name, ids, "stages"))
         elif name in circle and stage.id in circle:
-            continue  # that is what is wrong with it
+            continue  # reported as such
         elif not any(w.source == name and w.target == stage.id and not w.control for w in wires):
             gives = ", ".join(config.stage(name).cls.outputs.values()) or "nothing"
             takes = ", ".join(sorted({kind for kinds in stage.cls.inputs.values() for kind in kinds})) or "nothing"
@@ -59,7 +59,9 @@ def _allow(stage: StageConfig) -> Iterator[Problem]:
     for code in sorted(stage.allow):
         if code not in LINTS:
             help = suggest(code, LINTS, "lint rules")
-            yield Problem("FK127", mark, path, f"{code!r} is no lint rule; only those can be allowed", help=help)
+            yield Problem(
+                "FK127", mark, path, f"{code!r} is not a lint rule; only lint rules can be allowed", help=help
+            )
 
 
 def _policy(stage: StageConfig, wires: Sequence[Wire]) -> Iterator[Problem]:
@@ -74,7 +76,7 @@ def _policy(stage: StageConfig, wires: Sequence[Wire]) -> Iterator[Problem]:
 def _no_queue(stage: StageConfig, wires: Sequence[Wire]) -> Iterator[Problem]:
     if stage.node.get("queue") is not None and not stage.cls.inputs:
         mark, path = stage.at("queue")
-        help = "the microphone's own buffer is bounded by ring: 1s" if stage.kind == "mic" else ""
+        help = "the microphone's buffer is bounded by ring: 1s" if stage.kind == "mic" else ""
         yield Problem(
             "FK125", mark, path, f"{stage.id!r} takes nothing from other stages, so it has no queue", help=help
         )
@@ -94,13 +96,13 @@ def _cycle(config: Config, names: list[str]) -> list[Problem]:
             mark,
             path,
             f"the stages feed each other in a circle: {ring}",
-            help="take this 'from' out, or name an earlier stage",
+            help="remove this 'from', or name an earlier stage",
         )
     ]
 
 
 def _reach(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) -> list[Problem]:
-    """Stages that no data comes to. A pipeline begins with a source, or with the gate, to which lines are typed."""
+    """Stages that get no data. A pipeline begins with a source, or with the gate, which takes typed lines."""
     origins = {stage.id for stage in config.stages if not stage.cls.inputs}
     if config.stages and config.stages[0].kind == "gate":
         origins.add(config.stages[0].id)
@@ -116,7 +118,7 @@ def _unreached(stage: StageConfig, config: Config) -> Problem:
 
 
 def _gate(stage: StageConfig, config: Config, wires: Sequence[Wire]) -> Iterator[Problem]:
-    """A gate needs words, and somebody who says when an utterance has ended."""
+    """A gate needs transcripts, and something that reports the end of an utterance."""
     contents = {w.content for w in wires if w.target == stage.id}
     if stage is config.stages[0]:
         return
@@ -125,7 +127,7 @@ def _gate(stage: StageConfig, config: Config, wires: Sequence[Wire]) -> Iterator
     release = getattr(stage.options, "release", None)
     if "endpoint" not in contents and release == "end_of_utterance":
         mark, path = stage.at("release")
-        what = f"nobody tells {stage.id!r} when an utterance has ended"
+        what = f"nothing tells {stage.id!r} when an utterance has ended"
         help = "add a vad before the asr, or trust the ASR's own finals: release: asr_final"
         yield Problem("FK126", mark, path, what, _written(stage), help)
 

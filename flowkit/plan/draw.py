@@ -1,4 +1,4 @@
-"""The plan as a picture: for a terminal, for Markdown, for Graphviz. (``svg`` draws it without Graphviz.)"""
+"""The plan as a drawing: for a terminal, for Markdown, for Graphviz. (``svg`` draws it without Graphviz.)"""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from flowkit.stages.base import CONTROL_CONTENT
 
 
 def ascii_art(plan: Plan) -> str:
-    """The stages from top to bottom, each with what it sends where; bounds in brackets, control after a dotted arrow."""
+    """The stages from top to bottom, each with its outputs and their targets. Bounds are in brackets, control has a
+    dotted arrow."""
     width = max((len(title(stage)) for stage in plan.stages), default=0)
     lines: list[str] = []
     for stage in plan.stages:
@@ -24,7 +25,7 @@ def ascii_art(plan: Plan) -> str:
 
 
 def _control(plan: Plan, stage: PlannedStage) -> list[str]:
-    """One line for each control output, as it goes to many stages."""
+    """One line for each control output, because it goes to many stages."""
     targets: dict[str, list[str]] = {}
     for edge in plan.edges:
         if edge.source == stage.id and is_control(plan, edge):
@@ -43,7 +44,7 @@ def mermaid(plan: Plan) -> str:
 
 
 def dot(plan: Plan) -> str:
-    """A graph for Graphviz."""
+    """A graph in the language of Graphviz."""
     lines = [
         f"digraph {_quoted(plan.name)} {{",
         "  node [shape=box, fontname=sans-serif];",
@@ -57,14 +58,14 @@ def dot(plan: Plan) -> str:
 
 
 def title(stage: PlannedStage, separator: str = "  ") -> str:
-    """A stage's id and kind, and who does its work, with the failover list."""
+    """A stage's id and kind, its provider, and the failover list."""
     names = [choice.name for choice in (*([stage.provider] if stage.provider else []), *stage.failover)]
     heading = stage.id if stage.id == stage.kind else f"{stage.id} ({stage.kind})"
     return f"{heading}{separator}{' | '.join(names)}" if names else heading
 
 
 def label(edge: Edge) -> str:
-    """What runs along an edge and how much of it may wait."""
+    """The content of an edge, and how much of it may wait."""
     if edge.bound is None:
         return edge.output
     return f"{edge.output}, {edge.bound.max} {edge.bound.when_full}"
@@ -80,7 +81,7 @@ def _endless(plan: Plan, edge: Edge) -> bool:
 
 
 def _name(stage_id: str) -> str:
-    """An id as Mermaid takes it: no hyphens, and no reserved word such as `end`."""
+    """An id in a form that Mermaid accepts: no hyphens, and no reserved word such as `end`."""
     return "s_" + stage_id.replace("-", "_")
 
 

@@ -1,7 +1,7 @@
-"""The plan: a resolved, frozen graph of stages and edges. What the engine is built from; it never sees YAML.
+"""The plan: a resolved, frozen graph of stages and edges. The engine is built from it; it never sees YAML.
 
-Data edges carry a bound. Control edges (interrupts from the gate, progress back to it, speech marks) are implied by the ports
-and need none: their lane is out of band and holds a declared handful (`CONTROL_BOUND`).
+Data edges have a bound. Control edges (interrupts from the gate, progress back to it, speech events) follow from the
+ports and have none. Their lane is out of band and has a fixed bound (`CONTROL_BOUND`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from flowkit.providers.base import Provider
 from flowkit.stages.base import Stage
 
 CONTROL_BOUND = 64
-"""Control messages that may wait at one stage; more is a defect or a storm and ends the session with an error. A handful waits
-in practice; the slack lets a stage that is told of many clauses at once (an interrupt behind a long queue) answer for each."""
+"""How many control messages may wait at one stage. More are a defect or a flood, and end the session with an error.
+Usually few wait. The bound leaves room for a stage that gets many clauses at once (at an interrupt after a long queue)
+to answer for each."""
 
 
 class WhenFull(StrEnum):
-    """What an edge does with a message that finds it full."""
+    """What an edge does with a message when it is full."""
 
     BLOCK = "block"
     DROP_OLDEST = "drop_oldest"
@@ -32,7 +33,7 @@ class WhenFull(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """How many messages may wait on an edge, on either side of a channel, and what happens to one too many."""
+    """How many messages may wait on an edge, on either side of a channel, and what happens to one more."""
 
     max: int
     when_full: WhenFull = WhenFull.BLOCK
@@ -51,8 +52,8 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Deadlines of one provider call in microseconds; None waits for ever. `first_item_us`: until the first useful item;
-    `idle_us`: between items, not counting time in which the stage itself holds them back."""
+    """Deadlines of one provider call in microseconds; None waits for ever. `first_item_us`: until the first useful
+    item. `idle_us`: between items, not counting time in which the stage holds them back."""
 
     connect_us: int | None = None
     first_item_us: int | None = None
@@ -61,7 +62,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class ProviderChoice:
-    """A provider with its resolved options; a stage has one and possibly others to fail over to."""
+    """A provider with its resolved options. A stage has one, and may have others to fail over to."""
 
     name: str
     cls: type[Provider]
@@ -73,7 +74,7 @@ class ProviderChoice:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    """One stage: its decision class with options, and who does its work outside (None for a pure stage)."""
+    """One stage: its Stage class with options, and its providers (None for a pure stage)."""
 
     id: str
     kind: str
@@ -82,12 +83,12 @@ class PlannedStage:
     provider: ProviderChoice | None = None
     failover: tuple[ProviderChoice, ...] = ()
     window: int = 50
-    """Items that may be fed to the provider and not yet taken by it; the stage's queue bound."""
+    """How many items may be fed to the provider and not yet taken by it; the stage's queue bound."""
     allow: frozenset[str] = frozenset()
 
     @property
     def resilient(self) -> bool:
-        """Whether a failed call is tried again, or elsewhere; the runtime then keeps each provider's deadlines."""
+        """Whether a failed call is retried, or made elsewhere. Then the runtime keeps each provider's deadlines."""
         first = self.provider
         if first is None:
             return False
@@ -109,17 +110,17 @@ class Plan:
     input_rate_hz: int = 16_000
     frame_us: int = 20_000
     grace_us: int = Shutdown().grace
-    """How long provider calls may take to end once the session does."""
+    """How long provider calls may take to end, once the session ends."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Resolved top-level blocks (budgets, trace, ...) by name, for the rooms that own them."""
+    """Resolved top-level blocks (budgets, trace, ...) by name, for the packages that use them."""
 
     def stage(self, stage_id: str) -> PlannedStage:
-        """The stage of that id. Raises KeyError."""
+        """The stage with this id. Raises KeyError."""
         for stage in self.stages:
             if stage.id == stage_id:
                 return stage
         raise KeyError(stage_id)
 
     def only(self, kind: str) -> PlannedStage | None:
-        """The first stage of that kind, or None."""
+        """The first stage of this kind, or None."""
         return next((stage for stage in self.stages if stage.kind == kind), None)

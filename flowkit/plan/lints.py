@@ -1,6 +1,6 @@
-"""The mistakes that make voice agents slow or deaf, as rules on the resolved plan: they see ports and declarations,
-not names, so a custom stage is caught as well. Each finding belongs to the stage that receives the edge, or would have
-to.
+"""The mistakes that make voice agents slow or deaf, as rules on the resolved plan. They look at ports and declarations,
+not at names, so they also catch a custom stage. Each finding belongs to the stage that receives the edge, or should
+receive it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from flowkit.words import has_words
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that the plan breaks, at a stage; `key` is the stage's key that shows it best. `follows`: the code of the rule
-    whose breach, anywhere in the plan, already says this."""
+    """A rule that the plan breaks, at a stage. `key` is the stage's key that shows it best. `follows`: the code of a
+    rule that, if broken anywhere in the plan, already implies this finding."""
 
     code: str
     stage: str
@@ -32,14 +32,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """A rule and how much it weighs."""
+    """A rule and its severity."""
 
     severity: Severity
     find: Callable[[Plan], Iterator[Finding]]
 
 
 def lint(plan: Plan) -> list[Finding]:
-    """Every finding that its stage does not allow, without those that only follow from another."""
+    """Every finding that its stage does not allow, without those that follow from another."""
     found = [finding for rule in LINTS.values() for finding in rule.find(plan)]
     found = [finding for finding in found if finding.code not in plan.stage(finding.stage).allow]
     broken = {finding.code for finding in found}
@@ -47,7 +47,7 @@ def lint(plan: Plan) -> list[Finding]:
 
 
 def content(plan: Plan, edge: Edge) -> str:
-    """What runs along an edge."""
+    """The kind of content of an edge."""
     return plan.stage(edge.source).cls.outputs[edge.output]
 
 
@@ -58,8 +58,8 @@ def _into(plan: Plan, kind_of_content: str) -> Iterator[PlannedStage]:
 
 
 def _whole_reply(plan: Plan) -> Iterator[Finding]:
-    """FK201. A stage says so by its option ``mode: reply`` or by the class attribute ``awaits_reply``; a provider of
-    tokens that cannot stream says ``streams = False``."""
+    """FK201. A stage declares it with the option ``mode: reply`` or the class attribute ``awaits_reply``. A token
+    provider that cannot stream declares ``streams = False``."""
     for stage in _into(plan, "tokens"):
         if getattr(stage.options, "mode", None) == "reply" or stage.cls.awaits_reply:
             what = f"{stage.id!r} waits for the LLM's whole reply before anything is spoken"
@@ -71,7 +71,7 @@ def _whole_reply(plan: Plan) -> Iterator[Finding]:
 
 
 def _ungated(plan: Plan) -> Iterator[Finding]:
-    """FK202. A transcript, which may be partial, goes where a reply begins."""
+    """FK202. A transcript, which may be partial, reaches a stage that begins a reply."""
     for stage in _into(plan, "transcript"):
         if stage.cls.replying:
             what = f"partial transcripts reach {stage.id!r} without a gate: it would answer half a sentence"
@@ -79,7 +79,7 @@ def _ungated(plan: Plan) -> Iterator[Finding]:
 
 
 def _unchunked(plan: Plan) -> Iterator[Finding]:
-    """FK203. Single tokens go to what makes sound of them."""
+    """FK203. Single tokens reach a stage that makes audio of them."""
     for stage in _into(plan, "tokens"):
         if "voice" in stage.cls.outputs.values():
             what = f"single tokens reach {stage.id!r} without a chunker: a voice needs clauses to sound human"
@@ -87,7 +87,8 @@ def _unchunked(plan: Plan) -> Iterator[Finding]:
 
 
 def _uninterruptible(plan: Plan) -> Iterator[Finding]:
-    """FK204. A stage of the reply that no interrupt reaches, or a gate that hears no voice while sound comes in."""
+    """FK204. A stage of the reply that no interrupt reaches, or a gate that gets no speech events although there is
+    audio input."""
     told = {edge.target for edge in plan.edges if content(plan, edge) == "turn"}
     for stage in plan.stages:
         if stage.cls.replying and stage.id not in told:
@@ -113,7 +114,7 @@ def _blocking(plan: Plan) -> Iterator[Finding]:
     for stage in plan.stages:
         for choice in (*([stage.provider] if stage.provider else []), *stage.failover):
             if choice.cls.blocks:
-                what = f"provider {choice.name!r} blocks the event loop while it works: every other stage stands still"
+                what = f"provider {choice.name!r} blocks the event loop while it works: every other stage waits"
                 yield Finding(
                     "FK205", stage.id, what, "use a provider that works in a thread or process", ("provider",)
                 )
@@ -128,7 +129,7 @@ def _unbounded(plan: Plan) -> Iterator[Finding]:
 
 
 def _contradicting(plan: Plan) -> Iterator[Finding]:
-    """FK207. Chunker rules that cancel each other out."""
+    """FK207. Chunker rules that contradict each other."""
     for stage in plan.stages:
         if isinstance(stage.options, Chunking.Options):
             for what in chunker.lint(stage.options.rules()):
@@ -136,14 +137,14 @@ def _contradicting(plan: Plan) -> Iterator[Finding]:
 
 
 def _never_matching(plan: Plan) -> Iterator[Finding]:
-    """FK208. A word to ignore that no transcript can hold."""
+    """FK208. An ignored word that no transcript can contain."""
     for stage in plan.stages:
         if isinstance(stage.options, Gate.Options):
             for phrase in stage.options.ignore:
                 if not has_words(phrase):
-                    what = f"{phrase!r} in `ignore` holds no word, so no transcript ever matches it"
+                    what = f"{phrase!r} in `ignore` contains no word, so no transcript ever matches it"
                     yield Finding(
-                        "FK208", stage.id, what, "write it as it is said: ignore: [uh-huh, got it]", ("ignore",)
+                        "FK208", stage.id, what, "write it as a user says it: ignore: [uh-huh, got it]", ("ignore",)
                     )
 
 

@@ -1,4 +1,4 @@
-"""From configuration to plan: choose providers, wire the ports, bound the edges."""
+"""From the configuration to the plan: choose providers, wire the ports, bound the edges."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from flowkit.stages.narration import Narration
 from flowkit.stages.tts import TtsOrder
 
 _WINDOW = 50
-"""For a stage whose queue has no bound, which is an error that only ``show`` and ``graph`` look past."""
+"""For a stage with an unbounded queue. That is an error, but ``show`` and ``graph`` show such a plan."""
 
 
 class Drawn(NamedTuple):
-    """A plan as far as it can be drawn, and what is wrong with it."""
+    """A plan as far as it can be drawn, and its problems."""
 
     plan: Plan
     problems: tuple[Problem, ...]
 
 
 def resolve(config: Config, *, installed: bool = True) -> Plan:
-    """The plan of a configuration. With `installed`, providers must be there, or have another to fail over to.
+    """The plan of a configuration. With `installed`, each provider must be installed, or have another to fail over to.
 
     Raises:
         InvalidConfig: the stages do not fit together, or a provider is not installed.
@@ -40,7 +40,7 @@ def resolve(config: Config, *, installed: bool = True) -> Plan:
 
 
 def draw(config: Config, *, installed: bool = True) -> Drawn:
-    """As `resolve`, but never raises: a plan for showing, and its problems."""
+    """As `resolve`, but never raises: a plan to show, and its problems."""
     problems: list[Problem] = []
     stations = [Station(stage.id, stage.cls, stage.sources) for stage in config.stages]
     wires = wire(stations)
@@ -84,7 +84,7 @@ def _choice(candidate: ProviderConfig) -> ProviderChoice:
 
 
 def _installed(candidates: tuple[ProviderConfig, ...], config: Config, problems: list[Problem]) -> list[ProviderChoice]:
-    """Those whose modules are there. The others are noted, or are errors if none is left."""
+    """The candidates whose modules are installed. The others are notices, or errors if none is left."""
     there, absent = [], []
     for candidate in candidates:
         if modules := config.catalog.missing(candidate.cls):
@@ -99,13 +99,13 @@ def _installed(candidates: tuple[ProviderConfig, ...], config: Config, problems:
 
 
 def candidates_of(stage: StageConfig, config: Config) -> tuple[ProviderConfig, ...]:
-    """Who may do the stage's work, in order: those that the file names, else whom the kind takes by habit."""
+    """Who may do the stage's work, in order: the providers that the file names, else the default of the kind."""
     return stage.candidates or _by_habit(stage, config)
 
 
 def _by_habit(stage: StageConfig, config: Config) -> tuple[ProviderConfig, ...]:
-    """For a microphone or speaker that the file leaves open: the device, where there is one. Else nothing, and ``run``
-    asks for a file: a default name would read or overwrite something that nobody named."""
+    """For a microphone or speaker that the file does not name: the device, if there is one. Otherwise nothing, and
+    ``run`` asks for a file. A default file name would read or overwrite a file that nobody named."""
     if "device" not in config.catalog.providers(stage.kind):
         return ()
     found = with_provider(stage, config, "device", {"if_any": "true"} if stage.kind == "speaker" else {})

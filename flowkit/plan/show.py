@@ -1,4 +1,4 @@
-"""The whole configuration as a file would say it: every default, every source, and where each value comes from."""
+"""The whole configuration as a pipeline file: every default, every source, and where each value comes from."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ MASK = "***"
 
 
 def show(config: Config, plan: Plan, *, origin: bool = False) -> str:
-    """The configuration as YAML. It reads back to the same plan, but for secrets, which are masked, and for values that stay
-    references because they have no value here.
+    """The configuration as YAML. It reads back to the same plan, except for secrets, which are masked, and for values
+    that stay references because their variable is not set.
 
     Args:
-        origin: a comment behind each line says where its value comes from.
+        origin: a comment after each line says where its value comes from.
     """
     writer = _Writer(config, plan, origin)
     return to_yaml(writer.whole())
 
 
 class _Writer:
-    """Turns options into values with notes."""
+    """Turns options into values with comments."""
 
     def __init__(self, config: Config, plan: Plan, origin: bool) -> None:
         self.config = config
@@ -78,7 +78,7 @@ class _Writer:
         return {"provider": named, **self.provider(candidate)}
 
     def provider(self, candidate: ProviderConfig) -> dict[str, Any]:
-        """A provider's own keys and its deadlines; what is not set and has no default is left out."""
+        """A provider's own keys and its deadlines, without those that are not set and have no default."""
         alias = self.below(candidate.node, "first_token_timeout")
         call = self.options(candidate.call, candidate.node)
         if alias is not None:
@@ -107,7 +107,7 @@ class _Writer:
         return node.get(key) if isinstance(node, Mapping) else None
 
     def noted(self, value: Any, node: Node | None) -> Any:
-        """The value as it may be shown, with its origin if that is wanted."""
+        """The value as it may be shown, with its origin if that was asked for."""
         if isinstance(node, Scalar) and node.standing is Standing.UNREAD:
             value = node.text
         elif isinstance(node, Scalar) and node.standing is Standing.HIDDEN:
@@ -121,8 +121,8 @@ class _Writer:
 
 
 def _without_secrets(value: Any, node: Node | None, secret: bool) -> Any:
-    """A mapping or list with what is secret in it masked: values from files and from variables that are named so, and what stands
-    under a name that says it. References that have no value here stay."""
+    """A mapping or list with its secrets masked: values from files, from variables with a secret's name, and under keys
+    with a secret's name. References without a value here stay."""
     if isinstance(value, dict):
         nodes = {key: entry.value for key, entry in node.entries.items()} if isinstance(node, Mapping) else {}
         return {

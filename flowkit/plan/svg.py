@@ -1,4 +1,5 @@
-"""The plan as an SVG picture, drawn without any other program: stages in a column, data on the right, control on the left."""
+"""The plan as an SVG drawing, made without any other program: stages in a column, data on the right, control on the
+left."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ _STYLE = (
 
 
 def svg(plan: Plan) -> str:
-    """A picture that stands alone; colours are dark on white, so that it can be read on any page."""
+    """A self-contained drawing, dark on white, so that it can be read on any page."""
     rows = {stage.id: index for index, stage in enumerate(plan.stages)}
     height = _TOP * 2 + len(rows) * (_BOX_H + _GAP) - _GAP
     width = _LEFT + _BOX_W + 330
@@ -62,7 +63,7 @@ def _data(edge: Edge, rows: dict[str, int]) -> str:
 
 
 def _control(plan: Plan, rows: dict[str, int]) -> list[str]:
-    """Control on the left, one curve a pair of stages, named after all that runs along it."""
+    """Control on the left, one curve per pair of stages, with the names of everything that flows along it."""
     pairs: dict[tuple[str, str], list[str]] = {}
     for edge in plan.edges:
         if is_control(plan, edge):

@@ -1,4 +1,4 @@
-"""The same pipeline with other ends: typed lines for a microphone, files for devices."""
+"""The same pipeline with other inputs and outputs: typed lines for a microphone, files for devices."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ LISTENING = frozenset({"mic", "vad", "asr"})
 
 
 def text_mode(config: Config, *, waits: bool = False) -> Config:
-    """The pipeline without its listening side: typed lines go to the gate as utterances. A line interrupts the reply
+    """The pipeline without mic, VAD and ASR: typed lines go to the gate as utterances. A line interrupts the reply
     before it, unless it `waits` for its end."""
     typing = Typing.WAITS if waits else Typing.INTERRUPTS
     left = tuple(_typed(stage, config, typing) for stage in config.stages if stage.kind not in LISTENING)
     if not any(stage.kind == "gate" for stage in left):
-        raise UsageError("--text hands lines to the gate, and this pipeline has none")
+        raise UsageError("--text sends lines to the gate, and this pipeline has none")
     return replace(config, stages=_with_playback(left))
 
 
 def _with_playback(stages: tuple[StageConfig, ...]) -> tuple[StageConfig, ...]:
-    """A pipeline that is being built may have no speaker yet; playback still says when a reply is over."""
+    """A pipeline that is still being built may have no speaker. Playback reports when a reply is over all the same."""
     voice = next((stage for stage in stages if stage.kind == "tts"), None)
     if voice is None:
         raise UsageError("--text needs a tts stage to say the replies", hint="{kind: tts, provider: print} prints them")

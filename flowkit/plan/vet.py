@@ -1,4 +1,4 @@
-"""A file judged as a whole: what ``check`` reports and what ``run`` insists on."""
+"""Checks a whole file: what ``check`` reports and what ``run`` insists on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowkit.plan.resolve import draw
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The plan, if the file holds one, and everything there is to say of it, in order of place."""
+    """The plan, if the file has one, and everything there is to report, in order of place."""
 
     plan: Plan | None
     problems: tuple[Problem, ...]
@@ -26,8 +26,8 @@ class Verdict:
 
 
 def vet(reading: Reading, *, installed: bool = True) -> Verdict:
-    """Every problem of a reading: the file's own, the graph's, the lints', and those of its tests, which keep no pipeline
-    from running. Wiring is judged only where all stages are known."""
+    """Every problem of a reading: of the file, the graph, the lints, and its tests, which do not prevent the pipeline
+    from running. The wiring is checked only if all stages are known."""
     if not reading.whole:
         return Verdict(None, in_order(reading.problems))
     drawn = draw(reading.config, installed=installed)
@@ -36,11 +36,11 @@ def vet(reading: Reading, *, installed: bool = True) -> Verdict:
 
 
 def require(config: Config) -> Plan:
-    """The plan of a configuration that may run: sound, installed, and without a lint error.
+    """The plan of a configuration that can run: valid, installed, and without a lint error.
 
     Raises:
         InvalidConfig: with every error.
-        DeviceError: the file leaves the microphone or the speaker open, and this machine has none.
+        DeviceError: the file does not name the microphone or the speaker, and this machine has none.
     """
     drawn = draw(config)
     found = errors([*drawn.problems, *(located(finding, config) for finding in lint(drawn.plan))])
@@ -49,7 +49,7 @@ def require(config: Config) -> Plan:
     for kind, option in _DEVICES.items():
         stage = drawn.plan.only(kind)
         if stage is not None and stage.provider is None:
-            raise DeviceError(f"no device serves the {kind}", hint=f"use a file: {option}")
+            raise DeviceError(f"there is no device for the {kind}", hint=f"use a file: {option}")
     return drawn.plan
 
 
@@ -62,5 +62,5 @@ def located(finding: Finding, config: Config) -> Problem:
     mark, path = stage.at(*finding.key)
     if mark.line != stage.mark.line or mark.source is not stage.mark.source:
         mark, path = stage.mark, stage.path
-    help = f"{finding.help}; if it is meant: allow: [{finding.code}]"
+    help = f"{finding.help}; if it is intended: allow: [{finding.code}]"
     return Problem(finding.code, mark, path, finding.what, help=help, severity=LINTS[finding.code].severity)

@@ -1,7 +1,7 @@
-"""Which output feeds which input: from the ports' content alone, so that a custom stage is wired like flowkit's own.
+"""Which output feeds which input. The content of the ports decides, so a custom stage is wired like flowkit's own.
 
-An input takes what the nearest stage before it gives, unless `from` names another. Control content (`CONTROL`) is
-never chosen: every stage that gives it reaches every stage that takes it, ahead of all data.
+An input takes what the nearest stage before it gives, unless `from` names another. Control content (`CONTROL`) is never
+chosen: every stage that gives it reaches every stage that takes it, ahead of all data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Ports(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A stage as wiring sees it. `sources`: the ids that `from` names, None if it is not given."""
+    """A stage as the wiring sees it. `sources`: the ids that `from` names; None without `from`."""
 
     id: str
     ports: Ports
@@ -34,7 +34,7 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One connection, with the content that runs through it."""
+    """One connection, with the content that flows through it."""
 
     source: str
     output: str
@@ -54,7 +54,7 @@ def wire(stations: Sequence[Station]) -> tuple[Wire, ...]:
     for index, station in enumerate(stations):
         found = [w for port, kinds in station.ports.inputs.items() for w in _into(stations, index, port, kinds)]
         has_endpoint = any(w.content == ENDPOINT for w in found)
-        # Behind a VAD the end of the input travels with the end of utterance; from the source it would overtake that.
+        # After a VAD the end of the input travels with the end of utterance. From the source it would overtake that.
         wires += [w for w in found if not (has_endpoint and w.content == END)]
     return tuple(wires)
 
@@ -70,7 +70,7 @@ def _into(stations: Sequence[Station], index: int, port: str, kinds: tuple[str, 
 
 
 def _nearest(stations: Sequence[Station], index: int, port: str, kinds: tuple[str, ...]) -> list[Wire]:
-    """From the nearest stage before that gives what is wanted; an endpoint may also come from behind."""
+    """From the nearest earlier stage that gives the content. An endpoint may also come from a later stage."""
     station = stations[index]
     others = [*reversed(stations[:index]), *(stations[index + 1 :] if ENDPOINT in kinds else ())]
     if station.sources is not None and ENDPOINT not in kinds:
@@ -97,7 +97,7 @@ def reached(stations: Sequence[Station], wires: Sequence[Wire], sources: set[str
 
 
 def cycle(stations: Sequence[Station], wires: Sequence[Wire]) -> list[str]:
-    """The ids of a cycle of data edges and of what `from` names, each feeding the next; empty if there is none."""
+    """The ids of a cycle of data edges and of `from` references, each feeding the next; empty if there is none."""
     graph = {station.id: list(station.sources or ()) for station in stations}
     for w in wires:
         if not w.control:

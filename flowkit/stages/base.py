@@ -1,7 +1,7 @@
-"""What a stage is: a pure reducer. It is handed a state, one message and the time, and returns actions.
+"""What a stage is: a pure reducer. It takes a state, one message and the time, and returns actions.
 
-No await, no clock, no I/O, no dice. Its state is one dataclass, made fresh by ``fresh()``; an interrupt gives every replying
-stage a fresh state again. What a stage emits waits in the engine's outbox, never in a list of the stage's own.
+No await, no clock, no I/O, no randomness. Its state is one dataclass, made by ``fresh()``. An interrupt gives every
+replying stage a fresh state. What a stage emits waits in the engine's outbox, never in a list of the stage.
 """
 
 from __future__ import annotations
@@ -30,28 +30,29 @@ class Open(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """Hand `item` to the open call."""
+    """Feed `item` to the open call."""
 
     item: Message
 
 
 class EndInput(NamedTuple):
-    """Nothing more will be fed to the open call; its answers are still awaited."""
+    """Nothing more will be fed to the open call. Its answers are still awaited."""
 
 
 class Cancel(NamedTuple):
-    """Abandon the open call; what still comes from it is stale."""
+    """Abandon the open call. What still comes from it is stale."""
 
 
 class SetTimer(NamedTuple):
-    """Wake this stage with ``Timer(tag)`` at `at_us`, replacing an earlier timer of that tag; None takes it back."""
+    """Wake this stage with ``Timer(tag)`` at `at_us`, replacing an earlier timer with this tag; None removes it."""
 
     at_us: int | None
     tag: str
 
 
 class RaiseEpoch(NamedTuple):
-    """Everything replied so far is stale from here on; what follows belongs to turn `turn`. The gate alone asks this."""
+    """Everything replied so far is stale from here on. What follows belongs to turn `turn`. Only the gate asks for
+    this."""
 
     turn: int
 
@@ -63,42 +64,43 @@ class Finish(NamedTuple):
 
 
 new = tuple.__new__
-"""Makes an action in half the time of its own constructor; used where one is made for every frame."""
+"""Makes an action in half the time of its own constructor. Used where every frame makes one."""
 
 Action: TypeAlias = Emit | Open | Feed | EndInput | Cancel | SetTimer | RaiseEpoch | Finish
 Actions: TypeAlias = Sequence[Action]
 
 NOTHING: Actions = ()
 PROVIDER = "provider"
-"""The port by which a provider's items enter; ``accepts`` names it like any other."""
+"""The port through which a provider's items enter. ``accepts`` names it like any other."""
 
 CONTROL_CONTENT = frozenset({"speech", "turn", "hold", "verdict", "progress"})
-"""Content that travels out of band; all other content is data and needs a bounded edge."""
+"""Content that travels out of band. All other content is data and needs a bounded edge."""
 
 S = TypeVar("S")
 
 
 def gone(last: Message, what: str) -> str:
-    """Why the session's ear or mouth is gone: what its call failed with, or that it ended though the session goes on."""
+    """Why the input or output of the session is gone: the failure of its call, or that it ended although the session
+    goes on."""
     return last.what if isinstance(last, Failed) else f"the {what} stopped before the session ended"
 
 
 class Stage(ABC, Generic[S]):
-    """Base of all stages. `inputs` and `outputs` map a port's name to the kinds of content it takes or gives
-    (``audio``, ``transcript``, ``utterance``, ``tokens``, ``clauses``, ``voice``, ``endpoint``, ``end``, and the control kinds):
-    an edge is legal where they meet."""
+    """Base of all stages. `inputs` and `outputs` map the name of a port to the kinds of content that it takes or gives
+    (``audio``, ``transcript``, ``utterance``, ``tokens``, ``clauses``, ``voice``, ``endpoint``, ``end``, and the
+    control kinds). An edge is valid where they meet."""
 
     kind: ClassVar[str]
     inputs: ClassVar[Mapping[str, tuple[str, ...]]]
     outputs: ClassVar[Mapping[str, str]]
     replying: ClassVar[bool] = False
-    """Belongs to the reply: is drained and reset by an interrupt."""
+    """Belongs to the reply: an interrupt drains and resets it."""
     call_scope: ClassVar[str] = "session"
     """``turn``: an interrupt cancels the provider call; ``session``: the call outlives it."""
     queue_max: ClassVar[int | None] = None
-    """The bound of each edge into the stage where the file says nothing; None: that of its kind."""
+    """The bound of each edge into the stage, unless the file sets one; None: that of its kind."""
     awaits_reply: ClassVar[bool] = False
-    """Waits for the LLM's whole reply before it says anything (lint FK201)."""
+    """Waits for the LLM's whole reply before it emits anything (lint FK201)."""
     Options: ClassVar[type[Options]]
 
     def __init__(self, options: Any, frame_us: int = 20_000) -> None:
@@ -108,20 +110,20 @@ class Stage(ABC, Generic[S]):
 
     @abstractmethod
     def fresh(self) -> S:
-        """The state at the session's start, and after an interrupt."""
+        """The state at the start of the session, and after an interrupt."""
 
     @abstractmethod
     def step(self, state: S, message: Message, now_us: int) -> Actions:
-        """Handle one message: change `state` in place, return what follows from it."""
+        """Handle one message: change `state` in place and return the actions that follow."""
 
     def begin(self, state: S) -> Actions:
-        """What the stage wants at the session's start, such as opening a session call."""
+        """What the stage does at the start of the session, such as opening a session call."""
         return NOTHING
 
     def accepts(self, state: S) -> frozenset[str]:
-        """Ports from which the stage takes data now; control it always takes."""
+        """The ports from which the stage takes data now. It always takes control."""
         return self.everything
 
     def reset(self, state: S) -> S:
-        """The state after an interrupt; a stage that must remember across turns says here what."""
+        """The state after an interrupt. A stage that must remember something across turns overrides this."""
         return self.fresh()

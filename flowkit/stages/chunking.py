@@ -1,7 +1,8 @@
-"""The buffer between LLM and TTS: tokens in, speakable clauses out. The cutting itself is ``flowkit.chunker``'s.
+"""The buffer between LLM and TTS: tokens in, speakable clauses out. ``flowkit.chunker`` does the cutting.
 
-What waits inside is the text of one unfinished clause, which ``max_tokens`` bounds. Two things depend on time or on daring, and so
-are here and not in the chunker: a stalled reply lets out what is speakable, and the first clause may be spoken provisionally.
+The stage holds only the text of one unfinished clause, which ``max_tokens`` bounds. Two decisions are made here and not
+in the chunker, because they depend on time or take a risk: a stalled reply releases what is speakable, and the first
+clause may be spoken provisionally.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Mode(StrEnum):
     CLAUSE = "clause"
     SENTENCE = "sentence"
     REPLY = "reply"
-    """Wait for the whole reply: the first of the five mistakes, kept to show what it costs."""
+    """Wait for the whole reply. This is the first of the five mistakes, kept to show what it costs."""
 
 
 class Way(StrEnum):
@@ -47,12 +48,12 @@ class Way(StrEnum):
 
 
 class First(opt.Options):
-    """Rules of their own for the first clause of a reply, which decides when the user hears the first sound."""
+    """Rules for the first clause of a reply, which decides when the user hears the first sound."""
 
     min_tokens: int = Field(default=FirstRules().min_tokens, ge=1, le=1000)
-    """Clause cuts from this many tokens on; a sentence end always cuts."""
+    """Clause marks cut from this many tokens on; a sentence end always cuts."""
     flush_after: opt.Duration | None = None
-    """As `flush_after`, for the first clause; by default the same."""
+    """`flush_after` for the first clause; by default the same."""
 
 
 class Spoken(opt.Options):
@@ -67,25 +68,25 @@ class Spoken(opt.Options):
     quote: Way = Way.PLAIN
     """Quoted lines."""
     link: Way = Way.PLAIN
-    """Markdown links: plain says the label."""
+    """Markdown links: plain speaks the label."""
     url: Way = Way.PLAIN
     """Bare addresses."""
     code: Way = Way.PLAIN
     """Inline code."""
     fence: Way = Way.PLAIN
-    """Code blocks: plain says "code example"."""
+    """Code blocks: plain speaks "code example"."""
     table: Way = Way.PLAIN
-    """Table rows: plain says the cells."""
+    """Table rows: plain speaks the cells."""
     tag: Way = Way.PLAIN
     """HTML and SSML tags."""
     emoji: Way = Way.PLAIN
-    """Emoji: plain says nothing."""
+    """Emoji: plain speaks nothing."""
 
 
 @dataclass(slots=True)
 class ChunkingState:
-    """`chunker` holds the unfinished clause; `clauses` were cut so far; `whole` is the reply's text in mode ``reply``;
-    `provisional`: a first clause that is being spoken on trust."""
+    """`chunker` holds the unfinished clause. `clauses` counts those cut so far. `whole` is the text of the reply in
+    mode ``reply``. `provisional`: a first clause that is already being spoken."""
 
     chunker: Chunker
     clauses: int = 0
@@ -105,9 +106,9 @@ class Chunking(Stage[ChunkingState]):
         mode: Mode = Mode.CLAUSE
         """`clause`: sentences, and clauses from a minimum on; `sentence`: sentences only; `reply`: nothing until the end."""
         language: str = Rules().language
-        """A code such as `en` or `de-AT`; `auto` goes by the text."""
+        """A code such as `en` or `de-AT`; `auto` detects the language from the text."""
         first: First = First()
-        """Rules of their own for the first clause."""
+        """Rules for the first clause."""
         comma_after: int = Field(default=Rules().comma_after, ge=1, le=1000)
         """Tokens from which a comma cuts, after the first clause."""
         semicolon_after: int = Field(default=Rules().semicolon_after, ge=1, le=1000)
@@ -117,18 +118,18 @@ class Chunking(Stage[ChunkingState]):
         dash_after: int = Field(default=Rules().dash_after, ge=1, le=1000)
         """Tokens from which a spaced dash or an ellipsis cuts, after the first clause."""
         max_tokens: int = Field(default=Rules().max_tokens, ge=1, le=1000)
-        """A clause is cut at this size at the latest (estimated tokens)."""
+        """Largest size of a clause, in estimated tokens."""
         flush_after: opt.Duration = opt.us("600ms")
-        """If no token comes for this long, what is speakable goes out."""
+        """If no token comes for this long, what is speakable is emitted."""
         never_split: tuple[str, ...] = ()
         """Terms that are never cut, such as `Acme Inc.`."""
         speak: Spoken = Spoken()
-        """What the voice gets for each kind of span; journal and history keep the original."""
+        """What the TTS gets for each kind of span. The journal and the history keep the original."""
         speculate_end: bool = False
         """Speak the first clause provisionally as soon as it looks complete; the next character commits or revokes it."""
 
         def rules(self) -> Rules:
-            """The chunker's rules that these options mean."""
+            """The chunker's rules for these options."""
             return Rules(
                 language=self.language,
                 mode="sentence" if self.mode is Mode.SENTENCE else "clause",
@@ -146,7 +147,7 @@ class Chunking(Stage[ChunkingState]):
 
     def __init__(self, options: Options, frame_us: int = 20_000) -> None:
         super().__init__(options, frame_us)
-        # Looked up once: these are asked for every token.
+        # Looked up once, because these are needed for every token.
         self._whole_reply, self._speculates = options.mode is Mode.REPLY, options.speculate_end
         self._flush_after_us, first_us = options.flush_after, options.first.flush_after
         self._first_flush_after_us = self._flush_after_us if first_us is None else first_us
@@ -183,7 +184,7 @@ class Chunking(Stage[ChunkingState]):
         return actions
 
     def _clauses(self, state: ChunkingState, chunks: Iterable[Chunk]) -> list[Action]:
-        """Each chunk as a clause; the first may be what was already spoken on trust, which is then committed."""
+        """Each chunk as a clause. If the first was already spoken provisionally, it is committed."""
         actions: list[Action] = []
         for chunk in chunks:
             if state.provisional is not None and state.provisional.text == chunk.text:
@@ -195,7 +196,7 @@ class Chunking(Stage[ChunkingState]):
         return actions
 
     def _speculate(self, state: ChunkingState) -> list[Action]:
-        """Before the first clause is cut: speak what looks complete, take back what no longer does."""
+        """Before the first clause is cut: speak what looks complete, and revoke what no longer does."""
         if not self.options.speculate_end or state.clauses:
             return []
         likely = state.chunker.likely()
@@ -214,7 +215,7 @@ class Chunking(Stage[ChunkingState]):
 
 
 def _as_one(chunks: list[Chunk]) -> list[Chunk]:
-    """The whole reply as a single chunk, whatever its size; how its spoken form maps back is given up."""
+    """The whole reply as a single chunk, whatever its size, without the mapping from its spoken form."""
     if not chunks:
         return []
     spoken = " ".join(chunk.spoken for chunk in chunks if chunk.spoken)

@@ -1,7 +1,7 @@
 """Endpointing: from speech probabilities to speech started, paused, and end of utterance.
 
-Counts frames, never timers, so that a replay with another silence decides what a live session would have decided.
-The provider only says how likely speech is; every threshold is here and can be changed on replay.
+It counts frames instead of using timers, so that a replay with another silence decides as a live session would have.
+The provider only says how likely speech is. Every threshold is here and can be changed on replay.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone,
 
 
 class Voice(Enum):
-    """Where the user's voice is."""
+    """The state of the user's voice."""
 
     QUIET = auto()
     RISING = auto()
@@ -41,13 +41,13 @@ class Voice(Enum):
 
 
 _QUIET, _SPEECH = Voice.QUIET, Voice.SPEECH
-# Looked up once: this is asked for every frame.
+# Looked up once, because it is needed for every frame.
 
 
 @dataclass(slots=True)
 class EndpointingState:
-    """`since`: first frame of a rise, and then of the utterance; `last_voiced`: newest voiced frame; `ends_at`: the frame at which
-    input ends, if known."""
+    """`since`: first frame of a rise, and then of the utterance. `last_voiced`: newest voiced frame. `ends_at`: the
+    frame at which the input ends, if known."""
 
     voice: Voice = Voice.QUIET
     since: int = 0
@@ -57,7 +57,7 @@ class EndpointingState:
 
 
 class Endpointing(Stage[EndpointingState]):
-    """Frames are fed to the VAD; its probabilities become marks."""
+    """Frames are fed to the VAD. Its probabilities become speech events."""
 
     kind = "vad"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"audio": ("audio",), "end": ("end",)}
@@ -65,14 +65,14 @@ class Endpointing(Stage[EndpointingState]):
 
     class Options(opt.Options):
         start: opt.Duration = opt.us("60ms")
-        """Voice that must last before it counts as speech."""
+        """How long a voice must last before it counts as speech."""
         pause: opt.Duration = opt.us("100ms")
         """Silence after which a pause is reported (a short noise is over)."""
         end: opt.Duration = opt.us("400ms")
-        """Silence that ends an utterance; the greatest part of most answers' delay."""
+        """Silence that ends an utterance; the largest part of the delay of most answers."""
         longest: opt.Duration = opt.us("30s")
-        """An utterance is ended when it has lasted this long, be it somebody who does not stop or a noise; the voice goes on as
-        the next one."""
+        """An utterance that has lasted this long is ended, whether somebody does not stop or there is a noise. The
+        voice continues as the next one."""
         threshold: float = Field(0.5, ge=0, le=1)
         """Probability from which a frame counts as voiced."""
         release: float = Field(0.35, ge=0, le=1)
@@ -125,7 +125,7 @@ class Endpointing(Stage[EndpointingState]):
         return state.since + self._longest - 1
 
     def _cut(self, state: EndpointingState, frame: int) -> Actions:
-        """The utterance ends with voice, and the next one begins behind it."""
+        """The utterance ends although the voice goes on, and the next one begins after it."""
         state.utterances += 1
         state.since = frame + 1
         ended = EndOfUtterance(state.utterances, frame)
@@ -147,7 +147,7 @@ class Endpointing(Stage[EndpointingState]):
         return actions
 
     def _end_of_input(self, state: EndpointingState, frame: int) -> Actions:
-        """A file's end counts only once its last utterance has ended, as it would have on a microphone."""
+        """The end of a file counts only once its last utterance has ended, as it would have on a microphone."""
         if state.ends_at is None or frame + 1 < state.ends_at or state.voice in (Voice.SPEECH, Voice.PAUSED):
             return NOTHING
         ended, state.ends_at = state.ends_at, None

@@ -1,6 +1,8 @@
-"""The gate: releases utterances, suspects and confirms interruptions, keeps what was heard. It alone raises the epoch.
+"""The gate: releases utterances, suspects and confirms interruptions, keeps what was heard. Only the gate raises the
+epoch.
 
-Whose turn it is stands in ``turn.TABLE``; this stage turns messages into the table's events and its outcomes into actions.
+``turn.TABLE`` decides whose turn it is. This stage turns messages into the table's events and its outcomes into
+actions.
 """
 
 from __future__ import annotations
@@ -44,14 +46,14 @@ _EVENT_OF_TIMER = {_FINAL: Event.LOST, _RELEASE: Event.RELEASE, _RESUME: Event.P
 
 
 class Typing(StrEnum):
-    """What typed lines do, where there is a keyboard instead of a microphone."""
+    """What typed lines do if there is a keyboard instead of a microphone."""
 
     NONE = "none"
     """There is no keyboard."""
     INTERRUPTS = "interrupts"
     """A line interrupts the reply, as a voice would."""
     WAITS = "waits"
-    """A line waits until the reply has been played; for scripts."""
+    """A line waits until the reply has been played. For scripts."""
 
 
 class Release(StrEnum):
@@ -63,8 +65,8 @@ class Release(StrEnum):
 
 @dataclass(slots=True)
 class GateState:
-    """`said`: the words of the utterance under way or last released; `heard`: the reply's clauses as far as they sounded;
-    `withdrawn`: number of an utterance that was no interruption and is not to be answered; `held_at_us`: start of a hold,
+    """`said`: the words of the current or last released utterance. `heard`: the reply's clauses as far as they sounded.
+    `withdrawn`: number of an utterance that was not an interruption and gets no answer. `held_at_us`: start of a hold.
     `held_after`: utterances that had ended by then."""
 
     turn: Turn = Turn.LISTENING
@@ -80,7 +82,7 @@ class GateState:
 
 
 class Gate(Stage[GateState]):
-    """Partial transcripts stop here; a final one passes when its utterance has ended."""
+    """Partial transcripts stop here. A final one passes when its utterance has ended."""
 
     kind = "gate"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -97,17 +99,17 @@ class Gate(Stage[GateState]):
         typing: Typing = Typing.NONE
         """`none`, `interrupts` or `waits`: set by `run --text`."""
         final_timeout: opt.Duration = opt.us("5s")
-        """After an end of utterance, how long to wait for its final transcript before giving the turn up."""
+        """How long to wait for the final transcript after an end of utterance, before giving up the turn."""
         speech_for: opt.Duration = opt.us("120ms")
-        """Voice over the agent, counted from its detection, that makes an interruption; shorter is withdrawn."""
+        """How long a voice must last, from its detection, to interrupt the agent; a shorter one is withdrawn."""
         min_words: int = Field(0, ge=0)
-        """Words that the ASR must have heard before an interruption counts; 0 goes by the voice alone. In scripts without spaces
-        (Chinese, Japanese, Thai) they are estimated from the characters."""
+        """How many words the ASR must have recognised before an interruption counts; 0 decides by the voice alone. In
+        scripts without spaces (Chinese, Japanese, Thai) they are estimated from the characters."""
         ignore: tuple[str, ...] = ()
-        """Words and phrases that never interrupt on their own (uh-huh, got it); naming any makes interruptions wait for words.
-        Case, hyphens and the kind of apostrophe do not count."""
+        """Words and phrases that never interrupt on their own (uh-huh, got it). If there are any, an interruption waits
+        for words. Case, hyphens and the kind of apostrophe do not matter."""
         resume_after: opt.Duration = opt.us("1500ms")
-        """How long a hold may wait to be confirmed before the agent goes on."""
+        """How long a hold may wait for confirmation before the agent resumes."""
 
     options: Options
     _without_typing = frozenset(inputs)
@@ -151,7 +153,7 @@ class Gate(Stage[GateState]):
         return actions
 
     def _event(self, state: GateState, message: Message, now_us: int) -> Event | None:
-        """The table's event that a message is, if it is one."""
+        """The event of the table that a message means, if any."""
         match message:
             case SpeechStarted(goes_on=goes_on):
                 return None if goes_on else Event.SPEECH
@@ -179,7 +181,8 @@ class Gate(Stage[GateState]):
         return None
 
     def _pause(self, state: GateState, now_us: int) -> Event | None:
-        """A voice that was too short was no interruption. One that was long enough waits for its words, where they decide."""
+        """A voice that was too short was not an interruption. One that was long enough waits for its words, if they
+        decide."""
         if state.turn is not Turn.HELD:
             return Event.PAUSE
         if now_us - state.held_at_us < self.options.speech_for:
@@ -189,8 +192,8 @@ class Gate(Stage[GateState]):
         return Event.PAUSE
 
     def _final(self, state: GateState, final: Final) -> Event | None:
-        """Words of a withdrawn interruption count as none, and so do words that never interrupt while the agent has the turn.
-        Of a suspected one nothing is known from the words before it."""
+        """Words of a withdrawn interruption do not count, nor do words that never interrupt while the agent has the
+        turn. Of a suspected interruption, the words before it tell nothing."""
         replying = state.turn in (Turn.THINKING, Turn.SPEAKING, Turn.HELD)
         unwanted = final.utterance == state.withdrawn or (replying and not self._interrupting(final.text))
         text = "" if unwanted else final.text.strip()
@@ -200,8 +203,8 @@ class Gate(Stage[GateState]):
         return None if state.turn is Turn.HELD and final.utterance <= state.held_after else Event.EMPTY
 
     def _partial(self, state: GateState, text: str, now_us: int) -> Actions:
-        """A partial never prompts; it may confirm an interruption that waits for words. Behind the end of its utterance it no
-        longer does: the final transcript decides, and goes with it."""
+        """A partial never starts a reply. It may confirm an interruption that waits for words. After the end of its
+        utterance it cannot, because the final transcript decides."""
         waits = state.turn is Turn.HELD and self._needs_words and state.utterances == state.held_after
         held_long = now_us - state.held_at_us >= self.options.speech_for
         if waits and held_long and self._interrupting(text):
@@ -239,7 +242,7 @@ class Gate(Stage[GateState]):
             case Do.INTERRUPT:
                 return self._interrupt(state)
             case Do.INTERRUPT_THEN_RELEASE:
-                # What was heard comes back within this instant, in the control lane; then the utterance can carry it.
+                # What was heard comes back within this instant, in the control lane. Then the utterance can carry it.
                 return [*self._interrupt(state), SetTimer(now_us, _RELEASE)]
         return []
 

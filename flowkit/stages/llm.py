@@ -1,8 +1,8 @@
-"""The LLM's turn: one utterance in, one turn-scoped call, its tokens out, an end marker behind the last of them.
+"""The LLM's turn: one utterance in, one turn-scoped call, its tokens out, an end marker after the last.
 
-Of the tokens only what is for the listener goes on (``unspoken``). The history is what the user heard, unless the file says
-otherwise: each utterance brings along what was heard of the reply before. A request is made a second time if it was refused for its
-length, then with less past, or if the reply has no words; never a third.
+Only tokens for the listener go on (``unspoken``). The history is what the user heard, unless the file says otherwise:
+each utterance carries what was heard of the reply before it. A request is repeated once, either with less history
+because it was refused for its length, or because the reply has no words. There is no third request.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ _TRIES = 2
 
 @dataclass(slots=True)
 class LlmState:
-    """`asked`: the request under way or the last one, made `tries` times (0: none is open); `tokens`: of this reply so far;
-    `spoken`: what of it is for the listener, `repeats`: what of that was said before; `words`: it has some; `generated`: all that
-    was handed on, where it is to be remembered; `room`: estimated tokens that a request may have, as refusals have shown."""
+    """`asked`: the current or last request, made `tries` times (0: none is open). `tokens`: of this reply so far.
+    `spoken`: what of it is for the listener. `repeats`: what of that was said before. `words`: it has some.
+    `generated`: all that was passed on, if it is to be remembered. `room`: how many estimated tokens a request may
+    have, as refusals have shown."""
 
     history: tuple[Exchange, ...] = ()
     asked: Ask | None = None
@@ -43,7 +44,7 @@ class LlmState:
 
 
 class LlmTurn(Stage[LlmState]):
-    """Utterance -> Ask -> tokens. Takes no other utterance while one is being answered."""
+    """Utterance -> Ask -> tokens. Takes no other utterance while it answers one."""
 
     kind = "llm"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"utterance": ("utterance", "transcript"), "turn": ("turn",)}
@@ -53,12 +54,13 @@ class LlmTurn(Stage[LlmState]):
 
     class Options(opt.Options):
         max_history: int = Field(20, ge=0, le=1000)
-        """Past turns that the model is reminded of; older ones are forgotten."""
+        """How many past turns the model gets as history; older ones are dropped."""
         history_tokens: int = Field(4000, ge=0, le=1_000_000)
-        """Size of the past that the model is reminded of, in estimated tokens; what is older is forgotten. Where the model has less
-        room, less is told."""
+        """Size of the history that the model gets, in estimated tokens; older turns are dropped. A model with a smaller
+        context gets less."""
         history: Literal["heard", "generated"] = "heard"
-        """What is remembered of a reply of which something was heard: what was `heard`, or all that was `generated`."""
+        """What the history keeps of a reply of which something was heard: what was `heard`, or all that was
+        `generated`."""
 
     options: Options
 
@@ -88,11 +90,11 @@ class LlmTurn(Stage[LlmState]):
         return NOTHING
 
     def _new(self, state: LlmState, text: str) -> str:
-        """What of the spoken text was not said before."""
+        """The part of the spoken text that was not said before."""
         return state.repeats.feed(text) if state.repeats and text else text
 
     def _token(self, state: LlmState, said: Token, spoken: str) -> Actions:
-        """What of a token is spoken, numbered on."""
+        """The part of a token that is spoken, with the next number."""
         if said.text and not spoken:
             return NOTHING
         state.words = state.words or has_words(spoken)
@@ -110,7 +112,7 @@ class LlmTurn(Stage[LlmState]):
         return self._open(state, Ask(utterance.turn, utterance.text, (), utterance.said))
 
     def _open(self, state: LlmState, ask: Ask) -> Actions:
-        """Make a request, with as much of the past as there is room for."""
+        """Make a request, with as much history as there is room for."""
         tokens = min(self.options.history_tokens, state.room - history.size_of(replace(ask, history=())))
         state.history = history.fitting(state.history, self.options.max_history, tokens)
         state.asked = replace(ask, history=state.history)
@@ -120,7 +122,8 @@ class LlmTurn(Stage[LlmState]):
         return (Open(state.asked),)
 
     def _shorter(self, state: LlmState) -> Actions:
-        """The request is too long. Half of it has room, this time and from now on; a text that is longer than that stands alone."""
+        """The request is too long. From now on, requests have half its size. A text that is longer than that is sent
+        without history."""
         assert state.asked is not None
         state.room = history.size_of(state.asked) // 2
         return self._open(state, replace(state.asked, shortened=True))
@@ -139,7 +142,7 @@ class LlmTurn(Stage[LlmState]):
         return self._token(state, Token(state.tokens, rest), rest) if rest else NOTHING
 
     def _end(self, state: LlmState, fault: str = "") -> Actions:
-        """The reply is over, in good order or not."""
+        """The reply is over, with or without a fault."""
         state.tries = state.tokens = 0
         told = (Emit("faults", Fault(self.kind, fault)),) if fault else ()
         return (*told, Emit("tokens", EndOfReply()))

@@ -1,7 +1,8 @@
-"""TTS order for a voice that takes a whole reply in one call: clauses are fed as they come, so that it can go on in one breath.
+"""TTS order for a voice that takes a whole reply in one call: clauses are fed as they come, so that it can speak
+without a break.
 
-The call is opened by the reply's first clause and ends behind its last. The clauses that are fed and not yet spoken are
-bounded: by the call's window until the voice takes them, and by the few that it takes ahead of what it speaks.
+The call is opened by the first clause of the reply and ends after its last. The clauses that are fed and not yet spoken
+are bounded twice: by the call's window until the voice takes them, and by how many it takes ahead of what it speaks.
 """
 
 from __future__ import annotations
@@ -34,21 +35,21 @@ from flowkit.stages.tts import MOST_FAILED, TtsOrder
 
 
 class Phase(Enum):
-    """What the reply's call is doing."""
+    """What the call of the reply is doing."""
 
     IDLE = auto()
     """There is none."""
-    ON_TRUST = auto()
-    """Its only clause is provisional: no sound is taken before the verdict."""
+    PROVISIONAL = auto()
+    """Its only clause is provisional: no audio is taken before the verdict."""
     SPEAKING = auto()
     ENDING = auto()
-    """The reply's end is known; it is passed on when all is spoken."""
+    """The end of the reply is known. It is passed on when everything is spoken."""
 
 
 @dataclass(slots=True)
 class NarrationState:
-    """`clauses`: fed and not yet ended, the one being spoken first; `begun`: the one that has its start mark, with `samples` so
-    far; `verdict`: one that came before its clause; `failed`: calls of this reply."""
+    """`clauses`: fed and not yet ended, the one being spoken first. `begun`: the one that has its start mark, with
+    `samples` so far. `verdict`: one that came before its clause. `failed`: calls of this reply."""
 
     phase: Phase = Phase.IDLE
     clauses: deque[Clause] = field(default_factory=deque)
@@ -58,11 +59,11 @@ class NarrationState:
     failed: int = 0
 
 
-_ACCEPTS = {Phase.ON_TRUST: frozenset[str](), Phase.ENDING: frozenset({PROVIDER})}
+_ACCEPTS = {Phase.PROVISIONAL: frozenset[str](), Phase.ENDING: frozenset({PROVIDER})}
 
 
 class Narration(Stage[NarrationState]):
-    """Clauses -> one turn-scoped call a reply -> audio, with a start and an end mark for each clause."""
+    """Clauses -> one turn-scoped call per reply -> audio, with a start and an end mark for each clause."""
 
     kind = "tts"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = TtsOrder.inputs
@@ -111,13 +112,14 @@ class Narration(Stage[NarrationState]):
         if state.failed >= MOST_FAILED:
             return NOTHING
         opened = [Open(Narrate())] if state.phase is Phase.IDLE else []
-        state.phase = Phase.ON_TRUST if clause.provisional and verdict is None else Phase.SPEAKING
+        state.phase = Phase.PROVISIONAL if clause.provisional and verdict is None else Phase.SPEAKING
         state.clauses.append(clause)
         return [*opened, Feed(Speak(clause.index, clause.spoken))]
 
     def _judge(self, state: NarrationState, verdict: Commit | Revoke) -> Actions:
-        """Commit: the provisional clause is one like any other. Revoke: only it was fed, so its call is abandoned."""
-        if state.phase is not Phase.ON_TRUST:
+        """Commit: the provisional clause becomes an ordinary one. Revoke: nothing else was fed, so its call is
+        abandoned."""
+        if state.phase is not Phase.PROVISIONAL:
             state.verdict = verdict
             return NOTHING
         if isinstance(verdict, Commit):
@@ -153,8 +155,8 @@ class Narration(Stage[NarrationState]):
         return [Emit("faults", Fault(self.kind, what)), *self._over(state)]
 
     def _over(self, state: NarrationState) -> list[Action]:
-        """The call has ended, in good order or not. A clause that broke off has its end mark; what it left unsaid was never
-        heard and has none."""
+        """The call has ended, with or without a fault. A clause that broke off has its end mark. What it left unsaid
+        was never heard and has none."""
         ended = Emit("audio", EndOfReply())
         actions: list[Action] = [ended] if state.phase is Phase.ENDING else []
         if state.begun is not None:

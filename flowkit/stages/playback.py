@@ -1,8 +1,9 @@
-"""Playback: paces the reply's sound by absolute deadlines, holds and resumes it at a sample, and says what was heard.
+"""Playback: paces the audio of the reply by absolute deadlines, holds and resumes it at a sample, and reports what was
+heard.
 
-The device pops a frame at every tick of a fixed grid (a frame's length, from the session's start). Sound is handed over at most
-`lead` ahead of its time, so the device never runs dry while the loop is busy, and what is handed over can be taken back from
-the next tick on. Positions follow from times alone; nothing waits for the device.
+The device pops a frame at every tick of a fixed grid (the length of a frame, from the start of the session). Audio is
+sent at most `lead` ahead of its time. So the device never runs dry while the loop is busy, and what was sent can be
+taken back from the next tick on. Positions follow from times alone. Nothing waits for the device.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from flowkit.words import speaking_s, spoken_until
 
 _US = 1_000_000
 NEXT = "next"
-"""The tag of its one deadline."""
+"""The tag of its only deadline."""
 _CLOSED = frozenset({PROVIDER})
 
 
@@ -65,7 +66,8 @@ class Sound(Enum):
 
 @dataclass(slots=True)
 class Piece:
-    """Audio that has been handed over and may still be sounding: due from `at_us` to `ends_us`; by `out_us` its last sample was."""
+    """Audio that was sent to the device and may still be sounding: due from `at_us` to `ends_us`. Its last sample was
+    out by `out_us`."""
 
     audio: Audio
     at_us: int = 0
@@ -73,16 +75,16 @@ class Piece:
     out_us: int = 0
 
     def sounded(self, now_us: int) -> int:
-        """How many of its samples were due before `now_us`; a device has popped exactly these by then."""
+        """How many of its samples were due before `now_us`. A device has popped exactly these by then."""
         due = -(-max(0, now_us - self.at_us) * self.audio.rate_hz // _US)
         return min(due, self.audio.samples)
 
 
 @dataclass(slots=True)
 class PlaybackState:
-    """`playing`: pieces handed over, and marks between them, oldest first, at most `lead` and one piece; `until_us`: when the
-    last piece ends, `carry` what it ends after that, in parts of a microsecond as many as its rate; `texts`: of the clauses under
-    way; `full`: enough has been handed over."""
+    """`playing`: pieces sent, and marks between them, oldest first, at most `lead` and one piece. `until_us`: when the
+    last piece ends. `carry`: the fraction of a microsecond after that, times the sample rate. `texts`: of the current
+    clauses. `full`: enough was sent."""
 
     sound: Sound = Sound.IDLE
     playing: deque[Piece | ClauseEnded | EndOfReply] = field(default_factory=deque)
@@ -95,7 +97,7 @@ class PlaybackState:
 
 
 class Playback(Stage[PlaybackState]):
-    """Audio -> device, in time."""
+    """Audio -> device, on time."""
 
     kind = "speaker"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"audio": ("voice",), "turn": ("turn",), "hold": ("hold",)}
@@ -104,7 +106,7 @@ class Playback(Stage[PlaybackState]):
 
     class Options(opt.Options):
         lead: opt.Duration = opt.us("100ms")
-        """How far ahead of its time sound is handed to the device."""
+        """How far ahead of its time audio is sent to the device."""
 
     options: Options
 
@@ -144,7 +146,7 @@ class Playback(Stage[PlaybackState]):
     # -- sounding ---------------------------------------------------------------------------------------------------
 
     def _play(self, state: PlaybackState, audio: Audio, now_us: int) -> list[Action]:
-        """Hand a piece over, straight behind the last one, or from the next tick if that has run out."""
+        """Send a piece, directly after the last one, or from the next tick if that has ended."""
         tick_us = self._tick(now_us)
         if state.sound is not Sound.PLAYING or state.until_us < tick_us:
             state.until_us, state.carry = tick_us, 0
@@ -157,14 +159,15 @@ class Playback(Stage[PlaybackState]):
         return [Feed(_play(piece)), *started]
 
     def _placed(self, state: PlaybackState, audio: Audio) -> Piece:
-        """Straight behind the last piece. Fractions of a microsecond are carried on, so that odd rates do not drift."""
+        """Directly after the last piece. Fractions of a microsecond are carried over, so that odd rates do not
+        drift."""
         at_us = state.until_us
         whole_us, state.carry = divmod(audio.samples * _US + state.carry, audio.rate_hz)
         state.until_us = at_us + whole_us
         return _piece(audio, at_us, state.until_us)
 
     def _sounded(self, state: PlaybackState, now_us: int) -> list[Action]:
-        """Take from the front what has sounded by now, and report each mark that was reached."""
+        """Remove from the front what has sounded by now, and report each mark that was reached."""
         actions: list[Action] = []
         while state.playing and state.sound is not Sound.HELD:
             front = state.playing[0]
@@ -207,7 +210,7 @@ class Playback(Stage[PlaybackState]):
     # -- stopping ---------------------------------------------------------------------------------------------------
 
     def _tick(self, now_us: int) -> int:
-        """The next tick of the device's grid; one that falls on now is still to come, since control goes first."""
+        """The next tick of the device's grid. A tick that falls on now is still to come, because control goes first."""
         return -(-now_us // self.frame_us) * self.frame_us
 
     def _hold(self, state: PlaybackState, now_us: int) -> list[Action]:
@@ -217,7 +220,7 @@ class Playback(Stage[PlaybackState]):
         return self._silence(state, now_us)
 
     def _silence(self, state: PlaybackState, now_us: int) -> list[Action]:
-        """Silence from the next tick on; the piece that sounds then is cut, its rest stays to be resumed."""
+        """Silence from the next tick on. The piece that sounds then is cut, and its rest is kept to be resumed."""
         cut_us = self._tick(now_us)
         state.sound = Sound.PLAYING
         actions = self._sounded(state, cut_us)
@@ -252,7 +255,8 @@ class Playback(Stage[PlaybackState]):
         return [*actions, *self._sounded(state, now_us)]
 
     def _interrupt(self, state: PlaybackState, now_us: int) -> list[Action]:
-        """What was heard goes back to the gate: whole clauses already, the one that was cut by its played share."""
+        """What was heard goes back to the gate: whole clauses were reported already, the one that was cut by its played
+        share."""
         actions = self._silence(state, now_us) if state.sound is Sound.PLAYING else []
         if not any(isinstance(action, Feed) for action in actions):
             actions.append(Feed(Silence(self._tick(now_us))))
@@ -265,8 +269,8 @@ class Playback(Stage[PlaybackState]):
         return [*actions, Emit("progress", Heard(audio.clause, text, played, total))]
 
     def _heard(self, state: PlaybackState, end: ClauseEnded) -> Heard:
-        """A clause that has sounded to its end is heard; of one that the voice broke off, the share that it gave. One of which
-        nothing is spoken, such as an emoji, is not."""
+        """A clause that has sounded to its end is heard. Of one that the voice broke off, the share that it gave is
+        heard. A clause of which nothing is spoken, such as an emoji, is not."""
         if end.whole:
             started = state.texts.get(end.clause)
             text = started.text if started and started.spoken.strip() else ""
@@ -288,7 +292,8 @@ class Playback(Stage[PlaybackState]):
 
 
 def _joined(playing: Iterable[Piece | ClauseEnded | EndOfReply]) -> deque[Piece | ClauseEnded | EndOfReply]:
-    """Neighbouring pieces of a clause as one: what is handed over again at once stays a handful, however small they came."""
+    """Neighbouring pieces of a clause as one. So what is sent again at once is a small number, however short the pieces
+    were."""
     joined: deque[Piece | ClauseEnded | EndOfReply] = deque()
     for item in playing:
         last = joined[-1] if joined else None
@@ -320,5 +325,5 @@ def _piece(audio: Audio, at_us: int, ends_us: int) -> Piece:
 
 def _play(piece: Piece) -> Play:
     audio = piece.audio
-    # The epoch is the engine's to know; it stamps what it passes to the device.
+    # The engine knows the epoch, and stamps what it passes to the device.
     return Play(piece.at_us, audio.clause, audio.first_sample, audio.samples, audio.rate_hz, 0, audio.pcm)

@@ -1,11 +1,11 @@
-"""What a reply that is tried again adds to what was said before it broke off: a beginning that it repeats is left out. Pure.
+"""What a retried reply adds to what was said before it broke off. A beginning that it repeats is left out. Pure.
 
-A model that was asked again begins anew; a server that was asked to go on may begin anew all the same, and nothing in its
-answer says which it did. So every second attempt is compared with what was said, whoever makes it.
+A model that was asked again begins again. A server that was asked to continue may begin again all the same, and nothing
+in its answer says which it did. So every second attempt is compared with what was said, whoever makes it.
 
 - It repeats all that was said: only what follows is new.
-- It repeats whole sentences and then says something else: those are left out, the rest is a sentence of its own.
-- It says something else from the start: it goes on, if it was asked to; else it is a sentence of its own.
+- It repeats whole sentences and then differs: those are left out, and the rest is a new sentence.
+- It differs from the start: it continues if it was asked to; otherwise it is a new sentence.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from flowkit.chunker import Chunker, Rules
 
 
 class Repeats:
-    """One attempt. Case and white space do not count in comparing.
+    """One attempt. Case and white space do not matter in the comparison.
 
     Args:
         said: what was said before it, never empty.
-        resumes: whether the attempt was asked to go on from there.
+        resumes: whether the attempt was asked to continue from there.
     """
 
     def __init__(self, said: str, *, resumes: bool) -> None:
@@ -29,7 +29,7 @@ class Repeats:
         self._decided = False
 
     def feed(self, text: str) -> str:
-        """The attempt's next piece; returns what is new in it. As long as it repeats what was said, that is nothing."""
+        """The next piece of the attempt; returns what is new in it. While it repeats what was said, that is nothing."""
         if self._decided:
             return text
         for place, char in enumerate(text):
@@ -43,7 +43,7 @@ class Repeats:
         return ""
 
     def _all_said(self) -> bool:
-        """Whether all was repeated, but perhaps for the white space at its end."""
+        """Whether everything was repeated, except perhaps the white space at its end."""
         while self._at < self._length and self._said[self._at].isspace():
             self._at += 1
         return self._at >= self._length
@@ -52,7 +52,7 @@ class Repeats:
         self._decided = True
         if self._resumes and len(common.split()) < 2 and not common[-1:].isspace():
             return common + rest  # not even one whole word
-        # A sentence's end shows with the character behind it.
+        # The end of a sentence shows only with the character after it.
         new = (common + rest)[_sentences(common + rest[0]) :].lstrip()
         return new if self._said[-1].isspace() else f" {new}"
 

@@ -12,7 +12,7 @@ from flowkit.messages import Capture, Done, Failed, Fault, Frames, InputEnded, M
 from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage, gone, new
 
 _FRAMES = ("10ms", "20ms", "30ms")
-"""What VADs take: WebRTC's refuses every other length."""
+"""What VADs take: WebRTC's rejects every other length."""
 
 
 def _of_a_vad(frame_us: int) -> int:
@@ -36,7 +36,8 @@ class Source(Stage[None]):
         frame: Frame = opt.us("20ms")
         """Length of one frame: 10, 20 or 30 ms, which is what VADs take."""
         ring: opt.Duration = opt.us("1s")
-        """Sound the device may hold while the pipeline is busy; older frames are dropped, and the drop is recorded."""
+        """How much audio the device may hold while the pipeline is busy. Older frames are dropped, and the drop is
+        recorded."""
 
     def fresh(self) -> None:
         return None

@@ -1,4 +1,4 @@
-"""The ASR's stage: feeds frames and marks in band, passes transcripts on."""
+"""The ASR's stage: feeds frames and end marks in band, passes transcripts on."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone,
 
 @dataclass(slots=True)
 class TranscriptionState:
-    """`owed`: utterances whose final transcript is still to come; `ended`: the input's end, kept until none is owed."""
+    """`owed`: utterances whose final transcript is still to come. `ended`: the end of the input, kept until none is
+    owed."""
 
     owed: int = 0
     ended: InputEnded | None = None
 
 
 class Transcription(Stage[TranscriptionState]):
-    """An end of utterance goes to the ASR behind its own last frame; the answer is one Final."""
+    """An end of utterance goes to the ASR after its last frame. The answer is one Final."""
 
     kind = "asr"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {

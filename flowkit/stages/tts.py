@@ -1,7 +1,8 @@
 """TTS order: one clause at a time to the voice, in order, each with a start and an end mark for playback.
 
-It takes the next clause when the last one's audio has been handed on, so what waits is counted by the queue before it.
-A provisional clause's audio is made at once but left with its provider until the verdict: revoked, it was never here.
+It takes the next clause when the audio of the last one has been passed on, so everything that waits is in the queue
+before it. The audio of a provisional clause is made at once but stays with its provider until the verdict. If the
+clause is revoked, the audio was never here.
 """
 
 from __future__ import annotations
@@ -29,21 +30,21 @@ from flowkit.messages import (
 from flowkit.stages.base import NOTHING, PROVIDER, Actions, Cancel, Emit, Open, Stage, new
 
 MOST_FAILED = 3
-"""After so many failed calls in one reply nothing more of it is asked for: a voice that breaks at every clause would be paid for
-each, and what it gives of them is no reply."""
+"""After this many failed calls in a reply, the voice is not asked for the rest. A voice that breaks off at every clause
+would be paid for each, and what it gives of them is not a reply."""
 _BUSY = frozenset({PROVIDER})
 _NOTHING_YET: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class TtsState:
-    """`speaking`: the clause whose audio is being made, or None; `samples`: of it so far; `verdict`: one that came before its
-    clause; `on_trust`: the clause is provisional; `failed`: calls of this reply."""
+    """`speaking`: the clause whose audio is being made, or None. `samples`: of it so far. `verdict`: one that came
+    before its clause. `provisional`: the clause is provisional. `failed`: calls of this reply."""
 
     speaking: Clause | None = None
     samples: int = 0
     verdict: Commit | Revoke | None = None
-    on_trust: bool = False
+    provisional: bool = False
     failed: int = 0
 
 
@@ -67,7 +68,7 @@ class TtsOrder(Stage[TtsState]):
         return TtsState()
 
     def accepts(self, state: TtsState) -> frozenset[str]:
-        if state.on_trust:
+        if state.provisional:
             return _NOTHING_YET
         return self.everything if state.speaking is None else _BUSY
 
@@ -98,8 +99,8 @@ class TtsOrder(Stage[TtsState]):
         verdict, state.verdict = state.verdict, None
         if clause.provisional and isinstance(verdict, Revoke):
             return NOTHING
-        state.on_trust = clause.provisional and verdict is None
-        started = [] if state.on_trust else [_started(clause)]
+        state.provisional = clause.provisional and verdict is None
+        started = [] if state.provisional else [_started(clause)]
         if not clause.spoken.strip():
             return [*started, Emit("audio", ClauseEnded(clause.index, 0))]
         if state.failed >= MOST_FAILED:
@@ -108,19 +109,19 @@ class TtsOrder(Stage[TtsState]):
         return [*started, Open(Speak(clause.index, clause.spoken))]
 
     def _judge(self, state: TtsState, verdict: Commit | Revoke) -> Actions:
-        """Commit: the provisional clause is one like any other from here on. Revoke: its call is abandoned."""
+        """Commit: the provisional clause becomes an ordinary one. Revoke: its call is abandoned."""
         clause = state.speaking
-        if clause is None or not state.on_trust:
+        if clause is None or not state.provisional:
             state.verdict = verdict
             return NOTHING
-        state.on_trust = False
+        state.provisional = False
         if isinstance(verdict, Commit):
             return (_started(clause),)
         state.speaking = None
         return (Cancel(),)
 
     def _ended(self, state: TtsState, *, whole: bool = True) -> list[Emit]:
-        clause, state.speaking, state.on_trust = state.speaking, None, False
+        clause, state.speaking, state.provisional = state.speaking, None, False
         return [] if clause is None else [Emit("audio", ClauseEnded(clause.index, state.samples, whole))]
 
 

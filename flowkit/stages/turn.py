@@ -1,7 +1,7 @@
-"""THE turn table: whose turn it is, as one enum and one table. The diagram in docs/turns.md is generated from it.
+"""The turn table: whose turn it is, as one enum and one table. The diagram in docs/turns.md is generated from it.
 
-Read a row as: in this state, on this event, go to that state and do this. A pair that has no row cannot happen; meeting it
-raises IllegalTurn, which quotes both. What each ``Do`` means is the gate's business.
+Read a row as: in this state, on this event, go to that state and do this. A pair without a row cannot happen. If it
+does, IllegalTurn is raised, which quotes both. The gate knows what each ``Do`` means.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class Turn(StrEnum):
     HEARING = "hearing"
     """The user speaks."""
     CONCLUDING = "concluding"
-    """The user has ended; the final transcript is awaited."""
+    """The user has finished. The final transcript is awaited."""
     THINKING = "thinking"
     """The utterance is released; the agent is not yet audible."""
     SPEAKING = "speaking"
     """The agent is audible."""
     HELD = "held"
-    """The user may be interrupting: the agent's sound is held until that is confirmed or withdrawn."""
+    """The user may be interrupting. The agent's audio is held until that is confirmed or withdrawn."""
 
 
 class Event(Enum):
@@ -36,7 +36,7 @@ class Event(Enum):
     PAUSE = auto()
     """The user's voice paused."""
     CONFIRM = auto()
-    """The suspected interruption is one."""
+    """The suspected interruption is real."""
     ENDED = auto()
     """End of utterance."""
     FINAL = auto()
@@ -46,7 +46,7 @@ class Event(Enum):
     LOST = auto()
     """The final transcript did not come in time."""
     RELEASE = auto()
-    """An interrupting utterance is due, now that what was heard of the reply is known."""
+    """An interrupting utterance is due, because it is now known what was heard of the reply."""
     AUDIBLE = auto()
     """The reply's sound begins."""
     PLAYED = auto()
@@ -58,12 +58,12 @@ class Do(Enum):
 
     NOTHING = auto()
     KEEP = auto()
-    """Keep the words for the utterance that goes on."""
+    """Keep the words for the utterance that continues."""
     AWAIT_FINAL = auto()
     GIVE_UP = auto()
-    """No final transcript: say so, listen again."""
+    """No final transcript: report it and listen again."""
     RELEASE = auto()
-    """Raise the epoch and hand the utterance to the LLM."""
+    """Raise the epoch and send the utterance to the LLM."""
     HOLD = auto()
     RESUME = auto()
     INTERRUPT = auto()
@@ -87,7 +87,7 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     (_T.HEARING, _E.ENDED): (_T.CONCLUDING, _D.AWAIT_FINAL),
     (_T.HEARING, _E.FINAL): (_T.HEARING, _D.KEEP),
     (_T.HEARING, _E.EMPTY): (_T.HEARING, _D.NOTHING),
-    # The reply may begin or end in the very instant in which it is interrupted.
+    # The reply may begin or end in the same instant in which it is interrupted.
     (_T.HEARING, _E.AUDIBLE): (_T.HEARING, _D.NOTHING),
     (_T.HEARING, _E.PLAYED): (_T.HEARING, _D.NOTHING),
     (_T.CONCLUDING, _E.AUDIBLE): (_T.CONCLUDING, _D.NOTHING),
@@ -133,7 +133,7 @@ def turn_step(turn: Turn, event: Event) -> tuple[Turn, Do]:
 
 
 def mermaid() -> str:
-    """The table as a Mermaid state diagram; rows that stay where they are and do nothing are left out."""
+    """The table as a Mermaid state diagram, without rows that keep the state and do nothing."""
     lines = ["stateDiagram-v2", "    [*] --> listening"]
     for (turn, event), (after, do) in TABLE.items():
         if turn is after and do is Do.NOTHING:

@@ -1,10 +1,11 @@
-"""What a model writes that is not for the listener: its thoughts, between the marks that models put around them.
+"""What a model writes that is not for the listener: its reasoning, between the marks that models put around it.
 
-It stands between the model and the chunker: the llm stage passes every token through it, and failover what an attempt said, so
-that a retry is compared with what was heard. Servers that send thoughts apart (`reasoning_content`) are read by their provider.
+This comes between the model and the chunker. The llm stage passes every token through it. Failover passes what an
+attempt said through it, so that a retry is compared with what was heard. If a server sends reasoning separately
+(`reasoning_content`), its provider handles that.
 
-One table of marks, `FORMS`. A mark may come in any number of tokens, so what may become one is held back until that is
-decided, which takes at most `LONGEST` characters.
+`FORMS` is the table of marks. A mark may come in any number of tokens. So text that may become one is held back until
+that is decided, which takes at most `LONGEST` characters.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 LONGEST = 80
-"""The longest mark; what is longer is text."""
+"""The longest mark. Anything longer is text."""
 
 
 class Form(NamedTuple):
-    """Text that is not spoken from a mark that begins with `opens` to one that begins with `closes`; both end with `ends`, and in
-    between may stand attributes."""
+    """Text that is not spoken, from a mark that begins with `opens` to one that begins with `closes`. Both end with
+    `ends`. Attributes may come in between."""
 
     opens: str
     closes: str
@@ -31,7 +32,7 @@ FORMS = (
     *(Form(f"<{tag}", f"</{tag}", ">") for tag in _TAGS),
     Form("[think", "[/think", "]"),
     Form("◁think", "◁/think", "▷"),
-    # OpenAI's open models name a channel; what is for the user comes on another, which ends the thought.
+    # OpenAI's open models name a channel. What is for the user comes on another channel, which ends the reasoning.
     Form("<|channel|>analysis", "<|channel|>final", "<|message|>"),
 )
 _HEADS = frozenset("<[◁")
@@ -52,7 +53,7 @@ _MARKS = re.compile(
 
 @dataclass(slots=True)
 class SpokenText:
-    """One reply's text without what is not spoken. `depth`: marks of `form` that are open; `held`: what may become a mark;
+    """The text of one reply without what is not spoken. `depth`: open marks of `form`. `held`: what may become a mark.
     `before`: the last character read."""
 
     form: int = 0
@@ -61,18 +62,19 @@ class SpokenText:
     before: str = ""
 
     def feed(self, text: str) -> str:
-        """The next piece of the reply, cut anyhow; returns what of it, and of what was held back, is spoken."""
+        """The next piece of the reply, split anywhere; returns the part of it, and of what was held back, that is
+        spoken."""
         return text if self.all_of(text) else self._read(self.held + text, final=False)
 
     def all_of(self, text: str) -> bool:
-        """Whether all of `text`, the next piece of the reply, is spoken. If so it counts as read."""
+        """Whether all of `text`, the next piece of the reply, is spoken. If so, it counts as read."""
         if self.depth or self.held or not text or not _HEADS.isdisjoint(text):
             return False
         self.before = text[-1]
         return True
 
     def end(self) -> str:
-        """The reply is complete: returns what was held back. A thought without an end is none the less a thought."""
+        """The reply is complete: returns what was held back. Reasoning without an end mark is still not spoken."""
         return self._read(self.held, final=True)
 
     def _read(self, text: str, *, final: bool) -> str:
@@ -101,7 +103,7 @@ class SpokenText:
 
 
 def _undecided(text: str) -> int:
-    """Where what may become a mark begins, if more text follows."""
+    """Where text begins that may become a mark, if more text follows."""
     for at in range(max(0, len(text) - LONGEST), len(text)):
         if text[at] in _HEADS and _may_become(text[at:].lower()):
             return at

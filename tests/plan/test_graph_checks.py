@@ -133,11 +133,11 @@ def test_from_takes_one_or_several() -> None:
             SPOKEN.replace("  - {kind: vad, provider: scripted}\n", "").replace(
                 "kind: gate", "kind: gate, allow: [FK204]"
             ),
-            "5:5: stages[2]: nobody tells 'gate' when an utterance has ended [FK126]",
+            "5:5: stages[2]: nothing tells 'gate' when an utterance has ended [FK126]",
         ),
         (
             SPOKEN.replace("kind: chunker", "kind: chunker, allow: [FK203, FK101]"),
-            "8:28: stages[5].allow: 'FK101' is no lint rule; only those can be allowed [FK127]",
+            "8:28: stages[5].allow: 'FK101' is not a lint rule; only lint rules can be allowed [FK127]",
         ),
         (
             SPOKEN + "budgets: {ttfa: {p50: 900ms, p95: 600ms}}\n",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowkit.config.keys import ALIASES, Context, only, refuse_keys, text_of
+from flowkit.config.keys import ALIASES, Context, call_keys, only, refuse_keys, text_of
 from flowkit.config.model import ProviderConfig
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, Standing
 from flowkit.config.problems import Path, Problem, Severity, suggest
@@ -72,7 +72,8 @@ def _provider(kind: str, node: Mapping, path: Path, context: Context) -> Provide
     if found is None:
         return None
     if len(path) > 2:  # a failover entry holds a provider's keys and nothing else
-        refuse_keys(node, ["provider", *ALIASES], path, context, models=[Call, found.Options])
+        known = ["provider", *call_keys(context.catalog.stage(kind), found)]
+        refuse_keys(node, known, path, context, kind, models=[found.Options])
     call = _call(node, path, context)
     options = build(found.Options, only(node, keys_of(found.Options)), path, context.problems)
     if call is None or options is None:

@@ -18,6 +18,7 @@ from pydantic_core import core_schema
 
 from flowkit.config.catalog import INSTALLED, Catalog
 from flowkit.config.docs import field_docs
+from flowkit.config.keys import ALIASES, call_keys
 from flowkit.config.schema import VERSION, Call, Top, Wiring
 from flowkit.errors import FlowkitError
 from flowkit.options import Microseconds, format_duration
@@ -111,15 +112,15 @@ class _Writer:
         classes = self._providers(kind)
         if not classes:
             return [_case({"kind": {"const": kind}}, common, needed)]
-        common |= {"provider": self._choice(kind, classes), **self._call(), "failover": self._failover(kind, classes)}
+        common |= {"provider": self._choice(kind, classes), "failover": self._failover(kind, classes)}
         named = {"properties": {"provider": common["provider"]}}
         cases: list[Schema] = [{"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": named}]
         for name, provider in classes.items():
             condition = {"kind": {"const": kind}, "provider": {"const": name}}
-            allowed = {**self._keys(f"{kind}/{name}", provider.Options), **common}
+            allowed = {**self._of_provider(kind, name, provider), **common}
             cases.append(_case(condition, allowed, [*needed, *required_keys(provider.Options)]))
         usual = self.catalog.habits(kind).provider
-        extra = self._keys(f"{kind}/{usual}", classes[usual].Options) if usual in classes else {}
+        extra = self._of_provider(kind, usual, classes[usual]) if usual in classes else {}
         unnamed: Schema = {"kind": {"const": kind}, "provider": False}
         return [*cases, _case(unnamed, {**extra, **common}, needed)]
 
@@ -137,15 +138,17 @@ class _Writer:
         names = {"enum": list(classes), "description": f"Who does the work of {kind}."}
         return self._define(f"{kind}.provider", _or_reference(names))
 
-    def _call(self) -> Schema:
+    def _of_provider(self, kind: str, name: str, provider: type[Provider]) -> Schema:
+        """What may stand beside a provider's name."""
         keys = self._keys("call", Call)
-        return {**keys, "first_token_timeout": keys["first_item_timeout"]}
+        calls = {key: keys[ALIASES.get(key, key)] for key in call_keys(self.catalog.stage(kind), provider)}
+        return {**calls, **self._keys(f"{kind}/{name}", provider.Options)}
 
     def _failover(self, kind: str, classes: dict[str, type[Provider]]) -> Schema:
         cases = []
         for name, provider in classes.items():
             given = {"provider": {"const": name}}
-            allowed = {**given, **self._call(), **self._keys(f"{kind}/{name}", provider.Options)}
+            allowed = {**given, **self._of_provider(kind, name, provider)}
             cases.append(_case(given, allowed, required_keys(provider.Options)))
         named = {"provider": self._choice(kind, classes)}
         items = {"type": "object", "required": ["provider"], "properties": named, "allOf": cases}

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flowkit.config.catalog import Catalog
 from flowkit.config.nodes import Mapping, Node, Scalar
 from flowkit.config.problems import Path, Problem, suggest
-from flowkit.config.schema import Top
+from flowkit.config.schema import Call, Top
 from flowkit.config.validate import deeper, keys_of
 from flowkit.errors import FlowkitError
 from flowkit.options import Options
+from flowkit.providers.base import Provider
+from flowkit.stages.base import Stage
 
 ALIASES = {"first_token_timeout": "first_item_timeout"}
 """Keys with two names: the alternative, and the name that is used inside flowkit."""
@@ -32,6 +35,14 @@ class Context:
         self.problems.append(Problem(code, node.mark, path, what, got, help))
 
 
+def call_keys(stage: type[Stage[Any]], provider: type[Provider] | None) -> list[str]:
+    """The keys of `Call` that change something for calls of that stage to that provider, under all their names."""
+    if provider is None:
+        return []
+    taken = stage.call_keys | ({"connect_timeout"} if provider.remote else set())
+    return [key for key in (*keys_of(Call), *ALIASES) if ALIASES.get(key, key) in taken]
+
+
 def refuse_keys(
     node: Mapping, known: Iterable[str], path: Path, context: Context, kind: str = "", models: Seq[type[Options]] = ()
 ) -> None:
@@ -40,7 +51,7 @@ def refuse_keys(
     names = list(dict.fromkeys([*known, *(key for model in models for key in keys_of(model))]))
     for key, entry in node.entries.items():
         if key not in names:
-            help = deeper(key, models) or _home(key, kind, context) or suggest(key, names, "keys")
+            help = deeper(key, [*models, Call]) or _home(key, kind, context) or suggest(key, names, "keys")
             context.problems.append(Problem("FK101", entry.key, (*path, key), f"unknown key {key!r}", help=help))
 
 
@@ -56,16 +67,18 @@ def _home(key: str, kind: str, context: Context) -> str:
 
 def _takes(kind: str, name: str, key: str, context: Context) -> bool:
     try:
-        return key in keys_of(context.catalog.provider(kind, name).Options)
+        provider = context.catalog.provider(kind, name)
+        return key in (*keys_of(provider.Options), *call_keys(context.catalog.stage(kind), provider))
     except FlowkitError:
         return False
 
 
 def _declares(kind: str, key: str, context: Context) -> bool:
     try:
-        return key in keys_of(context.catalog.stage(kind).Options)
+        cls = context.catalog.stage(kind)
     except FlowkitError:
         return False
+    return key in keys_of(cls.Options) or (bool(context.catalog.providers(kind)) and key in cls.call_keys)
 
 
 def only(node: Mapping, keys: Iterable[str]) -> Mapping:

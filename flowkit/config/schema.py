@@ -80,15 +80,16 @@ class Call(opt.Options):
     """Deadlines of a provider's calls. A stage whose provider misses one fails over, if it has a failover list."""
 
     connect_timeout: opt.Duration | None = None
-    """Until the connection is open; none by default."""
+    """Until the connection is open, for a provider that asks a server; 5s by default."""
     first_item_timeout: opt.Duration | None = None
-    """Until the first useful item; 10s for llm and tts, none for others. Also written `first_token_timeout`."""
+    """Until the first useful item, of an asr from the end of an utterance on; 10s for llm and tts, none for others. Also written
+    `first_token_timeout`."""
     idle_timeout: opt.Duration | None = None
-    """Between two items; 10s for llm and tts, none for others."""
+    """Between two items; 10s for llm and tts, none for others. Not for asr."""
     retry: Retry | None = None
-    """Retrying a failed call."""
+    """Retrying a failed call; for asr, llm and tts."""
     circuit: Circuit | None = None
-    """Leaving the provider out after failures in a row."""
+    """Leaving the provider out after failures in a row; for asr, llm and tts."""
 
 
 class Wiring(opt.Options):

@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from flowkit.config.candidates import candidates_of, provider_class
-from flowkit.config.keys import ALIASES, Context, only, refuse_keys, text_of
+from flowkit.config.keys import Context, call_keys, only, refuse_keys, text_of
 from flowkit.config.model import StageConfig
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from flowkit.config.problems import Path, Problem, suggest
-from flowkit.config.schema import Call, Wiring
+from flowkit.config.schema import Wiring
 from flowkit.config.validate import build, keys_of
 from flowkit.errors import ConfigError
 from flowkit.options import Options
@@ -139,11 +139,12 @@ def _refuse_unknown(kind: str, cls: type[Stage[Any]], node: Mapping, path: Path,
     known = ["kind", "provider"]
     models: list[type[Options]] = [Wiring, cls.Options]
     if context.catalog.providers(kind):
-        known += ["failover", *ALIASES]
+        known.append("failover")
         provider = provider_class(kind, node, path, replace(context, problems=[]))
         if provider is None and (node.get("provider") is not None or context.catalog.habits(kind).provider):
             return  # its keys are unknown
-        models += [Call, *([provider.Options] if provider else [])]
+        known += call_keys(cls, provider)
+        models += [provider.Options] if provider else []
     refuse_keys(node, known, path, context, kind, models)
 
 

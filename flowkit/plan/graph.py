@@ -14,7 +14,7 @@ from typing import Any
 from flowkit.config.schema import Circuit, Retry, Shutdown
 from flowkit.options import Options
 from flowkit.providers.base import Provider
-from flowkit.stages.base import Stage
+from flowkit.stages.base import AGAIN, Stage
 
 CONTROL_BOUND = 64
 """How many control messages may wait at one stage. More are a defect or a flood, and end the session with an error.
@@ -88,11 +88,13 @@ class PlannedStage:
 
     @property
     def resilient(self) -> bool:
-        """Whether a failed call is retried, or made elsewhere. Then the runtime keeps each provider's deadlines."""
+        """Whether a failed call is retried, or made elsewhere. Then the runtime keeps each provider's deadlines. It also keeps
+        those of a call that lasts as long as the session: it alone knows since when an item is owed."""
         first = self.provider
-        if first is None:
+        if first is None or not self.cls.call_keys >= AGAIN:
             return False
-        return bool(self.failover or first.retry or first.circuit or first.cls.remote or first.cls.continuous)
+        owed = self.cls.call_scope == "session" and first.timeouts.first_item_us is not None
+        return bool(owed or self.failover or first.retry or first.circuit or first.cls.remote or first.cls.continuous)
 
     @property
     def timeouts(self) -> Timeouts:

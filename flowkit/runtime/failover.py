@@ -58,8 +58,9 @@ async def resilient(stage: PlannedStage, around: Surroundings, models: Models) -
     """
     first = stage.provider
     assert first is not None
-    if not stage.resilient:
-        async with opened(first.cls, first.options, around, models) as provider:
+    if not (stage.resilient or stage.failover):
+        here = replace(around, connect_us=first.timeouts.connect_us)
+        async with opened(first.cls, first.options, here, models) as provider:
             yield provider
         return
     members: list[Member] = []

@@ -70,6 +70,9 @@ Action: TypeAlias = Emit | Open | Feed | EndInput | Cancel | SetTimer | RaiseEpo
 Actions: TypeAlias = Sequence[Action]
 
 NOTHING: Actions = ()
+DEADLINES = frozenset({"first_item_timeout", "idle_timeout"})
+AGAIN = frozenset({"retry", "circuit"})
+"""Options of a provider call (``config.schema.Call``): how long its items may take; what happens when it has failed."""
 PROVIDER = "provider"
 """The port through which a provider's items enter. ``accepts`` names it like any other."""
 
@@ -97,6 +100,8 @@ class Stage(ABC, Generic[S]):
     """Belongs to the reply: an interrupt drains and resets it."""
     call_scope: ClassVar[str] = "session"
     """``turn``: an interrupt cancels the provider call; ``session``: the call outlives it."""
+    call_keys: ClassVar[frozenset[str]] = DEADLINES
+    """Which of these options its calls obey. `AGAIN`: a call that failed may be made again, or handed over to another provider."""
     queue_max: ClassVar[int | None] = None
     """The bound of each edge into the stage, unless the file sets one; None: that of its kind."""
     awaits_reply: ClassVar[bool] = False

@@ -92,6 +92,8 @@ class Gate(Stage[GateState]):
         "progress": ("progress",),
     }
     outputs: ClassVar[dict[str, str]] = {"utterance": "utterance", "turn": "turn", "hold": "hold"}
+    call_keys: ClassVar[frozenset[str]] = frozenset()
+    """Whoever types takes as long as they take."""
 
     class Options(opt.Options):
         release: Release = Release.END_OF_UTTERANCE

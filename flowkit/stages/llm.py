@@ -16,7 +16,7 @@ from pydantic import Field
 from flowkit import history
 from flowkit import options as opt
 from flowkit.messages import Ask, Done, EndOfReply, Exchange, Failed, Fault, Final, Message, Token, Utterance
-from flowkit.stages.base import NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
+from flowkit.stages.base import AGAIN, DEADLINES, NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import SpokenText
 from flowkit.words import has_words
@@ -51,6 +51,7 @@ class LlmTurn(Stage[LlmState]):
     outputs: ClassVar[dict[str, str]] = {"tokens": "tokens", "faults": "progress"}
     replying = True
     call_scope = "turn"
+    call_keys = DEADLINES | AGAIN
 
     class Options(opt.Options):
         max_history: int = Field(20, ge=0, le=1000)

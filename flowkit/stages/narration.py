@@ -30,7 +30,20 @@ from flowkit.messages import (
     Token,
     WordTimes,
 )
-from flowkit.stages.base import NOTHING, PROVIDER, Action, Actions, Cancel, Emit, EndInput, Feed, Open, Stage
+from flowkit.stages.base import (
+    AGAIN,
+    DEADLINES,
+    NOTHING,
+    PROVIDER,
+    Action,
+    Actions,
+    Cancel,
+    Emit,
+    EndInput,
+    Feed,
+    Open,
+    Stage,
+)
 from flowkit.stages.tts import MOST_FAILED, TtsOrder
 
 
@@ -70,6 +83,7 @@ class Narration(Stage[NarrationState]):
     outputs: ClassVar[dict[str, str]] = TtsOrder.outputs
     replying = True
     call_scope = "turn"
+    call_keys = DEADLINES | AGAIN
 
     class Options(opt.Options):
         pass

@@ -103,6 +103,8 @@ class Playback(Stage[PlaybackState]):
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"audio": ("voice",), "turn": ("turn",), "hold": ("hold",)}
     outputs: ClassVar[dict[str, str]] = {"progress": "progress"}
     replying = True
+    call_keys: ClassVar[frozenset[str]] = frozenset()
+    """A device answers nothing."""
 
     class Options(opt.Options):
         lead: opt.Duration = opt.us("100ms")

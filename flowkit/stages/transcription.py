@@ -19,7 +19,7 @@ from flowkit.messages import (
     SpeechStarted,
     Transcribe,
 )
-from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage, gone, new
+from flowkit.stages.base import AGAIN, NOTHING, Actions, Emit, Feed, Open, Stage, gone, new
 
 
 @dataclass(slots=True)
@@ -42,6 +42,8 @@ class Transcription(Stage[TranscriptionState]):
         "speech": ("speech",),
     }
     outputs: ClassVar[dict[str, str]] = {"transcript": "transcript", "faults": "progress"}
+    call_keys = AGAIN | {"first_item_timeout"}
+    """Within the first: from an end of utterance to its final transcript. Between two there is no time to speak of."""
 
     class Options(opt.Options):
         pass

@@ -27,7 +27,7 @@ from flowkit.messages import (
     Token,
     WordTimes,
 )
-from flowkit.stages.base import NOTHING, PROVIDER, Actions, Cancel, Emit, Open, Stage, new
+from flowkit.stages.base import AGAIN, DEADLINES, NOTHING, PROVIDER, Actions, Cancel, Emit, Open, Stage, new
 
 MOST_FAILED = 3
 """After this many failed calls in a reply, the voice is not asked for the rest. A voice that breaks off at every clause
@@ -60,6 +60,7 @@ class TtsOrder(Stage[TtsState]):
     outputs: ClassVar[dict[str, str]] = {"audio": "voice", "faults": "progress"}
     replying = True
     call_scope = "turn"
+    call_keys = DEADLINES | AGAIN
 
     class Options(opt.Options):
         pass

@@ -208,6 +208,36 @@ def test_both_names_of_one_deadline_are_too_many() -> None:
     assert codes(tts("provider: print, first_token_timeout: 2s, first_item_timeout: 3s")) == ["FK107"]
 
 
+AGAIN = "belongs to the kind asr, the kind llm, the kind tts"
+TIMED = "belongs to the kind mic, the kind vad, the kind llm, the kind tts"
+
+
+@pytest.mark.parametrize(
+    ("keys", "help"),
+    [
+        ("kind: vad, provider: webrtcvad, retry: {max: 1}", f"'retry' {AGAIN}"),
+        ("kind: mic, provider: wav, path: a.wav, circuit: {open_after: 1}", f"'circuit' {AGAIN}"),
+        ("kind: speaker, provider: memory, idle_timeout: 1s", f"'idle_timeout' {TIMED}"),
+        ("kind: asr, provider: scripted, idle_timeout: 1s", f"'idle_timeout' {TIMED}"),
+        ("kind: asr, provider: scripted, connect_timeout: 1s", "'connect_timeout' belongs to the provider assemblyai"),
+        ("kind: vad, provider: webrtcvad, connect_timeout: 1s", ""),
+    ],
+)
+def test_options_of_a_call_that_would_change_nothing_are_refused(keys: str, help: str) -> None:
+    found = read("x.yaml", text=f"flowkit: 1\nstages:\n  - {{{keys}}}\n").problems
+    refused = [problem for problem in found if problem.code == "FK101"]
+    assert [problem.what for problem in refused] == [f"unknown key {keys.split(', ')[-1].partition(':')[0]!r}"]
+    assert refused[0].help.startswith(help)
+
+
+def test_failover_entries_take_the_options_of_their_own_provider() -> None:
+    asr = "kind: asr, provider: moonshine, failover: [{provider: assemblyai, api_key: x, connect_timeout: 1s}]"
+    assert not read("x.yaml", text=f"flowkit: 1\nstages:\n  - {{{asr}}}\n").problems
+    swapped = "kind: asr, provider: assemblyai, api_key: x, failover: [{provider: moonshine, connect_timeout: 1s}]"
+    (problem,) = read("x.yaml", text=f"flowkit: 1\nstages:\n  - {{{swapped}}}\n").problems
+    assert problem.help == "'connect_timeout' belongs to the provider assemblyai"
+
+
 def test_interrupt_is_the_gates_own_under_a_shorter_name() -> None:
     config = reading(BASE + "interrupt: {speech_for: 90ms, ignore: [okay]}\n").config
     options = config.stage("gate").options

@@ -100,8 +100,8 @@ def broken(stage: str, last: Message, after: int, calls: int) -> type[InlineProv
     whole = WHOLE[stage]
 
     class Broken(whole):  # type: ignore[misc, valid-type]
-        def __init__(self, options: Any, around: Surroundings) -> None:
-            super().__init__(options, around)
+        def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+            super().__init__(options, around, model)
             self.opened = 0
 
         def open(self, request: Message) -> InlineCall:

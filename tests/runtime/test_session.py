@@ -19,7 +19,7 @@ from flowkit.engine.observer import Observer
 from flowkit.errors import ProviderError
 from flowkit.messages import Ask, Frames, Message, PlaybackStarted, Token
 from flowkit.options import Options
-from flowkit.plan.graph import Plan, ProviderChoice
+from flowkit.plan.graph import Plan, ProviderChoice, Timeouts
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.models import Models, open_models
 from flowkit.runtime.session import INTERRUPTED, Outcome, run_session
@@ -249,6 +249,45 @@ def test_while_a_session_runs_the_collector_leaves_alone_what_is_old() -> None:
     assert first == 2
     assert len(later) > 10
     assert 2 not in later
+
+
+# -- deadlines ---------------------------------------------------------------------------------------------------------
+
+
+class Deaf(Provider):
+    """Listens and never answers."""
+
+    kind, name = "asr", "deaf"
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for _ in fed:
+            pass
+
+
+class Numb(Deaf):
+    kind, name = "vad", "numb"
+
+
+def deaf(plan: Plan, kind: str, *choices: ProviderChoice) -> Plan:
+    first, *others = choices
+    stages = tuple(replace(s, provider=first, failover=tuple(others)) if s.kind == kind else s for s in plan.stages)
+    return replace(plan, stages=stages)
+
+
+def test_an_asr_has_time_from_the_end_of_an_utterance_on() -> None:
+    """Not from the session's start: nobody speaks for five seconds, and the utterance ends after 5.4."""
+    plan = scripted_plan(**{**TALK, "mic": {"speech": [{"at": "5s", "lasts": "200ms"}], "length": "20s"}})
+    choice = ProviderChoice("deaf", Deaf, Options(), Timeouts(first_item_us=1_000_000))
+    outcome = run(deaf(plan, "asr", choice), kept=(kept := Kept()), duration_us=30_000_000)
+    assert outcome.reason == "failed: failover: deaf: nothing useful came in time"
+    assert kept.all[-1].handled_us == pytest.approx(6_400_000, abs=40_000)
+
+
+def test_a_deadline_stands_where_another_provider_could_take_over() -> None:
+    choices = [ProviderChoice("numb", Numb, Options(), Timeouts(first_item_us=1_000_000)) for _ in range(2)]
+    outcome = run(deaf(scripted_plan(**TALK), "vad", *choices), kept=(kept := Kept()), duration_us=30_000_000)
+    assert outcome.reason == "failed: the provider gave nothing in time"
+    assert kept.all[-1].handled_us == 1_000_000
 
 
 # -- several sessions --------------------------------------------------------------------------------------------------

@@ -116,12 +116,14 @@ class Interrupt(opt.Options):
     """Words and phrases that never interrupt on their own. If there are any, an interruption waits for words."""
     resume_after: opt.Duration | None = None
     """How long a hold may wait for confirmation before the agent resumes. Default 1500ms."""
+    join_words: int | None = Field(default=None, ge=0)
+    """How many words of questions interrupted before any answer are asked again with the next one. Default 200."""
     history: Literal["heard", "generated"] | None = None
     """What the model's history keeps of each reply: what the user `heard` (default), or all that was `generated`."""
 
 
 OF_INTERRUPT: Mapping[str, tuple[str, ...]] = {
-    "gate": ("speech_for", "min_words", "ignore", "resume_after"),
+    "gate": ("speech_for", "min_words", "ignore", "resume_after", "join_words"),
     "llm": ("history",),
 }
 """Which kinds of stages have the keys of `interrupt` as their own, under a shorter name."""

@@ -63,7 +63,7 @@ class Follower:
         self._turns: dict[int, TurnRecord] = {}
         """Those that are not handed out, by number."""
         self._interrupted: TurnRecord | None = None
-        """The one that was interrupted last."""
+        """The one that was interrupted last. It may be answered again until another one is released."""
         self._listening = Listening(self.clock)
         self._sound = Sound(layout.frame_us)
         self._shutdown = ("", 0)
@@ -99,6 +99,7 @@ class Follower:
 
     def finish(self) -> Sequence[Ended]:
         """There are no more rows: whatever is open is over."""
+        self._interrupted = None
         for turn in self._turns.values():
             self._end(turn, self._now_us)
         self._settle(_NEVER)
@@ -118,11 +119,14 @@ class Follower:
         """Hand out the turns that have been over for long enough."""
         self._due_us = _NEVER
         for turn in [turn for turn in self._turns.values() if turn.ended_us is not None]:
+            if turn is self.turn and turn is self._interrupted:
+                continue
             ended_us = turn.ended_us or 0
             if ended_us + _SETTLED_US > now_us:
                 self._due_us = min(self._due_us, ended_us + _SETTLED_US)
                 continue
-            self._by_device(turn)
+            for reply in turn.replies():
+                self._by_device(reply)
             self._over.append(self._turns.pop(turn.number))
 
     def _by_device(self, turn: TurnRecord) -> None:
@@ -216,10 +220,12 @@ class Follower:
     # -- turns and interrupts -------------------------------------------------------------------------------------------
 
     def _release(self, row: Row, message: Utterance) -> None:
+        before = self._turns.pop(message.turn, None)
         for turn in self._turns.values():
-            self._end(turn, row.sent_us)
+            turn.ended_us = turn.ended_us or row.sent_us
+        self._due_us = min(self._due_us, row.sent_us)
         voice, speech = self._listening.released(row.sent_us)
-        self.turn = TurnRecord(message.turn, row.epoch, message.text, speech, voice, row.sent_us)
+        self.turn = TurnRecord(message.turn, row.epoch, message.text, speech, voice, row.sent_us, before=before)
         self._turns[message.turn] = self.turn
 
     def _interrupt(self, row: Row) -> None:

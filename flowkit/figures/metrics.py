@@ -111,7 +111,7 @@ class _Turn:
     voice: VoiceEnd
     milestones: tuple[int | None, ...] | None
     late_us: int
-    interrupt: InterruptRecord | None
+    interrupted: tuple[InterruptRecord, ...]
 
     def report(self, voiced: Reference | None) -> TurnReport:
         """All of them."""
@@ -126,53 +126,56 @@ class _Turn:
         return replace(self.told, started_us=started_us, ttfa_us=sum(parts), parts_us=parts)
 
     def interrupts(self, voiced: Reference | None, frame_us: int) -> Iterator[InterruptReport]:
-        """The one that ended it, if one did."""
-        if (told := self.interrupt) is None:
-            return
-        speech_us = None if told.speech is None else told.speech.at_us(voiced)
-        sounding = speech_us is not None and told.silent_us > speech_us
-        silent_us = told.silent_us if told.popped_us is None else told.popped_us
-        yield InterruptReport(
-            turn=self.told.turn,
-            t_us=told.t_us,
-            speech_to_silence_us=silent_us - speech_us if sounding and speech_us is not None else None,
-            decision_to_silence_us=max(0, silent_us - told.decided_us),
-            stale_frames=-(-told.stale_us // frame_us),
-            tokens=told.counts.get(Token, 0),
-            clauses=told.counts.get(Clause, 0),
-            frames=-(-told.discarded_us // frame_us),
-        )
+        """Those that cut its replies off."""
+        for told in self.interrupted:
+            speech_us = None if told.speech is None else told.speech.at_us(voiced)
+            sounding = speech_us is not None and told.silent_us > speech_us
+            silent_us = told.silent_us if told.popped_us is None else told.popped_us
+            yield InterruptReport(
+                turn=self.told.turn,
+                t_us=told.t_us,
+                speech_to_silence_us=silent_us - speech_us if sounding and speech_us is not None else None,
+                decision_to_silence_us=max(0, silent_us - told.decided_us),
+                stale_frames=-(-told.stale_us // frame_us),
+                tokens=told.counts.get(Token, 0),
+                clauses=told.counts.get(Clause, 0),
+                frames=-(-told.discarded_us // frame_us),
+            )
 
 
 def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
+    replies = turn.replies()
     clauses = tuple(
         ClauseReport(
             of.clause.text, of.clause.tokens, of.clause.reason, of.cut_us, of.clause.spoken.strip() in modelled
         )
-        for of in turn.clauses.values()
+        for reply in replies
+        for of in reply.clauses.values()
     )
     told = TurnReport(
         turn=turn.number,
         user=turn.user,
         agent="".join(clause.text for clause in clauses).strip(),
-        heard="".join(turn.heard).strip(),
+        heard=" ".join(text for reply in replies if (text := "".join(reply.heard).strip())),
         end_reason=turn.end.value,
         started_us=0,
         ttfa_us=None,
         parts_us=None,
         clauses=clauses,
         modelled=any(clause.modelled for clause in clauses),
-        revoked=len(turn.revoked),
-        revoked_chars=sum(map(len, turn.revoked)),
+        revoked=sum(len(reply.revoked) for reply in replies),
+        revoked_chars=sum(len(text) for reply in replies for text in reply.revoked),
     )
-    return _Turn(told, turn.voice, _milestones(turn), turn.late_us, turn.interrupt)
+    sounded = next((reply for reply in replies if reply.sound is not None), turn)
+    interrupted = tuple(reply.interrupt for reply in replies if reply.interrupt is not None)
+    return _Turn(told, replies[0].voice, _milestones(replies[0], sounded), sounded.late_us, interrupted)
 
 
-def _milestones(turn: TurnRecord) -> tuple[int | None, ...] | None:
-    """From the decision that the utterance has ended to the first sound."""
-    if turn.sound is None:
+def _milestones(asked: TurnRecord, sounded: TurnRecord) -> tuple[int | None, ...] | None:
+    """From the decision that the utterance has ended to the first sound, which may be a later reply's."""
+    if sounded.sound is None:
         return None
-    played, sounded_us = turn.sound
-    known = turn.clauses.get(played)
+    played, sounded_us = sounded.sound
+    known = sounded.clauses.get(played)
     of_clause = (None, None, None) if known is None else (known.cut_us, known.taken_us, known.first_audio_us)
-    return turn.voice.decided_us, turn.released_us, turn.first_token_us, *of_clause, sounded_us
+    return asked.voice.decided_us, asked.released_us, sounded.first_token_us, *of_clause, sounded_us

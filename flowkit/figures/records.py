@@ -92,7 +92,8 @@ class TurnEnd(StrEnum):
 class TurnRecord:
     """One turn. The utterance `user`, made of `speech` that ended where `voice` says, was released at `released_us`. `clauses` by
     index, without the `revoked` ones; `sound`: the clause with which the reply began to sound, and when, by the device `late_us`
-    later; `heard`: the text of it that sounded; `fault`: what went wrong."""
+    later; `heard`: the text of it that sounded; `fault`: what went wrong; `before`: the same turn's first reply, which an
+    interruption without words cut off."""
 
     number: int
     epoch: int
@@ -113,6 +114,11 @@ class TurnRecord:
     interrupt: InterruptRecord | None = None
     end: TurnEnd = TurnEnd.CLOSED
     ended_us: int | None = None
+    before: TurnRecord | None = None
+
+    def replies(self) -> list[TurnRecord]:
+        """The turn's replies, this one last: more than one where the turn was answered again."""
+        return [*([] if self.before is None else self.before.replies()), self]
 
     def ends(self, why: TurnEnd) -> None:
         """It ends for this reason, if there was none before."""

@@ -43,6 +43,8 @@ class Sound:
         self._held = False
         self._open = False
         self._carry = 0
+        self._run = (0, 0)
+        """Where the sound began last without a gap, and when the sound before it had ended."""
 
     def tick(self, now_us: int) -> int:
         """The first tick of the device's grid at or after `now_us`."""
@@ -72,6 +74,9 @@ class Sound:
         """Sounding, or in a gap of an unfinished reply."""
         return not self._held and (self._open or self.until_us > now_us)
 
+    def _begin(self, at_us: int) -> None:
+        self._run, self.until_us, self._carry = (at_us, self.until_us), at_us, 0
+
     def _place(self, piece: _Piece) -> None:
         """Straight behind the last piece; fractions of a microsecond are carried on."""
         whole_us, self._carry = divmod(piece.samples * _US + self._carry, piece.rate_hz)
@@ -81,7 +86,7 @@ class Sound:
     def _audio(self, audio: Audio, now_us: int) -> None:
         tick_us = self.tick(now_us)
         if not self._playing(now_us) or self.until_us < tick_us:
-            self.until_us, self._carry = tick_us, 0
+            self._begin(tick_us)
         while self._pieces and not self._held and self._pieces[0].ends_us <= now_us:
             self._pieces.popleft()
         piece = _Piece(audio.samples, audio.rate_hz)
@@ -105,7 +110,7 @@ class Sound:
             return
         self._held = False
         if self._pieces:
-            self.until_us, self._carry = self.tick(now_us), 0
+            self._begin(self.tick(now_us))
         for piece in self._pieces:
             self._place(piece)
 
@@ -113,3 +118,6 @@ class Sound:
         self.lost_us = sum(piece.samples * _US // piece.rate_hz for piece in self._pieces)
         self._pieces.clear()
         self._held = self._open = False
+        began_us, before_us = self._run
+        if self.until_us <= began_us:  # it was cut off before it began
+            self.until_us = before_us

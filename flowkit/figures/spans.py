@@ -31,10 +31,11 @@ def spans_of(ended: Ended) -> Iterator[SpanPlan]:
     if isinstance(ended, SpeechRecord):
         yield from _heard(ended, 0)
         return
-    for speech in ended.speech:
-        yield from _heard(speech, ended.number)
-    for call in ended.calls.values():
-        yield _call(call, ended)
+    for reply in ended.replies():
+        for speech in reply.speech:
+            yield from _heard(speech, ended.number)
+        for call in reply.calls.values():
+            yield _call(call, reply)
     yield _turn(ended)
 
 
@@ -59,8 +60,10 @@ def _call(call: CallRecord, turn: TurnRecord) -> SpanPlan:
 
 
 def _turn(turn: TurnRecord) -> SpanPlan:
-    begin_us = min([turn.released_us, *(s.began_us for s in turn.speech if s.text and s.began_us is not None)])
+    replies = turn.replies()
+    asked = replies[0]
+    begin_us = min([asked.released_us, *(s.began_us for s in asked.speech if s.text and s.began_us is not None)])
     attributes: dict[str, Value] = {"flowkit.end_reason": turn.end.value}
-    if turn.sound is not None:
-        attributes["flowkit.first_sound_ms"] = (turn.sound[1] - begin_us) / 1000
+    if (sound := next((reply.sound for reply in replies if reply.sound is not None), None)) is not None:
+        attributes["flowkit.first_sound_ms"] = (sound[1] - begin_us) / 1000
     return SpanPlan("invoke_agent", begin_us, turn.ended_us or begin_us, turn.number, attributes, turn.fault)

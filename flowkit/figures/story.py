@@ -73,7 +73,7 @@ def tell(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop], ruler: Refere
     for row in rows:
         over += follower.row(row)
     over += follower.finish()
-    turns = [record for record in over if isinstance(record, TurnRecord)]
+    turns = [reply for record in over if isinstance(record, TurnRecord) for reply in record.replies()]
     lanes = _Lanes(layout, ruler, rows[-1].handled_us if rows else 0)
     spans = [span for turn in turns for span in lanes.turn(turn)]
     for record in over:

@@ -38,11 +38,12 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, Open, RaiseEpoch, SetTimer, Stage, gone
+from flowkit.stages.question import Question
 from flowkit.stages.turn import Do, Event, Turn, turn_step
 from flowkit.words import Phrases, count, words
 
 _SPEECH_FOR, _FINAL, _RELEASE, _RESUME = "speech_for", "final", "release", "resume_after"
-_EVENT_OF_TIMER = {_FINAL: Event.LOST, _RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
+_EVENT_OF_TIMER = {_RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
 
 
 class Typing(StrEnum):
@@ -65,15 +66,12 @@ class Release(StrEnum):
 
 @dataclass(slots=True)
 class GateState:
-    """`said`: the words of the current or last released utterance. `heard`: the reply's clauses as far as they sounded.
-    `withdrawn`: number of an utterance that was not an interruption and gets no answer. `held_at_us`: start of a hold.
-    `held_after`: utterances that had ended by then."""
+    """`kept`: words of the current utterance. `withdrawn`: number of an utterance that was not an interruption and gets no
+    answer. `held_at_us`: start of a hold. `held_after`: utterances that had ended by then."""
 
     turn: Turn = Turn.LISTENING
-    number: int = 0
-    said: str = ""
+    question: Question = field(default_factory=Question)
     kept: str = ""
-    heard: list[str] = field(default_factory=list)
     utterances: int = 0
     withdrawn: int = 0
     held_at_us: int = 0
@@ -112,6 +110,8 @@ class Gate(Stage[GateState]):
         for words. Case, hyphens and the kind of apostrophe do not matter."""
         resume_after: opt.Duration = opt.us("1500ms")
         """How long a hold may wait for confirmation before the agent resumes."""
+        join_words: int = Field(200, ge=0)
+        """How many words of questions interrupted before any answer are asked again with the next one; the newest count."""
 
     options: Options
     _without_typing = frozenset(inputs)
@@ -135,7 +135,7 @@ class Gate(Stage[GateState]):
 
     def step(self, state: GateState, message: Message, now_us: int) -> Actions:
         if isinstance(message, Heard):
-            state.heard.append(message.text)
+            state.question.heard.append(message.text)
             return NOTHING
         if isinstance(message, Partial):
             return self._partial(state, message.text, now_us)
@@ -177,7 +177,9 @@ class Gate(Stage[GateState]):
                 state.input_ended = True
                 return None
             case Timer(tag=tag) if tag == _SPEECH_FOR:
-                return None if self._needs_words else Event.CONFIRM
+                return None if self._needs_words(state) else Event.CONFIRM
+            case Timer(tag=tag) if tag == _FINAL:
+                return Event.FINAL if state.kept else _without_words(state, Event.LOST)
             case Timer(tag=tag):
                 return _EVENT_OF_TIMER[tag]
         return None
@@ -189,7 +191,7 @@ class Gate(Stage[GateState]):
             return Event.PAUSE
         if now_us - state.held_at_us < self.options.speech_for:
             state.withdrawn = state.utterances + 1
-        elif self._needs_words:
+        elif self._needs_words(state):
             return None
         return Event.PAUSE
 
@@ -202,20 +204,22 @@ class Gate(Stage[GateState]):
         state.kept = " ".join(part for part in (state.kept, text) if part)
         if state.kept:
             return Event.FINAL
-        return None if state.turn is Turn.HELD and final.utterance <= state.held_after else Event.EMPTY
+        if state.turn is Turn.HELD and final.utterance <= state.held_after:
+            return None
+        return _without_words(state, Event.EMPTY)
 
     def _partial(self, state: GateState, text: str, now_us: int) -> Actions:
         """A partial never starts a reply. It may confirm an interruption that waits for words. After the end of its
         utterance it cannot, because the final transcript decides."""
-        waits = state.turn is Turn.HELD and self._needs_words and state.utterances == state.held_after
+        waits = state.turn is Turn.HELD and self._needs_words(state) and state.utterances == state.held_after
         held_long = now_us - state.held_at_us >= self.options.speech_for
         if waits and held_long and self._interrupting(text):
             return self._turn(state, Event.CONFIRM, now_us)
         return NOTHING
 
-    @property
-    def _needs_words(self) -> bool:
-        return bool(self.options.min_words or self.options.ignore)
+    def _needs_words(self, state: GateState) -> bool:
+        """Whether a voice alone interrupts nothing: so declared, or because one has cut this reply off for nothing already."""
+        return bool(self.options.min_words or self.options.ignore or state.question.asked > 1)
 
     def _interrupting(self, text: str) -> bool:
         return count(self._ignored.without(words(text))) >= max(1, self.options.min_words)
@@ -233,9 +237,16 @@ class Gate(Stage[GateState]):
             case Do.AWAIT_FINAL:
                 return [SetTimer(now_us + self.options.final_timeout, _FINAL)]
             case Do.RELEASE:
-                return self._release(state)
+                text, state.kept = state.kept, ""
+                return self._ask(state.question.next(text, self.options.join_words))
+            case Do.ANSWER_AGAIN:
+                return self._ask(state.question.again())
+            case Do.COMPLETE:
+                state.question.cut_off = False
             case Do.HOLD:
                 state.held_at_us, state.held_after = now_us, state.utterances
+                if state.withdrawn > state.utterances:
+                    state.withdrawn = 0  # the voice is back in the same utterance, which is judged anew
                 resume_at_us = now_us + max(self.options.resume_after, self.options.speech_for)
                 confirm = SetTimer(now_us + self.options.speech_for, _SPEECH_FOR)
                 return [Emit("hold", Hold()), confirm, SetTimer(resume_at_us, _RESUME)]
@@ -249,16 +260,16 @@ class Gate(Stage[GateState]):
         return []
 
     def _interrupt(self, state: GateState) -> list[Action]:
-        state.withdrawn = 0
-        return [RaiseEpoch(state.number), Emit("turn", Interrupt())]
+        state.withdrawn, state.question.cut_off = 0, True
+        return [RaiseEpoch(state.question.number), Emit("turn", Interrupt())]
 
-    def _release(self, state: GateState) -> list[Action]:
-        heard = "".join(state.heard).strip()
-        joined = state.number > 0 and not heard
-        state.said = f"{state.said} {state.kept}".strip() if joined else state.kept
-        state.kept, state.heard = "", []
-        state.number += 1
-        return [RaiseEpoch(state.number), Emit("utterance", Utterance(state.number, state.said, heard))]
+    def _ask(self, utterance: Utterance) -> list[Action]:
+        return [RaiseEpoch(utterance.turn), Emit("utterance", utterance)]
 
     def _shutdown(self, message: Shutdown) -> Actions:
         return (Emit("turn", Interrupt()), Finish(message.reason))
+
+
+def _without_words(state: GateState, event: Event) -> Event:
+    """No words came: `event`, or what that means where a reply was cut off for them."""
+    return Event.VAIN if state.turn is Turn.CONCLUDING and state.question.cut_off else event

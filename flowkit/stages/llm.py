@@ -109,7 +109,7 @@ class LlmTurn(Stage[LlmState]):
         if utterance.heard and state.asked is not None:
             said = utterance.heard if self.options.history == "heard" else state.generated.strip()
             state.history = (*state.history, Exchange(state.asked.text, said))
-        state.tries, state.generated = 0, ""
+        state.tries, state.generated = 0, utterance.said
         return self._open(state, Ask(utterance.turn, utterance.text, (), utterance.said))
 
     def _open(self, state: LlmState, ask: Ask) -> Actions:

@@ -43,6 +43,8 @@ class Event(Enum):
     """A final transcript with words."""
     EMPTY = auto()
     """A final transcript without words."""
+    VAIN = auto()
+    """The same, or none at all, of an interruption that has cut the reply off."""
     LOST = auto()
     """The final transcript did not come in time."""
     RELEASE = auto()
@@ -64,12 +66,15 @@ class Do(Enum):
     """No final transcript: report it and listen again."""
     RELEASE = auto()
     """Raise the epoch and send the utterance to the LLM."""
+    ANSWER_AGAIN = auto()
+    """Take the interruption back: send the turn's utterance to the LLM again, with what was heard of the reply."""
     HOLD = auto()
     RESUME = auto()
     INTERRUPT = auto()
     """STOP, DRAIN, RESET."""
     INTERRUPT_THEN_RELEASE = auto()
     COMPLETE = auto()
+    """The reply has been played: there is none to be cut off."""
     COMPLETE_HELD = auto()
     """The reply ended while it was held: nothing is left to resume."""
 
@@ -89,15 +94,16 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     (_T.HEARING, _E.EMPTY): (_T.HEARING, _D.NOTHING),
     # The reply may begin or end in the same instant in which it is interrupted.
     (_T.HEARING, _E.AUDIBLE): (_T.HEARING, _D.NOTHING),
-    (_T.HEARING, _E.PLAYED): (_T.HEARING, _D.NOTHING),
+    (_T.HEARING, _E.PLAYED): (_T.HEARING, _D.COMPLETE),
     (_T.CONCLUDING, _E.AUDIBLE): (_T.CONCLUDING, _D.NOTHING),
-    (_T.CONCLUDING, _E.PLAYED): (_T.CONCLUDING, _D.NOTHING),
+    (_T.CONCLUDING, _E.PLAYED): (_T.CONCLUDING, _D.COMPLETE),
     (_T.CONCLUDING, _E.SPEECH): (_T.HEARING, _D.NOTHING),
     (_T.CONCLUDING, _E.PAUSE): (_T.CONCLUDING, _D.NOTHING),
     (_T.CONCLUDING, _E.ENDED): (_T.CONCLUDING, _D.AWAIT_FINAL),
     (_T.CONCLUDING, _E.FINAL): (_T.THINKING, _D.RELEASE),
     (_T.CONCLUDING, _E.RELEASE): (_T.THINKING, _D.RELEASE),
     (_T.CONCLUDING, _E.EMPTY): (_T.LISTENING, _D.NOTHING),
+    (_T.CONCLUDING, _E.VAIN): (_T.THINKING, _D.ANSWER_AGAIN),
     (_T.CONCLUDING, _E.LOST): (_T.LISTENING, _D.GIVE_UP),
     (_T.THINKING, _E.SPEECH): (_T.HELD, _D.HOLD),
     (_T.THINKING, _E.PAUSE): (_T.THINKING, _D.NOTHING),

@@ -72,16 +72,30 @@ def session_ends(evidence: Evidence) -> None:
 
 
 def turns_are_numbered(evidence: Evidence) -> None:
-    """Turns are released one by one; each release, and each interrupt, in an epoch of its own."""
+    """Turns are released one by one, some again after an interruption; each release, and each interrupt, in an epoch of its own."""
     released = [
         (row.epoch, getattr(row.message, "turn", 0))
         for row in evidence.rows
         if _is(row, Utterance) and row.stage == "llm"
     ]
     numbers = [number for _, number in released]
-    _hold(numbers == list(range(1, len(numbers) + 1)), f"turns are numbered {numbers}")
+    steps = [after - before for before, after in pairwise([0, *numbers])]
+    _hold(set(steps) <= {0, 1} and steps[:1] != [0], f"turns are numbered {numbers}")
     epochs = [row.epoch for row in evidence.rows if row.stage == "llm" and (_is(row, Utterance) or _is(row, Interrupt))]
     _hold(epochs == sorted(set(epochs)), f"releases and interrupts are in epochs {epochs}")
+
+
+def no_turn_is_lost_in_silence(evidence: Evidence) -> None:
+    """After an interruption somebody has the floor: a turn is released, the one that was cut off or another."""
+    if evidence.engine.finished != "input_ended":
+        return
+    interrupted_us = None
+    for row in evidence.rows:
+        if row.stage == "llm" and _is(row, Interrupt):
+            interrupted_us = row.handled_us
+        elif row.stage == "llm" and _is(row, Utterance):
+            interrupted_us = None
+    _hold(interrupted_us is None, f"no turn follows the interruption at {interrupted_us} us")
 
 
 def _is(row: Row, kind: type[Message]) -> bool:
@@ -104,14 +118,17 @@ def nothing_is_hoarded(evidence: Evidence) -> None:
     _tts_has_one_clause(evidence)
     _chunker_has_one_clause(evidence)
     _playback_keeps_its_lead(evidence)
-    spoken = SpokenText()
+    spoken, repeats = SpokenText(), False
     for step in _steps(evidence, "llm"):
-        tokens = [a for a in step.actions if isinstance(a, Emit) and isinstance(a.message, Token)]
+        if isinstance(step.message, Utterance):
+            repeats = bool(step.message.said)  # what was heard already is left out
+        tokens = sum(isinstance(message, Token) for message in _emitted(step))
         if isinstance(step.message, Token):
             due = bool(spoken.feed(step.message.text)) or not step.message.text
         else:
             due, spoken = bool(spoken.end()), SpokenText()
-        _hold(len(tokens) == due, f"the LLM's stage kept a token at {step.at_us} us")
+        kept = tokens != due and not (repeats and tokens <= 1)
+        _hold(not kept, f"the LLM's stage kept a token at {step.at_us} us")
 
 
 def _steps(evidence: Evidence, stage: str) -> Iterator[Step]:
@@ -401,16 +418,20 @@ def history_is_what_was_heard(evidence: Evidence) -> None:
     for pop in evidence.sound():
         played[pop.epoch, pop.clause] = pop.first_sample + pop.samples
     asked = [(row.epoch, row.message) for row in rows if _is(row, Utterance) and row.stage == "llm"]
-    for (epoch, _), (_, after) in pairwise(asked):
+    for (epoch, before), (_, after) in pairwise(asked):
         if epoch in dropped or any(e == epoch and not total for (e, _), total in totals.items()):
             continue
         heard = ""
         for (_, clause), samples in sorted((key, n) for key, n in played.items() if key[0] == epoch):
             heard += texts[epoch, clause].heard(samples / totals[epoch, clause])
         silent = any(not chunk.spoken for (e, _), chunk in texts.items() if e == epoch)
-        said = isinstance(after, Utterance) and after.heard
+        assert isinstance(before, Utterance)
+        assert isinstance(after, Utterance)
+        # Of a reply that went on after an interruption for nothing, what was heard of it before belongs to it.
+        heard = " ".join(f"{before.said} {heard}".split())
+        said = " ".join((after.said if after.turn == before.turn else after.heard).split())
         if not silent:
-            _hold(said == heard.strip(), f"{heard.strip()!r} was heard in epoch {epoch}, {said!r} is remembered")
+            _hold(said == heard, f"{heard!r} was heard in epoch {epoch}, {said!r} is remembered")
 
 
 def _chunk(clause: Clause) -> Chunk:
@@ -420,6 +441,7 @@ def _chunk(clause: Clause) -> Chunk:
 PROMISES: tuple[Callable[[Evidence], None], ...] = (
     session_ends,
     turns_are_numbered,
+    no_turn_is_lost_in_silence,
     bounds_hold,
     nothing_is_hoarded,
     interrupts_leave_nothing,

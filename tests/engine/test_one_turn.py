@@ -166,7 +166,7 @@ def test_everything_that_waited_is_discarded_in_that_instant(seen: Evidence) -> 
 
 def test_the_turn_table_walked(seen: Evidence) -> None:
     assert seen.engine.state("gate").turn is Turn.LISTENING
-    assert seen.engine.state("gate").number == 2
+    assert seen.engine.state("gate").question.number == 2
 
 
 @pytest.mark.parametrize("after_ms", [0, 1, 19, 20, 200, 219, 220, 221, 1680])

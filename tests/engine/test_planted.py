@@ -10,12 +10,15 @@ from flowkit.engine import Engine, Stimulus
 from flowkit.engine.core import Slot
 from flowkit.engine.mailbox import EPOCH, Envelope, Inbox, Push
 from flowkit.errors import IllegalTurn
-from flowkit.messages import Audio, Clause, EndOfReply, Message, Token
+from flowkit.messages import Audio, Clause, EndOfReply, Message, Token, Utterance
+from flowkit.plan.graph import Plan
 from flowkit.stages.base import Actions, Emit
 from flowkit.stages.chunking import Chunking
-from flowkit.stages.gate import Gate, GateState
+from flowkit.stages.gate import Gate
 from flowkit.stages.playback import Piece, Playback, PlaybackState
+from flowkit.stages.question import Question
 from flowkit.stages.tts import TtsOrder
+from flowkit.stages.turn import TABLE, Do, Event, Turn
 from flowkit.testing import invariants
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import Broken
@@ -46,16 +49,26 @@ Monkey = pytest.MonkeyPatch
 Promise = Callable[[Evidence], None]
 
 
-def evidence_of_a_session() -> Evidence:
+def noisy(*more: str) -> Plan:
+    """A voice without words interrupts the first reply; `more`: when the user speaks again."""
+    return scripted_plan(
+        mic={"speech": [{"at": at, "lasts": "300ms"} for at in ("100ms", "2s", *more)]},
+        asr={"utterances": ("One.", "", "Two.")},
+        llm={"replies": ({"text": LONG},)},
+        tts={"per_char": "20ms"},
+    )
+
+
+def evidence_of_a_session(plan: Plan = PLAN) -> Evidence:
     """Of one that a bug may end early, by an event that cannot be."""
-    evidence = Evidence(PLAN)
+    evidence = Evidence(plan)
     with suppress(IllegalTurn):
-        heap_session(PLAN, evidence, limit_us=20_000_000)
+        heap_session(plan, evidence, limit_us=20_000_000)
     return evidence
 
 
-def caught(promise: Promise) -> None:
-    evidence = evidence_of_a_session()
+def caught(promise: Promise, plan: Plan = PLAN) -> None:
+    evidence = evidence_of_a_session(plan)
     with pytest.raises(Broken):
         promise(evidence)
 
@@ -69,6 +82,21 @@ def test_without_a_bug_every_promise_is_kept_and_there_is_something_to_keep() ->
 
 
 # -- interrupts --------------------------------------------------------------------------------------------------------
+
+
+def test_an_interruption_for_nothing_that_is_not_taken_back(monkeypatch: Monkey) -> None:
+    invariants.check(evidence_of_a_session(noisy()))
+    monkeypatch.setitem(TABLE, (Turn.CONCLUDING, Event.VAIN), (Turn.LISTENING, Do.NOTHING))
+    caught(invariants.no_turn_is_lost_in_silence, noisy())
+
+
+def test_a_reply_that_is_given_again_whole_is_remembered_in_part(monkeypatch: Monkey) -> None:
+    def forgetful(self: Question) -> Utterance:
+        heard, self.heard, self.asked, self.cut_off = "".join(self.heard), [], 2, False
+        return Utterance(self.number, " ".join(self.parts), "", heard)
+
+    monkeypatch.setattr(Question, "again", forgetful)
+    caught(invariants.history_is_what_was_heard, noisy("9s"))
 
 
 def without_drain(monkeypatch: Monkey) -> None:
@@ -132,12 +160,12 @@ def test_history_of_what_was_generated(monkeypatch: Monkey) -> None:
 
 
 def test_an_epoch_that_does_not_rise(monkeypatch: Monkey) -> None:
-    release = Gate._release
+    ask = Gate._ask
 
-    def timid(self: Gate, state: GateState) -> list[Any]:
-        return release(self, state)[1:]
+    def timid(self: Gate, utterance: Utterance) -> list[Any]:
+        return ask(self, utterance)[1:]
 
-    monkeypatch.setattr(Gate, "_release", timid)
+    monkeypatch.setattr(Gate, "_ask", timid)
     caught(invariants.turns_are_numbered)
 
 

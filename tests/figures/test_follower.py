@@ -55,7 +55,8 @@ def test_every_turn_is_handed_out_once_when_it_has_been_over_for_a_second(conver
     rows, layout = journal(conversation)
     turns = [(at_us, over) for at_us, over in followed(rows, layout) if isinstance(over, TurnRecord)]
     released = [row.message.turn for row in rows if isinstance(row.message, Utterance) and row.stage == "llm"]
-    assert [turn.number for _, turn in turns] == released
+    assert [reply.number for _, turn in turns for reply in turn.replies()] == released
+    assert [turn.number for _, turn in turns] == sorted(set(released))
     for at_us, turn in turns:
         assert turn.ended_us is not None
         assert at_us is None or at_us >= turn.ended_us + 1_000_000
@@ -69,7 +70,8 @@ def test_the_calls_of_the_turns_are_those_of_the_journal(conversation: Conversat
     told = {
         number: (call.request, call.opened_us, call.items, call.end, call.ended_us)
         for turn in turns
-        for number, call in turn.calls.items()
+        for reply in turn.replies()
+        for number, call in reply.calls.items()
     }
     assert told == {number: call_of(number, rows) for number in told}
     assert set(told) == {row.call for row in rows if isinstance(row.message, Ask | Speak)}

@@ -113,6 +113,21 @@ def test_an_interrupt_while_thinking_silences_nothing() -> None:
     assert found.turns[0].ttfa_us is None
 
 
+@pytest.mark.parametrize("at", ["1640ms", "2640ms"])
+def test_a_turn_that_is_answered_again_after_a_noise_is_one_turn(at: str) -> None:
+    """Its time to first audio runs from what was asked, through the noise where that came before any sound."""
+    noisy = run(pipeline(f"{{at: 280ms, lasts: 820ms}}, {{at: {at}, lasts: 80ms}}", heard=("What is it?",)))
+    found, plain = report(noisy), report(run(pipeline("{at: 280ms, lasts: 820ms}", heard=("What is it?",))))
+    (turn,), (barge_in,), (alone,) = found.turns, found.interrupts, plain.turns
+    assert (turn.turn, turn.user, turn.end_reason, turn.heard) == (1, "What is it?", "completed", PARIS)
+    assert barge_in.turn == 1
+    assert turn.started_us == alone.started_us
+    assert turn.ttfa_us is not None
+    assert alone.ttfa_us is not None
+    assert (turn.ttfa_us == alone.ttfa_us) == (at == "2640ms")
+    assert turn.ttfa_us >= alone.ttfa_us
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     end_ms=st.integers(1, 40).map(lambda n: n * 20 + 100),

@@ -198,6 +198,102 @@ def test_an_unheard_reply_leaves_its_question_to_be_joined() -> None:
     assert released(gate(ended(2), said("the time?", 2))) == [Utterance(2, "What is the time?", "")]
 
 
+def thinking(**options: Any) -> Driven:
+    """A gate whose agent thinks, in turn 1."""
+    gate = Driven(speech_for="120ms", **options)
+    gate(STARTED, STOPPED, ended(), said("Hello?"))
+    assert gate.turn is Turn.THINKING
+    return gate
+
+
+NOISE: tuple[Message, ...] = (SpeechStarted(50), SPEECH_FOR, SpeechStopped(53), ended(2))
+
+
+@pytest.mark.parametrize("nothing", [said("", 2), said(" ", 2), LOST])
+def test_a_noise_while_the_agent_thinks_loses_no_question(nothing: Message) -> None:
+    gate = thinking()
+    gate(*NOISE)
+    actions = gate(nothing)
+    assert released(actions) == [Utterance(1, "Hello?", "")]
+    assert RaiseEpoch(1) in actions
+    assert gate.turn is Turn.THINKING
+    assert released(gate(AUDIBLE, PLAYED, STARTED, ended(3), said("Next?", 3))) == [Utterance(2, "Next?", "")]
+
+
+@pytest.mark.parametrize("nothing", [said("", 2), LOST])
+def test_a_noise_while_the_agent_speaks_lets_it_go_on_behind_what_was_heard(nothing: Message) -> None:
+    gate = speaking(speech_for="120ms")
+    gate(Heard(0, "One. ", 5, 5), SpeechStarted(50), SPEECH_FOR, Heard(1, "Two and", 5, 9), *NOISE[2:])
+    assert released(gate(nothing)) == [Utterance(1, "Hello.", "", "One. Two and")]
+    gate(AUDIBLE, Heard(0, " three.", 5, 5), Heard(1, " Four.", 5, 5), PLAYED)
+    next_one = gate(STARTED, ended(3), said("Next?", 3))
+    assert released(next_one) == [Utterance(2, "Next?", "One. Two and three. Four.")]
+
+
+def test_an_answer_that_begins_anew_is_remembered_as_a_sentence_of_its_own() -> None:
+    gate = speaking(speech_for="120ms")
+    gate(SpeechStarted(50), SPEECH_FOR, Heard(0, "Two and", 5, 9), *NOISE[2:], said("", 2))
+    gate(AUDIBLE, Heard(0, "It is four.", 5, 5), PLAYED)
+    assert released(gate(STARTED, ended(3), said("Next?", 3))) == [Utterance(2, "Next?", "Two and It is four.")]
+
+
+def test_after_an_interruption_for_nothing_only_words_interrupt_the_same_reply() -> None:
+    """So that a noisy room costs one request more, and not one for every noise."""
+    gate = thinking()
+    gate(*NOISE, said("", 2), AUDIBLE)
+    assert kinds(gate(SpeechStarted(90))) == ["Hold", "SetTimer", "SetTimer"]
+    assert gate(SPEECH_FOR, every_ms=200) == []
+    assert gate(SpeechStopped(99), ended(3)) == []
+    assert "Resume" in kinds(gate(said("", 3)))
+    gate(AUDIBLE, SpeechStarted(150), SPEECH_FOR, every_ms=200)
+    assert "Interrupt" in kinds(gate(Partial("Stop that."), every_ms=200))
+    gate(PLAYED, Heard(0, "Well", 1, 2), ended(4))
+    assert released(gate(said("Stop that.", 4))) == [Utterance(2, "Stop that.", "Well")]
+    gate(AUDIBLE)
+    assert "Hold" in kinds(gate(SpeechStarted(200)))
+    assert "Interrupt" in kinds(gate(SPEECH_FOR)), "the next reply is interrupted by a voice as ever"
+
+
+def test_a_reply_that_ended_as_it_was_interrupted_is_not_given_again() -> None:
+    gate = speaking(speech_for="120ms")
+    gate(SpeechStarted(50), SPEECH_FOR, PLAYED, *NOISE[2:])
+    assert released(gate(said("", 2))) == []
+    assert gate.turn is Turn.LISTENING
+
+
+def test_a_turn_that_failed_leaves_nothing_to_the_next() -> None:
+    gate = thinking()
+    gate(Fault("llm", "no answer"), PLAYED)
+    assert released(gate(STARTED, ended(2), said("Next?", 2))) == [Utterance(2, "Next?", "")]
+
+
+@pytest.mark.parametrize(
+    ("most", "asked"), [(0, "Five?"), (1, "four Five?"), (2, "three four Five?"), (8, "three four Five?")]
+)
+def test_what_is_joined_is_the_newest_and_bounded(most: int, asked: str) -> None:
+    """Whole utterances: one of which not all may be joined is left out, with what was before it."""
+    gate = Driven(speech_for="0ms", join_words=most)
+    gate(STARTED, ended(), said("One and a very, very long two"))
+    for number, text in enumerate(("three", "four"), 2):
+        gate(SpeechStarted(40), SPEECH_FOR, ended(number), said(text, number))
+    gate(SpeechStarted(80), SPEECH_FOR, ended(4))
+    assert released(gate(said("Five?", 4))) == [Utterance(4, asked, "")]
+
+
+def test_words_that_are_known_are_asked_although_the_last_final_never_comes() -> None:
+    gate = Driven()
+    gate(STARTED, ended(1), STARTED, said("I was wondering", 1), STOPPED, ended(2))
+    assert released(gate(LOST)) == [Utterance(1, "I was wondering", "")]
+
+
+def test_a_click_does_not_withdraw_the_words_that_follow_it_in_the_same_utterance() -> None:
+    gate = speaking(min_words=1, speech_for="120ms")
+    gate(SpeechStarted(50), SpeechStopped(51), AUDIBLE)
+    gate(SpeechStarted(60), every_ms=100)
+    gate(SPEECH_FOR, SpeechStopped(80), ended(2), every_ms=200)
+    assert "Interrupt" in kinds(gate(said("Stop.", 2)))
+
+
 def test_a_reply_that_ends_while_it_is_held_completes() -> None:
     gate = speaking()
     gate(SpeechStarted(50))
@@ -280,6 +376,7 @@ WALKS: list[tuple[dict[str, Any], tuple[Message, ...]]] = [
     (ANY_WORDS, (*SPEAKING, STOPPED, ended(2), said("", 2), AUDIBLE, PLAYED)),
     (ANY_WORDS, (*SPEAKING, said("Two.", 2), RELEASE, STARTED, AUDIBLE, STARTED, ended(3), PLAYED)),
     (ANY_WORDS, (*CONFIRMED, AUDIBLE, PLAYED, ended(2), said("Two.", 2))),
+    (ANY_WORDS, (*CONFIRMED, ended(2), said("", 2))),
     (ANY_WORDS, (*HELD, STOPPED)),
     (FEW, (*HELD, ended(2), said("", 2))),
     (FEW, (*HELD, ended(2), said("Two.", 2), RELEASE)),

@@ -1,0 +1,51 @@
+"""What the user asks in a turn, and what was heard of the answer: the gate's memory of the conversation. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flowkit.messages import Utterance
+from flowkit.words import count, words
+
+
+@dataclass(slots=True)
+class Question:
+    """The question of turn `number`.
+
+    Args:
+        parts: the utterances that it is made of: more than one where an answer was cut off before any of it sounded.
+        heard: the answer's clauses as far as they sounded; `before`: of one that was cut off for nothing, and goes on.
+        asked: how often an answer was asked for.
+        cut_off: the answer was, by an interruption whose words are not known yet.
+    """
+
+    number: int = 0
+    parts: tuple[str, ...] = ()
+    before: str = ""
+    heard: list[str] = field(default_factory=list)
+    asked: int = 0
+    cut_off: bool = False
+
+    def next(self, text: str, most: int) -> Utterance:
+        """A new turn. What an interruption left without any answer is asked with it: whole utterances, the newest, of `most`
+        words together at most. A turn that failed leaves nothing."""
+        heard = self._heard()
+        unanswered = self.parts if self.cut_off and not heard else ()
+        self.number, self.parts = self.number + 1, (*_newest(unanswered, most), text)
+        self.before, self.heard, self.asked, self.cut_off = "", [], 1, False
+        return Utterance(self.number, " ".join(self.parts), heard)
+
+    def again(self) -> Utterance:
+        """The same turn once more: the answer was cut off for nothing, and goes on behind what was heard of it."""
+        self.before, self.heard, self.asked, self.cut_off = self._heard(), [], self.asked + 1, False
+        return Utterance(self.number, " ".join(self.parts), "", self.before)
+
+    def _heard(self) -> str:
+        return " ".join(part for part in (self.before, "".join(self.heard).strip()) if part)
+
+
+def _newest(parts: tuple[str, ...], most: int) -> tuple[str, ...]:
+    kept = len(parts)
+    while kept and (most := most - count(words(parts[kept - 1]))) >= 0:
+        kept -= 1
+    return parts[kept:]

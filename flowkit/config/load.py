@@ -54,16 +54,17 @@ def load(
 
     Args:
         overrides: settings ``path=value`` from the command line, in order.
-        environ: the variables that ``${VAR}`` may name. The file is trusted, as by ``run``: it may read ``${file:}``,
-            and errors show the values of variables.
-        outside: what values may refer to, if not everything.
+        environ: the variables that ``${VAR}`` may name. Giving them trusts the file, as ``run`` does: it may read ``${file:}``, and
+            errors show the values of variables. Without them nothing outside the file is read.
+        outside: what values may refer to, if it is something else.
         catalog: the kinds and providers that the file may name; by default those that are installed.
 
     Raises:
         InvalidConfig: with every problem, each with file, line and column.
     """
-    trusting = outside or Outside(environ or {}, files=True, reveal=True)
-    reading = read(path, overrides=overrides, text=text, outside=trusting, catalog=catalog)
+    trusted = environ is not None
+    outside = outside or Outside(environ or {}, files=trusted, reveal=trusted)
+    reading = read(path, overrides=overrides, text=text, outside=outside, catalog=catalog)
     if errors(reading.problems):
         raise InvalidConfig(errors(reading.problems))
     return reading.config

@@ -90,7 +90,9 @@ def _sounds(trace: Trace, out: Path) -> list[Sound]:
         return list(trace.end.sounds)
     stem = trace.path.name.removesuffix(".jsonl")
     left = sorted(
-        path for path in trace.path.parent.iterdir() if path.name.startswith(f"{stem}.") and path.suffix == ".wav"
+        path
+        for path in trace.path.parent.iterdir()
+        if path.name.startswith(f"{stem}.") and path.suffix == ".wav" and path.is_file() and not path.is_symlink()
     )
     found = []
     for wav in left:

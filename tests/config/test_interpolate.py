@@ -92,7 +92,7 @@ def test_a_file_holds_a_secret(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("s3cret\n")
     pipeline = tmp_path / "x.yaml"
     pipeline.write_text(ROBOT.replace("${ROBOT_KEY}", "${file:key}"))
-    config = load(pipeline, catalog=FAKE)
+    config = load(pipeline, environ={}, catalog=FAKE)
     options = config.stage("tts").candidates[0].options
     assert options.api_key.get_secret_value() == "s3cret"  # type: ignore[attr-defined]
     assert "s3cret" not in repr(config)
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, target: str) -> 
     pipeline = tmp_path / "x.yaml"
     pipeline.write_text(ROBOT.replace("${ROBOT_KEY}", f"${{file:{target}}}"))
     with pytest.raises(InvalidConfig) as caught:
-        load(pipeline, catalog=FAKE)
+        load(pipeline, environ={}, catalog=FAKE)
     assert {p.code for p in caught.value.problems} <= {"FK023", "FK003"}
 
 

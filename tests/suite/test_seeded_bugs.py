@@ -39,7 +39,7 @@ def stored(name: str, folder: Path) -> Outcome:
     for path in (f"traces/{name}.jsonl", f"traces/{name}.expect.yaml", f"pipelines/{name}.yaml"):
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes((ROOT / path).read_bytes())
-    return stored_outcome(folder / "traces" / f"{name}.jsonl")
+    return stored_outcome(folder / "traces" / f"{name}.jsonl", str(folder))
 
 
 @pytest.mark.parametrize("bug", SEEDED)

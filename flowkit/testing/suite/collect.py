@@ -10,13 +10,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flowkit.config import Config, Outside, Unset, read
+from flowkit.config import Config, read
 from flowkit.config.discover import SUFFIXES as PIPELINES
 from flowkit.config.discover import is_pipeline
 from flowkit.config.problems import Problem, errors
 from flowkit.errors import UsageError
 from flowkit.files import sounds_beside
 from flowkit.report.outcome import Finding, Outcome, Status
+from flowkit.testing.suite.environment import outside
 from flowkit.testing.suite.expectations import SUFFIX, expectations_path, trace_path
 
 _MANY = 5
@@ -39,6 +40,10 @@ class Item(NamedTuple):
     name: str
     line: int
     number: int = 0
+    env: bool = False
+    """Whether its pipeline is handed the environment."""
+    root: str = ""
+    """The folder that was to be tested."""
 
     @property
     def id(self) -> str:
@@ -60,8 +65,9 @@ class Collected:
     notices: list[str] = field(default_factory=list)
 
 
-def collect(paths: Sequence[str]) -> Collected:
-    """The tests in files and folders, in the order of their paths, each once. ``FILE::NAME`` is one test of a pipeline file.
+def collect(paths: Sequence[str], *, env: bool = False) -> Collected:
+    """The tests in files and folders, in the order of their paths, each once. ``FILE::NAME`` is one test of a pipeline file. With
+    `env` pipelines are handed the environment.
 
     Raises UsageError for a path that is not there.
     """
@@ -70,11 +76,15 @@ def collect(paths: Sequence[str]) -> Collected:
     used: set[Path] = set()
     for given in paths:
         name, _, only = given.partition("::")
+        root = Path(name) if Path(name).is_dir() else Path(name).resolve().parent
         for path in _files(Path(name), found):
             if path in seen and not only:
                 continue
             seen.add(path)
-            _add(found, path, only, used)
+            if not path.resolve().is_relative_to(root.resolve()):
+                found.notices.append(f"{path}: a link that leads out of {root}; it was left out")
+                continue
+            _add(found, path, Asked(only, env, str(root)), used)
     _unused(found, seen, used)
     return found
 
@@ -108,20 +118,29 @@ def _unread(error: OSError) -> Outcome:
     return _wrong(Path(error.filename), 1, Path(error.filename).name, f"cannot be read: {error.strerror}")
 
 
-def _add(found: Collected, path: Path, only: str, used: set[Path]) -> None:
+class Asked(NamedTuple):
+    """What is wanted of a file: one test of that name, or all; see `Item` for the others."""
+
+    only: str
+    env: bool
+    root: str
+
+
+def _add(found: Collected, path: Path, asked: Asked, used: set[Path]) -> None:
     if path.name.endswith(SUFFIX):
         if not trace_path(path).exists():
             found.wrong.append(_wrong(path, 1, path.name, f"there is no trace {trace_path(path).name} beside it"))
     elif path.suffix == ".jsonl":
         if expectations_path(path).exists():
             used.add(path.resolve())
-            found.items.append(Item(Kind.STORED, str(path), path.name.removesuffix(".jsonl"), 1))
+            found.items.append(Item(Kind.STORED, str(path), path.name.removesuffix(".jsonl"), 1, root=asked.root))
     else:
-        _of_pipeline(found, path, only, used)
+        _of_pipeline(found, path, asked, used)
 
 
-def _of_pipeline(found: Collected, path: Path, only: str, used: set[Path]) -> None:
-    reading = read(path, outside=Outside(environ=os.environ, unset=Unset.KEEP))
+def _of_pipeline(found: Collected, path: Path, asked: Asked, used: set[Path]) -> None:
+    only = asked.only
+    reading = read(path, outside=outside(asked.env))
     if problems := errors(reading.problems):
         found.wrong += [_problem(path, problem) for problem in problems]
         return
@@ -135,7 +154,7 @@ def _of_pipeline(found: Collected, path: Path, only: str, used: set[Path]) -> No
             found.wrong.append(_wrong(path, line, case.name, f"two tests have the name {case.name!r}"))
         elif not only or case.name == only:
             kind = Kind.CHUNKER if case.chunker is not None else Kind.SESSION
-            found.items.append(Item(kind, str(path), case.name, line, number))
+            found.items.append(Item(kind, str(path), case.name, line, number, asked.env, asked.root))
     if only and only not in [case.name for case in cases]:
         raise UsageError(
             f"{path} has no test {only!r}", hint=f"tests: {', '.join(case.name for case in cases) or 'none'}"

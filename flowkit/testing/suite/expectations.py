@@ -58,6 +58,8 @@ class Expectations:
     approved: Map[str, Any]
     tree: Mapping
     text: str
+    root: str = ""
+    """The folder that its pipeline must lie in; see ``environment.within``."""
 
     def line(self, *keys: str | int) -> int:
         """The line of what stands under these keys, as far down as it is there."""

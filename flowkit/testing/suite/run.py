@@ -6,9 +6,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from flowkit.errors import FlowkitError
 from flowkit.report.outcome import Finding, Outcome, Status
 from flowkit.testing.cases import chunker_case
 from flowkit.testing.suite.collect import Item, Kind
+from flowkit.testing.suite.environment import refuse_unread
 from flowkit.testing.suite.session import run_case
 from flowkit.testing.suite.stored import config_of, place_and_words, stored_outcome
 from flowkit.testing.suite.words import judged
@@ -37,9 +41,26 @@ def run(items: Sequence[Item], workers: int) -> Iterator[Outcome]:
     # A fork server, for a fork would copy whatever threads hold; it imports what all workers need, once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
+    with _no_module_of_the_current_folder():
+        forkserver.ensure_running()
     chunk = max(1, len(items) // (8 * workers))
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         yield from pool.map(outcome_of, items, chunksize=chunk)
+
+
+@contextmanager
+def _no_module_of_the_current_folder() -> Iterator[None]:
+    """A Python that is started here finds modules where this one does, and never in the current folder, which may be anybody's."""
+    kept = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
+    os.environ["PYTHONSAFEPATH"] = "1"
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def default_workers() -> int:
@@ -50,11 +71,11 @@ def default_workers() -> int:
 def outcome_of(item: Item) -> Outcome:
     """Run one test."""
     if item.kind is Kind.STORED:
-        return stored_outcome(Path(item.path))
+        return stored_outcome(Path(item.path), item.root)
     started_us = monotonic_us()
     again = f"flowkit test {shlex.quote(item.id)}"
     try:
-        config = config_of(item.path)
+        config = config_of(item.path, env=item.env)
         case = config.top.tests[item.number]
         found, level, modelled = (_chunked if item.kind is Kind.CHUNKER else _session)(config, case, item)
     except FlowkitError as error:
@@ -71,6 +92,8 @@ def outcome_of(item: Item) -> Outcome:
 def _chunked(config: Config, case: Case, item: Item) -> tuple[list[Finding], str, float]:
     assert case.chunker is not None
     stage = next((stage for stage in config.stages if stage.kind == "chunker"), None)
+    if stage is not None:
+        refuse_unread(stage.node, item.env)
     rules = stage.options.rules() if stage is not None and hasattr(stage.options, "rules") else Rules()
     result = chunker_case(case.name, case.chunker.feed, case.chunker.expect, rules)
     found = [] if result.passed else [Finding("\n".join(["other clauses:", *result.diff()]), item.path, item.line)]
@@ -78,7 +101,7 @@ def _chunked(config: Config, case: Case, item: Item) -> tuple[list[Finding], str
 
 
 def _session(config: Config, case: Case, item: Item) -> tuple[list[Finding], str, float]:
-    report = run_case(Path(item.path), case).report
+    report = run_case(Path(item.path), case, env=item.env, root=item.root).report
     tests: Any = config.root.get("tests")
     lines = [node.mark.line for node in tests.items[item.number].get("expect").items]
     found = [Finding(what, item.path, lines[index]) for index, what in judged(case.expect, report)]

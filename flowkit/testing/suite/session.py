@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flowkit.config import load
+from flowkit.config import Unset, load
 from flowkit.config.tests import Case
 from flowkit.engine import Row
 from flowkit.errors import UsageError
@@ -21,6 +21,7 @@ from flowkit.providers.inline import Script
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.simulate import simulate
 from flowkit.testing.sessions import LONGEST_US, scripts_of
+from flowkit.testing.suite.environment import outside, within
 from flowkit.testing.suite.inject import Around, Speech, levels_with, speech_at, when, with_injections
 from flowkit.trace.codec import journal_digest
 from flowkit.trace.reader import read_trace
@@ -38,12 +39,13 @@ class Ran:
 Play = Callable[[Sequence[Speech]], Ran]
 
 
-def run_case(path: Path, case: Case) -> Ran:
-    """Run the session of `case`, which the pipeline file at `path` carries along.
+def run_case(path: Path, case: Case, *, env: bool = False, root: str = "") -> Ran:
+    """Run the session of `case`, which the pipeline file at `path` carries along; with `env` the file is handed the environment,
+    and its traces lie in `root`.
 
     Raises FlowkitError: the file is wrong, has providers that are not scripted, or nothing happens where something is injected.
     """
-    play = _recorded(path, case) if case.trace else _scripted(path, case)
+    play = _recorded(path, case, root) if case.trace else _scripted(path, case, env)
     speech: list[Speech] = []
     for injection in case.inject:
         if injection.speech is None:
@@ -61,9 +63,9 @@ def run_case(path: Path, case: Case) -> Ran:
     return play(speech)
 
 
-def _recorded(path: Path, case: Case) -> Play:
+def _recorded(path: Path, case: Case, root: str) -> Play:
     assert case.trace is not None
-    trace = read_trace(path.parent / case.trace)
+    trace = read_trace(within(path, case.trace, root, ".jsonl"))
     slow = [injection for injection in case.inject if injection.slow]
 
     def play(speech: Sequence[Speech]) -> Ran:
@@ -78,8 +80,8 @@ def _recorded(path: Path, case: Case) -> Play:
     return play
 
 
-def _scripted(path: Path, case: Case) -> Play:
-    plan = resolve(load(path, overrides=case.set))
+def _scripted(path: Path, case: Case, env: bool) -> Play:
+    plan = resolve(load(path, overrides=case.set, outside=outside(env, Unset.ERROR)))
     slow = [injection for injection in case.inject if injection.slow]
 
     def play(speech: Sequence[Speech]) -> Ran:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from flowkit.clock import monotonic_us
-from flowkit.config import Config, Outside, Unset, load
+from flowkit.config import Config, load
+from flowkit.config.discover import SUFFIXES as PIPELINES
 from flowkit.config.problems import InvalidConfig
 from flowkit.errors import ExitCode, FlowkitError, OutputError
 from flowkit.files import said, write_whole
@@ -21,6 +21,7 @@ from flowkit.report.budgets import judge
 from flowkit.report.outcome import Change, Finding, Outcome, Status
 from flowkit.testing.suite.approved import changes, snapshot
 from flowkit.testing.suite.causes import changed_since, differing, place_of
+from flowkit.testing.suite.environment import outside, within
 from flowkit.testing.suite.expectations import (
     Expectations,
     expectations_path,
@@ -56,17 +57,18 @@ def replay_stored(path: Path, expectations: Expectations | None = None) -> Store
     return Stored(trace, expectations, replayed, differing(recorded_plan(trace), replayed.plan) if changed else {})
 
 
-def stored_outcome(path: Path) -> Outcome:
-    """The outcome of the test of the trace at `path`. A result that is not the approved one is left in ``NAME.new``."""
+def stored_outcome(path: Path, root: str = "") -> Outcome:
+    """The outcome of the test of the trace at `path`, which names no file outside `root`. A result that is not the approved one is
+    left in ``NAME.new``."""
     started_us = monotonic_us()
-    outcome = _outcome(path)
+    outcome = _outcome(path, root)
     return replace(outcome, again=f"flowkit test {shlex.quote(str(path))}", wall_us=monotonic_us() - started_us)
 
 
-def _outcome(path: Path) -> Outcome:
+def _outcome(path: Path, root: str) -> Outcome:
     name, place = path.name.removesuffix(".jsonl"), str(expectations_path(path))
     try:
-        stored = replay_stored(path)
+        stored = replay_stored(path, replace(read_expectations(expectations_path(path)), root=root))
     except FlowkitError as error:
         file, line, what = place_and_words(error, place)
         # What the user can mend is no result; what broke inside a session is one.
@@ -98,23 +100,24 @@ def place_and_words(error: FlowkitError, file: str, line: int = 1) -> tuple[str,
     if isinstance(error, InvalidConfig) and error.problems:
         first = error.problems[0]
         return first.mark.source.name, first.mark.line, f"{first.message} [{first.code}]"
-    return file, line, str(error).partition("\n")[0]
+    said = str(error).partition("\n")[0]
+    return file, line, f"{said}; {error.hint}" if error.hint else said
 
 
 def _pipeline(expectations: Expectations) -> str | None:
     named = expectations.expect.pipeline
-    return None if named is None else os.path.normpath(expectations.path.parent / named)
+    return None if named is None else str(within(expectations.path, named, expectations.root, *PIPELINES))
 
 
-def config_of(path: str) -> Config:
-    """A pipeline file, read again only when it has changed. Raises InvalidConfig."""
+def config_of(path: str, *, env: bool = False) -> Config:
+    """A pipeline file, read again only when it has changed; with `env` it is handed the environment. Raises InvalidConfig."""
     known = Path(path).stat()
-    return _config(path, known.st_mtime_ns, known.st_size)
+    return _config(path, known.st_mtime_ns, known.st_size, env)
 
 
 @lru_cache(maxsize=32)
-def _config(path: str, mtime_ns: int, size: int) -> Config:
-    return load(path, outside=Outside(environ=os.environ, unset=Unset.KEEP))
+def _config(path: str, mtime_ns: int, size: int, env: bool) -> Config:
+    return load(path, outside=outside(env))
 
 
 def _declined(stored: Stored) -> Iterator[Finding]:

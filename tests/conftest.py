@@ -18,6 +18,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(autouse=True)
+def _not_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands behave in CI's own run of the tests as anywhere; a test of what CI changes sets it."""
+    monkeypatch.delenv("CI", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def _nothing_is_secret() -> Iterator[None]:
     """What one test learnt is masked in no other."""
     yield

@@ -43,9 +43,9 @@ def plain_view() -> str:
 def live_view() -> str:
     from rich.console import Console
 
-    view = LiveView(scripted_plan(), lambda: None, console=Console(width=100, height=40))
+    view = LiveView(scripted_plan(), console=Console(width=100, height=40))
     view.say(HOSTILE)
-    view._state.user = view._state.partial = HOSTILE
+    view.state.user = view.state.partial = HOSTILE
     with view._console.capture() as shown:
         view._console.print(view.picture())
     return shown.get()

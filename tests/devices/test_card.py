@@ -233,13 +233,11 @@ def test_the_assistant_answers_a_spoken_question_aloud(card: Card, tmp_path: Pat
 
 def _transcribed(recording: Path) -> list[str]:
     """What Moonshine hears in a recording, with more and less silence around the sound."""
-    from flowkit.providers.base import Surroundings
-    from flowkit.providers.moonshine.asr import Moonshine
+    from flowkit.providers.moonshine.model import Decoder
 
     samples, rate_hz = soundfile.read(recording, dtype="float32")
     heard = np.flatnonzero(np.abs(samples) > 0.002)
-    moonshine = Moonshine(Moonshine.Options(), Surroundings(16_000, 20_000, lambda: 0, lambda line: None))
-    moonshine._load()
+    moonshine = Decoder()
     texts = []
     for around_s in (0.1, 0.3, 0.5):
         margin = int(around_s * rate_hz)

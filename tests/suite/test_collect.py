@@ -90,7 +90,7 @@ def test_a_file_that_is_wrong_does_not_hide_the_tests_of_others(
     ("test", "what"),
     [
         ("{name: a}", "needs chunker, or expect"),
-        ("{name: a, expect: [{what: turns, equals: 1}], inject: [{speech: 1s}]}", "needs one of at and after"),
+        ("{name: a, expect: [{what: turns, equals: 1}], inject: [{speech: 1s}]}", "speech needs either at or after"),
         ("{name: a, expect: [{what: turns, equals: 1}], inject: [{slow: tts}]}", "needs by"),
         ("{name: a, expect: [{what: turns, equals: 1}], chunker: {feed: [], expect: []}}", "sessions"),
         ("{name: a, expect: [{what: agent, contains: x}]}", "add turn"),

@@ -9,7 +9,6 @@ expired, or a connection that was closed while idle, is replaced without the lis
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -226,7 +225,10 @@ class Cartesia(Provider):
 
 def without_markup(text: str) -> str:
     """The text without Cartesia's tags, its `[laughter]` and its `<<phonemes>>`; what is in them is said."""
-    return re.sub(r"\[([^\[\]]*)\]", r"(\1)", without_tags(text.replace("<<", " ").replace(">>", " ")))
+    return without_tags(text.replace("<<", " ").replace(">>", " ")).translate(_BRACKETS)
+
+
+_BRACKETS = str.maketrans("[]", "()")
 
 
 async def _put(inbox: Inbox, item: dict[str, Any] | CloudError) -> bool:

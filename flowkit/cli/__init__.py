@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("flowkit.cli.check", "find every mistake in a pipeline file"),
     "show": ("flowkit.cli.show", "show the whole configuration, with defaults and where values come from"),
     "graph": ("flowkit.cli.graph", "draw the pipeline"),
-    "new": ("flowkit.cli.new", "write a pipeline file for the named providers"),
+    "new": ("flowkit.cli.new", "write a pipeline file, or a package with a provider or a stage of your own"),
     "schema": ("flowkit.cli.schema", "write the JSON Schema that editors check with"),
     "explain": ("flowkit.cli.explain", "explain an error code"),
     "providers": ("flowkit.cli.providers_", "list what is installed and what it needs"),

@@ -1,4 +1,4 @@
-"""``flowkit new``: a pipeline file to begin with."""
+"""``flowkit new``: a pipeline file to begin with, or a package with a provider or a stage of one's own."""
 
 from __future__ import annotations
 
@@ -12,20 +12,51 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Declare the command."""
     parser = subparsers.add_parser(
         "new",
-        help="write a pipeline file for the named providers",
-        description="Write a pipeline file with the named providers, and flowkit's own for the rest, to standard output.",
-        epilog="example: flowkit new asr/moonshine llm/llamacpp tts/piper > my.yaml",
+        help="write a pipeline file, or a package with a provider or a stage of your own",
+        description="Write a pipeline file with the named providers, and flowkit's own for the rest, to standard output. Or "
+        "write a package with a provider or a stage of your own, which works as it is, into a new folder.",
+        usage="flowkit new [KIND/PROVIDER ...]\n"
+        "       flowkit new provider KIND/NAME [--into FOLDER]\n"
+        "       flowkit new stage NAME [--into FOLDER]",
+        epilog="examples: flowkit new asr/moonshine llm/llamacpp tts/piper > my.yaml; flowkit new provider tts/mine",
     )
     parser.add_argument(
-        "providers", nargs="*", metavar="KIND/PROVIDER", help="such as llm/llamacpp; `flowkit providers` lists them"
+        "what", nargs="*", metavar="KIND/PROVIDER", help="such as llm/llamacpp; `flowkit providers` lists them"
     )
+    parser.add_argument("--into", metavar="FOLDER", help="where the package's folder is made (default: here)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the file."""
+    """Print the file, or write the package and say where it is."""
     quick.start()
-    from flowkit.config.template import template
-    from flowkit.errors import ExitCode
+    from flowkit.errors import ExitCode, UsageError
 
-    sys.stdout.write(template(args.providers))
+    if args.what[:1] in (["provider"], ["stage"]):
+        return _package(args.what, args.into or ".")
+    if args.into is not None:
+        raise UsageError("--into goes with `flowkit new provider` and `flowkit new stage`")
+    from flowkit.config.template import template
+
+    sys.stdout.write(template(args.what))
+    return ExitCode.FINE
+
+
+def _package(what: list[str], into: str) -> int:
+    from pathlib import Path
+
+    from flowkit.errors import ExitCode, UsageError
+    from flowkit.scaffold import write
+
+    wanted = {"provider": "KIND/NAME, such as tts/mine", "stage": "a name, such as word_filter"}[what[0]]
+    if len(what) != 2:
+        raise UsageError(f"flowkit new {what[0]} takes {wanted}")
+    if what[0] == "stage":
+        folder = write.stage(what[1], Path(into))
+    else:
+        kind, slash, name = what[1].partition("/")
+        if not slash:
+            raise UsageError(f"flowkit new provider takes {wanted} (got {what[1]!r})")
+        folder = write.provider(kind, name, Path(into))
+    print(folder)
+    print(f"next: pip install -e '{folder}[dev]' && pytest {folder}", file=sys.stderr)
     return ExitCode.FINE

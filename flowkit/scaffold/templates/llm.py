@@ -1,0 +1,59 @@
+"""A language model that says what it was told. Put your own model or service in its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from flowkit import options as opt
+from flowkit.errors import ProviderError
+from flowkit.messages import Ask, Message, Token
+from flowkit.providers.base import Emit, Provider
+
+_WORD = re.compile(r"\s*\S+")
+
+
+class Model:
+    """What a process has once: weights, or a client with its pool of connections."""
+
+    async def reply(self, system: str, ask: Ask) -> AsyncIterator[str]:
+        """The reply, word by word."""
+        for word in _WORD.findall(f"You said: {ask.text or 'nothing'}. I have heard {len(ask.history)} things before."):
+            await trio.lowlevel.checkpoint()
+            yield word
+
+
+class Mine(Provider):
+    """Answers with the tokens of the reply."""
+
+    kind = "llm"
+    name = "mine"
+
+    class Options(opt.Options):
+        system: str = "You are a friendly assistant."
+        """The system prompt."""
+
+    options: Options
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[Model]:
+        """Make the model, in a thread, for all sessions."""
+        yield await trio.to_thread.run_sync(Model)
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        if not isinstance(request, Ask):
+            raise ProviderError(f"llm mine: cannot answer {type(request).__name__}")
+        model: Model = self.model
+        index = 0
+        async for text in model.reply(self.options.system, request):
+            await emit(Token(index, text))
+            index += 1
+
+    async def probe(self) -> str:
+        """Ask the server or the model whether it would work. Raises ProviderError."""
+        return "it only repeats what it is told"

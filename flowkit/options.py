@@ -59,6 +59,53 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(us|ms|s|min|h|d)$", "examples": ["200ms", "1.5s"]}),
 ]
 
+_BYTES = {"B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "TB": 1_000_000_000_000}
+_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,3})?)(B|KB|MB|GB|TB)", re.ASCII)
+
+
+def parse_size(value: Any) -> int:
+    """A size such as ``500MB`` as bytes. Raises ValueError for anything without a unit."""
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return round(float(match[1]) * _BYTES[match[2]])
+    raise ValueError("a size is a number with a unit: B, KB, MB, GB or TB, such as 5GB")
+
+
+def format_size(size: int) -> str:
+    """The shortest spelling that ``parse_size`` reads back."""
+    unit = next(unit for unit in reversed(_BYTES) if size % _BYTES[unit] == 0)
+    return f"{size // _BYTES[unit]}{unit}"
+
+
+def parse_mode(value: Any) -> int:
+    """A file's mode in octal digits, such as ``0640``. Raises ValueError for one that is none, or keeps the owner out."""
+    if not isinstance(value, bool) and re.fullmatch(r"0?6[046][046]", str(value)):
+        return int(str(value), 8)
+    raise ValueError("a mode is 0600, or 0640, 0644, 0660 and so on for others to read or write as well")
+
+
+def format_mode(mode: int) -> str:
+    """As ``parse_mode`` reads it."""
+    return f"0{mode:o}"
+
+
+class Mode(int):
+    """A file's mode, so that it is written as one."""
+
+
+PRIVATE_MODE = Mode(0o600)
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(format_size, return_type=str, when_used="always"),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(B|KB|MB|GB|TB)$", "examples": ["5GB"]}),
+]
+FileMode = Annotated[
+    int,
+    BeforeValidator(parse_mode),
+    PlainSerializer(format_mode, return_type=str, when_used="always"),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^0?6[046][046]$"}, {"type": "integer"}]}),
+]
+
 Secret = SecretStr
 
 

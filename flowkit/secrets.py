@@ -36,7 +36,7 @@ def is_secret_name(name: str) -> bool:
     """Whether a variable or an option is named like a secret: by whole words, so ``GROQ_API_KEY`` is, and ``GIT_AUTHOR_NAME``
     and ``max_tokens`` are not."""
     words = {word.lower() for word in _WORD.findall(name)}
-    return bool(words & _NAMED) and not words & _COUNTED
+    return bool(words & _NAMED) and not words & _COUNTED and words != {"pwd"}  # $PWD is the current folder
 
 
 class Masks:

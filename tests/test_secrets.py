@@ -30,7 +30,8 @@ def test_a_name_that_says_secret(name: str) -> None:
     "name",
     ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "author", "KEYBOARD", "monkey", "max_tokens",
      "min_tokens", "first_token_timeout", "per_token",
-     "TOKENIZERS_PARALLELISM", "tokens", "compass", "PASSENGER", "authority", "XAUTHORITY", "stop_token", "secretary", "HOME", ""],
+     "TOKENIZERS_PARALLELISM", "tokens", "compass", "PASSENGER", "authority", "XAUTHORITY", "stop_token", "secretary",
+     "PWD", "OLDPWD", "HOME", ""],
 )  # fmt: skip
 def test_a_name_that_does_not(name: str) -> None:
     assert not is_secret_name(name)

@@ -50,11 +50,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the session; the exit code is 0, 1 for a budget that was not kept (with ``--check-budgets``), 130 after Ctrl-C,
-    or 4 where a provider or a device failed."""
+    4 where a provider or a device failed, or 2 where the session went well and its trace could not be written."""
     import trio
 
     from flowkit.cli.ends import check_ends
-    from flowkit.cli.recording import open_record, record_path
+    from flowkit.cli.recording import open_record, record_path, remove_old
     from flowkit.figures.queues import queue_reports
     from flowkit.plan import require
     from flowkit.runtime.echo import EchoWatch
@@ -64,8 +64,11 @@ def run(args: argparse.Namespace) -> int:
     plan = require(config)
     path = record_path(args, config)
     check_ends(config, plan, path)
+    for old in remove_old(config.top.trace) if path is not None and not args.trace else ():
+        _notice(f"flowkit: removed {old}, as trace.keep and trace.at_most say")
     record = open_record(path, config, plan)
     with closing(record), _shown(args, plan) as view:
+        record.on_loss(view.say)
         observers: tuple[Observer, ...] = (EchoWatch(plan, view.say), *record.observers, *view.observers)
 
         async def session() -> Outcome:
@@ -91,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
     if record.lost:
         _notice(f"flowkit: the trace {record.path} is not whole: {record.lost}")
     kept = _budgets(args, plan, report)
-    return _exit_code(outcome, report, kept or not args.check_budgets)
+    code = _exit_code(outcome, report, kept or not args.check_budgets)
+    return code or int(ExitCode.USAGE if record.lost else ExitCode.FINE)
 
 
 def _limits(args: argparse.Namespace) -> int | None:

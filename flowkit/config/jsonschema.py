@@ -21,7 +21,7 @@ from flowkit.config.docs import field_docs
 from flowkit.config.keys import ALIASES, call_keys
 from flowkit.config.schema import VERSION, Call, Top, Wiring
 from flowkit.errors import FlowkitError
-from flowkit.options import Microseconds, format_duration
+from flowkit.options import Microseconds, Mode, format_duration, format_mode
 from flowkit.providers.base import Provider
 
 Schema = dict[str, Any]
@@ -33,6 +33,8 @@ class _Tolerant(GenerateJsonSchema):
     """Writes defaults as YAML does, and leaves options open that YAML cannot express (a callback, say)."""
 
     def encode_default(self, dft: Any) -> Any:
+        if isinstance(dft, Mode):
+            return format_mode(dft)
         return format_duration(dft) if isinstance(dft, Microseconds) else super().encode_default(dft)
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Schema:

@@ -132,7 +132,7 @@ OF_INTERRUPT: Mapping[str, tuple[str, ...]] = {
 class Redact(opt.Options):
     """What a trace may keep of the conversation."""
 
-    keep: tuple[str, ...] = ()
+    keep: tuple[Literal["transcripts", "tokens", "clauses", "errors", "events", "config", "audio"], ...] = ()
     """Kinds of content to keep, such as [clauses]; all others are masked."""
 
 
@@ -145,6 +145,13 @@ class Trace(opt.Options):
     """Record the audio beside the messages."""
     redact: Redact | None = None
     """Mask all content that is not listed here; without this block nothing is masked."""
+    mode: opt.FileMode = opt.PRIVATE_MODE
+    """Who may read a trace and its sound once the session is over, as for chmod: 0640 adds the group. By default, and until then,
+    only their owner."""
+    keep: opt.Duration | None = None
+    """How long traces stay in `dir`, such as 30d. Older ones are removed when a session begins; traces with expectations stay."""
+    at_most: opt.Size | None = None
+    """How much room the traces in `dir` may take with their sound, such as 5GB. The oldest are removed when a session begins."""
 
 
 class Shutdown(opt.Options):

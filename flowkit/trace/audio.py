@@ -19,7 +19,7 @@ from flowkit.errors import OutputError, TraceError
 from flowkit.files import create
 from flowkit.trace.names import MAX_AUDIO
 
-_HEADER = 44
+HEADER = 44
 _BLOCK = 1 << 16
 _ROLE = re.compile(r"input|voice-\d{4,6}")
 
@@ -83,7 +83,7 @@ def to_flac(wav: Path) -> Path:
     descriptor = create(flac)
     try:
         with wav.open("rb") as source:
-            rate_hz = struct.unpack("<I", source.read(_HEADER)[24:28])[0]
+            rate_hz = struct.unpack("<I", source.read(HEADER)[24:28])[0]
             with soundfile.SoundFile(descriptor, "w", rate_hz, 1, subtype="PCM_16", format="FLAC") as sink:
                 while block := source.read(2 * _BLOCK):
                     sink.write(np.frombuffer(block[: len(block) // 2 * 2], "<i2"))

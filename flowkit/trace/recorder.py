@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from flowkit import __version__
@@ -64,7 +64,11 @@ class Recorder(Observer):
         if rows:
             self._at_us = rows[-1].handled_us
         if not self._tape.lost and not self._backlog.put(self._at_us, job):
-            self._tape.lost = "the disk could not keep up, and recording ended early"
+            self._tape.lose("the disk could not keep up")
+
+    def on_loss(self, tell: Callable[[str], None]) -> None:
+        """`tell` is called with a line, from any thread, when recording fails."""
+        self._tape.tell = tell
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Record something that is no message."""

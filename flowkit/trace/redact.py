@@ -6,6 +6,7 @@ message kind that is not known here has no class. A redacted trace replays its t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
@@ -40,7 +41,14 @@ _CONTENT = {
     ("Failed", "what"): "errors",
 }
 _HARMLESS = {("Clause", "reason"), ("Timer", "tag"), ("Fault", "stage"), ("Failed", "kind")}
-"""Texts that flowkit itself chooses from a fixed set."""
+"""Texts that flowkit itself chooses: single short words. Anything else there is somebody's, in a trace that one need not trust."""
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,23}")
+REASONS = frozenset({"input_ended", "closed", "interrupted", "cut off"})
+EVENTS = frozenset(
+    {"stall", "starved", "masked", "attempt", "failover", "circuit", "left_out", "late", "device", "context", "spare", "odd_pcm",
+     "unknown", "microphone overrun", "speaker late", "speaker began", "speaker ended"}
+)  # fmt: skip
+"""Names that say nothing about anybody; any other is masked like the content of events."""
 
 
 _TEXTLESS = frozenset({Frames, Probability, Credit, Audio})
@@ -64,6 +72,14 @@ class Redactor:
         """`text` without secrets, or the mask."""
         return self.scrub(text) if self.keeps(content_class) or not text else MASK
 
+    def event_name(self, name: str) -> str:
+        """The name of an event, if it is one of flowkit's, or the mask."""
+        return name if name in EVENTS else self.text(name, "events")
+
+    def reason(self, reason: str) -> str:
+        """Why a session ended, or, where that may quote somebody, the mask."""
+        return reason if reason in REASONS else self.text(reason, "errors")
+
     def rows(self, rows: list[Row]) -> list[Row]:
         """The rows with their messages masked; the same list if there is nothing to mask."""
         if self.kept is None and not self.scrub:
@@ -81,7 +97,8 @@ class Redactor:
         kind = type(message).__name__
         for name in self._texts[type(message)]:
             value = getattr(message, name)
-            kept = (kind, name) in _HARMLESS or self.keeps(_CONTENT.get((kind, name), ""))
+            harmless = (kind, name) in _HARMLESS and isinstance(value, str) and _WORD.fullmatch(value)
+            kept = harmless or self.keeps(_CONTENT.get((kind, name), ""))
             masked = self._scrubbed(value) if kept else (MASK if isinstance(value, str) else ()) if value else value
             if masked != value:
                 masks[name] = masked

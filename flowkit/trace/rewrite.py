@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from flowkit.errors import TraceError
+from flowkit.errors import OutputError, TraceError
+from flowkit.files import sounds_beside
 from flowkit.trace import names
-from flowkit.trace.audio import Sound, read_sound, sound_digest, sound_path, to_flac
+from flowkit.trace.audio import HEADER, Sound, read_sound, sound_digest, sound_path, to_flac
 from flowkit.trace.journal import JournalWriter
 from flowkit.trace.reader import End, Trace
 from flowkit.trace.redact import Redactor
@@ -35,30 +37,44 @@ def redact(trace: Trace, out: Path, keep: Iterable[str]) -> None:
 
 
 def rewrite(trace: Trace, out: Path, redactor: Redactor) -> None:
-    """Write a trace again, what `redactor` masks masked. Raises OutputError if `out` exists or cannot be written."""
+    """Write a trace again, what `redactor` masks masked: whole, or nothing. Raises OutputError if `out` exists or cannot be
+    written."""
     writer = SpanWriter(open_new(out), trace.head.session_id, trace.head.base_us, redactor.scrub)
     try:
-        writer.span(names.START, 0, 0, _head(trace, redactor))
-        for event in trace.events:
-            told = {names.EVENT_NAME: event.name, names.EVENT_DETAIL: redactor.text(event.detail, "events")}
-            writer.span(names.EVENT, event.at_us, event.at_us, told)
-        journal = JournalWriter(trace.layout)
-        journal.levels(0, trace.levels)
-        journal.write(writer, redactor.rows(trace.rows()))
-        journal.finish(writer)
-        sounds = _sounds(trace, out) if redactor.keeps("audio") else []
-        end = trace.end or End(names.CUT_OFF, "", 0, (), ())
-        reason = redactor.text(end.reason, "errors") if end.reason.startswith("failed") else end.reason
-        told_end = {
-            names.REASON: reason,
-            names.DIGEST: journal.digest(),
-            names.ROWS: journal.rows,
-            names.QUEUES: json_text([list(_plain(queue)) for queue in end.queues]),
-            names.AUDIO: json_text([list(sound) for sound in sounds]),
-        }
-        writer.span(names.SESSION, 0, journal.now_us, told_end, key=ROOT)
-    finally:
+        _write(writer, trace, out, redactor)
         writer.close()
+    except BaseException:
+        with suppress(OutputError):
+            writer.close()
+        # What is half written would block the next attempt. Nothing of this name was here before.
+        for path in (out, *sounds_beside(out)):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _write(writer: SpanWriter, trace: Trace, out: Path, redactor: Redactor) -> None:
+    writer.span(names.START, 0, 0, _head(trace, redactor))
+    for event in trace.events:
+        told = {
+            names.EVENT_NAME: redactor.event_name(event.name),
+            names.EVENT_DETAIL: redactor.text(event.detail, "events"),
+        }
+        writer.span(names.EVENT, event.at_us, event.at_us, told)
+    journal = JournalWriter(trace.layout)
+    journal.levels(0, trace.levels)
+    journal.write(writer, redactor.rows(trace.rows()))
+    journal.finish(writer)
+    sounds = _sounds(trace, out) if redactor.keeps("audio") else []
+    end = trace.end or End(names.CUT_OFF, "", 0, (), ())
+    reason = redactor.reason(end.reason)
+    told_end = {
+        names.REASON: reason,
+        names.DIGEST: journal.digest(),
+        names.ROWS: journal.rows,
+        names.QUEUES: json_text([list(_plain(queue)) for queue in end.queues]),
+        names.AUDIO: json_text([list(sound) for sound in sounds]),
+    }
+    writer.span(names.SESSION, 0, journal.now_us, told_end, key=ROOT)
 
 
 def _plain(queue: object) -> Iterable[object]:
@@ -92,7 +108,7 @@ def _sounds(trace: Trace, out: Path) -> list[Sound]:
     left = sorted(
         path
         for path in trace.path.parent.iterdir()
-        if path.name.startswith(f"{stem}.") and path.suffix == ".wav" and path.is_file() and not path.is_symlink()
+        if path.name.startswith(f"{stem}.") and path.suffix == ".wav" and _holds_samples(path)
     )
     found = []
     for wav in left:
@@ -101,6 +117,11 @@ def _sounds(trace: Trace, out: Path) -> list[Sound]:
         shutil.copyfile(wav, copy)
         found.append(sound_digest(to_flac(copy), role))
     return found
+
+
+def _holds_samples(wav: Path) -> bool:
+    """Whether there is something to mend: a file of this folder, with more than a header."""
+    return wav.is_file() and not wav.is_symlink() and wav.stat().st_size > HEADER
 
 
 def as_one_document(trace: Trace) -> str:

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 from flowkit.clock import wall_us
 from flowkit.engine import Row
-from flowkit.errors import FlowkitError
+from flowkit.errors import FlowkitError, OutputError
 from flowkit.figures.layout import Layout
 from flowkit.figures.reference import Reference
 from flowkit.figures.report import QueueReport
+from flowkit.files import said
 from flowkit.trace import names
 from flowkit.trace.audio import Sound, WavWriter
 from flowkit.trace.journal import Draft, JournalWriter
@@ -56,6 +57,8 @@ class Tape:
     def __init__(self, path: Path, head: Mapping[str, Any], layout: Layout, redactor: Redactor, audio: Sounds) -> None:
         self.path = path
         self.lost = ""
+        self.tell: Callable[[str], None] = lambda line: None
+        """Is told at once when recording fails; from the writing thread."""
         self._file = open_new(path)
         self._head = head
         self._redactor = redactor
@@ -91,7 +94,10 @@ class Tape:
         self._guarded(lambda writer: self._end(writer, reason, queues))
         assert self._writer is not None
         written, identity = self._writer.bytes, os.fstat(self._file.fileno())
-        self._writer.close()
+        try:
+            self._writer.close()
+        except OutputError as error:
+            self.lose(str(error))
         if self.lost:
             self._audio.abandon()
         else:
@@ -105,10 +111,18 @@ class Tape:
             return
         try:
             write(self._writer)
-        except (OSError, FlowkitError) as error:
-            self.lost = str(error)
+        except OSError as error:
+            self.lose(f"cannot write {error.filename or self.path}: {said(error)}")
+        except FlowkitError as error:
+            self.lose(str(error))
         except Exception as error:
-            self.lost = f"a message cannot be written: {type(error).__name__}: {error}"
+            self.lose(f"a message cannot be written: {type(error).__name__}: {error}")
+
+    def lose(self, why: str) -> None:
+        """Recording ends here, and it is said at once."""
+        if not self.lost:
+            self.lost = why
+            self.tell(f"recording has ended: {why}; what stands is readable, and the session goes on")
 
     def _job(self, writer: SpanWriter, job: Job) -> None:
         self._journal.levels(*self._audio.hear(job.frames))

@@ -23,7 +23,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCod
 
 from flowkit import __version__
 from flowkit.errors import OutputError
-from flowkit.files import PRIVATE_FOLDER, create, sounds_beside
+from flowkit.files import PRIVATE_FOLDER, create, said, sounds_beside
 
 _UNLIMITED = SpanLimits.UNSET
 ROOT = "root"
@@ -49,7 +49,8 @@ class _Ids(IdGenerator):
 
 
 class _Stream:
-    """What the exporter writes to: every line without secrets, and flushed."""
+    """What the exporter writes to: every line without secrets, and flushed. A failure is kept in `error`: raised, the exporter
+    would log it with its own stack."""
 
     closed = False
 
@@ -57,14 +58,22 @@ class _Stream:
         self._file = file
         self._scrub = scrub
         self.bytes = 0
+        self.error: OSError | None = None
 
     def write(self, line: str) -> int:
         line = self._scrub(line)
         self.bytes += len(line)
-        return self._file.write(line)
+        try:
+            return self._file.write(line)
+        except OSError as error:
+            self.error = self.error or error
+            return 0
 
     def flush(self) -> None:
-        self._file.flush()
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.error = self.error or error
 
 
 class _AtOnce(SpanProcessor):
@@ -125,6 +134,8 @@ class SpanWriter:
         if error:
             span.set_status(Status(StatusCode.ERROR, error))
         span.end(self._ns(max(begin_us, end_us)))
+        if self._stream.error is not None:
+            raise OutputError(f"cannot write {self._file.name}: {said(self._stream.error)}")
         if self._processor.failed:
             raise OutputError("the trace cannot be written any further; is the disk full?")
 
@@ -146,8 +157,11 @@ class SpanWriter:
         return self._stream.bytes
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. Raises OutputError if what was left could not be written."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise OutputError(f"cannot write {self._file.name}: {said(error)}") from error
 
     def _ns(self, at_us: int) -> int:
         return (self._base_us + at_us) * 1000

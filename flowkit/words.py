@@ -161,10 +161,14 @@ class Phrases:
         keys = {tuple(word.key for word in words(text)) for text in texts} - {()}
         self._phrases = sorted(keys, key=len, reverse=True)
 
-    def without(self, found: Sequence[Word]) -> list[Word]:
-        """The words that belong to none of the phrases; of several that fit the longest is taken."""
+    def without(self, found: Sequence[Word], *, going_on: bool = False) -> list[Word]:
+        """The words that belong to none of the phrases; of several that fit the longest is taken. `going_on`: more may follow, so
+        the last words may begin a phrase, and do not count until that is known."""
         keys, rest, at = [word.key for word in found], list[Word](), 0
         while at < len(keys):
+            left = tuple(keys[at:])
+            if going_on and any(phrase[: len(left)] == left for phrase in self._phrases):
+                break
             size = next((len(phrase) for phrase in self._phrases if tuple(keys[at : at + len(phrase)]) == phrase), 0)
             rest += found[at : at + 1] if not size else []
             at += size or 1

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1 (got {jobs})")
     found = collect(args.paths, env=args.env)
-    _check_reports(reports, [Path(path) for item in found.items for path in item.files()])
+    _check_reports(reports, [*found.read, *(Path(path) for item in found.items for path in item.files())])
     progress = _Progress(args.verbose) if args.format == "plain" else None
     outcomes: list[Outcome] = []
     for outcome in chain(found.wrong, run_all(found.items, jobs)):

@@ -168,7 +168,8 @@ class WarpedSource(Script):
 
 
 class WarpedVad(Script):
-    """For each frame the probability it had, as long after it as then; silence has none."""
+    """For each frame the answer it had, as long after it as then. A frame that was never answered has none here either, and silence
+    that was put in is no voice."""
 
     def __init__(self, warp: Warp) -> None:
         self._warp = warp
@@ -184,8 +185,10 @@ class WarpedVad(Script):
         if not isinstance(item, Frames):
             return []
         recorded = self._warp.frames[item.index]
-        delay_us, p = self._answers.get(recorded, (0, 0.0))
-        return [(delay_us, Probability(item.index, p))]
+        if recorded == SILENT:
+            return [(0, Probability(item.index, 0.0))]
+        answer = self._answers.get(recorded)
+        return [] if answer is None else [(answer[0], Probability(item.index, answer[1]))]
 
 
 class WarpedAsr(Script):

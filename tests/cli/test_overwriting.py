@@ -174,3 +174,15 @@ def test_what_a_test_leaves_is_not_written_through_a_link(here: Path, capsys: py
     Path("t.new").mkdir()
     assert main(["test", "t.jsonl"]) == 1
     assert "t.new: it is a folder" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("victim", ["plain.yaml", "t.jsonl"])
+def test_no_report_is_written_over_a_file_that_was_looked_into(
+    here: Path, victim: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It need not hold a test."""
+    Path("plain.yaml").write_text(FILES.replace("OUT", "r.wav"))
+    before = Path(victim).read_bytes()
+    assert main(["test", ".", "--report", f"json={victim}"]) == 2
+    assert Path(victim).read_bytes() == before
+    assert victim in capsys.readouterr().err

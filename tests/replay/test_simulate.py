@@ -13,13 +13,13 @@ import pytest
 from flowkit.config import load
 from flowkit.errors import TraceError, UsageError
 from flowkit.figures.metrics import measure
-from flowkit.messages import Audio
+from flowkit.messages import Audio, Frames, Probability
 from flowkit.plan import resolve
 from flowkit.replay.compare import first_difference
 from flowkit.replay.simulate import simulate
 from flowkit.replay.ties import depending, permuted
 from flowkit.replay.voice import fit, spoken_in, theil_sen
-from flowkit.trace.reader import Trace
+from flowkit.trace.reader import Trace, read_trace
 from tests.replay.test_rerun import SESSIONS, recorded
 from tests.trace.recording import record
 from tests.trace.sessions import PARIS, pipeline, run
@@ -167,3 +167,19 @@ def test_the_model_is_fitted_on_whole_calls_alone(tmp_path: Path) -> None:
     spoken = model.speak("A text of some forty characters, or so.")
     audio = [item for _, item in spoken.items if isinstance(item, Audio)]
     assert sum(piece.samples for piece in audio) == audio[0].total
+
+
+def test_a_what_if_over_a_detector_that_skips_frames_keeps_its_turns() -> None:
+    """Silero answers for 32 ms windows of 20 ms frames: not every frame has an answer, and none is made up."""
+    trace = read_trace(Path(__file__).resolve().parents[2] / "traces" / "conversation.jsonl")
+    answered = {row.message.frame for row in trace.rows() if isinstance(row.message, Probability)}
+    assert len(answered) < 0.7 * sum(isinstance(row.message, Frames) and row.stage == "mic" for row in trace.rows())
+    before = simulate(trace).report
+    after = simulate(trace, overrides=("stages.vad.start=100ms",)).report
+    assert [(turn.user, turn.end_reason) for turn in after.turns] == [
+        (turn.user, turn.end_reason) for turn in before.turns
+    ]
+    for one, other in zip(before.turns, after.turns, strict=True):
+        assert one.ttfa_us is not None
+        assert other.ttfa_us is not None
+        assert abs(one.ttfa_us - other.ttfa_us) <= 20_000

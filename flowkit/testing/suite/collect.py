@@ -58,11 +58,13 @@ class Item(NamedTuple):
 
 @dataclass
 class Collected:
-    """`items`: the tests, in order; `wrong`: what could not be collected; `notices`: recordings that no test uses."""
+    """`items`: the tests, in order; `wrong`: what could not be collected; `notices`: recordings that no test uses; `read`: every
+    file that was looked into, with tests or without, and every recording that a test uses."""
 
     items: list[Item] = field(default_factory=list)
     wrong: list[Outcome] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    read: list[Path] = field(default_factory=list)
 
 
 def collect(paths: Sequence[str], *, env: bool = False) -> Collected:
@@ -86,6 +88,7 @@ def collect(paths: Sequence[str], *, env: bool = False) -> Collected:
                 continue
             _add(found, path, Asked(only, env, str(root)), used)
     _unused(found, seen, used)
+    found.read = sorted(seen | used)
     return found
 
 

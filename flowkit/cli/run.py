@@ -113,7 +113,7 @@ def _limits(args: argparse.Namespace) -> int | None:
 def _config(args: argparse.Namespace) -> Config:
     """The pipeline with the ends that the command line asks for. Raises UsageError for options that exclude each other."""
     from flowkit.config import load
-    from flowkit.plan import text_mode, with_devices, with_files
+    from flowkit.plan import text_mode, with_devices, with_files, with_playback
 
     for one, other in (("text", "input"), ("text", "mic"), ("input", "mic"), ("output", "speaker")):
         if getattr(args, one) and getattr(args, other):
@@ -131,7 +131,7 @@ def _config(args: argparse.Namespace) -> Config:
         config = with_devices(config, args.mic, args.speaker)
     for notice in config.notices:
         _notice(str(notice))
-    return config
+    return with_playback(config)
 
 
 class _View:

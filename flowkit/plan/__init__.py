@@ -8,7 +8,7 @@ file's tests name), ``vet`` (all of it), ``variants`` (text instead of audio, fi
 from flowkit.plan.graph import CONTROL_BOUND, Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
 from flowkit.plan.lints import lint
 from flowkit.plan.resolve import resolve
-from flowkit.plan.variants import text_mode, with_devices, with_files
+from flowkit.plan.variants import text_mode, with_devices, with_files, with_playback
 from flowkit.plan.vet import Verdict, require, vet
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "vet",
     "with_devices",
     "with_files",
+    "with_playback",
 ]

@@ -21,20 +21,22 @@ def text_mode(config: Config, *, waits: bool = False) -> Config:
     left = tuple(_typed(stage, config, typing) for stage in config.stages if stage.kind not in LISTENING)
     if not any(stage.kind == "gate" for stage in left):
         raise UsageError("--text sends lines to the gate, and this pipeline has none")
-    return replace(config, stages=_with_playback(left))
-
-
-def _with_playback(stages: tuple[StageConfig, ...]) -> tuple[StageConfig, ...]:
-    """A pipeline that is still being built may have no speaker. Playback reports when a reply is over all the same."""
-    voice = next((stage for stage in stages if stage.kind == "tts"), None)
-    if voice is None:
+    if not any(stage.kind == "tts" for stage in left):
         raise UsageError("--text needs a tts stage to say the replies", hint="{kind: tts, provider: print} prints them")
-    if any(stage.kind == "speaker" for stage in stages):
-        return stages
+    return with_playback(replace(config, stages=left))
+
+
+def with_playback(config: Config) -> Config:
+    """A pipeline that is still being built may have no speaker. Without playback, nobody would report that a reply is
+    over, and neither the next turn nor the end of the session would come."""
+    stages, kinds = config.stages, {stage.kind for stage in config.stages}
+    voice = next((stage for stage in stages if stage.kind == "tts"), None)
+    if voice is None or "gate" not in kinds or "speaker" in kinds:
+        return config
     queue = voice.queue.model_copy(update={"max": 25})
     speaker = replace(voice, id="speaker", kind="speaker", cls=Playback, options=Playback.Options(), candidates=(),
                       sources=None, queue=queue, allow=frozenset())  # fmt: skip
-    return (*stages, speaker)
+    return replace(config, stages=(*stages, speaker))
 
 
 def _typed(stage: StageConfig, config: Config, typing: Typing) -> StageConfig:

@@ -109,6 +109,15 @@ def test_an_empty_reply_is_an_error_that_is_told(tmp_path: Path) -> None:
     assert "turn 1: error, without sound" in done.stdout
 
 
+def test_a_pipeline_that_has_no_speaker_yet_ends_all_the_same(tmp_path: Path) -> None:
+    path = pipeline(tmp_path)
+    lines = [line for line in path.read_text("utf-8").splitlines() if "speaker" not in line]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    done = flowkit("run", path, "--no-trace")
+    assert done.returncode == 0, done.stderr
+    assert "turn 1: completed" in done.stdout
+
+
 def test_a_failing_voice_ends_the_turn_and_says_so(tmp_path: Path) -> None:
     done = flowkit("run", pipeline(tmp_path, tts=", fail: true"), "--output", tmp_path / "reply.wav")
     assert done.returncode == 4

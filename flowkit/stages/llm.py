@@ -28,9 +28,9 @@ _TRIES = 2
 @dataclass(slots=True)
 class LlmState:
     """`asked`: the current or last request, made `tries` times (0: none is open). `tokens`: of this reply so far.
-    `spoken`: what of it is for the listener. `repeats`: what of that was said before. `words`: it has some; `marks`:
-    what came before the first of them. `generated`: all that was passed on, if it is to be remembered. `room`: how many
-    estimated tokens a request may have, as refusals have shown."""
+    `spoken`: what of it is for the listener. `repeats`: what of that was said before. `words`: it has some.
+    `generated`: all that was passed on, if it is to be remembered. `room`: how many estimated tokens a request may
+    have, as refusals have shown."""
 
     history: tuple[Exchange, ...] = ()
     asked: Ask | None = None
@@ -39,7 +39,6 @@ class LlmState:
     spoken: SpokenText = field(default_factory=SpokenText)
     repeats: Repeats | None = None
     words: bool = False
-    marks: str = ""
     generated: str = ""
     room: int = sys.maxsize
 
@@ -99,13 +98,7 @@ class LlmTurn(Stage[LlmState]):
         """The part of a token that is spoken, with the next number."""
         if said.text and not spoken:
             return NOTHING
-        if not state.words:
-            # Marks alone are no reply: they wait for the first word, and go if none comes.
-            spoken, state.marks = state.marks + spoken, ""
-            state.words = has_words(spoken)
-            if not state.words:
-                state.marks = spoken
-                return NOTHING
+        state.words = state.words or has_words(spoken)
         token = said if spoken == said.text and said.index == state.tokens else Token(state.tokens, spoken)
         state.tokens += 1
         if self.options.history == "generated":
@@ -125,7 +118,7 @@ class LlmTurn(Stage[LlmState]):
         state.history = history.fitting(state.history, self.options.max_history, tokens)
         state.asked = replace(ask, history=state.history)
         state.tries += 1
-        state.spoken, state.words, state.marks = SpokenText(), bool(ask.said), ""
+        state.spoken, state.words = SpokenText(), bool(ask.said)
         state.repeats = Repeats(ask.said, resumes=True) if ask.said else None
         return (Open(state.asked),)
 

@@ -243,7 +243,7 @@ def emitted(cls: type[Stage[Any]], steps: list[Step]) -> Iterator[str]:
                     yield f"{_name(message)} {message.index} follows {index} in one reply: they are numbered in order"
                 index = message.index
     if passes_on and owed:
-        yield f"EndOfReply came in and did not go out ({owed} times): whoever comes behind waits for ever"
+        yield f"EndOfReply came in and did not go out ({owed} times): the stages behind wait for ever"
 
 
 def _misplaced(cls: type[Stage[Any]], action: Emit) -> Iterator[str]:

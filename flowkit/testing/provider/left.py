@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import glob
 import os
 import threading
@@ -13,7 +14,9 @@ _IDLE = "Trio thread"
 
 
 def present() -> Counter[str]:
-    """All of them, by what they are. Children and sockets are seen on Linux only."""
+    """All of them, by what they are, but for what only waits for the garbage collector. Children and sockets are seen on
+    Linux only."""
+    gc.collect()
     threads = [thread.name for thread in threading.enumerate() if not thread.name.startswith(_IDLE)]
     return Counter([f"thread {name!r}" for name in threads] + _children() + _sockets())
 

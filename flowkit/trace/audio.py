@@ -21,7 +21,7 @@ from flowkit.trace.names import MAX_AUDIO
 
 HEADER = 44
 _BLOCK = 1 << 16
-_ROLE = re.compile(r"input|voice-\d{4,6}")
+ROLE = re.compile(r"input|voice-\d{4,6}")
 
 
 class Sound(NamedTuple):
@@ -69,7 +69,7 @@ class WavWriter:
 
 def sound_path(trace: Path, role: str, suffix: str = ".flac") -> Path:
     """Where the sound of that role lies. Raises TraceError for a role that is none, such as a path."""
-    if not _ROLE.fullmatch(role):
+    if not ROLE.fullmatch(role):
         raise TraceError(f"{trace.name}: a sound's role is 'input' or 'voice-RATE', not {role[:60]!r}")
     return trace.with_name(f"{trace.name.removesuffix('.jsonl')}.{role}{suffix}")
 

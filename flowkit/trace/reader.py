@@ -21,7 +21,7 @@ from flowkit.figures.layout import Layout
 from flowkit.figures.reference import MISSING, Reference
 from flowkit.figures.report import QueueReport
 from flowkit.trace import names
-from flowkit.trace.audio import Sound
+from flowkit.trace.audio import ROLE, Sound
 from flowkit.trace.codec import digest_of, journal_digest
 from flowkit.trace.decode import decode
 from flowkit.trace.parse import parsed
@@ -261,8 +261,8 @@ class _Lines:
 
     def session(self, told: dict[str, Any], span: dict[str, Any]) -> None:
         """A ``flowkit.session`` span: the end."""
-        queues = tuple(QueueReport(*queue) for queue in json.loads(told[names.QUEUES]))
-        sounds = tuple(Sound(*sound) for sound in json.loads(told[names.AUDIO]))
+        queues = tuple(map(_queue, json.loads(told[names.QUEUES])))
+        sounds = tuple(map(_sound, json.loads(told[names.AUDIO])))
         digests = [told[names.DIGEST], *(sound.digest for sound in sounds)]
         if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests):
             raise ValueError("a digest is 32 hexadecimal digits")
@@ -330,6 +330,21 @@ def _keep(known: dict[int, StoredChunk], chunk: StoredChunk) -> None:
     """Of two that begin with one row the longer counts; one without rows says nothing."""
     if chunk.rows > (known[chunk.first].rows if chunk.first in known else 0):
         known[chunk.first] = chunk
+
+
+def _queue(told: list[Any]) -> QueueReport:
+    """A queue's figures. Raises ValueError, TypeError."""
+    stage, most, when_full, *figures = told
+    return QueueReport(_text(stage), _count(most), _text(when_full), *map(_count, figures))
+
+
+def _sound(told: list[Any]) -> Sound:
+    """A sound of a role and rate that there are. Raises ValueError, TypeError."""
+    sound = Sound(*told)
+    if not ROLE.fullmatch(_text(sound.role)) or not 1_000 <= _count(sound.rate_hz) <= 999_999:
+        raise ValueError("a sound is 'input' or 'voice-RATE', at a rate from 1 to 999 kHz")
+    _count(sound.samples)
+    return sound
 
 
 def _value(stored: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -205,3 +206,22 @@ def test_a_class_of_content_that_is_none_is_an_error_of_the_file(
     said = capsys.readouterr()
     assert "p.yaml:12:" in said.out + said.err
     assert "names" in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [["input", 0, 1, "D"], ["input", [], 1, "D"], ["input", 16_000, {}, "D"], ["input", 16_000, -1, "D"], ["../x", 16_000, 1, "D"],
+     ["input", 10**30, 1, "D"], [None, 16_000, 1, "D"], ["input", 16_000, 1], ["input", 1.5, 1, "D"], "input", 7],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["trace info", "report", "replay", "trace redact"])
+def test_a_sound_that_is_none_is_an_error_of_its_line(
+    here: Path, command: str, sound: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(here, "t")
+    *lines, last = (here / "t.jsonl").read_text("utf-8").splitlines()
+    assert '"[]"' in last
+    told = json.dumps(json.dumps([sound]).replace('"D"', f'"{"0" * 32}"'))
+    (here / "t.jsonl").write_text("\n".join([*lines, last.replace('"[]"', told, 1)]) + "\n", "utf-8")
+    assert main([*command.split(), "t.jsonl"]) == 2
+    said = capsys.readouterr().err
+    assert f"t.jsonl:{len(lines) + 1}: not a line of an OTLP trace by flowkit" in said

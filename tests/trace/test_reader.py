@@ -201,7 +201,11 @@ def test_a_head_that_is_none(lines: list[bytes], tmp_path: Path, key: str, value
     [
         ("flowkit.digest", {"stringValue": "0" * 32}, "changed after it was recorded|digest is"),
         ("flowkit.digest", {"stringValue": "../../etc/passwd"}, "32 hexadecimal digits"),
-        ("flowkit.audio", {"stringValue": '[["../x",16000,5,"' + "0" * 32 + '"]]'}, "role"),
+        (
+            "flowkit.audio",
+            {"stringValue": '[["../x",16000,5,"' + "0" * 32 + '"]]'},
+            "a sound is 'input' or 'voice-RATE'",
+        ),
         ("flowkit.audio", {"stringValue": '[["input",16000,5,"/etc/passwd"]]'}, "32 hexadecimal digits"),
         ("flowkit.queues", {"stringValue": "[[]]"}, "not a line"),
     ],

@@ -38,19 +38,18 @@ class Counted:
 
 
 def _begin() -> Callable[[], None]:
-    """What was imported and loaded stays; looking through all of it for garbage would hold the loop for tens of milliseconds. What
-    is young is still looked through. And a thread that wants to run, such as a sound card's callback, waits a fraction of a
-    millisecond for the one that runs, not five."""
-    young, middle, old = gc.get_threshold()
+    """What was imported and loaded stays: it is frozen, for looking through all of it for garbage would hold the loop for tens of
+    milliseconds. What comes later is looked through as ever, the old too: a process that lives long would keep its cycles else. The
+    collector goes by the number of objects that it found alive last, hence a second look when next to none are left to see. And a
+    thread that wants to run, such as a sound card's callback, waits a fraction of a millisecond for the one that runs, not five."""
     switch_s = sys.getswitchinterval()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(young, middle, sys.maxsize >> 33)
+    gc.collect()
     sys.setswitchinterval(min(switch_s, _SWITCH_S))
 
     def restore() -> None:
         sys.setswitchinterval(switch_s)
-        gc.set_threshold(young, middle, old)
         gc.unfreeze()
 
     return restore

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
@@ -71,3 +73,22 @@ def test_from_many_threads_at_once(wanted: Callable[[], AbstractContextManager[N
     for thread in threads:
         thread.join()
     assert state() == before
+
+
+class Knot:
+    """Garbage that only the collector finds."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_a_process_that_lives_long_keeps_no_old_cycles() -> None:
+    alive: set[weakref.ref[Knot]] = set()
+    in_use = deque[Knot](maxlen=20_000)  # so that each grows old before it is garbage
+    most = 0
+    with in_real_time():
+        for _ in range(200_000):
+            in_use.append(knot := Knot())
+            alive.add(weakref.ref(knot, alive.discard))
+            most = max(most, len(alive))
+    assert most < 100_000

@@ -1,8 +1,11 @@
-"""Who does the work outside. Read `base` first, then `registry` (how a provider is found), then any one of them.
+"""Providers: models, services and devices that do a stage's work.
 
-- `assemblyai`, `cartesia`, `groq`, `openai_compatible`: services; `cloud` holds what they share.
-- `silero`, `webrtcvad`, `moonshine`, `llamacpp`, `piper`, `nanotts`: models on this machine. `weights` names the bundled ones and
-  their digests, `loading` tells people what is being loaded, `worker` runs a voice in a process of its own.
-- `sound`: microphones and speakers: devices, WAV files, memory.
-- `canned`, `printing`, `typed`, `scripted`: no model at all.
+Read `base` first (the interface), then `registry` (how a provider is found by name), then any one of these:
+
+- `assemblyai`, `cartesia`, `groq`, `openai_compatible`: cloud services. `cloud` holds the code that they share.
+- `silero`, `webrtcvad`, `moonshine`, `llamacpp`, `piper`, `nanotts`: models on this machine. `weights` lists the
+  bundled models with their digests, `loading` reports progress while a model loads, `worker` runs a TTS in a separate
+  process.
+- `sound`: microphones and speakers, on devices, WAV files or memory.
+- `canned`, `printing`, `typed`, `scripted`: providers without a model.
 """

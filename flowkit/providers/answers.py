@@ -1,4 +1,4 @@
-"""What a provider may say to each request, and how whatever it raises becomes the call's failure, here and nowhere else."""
+"""The messages with which a provider may answer each request, and the conversion of its exceptions into ``Failed``."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
 
 
 class Malformed(ProviderError):
-    """A provider gave what it may not give."""
+    """A provider emitted a message that its kind may not emit, or a damaged one."""
 
 
 def failure(provider: Provider, error: Exception) -> Failed:
-    """What a provider raised, for people; of a group that its nursery made, the first says why the others came."""
+    """The ``Failed`` for an exception that `provider` raised, with the provider's name and the hint in its text."""
     while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
+        error = error.exceptions[0]  # the first error of a nursery causes the others
     if not isinstance(error, ProviderError):
         return Failed("error", f"{provider.name}: {type(error).__name__}: {error}")
     hint = f" ({error.hint})" if error.hint else ""
@@ -57,11 +57,11 @@ def _kind(error: ProviderError) -> str:
 
 
 def checked(item: Message, answers: tuple[type[Message], ...], provider: Provider) -> Message:
-    """`item`, if a provider of this kind may say it. Raises Malformed for anything else."""
+    """Return `item` if it is one of `answers` and well-formed. Raises Malformed for anything else."""
     if not isinstance(item, answers):
-        raise Malformed(f"gave a {type(item).__name__}, which a {provider.kind} provider may not")
+        raise Malformed(f"emitted {type(item).__name__}, which a {provider.kind} provider may not emit")
     if isinstance(item, Audio) and (item.samples < 1 or len(item.pcm) != 2 * item.samples or item.rate_hz < 1):
-        raise Malformed(f"gave malformed audio: {len(item.pcm)} bytes for {item.samples} samples of 16 bits")
+        raise Malformed(f"emitted malformed audio: {len(item.pcm)} bytes for {item.samples} samples of 16 bits")
     if isinstance(item, Token) and not isinstance(item.text, str):
-        raise Malformed(f"gave a token that is no text but {type(item.text).__name__}")
+        raise Malformed(f"emitted a token whose text is not a str but {type(item.text).__name__}")
     return item

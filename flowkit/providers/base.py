@@ -1,10 +1,19 @@
-"""What a provider is: who does a stage's work outside. One module a provider, found by name through entry points.
+"""The provider interface. A provider does a stage's work: it runs a model, calls a service or drives a device.
 
-What a process has once, such as weights or a pool of connections, is a provider's *model*: ``load`` makes it, and sessions with
-equal options share it. A provider itself is a session's: made from options, surroundings and model, made ready, and then called.
-A *call* is one async function that is handed the request, an iterator over what is fed, and ``emit``, which waits while the stage
-holds items back. It runs in a cancel scope of its own, so cancelling is nothing special: the call is simply unwound at its next
-checkpoint. Slow work goes to a thread that gives up the GIL or to a process; the event loop is never held.
+Every provider is a subclass of ``Provider``, in a module or package of its own. It is found by name through entry
+points.
+
+Two objects have different lifetimes:
+
+- The *model* is what a process needs once, such as weights or a pool of connections. ``load`` makes it. Sessions with
+  equal options share it.
+- The *provider* belongs to one session. It is made from options, ``Surroundings`` and the model, made ready, and then
+  called.
+
+A *call* is one run of the async function ``call``. It gets the request, an iterator over the messages that the stage
+feeds, and ``emit``, which waits while the stage does not accept items. Each call runs in its own cancel scope, so a
+provider needs no code for cancelling: Trio raises ``Cancelled`` at the call's next checkpoint. Do slow work in a thread
+that releases the GIL or in a process, because the event loop must never be blocked.
 """
 
 from __future__ import annotations
@@ -20,83 +29,120 @@ from flowkit.options import Options
 from flowkit.providers.sound.echo import FarEnd
 
 Emit = Callable[[Message], Awaitable[None]]
-"""Hand one item to the stage; returns when it was accepted. Raises trio.Cancelled when the call is cancelled."""
+"""Pass one item to the stage. Returns when the stage has accepted it. Raises trio.Cancelled when the call is
+cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a provider may know of the session: formats, its clock, and where to tell people something."""
+    """The session, as far as a provider needs it: audio formats, the clock, and ways to report something."""
 
     input_rate_hz: int
+    """Sample rate of the microphone's frames in Hz."""
     frame_us: int
+    """Length of one audio frame in microseconds."""
     now_us: Callable[[], int]
+    """The session's clock: microseconds since the session started."""
     notice: Callable[[str], None]
-    """One line for people, such as the progress of loading: goes to stderr or the live view."""
+    """Show the user one line, such as the progress of loading. It appears on stderr or in the live view."""
     at_s: Callable[[int], float] = lambda at_us: at_us / 1_000_000
-    """A time of the session, in microseconds, as a time on Trio's clock: for absolute deadlines."""
+    """Convert a session time in microseconds into a time on Trio's clock, for absolute deadlines."""
     event: Callable[[int, str, str], None] = lambda at_us, name, detail: None
-    """Something worth recording that is no message, such as a device that went away: time, name, detail."""
+    """Record an event that is not a message, such as a lost device: session time in microseconds, name, detail."""
     ring_us: int = 1_000_000
-    """Sound that a microphone may hold while the pipeline is busy: the mic stage's `ring`."""
+    """How much audio a microphone may hold while the pipeline is busy, in microseconds: `ring` of the mic stage."""
     far_end: FarEnd = field(default_factory=FarEnd)
-    """What the speaker sounds, for the microphone's echo canceller."""
+    """The audio that the speaker plays, for the microphone's echo canceller."""
     connect_us: int | None = None
-    """Within what a connection has to stand, if the pipeline file says so (`connect_timeout`)."""
+    """Time limit for opening a connection in microseconds: `connect_timeout` of the stage. None: the provider's
+    default."""
 
 
 class Provider(ABC):
-    """Base of all providers. Subclasses set `kind` (the stage kind served), `name`, and `Options`."""
+    """Base class of all providers. A subclass sets `kind`, `name` and `Options`, and implements ``call``."""
 
     kind: ClassVar[str]
+    """The kind of stage that it serves, such as ``"tts"``."""
     name: ClassVar[str]
+    """The name that a pipeline file gives as `provider`."""
     Options: ClassVar[type[Options]] = Options
+    """The options that a pipeline file may give, with defaults, units and docstrings."""
     requires: ClassVar[tuple[str, ...]] = ()
-    """Top-level modules that must be importable, else the provider counts as not installed."""
+    """Top-level modules that must be importable. Otherwise the provider counts as not installed."""
     install: ClassVar[str] = ""
-    """The command that installs what `requires` names."""
+    """The command that installs the modules in `requires`."""
     variable: ClassVar[str] = ""
-    """The environment's variable that holds the key, where `api_key` is not given."""
+    """The environment variable that holds the API key, used if the option `api_key` is not given."""
     blocks: ClassVar[bool] = False
-    """True if a call holds the event loop (lint FK205 warns of it)."""
+    """True if a call blocks the event loop. Lint FK205 warns about it."""
     remote: ClassVar[bool] = False
-    """Asks a server: failed calls are tried again (`retry`), and it is left out after failures in a row (`circuit`)."""
+    """True if a call goes to a server. Failed calls are then retried (`retry`), and the provider is skipped after
+    several failures in a row (`circuit`)."""
     continuous: ClassVar[bool] = False
-    """A voice that takes a whole reply in one call (``Narrate``), clause by clause, instead of one call a clause."""
+    """True for a TTS that takes a whole reply in one call (``Narrate``), clause by clause, instead of one call per
+    clause."""
     resumes: bool = False
-    """An LLM that goes on from ``Ask.said`` instead of beginning its reply again: to be said of servers that are known to."""
+    """True for an LLM that continues from ``Ask.said`` instead of starting its reply again. Set it only if the server
+    is known to do so."""
     streams: ClassVar[bool] = True
-    """Gives its answer piece by piece, not as one whole at its end (lint FK201 asks)."""
+    """False for a provider that gives its whole answer at the end instead of piece by piece. Lint FK201 uses it."""
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """What can be known of the options before anything is loaded: a file that is missing, a key. Asked of every provider first,
-        for a model takes seconds to load. Quick; raises what ``load`` or ``ready`` would."""
+        """Check the options before any model is loaded: whether a file exists, whether a key is given.
+
+        It is called for all providers first, because loading takes seconds. It must be quick. It raises the errors that
+        ``load`` or ``ready`` would raise.
+        """
         return None
 
     @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Any]:
-        """What the process has once, ready to be used by any number of sessions: entered before the first of them, left behind
-        the last, in a task of its own. Raises ProviderError with a hint."""
+        """Load the model: what the process needs once and any number of sessions share.
+
+        The context is entered before the first session and left after the last, in a task of its own. Its value becomes
+        ``self.model``. Raises ProviderError with a hint.
+        """
         yield None
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
-        """A session's. `model` is what ``load(options)`` gave. Cheap: no I/O, nothing that waits."""
+        """Make the provider of one session. Must be cheap: no I/O and no waiting.
+
+        Args:
+            options: An instance of ``Options``.
+            around: The session.
+            model: The value of ``load(options)``.
+        """
         self.options = options
         self.around = around
         self.model = model
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Open what the session needs for itself before it starts, close it after it ends. Raises ProviderError with a hint."""
+        """Open what this session needs before it starts, such as a device or a connection, and close it after the
+        session ends.
+
+        Raises ProviderError with a hint.
+        """
         yield
 
     async def probe(self) -> str:
-        """Ask whoever does the work whether it would work: for ``check --live`` and ``doctor --live``, inside ``ready()``. Returns
-        what was found, in a few words, or nothing where there is nobody to ask. Raises ProviderError."""
+        """Ask the service whether a call would succeed, for ``check --live`` and ``doctor --live``. Runs inside
+        ``ready()``.
+
+        Returns the result in a few words, or an empty string if there is no service to ask. Raises ProviderError.
+        """
         return ""
 
     @abstractmethod
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        """Answer `request`. `fed` yields what the stage feeds and ends when it ends its input. Returning means Done;
-        raising ProviderError (or anything else) means Failed."""
+        """Answer one request.
+
+        Returning ends the call with ``Done``. Raising ProviderError, or any other exception, ends it with ``Failed``.
+
+        Args:
+            request: The request, such as ``Ask`` or ``Speak``.
+            fed: Yields the messages that the stage feeds, and ends when the stage ends its input.
+            emit: Passes one answer to the stage.
+        """

@@ -1,4 +1,4 @@
-"""An LLM that always says the same: the last resort of a failover list, and a pipeline's first trial.
+"""An LLM with fixed replies: the last entry of a failover list, or a first trial of a pipeline.
 
 {kind: llm, provider: canned, text: "Sorry, one moment please."}
 """
@@ -16,16 +16,17 @@ _WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+")
 
 
 class Canned(InlineProvider):
-    """Answers turn n with the nth of `replies`, and with `text` when those are used up; word by word, without delay."""
+    """Answers turn n with the nth of `replies`, and later turns with `text`. Emits one token per word, without
+    delay."""
 
     kind = "llm"
     name = "canned"
 
     class Options(opt.Options):
         text: str = "Sorry, I have no answer to that."
-        """What is said to everything."""
+        """The reply to every turn."""
         replies: tuple[str, ...] = ()
-        """What is said in the first turns instead, one for each."""
+        """Replies for the first turns, one for each, instead of `text`."""
 
     options: Options
 

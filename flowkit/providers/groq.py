@@ -1,4 +1,6 @@
-"""Groq: a fast chat model in the cloud, through Groq's own client library under Trio.
+"""Groq's chat models, through Groq's own client library under Trio.
+
+https://console.groq.com/docs/api-reference#chat-create
 
 {kind: llm, provider: groq, model: llama-3.3-70b-versatile, api_key: "${GROQ_API_KEY}"}
 """
@@ -12,7 +14,7 @@ from flowkit.providers.cloud.chat import Chat, ChatOptions
 
 
 class Groq(Chat):
-    """Answers with the tokens of the model's reply."""
+    """Answers an ``Ask`` with the tokens of the model's reply."""
 
     name = "groq"
     variable = "GROQ_API_KEY"
@@ -24,8 +26,8 @@ class Groq(Chat):
         model: str = "llama-3.3-70b-versatile"
         """The model's name."""
         api_key: opt.Secret | None = None
-        """The key; default: the environment's GROQ_API_KEY."""
+        """The API key. Default: the environment variable GROQ_API_KEY."""
         base_url: str = Field(default="https://api.groq.com", pattern="^https?://[^ ]+$")
-        """Where the service is; another for a proxy, or for `flowkit emulate groq`."""
+        """Address of the service. Change it for a proxy or for `flowkit emulate groq`."""
 
     options: Options

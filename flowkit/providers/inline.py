@@ -1,8 +1,10 @@
-"""Inline calls: providers whose answers follow from what they are asked and fed alone, without I/O, thread or clock.
+"""Inline providers: their answers follow from the request and the fed messages alone, without I/O, threads or a clock.
 
-Such a provider answers each call with an ``InlineCall``: three functions that say what follows from being opened, fed, ended:
-items, each a declared delay after that event. Items leave a call one after another; one that is held back holds back those
-behind it. A pump runs the call in place: no task, no channel. Both pumps run the same objects.
+Such a provider answers each request with an ``InlineCall``: three functions for the three events of a call (it is
+opened, it is fed a message, its input ends). Each function returns answers, each with a delay after its event. Answers
+leave a call in order. While the stage does not accept one, the later ones wait.
+
+A pump runs an inline call in place, without a task or a channel. Both pumps run the same objects.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from flowkit.providers.base import Emit, Provider
 
 
 class Answer(NamedTuple):
-    """`item`, due `delay_us` after the event that it answers."""
+    """`item`, due `delay_us` microseconds after the event that it answers."""
 
     delay_us: int
     item: Message
@@ -29,39 +31,42 @@ def _nothing(*event: Message) -> Iterable[tuple[int, Message]]:
 
 
 class InlineCall(NamedTuple):
-    """One call's behaviour. It ends with the answer Done or Failed, or when the stage cancels it."""
+    """The answers of one call. The call ends with the answer Done or Failed, or when the stage cancels it."""
 
     opened: Callable[[], Iterable[tuple[int, Message]]] = _nothing
-    """What follows from the request itself: drawn one by one, may be endless; its delays must not fall."""
+    """Answers to the request itself. They are read one at a time and may be endless. Their delays must not decrease."""
     fed: Callable[[Message], Iterable[tuple[int, Message]]] = _nothing
-    """What follows from one item that the stage feeds."""
+    """Answers to one message that the stage feeds."""
     ended: Callable[[], Iterable[tuple[int, Message]]] = _nothing
-    """What follows from the end of the stage's input."""
+    """Answers to the end of the stage's input."""
 
 
 class Script(Protocol):
-    """Whoever answers with inline calls: a provider, or a recording of one. It answers equal requests in equal order alike."""
+    """A source of inline calls: a provider, or the recording of one. The same requests in the same order get the same
+    answers."""
 
     def open(self, request: Message) -> InlineCall:
-        """Begin to answer a request."""
+        """Start to answer a request."""
 
 
 class InlineProvider(Provider):
-    """Base of providers that answer inline. A call must take no longer than 2 ms in place: the event loop waits for it."""
+    """Base class of inline providers. No step of a call may take longer than 2 ms, because the event loop waits for
+    it."""
 
     @abstractmethod
     def open(self, request: Message) -> InlineCall:
-        """Begin to answer a request. Raising ProviderError, here or in the call's functions, means Failed."""
+        """Start to answer a request. Raising ProviderError, here or in the call's functions, ends the call with
+        ``Failed``."""
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        """The same in a task of its own, for whoever needs one: a failover list, a test."""
-        from flowkit.providers.play import play  # here, since a replay does without Trio
+        """Play the call in a task. A failover list needs this, and so do tests."""
+        from flowkit.providers.play import play  # imported late because replay does not need Trio
 
         await play(self, guarded(self, request), fed, emit)
 
 
 def guarded(provider: InlineProvider, request: Message) -> InlineCall:
-    """The provider's call, with whatever it raises, and whatever it may not say, turned into its failure."""
+    """The provider's call. Exceptions, and answers that the provider may not give, become ``Failed``."""
     answers = ANSWERS.get(type(request), ())
 
     def safely(answer: Callable[..., Iterable[tuple[int, Message]]]) -> Callable[..., Iterator[tuple[int, Message]]]:
@@ -83,9 +88,10 @@ def guarded(provider: InlineProvider, request: Message) -> InlineCall:
 
 
 class Agenda:
-    """The items of one call that are still to come, by due time and then by the order in which they were declared.
+    """The pending answers of one call, ordered by due time and then by the order in which they were given.
 
-    `due_us`: when the next item is there, its due time but not before the one ahead of it was accepted; None if there is none.
+    `due_us` is when the next answer is available: its due time, but not before the stage accepted the previous one. It
+    is None if no answer is pending.
     """
 
     __slots__ = ("_answers", "_call", "_free_us", "_heap", "_opened_us", "_seq", "_stream", "due_us")
@@ -100,7 +106,7 @@ class Agenda:
         self._free_us = opened_us
         self.due_us: int | None = None
         self._draw()
-        self._look()
+        self._set_due()
 
     def fed(self, item: Message, at_us: int) -> None:
         """The stage fed `item` at `at_us`."""
@@ -113,21 +119,21 @@ class Agenda:
         self._add(self._call.ended(), at_us)
 
     def pop(self) -> Message:
-        """Take the next item; say when it was accepted with ``accepted``."""
+        """Remove and return the next answer. Call ``accepted`` when the stage has accepted it."""
         _, seq, item = heappop(self._heap)
         if seq == 0:
             self._draw()
-        self._look()
+        self._set_due()
         return item
 
     def accepted(self, at_us: int) -> None:
-        """The stage accepted the item taken last at `at_us`; the next leaves no earlier."""
+        """The stage accepted the last answer at `at_us`. The next one is not available earlier."""
         self._free_us = at_us
         if self.due_us is not None and self.due_us < at_us:
             self.due_us = at_us
 
     def take(self, at_us: int) -> Message:
-        """``pop`` and ``accepted`` in one, for a taker that never waits in between."""
+        """``pop`` and ``accepted`` in one step, for a caller that never waits between the two."""
         heap = self._heap
         _, seq, item = heap[0]
         if seq == 0 and (answer := next(self._stream, None)) is not None:
@@ -143,7 +149,7 @@ class Agenda:
         return item
 
     def _draw(self) -> None:
-        """Keep exactly one answer of the opening stream on the heap, under sequence number 0."""
+        """Put the next answer of ``opened`` on the heap. It has sequence number 0, and there is at most one."""
         answer = next(self._stream, None)
         if answer is not None:
             heappush(self._heap, (self._opened_us + answer[0], 0, answer[1]))
@@ -153,9 +159,9 @@ class Agenda:
         for delay_us, answer in answers:
             seq = self._seq = self._seq + 1
             heappush(heap, (at_us + delay_us, seq, answer))
-        self._look()
+        self._set_due()
 
-    def _look(self) -> None:
+    def _set_due(self) -> None:
         if heap := self._heap:
             due_us, free_us = heap[0][0], self._free_us
             self.due_us = due_us if due_us > free_us else free_us

@@ -1,5 +1,4 @@
-"""Loading and letting go of models: progress for people, errors in one line, and no thread left at work behind the
-session."""
+"""Helpers for loading and closing models: progress for the user, readable errors, no thread left running."""
 
 from __future__ import annotations
 
@@ -15,19 +14,23 @@ from flowkit.providers.base import Provider
 from flowkit.providers.registry import ensure_installed, has_model
 
 GRACE_S = 5.0
-"""How long the end of a session waits for a model that is still computing for a cancelled call."""
+"""How long closing a model waits, in seconds, while it still computes for a cancelled call."""
 
 
 @contextmanager
 def loading(cls: type[Provider], notice: Callable[[str], None]) -> Iterator[None]:
-    """Around the loading of a provider's model: says that it loads, and how long it took, unless there is nothing to load here.
+    """Wrap the loading of a provider's model. Reports to `notice` that it loads and how long it took.
 
-    Raises ProviderMissing if what it requires is not installed; turns whatever the library raises into ProviderError.
+    Reports nothing for a remote provider and for one without a model.
+
+    Raises:
+        ProviderMissing: a module that the provider requires is not installed.
+        ProviderError: the library raised an exception.
     """
     ensure_installed(cls)
     title = f"{cls.kind} {cls.name}"
-    told = notice if has_model(cls) and not cls.remote else lambda line: None
-    told(f"{title}: loading")
+    report = notice if has_model(cls) and not cls.remote else lambda line: None
+    report(f"{title}: loading")
     began_us = monotonic_us()
     try:
         yield
@@ -35,18 +38,21 @@ def loading(cls: type[Provider], notice: Callable[[str], None]) -> Iterator[None
         raise
     except Exception as exc:
         raise ProviderError(f"{title}: cannot be loaded: {exc}", hint=f"reinstall it: {cls.install}") from exc
-    told(f"{title}: ready after {(monotonic_us() - began_us) / US_PER_S:.1f} s")
+    report(f"{title}: ready after {(monotonic_us() - began_us) / US_PER_S:.1f} s")
 
 
 async def imported(*modules: str) -> None:
-    """Import libraries, in a thread: on the loop that would hold up everybody."""
+    """Import modules in a thread, because an import can take seconds and would block the event loop."""
     for module in modules:
         await trio.to_thread.run_sync(importlib.import_module, module)
 
 
 async def settled(model: trio.CapacityLimiter) -> bool:
-    """Wait until no abandoned thread computes on the model that `model` (a limiter of one) guards; False if one still
-    does."""
+    """Wait until no abandoned thread uses a model any more.
+
+    `model` is the limiter, of one token, that guards the model. Returns False if a thread still uses it after
+    ``GRACE_S``.
+    """
     with trio.move_on_after(GRACE_S, shield=True):
         async with model:
             return True
@@ -55,7 +61,7 @@ async def settled(model: trio.CapacityLimiter) -> bool:
 
 @contextmanager
 def lone_error() -> Iterator[None]:
-    """Around a nursery: if one error comes out, it comes out as itself, not as a group of one."""
+    """Unwrap a group of one exception that a nursery raises into that exception."""
     try:
         yield
     except BaseExceptionGroup as group:

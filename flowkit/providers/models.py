@@ -1,6 +1,7 @@
-"""What a process has once: models, worker processes, pools of connections, shared by all sessions that ask with equal options.
+"""Shared models: each is loaded once per process and used by all sessions with equal options.
 
-A model is loaded by the first session that wants it, in a task of the process's own, and closed when the last has let go.
+A model can be weights, a worker process or a pool of connections. The first session that needs it loads it, in a task
+that does not belong to the session. It is closed when the last session has released it.
 """
 
 from __future__ import annotations
@@ -20,47 +21,47 @@ P = TypeVar("P", bound=Provider)
 
 
 class _Model:
-    """One loaded model. `came`: it is there, or `error` says why not."""
+    """One model. `loaded` is set when loading has ended; then `value` holds it, or `error` says why there is none."""
 
     def __init__(self, cls: type[Provider], options: Options) -> None:
         self.cls = cls
         self.options = options
         self.value: Any = None
         self.error: Exception | None = None
-        self.came = trio.Event()
+        self.loaded = trio.Event()
         self.users: list[trio.CancelScope] = []
-        # Shielded: whoever is cancelled with all its sessions lets go of it when they have, not before.
+        # Shielded: if the caller is cancelled, its sessions must end before the model is closed.
         self._scope = trio.CancelScope(shield=True)
         self._unused = trio.Event()
 
     async def hold(self, notice: Callable[[str], None]) -> None:
-        """Load it, and keep it until it is released."""
+        """Load the model and keep it open until ``release`` is called."""
         with self._scope:
             try:
                 async with AsyncExitStack() as stack:
                     with loading(self.cls, notice):
                         self.value = await stack.enter_async_context(self.cls.load(self.options))
-                    self.came.set()
+                    self.loaded.set()
                     await self._unused.wait()
             except Exception as error:
-                self._broke(error, notice)
-        self.came.set()
+                self._fail(error, notice)
+        self.loaded.set()
 
     def release(self) -> None:
-        """Nobody wants it any more."""
+        """Close the model. While it is still loading, loading is cancelled."""
         self._unused.set()
-        self._scope.deadline = trio.current_time() + (2 * GRACE_S if self.came.is_set() else 0)
+        self._scope.deadline = trio.current_time() + (2 * GRACE_S if self.loaded.is_set() else 0)
 
-    def _broke(self, error: Exception, notice: Callable[[str], None]) -> None:
+    def _fail(self, error: Exception, notice: Callable[[str], None]) -> None:
         self.error = error
-        if self.came.is_set():
-            notice(f"{self.cls.kind} {self.cls.name}: broke down: {error}")
+        if self.loaded.is_set():
+            notice(f"{self.cls.kind} {self.cls.name}: failed: {error}")
         for user in self.users:
             user.cancel()
 
 
 class Models:
-    """The models of a process; see ``open_models``."""
+    """The models of a process. Made by ``open_models``."""
 
     def __init__(self, nursery: trio.Nursery, notice: Callable[[str], None]) -> None:
         self._nursery = nursery
@@ -69,18 +70,20 @@ class Models:
 
     @asynccontextmanager
     async def shared(self, cls: type[Provider], options: Options) -> AsyncIterator[Any]:
-        """What ``cls.load(options)`` gives, loaded unless it is there already. Raises what loading raises, and ProviderError if
-        the model breaks down later on."""
+        """The value of ``cls.load(options)``, loaded now or already loaded by another session.
+
+        Raises the error that loading raised, and ProviderError if the model fails later.
+        """
         model = self._of(cls, options)
         scope = trio.CancelScope()
         model.users.append(scope)
         try:
-            await model.came.wait()
+            await model.loaded.wait()
             if model.error is None:
                 with scope:
                     yield model.value
             if model.error is not None:
-                raise model.error if isinstance(model.error, ProviderError) else _broken(cls, model.error)
+                raise model.error if isinstance(model.error, ProviderError) else _failed(cls, model.error)
         finally:
             model.users.remove(scope)
             if not model.users:
@@ -97,20 +100,20 @@ class Models:
         return model
 
 
-def _broken(cls: type[Provider], error: Exception) -> ProviderError:
-    broken = ProviderError(f"{cls.kind} {cls.name}: broke down: {type(error).__name__}: {error}")
-    broken.__cause__ = error
-    return broken
+def _failed(cls: type[Provider], error: Exception) -> ProviderError:
+    failed = ProviderError(f"{cls.kind} {cls.name}: failed: {type(error).__name__}: {error}")
+    failed.__cause__ = error
+    return failed
 
 
 @asynccontextmanager
 async def open_models(notice: Callable[[str], None]) -> AsyncIterator[Models]:
-    """Models for as long as the body runs; `notice` is told, a line each, what is being loaded."""
+    """The process's models, for as long as the body runs. `notice` gets a line for each model that is loaded."""
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         try:
             yield Models(nursery, notice)
-        except Exception as error:  # carried past the nursery, which would wrap it into a group
+        except Exception as error:  # raised after the nursery, which would wrap it in a group
             failure = error
     if failure is not None:
         raise failure
@@ -118,7 +121,11 @@ async def open_models(notice: Callable[[str], None]) -> AsyncIterator[Models]:
 
 @asynccontextmanager
 async def opened(cls: type[P], options: Any, around: Surroundings, models: Models | None = None) -> AsyncIterator[P]:
-    """A provider that is ready, with its model; one of its own if no `models` are given. Raises FlowkitError."""
+    """A provider that is ready to be called. Its model comes from `models`; without `models` it is loaded for this
+    provider alone.
+
+    Raises FlowkitError.
+    """
     if models is None:
         async with open_models(around.notice) as own, opened(cls, options, around, own) as provider:
             yield provider
@@ -129,7 +136,7 @@ async def opened(cls: type[P], options: Any, around: Surroundings, models: Model
         async with provider.ready():
             try:
                 yield provider
-            except Exception as error:  # carried past the provider's own nursery, which would wrap it into a group
+            except Exception as error:  # raised after the provider's own nursery, which would wrap it in a group
                 failure = error
     if failure is not None:
         raise failure

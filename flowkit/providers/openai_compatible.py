@@ -1,4 +1,6 @@
-"""Any server that speaks OpenAI's chat completions: OpenAI itself, Ollama, vLLM, llama.cpp, and most others.
+"""Any server with OpenAI's chat completions API: OpenAI itself, Ollama, vLLM, llama.cpp, and most others.
+
+https://platform.openai.com/docs/api-reference/chat
 
 {kind: llm, provider: openai_compatible, base_url: "http://127.0.0.1:11434/v1", model: "qwen3:0.6b"}
 """
@@ -16,7 +18,7 @@ from flowkit.providers.cloud.chat import Chat, ChatOptions
 
 
 class OpenAICompatible(Chat):
-    """Answers with the tokens of the model's reply."""
+    """Answers an ``Ask`` with the tokens of the model's reply."""
 
     name = "openai_compatible"
     variable = "OPENAI_API_KEY"
@@ -27,13 +29,14 @@ class OpenAICompatible(Chat):
         base_url: str = Field(pattern="^https?://[^ ]+$")
         """The server's address up to `/chat/completions`, usually ending in `/v1`."""
         api_key: opt.Secret | None = None
-        """The key, if the server wants one; default: the environment's OPENAI_API_KEY where the server is OpenAI's."""
+        """The API key, if the server needs one. Default: the environment variable OPENAI_API_KEY if the server is
+        OpenAI's."""
         token_limit: str = Field(default="max_tokens", pattern="^(max_tokens|max_completion_tokens)$")
-        """What the server calls the limit of a reply: OpenAI's newer models want `max_completion_tokens`, others know only
-        `max_tokens`."""
+        """The server's name for the limit of a reply. OpenAI's newer models need `max_completion_tokens`; other servers
+        know only `max_tokens`."""
         resumes: bool = False
-        """Whether the server continues the beginning of an answer that it is sent, as vLLM and llama.cpp can. Otherwise a
-        reply that broke off is requested again, and a beginning that repeats the spoken words is left out."""
+        """Whether the server continues a partial answer that it is sent, as vLLM and llama.cpp can. Otherwise an
+        interrupted reply is requested again, and a beginning that repeats the spoken words is left out."""
 
     options: Options
 

@@ -1,6 +1,7 @@
-"""Text for a voice, without what no voice says. What a voice would take for its own markup its own module escapes.
+"""Removes from a TTS's text what cannot be spoken: control characters and tags.
 
-Otherwise a model's text could steer a voice, and words would be lost that count as heard.
+Otherwise text from the LLM could control the TTS engine, and words would be lost that the history counts as heard. Each
+TTS provider escapes the markup of its own engine.
 """
 
 from __future__ import annotations
@@ -8,16 +9,17 @@ from __future__ import annotations
 import regex
 
 _UNSPEAKABLE = regex.compile(r"[\p{Cc}\p{Cs}]")
-"""Control characters, with which some engines are steered (NUL ends their strings), and halves of characters."""
+"""Control characters, which some engines interpret (NUL ends their strings), and unpaired surrogates."""
 _TAG = regex.compile(r"<(?=[\s/!?]*\p{L}[^<>]*>)")
-"""What opens a tag, also for an engine that forgives a space."""
+"""The `<` of a tag. Some engines accept a space after it."""
 
 
 def plain(text: str) -> str:
-    """The text with a blank for each character that cannot be said."""
+    """The text with each control character and unpaired surrogate replaced by a space."""
     return _UNSPEAKABLE.sub(" ", text)
 
 
 def without_tags(text: str, less_than: str = "<") -> str:
-    """The text with its tags opened, so that what is in them is said; `less_than` for each other mark of that kind."""
+    """The text with the `<` of each tag replaced by a space, so that the tag's words are spoken, and any other `<` by
+    `less_than`."""
     return _TAG.sub(" ", text).replace("<", less_than)

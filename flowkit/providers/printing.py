@@ -1,4 +1,4 @@
-"""A voice that prints: shows the clauses as they would be spoken, to build a pipeline step by step.
+"""A TTS that prints the clauses instead of speaking them. Useful while a pipeline is built step by step.
 
 {kind: tts, provider: print}
 """
@@ -16,21 +16,21 @@ from flowkit.providers.base import Emit, Provider
 
 
 class Print(Provider):
-    """Writes each clause to standard output, a line each, and makes no sound."""
+    """Writes each clause to standard output as one line. Emits no audio."""
 
     kind = "tts"
     name = "print"
 
     class Options(opt.Options):
         prefix: str = ""
-        """Put before each line."""
+        """Text before each line."""
 
     options: Options
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if not isinstance(request, Speak):
             raise ProviderError(f"tts print: cannot speak {type(request).__name__}")
-        # Whoever reads the other end of a pipe may be slow; the loop must not wait for them.
+        # In a thread: standard output may be a pipe whose reader is slow.
         await trio.to_thread.run_sync(_print_line, self.options.prefix + request.text)
 
 

@@ -1,8 +1,8 @@
-"""Finding a provider by kind and name: flowkit's own, and whatever installed packages declare.
+"""Finds providers by kind and name: flowkit's own, and those that installed packages declare.
 
-A package adds one with an entry point of the group ``flowkit.providers``, named ``kind.name`` (``vad.silero``), whose
-object is the Provider class. Nothing heavy is imported: a provider's module imports its libraries only when it loads,
-and whether they are there is asked of the import system without importing them.
+A package declares a provider with an entry point of the group ``flowkit.providers``. Its name is ``kind.name`` (such as
+``vad.silero``), and its object is the Provider class. Lookup imports no heavy libraries: a provider's module imports
+its libraries only when it loads, and ``missing`` asks the import system without importing them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flowkit.providers.base import Provider
 
 GROUP = "flowkit.providers"
 
-# Not entry points of flowkit's own: this list is there in a source checkout that is not installed, too.
+# A table, not entry points of flowkit: a source checkout that is not installed has no entry points.
 BUILT_IN: Mapping[str, str] = {
     "mic.wav": "flowkit.providers.sound.wav:WavSource",
     "mic.device": "flowkit.providers.sound.device:DeviceMic",
@@ -51,8 +51,11 @@ _OWN = own(BUILT_IN)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table of providers. `missing` are modules that are not installed, `install` the command for them;
-    `problem` says why the provider cannot be used at all."""
+    """One line of the table of providers.
+
+    `missing` are modules that are not installed, and `install` is the command for them. `problem` is why the class
+    cannot be imported.
+    """
 
     kind: str
     name: str
@@ -63,10 +66,12 @@ class Row:
 
 
 def find(kind: str, name: str) -> type[Provider]:
-    """The class of provider `name` for stages of `kind`; it need not be installed, see `ensure_installed`.
+    """The class of provider `name` for stages of `kind`. Its libraries may be missing; see `ensure_installed`.
 
-    Raises ProviderMissing for an unknown name, ConfigError if two packages claim it, ProviderError if it cannot be
-    imported.
+    Raises:
+        ProviderMissing: no provider has this name.
+        ConfigError: two packages declare it.
+        ProviderError: it cannot be imported.
     """
     claims = _claims()
     if f"{kind}.{name}" not in claims:
@@ -77,7 +82,7 @@ def find(kind: str, name: str) -> type[Provider]:
 
 
 def available() -> tuple[Row, ...]:
-    """Every provider known here, in order of kind and name, with what it lacks."""
+    """Every known provider, sorted by kind and name, with the modules that it lacks."""
     return tuple(_row(claims) for _, claims in sorted(_claims().items()))
 
 
@@ -88,17 +93,18 @@ def names(kind: str) -> tuple[str, ...]:
 
 
 def missing(cls: type[Provider]) -> tuple[str, ...]:
-    """The modules that `cls` requires and that cannot be imported here."""
+    """The modules that `cls` requires and that are not installed."""
     return tuple(module for module in cls.requires if find_spec(module) is None)
 
 
 def has_model(cls: type[Provider]) -> bool:
-    """Whether there is something that a process has once: weights, a key, connections."""
+    """Whether the class overrides ``load``: it has a model, such as weights or connections."""
     return getattr(cls.load, "__func__", None) is not getattr(Provider.load, "__func__", None)
 
 
 def ensure_installed(cls: type[Provider]) -> None:
-    """Raises ProviderMissing, with the command that helps, if a module that `cls` requires is not there."""
+    """Raises ProviderMissing, with the install command as its hint, if a module that `cls` requires is not
+    installed."""
     if lacking := missing(cls):
         what = ", ".join(lacking)
         raise ProviderMissing(f"{cls.kind} provider {cls.name!r} is not installed (no module {what})", hint=cls.install)

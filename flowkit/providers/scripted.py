@@ -1,6 +1,6 @@
-"""Scripted fakes for every kind: fixed answers at declared times, for pipelines without models and for tests.
+"""Scripted fakes of every kind: they give fixed answers at fixed times. For tests, and for pipelines without models.
 
-They answer inline, so both pumps run the same objects.
+They are inline providers, so both pumps run the same objects.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from flowkit.providers.base import Surroundings
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 
 _US = 1_000_000
-_SAID_BY = "scripted: "
-"""Before what a failing fake says, as a pump puts every provider's name before what it raised."""
+_PREFIX = "scripted: "
+"""Prefix of a failure's text. The pumps put the provider's name before any exception in the same way."""
 _TOKEN = re.compile(r"\s*\S+|\s+")
 
 
 class ScriptedProvider(InlineProvider):
-    """Says what it is told to say, when it is told to say it."""
+    """Base class of the scripted fakes."""
 
     name = "scripted"
 
@@ -48,24 +48,27 @@ class ScriptedProvider(InlineProvider):
 
 
 class Speech(opt.Options):
-    """One stretch of voice."""
+    """One period of speech."""
 
     at: opt.Duration
-    """When it begins, from the session's start."""
+    """When it starts, from the start of the session."""
     lasts: opt.Duration
-    """How long the voice lasts."""
+    """How long it lasts."""
 
 
 class ScriptedSource(ScriptedProvider):
-    """A user who speaks at declared times: noise while `speech` lasts, silence else, and silence for ever after `length`."""
+    """A microphone with a user who speaks at declared times: a constant tone during `speech`, otherwise silence.
+
+    After `length` it emits ``InputEnded`` and then silence without end.
+    """
 
     kind = "mic"
 
     class Options(opt.Options):
         speech: tuple[Speech, ...] = ()
-        """When the user's voice sounds."""
+        """When the user speaks."""
         length: opt.Duration = opt.us("0s")
-        """When the input ends; at the least 200 ms after the last voice."""
+        """When the input ends, but not before 200 ms after the last speech."""
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
@@ -77,10 +80,10 @@ class ScriptedSource(ScriptedProvider):
         spans = sorted((s.at, s.at + s.lasts) for s in options.speech)
         last_us = max((b for _, b in spans), default=0)
         self._length = -(-max(options.length, last_us + 200_000) // frame_us)
-        self._stretches = list(self._of_one_sound([(a // frame_us, -(-b // frame_us)) for a, b in spans]))
+        self._sections = list(self._split([(a // frame_us, -(-b // frame_us)) for a, b in spans]))
 
-    def _of_one_sound(self, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int, bytes]]:
-        """Silence and voice by turns, up to the input's end: each stretch's first frame, the one behind its last, and its sound."""
+    def _split(self, spans: list[tuple[int, int]]) -> Iterator[tuple[int, int, bytes]]:
+        """The input as sections of silence and of speech: first frame, end (exclusive), and the PCM of each frame."""
         begin = 0
         for first, end in spans:
             if begin < first:
@@ -94,7 +97,7 @@ class ScriptedSource(ScriptedProvider):
 
     def _frames(self) -> Iterator[tuple[int, Message]]:
         frame_us = self._frame_us
-        for first, end, pcm in self._stretches:
+        for first, end, pcm in self._sections:
             for index in range(first, end):
                 yield (index + 1) * frame_us, Frames(index, 1, pcm)
         yield self._length * frame_us, InputEnded(self._length)
@@ -106,17 +109,17 @@ class ScriptedSource(ScriptedProvider):
 
 
 class ScriptedVad(ScriptedProvider):
-    """A VAD that hears any sound at all: a frame's probability is high if it begins with one."""
+    """A VAD that takes any non-zero sample for speech. It looks at the first two samples of a message's frames."""
 
     kind = "vad"
 
     class Options(opt.Options):
         latency: opt.Duration = opt.us("0s")
-        """From a frame to its probability."""
+        """Delay from a frame to its probability."""
         voiced: float = Field(0.95, ge=0, le=1)
-        """Probability given to a frame with sound."""
+        """Probability of a frame with sound."""
         silent: float = Field(0.02, ge=0, le=1)
-        """Probability given to a silent frame."""
+        """Probability of a silent frame."""
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
@@ -135,8 +138,9 @@ class ScriptedVad(ScriptedProvider):
 # -- ASR ---------------------------------------------------------------------------------------------------------------
 
 
-class _Hearing:
-    """Partials grow while speech lasts; each end of utterance gets its declared text."""
+class _Recognition:
+    """The state of one ASR call: emits growing partials during speech, and the declared text at each end of
+    utterance."""
 
     def __init__(self, options: ScriptedAsr.Options, frame_us: int) -> None:
         self._options = options
@@ -173,22 +177,22 @@ class _Hearing:
 
 
 class ScriptedAsr(ScriptedProvider):
-    """An ASR that knows beforehand what will be said."""
+    """An ASR with declared transcripts."""
 
     kind = "asr"
 
     class Options(opt.Options):
         utterances: tuple[str, ...] = ()
-        """Final transcripts, in order; empty for more utterances than are declared."""
+        """Final transcripts, in order. Further utterances get an empty transcript."""
         final_after: opt.Duration = opt.us("80ms")
-        """From the end of utterance to its final transcript."""
+        """Delay from the end of utterance to its final transcript."""
         partial_every: opt.Duration = opt.us("300ms")
-        """Speech between two partials; each has one word more."""
+        """Speech between two partial transcripts. Each has one more word."""
         partial_after: opt.Duration = opt.us("50ms")
-        """From the frame that brings a partial to the partial."""
+        """Delay from the frame that causes a partial transcript to the transcript."""
 
     def open(self, request: Message) -> InlineCall:
-        return InlineCall(fed=_Hearing(self.options, self.around.frame_us).fed)
+        return InlineCall(fed=_Recognition(self.options, self.around.frame_us).fed)
 
 
 # -- LLM ---------------------------------------------------------------------------------------------------------------
@@ -198,9 +202,9 @@ class Reply(opt.Options):
     """One reply of the scripted LLM."""
 
     text: str = ""
-    """What it says; split into tokens at spaces unless `tokens` is given."""
+    """The reply. It is split into tokens at spaces unless `tokens` is given."""
     to: str = ""
-    """The user text that it answers; empty: taken in order of turns."""
+    """The user text that it answers. Replies without it are used in order of turns."""
     tokens: tuple[str, ...] = ()
     """The exact tokens, instead of `text`."""
     fail_after: int | None = Field(default=None, ge=0)
@@ -208,17 +212,17 @@ class Reply(opt.Options):
 
 
 class ScriptedLlm(ScriptedProvider):
-    """An LLM that says what it was told to say: by the user's text, else by the turn's number."""
+    """An LLM with declared replies, chosen by the user's text or else by the number of the turn."""
 
     kind = "llm"
 
     class Options(opt.Options):
         replies: tuple[Reply, ...] = ()
-        """What to say."""
+        """The replies."""
         first_token: opt.Duration = opt.us("180ms")
-        """From the request to the first token."""
+        """Delay from the request to the first token."""
         per_token: opt.Duration = opt.us("12ms")
-        """Between tokens."""
+        """Time between two tokens."""
 
     options: Options
 
@@ -232,9 +236,9 @@ class ScriptedLlm(ScriptedProvider):
         reply = self._by_text.get(request.text)
         if reply is None and self._in_order:
             reply = self._in_order[(request.turn - 1) % len(self._in_order)]
-        return InlineCall(opened=lambda: self._said(reply or Reply()))
+        return InlineCall(opened=lambda: self._answers(reply or Reply()))
 
-    def _said(self, reply: Reply) -> Iterator[tuple[int, Message]]:
+    def _answers(self, reply: Reply) -> Iterator[tuple[int, Message]]:
         options = self.options
         tokens = reply.tokens or _TOKEN.findall(reply.text)
         at_us = options.first_token
@@ -242,7 +246,7 @@ class ScriptedLlm(ScriptedProvider):
             yield Answer(at_us, Token(index, text))
             at_us += options.per_token
         if reply.fail_after is not None:
-            yield Answer(at_us, Failed("error", _SAID_BY + "the scripted reply fails here"))
+            yield Answer(at_us, Failed("error", _PREFIX + "the scripted reply fails here"))
         yield Answer(max(options.first_token, at_us - options.per_token), Done())
 
 
@@ -250,21 +254,23 @@ class ScriptedLlm(ScriptedProvider):
 
 
 class ScriptedTts(ScriptedProvider):
-    """A voice whose audio comes at declared times: a soft tone as long as the text, in pieces."""
+    """A TTS whose audio comes at declared times: a soft tone, in pieces. Its length follows from the length of the
+    text."""
 
     kind = "tts"
 
     class Options(opt.Options):
         first_audio: opt.Duration = opt.us("110ms")
-        """From the request to the first piece of audio."""
+        """Delay from the request to the first piece of audio."""
         synthesis_per_char: opt.Duration = opt.us("0s")
-        """Added to `first_audio` for each character: a voice that makes a clause whole before it gives any of it."""
+        """Added to `first_audio` for each character, like a TTS that synthesizes a whole clause before it emits any
+        audio."""
         per_piece: opt.Duration = opt.us("5ms")
-        """Between pieces."""
+        """Time between two pieces."""
         piece: opt.Duration = opt.us("100ms")
-        """Sound in one piece."""
+        """Length of the audio in one piece."""
         per_char: opt.Duration = opt.us("60ms")
-        """Sound for one character of text."""
+        """Length of the audio for one character of text."""
         rate: int = Field(16_000, ge=8_000, le=48_000)
         """Sample rate in Hz."""
         fail: bool = False
@@ -277,13 +283,13 @@ class ScriptedTts(ScriptedProvider):
         return InlineCall(opened=lambda: self.spoken(request))
 
     def spoken(self, request: Speak) -> Iterator[tuple[int, Message]]:
-        """The clause's sound, then Done."""
+        """The clause's audio, then Done."""
         options, clause = self.options, request.clause
         samples = max(1, len(request.text) * options.per_char * options.rate // _US)
         piece = max(1, options.piece * options.rate // _US)
         first_us = at_us = options.first_audio + len(request.text) * options.synthesis_per_char
         if options.fail:
-            yield Answer(at_us, Failed("error", _SAID_BY + "the scripted voice fails here"))
+            yield Answer(at_us, Failed("error", _PREFIX + "the scripted voice fails here"))
         for first in range(0, samples if request.text.strip() else 0, piece):
             count = min(piece, samples - first)
             pcm = (b"\x00\x08\x00\xf8" * count)[: 2 * count]

@@ -1,8 +1,8 @@
-"""Silero's voice activity detector, on the CPU: the embedded default.
+"""Silero's voice activity detector on the CPU: the default of an embedded pipeline.
 
-It judges windows of 32 ms, so a pipeline's frames are gathered, and an answer names the last frame that its window
-covers whole. A window costs about 0.3 ms; it runs in a worker thread (0.16 ms more), which keeps the loop free when
-sessions share a core.
+The model takes windows of 32 ms. Frames are collected into windows, and each answer names the last frame that its
+window covers completely. A window takes about 0.3 ms, plus 0.16 ms for the worker thread, which keeps the event loop
+free when sessions share a core. https://github.com/snakers4/silero-vad
 
     {kind: vad, provider: silero}
 """
@@ -24,11 +24,11 @@ from flowkit.providers.weights import LOCAL_EXTRA, SILERO
 
 RATE_HZ = 16_000
 WINDOW = 512
-"""Samples in a window: what the model was trained on, at 16 kHz."""
+"""Samples in a window. The model was trained on windows of this length at 16 kHz."""
 
 
 class Windows:
-    """Cuts frames into windows; `samples` is a frame's length. Frames that were lost end the window they fall into."""
+    """Cuts frames of `samples` samples into windows. If frames were lost, an incomplete window is dropped."""
 
     def __init__(self, samples: int) -> None:
         self._samples = samples
@@ -36,7 +36,8 @@ class Windows:
         self._next = 0
 
     def add(self, frames: Frames) -> list[tuple[int, bytes]]:
-        """The windows that are full now (s16le), each with the index of the last frame that it covers whole."""
+        """Add frames. Returns the windows (s16le) that are now complete, each with the index of the last frame that it
+        covers."""
         if frames.index != self._next:
             self._pcm.clear()
         self._pcm += frames.pcm
@@ -50,8 +51,11 @@ class Windows:
 
 
 class Detectors:
-    """The model, once for each session that listens: the library keeps weights and what was heard in one object of 10 MB, which
-    takes 0.1 s to make, so those that sessions leave behind are kept for the next."""
+    """A pool of detectors, one for each active session.
+
+    The library keeps the weights and the state of a stream in one object of 10 MB that takes 0.1 s to make. So a
+    detector that a session gives back is reused for the next one.
+    """
 
     def __init__(self) -> None:
         self._path = str(SILERO.checked())
@@ -59,18 +63,18 @@ class Detectors:
         self.give_back(self.take())
 
     def take(self) -> Any:
-        """One that nobody uses. In a thread: it may have to be made."""
+        """Take a free detector, or make one. Call it in a thread."""
         try:
             return self._free.pop()
         except IndexError:
             return self._made()
 
     def give_back(self, detector: Any) -> None:
-        """It is not used any more."""
+        """Return a detector to the pool."""
         self._free.append(detector)
 
     def clear(self) -> None:
-        """Forget those that nobody uses."""
+        """Drop the free detectors."""
         self._free.clear()
 
     def _made(self) -> Any:
@@ -82,7 +86,7 @@ class Detectors:
 
 
 class Silero(Provider):
-    """Answers every window with the model's probability, to three digits."""
+    """Answers each window of 32 ms with the model's speech probability, rounded to three digits."""
 
     kind = "vad"
     name = "silero"
@@ -96,13 +100,13 @@ class Silero(Provider):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raises ProviderMissing if the model is not there."""
+        """Raises ProviderMissing if the model is not installed."""
         SILERO.path()
 
     @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Detectors]:
-        """Load and warm the model for the first session."""
+        """Load a first detector and run it once, so that the first session does not wait for it."""
         detectors = await trio.to_thread.run_sync(Detectors)
         yield detectors
         detectors.clear()
@@ -113,7 +117,7 @@ class Silero(Provider):
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Take a detector. Raises ProviderError for an input rate that it does not know."""
+        """Take a detector from the pool. Raises ProviderError if the input rate is not 16 kHz."""
         if self.around.input_rate_hz != RATE_HZ:
             raise ProviderError(f"vad silero: takes {RATE_HZ} Hz, the session has {self.around.input_rate_hz} Hz")
         detectors: Detectors = self.model
@@ -134,7 +138,7 @@ class Silero(Provider):
 
 
 def judge(detector: Any, windows: list[bytes]) -> list[float]:
-    """The probability of each window, to three digits."""
+    """The speech probability of each window (s16le), rounded to three digits."""
     import numpy as np
 
     scaled = (np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768 for pcm in windows)

@@ -1,4 +1,4 @@
-"""Typed lines instead of speech: each line of standard input is an utterance; the end of the input ends the session."""
+"""Typed text instead of speech: each line of standard input is an utterance. The end of the input ends the session."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowkit.providers.base import Emit, Provider
 
 
 class TypedLines(Provider):
-    """Lines from standard input. Empty lines are skipped."""
+    """Emits each line of standard input as ``Typed``. Skips empty lines."""
 
     kind = "gate"
     name = "typed"

@@ -1,5 +1,6 @@
-"""WebRTC's voice activity detector: 5 us a frame, no model to load, easily fooled by noise. The choice where Silero has
-no wheel.
+"""WebRTC's voice activity detector. Use it where Silero has no wheel.
+
+It takes 5 us per frame and loads no model, but often takes noise for speech. https://github.com/wiseman/py-webrtcvad
 
     {kind: vad, provider: webrtcvad, aggressiveness: 2}
 """
@@ -24,7 +25,7 @@ _FRAMES_US = (10_000, 20_000, 30_000)
 
 
 class WebRtcVad(InlineProvider):
-    """Answers every frame with probability 0.0 or 1.0."""
+    """Answers each frame with the probability 0.0 or 1.0."""
 
     kind = "vad"
     name = "webrtcvad"
@@ -33,18 +34,19 @@ class WebRtcVad(InlineProvider):
 
     class Options(opt.Options):
         aggressiveness: int = Field(default=2, ge=0, le=3)
-        """0 takes the most for speech, 3 the least."""
+        """How strictly non-speech is filtered out: 0 reports the most speech, 3 the least."""
 
     options: Options
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Raises ProviderError for a format that the detector does not know."""
+        """Import the library. Raises ProviderError for an input rate or a frame length that the detector does not
+        support."""
         rate_hz, frame_us = self.around.input_rate_hz, self.around.frame_us
         if rate_hz not in _RATES_HZ or frame_us not in _FRAMES_US:
             raise ProviderError(
-                f"vad webrtcvad: cannot take frames of {frame_us / 1000:g} ms at {rate_hz} Hz",
-                hint="it takes 10, 20 or 30 ms at 8, 16, 32 or 48 kHz",
+                f"vad webrtcvad: does not support frames of {frame_us / 1000:g} ms at {rate_hz} Hz",
+                hint="it supports 10, 20 or 30 ms at 8, 16, 32 or 48 kHz",
             )
         await imported("webrtcvad")
         yield

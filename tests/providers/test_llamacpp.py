@@ -118,7 +118,7 @@ def test_it_answers() -> None:
         (b"", {}, "is not a GGUF file"),
         (b"some text", {}, "is not a GGUF file"),
         (b"GGUF" + bytes(200), {}, "cannot be loaded"),
-        (b"GGUF", {"sha256": "0" * 64}, "is damaged or another file"),
+        (b"GGUF", {"sha256": "0" * 64}, "is damaged or a different file"),
     ],
 )
 def test_a_model_that_cannot_be_used(

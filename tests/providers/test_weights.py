@@ -24,7 +24,7 @@ def test_the_right_digest_gives_the_path(tmp_path: Path, monkeypatch: pytest.Mon
 def test_another_digest_is_refused_with_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package(tmp_path, monkeypatch, b"wrong")
     toy = Weights("toy", "toy_weights", "model.bin", hashlib.sha256(b"right").hexdigest(), "pip install toy")
-    with pytest.raises(ProviderError, match=r"damaged or another file") as caught:
+    with pytest.raises(ProviderError, match=r"damaged or a different file") as caught:
         toy.checked()
     assert hashlib.sha256(b"wrong").hexdigest() in str(caught.value)
     assert "pip install toy" in caught.value.hint

@@ -156,7 +156,7 @@ def of(engine: Engine, kind: type[Message]) -> list[Row]:
         (BreaksInside, "bad: deep inside", 0),
         (Hangs, "the provider gave nothing in time", 500),
         (FallsSilent, "the provider gave nothing in time", 300),
-        (SpeaksOutOfTurn, "bad: gave a Final, which a {kind} provider may not", 0),
+        (SpeaksOutOfTurn, "bad: emitted Final, which a {kind} provider may not emit", 0),
     ],
 )
 def test_a_failing_provider_costs_its_turn_only(kind: str, cls: type[Bad], what: str, after_ms: int) -> None:
@@ -187,7 +187,7 @@ def test_a_provider_that_says_nothing_once_costs_no_turn(kind: str) -> None:
     assert exchange.agent == ("All is well." if kind == "llm" else "A short answer.")
 
 
-@pytest.mark.parametrize(("kind", "what"), [("llm", "no text but bytes"), ("tts", "319 bytes for 160 samples")])
+@pytest.mark.parametrize(("kind", "what"), [("llm", "not a str but bytes"), ("tts", "319 bytes for 160 samples")])
 def test_malformed_items_are_refused_at_the_door(kind: str, what: str) -> None:
     Malformed.kind = kind
     engine, _ = session(kind, Malformed)

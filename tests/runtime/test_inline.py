@@ -128,7 +128,7 @@ class SaysWhatItMayNot(Llm):
     [
         (RaisesAtOnce, "mine: no answer today (ask again tomorrow)"),
         (BreaksOff, "mine: ZeroDivisionError: division by zero"),
-        (SaysWhatItMayNot, "mine: gave a Probability, which a llm provider may not"),
+        (SaysWhatItMayNot, "mine: emitted Probability, which a llm provider may not emit"),
     ],
 )
 def test_what_it_raises_or_may_not_say_is_its_failure(cls: type[Provider], what: str) -> None:

@@ -1,1 +1,2 @@
-"""AssemblyAI: `asr` is its streaming transcription, `turns` makes utterances of the service's turns."""
+"""AssemblyAI's streaming speech recognition: `asr` is the provider, `turns` converts the service's turns into
+utterances."""

@@ -1,7 +1,8 @@
 """AssemblyAI's streaming speech recognition (v3), over its wire protocol.
 
-flowkit's own endpointing forces the end of a turn, which is the fastest way to a final transcript. A broken connection is
-opened again by the runtime, which hands over again what was not yet transcribed (``runtime.handover``).
+By default flowkit's endpointing forces the end of a turn, which gives the final transcript soonest. If the connection
+breaks, the runtime starts a new call and feeds it the audio that was not yet transcribed (``runtime.handover``).
+https://www.assemblyai.com/docs/streaming/message-sequence
 
     {kind: asr, provider: assemblyai, api_key: "${ASSEMBLYAI_API_KEY}", keyterms: [Tegernsee, flowkit]}
 """
@@ -31,24 +32,25 @@ from flowkit.providers.cloud.text import json_object
 from flowkit.providers.loading import imported
 
 _SHORTEST_US = 50_000
-"""Shorter pieces of audio close the connection (3007), and so do those over a second."""
+"""The shortest piece of audio that the service accepts. It closes the connection (code 3007) for a piece below 50 ms or
+over 1 s."""
 _VERSION = "2025-05-12"
 _TERMINATE = json.dumps({"type": "Terminate"})
 _FORCE = json.dumps({"type": "ForceEndpoint"})
-_PASSED_OVER = frozenset({"Begin", "SpeechStarted", "Heartbeat", "Silence", "SpeakerRevision", "LLMGatewayResponse"})
+_IGNORED = frozenset({"Begin", "SpeechStarted", "Heartbeat", "Silence", "SpeakerRevision", "LLMGatewayResponse"})
 
 
 class Ends(StrEnum):
-    """Who says that an utterance has ended."""
+    """What ends an utterance."""
 
     OWN = "own"
-    """flowkit's endpointing; it forces the server's turn to end."""
+    """flowkit's endpointing. It forces the server's turn to end."""
     SERVER = "server"
-    """The server, at its own turns' ends; for `gate: {release: asr_final}` without a VAD."""
+    """The server, at the end of each of its turns. For `gate: {release: asr_final}` without a VAD."""
 
 
 class AssemblyAI(Provider):
-    """Answers with Partial while the user speaks, and with one Final for each end of utterance."""
+    """Answers with ``Partial`` while the user speaks, and with one ``Final`` for each end of utterance."""
 
     kind = "asr"
     name = "assemblyai"
@@ -59,28 +61,31 @@ class AssemblyAI(Provider):
 
     class Options(opt.Options):
         api_key: opt.Secret | None = None
-        """The key; default: the environment's ASSEMBLYAI_API_KEY."""
+        """The API key. Default: the environment variable ASSEMBLYAI_API_KEY."""
         base_url: str = Field(default="wss://streaming.assemblyai.com", pattern="^wss?://[^ ]+$")
-        """Where the service is: another for Europe (wss://streaming.eu.assemblyai.com), or for `flowkit emulate`."""
+        """Address of the service. Change it for the service in Europe (wss://streaming.eu.assemblyai.com) or for
+        `flowkit emulate`."""
         model: str = "universal-streaming-english"
-        """`speech_model`, as AssemblyAI names it."""
+        """AssemblyAI's parameter `speech_model`."""
         keyterms: tuple[str, ...] = Field(default=(), max_length=100)
-        """Names and rare words to listen for."""
+        """Names and rare words that the user may say."""
         format: bool = False
-        """Wait for punctuation and capitals; costs some 100 ms a turn. Some models always give them."""
+        """Wait for punctuation and capitals. It costs about 100 ms per turn. Some models always give them."""
         ends: Ends = Ends.OWN
-        """`own`: flowkit's endpointing ends utterances; `server`: AssemblyAI does."""
+        """`own`: flowkit's endpointing ends utterances. `server`: AssemblyAI ends them."""
         min_silence: opt.Duration | None = None
-        """`min_turn_silence`: after which the server may end a turn that sounds complete."""
+        """AssemblyAI's parameter `min_turn_silence`: silence after which the server may end a turn that seems
+        complete."""
         max_silence: opt.Duration | None = None
-        """`max_turn_silence`: after which the server ends any turn."""
+        """AssemblyAI's parameter `max_turn_silence`: silence after which the server ends any turn."""
         piece: opt.Duration = opt.us("60ms")
-        """Audio in one message, 50ms to 1s."""
+        """Length of the audio in one message, 50ms to 1s."""
         final_within: opt.Duration = opt.us("1s")
-        """After an end of utterance: how long the server may take; then what is known of the utterance has to do."""
+        """How long to wait for the final transcript after an end of utterance. Then the transcript so far becomes the
+        final one."""
         catch_up: float = Field(default=2.0, ge=1.0, le=10.0)
-        """How much faster than life audio may be sent that has waited for a connection. The service closes connections that
-        send much faster than life (3007)."""
+        """How much faster than real time to send audio that waited for a connection. The service closes a connection
+        that sends much faster than real time (code 3007)."""
 
     options: Options
 
@@ -92,7 +97,7 @@ class AssemblyAI(Provider):
     @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[opt.Secret]:
-        """The key, and the library. Raises CloudError without a key."""
+        """Find the API key and import the library. The model is the key. Raises CloudError without a key."""
         key = key_of(f"asr {cls.name}", options.api_key, cls.variable)
         await imported("websockets.trio.client")
         yield key
@@ -105,7 +110,8 @@ class AssemblyAI(Provider):
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """The connection is opened by the call. Raises ProviderError for a piece of audio that the service would not take."""
+        """Open the nursery of the connection, which ``call`` opens. Raises ProviderError if `piece` is not 50 ms to 1
+        s."""
         if not _SHORTEST_US <= self.options.piece <= US_PER_S:
             raise ProviderError(f"{self.title}: piece must be 50ms to 1s")
         async with trio.open_nursery() as self.nursery:
@@ -124,7 +130,7 @@ class AssemblyAI(Provider):
                 line.hang_up()
 
     async def probe(self) -> str:
-        """Open a session and end it: says whether the key works. Raises ProviderError. Usable inside ``ready()`` only."""
+        """Start a session with the service and end it, to see whether the key works. Raises ProviderError."""
         line: Line | None = None
         try:
             line = await self._dial()
@@ -148,7 +154,8 @@ class AssemblyAI(Provider):
         return await dial(self.nursery, Address(self.url(), headers, connect_s, (_TERMINATE,), _is_farewell))
 
     def url(self) -> str:
-        """The address with the session's parameters; all of them are fixed when it begins."""
+        """The address with the session's parameters. The service does not allow changes after the session has
+        started."""
         options = self.options
         parameters: dict[str, str | int] = {
             "sample_rate": self.around.input_rate_hz,
@@ -166,7 +173,8 @@ class AssemblyAI(Provider):
 
 
 class _Session:
-    """One connection's life: `_talk` sends what is fed, `_listen` reads; utterances are put together in `Turns`."""
+    """One connection: `_talk` sends what the stage feeds, `_listen` reads, and `Turns` makes utterances of the
+    service's turns."""
 
     def __init__(self, provider: AssemblyAI, line: Line, emit: Emit) -> None:
         self._provider = provider
@@ -174,18 +182,18 @@ class _Session:
         self._emit = emit
         self._turns = Turns(provider.options.format, provider.options.ends is Ends.SERVER)
         self._audio = Outgoing(provider.around, provider.options)
-        self._asked = trio.Event()
-        self._given = trio.Event()
-        self._giving = 0
-        """Answers that are no longer owed, but whose handing over is still under way."""
+        self._forced = trio.Event()
+        self._emitted = trio.Event()
+        self._emitting = 0
+        """Batches of answers that ``_give`` is emitting. ``run`` must not end before they are accepted."""
 
     async def run(self, fed: AsyncIterator[Message]) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
-            nursery.start_soon(self._remind)
+            nursery.start_soon(self._time_out)
             await self._talk(fed)
-            while self._turns.owed or self._giving:
-                await self._given.wait()
+            while self._turns.owed or self._emitting:
+                await self._emitted.wait()
             nursery.cancel_scope.cancel()
 
     async def _talk(self, fed: AsyncIterator[Message]) -> None:
@@ -201,7 +209,7 @@ class _Session:
         owed = Owed(end.utterance, self._audio.ms_of(end.last_voiced + 1), around.now_us() + options.final_within)
         await self._give(self._turns.ended(owed))
         if self._turns.owed:
-            self._asked.set()
+            self._forced.set()
             await self._line.send(_FORCE)
 
     async def _listen(self) -> None:
@@ -215,28 +223,28 @@ class _Session:
                 raise of_close(1000, "the server terminated the session")
             elif kind == "Warning":
                 self._tell("warning", str(message.get("warning", "")))
-            elif kind not in _PASSED_OVER:
+            elif kind not in _IGNORED:
                 self._tell("unknown", f"a message of unknown type {kind!r}")
 
-    async def _remind(self) -> None:
-        """Give up waiting for finals that do not come."""
+    async def _time_out(self) -> None:
+        """Emit the transcript so far for each utterance whose final transcript does not come within `final_within`."""
         around = self._provider.around
         while True:
-            await self._asked.wait()
+            await self._forced.wait()
             while self._turns.owed:
                 await trio.sleep(max(0, self._turns.owed[0].give_up_us - around.now_us()) / US_PER_S)
                 await self._give(self._turns.overdue(around.now_us()))
-            self._asked = trio.Event()
+            self._forced = trio.Event()
 
     async def _give(self, items: list[Message]) -> None:
         if not items:
             return
-        self._giving += 1
+        self._emitting += 1
         for item in items:
             await self._emit(item)
-        self._giving -= 1
-        self._given.set()
-        self._given = trio.Event()
+        self._emitting -= 1
+        self._emitted.set()
+        self._emitted = trio.Event()
 
     def _tell(self, name: str, detail: str) -> None:
         around = self._provider.around
@@ -244,7 +252,8 @@ class _Session:
 
 
 class Outgoing:
-    """The audio on its way out: pieces of a lawful length, on a clock without gaps, not much faster than life."""
+    """Sends audio in pieces of a length that the service accepts, without gaps, and at most `catch_up` times real
+    time."""
 
     def __init__(self, around: Surroundings, options: Any) -> None:
         self._frame_us = around.frame_us
@@ -258,15 +267,16 @@ class Outgoing:
         self._free_at_s = 0.0
 
     def _bytes(self, us: int) -> int:
-        """Of `us` of audio, in whole frames, rounded up."""
+        """Size of `us` microseconds of audio in bytes, rounded up to whole frames."""
         return -(-us // self._frame_us) * self._frame_bytes
 
     def ms_of(self, frame: int) -> int:
-        """The begin of input frame `frame` on the connection's audio clock."""
+        """Start of input frame `frame` in milliseconds of audio sent on this connection."""
         return max(0, frame - (self._first or 0)) * self._frame_us // US_PER_MS
 
     async def send(self, line: Line, frames: Frames) -> None:
-        """Add frames; what makes a piece goes out. Lost frames become silence, as the server counts time by what it gets."""
+        """Add frames and send all complete pieces. Lost frames become silence, because the server measures time by the
+        audio it gets."""
         if self._first is None:
             self._first = self._next = frames.index
         lost = max(0, frames.index - self._next)
@@ -278,7 +288,8 @@ class Outgoing:
             await self._out(line, self._piece)
 
     async def flush(self, line: Line) -> None:
-        """Send what waits, if it is long enough to be sent; what is shorter is the last silence, and waits for more."""
+        """Send the waiting audio if the service accepts its length. Less than that is only trailing silence and waits
+        for more."""
         if len(self._waiting) >= self._shortest:
             await self._out(line, len(self._waiting))
 
@@ -292,7 +303,7 @@ class Outgoing:
 
 
 _LONGEST_GAP = 500
-"""Lost frames that are filled with silence; of a longer gap the rest is left out of the clock."""
+"""The most lost frames that are filled with silence. The rest of a longer gap is left out of the connection's clock."""
 
 
 def _is_farewell(message: str | bytes) -> bool:

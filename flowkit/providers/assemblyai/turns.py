@@ -1,8 +1,10 @@
-"""AssemblyAI's turns, put into flowkit's utterances. Pure.
+"""Converts AssemblyAI's turns into flowkit's utterances, without I/O.
 
-The server cuts speech into turns by its own reckoning; flowkit's endpointing says where utterances end, and forces the turn.
-An utterance is what was said in all turns since the last one. Every Turn replaces what was known of its `turn_order`, and
-a turn that comes twice (formatted and not) counts once. Word times are milliseconds of audio sent on this connection.
+The server splits speech into turns. flowkit's endpointing decides where utterances end, and forces the server's turn to
+end there. An utterance is the text of all turns since the previous utterance. Each Turn message replaces the earlier
+ones with its `turn_order`, and a turn that comes twice (unformatted and formatted) counts once. Word times are
+milliseconds of audio sent on this connection.
+https://www.assemblyai.com/docs/streaming/message-sequence
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ from flowkit.messages import Final, Message, Partial
 from flowkit.providers.cloud.faults import schema
 
 COVERED_MS = 300
-"""A turn that the server ended itself holds the whole utterance if its last word ends no earlier than this before the last voiced
-frame: a last syllable, and what a detector hears of its echo."""
+"""A turn that the server ended itself contains the whole utterance if its last word ends at most this long before the
+last voiced frame. The margin allows for a last syllable and for its echo, which a VAD may take for speech."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a Turn message says."""
+    """A Turn message of the service: its number, whether it has ended and is formatted, its text, and the end of its
+    last word."""
 
     order: int
     ended: bool
@@ -32,7 +35,7 @@ class Turn:
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> Turn:
-        """Raises CloudError (protocol) where a field is missing or of another type."""
+        """Read a message. Raises CloudError (protocol) if a field is missing or has another type."""
         order, transcript, words = message.get("turn_order"), message.get("transcript"), message.get("words", [])
         if not isinstance(order, int) or not isinstance(transcript, str) or not isinstance(words, list):
             raise schema("a Turn without turn_order, transcript or words")
@@ -43,13 +46,18 @@ class Turn:
 
 
 def _as_words(words: list[Any]) -> str:
-    """An unfinished turn's transcript leaves out words that are not final yet; a partial shows them."""
+    """The text of all words. The transcript of an unfinished turn lacks the words that are not final; a partial shows
+    them."""
     return " ".join(str(word.get("text", "")) for word in words if isinstance(word, dict))
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """An utterance whose final is awaited: its last voiced moment on the connection's audio clock, and until when to wait."""
+    """An utterance that still needs its final transcript.
+
+    `end_ms` is the end of its last voiced frame in audio sent on this connection. `give_up_us` is the session time
+    until which to wait.
+    """
 
     utterance: int
     end_ms: int
@@ -58,23 +66,28 @@ class Owed:
 
 @dataclass(slots=True)
 class Turns:
-    """`formatted`: a turn's end counts when it is formatted; `own_ends`: the server's turns are the utterances."""
+    """The turns since the last utterance, and the utterances that wait for their final transcript.
+
+    `formatted`: a turn has ended only when its formatted text has come. `own_ends`: each of the server's turns is an
+    utterance.
+    """
 
     formatted: bool = False
     own_ends: bool = False
     said: dict[int, str] = field(default_factory=dict)
-    """Ended turns that no utterance has taken yet, by turn_order."""
+    """Text of the ended turns that are not part of an utterance yet, by turn_order."""
     now: str = ""
-    """The turn under way, number `now_order`, as far as it is known."""
+    """Text so far of the turn that has not ended; its number is `now_order`."""
     now_order: int = -1
     covered_ms: int = 0
+    """End of the last word of the ended turns."""
     owed: deque[Owed] = field(default_factory=deque)
     counted: int = -1
-    """The highest turn_order that has gone into an utterance."""
+    """The highest turn_order that is part of an utterance."""
     utterances: int = 0
 
     def heard(self, turn: Turn) -> list[Message]:
-        """What follows from one Turn."""
+        """Take a Turn message. Returns the messages to emit."""
         if turn.order <= self.counted:
             return []
         if not turn.ended or (self.formatted and not turn.formatted):
@@ -91,14 +104,15 @@ class Turns:
         return [self._final(self.owed.popleft().utterance)] if self.owed and not again else []
 
     def ended(self, owed: Owed) -> list[Message]:
-        """An utterance has ended: its Final, if the server has ended the turn already; else it is owed."""
+        """The utterance `owed` has ended. Returns its Final if the server has ended the turn already; otherwise it
+        waits in `owed`."""
         if self.said and not self.now and not self.owed and self.covered_ms >= owed.end_ms - COVERED_MS:
             return [self._final(owed.utterance)]
         self.owed.append(owed)
         return []
 
     def overdue(self, now_us: int) -> list[Message]:
-        """Finals of utterances that the server has not answered in time: what is known of them, which may be nothing."""
+        """The Finals of utterances whose time is over at `now_us`. Each has the text so far, which may be empty."""
         finals: list[Message] = []
         while self.owed and self.owed[0].give_up_us <= now_us:
             finals.append(self._final(self.owed.popleft().utterance))
@@ -109,7 +123,7 @@ class Turns:
 
     def _final(self, utterance: int) -> Final:
         text = self._text()
-        # A turn that is taken unfinished counts as well: what more comes of it must not be said twice.
+        # An unfinished turn counts too, so that later messages about it do not repeat its words.
         self.counted = max(self.counted, *self.said, self.now_order if self.now else -1)
         self.said.clear()
         self.now = ""

@@ -1,1 +1,1 @@
-"""Cartesia: `tts` is its streaming voice, `context` speaks one reply over the connection."""
+"""Cartesia's streaming TTS: `tts` is the provider, `context` speaks one reply over its connection."""

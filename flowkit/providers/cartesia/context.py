@@ -1,8 +1,9 @@
-"""One reply spoken by Cartesia: clauses into a context, its messages into audio, word times and ends.
+"""Speaks one reply through a Cartesia context: sends its clauses, and turns the messages into audio, word times and
+clause ends.
 
-Each clause is followed by a flush, whose number comes back with the audio, so that sound belongs to its clause to the sample.
-A context expires a second after its last audio; what it left unsaid is then sent again, into a new one.
-https://docs.cartesia.ai/use-the-api/tts-websocket/contexts
+After each clause a flush is sent. The audio comes back with the number of its flush, so each sample is assigned to its
+clause. A context expires one second after its last audio. Clauses that it has not spoken are then sent again in a new
+context. https://docs.cartesia.ai/use-the-api/tts-websocket/contexts
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ if TYPE_CHECKING:
     from flowkit.providers.cartesia.tts import Cartesia
 
 AHEAD = 8
-"""Clauses that may be with the service at a time: it should never wait for text, and what it has not spoken must be sent again
-when a context is lost."""
+"""How many unspoken clauses may be at the service: enough that it never waits for text, and few to send again if a
+context is lost."""
 EXPIRES_US = 900_000
-"""A context is not continued this long after its last audio; the service forgets it after 1 s."""
-_HEALS = 3
-"""Contexts that one reply may lose; after that something else is wrong."""
+"""A context is not continued this long after its last audio. The service drops it after 1 s."""
+_MOST_LOST = 3
+"""How many contexts one reply may lose before the call fails."""
 _EXPIRED = ("expire", "not found", "does not exist", "already closed", "context closed")
 
 
 @dataclass(slots=True)
 class Sounding:
-    """A clause that is with the service. `samples` so far; `words` with the sample at which each ends."""
+    """A clause at the service: the `samples` emitted so far, and its `words`, each with the sample at which it ends."""
 
     index: int
     text: str
@@ -46,7 +47,11 @@ class Sounding:
 
 @dataclass(slots=True)
 class Context:
-    """A context of the service: `sent` clauses, `samples` of audio in all, `heard_us`: when the last of it came."""
+    """A context of the service.
+
+    `sent` and `ended` count its clauses, and `samples` its audio in all. `heard_us` is when the last audio came. `odd`
+    is half a sample that waits for its other half.
+    """
 
     id: str
     inbox: trio.MemoryReceiveChannel[dict[str, Any] | CloudError]
@@ -58,19 +63,20 @@ class Context:
 
 
 class Narrator:
-    """Speaks one reply: `_talk` sends clauses as they are fed, `_hear` turns what comes into messages."""
+    """Speaks one reply: `run` sends the clauses that the stage feeds, and `_hear` turns the service's messages into
+    answers."""
 
     def __init__(self, voice: Cartesia, emit: Emit) -> None:
         self._voice = voice
         self._emit = emit
         self._clauses: deque[Sounding] = deque()
         self._context: Context | None = None
-        self._news = trio.Event()
-        self._heals = 0
+        self._changed = trio.Event()
+        self._lost = 0
         self._sending = trio.Lock()
 
     async def run(self, fed: AsyncIterator[Message]) -> None:
-        """Speak all that is fed; returns when it has sounded."""
+        """Speak all clauses of `fed`. Returns when the audio of the last one has come."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._hear)
             async for item in fed:
@@ -82,13 +88,13 @@ class Narrator:
             nursery.cancel_scope.cancel()
 
     def leave(self) -> None:
-        """The reply is over, spoken or not. Never waits."""
+        """Close the context, and cancel it if clauses are unspoken. Never waits."""
         if self._context is not None:
             self._context.inbox.close()
             self._voice.close_context(self._context.id, cancel=bool(self._clauses))
             self._context = None
 
-    # -- towards the service ----------------------------------------------------------------------------------------
+    # -- to the service ---------------------------------------------------------------------------------------------
 
     async def _say(self, speak: Speak) -> None:
         await self._until(AHEAD - 1)
@@ -98,19 +104,19 @@ class Narrator:
             await self._emit(ClauseEnded(clause.index, 0))
             return
         if self._context is not None and self._expired(self._context):
-            self._voice.tell("context", "expired while the reply paused; the next clause begins a new one")
+            self._voice.tell("context", "expired while the reply paused; the next clause opens a new one")
             self._drop()
         async with self._sending:
             self._clauses.append(clause)
             await self._transcribe(clause)
 
     async def _transcribe(self, clause: Sounding) -> None:
-        """The clause's text into the context, and a flush behind it."""
+        """Send the clause's text and then a flush. Opens a context if there is none."""
         if self._context is None:
             line = await self._voice.line()
             assert line.open
             self._context = Context(*self._voice.open_context())
-            self._note()
+            self._notify()
         space = " " if self._context.sent else ""
         self._context.sent += 1
         await self._send(space + clause.text, goes_on=True)
@@ -132,13 +138,13 @@ class Narrator:
             self._context = None
 
     async def _until(self, left: int) -> None:
-        """Until at most so many clauses are with the service."""
+        """Wait until at most `left` clauses are at the service."""
         while len(self._clauses) > left:
-            await self._news.wait()
+            await self._changed.wait()
 
-    def _note(self) -> None:
-        self._news.set()
-        self._news = trio.Event()
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
     # -- from the service -------------------------------------------------------------------------------------------
 
@@ -146,12 +152,12 @@ class Narrator:
         while True:
             context = self._context
             if context is None:
-                await self._news.wait()
+                await self._changed.wait()
                 continue
             try:
                 message = await context.inbox.receive()
             except trio.ClosedResourceError:
-                continue  # replaced by another
+                continue  # another context has replaced it
             if isinstance(message, CloudError):
                 raise message
             await self._take(context, message)
@@ -180,7 +186,7 @@ class Narrator:
         try:
             pcm = context.odd + base64.b64decode(data, validate=True)
         except binascii.Error as exc:
-            raise schema(f"a chunk whose data is no base64: {exc}") from exc
+            raise schema(f"a chunk whose data is not base64: {exc}") from exc
         context.odd = pcm[len(pcm) & ~1 :]
         clause, samples = self._clause_of(context, message), len(pcm) // 2
         if clause is None or not samples:
@@ -192,7 +198,8 @@ class Narrator:
         await self._emit(audio)
 
     def _clause_of(self, context: Context, message: dict[str, Any]) -> Sounding | None:
-        """The clause whose flush the message bears; without a number, the one that is due. None if it has ended already."""
+        """The clause that a message belongs to, by its flush number. Without a number it is the oldest one. None if it
+        has ended."""
         flush = message.get("flush_id")
         place = flush - 1 - context.ended if isinstance(flush, int) else 0
         return self._clauses[place] if 0 <= place < len(self._clauses) else None
@@ -209,7 +216,7 @@ class Narrator:
             return
         rate = self._voice.options.rate
         before = context.samples - clause.samples
-        # Times count from the context's beginning. Where a service counts from the clause's, its first word comes too early.
+        # Times count from the start of the context. If a service counts from the start of the clause, the first word is too early.
         base = before if before and starts[0] * rate >= before - rate // 10 else 0
         clause.words += [(str(word), round(end * rate) - base) for word, end in zip(words, ends, strict=False)]
         await self._emit(WordTimes(clause.index, tuple(clause.words)))
@@ -224,18 +231,19 @@ class Narrator:
         if context.odd:
             self._voice.tell("odd_pcm", f"half a sample at the end of clause {clause.index} was dropped")
             context.odd = b""
-        whole = bool(clause.samples) or not has_words(clause.text)  # words without sound were not said
+        whole = bool(clause.samples) or not has_words(clause.text)  # words without audio were not spoken
         await self._emit(ClauseEnded(clause.index, clause.samples, whole))
         self._clauses.popleft()
-        self._note()
+        self._notify()
 
     async def _done(self, context: Context) -> None:
-        """The context is over. A clause of which something sounded is over with it; others were never begun."""
+        """The service has ended the context. A clause with audio has ended too. Clauses without audio are sent
+        again."""
         if self._clauses and self._clauses[0].samples:
             await self._end_first(context)
         self._drop()
         if self._clauses:
-            await self._heal("ended too early")
+            await self._resend("ended too early")
 
     async def _error(self, context: Context, message: dict[str, Any]) -> None:
         said = " ".join(str(message[key]) for key in ("title", "message") if message.get(key)) or str(
@@ -245,17 +253,17 @@ class Narrator:
             if self._clauses and self._clauses[0].samples:
                 await self._end_first(context)
             self._drop()
-            await self._heal("expired")
+            await self._resend("expired")
             return
         status = message.get("status_code")
         raise of_status(status, said) if isinstance(status, int) else CloudError(Trouble.SERVER, said)
 
-    async def _heal(self, why: str) -> None:
-        """Send what was not spoken into a new context."""
-        self._heals += 1
-        if self._heals > _HEALS:
-            raise CloudError(Trouble.SERVER, f"the context {why}, for the {self._heals}th time in one reply")
-        self._voice.tell("context", f"{why}; {len(self._clauses)} clauses are sent into a new one")
+    async def _resend(self, why: str) -> None:
+        """Send the unspoken clauses in a new context."""
+        self._lost += 1
+        if self._lost > _MOST_LOST:
+            raise CloudError(Trouble.SERVER, f"the context {why}, for the {self._lost}th time in one reply")
+        self._voice.tell("context", f"{why}; {len(self._clauses)} clauses are sent in a new one")
         async with self._sending:
             self._drop()
             for clause in list(self._clauses):

@@ -1,7 +1,7 @@
-"""Cartesia's voices, streamed over its websocket: one connection a session, one context a reply.
+"""Cartesia's streaming TTS over its websocket: one connection per session, one context per reply.
 
-A reply's clauses continue one another in their context, so that the voice carries on in one breath. A context that has
-expired, or a connection that was closed while idle, is replaced without the listener noticing where that can be done.
+The clauses of a reply share a context, so that the prosody continues from one to the next. An expired context, or a
+connection that was closed while idle, is replaced. https://docs.cartesia.ai/use-the-api/tts-websocket/contexts
 
     {kind: tts, provider: cartesia, voice: "6ccbfb76-1fc6-48f7-b71d-91ac6298247b", api_key: "${CARTESIA_API_KEY}"}
 """
@@ -31,13 +31,13 @@ from flowkit.providers.plain import plain, without_tags
 
 _VERSION = "2026-08-14"
 _WAITING = 64
-"""Messages of a context that may wait for the stage; behind them the connection is not read."""
+"""Messages of a context that may wait for the stage. While so many wait, the connection is not read."""
 
 Inbox = trio.MemorySendChannel[dict[str, Any] | CloudError]
 
 
 class Cartesia(Provider):
-    """Answers each clause with its audio, the times of its words, and its end."""
+    """Answers each clause of a ``Narrate`` call with its ``Audio``, ``WordTimes`` and ``ClauseEnded``."""
 
     kind = "tts"
     name = "cartesia"
@@ -51,18 +51,18 @@ class Cartesia(Provider):
         voice: str = Field(min_length=1)
         """The voice's id."""
         api_key: opt.Secret | None = None
-        """The key; default: the environment's CARTESIA_API_KEY."""
+        """The API key. Default: the environment variable CARTESIA_API_KEY."""
         base_url: str = Field(default="wss://api.cartesia.ai", pattern="^wss?://[^ ]+$")
-        """Where the service is; another for a proxy, or for `flowkit emulate cartesia`."""
+        """Address of the service. Change it for a proxy or for `flowkit emulate cartesia`."""
         model: str = "sonic-3"
-        """`model_id`, as Cartesia names it."""
+        """Cartesia's parameter `model_id`."""
         language: str = "en"
-        """The language that is spoken."""
+        """The language of the text, such as `en`."""
         rate: int = Field(default=24_000, ge=8_000, le=48_000)
         """Sample rate in Hz."""
         markup: bool = False
-        """Whether tags (`<break time="1s"/>`) and `[laughter]` in a text are Cartesia's own markup; else their words are said.
-        The chunker hands tags on with `speak: {tag: verbatim}`."""
+        """Whether tags (`<break time="1s"/>`) and `[laughter]` in a text are Cartesia's markup. Otherwise their words
+        are spoken. The chunker keeps tags if its option is `speak: {tag: verbatim}`."""
 
     options: Options
 
@@ -74,8 +74,11 @@ class Cartesia(Provider):
     @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[opt.Secret]:
-        """The key, and the library. A connection is a session's: one that holds its sound back would hold up all others on it.
-        Raises CloudError without a key."""
+        """Find the API key and import the library. The model is the key. Raises CloudError without a key.
+
+        Connections are not shared: a session that does not accept its audio would stop the others on the same
+        connection.
+        """
         key = key_of(f"tts {cls.name}", options.api_key, cls.variable)
         await imported("websockets.trio.client")
         yield key
@@ -85,7 +88,7 @@ class Cartesia(Provider):
         self.title = f"tts {self.name}"
         self.key: opt.Secret = model
         self.late = 0
-        """Messages that came for contexts which nobody listens to any more, since the last reply began."""
+        """Audio and timestamps for closed contexts, counted since the last reply started."""
         self._nursery: trio.Nursery | None = None
         self._line: Line | None = None
         self._dialling = trio.Lock()
@@ -94,7 +97,7 @@ class Cartesia(Provider):
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Connect in the background."""
+        """Open the connection in the background."""
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._warm)
             try:
@@ -120,21 +123,21 @@ class Cartesia(Provider):
             narrator.leave()
 
     async def probe(self) -> str:
-        """Connect: says whether the key works. Raises ProviderError. Usable inside ``ready()`` only."""
+        """Connect, to see whether the key works. Raises ProviderError."""
         try:
             await self.line()
         except CloudError as error:
             raise cleaned(error, self.title, self.key) from error.__cause__
         return f"the key works, voice {self.options.voice}"
 
-    # -- what a narrator needs --------------------------------------------------------------------------------------
+    # -- for Narrator -----------------------------------------------------------------------------------------------
 
     def tell(self, name: str, detail: str) -> None:
-        """Something for the trace."""
+        """Record an event in the trace."""
         self.around.event(self.around.now_us(), name, f"{self.title}: {detail}")
 
     async def line(self) -> Line:
-        """The open connection; a new one if there is none. Raises CloudError."""
+        """The open connection. Opens one if there is none. Raises CloudError."""
         async with self._dialling:
             if self._line is None or not self._line.open:
                 assert self._nursery is not None, "call() comes after ready()"
@@ -142,7 +145,7 @@ class Cartesia(Provider):
             return self._line
 
     def open_context(self) -> tuple[str, trio.MemoryReceiveChannel[dict[str, Any] | CloudError]]:
-        """A new context's id, and the channel on which its messages come."""
+        """Open a context. Returns its id and the channel that receives its messages."""
         self._made += 1
         id_ = f"flowkit-{self._made}"
         send, receive = trio.open_memory_channel[dict[str, Any] | CloudError](_WAITING)
@@ -150,17 +153,22 @@ class Cartesia(Provider):
         return id_, receive
 
     def close_context(self, id_: str, *, cancel: bool) -> None:
-        """Listen to the context no more; with `cancel` the server is told, in the background. It may go on sending."""
+        """Discard the context's messages from now on. With `cancel` the server is told in the background; it may still
+        send some."""
         self._contexts.pop(id_, None)
         if cancel and self._line is not None and self._line.open and self._nursery is not None:
             self._nursery.start_soon(self._cancel, self._line, id_)
 
     def said(self, text: str) -> str:
-        """A clause's text as it is sent."""
+        """The text to send for a clause: without control characters, and without markup unless `markup` allows it."""
         return plain(text) if self.options.markup else without_markup(plain(text))
 
     def request(self, context: str, transcript: str, *, goes_on: bool, flush: bool = False) -> str:
-        """A generation request as JSON. Texts of one context are joined as they are, spaces included."""
+        """A generation request as JSON. The service joins the texts of a context as they are, so they need their
+        spaces.
+
+        `goes_on`: more text follows in this context. `flush`: generate the audio of all text so far.
+        """
         options = self.options
         body = {
             "context_id": context,
@@ -171,7 +179,7 @@ class Cartesia(Provider):
             "output_format": {"container": "raw", "encoding": "pcm_s16le", "sample_rate": options.rate},
             "continue": goes_on,
             "add_timestamps": True,
-            # The chunker has decided already; the service's default would hold text back for up to 3 s.
+            # The chunker has decided what to speak. By default the service would wait up to 3 s for more text.
             "max_buffer_delay_ms": 0,
         }
         return json.dumps(body | ({"flush": True} if flush else {}))
@@ -188,17 +196,17 @@ class Cartesia(Provider):
         try:
             await self.line()
         except CloudError as exc:
-            # The next call will meet the same and say it; the trace may know beforehand.
+            # Only recorded: the next call raises the same error.
             self.tell("spare", f"no connection yet: {exc.trouble}")
 
     async def _cancel(self, line: Line, id_: str) -> None:
         try:
             await line.send(json.dumps({"context_id": id_, "cancel": True}))
         except CloudError:
-            pass  # a connection that is gone generates nothing more
+            pass  # a closed connection generates no more audio
 
     async def _read(self, line: Line) -> None:
-        """Hand each message to its context until the connection ends; then say so to all of them."""
+        """Pass each message to its context until the connection ends. Then pass the error to all open contexts."""
         try:
             while True:
                 await self._dispatch(json_object(await line.receive()))
@@ -207,7 +215,7 @@ class Cartesia(Provider):
             for inbox in list(self._contexts.values()):
                 await _put(inbox, exc)
         if idle and line.open and self._nursery is not None and not self._nursery.cancel_scope.cancel_called:
-            # Closed while nobody spoke: the next reply finds a new one.
+            # The connection was closed while idle. Open another one for the next reply.
             self._nursery.start_soon(self._warm)
 
     async def _dispatch(self, message: dict[str, Any]) -> None:
@@ -218,13 +226,13 @@ class Cartesia(Provider):
                     await _put(inbox, message)
                 return
             raise schema("a message without a context_id")
-        listens = str(id_) in self._contexts and await _put(self._contexts[str(id_)], message)
-        if not listens:
+        taken = str(id_) in self._contexts and await _put(self._contexts[str(id_)], message)
+        if not taken:
             self.late += message.get("type") in ("chunk", "timestamps")
 
 
 def without_markup(text: str) -> str:
-    """The text without Cartesia's tags, its `[laughter]` and its `<<phonemes>>`; what is in them is said."""
+    """The text without Cartesia's markup: tags, `[laughter]` and `<<phonemes>>`. The words inside are spoken."""
     return without_tags(text.replace("<<", " ").replace(">>", " ")).translate(_BRACKETS)
 
 
@@ -232,7 +240,7 @@ _BRACKETS = str.maketrans("[]", "()")
 
 
 async def _put(inbox: Inbox, item: dict[str, Any] | CloudError) -> bool:
-    """False if nobody listens any more."""
+    """Send `item` to a context. Returns False if the context is closed."""
     try:
         await inbox.send(item)
     except trio.BrokenResourceError:

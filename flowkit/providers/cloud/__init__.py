@@ -1,3 +1,5 @@
-"""What the cloud providers share. Read ``faults`` (what can go wrong, and what helps) first, then ``line`` (a websocket in a
-task of its own), ``keys`` and ``text``.
+"""Code that the cloud providers share.
+
+Read ``faults`` first (the errors and what helps against them), then ``line`` (a websocket in its own task), ``keys``
+and ``text``. Chat models use ``chat``, ``client`` (HTTP) and ``completions`` (the stream of a reply).
 """

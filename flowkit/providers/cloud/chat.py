@@ -1,8 +1,9 @@
-"""A streaming chat model behind HTTP: what Groq and every OpenAI-compatible server have in common.
+"""Base class for chat models behind HTTP with a streamed reply: Groq and all OpenAI-compatible servers.
 
-The stream's bytes are read here, since the client library takes a broken-off reply for a whole one (see ``completions``) and leaves
-suspended generators behind when a reply is abandoned. Retries are flowkit's (``runtime.failover``): the library's own obey a
-``retry-after`` of a minute in silence.
+The bytes of the stream are read here, not by the client library. The library takes a reply that broke off for a
+complete one (see ``completions``), and leaves suspended generators behind when a reply is abandoned. Retries are also
+flowkit's own (``runtime.failover``), because the library would wait silently for a ``retry-after`` of a minute.
+https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 
 CONNECT_S = 5.0
 _NO_LIST = (404, 405, 501)
-"""What a server answers that speaks chat completions and nothing else."""
+"""HTTP statuses of a server that has no list of models."""
 _LIMITS = ("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-requests")
 _SPARE_S = 1.0
 _CLOSE_S = 0.5
 
 
 class ChatOptions(opt.Options):
-    """Options of every chat model."""
+    """Options that all chat models share."""
 
     model: str
     """The model's name, as the server knows it."""
@@ -49,26 +50,27 @@ class ChatOptions(opt.Options):
     temperature: float = Field(default=0.6, ge=0.0, le=2.0)
     """0 always takes the likeliest token."""
     seed: int | None = None
-    """Of the server's dice, where it knows such a thing."""
+    """Seed of the server's random numbers, if it supports one."""
     remember: int = Field(default=20, ge=0, le=1000)
-    """Past exchanges that the model is told of, at most."""
+    """The most past exchanges that the request contains."""
     context: int | None = Field(default=None, ge=256, le=10_000_000)
-    """Tokens that prompt, past and reply may have together, if that is known: no more of the past is told than fits."""
+    """The model's context size in tokens, for prompt, history and reply together. If it is given, the history is
+    shortened to fit."""
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """More keys for the request's body, as the server documents them, such as {reasoning_effort: low}."""
+    """More keys for the body of the request, as the server documents them, such as {reasoning_effort: low}."""
 
 
 class Chat(Provider):
-    """Answers with the tokens of the model's reply. Subclasses say where the server is and how its key is called."""
+    """Answers an ``Ask`` with the tokens of the model's reply. A subclass sets `name`, `variable` and the paths."""
 
     kind = "llm"
     requires = ("groq", "httpx")
     install = "pip install 'flowkit-voice[cloud]'"
     remote = True
     path: ClassVar[str]
-    """Behind the base URL: where completions are asked for."""
+    """Path of the chat completions, relative to the base URL."""
     models_path: ClassVar[str]
-    """Behind the base URL: where the list of models is."""
+    """Path of the list of models, relative to the base URL."""
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
@@ -79,7 +81,8 @@ class Chat(Provider):
 
     @classmethod
     def needs_key(cls, options: Any) -> bool:
-        """Whether the server is known to want a key; only to such a one is the environment's key given."""
+        """Whether the server is known to need an API key. The key from the environment is sent only to such a
+        server."""
         return True
 
     @classmethod
@@ -95,7 +98,7 @@ class Chat(Provider):
     @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Client]:
-        """Import the client library, and keep a pool of connections. Raises CloudError without a key."""
+        """Import the client library and open a pool of connections. Raises CloudError without a key."""
         key = cls._key(options)
         client = await trio.to_thread.run_sync(Client, key, options.base_url)
         async with client.closing():
@@ -112,7 +115,7 @@ class Chat(Provider):
                 self._nursery.cancel_scope.cancel()
 
     def body(self, ask: Ask) -> dict[str, Any]:
-        """The request's JSON."""
+        """The body of the request, to be sent as JSON."""
         options = self.options
         messages = [{"role": "system", "content": options.system}] if options.system else []
         for exchange in remembered(ask.history, options.remember, self._room(ask)):
@@ -134,7 +137,7 @@ class Chat(Provider):
         return body
 
     def _room(self, ask: Ask) -> int | None:
-        """Estimated tokens that are left for the past."""
+        """Estimated number of tokens left for the history; None without a limit."""
         options = self.options
         if options.context is None:
             return None
@@ -167,7 +170,7 @@ class Chat(Provider):
         completion.check()
 
     async def _open(self, ask: Ask) -> httpx.Response:
-        """Ask; returns when the headers are there."""
+        """Send the request. Returns when the headers of the response have come."""
         response = await self._client.post(self.path, self.body(ask), self._connect_s)
         self._tell("rate_limits", " ".join(f"{k}={response.headers[k]}" for k in _LIMITS if k in response.headers))
         if "html" in response.headers.get("content-type", ""):
@@ -176,12 +179,15 @@ class Chat(Provider):
         return response
 
     async def probe(self) -> str:
-        """Ask for the list of models: says whether the server is there, and the key works. Raises ProviderError."""
+        """Request the list of models, to see whether the server answers, the key works and the model exists.
+
+        Raises ProviderError.
+        """
         try:
             models = await self._client.get(self.models_path, self._connect_s)
         except CloudError as error:
             if error.status in _NO_LIST:
-                return f"the server answers, but lists no models; {self.options.model} was not looked for"
+                return f"the server answers, but has no list of models; {self.options.model} was not looked for"
             raise cleaned(error, self.title, self._client.key) from error.__cause__
         listed = models.get("data") if isinstance(models, dict) else None
         names = [entry.get("id") for entry in listed or [] if isinstance(entry, dict)]
@@ -193,20 +199,21 @@ class Chat(Provider):
             )
         return f"the server answers, model {self.options.model}"
 
-    # -- a warm spare -----------------------------------------------------------------------------------------------
+    # -- a spare connection -----------------------------------------------------------------------------------------
 
     def _keep_spare(self) -> None:
-        """Open a connection in the background: the first turn finds it, and a cancelled stream costs the one it had."""
+        """Open a connection in the background, for the first turn, and again after a cancelled stream, which closes its
+        own."""
         if self._nursery is not None and not self._nursery.cancel_scope.cancel_called:
             self._nursery.start_soon(self._warm)
 
     async def _warm(self) -> None:
-        # Shielded: httpcore forgets to close a socket whose TLS handshake is cancelled.
+        # Shielded: httpcore does not close a socket whose TLS handshake is cancelled.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _SPARE_S):
             try:
                 await self._client.get(self.models_path, self._connect_s)
             except CloudError as exc:
-                # The next call will meet the same and say it; the trace may know beforehand.
+                # Only recorded: the next call raises the same error.
                 self._tell("spare", f"no spare connection: {exc.trouble}")
 
     @property
@@ -220,7 +227,7 @@ class Chat(Provider):
 
 
 async def _next(stream: AsyncIterator[bytes]) -> bytes:
-    """The stream's next bytes; none at its end."""
+    """The next bytes of the stream; empty at its end. Raises CloudError."""
     import httpx
 
     try:
@@ -230,14 +237,17 @@ async def _next(stream: AsyncIterator[bytes]) -> bytes:
 
 
 async def _let_go(response: httpx.Response, stream: AsyncIterator[bytes] | None = None) -> None:
-    """Close the response: a whole one goes back to the pool, an abandoned one is dropped. Nested generators that nobody runs to
-    their end are a ResourceWarning later, so the stream is run on in a scope that is cancelled already: it unwinds at once."""
+    """Close the response. A complete one returns its connection to the pool; otherwise the connection is closed.
+
+    httpx's nested generators cause a ResourceWarning if they are not run to their end. So the stream is read on in a
+    cancelled scope, which unwinds them at once.
+    """
     with trio.CancelScope(shield=True) as scope:
         scope.cancel()
         try:
             while stream is not None and await _next(stream):
                 pass
-        except Exception:  # whatever it was, the call has its own error by now
+        except Exception:  # ignored: the call has its own error by now
             stream = None
     with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
         await response.aclose()

@@ -1,6 +1,7 @@
-"""A chat server as a process knows it: the key, and a pool of connections that all its sessions share.
+"""The HTTP client of a chat server: the API key and a pool of connections, shared by all sessions of the process.
 
-Groq's official async client makes the requests, natively under Trio. What its errors mean is said here, in flowkit's vocabulary.
+Groq's official async client makes the requests; it supports Trio. Its exceptions are translated here into
+``CloudError``. https://github.com/groq/groq-python
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
     import httpx
 
 _KEPT_S = 300.0
-"""How long an idle connection is kept for the next turn; httpx lets go of it after 5 s."""
+"""How long an idle connection is kept for the next turn. httpx's default is 5 s."""
 _MOST, _IDLE = 200, 20
-"""Connections of a process to one server, and how many of them may wait for the next turn."""
+"""The most connections to one server, and the most idle ones."""
 _SILENT_S = 60.0
-"""Silence is judged by a call's own deadlines, which know what is useful; this is the last resort."""
+"""Timeout of a read. The deadlines of a call are shorter and know what is useful, so this is only the last resort."""
 _CLOSE_S = 1.0
 
 
 class Client:
-    """A server at `base_url`, asked with `key`. Made in a thread: the libraries take up to two seconds to import."""
+    """A client for the server at `base_url`, with the API key `key`. Make it in a thread: the imports take up to two
+    seconds."""
 
     def __init__(self, key: Secret, base_url: str) -> None:
         import httpx
@@ -44,7 +46,11 @@ class Client:
         )
 
     async def post(self, path: str, body: Mapping[str, Any], connect_s: float) -> httpx.Response:
-        """Ask; returns when the headers are there, for the body to be read piece by piece. Raises CloudError."""
+        """Send a POST request with a JSON body. Returns when the headers have come, so that the caller can stream the
+        body.
+
+        `connect_s` is the time limit for connecting, in seconds. Raises CloudError.
+        """
         import groq
         import httpx
 
@@ -61,7 +67,7 @@ class Client:
         return response  # type: ignore[no-any-return]
 
     async def get(self, path: str, connect_s: float) -> object:
-        """The JSON at `path`. Raises CloudError."""
+        """Send a GET request. Returns the parsed JSON. Raises CloudError."""
         import httpx
 
         with _translated():
@@ -71,7 +77,7 @@ class Client:
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[Client]:
-        """Close all connections behind the body."""
+        """Close all connections when the body ends."""
         try:
             yield self
         finally:
@@ -90,12 +96,14 @@ def _translated() -> Iterator[None]:
     except groq.APIError as exc:
         raise http_fault(exc) from exc
     except ValueError as exc:
-        raise schema(f"an answer that is no JSON: {exc}") from exc
+        raise schema(f"an answer that is not JSON: {exc}") from exc
 
 
 class _Body:
-    """A request's body as a plain iterator. httpx makes it a generator, which a call that is cancelled while it sends would
-    leave behind, suspended."""
+    """The body of a request as a plain iterator.
+
+    httpx uses a generator, which stays suspended if the call is cancelled while it sends.
+    """
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -110,7 +118,7 @@ class _Body:
         return content
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Does nothing: there is nothing to close."""
 
 
 @cache
@@ -125,20 +133,20 @@ async def _without_generator(request: httpx.Request) -> None:
 
 
 def status_fault(response: httpx.Response) -> CloudError:
-    """The fault behind an error status; the library has read the body."""
+    """The error for a response with an error status, whose body the library has read."""
     try:
         body = response.content
-    except Exception:  # a body that was never read cannot be quoted
+    except Exception:  # the body was not read, so it cannot be quoted
         body = b""
     headers = {name.lower(): value for name, value in response.headers.items()}
     error = of_status(response.status_code, refusal(body, headers), headers)
     if error.trouble is Trouble.REQUEST and too_long(body.decode(errors="replace")):
-        error.trouble = Trouble.LENGTH  # some say so in a code or type only
+        error.trouble = Trouble.LENGTH  # some servers say so only in a code or type
     return _with_reset(error, headers)
 
 
 def _with_reset(error: CloudError, headers: Mapping[str, str]) -> CloudError:
-    """Where a limit was met without `retry-after`, the rate-limit headers may say when it is lifted."""
+    """If a rate limit comes without `retry-after`, take the time from the rate-limit headers."""
     if error.trouble is Trouble.LIMIT and error.retry_after_us is None:
         resets = [retry_after_us(headers.get(f"x-ratelimit-reset-{what}", "")) for what in ("requests", "tokens")]
         remaining = [headers.get(f"x-ratelimit-remaining-{what}") for what in ("requests", "tokens")]
@@ -148,7 +156,7 @@ def _with_reset(error: CloudError, headers: Mapping[str, str]) -> CloudError:
 
 
 def http_fault(exc: BaseException) -> CloudError:
-    """What the transport's error means."""
+    """The error for an exception of the HTTP transport."""
     import httpx
 
     cause: BaseException | None = exc
@@ -156,7 +164,7 @@ def http_fault(exc: BaseException) -> CloudError:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return certificate_fault(cause)
         if isinstance(cause, httpx.TimeoutException):
-            return CloudError(Trouble.TIMEOUT, f"nothing came in time ({type(cause).__name__})")
+            return CloudError(Trouble.TIMEOUT, f"the server did not answer in time ({type(cause).__name__})")
         if isinstance(cause, (httpx.RemoteProtocolError, httpx.DecodingError, httpx.ReadError, httpx.WriteError)):
             return CloudError(Trouble.NETWORK, f"the connection broke{': ' if str(cause) else ''}{cause}")
         cause = cause.__cause__ or cause.__context__

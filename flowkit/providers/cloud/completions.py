@@ -1,7 +1,8 @@
-"""The chunks of a streamed chat completion, read into what a session needs. Pure.
+"""Parses the chunks of a streamed chat completion, without I/O.
 
-Groq's library ends its stream quietly where the connection ends, and passes over ``x_groq.error``; so here a reply counts as
-whole only with a ``finish_reason``. The error in the middle of a stream comes in three shapes, all of which end here as one.
+Groq's library ends its stream without an error when the connection breaks, and ignores ``x_groq.error``. So a reply
+counts as complete only if it has a ``finish_reason``. Servers report an error in the middle of a stream in three forms;
+all become a ``CloudError``. https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ _TROUBLE = {"rate_limit_exceeded": Trouble.LIMIT, "invalid_api_key": Trouble.AUT
 
 
 class Events:
-    """Cuts a byte stream into server-sent events: (event, data) pairs. Bytes may be cut anywhere, inside a character too; lines
-    end with LF, CR LF or CR. https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+    """Splits a byte stream into server-sent events: (event, data) pairs.
+
+    The bytes may be split anywhere, even inside a character. Lines end with LF, CR LF or CR.
+    https://html.spec.whatwg.org/multipage/server-sent-events.html
+    """
 
     def __init__(self) -> None:
         self._rest = b""
@@ -29,9 +33,9 @@ class Events:
         self._data: list[str] = []
 
     def feed(self, data: bytes) -> list[tuple[str, str]]:
-        """The events that are complete with `data`."""
+        """Add bytes. Returns the events that are now complete. Raises CloudError (protocol) for a line over 1 MiB."""
         data = self._rest + data
-        held = 1 if data.endswith(b"\r") else 0  # may be half of CR LF
+        held = 1 if data.endswith(b"\r") else 0  # LF may follow
         lines = data[: len(data) - held].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._rest = lines.pop() + data[len(data) - held :]
         if len(self._rest) > _LONGEST_LINE:
@@ -56,7 +60,11 @@ _LONGEST_LINE = 2**20
 
 @dataclass(slots=True)
 class Completion:
-    """One reply: `finish` why it ended, if it did; `usage` as the server counted; `done`: nothing more will come."""
+    """One reply, as far as it has come.
+
+    `finish` is its finish_reason, or empty. `usage` is the server's count of tokens. `done`: the stream has ended.
+    `empty`: no text has come but white space.
+    """
 
     finish: str = ""
     usage: Mapping[str, Any] = field(default_factory=dict)
@@ -65,7 +73,10 @@ class Completion:
     _characters: Characters = field(default_factory=Characters)
 
     def take(self, event: str, data: str) -> str:
-        """The text that an event adds; empty if none. Raises CloudError for an error in the stream, or for what is no chunk."""
+        """Take an event. Returns the text that it adds, which may be empty.
+
+        Raises CloudError for an error in the stream and for data that is not a chunk.
+        """
         if data.startswith(DONE):
             self.done = True
             return self._characters.rest()
@@ -91,17 +102,17 @@ class Completion:
             raise schema("a chunk of the reply has no choice in its choices")
         self.finish = choice.get("finish_reason") or self.finish
         delta = choice.get("delta")
-        # What else a delta holds is not for the listener: reasoning_content, reasoning, thinking, tool_calls.
+        # Other keys of a delta are not spoken: reasoning_content, reasoning, thinking, tool_calls.
         text = _parts_text(delta.get("content")) if isinstance(delta, dict) else None
         if text is not None and not isinstance(text, str):
-            raise schema(f"the reply's content is no text but {type(text).__name__}")
+            raise schema(f"the reply's content is not a str but {type(text).__name__}")
         joined = self._characters.join(text) if text else ""
         if joined.strip():
             self.empty = False
         return joined
 
     def check(self) -> None:
-        """At the stream's end. Raises CloudError if the reply is not whole, or empty."""
+        """Call it at the end of the stream. Raises CloudError if the reply is incomplete or empty."""
         if not self.finish:
             raise CloudError(Trouble.NETWORK, _BROKEN_OFF)
         if self.empty:
@@ -109,7 +120,8 @@ class Completion:
 
 
 def _parts_text(content: Any) -> Any:
-    """A delta's content; of one in parts, as Mistral's reasoning models send it, the text."""
+    """The content of a delta. If it is a list of parts, as from Mistral's reasoning models, the text of the text
+    parts."""
     if not isinstance(content, list):
         return content
     texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
@@ -117,7 +129,7 @@ def _parts_text(content: Any) -> Any:
 
 
 def _in_stream(body: Mapping[str, Any]) -> CloudError:
-    """An error that came instead of the reply's next piece."""
+    """The error for a chunk that reports one instead of text."""
     inner = body.get("error")
     details = inner if isinstance(inner, dict) else {}
     said = body_message(dict(body)) or "an error without a message"

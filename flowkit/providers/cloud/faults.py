@@ -1,7 +1,7 @@
-"""What can go wrong between flowkit and a provider's servers, in one vocabulary, and what helps.
+"""The errors of cloud providers.
 
-Every fault of a cloud provider is a ``CloudError`` with a ``Trouble``; the trouble alone decides whether asking again makes
-sense. Status and close codes are mapped here in tables, so that a code is judged in one place.
+Every error of a cloud provider is a ``CloudError`` with a ``Trouble``. The trouble alone decides whether a retry makes
+sense. The tables here map HTTP statuses and websocket close codes to troubles.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from flowkit.errors import ProviderError
 
 
 class Trouble(StrEnum):
-    """What kind of fault it is: also the word that the trace says."""
+    """The kind of an error. Traces and messages use its value."""
 
     AUTH = "auth"
     """The key is wrong, empty or expired."""
     PAYMENT = "payment"
     """The account has no credit."""
     LIMIT = "limit"
-    """Too much was asked in too short a time; there may be a time at which to come again."""
+    """A rate limit was exceeded. The provider may say when to try again."""
     REQUEST = "request"
-    """The provider understands the request and refuses it: a model that does not exist, a message out of place."""
+    """The provider refuses the request: the model does not exist, or a message is not allowed at this point."""
     LENGTH = "length"
-    """The request is longer than the model's context, or than what is allowed at a time."""
+    """The request is longer than the model's context, or than the provider allows."""
     SERVER = "server"
-    """The provider says that it is at fault."""
+    """The provider reports an error of its own."""
     NETWORK = "network"
-    """No connection, or one that broke: DNS, certificates, refusal, reset."""
+    """The connection failed or broke: DNS, refused, reset."""
     CLOSED = "closed"
-    """The connection was closed in order, but too early."""
+    """The provider closed the connection properly, but too early."""
     PROTOCOL = "protocol"
-    """Something came that the protocol does not know: HTML, broken JSON, a missing field."""
+    """The provider sent something that the protocol does not allow: HTML, broken JSON, a missing field."""
     TIMEOUT = "timeout"
-    """Nothing useful came in time."""
+    """No connection or no answer came in time."""
     CERTIFICATE = "certificate"
-    """The server cannot prove who it is."""
+    """The server's certificate is not valid."""
     DEAF = "deaf"
-    """There was voice, again and again, and no words were heard."""
+    """The ASR returned no words for several utterances in which the VAD heard speech."""
     EMPTY = "empty"
-    """The answer has nothing in it that could be said."""
+    """The answer contains no text that can be spoken."""
 
 
 _PASSING = frozenset(
@@ -62,23 +62,26 @@ _LASTING = frozenset({Trouble.AUTH, Trouble.PAYMENT, Trouble.CERTIFICATE, Troubl
 
 
 class CloudError(ProviderError):
-    """A fault of a cloud provider. `retry_after_us`: how long the provider wants to be left alone, if it said so."""
+    """An error of a cloud provider.
+
+    `retry_after_us` is how long to wait before a retry, in microseconds, if the provider said so.
+    """
 
     def __init__(self, trouble: Trouble, message: str, *, hint: str = "", retry_after_us: int | None = None) -> None:
         super().__init__(message, hint=hint)
         self.trouble = trouble
         self.retry_after_us = retry_after_us
         self.status: int | None = None
-        """The HTTP status that said so, if one did."""
+        """The HTTP status of the response, if there was one."""
 
     @property
     def passing(self) -> bool:
-        """Whether the same request may succeed if it is made again."""
+        """Whether the same request may succeed on a retry."""
         return self.trouble in _PASSING
 
     @property
     def lasting(self) -> bool:
-        """Whether every request will fail until something changes: a key, an account, the sound that is heard."""
+        """Whether every request will fail until something outside changes, such as the key or the account."""
         return self.trouble in _LASTING
 
 
@@ -93,7 +96,7 @@ _STATUS: Mapping[int, Trouble] = {
     498: Trouble.LIMIT,  # Groq: flex tier, capacity exceeded
 }
 
-# RFC 6455 section 7.4 and AssemblyAI's list of session errors; 1006 stands for a connection that ended without a close.
+# RFC 6455 section 7.4 and AssemblyAI's session errors. 1006 is a connection that ended without a close frame.
 _CLOSE: Mapping[int, Trouble] = {
     1000: Trouble.CLOSED,
     1001: Trouble.CLOSED,
@@ -116,7 +119,7 @@ _CLOSE: Mapping[int, Trouble] = {
 _HINTS: Mapping[Trouble, str] = {
     Trouble.AUTH: "check the API key",
     Trouble.PAYMENT: "the account has no credit left",
-    Trouble.CERTIFICATE: "check the clock of this machine, its certificates, and who answers at that address",
+    Trouble.CERTIFICATE: "check this machine's clock and certificates, and the server's address",
 }
 
 
@@ -128,12 +131,12 @@ _TOO_LONG = re.compile(
 
 
 def too_long(what: str) -> bool:
-    """Whether a refusal, by its code or its words, is for the request's length: there are as many forms as servers."""
+    """Whether an error's code or text says that the request is too long. Every server words it differently."""
     return _TOO_LONG.search(what) is not None
 
 
 def of_status(status: int, what: str, headers: Mapping[str, str] | None = None) -> CloudError:
-    """The fault that an HTTP status means. `headers` have lower-case names; `what` is the body's own message."""
+    """The error for an HTTP status. `what` is the message in the body, and `headers` must have lower-case names."""
     trouble = _STATUS.get(status) or (Trouble.SERVER if status >= 500 else Trouble.REQUEST)
     if status < 400:
         trouble = Trouble.PROTOCOL
@@ -149,7 +152,7 @@ def of_status(status: int, what: str, headers: Mapping[str, str] | None = None) 
 
 
 def of_close(code: int, reason: str) -> CloudError:
-    """The fault that a websocket's close code means."""
+    """The error for a websocket close code (RFC 6455 section 7.4) and reason."""
     trouble = _CLOSE.get(code) or (Trouble.REQUEST if 4000 <= code < 5000 else Trouble.SERVER)
     said = f"the connection was closed ({code}{': ' + reason if reason else ''})"
     return CloudError(trouble, said, hint=_HINTS.get(trouble, ""))
@@ -160,8 +163,11 @@ _LONGEST_US = 24 * 3600 * US_PER_S
 
 
 def retry_after_us(value: str) -> int | None:
-    """A ``retry-after`` header as microseconds from now: seconds (``2``, ``0.5``, ``7200``), an HTTP date, or the spans that
-    rate-limit headers use (``2m59.5s``, ``1h``). None if it says nothing; at most a day; a date gone by is 0."""
+    """A ``retry-after`` header as microseconds from now; None if it cannot be read.
+
+    The value is in seconds (``2``, ``0.5``, ``7200``), an HTTP date, or a span as in rate-limit headers (``2m59.5s``,
+    ``1h``). The result is at most a day, and 0 for a date in the past.
+    """
     value = value.strip()
     try:
         seconds = float(value)
@@ -187,14 +193,16 @@ def _span_us(value: str) -> int | None:
 
 
 def schema(what: str) -> CloudError:
-    """Something that the protocol does not allow."""
+    """The error for something that the protocol does not allow."""
     return CloudError(Trouble.PROTOCOL, what)
 
 
 @contextmanager
 def lone_fault() -> Iterator[None]:
-    """Around a nursery of tasks that share a connection: when it breaks several of them notice, and the first one's word is
-    enough. Errors of any other kind come out as they are."""
+    """Wrap a nursery whose tasks share a connection: a group of CloudErrors is raised as its first one.
+
+    When a connection breaks, several tasks raise the same error. A group with any other exception is raised unchanged.
+    """
     try:
         yield
     except BaseExceptionGroup as group:

@@ -1,4 +1,4 @@
-"""API keys: where they come from, what is wrong with them, and how they are kept out of everything that people see."""
+"""API keys: finding them, checking them, and keeping them out of errors and traces."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _SHORTEST = 6
 
 
 def key_of(title: str, given: SecretStr | None, variable: str, *, needed: bool = True) -> SecretStr:
-    """The key that was given, else the one in the environment's `variable`. `title` names the provider in errors.
+    """The key `given`, or else the one in the environment variable `variable`. `title` names the provider in errors.
 
     Raises:
-        CloudError: there is none, or it holds what cannot stand in a header (a line break at the end of a file, say).
+        CloudError: there is no key although one is `needed`, or it has characters that a header cannot contain, such as
+            the line break at the end of a file.
     """
     key = given if given is not None else SecretStr(os.environ.get(variable, "") if variable else "")
     value = key.get_secret_value()
@@ -35,20 +36,22 @@ def key_of(title: str, given: SecretStr | None, variable: str, *, needed: bool =
 
 
 def masked(text: str, key: SecretStr) -> str:
-    """`text` without the key, in case a server or a library quoted it. What is too short to be a key is left: it would be
-    found in the middle of words."""
+    """`text` with the key replaced by ``***``, in case a server or a library quoted it.
+
+    A key of fewer than six characters is not replaced, because it would be found inside words.
+    """
     value = key.get_secret_value()
     return text.replace(value, MASK) if len(value) >= _SHORTEST else text
 
 
 def cleaned(error: ProviderError, title: str, key: SecretStr) -> ProviderError:
-    """`error` with the provider's name in front and without the key."""
+    """`error`, changed in place: its text gets `title` in front, and the key is masked."""
     error.args = (masked(f"{title}: {error}", key),)
     return error
 
 
 def body_message(body: Any) -> str:
-    """The message that an error's JSON body holds, whatever its shape; at most 300 characters."""
+    """The message in the JSON body of an error, of any common shape: masked, on one line, at most 300 characters."""
     found = body
     for _ in range(3):
         if not isinstance(found, dict):

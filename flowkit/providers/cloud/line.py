@@ -1,8 +1,9 @@
-"""A websocket in a task of its own, so that a cancelled caller is free at once and the goodbye is still said.
+"""A websocket in its own task, so that a cancelled caller returns at once and the connection is still closed properly.
 
-The library's reader lives in the scope in which the connection was made. If that is the caller's scope, cancelling the
-caller kills the reader first, and a farewell sent in a ``finally`` never arrives. So the connection has its own task,
-which shields itself once connected; the caller only calls ``hang_up``, and the task says goodbye within its grace.
+The library's reader task lives in the scope in which the connection was made. If that is the caller's scope, cancelling
+the caller cancels the reader too, and a closing message that is sent in a ``finally`` never arrives. So the connection
+has its own task, which shields itself once connected. The caller only calls ``hang_up``; the task sends the closing
+messages within ``GRACE_S``.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from flowkit.providers.cloud.faults import CloudError, Trouble, of_close, of_sta
 from flowkit.secrets import mask
 
 CONNECT_S = 5.0
-"""Until a connection stands, where the pipeline file says nothing."""
+"""Default time limit for opening a connection, in seconds."""
 GRACE_S = 1.0
-"""What the goodbye may take."""
+"""Time limit for closing a connection, in seconds."""
 _MAX_MESSAGE = 4 * 2**20
-"""Bytes in one message; a second of 48 kHz audio in base64 is a thirtieth of it."""
+"""Largest message in bytes. One second of 48 kHz audio in base64 is a thirtieth of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to connect, as whom. `goodbye`: messages sent before closing; `farewell`: says of a message whether it is the
-    server's own last word, for which the closing waits."""
+    """Where to connect, and how to say goodbye.
+
+    `goodbye` are messages to send before closing. If there are any, closing waits for the server's last message: the
+    first for which `farewell` returns True.
+    """
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
@@ -38,14 +42,14 @@ class Address:
 
 
 class Line:
-    """One open connection. Made by ``dial``; its methods raise CloudError once it has ended."""
+    """One open connection, made by ``dial``. ``send`` and ``receive`` raise CloudError after it has ended."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
         self._socket: Any = None
         self._leave = trio.Event()
         self.ended = trio.Event()
-        """Set when the connection is gone and its task has nothing left to do."""
+        """Set when the connection is closed and its task has ended."""
 
     @property
     def open(self) -> bool:
@@ -60,7 +64,7 @@ class Line:
             raise _close_fault(exc) from exc
 
     async def receive(self) -> str | bytes:
-        """The next message. Cancelling loses none."""
+        """Receive the next message. Cancelling it loses no message."""
         try:
             data: str | bytes = await self._socket.recv()
         except _closed() as exc:
@@ -68,7 +72,7 @@ class Line:
         return data
 
     def hang_up(self) -> None:
-        """Say goodbye and close, in the background."""
+        """Close the connection properly, in the background."""
         self._leave.set()
 
     # -- the connection's own task ----------------------------------------------------------------------------------
@@ -76,7 +80,8 @@ class Line:
     async def run(
         self, reader: Callable[[Line], Awaitable[None]] | None, *, task_status: trio.TaskStatus[Line]
     ) -> None:
-        """Connect, then live until hung up or closed from the other side; `reader` reads meanwhile."""
+        """Connect, and keep the connection open until ``hang_up`` is called or `reader` returns. `reader` runs
+        meanwhile."""
         from websockets.trio.client import connect
 
         address = self._address
@@ -95,7 +100,7 @@ class Line:
                     scope.shield = True
                     task_status.started(self)
                     await self._live(reader)
-                    scope.cancel()  # whatever the library still waits for, nobody else does
+                    scope.cancel()  # do not wait for the library's own closing
         finally:
             self.ended.set()
 
@@ -108,7 +113,7 @@ class Line:
         with trio.move_on_after(GRACE_S):
             await self._say_goodbye()
             async with trio.open_nursery() as nursery:
-                # Messages that nobody takes any more would keep the library from reading the answer to the close.
+                # Unread messages would keep the library from reading the server's close frame.
                 nursery.start_soon(self._drain)
                 await self._socket.aclose()
                 nursery.cancel_scope.cancel()
@@ -118,7 +123,7 @@ class Line:
             while True:
                 await self._socket.recv()
         except _closed():
-            pass  # that is what is waited for
+            pass  # expected
 
     async def _read(self, reader: Callable[[Line], Awaitable[None]]) -> None:
         await reader(self)
@@ -131,22 +136,23 @@ class Line:
             while self._address.goodbye and not self._address.farewell(await self._socket.recv()):
                 pass
         except _closed():
-            pass  # the other side has left already
+            pass  # the server has closed the connection already
 
 
 async def dial(
     nursery: trio.Nursery, address: Address, reader: Callable[[Line], Awaitable[None]] | None = None
 ) -> Line:
-    """Open a line that lives in `nursery`. With a `reader`, the line ends when that returns; it must not raise.
+    """Open a connection whose task runs in `nursery`. It closes when `reader` returns, if there is one. `reader` must
+    not raise.
 
     Raises:
-        CloudError: no connection came about.
+        CloudError: the connection failed.
     """
     line: Line = await nursery.start(Line(address).run, reader)
     return line
 
 
-# -- the library's errors in flowkit's words ---------------------------------------------------------------------------
+# -- errors of the library as CloudError -------------------------------------------------------------------------------
 
 
 def _closed() -> type[Exception]:
@@ -156,7 +162,7 @@ def _closed() -> type[Exception]:
 
 
 def _close_fault(exc: Any) -> CloudError:
-    """What was received counts; a close that this side began (a message too large, say) is told as what it was."""
+    """The error for a closed connection: the code that the server sent, or else the one that this side sent."""
     if exc.rcvd is not None:
         return of_close(exc.rcvd.code, exc.rcvd.reason)
     if exc.sent is not None and exc.sent.code != 1000:
@@ -165,7 +171,7 @@ def _close_fault(exc: Any) -> CloudError:
 
 
 class _Translated:
-    """The connection's context, with what connecting raises as CloudError; what happens inside passes unchanged."""
+    """The connection's context manager. Errors of connecting become CloudError; errors of the body pass unchanged."""
 
     def __init__(self, connecting: Any) -> None:
         self._connecting = connecting
@@ -181,7 +187,7 @@ class _Translated:
 
 
 def connect_fault(exc: BaseException) -> CloudError:
-    """Why no connection came about."""
+    """The error for an exception that was raised while connecting."""
     from websockets import exceptions as ws
 
     chain = list(_causes(exc))
@@ -198,7 +204,7 @@ def connect_fault(exc: BaseException) -> CloudError:
         if isinstance(cause, (ws.InvalidURI, ValueError)) and not isinstance(cause, OSError):
             return CloudError(Trouble.REQUEST, f"the address cannot be used: {cause}")
         if isinstance(cause, EOFError):
-            return CloudError(Trouble.NETWORK, "the connection broke before it stood")
+            return CloudError(Trouble.NETWORK, "the connection broke while it was opened")
         if isinstance(cause, (ws.InvalidMessage, ws.InvalidHandshake)) and not isinstance(cause.__cause__, EOFError):
             return CloudError(Trouble.PROTOCOL, f"the server does not speak websocket: {cause}")
     return network_fault(exc)
@@ -216,16 +222,16 @@ def _causes(exc: BaseException | None) -> list[BaseException]:
 
 
 def certificate_fault(exc: ssl.SSLCertVerificationError) -> CloudError:
-    """The server's certificate is not believed."""
+    """The error for a certificate that cannot be verified."""
     return CloudError(
         Trouble.CERTIFICATE,
         f"the server's certificate is not valid: {exc.verify_message or exc.reason}",
-        hint="check this machine's clock and certificates, and who answers at that address",
+        hint="check this machine's clock and certificates, and the server's address",
     )
 
 
 def network_fault(exc: BaseException) -> CloudError:
-    """Any other failure to connect, in one line."""
+    """The error for any other failure to connect, with the reason of the deepest OSError."""
     causes = [cause for cause in _causes(exc) if isinstance(cause, OSError)]
     deepest = causes[-1] if causes else exc
     said = (deepest.strerror if isinstance(deepest, OSError) and deepest.strerror else str(deepest)) or type(
@@ -235,7 +241,8 @@ def network_fault(exc: BaseException) -> CloudError:
 
 
 def refusal(body: bytes, headers: Mapping[str, str]) -> str:
-    """What a refusing server says: the message of a JSON body, or that it is HTML, or the text itself."""
+    """The reason in the body of an error response: the message of a JSON body, a note that it is HTML, or the text
+    itself."""
     from flowkit.providers.cloud.keys import body_message
     from flowkit.providers.cloud.text import json_object
 

@@ -1,4 +1,4 @@
-"""Text as it comes off a wire: lines of JSON that may be broken, and characters that may be cut in two."""
+"""Parsing of received text: JSON that may be broken, and characters that may be split."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN, _LOOKED_AT = 80, 4096
 
 
 def json_object(data: str | bytes) -> dict[str, Any]:
-    """The JSON object in `data`. Raises CloudError (protocol) for anything else, quoting how it begins."""
+    """Parse a JSON object. Raises CloudError (protocol) for anything else, and quotes the first 80 characters."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as exc:
@@ -23,20 +23,23 @@ def json_object(data: str | bytes) -> dict[str, Any]:
 
 
 def _begin(data: str | bytes) -> str:
-    """Masked before it is cut: half a key is no key that anybody would find."""
+    # Masked before it is shortened: half a key would not be recognised.
     whole = data.decode(errors="replace") if isinstance(data, bytes) else data
     return repr(mask(whole[:_LOOKED_AT])[:_SHOWN])
 
 
 class Characters:
-    """Puts characters together again that were cut between two tokens: JSON may carry a character outside the basic plane as
-    two escapes, and servers send them apart. What never finds its other half becomes U+FFFD."""
+    """Joins surrogate pairs that are split between two tokens.
+
+    JSON may encode a character beyond U+FFFF as two escapes, and some servers send these separately. A half without its
+    other half becomes U+FFFD.
+    """
 
     def __init__(self) -> None:
         self._half = ""
 
     def join(self, text: str) -> str:
-        """`text` with the half that waited in front; a half at its end waits in turn."""
+        """Return `text` after the half that waits. A half at the end of `text` waits for the next call."""
         if not self._half and text.isascii():
             return text
         text, self._half = self._half + text, ""
@@ -45,6 +48,6 @@ class Characters:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def rest(self) -> str:
-        """What is left at the end."""
+        """Call it at the end of the stream. Returns U+FFFD if a half still waits, else an empty string."""
         half, self._half = self._half, ""
         return "\ufffd" if half else ""

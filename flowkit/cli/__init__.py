@@ -18,7 +18,7 @@ from flowkit.secrets import learn_named
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("flowkit.cli.run", "run a pipeline, live or from a file"),
     "check": ("flowkit.cli.check", "find every mistake in a pipeline file"),
-    "show": ("flowkit.cli.show", "show the whole configuration, with defaults and where values come from"),
+    "show": ("flowkit.cli.show", "show a configuration as flowkit reads it, with defaults and origins"),
     "graph": ("flowkit.cli.graph", "draw the pipeline"),
     "new": ("flowkit.cli.new", "write a pipeline file, or a package with a provider or a stage of your own"),
     "schema": ("flowkit.cli.schema", "write the JSON Schema that editors check with"),

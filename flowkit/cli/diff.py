@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from flowkit.errors import ExitCode
+from flowkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from flowkit.engine import Row
@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from flowkit.replay.simulate import simulate
     from flowkit.trace.reader import read_trace
 
+    if args.b is not None and (args.pipeline or args.set):
+        raise UsageError("--pipeline and --set change the replay of one trace; there are two")
     trace = read_trace(args.a)
     rows, report = _recorded(trace)
     if args.b is None:

@@ -59,6 +59,8 @@ def _examine(args: argparse.Namespace) -> dict[str, Any]:
         listen_us = parse_duration(args.listen)
     except ValueError as error:
         raise UsageError(f"--listen: {error}") from error
+    if args.silent and (args.mic or args.speaker):
+        raise UsageError("--silent opens no device; leave it out, or --mic and --speaker")
     typical_us, worst_us = wake_ups()
     devices = _devices()
     sound = {} if args.silent else _sound(args, listen_us)

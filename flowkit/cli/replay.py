@@ -106,6 +106,8 @@ def _simulated(args: argparse.Namespace, name: str) -> bool:
 
     trace = read_trace(name)
     if trace.redacted:
+        if args.pipeline or args.set or args.permute_ties:
+            raise UsageError(f"{trace.path.name} is redacted: only its timing is replayed, and no setting changes it")
         _tell(args, timing_only(trace))
         return True
     replayed = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set))

@@ -110,13 +110,22 @@ def _limits(args: argparse.Namespace) -> int | None:
         raise UsageError(f"--duration: {error}") from error
 
 
+_EXCLUDE_EACH_OTHER = (
+    ("text", "input"),
+    ("text", "mic"),
+    ("input", "mic"),
+    ("output", "speaker"),
+    ("trace", "no-trace"),
+)
+
+
 def _config(args: argparse.Namespace) -> Config:
     """The pipeline with the ends that the command line asks for. Raises UsageError for options that exclude each other."""
     from flowkit.config import load
     from flowkit.plan import text_mode, with_devices, with_files, with_playback
 
-    for one, other in (("text", "input"), ("text", "mic"), ("input", "mic"), ("output", "speaker")):
-        if getattr(args, one) and getattr(args, other):
+    for one, other in _EXCLUDE_EACH_OTHER:
+        if getattr(args, one.replace("-", "_")) and getattr(args, other.replace("-", "_")):
             raise UsageError(f"--{one} and --{other} exclude each other; use one of them")
     config = load(args.file, overrides=args.set, environ=os.environ)
     if args.text:

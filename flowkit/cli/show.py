@@ -1,4 +1,4 @@
-"""``flowkit show``: the whole configuration, with every default, and where each value comes from."""
+"""``flowkit show``: a configuration as flowkit reads it, with or without defaults, and where each value comes from."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Declare the command."""
     parser = subparsers.add_parser(
         "show",
-        help="show the whole configuration, with defaults and where values come from",
-        description="Show a pipeline with every default written out. "
+        help="show a configuration as flowkit reads it",
+        description="Show a pipeline as flowkit reads it, with its includes and --set. "
         "Secrets are masked; variables that are not set stay as they are.",
     )
     parser.add_argument("file", metavar="FILE", help="pipeline, or - for standard input")
-    parser.add_argument("--resolved", action="store_true", help="with every default (also without this option)")
+    parser.add_argument("--resolved", action="store_true", help="with every default written out")
     parser.add_argument("--origin", action="store_true", help="say behind each value where it comes from")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a value first")
 
@@ -35,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     drawn = draw(config, installed=False)
     for problem in (*config.notices, *drawn.problems):
         print(problem.full(), file=sys.stderr)
-    sys.stdout.write(show(config, drawn.plan, origin=args.origin))
+    sys.stdout.write(show(config, drawn.plan, origin=args.origin, defaults=args.resolved))
     return ExitCode.FINE

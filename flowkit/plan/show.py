@@ -19,24 +19,43 @@ from flowkit.secrets import is_secret_name
 MASK = "***"
 
 
-def show(config: Config, plan: Plan, *, origin: bool = False) -> str:
+_DEFAULT = "default"
+
+
+def show(config: Config, plan: Plan, *, origin: bool = False, defaults: bool = True) -> str:
     """The configuration as YAML. It reads back to the same plan, except for secrets, which are masked, and for values
     that stay references because their variable is not set.
 
     Args:
         origin: a comment after each line says where its value comes from.
+        defaults: also write the keys that nobody has set.
     """
-    writer = _Writer(config, plan, origin)
-    return to_yaml(writer.whole())
+    return to_yaml(_chosen(_Writer(config, plan).whole(), origin, defaults))
+
+
+def _chosen(value: Any, origin: bool, defaults: bool) -> Any:
+    """What the writer wrote, with or without origins and defaults."""
+    if isinstance(value, Noted):
+        return value if origin else Noted(value.value)
+    if isinstance(value, list):
+        return [_chosen(item, origin, defaults) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {
+        key: below
+        for key, below in value.items()
+        if defaults or not (isinstance(below, Noted) and below.note == _DEFAULT)
+    }
+    shown = {key: _chosen(below, origin, defaults) for key, below in kept.items()}
+    return {key: below for key, below in shown.items() if defaults or below != {}}
 
 
 class _Writer:
-    """Turns options into values with comments."""
+    """Turns options into values, each with its origin as a comment."""
 
-    def __init__(self, config: Config, plan: Plan, origin: bool) -> None:
+    def __init__(self, config: Config, plan: Plan) -> None:
         self.config = config
         self.plan = plan
-        self.origin = origin
 
     def whole(self) -> dict[str, Any]:
         root = self.config.root
@@ -106,16 +125,14 @@ class _Writer:
     def below(self, node: Node | None, key: str) -> Node | None:
         return node.get(key) if isinstance(node, Mapping) else None
 
-    def noted(self, value: Any, node: Node | None) -> Any:
-        """The value as it may be shown, with its origin if that was asked for."""
+    def noted(self, value: Any, node: Node | None) -> Noted:
+        """The value as it may be shown, with its origin."""
         if isinstance(node, Scalar) and node.standing is Standing.UNREAD:
             value = node.text
         elif isinstance(node, Scalar) and node.standing is Standing.HIDDEN:
             value = MASK
-        if not self.origin:
-            return value
         if node is None:
-            return Noted(value, "default")
+            return Noted(value, _DEFAULT)
         named = isinstance(node, Scalar) and node.origin
         return Noted(value, f"{node.origin} ({node.mark})" if named and isinstance(node, Scalar) else str(node.mark))
 

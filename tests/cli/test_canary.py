@@ -116,7 +116,7 @@ def test_the_canary_is_nowhere(
         "exact": flowkit("replay", "t.jsonl", "--exact"),
     }
     if encoding == CANARY and not file:  # show opens no file, and the words of the reply are in the pipeline here
-        sinks["show"] = flowkit("show", path, "--origin", **environ)
+        sinks["show"] = flowkit("show", path, "--resolved", "--origin", **environ)
     assert "Your key" in sinks["plain"]
     assert "exact" in sinks["exact"]
     assert "first difference" not in sinks["exact"]
@@ -128,7 +128,7 @@ def test_a_password_in_a_url(tmp_path: Path, flowkit: Callable[..., str]) -> Non
     path = pipeline(tmp_path, "seed: 1", password, f"http://me:{password}@127.0.0.1:9/v1")
     sinks = [
         flowkit("run", path, "--text", "--trace", "t.jsonl"),
-        flowkit("show", path),
+        flowkit("show", path, "--resolved"),
         Path("t.jsonl").read_text("utf-8"),
     ]
     assert [

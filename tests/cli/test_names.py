@@ -30,7 +30,7 @@ COMMANDS: list[tuple[list[str], int]] = [
     (["check", "--format", "github", "{}.yaml"], 0),
     (["check", "--format", "sarif", "{}.yaml"], 0),
     (["check", "{}.gone.yaml"], 2),
-    (["show", "{}.yaml", "--origin"], 0),
+    (["show", "{}.yaml", "--resolved", "--origin"], 0),
     (["graph", "{}.yaml"], 0),
     (["graph", "{}.yaml", "--format", "svg"], 0),
     (["test", "."], 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -30,17 +31,18 @@ FULL = (
 )
 
 
-def shown(text: str, *, origin: bool = False) -> tuple[Config, Plan, str]:
+def shown(text: str, *, origin: bool = False, defaults: bool = True) -> tuple[Config, Plan, str]:
     found = reading(text, unset=Unset.KEEP)
     assert not found.problems, [str(p) for p in found.problems]
     plan = draw(found.config).plan
-    return found.config, plan, show(found.config, plan, origin=origin)
+    return found.config, plan, show(found.config, plan, origin=origin, defaults=defaults)
 
 
 @pytest.mark.parametrize("text", [BASE, SPOKEN, FULL])
 @pytest.mark.parametrize("origin", [True, False])
-def test_what_is_shown_reads_back_to_the_same_plan(text: str, origin: bool) -> None:
-    config, plan, written = shown(text, origin=origin)
+@pytest.mark.parametrize("defaults", [True, False])
+def test_what_is_shown_reads_back_to_the_same_plan(text: str, origin: bool, defaults: bool) -> None:
+    config, plan, written = shown(text, origin=origin, defaults=defaults)
     again, plan_again, _ = shown(written)
     assert plan_again.stages == plan.stages
     assert set(plan_again.edges) == set(plan.edges)
@@ -55,6 +57,12 @@ def test_every_default_is_shown_and_every_origin() -> None:
     assert ["max_tokens:", "30", "#", "default"] in rows
     assert ["speech_for:", "90ms", "#", "x.yaml:12:25"] in rows
     assert ["first_item_timeout:", "3s", "#", "x.yaml:9:55"] in rows
+
+
+def test_without_defaults_only_what_is_set_is_shown() -> None:
+    _, _, written = shown(BASE, defaults=False)
+    assert written.split() == re.sub(r"[{},]", " ", BASE.replace("{kind", "kind")).split()
+    assert "default" not in shown(FULL, origin=True, defaults=False)[2]
 
 
 def test_secrets_are_masked_and_references_kept() -> None:

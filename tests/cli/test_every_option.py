@@ -1,0 +1,300 @@
+"""Every option of every command changes something: for each there is an experiment whose outcome is another when it is given.
+
+The options come from the parsers, so a new one that is not in `TABLE` fails. Where an option has choices, each choice is given, and
+each has an outcome of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from functools import cache
+from io import StringIO
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import trio
+import trio.testing
+
+from flowkit.cli import COMMANDS, main
+from flowkit.errors import ExitCode
+from flowkit.providers import registry
+from flowkit.providers.sound import device_host
+from flowkit.runtime import session, soundcheck
+from flowkit.testing import suite
+from flowkit.testing.emulators import Emulator
+from tests.config.experiments import BASE
+from tests.providers.support import AUDIO
+from tests.suite.stage import project
+
+# -- the options -------------------------------------------------------------------------------------------------------
+
+
+def parameters(parser: argparse.ArgumentParser, command: str) -> Iterator[tuple[str, argparse.Action]]:
+    """Options, arguments that may be left out, and arguments with choices, by names such as ``run --input``."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from parameters(below, f"{command} {name}".strip())
+        elif action.option_strings and not isinstance(action, argparse._HelpAction):
+            yield f"{command} {action.option_strings[-1]}", action
+        elif action.nargs in ("?", "*") or len(list(action.choices or ())) > 1:
+            yield f"{command} {action.metavar}", action
+
+
+@cache
+def every_option() -> dict[str, argparse.Action]:
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    for module, _ in COMMANDS.values():
+        importlib.import_module(module).add(commands)
+    return dict(parameters(parser, ""))
+
+
+# -- a machine for them ------------------------------------------------------------------------------------------------
+
+VARY = re.compile(
+    r"in \S+ s \(\d+ x\)|\([\d.]+ m?s( of work)?\)|\"wall_(us|ms|s)\": [\d.]+|\d{8}-\d{6}-\d+"
+    r"|flowkit: (other processes had|the event loop was held).*\n|(?s:\x1b\[\?25l.*(?=\x1b\[\?25h))"
+)
+"""Durations, times of day, what a busy machine does, and how often a picture is drawn."""
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What each command finds in its folder."""
+    folder = tmp_path_factory.mktemp("stock")
+    project(folder, "old", vad="end: 600ms").rename(folder / "slow.yaml")
+    test = "tests: [{name: one, chunker: {feed: [One.], expect: [One.]}}]\n"
+    project(folder, "a", text=test)
+    (folder / "asks.yaml").write_text(BASE + test.replace("expect: [One.]", "expect: ['${WANTED:-}']"))
+    (folder / "base.yaml").write_text(BASE)
+    (folder / "poor.yaml").write_text(f"{BASE}interrupt: {{ignore: [...]}}\n")
+    (folder / "late.yaml").write_text(f"{BASE}budgets: {{ttfa: {{p50: 700ms}}}}\n")
+    (folder / "torn.jsonl").write_bytes((folder / "a.jsonl").read_bytes()[:-500])
+    main(["trace", "redact", str(folder / "a.jsonl"), "-o", str(folder / "masked.jsonl")])
+    (folder / "there.wav").write_bytes(b"RIFF")
+    shutil.copy(AUDIO / "question.wav", folder)
+    return folder
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Outcome(NamedTuple):
+    code: object
+    out: str
+    err: str
+    files: dict[str, str]
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No devices, no keys, and no time that passes: the clocks of sessions jump. What is not tried here tells what it is given."""
+
+    def in_time(main: Any, *args: Any) -> Any:
+        return runs(main, *args, clock=trio.testing.MockClock(autojump_threshold=0))
+
+    async def settled_session(plan: Any, **given: Any) -> session.Outcome:
+        return await sessions(plan, settled=trio.testing.wait_all_tasks_blocked, **given)
+
+    async def served(emulator: Emulator, **_: Any) -> None:
+        print(type(emulator).__name__, emulator.port, emulator.faults)
+        raise KeyboardInterrupt
+
+    def run_tests(items: Any, jobs: int) -> Any:
+        print(f"{jobs} processes")
+        return map(suite.outcome_of, items)
+
+    def listen(name: str | None, length_us: int, meter: object) -> soundcheck.Heard:
+        print(f"listens to {name} for {length_us} us")
+        return soundcheck.Heard("it", -3.0, -60.0)
+
+    def round_trip(mic: str | None, speaker: str | None) -> soundcheck.Trip:
+        print(f"sounds on {speaker}, listens to {mic}")
+        return soundcheck.Trip("it", 100_000)
+
+    runs, sessions = trio.run, session.run_session
+    for name in ("GROQ_API_KEY", "ASSEMBLYAI_API_KEY", "CARTESIA_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(device_host, "_library", lambda: None)
+    monkeypatch.setattr(device_host.PortAudio, "devices", lambda self: [])
+    monkeypatch.setattr(soundcheck, "wake_ups", lambda: (0, 0))
+    monkeypatch.setattr(soundcheck, "listen", listen)
+    monkeypatch.setattr(soundcheck, "round_trip", round_trip)
+    few = [row for row in registry.available() if row.name in ("canned", "webrtcvad", "groq")]
+    monkeypatch.setattr(registry, "available", lambda: few)
+    monkeypatch.setattr(suite, "run", run_tests)
+    monkeypatch.setattr(Emulator, "serve", served)
+    monkeypatch.setattr(session, "run_session", settled_session)
+    monkeypatch.setattr(trio, "run", in_time)
+    monkeypatch.setenv("WANTED", "One.")
+
+
+TEXT = (".txt", ".html", ".yaml", ".json", ".xml")
+
+
+def unchanged(file: Path, folder: Path, stock: Path) -> bool:
+    before = stock / file.relative_to(folder)
+    return before.exists() and before.read_bytes() == file.read_bytes()
+
+
+def outcome(stock: Path, line: str, typed: str, terminal: bool) -> Outcome:
+    """What comes of a command in a folder of its own, with the files that it wrote, but for what varies from run to run."""
+    out, err = (Terminal() if terminal else StringIO()), StringIO()
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patched:
+        folder = Path(name, "here")
+        shutil.copytree(stock, folder)
+        patched.setattr(sys, "stdin", Terminal(typed) if terminal else StringIO(typed))
+        with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+            try:
+                code: object = main(shlex.split(line))
+            except SystemExit as left:
+                code = left.code
+        written = [file for file in folder.rglob("*") if file.is_file() and not unchanged(file, folder, stock)]
+        files = {str(f.relative_to(folder)): f.read_text("utf-8") if f.suffix in TEXT else "" for f in written}
+
+    def plain(text: str) -> str:
+        return VARY.sub("", text.replace(str(folder), ""))
+
+    return Outcome(code, plain(out.getvalue()), plain(err.getvalue()), {plain(k): plain(v) for k, v in files.items()})
+
+
+# -- the experiments ---------------------------------------------------------------------------------------------------
+
+
+class Try(NamedTuple):
+    """Add `given` to the command line `line`, and it exits with `code`. (Of an option with choices, all of them are added.) `typed`
+    is what is on standard input, `terminal` whether that and the output are a terminal."""
+
+    line: str
+    given: str = ""
+    code: int = ExitCode.FINE
+    typed: str = ""
+    terminal: bool = False
+
+
+REPLY = "'stages.llm.replies=[{text: Rome.}]'"
+SLOWER = "stages.vad.end=900ms"
+TABLE: dict[str, Try] = {
+    "run --input": Try("run base.yaml --no-trace", "--input question.wav --set stages.vad.provider=webrtcvad"),
+    "run --output": Try("run base.yaml --no-trace", "--output new.wav"),
+    "run --overwrite": Try("run base.yaml --no-trace --output there.wav", "--overwrite"),
+    "run --text": Try("run base.yaml --no-trace", "--text", typed="Hello?\n"),
+    "run --set": Try("run base.yaml --no-trace", f"--set {REPLY}"),
+    "run --mic": Try("run base.yaml --no-trace", "--mic 1", code=ExitCode.UNAVAILABLE),
+    "run --speaker": Try("run base.yaml --no-trace", "--speaker 1", code=ExitCode.UNAVAILABLE),
+    "run --format": Try("run base.yaml --no-trace", terminal=True),
+    "run --trace": Try("run base.yaml", "--trace new.jsonl"),
+    "run --no-trace": Try("run base.yaml", "--no-trace"),
+    "run --duration": Try("run base.yaml --no-trace", "--duration 1s"),
+    "run --turns": Try("run base.yaml --no-trace", "--turns 1"),
+    "run --check-budgets": Try("run late.yaml --no-trace", "--check-budgets", code=ExitCode.CHECKS_FAILED),
+    "check --deny-warnings": Try("check poor.yaml", "--deny-warnings", code=ExitCode.USAGE),
+    "check --live": Try("check base.yaml", "--live"),
+    "check --set": Try("check base.yaml", "--set interrupt.ignore=[...]"),
+    "check --format": Try("check poor.yaml"),
+    "show --resolved": Try("show base.yaml", "--resolved"),
+    "show --origin": Try("show base.yaml", "--origin"),
+    "show --set": Try("show base.yaml", f"--set {REPLY}"),
+    "graph --format": Try("graph base.yaml"),
+    "graph --set": Try("graph base.yaml", "--set stages.llm.queue.max=7"),
+    "new KIND/PROVIDER": Try("new", "llm/canned"),
+    "new --into": Try("new provider tts/mine", "--into elsewhere"),
+    "schema --output": Try("schema", "--output new.json"),
+    "explain CODE": Try("explain", "FK103"),
+    "providers KIND": Try("providers", "vad"),
+    "providers --format": Try("providers"),
+    "replay --exact": Try("replay a.jsonl", "--exact"),
+    "replay --pipeline": Try("replay a.jsonl", "--pipeline slow.yaml"),
+    "replay --set": Try("replay a.jsonl", f"--set {SLOWER}"),
+    "replay --permute-ties": Try("replay a.jsonl", "--permute-ties 2"),
+    "replay --format": Try("replay a.jsonl"),
+    "diff B": Try("diff a.jsonl", "old.jsonl", code=ExitCode.CHECKS_FAILED),
+    "diff --pipeline": Try("diff a.jsonl", "--pipeline slow.yaml", code=ExitCode.CHECKS_FAILED),
+    "diff --set": Try("diff a.jsonl", f"--set {SLOWER}", code=ExitCode.CHECKS_FAILED),
+    "diff --format": Try("diff a.jsonl old.jsonl", code=ExitCode.CHECKS_FAILED),
+    "test PATH": Try("test", "p.yaml"),
+    "test --jobs": Try("test p.yaml", "--jobs 3"),
+    "test --env": Try("test asks.yaml", "--env"),
+    "test --verbose": Try("test p.yaml", "--verbose"),
+    "test --report": Try("test p.yaml", "--report junit=new.xml"),
+    "test --format": Try("test p.yaml"),
+    "approve --pipeline": Try("approve a.jsonl", "--pipeline p.yaml"),
+    "approve --dry-run": Try("approve a.jsonl", "--dry-run", code=ExitCode.CHECKS_FAILED),
+    "approve --yes": Try("approve a.jsonl", "--yes", typed="n\n", terminal=True),
+    "report --pipeline": Try("report a.jsonl", "--pipeline slow.yaml"),
+    "report --set": Try("report a.jsonl", f"--set {SLOWER}"),
+    "report --output": Try("report a.jsonl", "--output new.html"),
+    "trace info --format": Try("trace info a.jsonl"),
+    "trace repair --output": Try("trace repair torn.jsonl", "--output new.jsonl"),
+    "trace redact --keep": Try("trace redact a.jsonl --output new.txt", "--keep transcripts"),
+    "trace redact --output": Try("trace redact a.jsonl", "--output new.jsonl"),
+    "trace export --to": Try("trace export a.jsonl"),
+    "trace export --output": Try("trace export a.jsonl", "--output new.txt"),
+    "emulate NAME": Try("emulate", code=ExitCode.INTERRUPTED),
+    "emulate --port": Try("emulate groq", "--port 5005", code=ExitCode.INTERRUPTED),
+    "emulate --fault": Try("emulate groq", "--fault stall", code=ExitCode.INTERRUPTED),
+    "doctor --mic": Try("doctor", "--mic 1"),
+    "doctor --speaker": Try("doctor", "--speaker 1"),
+    "doctor --listen": Try("doctor", "--listen 1s"),
+    "doctor --silent": Try("doctor", "--silent"),
+    "doctor --live": Try("doctor", "--live"),
+    "doctor --format": Try("doctor"),
+}
+
+
+def test_every_option_is_in_the_table() -> None:
+    assert set(TABLE) == set(every_option())
+
+
+@cache
+def usual(stock: Path, line: str, typed: str, terminal: bool) -> Outcome:
+    """What comes of it without the option; twice, since an outcome that varies of itself shows nothing."""
+    first, second = outcome(stock, line, typed, terminal), outcome(stock, line, typed, terminal)
+    assert first == second
+    return first
+
+
+@pytest.mark.parametrize("option", TABLE)
+def test_giving_it_changes_something(option: str, stock: Path) -> None:
+    line, given, code, *rest = TABLE[option]
+    action = every_option()[option]
+    if action.choices is None:
+        outcomes = [usual(stock, line, *rest), outcome(stock, f"{line} {given}", *rest)]
+    else:
+        flag = action.option_strings[-1] if action.option_strings else ""
+        outcomes = [usual(stock, f"{line} {flag} {choice}", *rest) for choice in action.choices]
+    assert all(one != other for one, other in combinations(outcomes, 2))
+    assert outcomes[-1].code == code
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("run base.yaml --text --input question.wav", "exclude each other"),
+        ("run base.yaml --trace new.jsonl --no-trace", "exclude each other"),
+        ("run base.yaml --overwrite", "there is none"),
+        ("diff a.jsonl old.jsonl --set stages.vad.end=1s", "there are two"),
+        ("replay a.jsonl --exact --set stages.vad.end=1s", "runs what was recorded"),
+        ("replay masked.jsonl --set stages.vad.end=1s", "only its timing"),
+        ("report a.jsonl old.jsonl --pipeline slow.yaml", "beside one trace"),
+        ("doctor --silent --mic 1", "opens no device"),
+        ("new llm/canned --into here", "goes with"),
+    ],
+)
+def test_options_of_which_one_would_change_nothing_are_refused(line: str, what: str, stock: Path) -> None:
+    refused = outcome(stock, line, "", terminal=False)
+    assert (refused.code, refused.files) == (ExitCode.USAGE, {})
+    assert what in refused.err

@@ -88,11 +88,11 @@ def format_mode(mode: int) -> str:
     return f"0{mode:o}"
 
 
-class Mode(int):
+class OctalMode(int):
     """A file's mode, so that it is written as one."""
 
 
-PRIVATE_MODE = Mode(0o600)
+PRIVATE_MODE = OctalMode(0o600)
 Size = Annotated[
     int,
     BeforeValidator(parse_size),

@@ -17,7 +17,7 @@ from flowkit.secrets import known
 
 if TYPE_CHECKING:
     from flowkit.config import Config
-    from flowkit.config.schema import Trace
+    from flowkit.config.schema import TraceOptions
     from flowkit.engine.observer import Observer
     from flowkit.plan import Plan
     from flowkit.runtime.session import Outcome
@@ -98,7 +98,7 @@ _NAMED = re.compile(r".+-\d{8}-\d{6}-\d+\.jsonl")
 _UNDER_WAY_US = 60 * US_PER_S
 
 
-def remove_old(settings: Trace) -> list[Path]:
+def remove_old(settings: TraceOptions) -> list[Path]:
     """Keep the rules of ``trace: {keep, at_most}`` in its folder. Only what ``run`` named itself is removed, with its sound:
     neither what is still being written nor a trace with expectations. Returns the traces that are gone."""
     if settings.keep is None and settings.at_most is None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowkit.config.keys import ALIASES, Context, call_keys, only, refuse_keys, text_of
+from flowkit.config.keys import ALIASES, StageReading, call_keys, only, refuse_keys, text_of
 from flowkit.config.model import ProviderConfig
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, Standing
 from flowkit.config.problems import Path, Problem, Severity, suggest
-from flowkit.config.schema import Call
+from flowkit.config.schema import CallOptions
 from flowkit.config.validate import build, keys_of
 from flowkit.errors import ConfigError, ProviderError, ProviderMissing
 from flowkit.options import us
 from flowkit.providers.base import Provider
 
 
-def candidates_of(kind: str, node: Mapping, path: Path, context: Context) -> tuple[ProviderConfig, ...]:
+def candidates_of(kind: str, node: Mapping, path: Path, context: StageReading) -> tuple[ProviderConfig, ...]:
     """The provider and its failover list, without those whose variables are not set, as long as another is left. If the
     failover list is invalid, none is left out, because the list may have held the one that is left."""
     before = len(context.problems)
@@ -33,7 +33,7 @@ def candidates_of(kind: str, node: Mapping, path: Path, context: Context) -> tup
     return tuple(provider for provider in found if provider is not None)
 
 
-def _failover(node: Mapping, path: Path, context: Context) -> list[tuple[Mapping, Path]]:
+def _failover(node: Mapping, path: Path, context: StageReading) -> list[tuple[Mapping, Path]]:
     listed = node.get("failover")
     if listed is None:
         return []
@@ -59,7 +59,7 @@ def _as_entry(node: Node) -> str:
     return f"{{provider: {text_of(node) if named else '...'}}}"
 
 
-def _unset(entry: tuple[Mapping, Path], stage: Path, context: Context) -> list[Problem]:
+def _unset(entry: tuple[Mapping, Path], stage: Path, context: StageReading) -> list[Problem]:
     """References in a provider's own keys that have no value."""
     _, where = entry
     apart = (*stage, "failover")
@@ -67,7 +67,7 @@ def _unset(entry: tuple[Mapping, Path], stage: Path, context: Context) -> list[P
     return mine if where != stage else [p for p in mine if p.path[: len(apart)] != apart]
 
 
-def _provider(kind: str, node: Mapping, path: Path, context: Context) -> ProviderConfig | None:
+def _provider(kind: str, node: Mapping, path: Path, context: StageReading) -> ProviderConfig | None:
     found = provider_class(kind, node, path, context)
     if found is None:
         return None
@@ -81,7 +81,7 @@ def _provider(kind: str, node: Mapping, path: Path, context: Context) -> Provide
     return ProviderConfig(found.name, found, options, _with_habits(call, kind, context), node, path)
 
 
-def _call(node: Mapping, path: Path, context: Context) -> Call | None:
+def _call(node: Mapping, path: Path, context: StageReading) -> CallOptions | None:
     """The deadlines, under either of their names."""
     entries: dict[str, Entry] = {}
     for key, entry in node.entries.items():
@@ -91,13 +91,13 @@ def _call(node: Mapping, path: Path, context: Context) -> Call | None:
             context.problems.append(Problem("FK107", entry.key, (*path, key), what, help="keep one of them"))
         entries[name] = entry
     found: list[Problem] = []
-    call = build(Call, only(replace(node, entries=entries), keys_of(Call)), path, found)
+    call = build(CallOptions, only(replace(node, entries=entries), keys_of(CallOptions)), path, found)
     written = {name: key for key, name in ALIASES.items() if key in node.entries}
     context.problems.extend(replace(p, path=tuple(written.get(str(part), part) for part in p.path)) for p in found)
     return call
 
 
-def provider_class(kind: str, node: Mapping, path: Path, context: Context) -> type[Provider] | None:
+def provider_class(kind: str, node: Mapping, path: Path, context: StageReading) -> type[Provider] | None:
     """The class of the named provider or of the kind's default; None if there is none, or none is needed."""
     named = node.get("provider")
     habits = context.catalog.habits(kind)
@@ -115,7 +115,7 @@ def provider_class(kind: str, node: Mapping, path: Path, context: Context) -> ty
     return _find(kind, name, at, (*path, "provider"), context)
 
 
-def _find(kind: str, name: str, at: Node, path: Path, context: Context) -> type[Provider] | None:
+def _find(kind: str, name: str, at: Node, path: Path, context: StageReading) -> type[Provider] | None:
     try:
         return context.catalog.provider(kind, name)
     except ProviderMissing:
@@ -129,7 +129,7 @@ def _find(kind: str, name: str, at: Node, path: Path, context: Context) -> type[
     return None
 
 
-def _with_habits(call: Call, kind: str, context: Context) -> Call:
+def _with_habits(call: CallOptions, kind: str, context: StageReading) -> CallOptions:
     habits = context.catalog.habits(kind)
     first = us(habits.first_item) if habits.first_item and call.first_item_timeout is None else call.first_item_timeout
     idle = us(habits.idle) if habits.idle and call.idle_timeout is None else call.idle_timeout

@@ -19,9 +19,9 @@ from pydantic_core import core_schema
 from flowkit.config.catalog import INSTALLED, Catalog
 from flowkit.config.docs import field_docs
 from flowkit.config.keys import ALIASES, call_keys
-from flowkit.config.schema import VERSION, Call, Top, Wiring
+from flowkit.config.schema import VERSION, CallOptions, Top, Wiring
 from flowkit.errors import FlowkitError
-from flowkit.options import Microseconds, Mode, format_duration, format_mode
+from flowkit.options import Microseconds, OctalMode, format_duration, format_mode
 from flowkit.providers.base import Provider
 
 Schema = dict[str, Any]
@@ -33,7 +33,7 @@ class _Tolerant(GenerateJsonSchema):
     """Writes defaults as YAML does, and leaves options open that YAML cannot express (a callback, say)."""
 
     def encode_default(self, dft: Any) -> Any:
-        if isinstance(dft, Mode):
+        if isinstance(dft, OctalMode):
             return format_mode(dft)
         return format_duration(dft) if isinstance(dft, Microseconds) else super().encode_default(dft)
 
@@ -142,7 +142,7 @@ class _Writer:
 
     def _of_provider(self, kind: str, name: str, provider: type[Provider]) -> Schema:
         """What may stand beside a provider's name."""
-        keys = self._keys("call", Call)
+        keys = self._keys("call", CallOptions)
         calls = {key: keys[ALIASES.get(key, key)] for key in call_keys(self.catalog.stage(kind), provider)}
         return {**calls, **self._keys(f"{kind}/{name}", provider.Options)}
 

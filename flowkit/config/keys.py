@@ -10,7 +10,7 @@ from typing import Any
 from flowkit.config.catalog import Catalog
 from flowkit.config.nodes import Mapping, Node, Scalar
 from flowkit.config.problems import Path, Problem, suggest
-from flowkit.config.schema import Call, Top
+from flowkit.config.schema import CallOptions, Top
 from flowkit.config.validate import deeper, keys_of
 from flowkit.errors import FlowkitError
 from flowkit.options import Options
@@ -22,7 +22,7 @@ ALIASES = {"first_token_timeout": "first_item_timeout"}
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class StageReading:
     """What reading a stage needs besides the stage. `unset` holds the references without a value, by the path of their
     scalar."""
 
@@ -36,26 +36,31 @@ class Context:
 
 
 def call_keys(stage: type[Stage[Any]], provider: type[Provider] | None) -> list[str]:
-    """The keys of `Call` that change something for calls of that stage to that provider, under all their names."""
+    """The keys of `CallOptions` that change something for calls of that stage to that provider, under all their names."""
     if provider is None:
         return []
     taken = stage.call_keys | ({"connect_timeout"} if provider.remote else set())
-    return [key for key in (*keys_of(Call), *ALIASES) if ALIASES.get(key, key) in taken]
+    return [key for key in (*keys_of(CallOptions), *ALIASES) if ALIASES.get(key, key) in taken]
 
 
 def refuse_keys(
-    node: Mapping, known: Iterable[str], path: Path, context: Context, kind: str = "", models: Seq[type[Options]] = ()
+    node: Mapping,
+    known: Iterable[str],
+    path: Path,
+    context: StageReading,
+    kind: str = "",
+    models: Seq[type[Options]] = (),
 ) -> None:
     """Report every key that is neither in `known` nor a key of the `models`. The help says where it belongs (in a group
     of them, another provider of `kind`, another kind, the top level) or which key it resembles."""
     names = list(dict.fromkeys([*known, *(key for model in models for key in keys_of(model))]))
     for key, entry in node.entries.items():
         if key not in names:
-            help = deeper(key, [*models, Call]) or _home(key, kind, context) or suggest(key, names, "keys")
+            help = deeper(key, [*models, CallOptions]) or _home(key, kind, context) or suggest(key, names, "keys")
             context.problems.append(Problem("FK101", entry.key, (*path, key), f"unknown key {key!r}", help=help))
 
 
-def _home(key: str, kind: str, context: Context) -> str:
+def _home(key: str, kind: str, context: StageReading) -> str:
     """Where a key belongs that exists elsewhere."""
     if key in keys_of(Top):
         return f"{key!r} belongs to the top level, beside stages:"
@@ -65,7 +70,7 @@ def _home(key: str, kind: str, context: Context) -> str:
     return f"{key!r} belongs to {', '.join(owners)}" if owners else ""
 
 
-def _takes(kind: str, name: str, key: str, context: Context) -> bool:
+def _takes(kind: str, name: str, key: str, context: StageReading) -> bool:
     try:
         provider = context.catalog.provider(kind, name)
         return key in (*keys_of(provider.Options), *call_keys(context.catalog.stage(kind), provider))
@@ -73,7 +78,7 @@ def _takes(kind: str, name: str, key: str, context: Context) -> bool:
         return False
 
 
-def _declares(kind: str, key: str, context: Context) -> bool:
+def _declares(kind: str, key: str, context: StageReading) -> bool:
     try:
         cls = context.catalog.stage(kind)
     except FlowkitError:

@@ -15,7 +15,7 @@ _KEY = re.compile(r"(?P<name>[^\s#\[\]{}\"'|>@`%&*!?,-][^:#]*):(?=\s|$)(?P<text>
 
 
 @dataclass(slots=True)
-class Level:
+class Indent:
     """A column in which a block may continue. `keys`: those so far in a mapping; None for the dashes of a list."""
 
     column: int
@@ -29,9 +29,9 @@ def _indented(text: str) -> tuple[int, str]:
     return len(text) - len(rest) + 1, rest
 
 
-def levels(source: Source, line: int) -> list[Level]:
+def levels(source: Source, line: int) -> list[Indent]:
     """The blocks that are open before a line, outermost first."""
-    open: list[Level] = []
+    open: list[Indent] = []
     inside = 0  # the column of the key whose block text continues
     for number in range(source.first_line, line):
         column, rest = _indented(source.line(number))
@@ -48,16 +48,16 @@ def levels(source: Source, line: int) -> list[Level]:
     return open
 
 
-def _list(open: list[Level], column: int, line: int) -> None:
+def _list(open: list[Indent], column: int, line: int) -> None:
     while open and open[-1].column > column:
         open.pop()
     if open and open[-1].column == column and open[-1].keys is None:
         open[-1].line = line
     else:
-        open.append(Level(column, line, None))
+        open.append(Indent(column, line, None))
 
 
-def _mapping(open: list[Level], column: int, line: int, key: str) -> None:
+def _mapping(open: list[Indent], column: int, line: int, key: str) -> None:
     # A list may begin in the column of the key that it belongs to. The next key of that mapping ends it.
     while open and (open[-1].column > column or (open[-1].keys is None and open[-1].column == column)):
         open.pop()
@@ -65,7 +65,7 @@ def _mapping(open: list[Level], column: int, line: int, key: str) -> None:
         open[-1].line = line
         open[-1].keys.add(key)
     else:
-        open.append(Level(column, line, {key}))
+        open.append(Indent(column, line, {key}))
 
 
 def advice(source: Source, line: int) -> str:
@@ -82,7 +82,7 @@ def advice(source: Source, line: int) -> str:
     return _of_key(open, column, key["name"].rstrip())
 
 
-def _of_entry(open: list[Level], column: int, *, dashed: bool) -> str:
+def _of_entry(open: list[Indent], column: int, *, dashed: bool) -> str:
     level = _nearest([level for level in open if level.keys is None], column)
     if level is None or (dashed and level.column == column):
         return ""
@@ -91,7 +91,7 @@ def _of_entry(open: list[Level], column: int, *, dashed: bool) -> str:
     return "begin it with `- `" + (f" in column {level.column}" if level.column != column else "")
 
 
-def _of_key(open: list[Level], column: int, key: str) -> str:
+def _of_key(open: list[Indent], column: int, key: str) -> str:
     mappings = [level for level in open if level.keys is not None]
     nearest = _nearest(mappings, column)
     if nearest is None or nearest.column == column:
@@ -105,7 +105,7 @@ def _of_key(open: list[Level], column: int, key: str) -> str:
     return f"indent it to column {nearest.column}, where the keys of line {nearest.line} begin"
 
 
-def _nearest(levels: list[Level], column: int) -> Level | None:
+def _nearest(levels: list[Indent], column: int) -> Indent | None:
     """The level with the nearest column; of two, the inner one."""
     return min(reversed(levels), key=lambda level: abs(level.column - column), default=None)
 

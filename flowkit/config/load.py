@@ -13,13 +13,13 @@ from pydantic import BaseModel, SecretStr
 
 from flowkit.config.catalog import INSTALLED, Catalog
 from flowkit.config.interpolate import Outside, Unset, interpolate
-from flowkit.config.keys import Context
+from flowkit.config.keys import StageReading
 from flowkit.config.merge import with_defaults, with_interrupt, with_overrides
 from flowkit.config.model import Config
 from flowkit.config.nodes import Mapping, Scalar, Sequence, Standing, scalars
 from flowkit.config.problems import InvalidConfig, Path, Problem, errors, suggest, without_echoes
 from flowkit.config.read import decode, read_source, read_tree
-from flowkit.config.schema import APART, OF_INTERRUPT, VERSION, Call, Top, Wiring
+from flowkit.config.schema import APART, OF_INTERRUPT, VERSION, CallOptions, Top, Wiring
 from flowkit.config.slips import explained
 from flowkit.config.stages import read_stages
 from flowkit.config.text import Source, start_of
@@ -136,7 +136,7 @@ def _validated(
             problems.append(problem)
     _version(root, problems)
     top = _top(root, problems)
-    context = Context(catalog, problems, [], in_stages)
+    context = StageReading(catalog, problems, [], in_stages)
     if top is not None:  # an invalid block would only be reported again by the gate
         root = with_interrupt(root, OF_INTERRUPT, problems)
     stages = read_stages(root.get("stages"), root, context)
@@ -179,7 +179,7 @@ def _top(root: Mapping, problems: list[Problem]) -> Top | None:
     known = [*keys_of(Top), *APART]
     for key, entry in root.entries.items():
         if key not in known:
-            of_stage = [*keys_of(Wiring), *keys_of(Call), "kind", "provider", "failover"]
+            of_stage = [*keys_of(Wiring), *keys_of(CallOptions), "kind", "provider", "failover"]
             help = (
                 f"{key!r} belongs to a stage" if key in of_stage else deeper(key, [Top]) or suggest(key, known, "keys")
             )

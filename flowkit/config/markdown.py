@@ -14,7 +14,7 @@ _FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>.*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class YamlBlock:
     """One fenced block. `words` are the words after ``yaml`` on the fence. A block marked ``wrong`` is expected to have
     errors."""
 
@@ -27,7 +27,7 @@ class Block:
         return holds_pipeline(self.source)
 
 
-def yaml_blocks(page: Source) -> Iterator[Block]:
+def yaml_blocks(page: Source) -> Iterator[YamlBlock]:
     """The YAML blocks of a page, in order. Lines are counted in the page; columns do not include the indent of the
     fence."""
     lines = iter(enumerate(page.lines, start=page.first_line))
@@ -44,4 +44,4 @@ def yaml_blocks(page: Source) -> Iterator[Block]:
         language, *words = opened["info"].split() or [""]
         if language.lower() in ("yaml", "yml"):
             text = dedent("\n".join(body)) + "\n"
-            yield Block(Source(page.name, text, page.path, first_line=number + 1), tuple(words))
+            yield YamlBlock(Source(page.name, text, page.path, first_line=number + 1), tuple(words))

@@ -10,7 +10,7 @@ from typing import Any
 from flowkit.config.catalog import INSTALLED, Catalog
 from flowkit.config.nodes import Mapping, Node, below
 from flowkit.config.problems import Path, Problem
-from flowkit.config.schema import Call, Queue, Top
+from flowkit.config.schema import CallOptions, Queue, Top
 from flowkit.config.text import Mark
 from flowkit.options import Options
 from flowkit.providers.base import Provider
@@ -25,7 +25,7 @@ class ProviderConfig:
     name: str
     cls: type[Provider]
     options: Options
-    call: Call
+    call: CallOptions
     node: Mapping
     path: Path
 

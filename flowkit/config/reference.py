@@ -8,7 +8,7 @@ from typing import Any
 from flowkit.config.catalog import Catalog, Installed
 from flowkit.config.jsonschema import properties, required_keys
 from flowkit.config.kinds import BUILT_IN as KINDS
-from flowkit.config.schema import Call, Top, Wiring
+from flowkit.config.schema import CallOptions, Top, Wiring
 from flowkit.options import Options
 from flowkit.providers.base import Provider
 from flowkit.providers.registry import BUILT_IN as PROVIDERS
@@ -30,7 +30,7 @@ def reference(catalog: Catalog) -> str:
     """Tables of every key: those of the file, of every stage, of each kind and of each provider."""
     lines = ["## The file", "", *_table(properties(Top), [])]
     lines += ["", "## Every stage", "", *_table(properties(Wiring), [])]
-    lines += ["", "## Every stage with a provider", "", *_table(properties(Call), [])]
+    lines += ["", "## Every stage with a provider", "", *_table(properties(CallOptions), [])]
     for kind in catalog.kinds():
         lines += ["", *_kind(kind, catalog)]
     return "\n".join(lines) + "\n"

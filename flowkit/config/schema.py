@@ -76,7 +76,7 @@ class Circuit(opt.Options):
     """How often it is tried again."""
 
 
-class Call(opt.Options):
+class CallOptions(opt.Options):
     """Deadlines of a provider's calls. A stage whose provider misses one fails over, if it has a failover list."""
 
     connect_timeout: opt.Duration | None = None
@@ -105,7 +105,7 @@ class Wiring(opt.Options):
     """Codes of lint rules that this stage breaks on purpose, such as [FK203]."""
 
 
-class Interrupt(opt.Options):
+class InterruptOptions(opt.Options):
     """What counts as an interruption, and what the history keeps of the reply after one."""
 
     speech_for: opt.Duration | None = None
@@ -136,7 +136,7 @@ class Redact(opt.Options):
     """Kinds of content to keep, such as [clauses]; all others are masked."""
 
 
-class Trace(opt.Options):
+class TraceOptions(opt.Options):
     """The recording of each session."""
 
     dir: str = "traces/live"
@@ -154,7 +154,7 @@ class Trace(opt.Options):
     """How much room the traces in `dir` may take with their sound, such as 5GB. The oldest are removed when a session begins."""
 
 
-class Shutdown(opt.Options):
+class ShutdownOptions(opt.Options):
     """The end of a session."""
 
     grace: opt.Duration = opt.us("2s")
@@ -166,13 +166,13 @@ class Top(opt.Options):
 
     name: str | None = None
     """Name of the pipeline in traces and reports; defaults to the file's name."""
-    interrupt: Interrupt = Interrupt()
+    interrupt: InterruptOptions = InterruptOptions()
     """What counts as an interruption."""
     budgets: Budgets = Budgets()
     """How fast the pipeline has to be."""
-    trace: Trace = Trace()
+    trace: TraceOptions = TraceOptions()
     """The recording of each session."""
-    shutdown: Shutdown = Shutdown()
+    shutdown: ShutdownOptions = ShutdownOptions()
     """The end of a session."""
     tests: tuple[Case, ...] = ()
     """The tests of this pipeline."""

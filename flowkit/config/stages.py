@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from flowkit.config.candidates import candidates_of, provider_class
-from flowkit.config.keys import Context, call_keys, only, refuse_keys, text_of
+from flowkit.config.keys import StageReading, call_keys, only, refuse_keys, text_of
 from flowkit.config.model import StageConfig
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from flowkit.config.problems import Path, Problem, suggest
@@ -22,7 +22,7 @@ MAX_STAGES = 100
 _ENDLESS = {"unbounded", "unlimited", "infinite", "infinity", "inf", "none", ".inf"}
 
 
-def read_stages(node: Node | None, root: Mapping, context: Context) -> tuple[StageConfig, ...]:
+def read_stages(node: Node | None, root: Mapping, context: StageReading) -> tuple[StageConfig, ...]:
     """All stages that can be understood. The context's problems say what is wrong with the others."""
     if node is None:
         context.report(
@@ -46,7 +46,7 @@ def read_stages(node: Node | None, root: Mapping, context: Context) -> tuple[Sta
     return tuple(stages)
 
 
-def _refuse_equal_ids(stages: list[StageConfig], context: Context) -> None:
+def _refuse_equal_ids(stages: list[StageConfig], context: StageReading) -> None:
     seen: dict[str, StageConfig] = {}
     for stage in stages:
         first = seen.setdefault(stage.id, stage)
@@ -56,7 +56,7 @@ def _refuse_equal_ids(stages: list[StageConfig], context: Context) -> None:
             context.problems.append(Problem("FK108", mark, path, what, help="give one of them another id: id: ..."))
 
 
-def _stage(node: Node, path: Path, context: Context) -> StageConfig | None:
+def _stage(node: Node, path: Path, context: StageReading) -> StageConfig | None:
     if not isinstance(node, Mapping):
         context.report("FK111", node, path, "must be a mapping", node.got(), "write {kind: ...}")
         return None
@@ -96,11 +96,11 @@ def _is_kind(key: str) -> bool:
     return key.startswith("kind:") or bool(get_close_matches(key.lower(), ["kind"], cutoff=0.75))
 
 
-def _queue_max(kind: str, cls: type[Stage[Any]], context: Context) -> int:
+def _queue_max(kind: str, cls: type[Stage[Any]], context: StageReading) -> int:
     return context.catalog.habits(kind).queue if cls.queue_max is None else cls.queue_max
 
 
-def _class(node: Mapping, path: Path, context: Context) -> type[Stage[Any]] | None:
+def _class(node: Mapping, path: Path, context: StageReading) -> type[Stage[Any]] | None:
     named = node.get("kind")
     if named is None:
         near = [key for key in node.entries if _is_kind(key)]
@@ -135,7 +135,7 @@ def _without_endless_queue(node: Mapping) -> tuple[bool, Mapping]:
     return True, replace(node, entries={**node.entries, "queue": Entry(node.entries["queue"].key, bounded)})
 
 
-def _refuse_unknown(kind: str, cls: type[Stage[Any]], node: Mapping, path: Path, context: Context) -> None:
+def _refuse_unknown(kind: str, cls: type[Stage[Any]], node: Mapping, path: Path, context: StageReading) -> None:
     known = ["kind", "provider"]
     models: list[type[Options]] = [Wiring, cls.Options]
     if context.catalog.providers(kind):

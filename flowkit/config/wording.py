@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from flowkit.config.nodes import Node, Scalar
 
 
-class Reason(NamedTuple):
+class Refusal(NamedTuple):
     """Why a value is refused."""
 
     code: str
@@ -43,45 +43,45 @@ _TYPES = {
 _DURATION_UNITS = "units: us, ms, s, min"
 
 
-def reason(error: Any, node: Node, *, hidden: bool) -> Reason:
+def reason(error: Any, node: Node, *, hidden: bool) -> Refusal:
     """Why pydantic refuses `node`. A `hidden` value appears in no part of it."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in _RANGE:
         sign, name = _RANGE[kind]
-        return Reason("FK110", f"must be {sign} {context[name]}")
+        return Refusal("FK110", f"must be {sign} {context[name]}")
     if kind in ("enum", "literal_error"):
         return _choice(str(context["expected"]), node, hidden)
     if kind in ("value_error", "assertion_error"):
         return _declared(str(context.get("error", error["msg"])), hidden)
     if kind == "string_pattern_mismatch":
-        return Reason("FK114", _form(context), _mended(context["pattern"], node, hidden))
+        return Refusal("FK114", _form(context), _mended(context["pattern"], node, hidden))
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
-        return Reason("FK114", _length(kind, context))
+        return Refusal("FK114", _length(kind, context))
     for prefix, name in _TYPES.items():
         if kind == prefix or kind.startswith(
             (f"{prefix}_type", f"{prefix}_parsing", f"{prefix}_from", f"{prefix}_attributes")
         ):
-            return Reason("FK111", f"must be {name}", _type_help(prefix, node, hidden))
-    return Reason("FK114", "is not valid" if hidden else _lower(str(error["msg"])))
+            return Refusal("FK111", f"must be {name}", _type_help(prefix, node, hidden))
+    return Refusal("FK114", "is not valid" if hidden else _lower(str(error["msg"])))
 
 
-def _choice(expected: str, node: Node, hidden: bool) -> Reason:
+def _choice(expected: str, node: Node, hidden: bool) -> Refusal:
     names = re.findall(r"'([^']*)'", expected)
     value = node.text if isinstance(node, Scalar) and not hidden else ""
     near = get_close_matches(value.lower(), names, n=1, cutoff=0.5) or [
         n for n in names if value and n.startswith(value)
     ]
-    return Reason("FK112", f"must be {expected}", f"did you mean {near[0]!r}?" if near else "")
+    return Refusal("FK112", f"must be {expected}", f"did you mean {near[0]!r}?" if near else "")
 
 
-def _declared(message: str, hidden: bool) -> Reason:
+def _declared(message: str, hidden: bool) -> Refusal:
     """The message of a component's own validator. Durations are the most common."""
     if "a duration needs a unit: write" in message:
         what, _, spellings = message.partition(": ")
-        return Reason("FK113", what, "" if hidden else f"{spellings}")
+        return Refusal("FK113", what, "" if hidden else f"{spellings}")
     if message.startswith("a duration is"):
-        return Reason("FK113", "must be a duration such as 200ms or 1.5s", _DURATION_UNITS)
-    return Reason("FK114", "is not valid" if hidden else _lower(message))
+        return Refusal("FK113", "must be a duration such as 200ms or 1.5s", _DURATION_UNITS)
+    return Refusal("FK114", "is not valid" if hidden else _lower(message))
 
 
 def _form(context: dict[str, Any]) -> str:

@@ -6,8 +6,9 @@ from collections import deque
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
+from flowkit.config.schema import WhenFull
 from flowkit.messages import Message
-from flowkit.plan.graph import Bound, WhenFull
+from flowkit.plan.graph import Bound
 
 Envelope: TypeAlias = tuple[Message, str, int, int, int, int, int]
 """A message on its way: (message, cause's stage, cause's n, sent_us, epoch, turn, place in the order of sending). A plain tuple:

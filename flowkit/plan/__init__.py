@@ -5,11 +5,12 @@ Reading order: ``graph`` (what a plan is), ``wiring`` (which output feeds which 
 file's tests name), ``vet`` (all of it), ``variants`` (text instead of audio, files instead of devices).
 """
 
-from flowkit.plan.graph import CONTROL_BOUND, Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
+from flowkit.config.schema import WhenFull
+from flowkit.plan.graph import CONTROL_BOUND, Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts
 from flowkit.plan.lints import lint
 from flowkit.plan.resolve import resolve
 from flowkit.plan.variants import text_mode, with_devices, with_files, with_playback
-from flowkit.plan.vet import Verdict, require, vet
+from flowkit.plan.vet import Vetting, require, vet
 
 __all__ = [
     "CONTROL_BOUND",
@@ -19,7 +20,7 @@ __all__ = [
     "PlannedStage",
     "ProviderChoice",
     "Timeouts",
-    "Verdict",
+    "Vetting",
     "WhenFull",
     "lint",
     "require",

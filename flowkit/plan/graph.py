@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
-from flowkit.config.schema import Circuit, Retry, Shutdown
+from flowkit.config.schema import Circuit, Retry, ShutdownOptions, WhenFull
 from flowkit.options import Options
 from flowkit.providers.base import Provider
 from flowkit.stages.base import AGAIN, Stage
@@ -20,15 +19,6 @@ CONTROL_BOUND = 64
 """How many control messages may wait at one stage. More are a defect or a flood, and end the session with an error.
 Usually few wait. The bound leaves room for a stage that gets many clauses at once (at an interrupt after a long queue)
 to answer for each."""
-
-
-class WhenFull(StrEnum):
-    """What an edge does with a message when it is full."""
-
-    BLOCK = "block"
-    DROP_OLDEST = "drop_oldest"
-    DROP_NEWEST = "drop_newest"
-    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +101,7 @@ class Plan:
     edges: tuple[Edge, ...]
     input_rate_hz: int = 16_000
     frame_us: int = 20_000
-    grace_us: int = Shutdown().grace
+    grace_us: int = ShutdownOptions().grace
     """How long provider calls may take to end, once the session ends."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Resolved top-level blocks (budgets, trace, ...) by name, for the packages that use them."""

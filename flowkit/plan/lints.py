@@ -18,7 +18,7 @@ from flowkit.words import has_words
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class BrokenRule:
     """A rule that the plan breaks, at a stage. `key` is the stage's key that shows it best. `follows`: the code of a
     rule that, if broken anywhere in the plan, already implies this finding."""
 
@@ -35,10 +35,10 @@ class Lint:
     """A rule and its severity."""
 
     severity: Severity
-    find: Callable[[Plan], Iterator[Finding]]
+    find: Callable[[Plan], Iterator[BrokenRule]]
 
 
-def lint(plan: Plan) -> list[Finding]:
+def lint(plan: Plan) -> list[BrokenRule]:
     """Every finding that its stage does not allow, without those that follow from another."""
     found = [finding for rule in LINTS.values() for finding in rule.find(plan)]
     found = [finding for finding in found if finding.code not in plan.stage(finding.stage).allow]
@@ -57,36 +57,36 @@ def _into(plan: Plan, kind_of_content: str) -> Iterator[PlannedStage]:
     return (plan.stage(target) for target in targets)
 
 
-def _whole_reply(plan: Plan) -> Iterator[Finding]:
+def _whole_reply(plan: Plan) -> Iterator[BrokenRule]:
     """FK201. A stage declares it with the option ``mode: reply`` or the class attribute ``awaits_reply``. A token
     provider that cannot stream declares ``streams = False``."""
     for stage in _into(plan, "tokens"):
         if getattr(stage.options, "mode", None) == "reply" or stage.cls.awaits_reply:
             what = f"{stage.id!r} waits for the LLM's whole reply before anything is spoken"
-            yield Finding("FK201", stage.id, what, "cut clauses: mode: clause", ("mode",))
+            yield BrokenRule("FK201", stage.id, what, "cut clauses: mode: clause", ("mode",))
     for stage in plan.stages:
         if stage.provider and "tokens" in stage.cls.outputs.values() and not stage.provider.cls.streams:
             what = f"provider {stage.provider.name!r} gives its whole reply at once"
-            yield Finding("FK201", stage.id, what, "use a provider that streams", ("provider",))
+            yield BrokenRule("FK201", stage.id, what, "use a provider that streams", ("provider",))
 
 
-def _ungated(plan: Plan) -> Iterator[Finding]:
+def _ungated(plan: Plan) -> Iterator[BrokenRule]:
     """FK202. A transcript, which may be partial, reaches a stage that begins a reply."""
     for stage in _into(plan, "transcript"):
         if stage.cls.replying:
             what = f"partial transcripts reach {stage.id!r} without a gate: it would answer half a sentence"
-            yield Finding("FK202", stage.id, what, "put a gate between the asr and it", ("from",))
+            yield BrokenRule("FK202", stage.id, what, "put a gate between the asr and it", ("from",))
 
 
-def _unchunked(plan: Plan) -> Iterator[Finding]:
+def _unchunked(plan: Plan) -> Iterator[BrokenRule]:
     """FK203. Single tokens reach a stage that makes audio of them."""
     for stage in _into(plan, "tokens"):
         if "voice" in stage.cls.outputs.values():
             what = f"single tokens reach {stage.id!r} without a chunker: a voice needs clauses to sound human"
-            yield Finding("FK203", stage.id, what, "put a chunker between the llm and it", ("from",))
+            yield BrokenRule("FK203", stage.id, what, "put a chunker between the llm and it", ("from",))
 
 
-def _uninterruptible(plan: Plan) -> Iterator[Finding]:
+def _uninterruptible(plan: Plan) -> Iterator[BrokenRule]:
     """FK204. A stage of the reply that no interrupt reaches, or a gate that gets no speech events although there is
     audio input."""
     told = {edge.target for edge in plan.edges if content(plan, edge) == "turn"}
@@ -94,56 +94,56 @@ def _uninterruptible(plan: Plan) -> Iterator[Finding]:
         if stage.cls.replying and stage.id not in told:
             what = f"no interrupt reaches {stage.id!r}: it would go on when the user speaks"
             if "turn" not in _taken(stage):
-                yield Finding("FK204", stage.id, what, "it has no input for `turn`")
+                yield BrokenRule("FK204", stage.id, what, "it has no input for `turn`")
             else:  # a plan without a gate
-                yield Finding("FK204", stage.id, what, "add a gate, which sends interrupts", follows="FK202")
+                yield BrokenRule("FK204", stage.id, what, "add a gate, which sends interrupts", follows="FK202")
     hearing = {edge.target for edge in plan.edges if content(plan, edge) == "speech"}
     sound = any("audio" in stage.cls.outputs.values() for stage in plan.stages)
     for stage in plan.stages:
         if sound and "turn" in stage.cls.outputs.values() and stage.id not in hearing:
             what = f"{stage.id!r} is not told when the user begins to speak: it interrupts only at a final transcript"
-            yield Finding("FK204", stage.id, what, "add a vad")
+            yield BrokenRule("FK204", stage.id, what, "add a vad")
 
 
 def _taken(stage: PlannedStage) -> set[str]:
     return {kind for kinds in stage.cls.inputs.values() for kind in kinds}
 
 
-def _blocking(plan: Plan) -> Iterator[Finding]:
+def _blocking(plan: Plan) -> Iterator[BrokenRule]:
     """FK205. A provider that declares ``blocks``."""
     for stage in plan.stages:
         for choice in (*([stage.provider] if stage.provider else []), *stage.failover):
             if choice.cls.blocks:
                 what = f"provider {choice.name!r} blocks the event loop while it works: every other stage waits"
-                yield Finding(
+                yield BrokenRule(
                     "FK205", stage.id, what, "use a provider that works in a thread or process", ("provider",)
                 )
 
 
-def _unbounded(plan: Plan) -> Iterator[Finding]:
+def _unbounded(plan: Plan) -> Iterator[BrokenRule]:
     """FK206. A data edge without a bound."""
     endless = [e for e in plan.edges if e.bound is None and content(plan, e) not in CONTROL]
     for target in dict.fromkeys(edge.target for edge in endless):
         what = f"what waits for {target!r} has no bound: a slow stage would fall behind without limit"
-        yield Finding("FK206", target, what, "write queue: {max: 50, when_full: block}", ("queue",))
+        yield BrokenRule("FK206", target, what, "write queue: {max: 50, when_full: block}", ("queue",))
 
 
-def _contradicting(plan: Plan) -> Iterator[Finding]:
+def _contradicting(plan: Plan) -> Iterator[BrokenRule]:
     """FK207. Chunker rules that contradict each other."""
     for stage in plan.stages:
         if isinstance(stage.options, Chunking.Options):
             for what in chunker.lint(stage.options.rules()):
-                yield Finding("FK207", stage.id, what, "change one of the two, or leave both at their defaults")
+                yield BrokenRule("FK207", stage.id, what, "change one of the two, or leave both at their defaults")
 
 
-def _never_matching(plan: Plan) -> Iterator[Finding]:
+def _never_matching(plan: Plan) -> Iterator[BrokenRule]:
     """FK208. An ignored word that no transcript can contain."""
     for stage in plan.stages:
         if isinstance(stage.options, Gate.Options):
             for phrase in stage.options.ignore:
                 if not has_words(phrase):
                     what = f"{phrase!r} in `ignore` contains no word, so no transcript ever matches it"
-                    yield Finding(
+                    yield BrokenRule(
                         "FK208", stage.id, what, "write it as a user says it: ignore: [uh-huh, got it]", ("ignore",)
                     )
 

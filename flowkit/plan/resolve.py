@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from flowkit.config import Config, InvalidConfig, Problem, ProviderConfig, Severity, StageConfig
 from flowkit.config.problems import errors
-from flowkit.config.schema import Call
+from flowkit.config.schema import CallOptions
 from flowkit.plan.checks import check
-from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
+from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts
 from flowkit.plan.wiring import Station, Wire, wire
 from flowkit.stages.narration import Narration
 from flowkit.stages.tts import TtsOrder
@@ -58,7 +58,7 @@ def _edge(w: Wire, target: StageConfig) -> Edge:
     bound = None
     if not w.control and not target.unbounded:
         assert queue.max is not None
-        bound = Bound(queue.max, WhenFull(queue.when_full.value))
+        bound = Bound(queue.max, queue.when_full)
     return Edge(w.source, w.output, w.target, w.input, bound)
 
 
@@ -119,4 +119,4 @@ def with_provider(stage: StageConfig, config: Config, name: str, options: dict[s
         built = cls.Options.model_validate(options)
     except ValidationError:
         return None
-    return ProviderConfig(name, cls, built, Call(), stage.node, stage.path)
+    return ProviderConfig(name, cls, built, CallOptions(), stage.node, stage.path)

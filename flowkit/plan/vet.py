@@ -9,12 +9,12 @@ from flowkit.config.problems import errors, in_order
 from flowkit.errors import DeviceError
 from flowkit.plan.cases import check_cases
 from flowkit.plan.graph import Plan
-from flowkit.plan.lints import LINTS, Finding, lint
+from flowkit.plan.lints import LINTS, BrokenRule, lint
 from flowkit.plan.resolve import draw
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Vetting:
     """The plan, if the file has one, and everything there is to report, in order of place."""
 
     plan: Plan | None
@@ -25,14 +25,14 @@ class Verdict:
         return errors(self.problems)
 
 
-def vet(reading: Reading, *, installed: bool = True) -> Verdict:
+def vet(reading: Reading, *, installed: bool = True) -> Vetting:
     """Every problem of a reading: of the file, the graph, the lints, and its tests, which do not prevent the pipeline
     from running. The wiring is checked only if all stages are known."""
     if not reading.whole:
-        return Verdict(None, in_order(reading.problems))
+        return Vetting(None, in_order(reading.problems))
     drawn = draw(reading.config, installed=installed)
     found = [located(finding, reading.config) for finding in lint(drawn.plan)]
-    return Verdict(drawn.plan, in_order([*reading.problems, *drawn.problems, *found, *check_cases(reading.config)]))
+    return Vetting(drawn.plan, in_order([*reading.problems, *drawn.problems, *found, *check_cases(reading.config)]))
 
 
 def require(config: Config) -> Plan:
@@ -56,7 +56,7 @@ def require(config: Config) -> Plan:
 _DEVICES = {"mic": "--input question.wav", "speaker": "--output reply.wav"}
 
 
-def located(finding: Finding, config: Config) -> Problem:
+def located(finding: BrokenRule, config: Config) -> Problem:
     """A lint's finding as a problem: on the stage's line, at the key that shows it if that is on the same line."""
     stage = config.stage(finding.stage)
     mark, path = stage.at(*finding.key)

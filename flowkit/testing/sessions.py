@@ -21,12 +21,12 @@ import trio
 import trio.testing
 
 from flowkit.config import kinds
-from flowkit.config.schema import Call, Queue
+from flowkit.config.schema import CallOptions, Queue
 from flowkit.engine import Engine, Row
 from flowkit.engine.observer import Observer
 from flowkit.messages import Message
 from flowkit.options import Options
-from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
+from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts
 from flowkit.plan.wiring import Station, wire
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.inline import InlineProvider, Script
@@ -106,12 +106,12 @@ def plan_from_yaml(text: str) -> Plan:
 
 def _queue(kind: str, settings: Mapping[str, Any]) -> Bound:
     queue = Queue.model_validate(settings.get("queue", {}))
-    return Bound(queue.max or kinds.habits(kind).queue, WhenFull(queue.when_full.value))
+    return Bound(queue.max or kinds.habits(kind).queue, queue.when_full)
 
 
 def _planned(kind: str, settings: Mapping[str, Any], bound: Bound) -> PlannedStage:
     cls, provider = kinds.find(kind), SCRIPTED.get(kind)
-    groups: list[type[Options]] = [cls.Options, *([provider.Options] if provider else []), Call]
+    groups: list[type[Options]] = [cls.Options, *([provider.Options] if provider else []), CallOptions]
     left = {key: value for key, value in settings.items() if key != "queue"}
     built: list[Options] = []
     for group in groups:
@@ -120,7 +120,7 @@ def _planned(kind: str, settings: Mapping[str, Any], bound: Bound) -> PlannedSta
     choice = None
     if provider is not None:
         call = built[-1]
-        assert isinstance(call, Call)
+        assert isinstance(call, CallOptions)
         timeouts = Timeouts(call.connect_timeout, call.first_item_timeout, call.idle_timeout)
         choice = ProviderChoice("scripted", provider, built[1], timeouts)
     return PlannedStage(kind, kind, cls, built[0], choice, window=bound.max)

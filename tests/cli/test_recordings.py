@@ -13,7 +13,7 @@ import pytest
 
 from flowkit.cli import main
 from flowkit.cli.recording import remove_old
-from flowkit.config.schema import Trace
+from flowkit.config.schema import TraceOptions
 from flowkit.errors import OutputError
 from flowkit.options import format_size, parse_mode, parse_size
 from flowkit.trace.reader import read_trace
@@ -102,7 +102,7 @@ def test_what_is_older_is_removed_and_nothing_else(here: Path) -> None:
         old(name, days)
     Path("kept/approved-20250101-000000-3.expect.yaml").touch()
     Path("kept/link-20250101-000000-4.jsonl").symlink_to("mine.jsonl")
-    gone = remove_old(Trace.model_validate({"dir": "kept", "keep": "30d"}))
+    gone = remove_old(TraceOptions.model_validate({"dir": "kept", "keep": "30d"}))
     assert [path.name for path in gone] == ["a-20250101-000000-1.jsonl"]
     assert "a-20250101-000000-1.input.flac" not in left()
     assert len(left()) == 8
@@ -112,9 +112,9 @@ def test_the_oldest_goes_first_until_there_is_room(here: Path) -> None:
     for number in range(5):
         old(f"a-20250101-000000-{number}", days=number + 1, size=1_000)
     old("a-20250101-000000-9", days=0, size=50_000)
-    remove_old(Trace.model_validate({"dir": "kept", "at_most": "104KB"}))
+    remove_old(TraceOptions.model_validate({"dir": "kept", "at_most": "104KB"}))
     assert [name for name in left() if name.endswith("jsonl")] == [f"a-20250101-000000-{n}.jsonl" for n in (0, 1, 9)]
-    remove_old(Trace.model_validate({"dir": "kept", "at_most": "1KB"}))
+    remove_old(TraceOptions.model_validate({"dir": "kept", "at_most": "1KB"}))
     assert [name for name in left() if name.endswith("jsonl")] == ["a-20250101-000000-9.jsonl"], "it may be under way"
 
 
@@ -124,7 +124,7 @@ def test_run_keeps_the_rule(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["run", "p.yaml", "--duration", "100ms"]) == 0
     assert "removed kept/a-20250101-000000-1.jsonl, as trace.keep" in capsys.readouterr().err
     assert not Path("kept/a-20250101-000000-1.jsonl").exists()
-    assert remove_old(Trace.model_validate({"dir": "nowhere", "keep": "30d"})) == []
+    assert remove_old(TraceOptions.model_validate({"dir": "nowhere", "keep": "30d"})) == []
 
 
 @pytest.mark.parametrize(("size", "audio"), [(20_000, "true"), (9_000, "false"), (500, "false")])

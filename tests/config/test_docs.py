@@ -12,7 +12,7 @@ import pytest
 from flowkit.config import Outside, Unset
 from flowkit.config.catalog import INSTALLED
 from flowkit.config.load import read_text
-from flowkit.config.markdown import Block, yaml_blocks
+from flowkit.config.markdown import YamlBlock, yaml_blocks
 from flowkit.config.parse import parse
 from flowkit.config.problems import Problem, errors
 from flowkit.config.text import Source
@@ -36,7 +36,7 @@ def test_what_is_made_from_the_code_is_up_to_date() -> None:
     assert not stale, "run: python docs/reference/build.py"
 
 
-def blocks() -> list[Block]:
+def blocks() -> list[YamlBlock]:
     return [
         block
         for page in PAGES
@@ -45,7 +45,7 @@ def blocks() -> list[Block]:
 
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda b: f"{b.source.name}:{b.source.first_line}")
-def test_every_yaml_block_is_sound_or_marked_as_wrong(block: Block) -> None:
+def test_every_yaml_block_is_sound_or_marked_as_wrong(block: YamlBlock) -> None:
     found: list[Problem] = []
     if block.is_pipeline or "wrong" in block.words:
         outside = Outside(unset=Unset.ERROR if "wrong" in block.words else Unset.KEEP)

@@ -14,7 +14,7 @@ import pytest
 
 from flowkit.config.keys import ALIASES, call_keys
 from flowkit.config.reference import BuiltIn
-from flowkit.config.schema import APART, Call, Top, Wiring
+from flowkit.config.schema import APART, CallOptions, Top, Wiring
 from flowkit.messages import Message, Narrate, Speak, Transcribe
 from flowkit.options import Options
 from flowkit.testing.emulators import Fault
@@ -47,7 +47,7 @@ def keys_of_calls(kind: str) -> Iterator[str]:
     """Those of a call, as any provider of the kind takes them."""
     classes = [CATALOG.provider(kind, name) for name in CATALOG.providers(kind)]
     taken = {key for cls in classes for key in call_keys(CATALOG.stage(kind), cls)}
-    yield from (f"{kind}.{key}" for key in keys_below(Call, "") if key.partition(".")[0] in taken)
+    yield from (f"{kind}.{key}" for key in keys_below(CallOptions, "") if key.partition(".")[0] in taken)
     yield from (f"{kind}.{alias}" for alias in ALIASES if alias in taken)
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from flowkit.config.schema import WhenFull
 from flowkit.engine import CallCancelled, CallFed, CallOpened, Effect, Engine, Fate, Finished, Row, Stimulus
 from flowkit.messages import (
     Ask,
@@ -23,7 +24,7 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.options import Options
-from flowkit.plan.graph import CONTROL_BOUND, Bound, Plan, PlannedStage, ProviderChoice, Timeouts, WhenFull
+from flowkit.plan.graph import CONTROL_BOUND, Bound, Plan, PlannedStage, ProviderChoice, Timeouts
 from flowkit.providers.scripted import ScriptedLlm
 from flowkit.stages.base import PROVIDER, Actions, Emit, Feed, Open, RaiseEpoch, SetTimer, Stage
 from flowkit.testing.sessions import planned_of

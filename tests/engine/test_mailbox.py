@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowkit.config.schema import WhenFull
 from flowkit.engine.mailbox import Envelope, Inbox, Push
 from flowkit.messages import EndOfReply, Message, Token
-from flowkit.plan.graph import Bound, WhenFull
+from flowkit.plan.graph import Bound
 
 
 def envelope(message: Message, seq: int = 0) -> Envelope:

@@ -1,7 +1,9 @@
-"""One session as a sans-IO state machine. Read ``core`` first, then ``mailbox``, ``journal``, ``timers``.
+"""One session as a sans-IO state machine.
 
-A pump (live: ``flowkit.runtime``, replay: ``flowkit.replay``) hands stimuli in and carries effects out; the engine holds
-everything between: mailboxes, bounds, outboxes, timers, the order of things, and the journal.
+Reading order: ``core``, then ``mailbox``, ``journal``, ``timers``; ``effects`` and ``observer`` are what a pump sees.
+
+A pump (``flowkit.runtime`` live, ``flowkit.replay`` in a replay) brings stimuli in and carries effects out. The engine
+owns everything between: mailboxes, bounds, outboxes, timers, the order of handling, and the journal.
 """
 
 from flowkit.engine.core import Engine

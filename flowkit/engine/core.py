@@ -1,9 +1,16 @@
-"""The engine: one session, driven from outside by ``advance``.
+"""The engine: one session as a state machine that a pump drives through ``advance``.
 
-Within an instant it settles in one order: control before data, lower stage before higher, earlier sent before later. So the
-journal follows from the stimuli alone, whoever drives it. What a step emits waits in the stage's outbox until the next mailbox
-has room; while anything waits there the stage takes no data and no provider item, and so back-pressure reaches the source.
-What leaves for a provider is in the journal too, caused by the row that asked for it.
+Within an instant the engine works in one fixed order: control messages, then deadlines, then data. Control and data go
+by stage, the lower one first, and a stage takes the data that was sent earliest. Deadlines go by time, then by stage.
+So the stimuli alone determine the journal, whichever pump delivers them, and exact replay can compare two journals row
+by row.
+
+Control goes before data because an interrupt must overtake what it discards.
+
+What a step emits waits in the stage's outbox until the next mailbox has room. While anything waits there, the stage
+takes neither data nor items of its provider. That is how back-pressure reaches the source.
+
+What leaves for a provider is in the journal too. Its cause is the row that asked for it.
 """
 
 from __future__ import annotations
@@ -38,33 +45,34 @@ from flowkit.stages.base import (
 _LAST = frozenset({Done, Failed})
 _HANDLED = Fate.HANDLED
 _CALL = "(call)"
-"""Tag of the engine's own timer for an open call's deadlines."""
+"""Tag of the engine's own timer: the deadline of a stage's open call."""
 FED_ITEMS = 100
-"""Items handed on to a call for which one ``Fed`` row stands: two seconds of frames."""
+"""How many forwarded items one ``Fed`` row covers: two seconds of frames."""
 
 
 @dataclass(slots=True)
 class Call:
-    """An open provider call: `deadline_us` for its next item, None if it may take for ever; `timed`: it has deadlines at all.
-    `fed` items were handed on to it as they came, `digest` is theirs; row `fed_by` handed on the last; `told` of them are in the
-    journal."""
+    """An open provider call of one stage."""
 
     id: int
     timeouts: Timeouts
     timed: bool
+    """Whether the call has a deadline at all. Most have none, and then no timer is set for each item."""
     deadline_us: int | None = None
+    """When the next item is due. None: never."""
     fed: int = 0
+    """How many items were forwarded to the call. They share ``Fed`` rows."""
     digest: int = 0
+    """CRC-32 of these items."""
     fed_by: int = 0
-    told: int = 0
+    """Number of the row that forwarded the last of them."""
+    recorded: int = 0
+    """How many of them the journal's ``Fed`` rows cover so far."""
 
 
 @dataclass(slots=True)
 class Slot:
-    """A stage's place in the engine. `routes`: output port -> (target slot, inbox or None for control); `waiting`: messages in
-    all inboxes; `fed`: what its call was fed and has not yet taken. `bit` of its index, `replying` and `choosy` (it does not always
-    take everything) are asked for every message. `epoch`, `turn`: a listening stage is always in the session's own, a replying one
-    in those of the newest reply that it has heard of."""
+    """A stage's place in the engine: the stage, its state, and what waits around it."""
 
     index: int
     id: str
@@ -75,21 +83,32 @@ class Slot:
     timeouts: Timeouts
     rows: int = 0
     epoch: int = 0
+    """Epoch and turn of what the stage emits. A listening stage is always in the session's own. A replying stage
+    changes to a newer epoch with the first message of it that it handles."""
     turn: int = 0
     control: deque[Envelope] = field(default_factory=deque)
     inboxes: list[Inbox] = field(default_factory=list)
     outbox: deque[tuple[Inbox, Envelope]] = field(default_factory=deque)
     routes: dict[str, list[tuple[Slot, Inbox | None]]] = field(default_factory=dict)
+    """Output port -> targets, each with the inbox there, or None for a control edge."""
     call: Call | None = None
     waiting: int = 0
+    """Messages in all inboxes."""
     fed: int = 0
+    """Items that the open call was fed and has not yet taken."""
     bit: int = 0
+    """``1 << index``. Looked up here, as the next two are, because every message needs them."""
     replying: bool = False
-    choosy: bool = False
+    selective: bool = False
+    """Whether the stage overrides ``accepts``, and so does not always take everything."""
 
 
 class Engine:
-    """One session of `plan`. All times are integer microseconds since the session's start."""
+    """One session of `plan`. All times are integer microseconds since the session started.
+
+    A pump calls ``begin`` once and then ``advance``, and carries out the effects that they return. The engine reads no
+    clock and does no I/O. `finished` is the reason once the session is over, None before.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -97,7 +116,9 @@ class Engine:
         self.finished: str | None = None
         self._now_us = 0
         self._epoch = self._seq = self._calls = 0
-        self._ready = self._told = 0
+        # Bit sets of stage indexes: the lowest set bit is the next stage, without a search. `_control`: control messages
+        # wait there. `_ready`: data may wait there that the stage takes.
+        self._ready = self._control = 0
         self._append = self.journal.append
         self._timers = Timers()
         self._deadlines = self._timers.heap
@@ -107,7 +128,7 @@ class Engine:
             stage = planned.cls(planned.options, plan.frame_us)
             slot = Slot(index, planned.id, stage, stage.step, stage.fresh(), planned.window, planned.timeouts)
             slot.bit, slot.replying = 1 << index, stage.replying
-            slot.choosy = type(stage).accepts is not Stage.accepts
+            slot.selective = type(stage).accepts is not Stage.accepts
             self._slots.append(slot)
         self._connect(plan)
 
@@ -123,37 +144,44 @@ class Engine:
     # -- what a pump calls ------------------------------------------------------------------------------------------
 
     def begin(self, now_us: int = 0) -> list[Effect]:
-        """Start the session: every stage may open its session call."""
+        """Start the session at `now_us`: let every stage open its session call. Returns the effects to carry out."""
         self._now_us = now_us
         for slot in self._slots:
             self._act(slot, slot.stage.begin(slot.state), 0)
         return self._taken_effects()
 
     def advance(self, now_us: int, stimuli: Iterable[Stimulus] = ()) -> list[Effect]:
-        """Let time come to `now_us` (deadlines that have come go first), then handle each stimulus in turn."""
+        """Move the time forward to `now_us`, then handle `stimuli` one after another. Returns the effects to carry out.
+
+        Everything that is possible at an instant happens before the next stimulus is handled. Deadlines that `now_us`
+        has reached go first. A `now_us` before the last one counts as the last one.
+        """
         if now_us > self._now_us:
             self._now_us = now_us
         deadlines, now_us = self._deadlines, self._now_us
-        if self._ready or self._told or (deadlines and deadlines[0][0] <= now_us):
+        if self._ready or self._control or (deadlines and deadlines[0][0] <= now_us):
             self._settle()
         for stimulus in stimuli:
             self._stimulus(stimulus)
-            if self._ready or self._told or (deadlines and deadlines[0][0] <= now_us):
+            if self._ready or self._control or (deadlines and deadlines[0][0] <= now_us):
                 self._settle()
         return self._taken_effects() if self._effects else []
 
     def next_deadline(self) -> int | None:
-        """When ``advance`` must be called at the latest, or None."""
+        """The time at which ``advance`` must be called at the latest, or None."""
         return self._timers.next_us() if self._deadlines else None
 
-    def takes(self, stage: int) -> bool:
-        """Whether stage number `stage` takes an item of its provider now; else its provider's stream is not to be read."""
+    def accepts_item(self, stage: int) -> bool:
+        """Whether the stage with index `stage` accepts an item of its provider now.
+
+        If not, the pump leaves the item with the provider. It must not read further.
+        """
         slot = self._slots[stage]
-        return not slot.outbox and (not slot.choosy or PROVIDER in slot.stage.accepts(slot.state))
+        return not slot.outbox and (not slot.selective or PROVIDER in slot.stage.accepts(slot.state))
 
     @property
     def epoch(self) -> int:
-        """The session's epoch."""
+        """The session's current epoch."""
         return self._epoch
 
     @property
@@ -162,15 +190,15 @@ class Engine:
         return self._now_us
 
     def state(self, stage_id: str) -> Any:
-        """A stage's state, to look at."""
+        """The state of the stage with this id, for views and tests. Do not change it."""
         return next(slot.state for slot in self._slots if slot.id == stage_id)
 
     def inboxes(self) -> list[tuple[str, Inbox]]:
-        """Every bounded edge with the id of the stage it leads into."""
+        """Every bounded edge: its inbox and the id of the stage that it leads into."""
         return [(slot.id, inbox) for slot in self._slots for inbox in slot.inboxes]
 
     def waiting(self) -> int:
-        """Messages that wait anywhere in the replying stages: in mailboxes, outboxes and control lanes."""
+        """How many messages wait in the replying stages: in mailboxes, outboxes and control queues."""
         replying = [slot for slot in self._slots if slot.stage.replying]
         return sum(len(s.control) + len(s.outbox) + sum(len(i.queue) for i in s.inboxes) for s in replying)
 
@@ -181,18 +209,18 @@ class Engine:
     # -- settling ---------------------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Handle all that can be handled now, in the one order."""
+        """Handle everything that can be handled at this instant, in the fixed order."""
         slots, deadlines, now_us = self._slots, self._deadlines, self._now_us
         while self.finished is None:
-            if told := self._told:
-                bit = told & -told
+            if pending := self._control:
+                bit = pending & -pending  # the lowest set bit
                 slot = slots[bit.bit_length() - 1]
                 envelope = slot.control.popleft()
                 if not slot.control:
-                    self._told = told ^ bit
+                    self._control = pending ^ bit
                 self._handle(slot, envelope)
             elif deadlines and deadlines[0][0] <= now_us:
-                # After what is pending, so that a deadline set for now sees all that was sent before it was set.
+                # After control, so that a stage that sets a deadline for this instant first handles what was sent before.
                 self._fire()
             elif ready := self._ready:
                 bit = ready & -ready
@@ -211,11 +239,11 @@ class Engine:
                 return
 
     def _takeable(self, slot: Slot) -> Inbox | None:
-        """The inbox whose front is the earliest of those the stage accepts now."""
+        """The inbox that the stage takes from next, or None. Of several, the one whose first message was sent earliest."""
         if not slot.waiting or slot.outbox or slot.fed >= slot.window:
             return None
         best: Inbox | None = None
-        accepted = slot.stage.accepts(slot.state) if slot.choosy else None
+        accepted = slot.stage.accepts(slot.state) if slot.selective else None
         for inbox in slot.inboxes:
             queue = inbox.queue
             if queue and (accepted is None or inbox.port in accepted):
@@ -228,17 +256,21 @@ class Engine:
     # -- handling ---------------------------------------------------------------------------------------------------
 
     def _record(self, slot: Slot, envelope: Envelope, fate: Fate, call: int = 0) -> None:
-        """A row for a message that the stage does not see."""
+        """Append a row for a message that the stage does not see."""
         slot.rows += 1
         self._append((slot.id, slot.rows, self._now_us, fate, envelope, call))
 
-    def _leaves(self, slot: Slot, call: int, message: Message, n: int) -> None:
-        """A row for what leaves for the stage's provider, caused by row `n`; 0: by none."""
+    def _record_outgoing(self, slot: Slot, call: int, message: Message, n: int) -> None:
+        """Append a row for what leaves for the stage's provider. Row `n` of the stage caused it; 0 if no row did."""
         envelope = (message, slot.id if n else "", n, self._now_us, slot.epoch, slot.turn, 0)
         self._record(slot, envelope, Fate.HANDLED, call)
 
     def _handle(self, slot: Slot, envelope: Envelope, call: int = 0) -> None:
-        """Write the row, then let the stage act on the message."""
+        """Append the row, then let the stage handle the message.
+
+        For a replying stage, a message of an earlier epoch is stale and only gets a row. A message of a later one moves
+        the stage to that epoch.
+        """
         if slot.replying and (epoch := envelope[EPOCH]) != slot.epoch:
             if epoch < slot.epoch:
                 self._record(slot, envelope, Fate.STALE, call)
@@ -261,6 +293,7 @@ class Engine:
         call = slot.call
         envelope = (item, "", 0, available_us, slot.epoch, slot.turn, 0)
         if call_id and (call is None or call.id != call_id):
+            # The provider sent this before it learned that its call is over.
             self._record(slot, envelope, Fate.STALE, call_id)
         elif call is None:
             self._handle(slot, envelope)
@@ -272,30 +305,31 @@ class Engine:
             self._make_room(slot)
         else:
             if call.timed or type(item) in _LAST:
-                self._item_came(slot, call, item)
+                self._item_arrived(slot, call, item)
             self._handle(slot, envelope, call_id)
 
     def _make_room(self, slot: Slot) -> None:
-        """Something that counted against the slot's bounds is gone: whoever waits to send may go on."""
+        """Let the senders continue that waited because the slot's inboxes were full."""
         for inbox in slot.inboxes:
             if inbox.blocked_since_us >= 0:
                 self._flush(self._slots[inbox.source])
 
     def _fire(self) -> None:
-        """Tell the stage whose deadline has come."""
+        """Pop the earliest deadline that was reached and send its timer to the stage."""
         if (due := self._timers.pop_due(self._now_us)) is not None:
             self._due(*due)
 
     def _due(self, stage: int, tag: str, at_us: int) -> None:
+        """Handle a deadline that was reached: the call's own, or else one that the stage set."""
         slot = self._slots[stage]
         if tag == _CALL:
-            self._call_due(slot)
+            self._call_timed_out(slot)
             return
         self._to_control(slot, (Timer(tag), "", 0, at_us, slot.epoch, slot.turn, 0))
 
     def _to_control(self, slot: Slot, envelope: Envelope) -> None:
         slot.control.append(envelope)
-        self._told |= slot.bit
+        self._control |= slot.bit
         if len(slot.control) > CONTROL_BOUND:
             self._finish(f"failed: more than {CONTROL_BOUND} control messages wait at stage '{slot.id}'")
 
@@ -304,13 +338,13 @@ class Engine:
             self.finished = reason
             for slot in self._slots:
                 if slot.call is not None:
-                    self._tell_fed(slot, slot.call)
+                    self._record_fed(slot, slot.call)
             self._effects.append(Finished(reason))
 
     # -- actions ----------------------------------------------------------------------------------------------------
 
     def _act(self, slot: Slot, actions: Actions, n: int) -> None:
-        """Do what handling row `n` of the slot's stage asked for."""
+        """Carry out the `actions` that the stage returned for its row `n`."""
         for action in actions:
             kind = type(action)
             if kind is Emit:
@@ -321,16 +355,16 @@ class Engine:
             elif kind is SetTimer:
                 self._timers.set(slot.index, action[1], action[0])  # type: ignore[arg-type, misc]
             else:
-                self._act_rarely(slot, action, n)
+                self._act_other(slot, action, n)
 
-    def _act_rarely(self, slot: Slot, action: Action, n: int) -> None:
+    def _act_other(self, slot: Slot, action: Action, n: int) -> None:
         match action:
             case Open(request):
                 self._open(slot, request, n)
             case EndInput():
                 if slot.call is not None:
-                    self._tell_fed(slot, slot.call)
-                    self._leaves(slot, slot.call.id, InputClosed(), n)
+                    self._record_fed(slot, slot.call)
+                    self._record_outgoing(slot, slot.call.id, InputClosed(), n)
                     self._effects.append(CallEnded(slot.index, slot.call.id))
             case Cancel():
                 self._cancel(slot, n)
@@ -340,7 +374,10 @@ class Engine:
                 self._finish(reason)
 
     def _raise_epoch(self, turn: int) -> None:
-        """A new epoch: the listening stages are in it from here on, a replying one from the first message of it that it gets."""
+        """Begin a new epoch for turn `turn`.
+
+        Listening stages are in it at once. A replying stage enters it with the first message of it that it handles.
+        """
         self._epoch += 1
         for slot in self._slots:
             if not slot.replying:
@@ -357,7 +394,7 @@ class Engine:
                 slot.outbox.append((inbox, envelope))
 
     def _push(self, target: Slot, inbox: Inbox, envelope: Envelope) -> bool:
-        """Into the target's inbox, or by its policy. False if the sender must wait."""
+        """Put the message into the target's inbox, or apply the inbox's policy. Returns False if the sender must wait."""
         if inbox.push(envelope, target.fed):
             target.waiting += 1
             self._ready |= target.bit
@@ -372,7 +409,7 @@ class Engine:
         return True
 
     def _flush(self, slot: Slot) -> None:
-        """Move what waits in the outbox on, as far as there is room."""
+        """Send what waits in the slot's outbox, in order, as far as there is room."""
         while slot.outbox:
             inbox, envelope = slot.outbox[0]
             if not self._push(self._slots[inbox.target], inbox, envelope):
@@ -384,86 +421,99 @@ class Engine:
     # -- calls ------------------------------------------------------------------------------------------------------
 
     def _open(self, slot: Slot, request: Message, n: int) -> None:
-        self._cancel(slot, n)
+        self._cancel(slot, n)  # a stage has at most one open call
         self._calls += 1
-        self._leaves(slot, self._calls, request, n)
+        self._record_outgoing(slot, self._calls, request, n)
         timed = slot.timeouts.first_item_us is not None or slot.timeouts.idle_us is not None
         slot.call = Call(self._calls, slot.timeouts, timed)
         self._await_item(slot, slot.call, slot.timeouts.first_item_us)
         self._effects.append(CallOpened(slot.index, self._calls, request, slot.stage.call_scope))
 
     def _feed(self, slot: Slot, call: Call, item: Message, n: int) -> None:
-        """Feed the call. What was made for it is a row; what it is handed on as it came is counted."""
+        """Feed `item` to the call.
+
+        An item that was made for the provider (`lane` P, such as ``Play``) gets its own row. Messages that are only
+        forwarded, such as frames, are counted: rows of their own would double the size of a trace.
+        """
         slot.fed += 1
         if type(item) is Play:
             item = item.of_epoch(slot.epoch)
         if item.lane == "P":
-            self._leaves(slot, call.id, item, n)
+            self._record_outgoing(slot, call.id, item, n)
         else:
             call.fed, call.digest, call.fed_by = call.fed + 1, item_digest(item, call.digest), n
-            if call.fed - call.told >= FED_ITEMS:
-                self._tell_fed(slot, call)
+            if call.fed - call.recorded >= FED_ITEMS:
+                self._record_fed(slot, call)
         self._effects.append(new(CallFed, (slot.index, call.id, item)))
 
-    def _tell_fed(self, slot: Slot, call: Call) -> None:
-        if call.fed > call.told:
-            call.told = call.fed
-            self._leaves(slot, call.id, Fed(call.fed, call.digest), call.fed_by)
+    def _record_fed(self, slot: Slot, call: Call) -> None:
+        """Append a ``Fed`` row for the forwarded items that no such row covers yet."""
+        if call.fed > call.recorded:
+            call.recorded = call.fed
+            self._record_outgoing(slot, call.id, Fed(call.fed, call.digest), call.fed_by)
 
     def _cancel(self, slot: Slot, n: int) -> None:
-        """Abandon the stage's call, if it has one, as row `n` asked; 0: as none did."""
+        """Cancel the stage's open call, if there is one. Row `n` asked for it; 0 if no row did."""
         if (call := slot.call) is not None:
             self._close(slot, call)
-            self._leaves(slot, call.id, Cancelled(), n)
+            self._record_outgoing(slot, call.id, Cancelled(), n)
             self._effects.append(CallCancelled(slot.index, call.id))
 
     def _close(self, slot: Slot, call: Call) -> None:
-        """Forget the call; what it had not taken of its bound is free again."""
-        self._tell_fed(slot, call)
+        """Forget the call. What it was fed and had not taken no longer counts against the bound."""
+        self._record_fed(slot, call)
         slot.call, slot.fed = None, 0
         self._timers.set(slot.index, _CALL, None)
         self._make_room(slot)
 
     def _await_item(self, slot: Slot, call: Call, within_us: int | None) -> None:
+        """Set the deadline of the call's next item; None if it has none."""
         call.deadline_us = None if within_us is None else self._now_us + within_us
         self._timers.set(slot.index, _CALL, call.deadline_us)
 
-    def _item_came(self, slot: Slot, call: Call, item: Message) -> None:
+    def _item_arrived(self, slot: Slot, call: Call, item: Message) -> None:
+        """The provider gave an item: close the call after the last one, else restart its idle deadline."""
         if type(item) in _LAST:
             self._close(slot, call)
         else:
             self._await_item(slot, call, call.timeouts.idle_us)
 
-    def _call_due(self, slot: Slot) -> None:
+    def _call_timed_out(self, slot: Slot) -> None:
+        """The call's deadline was reached: fail the call, unless the stage itself holds its items back."""
         call = slot.call
         if call is None or call.deadline_us is None:
             return
         if call.deadline_us > self._now_us:
             self._timers.set(slot.index, _CALL, call.deadline_us)
-        elif not self.takes(slot.index):
-            # The stage itself holds the items back: the provider is not to blame. Counted from the deadline and not from now:
-            # what the engine does may not hang on when it was looked at.
+        elif not self.accepts_item(slot.index):
+            # The stage holds the items back, so the provider is not late. The new deadline counts from the old one and not
+            # from now, because what the engine does must not depend on when the pump called it.
             call.deadline_us += call.timeouts.idle_us or call.timeouts.first_item_us or 0
             self._timers.set(slot.index, _CALL, call.deadline_us)
         else:
             self._cancel(slot, 0)
-            waited = "the provider gave nothing in time"
-            self._handle(slot, (Failed("timeout", waited), "", 0, self._now_us, slot.epoch, slot.turn, 0))
+            what = "the provider gave nothing in time"
+            self._handle(slot, (Failed("timeout", what), "", 0, self._now_us, slot.epoch, slot.turn, 0))
 
     # -- interrupts -------------------------------------------------------------------------------------------------
 
     def _interrupt(self, slot: Slot, message: Message) -> None:
-        """STOP the stage's turn-scoped call, DRAIN what waits for and behind it, RESET its state."""
+        """Interrupt the stage: STOP its turn-scoped call, DRAIN what waits before and behind it, RESET its state.
+
+        The stage handles the message before its state is reset, so that playback can still report what was heard.
+        """
         cause_n = slot.rows
         if slot.stage.call_scope == "turn":
             self._cancel(slot, cause_n)
         self._drain(slot)
         actions = slot.stage.step(slot.state, message, self._now_us)
+        # Cleared after the step and before its actions: a timer that the step sets belongs to the new state.
         self._timers.clear(slot.index)
         slot.state = slot.stage.reset(slot.state)
         self._act(slot, actions, cause_n)
 
     def _drain(self, slot: Slot) -> None:
+        """Record everything in the stage's inboxes and its outbox as discarded."""
         for inbox in slot.inboxes:
             while inbox.queue:
                 slot.waiting -= 1

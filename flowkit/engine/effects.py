@@ -1,4 +1,4 @@
-"""What goes into the engine from outside, and what comes out of it to be done outside."""
+"""Stimuli, which a pump brings to the engine, and effects, which the engine asks the pump to carry out."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from flowkit.messages import Message, Silence
 
 
 class Stimulus(NamedTuple):
-    """`item` of call `call` (0: of the session itself) for stage `stage`, an index; it was there from `available_us` on."""
+    """An item for a stage, from outside the engine."""
 
     stage: int
+    """Index of the stage."""
     call: int
+    """Number of the provider call that gave the item; 0 if no call did."""
     item: Message
     available_us: int
+    """When the item was available. It may be handled later, if the stage holds it back."""
 
 
 class CallOpened(NamedTuple):
-    """Start call `call` of the stage's provider. `scope` is ``turn`` or ``session``."""
+    """Start call number `call` of the stage's provider with `request`. `scope` is ``turn`` or ``session``."""
 
     stage: int
     call: int
@@ -26,7 +29,7 @@ class CallOpened(NamedTuple):
 
 
 class CallFed(NamedTuple):
-    """Hand `item` to the call."""
+    """Pass `item` to the call."""
 
     stage: int
     call: int
@@ -34,21 +37,21 @@ class CallFed(NamedTuple):
 
 
 class CallEnded(NamedTuple):
-    """Nothing more will be fed to the call."""
+    """Tell the call that it will be fed nothing more. Its answers are still awaited."""
 
     stage: int
     call: int
 
 
 class CallCancelled(NamedTuple):
-    """Stop the call; whatever it still sends is stale."""
+    """Cancel the call. What still comes from it is stale."""
 
     stage: int
     call: int
 
 
 class Finished(NamedTuple):
-    """The session is over. `reason`: ``input_ended``, ``closed``, or ``failed: ...``."""
+    """The session is over. `reason` is ``input_ended``, ``closed`` or ``failed: ...``."""
 
     reason: str
 
@@ -57,10 +60,14 @@ Effect: TypeAlias = CallOpened | CallFed | CallEnded | CallCancelled | Finished
 
 
 def credit_batch(window: int) -> int:
-    """Fed items after whose taking a credit is reported: often enough never to stall, seldom enough to cost nothing."""
+    """After how many taken items a provider reports a credit, for a stage with this `window`.
+
+    A quarter of the window: small enough that the stage does not run out of credit while its provider keeps up, large
+    enough that credits are a small part of the journal.
+    """
     return max(1, window // 4)
 
 
 AT_ONCE = frozenset({Silence})
-"""Items that stop a reply. Taking one is credited at once with all before it, so that the next reply finds the whole bound free,
-as the first one did."""
+"""Items that stop a reply. When the device takes one, it is credited at once, together with all items before it. So the
+next reply finds the whole bound free, as the first one did."""

@@ -1,4 +1,7 @@
-"""The journal: a row for every message, appended before the message is acted on; dropped ones too, with the reason."""
+"""The journal: one row for every message at every stage, in the order in which the engine handled them.
+
+A row is appended before the stage handles its message. A message that is dropped, discarded or stale has a row too.
+"""
 
 from __future__ import annotations
 
@@ -20,34 +23,39 @@ class Fate(StrEnum):
     """What became of a message."""
 
     HANDLED = ""
+    """The stage handled it."""
     DROPPED = "dropped"
-    """A full queue's policy."""
+    """The queue was full, and its policy dropped the message."""
     DISCARDED = "discarded"
-    """It waited when its reply was interrupted."""
+    """The message waited when its reply was interrupted."""
     STALE = "stale"
-    """It came after its call or its epoch had ended."""
+    """The message arrived after its call or its epoch had ended."""
 
 
 class Row(NamedTuple):
-    """One message at one stage. `n` counts the stage's rows from 1; the cause is the row whose handling sent it (`""`, 0 for a
-    stimulus, a timer, and what the engine does by itself). `sent_us` is when it was sent, or for a stimulus was available;
-    `handled_us` when it was taken. `call` is the number of the provider call that gave the message, or that it left for; else 0."""
+    """One message at one stage. All times are microseconds since the session started."""
 
     stage: str
     n: int
+    """Number of the row among the rows of its stage, from 1."""
     cause_stage: str
+    """With `cause_n`, the row whose handling sent the message. Empty and 0 for a stimulus, for a timer, and for what the
+    engine does by itself."""
     cause_n: int
     sent_us: int
+    """When the message was sent; for a stimulus, when it was available."""
     handled_us: int
+    """When the stage handled it, or its fate was decided."""
     epoch: int
     turn: int
     message: Message
     fate: Fate
     call: int = 0
+    """Number of the provider call that the message came from or went to; 0 if neither."""
 
     @property
     def kind(self) -> str:
-        """The message's kind, by name."""
+        """The name of the message's class."""
         return type(self.message).__name__
 
     @property
@@ -57,11 +65,11 @@ class Row(NamedTuple):
 
     @property
     def cause(self) -> tuple[str, int]:
-        """Stage and number of the row that sent it."""
+        """Stage and number of the row that sent the message."""
         return self.cause_stage, self.cause_n
 
     def plain(self) -> tuple[Any, ...]:
-        """The row as JSON-able values, the message's content last but for fate and call."""
+        """The row as JSON-able values: the first six fields, lane, kind, epoch, turn, content, fate, call."""
         content = list(values_of(self.message))
         return (*self[:6], self.lane, self.kind, self.epoch, self.turn, content, self.fate.value, self.call)
 
@@ -71,12 +79,12 @@ _VALUES: dict[type[Message], Callable[[Message], tuple[Any, ...]]] = {}
 
 
 def values_of(message: Message) -> tuple[Any, ...]:
-    """A message's content as it belongs into the journal, without sound, in order of declaration."""
+    """The values of a message's fields in order of declaration, without PCM."""
     return values_getter(type(message))(message)
 
 
 def values_getter(cls: type[Message]) -> Callable[[Message], tuple[Any, ...]]:
-    """``values_of`` for messages of one class."""
+    """The function that does ``values_of`` for messages of one class. It is built once per class."""
     if cls not in _VALUES:
         names = [field.name for field in fields(cls) if field.name != "pcm"]
         _VALUES[cls] = attrgetter(*names) if len(names) > 1 else _getter(*names)
@@ -84,13 +92,16 @@ def values_getter(cls: type[Message]) -> Callable[[Message], tuple[Any, ...]]:
 
 
 def _getter(name: str = "") -> Callable[[Message], tuple[Any, ...]]:
-    """What ``attrgetter`` is for several: for one name, or none."""
+    """What ``attrgetter`` does for several names, for one or none: return a tuple."""
     return (lambda message: (getattr(message, name),)) if name else (lambda message: ())
 
 
 def item_digest(item: Message, before: int) -> int:
-    """CRC-32 of the items that a call was handed, `item` behind those of which `before` is the digest. Defaults at the end are left
-    out, so that a field which a message gets later does not change the digests of earlier recordings."""
+    """The CRC-32 of a series of fed items: that of `item`, continued from `before`, the digest of the items before it.
+
+    Trailing fields that have their default are left out. So a field that a later version adds to a message does not
+    change the digests of earlier recordings.
+    """
     cls, values = type(item), values_of(item)
     if cls not in _DEFAULTS:
         _DEFAULTS[cls] = tuple(field.default for field in fields(cls) if field.name != "pcm")
@@ -101,15 +112,16 @@ def item_digest(item: Message, before: int) -> int:
 
 
 Entry: TypeAlias = tuple[str, int, int, Fate, Envelope, int]
-"""A row as the engine appends it: (stage, n, handled_us, fate, the envelope that the message came in, call). Nothing is copied out
-of the envelope before somebody reads the row."""
+"""A row as the engine appends it: (stage, n, handled_us, fate, envelope, call). The values of the envelope are copied
+into a ``Row`` only when the row is read."""
 
 
 class Journal:
-    """Rows in order. A writer may ``take`` them as the session goes, so that a long session does not fill the memory.
+    """Rows in order. A reader may ``take`` them while the session runs, so that a long session does not fill the
+    memory.
 
-    Whoever reads a row finds its message without sound. Until then the row holds the message as it came, because a copy for every
-    frame would cost more than the row.
+    Rows that are read hold their message without sound. Until then the journal keeps the message as it came, because a
+    copy of every frame would cost more than the row itself.
     """
 
     def __init__(self) -> None:
@@ -121,11 +133,11 @@ class Journal:
         return self.taken + len(self._entries)
 
     def __iter__(self) -> Iterator[Row]:
-        seen = kept = None
+        previous = stored = None
         for stage, n, handled_us, fate, (message, cause_stage, cause_n, sent_us, epoch, turn, _), call in self._entries:
-            if message is not seen:  # the same one reaches several stages in a row
-                seen, kept = message, message.journaled()
-            yield _new(Row, (stage, n, cause_stage, cause_n, sent_us, handled_us, epoch, turn, kept, fate, call))
+            if message is not previous:  # the same message often reaches several stages in a row
+                previous, stored = message, message.journaled()
+            yield _new(Row, (stage, n, cause_stage, cause_n, sent_us, handled_us, epoch, turn, stored, fate, call))
 
     @property
     def rows(self) -> list[Row]:
@@ -138,23 +150,23 @@ class Journal:
         return len(self._entries)
 
     def newest(self, most: int) -> list[Entry]:
-        """The entries appended last, the newest first."""
+        """The last `most` entries, the newest first."""
         return self._entries[: -most - 1 : -1]
 
     def take(self) -> list[Row]:
-        """The rows since the last take; the journal lets go of them."""
+        """Return the rows since the last take and remove them from the journal."""
         rows = list(self)
         self.taken += len(rows)
         self._entries.clear()
         return rows
 
     def digest(self) -> str:
-        """blake2b of the rows held, 16 bytes in hex: equal journals and only they have equal digests."""
+        """``digest`` of the rows that have not been taken."""
         return digest(self)
 
 
 def digest(rows: Iterable[Row]) -> str:
-    """blake2b of `rows`, 16 bytes in hex."""
+    """The blake2b digest of `rows`, 16 bytes in hex. Only equal journals have equal digests."""
     state = blake2b(digest_size=16)
     for row in rows:
         state.update(repr(row.plain()).encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""What waits: envelopes in bounded inboxes, one inbox an edge."""
+"""Mailboxes: the messages that wait before a stage, in one bounded inbox for each data edge."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from flowkit.messages import Message
 from flowkit.plan.graph import Bound
 
 Envelope: TypeAlias = tuple[Message, str, int, int, int, int, int]
-"""A message on its way: (message, cause's stage, cause's n, sent_us, epoch, turn, place in the order of sending). A plain tuple:
-one is made for every message, and a named one costs more than all else that happens to it in a mailbox."""
+"""A message with its origin: (message, cause's stage, cause's n, sent_us, epoch, turn, number in order of sending).
+
+A plain tuple, because every message gets one: making a named tuple would cost more than everything else that a mailbox
+does with the message.
+"""
 
 EPOCH: Final = 4
 TURN: Final = 5
@@ -20,18 +23,29 @@ SEQ: Final = 6
 
 
 class Push(Enum):
-    """What became of a message that found its inbox full."""
+    """What an inbox that is full did with a message."""
 
     BLOCKED = auto()
+    """Not accepted: the sender must wait."""
     DROPPED_NEW = auto()
+    """Dropped the message itself."""
     DROPPED_OLD = auto()
+    """Dropped the oldest message that may be dropped, and accepted the new one."""
     OVERFLOW = auto()
+    """Not accepted: the policy is ``error``, which ends the session."""
 
 
 class Inbox:
-    """The data that waits on one edge. The bound counts what waits here and what was fed on to the provider and not yet taken.
+    """The data that waits on one edge.
 
-    Markers (end of utterance, end of reply, end of clause) are never dropped: a full inbox makes their sender wait.
+    The bound counts the messages that wait here and the items that were fed to the provider and not yet taken. Markers
+    (end of utterance, end of clause, end of reply) are never dropped: if the inbox is full, their sender waits.
+
+    Args:
+        source: index of the sending stage.
+        target: index of the receiving stage.
+        port: input port of the receiving stage.
+        bound: how many messages may wait, and the policy for one more.
     """
 
     __slots__ = (
@@ -55,14 +69,18 @@ class Inbox:
         self.max = bound.max
         self.queue: deque[Envelope] = deque()
         self.high_water = 0
+        """The most messages that ever counted against the bound."""
         self.dropped = 0
         self.blocked_us = 0
+        """How long senders have waited, all together."""
         self.blocked_since_us = -1
+        """Since when a sender waits; -1 if none does. An integer, not None, because each message compares it."""
 
-    def push(self, envelope: Envelope, beyond: int) -> bool:
-        """Add `envelope` if the bound allows, `beyond` being what waits on the channel's other side. False if it is full."""
+    def push(self, envelope: Envelope, in_flight: int) -> bool:
+        """Append `envelope` if there is room. `in_flight` is how many items the provider has not yet taken. False if
+        full."""
         queue = self.queue
-        waiting = len(queue) + beyond
+        waiting = len(queue) + in_flight
         if waiting >= self.max:
             return False
         queue.append(envelope)
@@ -71,7 +89,10 @@ class Inbox:
         return True
 
     def full(self, envelope: Envelope) -> tuple[Push, Envelope | None]:
-        """Apply the policy to an envelope for which there is no room: what happened, and what was dropped, if anything."""
+        """Apply the policy to `envelope`, for which there is no room.
+
+        Returns what was done, and the envelope that was dropped or None.
+        """
         match self.bound.when_full:
             case WhenFull.ERROR:
                 return Push.OVERFLOW, None
@@ -91,12 +112,12 @@ class Inbox:
         return Push.BLOCKED, None
 
     def blocked(self, now_us: int) -> None:
-        """A sender waits from now on."""
+        """Note that a sender waits from `now_us` on."""
         if self.blocked_since_us < 0:
             self.blocked_since_us = now_us
 
     def unblocked(self, now_us: int) -> None:
-        """No sender waits any more."""
+        """Note that no sender waits any more, and add up how long one did."""
         if self.blocked_since_us >= 0:
             self.blocked_us += now_us - self.blocked_since_us
             self.blocked_since_us = -1

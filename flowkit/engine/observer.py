@@ -1,4 +1,4 @@
-"""Who may watch a session: recorder, live view, reference detector. Called by the pump, in the order in which things happen."""
+"""The interface of everything that watches a session: the recorder, the live view, metrics."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from flowkit.engine.journal import Row
 
 
 class Observer:
-    """Watches one session, in the methods that a subclass overrides. Every method must return at once: slow work belongs into a
-    thread of the observer's own."""
+    """Watches one session. A subclass overrides the methods that it needs.
+
+    The pump calls them in the order in which things happen. Each must return at once: work that takes time belongs in a
+    thread of the observer.
+    """
 
     def stimulus(self, stimulus: Stimulus) -> None:
-        """A stimulus is about to be handled; its item still has its PCM."""
+        """Called before the engine handles `stimulus`. Its item still has its PCM."""
 
     def effect(self, effect: Effect) -> None:
-        """An effect is about to be carried out; what is fed to the sink still has its PCM."""
+        """Called before the pump carries out `effect`. What is fed to the sink still has its PCM."""
 
     def rows(self, rows: list[Row]) -> None:
-        """The journal's rows since the last time: a few times a second, and at the end."""
+        """Called with the journal's new rows a few times a second, and at the end."""
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        """Something that is no message: a stall, a device's event, a notice, a retry."""
+        """Called for something that is not a message: a stall, an event of a device, a notice, a retry.
+
+        `at_us` is the session's time, `name` the kind of event, `detail` its text.
+        """

@@ -1,4 +1,8 @@
-"""Deadlines, kept in a heap; a deadline that was replaced or taken back is skipped when it comes up."""
+"""The deadlines of all stages, in one heap.
+
+A deadline that was replaced or removed stays in the heap and is skipped when it reaches the front. That is cheaper than
+to search for it.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,19 @@ import heapq
 
 
 class Timers:
-    """At most one deadline for each (stage, tag)."""
+    """At most one deadline for each stage and tag. Stages are given by index, times in microseconds."""
 
     __slots__ = ("_seq", "_set", "heap")
 
     def __init__(self) -> None:
         self.heap: list[tuple[int, int, int, str]] = []
-        """(at_us, stage, seq, tag); its front is a deadline, or one that no longer counts."""
+        """(at_us, stage, seq, tag). The front may be a deadline that no longer counts, but none is earlier than it. The
+        engine reads it directly: one comparison tells whether anything can be due."""
         self._set: dict[tuple[int, str], tuple[int, int]] = {}
         self._seq = 0
 
     def set(self, stage: int, tag: str, at_us: int | None) -> None:
-        """Set, move or (None) take back a deadline."""
+        """Set the stage's deadline `tag` to `at_us`, replacing an earlier one; None removes it."""
         key = (stage, tag)
         if at_us is None:
             self._set.pop(key, None)
@@ -30,12 +35,12 @@ class Timers:
         heapq.heappush(self.heap, (at_us, stage, self._seq, tag))
 
     def clear(self, stage: int) -> None:
-        """Take back every deadline of a stage."""
+        """Remove every deadline of a stage."""
         for key in [key for key in self._set if key[0] == stage]:
             del self._set[key]
 
     def next_us(self) -> int | None:
-        """The next deadline, or None."""
+        """The time of the next deadline, or None."""
         heap = self.heap
         while heap:
             at_us, stage, seq, tag = heap[0]
@@ -45,7 +50,7 @@ class Timers:
         return None
 
     def pop_due(self, now_us: int) -> tuple[int, str, int] | None:
-        """The earliest deadline that has come, as (stage, tag, at_us), or None."""
+        """Remove the earliest deadline at or before `now_us` and return (stage, tag, at_us), or None."""
         at_us = self.next_us()
         if at_us is None or at_us > now_us:
             return None

@@ -55,8 +55,8 @@ class HeapPump:
         self._plan = plan
         self._scripts = scripts
         self._calls: dict[int, HeapCall] = {}
-        """Open calls from the last stage to the first, so that the microphone's stage is not asked whether it takes an item while a
-        later stage's call has one."""
+        """Open calls from the last stage to the first. So the microphone's stage is not asked whether it accepts an
+        item while a later stage's call has one."""
         self._untold: list[int] = []
         """Stages whose calls have a batch of items to credit, in order."""
         self._now_us = 0
@@ -85,7 +85,7 @@ class HeapPump:
         now_us, next_us, chosen, engine = self._now_us, _NEVER, None, self.engine
         for call in self._calls.values():
             due_us = call.due_us
-            if due_us is not None and due_us <= next_us and engine.takes(call.stage):
+            if due_us is not None and due_us <= next_us and engine.accepts_item(call.stage):
                 next_us, chosen = (due_us if due_us > now_us else now_us), call
         if next_us > now_us:
             deadline_us = engine.next_deadline()

@@ -143,7 +143,7 @@ class TrioPump:
     def _offer(self, now_us: int) -> Stimulus | None:
         for stage, call in self._calls.items():
             due_us = call.due_us
-            if due_us is None or due_us > now_us or not self.engine.takes(stage):
+            if due_us is None or due_us > now_us or not self.engine.accepts_item(stage):
                 continue
             if (offered := call.offered(now_us)) is not None:
                 item, available_us = offered
@@ -188,7 +188,7 @@ class TrioPump:
         deadline_us = self.engine.next_deadline()
         wake_us = math.inf if deadline_us is None else deadline_us
         for stage, call in self._calls.items():
-            if call.due_us is not None and call.due_us < wake_us and self.engine.takes(stage):
+            if call.due_us is not None and call.due_us < wake_us and self.engine.accepts_item(stage):
                 wake_us = call.due_us
         if self._observers and self.engine.journal.waiting:
             wake_us = min(wake_us, self._rows_at_us())

@@ -34,7 +34,7 @@ THREE = Bound(3)
 
 @dataclass
 class ToyState:
-    """`seen` in order; `open`: takes data now."""
+    """`seen` in order; `open`: accepts_item data now."""
 
     seen: list[Message] = field(default_factory=list)
     open: bool = True
@@ -85,7 +85,7 @@ class Basin(Stage[ToyState]):
 
 
 class Drain(Basin):
-    """Feeds all it takes to a session call."""
+    """Feeds all it accepts_item to a session call."""
 
     def begin(self, state: ToyState) -> Actions:
         return (Open(Capture()),)
@@ -202,12 +202,12 @@ def test_a_full_queue_holds_its_sender_and_the_sender_s_provider() -> None:
     engine = engine_of(Spout, Basin, bound=Bound(2))
     engine.state("basin").open = False
     say(engine, *tokens(0, 1))
-    assert engine.takes(0)
+    assert engine.accepts_item(0)
     say(engine, *tokens(2))
-    assert not engine.takes(0), "token 2 waits in the outbox"
+    assert not engine.accepts_item(0), "token 2 waits in the outbox"
     engine.state("basin").open = True
     say(engine, ReplyPlayed())
-    assert engine.takes(0)
+    assert engine.accepts_item(0)
     assert [m for m in engine.state("basin").seen if isinstance(m, Token)] == tokens(0, 1, 2)
 
 
@@ -231,7 +231,7 @@ def test_a_dropped_message_has_a_row_too(when_full: WhenFull, kept: list[int], d
     engine = engine_of(Spout, Basin, bound=Bound(2, when_full))
     engine.state("basin").open = False
     say(engine, *tokens(0, 1, 2), EndOfReply())
-    assert not engine.takes(0) or when_full is WhenFull.DROP_OLDEST
+    assert not engine.accepts_item(0) or when_full is WhenFull.DROP_OLDEST
     lost = [row.message for row in rows(engine, "basin") if row.fate is Fate.DROPPED]
     assert lost[: len(dropped)] == tokens(*dropped)
     assert all(isinstance(message, Token) for message in lost)
@@ -264,10 +264,10 @@ def test_a_bound_reaches_across_the_channel_and_credits_free_it() -> None:
     say(engine, *tokens(2))
     ((_, inbox),) = engine.inboxes()
     assert len(inbox.queue) == 0, "two that were fed and not yet taken fill the bound"
-    assert not engine.takes(0)
+    assert not engine.accepts_item(0)
     effects = say(engine, Credit(2), stage=1, call=2)
     assert [e.item for e in effects if isinstance(e, CallFed)] == tokens(2)
-    assert engine.takes(0)
+    assert engine.accepts_item(0)
 
 
 # -- timers ------------------------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ def inbox(most: int, when_full: WhenFull = WhenFull.BLOCK) -> Inbox:
 
 def test_a_bound_counts_what_waits_on_either_side() -> None:
     box = inbox(3)
-    assert box.push(envelope(Token(0, "a")), beyond=2)
-    assert not box.push(envelope(Token(1, "b")), beyond=2)
-    assert box.push(envelope(Token(1, "b")), beyond=1)
+    assert box.push(envelope(Token(0, "a")), in_flight=2)
+    assert not box.push(envelope(Token(1, "b")), in_flight=2)
+    assert box.push(envelope(Token(1, "b")), in_flight=1)
     assert box.high_water == 3
 
 

@@ -228,12 +228,12 @@ _on_time = playback._play
 def _settle_last_first(self: Engine) -> None:
     """Within an instant the highest stage first."""
     while self.finished is None:
-        told = [slot for slot in self._slots if slot.control]
-        if told:
-            slot = told[-1]
+        pending = [slot for slot in self._slots if slot.control]
+        if pending:
+            slot = pending[-1]
             envelope = slot.control.popleft()
             if not slot.control:
-                self._told &= ~slot.bit
+                self._control &= ~slot.bit
             self._handle(slot, envelope)
         elif self._deadlines and self._deadlines[0][0] <= self._now_us:
             self._fire()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import regex
 
 
-class Script(NamedTuple):
+class WritingSystem(NamedTuple):
     """How a script is spoken: characters a second, and, where no spaces stand between words, characters a word."""
 
     ranges: tuple[tuple[int, int], ...]
@@ -23,7 +23,7 @@ class Script(NamedTuple):
     per_word: int = 0
 
 
-USUAL = Script((), 15)
+USUAL = WritingSystem((), 15)
 """Letters and the spaces and marks between them: Latin, Greek, Cyrillic, the scripts of India."""
 _HAN = (
     (0x2E80, 0x2FDF),
@@ -37,13 +37,13 @@ _HAN = (
 SCRIPTS = (
     # A little below the syllables a second that Coupé et al. measured (Science Advances 2019: Japanese about 8, Mandarin 6,
     # Thai 5); a Thai syllable is written with two or three characters, and a kanji is read with about two morae.
-    Script(_HAN, 5, 2),  # and its wide marks, at which voices pause
-    Script(((0x3040, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F), (0x1B000, 0x1B16F)), 7.5, 3),  # kana
-    Script(((0x3100, 0x312F), (0xA000, 0xA4CF)), 5, 2),  # bopomofo, Yi
-    Script(((0x0E00, 0x0EFF),), 12.5, 4),  # Thai, Lao
-    Script(((0x1000, 0x109F), (0x1780, 0x17FF), (0xAA60, 0xAA7F)), 15, 5),  # Burmese, Khmer
-    Script(((0xAC00, 0xD7A3), (0x1200, 0x139F)), 6),  # Hangul, Ethiopic: a character is a syllable
-    Script(((0x0590, 0x08FF), (0xFB1D, 0xFDFF), (0xFE70, 0xFEFC)), 12),  # Hebrew, Arabic: few vowels are written
+    WritingSystem(_HAN, 5, 2),  # and its wide marks, at which voices pause
+    WritingSystem(((0x3040, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F), (0x1B000, 0x1B16F)), 7.5, 3),  # kana
+    WritingSystem(((0x3100, 0x312F), (0xA000, 0xA4CF)), 5, 2),  # bopomofo, Yi
+    WritingSystem(((0x0E00, 0x0EFF),), 12.5, 4),  # Thai, Lao
+    WritingSystem(((0x1000, 0x109F), (0x1780, 0x17FF), (0xAA60, 0xAA7F)), 15, 5),  # Burmese, Khmer
+    WritingSystem(((0xAC00, 0xD7A3), (0x1200, 0x139F)), 6),  # Hangul, Ethiopic: a character is a syllable
+    WritingSystem(((0x0590, 0x08FF), (0xFB1D, 0xFDFF), (0xFE70, 0xFEFC)), 12),  # Hebrew, Arabic: few vowels are written
 )
 _PLACES = sorted((low, high, script) for script in SCRIPTS for low, high in script.ranges)
 _LOWS = [low for low, _, _ in _PLACES]
@@ -121,7 +121,7 @@ def _characters(text: str, start: int, end: int) -> Iterator[tuple[int, int, int
         yield cluster.start(), cluster.end(), 60 * len(cluster.group()) // per_word
 
 
-def script_of(char: str) -> Script:
+def script_of(char: str) -> WritingSystem:
     """The script that a character is spoken by."""
     at = bisect_right(_LOWS, ord(char)) - 1
     return _PLACES[at][2] if at >= 0 and ord(char) <= _PLACES[at][1] else USUAL

@@ -47,3 +47,13 @@ def test_modules_outside_packages_import_at_most_the_lowest() -> None:
     assert [
         (path.name, module) for path in below for module in imports(path) if package_of(module) in PACKAGES[:-1]
     ] == []
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    """Private classes belong to their module; ``Options`` is the name that a provider's and a stage's options have to have."""
+    where: dict[str, list[str]] = {}
+    for path in (ROOT / "flowkit").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name != "Options" and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert {name: places for name, places in where.items() if len(places) > 1} == {}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flowkit.config.problems import Problem
 from flowkit.config.render import render
-from flowkit.config.text import Source, start_of
+from flowkit.config.text import NamedText, start_of
 from flowkit.printable import all_printable, one_line, printable
 from flowkit.report.github import commands
 from flowkit.report.junit import junit
@@ -51,7 +51,7 @@ def live_view() -> str:
     return shown.get()
 
 
-PROBLEM = Problem("FK111", start_of(Source(HOSTILE, f"x: {HOSTILE}\n")), ("x",), HOSTILE, HOSTILE, HOSTILE)
+PROBLEM = Problem("FK111", start_of(NamedText(HOSTILE, f"x: {HOSTILE}\n")), ("x",), HOSTILE, HOSTILE, HOSTILE)
 SINKS: dict[str, Callable[[], str]] = {
     "markdown": lambda: markdown([outcome()]),
     "junit": lambda: "".join(ET.fromstring(junit([outcome()])).itertext()),

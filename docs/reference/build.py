@@ -17,7 +17,7 @@ from flowkit.config.codes import pages  # noqa: E402
 from flowkit.config.jsonschema import schema_text  # noqa: E402
 from flowkit.config.markdown import yaml_blocks  # noqa: E402
 from flowkit.config.reference import BuiltIn, reference  # noqa: E402
-from flowkit.config.text import Source  # noqa: E402
+from flowkit.config.text import NamedText  # noqa: E402
 from flowkit.plan import vet  # noqa: E402
 
 
@@ -41,7 +41,7 @@ def errors_page() -> str:
 def with_answers(examples: str) -> str:
     """Behind each wrong block what ``flowkit check`` says of it."""
     answers = []
-    for block in yaml_blocks(Source("example.yaml", examples)):
+    for block in yaml_blocks(NamedText("example.yaml", examples)):
         source = block.source.text if block.source.text.strip() else ""
         found = vet(read("assistant.yaml", text=source, catalog=BuiltIn())).problems
         answers.append("\n\n```\n" + "\n".join(problem.full() for problem in found) + "\n```\n")

@@ -9,6 +9,6 @@ Nothing here imports `dataclasses` or `typing`, because importing them takes lon
 
 from .chunk import Chunk, Reason
 from .core import Chunker
-from .rules import FirstRules, Rules, Speak, lint
+from .rules import FirstRules, Rules, SpeakRules, lint
 
-__all__ = ["Chunk", "Chunker", "FirstRules", "Reason", "Rules", "Speak", "lint"]
+__all__ = ["Chunk", "Chunker", "FirstRules", "Reason", "Rules", "SpeakRules", "lint"]

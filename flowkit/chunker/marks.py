@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _COMMAS, _SEMICOLONS, _COLONS = ",،、，፣", ";؛；፤·", ":："
 
 
-class Step:
+class MarkStep:
     """What to do at a mark.
 
     Args:
@@ -34,12 +34,12 @@ class Step:
         self.end, self.reason, self.size = end, reason, size
 
 
-_GO_ON = Step(NO)
-_STAND = Step(WAIT)
+_GO_ON = MarkStep(NO)
+_STAND = MarkStep(WAIT)
 
 
-def _sentence(end: int) -> Step:
-    return Step(end, Reason.SENTENCE) if end > 0 else _STAND if end == WAIT else _GO_ON
+def _sentence(end: int) -> MarkStep:
+    return MarkStep(end, Reason.SENTENCE) if end > 0 else _STAND if end == WAIT else _GO_ON
 
 
 class Marks:
@@ -53,18 +53,18 @@ class Marks:
         self._rules = rules
         self._terms = Terms(rules.never_split)
 
-    def ask(self, view: View, draft: Draft, first: bool) -> Step:
+    def ask(self, view: View, draft: Draft, first: bool) -> MarkStep:
         """What to do at the mark at `draft.at`; `first` in the first chunk of a reply."""
         return _ANSWERS[KIND[view.text[draft.at]]](self, view, draft, first)
 
-    def _line(self, view: View, draft: Draft, _: bool) -> Step:
+    def _line(self, view: View, draft: Draft, _: bool) -> MarkStep:
         """A newline ends a chunk that has something to speak. A list marker never ends up alone."""
         if speakable(view.text[draft.start : draft.at]):
-            return Step(draft.at + 1, Reason.SENTENCE)
+            return MarkStep(draft.at + 1, Reason.SENTENCE)
         draft.holds.clear()
         return _GO_ON
 
-    def _stop(self, view: View, draft: Draft, first: bool) -> Step:
+    def _stop(self, view: View, draft: Draft, first: bool) -> MarkStep:
         at, text = draft.at, view.text
         if at > draft.start and (text[at - 1] in STOPS or text.endswith(". ", draft.start, at)):
             return _GO_ON  # the run was judged at its first mark
@@ -73,7 +73,7 @@ class Marks:
         end = sentence_end(view, at)
         return self._hesitation(view, draft, first) if end == NO and text[at] in DOTS else _sentence(end)
 
-    def _hesitation(self, view: View, draft: Draft, first: bool) -> Step:
+    def _hesitation(self, view: View, draft: Draft, first: bool) -> MarkStep:
         """An ellipsis that ends no sentence may end a clause."""
         run = past(view.text, draft.at, DOTS)
         ellipsis = run - draft.at > 1 or view.text[draft.at] != "."
@@ -81,7 +81,7 @@ class Marks:
             return _GO_ON
         return self._clause(view, draft, run, first)
 
-    def _pause(self, view: View, draft: Draft, first: bool) -> Step:
+    def _pause(self, view: View, draft: Draft, first: bool) -> MarkStep:
         at = draft.at
         if self._rules.never_split and (covered := self._terms.cover(view, at)) != NO:
             return _STAND if covered == WAIT else _GO_ON
@@ -92,12 +92,12 @@ class Marks:
         end = clause_end(view, at)
         return self._clause(view, draft, end, first) if end > 0 else _STAND if end == WAIT else _GO_ON
 
-    def _clause(self, view: View, draft: Draft, end: int, first: bool) -> Step:
+    def _clause(self, view: View, draft: Draft, end: int, first: bool) -> MarkStep:
         """A cut if the chunk is long enough; otherwise a place to come back to."""
         size, mark = draft.size + measure(view.text[draft.at : end]), view.text[draft.at]
         least = self._rules.first.min_tokens if first else self._least(mark)
         if self._rules.mode == "clause" and size >= least:
-            return Step(end, Reason.COMMA if mark in _COMMAS else Reason.CLAUSE)
+            return MarkStep(end, Reason.COMMA if mark in _COMMAS else Reason.CLAUSE)
         if size <= self._rules.max_tokens:
             draft.clauses.append((end, size))
         return _GO_ON
@@ -111,7 +111,7 @@ class Marks:
             return rules.semicolon_after
         return rules.colon_after if mark in _COLONS else rules.dash_after
 
-    def _open(self, view: View, draft: Draft, _: bool) -> Step:
+    def _open(self, view: View, draft: Draft, _: bool) -> MarkStep:
         char = view.text[draft.at]
         if draft.close(char):
             return _GO_ON
@@ -125,7 +125,7 @@ class Marks:
             draft.holds.append((PAIRS[char], draft.size))
         return _GO_ON
 
-    def _span(self, view: View, draft: Draft) -> Step:
+    def _span(self, view: View, draft: Draft) -> MarkStep:
         at, char = draft.at, view.text[draft.at]
         if char in "`~" and (end := fence_end(view, at)) != NO:
             if end == WAIT:
@@ -135,35 +135,35 @@ class Marks:
         if char == "<" and (face := smiley(view, at)):
             return self._emoticon(view, at, face)
         end = span_end(view, at)
-        return _STAND if end == WAIT else Step(end) if end else _GO_ON
+        return _STAND if end == WAIT else MarkStep(end) if end else _GO_ON
 
-    def _fence(self, view: View, draft: Draft, end: int) -> Step:
+    def _fence(self, view: View, draft: Draft, end: int) -> MarkStep:
         """A code block is a separate chunk, as large as what is spoken for it."""
         if speakable(view.text[draft.start : draft.at]):
-            return Step(draft.at, Reason.SENTENCE, 0)
+            return MarkStep(draft.at, Reason.SENTENCE, 0)
         room = self._rules.max_tokens - draft.size
-        return Step(end, Reason.SENTENCE, min(room, size_of(view.language.code_example)))
+        return MarkStep(end, Reason.SENTENCE, min(room, size_of(view.language.code_example)))
 
-    def _close(self, view: View, draft: Draft, _: bool) -> Step:
+    def _close(self, view: View, draft: Draft, _: bool) -> MarkStep:
         draft.close(view.text[draft.at])
         return _GO_ON
 
-    def _emoji(self, view: View, draft: Draft, _: bool) -> Step:
+    def _emoji(self, view: View, draft: Draft, _: bool) -> MarkStep:
         at = draft.at
         end = view.emoji_end(at)
         if end != WAIT and at > draft.start and KIND[view.text[at - 1]] in (EMOJI, GHOST):
-            return Step(end)  # the run was judged at its first mark
+            return MarkStep(end)  # the run was judged at its first mark
         return self._emoticon(view, at, end)
 
-    def _emoticon(self, view: View, at: int, face: int) -> Step:
+    def _emoticon(self, view: View, at: int, face: int) -> MarkStep:
         """An emoji or smiley up to `face`: it may end a sentence, and is never cut itself."""
         if face == WAIT:
             return _STAND
         end = emoji_end(view, at, face)
-        return Step(face) if end == NO else _sentence(end)
+        return MarkStep(face) if end == NO else _sentence(end)
 
 
-_ANSWERS: dict[int, Callable[[Marks, View, Draft, bool], Step]] = {
+_ANSWERS: dict[int, Callable[[Marks, View, Draft, bool], MarkStep]] = {
     EMOJI: Marks._emoji,
     LINE: Marks._line,
     STOP: Marks._stop,

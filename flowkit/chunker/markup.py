@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from .rules import Speak, Way
+from .rules import SpeakRules, Way
 from .text import EMOJI, GHOST, KIND, emoji_end
 from .value import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ _words = re.compile(r"\s+|\S+").finditer
 class Speaker:
     """Splits one text into pieces, each with its spoken form."""
 
-    def __init__(self, text: str, ways: Speak, code_example: str) -> None:
+    def __init__(self, text: str, ways: SpeakRules, code_example: str) -> None:
         self._text, self._ways, self._code_example = text, ways, code_example
 
     def pieces(self, start: int, end: int) -> Iterator[Piece]:

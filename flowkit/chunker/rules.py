@@ -14,7 +14,7 @@ else:
     Mode = Way = str  # for code that reads the annotations at run time
 
 
-class Speak(Value):
+class SpeakRules(Value):
     """How each kind of span is spoken: `plain` (made speakable), `verbatim` (as written) or `skip` (not at all).
 
     `Chunk.text` keeps the original in any case.
@@ -78,7 +78,7 @@ class Rules(Value):
     characters as a reader sees them (a flag is one). At least 1."""
     never_split: tuple[str, ...] = ()
     """Terms that are never cut, neither inside nor directly after: `("Acme Inc.", "Yahoo!")`."""
-    speak: Speak = Speak()
+    speak: SpeakRules = SpeakRules()
     """What TTS gets for each kind of span."""
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ keeps the order of the original, so one pair of rising positions per span is the
 
 from __future__ import annotations
 
-from .rules import Speak
+from .rules import SpeakRules
 from .text import EMOJI, KIND
 
 Marks = tuple[tuple[int, int], ...]
@@ -17,7 +17,7 @@ _FIRST_EMOJI = "\u2600"
 _INSIDE = ("www.", "://", "  ", " :", " ;", " =")
 
 
-def speak(text: str, ways: Speak, code_example: str) -> tuple[str, Marks]:
+def speak(text: str, ways: SpeakRules, code_example: str) -> tuple[str, Marks]:
     """The spoken form of `text` and its alignment: pairs (length spoken, length of `text`); none if spoken as
     written."""
     bare = text.strip()

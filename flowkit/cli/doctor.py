@@ -14,7 +14,7 @@ from flowkit.cli.streams import raw
 from flowkit.errors import DeviceError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from flowkit.runtime.soundcheck import Heard
+    from flowkit.runtime.soundcheck import Level
 
 _KEYS = ("ASSEMBLYAI_API_KEY", "GROQ_API_KEY", "CARTESIA_API_KEY", "OPENAI_API_KEY")
 
@@ -135,7 +135,7 @@ def _sound(args: argparse.Namespace, listen_us: int) -> dict[str, Any]:
     return found
 
 
-def _level(heard: Heard) -> dict[str, Any]:
+def _level(heard: Level) -> dict[str, Any]:
     return {"name": heard.name, "peak_db": round(heard.peak_db, 1), "floor_db": round(heard.floor_db, 1)}
 
 

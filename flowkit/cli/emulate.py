@@ -36,16 +36,16 @@ def run(args: argparse.Namespace) -> int:
     import trio
 
     try:
-        from flowkit.testing.emulators import EMULATORS, Fault
+        from flowkit.testing.emulators import EMULATORS, ServerFault
     except ImportError as error:
         raise UsageError(
             f"the emulators need {error.name}", hint="pip install trio-websocket h11 (or the extra 'dev')"
         ) from error
-    if args.fault not in set(Fault):
-        raise UsageError(f"unknown fault {args.fault!r}", hint=f"one of: {', '.join(sorted(Fault))}")
+    if args.fault not in set(ServerFault):
+        raise UsageError(f"unknown fault {args.fault!r}", hint=f"one of: {', '.join(sorted(ServerFault))}")
     if not 0 <= args.port <= 65_535:
         raise UsageError(f"--port: a port is 0 to 65535 (got {args.port})")
-    emulator = EMULATORS[args.name](always=Fault(args.fault))
+    emulator = EMULATORS[args.name](always=ServerFault(args.fault))
     emulator.port = args.port
 
     try:

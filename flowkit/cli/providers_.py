@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowkit.providers.registry import Row
+    from flowkit.providers.registry import ProviderEntry
 
 from flowkit.cli import quick
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.FINE
 
 
-def state(row: Row) -> str:
+def state(row: ProviderEntry) -> str:
     """Whether a provider can be used, and what to do if not."""
     if row.problem:
         return f"unusable: {row.problem}"
@@ -55,7 +55,7 @@ def state(row: Row) -> str:
     return "installed"
 
 
-def _record(row: Row) -> dict[str, object]:
+def _record(row: ProviderEntry) -> dict[str, object]:
     return {
         "kind": row.kind,
         "name": row.name,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flowkit.config.schema import TraceOptions
     from flowkit.engine.observer import Observer
     from flowkit.plan import Plan
-    from flowkit.runtime.session import Outcome
+    from flowkit.runtime.session import SessionOutcome
     from flowkit.trace.recorder import Recorder
 
 
@@ -43,7 +43,7 @@ class Record:
         if self._recorder is not None:
             self._recorder.on_loss(say)
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: SessionOutcome) -> None:
         """The session came to its end: write what is left of it."""
         from flowkit.figures.queues import queue_reports
 

@@ -13,7 +13,7 @@ from flowkit.errors import ExitCode, FlowkitError, UsageError
 from flowkit.files import PRIVATE, check_output, sounds_beside, write_whole
 
 if TYPE_CHECKING:
-    from flowkit.report.page import Subject
+    from flowkit.report.page import ShownSession
     from flowkit.trace.reader import Trace
 
 
@@ -56,16 +56,16 @@ def run(args: argparse.Namespace) -> int:
     return int(ExitCode.FINE)
 
 
-def _replayed(args: argparse.Namespace) -> Subject:
+def _replayed(args: argparse.Namespace) -> ShownSession:
     """The trace's replay with something changed, to lay beside it."""
     from flowkit.figures.layout import layout_of
     from flowkit.replay.simulate import simulate
-    from flowkit.report.page import Subject
+    from flowkit.report.page import ShownSession
 
     replayed = simulate(args.traces[0], pipeline=args.pipeline, overrides=tuple(args.set))
     plan = replayed.plan
     name = f"{replayed.report.trace}, replayed"
-    return Subject(name, replayed.report, replayed.rows, layout_of(plan), settings=plan.settings)
+    return ShownSession(name, replayed.report, replayed.rows, layout_of(plan), settings=plan.settings)
 
 
 def _inputs(args: argparse.Namespace) -> list[Path]:
@@ -78,7 +78,7 @@ def _inputs(args: argparse.Namespace) -> list[Path]:
     ]
 
 
-def _write(path: str, inputs: list[Path], subjects: list[Subject]) -> None:
+def _write(path: str, inputs: list[Path], subjects: list[ShownSession]) -> None:
     from flowkit.report.page import page
 
     text = page(subjects)
@@ -86,7 +86,7 @@ def _write(path: str, inputs: list[Path], subjects: list[Subject]) -> None:
     print(f"{path}: {len(text) / 1e6:.1f} MB", file=sys.stderr)
 
 
-def _print(subject: Subject) -> None:
+def _print(subject: ShownSession) -> None:
     from flowkit.report.terminal import lines
 
     known = (subject.report, subject.rows, subject.layout, subject.ruler, subject.settings)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowkit.figures.report import Report
     from flowkit.plan import Plan
     from flowkit.report.live import LiveView
-    from flowkit.runtime.session import Outcome
+    from flowkit.runtime.session import SessionOutcome
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         record.on_loss(view.say)
         observers: tuple[Observer, ...] = (EchoWatch(plan, view.say), *record.observers, *view.observers)
 
-        async def session() -> Outcome:
+        async def session() -> SessionOutcome:
             return await run_session(
                 plan,
                 notice=view.say,
@@ -203,7 +203,7 @@ def _notice(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _quietly(go: Callable[[], Outcome]) -> Outcome:
+def _quietly(go: Callable[[], SessionOutcome]) -> SessionOutcome:
     """Run, with the one error of an exception group unwrapped, so that it is told like any other."""
     try:
         return go()
@@ -214,7 +214,7 @@ def _quietly(go: Callable[[], Outcome]) -> Outcome:
         raise first from group
 
 
-def _tell(args: argparse.Namespace, outcome: Outcome, report: Report) -> None:
+def _tell(args: argparse.Namespace, outcome: SessionOutcome, report: Report) -> None:
     from flowkit.report.plain import summary
 
     if args.format == "json":
@@ -244,7 +244,7 @@ def _budgets(args: argparse.Namespace, plan: Plan, report: Report) -> bool:
     return all(verdict.kept for verdict in verdicts)
 
 
-def _exit_code(outcome: Outcome, report: Report, kept: bool) -> int:
+def _exit_code(outcome: SessionOutcome, report: Report, kept: bool) -> int:
     if outcome.reason == "interrupted":
         return int(ExitCode.INTERRUPTED)
     if outcome.reason.startswith("failed") or any(turn.end_reason == "error" for turn in report.turns):

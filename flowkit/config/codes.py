@@ -10,7 +10,7 @@ from pathlib import Path
 from flowkit.config.nodes import plain
 from flowkit.config.parse import parse
 from flowkit.config.problems import Problem
-from flowkit.config.text import Source
+from flowkit.config.text import NamedText
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def pages() -> Map[str, Page]:
     """Every page by code."""
     path = Path(__file__).with_name("codes.yaml")
     problems: list[Problem] = []
-    node = parse(Source(path.name, path.read_text(encoding="utf-8")), problems)
+    node = parse(NamedText(path.name, path.read_text(encoding="utf-8")), problems)
     assert node is not None
     assert not problems, problems
     return {code: Page(code, **page) for code, page in plain(node).items()}

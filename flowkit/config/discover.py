@@ -12,7 +12,7 @@ from pathlib import Path
 from flowkit.config.nodes import Mapping, Sequence
 from flowkit.config.problems import Problem
 from flowkit.config.read import decode, read_tree
-from flowkit.config.text import MAX_BYTES, Source
+from flowkit.config.text import MAX_BYTES, NamedText
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _WORD = re.compile(rb"flowkit|include|stages|\\[uUx]")
@@ -35,7 +35,7 @@ def is_pipeline(path: Path) -> bool:
     return holds_pipeline(source) if source is not None else _looks_like_one(plain.decode("utf-8", "ignore"))
 
 
-def holds_pipeline(source: Source) -> bool:
+def holds_pipeline(source: NamedText) -> bool:
     """The same for a text."""
     problems: list[Problem] = []
     tree = read_tree(source, problems)
@@ -46,7 +46,7 @@ def _looks_like_one(text: str) -> bool:
     return _VERSION.search(text) is not None
 
 
-def _is_ours(tree: Mapping, source: Source) -> bool:
+def _is_ours(tree: Mapping, source: NamedText) -> bool:
     """Whether a tree is a pipeline. A pipeline has a version. Without one, a file with tests is a pipeline whose
     version was forgotten, and not a file for others to include. A result file of flowkit has a version too, but no
     stages."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from flowkit.config.text import Source
+from flowkit.config.text import NamedText
 
 _KEY = re.compile(r"(?P<name>[^\s#\[\]{}\"'|>@`%&*!?,-][^:#]*):(?=\s|$)(?P<text>\s+[|>][-+0-9]*\s*$)?")
 
@@ -29,7 +29,7 @@ def _indented(text: str) -> tuple[int, str]:
     return len(text) - len(rest) + 1, rest
 
 
-def levels(source: Source, line: int) -> list[Indent]:
+def levels(source: NamedText, line: int) -> list[Indent]:
     """The blocks that are open before a line, outermost first."""
     open: list[Indent] = []
     inside = 0  # the column of the key whose block text continues
@@ -68,7 +68,7 @@ def _mapping(open: list[Indent], column: int, line: int, key: str) -> None:
         open.append(Indent(column, line, {key}))
 
 
-def advice(source: Source, line: int) -> str:
+def advice(source: NamedText, line: int) -> str:
     """Where a line belongs that is in no open column; empty if it is in one, or if its place is unclear."""
     column, rest = _indented(source.line(line))
     open = levels(source, line)

@@ -22,7 +22,7 @@ from flowkit.config.read import decode, read_source, read_tree
 from flowkit.config.schema import APART, OF_INTERRUPT, VERSION, CallOptions, Top, Wiring
 from flowkit.config.slips import explained
 from flowkit.config.stages import read_stages
-from flowkit.config.text import Source, start_of
+from flowkit.config.text import NamedText, start_of
 from flowkit.config.validate import build, deeper, keys_of
 from flowkit.printable import one_line
 from flowkit.secrets import is_secret_name, learn, learn_named
@@ -36,7 +36,7 @@ class Reading:
 
     config: Config
     problems: tuple[Problem, ...]
-    source: Source
+    source: NamedText
     whole: bool = field(default=True)
     """False if `config` lacks stages that the file has, so that its wiring cannot be checked."""
 
@@ -84,13 +84,13 @@ def read(
     problems: list[Problem] = []
     source = _source(path, text, problems)
     if source is None:
-        empty = Source(str(path), "")
+        empty = NamedText(str(path), "")
         return Reading(_nothing(Mapping(start_of(empty)), catalog), tuple(problems), empty, whole=False)
     return read_text(source, overrides, outside or Outside(environ=environ or {}), catalog, problems)
 
 
 def read_text(
-    source: Source, overrides: Seq[str], outside: Outside, catalog: Catalog, problems: list[Problem]
+    source: NamedText, overrides: Seq[str], outside: Outside, catalog: Catalog, problems: list[Problem]
 ) -> Reading:
     """As `read`, for a source in memory."""
     root = read_tree(source, problems)
@@ -113,7 +113,7 @@ def _learn_secrets(root: Mapping) -> None:
             learn_named(named, scalar.value)
 
 
-def _source(path: FilePath | str, text: str | None, problems: list[Problem]) -> Source | None:
+def _source(path: FilePath | str, text: str | None, problems: list[Problem]) -> NamedText | None:
     if text is not None:
         return decode(text.encode("utf-8", "surrogatepass"), str(path), FilePath(path), problems)
     if str(path) == "-":
@@ -126,7 +126,7 @@ def _nothing(root: Mapping, catalog: Catalog) -> Config:
 
 
 def _validated(
-    root: Mapping, source: Source, catalog: Catalog, problems: list[Problem], missing: list[Problem]
+    root: Mapping, source: NamedText, catalog: Catalog, problems: list[Problem], missing: list[Problem]
 ) -> Reading:
     in_stages: dict[Path, Problem] = {}
     for problem in missing:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textwrap import dedent
 
 from flowkit.config.discover import holds_pipeline
-from flowkit.config.text import Source
+from flowkit.config.text import NamedText
 
 _FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})(?P<info>.*)")
 
@@ -18,7 +18,7 @@ class YamlBlock:
     """One fenced block. `words` are the words after ``yaml`` on the fence. A block marked ``wrong`` is expected to have
     errors."""
 
-    source: Source
+    source: NamedText
     words: tuple[str, ...]
 
     @property
@@ -27,7 +27,7 @@ class YamlBlock:
         return holds_pipeline(self.source)
 
 
-def yaml_blocks(page: Source) -> Iterator[YamlBlock]:
+def yaml_blocks(page: NamedText) -> Iterator[YamlBlock]:
     """The YAML blocks of a page, in order. Lines are counted in the page; columns do not include the indent of the
     fence."""
     lines = iter(enumerate(page.lines, start=page.first_line))
@@ -44,4 +44,4 @@ def yaml_blocks(page: Source) -> Iterator[YamlBlock]:
         language, *words = opened["info"].split() or [""]
         if language.lower() in ("yaml", "yml"):
             text = dedent("\n".join(body)) + "\n"
-            yield YamlBlock(Source(page.name, text, page.path, first_line=number + 1), tuple(words))
+            yield YamlBlock(NamedText(page.name, text, page.path, first_line=number + 1), tuple(words))

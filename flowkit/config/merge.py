@@ -10,7 +10,7 @@ from dataclasses import replace
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, Standing, core_value
 from flowkit.config.parse import parse
 from flowkit.config.problems import Path, Problem, suggest
-from flowkit.config.text import UNPRINTABLE, Mark, Source
+from flowkit.config.text import UNPRINTABLE, Mark, NamedText
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*|[0-9]{1,4}")
 
@@ -123,7 +123,7 @@ class _NoSuchPlace(Exception):
 def with_overrides(root: Mapping, overrides: Seq[str], problems: list[Problem]) -> Mapping:
     """The tree with each ``path=value`` set, in order. The path names a stage by its id, kind or number."""
     for override in overrides:
-        source = Source("--set", override)
+        source = NamedText("--set", override)
         path, equals, value = override.partition("=")
         keys = path.strip().split(".")
         whole = Mark(source, 1, 1, 1, len(override) + 1)
@@ -155,7 +155,7 @@ def with_overrides(root: Mapping, overrides: Seq[str], problems: list[Problem]) 
 def _value(text: str, mark: Mark, problems: list[Problem]) -> Node:
     if text[:1] in ("[", "{", '"', "'"):
         found: list[Problem] = []
-        node = parse(Source("--set", text), found)
+        node = parse(NamedText("--set", text), found)
         problems.extend(replace(p, mark=mark) for p in found)
         if node is not None:
             return node

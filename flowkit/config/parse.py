@@ -17,7 +17,7 @@ import yaml
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, core_value
 from flowkit.config.problems import Path, Problem
 from flowkit.config.syntax import NO_CHARACTER, alias_help, document_help, explain_escape, explain_syntax, tag_help
-from flowkit.config.text import SLOW_CHARACTERS, UNPRINTABLE, Mark, Source, place, start_of
+from flowkit.config.text import SLOW_CHARACTERS, UNPRINTABLE, Mark, NamedText, place, start_of
 
 MAX_DEPTH = 64
 MAX_WEIGHT = 20_000
@@ -63,7 +63,7 @@ class _Refused(Exception):
         self.problem = problem
 
 
-def parse(source: Source, problems: list[Problem], loader: Any = None) -> Node | None:
+def parse(source: NamedText, problems: list[Problem], loader: Any = None) -> Node | None:
     """The document as nodes; None if it cannot be read or is empty. Appends what is wrong to `problems`."""
     try:
         _refuse_unprintable(source)
@@ -73,7 +73,7 @@ def parse(source: Source, problems: list[Problem], loader: Any = None) -> Node |
         return None
 
 
-def _refuse_unprintable(source: Source) -> None:
+def _refuse_unprintable(source: NamedText) -> None:
     if bad := UNPRINTABLE.search(source.text):
         code_point = ord(bad[0])
         raise _Refused(
@@ -87,7 +87,7 @@ def _refuse_unprintable(source: Source) -> None:
         )
 
 
-def _events(source: Source, loader: Any) -> Iterator[Any]:
+def _events(source: NamedText, loader: Any) -> Iterator[Any]:
     """The events of the text. Errors always come from the Python parser, so that they are the same everywhere."""
     text, stand_in = _without_questions(source.text)
     slow = len(text) <= SLOW_CHARACTERS and _disputed(text)
@@ -107,7 +107,7 @@ def _events(source: Source, loader: Any) -> Iterator[Any]:
         raise _Refused(Problem("FK003", start_of(source), (), "cannot be read as YAML", str(exc))) from exc
 
 
-def _same_in_python(source: Source, text: str, exc: yaml.MarkedYAMLError) -> yaml.MarkedYAMLError:
+def _same_in_python(source: NamedText, text: str, exc: yaml.MarkedYAMLError) -> yaml.MarkedYAMLError:
     if len(text) > SLOW_CHARACTERS:
         return exc
     try:
@@ -141,7 +141,7 @@ def _with_questions(read: Any, stand_in: str) -> None:
 class _Builder:
     """Builds the tree from events. `open` holds the containers that are not closed yet, outermost first."""
 
-    def __init__(self, source: Source, problems: list[Problem]) -> None:
+    def __init__(self, source: NamedText, problems: list[Problem]) -> None:
         self.source = source
         self.problems = problems
         self.root: Node | None = None

@@ -9,36 +9,36 @@ from flowkit.config.merge import over
 from flowkit.config.nodes import Mapping, Node, Scalar, Sequence
 from flowkit.config.parse import parse
 from flowkit.config.problems import Path, Problem
-from flowkit.config.text import MAX_BYTES, Source, place, start_of
+from flowkit.config.text import MAX_BYTES, NamedText, place, start_of
 
 MAX_INCLUDES = 16
 """The most files that one pipeline may consist of."""
 
 
-def read_source(path: FilePath, name: str, problems: list[Problem]) -> Source | None:
+def read_source(path: FilePath, name: str, problems: list[Problem]) -> NamedText | None:
     """The text of a file. Appends what is wrong to `problems`."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as exc:
         reason = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
-        problems.append(Problem("FK001", start_of(Source(name, "")), (), f"cannot be read: {reason}"))
+        problems.append(Problem("FK001", start_of(NamedText(name, "")), (), f"cannot be read: {reason}"))
         return None
     return decode(raw, name, path, problems)
 
 
-def decode(raw: bytes, name: str, path: FilePath | None, problems: list[Problem]) -> Source | None:
+def decode(raw: bytes, name: str, path: FilePath | None, problems: list[Problem]) -> NamedText | None:
     """Bytes as text: at most 1 MiB, UTF-8, with or without a byte order mark."""
     if len(raw) > MAX_BYTES:
         what = f"is larger than {MAX_BYTES // 1024} KiB"
         problems.append(
-            Problem("FK002", start_of(Source(name, "")), (), what, help="a pipeline file needs a hundredth of that")
+            Problem("FK002", start_of(NamedText(name, "")), (), what, help="a pipeline file needs a hundredth of that")
         )
         return None
     try:
-        return Source(name, raw.decode("utf-8-sig"), path)
+        return NamedText(name, raw.decode("utf-8-sig"), path)
     except UnicodeDecodeError as exc:
-        source = Source(name, raw[: exc.start].decode("utf-8-sig", "replace"), path)
+        source = NamedText(name, raw[: exc.start].decode("utf-8-sig", "replace"), path)
         mark = place(source, len(source.text))
         problems.append(
             Problem("FK003", mark, (), "is not UTF-8 text", f"byte 0x{raw[exc.start]:02x}", "save the file as UTF-8")
@@ -46,7 +46,7 @@ def decode(raw: bytes, name: str, path: FilePath | None, problems: list[Problem]
         return None
 
 
-def read_tree(source: Source, problems: list[Problem]) -> Mapping | None:
+def read_tree(source: NamedText, problems: list[Problem]) -> Mapping | None:
     """The tree of the source, over the trees of what it includes. None if it cannot be used."""
     return _Reader(problems).read(source, ())
 
@@ -58,7 +58,7 @@ class _Reader:
         self.problems = problems
         self.count = 0
 
-    def read(self, source: Source, above: tuple[FilePath, ...]) -> Mapping | None:
+    def read(self, source: NamedText, above: tuple[FilePath, ...]) -> Mapping | None:
         before = len(self.problems)
         node = parse(source, self.problems)
         if node is None or (isinstance(node, Scalar) and node.value is None):
@@ -72,7 +72,7 @@ class _Reader:
             return None
         return self._with_included(node, source, above)
 
-    def _with_included(self, node: Mapping, source: Source, above: tuple[FilePath, ...]) -> Mapping:
+    def _with_included(self, node: Mapping, source: NamedText, above: tuple[FilePath, ...]) -> Mapping:
         wanted = node.get("include")
         if wanted is None:
             return node
@@ -87,7 +87,7 @@ class _Reader:
         assert isinstance(merged, Mapping)
         return replace(merged, entries={k: e for k, e in merged.entries.items() if k != "include"})
 
-    def _included(self, name: Node, path: Path, source: Source, above: tuple[FilePath, ...]) -> Mapping | None:
+    def _included(self, name: Node, path: Path, source: NamedText, above: tuple[FilePath, ...]) -> Mapping | None:
         if not isinstance(name, Scalar) or not isinstance(name.value, str):
             self.problems.append(Problem("FK111", name.mark, path, "must be a file name or a list of them", name.got()))
             return None

@@ -11,10 +11,10 @@ import yaml
 from flowkit.config.layout import advice, levels
 from flowkit.config.problems import Problem, suggest
 from flowkit.config.slips import QUOTES_HELP, QUOTES_WHAT, glued_help, glued_key, odd_space, space_words, typographic
-from flowkit.config.text import SLOW_CHARACTERS, Mark, Source, place, start_of
+from flowkit.config.text import SLOW_CHARACTERS, Mark, NamedText, place, start_of
 
 
-def explain_syntax(source: Source, exc: yaml.MarkedYAMLError) -> Problem:
+def explain_syntax(source: NamedText, exc: yaml.MarkedYAMLError) -> Problem:
     """The parser's error as a problem, with help if the cause is a usual one."""
     at = exc.problem_mark or exc.context_mark
     if at is None:
@@ -30,7 +30,7 @@ def explain_syntax(source: Source, exc: yaml.MarkedYAMLError) -> Problem:
     return Problem("FK004", mark, (), f"cannot be read as YAML{context}: {exc.problem}", help=help)
 
 
-def explain_escape(source: Source) -> Problem:
+def explain_escape(source: NamedText) -> Problem:
     """An escape with a number above all characters. The Python parser raises an error of Python for it
     (`NO_CHARACTER`)."""
     found = _TOO_HIGH.search(source.text)
@@ -46,7 +46,7 @@ def _escape(mark: Mark) -> Problem:
     return Problem("FK004", mark, (), "an unknown escape in double quotes", help=help)
 
 
-def _variable_in_braces(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _variable_in_braces(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     """``{api_key: ${KEY}}``: inside braces and brackets a brace begins a mapping, so the variable needs quotes."""
     brace = mark.column - 1
     if not (text[brace : brace + 1] == "{" and text[brace - 1 : brace] == "$"):
@@ -57,7 +57,7 @@ def _variable_in_braces(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, t
     return Problem("FK006", at, (), f"{name} inside braces or brackets needs quotes", help=f'write "{name}"')
 
 
-def _tab(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _tab(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     before = text[: mark.column]
     if text[mark.column - 1 : mark.column] == "\t" and before.strip():
         return Problem("FK005", mark, (), "a tab is not allowed here", help="use a space")
@@ -68,7 +68,7 @@ def _tab(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Pr
     return Problem("FK005", at, (), "a tab cannot be used to indent", help="indent with spaces")
 
 
-def _odd_space(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _odd_space(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     """A line that is not indented with spaces belongs to the text above it, so the parser may refuse the next line
     instead."""
     at = odd_space(mark) or odd_space(_at(source, mark.line - 1, 1))
@@ -80,12 +80,12 @@ def _odd_space(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str)
     return Problem("FK004", at, (), what, help=help)
 
 
-def _typographic(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _typographic(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     at = typographic(mark)
     return Problem("FK004", at, (), QUOTES_WHAT, help=QUOTES_HELP) if at else None
 
 
-def _runaway_quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _runaway_quote(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     """A quote that was meant to open a value has closed one that began lines above. What follows it is not wrong."""
     in_quotes = "quoted scalar" in (exc.context or "") and exc.context_mark is not None
     at = exc.context_mark if in_quotes else exc.problem_mark or exc.context_mark
@@ -117,7 +117,7 @@ def _last_quoted(text: str, before: Any) -> yaml.ScalarToken | None:
     return last if last and last.style in ("'", '"') else None
 
 
-def _unclosed(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _unclosed(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     """An unclosed bracket or brace is reported where it opens. The parser notices it much later."""
     if exc.context_mark is None or not (exc.context or "").startswith("while parsing a flow"):
         return None
@@ -137,7 +137,7 @@ def _unclosed(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) 
 _CLOSING = {"[": "]", "{": "}"}
 
 
-def _quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _quote(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     if "quoted scalar" not in (exc.context or ""):
         return None
     if "escape" in (exc.problem or ""):
@@ -149,7 +149,7 @@ def _quote(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> 
     return Problem("FK004", at, (), "this quote is not closed", help="close it on the same line")
 
 
-def _no_colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _no_colon(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     """A line that should be a key or an entry of a list. The parser misses the colon only on the next line."""
     if "expected ':'" not in (exc.problem or "") or exc.context_mark is None:
         return None
@@ -160,7 +160,7 @@ def _no_colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) 
     return Problem("FK004", at, (), "a key without a colon", help="write key: value, with a space after the colon")
 
 
-def _indentation(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _indentation(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     """A block that should have ended: the line is in no column of a line above, or follows a closed value."""
     if not (exc.problem or "").startswith("expected <block end>") or exc.context_mark is None:
         return None
@@ -180,7 +180,7 @@ def _indentation(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: st
     return Problem("FK004", mark, (), "this line is indented differently from those it belongs to", help=help)
 
 
-def _colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _colon(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     if "mapping values are not allowed" not in (exc.problem or ""):
         return None
     help = 'text that contains ": " needs quotes; a key must line up with its neighbours'
@@ -189,7 +189,7 @@ def _colon(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> 
     return Problem("FK004", mark, (), "a colon is not allowed here", help=help)
 
 
-def _glued(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _glued(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     """``kind:llm`` is a word, which the next line seems to continue."""
     found = glued_key(source.line(mark.line - 1))
     if (
@@ -208,7 +208,7 @@ def _first_colon(text: str) -> int:
     return found.end() if found else 0
 
 
-def _at_sign(source: Source, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
+def _at_sign(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: str) -> Problem | None:
     character = text[mark.column - 1 : mark.column]
     if "cannot start any token" not in (exc.problem or "") or not character:
         return None
@@ -235,7 +235,7 @@ _RECOGNISED = (
 )
 
 
-def _at(source: Source, line: int, column: int) -> Mark:
+def _at(source: NamedText, line: int, column: int) -> Mark:
     return Mark(source, line, column, line, column + 1)
 
 

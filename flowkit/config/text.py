@@ -18,7 +18,7 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800
 _LINE = re.compile(r"\r\n|\n|\r")
 
 
-class Source:
+class NamedText:
     """A named text. `name` is used in errors: the path as the user gave it, ``<stdin>`` or ``--set``."""
 
     def __init__(self, name: str, text: str, path: Path | None = None, first_line: int = 1) -> None:
@@ -39,13 +39,13 @@ class Source:
         return self.lines[index] if 0 <= index < len(self.lines) else ""
 
     def __repr__(self) -> str:
-        return f"Source({self.name!r})"
+        return f"NamedText({self.name!r})"
 
 
 class Mark(NamedTuple):
     """A place in a source: 1-based line and column in characters, and the end of what is there (exclusive)."""
 
-    source: Source
+    source: NamedText
     line: int
     column: int
     end_line: int
@@ -55,12 +55,12 @@ class Mark(NamedTuple):
         return f"{self.source.name}:{self.line}:{self.column}"
 
 
-def start_of(source: Source) -> Mark:
+def start_of(source: NamedText) -> Mark:
     """The beginning of a source, for what is wrong with all of it."""
     return Mark(source, source.first_line, 1, source.first_line, 1)
 
 
-def place(source: Source, index: int) -> Mark:
+def place(source: NamedText, index: int) -> Mark:
     """The mark of the character at `index` (0-based) of the text."""
     before = _LINE.split(source.text[:index])
     line, column = source.first_line + len(before) - 1, len(before[-1]) + 1

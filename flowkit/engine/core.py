@@ -51,7 +51,7 @@ FED_ITEMS = 100
 
 
 @dataclass(slots=True)
-class Call:
+class OpenCall:
     """An open provider call of one stage."""
 
     id: int
@@ -91,7 +91,7 @@ class Slot:
     outbox: deque[tuple[Inbox, Envelope]] = field(default_factory=deque)
     routes: dict[str, list[tuple[Slot, Inbox | None]]] = field(default_factory=dict)
     """Output port -> targets, each with the inbox there, or None for a control edge."""
-    call: Call | None = None
+    call: OpenCall | None = None
     waiting: int = 0
     """Messages in all inboxes."""
     fed: int = 0
@@ -425,11 +425,11 @@ class Engine:
         self._calls += 1
         self._record_outgoing(slot, self._calls, request, n)
         timed = slot.timeouts.first_item_us is not None or slot.timeouts.idle_us is not None
-        slot.call = Call(self._calls, slot.timeouts, timed)
+        slot.call = OpenCall(self._calls, slot.timeouts, timed)
         self._await_item(slot, slot.call, slot.timeouts.first_item_us)
         self._effects.append(CallOpened(slot.index, self._calls, request, slot.stage.call_scope))
 
-    def _feed(self, slot: Slot, call: Call, item: Message, n: int) -> None:
+    def _feed(self, slot: Slot, call: OpenCall, item: Message, n: int) -> None:
         """Feed `item` to the call.
 
         An item that was made for the provider (`lane` P, such as ``Play``) gets its own row. Messages that are only
@@ -446,7 +446,7 @@ class Engine:
                 self._record_fed(slot, call)
         self._effects.append(new(CallFed, (slot.index, call.id, item)))
 
-    def _record_fed(self, slot: Slot, call: Call) -> None:
+    def _record_fed(self, slot: Slot, call: OpenCall) -> None:
         """Append a ``Fed`` row for the forwarded items that no such row covers yet."""
         if call.fed > call.recorded:
             call.recorded = call.fed
@@ -459,19 +459,19 @@ class Engine:
             self._record_outgoing(slot, call.id, Cancelled(), n)
             self._effects.append(CallCancelled(slot.index, call.id))
 
-    def _close(self, slot: Slot, call: Call) -> None:
+    def _close(self, slot: Slot, call: OpenCall) -> None:
         """Forget the call. What it was fed and had not taken no longer counts against the bound."""
         self._record_fed(slot, call)
         slot.call, slot.fed = None, 0
         self._timers.set(slot.index, _CALL, None)
         self._make_room(slot)
 
-    def _await_item(self, slot: Slot, call: Call, within_us: int | None) -> None:
+    def _await_item(self, slot: Slot, call: OpenCall, within_us: int | None) -> None:
         """Set the deadline of the call's next item; None if it has none."""
         call.deadline_us = None if within_us is None else self._now_us + within_us
         self._timers.set(slot.index, _CALL, call.deadline_us)
 
-    def _item_arrived(self, slot: Slot, call: Call, item: Message) -> None:
+    def _item_arrived(self, slot: Slot, call: OpenCall, item: Message) -> None:
         """The provider gave an item: close the call after the last one, else restart its idle deadline."""
         if type(item) in _LAST:
             self._close(slot, call)

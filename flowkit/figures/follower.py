@@ -16,7 +16,7 @@ from flowkit.figures.frames import FrameClock
 from flowkit.figures.layout import Layout
 from flowkit.figures.listening import Listening
 from flowkit.figures.records import CallEnd, CallRecord, ClauseRecord, Ended, InterruptRecord, TurnEnd, TurnRecord
-from flowkit.figures.sound import Sound
+from flowkit.figures.sound import SpeakerSound
 from flowkit.messages import (
     Ask,
     Audio,
@@ -65,7 +65,7 @@ class Follower:
         self._interrupted: TurnRecord | None = None
         """The one that was interrupted last. It may be answered again until another one is released."""
         self._listening = Listening(self.clock)
-        self._sound = Sound(layout.frame_us)
+        self._sound = SpeakerSound(layout.frame_us)
         self._shutdown = ("", 0)
         self._late_us: dict[int, int] = {}
         self._silent_us: list[int] = []

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from flowkit.plan.graph import Plan
 
 
-class Edge(NamedTuple):
+class BoundedEdge(NamedTuple):
     """A bounded edge: from stage `source` into port `port` of stage `stage`."""
 
     source: str
@@ -24,7 +24,7 @@ class Layout(NamedTuple):
     """`kinds`: (stage id, kind), in the pipeline's order; `edges`: the bounded ones; `frame_us`: length of one input frame."""
 
     kinds: tuple[tuple[str, str], ...]
-    edges: tuple[Edge, ...]
+    edges: tuple[BoundedEdge, ...]
     frame_us: int = 20_000
 
     @property
@@ -48,7 +48,7 @@ class Layout(NamedTuple):
     def from_json(cls, stored: dict[str, Any]) -> Layout:
         """Read back; raises KeyError, TypeError or ValueError if it is not one."""
         kinds = tuple((str(id_), str(kind)) for id_, kind in stored["stages"])
-        edges = tuple(Edge(str(s), str(t), str(p), int(m), str(w)) for s, t, p, m, w in stored["edges"])
+        edges = tuple(BoundedEdge(str(s), str(t), str(p), int(m), str(w)) for s, t, p, m, w in stored["edges"])
         if len(kinds) > _MOST_STAGES:
             raise ValueError(f"more than {_MOST_STAGES} stages")
         return cls(kinds, edges, int(stored["frame_us"]))
@@ -61,7 +61,7 @@ def layout_of(plan: Plan) -> Layout:
     """The layout of a plan."""
     kinds = tuple((stage.id, stage.kind) for stage in plan.stages)
     edges = tuple(
-        Edge(e.source, e.target, e.input, e.bound.max, str(e.bound.when_full))
+        BoundedEdge(e.source, e.target, e.input, e.bound.max, str(e.bound.when_full))
         for e in plan.edges
         if e.bound is not None
     )

@@ -29,7 +29,7 @@ class _Piece:
         return min(self.samples, -(-max(0, now_us - self.at_us) * self.rate_hz // _US))
 
 
-class Sound:
+class SpeakerSound:
     """The speaker's output, followed row by row. `until_us`: when the last of what it was given has sounded; `lost_us`: length of
     what the last interrupt took from it; `silenced`: when the row was sent that silenced it last, and when the last had sounded
     then. An interrupt finds it silent if it is held."""

@@ -45,7 +45,7 @@ class Span:
 
 
 @dataclass(slots=True)
-class Mark:
+class LaneMark:
     """Something that happened in a lane: a partial, a first token, a cut (with its reason), a hold, an interrupt."""
 
     lane: str
@@ -63,7 +63,7 @@ class Story:
     """Spans and marks of a session, in no particular order."""
 
     spans: list[Span] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    marks: list[LaneMark] = field(default_factory=list)
 
 
 def tell(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop], ruler: Reference | None = None) -> Story:
@@ -169,28 +169,28 @@ def _voiced(turn: TurnRecord) -> Iterator[Span]:
         yield Span("tts", turn.number, begin_us, max(begin_us, ended_us or 0), text, fate)
 
 
-def _marks(turn: TurnRecord) -> Iterator[Mark]:
+def _marks(turn: TurnRecord) -> Iterator[LaneMark]:
     """First token, cuts with their reasons, failures, the interrupt."""
     if turn.first_token_us is not None:
-        yield Mark("llm", turn.number, turn.first_token_us, "first token", turn.tokens[0])
+        yield LaneMark("llm", turn.number, turn.first_token_us, "first token", turn.tokens[0])
     for of in turn.clauses.values():
-        yield Mark("chunker", turn.number, of.cut_us, of.clause.reason, of.clause.text.strip())
+        yield LaneMark("chunker", turn.number, of.cut_us, of.clause.reason, of.clause.text.strip())
     for call in turn.calls.values():
         if call.end is CallEnd.FAILED and call.ended_us is not None:
-            yield Mark(
+            yield LaneMark(
                 "llm" if isinstance(call.request, Ask) else "tts", turn.number, call.ended_us, "failed", call.what
             )
     if turn.interrupt is not None:
-        yield Mark("gate", turn.number, turn.interrupt.t_us, "interrupt")
+        yield LaneMark("gate", turn.number, turn.interrupt.t_us, "interrupt")
 
 
-def _marks_of_rows(rows: Sequence[Row], turns: Sequence[TurnRecord]) -> Iterator[Mark]:
+def _marks_of_rows(rows: Sequence[Row], turns: Sequence[TurnRecord]) -> Iterator[LaneMark]:
     """What is told by a row alone."""
     for row in rows:
         match row.message:
             case Partial(text=text) if row.cause_stage and row.fate is Fate.HANDLED:
-                yield Mark("asr", _turn_at(turns, row.sent_us), row.sent_us, "partial", text)
+                yield LaneMark("asr", _turn_at(turns, row.sent_us), row.sent_us, "partial", text)
             case Typed(text=text):
-                yield Mark("user", _turn_at(turns, row.sent_us), row.sent_us, "typed", text)
+                yield LaneMark("user", _turn_at(turns, row.sent_us), row.sent_us, "typed", text)
             case Hold() | Resume() | Fault() if row.fate is Fate.HANDLED:
-                yield Mark("gate", row.turn, row.handled_us, type(row.message).__name__.lower())
+                yield LaneMark("gate", row.turn, row.handled_us, type(row.message).__name__.lower())

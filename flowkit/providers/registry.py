@@ -50,7 +50,7 @@ _OWN = own(BUILT_IN)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ProviderEntry:
     """One line of the table of providers.
 
     `missing` are modules that are not installed, and `install` is the command for them. `problem` is why the class
@@ -81,7 +81,7 @@ def find(kind: str, name: str) -> type[Provider]:
     return _load(claims[f"{kind}.{name}"])
 
 
-def available() -> tuple[Row, ...]:
+def available() -> tuple[ProviderEntry, ...]:
     """Every known provider, sorted by kind and name, with the modules that it lacks."""
     return tuple(_row(claims) for _, claims in sorted(_claims().items()))
 
@@ -131,14 +131,14 @@ def _load(claims: list[Claim]) -> type[Provider]:
     return found
 
 
-def _row(claims: list[Claim]) -> Row:
+def _row(claims: list[Claim]) -> ProviderEntry:
     kind, _, name = claims[0].name.partition(".")
     package = claims[0].package
     try:
         cls = _load(claims)
     except (ConfigError, ProviderError) as exc:
-        return Row(kind, name, package, problem=str(exc))
-    return Row(kind, name, package, missing(cls), cls.install)
+        return ProviderEntry(kind, name, package, problem=str(exc))
+    return ProviderEntry(kind, name, package, missing(cls), cls.install)
 
 
 def _suggestion(kind: str, name: str, known: list[str]) -> str:

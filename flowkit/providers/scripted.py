@@ -47,7 +47,7 @@ class ScriptedProvider(InlineProvider):
 # -- microphone --------------------------------------------------------------------------------------------------------
 
 
-class Speech(opt.Options):
+class ScriptedSpeech(opt.Options):
     """One period of speech."""
 
     at: opt.Duration
@@ -65,7 +65,7 @@ class ScriptedSource(ScriptedProvider):
     kind = "mic"
 
     class Options(opt.Options):
-        speech: tuple[Speech, ...] = ()
+        speech: tuple[ScriptedSpeech, ...] = ()
         """When the user speaks."""
         length: opt.Duration = opt.us("0s")
         """When the input ends, but not before 200 ms after the last speech."""
@@ -198,7 +198,7 @@ class ScriptedAsr(ScriptedProvider):
 # -- LLM ---------------------------------------------------------------------------------------------------------------
 
 
-class Reply(opt.Options):
+class ScriptedReply(opt.Options):
     """One reply of the scripted LLM."""
 
     text: str = ""
@@ -217,7 +217,7 @@ class ScriptedLlm(ScriptedProvider):
     kind = "llm"
 
     class Options(opt.Options):
-        replies: tuple[Reply, ...] = ()
+        replies: tuple[ScriptedReply, ...] = ()
         """The replies."""
         first_token: opt.Duration = opt.us("180ms")
         """Delay from the request to the first token."""
@@ -236,9 +236,9 @@ class ScriptedLlm(ScriptedProvider):
         reply = self._by_text.get(request.text)
         if reply is None and self._in_order:
             reply = self._in_order[(request.turn - 1) % len(self._in_order)]
-        return InlineCall(opened=lambda: self._answers(reply or Reply()))
+        return InlineCall(opened=lambda: self._answers(reply or ScriptedReply()))
 
-    def _answers(self, reply: Reply) -> Iterator[tuple[int, Message]]:
+    def _answers(self, reply: ScriptedReply) -> Iterator[tuple[int, Message]]:
         options = self.options
         tokens = reply.tokens or _TOKEN.findall(reply.text)
         at_us = options.first_token

@@ -31,7 +31,7 @@ _NO_ANSWER = (Frames, Probability, Credit)
 
 
 @dataclass(slots=True)
-class Call:
+class RecordedCall:
     """A provider call as recorded: when and with what it was opened, its items as (available, accepted, item) and when it ended
     by itself or was cancelled. `fed`: clauses fed to a continuous voice, with the time."""
 
@@ -48,7 +48,7 @@ class Call:
 class Calls:
     """Provider calls by number, in the order in which they were opened."""
 
-    known: dict[int, Call] = field(default_factory=dict)
+    known: dict[int, RecordedCall] = field(default_factory=dict)
 
     def row(self, row: Row) -> None:
         """Take a row of a call into account."""
@@ -56,7 +56,7 @@ class Calls:
         call = self.known.get(row.call)
         if call is None:
             if row.lane == "P":
-                self.known[row.call] = Call(row.stage, message, now_us)
+                self.known[row.call] = RecordedCall(row.stage, message, now_us)
         elif type(message) is Cancelled:
             call.ended_us, call.cancelled = now_us, True
         elif type(message) is Speak:
@@ -121,7 +121,7 @@ class Turns:
 class Material:
     """All of it. `calls` by stage; `last_us`: the last row's time."""
 
-    calls: dict[str, list[Call]]
+    calls: dict[str, list[RecordedCall]]
     input: Input
     turns: Turns
     shutdowns: list[tuple[int, Shutdown]]

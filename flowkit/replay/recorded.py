@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from flowkit.messages import Ask, Done, EndOfUtterance, Final, Frames, Message, Partial, Probability
 from flowkit.providers.inline import InlineCall, Script
-from flowkit.replay.material import Call, Input
+from flowkit.replay.material import Input, RecordedCall
 
 BLOCK = 25
 """Frames that may come as one message where nobody looks inside: half a second of them."""
@@ -31,7 +31,7 @@ def _rising(items: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message
         yield latest_us, item
 
 
-def since_opened(call: Call) -> Iterator[tuple[int, Message]]:
+def since_opened(call: RecordedCall) -> Iterator[tuple[int, Message]]:
     """A call's items with their time since its request."""
     return _rising((there_us - call.opened_us, item) for there_us, _, item in call.items)
 
@@ -44,7 +44,7 @@ def scripted(answers: Iterable[tuple[int, Message]]) -> InlineCall:
 class InOrder(Script):
     """Answers the first call as the first was answered, the second as the second; a further one not at all."""
 
-    def __init__(self, calls: Iterable[Call]) -> None:
+    def __init__(self, calls: Iterable[RecordedCall]) -> None:
         self._calls = iter(calls)
 
     def open(self, request: Message) -> InlineCall:
@@ -55,7 +55,7 @@ class InOrder(Script):
 class RecordedSource(Script):
     """The microphone: its frames, at most `block` at a time, and its end."""
 
-    def __init__(self, calls: list[Call], recorded: Input, block: int = BLOCK) -> None:
+    def __init__(self, calls: list[RecordedCall], recorded: Input, block: int = BLOCK) -> None:
         self._ends = [
             (there_us, item) for call in calls for there_us, _, item in call.items if not isinstance(item, Frames)
         ]
@@ -97,7 +97,7 @@ class RecordedSource(Script):
 class RecordedVad(Script):
     """Probabilities at their times, whatever frames it is fed and in whatever pieces."""
 
-    def __init__(self, calls: list[Call], recorded: Input) -> None:
+    def __init__(self, calls: list[RecordedCall], recorded: Input) -> None:
         ends = [(at_us, item) for call in calls for at_us, _, item in call.items if not isinstance(item, Probability)]
         answers: _Answers = [(at_us, Probability(frame, p)) for at_us, frame, p in recorded.answers]
         self._items = sorted([*answers, *ends], key=lambda item: item[0]) if ends else answers
@@ -122,7 +122,7 @@ class Finals:
     """Final transcripts by the last voiced frame of their utterance. Partial ones that came behind the utterance's end belong to
     it, so that none is overtaken by its final."""
 
-    def __init__(self, calls: Iterable[Call], utterances: Iterable[tuple[int, int, int]]) -> None:
+    def __init__(self, calls: Iterable[RecordedCall], utterances: Iterable[tuple[int, int, int]]) -> None:
         items = [(at_us, item) for call in calls for at_us, _, item in call.items if isinstance(item, Partial | Final)]
         self._partials = [(at_us, item.text) for at_us, item in items]
         self._left: list[Said] = []
@@ -167,7 +167,7 @@ def _until_final(
 class RecordedAsr(Script):
     """Partial transcripts at their times; each end of utterance answered with its final one."""
 
-    def __init__(self, calls: list[Call], finals: Finals, frame_us: int) -> None:
+    def __init__(self, calls: list[RecordedCall], finals: Finals, frame_us: int) -> None:
         self._calls = iter(calls)
         self._finals = finals
         self._frame_us = frame_us
@@ -193,7 +193,7 @@ class RecordedLlm(Script):
     """Replies by the user's text, in the order in which they were given to it. A text that was never asked has the next reply
     that is left, noted as assumed; none at all is a failed call."""
 
-    def __init__(self, calls: list[Call]) -> None:
+    def __init__(self, calls: list[RecordedCall]) -> None:
         self._left = [call for call in calls if isinstance(call.request, Ask)]
         self._all = list(self._left)
         gaps = [b - a for call in calls for (a, _, _), (b, _, _) in zip(call.items, call.items[1:], strict=False)]
@@ -212,7 +212,7 @@ class RecordedLlm(Script):
             items.append((cut_us + max(self._gap_us, _SOON_US), Done()))
         return scripted(items)
 
-    def _chosen(self, request: Ask) -> Call | None:
+    def _chosen(self, request: Ask) -> RecordedCall | None:
         same = [call for call in self._left if call.request.text == request.text]  # type: ignore[attr-defined]
         again = [call for call in self._all if call.request.text == request.text]  # type: ignore[attr-defined]
         call = next(iter([*same, *again[-1:]]), None)

@@ -13,7 +13,7 @@ from statistics import median
 
 from flowkit.messages import Audio, ClauseEnded, Done, Failed, Message, Narrate, Speak, WordTimes
 from flowkit.providers.inline import InlineCall, Script
-from flowkit.replay.material import Call
+from flowkit.replay.material import RecordedCall
 
 _US = 1_000_000
 _MOST_PAIRS = 20_000
@@ -41,7 +41,7 @@ class Spoken:
         return sum(audio.samples for _, audio in self.audio)
 
 
-def spoken_in(calls: Iterable[Call]) -> Iterator[Spoken]:
+def spoken_in(calls: Iterable[RecordedCall]) -> Iterator[Spoken]:
     """What was spoken in recorded calls: one text a call, or several in the call of a continuous voice."""
     for call in calls:
         if isinstance(call.request, Speak):
@@ -121,7 +121,7 @@ def theil_sen(points: list[tuple[int, int]]) -> tuple[float, float]:
 class RecordedVoice(Script):
     """Answers each text as it was answered; one that was not, by the model, and keeps a list of those."""
 
-    def __init__(self, calls: Iterable[Call]) -> None:
+    def __init__(self, calls: Iterable[RecordedCall]) -> None:
         spoken = list(spoken_in(calls))
         self.model = fit(spoken)
         self.modelled: list[str] = []

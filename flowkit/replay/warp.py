@@ -15,7 +15,7 @@ from flowkit.engine import Engine, Row
 from flowkit.figures.reference import QUIETEST, Reference
 from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Partial, Probability
 from flowkit.providers.inline import InlineCall, Script
-from flowkit.replay.material import Call, Material, Turns
+from flowkit.replay.material import Material, RecordedCall, Turns
 from flowkit.replay.recorded import Finals, scripted, since_opened
 
 SILENT = -1
@@ -194,7 +194,7 @@ class WarpedVad(Script):
 class WarpedAsr(Script):
     """Partial transcripts with the frame during which they came; finals behind their end of utterance."""
 
-    def __init__(self, warp: Warp, calls: list[Call], finals: Finals) -> None:
+    def __init__(self, warp: Warp, calls: list[RecordedCall], finals: Finals) -> None:
         self._warp = warp
         self._finals = finals
         self._partials: dict[int, list[tuple[int, Message]]] = {}

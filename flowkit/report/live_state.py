@@ -27,7 +27,7 @@ _FALL_DB = 1.5
 
 
 @dataclass(slots=True)
-class Level:
+class LevelMeter:
     """A level meter in decibels of full scale."""
 
     db: float = SILENT_DB
@@ -50,7 +50,7 @@ class Loudness:
         """Sound that is due."""
         step = play.rate_hz // 20
         for first in range(0, play.samples, step):
-            level = Level()
+            level = LevelMeter()
             level.hear(play.pcm[2 * first : 2 * (first + step)])
             self._peaks.append((play.at_us + first * 1_000_000 // play.rate_hz, level.db))
 
@@ -64,7 +64,7 @@ class Loudness:
 
 
 @dataclass(slots=True)
-class Spoken:
+class SpokenClause:
     """A clause of the reply: `samples` it will have (0: not known yet), `played` so far as handed to the device."""
 
     text: str
@@ -95,9 +95,9 @@ class LiveState(Observer):
         self.plan = plan
         self.engine: Engine | None = None
         self.figures: LiveFigures | None = None
-        self.microphone, self.speaker = Level(), Loudness()
+        self.microphone, self.speaker = LevelMeter(), Loudness()
         self.user, self.partial = "", ""
-        self.clauses: dict[int, Spoken] = {}
+        self.clauses: dict[int, SpokenClause] = {}
         self.turns: deque[TurnReport] = deque(maxlen=3)
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self._plain = PlainView(self.log.append, clauses=False)
@@ -162,7 +162,7 @@ class LiveState(Observer):
         for index, of in turn.clauses.items():
             known = self.clauses.get(index)
             if of.taken_us is not None and (known is None or known.text != of.clause.text):
-                self.clauses[index] = Spoken(of.clause.text)
+                self.clauses[index] = SpokenClause(of.clause.text)
         if turn.sound is not None and turn.number > self._measured:
             self._measured = turn.number
             self.turns.append(figures.of_turn(turn))
@@ -171,7 +171,7 @@ class LiveState(Observer):
         self._plain.event(at_us, name, detail)
 
 
-def _cut(spoken: Spoken, at_us: int) -> list[tuple[int, int, int]]:
+def _cut(spoken: SpokenClause, at_us: int) -> list[tuple[int, int, int]]:
     """The pieces up to `at_us`."""
     kept = []
     for begins_us, first, count in spoken.starts:

@@ -39,7 +39,7 @@ _VENDOR = ("d3-7.min.js", "plot-0.6.min.js")
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ShownSession:
     """One session to show: its figures, journal and, if kept, its sound. `settings`: the plan's, for the budgets."""
 
     name: str
@@ -54,7 +54,7 @@ class Subject:
     notices: tuple[str, ...] = ()
 
 
-def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> Subject:
+def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> ShownSession:
     """A recorded session with its sound, as far as that is there; what is missing becomes a notice."""
     rows, notices = trace.rows(), list(trace.notices)
     user, voices = None, {}
@@ -78,7 +78,7 @@ def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> Subject
         queues=trace.end.queues if trace.end is not None else (),
         events=trace.events,
     )
-    return Subject(
+    return ShownSession(
         trace.path.name,
         report,
         rows,
@@ -92,7 +92,7 @@ def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> Subject
     )
 
 
-def page(subjects: Sequence[Subject]) -> str:
+def page(subjects: Sequence[ShownSession]) -> str:
     """The page for one session, or for two side by side."""
     room = files("flowkit.report")
     title = " and ".join(subject.name for subject in subjects)
@@ -109,7 +109,7 @@ def page(subjects: Sequence[Subject]) -> str:
     return before + "".join(filled[name] + rest for name, _, rest in (part.partition("}}") for part in parts))
 
 
-def _data(subject: Subject) -> dict[str, Any]:
+def _data(subject: ShownSession) -> dict[str, Any]:
     rows, layout, report = subject.rows, subject.layout, subject.report
     pops = sounded(rows, layout, dict(subject.voices))
     story = tell(rows, layout, pops, subject.ruler)

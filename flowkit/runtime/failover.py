@@ -23,10 +23,10 @@ from flowkit.providers.cloud.faults import CloudError, Trouble
 from flowkit.providers.loading import lone_error
 from flowkit.providers.models import Models, opened
 from flowkit.runtime.circuit import Member, Patience
-from flowkit.runtime.handover import Listening, Narration, Reader, Work, work_for
+from flowkit.runtime.handover import NarrationWork, Reader, TranscriptionWork, Work, work_for
 
 
-class End(Enum):
+class Ending(Enum):
     """How a provider's part in a call ended."""
 
     DONE = auto()
@@ -36,7 +36,7 @@ class End(Enum):
 
 
 @dataclass(slots=True)
-class Part:
+class Attempts:
     """A provider's part in a call: all its attempts. `tries`: those since the call began, or, where what is done stays done
     (``Work.lasting``), since something was. `useful`: it gave something."""
 
@@ -105,19 +105,19 @@ class Resilient(Provider):
 
     async def _run(self, work: Work, fed: AsyncIterator[Message], emit: Emit, nursery: trio.Nursery) -> None:
         watch = _Watch(work)
-        if isinstance(work, (Narration, Listening)):
+        if isinstance(work, (NarrationWork, TranscriptionWork)):
             nursery.start_soon(work.tape.fill, fed, watch.seen)
         tried: list[Member] = []
         failures: dict[str, str] = {}
         while (member := self._next(tried)) is not None:
-            part = Part(member, Patience(member.timeouts, flows=work.flows, owed=lambda: work.owed))
+            part = Attempts(member, Patience(member.timeouts, flows=work.flows, owed=lambda: work.owed))
             watch.patience = part.patience
             end = await self._part(part, work, emit)
-            if end is End.DONE:
+            if end is Ending.DONE:
                 return
-            if end is End.RELIEVED or (part.useful and work.lasting):
+            if end is Ending.RELIEVED or (part.useful and work.lasting):
                 tried = []
-            if end is End.FAILED:
+            if end is Ending.FAILED:
                 tried.append(member)
                 failures[member.name] = str(part.error)
         raise ProviderError("; ".join(failures.values()) if len(failures) < 2 else _all(failures))
@@ -130,7 +130,7 @@ class Resilient(Provider):
 
     # -- one provider's part ----------------------------------------------------------------------------------------
 
-    async def _part(self, part: Part, work: Work, emit: Emit) -> End:
+    async def _part(self, part: Attempts, work: Work, emit: Emit) -> Ending:
         member = part.member
         while True:
             began_us = self.around.now_us()
@@ -141,13 +141,13 @@ class Resilient(Provider):
                 member.breaker.worked()
                 if part.relieved:
                     self._tell("failover", f"{member.name}: a preferred provider may be asked again")
-                    return End.RELIEVED
+                    return Ending.RELIEVED
                 self._tell("attempt", f"{member.name} {part.tries}: done after {lasted_ms} ms")
-                return End.DONE
+                return Ending.DONE
             wait_s = member.wait_s(part.tries + 1, part.error)
             again = wait_s is not None and part.patience.covers(wait_s)
             if work.complete:
-                return End.DONE
+                return Ending.DONE
             said = f"{member.name} {part.tries}: failed after {lasted_ms} ms ({_kind(part.error)}): {part.error}"
             if _to_be_shortened(part.error, work):
                 self._tell("attempt", f"{said}; to be asked with less past")
@@ -155,11 +155,11 @@ class Resilient(Provider):
             if not again or wait_s is None:
                 left_out = member.breaker.failed(part.error, self.around.now_us())
                 self._tell("attempt", f"{said}; {'left out for now' if left_out else 'given up for this call'}")
-                return End.FAILED
+                return Ending.FAILED
             self._tell("attempt", f"{said}; again in {wait_s * 1000:.0f} ms")
             await trio.sleep(wait_s)
 
-    async def _attempt(self, part: Part, work: Work, emit: Emit) -> ProviderError | None:
+    async def _attempt(self, part: Attempts, work: Work, emit: Emit) -> ProviderError | None:
         """One attempt. Returns why it failed; None if it did not, or if the provider was relieved."""
         member, patience = part.member, part.patience
         part.error = None
@@ -174,7 +174,7 @@ class Resilient(Provider):
             await work.take(item, emit)
             patience.resume(since_s, useful=useful)
             part.useful |= useful
-            if isinstance(work, Listening) and useful:
+            if isinstance(work, TranscriptionWork) and useful:
                 part.error = self._heard(part, work)
                 part.relieved = work.idle and self._preferred(member)
                 if part.error or part.relieved:
@@ -192,14 +192,14 @@ class Resilient(Provider):
                 return ProviderError(f"{member.name}: {type(error).__name__}: {error}")
         return self._cut_off(part)
 
-    def _cut_off(self, part: Part) -> ProviderError | None:
+    def _cut_off(self, part: Attempts) -> ProviderError | None:
         """Why the attempt's scope was cancelled."""
         if part.error or part.relieved:
             return part.error
         what = "nothing more came in time" if part.useful else "nothing useful came in time"
         return CloudError(Trouble.TIMEOUT, f"{part.member.name}: {what}")
 
-    def _heard(self, part: Part, work: Listening) -> CloudError | None:
+    def _heard(self, part: Attempts, work: TranscriptionWork) -> CloudError | None:
         """A final transcript came. It is a fault if it is one of too many without words, and somebody else may hear more."""
         breaker, wordless = part.member.breaker, work.wordless
         if not wordless:
@@ -233,9 +233,9 @@ class _Watch:
         self.patience: Patience | None = None
 
     def seen(self, item: Message) -> None:
-        if isinstance(self._work, Listening):
+        if isinstance(self._work, TranscriptionWork):
             self._work.seen(item)
-        if self.patience is not None and not (isinstance(self._work, Listening) and not self._work.owed):
+        if self.patience is not None and not (isinstance(self._work, TranscriptionWork) and not self._work.owed):
             self.patience.look()
 
 

@@ -89,7 +89,7 @@ class Work(ABC):
         return isinstance(item, (Token, Audio, Final))
 
 
-class Tape:
+class FedItems:
     """What is fed, kept until it is acknowledged; each attempt reads it from the first item that is not. At most `unread` items
     are taken ahead of the reader, so that back-pressure passes through, and at most `kept` are kept."""
 
@@ -161,7 +161,7 @@ class Tape:
 class Reader:
     """Iterates over a tape. No generator: an attempt that is abandoned between two items would leave one behind, suspended."""
 
-    def __init__(self, tape: Tape | None) -> None:
+    def __init__(self, tape: FedItems | None) -> None:
         self._tape = tape
 
     def __aiter__(self) -> Reader:
@@ -176,7 +176,7 @@ class Reader:
 # -- a reply -----------------------------------------------------------------------------------------------------------
 
 
-class Reply(Work):
+class ReplyWork(Work):
     """An LLM's reply: tokens of several attempts, numbered as one. What an attempt thought is neither passed on nor compared."""
 
     request: Ask
@@ -225,7 +225,7 @@ class Reply(Work):
 
 
 @dataclass(slots=True)
-class Spoken:
+class ClauseProgress:
     """How far a clause has sounded: `samples` at `rate_hz`; `base` of them by earlier attempts, with `words` of theirs; `fresh`:
     the words of this attempt."""
 
@@ -272,7 +272,7 @@ class ClauseSpoken(Work):
 
     def __init__(self, request: Speak) -> None:
         super().__init__(request)
-        self._spoken = Spoken(request.clause, request.text)
+        self._spoken = ClauseProgress(request.clause, request.text)
 
     def begin(self, provider: Provider) -> Message:
         if self._spoken.samples:
@@ -290,13 +290,13 @@ class ClauseSpoken(Work):
         return bool(self._spoken.samples) and not self.request.text.strip()
 
 
-class Narration(Work):
+class NarrationWork(Work):
     """A reply's clauses by one call: each is acknowledged by its end."""
 
     def __init__(self, request: Narrate) -> None:
         super().__init__(request)
-        self.tape = Tape(unread=0, kept=1_000)
-        self._spoken: Spoken | None = None
+        self.tape = FedItems(unread=0, kept=1_000)
+        self._spoken: ClauseProgress | None = None
 
     def begin(self, provider: Provider) -> Message:
         if self._spoken is not None and self._spoken.samples:
@@ -317,11 +317,11 @@ class Narration(Work):
             self._spoken = None
             await emit(ClauseEnded(item.clause, spoken.samples, item.whole))
 
-    def _of(self, item: Message) -> Spoken:
+    def _of(self, item: Message) -> ClauseProgress:
         first = self.tape.items()[0] if len(self.tape) else None
         if self._spoken is None:
             text = first.text if isinstance(first, Speak) else ""
-            self._spoken = Spoken(getattr(item, "clause", 0), text)
+            self._spoken = ClauseProgress(getattr(item, "clause", 0), text)
         return self._spoken
 
     @property
@@ -350,7 +350,7 @@ class _Ears:
     speaking: SpeechStarted | None = None
 
 
-class Listening(Work):
+class TranscriptionWork(Work):
     """A session's transcription: each utterance is acknowledged by its Final. `wordless`: utterances in a row, all of which
     had voice, whose Final had no words."""
 
@@ -359,7 +359,7 @@ class Listening(Work):
 
     def __init__(self, request: Transcribe, frame_us: int) -> None:
         super().__init__(request)
-        self.tape = Tape(unread=_UNREAD_US // frame_us, kept=_KEPT_US // frame_us)
+        self.tape = FedItems(unread=_UNREAD_US // frame_us, kept=_KEPT_US // frame_us)
         self._quiet = _QUIET_US // frame_us
         self._ears = _Ears()
         self.wordless = 0
@@ -428,11 +428,11 @@ def work_for(request: Message, frame_us: int) -> Work | None:
     """The work that a request is, or None for a kind that is not handed over."""
     match request:
         case Ask():
-            return Reply(request)
+            return ReplyWork(request)
         case Speak():
             return ClauseSpoken(request)
         case Narrate():
-            return Narration(request)
+            return NarrationWork(request)
         case Transcribe():
-            return Listening(request, frame_us)
+            return TranscriptionWork(request, frame_us)
     return None

@@ -32,7 +32,7 @@ INTERRUPTED = "interrupted"
 
 
 @dataclass(slots=True)
-class Outcome:
+class SessionOutcome:
     """How a session went. `figures`: of its turns and interrupts; `reason` as the engine gave it (`input_ended`, `closed`,
     `interrupted`, `failed: ...`); `ready_us`: from start to the first moment of the session; `wall_us`: the session itself."""
 
@@ -76,7 +76,7 @@ async def run_session(
     turns: int | None = None,
     started: Callable[[Engine, LiveFigures], None] | None = None,
     models: Models | None = None,
-) -> Outcome:
+) -> SessionOutcome:
     """Run one live session of `plan` to its end, at the latest after `duration_us`, or when `turns` turns are over.
 
     `started` is handed the engine and the figures, to look at, before anything happens. The figures have followed the rows that an
@@ -85,7 +85,7 @@ async def run_session(
     is loaded; what fails later ends a turn or the session, not the process.
     """
     clock = clock or SessionClock()
-    outcome, started_us = Outcome(LiveFigures(plan)), monotonic_us()
+    outcome, started_us = SessionOutcome(LiveFigures(plan)), monotonic_us()
     counter = None if turns is None else _Counter(turns, outcome.figures)
     watching: tuple[Observer, ...] = (Masking((outcome.figures, *((counter,) if counter else ()), *observers)),)
     around = _around(plan, clock, lambda line: notice(mask(line)), watching)

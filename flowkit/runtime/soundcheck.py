@@ -32,7 +32,7 @@ _CLEAR = 8.0
 _Queue = queue.SimpleQueue[tuple[int, bytes]]
 
 
-class Heard(NamedTuple):
+class Level(NamedTuple):
     """What a microphone heard: the loudest 20 ms and the quietest tenth, in decibels of full scale."""
 
     name: str
@@ -64,7 +64,7 @@ def wake_ups() -> tuple[int, int]:
 
 def listen(
     device: str | None, length_us: int, meter: Callable[[float], None] | None = None, host: Host = PORTAUDIO
-) -> Heard:
+) -> Level:
     """Hear a microphone for `length_us`; `meter` is told the level of each 20 ms. Raises DeviceError."""
     blocks: _Queue = queue.SimpleQueue()
     stream = host.listen(Wanted("input", device, (_RATE_HZ,)), _keeps(blocks, host), lambda: None)
@@ -77,7 +77,7 @@ def listen(
     finally:
         stream.close()
     ordered = sorted(levels)
-    return Heard(stream.format.name, ordered[-1], ordered[len(ordered) // 10])
+    return Level(stream.format.name, ordered[-1], ordered[len(ordered) // 10])
 
 
 def round_trip(mic: str | None, speaker: str | None, host: Host = PORTAUDIO) -> Trip:

@@ -116,7 +116,7 @@ def _write(
             (f"{template} mine:", f"{template} {name}:"),
         ):
             text = text.replace(old, new)
-        return re.sub(r"\bMine\b", cls, text)
+        return re.sub(r"\bMy[A-Z][a-z]+\b", cls, text)
 
     def of_the_package(text: str) -> str:
         """A test, which imports from the package behind everything else."""

@@ -15,7 +15,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from flowkit import options as opt
-from flowkit.chunker import Chunk, Chunker, FirstRules, Reason, Rules, Speak
+from flowkit.chunker import Chunk, Chunker, FirstRules, Reason, Rules, SpeakRules
 from flowkit.messages import Clause, Commit, EndOfReply, Message, Revoke, Timer, Token
 from flowkit.stages.base import (
     NOTHING,
@@ -56,7 +56,7 @@ class First(opt.Options):
     """`flush_after` for the first clause; by default the same."""
 
 
-class Spoken(opt.Options):
+class SpeakOptions(opt.Options):
     """How each kind of span is spoken: `plain` (made speakable), `verbatim` (as written) or `skip` (not at all)."""
 
     emphasis: Way = Way.PLAIN
@@ -123,7 +123,7 @@ class Chunking(Stage[ChunkingState]):
         """If no token comes for this long, what is speakable is emitted."""
         never_split: tuple[str, ...] = ()
         """Terms that are never cut, such as `Acme Inc.`."""
-        speak: Spoken = Spoken()
+        speak: SpeakOptions = SpeakOptions()
         """What the TTS gets for each kind of span. The journal and the history keep the original."""
         speculate_end: bool = False
         """Speak the first clause provisionally as soon as it looks complete; the next character commits or revokes it."""
@@ -140,7 +140,7 @@ class Chunking(Stage[ChunkingState]):
                 dash_after=self.dash_after,
                 max_tokens=self.max_tokens,
                 never_split=self.never_split,
-                speak=Speak(**self.speak.model_dump(mode="json")),
+                speak=SpeakRules(**self.speak.model_dump(mode="json")),
             )
 
     options: Options

@@ -56,7 +56,7 @@ NEXT = "next"
 _CLOSED = frozenset({PROVIDER})
 
 
-class Sound(Enum):
+class Output(Enum):
     """What playback is doing."""
 
     IDLE = auto()
@@ -86,7 +86,7 @@ class PlaybackState:
     last piece ends. `carry`: the fraction of a microsecond after that, times the sample rate. `texts`: of the current
     clauses. `full`: enough was sent."""
 
-    sound: Sound = Sound.IDLE
+    sound: Output = Output.IDLE
     playing: deque[Piece | ClauseEnded | EndOfReply] = field(default_factory=deque)
     until_us: int = 0
     carry: int = 0
@@ -150,14 +150,16 @@ class Playback(Stage[PlaybackState]):
     def _play(self, state: PlaybackState, audio: Audio, now_us: int) -> list[Action]:
         """Send a piece, directly after the last one, or from the next tick if that has ended."""
         tick_us = self._tick(now_us)
-        if state.sound is not Sound.PLAYING or state.until_us < tick_us:
+        if state.sound is not Output.PLAYING or state.until_us < tick_us:
             state.until_us, state.carry = tick_us, 0
         piece = self._placed(state, audio)
         state.playing.append(piece)
-        if state.sound is Sound.HELD:
+        if state.sound is Output.HELD:
             return []
-        started = [] if state.sound is Sound.PLAYING else [Emit("progress", PlaybackStarted(audio.clause, piece.at_us))]
-        state.sound = Sound.PLAYING
+        started = (
+            [] if state.sound is Output.PLAYING else [Emit("progress", PlaybackStarted(audio.clause, piece.at_us))]
+        )
+        state.sound = Output.PLAYING
         return [Feed(_play(piece)), *started]
 
     def _placed(self, state: PlaybackState, audio: Audio) -> Piece:
@@ -171,7 +173,7 @@ class Playback(Stage[PlaybackState]):
     def _sounded(self, state: PlaybackState, now_us: int) -> list[Action]:
         """Remove from the front what has sounded by now, and report each mark that was reached."""
         actions: list[Action] = []
-        while state.playing and state.sound is not Sound.HELD:
+        while state.playing and state.sound is not Output.HELD:
             front = state.playing[0]
             if isinstance(front, Piece):
                 if now_us < front.out_us:
@@ -182,7 +184,7 @@ class Playback(Stage[PlaybackState]):
                 state.texts.pop(front.clause, None)
                 state.position = (0, None)
             else:
-                state.sound = Sound.IDLE
+                state.sound = Output.IDLE
                 state.texts.clear()
                 state.words.clear()
                 actions.append(Emit("progress", ReplyPlayed()))
@@ -191,8 +193,8 @@ class Playback(Stage[PlaybackState]):
 
     def _next(self, state: PlaybackState, now_us: int) -> SetTimer:
         """Wake up when there is room again, and when the next mark is reached."""
-        state.full = state.sound is Sound.HELD or (bool(state.playing) and state.until_us - now_us > self.options.lead)
-        if state.sound is Sound.HELD or not state.playing:
+        state.full = state.sound is Output.HELD or (bool(state.playing) and state.until_us - now_us > self.options.lead)
+        if state.sound is Output.HELD or not state.playing:
             return SetTimer(None, NEXT)
         mark_us = self._next_mark_us(state)
         if not state.full:
@@ -216,18 +218,18 @@ class Playback(Stage[PlaybackState]):
         return -(-now_us // self.frame_us) * self.frame_us
 
     def _hold(self, state: PlaybackState, now_us: int) -> list[Action]:
-        if state.sound is not Sound.PLAYING:
-            state.sound = Sound.HELD
+        if state.sound is not Output.PLAYING:
+            state.sound = Output.HELD
             return []
         return self._silence(state, now_us)
 
     def _silence(self, state: PlaybackState, now_us: int) -> list[Action]:
         """Silence from the next tick on. The piece that sounds then is cut, and its rest is kept to be resumed."""
         cut_us = self._tick(now_us)
-        state.sound = Sound.PLAYING
+        state.sound = Output.PLAYING
         actions = self._sounded(state, cut_us)
-        if state.sound is Sound.IDLE:
-            state.sound = Sound.HELD
+        if state.sound is Output.IDLE:
+            state.sound = Output.HELD
             return actions
         front = state.playing[0] if state.playing else None
         if isinstance(front, Piece) and front.at_us < cut_us:
@@ -235,31 +237,31 @@ class Playback(Stage[PlaybackState]):
             gone = front.sounded(cut_us)
             state.position = (audio.first_sample + gone, audio)
             state.playing[0] = Piece(_rest(audio, gone))
-        state.sound = Sound.HELD
+        state.sound = Output.HELD
         return [*actions, Feed(Silence(cut_us))]
 
     def _resume(self, state: PlaybackState, now_us: int) -> list[Action]:
-        if state.sound is not Sound.HELD:
+        if state.sound is not Output.HELD:
             return []
-        state.sound, state.until_us, state.carry = Sound.IDLE, self._tick(now_us), 0
+        state.sound, state.until_us, state.carry = Output.IDLE, self._tick(now_us), 0
         joined, state.playing = _joined(state.playing), deque()
         actions: list[Action] = []
         for item in joined:
             if isinstance(item, Piece):
                 item = self._placed(state, item.audio)
-                if state.sound is Sound.IDLE:
-                    state.sound = Sound.PLAYING
+                if state.sound is Output.IDLE:
+                    state.sound = Output.PLAYING
                     actions.append(Emit("progress", PlaybackStarted(item.audio.clause, item.at_us)))
                 actions.append(Feed(_play(item)))
             state.playing.append(item)
         if state.playing:
-            state.sound = Sound.PLAYING
+            state.sound = Output.PLAYING
         return [*actions, *self._sounded(state, now_us)]
 
     def _interrupt(self, state: PlaybackState, now_us: int) -> list[Action]:
         """What was heard goes back to the gate: whole clauses were reported already, the one that was cut by its played
         share."""
-        actions = self._silence(state, now_us) if state.sound is Sound.PLAYING else []
+        actions = self._silence(state, now_us) if state.sound is Output.PLAYING else []
         if not any(isinstance(action, Feed) for action in actions):
             actions.append(Feed(Silence(self._tick(now_us))))
         played, audio = state.position

@@ -89,13 +89,13 @@ class FlowkitItem(pytest.Item):
             outcome = outcome_of(self._item)
         assert outcome is not None
         if outcome.status is not Status.PASSED:
-            raise Failed(outcome)
+            raise FailedTest(outcome)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The findings, what changed, and the command that shows it again; anything else as pytest tells it."""
         from flowkit.printable import printable
 
-        if isinstance(excinfo.value, Failed):
+        if isinstance(excinfo.value, FailedTest):
             outcome = excinfo.value.outcome
             lines = [*map(str, outcome.findings), *map(str, outcome.changes), f"again: {outcome.again}"]
             return printable("\n".join(lines))
@@ -107,7 +107,7 @@ class FlowkitItem(pytest.Item):
         return self.path, line - 1, f"flowkit: {self.name}"
 
 
-class Failed(AssertionError):
+class FailedTest(AssertionError):
     """A test of flowkit's that did not pass."""
 
     def __init__(self, outcome: Outcome) -> None:

@@ -41,7 +41,7 @@ def _run(rules: Rules, tokens: Sequence[str]) -> list[tuple[int, str]]:
 
 
 @dataclass(frozen=True)
-class Case:
+class GoldReply:
     """A reply with its gold chunks.
 
     Args:
@@ -58,7 +58,7 @@ class Case:
     optional: tuple[int, ...] = ()
 
 
-def load(path: Path | str) -> list[Case]:
+def load(path: Path | str) -> list[GoldReply]:
     """The cases of a JSON lines file.
 
     Raises:
@@ -67,11 +67,11 @@ def load(path: Path | str) -> list[Case]:
     return [_case(json.loads(line)) for line in Path(path).read_text("utf-8").splitlines() if line.strip()]
 
 
-def _case(row: dict[str, Any]) -> Case:
+def _case(row: dict[str, Any]) -> GoldReply:
     if "".join(row["gold"]) != row["text"]:
         raise ValueError(f"case {row['id']}: the gold chunks joined are not the text")
     spans = tuple((start, end) for start, end in row.get("protected", ()))
-    return Case(
+    return GoldReply(
         row["id"], row.get("lang", "en"), row["text"], tuple(row["gold"]), spans, tuple(row.get("optional", ()))
     )
 
@@ -107,7 +107,7 @@ class Score:
     failed: int
 
 
-def score(chunker: Scored, cases: Sequence[Case]) -> Score:
+def score(chunker: Scored, cases: Sequence[GoldReply]) -> Score:
     """Scores a chunker on cases; an exception counts as a case without a chunk.
 
     Raises TypeError, NameError and the like, which say that it was called or written wrongly, not how well it cuts.
@@ -140,7 +140,7 @@ def _f1(hit: int, false: int, missed: int) -> float:
 class _Result:
     """One case, scored."""
 
-    def __init__(self, chunker: Scored, case: Case) -> None:
+    def __init__(self, chunker: Scored, case: GoldReply) -> None:
         tokens = tokenize(case.text)
         out = _call(chunker, tokens, case.lang)
         self.failed = out is None
@@ -173,7 +173,7 @@ def _call(chunker: Scored, tokens: Sequence[str], lang: str) -> list[tuple[int, 
     return [(seen, text) for seen, text in found if text.strip()]
 
 
-def _same(chunker: Scored, case: Case, cut: Callable[[str], list[str]], out: list[tuple[int, str]]) -> bool:
+def _same(chunker: Scored, case: GoldReply, cut: Callable[[str], list[str]], out: list[tuple[int, str]]) -> bool:
     other = _call(chunker, cut(case.text), case.lang)
     return other is not None and [_dense(text) for _, text in other] == [_dense(text) for _, text in out]
 

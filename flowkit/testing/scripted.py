@@ -2,14 +2,14 @@
 
 from flowkit.providers.inline import Agenda, Answer, InlineCall, InlineProvider, Script
 from flowkit.providers.scripted import (
-    Reply,
     ScriptedAsr,
     ScriptedLlm,
     ScriptedProvider,
+    ScriptedReply,
     ScriptedSource,
+    ScriptedSpeech,
     ScriptedTts,
     ScriptedVad,
-    Speech,
 )
 
 __all__ = [
@@ -17,13 +17,13 @@ __all__ = [
     "Answer",
     "InlineCall",
     "InlineProvider",
-    "Reply",
     "Script",
     "ScriptedAsr",
     "ScriptedLlm",
     "ScriptedProvider",
+    "ScriptedReply",
     "ScriptedSource",
+    "ScriptedSpeech",
     "ScriptedTts",
     "ScriptedVad",
-    "Speech",
 ]

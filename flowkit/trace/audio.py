@@ -33,7 +33,7 @@ class Sound(NamedTuple):
     digest: str
 
 
-class WavWriter:
+class RawSound:
     """Signed 16-bit mono, written through at every call. The header's lengths say "to the end of the file"."""
 
     def __init__(self, trace: Path, role: str, rate_hz: int) -> None:

@@ -26,7 +26,7 @@ shapes, changes of epoch or turn, or numbers and characters of content: in a lin
 to 14, and readers accept 1 MiB."""
 
 
-class Chunk(NamedTuple):
+class JournalChunk(NamedTuple):
     """A stretch of the journal: `rows` rows from number `first` on (counted from 0), handled from `begin_us` to `end_us`."""
 
     number: int
@@ -46,7 +46,7 @@ class Joiner:
         self._open: Part | None = None
         self._values = 0
 
-    def add(self, part: Part) -> Chunk | None:
+    def add(self, part: Part) -> JournalChunk | None:
         """Take a part; returns the chunk before it, if that is full."""
         values = part.values()
         if self._open is not None and _fits(self._open, part) and self._values + values <= CHUNK_VALUES:
@@ -56,15 +56,15 @@ class Joiner:
         full, self._open, self._values = self._open, part, values
         return None if full is None else self._chunk(full)
 
-    def finish(self) -> Chunk | None:
+    def finish(self) -> JournalChunk | None:
         """The last chunk."""
         last, self._open = self._open, None
         return None if last is None else self._chunk(last)
 
-    def _chunk(self, joined: Part) -> Chunk:
+    def _chunk(self, joined: Part) -> JournalChunk:
         self._number += 1
         text = joined.text(self._layout)
-        return Chunk(self._number - 1, joined.first, joined.rows, joined.begin_us, joined.end_us, text)
+        return JournalChunk(self._number - 1, joined.first, joined.rows, joined.begin_us, joined.end_us, text)
 
 
 def _fits(chunk: Part, part: Part) -> bool:
@@ -83,17 +83,17 @@ class Encoder:
         self._cutter = Cutter(layout)
         self._joiner = Joiner(layout)
 
-    def add(self, rows: Sequence[Row]) -> Iterator[Chunk]:
+    def add(self, rows: Sequence[Row]) -> Iterator[JournalChunk]:
         """Take rows; yields each chunk that is full. How the rows are dealt out makes no difference."""
         yield from self._joined(self._cutter.add(rows))
 
-    def finish(self) -> Iterator[Chunk]:
+    def finish(self) -> Iterator[JournalChunk]:
         """The last chunks."""
         yield from self._joined(self._cutter.finish())
         if (last := self._joiner.finish()) is not None:
             yield last
 
-    def _joined(self, parts: Iterable[Part]) -> Iterator[Chunk]:
+    def _joined(self, parts: Iterable[Part]) -> Iterator[JournalChunk]:
         for part in parts:
             if (chunk := self._joiner.add(part)) is not None:
                 yield chunk

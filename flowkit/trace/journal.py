@@ -19,7 +19,7 @@ from flowkit.figures.records import Ended
 from flowkit.figures.spans import SpanPlan, spans_of
 from flowkit.messages import Credit, Fed, Frames, Probability
 from flowkit.trace import names
-from flowkit.trace.codec import Chunk, Joiner
+from flowkit.trace.codec import Joiner, JournalChunk
 from flowkit.trace.parts import Cutter, Part
 from flowkit.trace.writer import ROOT, SpanWriter
 
@@ -30,7 +30,7 @@ _UNTOLD = frozenset({Frames, Probability, Credit, Fed})
 class JournalWriter:
     """The journal's chunks, and the spans of turns and calls that its rows make; with a `draft`, parts of chunks ahead of them."""
 
-    def __init__(self, layout: Layout, draft: Draft | None = None) -> None:
+    def __init__(self, layout: Layout, draft: JournalDraft | None = None) -> None:
         self._cutter = Cutter(layout)
         self._joiner = Joiner(layout)
         self._follower = Follower(layout)
@@ -80,7 +80,7 @@ class JournalWriter:
         if self._draft is not None:
             self._draft.write(writer, part)
 
-    def _chunk(self, writer: SpanWriter, chunk: Chunk | None) -> None:
+    def _chunk(self, writer: SpanWriter, chunk: JournalChunk | None) -> None:
         if chunk is None:
             return
         self._state.update(chunk.text.encode() + b"\n")
@@ -94,7 +94,7 @@ class JournalWriter:
         writer.span(names.JOURNAL, chunk.begin_us, chunk.end_us, told)
 
 
-class Draft:
+class JournalDraft:
     """Parts of a journal, written as soon as they fill so that a kill loses little. Chunks replace them, and in the end they go."""
 
     def __init__(self, layout: Layout) -> None:

@@ -31,7 +31,7 @@ _MOST_FRAMES = 50 * 3600 * 24
 _LONG = 4096
 
 
-class Event(NamedTuple):
+class SessionEvent(NamedTuple):
     """Something that was no message: a stall, a device's event, a retry."""
 
     at_us: int
@@ -63,7 +63,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class SessionEnd:
     """What a session ends with."""
 
     reason: str
@@ -81,9 +81,9 @@ class Trace:
     path: Path
     head: Head
     chunks: tuple[StoredChunk, ...]
-    end: End | None
+    end: SessionEnd | None
     levels: bytes
-    events: tuple[Event, ...]
+    events: tuple[SessionEvent, ...]
     notices: tuple[str, ...] = ()
     parts: int = 0
 
@@ -163,13 +163,13 @@ class _Lines:
 
     path: Path
     head: Head | None = None
-    end: End | None = None
+    end: SessionEnd | None = None
     trace_id: str = ""
     numbers: dict[int, int] = field(default_factory=dict)
     chunks: dict[int, StoredChunk] = field(default_factory=dict)
     parts: dict[int, StoredChunk] = field(default_factory=dict)
     levels: list[tuple[int, bytes]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    events: list[SessionEvent] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
     def read(self, lines: Iterator[bytes]) -> None:
@@ -266,7 +266,7 @@ class _Lines:
         digests = [told[names.DIGEST], *(sound.digest for sound in sounds)]
         if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests):
             raise ValueError("a digest is 32 hexadecimal digits")
-        self.end = End(_text(told[names.REASON]), told[names.DIGEST], _count(told[names.ROWS]), queues, sounds)
+        self.end = SessionEnd(_text(told[names.REASON]), told[names.DIGEST], _count(told[names.ROWS]), queues, sounds)
 
     def journal(self, told: dict[str, Any], span: dict[str, Any]) -> None:
         """A ``flowkit.journal`` span."""
@@ -288,7 +288,7 @@ class _Lines:
         """A ``flowkit.event`` span."""
         base_us = self.head.base_us if self.head is not None else 0
         at_us = int(span["startTimeUnixNano"]) // 1000 - base_us
-        self.events.append(Event(at_us, _text(told[names.EVENT_NAME]), _text(told[names.EVENT_DETAIL])))
+        self.events.append(SessionEvent(at_us, _text(told[names.EVENT_NAME]), _text(told[names.EVENT_DETAIL])))
 
     def _contiguous(self) -> tuple[tuple[StoredChunk, ...], int]:
         """The journal up to the first row that is missing, parts where there is no chunk; and how many are parts."""

@@ -14,7 +14,7 @@ from flowkit.files import sounds_beside
 from flowkit.trace import names
 from flowkit.trace.audio import HEADER, Sound, read_sound, sound_digest, sound_path, to_flac
 from flowkit.trace.journal import JournalWriter
-from flowkit.trace.reader import End, Trace
+from flowkit.trace.reader import SessionEnd, Trace
 from flowkit.trace.redact import Redactor
 from flowkit.trace.tape import json_text
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
@@ -65,7 +65,7 @@ def _write(writer: SpanWriter, trace: Trace, out: Path, redactor: Redactor) -> N
     journal.write(writer, redactor.rows(trace.rows()))
     journal.finish(writer)
     sounds = _sounds(trace, out) if redactor.keeps("audio") else []
-    end = trace.end or End(names.CUT_OFF, "", 0, (), ())
+    end = trace.end or SessionEnd(names.CUT_OFF, "", 0, (), ())
     reason = redactor.reason(end.reason)
     told_end = {
         names.REASON: reason,

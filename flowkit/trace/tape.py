@@ -22,8 +22,8 @@ from flowkit.figures.reference import Reference
 from flowkit.figures.report import QueueReport
 from flowkit.files import said
 from flowkit.trace import names
-from flowkit.trace.audio import Sound, WavWriter
-from flowkit.trace.journal import Draft, JournalWriter
+from flowkit.trace.audio import RawSound, Sound
+from flowkit.trace.journal import JournalDraft, JournalWriter
 from flowkit.trace.redact import Redactor
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
@@ -63,7 +63,7 @@ class Tape:
         self._head = head
         self._redactor = redactor
         self._audio = audio
-        self._draft = Draft(layout)
+        self._draft = JournalDraft(layout)
         self._journal = JournalWriter(layout, self._draft)
         self._writer: SpanWriter | None = None
 
@@ -157,7 +157,7 @@ class Sounds:
         self._frame_samples = rate_hz * frame_us // 1_000_000
         self._reference = Reference(self._frame_samples)
         self._keeps = keeps
-        self._files: dict[str, WavWriter] = {}
+        self._files: dict[str, RawSound] = {}
 
     def hear(self, frames: list[tuple[int, bytes]]) -> tuple[int, bytes]:
         """Take input frames; returns their levels, with the first frame's index."""
@@ -187,9 +187,9 @@ class Sounds:
         for file in self._files.values():
             file.abandon()
 
-    def _file(self, role: str, rate_hz: int) -> WavWriter:
+    def _file(self, role: str, rate_hz: int) -> RawSound:
         if role not in self._files:
-            self._files[role] = WavWriter(self._path, role, rate_hz)
+            self._files[role] = RawSound(self._path, role, rate_hz)
         return self._files[role]
 
 

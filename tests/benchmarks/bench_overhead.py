@@ -30,7 +30,7 @@ from flowkit.plan import require
 from flowkit.plan.graph import Plan, ProviderChoice
 from flowkit.providers.base import Emit, Provider
 from flowkit.runtime.clock import SessionClock
-from flowkit.runtime.session import Outcome, run_session
+from flowkit.runtime.session import SessionOutcome, run_session
 from flowkit.testing.sessions import Kept
 
 PIPELINE = Path(__file__).resolve().parents[2] / "pipelines" / "scripted-100-turns.yaml"
@@ -90,7 +90,7 @@ async def bare(clock: SessionClock, starts_us: list[int], sleeps_us: tuple[int, 
         late_us.append(clock.now_us() - start_us - sum(sleeps_us))
 
 
-async def session(plan: Plan) -> tuple[Outcome, list[Row], list[int]]:
+async def session(plan: Plan) -> tuple[SessionOutcome, list[Row], list[int]]:
     clock, late_us, kept = SessionClock(), list[int](), Kept()
     mic, vad = plan.stage("mic").provider, plan.stage("vad").options
     assert mic is not None

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from flowkit.testing.score import Case, Scored, chunk, chunk_sentences, load, score, tokenize
+from flowkit.testing.score import GoldReply, Scored, chunk, chunk_sentences, load, score, tokenize
 
 Split = Callable[[str], Sequence[str]]
 
@@ -142,7 +142,7 @@ def _mark_and_space(text: str) -> list[str]:
     return [*pieces, text[start:]]
 
 
-def cost(chunker: Scored, cases: Sequence[Case], limit_s: float = 10.0) -> dict[str, float | None]:
+def cost(chunker: Scored, cases: Sequence[GoldReply], limit_s: float = 10.0) -> dict[str, float | None]:
     """Microseconds a token: over the English cases' prose, and over 5,000 and 500 tokens without a mark."""
     prose = tokenize(" ".join(case.text.strip() for case in cases if case.lang == "en" and "\n" not in case.text))
     plain = [" and" if number % 3 == 0 else f" word{number % 7}" for number in range(5000)]
@@ -164,7 +164,7 @@ def _time(chunker: Scored, tokens: Sequence[str], limit_s: float) -> float | Non
     return round(median(runs) * 1e6 / max(1, len(tokens)), 2)
 
 
-def measure(cases: Sequence[Case]) -> dict[str, Any]:
+def measure(cases: Sequence[GoldReply]) -> dict[str, Any]:
     """Every chunker's score and cost; why it is absent if it does not load."""
     table: dict[str, Any] = {}
     for name, load_chunker in CHUNKERS.items():

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from flowkit.chunker import Chunker, Rules
-from flowkit.testing.score import Case, load
+from flowkit.testing.score import GoldReply, load
 
 FOLDER = Path(__file__).parent / "cases"
 CERTAIN = FOLDER / "certain.json"
@@ -27,7 +27,7 @@ MODES = {
 }
 
 
-def told(case: Case, rules: Rules) -> Iterator[tuple[int, int, str]]:
+def told(case: GoldReply, rules: Rules) -> Iterator[tuple[int, int, str]]:
     """For each chunk: after how many characters it was certain, how long it is, and why it ended."""
     chunker = Chunker(rules.replace(language=case.lang))
     for seen, char in enumerate(case.text, 1):

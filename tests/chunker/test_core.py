@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowkit.chunker import Chunker, FirstRules, Reason, Rules, Speak
+from flowkit.chunker import Chunker, FirstRules, Reason, Rules, SpeakRules
 from flowkit.chunker.text import (
     DIGIT,
     DUE,
@@ -260,7 +260,7 @@ def test_a_code_block_fits_into_the_room_that_is_left() -> None:
 
 def test_a_code_block_that_is_read_out_is_cut_at_the_maximum() -> None:
     block = "```py\n" + "value = compute(other, 1.5)\n" * 10 + "```\n"
-    chunks = run_chunker(block, Rules(language="en", speak=Speak(fence="verbatim")))
+    chunks = run_chunker(block, Rules(language="en", speak=SpeakRules(fence="verbatim")))
     assert len(chunks) > 5
     assert "".join(chunk.text for chunk in chunks).strip() == block.strip()
 

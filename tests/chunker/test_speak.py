@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowkit.chunker import Chunk, Reason, Speak
+from flowkit.chunker import Chunk, Reason, SpeakRules
 from flowkit.chunker.speak import speak
 
 
@@ -36,7 +36,7 @@ from flowkit.chunker.speak import speak
     ],
 )
 def test_plain(text: str, said: str) -> None:
-    assert speak(text, Speak(), "code example")[0] == said
+    assert speak(text, SpeakRules(), "code example")[0] == said
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_plain(text: str, said: str) -> None:
     ],
 )
 def test_every_kind_can_be_said_as_written_or_not_at_all(kind: str, text: str, verbatim: str, skipped: str) -> None:
-    assert speak(text, Speak(**{kind: "verbatim"}), "x")[0] == verbatim  # type: ignore[arg-type]
-    assert speak(text, Speak(**{kind: "skip"}), "x")[0] == skipped  # type: ignore[arg-type]
+    assert speak(text, SpeakRules(**{kind: "verbatim"}), "x")[0] == verbatim  # type: ignore[arg-type]
+    assert speak(text, SpeakRules(**{kind: "skip"}), "x")[0] == skipped  # type: ignore[arg-type]
 
 
 def chunk(text: str) -> Chunk:
-    said, marks = speak(text, Speak(), "code example")
+    said, marks = speak(text, SpeakRules(), "code example")
     return Chunk(text, said, 1, Reason.END, marks)
 
 

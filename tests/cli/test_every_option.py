@@ -106,7 +106,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def in_time(main: Any, *args: Any) -> Any:
         return runs(main, *args, clock=trio.testing.MockClock(autojump_threshold=0))
 
-    async def settled_session(plan: Any, **given: Any) -> session.Outcome:
+    async def settled_session(plan: Any, **given: Any) -> session.SessionOutcome:
         return await sessions(plan, settled=trio.testing.wait_all_tasks_blocked, **given)
 
     async def served(emulator: Emulator, **_: Any) -> None:
@@ -117,9 +117,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         print(f"{jobs} processes")
         return map(suite.outcome_of, items)
 
-    def listen(name: str | None, length_us: int, meter: object) -> soundcheck.Heard:
+    def listen(name: str | None, length_us: int, meter: object) -> soundcheck.Level:
         print(f"listens to {name} for {length_us} us")
-        return soundcheck.Heard("it", -3.0, -60.0)
+        return soundcheck.Level("it", -3.0, -60.0)
 
     def round_trip(mic: str | None, speaker: str | None) -> soundcheck.Trip:
         print(f"sounds on {speaker}, listens to {mic}")

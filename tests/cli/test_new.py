@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,19 +59,19 @@ def test_their_pipelines_are_sound_and_run(packages: list[Path], site: Path) -> 
 
 
 def test_what_was_asked_for_stands_in_them(tmp_path: Path) -> None:
-    packages = [write.provider(kind, f"my_{kind}", tmp_path) for kind in write.KINDS]
-    voice = next(package for package in packages if package.name == "flowkit-tts-my-tts")
+    packages = [write.provider(kind, f"own_{kind}", tmp_path) for kind in write.KINDS]
+    voice = next(package for package in packages if package.name == "flowkit-tts-own-tts")
     assert sorted(file.name for file in voice.iterdir()) == [
         "README.md",
-        "flowkit_tts_my_tts.py",
+        "flowkit_tts_own_tts.py",
         "pipeline.yaml",
         "pyproject.toml",
-        "test_flowkit_tts_my_tts.py",
+        "test_flowkit_tts_own_tts.py",
     ]
-    assert '"tts.my_tts" = "flowkit_tts_my_tts:MyTts"' in (voice / "pyproject.toml").read_text()
+    assert '"tts.own_tts" = "flowkit_tts_own_tts:OwnTts"' in (voice / "pyproject.toml").read_text()
     for file in (file for package in packages for file in package.iterdir()):
         text = file.read_text()
-        assert "Mine" not in text
+        assert not re.search(r"\bMy[A-Z]", text)
         assert "scaffold" not in text
         assert '"mine"' not in text
 

@@ -45,13 +45,13 @@ from flowkit.providers.cloud.line import Address
 from flowkit.providers.models import open_models, opened
 from flowkit.providers.sound.device import DeviceMic, DeviceSpeaker
 from flowkit.runtime.failover import resilient
-from flowkit.runtime.handover import Reply
-from flowkit.testing.emulators import EMULATORS, Fault, running
+from flowkit.runtime.handover import ReplyWork
+from flowkit.testing.emulators import EMULATORS, ServerFault, running
 from tests.config.experiments import BASE, Experiment, in_time, with_provider
 from tests.contract.support import one_call
 from tests.devices.fake import HEADSET, SPEAKERS, FakeHost, spans
 from tests.devices.test_device_session import session
-from tests.providers.support import AUDIO, Answers, Fed, Session, answer
+from tests.providers.support import AUDIO, Answers, FakeSession, PacedItems, answer
 
 PAST = tuple(Exchange(f"Question {n}, at some length?", f"Answer {n}, at some length.") for n in range(30))
 ASKED = Ask(31, "How are you?", PAST)
@@ -85,14 +85,16 @@ async def answers_of(
     kind: str, settings: Sequence[str], request: Message, fed: Iterable[Message] = (), most: int = 1_000
 ) -> list[Message]:
     """What a provider answers, at most so much."""
-    async with opened(*provider_of(kind, settings), Session().around()) as provider:
+    async with opened(*provider_of(kind, settings), FakeSession().around()) as provider:
         return (await answer(provider, request, fed, lambda items: len(items) >= most)).items
 
 
 # -- servers -----------------------------------------------------------------------------------------------------------
 
 
-def sent(kind: str, name: str, request: Message, fed: Iterable[Message] = (), fault: Fault = Fault.NONE) -> Experiment:
+def sent(
+    kind: str, name: str, request: Message, fed: Iterable[Message] = (), fault: ServerFault = ServerFault.NONE
+) -> Experiment:
     """The requests that the server sees, and what was heard."""
 
     def experiment(*settings: str) -> Any:
@@ -121,7 +123,7 @@ def connecting(kind: str, request: Message, fed: Iterable[Message] = ()) -> Expe
         """The spare connection's, which is opened in the background."""
 
     async def whole(settings: Sequence[str]) -> list[Message]:
-        here = Session().around()
+        here = FakeSession().around()
         async with open_models(here.notice) as models, resilient(stage_of(kind, settings), here, models) as provider:
             return (await answer(provider, request, fed)).items
 
@@ -146,7 +148,7 @@ def resumed(*settings: str) -> Any:
         async def emit(item: Message) -> None:
             pass
 
-        work, provider = Reply(Ask(1, "Hi.")), cls(options, Session().around())
+        work, provider = ReplyWork(Ask(1, "Hi.")), cls(options, FakeSession().around())
         work.begin(provider)
         await work.take(Token(0, "The capital of"), emit)
         return work.begin(provider)
@@ -173,9 +175,11 @@ def unasked(*settings: str) -> Any:
         return Line()
 
     async def whole() -> list[Message]:
-        async with opened(*provider_of("asr", settings), Session().around()) as provider:
+        async with opened(*provider_of("asr", settings), FakeSession().around()) as provider:
             answers = Answers()
-            await provider.call(Transcribe(), Fed([Frames(n, 1, bytes(640)) for n in range(3)], 1.0), answers.emit)
+            await provider.call(
+                Transcribe(), PacedItems([Frames(n, 1, bytes(640)) for n in range(3)], 1.0), answers.emit
+            )
             return answers.items
 
     with pytest.MonkeyPatch.context() as patched:
@@ -193,7 +197,7 @@ def streamed(*settings: str) -> Any:
             times.append(round(trio.current_time(), 3))
 
     async def whole() -> None:
-        outgoing = Outgoing(Session().around(), options)
+        outgoing = Outgoing(FakeSession().around(), options)
         for index in range(100):
             await outgoing.send(Line(), Frames(index, 1, bytes(640)))  # type: ignore[arg-type]
 
@@ -360,7 +364,7 @@ def claimed(kind: str, *, present: bool = True) -> Experiment:
             return opens(what, *rest)
 
         async def whole() -> str:
-            async with opened(*provider_of(kind, settings), Session(notices=notices).around()) as provider:
+            async with opened(*provider_of(kind, settings), FakeSession(notices=notices).around()) as provider:
                 return type(getattr(provider, "_canceller", None)).__name__
 
         with pytest.MonkeyPatch.context() as patched:

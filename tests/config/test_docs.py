@@ -15,7 +15,7 @@ from flowkit.config.load import read_text
 from flowkit.config.markdown import YamlBlock, yaml_blocks
 from flowkit.config.parse import parse
 from flowkit.config.problems import Problem, errors
-from flowkit.config.text import Source
+from flowkit.config.text import NamedText
 from flowkit.plan import vet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ def blocks() -> list[YamlBlock]:
     return [
         block
         for page in PAGES
-        for block in yaml_blocks(Source(str(page.relative_to(ROOT)), page.read_text(encoding="utf-8"), page))
+        for block in yaml_blocks(NamedText(str(page.relative_to(ROOT)), page.read_text(encoding="utf-8"), page))
     ]
 
 
@@ -56,7 +56,7 @@ def test_every_yaml_block_is_sound_or_marked_as_wrong(block: YamlBlock) -> None:
 
 
 def test_a_block_knows_its_lines_and_its_mark() -> None:
-    page = Source(
+    page = NamedText(
         "x.md", "# x\n\n   ~~~yaml wrong\n   flowkit: 1\n   a: 1\n   a: 2\n   ~~~\n```python\nflowkit: 1\n```\n"
     )
     (block,) = yaml_blocks(page)

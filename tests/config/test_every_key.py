@@ -17,7 +17,7 @@ from flowkit.config.reference import BuiltIn
 from flowkit.config.schema import APART, CallOptions, Top, Wiring
 from flowkit.messages import Message, Narrate, Speak, Transcribe
 from flowkit.options import Options
-from flowkit.testing.emulators import Fault
+from flowkit.testing.emulators import ServerFault
 from tests.config import experiments as look
 from tests.config import experiments_of_providers as providers
 from tests.config.experiments import Experiment
@@ -112,7 +112,7 @@ DEVICE_SPEAKER = stage("speaker", "provider: device")
 ASK = providers.ASKED
 asked = providers.sent("llm", "groq", ASK)
 transcribed = providers.sent("asr", "assemblyai", Transcribe(), utterance())
-unanswered = providers.sent("asr", "assemblyai", Transcribe(), utterance(), Fault.NO_FORCE)
+unanswered = providers.sent("asr", "assemblyai", Transcribe(), utterance(), ServerFault.NO_FORCE)
 narrated = providers.sent("tts", "cartesia", Narrate(), [Speak(0, providers.MARKED)])
 told_piper, told_nano = providers.told_worker("piper"), providers.told_worker("nanotts")
 wanted_mic, wanted_speaker = providers.claimed("mic"), providers.claimed("speaker")

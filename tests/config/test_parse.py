@@ -13,13 +13,13 @@ from flowkit.config import parse as parse_module
 from flowkit.config.nodes import Mapping, Node, Scalar, Sequence, core_value, plain
 from flowkit.config.parse import MAX_WEIGHT, parse
 from flowkit.config.problems import Problem
-from flowkit.config.text import Source
+from flowkit.config.text import NamedText
 from tests.config.helpers import BASE
 
 
 def parsed(text: str) -> tuple[Node | None, list[Problem]]:
     found: list[Problem] = []
-    return parse(Source("x.yaml", text), found), found
+    return parse(NamedText("x.yaml", text), found), found
 
 
 def node_of(text: str) -> Node:
@@ -215,7 +215,7 @@ def outcome(text: str, loader: object) -> object:
     found: list[Problem] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parse_module, "_FAST", loader)
-        node = parse(Source("x.yaml", text), found)
+        node = parse(NamedText("x.yaml", text), found)
     return shape(node), [(p.code, p.mark[1:], p.message, p.help) for p in found]
 
 

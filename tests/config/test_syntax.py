@@ -6,12 +6,12 @@ import pytest
 
 from flowkit.config.parse import parse
 from flowkit.config.problems import Problem
-from flowkit.config.text import Source
+from flowkit.config.text import NamedText
 
 
 def refusal(text: str) -> Problem:
     found: list[Problem] = []
-    parse(Source("x.yaml", text), found)
+    parse(NamedText("x.yaml", text), found)
     assert len(found) == 1, found
     return found[0]
 
@@ -83,11 +83,11 @@ def test_a_refusal_names_the_cause_and_what_mends_it(text: str, place: tuple[int
 def test_what_is_said_of_an_indentation_mends_it(line: str, indent: int) -> None:
     """Whatever column a line stands in: obeyed, the hint gives a text that is read."""
     found: list[Problem] = []
-    parse(Source("x.yaml", STAGES + " " * indent + line + "\n"), found)
+    parse(NamedText("x.yaml", STAGES + " " * indent + line + "\n"), found)
     for problem in found:
         column, begun = indent + 1, line
         if "begin it with `- `" in problem.help:
             begun = "- " + line
         if "column " in problem.help:
             column = int(problem.help.partition("column ")[2].split(",")[0].split(":")[0])
-        assert parse(Source("x.yaml", STAGES + " " * (column - 1) + begun + "\n"), []) is not None, problem.full()
+        assert parse(NamedText("x.yaml", STAGES + " " * (column - 1) + begun + "\n"), []) is not None, problem.full()

@@ -29,7 +29,7 @@ from flowkit.options import Options
 from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError
 from flowkit.providers.models import opened
-from flowkit.testing.provider import Fed
+from flowkit.testing.provider import PacedItems
 
 OK, SILENT = "ok", "silent"
 VOICE, QUIET = b"\1\1" * 320, bytes(640)
@@ -112,7 +112,7 @@ def one_call(
     async def main() -> None:
         try:
             async with opened(cls, options, around(outcome)) as provider:
-                await call(provider, outcome, request, Fed(fed, pause_s))
+                await call(provider, outcome, request, PacedItems(fed, pause_s))
         except CloudError as error:
             outcome.end, outcome.error = error.trouble.value, str(error)
         except BaseExceptionGroup as group:
@@ -127,10 +127,10 @@ __all__ = [
     "SILENT",
     "Any",
     "Ask",
-    "Fed",
     "InputEnded",
     "Narrate",
     "Outcome",
+    "PacedItems",
     "Speak",
     "Transcribe",
     "around",

@@ -12,7 +12,7 @@ import pytest
 
 from flowkit.messages import Final, Message, Partial, Transcribe
 from flowkit.providers.assemblyai.asr import AssemblyAI
-from flowkit.testing.emulators import AssemblyAIEmulator, Fault, running
+from flowkit.testing.emulators import AssemblyAIEmulator, ServerFault, running
 from tests.contract.raw import Wire, websocket
 from tests.contract.sdks import Sdk, assemblyai_listen
 from tests.contract.support import OK, QUIET, SILENT, VOICE, Outcome, one_call, utterance
@@ -51,51 +51,53 @@ def closed(code: int, trouble: str) -> Case:
 
 
 CASES = {
-    Fault.NONE: Case(OK, "ok", "ok"),
-    Fault.SLOW_ACCEPT: Case(OK, "ok", "ok"),
-    Fault.NEVER_ACCEPT: Case(SILENT, "error callback None", "silent"),
-    Fault.SLOW_LORIS: Case(SILENT, "error callback None", "silent"),
-    Fault.RST_ACCEPT: Case("network", "error callback None", "reset"),
-    Fault.HTTP_401: refused(401, "auth"),
-    Fault.HTTP_402: refused(402, "payment"),
-    Fault.HTTP_403: refused(403, "auth"),
-    Fault.HTTP_429: refused(429, "limit"),
-    Fault.HTTP_429_DATE: refused(429, "limit"),
-    Fault.HTTP_429_HOURS: refused(429, "limit"),
-    Fault.HTTP_500: refused(500, "server"),
-    Fault.HTTP_503: refused(503, "server"),
-    Fault.HTML: Case("protocol", "error callback 200", "HTTP 200"),
-    Fault.HTML_502: Case("server", "error callback 502", "HTTP 502"),
-    Fault.SLOW_FIRST: Case(OK, "ok", "ok"),
-    Fault.STALL: Case(OK, "silent", "silent", "what is known of an utterance is given when the time is up"),
-    Fault.STALL_FIRST: Case(OK, "silent", "silent", "an utterance without an answer ends empty, so that the turn ends"),
-    Fault.FIN: Case("network", "error callback 1006", "eof"),
-    Fault.RST: Case("network", "error callback 1006", "reset"),
-    Fault.CLOSE_1000: Case(
+    ServerFault.NONE: Case(OK, "ok", "ok"),
+    ServerFault.SLOW_ACCEPT: Case(OK, "ok", "ok"),
+    ServerFault.NEVER_ACCEPT: Case(SILENT, "error callback None", "silent"),
+    ServerFault.SLOW_LORIS: Case(SILENT, "error callback None", "silent"),
+    ServerFault.RST_ACCEPT: Case("network", "error callback None", "reset"),
+    ServerFault.HTTP_401: refused(401, "auth"),
+    ServerFault.HTTP_402: refused(402, "payment"),
+    ServerFault.HTTP_403: refused(403, "auth"),
+    ServerFault.HTTP_429: refused(429, "limit"),
+    ServerFault.HTTP_429_DATE: refused(429, "limit"),
+    ServerFault.HTTP_429_HOURS: refused(429, "limit"),
+    ServerFault.HTTP_500: refused(500, "server"),
+    ServerFault.HTTP_503: refused(503, "server"),
+    ServerFault.HTML: Case("protocol", "error callback 200", "HTTP 200"),
+    ServerFault.HTML_502: Case("server", "error callback 502", "HTTP 502"),
+    ServerFault.SLOW_FIRST: Case(OK, "ok", "ok"),
+    ServerFault.STALL: Case(OK, "silent", "silent", "what is known of an utterance is given when the time is up"),
+    ServerFault.STALL_FIRST: Case(
+        OK, "silent", "silent", "an utterance without an answer ends empty, so that the turn ends"
+    ),
+    ServerFault.FIN: Case("network", "error callback 1006", "eof"),
+    ServerFault.RST: Case("network", "error callback 1006", "reset"),
+    ServerFault.CLOSE_1000: Case(
         "closed", "silent", "close 1000", "a close in order, but too early, is an end that must be told"
     ),
-    Fault.CLOSE_1008: closed(1008, "auth"),
-    Fault.CLOSE_1011: closed(1011, "server"),
-    Fault.CLOSE_1012: closed(1012, "server"),
-    Fault.CLOSE_1013: closed(1013, "server"),
-    Fault.CLOSE_3005: closed(3005, "server"),
-    Fault.CLOSE_3006: closed(3006, "request"),
-    Fault.CLOSE_3007: closed(3007, "request"),
-    Fault.CLOSE_3008: closed(3008, "closed"),
-    Fault.CLOSE_3009: closed(3009, "limit"),
-    Fault.ERROR: Case("server", "error callback 3005", "ok"),
-    Fault.BAD_JSON: Case("protocol", "ok", "ok", "a message that is lost may be the one that matters"),
-    Fault.WRONG_SCHEMA: Case("protocol", "silent", "ok", "the library's reader dies of it, and nobody is told"),
-    Fault.MISSING_FIELD: Case("protocol", "silent", "ok", "the library's reader dies of it, and nobody is told"),
-    Fault.OVERSIZED: Case("protocol", "error callback 1006, or silent", "ok"),
-    Fault.UNKNOWN_TYPE: Case(OK, "ok", "ok"),
-    Fault.EXTRA_FIELD: Case(OK, "ok", "ok"),
-    Fault.DUPLICATE: Case(OK, "ok", "ok"),
-    Fault.LATE: Case(OK, "ok", "ok"),
-    Fault.NO_FORCE: Case(OK, "silent", "silent", "what is known of an utterance is given when the time is up"),
-    Fault.SELF_ENDED: Case(OK, "ok", "ok"),
+    ServerFault.CLOSE_1008: closed(1008, "auth"),
+    ServerFault.CLOSE_1011: closed(1011, "server"),
+    ServerFault.CLOSE_1012: closed(1012, "server"),
+    ServerFault.CLOSE_1013: closed(1013, "server"),
+    ServerFault.CLOSE_3005: closed(3005, "server"),
+    ServerFault.CLOSE_3006: closed(3006, "request"),
+    ServerFault.CLOSE_3007: closed(3007, "request"),
+    ServerFault.CLOSE_3008: closed(3008, "closed"),
+    ServerFault.CLOSE_3009: closed(3009, "limit"),
+    ServerFault.ERROR: Case("server", "error callback 3005", "ok"),
+    ServerFault.BAD_JSON: Case("protocol", "ok", "ok", "a message that is lost may be the one that matters"),
+    ServerFault.WRONG_SCHEMA: Case("protocol", "silent", "ok", "the library's reader dies of it, and nobody is told"),
+    ServerFault.MISSING_FIELD: Case("protocol", "silent", "ok", "the library's reader dies of it, and nobody is told"),
+    ServerFault.OVERSIZED: Case("protocol", "error callback 1006, or silent", "ok"),
+    ServerFault.UNKNOWN_TYPE: Case(OK, "ok", "ok"),
+    ServerFault.EXTRA_FIELD: Case(OK, "ok", "ok"),
+    ServerFault.DUPLICATE: Case(OK, "ok", "ok"),
+    ServerFault.LATE: Case(OK, "ok", "ok"),
+    ServerFault.NO_FORCE: Case(OK, "silent", "silent", "what is known of an utterance is given when the time is up"),
+    ServerFault.SELF_ENDED: Case(OK, "ok", "ok"),
 }
-PARTLY = {Fault.STALL: "what is the", Fault.STALL_FIRST: ""}
+PARTLY = {ServerFault.STALL: "what is the", ServerFault.STALL_FIRST: ""}
 """What is known of the utterance when the emulator falls silent."""
 
 
@@ -120,8 +122,8 @@ def by_hand(emulator: AssemblyAIEmulator, key: str) -> Wire:
 
 
 class Ways(NamedTuple):
-    sdk: dict[Fault, Sdk]
-    wire: dict[Fault, Wire]
+    sdk: dict[ServerFault, Sdk]
+    wire: dict[ServerFault, Wire]
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +136,7 @@ def ways(emulator: AssemblyAIEmulator) -> Ways:
 
 
 @pytest.mark.parametrize("fault", CASES)
-def test_flowkit(emulator: AssemblyAIEmulator, fault: Fault) -> None:
+def test_flowkit(emulator: AssemblyAIEmulator, fault: ServerFault) -> None:
     outcome = ours(emulator, f"fault:{fault}")
     assert outcome.end == CASES[fault].ours, outcome.error
     if outcome.end == OK:
@@ -142,14 +144,14 @@ def test_flowkit(emulator: AssemblyAIEmulator, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("fault", CASES)
-def test_the_library(ways: Ways, fault: Fault) -> None:
+def test_the_library(ways: Ways, fault: ServerFault) -> None:
     assert ways.sdk[fault].end in CASES[fault].sdk.split(", or ")
     alike = (CASES[fault].ours == OK) == (CASES[fault].sdk == "ok")
     assert alike or CASES[fault].differs, "flowkit and the library disagree, and nothing says why"
 
 
 @pytest.mark.parametrize("fault", CASES)
-def test_the_wire(ways: Ways, fault: Fault) -> None:
+def test_the_wire(ways: Ways, fault: ServerFault) -> None:
     assert ways.wire[fault].end == CASES[fault].wire
 
 

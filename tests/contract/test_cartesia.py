@@ -13,10 +13,10 @@ import trio
 from flowkit.messages import Audio, ClauseEnded, Narrate, Speak, WordTimes
 from flowkit.providers.cartesia.tts import Cartesia
 from flowkit.providers.models import opened
-from flowkit.testing.emulators import CartesiaEmulator, Fault, running
+from flowkit.testing.emulators import CartesiaEmulator, ServerFault, running
 from tests.contract.raw import Wire, websocket
 from tests.contract.sdks import Sdk, cartesia_speak
-from tests.contract.support import OK, SILENT, Fed, Outcome, around, call, one_call
+from tests.contract.support import OK, SILENT, Outcome, PacedItems, around, call, one_call
 
 pytest.importorskip("cartesia")
 pytest.importorskip("websockets")
@@ -47,46 +47,48 @@ def refused(status: int, trouble: str) -> Case:
 
 
 CASES = {
-    Fault.NONE: Case(OK, "ok", "ok"),
-    Fault.SLOW_ACCEPT: Case(OK, "ok", "ok"),
-    Fault.NEVER_ACCEPT: Case(SILENT, "silent", "silent"),
-    Fault.SLOW_LORIS: Case(SILENT, "silent", "silent"),
-    Fault.RST_ACCEPT: Case("network", "InvalidMessage", "reset"),
-    Fault.HTTP_401: refused(401, "auth"),
-    Fault.HTTP_402: refused(402, "payment"),
-    Fault.HTTP_403: refused(403, "auth"),
-    Fault.HTTP_404: refused(404, "request"),
-    Fault.HTTP_429: refused(429, "limit"),
-    Fault.HTTP_429_DATE: refused(429, "limit"),
-    Fault.HTTP_429_HOURS: refused(429, "limit"),
-    Fault.HTTP_500: refused(500, "server"),
-    Fault.HTTP_503: refused(503, "server"),
-    Fault.HTML: Case("protocol", "InvalidStatus", "HTTP 200"),
-    Fault.HTML_502: Case("server", "InvalidStatus", "HTTP 502"),
-    Fault.SLOW_FIRST: Case(OK, "ok", "ok"),
-    Fault.STALL: Case(SILENT, "silent", "silent"),
-    Fault.STALL_FIRST: Case(SILENT, "silent", "silent"),
-    Fault.FIN: Case("network", "ConnectionClosedError", "eof"),
-    Fault.RST: Case("network", "ConnectionClosedError", "reset"),
-    Fault.CLOSE_1000: closed(1000, "closed"),
-    Fault.CLOSE_1008: closed(1008, "auth"),
-    Fault.CLOSE_1011: closed(1011, "server"),
-    Fault.CLOSE_1012: closed(1012, "server"),
-    Fault.CLOSE_1013: closed(1013, "server"),
-    Fault.ERROR: Case("server", "error event 500", "ok"),
-    Fault.BAD_JSON: Case("protocol", "JSONDecodeError", "ok"),
-    Fault.WRONG_SCHEMA: Case("protocol", "TypeError", "ok", "the library does not check what it parses"),
-    Fault.MISSING_FIELD: Case("protocol", "ok", "ok", "a chunk without data is a piece of speech that is missing"),
-    Fault.OVERSIZED: Case("protocol", "ConnectionClosedError, or silent", "ok"),
-    Fault.CONTEXT_EXPIRY: Case(
+    ServerFault.NONE: Case(OK, "ok", "ok"),
+    ServerFault.SLOW_ACCEPT: Case(OK, "ok", "ok"),
+    ServerFault.NEVER_ACCEPT: Case(SILENT, "silent", "silent"),
+    ServerFault.SLOW_LORIS: Case(SILENT, "silent", "silent"),
+    ServerFault.RST_ACCEPT: Case("network", "InvalidMessage", "reset"),
+    ServerFault.HTTP_401: refused(401, "auth"),
+    ServerFault.HTTP_402: refused(402, "payment"),
+    ServerFault.HTTP_403: refused(403, "auth"),
+    ServerFault.HTTP_404: refused(404, "request"),
+    ServerFault.HTTP_429: refused(429, "limit"),
+    ServerFault.HTTP_429_DATE: refused(429, "limit"),
+    ServerFault.HTTP_429_HOURS: refused(429, "limit"),
+    ServerFault.HTTP_500: refused(500, "server"),
+    ServerFault.HTTP_503: refused(503, "server"),
+    ServerFault.HTML: Case("protocol", "InvalidStatus", "HTTP 200"),
+    ServerFault.HTML_502: Case("server", "InvalidStatus", "HTTP 502"),
+    ServerFault.SLOW_FIRST: Case(OK, "ok", "ok"),
+    ServerFault.STALL: Case(SILENT, "silent", "silent"),
+    ServerFault.STALL_FIRST: Case(SILENT, "silent", "silent"),
+    ServerFault.FIN: Case("network", "ConnectionClosedError", "eof"),
+    ServerFault.RST: Case("network", "ConnectionClosedError", "reset"),
+    ServerFault.CLOSE_1000: closed(1000, "closed"),
+    ServerFault.CLOSE_1008: closed(1008, "auth"),
+    ServerFault.CLOSE_1011: closed(1011, "server"),
+    ServerFault.CLOSE_1012: closed(1012, "server"),
+    ServerFault.CLOSE_1013: closed(1013, "server"),
+    ServerFault.ERROR: Case("server", "error event 500", "ok"),
+    ServerFault.BAD_JSON: Case("protocol", "JSONDecodeError", "ok"),
+    ServerFault.WRONG_SCHEMA: Case("protocol", "TypeError", "ok", "the library does not check what it parses"),
+    ServerFault.MISSING_FIELD: Case(
+        "protocol", "ok", "ok", "a chunk without data is a piece of speech that is missing"
+    ),
+    ServerFault.OVERSIZED: Case("protocol", "ConnectionClosedError, or silent", "ok"),
+    ServerFault.CONTEXT_EXPIRY: Case(
         OK, "error event 400", "silent", "what an expired context left unsaid goes into a new one"
     ),
-    Fault.UNKNOWN_TYPE: Case(OK, "ok", "ok"),
-    Fault.EXTRA_FIELD: Case(OK, "ok", "ok"),
-    Fault.DUPLICATE: Case(OK, "ok", "ok"),
-    Fault.LATE: Case(OK, "ok", "ok"),
-    Fault.ODD_PCM: Case(OK, "ok", "ok"),
-    Fault.NO_FLUSH_ID: Case(OK, "ok", "ok"),
+    ServerFault.UNKNOWN_TYPE: Case(OK, "ok", "ok"),
+    ServerFault.EXTRA_FIELD: Case(OK, "ok", "ok"),
+    ServerFault.DUPLICATE: Case(OK, "ok", "ok"),
+    ServerFault.LATE: Case(OK, "ok", "ok"),
+    ServerFault.ODD_PCM: Case(OK, "ok", "ok"),
+    ServerFault.NO_FLUSH_ID: Case(OK, "ok", "ok"),
 }
 REQUEST: dict[str, Any] = {
     "context_id": "flowkit-1",
@@ -131,8 +133,8 @@ def by_hand(emulator: CartesiaEmulator, key: str) -> Wire:
 
 
 class Ways(NamedTuple):
-    sdk: dict[Fault, Sdk]
-    wire: dict[Fault, Wire]
+    sdk: dict[ServerFault, Sdk]
+    wire: dict[ServerFault, Wire]
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +147,11 @@ def ways(emulator: CartesiaEmulator) -> Ways:
 
 
 @pytest.mark.parametrize("fault", CASES)
-def test_flowkit(emulator: CartesiaEmulator, fault: Fault) -> None:
+def test_flowkit(emulator: CartesiaEmulator, fault: ServerFault) -> None:
     outcome = ours(emulator, f"fault:{fault}")
     assert outcome.end == CASES[fault].ours, outcome.error
     if outcome.end == OK:
-        lost = 480 if fault is Fault.CONTEXT_EXPIRY else 0  # the space that no clause needs any more
+        lost = 480 if fault is ServerFault.CONTEXT_EXPIRY else 0  # the space that no clause needs any more
         assert (outcome.samples, outcome.words) == (SAMPLES - lost, WORDS)
         assert [item.clause for item in outcome.items if isinstance(item, ClauseEnded)] == [0, 1]
     else:
@@ -157,7 +159,7 @@ def test_flowkit(emulator: CartesiaEmulator, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("fault", CASES)
-def test_the_library(ways: Ways, fault: Fault) -> None:
+def test_the_library(ways: Ways, fault: ServerFault) -> None:
     assert ways.sdk[fault].end in CASES[fault].sdk.split(", or ")
     alike = (CASES[fault].ours == OK) == (CASES[fault].sdk == "ok")
     assert alike or CASES[fault].differs, "flowkit and the library disagree, and nothing says why"
@@ -165,12 +167,12 @@ def test_the_library(ways: Ways, fault: Fault) -> None:
 
 def test_the_library_hands_on_half_samples_and_other_contexts(ways: Ways) -> None:
     """Defects that flowkit does not share: audio of odd length is left to the caller, and so is a chunk of another context."""
-    assert ways.sdk[Fault.ODD_PCM].samples < SAMPLES
-    assert ways.sdk[Fault.DUPLICATE].samples > SAMPLES
+    assert ways.sdk[ServerFault.ODD_PCM].samples < SAMPLES
+    assert ways.sdk[ServerFault.DUPLICATE].samples > SAMPLES
 
 
 @pytest.mark.parametrize("fault", CASES)
-def test_the_wire(ways: Ways, fault: Fault) -> None:
+def test_the_wire(ways: Ways, fault: ServerFault) -> None:
     assert ways.wire[fault].end == CASES[fault].wire
 
 
@@ -201,7 +203,7 @@ def test_replies_share_one_connection_and_have_a_context_each(emulator: Cartesia
 
     async def steps(voice: Cartesia) -> None:
         for _ in range(3):
-            await call(voice, outcome, Narrate(), Fed([Speak(0, "One."), Speak(1, "Two.")]))
+            await call(voice, outcome, Narrate(), PacedItems([Speak(0, "One."), Speak(1, "Two.")]))
 
     trio.run(_session, emulator, outcome, steps)
     assert len(emulator.seen) == before + 1
@@ -212,14 +214,14 @@ def test_replies_share_one_connection_and_have_a_context_each(emulator: Cartesia
 
 def test_a_cancelled_context_plays_out_unheard_and_is_counted() -> None:
     outcome = Outcome()
-    with running(CartesiaEmulator(piece_s=0.005, always=Fault.PLAYS_OUT)) as emulator:
+    with running(CartesiaEmulator(piece_s=0.005, always=ServerFault.PLAYS_OUT)) as emulator:
 
         async def steps(voice: Cartesia) -> None:
             with trio.move_on_after(0.1):
-                await call(voice, Outcome(), Narrate(), Fed([Speak(0, "A long clause to be interrupted." * 4)]))
+                await call(voice, Outcome(), Narrate(), PacedItems([Speak(0, "A long clause to be interrupted." * 4)]))
             while voice.late < 5:
                 await trio.sleep(0.01)
-            await call(voice, outcome, Narrate(), Fed([Speak(0, "Two.")]))
+            await call(voice, outcome, Narrate(), PacedItems([Speak(0, "Two.")]))
 
         trio.run(_session, emulator, outcome, steps)
         seen = emulator.seen[-1]
@@ -235,10 +237,10 @@ def test_a_connection_closed_while_idle_is_replaced_before_the_next_reply() -> N
     with running(CartesiaEmulator(idle_s=0.1)) as emulator:
 
         async def steps(voice: Cartesia) -> None:
-            await call(voice, outcome, Narrate(), Fed([Speak(0, "One.")]))
+            await call(voice, outcome, Narrate(), PacedItems([Speak(0, "One.")]))
             while len(emulator.seen) < 2:
                 await trio.sleep(0.01)
-            await call(voice, outcome, Narrate(), Fed([Speak(0, "Two.")]))
+            await call(voice, outcome, Narrate(), PacedItems([Speak(0, "Two.")]))
 
         trio.run(_session, emulator, outcome, steps)
     assert outcome.end == OK
@@ -250,7 +252,7 @@ def test_a_pause_longer_than_a_context_lives_is_not_heard() -> None:
     with running(CartesiaEmulator(expires_s=0.15)) as emulator:
 
         async def steps(voice: Cartesia) -> None:
-            await call(voice, outcome, Narrate(), Fed([Speak(0, "One."), Speak(1, "Two.")], pause_s=0.3))
+            await call(voice, outcome, Narrate(), PacedItems([Speak(0, "One."), Speak(1, "Two.")], pause_s=0.3))
 
         trio.run(_session, emulator, outcome, steps)
     assert (outcome.end, outcome.words) == (OK, ["One.", "Two."])

@@ -10,7 +10,7 @@ import pytest
 
 from flowkit.messages import Ask, Exchange
 from flowkit.providers.groq import Groq
-from flowkit.testing.emulators import Fault, GroqEmulator, running
+from flowkit.testing.emulators import GroqEmulator, ServerFault, running
 from tests.contract.raw import Wire, http_post
 from tests.contract.sdks import Sdk, groq_chat
 from tests.contract.support import OK, SILENT, Outcome, one_call
@@ -34,44 +34,46 @@ class Case(NamedTuple):
 
 
 CASES = {
-    Fault.NONE: Case(OK, "ok", "ok"),
-    Fault.SLOW_ACCEPT: Case(OK, "ok", "ok"),
-    Fault.NEVER_ACCEPT: Case(SILENT, "silent", "silent"),
-    Fault.SLOW_LORIS: Case(
+    ServerFault.NONE: Case(OK, "ok", "ok"),
+    ServerFault.SLOW_ACCEPT: Case(OK, "ok", "ok"),
+    ServerFault.NEVER_ACCEPT: Case(SILENT, "silent", "silent"),
+    ServerFault.SLOW_LORIS: Case(
         SILENT, HANGS, "silent", "the library's timeout is for each read, so bytes one by one hold it for ever"
     ),
-    Fault.RST_ACCEPT: Case("network", "APIConnectionError", "reset"),
-    Fault.HTTP_400: Case("request", "BadRequestError", "HTTP 400"),
-    Fault.HTTP_401: Case("auth", "AuthenticationError", "HTTP 401"),
-    Fault.HTTP_402: Case("payment", "APIStatusError", "HTTP 402"),
-    Fault.HTTP_403: Case("auth", "PermissionDeniedError", "HTTP 403"),
-    Fault.HTTP_404: Case("request", "NotFoundError", "HTTP 404"),
-    Fault.HTTP_429: Case("limit", "RateLimitError", "HTTP 429"),
-    Fault.HTTP_429_DATE: Case("limit", "RateLimitError", "HTTP 429"),
-    Fault.HTTP_429_HOURS: Case("limit", "RateLimitError", "HTTP 429"),
-    Fault.HTTP_429_BARE: Case("limit", "RateLimitError", "HTTP 429"),
-    Fault.HTTP_500: Case("server", "InternalServerError", "HTTP 500"),
-    Fault.HTTP_503: Case("server", "InternalServerError", "HTTP 503"),
-    Fault.HTML: Case("protocol", "ok", "HTML", "a page of HTML is no empty reply"),
-    Fault.HTML_502: Case("server", "InternalServerError", "HTTP 502"),
-    Fault.SLOW_FIRST: Case(OK, "ok", "ok"),
-    Fault.TRICKLE: Case(OK, "ok", "ok"),
-    Fault.STALL: Case(SILENT, "silent", "silent"),
-    Fault.STALL_FIRST: Case(SILENT, "silent", "silent"),
-    Fault.FIN: Case("network", "RemoteProtocolError", "eof", "the library lets httpx's own errors through"),
-    Fault.RST: Case("network", "ReadError", "reset", "the library lets httpx's own errors through"),
-    Fault.ERROR: Case("server", "APIError", "ok"),
-    Fault.ERROR_EVENT: Case("server", "APIError", "ok"),
-    Fault.ERROR_X_GROQ: Case("server", "ok", "ok", "an error in x_groq is an error"),
-    Fault.NO_DONE: Case("network", "ok", "ok", "a reply without finish_reason is not whole"),
-    Fault.EMPTY: Case("empty", "ok", "ok", "an empty reply would leave the user in silence"),
-    Fault.BAD_JSON: Case("protocol", "JSONDecodeError", "ok", "the library lets the JSON parser's error through"),
-    Fault.WRONG_SCHEMA: Case("protocol", "AttributeError", "ok", "the library does not check what it parses"),
-    Fault.MISSING_FIELD: Case("protocol", "ok", "ok", "a chunk without choices is no chunk"),
-    Fault.OVERSIZED: Case("protocol", "JSONDecodeError", "ok", "the library keeps a line of any length in memory"),
-    Fault.UNKNOWN_TYPE: Case(OK, "ok", "ok"),
-    Fault.EXTRA_FIELD: Case(OK, "ok", "ok"),
-    Fault.SPLIT_UTF8: Case(OK, "ok", "ok"),
+    ServerFault.RST_ACCEPT: Case("network", "APIConnectionError", "reset"),
+    ServerFault.HTTP_400: Case("request", "BadRequestError", "HTTP 400"),
+    ServerFault.HTTP_401: Case("auth", "AuthenticationError", "HTTP 401"),
+    ServerFault.HTTP_402: Case("payment", "APIStatusError", "HTTP 402"),
+    ServerFault.HTTP_403: Case("auth", "PermissionDeniedError", "HTTP 403"),
+    ServerFault.HTTP_404: Case("request", "NotFoundError", "HTTP 404"),
+    ServerFault.HTTP_429: Case("limit", "RateLimitError", "HTTP 429"),
+    ServerFault.HTTP_429_DATE: Case("limit", "RateLimitError", "HTTP 429"),
+    ServerFault.HTTP_429_HOURS: Case("limit", "RateLimitError", "HTTP 429"),
+    ServerFault.HTTP_429_BARE: Case("limit", "RateLimitError", "HTTP 429"),
+    ServerFault.HTTP_500: Case("server", "InternalServerError", "HTTP 500"),
+    ServerFault.HTTP_503: Case("server", "InternalServerError", "HTTP 503"),
+    ServerFault.HTML: Case("protocol", "ok", "HTML", "a page of HTML is no empty reply"),
+    ServerFault.HTML_502: Case("server", "InternalServerError", "HTTP 502"),
+    ServerFault.SLOW_FIRST: Case(OK, "ok", "ok"),
+    ServerFault.TRICKLE: Case(OK, "ok", "ok"),
+    ServerFault.STALL: Case(SILENT, "silent", "silent"),
+    ServerFault.STALL_FIRST: Case(SILENT, "silent", "silent"),
+    ServerFault.FIN: Case("network", "RemoteProtocolError", "eof", "the library lets httpx's own errors through"),
+    ServerFault.RST: Case("network", "ReadError", "reset", "the library lets httpx's own errors through"),
+    ServerFault.ERROR: Case("server", "APIError", "ok"),
+    ServerFault.ERROR_EVENT: Case("server", "APIError", "ok"),
+    ServerFault.ERROR_X_GROQ: Case("server", "ok", "ok", "an error in x_groq is an error"),
+    ServerFault.NO_DONE: Case("network", "ok", "ok", "a reply without finish_reason is not whole"),
+    ServerFault.EMPTY: Case("empty", "ok", "ok", "an empty reply would leave the user in silence"),
+    ServerFault.BAD_JSON: Case("protocol", "JSONDecodeError", "ok", "the library lets the JSON parser's error through"),
+    ServerFault.WRONG_SCHEMA: Case("protocol", "AttributeError", "ok", "the library does not check what it parses"),
+    ServerFault.MISSING_FIELD: Case("protocol", "ok", "ok", "a chunk without choices is no chunk"),
+    ServerFault.OVERSIZED: Case(
+        "protocol", "JSONDecodeError", "ok", "the library keeps a line of any length in memory"
+    ),
+    ServerFault.UNKNOWN_TYPE: Case(OK, "ok", "ok"),
+    ServerFault.EXTRA_FIELD: Case(OK, "ok", "ok"),
+    ServerFault.SPLIT_UTF8: Case(OK, "ok", "ok"),
 }
 
 
@@ -101,8 +103,8 @@ BODY = {
 
 
 class Ways(NamedTuple):
-    sdk: dict[Fault, Sdk]
-    wire: dict[Fault, Wire]
+    sdk: dict[ServerFault, Sdk]
+    wire: dict[ServerFault, Wire]
 
 
 @pytest.fixture(scope="module")
@@ -116,21 +118,21 @@ def ways(emulator: GroqEmulator) -> Ways:
 
 
 @pytest.mark.parametrize("fault", CASES)
-def test_flowkit(emulator: GroqEmulator, fault: Fault) -> None:
+def test_flowkit(emulator: GroqEmulator, fault: ServerFault) -> None:
     outcome = ours(emulator, f"fault:{fault}")
     assert outcome.end == CASES[fault].ours, outcome.error
     assert outcome.text == TEXT if outcome.end == OK else TEXT.startswith(outcome.text)
 
 
 @pytest.mark.parametrize("fault", CASES)
-def test_the_library(ways: Ways, fault: Fault) -> None:
+def test_the_library(ways: Ways, fault: ServerFault) -> None:
     assert CASES[fault].sdk == HANGS or ways.sdk[fault].end == CASES[fault].sdk
     told = (CASES[fault].ours == OK) == (CASES[fault].sdk == "ok") and CASES[fault].sdk != HANGS
     assert told or CASES[fault].differs, "flowkit and the library disagree, and nothing says why"
 
 
 @pytest.mark.parametrize("fault", CASES)
-def test_the_wire(ways: Ways, fault: Fault) -> None:
+def test_the_wire(ways: Ways, fault: ServerFault) -> None:
     assert ways.wire[fault].end == CASES[fault].wire
 
 
@@ -158,9 +160,15 @@ def test_the_requests_are_the_same_field_by_field(emulator: GroqEmulator) -> Non
 
 @pytest.mark.parametrize(
     ("fault", "least_s", "most_s"),
-    [(Fault.HTTP_429, 1, 1), (Fault.HTTP_429_DATE, 7_190, 7_200), (Fault.HTTP_429_HOURS, 7_200, 7_200)],
+    [
+        (ServerFault.HTTP_429, 1, 1),
+        (ServerFault.HTTP_429_DATE, 7_190, 7_200),
+        (ServerFault.HTTP_429_HOURS, 7_200, 7_200),
+    ],
 )
-def test_how_long_to_stay_away_is_understood(emulator: GroqEmulator, fault: Fault, least_s: int, most_s: int) -> None:
+def test_how_long_to_stay_away_is_understood(
+    emulator: GroqEmulator, fault: ServerFault, least_s: int, most_s: int
+) -> None:
     outcome = ours(emulator, f"fault:{fault}")
     said = int(outcome.error.rsplit("retry after ", 1)[1].split(" s")[0])
     assert least_s <= said <= most_s

@@ -13,7 +13,7 @@ from flowkit.config import load
 from flowkit.plan import require
 from flowkit.plan.variants import text_mode
 from flowkit.providers.registry import missing
-from flowkit.runtime.session import Outcome, run_session
+from flowkit.runtime.session import SessionOutcome, run_session
 from flowkit.testing.emulators import GroqEmulator, running
 
 APOLOGY = "Sorry, one moment."
@@ -40,7 +40,7 @@ stages:
 """
 
 
-def typed(text: str, lines: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> Outcome:
+def typed(text: str, lines: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> SessionOutcome:
     """A session in which these lines are typed, each when the reply before it is over."""
     config = text_mode(load("pipeline.yaml", text=text), waits=True)
     plan = require(config)
@@ -51,7 +51,7 @@ def typed(text: str, lines: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> O
     return trio.run(lambda: run_session(plan, notice=lambda line: None))
 
 
-def replies(outcome: Outcome) -> list[str]:
+def replies(outcome: SessionOutcome) -> list[str]:
     """What was said in each turn."""
     return [turn.heard for turn in outcome.figures.report().turns]
 

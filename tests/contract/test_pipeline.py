@@ -19,8 +19,8 @@ from flowkit.options import us
 from flowkit.plan import require, with_files
 from flowkit.plan.graph import Plan
 from flowkit.providers.registry import missing
-from flowkit.runtime.session import Outcome, run_session
-from flowkit.testing.emulators import AssemblyAIEmulator, CartesiaEmulator, Fault, GroqEmulator, running
+from flowkit.runtime.session import SessionOutcome, run_session
+from flowkit.testing.emulators import AssemblyAIEmulator, CartesiaEmulator, GroqEmulator, ServerFault, running
 from flowkit.testing.sessions import Kept
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,9 @@ TURNS = int(os.environ.get("FLOWKIT_SOAK_TURNS", 500 if DEEP else 12))
 APOLOGY = "Sorry, one moment."
 QUESTION = "what is the capital of france"
 FAULTY = [
-    fault for fault in Fault if fault not in (Fault.SLOW_LORIS, Fault.NEVER_ACCEPT, Fault.OVERSIZED, Fault.IDLE_CLOSE)
+    fault
+    for fault in ServerFault
+    if fault not in (ServerFault.SLOW_LORIS, ServerFault.NEVER_ACCEPT, ServerFault.OVERSIZED, ServerFault.IDLE_CLOSE)
 ]
 """Those left out hold up a turn for seconds of real time; they have tests of their own."""
 
@@ -57,7 +59,7 @@ def environment(cloud: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def session(plan: Plan, **more: Any) -> tuple[Outcome, Kept]:
+def session(plan: Plan, **more: Any) -> tuple[SessionOutcome, Kept]:
     kept = Kept()
     return trio.run(lambda: run_session(plan, notice=lambda line: None, observers=(kept,), **more)), kept
 
@@ -166,7 +168,9 @@ def soak_plan(cloud: dict[str, Any], turns: int, tmp_path: Path) -> Plan:
 def test_every_turn_ends_in_speech_or_in_the_declared_apology(cloud: dict[str, Any], tmp_path: Path) -> None:
     dice = random.Random(20_26)
     for emulator in cloud.values():
-        emulator.faults.plan = [dice.choice(FAULTY) if dice.random() < 0.6 else Fault.NONE for _ in range(10 * TURNS)]
+        emulator.faults.plan = [
+            dice.choice(FAULTY) if dice.random() < 0.6 else ServerFault.NONE for _ in range(10 * TURNS)
+        ]
     plan = soak_plan(cloud, TURNS, tmp_path)
     try:
         outcome, kept = session(plan, duration_us=us(f"{(TURNS + 2) * EVERY_MS}ms"))

@@ -12,7 +12,7 @@ from flowkit.config import load
 from flowkit.figures.metrics import measure
 from flowkit.messages import Utterance
 from flowkit.plan import require
-from flowkit.providers.sound.device_ring import Chunk, SpeakerRing
+from flowkit.providers.sound.device_ring import DueBlock, SpeakerRing
 from tests.devices.fake import FakeHost
 from tests.devices.test_device_session import messages, session
 
@@ -52,10 +52,10 @@ def test_three_turns_one_interrupt_and_the_history_is_what_was_heard(monkeypatch
     samples, rate_hz = soundfile.read(ROOT / "pipelines/audio/conversation.wav", dtype="int16")
     assert rate_hz == 16_000
     pcm = samples.tobytes()
-    popped: list[Chunk] = []
+    popped: list[DueBlock] = []
     due = SpeakerRing._due
 
-    def seen(ring: SpeakerRing, now_us: int) -> Chunk | None:
+    def seen(ring: SpeakerRing, now_us: int) -> DueBlock | None:
         chunk = due(ring, now_us)
         if chunk is not None:
             popped.append(chunk)

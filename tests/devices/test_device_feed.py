@@ -9,7 +9,7 @@ from flowkit.messages import Play
 from flowkit.providers.sound.device_cutter import FrameCutter
 from flowkit.providers.sound.device_feed import SpeakerFeed
 from flowkit.providers.sound.device_host import Format
-from flowkit.providers.sound.device_ring import Block, Chunk
+from flowkit.providers.sound.device_ring import Block, DueBlock
 
 
 def tone(samples: int, rate_hz: int, first: int = 0) -> bytes:
@@ -30,7 +30,7 @@ def pieces(rate_hz: int, lengths: list[int], at_us: int = 0) -> list[Play]:
     return plays
 
 
-def sound(chunks: list[Chunk], channels: int = 1) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def sound(chunks: list[DueBlock], channels: int = 1) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     return np.frombuffer(b"".join(chunk.pcm for chunk in chunks), "<i2")[::channels]
 
 

@@ -5,7 +5,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.providers.sound.device_ring import LATE_BLOCKS, Chunk, MicRing, SpeakerRing
+from flowkit.providers.sound.device_ring import LATE_BLOCKS, DueBlock, MicRing, SpeakerRing
 
 FRAME_US = 20_000
 
@@ -26,7 +26,7 @@ def run(ring: SpeakerRing, at_us: int, count: int) -> None:
     """A run of `count` chunks due from `at_us` on; each says when it is due."""
     for i in range(count):
         due_us = at_us + i * FRAME_US
-        ring.push(Chunk(due_us, 1, 0, i == 0, due_us.to_bytes(8, "little")))
+        ring.push(DueBlock(due_us, 1, 0, i == 0, due_us.to_bytes(8, "little")))
     ring.until_us = at_us + count * FRAME_US
 
 
@@ -122,7 +122,7 @@ def test_a_silence_never_makes_a_chunk_sound_twice_whatever_the_callback_takes_m
     for i in range(3_000):
         for k in range(3):
             due_us = -1_000_000_000 + (i * 3 + k)
-            ring.push(Chunk(due_us + 10**9, 1, 0, False, (i * 3 + k).to_bytes(8, "little")))
+            ring.push(DueBlock(due_us + 10**9, 1, 0, False, (i * 3 + k).to_bytes(8, "little")))
         ring.silence(10**12)
     stop.set()
     thread.join()

@@ -17,7 +17,7 @@ from flowkit.figures.metrics import measure
 from flowkit.messages import Heard, Hold, Interrupt, Resume, SpeechStarted, Utterance
 from flowkit.plan import Plan, require
 from flowkit.providers.sound.device import DeviceMic, DeviceSpeaker
-from flowkit.runtime.session import Outcome, run_session
+from flowkit.runtime.session import SessionOutcome, run_session
 from flowkit.testing.sessions import Kept
 from tests.devices.fake import HEADSET, FakeHost, noise, spans
 
@@ -58,14 +58,14 @@ def session(
     *,
     seconds: float = 12.0,
     beside: Callable[[Watched], Awaitable[None]] | None = None,
-) -> tuple[Outcome, Watched]:
+) -> tuple[SessionOutcome, Watched]:
     """Run a session for `seconds` of claimed time, with `beside` running next to it."""
     monkeypatch.setattr(DeviceMic, "host", host)
     monkeypatch.setattr(DeviceSpeaker, "host", host)
     clock, watched = trio.testing.MockClock(autojump_threshold=0), Watched()
     monkeypatch.setattr(trio.to_thread, "run_sync", waited_for(clock))
 
-    async def whole() -> Outcome:
+    async def whole() -> SessionOutcome:
         begun = trio.Event()
 
         def started(engine: Any, figures: LiveFigures) -> None:

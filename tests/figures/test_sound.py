@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from flowkit.engine import Fate
 from flowkit.figures.layout import layout_of
-from flowkit.figures.sound import Sound
+from flowkit.figures.sound import SpeakerSound
 from flowkit.figures.sounded import sounded
 from flowkit.messages import Hold, Interrupt
 from flowkit.testing.sessions import heap_session, scripted_plan
@@ -18,7 +18,7 @@ from flowkit.testing.strategies.conversations import Conversation, conversations
 @given(conversation=st.one_of(conversations(), interruptions().map(lambda pair: pair[0])))
 def test_it_falls_silent_when_the_device_has_popped_its_last(conversation: Conversation) -> None:
     plan = scripted_plan(**conversation)
-    rows, sound = heap_session(plan).journal.rows, Sound(plan.frame_us)
+    rows, sound = heap_session(plan).journal.rows, SpeakerSound(plan.frame_us)
     ends_us = [pop.t_us + pop.samples * 1_000_000 // pop.rate_hz for pop in sounded(rows, layout_of(plan))]
     for row in rows:
         if row.stage != "speaker" or row.fate is not Fate.HANDLED:

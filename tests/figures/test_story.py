@@ -8,7 +8,7 @@ from flowkit.figures.follower import Follower
 from flowkit.figures.layout import layout_of
 from flowkit.figures.sounded import sounded
 from flowkit.figures.spans import SpanPlan, spans_of
-from flowkit.figures.story import Mark, Span, Story, tell
+from flowkit.figures.story import LaneMark, Span, Story, tell
 from tests.trace.sessions import PARIS, Session, pipeline, run
 
 
@@ -21,7 +21,7 @@ def lane(told: Story, lane: str, turn: int) -> list[Span]:
     return sorted((s for s in told.spans if (s.lane, s.turn) == (lane, turn)), key=lambda span: span.begin_us)
 
 
-def marks(told: Story, *whats: str) -> list[Mark]:
+def marks(told: Story, *whats: str) -> list[LaneMark]:
     return sorted((mark for mark in told.marks if mark.what in whats), key=lambda mark: mark.at_us)
 
 

@@ -13,7 +13,7 @@ from flowkit.config import Config, Unset
 from flowkit.config.emit import to_yaml
 from flowkit.config.nodes import plain
 from flowkit.config.parse import parse
-from flowkit.config.text import Source
+from flowkit.config.text import NamedText
 from flowkit.plan.draw import ascii_art, dot, mermaid
 from flowkit.plan.graph import Plan
 from flowkit.plan.resolve import draw
@@ -99,7 +99,7 @@ def test_whatever_is_written_reads_back(value: dict[str, object]) -> None:
     if "\0" in str(value) or "\\x00" in repr(value) or not value:
         return
     problems: list = []  # type: ignore[type-arg]
-    node = parse(Source("x", to_yaml(value)), problems)
+    node = parse(NamedText("x", to_yaml(value)), problems)
     assert not problems
     assert node is not None
     assert plain(node) == value

@@ -10,7 +10,7 @@ import pytest
 
 from flowkit.providers.base import Provider
 from flowkit.providers.registry import missing
-from flowkit.testing.provider import FRAME_BYTES, FRAME_US, RATE_HZ, Answers, Fed, Session, answer, frames
+from flowkit.testing.provider import FRAME_BYTES, FRAME_US, RATE_HZ, Answers, FakeSession, PacedItems, answer, frames
 
 AUDIO = Path(__file__).parents[2] / "pipelines" / "audio"
 
@@ -33,8 +33,8 @@ __all__ = [
     "FRAME_US",
     "RATE_HZ",
     "Answers",
-    "Fed",
-    "Session",
+    "FakeSession",
+    "PacedItems",
     "answer",
     "frames",
     "installed",

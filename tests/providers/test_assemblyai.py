@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from flowkit.errors import ProviderError
 from flowkit.messages import Final, Partial, Transcribe
 from flowkit.providers.assemblyai.asr import AssemblyAI
-from flowkit.providers.assemblyai.turns import Owed, Turn, Turns
+from flowkit.providers.assemblyai.turns import Owed, ServerTurn, ServerTurns
 from flowkit.providers.cloud.faults import CloudError, of_close
 from tests.contract.support import Outcome, around, one_call
 
 
-def turn(order: int, text: str, *, ended: bool = False, formatted: bool = False, end_ms: int = 1_000) -> Turn:
-    return Turn(order, ended, formatted, text, end_ms)
+def turn(order: int, text: str, *, ended: bool = False, formatted: bool = False, end_ms: int = 1_000) -> ServerTurn:
+    return ServerTurn(order, ended, formatted, text, end_ms)
 
 
 def owed(utterance: int, end_ms: int = 1_000, give_up_us: int = 500_000) -> Owed:
@@ -23,7 +23,7 @@ def owed(utterance: int, end_ms: int = 1_000, give_up_us: int = 500_000) -> Owed
 
 
 def test_a_forced_end_answers_the_utterance() -> None:
-    turns = Turns()
+    turns = ServerTurns()
     assert turns.heard(turn(0, "hello wor")) == [Partial("hello wor")]
     assert turns.ended(owed(1)) == []
     assert turns.heard(turn(0, "hello world", ended=True)) == [Final("hello world", 1)]
@@ -32,7 +32,7 @@ def test_a_forced_end_answers_the_utterance() -> None:
 
 
 def test_several_turns_make_one_utterance() -> None:
-    turns = Turns()
+    turns = ServerTurns()
     turns.heard(turn(0, "first", ended=True, end_ms=400))
     assert turns.heard(turn(1, "second")) == [Partial("first second")]
     assert turns.ended(owed(1)) == []
@@ -40,13 +40,13 @@ def test_several_turns_make_one_utterance() -> None:
 
 
 def test_a_turn_that_the_server_ended_in_time_is_not_waited_for() -> None:
-    turns = Turns()
+    turns = ServerTurns()
     turns.heard(turn(0, "hello", ended=True, end_ms=900))
     assert turns.ended(owed(1, end_ms=1_000)) == [Final("hello", 1)]
 
 
 def test_a_turn_that_ended_long_before_the_voice_is_not_all() -> None:
-    turns = Turns()
+    turns = ServerTurns()
     turns.heard(turn(0, "hello", ended=True, end_ms=400))
     assert turns.ended(owed(1, end_ms=1_000)) == []
     assert turns.overdue(499_999) == []
@@ -54,7 +54,7 @@ def test_a_turn_that_ended_long_before_the_voice_is_not_all() -> None:
 
 
 def test_what_was_given_unfinished_is_not_given_again() -> None:
-    turns = Turns()
+    turns = ServerTurns()
     turns.heard(turn(0, "hello wor"))
     turns.ended(owed(1))
     assert turns.overdue(500_000) == [Final("hello wor", 1)]
@@ -64,7 +64,7 @@ def test_what_was_given_unfinished_is_not_given_again() -> None:
 
 
 def test_with_formatting_the_formatted_end_counts() -> None:
-    turns = Turns(formatted=True)
+    turns = ServerTurns(formatted=True)
     turns.ended(owed(1))
     assert turns.heard(turn(0, "hello world", ended=True)) == [Partial("hello world")]
     assert turns.heard(turn(0, "Hello world.", ended=True, formatted=True)) == [Final("Hello world.", 1)]
@@ -72,7 +72,7 @@ def test_with_formatting_the_formatted_end_counts() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), max_size=20))
 def test_no_turn_is_ever_in_two_utterances(messages: list[tuple[int, bool, bool]]) -> None:
-    turns, finals, number = Turns(), [], 0
+    turns, finals, number = ServerTurns(), [], 0
     for order, ended, end_utterance in messages:
         if end_utterance:
             number += 1
@@ -89,7 +89,7 @@ def test_no_turn_is_ever_in_two_utterances(messages: list[tuple[int, bool, bool]
 )
 def test_a_turn_without_its_fields_is_refused(message: dict[str, object]) -> None:
     with pytest.raises(CloudError):
-        Turn.of(message)
+        ServerTurn.of(message)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from hypothesis import strategies as st
 
 from flowkit.messages import Ask, Token
 from flowkit.providers.canned import Canned
-from tests.providers.support import Session, answer
+from tests.providers.support import FakeSession, answer
 
 
 def say(options: Canned.Options, turn: int = 1) -> list[Token]:
     async def main() -> list[Token]:
-        return (await answer(Canned(options, Session().around()), Ask(turn, "anything"))).of(Token)
+        return (await answer(Canned(options, FakeSession().around()), Ask(turn, "anything"))).of(Token)
 
     return trio.run(main)
 

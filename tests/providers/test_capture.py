@@ -4,11 +4,11 @@ from trio.testing import MockClock
 from flowkit.clock import US_PER_S
 from flowkit.messages import Capture, Frames, InputEnded, Message
 from flowkit.providers.sound.memory import MemorySource
-from tests.providers.support import FRAME_BYTES, Answers, Fed, Session, answer
+from tests.providers.support import FRAME_BYTES, Answers, FakeSession, PacedItems, answer
 
 
 def source(pcm: bytes, pieces: tuple[bytes, ...] = ()) -> MemorySource:
-    return MemorySource(MemorySource.Options(pcm=pcm, frames=pieces), Session().around())
+    return MemorySource(MemorySource.Options(pcm=pcm, frames=pieces), FakeSession().around())
 
 
 def after(count: int) -> object:
@@ -63,7 +63,7 @@ def test_a_late_frame_does_not_move_the_next() -> None:
             await answers.emit(item)
 
         with answers.scope:
-            await mic.call(Capture(), Fed(()), slow)
+            await mic.call(Capture(), PacedItems(()), slow)
         return times
 
     times = trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -19,7 +19,7 @@ from flowkit.providers.cloud.text import Characters
 from flowkit.providers.groq import Groq
 from flowkit.providers.models import opened
 from flowkit.testing.emulators import GroqEmulator, running
-from tests.contract.support import OK, Fed, Outcome, around, call, one_call
+from tests.contract.support import OK, Outcome, PacedItems, around, call, one_call
 
 pytest.importorskip("groq")
 CERTIFICATE = Path(__file__).parents[1] / "contract" / "self-signed.pem"
@@ -161,11 +161,11 @@ def test_a_turn_after_a_cancelled_one_finds_a_connection() -> None:
             options = Groq.Options(api_key="any", base_url=emulator.url)
             async with opened(Groq, options, around(outcome)) as provider:
                 with trio.move_on_after(0.15):
-                    await call(provider, Outcome(), Ask(1, "hi"), Fed([]))
+                    await call(provider, Outcome(), Ask(1, "hi"), PacedItems([]))
                 before = len(emulator.seen)
                 while len(emulator.seen) == before:  # the spare is opened in the background
                     await trio.sleep(0.005)
-                await call(provider, outcome, Ask(2, "hi"), Fed([]))
+                await call(provider, outcome, Ask(2, "hi"), PacedItems([]))
 
         trio.run(main)
     assert outcome.end == OK

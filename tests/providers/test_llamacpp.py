@@ -12,7 +12,7 @@ from flowkit.messages import Ask, Exchange, Message, Token
 from flowkit.providers import weights
 from flowkit.providers.llamacpp.llm import DEMO_EXAMPLES, LlamaCpp, told
 from flowkit.providers.models import opened
-from tests.providers.support import Session, answer, installed
+from tests.providers.support import FakeSession, answer, installed
 
 FRANCE = Ask(1, "What is the capital of France?")
 
@@ -64,7 +64,7 @@ def test_it_answers() -> None:
     """One loaded model for all of it."""
 
     async def main() -> None:
-        async with opened(LlamaCpp, LlamaCpp.Options(), Session().around()) as llm:
+        async with opened(LlamaCpp, LlamaCpp.Options(), FakeSession().around()) as llm:
             first = await answer(llm, FRANCE)
             assert "Paris" in text(first.items)
             assert [token.index for token in first.of(Token)] == list(range(len(first.items)))
@@ -129,7 +129,9 @@ def test_a_model_that_cannot_be_used(
         path.write_bytes(content)
 
     async def main() -> None:
-        async with opened(LlamaCpp, LlamaCpp.Options.model_validate({"model": path, **options}), Session().around()):
+        async with opened(
+            LlamaCpp, LlamaCpp.Options.model_validate({"model": path, **options}), FakeSession().around()
+        ):
             raise AssertionError("must not become ready")
 
     with pytest.raises(ProviderError, match=said) as caught:
@@ -142,7 +144,7 @@ def test_weights_that_are_missing_say_which_command_fetches_them(monkeypatch: py
     monkeypatch.setattr(weights, "find_spec", lambda name: None)
 
     async def main() -> None:
-        async with opened(LlamaCpp, LlamaCpp.Options(), Session().around()):
+        async with opened(LlamaCpp, LlamaCpp.Options(), FakeSession().around()):
             raise AssertionError("must not become ready")
 
     with pytest.raises(ProviderMissing, match="SmolLM2") as caught:

@@ -6,7 +6,7 @@ from trio.testing import MockClock
 from flowkit.messages import Message, Play, Render, Silence
 from flowkit.providers.sound.memory import MemorySink
 from flowkit.providers.sound.timeline import Pop
-from tests.providers.support import Answers, Session
+from tests.providers.support import Answers, FakeSession
 
 RATE_HZ = 16_000
 FRAME_SAMPLES = 320
@@ -21,7 +21,7 @@ def heard(script: list[tuple[int, Message]], until_ms: int, on_pop: list[Pop] | 
 
     async def main() -> list[Pop]:
         callback = on_pop.append if on_pop is not None else None
-        sink = MemorySink(MemorySink.Options(on_pop=callback), Session().around())
+        sink = MemorySink(MemorySink.Options(on_pop=callback), FakeSession().around())
 
         async def fed() -> AsyncIterator[Message]:
             for at_ms, message in script:

@@ -15,7 +15,7 @@ from flowkit.messages import Message
 from flowkit.options import Options
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.models import Models, open_models, opened
-from tests.providers.support import Session
+from tests.providers.support import FakeSession
 
 
 class Sharing(Provider):
@@ -63,7 +63,7 @@ def run(main: Any, *args: Any) -> Any:
 
 
 def a_voice(models: Models, voice: str = "a") -> Any:
-    return opened(Sharing, Sharing.Options(voice=voice), Session().around(), models)
+    return opened(Sharing, Sharing.Options(voice=voice), FakeSession().around(), models)
 
 
 def test_sessions_with_equal_options_share_and_the_last_one_closes() -> None:
@@ -200,7 +200,7 @@ def test_what_is_not_installed_is_said_before_anything_is_loaded() -> None:
         install = "pip install elsewhere"
 
     async def main() -> None:
-        async with opened(Elsewhere, Sharing.Options(), Session().around()):
+        async with opened(Elsewhere, Sharing.Options(), FakeSession().around()):
             raise AssertionError
 
     with pytest.raises(ProviderMissing, match="no module no_such_module"):

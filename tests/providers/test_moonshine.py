@@ -5,7 +5,7 @@ import trio
 from flowkit.messages import EndOfUtterance, Final, Frames, Message, Partial, SpeechStarted, Transcribe
 from flowkit.providers.models import opened
 from flowkit.providers.moonshine.asr import Moonshine
-from tests.providers.support import Answers, Session, answer, frames, installed, recorded
+from tests.providers.support import Answers, FakeSession, answer, frames, installed, recorded
 
 pytestmark = installed(Moonshine)
 
@@ -58,7 +58,7 @@ def test_it_transcribes() -> None:
     silence = bytes(2 * 16_000 * 3)
 
     async def main() -> None:
-        async with opened(Moonshine, Moonshine.Options(), Session().around()) as asr:
+        async with opened(Moonshine, Moonshine.Options(), FakeSession().around()) as asr:
             await partials_lead_to_the_final(asr)
             await each_end_has_its_final(asr)
             await nothing_said_is_empty(asr)

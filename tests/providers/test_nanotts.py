@@ -9,14 +9,14 @@ from flowkit.messages import Audio, Speak
 from flowkit.providers.models import opened
 from flowkit.providers.nanotts.process import LONGEST
 from flowkit.providers.nanotts.tts import NanoTts
-from tests.providers.support import Session, answer, installed
+from tests.providers.support import FakeSession, answer, installed
 
 pytestmark = installed(NanoTts)
 
 
 def test_it_speaks_short_and_long() -> None:
     async def main() -> tuple[list[Audio], list[Audio]]:
-        async with opened(NanoTts, NanoTts.Options(), Session().around()) as voice:
+        async with opened(NanoTts, NanoTts.Options(), FakeSession().around()) as voice:
             short = await answer(voice, Speak(0, "The capital of France is Paris."))
             long = await answer(voice, Speak(1, "The capital of France is Paris. " * 20))
         return short.of(Audio), long.of(Audio)
@@ -41,7 +41,7 @@ def test_its_own_markup_neither_ends_it_nor_writes_files(tmp_path: Path) -> None
     ]
 
     async def main() -> list[int]:
-        async with opened(NanoTts, NanoTts.Options(), Session().around()) as voice:
+        async with opened(NanoTts, NanoTts.Options(), FakeSession().around()) as voice:
             sounds = [(await answer(voice, Speak(index, text))).of(Audio) for index, text in enumerate(texts)]
             with pytest.raises(ProviderError, match="no sounds for"):
                 await answer(voice, Speak(3, "สวัสดี"))

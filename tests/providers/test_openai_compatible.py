@@ -15,8 +15,8 @@ from flowkit.messages import Ask, Exchange, Token
 from flowkit.providers.base import Surroundings
 from flowkit.providers.models import opened
 from flowkit.providers.openai_compatible import OpenAICompatible
-from flowkit.testing.emulators import Fault, GroqEmulator, running
-from tests.contract.support import OK, Fed, Outcome, around, one_call
+from flowkit.testing.emulators import GroqEmulator, ServerFault, running
+from tests.contract.support import OK, Outcome, PacedItems, around, one_call
 
 pytest.importorskip("groq")
 
@@ -54,8 +54,8 @@ def test_openai_itself_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ours("https://api.openai.com/v1", Ask(1, "hi")).end == "auth"
 
 
-@pytest.mark.parametrize("fault", [Fault.HTTP_500, Fault.NO_DONE, Fault.HTML, Fault.ERROR])
-def test_faults_are_faults(fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [ServerFault.HTTP_500, ServerFault.NO_DONE, ServerFault.HTML, ServerFault.ERROR])
+def test_faults_are_faults(fault: ServerFault) -> None:
     with running(GroqEmulator(always=fault)) as emulator:
         assert ours(f"{emulator.url}/v1", Ask(1, "hi")).end != OK
 
@@ -107,7 +107,7 @@ def test_a_real_llama_cpp_server_answers(llama_url: str) -> None:
                     items.append(item)
 
                 await provider.call(
-                    Ask(1, "What is the capital of France?", (Exchange("Hi", "Hello!"),)), Fed([]), emit
+                    Ask(1, "What is the capital of France?", (Exchange("Hi", "Hello!"),)), PacedItems([]), emit
                 )
                 assert "Paris" in "".join(item.text for item in items)
                 assert [item.index for item in items] == list(range(len(items)))
@@ -128,7 +128,7 @@ def test_a_real_server_is_left_in_the_middle_of_a_reply(llama_url: str) -> None:
                 first.set()
 
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(provider.call, Ask(1, "Tell me a long story."), Fed([]), emit)
+                nursery.start_soon(provider.call, Ask(1, "Tell me a long story."), PacedItems([]), emit)
                 with trio.fail_after(60):
                     await first.wait()
                 nursery.cancel_scope.cancel()

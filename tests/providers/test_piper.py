@@ -8,7 +8,7 @@ from flowkit.messages import Audio, EndOfUtterance, Final, Speak, SpeechStarted,
 from flowkit.providers.models import opened
 from flowkit.providers.moonshine.asr import Moonshine
 from flowkit.providers.piper.tts import Piper
-from tests.providers.support import Session, answer, frames, installed
+from tests.providers.support import FakeSession, answer, frames, installed
 
 pytestmark = installed(Piper)
 
@@ -26,7 +26,7 @@ def test_what_it_says_can_be_understood() -> None:
     """One loaded voice and one loaded ear for all of it."""
 
     async def main() -> None:
-        around = Session().around()
+        around = FakeSession().around()
         async with (
             opened(Piper, Piper.Options(variation=0), around) as voice,
             opened(Moonshine, Moonshine.Options(), around) as ear,
@@ -68,7 +68,7 @@ def test_a_voice_that_cannot_be_used(tmp_path: Path, files: dict[str, str], said
         (tmp_path / name).write_text(content)
 
     async def main() -> None:
-        async with opened(Piper, Piper.Options(voice=tmp_path / "voice.onnx"), Session().around()):
+        async with opened(Piper, Piper.Options(voice=tmp_path / "voice.onnx"), FakeSession().around()):
             raise AssertionError("must not become ready")
 
     with pytest.raises(ProviderError, match=said):
@@ -77,7 +77,7 @@ def test_a_voice_that_cannot_be_used(tmp_path: Path, files: dict[str, str], said
 
 def test_what_it_would_take_for_phonemes_is_said() -> None:
     async def main(markup: bool, *texts: str) -> list[int]:
-        async with opened(Piper, Piper.Options(variation=0, markup=markup), Session().around()) as voice:
+        async with opened(Piper, Piper.Options(variation=0, markup=markup), FakeSession().around()) as voice:
             sounds = [(await answer(voice, Speak(index, text))).of(Audio) for index, text in enumerate(texts)]
         return [sum(item.samples for item in sound) for sound in sounds]
 

@@ -8,11 +8,11 @@ from flowkit.engine import Engine
 from flowkit.messages import Ask, Audio, Done, Failed, Final, Frames, Message, Partial, Probability, Speak, Token
 from flowkit.providers.base import Surroundings
 from flowkit.providers.scripted import (
-    Reply,
     ScriptedLlm,
+    ScriptedReply,
     ScriptedSource,
+    ScriptedSpeech,
     ScriptedTts,
-    Speech,
 )
 from flowkit.testing.sessions import heap_session, scripted_plan, trio_session
 
@@ -51,7 +51,7 @@ def test_the_llm_fails_where_it_is_told_to() -> None:
 
 def test_without_a_reply_it_says_nothing() -> None:
     assert said(llm(first_token="7ms"), Ask(1, "?")) == [(7_000, Done())]
-    assert Reply().tokens == ()
+    assert ScriptedReply().tokens == ()
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 48_000])
@@ -69,7 +69,7 @@ def test_the_voice_makes_every_sample_of_a_clause_once(rate: int) -> None:
 
 
 def test_the_user_s_voice_sounds_when_it_is_said_to_and_silence_goes_on() -> None:
-    options = ScriptedSource.Options(speech=(Speech.model_validate({"at": "40ms", "lasts": "60ms"}),))
+    options = ScriptedSource.Options(speech=(ScriptedSpeech.model_validate({"at": "40ms", "lasts": "60ms"}),))
     answers = said(ScriptedSource(options, AROUND), Ask(0, ""), most=40)
     frames = [(at_us, item) for at_us, item in answers if isinstance(item, Frames)]
     assert [at_us for at_us, _ in frames] == [20_000 * (i + 1) for i in range(len(frames))]

@@ -9,7 +9,7 @@ from flowkit.errors import ProviderError
 from flowkit.messages import Detect, Frames, Message, Probability
 from flowkit.providers.models import opened
 from flowkit.providers.silero import WINDOW, Silero, Windows
-from tests.providers.support import AUDIO, Session, answer, frames, installed, recorded
+from tests.providers.support import AUDIO, FakeSession, answer, frames, installed, recorded
 
 SAMPLES = 320
 
@@ -38,7 +38,7 @@ def test_lost_frames_begin_a_new_window_and_indexes_stay_true() -> None:
 
 @installed(Silero)
 def test_a_question_is_heard_and_the_silence_around_it_is_not() -> None:
-    session = Session()
+    session = FakeSession()
 
     async def main() -> tuple[list[Probability], list[Probability]]:
         fed = frames(recorded("question.wav"))
@@ -62,7 +62,7 @@ def test_a_question_is_heard_and_the_silence_around_it_is_not() -> None:
 
 def test_another_rate_is_refused() -> None:
     async def main() -> list[Message]:
-        async with opened(Silero, Silero.Options(), Session(rate_hz=8_000).around()):
+        async with opened(Silero, Silero.Options(), FakeSession(rate_hz=8_000).around()):
             return []
 
     with pytest.raises(ProviderError, match="takes 16000 Hz"):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.messages import EndOfUtterance, Frames
-from flowkit.providers.moonshine.utterances import PRE_ROLL_US, Purpose, Recording, Stretch, Utterances
+from flowkit.providers.moonshine.utterances import PRE_ROLL_US, Purpose, RecentFrames, Stretch, Utterances
 
 SAMPLES, FRAME_US = 320, 20_000
 PRE_ROLL = PRE_ROLL_US // FRAME_US
@@ -155,14 +155,14 @@ def test_every_frame_of_an_utterance_is_in_exactly_one_lasting_stretch(
 
 
 def test_lost_frames_are_silence() -> None:
-    recording = Recording(SAMPLES)
+    recording = RecentFrames(SAMPLES)
     recording.add(frame(0, 100))
     recording.add(frame(3, 100))
     assert (recording.until, recording.loudness(0, 4)) == (4, [10_000.0, 0.0, 0.0, 10_000.0])
 
 
 def test_memory_stays_small_while_nobody_speaks() -> None:
-    recording = Recording(SAMPLES)
+    recording = RecentFrames(SAMPLES)
     for index in range(1_000):
         recording.add(frame(index, 1))
         recording.forget_before(index - 99)

@@ -16,13 +16,13 @@ from trio.testing import MockClock
 from flowkit.errors import InputError, OutputError
 from flowkit.messages import Capture, Frames, InputEnded, Message, Play, Render, Silence
 from flowkit.providers.sound.wav import WavSink, WavSource
-from tests.providers.support import AUDIO, Answers, Session, answer, recorded
+from tests.providers.support import AUDIO, Answers, FakeSession, answer, recorded
 
 RATE_HZ = 16_000
 
 
 def test_a_recording_is_heard_from_its_first_sample_to_its_last() -> None:
-    session = Session()
+    session = FakeSession()
 
     async def main() -> list[Message]:
         source = WavSource(WavSource.Options(path=AUDIO / "question.wav"), session.around())
@@ -39,7 +39,7 @@ def test_a_recording_is_heard_from_its_first_sample_to_its_last() -> None:
 
 def test_what_is_wrong_is_said_before_the_session(tmp_path: Path) -> None:
     async def main() -> None:
-        async with WavSource(WavSource.Options(path=tmp_path / "none.wav"), Session().around()).ready():
+        async with WavSource(WavSource.Options(path=tmp_path / "none.wav"), FakeSession().around()).ready():
             raise AssertionError("must not become ready")
 
     with pytest.raises(InputError, match=r"none\.wav: cannot be read"):
@@ -47,7 +47,7 @@ def test_what_is_wrong_is_said_before_the_session(tmp_path: Path) -> None:
 
 
 def test_what_is_merely_odd_is_a_notice(tmp_path: Path) -> None:
-    session = Session()
+    session = FakeSession()
     path = tmp_path / "cut.wav"
     path.write_bytes((AUDIO / "question.wav").read_bytes()[:20_000])
 
@@ -62,7 +62,7 @@ def test_what_is_merely_odd_is_a_notice(tmp_path: Path) -> None:
 
 def test_an_output_that_cannot_be_written_is_said_before_the_session(tmp_path: Path) -> None:
     async def main() -> None:
-        async with WavSink(WavSink.Options(path=tmp_path / "no" / "out.wav"), Session().around()).ready():
+        async with WavSink(WavSink.Options(path=tmp_path / "no" / "out.wav"), FakeSession().around()).ready():
             raise AssertionError("must not become ready")
 
     with pytest.raises(OutputError, match=r"out\.wav: cannot be written"):
@@ -85,7 +85,7 @@ def rendered(path: Path, until_ms: int, killed_at_ms: int | None = None) -> np.n
     """What the file holds after a session that was fed SCRIPT, and ended or was cancelled."""
 
     async def main() -> None:
-        sink = WavSink(WavSink.Options(path=path), Session().around())
+        sink = WavSink(WavSink.Options(path=path), FakeSession().around())
 
         async def fed() -> AsyncIterator[Message]:
             for at_ms, message in SCRIPT:

@@ -7,14 +7,14 @@ from flowkit.errors import ProviderError
 from flowkit.messages import Detect, Probability
 from flowkit.providers.models import opened
 from flowkit.providers.webrtcvad import WebRtcVad
-from tests.providers.support import AUDIO, Session, answer, frames, installed, recorded
+from tests.providers.support import AUDIO, FakeSession, answer, frames, installed, recorded
 
 pytestmark = installed(WebRtcVad)
 
 
 def test_each_frame_of_a_question_is_judged() -> None:
     async def main() -> list[Probability]:
-        async with opened(WebRtcVad, WebRtcVad.Options(aggressiveness=3), Session().around()) as vad:
+        async with opened(WebRtcVad, WebRtcVad.Options(aggressiveness=3), FakeSession().around()) as vad:
             return (await answer(vad, Detect(), frames(recorded("question.wav")))).of(Probability)
 
     judged = trio.run(main)
@@ -30,7 +30,7 @@ def test_each_frame_of_a_question_is_judged() -> None:
 @pytest.mark.parametrize(("rate_hz", "frame_us"), [(44_100, 20_000), (16_000, 25_000)])
 def test_a_format_that_it_does_not_know_is_refused(rate_hz: int, frame_us: int) -> None:
     async def main() -> None:
-        async with opened(WebRtcVad, WebRtcVad.Options(), Session(rate_hz, frame_us).around()):
+        async with opened(WebRtcVad, WebRtcVad.Options(), FakeSession(rate_hz, frame_us).around()):
             raise AssertionError("must not become ready")
 
     with pytest.raises(ProviderError, match="does not support frames"):

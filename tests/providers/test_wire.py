@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.providers.worker.wire import LARGEST, Frame, Kind, Unpacker, audio, read_frame, total_and_pcm
+from flowkit.providers.worker.wire import LARGEST, Frame, FrameKind, Unpacker, audio, read_frame, total_and_pcm
 
 frames = st.lists(
-    st.builds(Frame, st.sampled_from(Kind), st.integers(0, 2**32 - 1), st.binary(max_size=300)), max_size=8
+    st.builds(Frame, st.sampled_from(FrameKind), st.integers(0, 2**32 - 1), st.binary(max_size=300)), max_size=8
 )
 
 

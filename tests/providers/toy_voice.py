@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flowkit.providers.worker.child import Spoken, serve
+from flowkit.providers.worker.child import SpeechPiece, serve
 
 
 class ToyVoice:
@@ -24,33 +24,33 @@ class ToyVoice:
         if setup.get("broken"):
             raise ValueError("there is no such voice")
 
-    def speak(self, text: str) -> Iterator[Spoken]:
+    def speak(self, text: str) -> Iterator[SpeechPiece]:
         if text == "long":
-            yield from (Spoken(bytes(2 * 100), 0) for _ in range(100))
+            yield from (SpeechPiece(bytes(2 * 100), 0) for _ in range(100))
         elif text == "fail":
             raise ValueError("cannot say that")
         elif text == "die":
-            yield Spoken(bytes(2 * 100), 0)
+            yield SpeechPiece(bytes(2 * 100), 0)
             print("the voice broke", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGABRT)
         elif text == "print":
             print("libraries chatter", flush=True)
-            yield Spoken(b"\1\0", 1)
+            yield SpeechPiece(b"\1\0", 1)
         elif text == "garbage":
             os.write(3, b"\xff" * 64)  # the pipe to the parent, as worker_child duplicates it first
-            yield Spoken(b"\1\0", 1)
+            yield SpeechPiece(b"\1\0", 1)
         elif text == "mute":
             return
         elif text == "ponder":
             threading.Event().wait(1.0)
-            yield Spoken(_samples("p"), 1)
+            yield SpeechPiece(_samples("p"), 1)
         elif text.startswith("slow "):
             letters = text.removeprefix("slow ")
             for place in range(0, len(letters), 100):
-                yield Spoken(_samples(letters[place : place + 100]), 0)
+                yield SpeechPiece(_samples(letters[place : place + 100]), 0)
                 threading.Event().wait(0.05)
         else:
-            yield Spoken(_samples(text), len(text))
+            yield SpeechPiece(_samples(text), len(text))
 
 
 def _samples(text: str) -> bytes:

@@ -16,7 +16,7 @@ from flowkit.messages import Play
 from flowkit.plan import Plan, require
 from flowkit.report.captured import captured_stderr
 from flowkit.report.live import LiveView
-from flowkit.report.live_state import SILENT_DB, Level, Loudness, Spoken
+from flowkit.report.live_state import SILENT_DB, LevelMeter, Loudness, SpokenClause
 from flowkit.runtime.session import run_session
 
 TEXT = """
@@ -106,7 +106,7 @@ def test_names_and_lines_that_are_too_long_are_cut_not_wrapped() -> None:
 
 
 def test_the_spoken_part_of_a_clause_follows_the_device() -> None:
-    spoken = Spoken("ten letters", rate_hz=1_000, samples=1_100)
+    spoken = SpokenClause("ten letters", rate_hz=1_000, samples=1_100)
     spoken.starts.append((0, 0, 600))
     assert [spoken.characters(at_us) for at_us in (0, 300_000, 600_000, 900_000)] == [0, 3, 6, 6]
     spoken.starts.append((2_000_000, 600, 500))
@@ -114,7 +114,7 @@ def test_the_spoken_part_of_a_clause_follows_the_device() -> None:
 
 
 def test_levels_rise_at_once_and_fall_slowly() -> None:
-    level = Level()
+    level = LevelMeter()
     level.hear(b"\xff\x7f" * 10)
     assert level.db > -0.1
     level.hear(b"\0\0" * 10)

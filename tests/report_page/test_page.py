@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from flowkit.report.page import Subject, of_trace, page
+from flowkit.report.page import ShownSession, of_trace, page
 from flowkit.testing.sessions import plan_from_yaml
 from flowkit.trace.reader import read_trace
 from tests.report_page.browser import OVERLAPS, look, needs_browser
@@ -55,7 +55,7 @@ if (audio) {
 )
 
 
-def subject(folder: Path, text: str, name: str = "a.jsonl") -> Subject:
+def subject(folder: Path, text: str, name: str = "a.jsonl") -> ShownSession:
     """A scripted session, recorded and read back."""
     plan = plan_from_yaml(text + BUDGETS)
     record(folder / name, plan)

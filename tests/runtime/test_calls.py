@@ -18,7 +18,7 @@ from flowkit.stages.turn import Turn
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import bounds_hold, cancelled_calls_are_gone, check, nothing_is_lost
 from flowkit.testing.sessions import scripted_plan, trio_session
-from tests.providers.support import Session
+from tests.providers.support import FakeSession
 
 TWO_TURNS: dict[str, Any] = {
     "mic": {"speech": [{"at": "0ms", "lasts": "200ms"}, {"at": "2s", "lasts": "200ms"}]},
@@ -291,7 +291,7 @@ def test_an_emit_that_is_cancelled_has_sent_nothing() -> None:
     async def run() -> None:
         nonlocal call
         call = LiveCall(0, 1, 4, 1, lambda: 0, take)
-        await call.run(Hasty(Hasty.Options(), Session().around()), Ask(1, "?"))
+        await call.run(Hasty(Hasty.Options(), FakeSession().around()), Ask(1, "?"))
 
     call: LiveCall
     trio.run(run)

@@ -22,7 +22,7 @@ from flowkit.options import Options
 from flowkit.plan.graph import Plan, ProviderChoice, Timeouts
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.models import Models, open_models
-from flowkit.runtime.session import INTERRUPTED, Outcome, run_session
+from flowkit.runtime.session import INTERRUPTED, SessionOutcome, run_session
 from flowkit.testing.sessions import Kept, heap_session, scripted_plan
 
 TALK: dict[str, Any] = {
@@ -38,10 +38,10 @@ def with_llm(plan: Plan, cls: type[Provider]) -> Plan:
     return replace(plan, stages=tuple(replace(s, provider=choice) if s.kind == "llm" else s for s in plan.stages))
 
 
-def run(plan: Plan, *helpers: Any, kept: Kept | None = None, **options: Any) -> Outcome:
+def run(plan: Plan, *helpers: Any, kept: Kept | None = None, **options: Any) -> SessionOutcome:
     """A session on a clock that jumps, with helpers beside it; afterwards no task is left."""
 
-    async def main() -> Outcome:
+    async def main() -> SessionOutcome:
         async with trio.open_nursery() as nursery:
             for helper in helpers:
                 nursery.start_soon(helper)
@@ -193,7 +193,7 @@ def test_what_a_thread_says_after_its_call_was_cancelled_is_not_heard() -> None:
             await trio.sleep(0.01)
         gone.set()
 
-    async def main() -> Outcome:
+    async def main() -> SessionOutcome:
         plan = with_llm(
             scripted_plan(**{**TALK, "vad": {"end": "40ms"}, "asr": {"final_after": "0ms", "utterances": ("Hi.",)}}),
             InAThread,
@@ -313,7 +313,7 @@ class Weighty(Provider):
 
 def test_sessions_that_share_models_load_them_once() -> None:
     plan = with_llm(scripted_plan(**TALK), Weighty)
-    outcomes: list[Outcome] = []
+    outcomes: list[SessionOutcome] = []
     kept = Kept()
 
     async def main() -> None:

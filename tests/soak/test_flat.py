@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from flowkit.testing.emulators import AssemblyAIEmulator, CartesiaEmulator, Fault, GroqEmulator, running
+from flowkit.testing.emulators import AssemblyAIEmulator, CartesiaEmulator, GroqEmulator, ServerFault, running
 from tests.contract.test_pipeline import FAULTY, QUESTION
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def test_real_time_talk_with_failing_services() -> None:
     ):
         for emulator in (asr, llm, tts):
             emulator.faults.plan = [
-                dice.choice(FAULTY) if dice.random() < 0.3 else Fault.NONE for _ in range(8 * LIVE_S)
+                dice.choice(FAULTY) if dice.random() < 0.3 else ServerFault.NONE for _ in range(8 * LIVE_S)
             ]
         check_flat(talk("live", str(LIVE_S), asr.ws_url, llm.url, tts.ws_url))
 

@@ -26,7 +26,7 @@ from flowkit.messages import (
 )
 from flowkit.providers.sound.timeline import Timeline
 from flowkit.stages.base import Action, Emit, Feed, Open, SetTimer
-from flowkit.stages.playback import Playback, PlaybackState, Sound
+from flowkit.stages.playback import Output, Playback, PlaybackState
 
 NEXT = Timer("next")
 START, END = "clause started", "clause ended"
@@ -105,7 +105,7 @@ def test_marks_are_told_when_they_are_reached() -> None:
     playback(0, started(0, " One."), audio(40), ClauseEnded(0, 640), EndOfReply())
     assert playback(39, NEXT) == []
     assert playback(40, NEXT) == [Heard(0, " One.", 640, 640), ReplyPlayed()]
-    assert playback.state.sound is Sound.IDLE
+    assert playback.state.sound is Output.IDLE
 
 
 def test_a_clause_without_sound_is_heard_where_it_stands() -> None:
@@ -153,7 +153,7 @@ def test_a_resume_of_nothing_is_nothing() -> None:
     playback = Driven()
     playback(0, Hold())
     assert playback(50, Resume()) == []
-    assert playback.state.sound is Sound.IDLE
+    assert playback.state.sound is Output.IDLE
 
 
 def test_a_reply_that_has_sounded_when_it_is_held_is_complete() -> None:

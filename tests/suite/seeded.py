@@ -14,7 +14,7 @@ from flowkit.engine.mailbox import EPOCH, Envelope, Inbox
 from flowkit.messages import Audio, Clause, Message
 from flowkit.stages.base import Actions, Emit
 from flowkit.stages.chunking import Chunking
-from flowkit.stages.playback import Piece, Playback, PlaybackState, Sound
+from flowkit.stages.playback import Output, Piece, Playback, PlaybackState
 
 Patch = pytest.MonkeyPatch
 
@@ -47,7 +47,7 @@ def relative_pacing(patch: Patch) -> None:
     placed = Playback._placed
 
     def early(self: Playback, state: PlaybackState, audio: Audio) -> Piece:
-        if state.sound is Sound.PLAYING:
+        if state.sound is Output.PLAYING:
             state.until_us -= 1_000
         return placed(self, state, audio)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flowkit.testing.score import Case, load, score, tokenize
+from flowkit.testing.score import GoldReply, load, score, tokenize
 
-CASE = Case("a", "en", "Dr. Lee, hello. Go on.", ("Dr. Lee, hello.", " Go on."), protected=((0, 7),))
+CASE = GoldReply("a", "en", "Dr. Lee, hello. Go on.", ("Dr. Lee, hello.", " Go on."), protected=((0, 7),))
 
 
 def cut_at(*places: int) -> object:

@@ -18,7 +18,7 @@ from flowkit.plan import Plan
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
 from flowkit.testing.sessions import Kept, providers_of
-from flowkit.trace.journal import Draft
+from flowkit.trace.journal import JournalDraft
 from flowkit.trace.recorder import Recorder, open_recorder
 from flowkit.trace.tape import Recording
 
@@ -67,12 +67,12 @@ def record(path: Path, plan: Plan, **options: Any) -> Recorded:
 
 def record_with_draft(path: Path, plan: Plan, **options: Any) -> tuple[Recorded, Path]:
     """As ``record``; also returns a copy of the file as it was just before the parts went."""
-    before, remove = path.with_name(f"draft-{path.name}"), Draft.remove
+    before, remove = path.with_name(f"draft-{path.name}"), JournalDraft.remove
 
-    def kept(draft: Draft, path: Path, written: os.stat_result) -> int:
+    def kept(draft: JournalDraft, path: Path, written: os.stat_result) -> int:
         shutil.copyfile(path, before)
         return remove(draft, path, written)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Draft, "remove", kept)
+        patched.setattr(JournalDraft, "remove", kept)
         return record(path, plan, **options), before

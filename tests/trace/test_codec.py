@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from flowkit.chunker import Reason
 from flowkit.engine import Fate, Row
 from flowkit.errors import TraceError
-from flowkit.figures.layout import Edge, Layout
+from flowkit.figures.layout import BoundedEdge, Layout
 from flowkit.messages import (
     Ask,
     Audio,
@@ -37,9 +37,9 @@ from flowkit.trace.codec import (
     CHUNK_ROWS,
     CHUNK_US,
     CHUNK_VALUES,
-    Chunk,
     Encoder,
     Joiner,
+    JournalChunk,
     digest_of,
     journal_digest,
 )
@@ -51,7 +51,7 @@ from flowkit.trace.rows import has_call, waits
 
 LAYOUT = Layout(
     (("mic", "mic"), ("vad", "vad"), ("asr", "asr"), ("tts", "tts")),
-    (Edge("mic", "vad", "audio", 50, "block"), Edge("mic", "asr", "audio", 50, "block")),
+    (BoundedEdge("mic", "vad", "audio", 50, "block"), BoundedEdge("mic", "asr", "audio", 50, "block")),
 )
 STAGES = ("mic", "vad", "asr", "tts")
 
@@ -112,9 +112,9 @@ def journals(draw: st.DrawFn) -> list[Row]:
     return rows
 
 
-def encoded(rows: list[Row], cuts: list[int]) -> list[Chunk]:
+def encoded(rows: list[Row], cuts: list[int]) -> list[JournalChunk]:
     """The chunks, the rows dealt out at the cuts."""
-    encoder, chunks, begin = Encoder(LAYOUT), list[Chunk](), 0
+    encoder, chunks, begin = Encoder(LAYOUT), list[JournalChunk](), 0
     for cut in [*sorted(cuts), len(rows)]:
         chunks += encoder.add(rows[begin:cut])
         begin = max(begin, cut)
@@ -285,7 +285,7 @@ def test_content_of_many_parts_fills_a_chunk() -> None:
 
 
 def test_a_joiner_gives_what_it_was_given() -> None:
-    joiner, found = Joiner(LAYOUT), list[Chunk | None]()
+    joiner, found = Joiner(LAYOUT), list[JournalChunk | None]()
     for piece in cut(rows := tokens(100, PART_US), []):
         found.append(joiner.add(piece))
     full = [chunk for chunk in (*found, joiner.finish()) if chunk is not None]

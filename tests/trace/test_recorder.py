@@ -236,9 +236,9 @@ def test_repair_gives_the_whole_part_an_end_and_its_sound(recorded: Recorded, tm
     lines = recorded.recording.path.read_bytes().splitlines(keepends=True)
     cut = tmp_path / "cut.jsonl"
     cut.write_bytes(b"".join(lines[:9]) + lines[9][:50])
-    from flowkit.trace.audio import WavWriter
+    from flowkit.trace.audio import RawSound
 
-    wav = WavWriter(cut, "input", 16_000)
+    wav = RawSound(cut, "input", 16_000)
     wav.write(bytes(6400))
     wav.abandon()
     trace = read_trace(cut)

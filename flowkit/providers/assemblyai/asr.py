@@ -23,7 +23,7 @@ from flowkit import options as opt
 from flowkit.clock import US_PER_MS, US_PER_S
 from flowkit.errors import ProviderError
 from flowkit.messages import EndOfUtterance, Frames, Message
-from flowkit.providers.assemblyai.turns import Owed, Turn, Turns
+from flowkit.providers.assemblyai.turns import Owed, ServerTurn, ServerTurns
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble, lone_fault, of_close, schema
 from flowkit.providers.cloud.keys import cleaned, key_of
@@ -173,14 +173,14 @@ class AssemblyAI(Provider):
 
 
 class _Session:
-    """One connection: `_talk` sends what the stage feeds, `_listen` reads, and `Turns` makes utterances of the
+    """One connection: `_talk` sends what the stage feeds, `_listen` reads, and `ServerTurns` makes utterances of the
     service's turns."""
 
     def __init__(self, provider: AssemblyAI, line: Line, emit: Emit) -> None:
         self._provider = provider
         self._line = line
         self._emit = emit
-        self._turns = Turns(provider.options.format, provider.options.ends is Ends.SERVER)
+        self._turns = ServerTurns(provider.options.format, provider.options.ends is Ends.SERVER)
         self._audio = Outgoing(provider.around, provider.options)
         self._forced = trio.Event()
         self._emitted = trio.Event()
@@ -217,8 +217,8 @@ class _Session:
             message = json_object(await self._line.receive())
             _raise_error(message)
             kind = message.get("type")
-            if kind == "Turn":
-                await self._give(self._turns.heard(Turn.of(message)))
+            if kind == "ServerTurn":
+                await self._give(self._turns.heard(ServerTurn.of(message)))
             elif kind == "Termination":
                 raise of_close(1000, "the server terminated the session")
             elif kind == "Warning":

@@ -23,7 +23,7 @@ last voiced frame. The margin allows for a last syllable and for its echo, which
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ServerTurn:
     """A Turn message of the service: its number, whether it has ended and is formatted, its text, and the end of its
     last word."""
 
@@ -34,7 +34,7 @@ class Turn:
     end_ms: int
 
     @classmethod
-    def of(cls, message: Mapping[str, Any]) -> Turn:
+    def of(cls, message: Mapping[str, Any]) -> ServerTurn:
         """Read a message. Raises CloudError (protocol) if a field is missing or has another type."""
         order, transcript, words = message.get("turn_order"), message.get("transcript"), message.get("words", [])
         if not isinstance(order, int) or not isinstance(transcript, str) or not isinstance(words, list):
@@ -65,7 +65,7 @@ class Owed:
 
 
 @dataclass(slots=True)
-class Turns:
+class ServerTurns:
     """The turns since the last utterance, and the utterances that wait for their final transcript.
 
     `formatted`: a turn has ended only when its formatted text has come. `own_ends`: each of the server's turns is an
@@ -86,7 +86,7 @@ class Turns:
     """The highest turn_order that is part of an utterance."""
     utterances: int = 0
 
-    def heard(self, turn: Turn) -> list[Message]:
+    def heard(self, turn: ServerTurn) -> list[Message]:
         """Take a Turn message. Returns the messages to emit."""
         if turn.order <= self.counted:
             return []

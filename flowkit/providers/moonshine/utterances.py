@@ -60,7 +60,7 @@ class Stretch:
     utterance: int = 0
 
 
-class Recording:
+class RecentFrames:
     """The last frames of the input, by index. `samples` is a frame's length. Frames that were lost are silence."""
 
     def __init__(self, samples: int) -> None:
@@ -108,7 +108,7 @@ class Utterances:
         self._frame_us = frame_us
         self._every = every_us // frame_us
         self._longest = longest_us // frame_us
-        self._recording = Recording(samples)
+        self._recording = RecentFrames(samples)
         self._begins: int | None = None
         self._starts: list[int] = []
         self._decoded = 0

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from flowkit.providers.worker.child import Spoken, serve
+from flowkit.providers.worker.child import SpeechPiece, serve
 
 LONGEST = 200
 """Characters spoken at a time: the engine makes the whole text before it returns, and its own buffers are small."""
@@ -26,14 +26,14 @@ class NanoVoice:
         for _ in self.speak("Hello there."):
             pass
 
-    def speak(self, text: str) -> Iterator[Spoken]:
+    def speak(self, text: str) -> Iterator[SpeechPiece]:
         """A stretch for each part of at most LONGEST characters."""
         total = 0
         parts = textwrap.wrap(text, LONGEST)
         for number, part in enumerate(parts, 1):
             pcm: bytes = self._engine.speak(part, **self._manner)
             total += len(pcm) // 2
-            yield Spoken(pcm, total if number == len(parts) else 0)
+            yield SpeechPiece(pcm, total if number == len(parts) else 0)
 
 
 if __name__ == "__main__":

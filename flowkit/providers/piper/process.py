@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flowkit.providers.worker.child import Spoken, serve
+from flowkit.providers.worker.child import SpeechPiece, serve
 
 
 class PiperVoice:
@@ -36,14 +36,14 @@ class PiperVoice:
         for _ in self.speak("Hello there."):
             pass
 
-    def speak(self, text: str) -> Iterator[Spoken]:
+    def speak(self, text: str) -> Iterator[SpeechPiece]:
         """A stretch for each sentence, as soon as it is made. The clause's length is known with its last one."""
         sentences = sum(1 for phonemes in self._voice.phonemize(text) if phonemes)
         total = 0
         for number, chunk in enumerate(self._voice.synthesize(text, self._manner), 1):
             pcm: bytes = chunk.audio_int16_bytes
             total += len(pcm) // 2
-            yield Spoken(pcm, total if number == sentences else 0)
+            yield SpeechPiece(pcm, total if number == sentences else 0)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from flowkit.providers.sound.device_host import (
     Wanted,
     available,
 )
-from flowkit.providers.sound.device_ring import Block, Chunk, MicRing, SpeakerRing
+from flowkit.providers.sound.device_ring import Block, DueBlock, MicRing, SpeakerRing
 from flowkit.providers.sound.echo import Aec, canceller
 
 STALLED_S = 2.0
@@ -315,7 +315,7 @@ class DeviceSpeaker(Provider):
                 self.around.event(self.around.now_us(), "speaker late", f"dropped {late} late blocks at a silence")
         self._stepped.set()
 
-    def _push(self, chunks: list[Chunk]) -> None:
+    def _push(self, chunks: list[DueBlock]) -> None:
         for chunk in chunks:
             self._ring.push(chunk)
 

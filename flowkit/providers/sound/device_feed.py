@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flowkit.clock import US_PER_S
 from flowkit.messages import Play
 from flowkit.providers.sound.device_host import Format
-from flowkit.providers.sound.device_ring import Chunk
+from flowkit.providers.sound.device_ring import DueBlock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,12 +49,12 @@ class SpeakerFeed:
         self._format = format
         self._run: _Run | None = None
 
-    def play(self, play: Play) -> list[Chunk]:
+    def play(self, play: Play) -> list[DueBlock]:
         """The whole blocks that are there with this piece."""
         import numpy as np
 
         run = self._run
-        chunks: list[Chunk] = []
+        chunks: list[DueBlock] = []
         if run is None or abs(play.at_us - run.ends_us) > _SEAM_US or play.epoch != run.epoch:
             chunks = self.end()
             run = self._run = self._begin(play, play.at_us)
@@ -77,7 +77,7 @@ class SpeakerFeed:
             return None
         return self._run.ends_us - (_FLUSH_US if self._run.resampler is not None else self._block_us)
 
-    def step(self, now_us: int) -> list[Chunk]:
+    def step(self, now_us: int) -> list[DueBlock]:
         """The chunks that are due for handing over because nothing followed them."""
         run = self._run
         if run is None or now_us < (self.next_us() or 0):
@@ -87,7 +87,7 @@ class SpeakerFeed:
             return self._cut(run)
         return self.end()
 
-    def end(self) -> list[Chunk]:
+    def end(self) -> list[DueBlock]:
         """End the run: what is left of it, filled up with silence to a whole block."""
         import numpy as np
 
@@ -101,7 +101,7 @@ class SpeakerFeed:
             chunks.append(self._chunk(run, np.concatenate((run.rest, padding))))
         return chunks
 
-    def silence(self, at_us: int) -> list[Chunk]:
+    def silence(self, at_us: int) -> list[DueBlock]:
         """Forget what is due at `at_us` or later. What is due before it and was not handed over yet is."""
         run = self._run
         if run is None:
@@ -138,7 +138,7 @@ class SpeakerFeed:
             run.rest = np.concatenate((run.rest, held.astype(np.int16)))
             run.resampler = None
 
-    def _cut(self, run: _Run) -> list[Chunk]:
+    def _cut(self, run: _Run) -> list[DueBlock]:
         chunks = []
         while len(run.rest) >= self._format.block:
             block, run.rest = run.rest[: self._format.block], run.rest[self._format.block :]
@@ -148,10 +148,10 @@ class SpeakerFeed:
     def _due_us(self, run: _Run) -> int:
         return run.at_us + run.made * US_PER_S // self._format.rate_hz
 
-    def _chunk(self, run: _Run, block: Samples) -> Chunk:
+    def _chunk(self, run: _Run, block: Samples) -> DueBlock:
         due_us, first = self._due_us(run), run.made == 0
         run.made += len(block)
-        return Chunk(due_us, run.epoch, run.clause, first, on_channels(block, self._format.channels))
+        return DueBlock(due_us, run.epoch, run.clause, first, on_channels(block, self._format.channels))
 
 
 def on_channels(samples: Samples, channels: int) -> bytes:

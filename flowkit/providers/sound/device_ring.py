@@ -60,7 +60,7 @@ class MicRing:
         return self._count
 
 
-class Chunk(NamedTuple):
+class DueBlock(NamedTuple):
     """One block of sound in the device's form, due at `due_us` of the session; `first` in its run of unbroken sound."""
 
     due_us: int
@@ -82,11 +82,11 @@ class SpeakerRing:
     """Chunks that wait to be popped. `now_us` is the session's clock, safe to be read in the callback."""
 
     def __init__(self, frame_us: int, now_us: Callable[[], int], wake: Callable[[], bool]) -> None:
-        self._chunks: deque[Chunk] = deque()
+        self._chunks: deque[DueBlock] = deque()
         self._frame_us = frame_us
         self._now_us = now_us
         self._wake = wake
-        self._sounding: Chunk | None = None
+        self._sounding: DueBlock | None = None
         self.told: deque[Happening] = deque(maxlen=_TOLD)
         self.until_us = 0
         self.calls = 0
@@ -110,7 +110,7 @@ class SpeakerRing:
         self._sounding = chunk
         return chunk.pcm
 
-    def _due(self, now_us: int) -> Chunk | None:
+    def _due(self, now_us: int) -> DueBlock | None:
         chunks = self._chunks
         try:
             late_us = now_us - chunks[0].due_us
@@ -144,7 +144,7 @@ class SpeakerRing:
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
-    def push(self, chunk: Chunk) -> None:
+    def push(self, chunk: DueBlock) -> None:
         """Add a chunk behind the others; playback's `lead` bounds how many wait."""
         self._chunks.append(chunk)
 
@@ -152,7 +152,7 @@ class SpeakerRing:
         """Drop what is due at `at_us` or later, and of what is due before it all but one block: within a block nothing
         sounds any more, however late the device is. Returns the number of late blocks that were dropped."""
         self.until_us = min(self.until_us, at_us)
-        kept: list[Chunk] = []
+        kept: list[DueBlock] = []
         while True:
             try:
                 # From the far end and one by one: whatever the callback takes meanwhile, it alone has it.

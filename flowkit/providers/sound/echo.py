@@ -154,8 +154,8 @@ class EchoEar:
 
     def __init__(self, input_rate_hz: int) -> None:
         self._input_rate_hz = input_rate_hz
-        self._heard = Tape(WINDOW_S)
-        self._played = Tape(WINDOW_S + REACH_S)
+        self._heard = RecentSamples(WINDOW_S)
+        self._played = RecentSamples(WINDOW_S + REACH_S)
 
     def heard(self, until_us: int, pcm: bytes) -> None:
         """A frame of the microphone, complete at `until_us`."""
@@ -182,7 +182,7 @@ class EchoEar:
         return heard, played
 
 
-class Tape:
+class RecentSamples:
     """The last `length_s` of one side as samples by time, at 8 kHz; gaps are silence."""
 
     def __init__(self, length_s: float) -> None:

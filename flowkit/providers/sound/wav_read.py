@@ -32,14 +32,14 @@ _UNKNOWN_SIZE = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class WavSound:
     """`pcm`: s16le mono at the rate asked for; `notices`: what people should know of the file, a line each."""
 
     pcm: bytes
     notices: tuple[str, ...]
 
 
-def read_recording(path: Path, rate_hz: int) -> Recording:
+def read_recording(path: Path, rate_hz: int) -> WavSound:
     """Read `path` and bring it to `rate_hz`.
 
     Raises InputError, naming the file, if it is missing, empty, of no known form, cut off before its first sample, not
@@ -102,12 +102,12 @@ def _promised(file: BinaryIO, path: Path, size: int) -> float:
     raise InputError(f"{path}: is cut off before its first sample ({size} bytes)")
 
 
-def _decode(path: Path, rate_hz: int, promised: float) -> Recording:
+def _decode(path: Path, rate_hz: int, promised: float) -> WavSound:
     with _opened(path) as file:
         pcm = b"".join(_blocks(file, path, rate_hz))
     if not pcm:
         raise InputError(f"{path}: holds no samples")
-    return Recording(pcm, tuple(_notices(path, pcm, rate_hz, promised)))
+    return WavSound(pcm, tuple(_notices(path, pcm, rate_hz, promised)))
 
 
 def _blocks(file: Any, path: Path, rate_hz: int) -> Iterator[bytes]:

@@ -16,30 +16,30 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from flowkit.providers.worker.wire import Frame, Kind, audio, read_frame
+from flowkit.providers.worker.wire import Frame, FrameKind, audio, read_frame
 
 PIECES_PER_S = 10
 """Sound is handed on in pieces of at most 100 ms, so that little of it is stale when it must stop."""
 
 
-class Spoken(NamedTuple):
+class SpeechPiece(NamedTuple):
     """A stretch of speech, s16le mono, and the clause's samples in all if this is its last stretch, else 0."""
 
     pcm: bytes
     total: int
 
 
-class Voice(Protocol):
+class WorkerVoice(Protocol):
     """What a worker process wraps."""
 
     rate_hz: int
 
-    def speak(self, text: str) -> Iterator[Spoken]:
+    def speak(self, text: str) -> Iterator[SpeechPiece]:
         """The clause's sound, as it is made."""
         ...
 
 
-def serve(load: Callable[[dict[str, Any]], Voice]) -> int:
+def serve(load: Callable[[dict[str, Any]], WorkerVoice]) -> int:
     """Be the worker until the parent closes standard input; `load` makes the voice from its settings. Returns an exit
     code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides what ends
@@ -50,15 +50,15 @@ def serve(load: Callable[[dict[str, Any]], Voice]) -> int:
     try:
         voice = load(json.loads(setup.payload))
     except Exception as exc:  # whatever a voice's library raises is told to the parent, who says it to people
-        _write(answers, Frame(Kind.FAILED, 0, _reason(exc)))
+        _write(answers, Frame(FrameKind.FAILED, 0, _reason(exc)))
         return 1
-    _write(answers, Frame(Kind.READY, 0, json.dumps({"rate_hz": voice.rate_hz}).encode()))
+    _write(answers, Frame(FrameKind.READY, 0, json.dumps({"rate_hz": voice.rate_hz}).encode()))
     _Worker(voice, requests, answers).run()
     return 0
 
 
 class _Worker:
-    def __init__(self, voice: Voice, requests: BinaryIO, answers: BinaryIO) -> None:
+    def __init__(self, voice: WorkerVoice, requests: BinaryIO, answers: BinaryIO) -> None:
         self._voice = voice
         self._requests = requests
         self._answers = answers
@@ -74,9 +74,9 @@ class _Worker:
 
     def _listen(self) -> None:
         while (frame := read_frame(self._requests)) is not None:
-            if frame.kind is Kind.CANCEL:
+            if frame.kind is FrameKind.CANCEL:
                 self._cancelled.add(frame.request)
-            elif frame.kind is Kind.PING:
+            elif frame.kind is FrameKind.PING:
                 self._pong(frame.request)
             else:
                 self._waiting.put(frame)
@@ -86,7 +86,7 @@ class _Worker:
         """Not behind what is being written: that shows as well that somebody is here, and cancels must be read meanwhile."""
         if self._writing.acquire(blocking=False):
             try:
-                _write(self._answers, Frame(Kind.PONG, request))
+                _write(self._answers, Frame(FrameKind.PONG, request))
             except BrokenPipeError:
                 os._exit(0)
             finally:
@@ -99,11 +99,11 @@ class _Worker:
     def _answer(self, frame: Frame) -> None:
         try:
             self._speak(frame)
-            self._say(Frame(Kind.DONE, frame.request))
+            self._say(Frame(FrameKind.DONE, frame.request))
         except BrokenPipeError:
             os._exit(0)
         except Exception as exc:  # as above
-            self._say(Frame(Kind.FAILED, frame.request, _reason(exc)))
+            self._say(Frame(FrameKind.FAILED, frame.request, _reason(exc)))
         # Requests are answered in order of their numbers. Taken out one by one: the other thread may add one meanwhile.
         for old in [number for number in tuple(self._cancelled) if number <= frame.request]:
             self._cancelled.discard(old)

@@ -25,7 +25,7 @@ from flowkit.errors import ProviderError
 from flowkit.messages import Audio, Message, Speak
 from flowkit.providers.base import Emit
 from flowkit.providers.plain import plain
-from flowkit.providers.worker.wire import Frame, Kind, Unpacker, total_and_pcm
+from flowkit.providers.worker.wire import Frame, FrameKind, Unpacker, total_and_pcm
 from flowkit.words import has_words
 
 LOAD_TIMEOUT_S = 60.0
@@ -98,7 +98,7 @@ class _Life:
                     frame = await frames.receive()
                 except trio.EndOfChannel:
                     return None
-                if frame.kind is not Kind.PONG:
+                if frame.kind is not FrameKind.PONG:
                     return frame
                 pings = 0
                 continue
@@ -108,7 +108,7 @@ class _Life:
                 self.end("has stopped answering")
                 return None
             pings += 1
-            self.order(Frame(Kind.PING, request))
+            self.order(Frame(FrameKind.PING, request))
 
     async def run(self, command: list[str], setup: Mapping[str, Any]) -> None:
         """Start the process, carry frames both ways until it ends, and leave nothing of it behind."""
@@ -125,7 +125,7 @@ class _Life:
                 self._scope = nursery.cancel_scope
                 nursery.start_soon(self._write, process)
                 nursery.start_soon(last_words.overhear, process)
-                self.order(Frame(Kind.SETUP, 0, json.dumps(setup).encode()))
+                self.order(Frame(FrameKind.SETUP, 0, json.dumps(setup).encode()))
                 await self._read(process)
                 with trio.move_on_after(GRACE_S):
                     await last_words.spoken.wait()
@@ -162,7 +162,7 @@ class _Life:
             self.end(f"sent what is no frame: {exc}")
 
     async def _hand_on(self, frame: Frame) -> None:
-        if frame.kind is Kind.READY:
+        if frame.kind is FrameKind.READY:
             self.rate_hz = int(json.loads(frame.payload)["rate_hz"])
             self.ready.set()
         elif frame.request == 0:
@@ -258,18 +258,18 @@ class Worker:
         self._requests += 1
         number = self._requests
         async with life.listening(number) as frames:
-            life.order(Frame(Kind.SPEAK, number, order.text.encode()))
+            life.order(Frame(FrameKind.SPEAK, number, order.text.encode()))
             order.skip = order.samples
             try:
                 while (frame := await life.next(frames, number)) is not None:
-                    if frame.kind is Kind.FAILED:
+                    if frame.kind is FrameKind.FAILED:
                         raise ProviderError(f"{self._title}: {frame.payload.decode(errors='replace')}")
-                    if frame.kind is Kind.DONE:
+                    if frame.kind is FrameKind.DONE:
                         return True
                     await order.take(frame)
                 return False
             except BaseException:  # cancelled, or the stage would not have it
-                life.order(Frame(Kind.CANCEL, number))
+                life.order(Frame(FrameKind.CANCEL, number))
                 raise
 
     async def _alive(self) -> _Life:

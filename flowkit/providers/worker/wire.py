@@ -18,7 +18,7 @@ LARGEST = 1 << 20
 """No payload is larger: a clause's text, or 100 ms of sound."""
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What a frame is. Payloads in brackets."""
 
     SETUP = 1
@@ -45,7 +45,7 @@ class Kind(IntEnum):
 class Frame:
     """One thing said about request `request`."""
 
-    kind: Kind
+    kind: FrameKind
     request: int
     payload: bytes = b""
 
@@ -56,7 +56,7 @@ class Frame:
 
 def audio(request: int, total: int, pcm: bytes) -> Frame:
     """An AUDIO frame."""
-    return Frame(Kind.AUDIO, request, _TOTAL.pack(total) + pcm)
+    return Frame(FrameKind.AUDIO, request, _TOTAL.pack(total) + pcm)
 
 
 def total_and_pcm(frame: Frame) -> tuple[int, bytes]:
@@ -82,7 +82,7 @@ class Unpacker:
                 return
             payload = bytes(self._pending[_HEADER.size : end])
             del self._pending[:end]
-            yield Frame(Kind(kind), request, payload)
+            yield Frame(FrameKind(kind), request, payload)
 
 
 def read_frame(stream: BinaryIO) -> Frame | None:
@@ -92,4 +92,4 @@ def read_frame(stream: BinaryIO) -> Frame | None:
         return None
     length, kind, request = _HEADER.unpack(header)
     payload = stream.read(length)
-    return Frame(Kind(kind), request, payload) if len(payload) == length else None
+    return Frame(FrameKind(kind), request, payload) if len(payload) == length else None

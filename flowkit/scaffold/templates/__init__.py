@@ -1,1 +1,1 @@
-"""Providers and a stage that work as they are, to be changed into what is wanted. Each is called Mine."""
+"""Providers and a stage that work as they are, to be changed into what is wanted. Each class is called after its kind, as MyTts."""

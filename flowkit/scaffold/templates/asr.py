@@ -13,7 +13,7 @@ from flowkit.messages import EndOfUtterance, Final, Frames, Message, SpeechStart
 from flowkit.providers.base import Emit, Provider
 
 
-class Model:
+class AsrModel:
     """What a process has once, such as weights."""
 
     def transcribe(self, pcm: bytes, rate_hz: int) -> str:
@@ -21,7 +21,7 @@ class Model:
         return f"I spoke for {len(pcm) / 2 / rate_hz:.1f} seconds."
 
 
-class Mine(Provider):
+class MyAsr(Provider):
     """Answers each end of utterance with one Final."""
 
     kind = "asr"
@@ -34,9 +34,9 @@ class Mine(Provider):
 
     @classmethod
     @asynccontextmanager
-    async def load(cls, options: Any) -> AsyncIterator[Model]:
+    async def load(cls, options: Any) -> AsyncIterator[AsrModel]:
         """Load the model, in a thread, for all sessions."""
-        yield await trio.to_thread.run_sync(Model)
+        yield await trio.to_thread.run_sync(AsrModel)
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         heard, speaking = bytearray(), False
@@ -52,5 +52,5 @@ class Mine(Provider):
                 await emit(Final(text, item.utterance))
 
     async def _text(self, pcm: bytes) -> str:
-        model: Model = self.model
+        model: AsrModel = self.model
         return await trio.to_thread.run_sync(model.transcribe, pcm, self.around.input_rate_hz, abandon_on_cancel=True)

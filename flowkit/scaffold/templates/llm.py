@@ -17,7 +17,7 @@ from flowkit.providers.base import Emit, Provider
 _WORD = re.compile(r"\s*\S+")
 
 
-class Model:
+class LlmModel:
     """What a process has once: weights, or a client with its pool of connections."""
 
     async def reply(self, system: str, ask: Ask) -> AsyncIterator[str]:
@@ -27,7 +27,7 @@ class Model:
             yield word
 
 
-class Mine(Provider):
+class MyLlm(Provider):
     """Answers with the tokens of the reply."""
 
     kind = "llm"
@@ -41,14 +41,14 @@ class Mine(Provider):
 
     @classmethod
     @asynccontextmanager
-    async def load(cls, options: Any) -> AsyncIterator[Model]:
+    async def load(cls, options: Any) -> AsyncIterator[LlmModel]:
         """Make the model, in a thread, for all sessions."""
-        yield await trio.to_thread.run_sync(Model)
+        yield await trio.to_thread.run_sync(LlmModel)
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if not isinstance(request, Ask):
             raise ProviderError(f"llm mine: cannot answer {type(request).__name__}")
-        model: Model = self.model
+        model: LlmModel = self.model
         index = 0
         async for text in model.reply(self.options.system, request):
             await emit(Token(index, text))

@@ -13,7 +13,7 @@ from flowkit.messages import Frames, Message
 from flowkit.providers.base import Emit, Provider
 
 
-class Mine(Provider):
+class MyMic(Provider):
     """Answers with frames for ever, each when its last sample has been heard."""
 
     kind = "mic"

@@ -11,7 +11,7 @@ from flowkit.providers.sound.sink import render
 from flowkit.providers.sound.timeline import Pop
 
 
-class Mine(Provider):
+class MySpeaker(Provider):
     """Sounds what is fed, each sample in its time."""
 
     kind = "speaker"

@@ -11,7 +11,7 @@ from flowkit.messages import Clause, EndOfReply, Message
 from flowkit.stages.base import NOTHING, Actions, Emit, Stage
 
 
-class Mine(Stage[None]):
+class MyStage(Stage[None]):
     """Clauses in, clauses out; words that nobody should hear are left out of what is spoken."""
 
     kind = "mine"

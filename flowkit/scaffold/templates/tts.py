@@ -20,7 +20,7 @@ PIECE = RATE_HZ // 10
 """Samples handed over at a time: 100 ms, so that little of it is stale when it must stop."""
 
 
-class Model:
+class TtsModel:
     """What a process has once, such as weights."""
 
     def __init__(self, pitch: int) -> None:
@@ -35,7 +35,7 @@ class Model:
         return (self._second * (1 + size // len(self._second)))[:size]
 
 
-class Mine(Provider):
+class MyTts(Provider):
     """Answers a clause with its sound, in pieces."""
 
     kind = "tts"
@@ -49,16 +49,16 @@ class Mine(Provider):
 
     @classmethod
     @asynccontextmanager
-    async def load(cls, options: Any) -> AsyncIterator[Model]:
+    async def load(cls, options: Any) -> AsyncIterator[TtsModel]:
         """Load the voice, in a thread, for all sessions."""
-        yield await trio.to_thread.run_sync(Model, options.pitch)
+        yield await trio.to_thread.run_sync(TtsModel, options.pitch)
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if not isinstance(request, Speak):
             raise ProviderError(f"tts mine: cannot speak {type(request).__name__}")
         if not request.text.strip():
             return
-        model: Model = self.model
+        model: TtsModel = self.model
         pcm = await trio.to_thread.run_sync(model.speak, request.text, abandon_on_cancel=True)
         total = len(pcm) // 2
         for first in range(0, total, PIECE):

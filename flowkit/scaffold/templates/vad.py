@@ -12,7 +12,7 @@ from flowkit.messages import Frames, Message, Probability
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 
 
-class Mine(InlineProvider):
+class MyVad(InlineProvider):
     """Answers each frame, in place: it takes far less than 2 ms. What takes longer is a Provider, and works in a thread."""
 
     kind = "vad"

@@ -9,7 +9,7 @@ no mistake is shared. Faults are chosen by API key or by model (``fault:close_10
 
 from flowkit.testing.emulators.assemblyai import AssemblyAIEmulator
 from flowkit.testing.emulators.cartesia import CartesiaEmulator
-from flowkit.testing.emulators.faults import Fault
+from flowkit.testing.emulators.faults import ServerFault
 from flowkit.testing.emulators.groq import GroqEmulator
 from flowkit.testing.emulators.server import Emulator, Seen, running
 
@@ -24,8 +24,8 @@ __all__ = [
     "AssemblyAIEmulator",
     "CartesiaEmulator",
     "Emulator",
-    "Fault",
     "GroqEmulator",
     "Seen",
+    "ServerFault",
     "running",
 ]

@@ -7,14 +7,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowkit.testing.emulators.faults import Fault
+from flowkit.testing.emulators.faults import ServerFault
 from flowkit.testing.emulators.sockets import SocketEmulator, Talk
 
 _BYTES_PER_MS = 2
 
 
 @dataclass(slots=True)
-class Session:
+class EmulatedSession:
     """One session: `audio_ms` received, `voiced_ms` of it in this turn, `words` of this turn so far, `order` its number."""
 
     rate: int
@@ -42,7 +42,9 @@ class AssemblyAIEmulator(SocketEmulator):
 
     async def session(self, talk: Talk) -> None:
         query = talk.seen.query
-        session = Session(int(query.get("sample_rate", "16000")), query.get("format_turns", "").lower() == "true")
+        session = EmulatedSession(
+            int(query.get("sample_rate", "16000")), query.get("format_turns", "").lower() == "true"
+        )
         if query.get("speech_model", "").startswith("no-such"):
             await talk.say({"type": "Error", "error_code": 3006, "error": "Invalid speech model"})
             await talk.close(3006, "Invalid speech model")
@@ -52,12 +54,12 @@ class AssemblyAIEmulator(SocketEmulator):
         while await self._take(talk, session, await talk.hear()):
             pass
 
-    async def _take(self, talk: Talk, session: Session, message: Any) -> bool:
+    async def _take(self, talk: Talk, session: EmulatedSession, message: Any) -> bool:
         if isinstance(message, bytes):
             return await self._audio(talk, session, message)
         match message.get("type"):
             case "ForceEndpoint":
-                if talk.fault is not Fault.NO_FORCE:
+                if talk.fault is not ServerFault.NO_FORCE:
                     await self._end(talk, session)
             case "Terminate":
                 seconds = session.audio_ms // 1000
@@ -73,7 +75,7 @@ class AssemblyAIEmulator(SocketEmulator):
                 return False
         return True
 
-    async def _audio(self, talk: Talk, session: Session, pcm: bytes) -> bool:
+    async def _audio(self, talk: Talk, session: EmulatedSession, pcm: bytes) -> bool:
         lasts_ms = len(pcm) * 1000 // (_BYTES_PER_MS * session.rate)
         if not 50 <= lasts_ms <= 1000:
             await talk.close(3007, f"Input duration violation: {lasts_ms} ms. Expected between 50 and 1000 ms")
@@ -82,14 +84,14 @@ class AssemblyAIEmulator(SocketEmulator):
         if any(pcm):
             session.voiced_ms += lasts_ms
             await self._words(talk, session)
-        elif talk.fault is Fault.SELF_ENDED and session.words:
+        elif talk.fault is ServerFault.SELF_ENDED and session.words:
             await self._end(talk, session)
         return True
 
     def _texts(self) -> list[str]:
         return self.turns[self.said].split() if self.said < len(self.turns) else []
 
-    async def _words(self, talk: Talk, session: Session) -> None:
+    async def _words(self, talk: Talk, session: EmulatedSession) -> None:
         """One word more for every `word_ms` of voice; the last one is not final yet."""
         texts = self._texts()
         due = min(session.voiced_ms // self.word_ms, len(texts))
@@ -105,33 +107,33 @@ class AssemblyAIEmulator(SocketEmulator):
             word = {"start": end - self.word_ms, "end": end, "confidence": 0.98, "text": texts[len(session.words)]}
             session.words.append(word | {"word_is_final": False})
             await talk.say(self._turn(session, ended=False, formatted=False))
-            if talk.fault is Fault.DUPLICATE:
+            if talk.fault is ServerFault.DUPLICATE:
                 await talk.say(self._turn(session, ended=False, formatted=False))
 
     async def _middle(self, talk: Talk) -> None:
-        if talk.fault is Fault.MISSING_FIELD:
+        if talk.fault is ServerFault.MISSING_FIELD:
             await talk.say({"type": "Turn", "end_of_turn": False})
-        elif talk.fault is Fault.WRONG_SCHEMA:
+        elif talk.fault is ServerFault.WRONG_SCHEMA:
             await talk.say({"type": "Turn", "turn_order": "zero", "transcript": 7, "words": {}})
         await talk.meet(error=_failure, first=False)
 
-    async def _end(self, talk: Talk, session: Session) -> None:
+    async def _end(self, talk: Talk, session: EmulatedSession) -> None:
         """The turn ends: once, and with `format_turns` once more with its punctuation."""
         for word in session.words:
             word["word_is_final"] = True
         ends = [False, True] if session.formatted else [False]
-        if talk.fault is Fault.DUPLICATE:
+        if talk.fault is ServerFault.DUPLICATE:
             ends *= 2
         for formatted in ends:
             await talk.say(self._turn(session, ended=True, formatted=formatted))
-        if talk.fault is Fault.LATE and session.words:
+        if talk.fault is ServerFault.LATE and session.words:
             await talk.say(self._turn(session, ended=False, formatted=False))
         if session.words:
             self.said += 1
         session.order += 1
         session.words, session.voiced_ms = [], 0
 
-    def _turn(self, session: Session, *, ended: bool, formatted: bool) -> dict[str, Any]:
+    def _turn(self, session: EmulatedSession, *, ended: bool, formatted: bool) -> dict[str, Any]:
         final = " ".join(word["text"] for word in session.words if word["word_is_final"])
         return {
             "type": "Turn",

@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from flowkit.testing.emulators.faults import Fault
+from flowkit.testing.emulators.faults import ServerFault
 from flowkit.testing.emulators.server import Seen
 from flowkit.testing.emulators.sockets import SocketEmulator, Talk
 
@@ -21,7 +21,7 @@ PIECE_MS = 50
 
 
 @dataclass(slots=True)
-class Context:
+class EmulatedContext:
     """One context: `flush`: number of the flush under way, `samples` spoken, `at`: when its last audio went out."""
 
     id: str
@@ -57,7 +57,7 @@ class CartesiaEmulator(SocketEmulator):
         """What each context was given to speak, joined as it came."""
 
     async def session(self, talk: Talk) -> None:
-        contexts: dict[str, Context] = {}
+        contexts: dict[str, EmulatedContext] = {}
         while True:
             with trio.move_on_after(float("inf") if self.idle_s is None else self.idle_s) as waiting:
                 message = await talk.hear()
@@ -66,7 +66,7 @@ class CartesiaEmulator(SocketEmulator):
                 return
             await self._take(talk, contexts, message)
 
-    async def _take(self, talk: Talk, contexts: dict[str, Context], message: Any) -> None:
+    async def _take(self, talk: Talk, contexts: dict[str, EmulatedContext], message: Any) -> None:
         if not isinstance(message, dict) or "context_id" not in message:
             await talk.say(_error(None, 400, "Invalid request", "context_id is required"))
             return
@@ -76,7 +76,7 @@ class CartesiaEmulator(SocketEmulator):
                 await self._cancel(talk, context)
             return
         talk.fault = self._fault(talk.seen, message) if id_ not in contexts else talk.fault
-        context = contexts.setdefault(id_, Context(id_, message))
+        context = contexts.setdefault(id_, EmulatedContext(id_, message))
         if self._gone(context, talk.fault):
             del contexts[id_]
             await talk.say(_error(id_, 400, "Context expired", f"context {id_} has expired"))
@@ -89,24 +89,24 @@ class CartesiaEmulator(SocketEmulator):
             contexts.pop(id_, None)
             await talk.say({"type": "done", "context_id": id_, "done": True, "status_code": 200})
 
-    def _fault(self, seen: Seen, message: dict[str, Any]) -> Fault:
+    def _fault(self, seen: Seen, message: dict[str, Any]) -> ServerFault:
         """Faults may be asked for by the model as well, context by context; a key's fault counts once a connection."""
         asked = (
             self.faults.choose(str(message.get("model_id", "")))
             if not seen.fault.value.startswith("http")
-            else Fault.NONE
+            else ServerFault.NONE
         )
-        return asked if asked is not Fault.NONE else seen.fault
+        return asked if asked is not ServerFault.NONE else seen.fault
 
-    def choose(self, seen: Seen) -> Fault:
-        return self.faults.choose(self.key(seen)) if not self.faults.plan else Fault.NONE
+    def choose(self, seen: Seen) -> ServerFault:
+        return self.faults.choose(self.key(seen)) if not self.faults.plan else ServerFault.NONE
 
-    def _gone(self, context: Context, fault: Fault) -> bool:
-        if fault is Fault.CONTEXT_EXPIRY and context.flush > 1 and not context.cancelled:
+    def _gone(self, context: EmulatedContext, fault: ServerFault) -> bool:
+        if fault is ServerFault.CONTEXT_EXPIRY and context.flush > 1 and not context.cancelled:
             return True
         return context.at_s is not None and trio.current_time() - context.at_s > self.expires_s
 
-    async def _speak(self, talk: Talk, context: Context, message: dict[str, Any]) -> None:
+    async def _speak(self, talk: Talk, context: EmulatedContext, message: dict[str, Any]) -> None:
         text = message["transcript"]
         self.spoken[context.id] = self.spoken.get(context.id, "") + text
         if text.strip():
@@ -116,11 +116,11 @@ class CartesiaEmulator(SocketEmulator):
             await talk.say(done | {"done": False, "status_code": 206})
             context.flush += 1
 
-    async def _sound(self, talk: Talk, context: Context, text: str) -> None:
+    async def _sound(self, talk: Talk, context: EmulatedContext, text: str) -> None:
         """The words' times, then their sound, piece by piece."""
         rate = context.request["output_format"]["sample_rate"]
         per_char = rate * self.ms_per_char // 1000
-        if talk.fault is not Fault.MISSING_FIELD:
+        if talk.fault is not ServerFault.MISSING_FIELD:
             await talk.meet(error=lambda: _error(context.id, 500, "Internal error", "the model failed"), first=True)
         if context.request.get("add_timestamps"):
             await talk.say(self._times(context, text, rate, per_char))
@@ -131,25 +131,25 @@ class CartesiaEmulator(SocketEmulator):
                 await self._middle(talk, context)
             count = min(piece, samples - place)
             await talk.say(self._chunk(talk, context, count))
-            if talk.fault in (Fault.DUPLICATE, Fault.LATE) and place == 0:
+            if talk.fault in (ServerFault.DUPLICATE, ServerFault.LATE) and place == 0:
                 await talk.say(self._chunk(talk, context, count) | {"context_id": "earlier"})
             context.samples += count
             context.at_s = trio.current_time()
             if self.piece_s:
                 await trio.sleep(self.piece_s)
 
-    async def _middle(self, talk: Talk, context: Context) -> None:
-        if talk.fault is Fault.MISSING_FIELD:
+    async def _middle(self, talk: Talk, context: EmulatedContext) -> None:
+        if talk.fault is ServerFault.MISSING_FIELD:
             await talk.say({"type": "chunk", "context_id": context.id, "done": False})
-        if talk.fault is Fault.WRONG_SCHEMA:
+        if talk.fault is ServerFault.WRONG_SCHEMA:
             await talk.say({"type": "chunk", "context_id": context.id, "data": 7})
             return
-        if talk.fault is Fault.UNKNOWN_TYPE:
+        if talk.fault is ServerFault.UNKNOWN_TYPE:
             await talk.say({"type": "novelty", "context_id": context.id})
             return
         await talk.meet(error=lambda: _error(context.id, 500, "Internal error", "the model failed"), first=False)
 
-    def _times(self, context: Context, text: str, rate: int, per_char: int) -> dict[str, Any]:
+    def _times(self, context: EmulatedContext, text: str, rate: int, per_char: int) -> dict[str, Any]:
         words = list(_WORD.finditer(text))
         base = context.samples
         times = {
@@ -159,25 +159,25 @@ class CartesiaEmulator(SocketEmulator):
         }
         return self._numbered(context, {"type": "timestamps", "word_timestamps": times, "status_code": 206})
 
-    def _chunk(self, talk: Talk, context: Context, samples: int) -> dict[str, Any]:
+    def _chunk(self, talk: Talk, context: EmulatedContext, samples: int) -> dict[str, Any]:
         pcm = (b"\x00\x08\x00\xf8" * samples)[: 2 * samples]
-        if talk.fault is Fault.ODD_PCM:
+        if talk.fault is ServerFault.ODD_PCM:
             # Every second piece brings the half that the one before held back.
             pcm = pcm[:-1] if context.samples // samples % 2 == 0 else pcm[-1:] + pcm
         data = base64.b64encode(pcm).decode()
         chunk = {"type": "chunk", "data": data, "step_time": 12.5, "status_code": 206}
         numbered = self._numbered(context, chunk)
-        if talk.fault is Fault.NO_FLUSH_ID:
+        if talk.fault is ServerFault.NO_FLUSH_ID:
             numbered.pop("flush_id")
         return numbered
 
-    def _numbered(self, context: Context, message: dict[str, Any]) -> dict[str, Any]:
+    def _numbered(self, context: EmulatedContext, message: dict[str, Any]) -> dict[str, Any]:
         return message | {"context_id": context.id, "flush_id": context.flush, "done": False}
 
-    async def _cancel(self, talk: Talk, context: Context) -> None:
+    async def _cancel(self, talk: Talk, context: EmulatedContext) -> None:
         """A cancelled context's generation is not stopped: with the fault, some more of it comes."""
         context.cancelled = True
-        if talk.fault is Fault.PLAYS_OUT:
+        if talk.fault is ServerFault.PLAYS_OUT:
             for _ in range(5):
                 await talk.say(self._chunk(talk, context, 400))
         await talk.say({"type": "done", "context_id": context.id, "done": True, "status_code": 200})

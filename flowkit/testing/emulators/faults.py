@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Fault(StrEnum):
+class ServerFault(StrEnum):
     """One way to fail. What each provider makes of it stands in docs/providers.md."""
 
     NONE = "none"
@@ -115,23 +115,25 @@ _ASKED = re.compile(r"fault:([a-z0-9_]+)(?::(\d+))?")
 
 
 @dataclass(slots=True)
-class Faults:
+class FaultPlan:
     """Decides which fault a request meets. `plan` goes first, one a request; then what key or model ask for; then `always`."""
 
-    always: Fault = Fault.NONE
-    plan: list[Fault] = field(default_factory=list)
+    always: ServerFault = ServerFault.NONE
+    plan: list[ServerFault] = field(default_factory=list)
     _met: Counter[str] = field(default_factory=Counter)
 
-    def choose(self, *asked: str) -> Fault:
+    def choose(self, *asked: str) -> ServerFault:
         """The fault for one request whose key and model are `asked`."""
         if self.plan:
             return self.plan.pop(0)
         for text in asked:
             if match := _ASKED.search(text):
                 self._met[match[0]] += 1
-                return Fault(match[1]) if not match[2] or self._met[match[0]] <= int(match[2]) else Fault.NONE
+                return (
+                    ServerFault(match[1]) if not match[2] or self._met[match[0]] <= int(match[2]) else ServerFault.NONE
+                )
         return self.always
 
-    def extend(self, faults: Iterable[Fault]) -> None:
+    def extend(self, faults: Iterable[ServerFault]) -> None:
         """Let the next requests meet these, one each."""
         self.plan.extend(faults)

@@ -16,7 +16,7 @@ import h11
 import trio
 
 from flowkit.clock import US_PER_S, wall_us
-from flowkit.testing.emulators.faults import Fault
+from flowkit.testing.emulators.faults import ServerFault
 from flowkit.testing.emulators.server import Emulator, Seen, reset, until_gone
 
 MODELS = ("llama-3.3-70b-versatile", "llama-3.1-8b-instant")
@@ -103,20 +103,20 @@ class GroqEmulator(Emulator):
             return await http.whole(400, *_too_long(self.context))
         return await self._faulty(http, fault, seen) if _is_early(fault) else await self._reply(http, fault, seen)
 
-    async def _faulty(self, http: _Http, fault: Fault, seen: Seen) -> bool:
+    async def _faulty(self, http: _Http, fault: ServerFault, seen: Seen) -> bool:
         """Faults instead of an answer."""
         match fault:
-            case Fault.NEVER_ACCEPT:
+            case ServerFault.NEVER_ACCEPT:
                 await until_gone(http.stream)
-            case Fault.RST_ACCEPT:
+            case ServerFault.RST_ACCEPT:
                 reset(http.stream)
-            case Fault.SLOW_LORIS:
+            case ServerFault.SLOW_LORIS:
                 for byte in b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-slow: " + b"z" * 100_000:
                     await http.stream.send_all(bytes([byte]))
                     await trio.sleep(0.02)
-            case Fault.HTML:
+            case ServerFault.HTML:
                 return await http.whole(200, _PAGE, [("content-type", "text/html")])
-            case Fault.HTML_502:
+            case ServerFault.HTML_502:
                 return await http.whole(502, _PAGE, [("content-type", "text/html")])
             case _:
                 status = int(fault.value.split("_")[1])
@@ -124,24 +124,26 @@ class GroqEmulator(Emulator):
                 return await http.whole(status, body, [*headers, *_retry_after(fault)])
         return False
 
-    async def _reply(self, http: _Http, fault: Fault, seen: Seen) -> bool:
-        if fault is Fault.SLOW_ACCEPT:
+    async def _reply(self, http: _Http, fault: ServerFault, seen: Seen) -> bool:
+        if fault is ServerFault.SLOW_ACCEPT:
             await trio.sleep(self.pause_s)
         await http.begin(200, [*_SSE, *_LIMITS])
-        if fault is Fault.SLOW_FIRST:
+        if fault is ServerFault.SLOW_FIRST:
             await trio.sleep(self.pause_s)
         pieces = self._pieces(seen)
         middle = max(1, len(pieces) // 2)
         for place, piece in enumerate(pieces):
-            if place == (0 if fault is Fault.STALL_FIRST else middle) and not await self._break_off(http, fault, piece):
+            if place == (0 if fault is ServerFault.STALL_FIRST else middle) and not await self._break_off(
+                http, fault, piece
+            ):
                 return False
             for data in self._cut(piece, fault):
                 await http.data(data)
-                if fault is Fault.TRICKLE:
+                if fault is ServerFault.TRICKLE:
                     await trio.sleep(0.001)
             if self.token_s:
                 await trio.sleep(self.token_s)
-        if fault is Fault.NO_DONE:
+        if fault is ServerFault.NO_DONE:
             return await http.end()
         if not await self._error(http, fault):
             return False
@@ -155,52 +157,52 @@ class GroqEmulator(Emulator):
         goes_on = messages[-1]["role"] == "assistant"
         said = messages[-1]["content"] if goes_on else ""
         text = self.reply(messages[:-1] if goes_on else messages).removeprefix(said)
-        if seen.fault is Fault.EMPTY:
+        if seen.fault is ServerFault.EMPTY:
             text = ""
         words = _WORD.findall(text) or [""]
         first = {"role": "assistant", "content": ""}
         return [_chunk(seen, delta) for delta in (first, *({"content": word} for word in words))]
 
-    async def _break_off(self, http: _Http, fault: Fault, piece: dict[str, Any]) -> bool:
+    async def _break_off(self, http: _Http, fault: ServerFault, piece: dict[str, Any]) -> bool:
         """Faults in the middle. False if the stream is over."""
         match fault:
-            case Fault.STALL | Fault.STALL_FIRST:
+            case ServerFault.STALL | ServerFault.STALL_FIRST:
                 await until_gone(http.stream)
                 return False
-            case Fault.FIN:
+            case ServerFault.FIN:
                 return False
-            case Fault.RST:
+            case ServerFault.RST:
                 reset(http.stream)
                 return False
-            case Fault.BAD_JSON:
+            case ServerFault.BAD_JSON:
                 await http.data(b'data: {"choices": [{"del\n\n')
-            case Fault.WRONG_SCHEMA:
+            case ServerFault.WRONG_SCHEMA:
                 await http.data(b'data: {"choices": "none"}\n\n')
-            case Fault.MISSING_FIELD:
+            case ServerFault.MISSING_FIELD:
                 await http.data(b'data: {"id": "1", "model": "m"}\n\n')
-            case Fault.OVERSIZED:
+            case ServerFault.OVERSIZED:
                 await http.data(b'data: {"choices": [{"delta": {"content": "' + b"x" * (5 * 2**20))
-            case Fault.UNKNOWN_TYPE:
+            case ServerFault.UNKNOWN_TYPE:
                 await http.data(b': a comment\n\nevent: ping\ndata: {"choices": []}\n\n')
         return True
 
-    def _cut(self, piece: dict[str, Any], fault: Fault) -> list[bytes]:
+    def _cut(self, piece: dict[str, Any], fault: ServerFault) -> list[bytes]:
         """The piece as the bytes that go out together."""
-        if fault is Fault.EXTRA_FIELD:
+        if fault is ServerFault.EXTRA_FIELD:
             piece = piece | {"novelty": {"deep": [1, 2]}, "obfuscation": "xyz"}
-        data = _event(piece, ascii_only=fault is not Fault.SPLIT_UTF8)
-        size = {Fault.SPLIT_UTF8: 1, Fault.TRICKLE: 40}.get(fault, len(data))
+        data = _event(piece, ascii_only=fault is not ServerFault.SPLIT_UTF8)
+        size = {ServerFault.SPLIT_UTF8: 1, ServerFault.TRICKLE: 40}.get(fault, len(data))
         return [data[place : place + size] for place in range(0, len(data), size)]
 
-    async def _error(self, http: _Http, fault: Fault) -> bool:
+    async def _error(self, http: _Http, fault: ServerFault) -> bool:
         """The three shapes of an error in the middle. False if nothing follows."""
         error = {"error": {"message": "The model is overloaded", "type": "internal_server_error", "status_code": 503}}
         match fault:
-            case Fault.ERROR:
+            case ServerFault.ERROR:
                 await http.data(_event(error))
-            case Fault.ERROR_EVENT:
+            case ServerFault.ERROR_EVENT:
                 await http.data(b"event: error\n" + _event(error))
-            case Fault.ERROR_X_GROQ:
+            case ServerFault.ERROR_X_GROQ:
                 await http.data(_event({"choices": [], "x_groq": {"id": "req_1", "error": "over capacity"}}))
                 await http.data(b"data: [DONE]\n\n")
             case _:
@@ -208,23 +210,29 @@ class GroqEmulator(Emulator):
         await http.end()
         return False
 
-    def _last(self, seen: Seen, fault: Fault) -> Iterator[bytes]:
+    def _last(self, seen: Seen, fault: ServerFault) -> Iterator[bytes]:
         usage = {"prompt_tokens": 20, "completion_tokens": 9, "total_tokens": 29, "total_time": 0.03}
         end = _chunk(seen, {}, "stop") | {"x_groq": {"id": "req_1", "usage": usage}}
         yield _event(end)
         yield b"data: [DONE]\n\n"
 
 
-def _is_early(fault: Fault) -> bool:
-    early = (Fault.NEVER_ACCEPT, Fault.RST_ACCEPT, Fault.SLOW_LORIS, Fault.HTML, Fault.HTML_502)
+def _is_early(fault: ServerFault) -> bool:
+    early = (
+        ServerFault.NEVER_ACCEPT,
+        ServerFault.RST_ACCEPT,
+        ServerFault.SLOW_LORIS,
+        ServerFault.HTML,
+        ServerFault.HTML_502,
+    )
     return fault in early or fault.value.startswith("http_")
 
 
-def _retry_after(fault: Fault) -> list[tuple[str, str]]:
+def _retry_after(fault: ServerFault) -> list[tuple[str, str]]:
     value = {
-        Fault.HTTP_429: "1",
-        Fault.HTTP_429_HOURS: str(_TWO_HOURS_S),
-        Fault.HTTP_429_DATE: formatdate(wall_us() / US_PER_S + _TWO_HOURS_S, usegmt=True),
+        ServerFault.HTTP_429: "1",
+        ServerFault.HTTP_429_HOURS: str(_TWO_HOURS_S),
+        ServerFault.HTTP_429_DATE: formatdate(wall_us() / US_PER_S + _TWO_HOURS_S, usegmt=True),
     }.get(fault)
     return [("retry-after", value)] if value else []
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from flowkit.testing.emulators.faults import Fault, Faults
+from flowkit.testing.emulators.faults import FaultPlan, ServerFault
 
 HOST = "127.0.0.1"
 E = TypeVar("E", bound="Emulator")
@@ -35,7 +35,7 @@ class Seen:
     query: dict[str, str] = field(default_factory=dict)
     messages: list[Any] = field(default_factory=list)
     body: Any = None
-    fault: Fault = Fault.NONE
+    fault: ServerFault = ServerFault.NONE
     over: bool = False
 
 
@@ -45,9 +45,11 @@ class Emulator(ABC):
     name: str
     port_hint = 0
 
-    def __init__(self, *, pause_s: float = 0.2, always: Fault = Fault.NONE, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *, pause_s: float = 0.2, always: ServerFault = ServerFault.NONE, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.pause_s = pause_s
-        self.faults = Faults(always)
+        self.faults = FaultPlan(always)
         self.seen: list[Seen] = []
         self.port = 0
         self.open_connections = 0

@@ -12,7 +12,7 @@ import trio
 import trio_websocket
 
 from flowkit.clock import US_PER_S, wall_us
-from flowkit.testing.emulators.faults import Fault
+from flowkit.testing.emulators.faults import ServerFault
 from flowkit.testing.emulators.server import Emulator, Seen, reset, until_gone
 
 _STATUS = {
@@ -23,10 +23,10 @@ _STATUS = {
     429: "Too many requests",
 }
 _BAD = {
-    Fault.BAD_JSON: '{"type": "tur',
-    Fault.WRONG_SCHEMA: "[1, 2, 3]",
-    Fault.UNKNOWN_TYPE: json.dumps({"type": "novelty", "context_id": "any", "value": 1}),
-    Fault.OVERSIZED: json.dumps({"type": "Turn", "pad": "x" * (5 * 2**20)}),
+    ServerFault.BAD_JSON: '{"type": "tur',
+    ServerFault.WRONG_SCHEMA: "[1, 2, 3]",
+    ServerFault.UNKNOWN_TYPE: json.dumps({"type": "novelty", "context_id": "any", "value": 1}),
+    ServerFault.OVERSIZED: json.dumps({"type": "Turn", "pad": "x" * (5 * 2**20)}),
 }
 _REASONS = {
     3005: "Session Cancelled: An error occurred",
@@ -62,7 +62,7 @@ class SocketEmulator(Emulator):
                 seen.over = True
             nursery.cancel_scope.cancel()
 
-    def choose(self, seen: Seen) -> Fault:
+    def choose(self, seen: Seen) -> ServerFault:
         """The fault that this connection meets."""
         return self.faults.choose(seen.headers.get("authorization", ""), seen.query.get("speech_model", ""))
 
@@ -76,19 +76,19 @@ class SocketEmulator(Emulator):
             await request.reject(401, extra_headers=[(b"content-type", b"text/plain")], body=b"Not Authorized")
             return False
         match seen.fault:
-            case Fault.SLOW_ACCEPT:
+            case ServerFault.SLOW_ACCEPT:
                 await trio.sleep(self.pause_s)
-            case Fault.NEVER_ACCEPT:
+            case ServerFault.NEVER_ACCEPT:
                 await trio.sleep_forever()
-            case Fault.RST_ACCEPT:
+            case ServerFault.RST_ACCEPT:
                 reset(stream)
                 raise Over
-            case Fault.SLOW_LORIS:
+            case ServerFault.SLOW_LORIS:
                 for byte in b"HTTP/1.1 101 Switching Protocols\r\nx-slow: " + b"z" * 100_000:
                     await stream.send_all(bytes([byte]))
                     await trio.sleep(0.02)
-            case Fault.HTML | Fault.HTML_502:
-                status = 200 if seen.fault is Fault.HTML else 502
+            case ServerFault.HTML | ServerFault.HTML_502:
+                status = 200 if seen.fault is ServerFault.HTML else 502
                 page = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
                 await request.reject(status, extra_headers=[(b"content-type", b"text/html")], body=page)
                 return False
@@ -129,7 +129,7 @@ class Talk:
 
     async def say(self, message: dict[str, Any]) -> None:
         """Send one message."""
-        if self.fault is Fault.EXTRA_FIELD:
+        if self.fault is ServerFault.EXTRA_FIELD:
             message = message | {"novelty": {"deep": [1, 2]}}
         await self._socket.send_message(json.dumps(message))
 
@@ -145,16 +145,16 @@ class Talk:
         """The place for faults: before the first useful item, or (not `first`) in the middle. Raises Over if it ends here."""
         fault = self.fault
         if first:
-            if fault is Fault.SLOW_FIRST:
+            if fault is ServerFault.SLOW_FIRST:
                 await trio.sleep(self.pause_s)
-            elif fault is Fault.STALL_FIRST:
+            elif fault is ServerFault.STALL_FIRST:
                 await self._silence()
             return
-        if fault is Fault.STALL:
+        if fault is ServerFault.STALL:
             await self._silence()
-        elif fault in (Fault.FIN, Fault.CLOSE_1006):
+        elif fault in (ServerFault.FIN, ServerFault.CLOSE_1006):
             await self._hang_up()
-        elif fault is Fault.RST:
+        elif fault is ServerFault.RST:
             reset(self._stream)
             raise Over
         elif fault.value.startswith("close_"):
@@ -163,7 +163,7 @@ class Talk:
             raise Over
         elif fault in _BAD:
             await self.raw(_BAD[fault])
-        elif fault is Fault.ERROR:
+        elif fault is ServerFault.ERROR:
             await self.say(error())
 
     async def _hang_up(self) -> None:
@@ -184,12 +184,12 @@ class Talk:
         await until_gone(self._stream)
 
 
-async def _reject(request: trio_websocket.WebSocketRequest, fault: Fault) -> None:
+async def _reject(request: trio_websocket.WebSocketRequest, fault: ServerFault) -> None:
     status = int(fault.value.split("_")[1])
     waits = {
-        Fault.HTTP_429: "1",
-        Fault.HTTP_429_HOURS: "7200",
-        Fault.HTTP_429_DATE: formatdate(wall_us() / US_PER_S + 7200, usegmt=True),
+        ServerFault.HTTP_429: "1",
+        ServerFault.HTTP_429_HOURS: "7200",
+        ServerFault.HTTP_429_DATE: formatdate(wall_us() / US_PER_S + 7200, usegmt=True),
     }
     headers = [(b"content-type", b"application/json")]
     if fault in waits:

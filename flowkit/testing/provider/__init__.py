@@ -15,8 +15,8 @@ It loads the provider, calls it as a pipeline would and in unkind ways, and rais
 - sessions that share a model do not disturb each other;
 - the event loop is not held, and no task, thread, process or socket is left behind.
 
-The other names are for tests of your own: ``Session`` (surroundings), ``opened`` (a provider with its model, ready), ``answer``,
-``Answers``, ``Fed``, ``frames``, ``utterance``.
+The other names are for tests of your own: ``FakeSession`` (surroundings), ``opened`` (a provider with its model, ready),
+``answer``, ``Answers``, ``PacedItems``, ``frames``, ``utterance``.
 """
 
 from flowkit.providers.models import opened
@@ -26,8 +26,8 @@ from flowkit.testing.provider.calls import (
     FRAME_US,
     RATE_HZ,
     Answers,
-    Fed,
-    Session,
+    FakeSession,
+    PacedItems,
     answer,
     frames,
     utterance,
@@ -39,9 +39,9 @@ __all__ = [
     "FRAME_US",
     "RATE_HZ",
     "Answers",
+    "FakeSession",
     "Faults",
-    "Fed",
-    "Session",
+    "PacedItems",
     "answer",
     "check_provider",
     "frames",

@@ -20,7 +20,7 @@ M = TypeVar("M", bound=Message)
 
 
 @dataclass
-class Session:
+class FakeSession:
     """Surroundings on Trio's clock (or a mock of it), and what was told: notices for people; events (name, detail) for traces."""
 
     rate_hz: int = RATE_HZ
@@ -44,14 +44,14 @@ class Session:
         return Surroundings(self.rate_hz, self.frame_us, now_us, self.notices.append, at_s, event)
 
 
-class Fed:
+class PacedItems:
     """What a stage feeds: items, each after a pause. No generator: an abandoned call would leave it behind, suspended."""
 
     def __init__(self, items: Iterable[Message] = (), pause_s: float = 0.0) -> None:
         self._items = iter(items)
         self._pause_s = pause_s
 
-    def __aiter__(self) -> Fed:
+    def __aiter__(self) -> PacedItems:
         return self
 
     async def __anext__(self) -> Message:
@@ -90,7 +90,7 @@ async def answer(
     """Call a provider that is ready; the call is cancelled when its answers are `enough`. Raises what the provider raises."""
     answers = Answers(enough)
     with answers.scope:
-        await provider.call(request, Fed(fed), answers.emit)
+        await provider.call(request, PacedItems(fed), answers.emit)
     return answers
 
 

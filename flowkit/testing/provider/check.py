@@ -17,9 +17,9 @@ from flowkit.providers.models import open_models, opened
 from flowkit.runtime.realtime import in_real_time
 from flowkit.runtime.watchdog import Stall, Watchdog
 from flowkit.testing.faults import Faults
-from flowkit.testing.provider.calls import FRAME_BYTES, Fed, Session
+from flowkit.testing.provider.calls import FRAME_BYTES, FakeSession, PacedItems
 from flowkit.testing.provider.declared import declared
-from flowkit.testing.provider.kinds import A_CLAUSE, A_LONG_CLAUSE, LONG, SHORT, Case, cases, faults_of, lengthy
+from flowkit.testing.provider.kinds import A_CLAUSE, A_LONG_CLAUSE, LONG, SHORT, CallCase, cases, faults_of, lengthy
 from flowkit.testing.provider.left import present
 
 _HELD_US = 50_000
@@ -35,7 +35,7 @@ _ALONE = frozenset({"mic", "gate", "speaker"})
 
 
 @dataclass
-class Call:
+class CallResult:
     """One call as it went: what was said, the error that it ended with, and whether it ended of itself within its time."""
 
     items: list[Message] = field(default_factory=list)
@@ -141,9 +141,9 @@ class _Examination:
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
-    async def calls(self, asked: list[Case]) -> None:
+    async def calls(self, asked: list[CallCase]) -> None:
         """Everything that one session may see."""
-        async with opened(self._cls, self._options, Session().around()) as provider:
+        async with opened(self._cls, self._options, FakeSession().around()) as provider:
             calls = {case.title: await self._ordinary(provider, case) for case in asked}
             self._long(calls)
             if self._found:
@@ -152,12 +152,12 @@ class _Examination:
             await self._slowly(provider, lengthy(self._cls, asked[0]))
             await self._probed(provider)
 
-    async def shares(self, case: Case) -> None:
+    async def shares(self, case: CallCase) -> None:
         """Sessions with equal options share a model, and go on side by side."""
         async with open_models(lambda line: None) as models:
 
             async def session(number: int) -> None:
-                async with opened(self._cls, self._options, Session().around(), models) as provider:
+                async with opened(self._cls, self._options, FakeSession().around(), models) as provider:
                     call = await self._call(provider, case, waits_s=_SHARING * self._within_s)
                     for fault in self._judged(case, call):
                         self._add(f"while {_SHARING} sessions share it: {fault}")
@@ -170,7 +170,7 @@ class _Examination:
         """With options that cannot work it says so."""
         try:
             with trio.fail_after(6 * self._within_s):
-                async with opened(self._cls, options, Session().around()) as provider:
+                async with opened(self._cls, options, FakeSession().around()) as provider:
                     await provider.probe()
         except FlowkitError as error:
             self._one_line(error, "options that cannot work")
@@ -184,7 +184,7 @@ class _Examination:
         else:
             self._add("options that cannot work: it is loaded, gets ready and says nothing")
 
-    def leaves(self, case: Case) -> list[str]:
+    def leaves(self, case: CallCase) -> list[str]:
         """A second session, cancelled in the midst of a call and while loading, leaves nothing that the first did not."""
         before = present()
 
@@ -193,7 +193,7 @@ class _Examination:
                 with trio.CancelScope() as scope:
                     if after_s is not None:
                         scope.deadline = trio.current_time() + after_s
-                    async with opened(self._cls, self._options, Session().around()) as provider:
+                    async with opened(self._cls, self._options, FakeSession().around()) as provider:
                         await self._call(provider, case, cancel_at=1)
                         scope.cancel()
 
@@ -210,13 +210,13 @@ class _Examination:
 
     # -- calls ------------------------------------------------------------------------------------------------------
 
-    async def _ordinary(self, provider: Provider, case: Case) -> Call:
+    async def _ordinary(self, provider: Provider, case: CallCase) -> CallResult:
         call = await self._call(provider, case)
         for fault in self._judged(case, call):
             self._add(fault)
         return call
 
-    async def _cancelled(self, provider: Provider, case: Case) -> None:
+    async def _cancelled(self, provider: Provider, case: CallCase) -> None:
         """At once, and at its first answer; behind it the same call is as right as before."""
         for at, when in ((0, "before it has said anything"), (1, "at its first answer")):
             call = await self._call(provider, case, cancel_at=at)
@@ -228,14 +228,14 @@ class _Examination:
             for fault in self._judged(case, again):
                 self._add(f"behind a call that was cancelled {when}: {fault}")
 
-    async def _slowly(self, provider: Provider, case: Case) -> None:
+    async def _slowly(self, provider: Provider, case: CallCase) -> None:
         call = await self._call(provider, case, holds_s=0.02)
         if call.at_once > 1:
             self._add(f"hands over {call.at_once} items at once to a slow stage; each must be taken before the next")
         for fault in self._judged(case, call):
             self._add(f"to a slow stage: {fault}")
 
-    def _long(self, calls: dict[str, Call]) -> None:
+    def _long(self, calls: dict[str, CallResult]) -> None:
         """A voice says all of a long clause, not only its beginning."""
         if A_LONG_CLAUSE not in calls:
             return
@@ -253,7 +253,7 @@ class _Examination:
         if not isinstance(said, str):
             self._add(f"its probe returns a {type(said).__name__}, not text")
 
-    def _judged(self, case: Case, call: Call) -> Iterator[str]:
+    def _judged(self, case: CallCase, call: CallResult) -> Iterator[str]:
         if call.error is not None:
             yield from self._failed(case, call.error)
             return
@@ -265,7 +265,7 @@ class _Examination:
             return
         yield from faults_of(case, items)
 
-    def _failed(self, case: Case, error: Exception) -> Iterator[str]:
+    def _failed(self, case: CallCase, error: Exception) -> Iterator[str]:
         if not isinstance(error, FlowkitError):
             yield f"{case.title}: raises {_named(error)}; what goes wrong is a ProviderError"
         elif not (case.may_refuse and isinstance(error, ProviderError)):
@@ -280,14 +280,14 @@ class _Examination:
     async def _call(
         self,
         provider: Provider,
-        case: Case,
+        case: CallCase,
         *,
         cancel_at: int | None = None,
         holds_s: float = 0.0,
         waits_s: float | None = None,
-    ) -> Call:
+    ) -> CallResult:
         """One call. It is cancelled with item number `cancel_at`, if that is given; each item is taken after `holds_s`."""
-        call, waiting, cancelled_s = Call(), 0, 0.0
+        call, waiting, cancelled_s = CallResult(), 0, 0.0
         scope = trio.CancelScope(deadline=trio.current_time() + (waits_s or self._within_s))
 
         def cancel() -> None:
@@ -319,7 +319,7 @@ class _Examination:
             self._calling += 1
             with scope:
                 try:
-                    await provider.call(case.request, Fed(case.fed), emit)
+                    await provider.call(case.request, PacedItems(case.fed), emit)
                     call.ended = True
                 except Exception as error:
                     call.error, call.ended = _first(error), True

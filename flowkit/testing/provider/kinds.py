@@ -46,7 +46,7 @@ _WINDOW_US = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class CallCase:
     """One call. `enough` answers of a call that has no end of its own; `says` something must be said; `may_refuse`: a ProviderError
     is an answer as well."""
 
@@ -58,23 +58,23 @@ class Case:
     may_refuse: bool = False
 
 
-def lengthy(cls: type[Provider], case: Case) -> Case:
+def lengthy(cls: type[Provider], case: CallCase) -> CallCase:
     """`case`, or for a voice one with more than a few pieces: for a stage that is slow."""
-    return Case("four sentences", Speak(5, SHORT * 4)) if isinstance(case.request, Speak) else case
+    return CallCase("four sentences", Speak(5, SHORT * 4)) if isinstance(case.request, Speak) else case
 
 
-Judge = Callable[[Case, list[Message]], Iterator[str]]
+Judge = Callable[[CallCase, list[Message]], Iterator[str]]
 """What is wrong with the answers to a case, a line each."""
 
 
-def cases(cls: type[Provider], speech: bytes) -> list[Case]:
+def cases(cls: type[Provider], speech: bytes) -> list[CallCase]:
     """What a provider is asked, the ordinary case first. `speech` is what ears hear. Raises KeyError for an unknown kind."""
     if cls.kind == "tts" and cls.continuous:
         return _narrations()
     return _CASES[cls.kind](speech)
 
 
-def faults_of(case: Case, items: list[Message]) -> Iterator[str]:
+def faults_of(case: CallCase, items: list[Message]) -> Iterator[str]:
     """What is wrong with the answers to `case`, a line each."""
     may = ANSWERS.get(type(case.request), ())
     wrong = [item for item in items if not isinstance(item, may)]
@@ -92,15 +92,15 @@ def faults_of(case: Case, items: list[Message]) -> Iterator[str]:
 # -- ends: microphone, keyboard, speaker -------------------------------------------------------------------------------
 
 
-def _captures(speech: bytes) -> list[Case]:
-    return [Case("capture", Capture(), enough=_FRAMES)]
+def _captures(speech: bytes) -> list[CallCase]:
+    return [CallCase("capture", Capture(), enough=_FRAMES)]
 
 
-def _typed(speech: bytes) -> list[Case]:
-    return [Case("typed lines", Capture())]
+def _typed(speech: bytes) -> list[CallCase]:
+    return [CallCase("typed lines", Capture())]
 
 
-def _captured(case: Case, items: list[Message]) -> Iterator[str]:
+def _captured(case: CallCase, items: list[Message]) -> Iterator[str]:
     due, ended = 0, False
     for item in items:
         if isinstance(item, Frames):
@@ -117,21 +117,24 @@ def _captured(case: Case, items: list[Message]) -> Iterator[str]:
             yield "an empty line is no utterance"
 
 
-def _renders(speech: bytes) -> list[Case]:
+def _renders(speech: bytes) -> list[CallCase]:
     samples = FRAME_BYTES // 2
     plays = [Play(40_000 + i * FRAME_US, 0, i * samples, samples, RATE_HZ, 1, b"\0\1" * samples) for i in range(5)]
     fed = (*plays, Silence(100_000), Play(160_000, 0, 0, samples, 24_000, 2, b"\0\1" * samples))
-    return [Case("sound, silence and sound again", Render(), fed, says=False), Case("no sound", Render(), says=False)]
+    return [
+        CallCase("sound, silence and sound again", Render(), fed, says=False),
+        CallCase("no sound", Render(), says=False),
+    ]
 
 
-def _rendered(case: Case, items: list[Message]) -> Iterator[str]:
+def _rendered(case: CallCase, items: list[Message]) -> Iterator[str]:
     yield from ()
 
 
 # -- ears --------------------------------------------------------------------------------------------------------------
 
 
-def _detections(speech: bytes) -> list[Case]:
+def _detections(speech: bytes) -> list[CallCase]:
     heard, silent = frames(speech), frames(bytes(50 * FRAME_BYTES))
     gap = [*heard[:20], *heard[40:]]
     pairs = [
@@ -140,15 +143,15 @@ def _detections(speech: bytes) -> list[Case]:
         if isinstance(a, Frames) and isinstance(b, Frames)
     ]
     return [
-        Case("speech", Detect(), tuple(heard)),
-        Case("silence", Detect(), tuple(silent)),
-        Case("frames of which some were lost", Detect(), tuple(gap)),
-        Case("two frames at a time", Detect(), tuple(pairs)),
-        Case("no sound at all", Detect(), says=False),
+        CallCase("speech", Detect(), tuple(heard)),
+        CallCase("silence", Detect(), tuple(silent)),
+        CallCase("frames of which some were lost", Detect(), tuple(gap)),
+        CallCase("two frames at a time", Detect(), tuple(pairs)),
+        CallCase("no sound at all", Detect(), says=False),
     ]
 
 
-def _detected(case: Case, items: list[Message]) -> Iterator[str]:
+def _detected(case: CallCase, items: list[Message]) -> Iterator[str]:
     fed = [item for item in case.fed if isinstance(item, Frames)]
     last_fed = fed[-1].index + fed[-1].count - 1 if fed else -1
     last = -1
@@ -166,19 +169,19 @@ def _detected(case: Case, items: list[Message]) -> Iterator[str]:
         yield f"the last frame judged is {last}, the last one fed {last_fed}: an utterance's end would not be noticed"
 
 
-def _transcriptions(speech: bytes) -> list[Case]:
+def _transcriptions(speech: bytes) -> list[CallCase]:
     one = utterance(speech, 1)
     begins = sum(isinstance(item, Frames) for item in one)
     two = utterance(speech, 2, begins)
     silence = [*frames(bytes(50 * FRAME_BYTES)), EndOfUtterance(1, 24)]
     return [
-        Case("two utterances", Transcribe(), (*one, *two)),
-        Case("an utterance without a voice", Transcribe(), tuple(silence)),
-        Case("frames without an utterance", Transcribe(), tuple(frames(bytes(50 * FRAME_BYTES))), says=False),
+        CallCase("two utterances", Transcribe(), (*one, *two)),
+        CallCase("an utterance without a voice", Transcribe(), tuple(silence)),
+        CallCase("frames without an utterance", Transcribe(), tuple(frames(bytes(50 * FRAME_BYTES))), says=False),
     ]
 
 
-def _transcribed(case: Case, items: list[Message]) -> Iterator[str]:
+def _transcribed(case: CallCase, items: list[Message]) -> Iterator[str]:
     owed = [item.utterance for item in case.fed if isinstance(item, EndOfUtterance)]
     given = [item.utterance for item in items if isinstance(item, Final)]
     if given != owed:
@@ -190,22 +193,22 @@ def _transcribed(case: Case, items: list[Message]) -> Iterator[str]:
 # -- the mind ----------------------------------------------------------------------------------------------------------
 
 
-def _questions(speech: bytes) -> list[Case]:
+def _questions(speech: bytes) -> list[CallCase]:
     past = tuple(Exchange(f"Question {n}?", f"Answer {n}.") for n in range(40))
     return [
-        Case("a question", Ask(1, "What is the capital of France?")),
-        Case("a question with a past", Ask(41, "And of Spain?", past)),
-        Case(
+        CallCase("a question", Ask(1, "What is the capital of France?")),
+        CallCase("a question with a past", Ask(41, "And of Spain?", past)),
+        CallCase(
             "a past with empty halves",
             Ask(3, "And now?", (Exchange("Hm.", ""), Exchange("", "Yes?"))),
         ),
-        Case("an empty question", Ask(1, ""), says=False, may_refuse=True),
-        Case("a question that is too long", Ask(1, "word " * 5_000), says=False, may_refuse=True),
-        Case("odd characters", Ask(1, "\u0000 \U0001f600 {} %s </s> \u202e"), says=False, may_refuse=True),
+        CallCase("an empty question", Ask(1, ""), says=False, may_refuse=True),
+        CallCase("a question that is too long", Ask(1, "word " * 5_000), says=False, may_refuse=True),
+        CallCase("odd characters", Ask(1, "\u0000 \U0001f600 {} %s </s> \u202e"), says=False, may_refuse=True),
     ]
 
 
-def _asked(case: Case, items: list[Message]) -> Iterator[str]:
+def _asked(case: CallCase, items: list[Message]) -> Iterator[str]:
     tokens = [item for item in items if isinstance(item, Token)]
     texts: list[Any] = [token.text for token in tokens]
     if wrong := [text for text in texts if not isinstance(text, str)]:
@@ -222,18 +225,18 @@ def _asked(case: Case, items: list[Message]) -> Iterator[str]:
 # -- the voice ---------------------------------------------------------------------------------------------------------
 
 
-def _clauses(speech: bytes) -> list[Case]:
+def _clauses(speech: bytes) -> list[CallCase]:
     return [
-        Case(A_CLAUSE, Speak(0, SHORT)),
-        Case("a later clause", Speak(7, SHORT)),
-        Case("an empty clause", Speak(1, ""), says=False),
-        Case("a clause of white space", Speak(2, " \n "), says=False),
-        Case("a clause that cannot be pronounced", Speak(3, ODD), says=False),
-        Case(A_LONG_CLAUSE, Speak(4, LONG)),
+        CallCase(A_CLAUSE, Speak(0, SHORT)),
+        CallCase("a later clause", Speak(7, SHORT)),
+        CallCase("an empty clause", Speak(1, ""), says=False),
+        CallCase("a clause of white space", Speak(2, " \n "), says=False),
+        CallCase("a clause that cannot be pronounced", Speak(3, ODD), says=False),
+        CallCase(A_LONG_CLAUSE, Speak(4, LONG)),
     ]
 
 
-def _spoken(case: Case, items: list[Message]) -> Iterator[str]:
+def _spoken(case: CallCase, items: list[Message]) -> Iterator[str]:
     assert isinstance(case.request, Speak)
     yield from _sound(case.request, items)
 
@@ -271,17 +274,17 @@ def _times(item: WordTimes) -> Iterator[str]:
         yield f"the words of clause {item.clause} end at samples {ends}, which do not rise"
 
 
-def _narrations() -> list[Case]:
+def _narrations() -> list[CallCase]:
     texts = (SHORT, "", "And then another one.", ODD, LONG)
     reply = tuple(Speak(index, text) for index, text in enumerate(texts))
     return [
-        Case("a reply of one clause", Narrate(), reply[:1]),
-        Case("a reply of many clauses, some of them empty", Narrate(), reply),
-        Case("a reply without a clause", Narrate(), says=False),
+        CallCase("a reply of one clause", Narrate(), reply[:1]),
+        CallCase("a reply of many clauses, some of them empty", Narrate(), reply),
+        CallCase("a reply without a clause", Narrate(), says=False),
     ]
 
 
-def _narrated(case: Case, items: list[Message]) -> Iterator[str]:
+def _narrated(case: CallCase, items: list[Message]) -> Iterator[str]:
     asked = [item for item in case.fed if isinstance(item, Speak)]
     left = list(items)
     for speak in asked:
@@ -298,7 +301,7 @@ def _narrated(case: Case, items: list[Message]) -> Iterator[str]:
         yield f"a {type(left[0]).__name__} comes behind the end of the last clause"
 
 
-_CASES: Mapping[str, Callable[[bytes], list[Case]]] = {
+_CASES: Mapping[str, Callable[[bytes], list[CallCase]]] = {
     "mic": _captures,
     "gate": _typed,
     "vad": _detections,

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from flowkit.chunker import FirstRules, Rules, Speak
+from flowkit.chunker import FirstRules, Rules, SpeakRules
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "hi", "ar", "zh", "ja")
 """Languages for which `replies` knows words."""
@@ -183,7 +183,9 @@ def token_streams(draw: st.DrawFn, text: str) -> list[str]:
 def chunker_rules(draw: st.DrawFn, language: str | None = None) -> Rules:
     """Rules of every kind, those that contradict each other among them."""
     ways = st.sampled_from(("plain", "verbatim", "skip"))
-    speak = draw(st.one_of(st.just(Speak()), st.builds(Speak, **dict.fromkeys(Speak.__match_args__, ways))))
+    speak = draw(
+        st.one_of(st.just(SpeakRules()), st.builds(SpeakRules, **dict.fromkeys(SpeakRules.__match_args__, ways)))
+    )
     sizes = st.integers(1, 40)
     return Rules(
         language=language or draw(st.sampled_from((*LANGUAGES, "auto", "base", "xx"))),

@@ -5,7 +5,7 @@ above (chunker), ``session`` with ``inject`` (sessions with something put in), `
 ``approved`` and ``causes`` (a recording's replay against what was approved). ``words`` judges single figures.
 """
 
-from flowkit.testing.suite.collect import Collected, Item, Kind, collect
+from flowkit.testing.suite.collect import Collected, Item, ItemKind, collect
 from flowkit.testing.suite.run import default_workers, outcome_of, run
 
-__all__ = ["Collected", "Item", "Kind", "collect", "default_workers", "outcome_of", "run"]
+__all__ = ["Collected", "Item", "ItemKind", "collect", "default_workers", "outcome_of", "run"]

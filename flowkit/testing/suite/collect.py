@@ -24,7 +24,7 @@ _MANY = 5
 """More unused recordings than these in one folder are told in one line."""
 
 
-class Kind(StrEnum):
+class ItemKind(StrEnum):
     """What a test runs."""
 
     CHUNKER = "chunker"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 class Item(NamedTuple):
     """One test: `number` among its file's tests; `line` where it stands. Small, so that it can be sent to a worker."""
 
-    kind: Kind
+    kind: ItemKind
     path: str
     name: str
     line: int
@@ -48,12 +48,12 @@ class Item(NamedTuple):
     @property
     def id(self) -> str:
         """What users call it."""
-        return self.path if self.kind is Kind.STORED else f"{self.path}::{self.name}"
+        return self.path if self.kind is ItemKind.STORED else f"{self.path}::{self.name}"
 
     def files(self) -> list[Path]:
         """What the test reads, as far as is known before it runs."""
         path = Path(self.path)
-        return [path, expectations_path(path), *sounds_beside(path)] if self.kind is Kind.STORED else [path]
+        return [path, expectations_path(path), *sounds_beside(path)] if self.kind is ItemKind.STORED else [path]
 
 
 @dataclass
@@ -136,7 +136,7 @@ def _add(found: Collected, path: Path, asked: Asked, used: set[Path]) -> None:
     elif path.suffix == ".jsonl":
         if expectations_path(path).exists():
             used.add(path.resolve())
-            found.items.append(Item(Kind.STORED, str(path), path.name.removesuffix(".jsonl"), 1, root=asked.root))
+            found.items.append(Item(ItemKind.STORED, str(path), path.name.removesuffix(".jsonl"), 1, root=asked.root))
     else:
         _of_pipeline(found, path, asked, used)
 
@@ -156,7 +156,7 @@ def _of_pipeline(found: Collected, path: Path, asked: Asked, used: set[Path]) ->
         if case.name in many:
             found.wrong.append(_wrong(path, line, case.name, f"two tests have the name {case.name!r}"))
         elif not only or case.name == only:
-            kind = Kind.CHUNKER if case.chunker is not None else Kind.SESSION
+            kind = ItemKind.CHUNKER if case.chunker is not None else ItemKind.SESSION
             found.items.append(Item(kind, str(path), case.name, line, number, asked.env, asked.root))
     if only and only not in [case.name for case in cases]:
         raise UsageError(

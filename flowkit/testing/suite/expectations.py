@@ -26,7 +26,7 @@ from flowkit.config.parse import parse
 from flowkit.config.problems import InvalidConfig, Problem, errors
 from flowkit.config.read import read_source
 from flowkit.config.tests import Assertion
-from flowkit.config.text import Source, start_of
+from flowkit.config.text import NamedText, start_of
 from flowkit.config.validate import build
 
 SUFFIX = ".expect.yaml"
@@ -103,14 +103,14 @@ def begin_with(trace: Path, pipeline: str | None) -> Expectations:
         return read_expectations(path)
     named = os.path.relpath(pipeline, path.parent)
     text = yaml.safe_dump({"pipeline": named}, allow_unicode=True)
-    return Expectations(path, Expect(pipeline=named), {}, Mapping(start_of(Source(str(path), text))), text)
+    return Expectations(path, Expect(pipeline=named), {}, Mapping(start_of(NamedText(str(path), text))), text)
 
 
 def read_expectations(path: Path) -> Expectations:
     """Read the file. Raises InvalidConfig with every mistake in its place; a file that is not there is empty."""
     problems: list[Problem] = []
     if not path.exists():
-        return Expectations(path, Expect(), {}, Mapping(start_of(Source(str(path), ""))), "")
+        return Expectations(path, Expect(), {}, Mapping(start_of(NamedText(str(path), ""))), "")
     source = read_source(path, str(path), problems)
     tree = parse(source, problems) if source is not None else None
     if source is None or errors(problems):

@@ -41,7 +41,7 @@ _PARTIAL_US, _FINAL_US, _FIRST_TOKEN_US, _PER_TOKEN_US = 50_000, 80_000, 180_000
 _SLACK = 3
 
 
-class Speech(NamedTuple):
+class InjectedSpeech(NamedTuple):
     """Injected speech: frames `first` to `last`, its text, and the answer."""
 
     first: int
@@ -71,14 +71,14 @@ def when(rows: Iterable[Row], plan: Plan, after: After) -> int:
     raise UsageError(f"turn {after.turn} has no {after.event.replace('_', ' ')} to inject after")
 
 
-def speech_at(at_us: int, injection: Injection, frame_us: int) -> Speech:
+def speech_at(at_us: int, injection: Injection, frame_us: int) -> InjectedSpeech:
     """The injected speech, on the grid of frames."""
     assert injection.speech is not None
     first = -(-at_us // frame_us)
-    return Speech(first, first + max(1, injection.speech // frame_us) - 1, injection.says, injection.answer)
+    return InjectedSpeech(first, first + max(1, injection.speech // frame_us) - 1, injection.says, injection.answer)
 
 
-def levels_with(levels: bytes, speech: Iterable[Speech]) -> bytes:
+def levels_with(levels: bytes, speech: Iterable[InjectedSpeech]) -> bytes:
     """A session's levels, with the injected speech in them."""
     changed = bytearray(levels)
     for known in speech:
@@ -87,7 +87,7 @@ def levels_with(levels: bytes, speech: Iterable[Speech]) -> bytes:
 
 
 def with_injections(
-    scripts: Mapping[str, Script], plan: Plan, speech: Sequence[Speech], slow: Iterable[Injection]
+    scripts: Mapping[str, Script], plan: Plan, speech: Sequence[InjectedSpeech], slow: Iterable[Injection]
 ) -> dict[str, Script]:
     """The scripts of a session with these injected."""
     made = dict(scripts)
@@ -126,7 +126,7 @@ class Around(Script):
 class HearingVad(Around):
     """A VAD that finds voice in the injected frames."""
 
-    def __init__(self, inner: Script, speech: Sequence[Speech]) -> None:
+    def __init__(self, inner: Script, speech: Sequence[InjectedSpeech]) -> None:
         def voiced(answers: Answers) -> Iterator[tuple[int, Message]]:
             for delay_us, item in answers:
                 if isinstance(item, Probability) and any(s.first <= item.frame <= s.last for s in speech):
@@ -139,7 +139,7 @@ class HearingVad(Around):
 class HearingAsr(Script):
     """An ASR that understands the injected speech; of that, the one within knows nothing."""
 
-    def __init__(self, inner: Script, speech: Sequence[Speech]) -> None:
+    def __init__(self, inner: Script, speech: Sequence[InjectedSpeech]) -> None:
         self._inner = inner
         self._speech = speech
 
@@ -162,7 +162,7 @@ class HearingAsr(Script):
 class TellingLlm(Script):
     """An LLM that answers the injected lines; the one within counts turns without them."""
 
-    def __init__(self, inner: Script, speech: Sequence[Speech]) -> None:
+    def __init__(self, inner: Script, speech: Sequence[InjectedSpeech]) -> None:
         self._inner = inner
         self._speech = speech
         self._injected = 0
@@ -186,7 +186,7 @@ def _said(answer: str) -> Iterator[tuple[int, Message]]:
     yield at_us, Done()
 
 
-_HEARING: Mapping[str, Callable[[Script, Sequence[Speech]], Script]] = {
+_HEARING: Mapping[str, Callable[[Script, Sequence[InjectedSpeech]], Script]] = {
     "vad": HearingVad,
     "asr": HearingAsr,
     "llm": TellingLlm,

@@ -22,7 +22,7 @@ from flowkit.config.tests import Case
 from flowkit.errors import FlowkitError
 from flowkit.report.outcome import Finding, Outcome, Status
 from flowkit.testing.cases import chunker_case
-from flowkit.testing.suite.collect import Item, Kind
+from flowkit.testing.suite.collect import Item, ItemKind
 from flowkit.testing.suite.environment import refuse_unread
 from flowkit.testing.suite.session import run_case
 from flowkit.testing.suite.stored import config_of, place_and_words, stored_outcome
@@ -34,7 +34,7 @@ _FEW = 4
 
 def run(items: Sequence[Item], workers: int) -> Iterator[Outcome]:
     """Each item's outcome, in order, as soon as it is there."""
-    slow = sum(item.kind is not Kind.CHUNKER for item in items)
+    slow = sum(item.kind is not ItemKind.CHUNKER for item in items)
     if workers < 2 or slow < _FEW:
         yield from map(outcome_of, items)
         return
@@ -70,14 +70,14 @@ def default_workers() -> int:
 
 def outcome_of(item: Item) -> Outcome:
     """Run one test."""
-    if item.kind is Kind.STORED:
+    if item.kind is ItemKind.STORED:
         return stored_outcome(Path(item.path), item.root)
     started_us = monotonic_us()
     again = f"flowkit test {shlex.quote(item.id)}"
     try:
         config = config_of(item.path, env=item.env)
         case = config.top.tests[item.number]
-        found, level, modelled = (_chunked if item.kind is Kind.CHUNKER else _session)(config, case, item)
+        found, level, modelled = (_chunked if item.kind is ItemKind.CHUNKER else _session)(config, case, item)
     except FlowkitError as error:
         file, line, what = place_and_words(error, item.path, item.line)
         finding = Finding(what, file, line)

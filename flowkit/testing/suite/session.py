@@ -22,7 +22,7 @@ from flowkit.replay.heap import HeapPump
 from flowkit.replay.simulate import simulate
 from flowkit.testing.sessions import LONGEST_US, scripts_of
 from flowkit.testing.suite.environment import outside, within
-from flowkit.testing.suite.inject import Around, Speech, levels_with, speech_at, when, with_injections
+from flowkit.testing.suite.inject import Around, InjectedSpeech, levels_with, speech_at, when, with_injections
 from flowkit.trace.codec import journal_digest
 from flowkit.trace.reader import read_trace
 
@@ -36,7 +36,7 @@ class Ran:
     plan: Plan
 
 
-Play = Callable[[Sequence[Speech]], Ran]
+Play = Callable[[Sequence[InjectedSpeech]], Ran]
 
 
 def run_case(path: Path, case: Case, *, env: bool = False, root: str = "") -> Ran:
@@ -46,7 +46,7 @@ def run_case(path: Path, case: Case, *, env: bool = False, root: str = "") -> Ra
     Raises FlowkitError: the file is wrong, has providers that are not scripted, or nothing happens where something is injected.
     """
     play = _recorded(path, case, root) if case.trace else _scripted(path, case, env)
-    speech: list[Speech] = []
+    speech: list[InjectedSpeech] = []
     for injection in case.inject:
         if injection.speech is None:
             continue
@@ -68,7 +68,7 @@ def _recorded(path: Path, case: Case, root: str) -> Play:
     trace = read_trace(within(path, case.trace, root, ".jsonl"))
     slow = [injection for injection in case.inject if injection.slow]
 
-    def play(speech: Sequence[Speech]) -> Ran:
+    def play(speech: Sequence[InjectedSpeech]) -> Ran:
         class Injecting(HeapPump):
             def __init__(self, plan: Plan, scripts: Mapping[str, Script]) -> None:
                 super().__init__(plan, with_injections(scripts, plan, speech, slow))
@@ -84,7 +84,7 @@ def _scripted(path: Path, case: Case, env: bool) -> Play:
     plan = resolve(load(path, overrides=case.set, outside=outside(env, Unset.ERROR)))
     slow = [injection for injection in case.inject if injection.slow]
 
-    def play(speech: Sequence[Speech]) -> Ran:
+    def play(speech: Sequence[InjectedSpeech]) -> Ran:
         try:
             scripts = scripts_of(plan)
         except TypeError as error:

@@ -1,17 +1,19 @@
 """The trace: a file format for the record of a session.
 
-Reading order: ``names`` (attributes and limits), ``columns``, ``rows``, ``parts`` and ``codec`` (a journal as text), ``decode``
-(text read back), ``redact`` (what may not be written), ``audio`` (the sound beside it), ``writer``, ``journal``, ``tape`` and
-``recorder`` (writing), ``parse`` and ``reader`` (reading), ``rewrite`` (mended, masked).
+Reading order: ``names`` (attributes and limits), ``columns``, ``rows``, ``parts`` and ``codec`` (a journal as text),
+``decode`` (text read back), ``redact`` (what may not be written), ``audio`` (the sound files), ``writer``, ``journal``,
+``tape``, ``backlog`` and ``recorder`` (writing), ``parse`` and ``reader`` (reading), ``rewrite`` (repair and
+redaction).
 
 To record a live session:
 
-    recorder = open_recorder(path, plan, config=show(config, plan), secrets=secrets_of(plan), keep=None, audio=True)
-    ...                                   # run_session(plan, observers=(recorder, ...))
-    recording = recorder.close(reason, queues=queue_reports(inboxes))   # outside the event loop, or in a thread
+        recorder = open_recorder(path, plan, config=show(config, plan), secrets=secrets_of(plan), keep=None, audio=True)
+        ...                                   # run_session(plan, observers=(recorder, ...))
+        recording = recorder.close(reason, queues=queue_reports(inboxes))   # outside the event loop, or in a thread
 
-``config`` is the resolved configuration as text, secrets masked; ``secrets`` are values that no byte of the trace may hold;
-``keep`` is ``trace.redact.keep`` or None. `recording.lost` says why a record is not whole, if it is not.
+``config`` is the resolved configuration as text with secrets masked. ``secrets`` are values that the trace must not
+contain anywhere. ``keep`` is ``trace.redact.keep`` or None. If recording failed before the end, `recording.lost` says
+why.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ __all__ = ["open_recorder"]
 
 
 def __getattr__(name: str) -> Any:
-    """Recording needs OpenTelemetry, which takes a while to import and is not wanted where traces are only read."""
+    """Import ``open_recorder`` when it is asked for: it needs OpenTelemetry, which takes long to import."""
     if name == "open_recorder":
         from flowkit.trace.recorder import open_recorder
 

@@ -1,7 +1,10 @@
-"""The sound beside a trace: WAV while the session runs, for a file cut short still plays; FLAC when it has ended.
+"""The sound files of a trace: WAV while the session runs, FLAC once it has ended.
 
-A sound is named by its role, never by a path: `NAME.input.flac` belongs to `NAME.jsonl`, and the trace holds the digest of its
-samples. So no trace can point out of its folder, and a sound that was swapped is noticed.
+A WAV file that is cut short can still be played, so a killed session loses no sound.
+
+A sound file is found by its role, never by a stored path: `NAME.input.flac` belongs to `NAME.jsonl`. The trace holds
+the digest of its samples. So a trace cannot point to files outside its folder, and a sound file that was replaced is
+found out.
 """
 
 from __future__ import annotations
@@ -20,21 +23,28 @@ from flowkit.files import create
 from flowkit.trace.names import MAX_AUDIO
 
 HEADER = 44
+"""Bytes of a WAV header."""
 _BLOCK = 1 << 16
 ROLE = re.compile(r"input|voice-\d{4,6}")
 
 
 class Sound(NamedTuple):
-    """A sound beside a trace: its role (`input`, or `voice-RATE`), and of its samples rate, number and blake2b digest."""
+    """A sound file of a trace."""
 
     role: str
+    """``input`` or ``voice-RATE``."""
     rate_hz: int
     samples: int
+    """How many samples it has."""
     digest: str
+    """The blake2b digest of its samples, 32 hex digits."""
 
 
 class RawSound:
-    """Signed 16-bit mono, written through at every call. The header's lengths say "to the end of the file"."""
+    """Writes signed 16-bit mono samples to a WAV file, unbuffered.
+
+    The lengths in the header say "to the end of the file", so the file is valid at any moment.
+    """
 
     def __init__(self, trace: Path, role: str, rate_hz: int) -> None:
         self.path = sound_path(trace, role, ".wav")
@@ -46,37 +56,45 @@ class RawSound:
         self.samples = 0
 
     def write(self, pcm: bytes) -> None:
-        """Append samples."""
+        """Append `pcm`, signed 16-bit little-endian samples."""
         self._file.write(pcm)
         self._state.update(pcm)
         self.samples += len(pcm) // 2
 
     def pad_to(self, samples: int) -> None:
-        """Append silence up to that many samples: sound that the device dropped keeps its place."""
+        """Append silence until there are `samples` samples.
+
+        Frames that the device dropped leave a gap. Without the silence, everything after it would be too early.
+        """
         while self.samples < samples:
             self.write(bytes(2 * min(samples - self.samples, _BLOCK)))
 
     def close(self) -> Sound:
-        """Turn the WAV into a FLAC and return what it holds."""
+        """Convert the WAV file to FLAC and return what it holds. Raises OutputError if that fails."""
         self._file.close()
         to_flac(self.path)
         return Sound(self._role, self._rate_hz, self.samples, self._state.hexdigest())
 
     def abandon(self) -> None:
-        """Leave the WAV as it is."""
+        """Close the WAV file without converting it."""
         self._file.close()
 
 
 def sound_path(trace: Path, role: str, suffix: str = ".flac") -> Path:
-    """Where the sound of that role lies. Raises TraceError for a role that is none, such as a path."""
+    """The path of the sound file with this role.
+
+    Raises TraceError if `role` is not ``input`` or ``voice-RATE``; it could be a path.
+    """
     if not ROLE.fullmatch(role):
         raise TraceError(f"{trace.name}: a sound's role is 'input' or 'voice-RATE', not {role[:60]!r}")
     return trace.with_name(f"{trace.name.removesuffix('.jsonl')}.{role}{suffix}")
 
 
 def to_flac(wav: Path) -> Path:
-    """Write the FLAC of a WAV that this module wrote, be it cut short, and remove the WAV. Raises OutputError if the FLAC cannot be
-    written; the WAV is still there then."""
+    """Convert a WAV file of ``RawSound``, possibly cut short, to FLAC and remove it. Returns the new path.
+
+    Raises OutputError if the FLAC file cannot be written. The WAV file then stays.
+    """
     import soundfile
 
     flac = wav.with_suffix(".flac")
@@ -88,7 +106,7 @@ def to_flac(wav: Path) -> Path:
                 while block := source.read(2 * _BLOCK):
                     sink.write(np.frombuffer(block[: len(block) // 2 * 2], "<i2"))
     except (soundfile.LibsndfileError, AssertionError) as error:
-        # A write that fails for want of room is an assertion of soundfile's.
+        # On a full disk soundfile fails an assertion instead of raising its own error.
         flac.unlink()
         raise OutputError(f"cannot write {flac}: {error or 'is the disk full?'}; {wav.name} is whole") from error
     except BaseException:
@@ -99,7 +117,7 @@ def to_flac(wav: Path) -> Path:
 
 
 def sound_digest(flac: Path, role: str) -> Sound:
-    """What a FLAC that this module wrote holds."""
+    """Read a FLAC file of ``to_flac`` and describe it."""
     import soundfile
 
     samples, rate_hz = soundfile.read(flac, dtype="int16")
@@ -107,19 +125,22 @@ def sound_digest(flac: Path, role: str) -> Sound:
 
 
 def read_sound(trace: Path, sound: Sound) -> Any:
-    """The samples, an int16 array. Raises TraceError if the file is missing, too long, or not what was recorded."""
+    """The samples of a recorded sound, an int16 array.
+
+    Raises TraceError if the file is missing, is too long, or does not hold what was recorded.
+    """
     import soundfile
 
     path = sound_path(trace, sound.role)
     if not path.resolve().is_relative_to(trace.parent.resolve()):
-        raise TraceError(f"{path.name} leads out of the trace's folder")
+        raise TraceError(f"{path.name} is a link to a file outside the trace's folder")
     if not path.is_file():
-        raise TraceError(f"{path.name} is missing; the trace replays without it")
+        raise TraceError(f"{path.name} is missing; the trace can be replayed without it")
     try:
         with soundfile.SoundFile(path) as file:
-            # A few bytes can stand for hours of silence: nothing is decoded that is not as long as what was recorded.
+            # A few bytes of FLAC can hold hours of silence. So the length is checked before anything is decoded.
             if (file.channels, file.samplerate, file.frames) != (1, sound.rate_hz, sound.samples):
-                raise TraceError(f"{path.name} is not the sound that was recorded: its length or form differs")
+                raise TraceError(f"{path.name} is not the sound that was recorded: its length or format differs")
             if 2 * file.frames > MAX_AUDIO:
                 raise TraceError(f"{path.name} is longer than {MAX_AUDIO >> 20} MiB of samples")
             samples = file.read(dtype="int16")
@@ -131,6 +152,7 @@ def read_sound(trace: Path, sound: Sound) -> Any:
 
 
 def _wav_header(rate_hz: int) -> bytes:
+    """The header of a mono 16-bit WAV file of unknown length."""
     unknown = 0xFFFFFFFF
     form = struct.pack("<IHHIIHH", 16, 1, 1, rate_hz, 2 * rate_hz, 2, 16)
     return b"RIFF" + struct.pack("<I", unknown) + b"WAVEfmt " + form + b"data" + struct.pack("<I", unknown)

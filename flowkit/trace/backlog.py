@@ -1,4 +1,7 @@
-"""What waits for the recorder's writing thread: bounded by the session's time, so that any session may be a minute ahead of it."""
+"""The queue between the pump's thread and the recorder's writing thread.
+
+Its bound is a time of the session, not a number of jobs: what a job holds depends on what happens in the session.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from flowkit.clock import US_PER_S
 from flowkit.trace.tape import Job
 
 LONGEST_US = 60 * US_PER_S
-"""What waits may span so much of the session. How many hand-overs that is, and how large, depends on what happens in it."""
+"""How far the session may get ahead of the writing thread: a minute."""
 
 
 class Backlog:
-    """Hand-overs from the pump's thread to the writing thread, in their order."""
+    """Jobs for the writing thread, in order."""
 
     def __init__(self) -> None:
         self.waiting: deque[tuple[int, Job]] = deque()
@@ -21,8 +24,11 @@ class Backlog:
         self._ended = False
 
     def put(self, at_us: int, job: Job) -> bool:
-        """Let `job` wait, made at `at_us` of the session. False if the oldest that waits is more than the bound before it: then all
-        that waits is dropped, for a record with a gap is none."""
+        """Append `job`, made at session time `at_us`.
+
+        Returns False if the oldest waiting job is more than the bound older. Then all waiting jobs are dropped:
+        recording ends here, because a record with a gap could not be replayed.
+        """
         with self.changed:
             if self.waiting and at_us - self.waiting[0][0] > LONGEST_US:
                 self.waiting.clear()
@@ -32,13 +38,16 @@ class Backlog:
             return True
 
     def end(self) -> None:
-        """No more will be put."""
+        """Note that there will be no more jobs."""
         with self.changed:
             self._ended = True
             self.changed.notify_all()
 
     def take(self, timeout_s: float) -> Job | None:
-        """The oldest, waited for; None behind the last. Raises TimeoutError if none comes in time."""
+        """Wait for the oldest job and remove it. Returns None after the last one.
+
+        Raises TimeoutError if there is none within `timeout_s` seconds.
+        """
         with self.changed:
             if not self.changed.wait_for(lambda: self.waiting or self._ended, timeout_s):
                 raise TimeoutError

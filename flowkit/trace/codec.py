@@ -1,8 +1,10 @@
-"""A journal's text: chunks, each readable without the others, as ``flowkit.journal`` spans hold them. ``decode`` reads it back.
+"""A journal as text, in chunks that can be read one without another. Each is stored in a ``flowkit.journal`` span.
 
-A chunk is some parts joined. Parts are short, so that little is lost with a killed session; chunks are long, for much of what each
-costs to keep and to read is the same however many rows it has. Where they end follows from the rows alone, so equal journals, and
-only they, have equal text, and the digest of a journal is that of its chunks' text. docs/trace-format.md specifies it.
+A chunk consists of parts. Parts are short, so that little is lost when a session is killed. Chunks are long, because
+much of what a chunk costs to store and to read does not depend on its length.
+
+Where parts and chunks end depends on the rows alone. So equal journals have equal text, and only they do. The digest of
+a journal is the digest of its chunks' text. ``decode`` reads the text back; docs/trace-format.md specifies it.
 """
 
 from __future__ import annotations
@@ -21,24 +23,30 @@ CHUNK_ROWS = 20_000
 CHUNK_VALUES = 40_000
 CHUNK_SHAPES = 1000
 CHUNK_EPOCHS = 1000
-"""A chunk ends before a part that begins in the next 64 s of the session, or with which it would have more than this many rows,
-shapes, changes of epoch or turn, or numbers and characters of content: in a line a number takes up to 25 bytes and a character up
-to 14, and readers accept 1 MiB."""
+"""A chunk ends before a part that begins in the next 64 s of the session, and before a part with which it would have
+more rows, shapes, or changes of epoch or turn than this, or more numbers and characters of content.
+
+The last limit keeps lines short: a number takes up to 25 bytes and a character up to 14, and readers accept 1 MiB.
+"""
 
 
 class JournalChunk(NamedTuple):
-    """A stretch of the journal: `rows` rows from number `first` on (counted from 0), handled from `begin_us` to `end_us`."""
+    """Consecutive rows of the journal as text."""
 
     number: int
+    """The chunk's number, from 0."""
     first: int
+    """Number of its first row, counted from 0."""
     rows: int
     begin_us: int
+    """When its first row was handled."""
     end_us: int
+    """When its last row was handled."""
     text: str
 
 
 class Joiner:
-    """Takes parts in order and gives chunks as they fill. The parts are its own from then on: it joins them to one another."""
+    """Joins parts to chunks. It changes the parts that it is given, so the caller must not use them afterwards."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -47,7 +55,7 @@ class Joiner:
         self._values = 0
 
     def add(self, part: Part) -> JournalChunk | None:
-        """Take a part; returns the chunk before it, if that is full."""
+        """Add the next part. Returns the previous chunk if the part begins a new one, else None."""
         values = part.values()
         if self._open is not None and _fits(self._open, part) and self._values + values <= CHUNK_VALUES:
             self._open.join(part)
@@ -57,7 +65,7 @@ class Joiner:
         return None if full is None else self._chunk(full)
 
     def finish(self) -> JournalChunk | None:
-        """The last chunk."""
+        """Return the last chunk, or None if there were no parts."""
         last, self._open = self._open, None
         return None if last is None else self._chunk(last)
 
@@ -68,6 +76,7 @@ class Joiner:
 
 
 def _fits(chunk: Part, part: Part) -> bool:
+    """Whether `part` may be joined to `chunk` under the limits above."""
     return (
         part.begin_us // CHUNK_US == chunk.begin_us // CHUNK_US
         and chunk.rows + part.rows <= CHUNK_ROWS
@@ -77,18 +86,18 @@ def _fits(chunk: Part, part: Part) -> bool:
 
 
 class Encoder:
-    """Takes rows as they come and gives chunks as they fill, for whoever has no use for parts."""
+    """Turns rows into chunks, without access to the parts."""
 
     def __init__(self, layout: Layout) -> None:
         self._cutter = Cutter(layout)
         self._joiner = Joiner(layout)
 
     def add(self, rows: Sequence[Row]) -> Iterator[JournalChunk]:
-        """Take rows; yields each chunk that is full. How the rows are dealt out makes no difference."""
+        """Add rows and yield each chunk that they complete. The result does not depend on how rows are grouped."""
         yield from self._joined(self._cutter.add(rows))
 
     def finish(self) -> Iterator[JournalChunk]:
-        """The last chunks."""
+        """Yield the remaining chunks."""
         yield from self._joined(self._cutter.finish())
         if (last := self._joiner.finish()) is not None:
             yield last
@@ -100,7 +109,7 @@ class Encoder:
 
 
 def digest_of(texts: Iterable[str]) -> str:
-    """blake2b of chunk texts, 16 bytes in hex."""
+    """The blake2b digest of chunk texts, 16 bytes in hex."""
     state = blake2b(digest_size=16)
     for text in texts:
         state.update(text.encode())
@@ -109,12 +118,12 @@ def digest_of(texts: Iterable[str]) -> str:
 
 
 def journal_digest(rows: Iterable[Row], layout: Layout) -> str:
-    """The digest of a whole journal: equal journals and only they have equal digests."""
+    """The digest of a whole journal. Only equal journals have equal digests."""
     encoder, rows = Encoder(layout), iter(rows)
-    dealt = iter(lambda: list(islice(rows, _DEALT)), [])
-    chunks = chain(chain.from_iterable(map(encoder.add, dealt)), encoder.finish())
+    groups = iter(lambda: list(islice(rows, _GROUP)), [])
+    chunks = chain(chain.from_iterable(map(encoder.add, groups)), encoder.finish())
     return digest_of(chunk.text for chunk in chunks)
 
 
-_DEALT = 10_000
-"""Rows that are held at once."""
+_GROUP = 10_000
+"""How many rows are in memory at once."""

@@ -1,7 +1,7 @@
-"""Columns of values as a trace stores them: what is always the same, or rises evenly, as a few numbers.
+"""Columns of values as a trace stores them. A column that is constant or rises evenly takes only a few numbers.
 
 A column is ``{"all": value}``, ``{"from": first, "by": step}``, ``{"runs": [[first, step, count], ...]}``, for tuples
-``{"slides": [[left out, kept, new], ...]}``, or the values themselves.
+``{"slides": [[left out, kept, new], ...]}``, or the list of its values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ _EVEN = frozenset({int, float, str})
 
 
 def packed(values: tuple[Any, ...], kinds: Set[type] = frozenset()) -> Any:
-    """Values as stored; `kinds`: their types, where those are known to be plain ones. A single one is stored as it is."""
+    """A column's values in the shortest form. A single value is stored as it is.
+
+    Args:
+        values: the values, at least one.
+        kinds: their types, if the caller knows them and all are plain JSON types. It saves a pass over the values.
+    """
     first, count = values[0], len(values)
     if count == 1:
         return values if type(first) in _PLAIN else (_plain(first),)
@@ -33,7 +38,7 @@ def packed(values: tuple[Any, ...], kinds: Set[type] = frozenset()) -> Any:
         return _sliding(values)
     if len(kinds) > 1 or not kinds <= _EVEN:
         return values
-    # The last value first, for that is where most columns that are neither show it.
+    # The last value is compared first: most columns that are neither constant nor even differ there.
     last_one = values[-1]
     if first == last_one and values.count(first) == count and (first or float not in kinds):  # 0.0 and -0.0 are equal
         return {"all": first}
@@ -47,13 +52,13 @@ def packed(values: tuple[Any, ...], kinds: Set[type] = frozenset()) -> Any:
 
 
 _FEW = 128
-"""Values that are few enough to stand as they are."""
+"""Columns with fewer values are stored as they are, without looking for runs."""
 _SHORTER = 6
-"""Values in runs are stored so only where there are at least so many times as many of them as of runs."""
+"""Runs are used only if there are at least this many times as many values as runs."""
 
 
 def _runs(values: tuple[int, ...]) -> list[list[int]]:
-    """The values as runs that rise evenly, (first, step, count) each; none if there would be too many."""
+    """The values as runs that rise evenly, [first, step, count] each. An empty list if there would be too many runs."""
     if not -_MOST < min(values) <= max(values) < _MOST:
         return []
     numbers = np.array(values, np.int64)
@@ -72,11 +77,15 @@ def _runs(values: tuple[int, ...]) -> list[list[int]]:
 
 
 _MOST = 1 << 62
+"""Numbers are below this, so that differences of two fit into 64 bits."""
 
 
 def _sliding(values: tuple[tuple[Any, ...], ...]) -> Any:
-    """Tuples that go on from one another, such as a history that grows: for each how many items of the one before are left out,
-    how many are kept, and what is new. As they are, where less than half would be kept."""
+    """Tuples of which each continues the one before, such as a history that grows.
+
+    For each tuple: how many items at the front of the previous one are left out, how many after them are kept, and the
+    new items. If less than half of all items would be kept, the values as they are.
+    """
     before, slides, kept = tuple[Any, ...](), list[list[Any]](), 0
     for value in values:
         lefts = (left for left in range(_LEFT) if before[left:] and before[left:] == value[: len(before) - left])
@@ -88,13 +97,16 @@ def _sliding(values: tuple[tuple[Any, ...], ...]) -> Any:
 
 
 _LEFT = 3
-"""Items that may be left out at the front."""
+"""How many items may be left out at the front, plus one."""
 _LONGEST = 1 << 22
-"""Items of all tuples of a column, once they are put together again."""
+"""How many items the tuples of a column may have together, once they are unpacked."""
 
 
 def _plain(value: Any) -> Any:
-    """A number or text of somebody's own class as what it will be when it is read: numpy's floats, enumerations of texts."""
+    """A number or text of a subclass as the plain type that it will be when it is read back.
+
+    numpy's floats and enumerations of strings are such subclasses.
+    """
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int) and type(value) is not bool:
@@ -106,8 +118,16 @@ _PLAIN = frozenset({int, float, str, bool, tuple, list, dict, type(None)})
 
 
 def unpacked(column: Any, count: int, types: frozenset[type] = frozenset()) -> Sequence[Any]:
-    """The `count` values of a stored column. Raises TraceError if it is none, has more or fewer, or has one that is not of `types`,
-    should any be named."""
+    """The `count` values of a stored column.
+
+    Args:
+        column: the column as parsed from JSON.
+        count: how many values it must have.
+        types: the types that the values may have. Empty: any.
+
+    Raises:
+        TraceError: the column is malformed, or has another number of values or a value of another type.
+    """
     values: Sequence[Any]
     if type(column) is list:
         if len(column) != count:
@@ -122,24 +142,26 @@ def unpacked(column: Any, count: int, types: frozenset[type] = frozenset()) -> S
     elif type(column) is dict and type(first := column.get("from")) is type(by := column.get("by")) is int and by:
         values, kinds = range(first, first + by * count, by), WHOLE
     else:
-        raise TraceError(f"{str(column)[:40]!r} is no column")
+        raise TraceError(f"{str(column)[:40]!r} is not a column")
     if types and not kinds <= types:
         wrong = next(value for value in values if type(value) not in types)
-        raise TraceError(f"a column holds {str(wrong)[:40]!r} where that cannot be")
+        raise TraceError(f"a column holds {str(wrong)[:40]!r}, a value of the wrong type")
     return values
 
 
 def _of_runs(runs: Any, count: int) -> list[int]:
+    """The values of a column of runs. Raises TraceError if they are not `count` whole numbers."""
     if type(runs) is not list or not all(type(run) is list and len(run) == 3 for run in runs):
-        raise TraceError(f"{str(runs)[:40]!r} are no runs")
+        raise TraceError(f"{str(runs)[:40]!r} is not a list of runs")
     if not set(map(type, chain.from_iterable(runs))) <= WHOLE or min((many for _, _, many in runs), default=0) < 1:
-        raise TraceError("runs are whole numbers, and none is empty")
+        raise TraceError("a run consists of whole numbers and has at least one value")
     if sum(many for _, _, many in runs) != count:
         raise TraceError(f"the runs of a column do not have {count} values")
     return [first + step * by for first, by, many in runs for step in range(many)]
 
 
 def _of_slides(slides: Any, count: int) -> list[list[Any]]:
+    """The tuples of a column of slides, as lists. Raises TraceError if one does not continue the one before."""
     if type(slides) is not list or len(slides) != count:
         raise TraceError(f"a column does not have {count} tuples")
     before, values, items = list[Any](), list[list[Any]](), 0
@@ -150,7 +172,7 @@ def _of_slides(slides: Any, count: int) -> list[list[Any]]:
             or type(new) is not list
             or not 0 <= left <= left + keep <= len(before)
         ):
-            raise TraceError("a tuple does not go on from the one before it")
+            raise TraceError("a tuple does not continue the one before it")
         before = [*before[left : left + keep], *new]
         values.append(before)
         items += len(before)

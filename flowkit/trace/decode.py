@@ -1,4 +1,4 @@
-"""A chunk's text to rows: the other way of ``parts`` and ``codec``."""
+"""Reads the text of a chunk: the reverse of ``parts`` and ``codec``."""
 
 from __future__ import annotations
 
@@ -18,25 +18,29 @@ from flowkit.trace.parts import FIRST_LETTER
 from flowkit.trace.rows import FATES, has_call, kind_named, messages_of, waits
 
 _MOST = 1 << 48
-"""Rows of a stage, or microseconds, that no session reaches."""
+"""More rows of a stage, or microseconds, than any session reaches."""
 _MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError)
-"""What a chunk that is none makes of the code that reads it."""
+"""What the code below raises for a malformed chunk."""
 _row = tuple.__new__
 
 
 class _Shape(NamedTuple):
-    """What the steps of a letter have in common, stages by place (`cause` is -1 for none), and what each of them holds."""
+    """What the steps of one letter have in common, and an iterator over what differs. See ``parts`` for shapes and steps."""
 
     stage: int
+    """Place of the stage in the pipeline."""
     cause: int
+    """Place of the cause's stage; -1 if there is no cause."""
     fate: Fate
     followers: tuple[int, ...]
+    """Places of the stages that passed the message on."""
     steps: Iterator[tuple[int, int, int, int, Message]]
-    """(handled, counted from the chunk's beginning; how long it had been there; how far back its cause is; call; message)."""
+    """For each step (time, age, distance, call, message): time counts from the beginning of the chunk, age is how long
+    the message had waited, and distance is how many rows of the cause's stage came after the cause."""
 
 
 def decode(text: str, layout: Layout) -> list[Row]:
-    """The rows of a chunk's text. Raises TraceError if it is none."""
+    """The rows of a chunk's text. Raises TraceError if it is malformed."""
     try:
         return _rows(layout, *parsed(text))
     except _MALFORMED as error:
@@ -46,6 +50,7 @@ def decode(text: str, layout: Layout) -> list[Row]:
 def _rows(
     layout: Layout, _: int, begin_us: int, ns: list[int], ats: list[list[int]], pattern: str, stored: list[Any]
 ) -> list[Row]:
+    """The rows of a parsed chunk."""
     ids = [id_ for id_, _ in layout.kinds]
     _check(ids, begin_us, ns, ats, pattern, stored)
     counts = Counter(pattern)
@@ -74,13 +79,16 @@ def _rows(
             )
             for follower in followers:
                 ns[follower] += 1
-                told = (ids[follower], ns[follower], stage, n, now_us, now_us, epoch, turn, message, Fate.HANDLED, 0)
-                rows.append(_row(Row, told))
+                copy = (ids[follower], ns[follower], stage, n, now_us, now_us, epoch, turn, message, Fate.HANDLED, 0)
+                rows.append(_row(Row, copy))
     return rows
 
 
 def _check(ids: list[str], begin_us: int, ns: list[int], ats: list[list[int]], pattern: str, stored: list[Any]) -> None:
-    """What the writer keeps to; a file that does not would make much of little."""
+    """Raises ValueError if the chunk exceeds what a writer writes.
+
+    Without these limits a short text could stand for very many rows.
+    """
     whole = [begin_us, *ns, *chain.from_iterable(ats)]
     if not set(map(type, whole)) <= WHOLE or not -_MOST < min(whole) <= max(whole) < _MOST:
         raise ValueError("times, row counts and epochs are whole numbers")
@@ -96,7 +104,7 @@ def _check(ids: list[str], begin_us: int, ns: list[int], ats: list[list[int]], p
 
 
 def _spans(ats: list[list[int]], steps: int) -> Iterator[tuple[int, int, int, int]]:
-    """Where epoch and turn are what: (from step, up to step, epoch, turn)."""
+    """(first step, step after the last, epoch, turn) for each range of steps in which epoch and turn stay the same."""
     ends = [*(begin for begin, _, _ in ats[1:]), steps]
     for (begin, epoch, turn), end in zip(ats, ends, strict=True):
         yield begin, end, epoch, turn
@@ -105,6 +113,7 @@ def _spans(ats: list[list[int]], steps: int) -> Iterator[tuple[int, int, int, in
 def _shape(
     stages: int, count: int, stage: int, kind: str, cause: int = 0, fate: int = 0, *followers: int, columns: list[Any]
 ) -> _Shape:
+    """A stored shape, unpacked. Raises ValueError or TraceError if it is malformed."""
     places = (stage, *followers)
     if not all(type(n) is int and n >= 0 for n in (*places, cause, fate)):
         raise ValueError("a shape is numbers and a kind")
@@ -116,8 +125,8 @@ def _shape(
         raise ValueError("a shape without its times, causes or calls")
     waiting = iter(columns)
 
-    def numbers(there: bool = True) -> Sequence[Any] | repeat[int]:
-        return unpacked(next(waiting), count, WHOLE) if there else repeat(0)
+    def numbers(stored: bool = True) -> Sequence[Any] | repeat[int]:
+        return unpacked(next(waiting), count, WHOLE) if stored else repeat(0)
 
     handled_us, lags_us, backs, calls = numbers(), numbers(waits(of)), numbers(cause > 0), numbers(called)
     messages = messages_of(of, list(waiting), count)

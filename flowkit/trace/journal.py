@@ -1,4 +1,4 @@
-"""A journal on its way into a trace: chunks, the spans of turns and calls, and while a session runs the draft of the next chunk."""
+"""Writes a journal into a trace: its chunks, the spans of turns and calls, and, while a session runs, provisional parts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ from flowkit.trace.codec import Joiner, JournalChunk
 from flowkit.trace.parts import Cutter, Part
 from flowkit.trace.writer import ROOT, SpanWriter
 
-_UNTOLD = frozenset({Frames, Probability, Credit, Fed})
-"""Most of a journal, of which no span tells."""
+_WITHOUT_SPAN = frozenset({Frames, Probability, Credit, Fed})
+"""Messages that no span depends on. Most rows hold one of them, so skipping them saves time."""
 
 
 class JournalWriter:
-    """The journal's chunks, and the spans of turns and calls that its rows make; with a `draft`, parts of chunks ahead of them."""
+    """Turns rows into the chunks of a journal and into spans for turns and provider calls.
+
+    With a `draft` it also writes each part as soon as it is complete, so that a killed session loses little.
+    """
 
     def __init__(self, layout: Layout, draft: JournalDraft | None = None) -> None:
         self._cutter = Cutter(layout)
@@ -41,7 +44,7 @@ class JournalWriter:
         self.now_us = 0
 
     def levels(self, first: int, levels: bytes) -> None:
-        """Levels of frames from `first` on, to go out with the next chunk."""
+        """Add the levels of frames from index `first` on, one byte each. They are written with the next chunk."""
         if not levels:
             return
         self._levels.add(first, levels)
@@ -49,30 +52,30 @@ class JournalWriter:
             self._draft.levels.add(first, levels)
 
     def write(self, writer: SpanWriter, rows: list[Row]) -> None:
-        """Write what the rows complete."""
+        """Add `rows` and write the chunks, parts and spans that they complete."""
         for part in self._cutter.add(rows):
             self._part(writer, part)
         for row in rows:
-            if type(row.message) not in _UNTOLD and (over := self._follower.row(row)):
-                _write_spans(writer, over)
+            if type(row.message) not in _WITHOUT_SPAN and (ended := self._follower.row(row)):
+                _write_spans(writer, ended)
         self.rows += len(rows)
         self.now_us = rows[-1].handled_us if rows else self.now_us
 
     def provisional(self, writer: SpanWriter) -> None:
-        """Write the part under way into the draft; it will come again, longer."""
+        """Write the part under way into the draft. It is written again when it is longer."""
         if self._draft is not None:
             for part in self._cutter.pending():
                 self._draft.write(writer, part)
 
     def finish(self, writer: SpanWriter) -> None:
-        """The journal is whole."""
+        """Write what is left. There are no more rows."""
         for part in self._cutter.finish():
             self._part(writer, part)
         self._chunk(writer, self._joiner.finish())
         _write_spans(writer, self._follower.finish())
 
     def digest(self) -> str:
-        """Of the chunks that were written."""
+        """The digest of the chunks written so far."""
         return self._state.hexdigest()
 
     def _part(self, writer: SpanWriter, part: Part) -> None:
@@ -84,44 +87,50 @@ class JournalWriter:
         if chunk is None:
             return
         self._state.update(chunk.text.encode() + b"\n")
-        told = {
+        attributes = {
             names.CHUNK: chunk.number,
             names.FIRST: chunk.first,
             names.ROWS: chunk.rows,
             names.TEXT: chunk.text,
-            **self._levels.taken(),
+            **self._levels.take(),
         }
-        writer.span(names.JOURNAL, chunk.begin_us, chunk.end_us, told)
+        writer.span(names.JOURNAL, chunk.begin_us, chunk.end_us, attributes)
 
 
 class JournalDraft:
-    """Parts of a journal, written as soon as they fill so that a kill loses little. Chunks replace them, and in the end they go."""
+    """The parts of a journal that are written before their chunk is complete.
+
+    Chunks replace them. When the session ends they are removed from the file.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self.levels = _Levels()
         self._layout = layout
-        self._shown = 0
+        self._written = 0
         self._lines = array("L")
-        """Numbers of the parts' lines, rising."""
+        """Line numbers of the parts in the file, in ascending order."""
 
     def write(self, writer: SpanWriter, part: Part) -> None:
-        """Write a part, unless all its rows are written; of two that begin with one row the longer counts."""
-        if part.first + part.rows <= self._shown:
+        """Write a part, unless all its rows are written. Of two parts with the same first row, readers use the longer."""
+        if part.first + part.rows <= self._written:
             return
-        self._shown = part.first + part.rows
-        told = {
+        self._written = part.first + part.rows
+        attributes = {
             names.FIRST: part.first,
             names.ROWS: part.rows,
             names.TEXT: part.text(self._layout),
-            **self.levels.taken(),
+            **self.levels.take(),
         }
-        writer.span(names.JOURNAL_PART, part.begin_us, part.end_us, told)
+        writer.span(names.JOURNAL_PART, part.begin_us, part.end_us, attributes)
         self._lines.append(writer.lines)
 
     def remove(self, path: Path, written: os.stat_result) -> int:
-        """Replace the closed file by one without the parts, at one stroke, so that there is always a whole one. `written` is what
-        was written: should another file have taken the path, it is left alone. Returns how many bytes the file is shorter; 0 if it
-        could not be, as on a full disk. Then the parts stay, and a reader passes them over."""
+        """Replace the closed file by one without the parts. Returns how many bytes shorter it is.
+
+        The replacement is atomic. `written` describes the file that was written; if another file has its path by now,
+        nothing happens. Returns 0 also if the file could not be replaced, for example on a full disk. The parts then
+        stay, and readers ignore them.
+        """
         try:
             return self._replace(path, written) if self._lines and os.path.samestat(path.stat(), written) else 0
         except OSError:
@@ -144,7 +153,7 @@ class JournalDraft:
         return removed
 
     def _copy(self, file: IO[bytes], shorter: IO[bytes]) -> int:
-        """Copy all other lines; returns how many bytes were left out."""
+        """Copy all lines except the parts. Returns the size of what was left out."""
         removed, parts = 0, iter(self._lines)
         part = next(parts, 0)
         for number, line in enumerate(file, 1):
@@ -156,21 +165,21 @@ class JournalDraft:
 
 
 class _Levels:
-    """Levels of frames that wait for the next span; those that follow one another as one."""
+    """Levels of frames that wait for the next span. Consecutive frames form one run."""
 
     def __init__(self) -> None:
         self._runs: list[tuple[int, bytearray]] = []
         self._next = 0
 
     def add(self, first: int, levels: bytes) -> None:
-        """Take the levels of the frames from `first` on."""
+        """Add the levels of the frames from index `first` on."""
         if not self._runs or first != self._next:
             self._runs.append((first, bytearray()))
         self._runs[-1][1].extend(levels)
         self._next = first + len(levels)
 
-    def taken(self) -> dict[str, Any]:
-        """What is there as a span's attributes, and no more here."""
+    def take(self) -> dict[str, Any]:
+        """Return the levels as attributes of a span and remove them."""
         runs, self._runs = self._runs, []
         if not runs:
             return {}
@@ -180,16 +189,18 @@ class _Levels:
         }
 
 
-def _write_spans(writer: SpanWriter, over: Iterable[Ended]) -> None:
-    for ended in over:
-        for span in spans_of(ended):
+def _write_spans(writer: SpanWriter, records: Iterable[Ended]) -> None:
+    for record in records:
+        for span in spans_of(record):
             _write_span(writer, span)
 
 
 def _write_span(writer: SpanWriter, span: SpanPlan) -> None:
-    told = {"gen_ai.operation.name": span.name, "flowkit.turn": span.turn, **span.attributes}
+    attributes = {"gen_ai.operation.name": span.name, "flowkit.turn": span.turn, **span.attributes}
     turn = f"turn {span.turn}"
     if span.name == "invoke_agent":
-        writer.span(span.name, span.begin_us, span.end_us, told, key=turn, error=span.error)
+        writer.span(span.name, span.begin_us, span.end_us, attributes, key=turn, error=span.error)
     else:
-        writer.span(span.name, span.begin_us, span.end_us, told, parent=turn if span.turn else ROOT, error=span.error)
+        writer.span(
+            span.name, span.begin_us, span.end_us, attributes, parent=turn if span.turn else ROOT, error=span.error
+        )

@@ -1,14 +1,14 @@
-"""Names and limits of the trace format; docs/trace-format.md says what each means."""
+"""Names and limits of the trace format. docs/trace-format.md explains each."""
 
 from __future__ import annotations
 
 FORMAT = 4
-"""Version of the format. A reader refuses any other: earlier ones were never released."""
+"""Version of the format. Readers refuse any other, because earlier ones were never released."""
 
 START, SESSION, EVENT = "session.start", "flowkit.session", "flowkit.event"
 JOURNAL, JOURNAL_PART = "flowkit.journal", "flowkit.journal.part"
-"""Span names. `session.start` is written at once, `flowkit.session` when the session ends and never after a kill; a
-`flowkit.journal.part` only counts where its `flowkit.journal` is missing."""
+"""Span names. `session.start` is written at once. `flowkit.session` is written when the session ends, and so is missing
+after a kill. A `flowkit.journal.part` counts only where its `flowkit.journal` is missing."""
 
 FORMAT_VERSION = "flowkit.format"
 SESSION_ID = "flowkit.session.id"
@@ -25,9 +25,9 @@ LEVELS, LEVELS_FIRST = "flowkit.levels", "flowkit.levels.first_frame"
 
 REASON, DIGEST, QUEUES, AUDIO = "flowkit.reason", "flowkit.digest", "flowkit.queues", "flowkit.audio"
 MASKED = "masked"
-"""The event that says that a secret came up and was masked."""
+"""Name of the event that says that a secret was masked."""
 CUT_OFF = "cut off"
-"""The reason of a session whose end was not recorded, once its trace is repaired."""
+"""Reason of a session in a repaired trace whose end was not recorded."""
 EVENT_NAME, EVENT_DETAIL = "flowkit.event.name", "flowkit.event.detail"
 
 MAX_LINE = 1 << 20
@@ -35,4 +35,4 @@ MAX_FILE = 1 << 30
 MAX_LINES = 1_000_000
 MAX_AUDIO = 1 << 30
 MAX_DEPTH = 32
-"""What a reader accepts: bytes of a line, bytes and lines of a file, bytes of PCM in one sound file, nesting."""
+"""Limits of a reader: bytes in a line, bytes and lines in a file, bytes of PCM in a sound file, depth of nesting."""

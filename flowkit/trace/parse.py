@@ -1,4 +1,4 @@
-"""JSON to values, as fast as it goes: reading a trace is much of what a replay takes."""
+"""Parses JSON, fast: much of a replay's time goes into reading the trace."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _reader = msgspec.json.Decoder()
 
 
 def parsed(text: str | bytes) -> Any:
-    """What a JSON text holds. Raises ValueError or RecursionError if it is none.
+    """The value of a JSON text. Raises ValueError or RecursionError if the text is not JSON.
 
-    Msgspec's reader takes little more than a third of the standard library's time, but neither half a surrogate pair, which a
-    model may well emit, nor what is no number."""
+    msgspec takes little more than a third of the standard library's time. It refuses NaN and half a surrogate pair,
+    which a model may emit. Such texts go to the standard library.
+    """
     try:
         return _reader.decode(text)
     except ValueError:

@@ -1,10 +1,13 @@
-"""Rows to columns: a journal cut into parts, of which ``codec`` makes the text of ``flowkit.journal`` spans.
+"""Cuts a journal into parts and turns the rows of each into columns. ``codec`` joins parts to chunks.
 
-Most rows of a session are a few kinds of message over and over: microphone frames on their way to VAD and ASR, the VAD's
-answers, the voice on its way to the device. So they are kept as columns. Rows of one *shape* (stage, kind, cause's stage, fate)
-share columns, and a letter a step says whose turn it is. A step is a row, or one with those that only pass its message on at once.
+Most rows of a session are a few kinds of message over and over: microphone frames on their way to VAD and ASR, the
+VAD's probabilities, audio on its way to the device. So values are stored by column.
 
-Where a part ends follows from the rows alone. It is short, for what a session has in it when it is killed is lost.
+A *step* is one row, together with the rows that pass its message on at once. Steps with the same stage, kind, cause's
+stage, fate and followers have the same *shape* and share columns. One letter per step names its shape.
+
+Where a part ends depends on the rows alone. A part is short, because a killed session loses the part that was not
+written yet.
 """
 
 from __future__ import annotations
@@ -26,21 +29,21 @@ from flowkit.trace.rows import FATES, Content, content_of, has_call, size_of, wa
 PART_US = 800_000
 PART_ROWS = 1000
 PART_CHARS = 40_000
-"""A part ends before a row that is handled in the next 800 ms of the session, or behind this many rows or characters of
+"""A part ends before a row that is handled in the next 800 ms of the session, and after this many rows or characters of
 content."""
 
 FIRST_LETTER = ord("a")
-"""The letter of the first shape; the others follow it in Unicode."""
+"""The letter of the first shape. The other shapes have the characters that follow it in Unicode."""
 
 _Key: TypeAlias = tuple[Any, ...]
-"""A shape: stage, kind, cause's stage or the empty string, fate's number, then the stages that took the message on."""
+"""A shape: stage, kind, cause's stage or an empty string, number of the fate, then the followers."""
 
 _NO_ROW: Any = ("", None, "", 0, 0, 0, 0, 0, None, Fate.HANDLED, 0)
-"""Ahead of the first row and behind the last."""
+"""Stands before the first row and after the last."""
 
 
 class _Form(NamedTuple):
-    """What is kept of rows of a kind: its content, and which columns they have besides."""
+    """Which columns rows of a kind have: their content, and whether they have a wait, a cause and a call."""
 
     content: Content
     waits: bool
@@ -57,114 +60,131 @@ _FORMS: dict[tuple[type[Message], bool], _Form] = {}
 
 
 def _form(kind: type[Message], caused: bool) -> _Form:
+    """The form of rows of a kind, with or without a cause."""
     if (kind, caused) not in _FORMS:
         _FORMS[kind, caused] = _Form(content_of(kind), waits(kind), caused, has_call(kind, caused=caused))
     return _FORMS[kind, caused]
 
 
 _Step: TypeAlias = tuple[Any, ...]
-"""When it was handled, how long it had been there, how far back its cause is, its call, and what its message holds."""
+"""(time, age, distance, call, content...): when it was handled, how long it had waited, how many rows of the cause's
+stage came after the cause, its call, and the values of its message."""
 
 
 @dataclass(slots=True)
 class _Shape:
-    """A shape's letter, and its steps."""
+    """A shape's letter and its steps."""
 
     letter: str
     form: _Form
     steps: list[_Step] = field(default_factory=list)
 
     def columns(self, begin_us: int) -> list[Any]:
-        """Packed, times counted from `begin_us`. The last ones are left out where all have their defaults, so that a field which a
-        message gets later changes nothing in what was, and is still, stored."""
+        """The steps as packed columns, with times counted from `begin_us`.
+
+        Columns at the end are left out if all their values are the defaults. So a field that a later version adds to a
+        message does not change the text of journals that do not use it.
+        """
         _, waits, caused, called = self.form
         handled_us, lags_us, backs, calls, *columns = zip(*self.steps, strict=True)
-        told = [packed(tuple([at_us - begin_us for at_us in handled_us]), WHOLE)]
+        stored = [packed(tuple([at_us - begin_us for at_us in handled_us]), WHOLE)]
         if waits:
-            told.append(packed(lags_us, WHOLE))
+            stored.append(packed(lags_us, WHOLE))
         if caused:
-            told.append(packed(backs, WHOLE))
+            stored.append(packed(backs, WHOLE))
         if called:
-            told.append(packed(calls, WHOLE))
+            stored.append(packed(calls, WHOLE))
         defaults, count = self.form.content.defaults, len(handled_us)
         while columns and columns[-1] == (defaults[len(columns) - 1],) * count:
             columns.pop()
-        return told + list(map(packed, columns))
+        return stored + list(map(packed, columns))
 
 
 @dataclass(slots=True)
 class Part:
-    """Rows of the journal as columns: `rows` rows from number `first` on (counted from 0), handled from `begin_us` to `end_us`.
-    `ns`: rows before it, by stage; `ats`: the steps from which on epoch and turn are others; `chars`: length of its content."""
+    """Consecutive rows of the journal as columns."""
 
     first: int
+    """Number of its first row, counted from 0."""
     begin_us: int
+    """When its first row was handled."""
     ns: list[int]
+    """How many rows each stage had before it."""
     end_us: int = 0
+    """When its last row was handled."""
     epoch: int = -1
     turn: int = -1
     rows: int = 0
     chars: int = 0
+    """Length of its content."""
     shapes: dict[_Key, _Shape] = field(default_factory=dict)
     ats: list[tuple[int, int, int]] = field(default_factory=list)
+    """(step, epoch, turn): from this step on, epoch and turn have these values."""
     pattern: list[str] = field(default_factory=list)
+    """The letter of each step's shape."""
 
     def fill(self, rows: Sequence[Row], i: int, ns: dict[str, int], *, ending: bool) -> int:
-        """Take rows from number `i` on until this is full, or there are no more; unless they are `ending`, the last step waits for
-        rows that may pass its message on. Counts the rows in `ns`; returns the number of the first row that was not taken."""
+        """Take rows from index `i` on until the part is full or there are no more rows.
+
+        Unless the rows are `ending`, the last step stays open, because the next rows may pass its message on. Counts
+        the rows of each stage in `ns`. Returns the index of the first row that was not taken.
+
+        One long loop without calls, because it runs for every row of a session.
+        """
         shapes, letters, first, end_us = self.shapes, self.pattern, i, self.end_us
         until_us, room, last_epoch, last_turn = self._until_us, i + PART_ROWS - self.rows, self.epoch, self.turn
-        # The row that began the step under way, in the order of a row: whoever passes its message on names it as the cause.
-        by, by_n, above, above_n, came_us, at_us, in_epoch, in_turn, passed, became, of_call = _NO_ROW
+        # These describe the row that began the open step. A row that passes its message on names it as the cause.
+        stage0, n0, cause0, cause0_n, sent0_us, at0_us, epoch0, turn0, message0, fate0, call0 = _NO_ROW
         followers: tuple[str, ...] = ()
-        handled = Fate.HANDLED  # looking it up in the enum takes longer than all that is asked of it
+        # A local name, because the attribute access would cost more than the comparisons below.
+        handled = Fate.HANDLED
         for row in chain(rows[i:] if i else rows, (_NO_ROW,) if ending else ()):
             stage, n, cause, cause_n, sent_us, now_us, epoch, turn, message, fate, call = row
             if (
-                cause_n == by_n
-                and cause == by
-                and sent_us == now_us == at_us
-                and epoch == in_epoch
-                and turn == in_turn
+                cause_n == n0
+                and cause == stage0
+                and sent_us == now_us == at0_us
+                and epoch == epoch0
+                and turn == turn0
                 and fate is handled
-                and became is handled
+                and fate0 is handled
                 and not call
-                and (message is passed or _same(message, passed))
+                and (message is message0 or _same(message, message0))
             ):
                 followers = (*followers, stage)
                 continue
-            if by_n is not None:  # the step is whole
-                ns[by] += 1
-                back = ns[above] - above_n if above else 0
-                key: _Key = (by, type(passed), above, 0 if became is handled else FATES.index(became))
+            if n0 is not None:  # the open step is complete
+                ns[stage0] += 1
+                back = ns[cause0] - cause0_n if cause0 else 0
+                key: _Key = (stage0, type(message0), cause0, 0 if fate0 is handled else FATES.index(fate0))
                 if followers:
                     for follower in followers:
                         ns[follower] += 1
                     key, followers = key + followers, ()
                 shape = shapes.get(key) or self._shape(key)
                 content = shape.form.content
-                held = content.values(passed)
-                shape.steps.append((at_us, at_us - came_us, back, of_call, *held))
+                held = content.values(message0)
+                shape.steps.append((at0_us, at0_us - sent0_us, back, call0, *held))
                 if content.texts:
                     self.chars += sum([size_of(held[text]) for text in content.texts])
-                if in_epoch != last_epoch or in_turn != last_turn:
-                    last_epoch, last_turn = in_epoch, in_turn
-                    self.ats.append((len(letters), in_epoch, in_turn))
+                if epoch0 != last_epoch or turn0 != last_turn:
+                    last_epoch, last_turn = epoch0, turn0
+                    self.ats.append((len(letters), epoch0, turn0))
                 letters.append(shape.letter)
-                i, end_us = i + len(key) - 3, at_us
+                i, end_us = i + len(key) - 3, at0_us
             if now_us >= until_us or i >= room or self.chars >= PART_CHARS:
                 break
-            by, by_n, above, above_n, came_us, at_us = stage, n, cause, cause_n, sent_us, now_us
-            in_epoch, in_turn, passed, became, of_call = epoch, turn, message, fate, call
+            stage0, n0, cause0, cause0_n, sent0_us, at0_us = stage, n, cause, cause_n, sent_us, now_us
+            epoch0, turn0, message0, fate0, call0 = epoch, turn, message, fate, call
         self.rows, self.end_us, self.epoch, self.turn = self.rows + i - first, end_us, last_epoch, last_turn
         return i
 
     def full(self, now_us: int) -> bool:
-        """Whether a row that is handled at `now_us` belongs into the next one."""
+        """Whether a row that is handled at `now_us` belongs to the next part."""
         return now_us >= self._until_us or self.rows >= PART_ROWS or self.chars >= PART_CHARS
 
     def values(self) -> int:
-        """How many numbers and characters it holds."""
+        """How many numbers and characters the part holds at most."""
         return self.chars + sum([len(shape.steps) * shape.form.width for shape in self.shapes.values()])
 
     @property
@@ -173,7 +193,7 @@ class Part:
         return (self.begin_us // PART_US + 1) * PART_US
 
     def _shape(self, key: _Key) -> _Shape:
-        """A new shape."""
+        """Add a shape."""
         shape = self.shapes[key] = _Shape(self._next_letter(), _form(key[1], bool(key[2])))
         return shape
 
@@ -181,7 +201,7 @@ class Part:
         return chr(FIRST_LETTER + len(self.shapes))
 
     def join(self, part: Part) -> None:
-        """Take the rows of the part that follows this one. Column by column: no row is looked at."""
+        """Append the part that follows this one, column by column. It costs little, because no row is looked at."""
         steps, letters = len(self.pattern), dict[str, str]()
         for key, shape in part.shapes.items():
             own = self.shapes.get(key)
@@ -196,24 +216,24 @@ class Part:
         self.end_us, self.epoch, self.turn = part.end_us, part.epoch, part.turn
 
     def copy(self) -> Part:
-        """One that may grow while this does not."""
+        """A copy. The original may grow without changing it."""
         shapes = {key: replace(shape, steps=shape.steps.copy()) for key, shape in self.shapes.items()}
         return replace(self, shapes=shapes, ats=self.ats.copy(), pattern=self.pattern.copy())
 
     def text(self, layout: Layout) -> str:
-        """As it is stored."""
+        """The part as it is stored."""
         shapes = [[_head(key, layout), *shape.columns(self.begin_us)] for key, shape in self.shapes.items()]
-        told = [self.first, self.begin_us, self.ns, self.ats, "".join(self.pattern)]
-        text = self._json(_AS_IS, told, shapes)
-        # Half a surrogate pair, which a model may well emit, has no UTF-8.
-        return text if _storable(text) else self._json(_ESCAPED, told, shapes)
+        head = [self.first, self.begin_us, self.ns, self.ats, "".join(self.pattern)]
+        text = self._json(_AS_IS, head, shapes)
+        # A model may emit half a surrogate pair. It cannot be encoded as UTF-8, so the whole text is escaped then.
+        return text if _encodable(text) else self._json(_ESCAPED, head, shapes)
 
-    def _json(self, encode: Callable[[Any], str], told: list[Any], shapes: list[list[Any]]) -> str:
+    def _json(self, encode: Callable[[Any], str], head: list[Any], shapes: list[list[Any]]) -> str:
         if self.rows <= PART_ROWS:
-            return encode([*told, shapes])
-        # A column at a time: no other thread runs while JSON is made of what is asked for at once.
+            return encode([*head, shapes])
+        # Column by column, because the encoder holds the GIL for the whole of one call.
         texts = [f"[{','.join(map(encode, shape))}]" for shape in shapes]
-        return f"{encode(told)[:-1]},[{','.join(texts)}]]"
+        return f"{encode(head)[:-1]},[{','.join(texts)}]]"
 
 
 _AS_IS = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -222,18 +242,18 @@ _ESCAPED = json.JSONEncoder(separators=(",", ":")).encode
 
 @lru_cache(maxsize=1024)
 def _head(key: _Key, layout: Layout) -> list[Any]:
-    """A shape as stored: stage, kind, cause's stage plus 1, fate, followers; zeros at the end left out."""
+    """A shape as it is stored: stage, kind, cause's stage plus 1, fate, followers. Trailing zeros are left out."""
     stage, kind, cause, fate, *followers = key
     places = layout.places
-    above, behind = places[cause] + 1 if cause else 0, [places[follower] for follower in followers]
-    head = [places[stage], kind.__name__, above, fate, *behind]
+    head = [places[stage], kind.__name__, places[cause] + 1 if cause else 0, fate]
+    head += [places[follower] for follower in followers]
     while head[-1] == 0 and len(head) > 2 and not followers:
         head.pop()
     return head
 
 
 class Cutter:
-    """Takes rows as they come and gives parts as they fill. How the rows are dealt out makes no difference."""
+    """Cuts rows into parts. The result does not depend on how rows are grouped."""
 
     def __init__(self, layout: Layout) -> None:
         self._held: list[Row] = []
@@ -242,17 +262,17 @@ class Cutter:
         self._open: Part | None = None
 
     def add(self, rows: Sequence[Row]) -> Iterator[Part]:
-        """Take rows; yields each part that is full."""
+        """Add rows and yield each part that they complete."""
         yield from self._add(rows, ending=False)
 
     def pending(self) -> list[Part]:
-        """The part under way as far as it goes, in a list, or none. It stays under way."""
+        """The part under way as it is now, in a list, or an empty list. It stays under way."""
         twin = copy(self)
         twin._ns, twin._open = self._ns.copy(), self._open.copy() if self._open is not None else None
         return list(twin.finish())
 
     def finish(self) -> Iterator[Part]:
-        """The last parts."""
+        """Yield the remaining parts."""
         yield from self._add((), ending=True)
         if self._open is not None:
             yield self._closed(self._open)
@@ -262,13 +282,13 @@ class Cutter:
         i = 0
         while i < len(rows):
             part = self._open or self._begin(rows[i].handled_us)
-            behind = part.fill(rows, i, self._ns, ending=ending)
-            self._row += behind - i
-            i = behind
+            end = part.fill(rows, i, self._ns, ending=ending)
+            self._row += end - i
+            i = end
             if i < len(rows) and part.full(rows[i].handled_us):
                 yield self._closed(part)
             elif i < len(rows):
-                # Whoever passes the last one on may follow in the next hand-over.
+                # A row that passes the last message on may come with the next call.
                 self._held = list(rows[i:])
                 return
 
@@ -282,11 +302,11 @@ class Cutter:
 
 
 def _same(a: Message, b: Message) -> bool:
-    """Equal, and stored alike; 1, 1.0 and True are equal too."""
+    """Whether two messages are equal and are stored alike. ``1``, ``1.0`` and ``True`` are equal, but not stored alike."""
     return type(a) is type(b) and repr(a) == repr(b)
 
 
-def _storable(text: str) -> bool:
+def _encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:

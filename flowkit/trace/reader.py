@@ -1,7 +1,10 @@
-"""Reading a trace that one need not trust: a line at a time, within declared limits, nothing executed, no path followed.
+"""Reads traces that need not be trusted.
 
-A killed session is read as far as it goes, and what is missing is said; anything else that does not fit is an error that names the
-line. Lines may be in any order, and a chunk that comes twice counts once, for collectors do that to files.
+The file is read line by line, within limits. Nothing is executed, and no path in it is followed. A trace of a killed
+session is read as far as it goes, and its notices say what is missing. Anything else that is wrong raises TraceError
+with the line number.
+
+Lines may be in any order, and a chunk that occurs twice counts once, because collectors reorder and repeat spans.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ _LONG = 4096
 
 
 class SessionEvent(NamedTuple):
-    """Something that was no message: a stall, a device's event, a retry."""
+    """Something that is not a message: a stall, an event of a device, a retry."""
 
     at_us: int
     name: str
@@ -40,7 +43,7 @@ class SessionEvent(NamedTuple):
 
 
 class StoredChunk(NamedTuple):
-    """A chunk, or a part of one, as it stands in the file."""
+    """The text of a chunk, or of a part of one, as it is in the file."""
 
     first: int
     rows: int
@@ -49,22 +52,28 @@ class StoredChunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a session begins with. `kept`: what a redacted trace has kept, None if nothing was redacted."""
+    """What is known when a session starts."""
 
     format: int
     session_id: str
     pipeline: str
+    """Name of the pipeline."""
     config: str
+    """The resolved configuration as text, with secrets masked; empty if it was redacted."""
     layout: Layout
     rate_hz: int
+    """Sample rate of the input."""
     base_us: int
+    """When the session started, in microseconds since 1970."""
     versions: dict[str, str]
+    """Versions of flowkit and Python, and the name of the system."""
     kept: frozenset[str] | None
+    """The classes of content that a redacted trace still holds; None if the trace was not redacted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
-    """What a session ends with."""
+    """What is known when a session ends."""
 
     reason: str
     digest: str
@@ -75,25 +84,28 @@ class SessionEnd:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One recorded session. `end` is None for a killed one; `notices`: what is missing, for people; `parts`: how many of
-    the `chunks` are only parts of one, which is not there."""
+    """One recorded session."""
 
     path: Path
     head: Head
     chunks: tuple[StoredChunk, ...]
     end: SessionEnd | None
+    """None if the session was killed."""
     levels: bytes
+    """One byte for each input frame; see ``figures.reference``."""
     events: tuple[SessionEvent, ...]
     notices: tuple[str, ...] = ()
+    """What is missing, for people."""
     parts: int = 0
+    """How many of the `chunks` are parts of a chunk that is missing."""
 
     @property
     def layout(self) -> Layout:
-        """Stages and bounded edges."""
+        """The stages and the bounded edges."""
         return self.head.layout
 
     def journal(self) -> Iterator[Row]:
-        """The rows, a chunk at a time, so that they need not be held all at once. Raises TraceError where a chunk is malformed."""
+        """Yield the rows. Only one chunk of them is in memory at a time. Raises TraceError if a chunk is malformed."""
         now_us = 0
         for chunk in self.chunks:
             rows = decode(chunk.text, self.layout)
@@ -105,46 +117,49 @@ class Trace:
             yield from rows
 
     def rows(self) -> list[Row]:
-        """The journal, every row."""
+        """All rows of the journal."""
         return list(self.journal())
 
     @property
     def row_count(self) -> int:
-        """How many rows the chunks say they hold."""
+        """How many rows the chunks claim to hold."""
         return sum(chunk.rows for chunk in self.chunks)
 
     @property
     def digest(self) -> str:
-        """The digest of the journal, as far as it is there; that of parts as it would be in chunks."""
+        """The digest of the journal as far as it is there. A journal of parts has the digest that its chunks would have."""
         if self.parts:
             return journal_digest(self.journal(), self.layout)
         return digest_of(chunk.text for chunk in self.chunks)
 
     @property
     def masked(self) -> bool:
-        """Whether a secret came up in the session and was masked."""
+        """Whether a secret occurred in the session and was masked."""
         return any(event.name == names.MASKED for event in self.events)
 
     @property
     def whole(self) -> bool:
-        """Whether the journal goes to the session's end."""
+        """Whether the journal reaches the end of the session."""
         return self.end is not None and self.end.reason != names.CUT_OFF
 
     @property
     def ruler(self) -> Reference | None:
-        """The reference detector over the recorded levels; None if there are none."""
+        """The reference detector over the recorded levels, or None if there are none."""
         samples = self.head.rate_hz * self.layout.frame_us // 1_000_000
         return Reference(samples, self.levels) if self.levels else None
 
     @property
     def redacted(self) -> bool:
-        """Content was masked, so that only the timing can be replayed."""
+        """Whether content is masked, so that only the timing can be replayed."""
         kept = self.head.kept
         return kept is not None and not {"transcripts", "tokens", "clauses"} <= kept
 
 
 def read_trace(path: Path | str) -> Trace:
-    """Read a trace. Raises TraceError if it is none, is damaged other than at its end, or exceeds a limit."""
+    """Read the trace at `path`.
+
+    Raises TraceError if the file is not a trace, is damaged elsewhere than at its end, or exceeds a limit.
+    """
     path = Path(path)
     lines = _Lines(path)
     try:
@@ -159,7 +174,7 @@ def read_trace(path: Path | str) -> Trace:
 
 @dataclass(slots=True)
 class _Lines:
-    """What has been read so far. `numbers` of chunks, the `chunks` and the `parts`, each by the number of its first row."""
+    """What has been read so far. `chunks` and `parts` are by the number of their first row, as are the chunks' `numbers`."""
 
     path: Path
     head: Head | None = None
@@ -173,7 +188,7 @@ class _Lines:
     notices: list[str] = field(default_factory=list)
 
     def read(self, lines: Iterator[bytes]) -> None:
-        """Read all lines. Only a last line without a line break may be torn."""
+        """Read all lines. Only the last may be incomplete, and only if it has no line break."""
         for number, line in enumerate(lines, 1):
             if len(line) > names.MAX_LINE or number > names.MAX_LINES:
                 raise self._error(number, f"more than {names.MAX_LINE >> 10} KiB in a line or {names.MAX_LINES} lines")
@@ -189,11 +204,11 @@ class _Lines:
                 OverflowError,
             ) as error:
                 if line.endswith(b"\n"):
-                    raise self._error(number, f"not a line of an OTLP trace by flowkit ({_said(error)})") from error
+                    raise self._error(number, f"not a line of an OTLP trace by flowkit ({_reason(error)})") from error
                 self.notices.append(f"the last line is torn ({len(line)} bytes) and was left out")
 
     def trace(self) -> Trace:
-        """The trace that the lines make."""
+        """The trace that the lines make up."""
         if self.head is None:
             raise TraceError(
                 f"{self.path.name}: no {names.START!r} span: not a trace by flowkit, or its beginning is missing"
@@ -220,7 +235,8 @@ class _Lines:
 
     def _line(self, line: bytes) -> None:
         stored = parsed(line)
-        # Of a long line to count the brackets takes longer than to look: most are in its text.
+        # A short line with few brackets cannot be nested too deeply. In a long line most brackets are inside texts, so it
+        # is checked at once.
         if len(line) > _LONG or line.count(b"[") + line.count(b"{") > names.MAX_DEPTH:
             _check_depth(stored)
         for of_resource in stored["resourceSpans"]:
@@ -229,69 +245,78 @@ class _Lines:
                     self._span(span)
 
     def _span(self, span: dict[str, Any]) -> None:
-        take = _TAKERS.get(span["name"])
-        if take is None:
+        handle = _HANDLERS.get(span["name"])
+        if handle is None:
             return
         if self.trace_id not in ("", span["traceId"]):
             raise TraceError(f"{self.path.name} holds more than one session", hint="split the file by trace id")
         self.trace_id = span["traceId"]
-        told = {attribute["key"]: _value(attribute["value"]) for attribute in span.get("attributes", ())}
-        take(self, told, span)
+        attributes = {attribute["key"]: _value(attribute["value"]) for attribute in span.get("attributes", ())}
+        handle(self, attributes, span)
 
-    def start(self, told: dict[str, Any], span: dict[str, Any]) -> None:
-        """A ``session.start`` span."""
-        version = told[names.FORMAT_VERSION]
+    def start(self, attributes: dict[str, Any], span: dict[str, Any]) -> None:
+        """Handle a ``session.start`` span."""
+        version = attributes[names.FORMAT_VERSION]
         if version != names.FORMAT:
             newer = "upgrade flowkit-voice" if version > names.FORMAT else "record the session again"
             raise TraceError(f"{self.path.name} has format {version}; this flowkit reads {names.FORMAT}", hint=newer)
-        kept = json.loads(told[names.KEPT]) if names.KEPT in told else None
+        kept = json.loads(attributes[names.KEPT]) if names.KEPT in attributes else None
         self.head = Head(
             format=_count(version),
-            session_id=_text(told[names.SESSION_ID]),
-            pipeline=_text(told[names.NAME]),
-            config=_text(told[names.CONFIG]),
-            layout=Layout.from_json(json.loads(told[names.LAYOUT])),
-            rate_hz=_count(told[names.RATE]),
-            base_us=_count(told[names.BASE]),
-            versions={str(name): str(version) for name, version in json.loads(told[names.VERSIONS]).items()},
+            session_id=_text(attributes[names.SESSION_ID]),
+            pipeline=_text(attributes[names.NAME]),
+            config=_text(attributes[names.CONFIG]),
+            layout=Layout.from_json(json.loads(attributes[names.LAYOUT])),
+            rate_hz=_count(attributes[names.RATE]),
+            base_us=_count(attributes[names.BASE]),
+            versions={str(name): str(version) for name, version in json.loads(attributes[names.VERSIONS]).items()},
             kept=None if kept is None else frozenset(map(str, kept)),
         )
         if not self.head.layout.kinds or self.head.layout.frame_us < 1000 or self.head.rate_hz < 1000:
             raise ValueError("a layout without stages, or frames without length")
 
-    def session(self, told: dict[str, Any], span: dict[str, Any]) -> None:
-        """A ``flowkit.session`` span: the end."""
-        queues = tuple(map(_queue, json.loads(told[names.QUEUES])))
-        sounds = tuple(map(_sound, json.loads(told[names.AUDIO])))
-        digests = [told[names.DIGEST], *(sound.digest for sound in sounds)]
+    def session(self, attributes: dict[str, Any], span: dict[str, Any]) -> None:
+        """Handle a ``flowkit.session`` span."""
+        queues = tuple(map(_queue, json.loads(attributes[names.QUEUES])))
+        sounds = tuple(map(_sound, json.loads(attributes[names.AUDIO])))
+        digests = [attributes[names.DIGEST], *(sound.digest for sound in sounds)]
         if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests):
             raise ValueError("a digest is 32 hexadecimal digits")
-        self.end = SessionEnd(_text(told[names.REASON]), told[names.DIGEST], _count(told[names.ROWS]), queues, sounds)
+        self.end = SessionEnd(
+            _text(attributes[names.REASON]), attributes[names.DIGEST], _count(attributes[names.ROWS]), queues, sounds
+        )
 
-    def journal(self, told: dict[str, Any], span: dict[str, Any]) -> None:
-        """A ``flowkit.journal`` span."""
-        number, chunk = _count(told[names.CHUNK]), self._stored(told)
+    def journal(self, attributes: dict[str, Any], span: dict[str, Any]) -> None:
+        """Handle a ``flowkit.journal`` span."""
+        number, chunk = _count(attributes[names.CHUNK]), self._stored(attributes)
         self.numbers[chunk.first] = number
         _keep(self.chunks, chunk)
 
-    def part(self, told: dict[str, Any], span: dict[str, Any]) -> None:
-        """A ``flowkit.journal.part`` span."""
-        _keep(self.parts, self._stored(told))
+    def part(self, attributes: dict[str, Any], span: dict[str, Any]) -> None:
+        """Handle a ``flowkit.journal.part`` span."""
+        _keep(self.parts, self._stored(attributes))
 
-    def _stored(self, told: dict[str, Any]) -> StoredChunk:
-        """The rows of a span; its levels are kept."""
-        for first, levels in zip(told.get(names.LEVELS_FIRST, ()), told.get(names.LEVELS, ()), strict=True):
+    def _stored(self, attributes: dict[str, Any]) -> StoredChunk:
+        """The chunk or part in a span. Its levels are stored."""
+        for first, levels in zip(attributes.get(names.LEVELS_FIRST, ()), attributes.get(names.LEVELS, ()), strict=True):
             self.levels.append((_count(first), base64.b64decode(levels, validate=True)))
-        return StoredChunk(_count(told[names.FIRST]), _count(told[names.ROWS]), _text(told[names.TEXT]))
+        return StoredChunk(
+            _count(attributes[names.FIRST]), _count(attributes[names.ROWS]), _text(attributes[names.TEXT])
+        )
 
-    def event(self, told: dict[str, Any], span: dict[str, Any]) -> None:
-        """A ``flowkit.event`` span."""
+    def event(self, attributes: dict[str, Any], span: dict[str, Any]) -> None:
+        """Handle a ``flowkit.event`` span."""
         base_us = self.head.base_us if self.head is not None else 0
         at_us = int(span["startTimeUnixNano"]) // 1000 - base_us
-        self.events.append(SessionEvent(at_us, _text(told[names.EVENT_NAME]), _text(told[names.EVENT_DETAIL])))
+        self.events.append(
+            SessionEvent(at_us, _text(attributes[names.EVENT_NAME]), _text(attributes[names.EVENT_DETAIL]))
+        )
 
     def _contiguous(self) -> tuple[tuple[StoredChunk, ...], int]:
-        """The journal up to the first row that is missing, parts where there is no chunk; and how many are parts."""
+        """The journal up to the first missing row, and how many pieces of it are parts.
+
+        A part is used where its chunk is missing.
+        """
         whole: list[StoredChunk] = []
         row = number = parts = 0
         while piece := self.chunks.get(row) or self.parts.get(row):
@@ -317,7 +342,7 @@ class _Lines:
         return bytes(levels)
 
 
-_TAKERS = {
+_HANDLERS = {
     names.START: _Lines.start,
     names.SESSION: _Lines.session,
     names.JOURNAL: _Lines.journal,
@@ -327,20 +352,20 @@ _TAKERS = {
 
 
 def _keep(known: dict[int, StoredChunk], chunk: StoredChunk) -> None:
-    """Of two that begin with one row the longer counts; one without rows says nothing."""
+    """Keep a chunk. Of two with the same first row the longer counts; an empty one is ignored."""
     if chunk.rows > (known[chunk.first].rows if chunk.first in known else 0):
         known[chunk.first] = chunk
 
 
-def _queue(told: list[Any]) -> QueueReport:
-    """A queue's figures. Raises ValueError, TypeError."""
-    stage, most, when_full, *figures = told
+def _queue(stored: list[Any]) -> QueueReport:
+    """A queue's figures. Raises ValueError or TypeError if they are malformed."""
+    stage, most, when_full, *figures = stored
     return QueueReport(_text(stage), _count(most), _text(when_full), *map(_count, figures))
 
 
-def _sound(told: list[Any]) -> Sound:
-    """A sound of a role and rate that there are. Raises ValueError, TypeError."""
-    sound = Sound(*told)
+def _sound(stored: list[Any]) -> Sound:
+    """The description of a sound. Raises ValueError or TypeError if it is malformed."""
+    sound = Sound(*stored)
     if not ROLE.fullmatch(_text(sound.role)) or not 1_000 <= _count(sound.rate_hz) <= 999_999:
         raise ValueError("a sound is 'input' or 'voice-RATE', at a rate from 1 to 999 kHz")
     _count(sound.samples)
@@ -348,7 +373,7 @@ def _sound(told: list[Any]) -> Sound:
 
 
 def _value(stored: dict[str, Any]) -> Any:
-    """An OTLP attribute's value."""
+    """The value of an OTLP attribute."""
     ((kind, value),) = stored.items()
     if kind == "intValue":
         return int(value)
@@ -370,7 +395,7 @@ def _count(value: Any) -> int:
 
 
 def _check_depth(stored: Any) -> None:
-    """Raises ValueError for nesting beyond the limit; a level at a time, not recursively."""
+    """Raise ValueError if `stored` is nested too deeply. Goes level by level, because recursion could overflow the stack."""
     level = [stored]
     for _ in range(names.MAX_DEPTH):
         level = [
@@ -384,7 +409,7 @@ def _check_depth(stored: Any) -> None:
     raise ValueError(f"nested more than {names.MAX_DEPTH} deep")
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, binascii.Error):
         return "levels are not base64"
     return f"{type(error).__name__}: {error}"[:120]

@@ -1,7 +1,7 @@
-"""The recorder: an observer that writes a session's trace while it runs.
+"""The recorder: an observer that writes a session's trace while the session runs.
 
-The pump's thread only hands things over; encoding, exporting and sound are done in a thread of the recorder's own. Should the
-disk fall a minute behind, recording ends with a notice instead of eating the memory.
+The pump's thread only collects what happens. A thread of the recorder encodes and writes it. If the disk falls a minute
+behind, recording ends with a notice, so that memory does not fill up.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from flowkit.trace.redact import Redactor
 from flowkit.trace.tape import Job, Recording, Sounds, Tape, json_text
 
 _IDLE_S = 0.4
-"""After so long without a hand-over a part under way is written as far as it goes, so that a kill loses little."""
+"""After this long without a job, the part under way is written as it is, so that a killed session loses little."""
 
 
 class Recorder(Observer):
-    """Observes one session. Make it with ``open_recorder``; call ``close`` when the session has ended."""
+    """Records one session. Made by ``open_recorder``. Call ``close`` when the session has ended."""
 
     def __init__(self, tape: Tape, source: int, voice: int) -> None:
         self._tape = tape
@@ -43,7 +43,7 @@ class Recorder(Observer):
         self._thread.start()
 
     def stimulus(self, stimulus: Stimulus) -> None:
-        """Keep sound; everything else becomes a row."""
+        """Keep the sound of the microphone and the voice. Everything else becomes a row of the journal."""
         stage, item = stimulus.stage, stimulus.item
         if type(item) is Frames and stage == self._source:
             self._next.frames.append((item.index, item.pcm))
@@ -51,32 +51,34 @@ class Recorder(Observer):
             self._next.voices.append((item.rate_hz, item.pcm))
 
     def effect(self, effect: Effect) -> None:
-        """The first effect begins the session."""
+        """Note the start of the session at its first effect."""
         self.begin()
 
     def begin(self) -> None:
-        """The session's zero is now, on the clock of the world. Only the first call counts."""
+        """Note that the session starts now, by the wall clock. Only the first call counts."""
         self._tape.begin(wall_us())
 
     def rows(self, rows: list[Row]) -> None:
-        """Hand everything since the last time to the writing thread."""
+        """Pass everything since the last call to the writing thread."""
         job, self._next = self._next._replace(rows=rows), Job([], [], [], [])
         if rows:
             self._at_us = rows[-1].handled_us
         if not self._tape.lost and not self._backlog.put(self._at_us, job):
-            self._tape.lose("the disk could not keep up")
+            self._tape.fail("the disk could not keep up")
 
-    def on_loss(self, tell: Callable[[str], None]) -> None:
-        """`tell` is called with a line, from any thread, when recording fails."""
-        self._tape.tell = tell
+    def on_loss(self, notify: Callable[[str], None]) -> None:
+        """Set the function that is called with a line of text when recording fails. It may be called from any thread."""
+        self._tape.notify = notify
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        """Record something that is no message."""
+        """Record an event that is not a message."""
         self._next.events.append((at_us, name, detail))
 
     def close(self, reason: str = "closed", queues: Iterable[QueueReport] = ()) -> Recording:
-        """The session has ended: write what is left, turn sound into FLAC, and say what was recorded. Takes a moment. Only the
-        first call counts."""
+        """Write what is left, convert sound to FLAC, and return a description of the recording.
+
+        This blocks until everything is written. `reason` is why the session ended. Only the first call counts.
+        """
         if self._recording is None:
             self.rows([])
             self._backlog.end()
@@ -85,6 +87,7 @@ class Recorder(Observer):
         return self._recording
 
     def _write(self) -> None:
+        """Write jobs until there are no more. Runs in the writing thread."""
         while True:
             try:
                 job = self._backlog.take(_IDLE_S)
@@ -105,10 +108,19 @@ def open_recorder(
     keep: Iterable[str] | None = None,
     audio: bool = True,
 ) -> Recorder:
-    """A recorder that writes to `path` (which must not exist) and to sound files beside it.
+    """A recorder that writes a new trace to `path`, and sound files next to it.
 
-    `config` is the resolved configuration as text with secrets masked; `secrets` are values that no byte may hold; `keep` is
-    ``trace.redact.keep``, None if nothing is to be redacted. Raises OutputError if the file cannot be made.
+    Args:
+        path: the trace. It must not exist.
+        plan: the plan of the session.
+        config: the resolved configuration as text, with secrets masked.
+        secrets: values that are masked wherever they occur.
+        keep: ``trace.redact.keep``, the classes of content to keep. None: all.
+        audio: whether to keep sound.
+
+    Raises:
+        OutputError: the file cannot be created.
+        UsageError: `keep` names an unknown class.
     """
     redactor = Redactor(keep, secrets)
     layout = layout_of(plan)

@@ -1,7 +1,8 @@
-"""What may not be written: secrets never, and with ``trace.redact`` no content that is not named.
+"""What must not be written to a trace: secrets never, and with ``trace.redact`` only the content that it names.
 
-Redaction is an allow-list that fails closed: every text of every message is masked unless its class of content is kept, and a
-message kind that is not known here has no class. A redacted trace replays its timing only.
+Redaction is an allow-list and fails closed. Every text of every message is masked unless its class of content is kept.
+A message kind that is not listed here has no class, so its texts are always masked. Of a redacted trace only the timing
+can be replayed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from flowkit.trace.rows import content_of
 MASK = "[redacted]"
 
 CLASSES = ("transcripts", "tokens", "clauses", "errors", "events", "config", "audio")
-"""What ``trace.redact.keep`` may name."""
+"""The classes of content that ``trace.redact.keep`` may name."""
 
 _CONTENT = {
     ("Partial", "text"): "transcripts",
@@ -40,22 +41,34 @@ _CONTENT = {
     ("Fault", "what"): "errors",
     ("Failed", "what"): "errors",
 }
+"""The class of each text field."""
 _HARMLESS = {("Clause", "reason"), ("Timer", "tag"), ("Fault", "stage"), ("Failed", "kind")}
-"""Texts that flowkit itself chooses: single short words. Anything else there is somebody's, in a trace that one need not trust."""
+"""Fields that hold single short words chosen by flowkit. They are kept, unless they hold anything else: a trace that is
+redacted a second time may come from anyone."""
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,23}")
 REASONS = frozenset({"input_ended", "closed", "interrupted", "cut off"})
+"""Reasons for the end of a session that quote nobody."""
 EVENTS = frozenset(
     {"stall", "starved", "masked", "attempt", "failover", "circuit", "left_out", "late", "device", "context", "spare", "odd_pcm",
      "unknown", "microphone overrun", "speaker late", "speaker began", "speaker ended"}
 )  # fmt: skip
-"""Names that say nothing about anybody; any other is masked like the content of events."""
+"""Event names that reveal nothing about anyone. Any other name is masked like the details of events."""
 
 
-_TEXTLESS = frozenset({Frames, Probability, Credit, Audio})
+_WITHOUT_TEXT = frozenset({Frames, Probability, Credit, Audio})
+"""Frequent messages without text, which are skipped to save time."""
 
 
 class Redactor:
-    """Masks what is not kept, and secrets wherever they stand. Without `keep` (None) nothing is redacted."""
+    """Masks content that is not kept, and secrets everywhere.
+
+    Args:
+        keep: classes of content to keep. None: no redaction.
+        secrets: values to mask wherever they occur.
+
+    Raises:
+        UsageError: `keep` names an unknown class.
+    """
 
     def __init__(self, keep: Iterable[str] | None = None, secrets: Iterable[str] = ()) -> None:
         self.kept = None if keep is None else frozenset(keep)
@@ -65,26 +78,26 @@ class Redactor:
         self._texts: dict[type[Message], tuple[str, ...]] = {}
 
     def keeps(self, content_class: str) -> bool:
-        """Whether content of that class is written."""
+        """Whether content of this class is written."""
         return self.kept is None or content_class in self.kept
 
     def text(self, text: str, content_class: str) -> str:
-        """`text` without secrets, or the mask."""
+        """`text` with secrets masked, or ``[redacted]`` if its class is not kept."""
         return self.scrub(text) if self.keeps(content_class) or not text else MASK
 
     def event_name(self, name: str) -> str:
-        """The name of an event, if it is one of flowkit's, or the mask."""
+        """The name of an event. Names that are not flowkit's own are treated as the text of an event."""
         return name if name in EVENTS else self.text(name, "events")
 
     def reason(self, reason: str) -> str:
-        """Why a session ended, or, where that may quote somebody, the mask."""
+        """The reason for the end of a session. It is treated as an error's text if it may quote someone."""
         return reason if reason in REASONS else self.text(reason, "errors")
 
     def rows(self, rows: list[Row]) -> list[Row]:
-        """The rows with their messages masked; the same list if there is nothing to mask."""
+        """`rows` with their messages masked. The same list if there is nothing to mask."""
         if self.kept is None and not self.scrub:
             return rows
-        return [row if type(row.message) in _TEXTLESS else self._row(row) for row in rows]
+        return [row if type(row.message) in _WITHOUT_TEXT else self._row(row) for row in rows]
 
     def _row(self, row: Row) -> Row:
         cls = type(row.message)
@@ -111,6 +124,6 @@ class Redactor:
 
 
 def _texts_of(cls: type[Message]) -> tuple[str, ...]:
-    """The fields that may hold text: all but numbers, so that a field of a kind unknown here is masked too."""
+    """The fields that may hold text: all except numbers. So a field of an unknown type is masked too."""
     numbers = ("int", "float", "bool")
     return tuple(f.name for f in fields(cls) if f.name in content_of(cls).names and str(f.type) not in numbers)

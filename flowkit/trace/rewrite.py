@@ -1,4 +1,4 @@
-"""A trace written again: mended after a crash, or with content masked. The original stays as it is."""
+"""Writes a trace again: repaired after a crash, or with content masked. The original does not change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
 
 def repair(trace: Trace, out: Path) -> Trace | None:
-    """Write the part of a trace that is whole to `out`, with an end, its sound turned into FLAC. None if it needs no repair."""
+    """Write the intact part of a trace to `out`, with an end, and its sound as FLAC.
+
+    Returns None, and writes nothing, if the trace needs no repair; else `trace`.
+    """
     if trace.end is not None and not trace.notices:
         return None
     rewrite(trace, out, Redactor())
@@ -29,7 +32,10 @@ def repair(trace: Trace, out: Path) -> Trace | None:
 
 
 def redact(trace: Trace, out: Path, keep: Iterable[str]) -> None:
-    """Write the trace to `out` with all content masked that `keep` does not name. Sound is copied only if `audio` is kept."""
+    """Write a trace to `out` with all content masked whose class `keep` does not name.
+
+    A class that the trace has lost already cannot be kept. Sound is copied only if ``audio`` is kept.
+    """
     kept = set(keep)
     if trace.head.kept is not None:
         kept &= trace.head.kept
@@ -37,8 +43,10 @@ def redact(trace: Trace, out: Path, keep: Iterable[str]) -> None:
 
 
 def rewrite(trace: Trace, out: Path, redactor: Redactor) -> None:
-    """Write a trace again, what `redactor` masks masked: whole, or nothing. Raises OutputError if `out` exists or cannot be
-    written."""
+    """Write a trace to `out` with what `redactor` masks.
+
+    Raises OutputError if `out` exists or cannot be written. After any failure no file is left behind.
+    """
     writer = SpanWriter(open_new(out), trace.head.session_id, trace.head.base_us, redactor.scrub)
     try:
         _write(writer, trace, out, redactor)
@@ -46,7 +54,7 @@ def rewrite(trace: Trace, out: Path, redactor: Redactor) -> None:
     except BaseException:
         with suppress(OutputError):
             writer.close()
-        # What is half written would block the next attempt. Nothing of this name was here before.
+        # A file left behind would block the next attempt. All of these are new: `open_new` found none of this name.
         for path in (out, *sounds_beside(out)):
             path.unlink(missing_ok=True)
         raise
@@ -55,11 +63,11 @@ def rewrite(trace: Trace, out: Path, redactor: Redactor) -> None:
 def _write(writer: SpanWriter, trace: Trace, out: Path, redactor: Redactor) -> None:
     writer.span(names.START, 0, 0, _head(trace, redactor))
     for event in trace.events:
-        told = {
+        attributes = {
             names.EVENT_NAME: redactor.event_name(event.name),
             names.EVENT_DETAIL: redactor.text(event.detail, "events"),
         }
-        writer.span(names.EVENT, event.at_us, event.at_us, told)
+        writer.span(names.EVENT, event.at_us, event.at_us, attributes)
     journal = JournalWriter(trace.layout)
     journal.levels(0, trace.levels)
     journal.write(writer, redactor.rows(trace.rows()))
@@ -67,14 +75,14 @@ def _write(writer: SpanWriter, trace: Trace, out: Path, redactor: Redactor) -> N
     sounds = _sounds(trace, out) if redactor.keeps("audio") else []
     end = trace.end or SessionEnd(names.CUT_OFF, "", 0, (), ())
     reason = redactor.reason(end.reason)
-    told_end = {
+    end_attributes = {
         names.REASON: reason,
         names.DIGEST: journal.digest(),
         names.ROWS: journal.rows,
         names.QUEUES: json_text([list(_plain(queue)) for queue in end.queues]),
         names.AUDIO: json_text([list(sound) for sound in sounds]),
     }
-    writer.span(names.SESSION, 0, journal.now_us, told_end, key=ROOT)
+    writer.span(names.SESSION, 0, journal.now_us, end_attributes, key=ROOT)
 
 
 def _plain(queue: object) -> Iterable[object]:
@@ -83,7 +91,7 @@ def _plain(queue: object) -> Iterable[object]:
 
 def _head(trace: Trace, redactor: Redactor) -> dict[str, object]:
     head = trace.head
-    told: dict[str, object] = {
+    attributes: dict[str, object] = {
         names.FORMAT_VERSION: names.FORMAT,
         names.NAME: head.pipeline,
         names.CONFIG: head.config if redactor.keeps("config") else "",
@@ -94,11 +102,11 @@ def _head(trace: Trace, redactor: Redactor) -> dict[str, object]:
         names.BASE: head.base_us,
     }
     kept = redactor.kept if redactor.kept is not None else head.kept
-    return told if kept is None else {**told, names.KEPT: json_text(sorted(kept))}
+    return attributes if kept is None else {**attributes, names.KEPT: json_text(sorted(kept))}
 
 
 def _sounds(trace: Trace, out: Path) -> list[Sound]:
-    """Bring the sounds along: those that the end names, or the WAVs that a killed session left."""
+    """Copy the sound files: those that the end names, or the WAV files of a killed session, which become FLAC."""
     if trace.end is not None:
         for sound in trace.end.sounds:
             read_sound(trace.path, sound)
@@ -120,24 +128,29 @@ def _sounds(trace: Trace, out: Path) -> list[Sound]:
 
 
 def _holds_samples(wav: Path) -> bool:
-    """Whether there is something to mend: a file of this folder, with more than a header."""
+    """Whether a file is a regular file with more than a WAV header. A link could point anywhere."""
     return wav.is_file() and not wav.is_symlink() and wav.stat().st_size > HEADER
 
 
 def as_one_document(trace: Trace) -> str:
-    """The file as one OTLP JSON document, for tools that want a document and not lines; without the parts of chunks, where
-    all chunks are there. Raises TraceError for a torn file."""
+    """The trace as one OTLP JSON document, for tools that do not read a line at a time.
+
+    Parts of chunks are left out if all chunks are there. Raises TraceError if the last line is incomplete.
+    """
     spans: list[Any] = []
     with trace.path.open("rb") as file:
         for line in file:
             try:
-                told = json.loads(line)["resourceSpans"]
+                resource_spans = json.loads(line)["resourceSpans"]
             except ValueError as error:
-                raise TraceError(f"{trace.path.name} is torn", hint="repair it first") from error
-            spans += told if trace.parts or not _only_parts(told) else ()
+                raise TraceError(f"{trace.path.name} has an incomplete line", hint="repair it first") from error
+            spans += resource_spans if trace.parts or not _only_parts(resource_spans) else ()
     return json.dumps({"resourceSpans": spans}, separators=(",", ":"))
 
 
-def _only_parts(told: list[Any]) -> bool:
-    spans = (span for of_resource in told for of_scope in of_resource["scopeSpans"] for span in of_scope["spans"])
+def _only_parts(resource_spans: list[Any]) -> bool:
+    """Whether the spans are all parts of chunks."""
+    spans = (
+        span for of_resource in resource_spans for of_scope in of_resource["scopeSpans"] for span in of_scope["spans"]
+    )
     return all(span["name"] == names.JOURNAL_PART for span in spans)

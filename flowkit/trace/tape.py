@@ -1,6 +1,7 @@
-"""The writing side of a recording: from hand-overs to lines of a trace and samples of a sound file.
+"""Writes the jobs of the recorder to the trace and to sound files.
 
-Used by the recorder's writing thread alone, and before and after it. After a failure it takes no more, and says why.
+The writing thread uses it while the session runs. The recorder begins it before that and closes it afterwards. After a
+failure it writes nothing more and says why.
 """
 
 from __future__ import annotations
@@ -28,37 +29,44 @@ from flowkit.trace.redact import Redactor
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
 _FOLDERS = re.compile(r"(?<![\w.])/(?:[\w.+-]+/)*(?=(?:[\w.+-]+/){1,2}[\w.+-]+\.py\b)")
-"""Folders ahead of a source file in a stall's stack: they say where on a machine flowkit lies, and whose machine it is."""
+"""The leading folders of a path to a source file in a stall's stack. They are removed, because they reveal the user's
+name and where flowkit is installed."""
 
 
 class Job(NamedTuple):
-    """What one hand-over brings: rows, frames with their index, sound by rate, events as (time, name, detail)."""
+    """What the recorder passes to the writing thread at once."""
 
     rows: list[Row]
     frames: list[tuple[int, bytes]]
+    """Input frames: (index, PCM)."""
     voices: list[tuple[int, bytes]]
+    """The voice's audio: (sample rate, PCM)."""
     events: list[tuple[int, str, str]]
+    """(time in microseconds, name, detail)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What was recorded: the file, the journal's digest and length, and why the record is not whole, if it is not."""
+    """A finished recording."""
 
     path: Path
     digest: str
+    """Digest of the journal."""
     rows: int
     bytes: int
+    """Size of the file."""
     lost: str = ""
+    """Why recording failed before the end of the session; empty if it did not."""
 
 
 class Tape:
-    """The writing side: used by the writing thread alone, and before and after it. After a failure it takes no more."""
+    """An open trace with its sound files."""
 
     def __init__(self, path: Path, head: Mapping[str, Any], layout: Layout, redactor: Redactor, audio: Sounds) -> None:
         self.path = path
         self.lost = ""
-        self.tell: Callable[[str], None] = lambda line: None
-        """Is told at once when recording fails; from the writing thread."""
+        self.notify: Callable[[str], None] = lambda line: None
+        """Called with a line of text as soon as recording fails, from the writing thread."""
         self._file = open_new(path)
         self._head = head
         self._redactor = redactor
@@ -68,10 +76,11 @@ class Tape:
         self._writer: SpanWriter | None = None
 
     def begin(self, base_us: int) -> None:
-        """The session begins now. Only the first call counts."""
+        """Write the start of the session. `base_us` is the time now, in microseconds since 1970. Only the first call
+        counts."""
         if self._writer is not None:
             return
-        # Two sessions may begin in one microsecond, but not with one file.
+        # Two sessions may start in the same microsecond, but they cannot write to the same file.
         session_id = blake2b(b"%d %s" % (base_us, os.fsencode(self.path.resolve())), digest_size=8).hexdigest()
         self._writer = SpanWriter(self._file, session_id, base_us, self._redactor.scrub)
         self._guarded(
@@ -81,15 +90,15 @@ class Tape:
         )
 
     def job(self, job: Job) -> None:
-        """Write one hand-over."""
+        """Write one job."""
         self._guarded(lambda writer: self._job(writer, job))
 
     def idle(self) -> None:
-        """Nothing has come for a while: write the part under way, unless that was done."""
+        """Write the part under way, unless it was written. Called when no job has come for a while."""
         self._guarded(lambda writer: self._journal.provisional(writer))
 
     def close(self, reason: str, queues: tuple[QueueReport, ...]) -> Recording:
-        """Write the end and close the files."""
+        """Write the end, close all files and return a description of the recording."""
         self.begin(wall_us())
         self._guarded(lambda writer: self._end(writer, reason, queues))
         assert self._writer is not None
@@ -97,7 +106,7 @@ class Tape:
         try:
             self._writer.close()
         except OutputError as error:
-            self.lose(str(error))
+            self.fail(str(error))
         if self.lost:
             self._audio.abandon()
         else:
@@ -105,36 +114,41 @@ class Tape:
         return Recording(self.path, self._journal.digest(), self._journal.rows, written, self.lost)
 
     def _guarded(self, write: Callable[[SpanWriter], None]) -> None:
-        """Do it, unless recording has failed; a failure ends the recording, not the session. What a message of somebody's own holds
-        may be anything, so anything may fail."""
+        """Call `write`, unless recording has failed. An exception ends the recording, not the session.
+
+        Any exception is caught, because a message class of a third party may hold anything.
+        """
         if self.lost or self._writer is None:
             return
         try:
             write(self._writer)
         except OSError as error:
-            self.lose(f"cannot write {error.filename or self.path}: {said(error)}")
+            self.fail(f"cannot write {error.filename or self.path}: {said(error)}")
         except FlowkitError as error:
-            self.lose(str(error))
+            self.fail(str(error))
         except Exception as error:
-            self.lose(f"a message cannot be written: {type(error).__name__}: {error}")
+            self.fail(f"a message cannot be written: {type(error).__name__}: {error}")
 
-    def lose(self, why: str) -> None:
-        """Recording ends here, and it is said at once."""
+    def fail(self, why: str) -> None:
+        """End the recording and say so at once."""
         if not self.lost:
             self.lost = why
-            self.tell(f"recording has ended: {why}; what stands is readable, and the session goes on")
+            self.notify(f"recording has ended: {why}; what was written is readable, and the session goes on")
 
     def _job(self, writer: SpanWriter, job: Job) -> None:
-        self._journal.levels(*self._audio.hear(job.frames))
-        self._audio.speak(job.voices)
+        self._journal.levels(*self._audio.add_input(job.frames))
+        self._audio.add_voices(job.voices)
         for at_us, name, detail in job.events:
-            told = {names.EVENT_NAME: name, names.EVENT_DETAIL: self._redactor.text(_FOLDERS.sub("", detail), "events")}
-            writer.span(names.EVENT, at_us, at_us, told)
+            attributes = {
+                names.EVENT_NAME: name,
+                names.EVENT_DETAIL: self._redactor.text(_FOLDERS.sub("", detail), "events"),
+            }
+            writer.span(names.EVENT, at_us, at_us, attributes)
         self._journal.write(writer, self._redactor.rows(job.rows))
 
     def _end(self, writer: SpanWriter, reason: str, queues: tuple[QueueReport, ...]) -> None:
         self._journal.finish(writer)
-        told = {
+        attributes = {
             names.REASON: self._redactor.text(reason, "errors") if reason.startswith("failed") else reason,
             names.DIGEST: self._journal.digest(),
             names.ROWS: self._journal.rows,
@@ -144,12 +158,15 @@ class Tape:
             names.AUDIO: json_text([list(sound) for sound in self._audio.close()]),
         }
         failed = reason if reason.startswith("failed") else ""
-        root = {"gen_ai.operation.name": "invoke_agent", **told}
+        root = {"gen_ai.operation.name": "invoke_agent", **attributes}
         writer.span(names.SESSION, 0, self._journal.now_us, root, key=ROOT, error=self._redactor.text(failed, "errors"))
 
 
 class Sounds:
-    """The ruler's levels and the sound files. Levels are kept where sound is not, for figures need them."""
+    """The levels of the input and the sound files.
+
+    The reference detector needs the levels. So they are computed even if sound is not kept.
+    """
 
     def __init__(self, path: Path, rate_hz: int, frame_us: int, *, keeps: bool) -> None:
         self._path = path
@@ -159,8 +176,8 @@ class Sounds:
         self._keeps = keeps
         self._files: dict[str, RawSound] = {}
 
-    def hear(self, frames: list[tuple[int, bytes]]) -> tuple[int, bytes]:
-        """Take input frames; returns their levels, with the first frame's index."""
+    def add_input(self, frames: list[tuple[int, bytes]]) -> tuple[int, bytes]:
+        """Add input frames (index, PCM). Returns the index of the first frame and the levels, one byte for each frame."""
         frames = [(index, pcm) for index, pcm in frames if pcm]
         levels = b""
         for index, pcm in _joined(frames, 2 * self._frame_samples):
@@ -172,18 +189,18 @@ class Sounds:
             levels += gap + self._reference.add(index, pcm)
         return (frames[0][0] if frames else 0), levels
 
-    def speak(self, voices: list[tuple[int, bytes]]) -> None:
-        """Take the voice's sound, in the order in which it came."""
+    def add_voices(self, voices: list[tuple[int, bytes]]) -> None:
+        """Append the voice's audio (sample rate, PCM), in the order in which it came."""
         for rate_hz, pcm in voices:
             if self._keeps and pcm:
                 self._file(f"voice-{rate_hz}", rate_hz).write(pcm)
 
     def close(self) -> list[Sound]:
-        """Turn every sound into FLAC."""
+        """Convert every sound file to FLAC and describe them."""
         return [file.close() for file in self._files.values()]
 
     def abandon(self) -> None:
-        """Leave them as they are."""
+        """Close the sound files without converting them."""
         for file in self._files.values():
             file.abandon()
 
@@ -194,7 +211,7 @@ class Sounds:
 
 
 def _joined(frames: list[tuple[int, bytes]], frame_bytes: int) -> list[tuple[int, bytes]]:
-    """Frames that follow one another as one piece, for numpy costs as much for one frame as for fifty."""
+    """Consecutive frames as one piece: numpy takes as long for one frame as for fifty."""
     joined: list[tuple[int, list[bytes]]] = []
     expected = -1
     for index, pcm in frames:
@@ -207,4 +224,5 @@ def _joined(frames: list[tuple[int, bytes]], frame_bytes: int) -> list[tuple[int
 
 
 def json_text(value: Any) -> str:
+    """`value` as compact JSON with sorted keys."""
     return json.dumps(value, separators=(",", ":"), sort_keys=True)

@@ -1,7 +1,8 @@
-"""Spans to a file of OTLP JSON lines, by the OpenTelemetry SDK, a line a span, each written as soon as it has ended.
+"""Writes spans to a file of OTLP JSON lines with the OpenTelemetry SDK: one line per span, as soon as it has ended.
 
-A tracer provider of its own, so that neither another library's sampler nor the environment's limits (``OTEL_*``) can drop or cut
-anything; its ids follow from the session's, so the same session exported again gives the same bytes.
+It has a tracer provider of its own, so that no other library's sampler and no limit in the environment (``OTEL_*``) can
+drop or shorten spans. Span ids are derived from the session's id. So the same session written again gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ROOT = "root"
 
 
 class _Ids(IdGenerator):
-    """Ids from the session's id and a name; `next_name` is that of the span about to begin."""
+    """Derives ids from the session's id and a name. `next_name` is the name of the next span."""
 
     def __init__(self, session_id: str) -> None:
         self._session_id = session_id
@@ -38,7 +39,7 @@ class _Ids(IdGenerator):
         self.next_name = ROOT
 
     def span_id(self, name: str) -> int:
-        """The id of the span of that name."""
+        """The id of the span with this name."""
         return int.from_bytes(blake2b(f"{self._session_id}/{name}".encode(), digest_size=8).digest(), "big")
 
     def generate_span_id(self) -> int:
@@ -49,8 +50,10 @@ class _Ids(IdGenerator):
 
 
 class _Stream:
-    """What the exporter writes to: every line without secrets, and flushed. A failure is kept in `error`: raised, the exporter
-    would log it with its own stack."""
+    """The file that the exporter writes to. Masks secrets in each line.
+
+    A failed write is stored in `error`. If it were raised, the exporter would log it with a traceback.
+    """
 
     closed = False
 
@@ -77,7 +80,7 @@ class _Stream:
 
 
 class _AtOnce(SpanProcessor):
-    """Exports each span when it ends. Not the SDK's own processor, for that one forgets whether the export succeeded."""
+    """Exports each span when it ends. The SDK's own processor does not report whether an export failed."""
 
     def __init__(self, exporter: FileSpanExporter) -> None:
         self._exporter = exporter
@@ -88,7 +91,14 @@ class _AtOnce(SpanProcessor):
 
 
 class SpanWriter:
-    """One trace file. Times are microseconds on the session's clock, whose zero is `base_us` since 1970."""
+    """Writes one trace file.
+
+    Args:
+        file: an open, empty text file.
+        session_id: the session's id, from which the spans' ids are derived.
+        base_us: when the session started, in microseconds since 1970. All other times count from then.
+        scrub: masks secrets in a line, without changing its length.
+    """
 
     def __init__(
         self, file: IO[str], session_id: str, base_us: int, scrub: Callable[[str], str] = lambda line: line
@@ -121,13 +131,23 @@ class SpanWriter:
         parent: str = ROOT,
         error: str = "",
     ) -> None:
-        """Write a finished span. `key` names it, so that others can be its children; `parent` is its parent's key.
+        """Write a finished span.
 
-        Raises OutputError if it could not be written."""
+        Args:
+            name: the span's name.
+            begin_us, end_us: its time, in microseconds since the session started.
+            attributes: its attributes.
+            key: a name under which other spans can refer to it as their parent. Empty: none can.
+            parent: the key of its parent.
+            error: what failed; empty if nothing did.
+
+        Raises:
+            OutputError: the span could not be written.
+        """
         self._count += 1
         self._ids.next_name = key or str(self._count)
         context = self._under_root if parent == ROOT else self._under(parent)
-        # A root span has no parent in the file, yet belongs to the session's trace: the id generator sees to that.
+        # The root span has no parent, but the id generator gives it the same trace id as the others.
         span = self._tracer.start_span(
             name, None if key == ROOT else context, attributes=dict(attributes), start_time=self._ns(begin_us)
         )
@@ -140,7 +160,7 @@ class SpanWriter:
             raise OutputError("the trace cannot be written any further; is the disk full?")
 
     def _under(self, parent: str) -> Context:
-        """What makes a span the child of the one of that name."""
+        """The context in which a new span becomes a child of the span with key `parent`."""
         above = SpanContext(
             self._ids.generate_trace_id(), self._ids.span_id(parent), False, TraceFlags(TraceFlags.SAMPLED)
         )
@@ -148,16 +168,16 @@ class SpanWriter:
 
     @property
     def lines(self) -> int:
-        """How many spans were written so far, a line each."""
+        """How many spans, and so lines, were written so far."""
         return self._count
 
     @property
     def bytes(self) -> int:
-        """How long the file is; JSON escapes what is not ASCII."""
+        """The size of the file in bytes. It counts characters, because JSON escapes everything outside ASCII."""
         return self._stream.bytes
 
     def close(self) -> None:
-        """Close the file. Raises OutputError if what was left could not be written."""
+        """Close the file. Raises OutputError if buffered data could not be written."""
         try:
             self._file.close()
         except OSError as error:
@@ -168,6 +188,7 @@ class SpanWriter:
 
 
 def _limits() -> SpanLimits:
+    """No limits."""
     return SpanLimits(
         max_span_attributes=_UNLIMITED,
         max_events=_UNLIMITED,
@@ -180,8 +201,10 @@ def _limits() -> SpanLimits:
 
 
 def open_new(path: Path) -> IO[str]:
-    """Create the file, and the folder it lies in. Raises OutputError if it, or sound of its name, is there already, or it cannot be
-    made."""
+    """Create the file and its folder.
+
+    Raises OutputError if the file or sound of the same name exists, or if it cannot be created.
+    """
     hint = "traces are never overwritten: give another name"
     if sounds := sounds_beside(path):
         raise OutputError(f"{sounds[0]}, the sound of a recording of that name, is there already", hint=hint)

@@ -140,7 +140,7 @@ def test_a_full_disk_is_said_at_once_and_at_the_end(here: Path, size: int, audio
     assert done.returncode == 2, done.stdout + done.stderr
     *_, last = done.stderr.splitlines()
     assert "recording has ended: " in done.stderr
-    assert "what stands is readable, and the session goes on" in done.stderr
+    assert "what was written is readable, and the session goes on" in done.stderr
     assert last.startswith("flowkit: the trace t.jsonl is not whole: ")
     assert "Traceback" not in done.stderr
     assert "Errno" not in done.stderr

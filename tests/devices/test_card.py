@@ -157,7 +157,7 @@ def test_a_sound_server_that_dies_and_comes_back_ends_no_session(tmp_path: Path,
     ):
         run.wait_for(READY)
         own.stop()
-        run.wait_for("the microphone has gone")
+        run.wait_for("the microphone is lost")
         own.start()
         run.wait_for("the microphone is back")
         own.say(QUESTION).wait()

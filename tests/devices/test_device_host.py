@@ -38,7 +38,7 @@ def test_a_device_is_found_by_number_name_or_part_of_it(asked: int | str | None,
         ("output", "headset", ALL, "there is no speaker 'headset'", "3 USB Speakers"),
         ("output", 9, ALL, "there is no speaker 9", "0 pulse"),
         ("output", -1, ALL, "there is no speaker -1", "0 pulse"),
-        ("output", "speakers", ALL, "more than one speaker is called 'speakers'", "take a number: 2 Built-in"),
+        ("output", "speakers", ALL, "more than one speaker is called 'speakers'", "give a number: 2 Built-in"),
     ],
 )
 def test_a_device_that_cannot_be_had_is_one_line_and_a_hint(

@@ -10,7 +10,7 @@ from flowkit.errors import ProviderError, ProviderMissing
 from flowkit.history import remembered
 from flowkit.messages import Ask, Exchange, Message, Token
 from flowkit.providers import weights
-from flowkit.providers.llamacpp.llm import DEMO_EXAMPLES, LlamaCpp, told
+from flowkit.providers.llamacpp.llm import DEMO_EXAMPLES, LlamaCpp, prompt
 from flowkit.providers.models import opened
 from tests.providers.support import FakeSession, answer, installed
 
@@ -27,7 +27,7 @@ def text(items: list[Message]) -> str:
 
 def test_the_model_is_told_system_examples_past_and_question() -> None:
     past = (Exchange("Hi.", "Hello."), Exchange("And?", ""))
-    messages = told(options(system="Be brief.", examples=[{"user": "a", "agent": "b"}]), Ask(3, "Why?", past))
+    messages = prompt(options(system="Be brief.", examples=[{"user": "a", "agent": "b"}]), Ask(3, "Why?", past))
     assert [(message["role"], message["content"]) for message in messages] == [
         ("system", "Be brief."),
         ("user", "a"),
@@ -45,7 +45,7 @@ def reached(count: int, items: list[Message]) -> bool:
 
 @pytest.mark.parametrize(("given", "count"), [({}, len(DEMO_EXAMPLES)), ({"model": "x.gguf"}, 0)])
 def test_only_the_bundled_model_has_examples_of_its_own(given: dict[str, object], count: int) -> None:
-    assert len(told(options(**given), FRANCE)) == 2 + 2 * count
+    assert len(prompt(options(**given), FRANCE)) == 2 + 2 * count
 
 
 @given(st.integers(0, 60), st.integers(0, 20))

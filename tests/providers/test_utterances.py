@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.messages import EndOfUtterance, Frames
-from flowkit.providers.moonshine.utterances import PRE_ROLL_US, Purpose, RecentFrames, Stretch, Utterances
+from flowkit.providers.moonshine.utterances import PRE_ROLL_US, Purpose, RecentFrames, Segment, Utterances
 
 SAMPLES, FRAME_US = 320, 20_000
 PRE_ROLL = PRE_ROLL_US // FRAME_US
@@ -23,17 +23,17 @@ def frame(index: int, level: int) -> Frames:
     return Frames(index, 1, np.full(SAMPLES, level, "<i2").tobytes())
 
 
-def hear(ears: Utterances, first: int, until: int, level: int = LOUD) -> list[Stretch]:
+def hear(ears: Utterances, first: int, until: int, level: int = LOUD) -> list[Segment]:
     """Feed frames with a model that is always free; returns what it is asked to decode."""
     asked = []
     for index in range(first, until):
-        stretch = ears.hear(frame(index, level)) or ears.partial()
-        if stretch:
-            asked.append(stretch)
+        segment = ears.hear(frame(index, level)) or ears.partial()
+        if segment:
+            asked.append(segment)
     return asked
 
 
-def spoken(ears: Utterances, quiet: int, voiced: int) -> list[Stretch]:
+def spoken(ears: Utterances, quiet: int, voiced: int) -> list[Segment]:
     """`quiet` frames of quiet, then `voiced` of voice, noticed at the third."""
     hear(ears, 0, quiet, QUIET_LEVEL)
     asked = hear(ears, quiet, quiet + 3)
@@ -47,18 +47,18 @@ def test_while_nobody_speaks_nothing_is_decoded() -> None:
 
 def test_partials_come_every_so_often_and_begin_before_the_voice_was_noticed() -> None:
     asked = spoken(utterances(), quiet=100, voiced=100)
-    assert {stretch.purpose for stretch in asked} == {Purpose.PARTIAL}
-    assert {stretch.first for stretch in asked} == {100 - PRE_ROLL}
-    ends = [stretch.until for stretch in asked]
+    assert {segment.purpose for segment in asked} == {Purpose.PARTIAL}
+    assert {segment.first for segment in asked} == {100 - PRE_ROLL}
+    ends = [segment.until for segment in asked]
     assert [b - a for a, b in itertools.pairwise(ends)] == [30] * (len(ends) - 1)
-    assert all(len(stretch.pcm) == (stretch.until - stretch.first) * 2 * SAMPLES for stretch in asked)
+    assert all(len(segment.pcm) == (segment.until - segment.first) * 2 * SAMPLES for segment in asked)
 
 
 def test_when_it_falls_quiet_it_is_decoded_once_without_waiting() -> None:
     ears = utterances(every_ms=10_000)
     assert spoken(ears, quiet=100, voiced=50) == []
     asked = hear(ears, 150, 250, QUIET_LEVEL)
-    assert [(stretch.purpose, stretch.until) for stretch in asked] == [(Purpose.PARTIAL, 150 + QUIET)]
+    assert [(segment.purpose, segment.until) for segment in asked] == [(Purpose.PARTIAL, 150 + QUIET)]
     final = ears.ended(EndOfUtterance(0, 149))
     assert asked[0].first == final.first
     assert asked[0].until >= final.settled, "so the final transcript is there already"
@@ -67,11 +67,11 @@ def test_when_it_falls_quiet_it_is_decoded_once_without_waiting() -> None:
 def test_a_partial_that_is_due_waits_while_the_voice_may_have_ended() -> None:
     ears = utterances(every_ms=200)
     spoken(ears, quiet=100, voiced=50)
-    ends = [stretch.until for stretch in hear(ears, 150, 170, QUIET_LEVEL)]
+    ends = [segment.until for segment in hear(ears, 150, 170, QUIET_LEVEL)]
     assert not [end for end in ends if 152 < end < 150 + QUIET]
 
 
-def test_the_last_stretch_ends_a_little_behind_the_voice() -> None:
+def test_the_last_segment_ends_a_little_behind_the_voice() -> None:
     ears = utterances()
     spoken(ears, quiet=100, voiced=50)
     hear(ears, 150, 170, QUIET_LEVEL)
@@ -116,11 +116,11 @@ def test_speech_that_is_too_long_is_committed_at_its_quietest_place() -> None:
     spoken(ears, quiet=100, voiced=70)
     ears.hear(frame(170, 50))
     asked = hear(ears, 171, 260)
-    commits = [stretch for stretch in asked if stretch.purpose is Purpose.COMMIT]
+    commits = [segment for segment in asked if segment.purpose is Purpose.COMMIT]
     assert (commits[0].first, commits[0].until) == (100 - PRE_ROLL, 171)
     final = ears.ended(EndOfUtterance(0, 259))
-    ends = [*(stretch.until for stretch in commits), final.until]
-    firsts = [*(stretch.first for stretch in commits), final.first]
+    ends = [*(segment.until for segment in commits), final.until]
+    firsts = [*(segment.first for segment in commits), final.first]
     assert firsts[1:] == ends[:-1], "no frame is decoded twice for good, and none is lost"
 
 
@@ -129,7 +129,7 @@ levels = st.lists(st.tuples(st.integers(1, 40), st.sampled_from([0, 5, 300, 8_00
 
 @settings(max_examples=40)
 @given(levels, st.integers(500, 3_000), st.data())
-def test_every_frame_of_an_utterance_is_in_exactly_one_lasting_stretch(
+def test_every_frame_of_an_utterance_is_in_exactly_one_lasting_segment(
     drawn: list[tuple[int, int]], longest_ms: int, data: st.DataObject
 ) -> None:
     ears = utterances(longest_ms=longest_ms)
@@ -138,8 +138,8 @@ def test_every_frame_of_an_utterance_is_in_exactly_one_lasting_stretch(
     ears.speech_started(60)
     lasting = []
     for index, level in enumerate(loudness, 60):
-        stretch = ears.hear(frame(index, level))
-        lasting += [stretch] if stretch else []
+        segment = ears.hear(frame(index, level))
+        lasting += [segment] if segment else []
         if data.draw(st.booleans()):
             partial = ears.partial()
             assert partial is None or partial.until == index + 1
@@ -149,9 +149,9 @@ def test_every_frame_of_an_utterance_is_in_exactly_one_lasting_stretch(
     assert lasting[-1].until == last + 1
     for before, after in itertools.pairwise(lasting):
         assert before.until == after.first
-    for stretch in lasting:
-        assert len(stretch.pcm) == (stretch.until - stretch.first) * 2 * SAMPLES
-        assert stretch.until - stretch.first <= longest_ms // 20 + 1
+    for segment in lasting:
+        assert len(segment.pcm) == (segment.until - segment.first) * 2 * SAMPLES
+        assert segment.until - segment.first <= longest_ms // 20 + 1
 
 
 def test_lost_frames_are_silence() -> None:

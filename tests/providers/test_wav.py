@@ -57,7 +57,7 @@ def test_what_is_merely_odd_is_a_notice(tmp_path: Path) -> None:
 
     trio.run(main)
     assert len(session.notices) == 1
-    assert "is cut short" in session.notices[0]
+    assert "is truncated" in session.notices[0]
 
 
 def test_an_output_that_cannot_be_written_is_said_before_the_session(tmp_path: Path) -> None:

@@ -114,13 +114,13 @@ def test_an_empty_file(tmp_path: Path) -> None:
     "content", [b"not a wave at all, just text\n" * 9, b"\0" * 500, b"RIFF\0\0\0\0AVI LIST" + bytes(90)]
 )
 def test_what_is_not_a_wav(tmp_path: Path, content: bytes) -> None:
-    assert "is not a WAV file" in (line := refused(written(tmp_path / "odd.wav", content))) or "cut off" in line
+    assert "is not a WAV file" in (line := refused(written(tmp_path / "odd.wav", content))) or "truncated" in line
 
 
 @pytest.mark.parametrize("size", [3, 11, 20, 43])
 def test_a_file_that_ends_within_its_header(tmp_path: Path, size: int) -> None:
     line = refused(written(tmp_path / "stub.wav", whole(tmp_path)[:size]))
-    assert "cut off before its first sample" in line or "is not a WAV file" in line
+    assert "truncated before its first sample" in line or "is not a WAV file" in line
 
 
 def test_a_header_without_samples(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_truncated_file_is_played_as_far_as_it_goes(tmp_path: Path) -> None:
     path = written(tmp_path / "cut.wav", full[: 44 + 8_000])
     recording = read_recording(path, RATE_HZ)
     assert recording.pcm == full[44 : 44 + 8_000]
-    assert recording.notices == (f"{path}: is cut short: 0.25 s of 1.00 s are there and are played",)
+    assert recording.notices == (f"{path}: is truncated: 0.25 s of 1.00 s are there and are played",)
 
 
 def test_a_streamed_file_that_never_learned_its_length_is_not_called_short(tmp_path: Path) -> None:
@@ -161,4 +161,4 @@ def test_silence_is_noticed(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silent.wav", np.zeros(1_600), RATE_HZ, "PCM_16")
     recording = read_recording(tmp_path / "silent.wav", RATE_HZ)
     assert len(recording.pcm) == 3_200
-    assert recording.notices == (f"{tmp_path / 'silent.wav'}: is silent; nobody will be heard",)
+    assert recording.notices == (f"{tmp_path / 'silent.wav'}: is silent; no speech will be detected",)

@@ -138,7 +138,7 @@ def test_more_than_a_minute_held_back_is_no_sign_of_death(monkeypatch: pytest.Mo
             assert not heard, "it is the other's turn"
             gate.set()
         assert letters(heard) == "another"
-        assert worker._life.failure is None
+        assert worker._child.failure is None
 
     with_worker(use)
 
@@ -280,7 +280,7 @@ def test_a_worker_that_is_killed_between_clauses_is_replaced() -> None:
         [first] = set(children()) - others
         os.kill(first, signal.SIGKILL)
         with trio.fail_after(5):
-            while not worker._life.over:
+            while not worker._child.over:
                 await trio.lowlevel.checkpoint()
         assert letters(await say(worker, "next")) == "next"
 
@@ -342,7 +342,7 @@ def test_no_orphan_is_left_when_the_parent_is_ended(how: signal.Signals) -> None
 
 def test_words_without_sound_are_not_said() -> None:
     async def use(worker: Worker) -> None:
-        with pytest.raises(ProviderError, match="gave no sound for 'mute'"):
+        with pytest.raises(ProviderError, match="returned no audio for 'mute'"):
             await say(worker, "mute")
         assert await say(worker, "...") != []
         assert await say(worker, "\0") == []

@@ -1,8 +1,11 @@
-"""A voice for tests of the worker process: no model. What it does depends on the text that it is asked to speak.
+"""A TTS without a model, for tests of the worker process. The text to speak decides what it does.
 
-`long`: a hundred stretches, each after the last has been written; `fail`, `die`, `print`, `garbage`: as they say;
-`ponder`: after a second of work; `mute`: no sound; `slow ...`: the rest, a hundred letters at a time, with a pause behind each;
-anything else: one sample a letter, whose value is the letter.
+- `long`: yields a hundred parts, each after the last one has been written.
+- `fail` raises, `die` ends the process, `print` writes to standard output, `garbage` sends a malformed frame.
+- `ponder`: answers after a second of work.
+- `mute`: yields no audio.
+- `slow ...`: speaks the rest a hundred letters at a time, with a pause after each part.
+- Any other text: one sample per letter, whose value is the letter.
 """
 
 import os

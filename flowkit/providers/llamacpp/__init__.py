@@ -1,1 +1,1 @@
-"""llama.cpp in this process: `llm` is the provider, `model` what it shares with other sessions."""
+"""llama.cpp in this process: `llm` is the provider, `model` is the model that sessions share."""

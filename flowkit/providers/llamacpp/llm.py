@@ -1,8 +1,9 @@
-"""llama.cpp in this process, on the CPU: the embedded default, with SmolLM2-135M-Instruct, which is demo quality.
+"""llama.cpp in this process on the CPU: the default of an embedded pipeline. Its model SmolLM2-135M-Instruct has demo
+quality.
 
-Give it a GGUF of your own for better answers, or take provider openai_compatible for a server. Tokens stream out of the
-library's thread; the model works for one call at a time, and a cancelled call leaves at once while the model finishes
-the token (or the prompt) that it is at.
+For better answers, set `model` to another GGUF file, or use the provider openai_compatible with a server. The model
+answers one call at a time. A cancelled call ends at once; the model itself stops after the token, or the prompt, that
+it is computing. https://github.com/xorbitsai/xllamacpp
 
     {kind: llm, provider: llamacpp, model: models/mine.gguf, system: "You are a clinic's receptionist."}
 """
@@ -35,7 +36,7 @@ class Example(opt.Options):
     agent: str
 
 
-# A model of 135M parameters follows examples far better than instructions: with these it answers in one plain sentence.
+# A model of 135M parameters follows examples better than instructions. With these it answers in one plain sentence.
 DEMO_EXAMPLES = (
     Example(user="What colour is the sky?", agent="The sky is blue."),
     Example(user="How many days are in a week?", agent="A week has seven days."),
@@ -45,7 +46,7 @@ DEMO_EXAMPLES = (
 
 
 class LlamaCpp(Provider):
-    """Answers with the tokens of the model's reply."""
+    """Answers an ``Ask`` with the tokens of the model's reply."""
 
     kind = "llm"
     name = "llamacpp"
@@ -56,38 +57,40 @@ class LlamaCpp(Provider):
         model: Path | None = None
         """A GGUF file of an instruction-tuned model. Default: the bundled SmolLM2-135M-Instruct."""
         sha256: str = Field(default="", pattern="^([0-9a-fA-F]{64})?$")
-        """If given, the digest that the file must have."""
+        """The SHA-256 digest that the file must have, if given."""
         system: str = "You are a friendly assistant. Answer in one or two short sentences."
         """The system prompt."""
         examples: tuple[Example, ...] | None = None
-        """Exchanges put before the conversation. Default: four for the bundled model, none for another."""
+        """Exchanges that the prompt shows before the conversation. Default: four for the bundled model, none for
+        another."""
         max_tokens: int = Field(default=80, ge=1, le=4096)
         """The longest reply, in tokens."""
         temperature: float = Field(default=0.0, ge=0.0, le=2.0)
         """0 always takes the likeliest token."""
         seed: int = Field(default=0, ge=0, le=2**32 - 2)
-        """Of the dice, for a temperature above 0."""
+        """Seed of the random numbers, for a temperature above 0."""
         context: int = Field(default=2048, ge=256, le=131_072)
-        """Tokens that prompt, past and reply may have together."""
+        """The model's context size in tokens, for prompt, history and reply together."""
         remember: int = Field(default=8, ge=0, le=1000)
-        """Past exchanges that the model is told of, at most."""
+        """The most past exchanges that the prompt contains."""
         threads: int = Field(default=0, ge=0, le=256)
-        """Threads; 0 is one less than there are cores, since llama.cpp stalls badly when its threads must share
-        them."""
+        """Number of threads. 0 is one less than the number of cores, because llama.cpp stalls if its threads share a
+        core with others."""
 
     options: Options
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raises ProviderError for a file that is missing, or no GGUF."""
+        """Raises ProviderError if the file is missing or is not a GGUF file."""
         Llama(options).found()
 
     @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Llama]:
-        """Load the model and read the prompt's fixed part, so that the first turn need not. Raises ProviderError."""
+        """Load the model and evaluate the fixed part of the prompt, so that the first turn need not. Raises
+        ProviderError."""
         llama = Llama(options)
-        await trio.to_thread.run_sync(llama.load, told(options, Ask(0, "Hello")))
+        await trio.to_thread.run_sync(llama.load, prompt(options, Ask(0, "Hello")))
         async with llama.closing():
             yield llama
 
@@ -95,13 +98,13 @@ class LlamaCpp(Provider):
         if not isinstance(request, Ask):
             raise ProviderError(f"llm llamacpp: cannot answer {type(request).__name__}")
         llama: Llama = self.model
-        # Room for all of it: a reply that its session holds back must not hold the model.
+        # Room for the whole reply: while this session does not accept tokens, the model must be free for others.
         send, receive = trio.open_memory_channel[str](self.options.max_tokens)
         stop = threading.Event()
         with lone_error():
             async with trio.open_nursery() as nursery:
                 try:
-                    nursery.start_soon(llama.reply, told(self.options, request), send, stop)
+                    nursery.start_soon(llama.reply, prompt(self.options, request), send, stop)
                     index = 0
                     async for text in receive:
                         await emit(Token(index, text))
@@ -114,8 +117,8 @@ class LlamaCpp(Provider):
 _ROLES = ("user", "assistant")
 
 
-def told(options: Any, ask: Ask) -> Messages:
-    """The conversation as the model is told it: system prompt, examples, what is remembered, and the user's text."""
+def prompt(options: Any, ask: Ask) -> Messages:
+    """The messages of the prompt: system prompt, examples, history, and the user's text."""
     examples = (() if options.model else DEMO_EXAMPLES) if options.examples is None else options.examples
     shown = [(e.user, e.agent) for e in examples]
     fixed = size(options.system, ask.text, *(text for pair in shown for text in pair))

@@ -1,4 +1,4 @@
-"""The model: answers one request at a time, whoever asks; those who wait are served in turn."""
+"""The shared model. It answers one request at a time; further requests wait in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Messages = list[dict[str, str]]
 
 
 class Llama:
-    """A model by its options (``LlamaCpp.Options``); `load` it first."""
+    """A model with the options ``LlamaCpp.Options``. Call ``load`` before ``reply``."""
 
     def __init__(self, options: Any) -> None:
         self._options = options
@@ -32,7 +32,7 @@ class Llama:
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[None]:
-        """Let go of it behind the body, unless it still computes for a cancelled call."""
+        """Unload the model when the body ends, unless it still computes for a cancelled call after ``GRACE_S``."""
         try:
             yield
         finally:
@@ -40,10 +40,10 @@ class Llama:
                 await trio.to_thread.run_sync(self._unload)
 
     async def reply(self, messages: Messages, send: trio.MemorySendChannel[str], stop: threading.Event) -> None:
-        """Send the reply's tokens, until `stop` is set. Raises ProviderError."""
+        """Generate a reply and send its tokens to `send`, until `stop` is set. Raises ProviderError."""
 
-        def tell(text: str) -> bool:
-            """From the model's thread: hand on a piece; True stops the model."""
+        def pass_on(text: str) -> bool:
+            """Send a token from the model's thread. Returns True to stop the model."""
             try:
                 trio.from_thread.run(send.send, text)
             except (trio.BrokenResourceError, trio.RunFinishedError, trio.Cancelled):
@@ -53,10 +53,11 @@ class Llama:
         async with send:
             # An abandoned thread keeps `_free` until the library has returned, so the next call waits for it.
             generate = self.generate
-            await trio.to_thread.run_sync(generate, messages, tell, stop, limiter=self._free, abandon_on_cancel=True)
+            await trio.to_thread.run_sync(generate, messages, pass_on, stop, limiter=self._free, abandon_on_cancel=True)
 
     def load(self, beginning: Messages) -> None:
-        """In a thread. `beginning` is what every conversation begins with. Raises ProviderError."""
+        """Load the model and evaluate `beginning`, the start of every prompt. Call it in a thread. Raises
+        ProviderError."""
         import xllamacpp
 
         params = xllamacpp.CommonParams()
@@ -65,18 +66,17 @@ class Llama:
         params.n_parallel = 1
         params.n_gpu_layers = 0
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads()
-        params.cache_ram_mib = 0  # prompts of finished turns are not kept aside; the one slot's prefix is
+        params.cache_ram_mib = 0  # keep only the prefix of the one slot, no prompts of finished turns
         params.verbosity = -1
         params.ui = False
         with tempfile.TemporaryDirectory(prefix="flowkit-") as folder:
-            # The library serves HTTP as well, without being asked. On a socket that is unlinked at once nobody can call
-            # it.
+            # The library always starts an HTTP server. On a socket that is unlinked at once nobody can reach it.
             params.hostnames = [f"{folder}/unused.sock"]
             self._server = xllamacpp.Server(params)
         self.generate(beginning, lambda text: True, threading.Event())
 
     def found(self) -> Path:
-        """Where the model is. Raises ProviderError if it is not there, or no GGUF."""
+        """The path of the model. Raises ProviderError if the file is missing or is not a GGUF file."""
         model: Path | None = self._options.model
         if model is None:
             return SMOLLM2.path()
@@ -100,16 +100,20 @@ class Llama:
     def _threads(self) -> int:
         return self._options.threads or max(1, len(os.sched_getaffinity(0)) - 1)
 
-    def generate(self, messages: Messages, tell: Callable[[str], bool], stop: threading.Event) -> None:
-        """Raises ProviderError if the library refuses; a CloudError of trouble `length` for a prompt that exceeds the context."""
+    def generate(self, messages: Messages, pass_on: Callable[[str], bool], stop: threading.Event) -> None:
+        """Generate a reply, in the calling thread. `pass_on` gets each token and returns True to stop.
+
+        Raises ProviderError if the library refuses the request, and CloudError with trouble `length` if the prompt
+        exceeds the context.
+        """
         refused: list[str] = []
 
-        def heard(chunk: dict[str, Any]) -> bool:
+        def received(chunk: dict[str, Any]) -> bool:
             if not chunk.get("choices"):
                 refused.append(str(chunk.get("message") or chunk.get("error") or chunk))
                 return True
             text = chunk["choices"][0].get("delta", {}).get("content")
-            return tell(text) if text else stop.is_set()
+            return pass_on(text) if text else stop.is_set()
 
         options = self._options
         request = {
@@ -122,7 +126,7 @@ class Llama:
         }
         if not stop.is_set():
             try:
-                self._server.handle_chat_completions(request, heard)
+                self._server.handle_chat_completions(request, received)
             except (RuntimeError, ValueError) as exc:
                 refused.append(str(exc))
         if refused and too_long(refused[0]):

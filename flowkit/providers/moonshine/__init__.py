@@ -1,1 +1,2 @@
-"""Moonshine: `asr` is the provider, `model` what it shares with other sessions, `utterances` decides what it decodes next."""
+"""Moonshine: `asr` is the provider, `model` is the model that sessions share, `utterances` decides what to decode
+next."""

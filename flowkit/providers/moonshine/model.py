@@ -1,4 +1,4 @@
-"""The model: decodes one piece of sound at a time, whoever asks; those who wait are served in turn."""
+"""The shared model. It decodes one segment at a time; further calls wait in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RATE_HZ = 16_000
 
 
 class Decoder:
-    """Loaded and warmed where it is made, in a thread."""
+    """The model. The constructor loads it and runs it once, so call it in a thread."""
 
     def __init__(self) -> None:
         from moonshine_voice.moonshine_api import ModelArch
@@ -30,7 +30,8 @@ class Decoder:
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[None]:
-        """Close it behind the body, unless the library still computes for a cancelled call."""
+        """Close the model when the body ends, unless the library still computes for a cancelled call after
+        ``GRACE_S``."""
         try:
             yield
         finally:
@@ -39,12 +40,12 @@ class Decoder:
                     await trio.to_thread.run_sync(self._model.close)  # takes a tenth of a second
 
     async def decode(self, pcm: bytes) -> str:
-        """The text of `pcm`. A cancelled call leaves at once; the model is busy until the library returns."""
+        """Transcribe `pcm` (s16le mono, 16 kHz). A cancelled call ends at once; the model is busy until the library
+        returns."""
         return await trio.to_thread.run_sync(self._decode, pcm, limiter=self._free, abandon_on_cancel=True)
 
     def _decode(self, pcm: bytes) -> str:
-        """Through the library's C interface: its Python wrapper copies samples one by one with the GIL held, 60 ms for
-        15 s."""
+        # Through the library's C interface: its Python wrapper copies the samples one by one with the GIL held, 60 ms for 15 s.
         import numpy as np
         from moonshine_voice.errors import check_error
         from moonshine_voice.moonshine_api import TranscriptC

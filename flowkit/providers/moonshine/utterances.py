@@ -1,9 +1,10 @@
-"""Bookkeeping of an ASR that decodes a growing buffer again and again: which stretch of sound to decode next. Pure.
+"""Decides which segment of audio an ASR decodes next, for a model that decodes a growing buffer again and again. No
+I/O.
 
-Frames are kept from a little before the user began to speak (detectors notice late). While the user speaks, the stretch
-is decoded now and then for a partial transcript, and once more as soon as it has been quiet for a moment: if that was
-the end, its text is the final transcript already. A stretch too long for the model is committed up to its quietest
-place.
+A segment starts a little before the frame at which the VAD noticed speech. While the user speaks, it is decoded from
+time to time for a partial transcript, and once more as soon as the user has been quiet for a moment: if the utterance
+has ended, this is already the final transcript. A segment that is too long for the model is split at its quietest
+place, and the first part is committed.
 """
 
 from __future__ import annotations
@@ -14,42 +15,45 @@ from enum import Enum
 from flowkit.messages import EndOfUtterance, Frames
 
 PRE_ROLL_US = 300_000
-"""Sound taken before the frame at which speech was noticed: a soft first consonant."""
+"""Audio decoded before the frame at which the VAD noticed speech, for a soft first consonant."""
 TAIL_US = 200_000
-"""Sound decoded behind the last voiced frame: a soft last consonant."""
+"""Audio decoded after the last voiced frame, for a soft last consonant."""
 QUIET_US = 240_000
-"""Quiet for this long, a stretch may be complete, and is decoded without waiting for its turn. More than SETTLED_US by as
-much as a detector may hear a voice longer than its loudness tells."""
+"""After so much quiet a segment may be complete, and is decoded at once. It is longer than SETTLED_US because a VAD may
+report voice for longer than the loudness shows."""
 SETTLED_US = 100_000
-"""A transcript of everything up to this far behind the last voiced frame is as good as one of the whole tail."""
+"""A transcript of the audio up to this long after the last voiced frame is as good as one of the whole tail."""
 IDLE_US = 2_000_000
-"""Sound kept while nobody speaks: the pre-roll, and what a detector may take to notice."""
+"""Audio kept while nobody speaks: the pre-roll, and the time that a VAD may take to notice speech."""
 CUT_WITHIN_US = 3_000_000
-"""A stretch that is too long is cut at the quietest frame of this much of its end."""
+"""A segment that is too long is split at the quietest frame of its last part, which is this long."""
 QUIET_SHARE = 3e-4
-"""Quiet is 35 dB under the loudest frame of the stretch (a last "s" is 26 dB under it) ..."""
+"""A frame is quiet if it is 35 dB below the loudest frame of the segment (a final "s" is 26 dB below it) ..."""
 FLOOR_RISE = 4.0
-"""... or, in a noisy room, at most 6 dB over the quietest tenth of it; the pre-roll makes sure that there is one."""
+"""... or, in a noisy room, at most 6 dB above the quietest tenth of the segment, which the pre-roll provides."""
 
 PAUSING = 2
-"""Frames of quiet that occur within words; with more, a partial transcript waits for what comes of it."""
+"""Quiet frames that occur within words. After more of them, a partial transcript waits until the user goes on or has
+ended."""
 
 
 class Purpose(Enum):
-    """Why a stretch is decoded."""
+    """Why a segment is decoded."""
 
     PARTIAL = "partial"
-    """To show; it will be decoded again, longer."""
+    """For a partial transcript. The segment will be decoded again with more audio."""
     COMMIT = "commit"
-    """Its text stands; the utterance goes on behind it."""
+    """The segment has become too long. Its text is kept, and the utterance continues in the next segment."""
     FINAL = "final"
     """The utterance has ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Frames `first` to `until` (exclusive) of the input, s16le; `loudest` is the mean square of its loudest frame.
-    For a FINAL: a transcript of `first` up to `settled` is as good, and `utterance` is its number."""
+class Segment:
+    """Frames `first` to `until` (exclusive) of the input, as s16le. `loudest` is the mean square of the loudest frame.
+
+    For FINAL, a transcript of `first` to `settled` is as good, and `utterance` is the number of the utterance.
+    """
 
     purpose: Purpose
     first: int
@@ -61,7 +65,7 @@ class Stretch:
 
 
 class RecentFrames:
-    """The last frames of the input, by index. `samples` is a frame's length. Frames that were lost are silence."""
+    """The last frames of the input, by index. Each has `samples` samples. Lost frames are silence."""
 
     def __init__(self, samples: int) -> None:
         self._bytes = 2 * samples
@@ -75,7 +79,7 @@ class RecentFrames:
         return self.first + len(self._loudness)
 
     def add(self, frames: Frames) -> None:
-        """Append frames, which come in order of their index."""
+        """Append frames. They must come in the order of their index."""
         import numpy as np
 
         lost = max(0, frames.index - self.until)
@@ -96,13 +100,19 @@ class RecentFrames:
         return bytes(self._pcm[max(0, first - self.first) * self._bytes : (until - self.first) * self._bytes])
 
     def loudness(self, first: int, until: int) -> list[float]:
-        """The mean square of each of these frames."""
+        """The mean square of each of the frames `first` to `until`, as far as they are kept."""
         return self._loudness[max(0, first - self.first) : max(0, until - self.first)]
 
 
 class Utterances:
-    """Takes what the ASR stage feeds, and says what to decode. `every_us`: between partials; `longest_us`: of a
-    stretch."""
+    """Takes what the ASR stage feeds, and returns the segments to decode.
+
+    Args:
+        samples: Samples in a frame.
+        frame_us: Length of a frame in microseconds.
+        every_us: Time between two partial transcripts in microseconds.
+        longest_us: Longest segment in microseconds.
+    """
 
     def __init__(self, samples: int, frame_us: int, every_us: int, longest_us: int) -> None:
         self._frame_us = frame_us
@@ -113,8 +123,8 @@ class Utterances:
         self._starts: list[int] = []
         self._decoded = 0
 
-    def hear(self, frames: Frames) -> Stretch | None:
-        """Keep frames; returns a COMMIT if the stretch has become too long."""
+    def hear(self, frames: Frames) -> Segment | None:
+        """Add frames. Returns a COMMIT if the segment has become too long."""
         recording = self._recording
         recording.add(frames)
         if self._begins is None:
@@ -122,19 +132,19 @@ class Utterances:
             return None
         if recording.until - self._begins < self._longest:
             return None
-        commit = self._stretch(Purpose.COMMIT, self._begins, self._quietest())
+        commit = self._segment(Purpose.COMMIT, self._begins, self._quietest())
         self._begin(commit.until)
         return commit
 
     def speech_started(self, frame: int) -> None:
-        """The user began to speak, or went on after a pause: at most one mark in a detector's minimum of silence."""
+        """The user started to speak at `frame`, or continued after a pause."""
         if self._begins is None:
             self._begin(frame - self._count(PRE_ROLL_US))
         else:
             self._starts.append(frame)
 
-    def partial(self) -> Stretch | None:
-        """What to decode now for a partial transcript, if anything: call it whenever the model is free."""
+    def partial(self) -> Segment | None:
+        """The segment to decode now for a partial transcript, or None. Call it when the model is free."""
         recording, begins = self._recording, self._begins
         if begins is None:
             return None
@@ -143,15 +153,15 @@ class Utterances:
         if quiet >= self._count(QUIET_US):
             due = self._decoded <= voiced + self._count(SETTLED_US)
         else:
-            # Just fallen quiet: in a moment it is either the end, to be decoded whole, or the voice has gone on.
+            # If the user has just become quiet, wait: soon it is either the end or speech again.
             due = quiet <= PAUSING and recording.until - self._decoded >= self._every
-        return self._stretch(Purpose.PARTIAL, begins, recording.until) if due else None
+        return self._segment(Purpose.PARTIAL, begins, recording.until) if due else None
 
-    def ended(self, end: EndOfUtterance) -> Stretch:
-        """The last stretch of the utterance. What began behind its end belongs to the next one."""
+    def ended(self, end: EndOfUtterance) -> Segment:
+        """The last segment of the utterance. Speech that started after its end belongs to the next utterance."""
         begins = self._recording.until if self._begins is None else self._begins
         until = min(end.last_voiced + 1 + self._count(TAIL_US), self._recording.until)
-        final = self._stretch(Purpose.FINAL, begins, max(begins, until), end)
+        final = self._segment(Purpose.FINAL, begins, max(begins, until), end)
         later = [frame for frame in self._starts if frame > end.last_voiced]
         self._begins = None
         self._starts = later[1:]
@@ -163,16 +173,16 @@ class Utterances:
         self._recording.forget_before(frame)
         self._begins = self._decoded = max(frame, self._recording.first)
 
-    def _stretch(self, purpose: Purpose, first: int, until: int, end: EndOfUtterance | None = None) -> Stretch:
+    def _segment(self, purpose: Purpose, first: int, until: int, end: EndOfUtterance | None = None) -> Segment:
         self._decoded = until
         pcm, loudest = self._recording.pcm(first, until), max(self._recording.loudness(first, until), default=0.0)
         if end is None:
-            return Stretch(purpose, first, until, pcm, loudest)
+            return Segment(purpose, first, until, pcm, loudest)
         settled = min(end.last_voiced + 1 + self._count(SETTLED_US), until)
-        return Stretch(purpose, first, until, pcm, loudest, settled, end.utterance)
+        return Segment(purpose, first, until, pcm, loudest, settled, end.utterance)
 
     def _last_voiced(self, begins: int) -> int:
-        """The last frame of the stretch that is not quiet, by its loudness."""
+        """The last frame of the segment that is not quiet."""
         loudness = self._recording.loudness(begins, self._recording.until)
         if not loudness:
             return begins
@@ -182,7 +192,7 @@ class Utterances:
         return begins + next((i for i in range(last, -1, -1) if loudness[i] > limit), last)
 
     def _quietest(self) -> int:
-        """Where to cut a stretch that is too long: behind the quietest frame of its last seconds."""
+        """Where to split a segment that is too long: after the quietest frame of its last part."""
         first = self._recording.until - min(self._count(CUT_WITHIN_US), self._longest // 2)
         loudness = self._recording.loudness(first, self._recording.until)
         return first + min(range(len(loudness)), key=loudness.__getitem__) + 1

@@ -1,1 +1,1 @@
-"""SVOX Pico: `tts` is the provider, `process` runs in the worker process."""
+"""NanoTTS (SVOX Pico): `tts` is the provider, `process` runs in the worker process."""

@@ -1,4 +1,4 @@
-"""NanoTTS's worker process: the only module that imports it. Run by `flowkit.providers.worker.parent`, never imported."""
+"""The worker process of NanoTTS, and the only module that imports it. `flowkit.providers.worker.parent` runs it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 from flowkit.providers.worker.child import SpeechPiece, serve
 
 LONGEST = 200
-"""Characters spoken at a time: the engine makes the whole text before it returns, and its own buffers are small."""
+"""Characters synthesized at a time. The engine returns only when it has synthesized all of a text, and its buffers are
+small."""
 
 
 class NanoVoice:
-    """`setup`: `voice`, `speed`, `pitch`, `volume` of the provider's options."""
+    """The loaded engine. `setup` holds the options `voice`, `speed`, `pitch` and `volume` of the provider."""
 
     rate_hz = 16_000
 
@@ -22,16 +23,16 @@ class NanoVoice:
         import py_nanotts
 
         self._engine = py_nanotts.NanoTTS()
-        self._manner = setup
+        self._setup = setup
         for _ in self.speak("Hello there."):
             pass
 
     def speak(self, text: str) -> Iterator[SpeechPiece]:
-        """A stretch for each part of at most LONGEST characters."""
+        """Synthesize `text`. Yields audio for each part of at most LONGEST characters."""
         total = 0
         parts = textwrap.wrap(text, LONGEST)
         for number, part in enumerate(parts, 1):
-            pcm: bytes = self._engine.speak(part, **self._manner)
+            pcm: bytes = self._engine.speak(part, **self._setup)
             total += len(pcm) // 2
             yield SpeechPiece(pcm, total if number == len(parts) else 0)
 

@@ -1,6 +1,8 @@
-"""SVOX Pico's small voice: 5 MB, robotic, about 25 ms a clause. For machines on which Piper is too slow or too large.
+"""NanoTTS (SVOX Pico), for machines on which Piper is too slow or too large. It needs 5 MB and about 25 ms per clause.
 
-{kind: tts, provider: nanotts, voice: en-GB}
+Its voice sounds robotic. https://github.com/gmn/nanotts
+
+    {kind: tts, provider: nanotts, voice: en-GB}
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ _LESS_THAN = {
 
 
 class NanoTts(Provider):
-    """Answers a clause with its sound at 16 kHz, in pieces of at most 100 ms. In a process, because it keeps the
-    GIL."""
+    """Answers a ``Speak`` with its audio at 16 kHz, in pieces of at most 100 ms.
+
+    The engine runs in a worker process, because it does not release the GIL.
+    """
 
     kind = "tts"
     name = "nanotts"
@@ -43,27 +47,27 @@ class NanoTts(Provider):
         voice: Literal["en-US", "en-GB", "de-DE", "es-ES", "fr-FR", "it-IT"] = "en-US"
         """Language and accent."""
         speed: float = Field(default=1.0, ge=0.2, le=5.0)
-        """1.0 is the voice's own pace, 2.0 twice as fast."""
+        """Speed of speech: 1.0 is normal, 2.0 is twice as fast."""
         pitch: float = Field(default=1.0, ge=0.5, le=2.0)
-        """1.0 is the voice's own."""
+        """Pitch of the voice: 1.0 is normal."""
         volume: float = Field(default=0.6, ge=0.0, le=5.0)
-        """1.0 overdrives loud vowels."""
+        """Volume. Loud vowels are distorted at 1.0."""
 
     options: Options
 
     @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Worker]:
-        """Start the worker process and let it say a word."""
+        """Start the worker process and wait until its engine is loaded and has synthesized a phrase."""
         async with Worker("tts nanotts", "flowkit.providers.nanotts.process", options.model_dump()).running() as worker:
             yield worker
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if isinstance(request, Speak) and (said := words(request.text)) and not any(map(_is_latin, said)):
-            raise ProviderError(f"tts nanotts: {self.options.voice} has no sounds for {request.text[:60]!r}")
+            raise ProviderError(f"tts nanotts: {self.options.voice} cannot speak {request.text[:60]!r}")
         worker: Worker = self.model
         less_than = _LESS_THAN[self.options.voice[:2]]
-        # Pico's tags can write files and end its process, so no option lets them through.
+        # Pico's tags can write files and end its process, so there is no option to allow them.
         await worker.answer(request, emit, lambda text: without_tags(text, less_than))
 
 

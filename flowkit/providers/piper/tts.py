@@ -1,7 +1,8 @@
-"""Piper's neural voices on the CPU: the embedded default, with the voice joe (US English).
+"""Piper's neural voices on the CPU: the default of an embedded pipeline, with the voice joe (US English).
 
-Sound comes a sentence at a time, about 0.25 s after a short clause was asked for. Piper is licensed under the GPL;
-flowkit talks to it over pipes only, in a process of its own, which also keeps its GIL off the event loop.
+Audio comes one sentence at a time, about 0.25 s after the request for a short clause. Piper is licensed under the GPL,
+so flowkit runs it in a separate process and talks to it over pipes only. The process also keeps the GIL of the event
+loop free. https://github.com/OHF-Voice/piper1-gpl
 
     {kind: tts, provider: piper, speed: 1.1}
 """
@@ -26,7 +27,7 @@ from flowkit.providers.worker.parent import Worker
 
 
 class Piper(Provider):
-    """Answers a clause with its sound, in pieces of at most 100 ms."""
+    """Answers a ``Speak`` with its audio, in pieces of at most 100 ms."""
 
     kind = "tts"
     name = "piper"
@@ -35,21 +36,21 @@ class Piper(Provider):
 
     class Options(opt.Options):
         voice: Path | None = None
-        """A Piper voice of your own: its .onnx file, with its .onnx.json beside it. Default: joe, US English."""
+        """The .onnx file of another Piper voice, with its .onnx.json beside it. Default: joe, US English."""
         speed: float = Field(default=1.0, ge=0.25, le=4.0)
-        """1.0 is the voice's own pace, 2.0 twice as fast."""
+        """Speed of speech: 1.0 is the voice's own, 2.0 is twice as fast."""
         variation: float = Field(default=1.0, ge=0.0, le=2.0)
-        """How much the melody varies, as a share of the voice's own: with 0 the same text always sounds the same."""
+        """How much the intonation varies, relative to the voice's own. With 0 the same text always sounds the same."""
         threads: int = Field(default=0, ge=0, le=64)
-        """Threads for a clause; 0 lets the library choose."""
+        """Number of threads for a clause. 0 lets the library choose."""
         markup: bool = False
-        """Whether `[[...]]` in a text is Piper's own markup, raw phonemes; else its words are said."""
+        """Whether `[[...]]` in a text is Piper's markup for phonemes. Otherwise its words are spoken."""
 
     options: Options
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raises ProviderError if there is no such voice."""
+        """Raises ProviderError if a file of the voice is missing."""
         voice = options.voice or JOE.path()
         for file in (voice, Path(f"{voice}.json")):
             if not file.is_file():
@@ -58,7 +59,8 @@ class Piper(Provider):
     @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Worker]:
-        """Start the worker process and let it say a word. Raises ProviderError if there is no such voice."""
+        """Start the worker process and wait until its voice is loaded and has synthesized a phrase. Raises
+        ProviderError."""
         cls.check(options)
         voice = options.voice or Path(await trio.to_thread.run_sync(JOE.checked))
         setup = {
@@ -76,5 +78,5 @@ class Piper(Provider):
 
 
 def without_phonemes(text: str) -> str:
-    """The text with `[[`, behind which Piper expects phonemes, taken apart."""
+    """The text with a space inside each `[[`, which Piper would take for the start of phonemes."""
     return re.sub(r"\[(?=\[)", "[ ", text)

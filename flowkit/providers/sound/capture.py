@@ -1,5 +1,4 @@
-"""What a recorded source does: hands out its samples as a microphone would, in real time, and then goes on with
-silence."""
+"""Plays a recording as a microphone would: frame by frame in real time, and then silence."""
 
 from __future__ import annotations
 
@@ -20,10 +19,10 @@ def frame_bytes(around: Surroundings) -> int:
 
 
 def captured(pcm: bytes, around: Surroundings) -> Iterator[Answer]:
-    """`pcm` (s16le mono at the input rate) frame by frame, InputEnded behind its last frame, then silence for ever.
+    """Yield `pcm` (s16le mono at the input rate) frame by frame, then InputEnded, then silence without end.
 
-    Frame i is complete one frame's length after its first sample, so it comes (i + 1) frames after the beginning, however late
-    those before it were taken.
+    A frame is complete only after its last sample. So frame i is due i + 1 frame lengths after the start, even if
+    earlier frames were accepted late.
     """
     size, frame_us = frame_bytes(around), around.frame_us
     total = -(-len(pcm) // size)

@@ -1,11 +1,11 @@
-"""Microphone and speaker of this machine, as in ``flowkit run FILE``.
+"""The microphone and the speaker of this machine, as ``flowkit run FILE`` uses them.
 
     stages:
       - {kind: mic, provider: device}
       - {kind: speaker, provider: device, device: "USB"}
 
-A device that goes away does not end the session: the microphone hears silence, the speaker sounds none, both are looked
-for once a second, and what happened is recorded.
+A lost device does not end the session. The microphone then yields silence, and the speaker plays nothing. Once a second
+flowkit looks for the device. The trace records its loss and its return.
 """
 
 from __future__ import annotations
@@ -41,23 +41,24 @@ from flowkit.providers.sound.device_ring import Block, DueBlock, MicRing, Speake
 from flowkit.providers.sound.echo import Aec, canceller
 
 STALLED_S = 2.0
-"""A device whose callback has not come for so long is gone, whatever its driver says. A cold sink may take 1.9 s."""
+"""If a device's callback is not called for this long, the device counts as lost. A speaker may take 1.9 s to start."""
 RETRY_S = 1.0
 FORCE_EVERY = 5
-"""Of so many attempts to find a lost device one starts PortAudio anew even if the other device is at work: only then
-does it see a device that was plugged in again, and the other one is silent for a tenth of a second."""
+"""Every fifth attempt to find a lost device restarts PortAudio even if the other device is in use. PortAudio sees a
+newly connected device only then. The other device is silent for a tenth of a second."""
 
 
 class Waker:
-    """Wakes the event loop from a device's thread, at most once until it has looked."""
+    """Wakes the event loop from a device's thread. Several calls before the loop runs wake it once."""
 
     def __init__(self) -> None:
         self._event = trio.Event()
         self._token = trio.lowlevel.current_trio_token()
 
     def wake(self) -> bool:
-        """From any thread. False if the loop has ended. (``from_thread.run_sync`` waits for the loop: 284 ms seen.)"""
+        """Wake the loop, from any thread. Returns False if the loop has ended."""
         try:
+            # Not from_thread.run_sync, which waits for the loop: up to 284 ms were measured.
             self._token.run_sync_soon(self._set, idempotent=True)
         except trio.RunFinishedError:
             return False
@@ -67,13 +68,13 @@ class Waker:
         self._event.set()
 
     async def wait(self) -> None:
-        """Until woken; whoever waits alone looks at everything afterwards."""
+        """Wait until the loop is woken. Only one task may wait."""
         await self._event.wait()
         self._event = trio.Event()
 
 
 class Held:
-    """A device that is held open as long as the session lasts, and looked for when it has gone."""
+    """A device that stays open for the session, and is looked for when it is lost."""
 
     def __init__(self, wanted: Wanted, around: Surroundings, opens: Callable[[Wanted], Stream], host: Host) -> None:
         self._wanted = wanted
@@ -84,12 +85,12 @@ class Held:
         self.stream: Stream | None = None
 
     async def open(self) -> Format:
-        """Open it. Raises DeviceError."""
+        """Open the device. Raises DeviceError."""
         self.stream = await trio.to_thread.run_sync(self._opens, self._wanted)
         return self.stream.format
 
     async def close(self) -> None:
-        """Close it, if it is open; waits for its callback to end."""
+        """Close the device if it is open, and wait until its callback has ended."""
         stream, self.stream = self.stream, None
         if stream is not None:
             with trio.CancelScope(shield=True):
@@ -99,10 +100,10 @@ class Held:
         return self.stream is not None and self.stream.alive()
 
     async def again(self) -> Format:
-        """Told that it has gone: look for it until it is back."""
+        """Close the lost device and look for it until it can be opened. Returns its format, which may differ."""
         gone_us = self._around.now_us()
         self._around.event(gone_us, f"{self._noun} lost", "")
-        self._around.notice(f"the {self._noun} has gone; looking for it")
+        self._around.notice(f"the {self._noun} is lost; looking for it")
         await self.close()
         attempt = 0
         while True:
@@ -111,7 +112,7 @@ class Held:
             try:
                 await trio.to_thread.run_sync(look)
                 format = await self.open()
-            except DeviceError:  # still away: that it went was said, that it is back will be
+            except DeviceError:  # still lost
                 await trio.sleep(RETRY_S)
                 continue
             now_us = self._around.now_us()
@@ -126,7 +127,7 @@ class Held:
 
 
 class DeviceMic(Provider):
-    """The machine's microphone."""
+    """A microphone of this machine."""
 
     kind = "mic"
     name = "device"
@@ -136,13 +137,14 @@ class DeviceMic(Provider):
 
     class Options(opt.Options):
         device: int | str | None = None
-        """Its number or (part of its) name as `flowkit doctor` lists them; the machine's default, if not given."""
+        """Number or name (or part of the name) of the device, as `flowkit doctor` lists them. Default: the machine's
+        default."""
         rate: int | None = Field(default=None, ge=8_000, le=192_000)
-        """Rate in Hz to open it with; by default 16 kHz where it takes that, else its own."""
+        """Sample rate in Hz to open the device with. Default: 16 kHz if the device supports it, otherwise its own."""
         channels: int | None = Field(default=None, ge=1, le=32)
-        """Channels to open; they are averaged. By default one where it takes that."""
+        """Number of channels to open; they are averaged. Default: one if the device supports it."""
         aec: Aec = Aec.NONE
-        """`webrtc`: take the agent's own voice out, for open speakers; `none`: for a headset."""
+        """Echo canceller. `webrtc` removes the agent's own voice, for open speakers; `none` is for a headset."""
 
     options: Options
 
@@ -175,7 +177,7 @@ class DeviceMic(Provider):
                 await self._waker.wait()
             while (block := self._ring.take()) is not None:
                 await self._hear(cutter, block, emit)
-            self._told_overflows(cutter)
+            self._report_overflows(cutter)
             if stalled.cancelled_caught or not self._held.alive():
                 await self._without(cutter, emit)
 
@@ -186,14 +188,14 @@ class DeviceMic(Provider):
         for index, pcm in frames:
             await emit(Frames(index, 1, pcm if self._canceller is None else self._canceller.clean(pcm)))
 
-    def _told_overflows(self, cutter: FrameCutter) -> None:
+    def _report_overflows(self, cutter: FrameCutter) -> None:
         if overflows := self._ring.overflows:
             self._ring.overflows -= overflows
-            detail = f"the device dropped sound {overflows} times before frame {cutter.index}"
+            detail = f"the device dropped audio {overflows} times before frame {cutter.index}"
             self.around.event(self.around.now_us(), "microphone overrun", detail)
 
     async def _without(self, cutter: FrameCutter, emit: Emit) -> None:
-        """The device has gone: go on with silence, in time, until it is back. Whoever was speaking has stopped."""
+        """Emit silence in real time until the lost device is back."""
         back: list[Format] = []
 
         async def look() -> None:
@@ -213,7 +215,7 @@ class DeviceMic(Provider):
 
 
 def said(format: Format) -> str:
-    """A device in words."""
+    """A device's name and format as text for people."""
     channels = "mono" if format.channels == 1 else f"{format.channels} channels"
     return f"{format.name}, {format.rate_hz} Hz, {channels}"
 
@@ -222,7 +224,7 @@ def said(format: Format) -> str:
 
 
 class DeviceSpeaker(Provider):
-    """The machine's speaker."""
+    """A speaker of this machine."""
 
     kind = "speaker"
     name = "device"
@@ -232,13 +234,14 @@ class DeviceSpeaker(Provider):
 
     class Options(opt.Options):
         device: int | str | None = None
-        """Its number or (part of its) name as `flowkit doctor` lists them; the machine's default, if not given."""
+        """Number or name (or part of the name) of the device, as `flowkit doctor` lists them. Default: the machine's
+        default."""
         rate: int | None = Field(default=None, ge=8_000, le=192_000)
-        """Rate in Hz to open it with; its own, if not given."""
+        """Sample rate in Hz to open the device with. Default: its own."""
         channels: int | None = Field(default=None, ge=1, le=32)
-        """Channels to open; all sound the same. By default one where it takes that."""
+        """Number of channels to open; all play the same. Default: one if the device supports it."""
         if_any: bool = False
-        """Do without where the machine has no speaker at all. Set where the file leaves the speaker open."""
+        """Run without a speaker if the machine has none. It is set when the pipeline file names no speaker."""
 
     options: Options
 
@@ -250,10 +253,10 @@ class DeviceSpeaker(Provider):
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Open the device and let it run, so that it is warm when the first reply comes. Raises DeviceError."""
+        """Open and start the device, so that it is running when the first reply comes. Raises DeviceError."""
         await imported("numpy", "soxr")
         if self.options.if_any and not await trio.to_thread.run_sync(available, "output", self.host):
-            self.around.notice(f"no speaker: nothing will sound; {WITHOUT['output']}")
+            self.around.notice(f"no speaker: nothing will be played; {WITHOUT['output']}")
             yield
             return
         self._waker = Waker()
@@ -270,11 +273,11 @@ class DeviceSpeaker(Provider):
             await self._held.close()
 
     def _session_us(self) -> int:
-        """The session's time in the device's thread: the host's clock against a zero that ``call`` takes."""
+        """The session's time, callable in the device's thread. ``call`` sets the zero of the host's clock."""
         return self.host.now_us() - self._zero_us
 
     def _wants(self, underflowed: bool) -> bytes | None:
-        """In the device's thread."""
+        """The next block for the device's callback, or None for silence. Runs in the device's thread."""
         pcm = self._ring.wants(underflowed)
         if (format := self._format) is not None:
             self.around.far_end.put(pcm, format.rate_hz, format.channels, format.block)
@@ -290,7 +293,7 @@ class DeviceSpeaker(Provider):
 
     async def _sound(self, held: Held, fed: AsyncIterator[Message]) -> None:
         self._zero_us = self.host.now_us() - self.around.now_us()
-        self._ring.told.clear()  # of before the session, such as a slow start while models load
+        self._ring.told.clear()  # events from before the session, such as an underrun while models load
         self._stepped = trio.Event()
         with lone_error():
             async with trio.open_nursery() as nursery:
@@ -312,7 +315,7 @@ class DeviceSpeaker(Provider):
             if not late:
                 self._push(rest)
             else:
-                self.around.event(self.around.now_us(), "speaker late", f"dropped {late} late blocks at a silence")
+                self.around.event(self.around.now_us(), "speaker late", f"dropped {late} late blocks when silenced")
         self._stepped.set()
 
     def _push(self, chunks: list[DueBlock]) -> None:
@@ -320,7 +323,7 @@ class DeviceSpeaker(Provider):
             self._ring.push(chunk)
 
     async def _keep_feeding(self) -> None:
-        """Hand over what the feed holds back when nothing follows in time."""
+        """Push the audio that the feed holds back when no more audio comes in time."""
         while True:
             next_us = self._feed.next_us()
             with trio.move_on_at(float("inf") if next_us is None else self.around.at_s(next_us)):
@@ -329,7 +332,7 @@ class DeviceSpeaker(Provider):
             self._push(self._feed.step(self.around.now_us()))
 
     async def _watch(self, held: Held) -> None:
-        """Tell what the callback saw, and look for the device when it has gone."""
+        """Record the callback's events, and look for the device when it is lost."""
         while True:
             calls = self._ring.calls
             with trio.move_on_after(STALLED_S) as stalled:

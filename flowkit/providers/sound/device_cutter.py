@@ -1,7 +1,7 @@
-"""From a microphone's blocks to the pipeline's frames: channels averaged, rate converted without a seam, numbered.
+"""Converts a microphone's blocks into the pipeline's frames: averages channels, converts the rate, numbers the frames.
 
-A frame's index counts the device's own time: blocks that were lost leave a gap, so that whoever counts frames counts
-silence and speech as long as they were.
+The index of a frame follows the device's own time. Lost blocks leave a gap in the indexes, so that a stage that counts
+frames measures silence and speech correctly.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 
 class FrameCutter:
-    """Cuts for a device of `format`, whose next block has number `first`. `lost`: blocks missing before the last one."""
+    """Converts the blocks of one device.
+
+    `index` is the index of the next frame, and `lost` the number of blocks missing before the last one.
+
+    Args:
+        format: What the device was opened with.
+        rate_hz: Sample rate of the frames in Hz.
+        frame_us: Length of a frame in microseconds.
+        first: The number of the device's next block.
+    """
 
     def __init__(self, format: Format, rate_hz: int, frame_us: int, first: int) -> None:
         self._rate_hz = rate_hz
@@ -28,19 +37,19 @@ class FrameCutter:
         self.restart(format, first)
 
     def restart(self, format: Format, first: int) -> None:
-        """Another device, or the same again: nothing of the old sound goes on."""
+        """Continue with a newly opened device, or after lost blocks. The incomplete frame is dropped."""
         self._format = format
         self._expected = first
         self._resampler: Any = None
         self._rest = b""
 
     def skip(self) -> int:
-        """The index of a frame that is made up by the caller."""
+        """The index for a frame that the caller makes itself."""
         self.index += 1
         return self.index - 1
 
     def cut(self, block: Block) -> list[tuple[int, bytes]]:
-        """The frames, with their indexes, that are whole with this block."""
+        """Add a block. Returns the frames that are now complete, each as (index, s16le mono)."""
         self.lost = block.number - self._expected
         if self.lost:
             self.restart(self._format, block.number)

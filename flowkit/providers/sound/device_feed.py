@@ -1,7 +1,8 @@
-"""From playback's pieces to a speaker's chunks: resampled, in as many channels as the device has, cut into its blocks.
+"""Converts playback's pieces into blocks for a speaker: resamples them, copies them to all channels, splits them into
+blocks.
 
-Pure but for the resampler. A *run* is sound without a gap: one resampler, and times that follow from the count of
-samples, so that thousands of pieces whose times are whole microseconds do not add up to a drift.
+A *run* is audio without a gap. It has one resampler, and its times follow from the number of samples. So the rounding
+of thousands of pieces to whole microseconds does not add up to a drift.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ if TYPE_CHECKING:
     Samples = NDArray[np.int16]
 
 _SEAM_US = 2_000
-"""Pieces that meet within this are one run: times are whole microseconds, samples are not."""
+"""Pieces whose times differ by at most this belong to one run. Times are rounded to microseconds; samples are not."""
 _FLUSH_US = 60_000
-"""So long before a run's end the resampler gives up what it holds back (33 ms at most), if nothing has followed by
-then."""
+"""If no piece has followed this long before the end of a run, the resampler is flushed. It holds back at most 33 ms."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """`made`: samples that were cut into chunks; `rest`: those that do not fill a block yet; `ends_us`: of the last
-    piece; `resampler` is None where the rates agree, and behind the flush."""
+    """A run of audio.
+
+    `made` counts the samples that are in chunks, and `rest` holds those that do not fill a block yet. `ends_us` is the
+    end of the last piece. `resampler` is None if the rates are equal, and after the flush.
+    """
 
     at_us: int
     rate_hz: int
@@ -43,14 +46,14 @@ class _Run:
 
 
 class SpeakerFeed:
-    """Makes chunks for a device of `format`. Times are microseconds of the session."""
+    """Makes chunks for a device of `format`. Times are session times in microseconds."""
 
     def __init__(self, format: Format) -> None:
         self._format = format
         self._run: _Run | None = None
 
     def play(self, play: Play) -> list[DueBlock]:
-        """The whole blocks that are there with this piece."""
+        """Add a piece. Returns the blocks that are now complete."""
         import numpy as np
 
         run = self._run
@@ -72,13 +75,13 @@ class SpeakerFeed:
         return [*chunks, *self._cut(run)]
 
     def next_us(self) -> int | None:
-        """When ``step`` has to be called: to flush, and to hand over a last block that is not full."""
+        """When to call ``step``, to flush the resampler or to end the run; None if there is no run."""
         if self._run is None:
             return None
         return self._run.ends_us - (_FLUSH_US if self._run.resampler is not None else self._block_us)
 
     def step(self, now_us: int) -> list[DueBlock]:
-        """The chunks that are due for handing over because nothing followed them."""
+        """Flush or end the run if no piece has followed in time. Returns its last chunks."""
         run = self._run
         if run is None or now_us < (self.next_us() or 0):
             return []
@@ -88,7 +91,7 @@ class SpeakerFeed:
         return self.end()
 
     def end(self) -> list[DueBlock]:
-        """End the run: what is left of it, filled up with silence to a whole block."""
+        """End the run. Returns its last chunks, the last one filled up with silence."""
         import numpy as np
 
         run, self._run = self._run, None
@@ -102,7 +105,7 @@ class SpeakerFeed:
         return chunks
 
     def silence(self, at_us: int) -> list[DueBlock]:
-        """Forget what is due at `at_us` or later. What is due before it and was not handed over yet is."""
+        """Drop the audio that is due at `at_us` or later and end the run. Returns the chunks that are due before."""
         run = self._run
         if run is None:
             return []
@@ -130,7 +133,7 @@ class SpeakerFeed:
         return soxr.ResampleStream(rate_hz, self._format.rate_hz, 1, dtype="int16")
 
     def _flush(self, run: _Run) -> None:
-        """Take what the resampler holds back; it lags by the length of its filter."""
+        """Take the samples that the resampler holds back. It lags by the length of its filter."""
         import numpy as np
 
         if run.resampler is not None:
@@ -155,7 +158,7 @@ class SpeakerFeed:
 
 
 def on_channels(samples: Samples, channels: int) -> bytes:
-    """The same sound on every channel, interleaved."""
+    """Mono samples as s16le with the same audio on each of `channels` channels, interleaved."""
     import numpy as np
 
     return (samples if channels == 1 else np.repeat(samples, channels)).astype("<i2").tobytes()

@@ -1,8 +1,8 @@
-"""The machine's sound devices behind one small interface: list them, open one, look again. PortAudio does the work.
+"""Lists and opens the machine's sound devices, through PortAudio.
 
-Everything that can go wrong here (no library, no device, a wrong name, a format the device refuses) is one readable
-DeviceError. PortAudio is not safe in threads and sees a new device only after it was started anew, so all calls go
-through one lock, and ``refresh`` closes what is still open: whoever held it notices and opens it again.
+Every error (no library, no device, a wrong name, a format that the device refuses) is a DeviceError. PortAudio is not
+thread-safe, so all calls hold one lock. It sees a new device only after a restart, so ``refresh`` may close open
+streams; their users notice it and open them again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ NOUNS = {"input": "microphone", "output": "speaker"}
 WITHOUT = {"input": "speak a file instead: --input question.wav", "output": "write a file instead: --output reply.wav"}
 _BYTES = 2
 MOST_CHANNELS = 8
-"""Channels that are opened at the most; sound servers claim 32 and more."""
+"""The most channels to open by default. Sound servers report 32 and more."""
 
 
 class Device(NamedTuple):
-    """A device as PortAudio numbers and names it; `default` says for which direction (``input``, ``output``, both)."""
+    """A device with PortAudio's number and name. `default` lists the directions (``input``, ``output``) of which it is
+    the default."""
 
     number: int
     name: str
@@ -36,8 +37,10 @@ class Device(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What is to be opened. None leaves the choice to the host: its default device, the device's own format.
-    `rates_hz`: rates to try, in order, before the device's own."""
+    """The device and format to open. None stands for the default device, or the device's own format.
+
+    `direction` is ``input`` or ``output``. `rates_hz` are the rates to try, in order, before the device's own.
+    """
 
     direction: str
     device: int | str | None = None
@@ -47,7 +50,8 @@ class Wanted(NamedTuple):
 
 
 class Format(NamedTuple):
-    """What a stream was opened with: 16-bit samples, `channels` interleaved, `block` samples a callback."""
+    """The format of an open stream: 16-bit samples, `channels` interleaved channels, `block` samples per channel and
+    callback."""
 
     name: str
     rate_hz: int
@@ -57,14 +61,16 @@ class Format(NamedTuple):
 
     @property
     def block_bytes(self) -> int:
-        """Size of what one callback gives or takes."""
+        """Size of one callback's block in bytes."""
         return self.block * self.channels * _BYTES
 
 
 Heard = Callable[[bytes, bool], bool]
-"""In the callback of a microphone: a block, and whether sound was lost before it. False ends the stream."""
+"""Called in a microphone's callback with a block and whether audio was lost before it. Returns False to end the
+stream."""
 Wants = Callable[[bool], bytes | None]
-"""In the callback of a speaker: the next block, or None for silence; is told whether the device ran dry."""
+"""Called in a speaker's callback with whether the device had an underrun. Returns the next block, or None for
+silence."""
 
 
 class Stream(Protocol):
@@ -73,30 +79,30 @@ class Stream(Protocol):
     @property
     def format(self) -> Format: ...
     def alive(self) -> bool:
-        """False once the device has gone."""
+        """Whether the device still runs."""
         ...
 
     def close(self) -> None: ...
 
 
 class Host(Protocol):
-    """Where devices come from; tests bring one of their own."""
+    """Lists and opens devices. Tests use their own implementation."""
 
     def now_us(self) -> int:
-        """The clock that callbacks are timed by, microseconds from any zero."""
+        """The clock of the callbacks, in microseconds from an arbitrary zero."""
         ...
 
     def devices(self) -> list[Device]: ...
     def listen(self, wanted: Wanted, heard: Heard, gone: Callable[[], object]) -> Stream: ...
     def sound(self, wanted: Wanted, wants: Wants, gone: Callable[[], object]) -> Stream: ...
     def refresh(self, *, even_if_used: bool) -> None:
-        """Look for devices anew. Streams that are open are left alone, unless `even_if_used`: then they end."""
+        """Look for devices again. Does nothing while streams are open, unless `even_if_used`, which closes them."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A stream of PortAudio's."""
+    """An open stream of PortAudio."""
 
     format: Format
     stream: Any
@@ -110,7 +116,7 @@ class _Open:
 
 
 class PortAudio:
-    """The real devices. One a process: PortAudio itself is one."""
+    """The machine's devices. Use the one instance ``PORTAUDIO``, because PortAudio has one state per process."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -120,14 +126,15 @@ class PortAudio:
         return monotonic_us()
 
     def devices(self) -> list[Device]:
-        """Every device, in PortAudio's numbering. Raises DeviceError if there is no PortAudio."""
+        """All devices, in PortAudio's order. Raises DeviceError if PortAudio is not installed."""
         with self._lock:
             sd = _library()
             apis = [api["name"] for api in sd.query_hostapis()]
             return [_device(sd, entry, apis) for entry in sd.query_devices()]
 
     def listen(self, wanted: Wanted, heard: Heard, gone: Callable[[], object]) -> Stream:
-        """Open a microphone; `heard` and `gone` are called from PortAudio's own thread."""
+        """Open a microphone. PortAudio's thread calls `heard` for each block, and `gone` when the stream ends. Raises
+        DeviceError."""
 
         def callback(data: Any, frames: int, times: Any, status: Any) -> None:
             if not heard(bytes(data), bool(status.input_overflow)):
@@ -136,7 +143,8 @@ class PortAudio:
         return self._start(wanted, "RawInputStream", callback, gone)
 
     def sound(self, wanted: Wanted, wants: Wants, gone: Callable[[], object]) -> Stream:
-        """Open a speaker; `wants` and `gone` are called from PortAudio's own thread."""
+        """Open a speaker. PortAudio's thread calls `wants` for each block, and `gone` when the stream ends. Raises
+        DeviceError."""
 
         def callback(data: Any, frames: int, times: Any, status: Any) -> None:
             block = wants(bool(status.output_underflow))
@@ -156,7 +164,7 @@ class PortAudio:
             sd._initialize()
 
     def alive(self, used: _Open) -> bool:
-        """Whether the device still runs; while another thread is at PortAudio it is taken to."""
+        """Whether the device still runs. Returns True without asking while another thread uses PortAudio."""
         if not self._lock.acquire(blocking=False):
             return True
         try:
@@ -165,7 +173,7 @@ class PortAudio:
             self._lock.release()
 
     def close(self, used: _Open) -> None:
-        """Close a stream; closing it again does nothing."""
+        """Close a stream. Closing it again does nothing."""
         with self._lock:
             self._open = [other for other in self._open if other is not used]
             used.stream.close(ignore_errors=True)
@@ -195,13 +203,13 @@ class PortAudio:
 
 
 PORTAUDIO: Host = PortAudio()
-"""The host of this machine."""
+"""The host for this machine's devices."""
 
 
 def find(wanted: Wanted, devices: list[Device]) -> Device:
-    """The device that is wanted: by number, by name, by the part of a name that only one has, or the default.
+    """Find the wanted device by its number, its name or a unique part of its name; without any of these, the default.
 
-    Raises DeviceError, listing what there is.
+    Raises DeviceError, with the list of devices as its hint.
     """
     noun = NOUNS[wanted.direction]
     fitting = [device for device in devices if _channels(device, wanted.direction)]
@@ -220,12 +228,12 @@ def find(wanted: Wanted, devices: list[Device]) -> Device:
         raise DeviceError(f"there is no {noun} {wanted.device!r}", hint=f"there are: {listed}")
     if len(named) > 1:
         several = "; ".join(f"{device.number} {device.name}" for device in named)
-        raise DeviceError(f"more than one {noun} is called {wanted.device!r}", hint=f"take a number: {several}")
+        raise DeviceError(f"more than one {noun} is called {wanted.device!r}", hint=f"give a number: {several}")
     return named[0]
 
 
 def available(direction: str, host: Host | None = None) -> bool:
-    """Whether there is any device for that direction; False also where PortAudio is missing."""
+    """Whether there is a device for `direction`. False if PortAudio is missing."""
     try:
         return any(_channels(device, direction) for device in (host or PORTAUDIO).devices())
     except DeviceError:
@@ -237,7 +245,7 @@ def _channels(device: Device, direction: str) -> int:
 
 
 def _library() -> Any:
-    """sounddevice, imported late: without PortAudio the import itself fails."""
+    """Import sounddevice. The import fails without PortAudio, so it must not be at the top. Raises DeviceError."""
     try:
         import sounddevice
     except ModuleNotFoundError as exc:
@@ -257,7 +265,8 @@ def _device(sd: Any, entry: Any, apis: list[str]) -> Device:
 
 
 def _format(sd: Any, wanted: Wanted, device: Device) -> tuple[int, int]:
-    """Channels and rate: as wanted if the device takes it, mono if it takes that, else what is its own."""
+    """The number of channels and the rate to open: the wanted ones, or else mono and the device's own rate. Raises
+    DeviceError."""
     most = min(_channels(device, wanted.direction), MOST_CHANNELS)
     several = (wanted.channels,) if wanted.channels else tuple(dict.fromkeys((1, min(2, most), most)))
     rates_hz = wanted.rates_hz or (device.rate_hz,)
@@ -276,7 +285,7 @@ def _format(sd: Any, wanted: Wanted, device: Device) -> tuple[int, int]:
 
 
 def _refused(wanted: Wanted, device: Device, exc: Exception) -> DeviceError:
-    """PortAudio's own words, with the device's name and what may help."""
+    """The error for a device that PortAudio cannot open, with PortAudio's message and a hint."""
     said = str(exc.args[0] if exc.args else exc).removeprefix("Error opening RawInputStream: ")
     said = said.removeprefix("Error opening RawOutputStream: ").rstrip(".")
     asked = f"{wanted.channels} channels" if wanted.channels else ", ".join(f"{rate} Hz" for rate in wanted.rates_hz)

@@ -1,14 +1,14 @@
-"""The two rings between a device's callback and the event loop: a callback only appends to or takes from a deque.
+"""The buffers between a device's callback and the event loop.
 
-A callback runs in PortAudio's thread, beside the loop. It takes no lock and allocates next to nothing: appending to and
-popping from a deque are single steps of the interpreter. What it has to tell goes into a bounded deque, and the loop is
-woken.
+A callback runs in PortAudio's thread. It takes no lock and allocates almost nothing: it only appends to or pops from a
+deque, which are atomic operations. Its events go into a bounded deque, and it wakes the loop.
 
-The speaker's ring follows two clocks. Every chunk carries the time at which playback wants it popped, on the session's
-clock; the device pops by its own. A run of sound begins with the first callback at or after its time, so a chunk is
-popped up to one block late and never early, and what is silenced from the next tick on has not been popped. If the
-device's clock runs on ahead a block of silence goes in, and if it falls `LATE_BLOCKS` behind, chunks are left out until
-it has caught up: rarely (at 50 parts in a million after 20 minutes of unbroken sound), since every pause starts anew.
+The speaker's buffer has to follow two clocks. Each chunk has a due time on the session's clock, but the device pops by
+its own clock. A run of audio starts with the first callback at or after its due time. So a chunk is popped up to one
+block late and never early, and audio that is silenced from the next tick on has not been popped. If the device's clock
+is fast, a block of silence is inserted. If it is `LATE_BLOCKS` blocks behind, chunks are skipped until it has caught
+up. Both are rare: at a deviation of 50 ppm it takes 20 minutes of audio without a pause, because every pause starts a
+new run.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 LATE_BLOCKS = 3
-"""Blocks that a chunk may be late by before the device is taken to have fallen behind."""
+"""How many blocks late a chunk may be before chunks are skipped."""
 _TOLD = 256
-"""Happenings that may wait to be told; a loop that is held for seconds loses the oldest."""
+"""Events that may wait for the loop. If the loop is blocked for seconds, the oldest are dropped."""
 _NEAR_US = 1_000
-"""Times that are this near are equal: pieces meet to the microsecond, samples do not."""
+"""Times that differ by less count as equal. Times are rounded to microseconds; samples are not."""
 
 
 class Block(NamedTuple):
-    """One block of a microphone: the `number`-th, complete at `t_us` on the host's clock."""
+    """One block of a microphone. `number` counts from 0. It was complete at `t_us` on the host's clock."""
 
     number: int
     t_us: int
@@ -34,7 +34,11 @@ class Block(NamedTuple):
 
 
 class MicRing:
-    """Blocks that wait for the loop; when `bound` wait the oldest goes, and the numbers show the gap."""
+    """Microphone blocks that wait for the loop. If more than `bound` wait, the oldest is dropped, and the numbers show
+    the gap.
+
+    `overflows` counts how often the device itself lost audio.
+    """
 
     def __init__(self, bound: int, now_us: Callable[[], int], wake: Callable[[], bool]) -> None:
         self._blocks: deque[Block] = deque(maxlen=bound)
@@ -44,24 +48,24 @@ class MicRing:
         self.overflows = 0
 
     def heard(self, pcm: bytes, overflowed: bool) -> bool:
-        """The callback. False if there is nobody left to wake."""
+        """Add a block. The device's callback calls it. Returns False if the loop has ended."""
         self._blocks.append(Block(self._count, self._now_us(), pcm))
         self._count += 1
         self.overflows += overflowed
         return self._wake()
 
     def take(self) -> Block | None:
-        """The oldest block, or None."""
+        """Remove and return the oldest block, or None."""
         return self._blocks.popleft() if self._blocks else None
 
     def clear(self) -> int:
-        """Forget what waits; returns the number that the next block will have."""
+        """Drop all waiting blocks. Returns the number of the next block."""
         self._blocks.clear()
         return self._count
 
 
 class DueBlock(NamedTuple):
-    """One block of sound in the device's form, due at `due_us` of the session; `first` in its run of unbroken sound."""
+    """One block of audio in the device's format, due at session time `due_us`. `first`: it starts a run."""
 
     due_us: int
     epoch: int
@@ -71,7 +75,7 @@ class DueBlock(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """What the speaker's callback has to tell, at `t_us` of the session: `began`, `ended`, `underrun` or `late`."""
+    """An event of the speaker's callback at session time `t_us`. `what` is `began`, `ended`, `underrun` or `late`."""
 
     t_us: int
     what: str
@@ -79,7 +83,15 @@ class Happening(NamedTuple):
 
 
 class SpeakerRing:
-    """Chunks that wait to be popped. `now_us` is the session's clock, safe to be read in the callback."""
+    """Chunks that wait for the device.
+
+    `told` are the events for the loop, `until_us` is when the pushed audio ends, and `calls` counts the callbacks.
+
+    Args:
+        frame_us: Length of a block in microseconds.
+        now_us: The session's clock. It must be callable in the device's thread.
+        wake: Wakes the loop.
+    """
 
     def __init__(self, frame_us: int, now_us: Callable[[], int], wake: Callable[[], bool]) -> None:
         self._chunks: deque[DueBlock] = deque()
@@ -94,11 +106,11 @@ class SpeakerRing:
     # -- the callback -----------------------------------------------------------------------------------------------
 
     def wants(self, underflowed: bool) -> bytes | None:
-        """The callback: the chunk that is due, or None for silence."""
+        """The PCM of the chunk that is due, or None for silence. The device's callback calls it."""
         now_us = self._now_us()
         self.calls += 1
         if underflowed:
-            self._tell(now_us, "underrun", "the device ran dry")
+            self._tell(now_us, "underrun", "the device had no data")
         chunk = self._due(now_us)
         if chunk is None:
             if self._sounding is not None:
@@ -118,20 +130,20 @@ class SpeakerRing:
                 late_us = self._catch_up(now_us)
             may_wait_us = 0 if self._sounding is None else -self._frame_us
             return chunks.popleft() if late_us >= may_wait_us else None
-        except IndexError:  # empty, or silenced by the loop between two steps
+        except IndexError:  # empty, or emptied by the loop meanwhile
             return None
 
     def _catch_up(self, now_us: int) -> int:
-        """Leave out what should have sounded; returns how late the next chunk is."""
-        left_out = 0
+        """Skip chunks that are late. Returns how late the next chunk is, in microseconds."""
+        skipped = 0
         while now_us - self._chunks[0].due_us > self._frame_us:
             self._chunks.popleft()
-            left_out += 1
-        self._tell(now_us, "late", f"left out {left_out} blocks to catch up")
+            skipped += 1
+        self._tell(now_us, "late", f"skipped {skipped} blocks to catch up")
         return now_us - self._chunks[0].due_us
 
     def _fell_silent(self, now_us: int) -> None:
-        """Nothing was there to pop: at a run's end, after a silencing, or because the loop did not keep up."""
+        """No chunk was due: the run has ended or was silenced, or the loop did not keep up."""
         self._sounding = None
         if self.until_us > now_us + _NEAR_US:
             self._tell(now_us, "underrun", "the event loop did not keep up")
@@ -145,17 +157,20 @@ class SpeakerRing:
     # -- the loop ---------------------------------------------------------------------------------------------------
 
     def push(self, chunk: DueBlock) -> None:
-        """Add a chunk behind the others; playback's `lead` bounds how many wait."""
+        """Append a chunk. Playback's option `lead` limits how many wait."""
         self._chunks.append(chunk)
 
     def silence(self, at_us: int) -> int:
-        """Drop what is due at `at_us` or later, and of what is due before it all but one block: within a block nothing
-        sounds any more, however late the device is. Returns the number of late blocks that were dropped."""
+        """Silence the speaker from `at_us` on. Returns the number of late blocks that were dropped.
+
+        Chunks that are due at `at_us` or later are dropped. Of the earlier ones at most one block is kept, so that the
+        speaker is silent within a block even if the device is late.
+        """
         self.until_us = min(self.until_us, at_us)
         kept: list[DueBlock] = []
         while True:
             try:
-                # From the far end and one by one: whatever the callback takes meanwhile, it alone has it.
+                # Popped one by one from the end: the callback may take chunks from the other end meanwhile.
                 chunk = self._chunks.pop()
             except IndexError:
                 break
@@ -166,5 +181,5 @@ class SpeakerRing:
         return len(kept)
 
     def waiting(self) -> int:
-        """Chunks in the ring."""
+        """The number of waiting chunks."""
         return len(self._chunks)

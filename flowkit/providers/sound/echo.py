@@ -1,9 +1,9 @@
-"""The agent's own voice in the microphone: taking it out (``aec: webrtc``), and noticing it where nothing takes it out.
+"""The agent's own voice in the microphone: removing it (``aec: webrtc``) and detecting it.
 
-Cancelling needs what is sounding while it sounds: the speaker's callback leaves every block, silent ones too, in a
-``FarEnd``, and the microphone takes as many samples from it as it has heard. Both count samples, so the two stay in
-step however the callbacks jitter; the canceller itself finds the delay of the room. It takes 4-8 dB off near speech
-as well, so it is an option, and wrong with a headset.
+An echo canceller needs the audio that the speaker plays. The speaker's callback puts each block, also a silent one,
+into a ``FarEnd``. For each microphone frame, the same number of samples is taken from it. Both sides count samples, so
+they stay aligned although the callbacks jitter. The canceller itself finds the delay of the room. It also attenuates
+the user's speech by 4-8 dB, so it is an option, and should not be used with a headset.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 INSTALL = "pip install 'flowkit-voice[aec]'"
 _BLOCKS = 50
 _MOST_S, _KEPT_S = 0.04, 0.02
-"""The far end may wait for the near end by this much; then it is cut to the other. Sound takes longer than that from
-callback to callback through any sound card, and a canceller is at a loss where an echo comes before its cause."""
+"""If more than ``_MOST_S`` of the far end waits for the microphone, it is cut to ``_KEPT_S``. The canceller needs the
+far end before its echo, and the path through any sound card takes longer than this."""
 
 
 class Aec(StrEnum):
-    """What takes the agent's own voice out of the microphone."""
+    """The echo canceller of a microphone."""
 
     NONE = "none"
     WEBRTC = "webrtc"
-    """The canceller of WebRTC (AEC3), from the package pywebrtc-audio."""
+    """WebRTC's AEC3, from the package pywebrtc-audio."""
 
 
 class FarEnd:
-    """What the speaker sounds, block by block, waiting for the microphone."""
+    """The audio that the speaker plays, kept until the microphone's canceller takes it."""
 
     def __init__(self) -> None:
         self._blocks: deque[tuple[bytes | None, int, int, int]] = deque(maxlen=_BLOCKS)
@@ -46,11 +46,12 @@ class FarEnd:
         self._waiting: Samples | None = None
 
     def put(self, pcm: bytes | None, rate_hz: int, channels: int, block: int) -> None:
-        """From the speaker's callback: one block of `block` samples, None for silence."""
+        """Add one block of `block` samples per channel; `pcm` is s16le, or None for silence. The speaker's callback
+        calls it."""
         self._blocks.append((pcm, rate_hz, channels, block))
 
     def take(self, count: int, rate_hz: int) -> Samples:
-        """The next `count` samples at `rate_hz`; silence where the speaker has not got as far."""
+        """Take the next `count` samples, mono at `rate_hz`. Samples that the speaker has not played yet are silence."""
         import numpy as np
 
         parts = [np.zeros(0, np.int16)] if self._waiting is None else [self._waiting]
@@ -77,15 +78,15 @@ class FarEnd:
 
 
 class Canceller(Protocol):
-    """Takes the far end out of the near end."""
+    """Removes the speaker's audio from the microphone's."""
 
     def clean(self, near: bytes) -> bytes:
-        """`near` (s16le mono at the session's input rate) without what the speaker adds to it; as long as it was."""
+        """Remove the echo from `near` (s16le mono at the session's input rate). Returns as many bytes."""
         ...
 
 
 class WebRtcCanceller:
-    """AEC3. Raises DeviceError if the package is not there."""
+    """WebRTC's AEC3. Raises DeviceError if the package is not installed."""
 
     def __init__(self, far_end: FarEnd, rate_hz: int) -> None:
         try:
@@ -105,25 +106,28 @@ class WebRtcCanceller:
 
 
 def canceller(aec: Aec, far_end: FarEnd, rate_hz: int) -> Canceller | None:
-    """The canceller of that name; None for none."""
+    """Make the canceller that the option `aec` names; None for ``Aec.NONE``. Raises DeviceError if its package is
+    missing."""
     return WebRtcCanceller(far_end, rate_hz) if aec is Aec.WEBRTC else None
 
 
-# -- noticing ----------------------------------------------------------------------------------------------------------
+# -- detecting ---------------------------------------------------------------------------------------------------------
 
 WINDOW_S = 1.5
-"""Sound that is compared at a time."""
+"""Length of the microphone audio that is compared, in seconds."""
 REACH_S = 0.5
-"""The longest way from speaker to microphone that is looked for, sound card and air together."""
+"""The longest delay from speaker to microphone that is searched, in seconds: sound card and air together."""
 CLEAR = 15.0
-"""How far the correlation's peak must stand out of its own mean size. One synthetic voice against itself saying other
-things stays below 14.2; a voice that comes back 6 to 30 dB down through a room, with noise, is above 16.8."""
+"""The least ratio of the correlation's peak to its standard deviation for an echo. One synthetic voice compared with
+the same voice saying something else stays below 14.2. An echo 6 to 30 dB down, through a room and with noise, is above
+16.8."""
 _RATE_HZ = 8_000
 _LEAST_S, _LEAST_LEVEL = 0.6, 30.0
 
 
 class Likeness(NamedTuple):
-    """How clearly one sound is found in another: `clarity` of the best match, and how much `later_us` it came."""
+    """The best match of one signal in another: its `clarity` (peak over standard deviation) and its delay
+    `later_us`."""
 
     clarity: float
     later_us: int
@@ -134,15 +138,17 @@ class Likeness(NamedTuple):
 
 
 def likeness(heard: NDArray[Any], played: NDArray[Any]) -> Likeness:
-    """Look for `played` in `heard` at one delay: the peak of their whitened cross-correlation (the phase transform of
-    Knapp and Carter, 1976) over its mean size. Both at 8 kHz, ending together; `played` is longer by the reach."""
+    """Search for `played` in `heard` by the peak of their whitened cross-correlation (GCC-PHAT, Knapp and Carter 1976).
+
+    Both are samples at 8 kHz that end at the same time. `played` is longer by ``REACH_S``.
+    """
     import numpy as np
 
     size = 1 << (len(heard) + len(played) - 1).bit_length()
     spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(played, size))
     spectrum /= np.abs(spectrum) + 1e-9
     correlation = np.abs(np.fft.irfft(spectrum, size))
-    # Their heads are `reach` apart: sound that came straight back has lag -reach, the latest that is looked for lag 0.
+    # `played` starts `reach` samples earlier, so an echo without delay has lag -reach, and the longest delay has lag 0.
     reach = len(played) - len(heard)
     causal = np.concatenate((correlation[-reach:], correlation[:1]))
     best = int(causal.argmax())
@@ -150,7 +156,7 @@ def likeness(heard: NDArray[Any], played: NDArray[Any]) -> Likeness:
 
 
 class EchoEar:
-    """Keeps the last of what was heard and what was played."""
+    """Keeps the newest audio of the microphone and of the speaker, to compare them."""
 
     def __init__(self, input_rate_hz: int) -> None:
         self._input_rate_hz = input_rate_hz
@@ -158,20 +164,21 @@ class EchoEar:
         self._played = RecentSamples(WINDOW_S + REACH_S)
 
     def heard(self, until_us: int, pcm: bytes) -> None:
-        """A frame of the microphone, complete at `until_us`."""
+        """Add a microphone frame (s16le mono) that was complete at session time `until_us`."""
         at_us = until_us - len(pcm) // 2 * US_PER_S // self._input_rate_hz
         self._heard.put(at_us, pcm, self._input_rate_hz)
 
     def played(self, at_us: int, pcm: bytes, rate_hz: int) -> None:
-        """Sound that is due at `at_us`."""
+        """Add audio of the speaker (s16le mono) that is due at session time `at_us`."""
         self._played.put(at_us, pcm, rate_hz)
 
     def silenced(self, at_us: int) -> None:
-        """Nothing of it sounds from `at_us` on."""
+        """Drop the speaker's audio from `at_us` on."""
         self._played.cut(at_us)
 
     def window(self, now_us: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """What was heard and what was played up to `now_us`, to be compared; None where too little of it sounded."""
+        """The audio of microphone and speaker up to `now_us`, for ``likeness``; None if there is too little sound in
+        it."""
         import numpy as np
 
         heard = self._heard.until(now_us)
@@ -183,7 +190,7 @@ class EchoEar:
 
 
 class RecentSamples:
-    """The last `length_s` of one side as samples by time, at 8 kHz; gaps are silence."""
+    """The last `length_s` seconds of one side, resampled to 8 kHz. Gaps are silence."""
 
     def __init__(self, length_s: float) -> None:
         self._length = int(length_s * _RATE_HZ)
@@ -194,7 +201,7 @@ class RecentSamples:
 
         samples = np.frombuffer(pcm, "<i2").astype(np.float32)
         places = np.arange(int(len(samples) * _RATE_HZ / rate_hz)) * (rate_hz / _RATE_HZ)
-        # Linear interpolation folds a little of what is above 4 kHz back; a correlation does not mind.
+        # Linear interpolation causes a little aliasing above 4 kHz, which does not matter for a correlation.
         self._pieces.append((at_us, np.interp(places, np.arange(len(samples)), samples)))
         while len(self._pieces) > 1 and self._pieces[0][0] < at_us - 2 * self._length * US_PER_S // _RATE_HZ:
             self._pieces.popleft()
@@ -208,7 +215,7 @@ class RecentSamples:
                 yield begins_us, samples[:keep]
 
     def until(self, now_us: int) -> NDArray[Any]:
-        """The samples up to `now_us`, always as many."""
+        """The samples up to `now_us`, always `length_s` of them."""
         import numpy as np
 
         tape = np.zeros(self._length)

@@ -1,4 +1,4 @@
-"""Source and sink in memory: for tests, and for programs that embed flowkit and bring their own audio.
+"""A microphone and a speaker in memory, for tests and for programs that embed flowkit and have their own audio.
 
 source = MemorySource(MemorySource.Options(pcm=recording), around)
 sink = MemorySink(MemorySink.Options(on_pop=heard.append), around)
@@ -23,16 +23,16 @@ OnPop = Annotated[Callable[[Pop], Any], WithJsonSchema({"not": {}, "description"
 
 
 class MemorySource(InlineProvider):
-    """A microphone that hears what it was given, then silence."""
+    """A microphone that plays `pcm` and `frames`, and then silence."""
 
     kind = "mic"
     name = "memory"
 
     class Options(opt.Options):
         pcm: bytes = b""
-        """What is heard: signed 16-bit little-endian mono at the session's input rate."""
+        """The audio: signed 16-bit little-endian mono at the session's input rate."""
         frames: tuple[bytes, ...] = Field(default=(), repr=False)
-        """More of the same behind it, in pieces of any length."""
+        """More audio after `pcm`, in pieces of any length."""
 
     options: Options
 
@@ -42,14 +42,14 @@ class MemorySource(InlineProvider):
 
 
 class MemorySink(Provider):
-    """A speaker that keeps what sounded, frame by frame, in `pops`."""
+    """A speaker that collects the audio that it plays in `pops`, frame by frame."""
 
     kind = "speaker"
     name = "memory"
 
     class Options(opt.Options):
         on_pop: OnPop | None = None
-        """Called with every piece that sounds, as it sounds; then `pops` stays empty."""
+        """Called with each piece of audio when it is played. Then `pops` stays empty."""
 
     options: Options
 
@@ -58,8 +58,8 @@ class MemorySink(Provider):
         self.pops: list[Pop] = []
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        async def tell(pops: list[Pop], until_us: int) -> None:
+        async def heard(pops: list[Pop], until_us: int) -> None:
             for pop in pops:
                 (self.options.on_pop or self.pops.append)(pop)
 
-        await render(fed, self.around, tell)
+        await render(fed, self.around, heard)

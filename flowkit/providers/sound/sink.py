@@ -1,4 +1,4 @@
-"""What a sink without a device does: pops its timeline at every tick of the frame grid, as a sound card would."""
+"""Plays audio for a sink without a device: pops frames from a timeline in real time, as a sound card would."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from flowkit.providers.loading import lone_error
 from flowkit.providers.sound.timeline import Pop, Timeline
 
 Heard = Callable[[list[Pop], int], Awaitable[None]]
-"""Is told what sounded, and up to when (session microseconds); called at every tick, also when nothing did."""
+"""Called at every tick with the audio that was played, which may be none, and with the session time up to which it was
+played."""
 
 
 async def render(fed: AsyncIterator[Message], around: Surroundings, heard: Heard) -> None:
-    """Sound what is fed until it ends. The grid starts with the session: the tick at t pops the frame from t to the
-    next."""
+    """Play the fed messages until they end, and pass what was played to `heard`.
+
+    The grid of ticks starts with the session. The tick at t pops the frame from t to the next tick.
+    """
     timeline = Timeline()
     with lone_error():
         async with trio.open_nursery() as nursery:

@@ -1,9 +1,8 @@
-"""WAV files in place of microphone and speaker, paced in real time, as in ``flowkit run FILE --input a.wav --output
-b.wav``.
+"""WAV files as microphone and speaker, in real time, as with ``flowkit run FILE --input a.wav --output b.wav``.
 
-    stages:
-      - {kind: mic, provider: wav, path: question.wav}
-      - {kind: speaker, provider: wav, path: reply.wav}
+stages:
+  - {kind: mic, provider: wav, path: question.wav}
+  - {kind: speaker, provider: wav, path: reply.wav}
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ INSTALL = "pip install flowkit-voice"
 
 
 class WavSource(InlineProvider):
-    """A microphone that hears a recording, then silence. Any width, rate from 8 to 192 kHz, and channel count."""
+    """A microphone that plays a WAV file and then silence. It may have any sample width, 8 to 192 kHz, and any number
+    of channels."""
 
     kind = "mic"
     name = "wav"
@@ -41,13 +41,13 @@ class WavSource(InlineProvider):
 
     class Options(opt.Options):
         path: Path
-        """The recording to hear."""
+        """The WAV file to play."""
 
     options: Options
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raises InputError for a file that is missing, or none that can be read."""
+        """Raises InputError if the file is missing or cannot be read."""
         look(options.path)
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
@@ -56,7 +56,7 @@ class WavSource(InlineProvider):
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Read the whole file. Raises InputError if it cannot be heard."""
+        """Read the whole file. Raises InputError if it cannot be read."""
         recording = await trio.to_thread.run_sync(read_recording, self.options.path, self.around.input_rate_hz)
         for notice in recording.notices:
             self.around.notice(notice)
@@ -68,7 +68,8 @@ class WavSource(InlineProvider):
 
 
 class WavSink(Provider):
-    """A speaker that records: a sample's place in the file is the session's time. Written at most 100 ms late."""
+    """A speaker that writes a WAV file. A sample's position in the file is its session time. Written at most 100 ms
+    late."""
 
     kind = "speaker"
     name = "wav"
@@ -79,24 +80,23 @@ class WavSink(Provider):
         path: Path
         """The file to write, 16-bit mono."""
         overwrite: bool = False
-        """Write over a file that is there, when the session starts."""
+        """Replace an existing file when the session starts."""
         rate: int | None = Field(default=None, ge=8_000, le=192_000)
-        """Sample rate in Hz; by default that of the first voice that speaks."""
+        """Sample rate in Hz. Default: the rate of the first audio."""
 
     options: Options
 
     WRITE_EVERY_US = 80_000
-    """A write of several frames costs as much as one of a single frame; with the frame being popped it stays under 100
-    ms."""
+    """Time between two writes. A write of several frames costs as much as one of a single frame."""
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raises OutputError for a file that may not be written."""
+        """Raises OutputError if the file exists and `overwrite` is not set, or if it cannot be written."""
         if options.path.is_file() and not options.overwrite:
             hint = "give another name, or --overwrite (in a pipeline file: overwrite: true)"
             raise OutputError(f"{options.path} is there already", hint=hint)
         if not options.path.exists():
-            WavWriter(options.path, options.rate).close(0)  # and it is gone again
+            WavWriter(options.path, options.rate).close(0)  # this leaves no file
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
@@ -105,7 +105,7 @@ class WavSink(Provider):
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Make sure that the file can be written. Raises OutputError; closes the file behind the session."""
+        """Open the file, and close it after the session. Raises OutputError."""
         self.check(self.options)
         await imported("numpy", "soxr")
         self._writer = WavWriter(self.options.path, self.options.rate)
@@ -126,7 +126,7 @@ class WavSink(Provider):
             if until_us >= next_write_us:
                 next_write_us = until_us + self.WRITE_EVERY_US
                 batch, self._unwritten = self._unwritten, []
-                # The disk may be slow; a write that has begun is finished even when the session is being cancelled.
+                # In a thread because the disk may be slow. A write that has started is finished even if the session is cancelled.
                 await trio.to_thread.run_sync(writer.write, batch, until_us)
 
         try:

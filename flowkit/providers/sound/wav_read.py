@@ -1,7 +1,7 @@
-"""Reading a recording of any form into what the pipeline hears: signed 16-bit mono at the input rate.
+"""Reads a recording of any format as signed 16-bit mono at the input rate.
 
-libsndfile decodes (8-bit to float, any channel count), soxr resamples, block by block, so that only the result is held:
-32 kB a second. Channels are averaged.
+libsndfile decodes (8-bit to float, any number of channels), and soxr resamples. Both work block by block, so that only
+the result is in memory: 32 kB per second at 16 kHz. Channels are averaged.
 """
 
 from __future__ import annotations
@@ -25,32 +25,31 @@ LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8_000, 192_000
 _BLOCK = 65_536
 _FULL_SCALE = 32_768
 _SILENT_PEAK = 8
-"""A recording whose loudest 16-bit sample is no louder than this (-72 dB of full scale) holds nothing that anyone could
-hear."""
+"""A recording counts as silent if no 16-bit sample is louder than this (-72 dB of full scale)."""
 _UNKNOWN_SIZE = 0xFFFFFFFF
-"""What a program that streams a WAV writes for the size that it does not know yet."""
+"""The size in the header of a WAV file that was streamed, when the size was not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class WavSound:
-    """`pcm`: s16le mono at the rate asked for; `notices`: what people should know of the file, a line each."""
+    """A recording as s16le mono at the requested rate. `notices` are lines for the user about problems of the file."""
 
     pcm: bytes
     notices: tuple[str, ...]
 
 
 def read_recording(path: Path, rate_hz: int) -> WavSound:
-    """Read `path` and bring it to `rate_hz`.
+    """Read the file `path` and resample it to `rate_hz`. A truncated or silent file gives a notice.
 
-    Raises InputError, naming the file, if it is missing, empty, of no known form, cut off before its first sample, not
-    between 8 and 192 kHz, or holds samples that are not numbers. What is merely odd (cut short, silent) becomes a
-    notice.
+    Raises:
+        InputError: the file is missing, empty, of an unknown format or truncated before its first sample; its rate is
+            not between 8 and 192 kHz; or a sample is not a number.
     """
     return _decode(path, rate_hz, _share(path))
 
 
 def look(path: Path) -> None:
-    """Raises InputError as `read_recording` does, for all that can be told without decoding the samples."""
+    """Check a file without decoding its samples. Raises InputError as `read_recording` does."""
     _share(path)
     with _opened(path) as file:
         if not file.frames:
@@ -58,7 +57,7 @@ def look(path: Path) -> None:
 
 
 def _share(path: Path) -> float:
-    """The share of its samples that the file really has."""
+    """The share of the promised samples that the file contains. Raises InputError if it cannot be read."""
     try:
         size = path.stat().st_size
         if path.is_dir():
@@ -73,7 +72,7 @@ def _share(path: Path) -> float:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """The file as libsndfile reads it."""
+    """Open the file with libsndfile. Raises InputError."""
     import soundfile
 
     try:
@@ -86,9 +85,10 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _promised(file: BinaryIO, path: Path, size: int) -> float:
-    """The share of its samples that a RIFF file really has: 1.0 if it is whole, or of another form.
+    """The share of the samples promised by the header that a RIFF file contains; 1.0 for other formats.
 
-    Raises InputError if it ends before its samples begin."""
+    Raises InputError if the file ends before its samples start.
+    """
     head = file.read(12)
     if head[:4] not in (b"RIFF", b"RIFX"):
         return 1.0
@@ -99,7 +99,7 @@ def _promised(file: BinaryIO, path: Path, size: int) -> float:
             present = size - file.tell()
             return 1.0 if length == _UNKNOWN_SIZE or present >= length else present / length
         file.seek(length + length % 2, 1)
-    raise InputError(f"{path}: is cut off before its first sample ({size} bytes)")
+    raise InputError(f"{path}: is truncated before its first sample ({size} bytes)")
 
 
 def _decode(path: Path, rate_hz: int, promised: float) -> WavSound:
@@ -111,7 +111,7 @@ def _decode(path: Path, rate_hz: int, promised: float) -> WavSound:
 
 
 def _blocks(file: Any, path: Path, rate_hz: int) -> Iterator[bytes]:
-    """The file's samples as s16le, resampled without a seam between blocks."""
+    """Yield the file's samples as s16le mono at `rate_hz`, block by block."""
     import numpy as np
     import soxr
 
@@ -136,6 +136,6 @@ def _notices(path: Path, pcm: bytes, rate_hz: int, promised: float) -> Iterator[
 
     if promised < 1.0:
         usable_s = len(pcm) / 2 / rate_hz
-        yield f"{path}: is cut short: {usable_s:.2f} s of {usable_s / promised:.2f} s are there and are played"
+        yield f"{path}: is truncated: {usable_s:.2f} s of {usable_s / promised:.2f} s are there and are played"
     if np.abs(np.frombuffer(pcm, "<i2").astype(np.int32)).max() <= _SILENT_PEAK:
-        yield f"{path}: is silent; nobody will be heard"
+        yield f"{path}: is silent; no speech will be detected"

@@ -1,7 +1,7 @@
-"""Writing sound by time into a WAV file that is whole after every write: a killed process leaves what was written.
+"""Writes audio by time into a WAV file that is valid after every write, even if the process is killed.
 
-Samples go to the file's end first, then the header's two sizes; a reader that comes between sees a slightly shorter
-file.
+Each write appends samples first and then updates the two sizes in the header. A reader in between sees a slightly
+shorter file.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ HEADER_BYTES = 44
 _LARGEST = 0xFFFFFFFF - HEADER_BYTES
 _SILENCE_BLOCK = 1 << 16
 _SEAM_US = 2_000
-"""Pieces of one clause that meet within this are one stream of samples: times are whole microseconds, samples are
-not."""
+"""Pieces of a clause whose times differ by at most this are written without a gap. Times are rounded to microseconds;
+samples are not."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """The clause that is being written: which piece continues it, and its resampler, None where the rates agree."""
+    """The clause that is being written: the position of its next piece, and its resampler (None if the rates are
+    equal)."""
 
     epoch: int
     clause: int
@@ -53,10 +54,16 @@ class _Run:
 
 
 class WavWriter:
-    """A mono 16-bit WAV whose sample position is the session's time. Not for use from two threads at once.
+    """A mono 16-bit WAV file in which a sample's position is its session time. Do not use it in two threads at once.
 
-    Raises OutputError if the file cannot be opened or written; what was written before stays readable. A file that is there keeps
-    what it holds until ``begin``; one that is not is gone again without it."""
+    An existing file is unchanged until ``begin``. A new file is removed by ``close`` if ``begin`` was not called.
+
+    Raises OutputError if the file cannot be opened or written. What was written before stays readable.
+
+    Args:
+        path: The file.
+        rate_hz: Its sample rate in Hz. None: the rate of the first audio.
+    """
 
     def __init__(self, path: Path, rate_hz: int | None) -> None:
         self.path = path
@@ -73,16 +80,16 @@ class WavWriter:
             raise OutputError(f"{path}: cannot be written: {exc.strerror}") from exc
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
             os.close(self._fd)
-            raise OutputError(f"{path}: is not a file: a WAV's header is written again and again")
+            raise OutputError(f"{path}: is not a regular file, which a WAV file must be")
 
     def begin(self) -> None:
-        """Throw away what the file held and write an empty WAV."""
+        """Empty the file and write the header."""
         self._begun = True
         self._guarded(os.ftruncate, self._fd, 0)
         self._guarded(_write_all, self._fd, _header(self._rate_hz or 16_000, 0), 0)
 
     def write(self, pops: Sequence[Pop], until_us: int) -> None:
-        """Append `pops`, and silence where nothing sounds up to `until_us`."""
+        """Append `pops`, and silence up to session time `until_us` where no audio was played."""
         for pop in pops:
             self._sound(pop)
         if self._run is None or self._run.ends_us < until_us - _SEAM_US:
@@ -91,7 +98,7 @@ class WavWriter:
         self._guarded(_write_all, self._fd, _header(self._rate_hz or 16_000, self._written), 0)
 
     def close(self, until_us: int) -> None:
-        """End the file with the session at `until_us`."""
+        """Add silence up to session time `until_us` and close the file."""
         try:
             if self._begun:
                 self._end_run()
@@ -117,7 +124,7 @@ class WavWriter:
         self._append(samples.astype("<i2").tobytes())
 
     def _end_run(self) -> None:
-        """Write what the resampler still holds back: it lags by its filter's length."""
+        """Write the samples that the resampler holds back. It lags by the length of its filter."""
         run, self._run = self._run, None
         if run is not None and run.resampler is not None:
             import numpy as np
@@ -126,7 +133,7 @@ class WavWriter:
             self._append(rest.astype("<i2").tobytes())
 
     def _silence_up_to(self, t_us: int) -> None:
-        """Before the first sound the rate is not known; that silence is written when it is, or at the end."""
+        """Append silence up to session time `t_us`. Without a rate it waits until the first audio gives one."""
         if self._rate_hz is None:
             return
         gap = max(0, 2 * round(t_us * self._rate_hz / US_PER_S) - self._written)
@@ -158,7 +165,7 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
 
 
 def _header(rate_hz: int, size: int) -> bytes:
-    """RIFF/WAVE header of `size` bytes of 16-bit mono PCM."""
+    """The RIFF/WAVE header for `size` bytes of 16-bit mono PCM."""
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate_hz, 2 * rate_hz, 2, 16)
     return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVE" + form + b"data" + struct.pack("<I", size)
 

@@ -1,1 +1,1 @@
-"""A voice in a process of its own: `parent` is this side, `child` the other, `wire` what they say to each other."""
+"""Runs a TTS in a worker process: `parent` is this process's side, `child` the worker's side, `wire` the protocol."""

@@ -1,8 +1,7 @@
-"""The child's side of a voice in a worker process: loads the voice, then speaks what it is asked to, one request at a
-time.
+"""The worker process of a TTS: loads the voice, then answers requests one at a time.
 
-A thread reads the requests, so that a cancel is seen in the middle of a clause, and so that the end of the parent,
-however sudden, ends this process at once: the kernel closes the pipe.
+A thread reads the requests. So a cancel is seen in the middle of a clause, and this process ends as soon as the parent
+does: even if the parent is killed, the kernel closes the pipe.
 """
 
 from __future__ import annotations
@@ -19,37 +18,40 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 from flowkit.providers.worker.wire import Frame, FrameKind, audio, read_frame
 
 PIECES_PER_S = 10
-"""Sound is handed on in pieces of at most 100 ms, so that little of it is stale when it must stop."""
+"""Audio is sent in pieces of at most 100 ms, so that little of it is stale after a cancel."""
 
 
 class SpeechPiece(NamedTuple):
-    """A stretch of speech, s16le mono, and the clause's samples in all if this is its last stretch, else 0."""
+    """Audio, s16le mono. `total` is the number of samples in the whole clause if this is its last part, otherwise 0."""
 
     pcm: bytes
     total: int
 
 
 class WorkerVoice(Protocol):
-    """What a worker process wraps."""
+    """The interface of a voice in a worker process."""
 
     rate_hz: int
 
     def speak(self, text: str) -> Iterator[SpeechPiece]:
-        """The clause's sound, as it is made."""
+        """Synthesize `text`, and yield the audio part by part."""
         ...
 
 
 def serve(load: Callable[[dict[str, Any]], WorkerVoice]) -> int:
-    """Be the worker until the parent closes standard input; `load` makes the voice from its settings. Returns an exit
-    code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides what ends
+    """Run the worker until the parent closes standard input. `load` makes the voice from its settings.
+
+    Returns an exit code: 1 if the voice cannot be loaded, 0 if the parent closes standard input before it sends the
+    settings.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent ends this process
     requests, answers = _pipes()
     setup = read_frame(requests)
     if setup is None:
         return 0
     try:
         voice = load(json.loads(setup.payload))
-    except Exception as exc:  # whatever a voice's library raises is told to the parent, who says it to people
+    except Exception as exc:  # the parent reports any error of the library
         _write(answers, Frame(FrameKind.FAILED, 0, _reason(exc)))
         return 1
     _write(answers, Frame(FrameKind.READY, 0, json.dumps({"rate_hz": voice.rate_hz}).encode()))
@@ -62,7 +64,7 @@ class _Worker:
         self._voice = voice
         self._requests = requests
         self._answers = answers
-        # The parent asks for sixteen clauses at a time; more than a few dozen here means that it has lost count.
+        # The parent sends at most sixteen clauses at a time, so this bound is never reached.
         self._waiting: queue.Queue[Frame] = queue.Queue(maxsize=64)
         self._cancelled: set[int] = set()
         self._writing = threading.Lock()
@@ -80,10 +82,13 @@ class _Worker:
                 self._pong(frame.request)
             else:
                 self._waiting.put(frame)
-        os._exit(0)  # the main thread may be deep in a model; nothing here is worth waiting for
+        os._exit(0)  # without waiting for the main thread, which may be in the model
 
     def _pong(self, request: int) -> None:
-        """Not behind what is being written: that shows as well that somebody is here, and cancels must be read meanwhile."""
+        """Answer a ping, unless the main thread is writing: its frame shows too that the process runs.
+
+        It does not wait for the lock, because cancels must be read meanwhile.
+        """
         if self._writing.acquire(blocking=False):
             try:
                 _write(self._answers, Frame(FrameKind.PONG, request))
@@ -102,9 +107,9 @@ class _Worker:
             self._say(Frame(FrameKind.DONE, frame.request))
         except BrokenPipeError:
             os._exit(0)
-        except Exception as exc:  # as above
+        except Exception as exc:  # the parent reports any error of the library
             self._say(Frame(FrameKind.FAILED, frame.request, _reason(exc)))
-        # Requests are answered in order of their numbers. Taken out one by one: the other thread may add one meanwhile.
+        # Requests are answered in order of their numbers. Removed one by one, because the other thread may add one.
         for old in [number for number in tuple(self._cancelled) if number <= frame.request]:
             self._cancelled.discard(old)
 
@@ -120,8 +125,7 @@ class _Worker:
 
 
 def _pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Standard input and output, unbuffered; what a library prints goes to standard error instead of into the
-    frames."""
+    """Standard input and output, unbuffered. From now on, what a library prints goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     return sys.stdin.buffer, answers

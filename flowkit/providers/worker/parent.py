@@ -1,9 +1,9 @@
-"""The parent's side of a voice in a worker process, which keeps its GIL, its memory faults and its licence apart.
+"""Runs a TTS in a worker process, so that its GIL, its crashes and its licence do not affect this process.
 
-One process at a time. It is started when the session is made ready, and again if it dies or stops answering; the new
-one speaks the rest of the clause in hand. A cancelled clause is abandoned at once: its frames are discarded by their
-request number. The process ends with the session, and also when this process is killed, because its standard input
-ends.
+There is one process at a time. It is started when the model is loaded, and again if it dies or stops answering; the new
+process speaks the rest of the current clauses. A cancelled clause is abandoned at once: its frames are discarded by
+their request number. The process ends with the model. It also ends if this process is killed, because its standard
+input is closed.
 """
 
 from __future__ import annotations
@@ -30,57 +30,61 @@ from flowkit.words import has_words
 
 LOAD_TIMEOUT_S = 60.0
 GRACE_S = 1.0
-"""How long a process that was told to go may take; it needs milliseconds."""
+"""How long the process may take to end after its standard input was closed. It needs milliseconds."""
 PING_EVERY_S = 1.0
 _PINGS = 2
-"""So many without an answer, and the process counts as dead. A thread of its own answers, so a long clause is no reason."""
-_LIVES = 2
-"""Processes that a clause is given to: the one that runs, and another one should that end."""
+"""After so many unanswered pings the process counts as dead. A thread answers them, even during a long clause."""
+_ATTEMPTS = 2
+"""Processes that may speak a clause: the running one, and a new one if that ends."""
 _PIECES_AHEAD = 600
-"""Pieces of 100 ms that wait for the stage, a minute: a session that plays its clause must not hold up the next one's. Behind them
-the pipe fills, and then the worker waits."""
+"""Pieces of 100 ms that may wait for a stage: one minute, so that a session that still plays does not stop the others.
+If more come, the pipe fills, and then the worker waits."""
 _AT_A_TIME = 16
-"""Clauses with the process; more wait in turn."""
-_ORDERS_AHEAD = 64
-"""Frames on their way to the process: each clause's, its cancelling, its pings."""
+"""Clauses that are at the process at a time. Further clauses wait in order."""
+_FRAMES_AHEAD = 64
+"""Frames that may wait to be sent to the process: each clause, its cancel and its pings."""
 _READ_BYTES = 1 << 16
-_LAST_WORDS = 5
+_ERROR_LINES = 5
 _QUOTED = 60
 
 Heard = Callable[[int, bytes], Awaitable[None]]
-"""Takes the clause's samples in all (0: not known yet) and a piece of its sound, s16le mono."""
+"""Takes the number of samples in the whole clause (0: not known yet) and a piece of its audio, s16le mono."""
 
 
-class _Life:
-    """One run of the process: its pipes, and who listens to which request. Over when `over` is set."""
+class _Child:
+    """One run of the worker process: its pipes, and the channels of the requests that it answers.
+
+    `failure` says why it has ended; it is None while the process runs.
+    """
 
     def __init__(self, title: str) -> None:
         self.title = title
         self.rate_hz = 0
         self.ready = trio.Event()
         self.failure: ProviderError | None = None
-        self._orders, self._outgoing = trio.open_memory_channel[Frame](_ORDERS_AHEAD)
+        self._to_send, self._outgoing = trio.open_memory_channel[Frame](_FRAMES_AHEAD)
         self._listeners: dict[int, trio.MemorySendChannel[Frame]] = {}
         self._held_back = False
-        """Somebody takes no more, so nobody's frames are read."""
+        """A request's channel is full, so no frames are read, and an unanswered ping means nothing."""
         self._scope = trio.CancelScope()
 
     @property
     def over(self) -> bool:
         return self.failure is not None
 
-    def order(self, frame: Frame) -> None:
-        """Send the process a frame, soon. A process that has stopped reading is as good as dead."""
+    def send(self, frame: Frame) -> None:
+        """Queue a frame for the process. A process that does not read any more is ended."""
         try:
-            self._orders.send_nowait(frame)
+            self._to_send.send_nowait(frame)
         except trio.WouldBlock:
-            self.end("has stopped listening")
+            self.end("has stopped reading")
         except trio.ClosedResourceError:
-            pass  # it has ended already; whoever waits for an answer is told so
+            pass  # it has ended; the channels of all requests are closed
 
     @asynccontextmanager
     async def listening(self, request: int) -> AsyncIterator[trio.MemoryReceiveChannel[Frame]]:
-        """What the process says about `request`; ends early if the process does. Afterwards it is discarded."""
+        """The frames that the process sends for `request`. The channel ends early if the process does. Later frames are
+        discarded."""
         send, receive = trio.open_memory_channel[Frame](_PIECES_AHEAD)
         self._listeners[request] = send
         try:
@@ -90,7 +94,8 @@ class _Life:
             self._listeners.pop(request, None)
 
     async def next(self, frames: trio.MemoryReceiveChannel[Frame], request: int) -> Frame | None:
-        """What the process says next about `request`; None if it is over, or does not even answer a ping and so is ended."""
+        """The next frame for `request`; None if the process has ended. If it does not answer pings either, it is ended
+        here."""
         pings = 0
         while True:
             with trio.move_on_after(PING_EVERY_S):
@@ -108,10 +113,10 @@ class _Life:
                 self.end("has stopped answering")
                 return None
             pings += 1
-            self.order(Frame(FrameKind.PING, request))
+            self.send(Frame(FrameKind.PING, request))
 
     async def run(self, command: list[str], setup: Mapping[str, Any]) -> None:
-        """Start the process, carry frames both ways until it ends, and leave nothing of it behind."""
+        """Start the process, pass frames both ways until it ends, and clean up after it."""
         environment = {**os.environ, "PYTHONPATH": _import_path()}
         pipe = subprocess.PIPE
         try:
@@ -119,35 +124,35 @@ class _Life:
         except OSError as exc:
             self.end(f"cannot be started: {exc.strerror}")
             return
-        last_words = _LastWords()
+        errors = _ErrorOutput()
         try:
             async with trio.open_nursery() as nursery:
                 self._scope = nursery.cancel_scope
                 nursery.start_soon(self._write, process)
-                nursery.start_soon(last_words.overhear, process)
-                self.order(Frame(FrameKind.SETUP, 0, json.dumps(setup).encode()))
+                nursery.start_soon(errors.read, process)
+                self.send(Frame(FrameKind.SETUP, 0, json.dumps(setup).encode()))
                 await self._read(process)
                 with trio.move_on_after(GRACE_S):
-                    await last_words.spoken.wait()
+                    await errors.ended.wait()
                 nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
-                await _dismiss(process)
-            self.end(_farewell(process.returncode, last_words.lines))
+                await _stop(process)
+            self.end(_reason(process.returncode, errors.lines))
 
     def end(self, why: str) -> None:
-        """Tell everybody that nothing more will come. The first reason stands."""
+        """End the process and all its requests. The first reason is kept."""
         if self.failure is None:
             self.failure = ProviderError(f"{self.title}: the worker process {why}")
         self.ready.set()
-        self._orders.close()
+        self._to_send.close()
         for listener in self._listeners.values():
             listener.close()
         self._scope.cancel()
 
     async def _write(self, process: trio.Process) -> None:
         assert process.stdin is not None, "opened with a pipe"
-        with suppress(trio.BrokenResourceError):  # the process is gone; the reader sees it too, and says so
+        with suppress(trio.BrokenResourceError):  # the process has ended; _read notices it too
             async for frame in self._outgoing:
                 await process.stdin.send_all(frame.packed())
 
@@ -159,7 +164,7 @@ class _Life:
                 for frame in unpacker.feed(bytes(data)):
                     await self._hand_on(frame)
         except ValueError as exc:
-            self.end(f"sent what is no frame: {exc}")
+            self.end(f"sent a malformed frame: {exc}")
 
     async def _hand_on(self, frame: Frame) -> None:
         if frame.kind is FrameKind.READY:
@@ -174,8 +179,9 @@ class _Life:
             self._held_back = False
 
 
-class _Order:
-    """A clause to be spoken: `samples` of it were handed on; of a process's sound the first `skip` are known already."""
+class _Synthesis:
+    """A clause that is being spoken. `samples` counts the samples passed on; the next `skip` samples were passed on
+    before."""
 
     def __init__(self, text: str, heard: Heard) -> None:
         self.text = text
@@ -183,7 +189,7 @@ class _Order:
         self._heard = heard
 
     async def take(self, frame: Frame) -> None:
-        """Hand on what is new of an AUDIO frame."""
+        """Pass on the new samples of an AUDIO frame."""
         total, pcm = total_and_pcm(frame)
         known = min(self.skip, len(pcm) // 2)
         self.skip -= known
@@ -193,15 +199,20 @@ class _Order:
 
 
 class Worker:
-    """A voice in a process of its own: `module` is run with ``python -m`` and gets `setup`; `title` names it in
-    errors."""
+    """A TTS in a worker process.
+
+    Args:
+        title: Names it in errors.
+        module: The module that the process runs, as with ``python -m``.
+        setup: The settings that the module gets, as JSON.
+    """
 
     def __init__(self, title: str, module: str, setup: Mapping[str, Any]) -> None:
         self._title = title
         self._command = [sys.executable, "-P", "-m", module]
         self._setup = setup
         self._nursery: trio.Nursery | None = None
-        self._life = _Life(title)
+        self._child = _Child(title)
         self._requests = 0
         self._turns = trio.CapacityLimiter(_AT_A_TIME)
 
@@ -213,17 +224,20 @@ class Worker:
             self._nursery = nursery
             self._start()
             try:
-                await self._alive()
+                await self._running_child()
                 yield self
-            except Exception as exc:  # carried past the nursery, which would wrap it into a group
+            except Exception as exc:  # raised after the nursery, which would wrap it in a group
                 failure = exc
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
     async def answer(self, request: Message, emit: Emit, escape: Callable[[str], str] = str) -> None:
-        """Answer a Speak with Audio: the whole call of a provider whose voice lives here. `escape` takes apart what the voice would
-        take for its own markup. Raises ProviderError, also if words gave no sound: what was not said must not count as heard."""
+        """Answer a Speak with Audio: the ``call`` of a provider whose voice is this worker.
+
+        `escape` removes the voice's own markup from the text. Raises ProviderError, also if a text with words gives no
+        audio, because the history must not count it as heard.
+        """
         if not isinstance(request, Speak):
             raise ProviderError(f"{self._title}: cannot speak {type(request).__name__}")
         first = 0
@@ -231,80 +245,83 @@ class Worker:
         async def heard(total: int, pcm: bytes) -> None:
             nonlocal first
             samples = len(pcm) // 2
-            await emit(Audio(request.clause, first, samples, self._life.rate_hz, total, pcm))
+            await emit(Audio(request.clause, first, samples, self._child.rate_hz, total, pcm))
             first += samples
 
         await self.speak(escape(plain(request.text)), heard)
         if not first and has_words(request.text):
-            raise ProviderError(f"{self._title}: gave no sound for {request.text[:_QUOTED]!r}")
+            raise ProviderError(f"{self._title}: returned no audio for {request.text[:_QUOTED]!r}")
 
     async def speak(self, text: str, heard: Heard) -> None:
-        """Speak `text`; `heard` gets its sound piece by piece. Cancelling abandons it at once. If the process dies or stops,
-        a new one speaks the same, of which only what is missing is handed on.
+        """Speak `text`, and pass its audio to `heard` piece by piece. Cancelling abandons it at once.
 
-        Raises ProviderError if the voice fails, or the new process dies as well; the next call starts another one."""
+        If the process dies or stops answering, a new one speaks the text again, and only the missing samples are passed
+        on.
+
+        Raises ProviderError if the voice fails, or if the new process dies too. The next call starts another process.
+        """
         if not text.strip():
             return
-        order = _Order(text, heard)
+        synthesis = _Synthesis(text, heard)
         async with self._turns:
-            for _ in range(_LIVES):
-                life = await self._alive()
-                if await self._spoken(order, life):
+            for _ in range(_ATTEMPTS):
+                child = await self._running_child()
+                if await self._spoken(synthesis, child):
                     return
-        raise life.failure or ProviderError(f"{self._title}: the worker process fell silent")
+        raise child.failure or ProviderError(f"{self._title}: the worker process stopped sending audio")
 
-    async def _spoken(self, order: _Order, life: _Life) -> bool:
-        """Have `order` spoken; False if the process is over before it has said everything."""
+    async def _spoken(self, synthesis: _Synthesis, child: _Child) -> bool:
+        """Let `child` speak. Returns False if it ends before all audio has come."""
         self._requests += 1
         number = self._requests
-        async with life.listening(number) as frames:
-            life.order(Frame(FrameKind.SPEAK, number, order.text.encode()))
-            order.skip = order.samples
+        async with child.listening(number) as frames:
+            child.send(Frame(FrameKind.SPEAK, number, synthesis.text.encode()))
+            synthesis.skip = synthesis.samples
             try:
-                while (frame := await life.next(frames, number)) is not None:
+                while (frame := await child.next(frames, number)) is not None:
                     if frame.kind is FrameKind.FAILED:
                         raise ProviderError(f"{self._title}: {frame.payload.decode(errors='replace')}")
                     if frame.kind is FrameKind.DONE:
                         return True
-                    await order.take(frame)
+                    await synthesis.take(frame)
                 return False
-            except BaseException:  # cancelled, or the stage would not have it
-                life.order(Frame(FrameKind.CANCEL, number))
+            except BaseException:  # cancelled, or the stage raised an error
+                child.send(Frame(FrameKind.CANCEL, number))
                 raise
 
-    async def _alive(self) -> _Life:
-        if self._life.over:
+    async def _running_child(self) -> _Child:
+        if self._child.over:
             self._start()
-        life = self._life
-        with trio.move_on_after(LOAD_TIMEOUT_S) as patience:
-            await life.ready.wait()
-        if patience.cancelled_caught:
-            life.end(f"did not load its voice in {LOAD_TIMEOUT_S:.0f} s")
-        if life.failure:
-            raise life.failure
-        return life
+        child = self._child
+        with trio.move_on_after(LOAD_TIMEOUT_S) as loading:
+            await child.ready.wait()
+        if loading.cancelled_caught:
+            child.end(f"did not load its voice in {LOAD_TIMEOUT_S:.0f} s")
+        if child.failure:
+            raise child.failure
+        return child
 
     def _start(self) -> None:
         assert self._nursery is not None, "speak() comes inside running()"
-        self._life = _Life(self._title)
-        self._nursery.start_soon(self._life.run, self._command, self._setup)
+        self._child = _Child(self._title)
+        self._nursery.start_soon(self._child.run, self._command, self._setup)
 
 
-class _LastWords:
-    """The last lines of what a process complains of, for the error that tells of its end."""
+class _ErrorOutput:
+    """The last lines of a process's standard error, for the error that reports its end."""
 
     def __init__(self) -> None:
-        self.lines: deque[str] = deque(maxlen=_LAST_WORDS)
-        self.spoken = trio.Event()
+        self.lines: deque[str] = deque(maxlen=_ERROR_LINES)
+        self.ended = trio.Event()
 
-    async def overhear(self, process: trio.Process) -> None:
+    async def read(self, process: trio.Process) -> None:
         assert process.stderr is not None, "opened with a pipe"
         while data := await process.stderr.receive_some(_READ_BYTES):
             self.lines.extend(line.strip() for line in data.decode(errors="replace").splitlines() if line.strip())
-        self.spoken.set()
+        self.ended.set()
 
 
-async def _dismiss(process: trio.Process) -> None:
+async def _stop(process: trio.Process) -> None:
     assert process.stdin is not None, "opened with a pipe"
     await process.stdin.aclose()
     with trio.move_on_after(GRACE_S):
@@ -314,13 +331,13 @@ async def _dismiss(process: trio.Process) -> None:
         await process.wait()
 
 
-def _farewell(returncode: int | None, last_words: deque[str]) -> str:
+def _reason(returncode: int | None, errors: deque[str]) -> str:
     code = returncode or 0
     why = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return f"{why} ({last_words[-1]})" if last_words and code else why
+    return f"{why} ({errors[-1]})" if errors and code else why
 
 
 def _import_path() -> str:
-    """Where the child finds flowkit, also in a source checkout that is not installed."""
+    """The PYTHONPATH with which the child finds flowkit, even in a source checkout that is not installed."""
     here = str(Path(flowkit.providers.__path__[0]).parents[1])
     return os.pathsep.join(path for path in (here, os.environ.get("PYTHONPATH", "")) if path)

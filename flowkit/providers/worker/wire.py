@@ -1,7 +1,7 @@
-"""What a voice's worker process and its parent say to each other: length-prefixed binary frames on two pipes.
+"""The protocol between a TTS worker process and its parent: length-prefixed binary frames on two pipes.
 
-A frame is a header (payload length, kind, request number; big-endian) and its payload. Requests are numbered from 1 and
-rise; 0 is the process itself. The stream needs no resynchronisation: a damaged one ends the process.
+A frame is a header (payload length, kind, request number; big-endian) and a payload. Request numbers start at 1 and
+rise; 0 is the process itself. A malformed frame ends the process, so there is no resynchronisation.
 """
 
 from __future__ import annotations
@@ -15,63 +15,64 @@ from typing import BinaryIO
 _HEADER = struct.Struct(">IBI")
 _TOTAL = struct.Struct(">I")
 LARGEST = 1 << 20
-"""No payload is larger: a clause's text, or 100 ms of sound."""
+"""Largest payload in bytes. Payloads are the text of a clause or 100 ms of audio."""
 
 
 class FrameKind(IntEnum):
-    """What a frame is. Payloads in brackets."""
+    """The kinds of frames, each with its sender and, in brackets, its payload."""
 
     SETUP = 1
     """Parent: load the voice (JSON object)."""
     READY = 2
-    """Worker: loaded; sample rate and resident memory (JSON object)."""
+    """Worker: the voice is loaded (JSON object with `rate_hz`, the sample rate)."""
     SPEAK = 3
     """Parent: speak (UTF-8 text)."""
     CANCEL = 4
-    """Parent: this request and all before it are no longer wanted."""
+    """Parent: cancel this request."""
     AUDIO = 5
-    """Worker: the clause's samples in all, 0 if not known yet (4 bytes), then s16le mono."""
+    """Worker: audio (4 bytes with the number of samples in the whole clause, 0 if not known yet; then s16le mono)."""
     DONE = 6
-    """Worker: the request is complete, or was cancelled."""
+    """Worker: the request is complete or was cancelled."""
     FAILED = 7
-    """Worker: the request, or with number 0 the loading, failed (UTF-8 reason)."""
+    """Worker: the request failed, or with number 0 the loading (UTF-8 reason)."""
     PING = 8
-    """Parent: are you there?"""
+    """Parent: asks for a PONG."""
     PONG = 9
-    """Worker: it is, whatever it is busy with."""
+    """Worker: the answer to a PING."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One thing said about request `request`."""
+    """One frame about the request number `request`."""
 
     kind: FrameKind
     request: int
     payload: bytes = b""
 
     def packed(self) -> bytes:
-        """The frame as it goes over the pipe."""
+        """The frame as bytes."""
         return _HEADER.pack(len(self.payload), self.kind, self.request) + self.payload
 
 
 def audio(request: int, total: int, pcm: bytes) -> Frame:
-    """An AUDIO frame."""
+    """Make an AUDIO frame. `total` is the number of samples in the whole clause, or 0."""
     return Frame(FrameKind.AUDIO, request, _TOTAL.pack(total) + pcm)
 
 
 def total_and_pcm(frame: Frame) -> tuple[int, bytes]:
-    """What an AUDIO frame carries: the clause's samples in all (0: not known), and some of them."""
+    """The content of an AUDIO frame: the number of samples in the whole clause (0: not known), and PCM (s16le mono)."""
     return _TOTAL.unpack_from(frame.payload)[0], frame.payload[_TOTAL.size :]
 
 
 class Unpacker:
-    """Cuts a stream of bytes into frames. Raises ValueError for what cannot be a frame."""
+    """Splits a stream of bytes into frames. ``feed`` raises ValueError for a frame that is too large or of an unknown
+    kind."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """The frames that are complete now."""
+        """Add bytes, and yield the frames that are now complete."""
         self._pending += data
         while len(self._pending) >= _HEADER.size:
             length, kind, request = _HEADER.unpack_from(self._pending)
@@ -86,7 +87,7 @@ class Unpacker:
 
 
 def read_frame(stream: BinaryIO) -> Frame | None:
-    """The next frame of a blocking stream; None at its end, also in mid-frame."""
+    """Read the next frame from a blocking stream. Returns None at its end, even within a frame."""
     header = stream.read(_HEADER.size)
     if len(header) < _HEADER.size:
         return None

@@ -128,10 +128,10 @@ def test_a_place_that_cannot_be_written_is_said_before_the_session(tmp_path: Pat
         WavWriter(tmp_path / place, None)
 
 
-def test_a_place_that_is_no_file_is_said(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_regular_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for place in (tmp_path / "pipe", Path("/dev/null")):
-        with pytest.raises(OutputError, match="is not a file"):
+        with pytest.raises(OutputError, match="is not a regular file"):
             WavWriter(place, None)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from flowkit.engine import Fate, Row
+from flowkit.figures.follower import Follower
+from flowkit.figures.layout import Layout
+from flowkit.figures.records import TurnRecord
 from flowkit.messages import (
     Cancelled,
     Credit,
@@ -12,15 +15,11 @@ from flowkit.messages import (
     EndOfUtterance,
     Failed,
     Frames,
-    Interrupt,
     Message,
-    PlaybackStarted,
     Probability,
-    ReplyPlayed,
     Shutdown,
     Speak,
     SpeechStarted,
-    Utterance,
 )
 from flowkit.plan.graph import Plan
 from flowkit.trace.reader import Trace
@@ -69,10 +68,13 @@ class Calls:
 
 @dataclass(slots=True)
 class Input:
-    """The user as recorded. `frames`: (index, count, when there) of microphone frames; `answers`: (when there, frame, p)."""
+    """The user as recorded. `frames`: (index, count, when there) of microphone frames; `answers`: (when there, frame, p); `speech`:
+    the first frames of what the gate was told is speech; `utterances`: (last voiced frame, when it ended, number)."""
 
     frames: list[tuple[int, int, int]] = field(default_factory=list)
     answers: list[tuple[int, int, float]] = field(default_factory=list)
+    speech: list[int] = field(default_factory=list)
+    utterances: list[tuple[int, int, int]] = field(default_factory=list)
 
     def row(self, message: Message, at_us: int) -> None:
         """A stimulus that is a row of its own."""
@@ -81,40 +83,26 @@ class Input:
         elif isinstance(message, Probability):
             self.answers.append((at_us, message.frame, message.p))
 
+    def at_gate(self, message: Message, sent_us: int) -> None:
+        """A row at the gate."""
+        if isinstance(message, SpeechStarted):
+            self.speech.append(message.frame)
+        elif isinstance(message, EndOfUtterance):
+            self.utterances.append((message.last_voiced, sent_us, message.utterance))
 
-@dataclass(slots=True)
+
 class Turns:
-    """When what happened at the gate and the LLM, by turn: releases, first sounds, ends of replies; and the user's starts of
-    speech as (frame, when), and ends of utterances as (last voiced frame, when, number)."""
+    """A session's turns by number, each as far as it went, while its rows come. The newest reply stands for the turn."""
 
-    released: dict[int, int] = field(default_factory=dict)
-    sounded: dict[int, int] = field(default_factory=dict)
-    ended: dict[int, int] = field(default_factory=dict)
-    interrupted: set[int] = field(default_factory=set)
-    speech: list[tuple[int, int]] = field(default_factory=list)
-    utterances: list[tuple[int, int, int]] = field(default_factory=list)
-
-    def when(self, what: str, turn: int) -> int | None:
-        """When a turn was `released`, or its reply `sounded` or `ended`; None if it was not."""
-        known = {"released": self.released, "sounded": self.sounded, "ended": self.ended}
-        return known[what].get(turn)
+    def __init__(self, layout: Layout) -> None:
+        self.known: dict[int, TurnRecord] = {}
+        self._follower = Follower(layout)
 
     def row(self, row: Row) -> None:
-        """A row at the gate, or one that opens or interrupts a turn."""
-        message, now_us, turn = row.message, row.handled_us, row.turn
-        if isinstance(message, Utterance):
-            self.released[message.turn] = now_us
-        elif isinstance(message, PlaybackStarted):
-            self.sounded.setdefault(turn, message.at_us)
-        elif isinstance(message, ReplyPlayed):
-            self.ended.setdefault(turn, now_us)
-        elif isinstance(message, Interrupt):
-            self.ended.setdefault(turn, now_us)
-            self.interrupted.add(turn)
-        elif isinstance(message, SpeechStarted):
-            self.speech.append((message.frame, now_us))
-        elif isinstance(message, EndOfUtterance):
-            self.utterances.append((message.last_voiced, row.sent_us, message.utterance))
+        """Take the next row."""
+        self._follower.row(row)
+        if (turn := self._follower.turn) is not None:
+            self.known[turn.number] = turn
 
 
 @dataclass(slots=True)
@@ -122,26 +110,27 @@ class Material:
     """All of it. `calls` by stage; `last_us`: the last row's time."""
 
     calls: dict[str, list[RecordedCall]]
-    input: Input
-    turns: Turns
-    shutdowns: list[tuple[int, Shutdown]]
-    last_us: int
+    input: Input = field(default_factory=Input)
+    shutdowns: list[tuple[int, Shutdown]] = field(default_factory=list)
+    last_us: int = 0
 
 
-def gather(trace: Trace, plan: Plan) -> Material:
-    """Read off the trace what a replay needs. `plan`: the recorded one."""
-    calls, material = Calls(), Material({stage.id: [] for stage in plan.stages}, Input(), Turns(), [], 0)
-    deciding = {stage.id for kind in ("gate", "llm") if (stage := plan.only(kind))}
+def gather(trace: Trace, plan: Plan, turns: Turns | None = None) -> Material:
+    """Read off the trace what a replay needs. `plan`: the recorded one; `turns`: is told of the rows as well."""
+    calls, material = Calls(), Material({stage.id: [] for stage in plan.stages})
+    gate = plan.only("gate")
     for row in trace.journal():
         material.last_us = row.handled_us
+        if turns is not None:
+            turns.row(row)
         if row.call:
             calls.row(row)
             if row.fate is Fate.HANDLED:
                 material.input.row(row.message, row.sent_us)
         elif type(row.message) is Shutdown:
             material.shutdowns.append((row.handled_us, row.message))
-        if row.stage in deciding:
-            material.turns.row(row)
+        if gate is not None and row.stage == gate.id:
+            material.input.at_gate(row.message, row.sent_us)
     for call in calls.known.values():
         material.calls[call.stage].append(call)
     return material

@@ -20,7 +20,7 @@ from flowkit.plan.graph import Plan
 from flowkit.providers.inline import Script
 from flowkit.replay.collector import without_collector
 from flowkit.replay.heap import HeapPump
-from flowkit.replay.material import Material, gather
+from flowkit.replay.material import Material, Turns, gather
 from flowkit.replay.recorded import BLOCK, Finals, InOrder, RecordedAsr, RecordedLlm, RecordedSource, RecordedVad
 from flowkit.replay.settings import changed_plan, recorded_plan
 from flowkit.replay.voice import RecordedVoice
@@ -42,18 +42,17 @@ class Replayed:
 
 
 class Cast:
-    """The scripts that stand in for a trace's providers, and what they had to make up."""
+    """The scripts that stand in for a trace's providers, and what they had to make up. `turns`: those of the recording, where the
+    user is anchored to them."""
 
-    def __init__(
-        self, material: Material, plan: Plan, ruler_levels: bytes, *, warped: bool, block: int = BLOCK
-    ) -> None:
+    def __init__(self, material: Material, plan: Plan, turns: Turns | None, block: int = BLOCK) -> None:
         self.scripts: dict[str, Script] = {}
         self.voice: RecordedVoice | None = None
         self.llm: RecordedLlm | None = None
-        self.warp = Warp(material, plan.frame_us, ruler_levels) if warped else None
+        self.warp = None if turns is None else Warp(material, turns, plan.frame_us)
         self._material = material
         self._block = block
-        self.finals = Finals(self._calls("asr", plan), material.turns.utterances)
+        self.finals = Finals(self._calls("asr", plan), material.input.utterances)
         for stage in plan.stages:
             self.scripts[stage.id] = self._script(stage.kind, stage.id, plan)
 
@@ -101,12 +100,13 @@ def simulate(
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     recorded = recorded_plan(trace)
     plan = changed_plan(trace, recorded, pipeline=pipeline, overrides=overrides)
-    material = gather(trace, recorded)
     changed = plan.stages != recorded.stages or plan.edges != recorded.edges
-    cast = Cast(material, plan, trace.levels, warped=changed, block=1 if frame_by_frame else BLOCK)
+    turns = Turns(trace.layout) if changed else None
+    material = gather(trace, recorded, turns)
+    cast = Cast(material, plan, turns, block=1 if frame_by_frame else BLOCK)
     pump = pump_cls(plan, cast.scripts)
     if cast.warp is not None:
-        cast.warp.engine = pump.engine
+        cast.warp.follow(pump.engine)
     _run(pump, material, ended=trace.end is not None, changed=changed, plan=plan)
     rows = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
     report = _report(trace, plan, pump, rows, cast, level="what_if" if changed else "simulated")

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flowkit.engine import Engine, Row
+from flowkit.figures.layout import layout_of
+from flowkit.figures.records import TurnRecord
 from flowkit.figures.reference import QUIETEST, Reference
 from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Partial, Probability
 from flowkit.providers.inline import InlineCall, Script
-from flowkit.replay.material import Material, RecordedCall, Turns
+from flowkit.replay.material import Input, Material, RecordedCall, Turns
 from flowkit.replay.recorded import Finals, scripted, since_opened
 
 SILENT = -1
@@ -38,33 +40,38 @@ class Anchor:
     gap_us: int
 
 
-def anchors_of(turns: Turns, frame_us: int) -> list[Anchor]:
+def anchors_of(heard: Input, turns: Turns, frame_us: int) -> list[Anchor]:
     """Where each speech is anchored. What goes on within one utterance, or after a reply that was interrupted, is not moved."""
     anchors: list[Anchor] = []
-    ends = [last for last, _, _ in turns.utterances]
-    for frame, _ in turns.speech:
+    ends = [last for last, _, _ in heard.utterances]
+    replies = [reply for turn in turns.known.values() for reply in turn.replies()]
+    for frame in heard.speech:
         begins_us = frame * frame_us
         place = bisect_right(ends, frame) - 1
-        last = max((turn for turn, at_us in turns.released.items() if at_us <= begins_us), default=None)
-        if last is None or (anchors and anchors[-1].after == (ends[place] if place >= 0 else 0)):
+        after = ends[place] if place >= 0 else 0
+        last = next((reply for reply in reversed(replies) if reply.released_us <= begins_us), None)
+        if last is None or (anchors and anchors[-1].after == after):
             continue
-        what, at_us = _under_way(turns, last, begins_us)
-        if what:
-            anchors.append(
-                Anchor(max(0, frame - _LEAD_FRAMES), ends[place] if place >= 0 else 0, what, last, begins_us - at_us)
-            )
+        what = _under_way(last, begins_us)
+        if what != "ended" or last.interrupt is None:
+            gap_us = begins_us - (_since(last, what) or 0)
+            anchors.append(Anchor(max(0, frame - _LEAD_FRAMES), after, what, last.number, gap_us))
     return anchors
 
 
-def _under_way(turns: Turns, turn: int, at_us: int) -> tuple[str, int]:
-    """What the agent was doing at that time, and since when."""
-    ended_us = turns.ended.get(turn)
-    if ended_us is not None and ended_us <= at_us:
-        return ("", 0) if turn in turns.interrupted else ("ended", ended_us)
-    sounded_us = turns.sounded.get(turn)
-    if sounded_us is not None and sounded_us <= at_us:
-        return "sounded", sounded_us
-    return "released", turns.released[turn]
+def _under_way(reply: TurnRecord, at_us: int) -> str:
+    """What the agent was doing at that time."""
+    for what in ("ended", "sounded"):
+        since_us = _since(reply, what)
+        if since_us is not None and since_us <= at_us:
+            return what
+    return "released"
+
+
+def _since(reply: TurnRecord, what: str) -> int | None:
+    """When a reply was `released`, `sounded` first, or `ended`; None if it was not, or not yet."""
+    sounded_us = None if reply.sound is None else reply.sound[1]
+    return {"released": reply.released_us, "sounded": sounded_us, "ended": reply.ended_us}[what]
 
 
 @dataclass(slots=True)
@@ -72,20 +79,22 @@ class Warp:
     """Which recorded frame each frame of the replay is. Decided frame by frame, as the engine under replay goes on."""
 
     material: Material
+    turns: Turns
+    """Those of the recording."""
     frame_us: int
-    levels: bytes
-    engine: Engine | None = None
     frames: list[int] = field(default_factory=list)
     """By frame of the replay: the recorded frame, or SILENT."""
-    watch: Turns = field(default_factory=Turns)
     rows: list[Row] = field(default_factory=list)
     """The journal as far as it was looked at; it has been taken from the engine."""
+    engine: Engine = field(init=False)
+    now: Turns = field(init=False)
+    """Those of the replay."""
 
     def chosen(self) -> Iterator[tuple[int, int]]:
         """Frames of the replay with the recorded frame each is; ends with the recording."""
         last = self.material.input.frames[-1] if self.material.input.frames else (0, 0, 0)
         recorded, total, waited = 0, last[0] + last[1], 0
-        anchors = iter(anchors_of(self.material.turns, self.frame_us))
+        anchors = iter(anchors_of(self.material.input, self.turns, self.frame_us))
         anchor = next(anchors, None)
         while recorded < total:
             ahead = None if anchor is None or recorded <= anchor.after else self._frames_until(anchor)
@@ -123,24 +132,21 @@ class Warp:
         self.frames.append(recorded)
         return len(self.frames) - 1, recorded
 
+    def follow(self, engine: Engine) -> None:
+        """Look at this engine for what has happened in the replay."""
+        self.engine, self.now = engine, Turns(layout_of(engine.plan))
+
     def _frames_until(self, anchor: Anchor) -> int | None:
         """Frames until the speech is to begin; None if what it waits for has not happened."""
-        self._look()
-        happened = self.watch.when(anchor.what, anchor.turn)
-        if happened is None:
-            return None
-        begins = (happened + anchor.gap_us) // self.frame_us - _LEAD_FRAMES
-        return max(0, begins - len(self.frames))
-
-    def _look(self) -> None:
-        """See what the engine has done since the last look."""
-        if self.engine is None:
-            return
-        watched = {stage.id for stage in self.engine.plan.stages if stage.kind in ("gate", "llm")}
         for row in self.engine.journal.take():
             self.rows.append(row)
-            if row.stage in watched:
-                self.watch.row(row)
+            self.now.row(row)
+        reply = self.now.known.get(anchor.turn)
+        happened_us = None if reply is None else _since(reply, anchor.what)
+        if happened_us is None:
+            return None
+        begins = (happened_us + anchor.gap_us) // self.frame_us - _LEAD_FRAMES
+        return max(0, begins - len(self.frames))
 
 
 class WarpedSource(Script):

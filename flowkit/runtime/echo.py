@@ -45,7 +45,8 @@ ADVICE = (
 
 
 class EchoWatch(Observer):
-    """`notice` is told once."""
+    """`notice` is told once. It reads replies off the rows itself: the follower tells of one when it cannot be answered again, and
+    an agent that keeps interrupting itself without words asks for the same one again and again."""
 
     def __init__(self, plan: Plan, notice: Callable[[str], None]) -> None:
         self._ear = EchoEar(plan.input_rate_hz)

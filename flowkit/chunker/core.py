@@ -4,6 +4,8 @@ It reads one character after another. Most only add to the size of the chunk. At
 `clauses` or `spans`. The answer is an index to cut at, NO, or WAIT. After WAIT the machine has not changed; it asks
 again when more text comes. So the chunks depend on the text alone, not on how the stream was split into tokens. When
 the next character would exceed `max_tokens`, the chunk ends at the last good place before it.
+
+Marks alone are not spoken before the first word of a reply: a reply that has no words is silent.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Chunker:
         self._text = ""
         self._lead: list[str] = []
         self._draft = Draft()
-        self._count = 0
+        self._wordless = True
         self._language = undecided() if self._rules.language == "auto" else load(self._rules.language)
 
     def feed(self, text: str) -> list[Chunk]:
@@ -102,7 +104,7 @@ class Chunker:
                 return chunks  # every mark except a newline depends on what follows
             if not draft.size:
                 self._set_aside()
-            step = self._marks.ask(self._view(final), draft, self._count == 0)
+            step = self._marks.ask(self._view(final), draft, self._wordless)
             if step.end == WAIT and not final:
                 return chunks
             end = step.end if step.end > 0 else draft.at + 1
@@ -175,12 +177,14 @@ class Chunker:
             self._language = self._guessed(chunk.text)
         self._lead.clear()
         self._draft = Draft(end)
-        self._count += 1
+        self._wordless = self._wordless and not chunk.spoken
         return chunk
 
     def _chunk(self, end: int, reason: Reason, size: int = 0) -> Chunk:
         text = "".join(self._lead) + self._text[self._draft.start : end]
         spoken, marks = speak(text, self._rules.speak, self._language.code_example)
+        if self._wordless and not any(map(str.isalnum, spoken)):
+            spoken, marks = "", ((0, len(text)),)
         return Chunk(text, spoken, size or size_of(text), reason, marks)
 
     def _forget(self) -> None:

@@ -40,7 +40,7 @@ from flowkit.providers.base import Provider
 from flowkit.providers.cloud.faults import CloudError, Trouble
 from flowkit.secrets import mask
 from flowkit.stages.repeats import Repeats
-from flowkit.stages.unspoken import SpokenText
+from flowkit.stages.unspoken import FirstWord, SpokenText
 from flowkit.words import has_words, sounded, speaking_s, spoken_until
 
 Pass = Callable[[Message], Awaitable[None]]
@@ -186,11 +186,11 @@ class ReplyWork(Work):
         self._said = request.said
         self._wordless = ""
         self._tokens = 0
-        self._spoken = SpokenText()
+        self._spoken, self._first = SpokenText(), FirstWord()
         self._repeats: Repeats | None = None
 
     def begin(self, provider: Provider) -> Message:
-        self._spoken = SpokenText()
+        self._spoken, self._first = SpokenText(), FirstWord(found=bool(self._said))
         self._repeats = Repeats(self._said, resumes=provider.resumes) if self._said else None
         self._wordless = ""
         return replace(self.request, said=self._said if provider.resumes else "")
@@ -205,20 +205,25 @@ class ReplyWork(Work):
 
     async def end(self, emit: Pass) -> None:
         await self._say(self._spoken.end(), emit)
-        if not self._said:
+        if not self._first.end():
             raise CloudError(Trouble.EMPTY, f"the reply has no words: {mask(self._wordless)[:40]!r}")
+        await self._pass("", emit)
 
     async def _say(self, text: str, emit: Pass) -> None:
         """Pass on what is new, from the first word on: of a reply without one nothing was said, and another may be asked for it."""
         if not (new := self._repeats.feed(text) if self._repeats else text):
             return
-        if not self._said and not has_words(self._wordless + new):
+        if self._first.feed(new):
+            await self._pass(new, emit)
+        else:
             self._wordless += new
-            return
+
+    async def _pass(self, new: str, emit: Pass) -> None:
         new, self._wordless = self._wordless + new, ""
-        self._said += new
-        self._tokens += 1
-        await emit(Token(self._tokens - 1, new))
+        if new:
+            self._said += new
+            self._tokens += 1
+            await emit(Token(self._tokens - 1, new))
 
 
 # -- a voice -----------------------------------------------------------------------------------------------------------
@@ -392,7 +397,7 @@ class TranscriptionWork(Work):
         if isinstance(item, Final):
             if item.utterance in self._ears.owed:
                 self._acknowledge(item.utterance)
-                self.wordless = 0 if item.text.strip() else self.wordless + 1
+                self.wordless = 0 if has_words(item.text) else self.wordless + 1
             elif self._ears.owed:
                 return  # of an utterance that has its Final already
         await emit(item)

@@ -38,19 +38,22 @@ class Voice(Enum):
     SPEECH = auto()
     PAUSED = auto()
     """Silent for `pause`, not yet for `end`."""
+    CUT = auto()
+    """The utterance was ended for its length. Whether there is voice for a next one is not known yet."""
 
 
-_QUIET, _SPEECH = Voice.QUIET, Voice.SPEECH
+_QUIET, _VOICED = Voice.QUIET, (Voice.SPEECH, Voice.CUT)
 # Looked up once, because it is needed for every frame.
 
 
 @dataclass(slots=True)
 class EndpointingState:
-    """`since`: first frame of a rise, and then of the utterance. `last_voiced`: newest voiced frame. `ends_at`: the
-    frame at which the input ends, if known."""
+    """`since`: first frame of the utterance. `rise`: first frame of voice that may be too short to count.
+    `last_voiced`: newest voiced frame. `ends_at`: the frame at which the input ends, if known."""
 
     voice: Voice = Voice.QUIET
     since: int = 0
+    rise: int | None = None
     last_voiced: int = -1
     utterances: int = 0
     ends_at: int | None = None
@@ -71,8 +74,8 @@ class Endpointing(Stage[EndpointingState]):
         end: opt.Duration = opt.us("400ms")
         """Silence that ends an utterance; the largest part of the delay of most answers."""
         longest: opt.Duration = opt.us("30s")
-        """An utterance that has lasted this long is ended, whether somebody does not stop or there is a noise. The
-        voice continues as the next one."""
+        """An utterance that has lasted this long is ended, whether somebody does not stop or there is a noise. A voice
+        that continues for `start` is the next one."""
         threshold: float = Field(0.5, ge=0, le=1)
         """Probability from which a frame counts as voiced."""
         release: float = Field(0.35, ge=0, le=1)
@@ -103,21 +106,25 @@ class Endpointing(Stage[EndpointingState]):
 
     def _heard(self, state: EndpointingState, frame: int, p: float) -> Actions:
         voice = state.voice
-        if p >= (self._release if voice is _SPEECH else self._threshold):
+        if p >= (self._release if voice in _VOICED else self._threshold):
             actions = self._voiced(state, frame)
         else:
             actions = NOTHING if voice is _QUIET else self._silent(state, frame)
         return actions if state.ends_at is None else [*actions, *self._end_of_input(state, frame)]
 
     def _voiced(self, state: EndpointingState, frame: int) -> Actions:
-        if state.voice is Voice.QUIET:
-            state.voice, state.since = Voice.RISING, frame
-        if state.voice is Voice.RISING and (frame - state.since + 1) * self.frame_us < self.options.start:
-            return NOTHING
-        started = state.since if state.voice is Voice.RISING else frame
-        was_speaking = state.voice is Voice.SPEECH
-        state.voice, state.last_voiced = Voice.SPEECH, frame
-        actions = NOTHING if was_speaking else (Emit("speech", SpeechStarted(started)),)
+        was, state.last_voiced = state.voice, frame
+        if was in (Voice.QUIET, Voice.RISING, Voice.CUT):
+            state.rise = frame if state.rise is None else state.rise
+            if was is Voice.QUIET:
+                state.voice, state.since = Voice.RISING, frame
+            if (frame - state.rise + 1) * self.frame_us < self.options.start:
+                return NOTHING
+        state.voice, state.rise = Voice.SPEECH, None
+        actions = NOTHING
+        if was is not Voice.SPEECH:
+            started = frame if was is Voice.PAUSED else state.since
+            actions = (Emit("speech", SpeechStarted(started, goes_on=was is Voice.CUT)),)
         return actions if frame < self._last_of(state) else (*actions, *self._cut(state, frame))
 
     def _last_of(self, state: EndpointingState) -> int:
@@ -125,22 +132,26 @@ class Endpointing(Stage[EndpointingState]):
         return state.since + self._longest - 1
 
     def _cut(self, state: EndpointingState, frame: int) -> Actions:
-        """The utterance ends although the voice goes on, and the next one begins after it."""
+        """The utterance ends although the voice goes on. The next one begins after it, if there is enough voice."""
         state.utterances += 1
-        state.since = frame + 1
-        ended = EndOfUtterance(state.utterances, frame)
-        return (Emit("speech", SpeechStarted(frame + 1, goes_on=True)), Emit("endpoint", ended))
+        state.voice, state.since = Voice.CUT, frame + 1
+        return (Emit("endpoint", EndOfUtterance(state.utterances, frame)),)
 
     def _silent(self, state: EndpointingState, frame: int) -> Actions:
+        state.rise = None
         if state.voice is Voice.RISING:
             state.voice = Voice.QUIET
             return NOTHING
         silence_us = (frame - state.last_voiced) * self.frame_us
+        ended = silence_us >= self.options.end
+        if state.voice is Voice.CUT:
+            state.voice = Voice.QUIET if ended else Voice.CUT
+            return (Emit("speech", SpeechStopped(state.last_voiced)),) if ended else NOTHING
         actions: list[Emit] = []
         if state.voice is Voice.SPEECH and silence_us >= min(self.options.pause, self.options.end):
             state.voice = Voice.PAUSED
             actions.append(Emit("speech", SpeechStopped(state.last_voiced)))
-        if silence_us >= self.options.end:
+        if ended:
             state.voice = Voice.QUIET
             state.utterances += 1
             actions.append(Emit("endpoint", EndOfUtterance(state.utterances, state.last_voiced)))

@@ -40,7 +40,7 @@ from flowkit.messages import (
 from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, Open, RaiseEpoch, SetTimer, Stage, gone
 from flowkit.stages.question import Question
 from flowkit.stages.turn import Do, Event, Turn, turn_step
-from flowkit.words import Phrases, count, words
+from flowkit.words import Phrases, count, has_words, words
 
 _SPEECH_FOR, _FINAL, _RELEASE, _RESUME = "speech_for", "final", "release", "resume_after"
 _EVENT_OF_TIMER = {_RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
@@ -200,7 +200,7 @@ class Gate(Stage[GateState]):
         turn. Of a suspected interruption, the words before it tell nothing."""
         replying = state.turn in (Turn.THINKING, Turn.SPEAKING, Turn.HELD)
         unwanted = final.utterance == state.withdrawn or (replying and not self._interrupting(final.text))
-        text = "" if unwanted else final.text.strip()
+        text = "" if unwanted or not has_words(final.text) else final.text.strip()
         state.kept = " ".join(part for part in (state.kept, text) if part)
         if state.kept:
             return Event.FINAL

@@ -18,8 +18,7 @@ from flowkit import options as opt
 from flowkit.messages import Ask, Done, EndOfReply, Exchange, Failed, Fault, Final, Message, Token, Utterance
 from flowkit.stages.base import AGAIN, DEADLINES, NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
 from flowkit.stages.repeats import Repeats
-from flowkit.stages.unspoken import SpokenText
-from flowkit.words import has_words
+from flowkit.stages.unspoken import FirstWord, SpokenText
 
 _BUSY = frozenset({PROVIDER})
 _TRIES = 2
@@ -28,7 +27,7 @@ _TRIES = 2
 @dataclass(slots=True)
 class LlmState:
     """`asked`: the current or last request, made `tries` times (0: none is open). `tokens`: of this reply so far.
-    `spoken`: what of it is for the listener. `repeats`: what of that was said before. `words`: it has some.
+    `spoken`: what of it is for the listener. `repeats`: what of that was said before. `first`: its first word.
     `generated`: all that was passed on, if it is to be remembered. `room`: how many estimated tokens a request may
     have, as refusals have shown."""
 
@@ -38,7 +37,7 @@ class LlmState:
     tokens: int = 0
     spoken: SpokenText = field(default_factory=SpokenText)
     repeats: Repeats | None = None
-    words: bool = False
+    first: FirstWord = field(default_factory=FirstWord)
     generated: str = ""
     room: int = sys.maxsize
 
@@ -98,7 +97,7 @@ class LlmTurn(Stage[LlmState]):
         """The part of a token that is spoken, with the next number."""
         if said.text and not spoken:
             return NOTHING
-        state.words = state.words or has_words(spoken)
+        state.first.feed(spoken)
         token = said if spoken == said.text and said.index == state.tokens else Token(state.tokens, spoken)
         state.tokens += 1
         if self.options.history == "generated":
@@ -118,7 +117,7 @@ class LlmTurn(Stage[LlmState]):
         state.history = history.fitting(state.history, self.options.max_history, tokens)
         state.asked = replace(ask, history=state.history)
         state.tries += 1
-        state.spoken, state.words = SpokenText(), bool(ask.said)
+        state.spoken, state.first = SpokenText(), FirstWord(found=bool(ask.said))
         state.repeats = Repeats(ask.said, resumes=True) if ask.said else None
         return (Open(state.asked),)
 
@@ -131,11 +130,15 @@ class LlmTurn(Stage[LlmState]):
 
     def _done(self, state: LlmState) -> Actions:
         rest = self._rest(state)
-        if state.words:
+        if state.first.end():
             return (*rest, *self._end(state))
         if state.tries < _TRIES and state.asked is not None:
-            return (*rest, *self._open(state, state.asked))
+            return (*rest, *self._apart(state), *self._open(state, state.asked))
         return (*rest, *self._end(state, "the model's reply has no words"))
+
+    def _apart(self, state: LlmState) -> Actions:
+        """A line break, so that the next reply is not read together with the marks of this one."""
+        return self._token(state, Token(state.tokens, "\n"), "\n") if state.tokens else NOTHING
 
     def _rest(self, state: LlmState) -> Actions:
         """What was held back until it was known whether it is for the listener."""

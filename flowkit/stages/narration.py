@@ -44,7 +44,8 @@ from flowkit.stages.base import (
     Open,
     Stage,
 )
-from flowkit.stages.tts import MOST_FAILED, TtsOrder
+from flowkit.stages.tts import MOST_FAILED, TtsOrder, clause_of
+from flowkit.stages.unspoken import FirstWord
 
 
 class Phase(Enum):
@@ -62,7 +63,8 @@ class Phase(Enum):
 @dataclass(slots=True)
 class NarrationState:
     """`clauses`: fed and not yet ended, the one being spoken first. `begun`: the one that has its start mark, with
-    `samples` so far. `verdict`: one that came before its clause. `failed`: calls of this reply."""
+    `samples` so far. `verdict`: one that came before its clause. `failed`: calls of this reply.
+    `first`: its first word."""
 
     phase: Phase = Phase.IDLE
     clauses: deque[Clause] = field(default_factory=deque)
@@ -70,6 +72,7 @@ class NarrationState:
     samples: int = 0
     verdict: Commit | Revoke | None = None
     failed: int = 0
+    first: FirstWord = field(default_factory=FirstWord)
 
 
 _ACCEPTS = {Phase.PROVISIONAL: frozenset[str](), Phase.ENDING: frozenset({PROVIDER})}
@@ -105,8 +108,8 @@ class Narration(Stage[NarrationState]):
                 return self._clause_ended(state, index, message)
             case Clause():
                 return self._clause(state, message)
-            case Token(index=index, text=text):
-                return self._clause(state, Clause(index, text, text, 1, "token"))
+            case Token():
+                return self._clause(state, clause_of(message, state.first))
             case Commit() | Revoke():
                 return self._judge(state, message)
             case EndOfReply():
@@ -158,7 +161,7 @@ class Narration(Stage[NarrationState]):
         return [*started, Emit("audio", message)]
 
     def _end(self, state: NarrationState) -> Actions:
-        state.failed = 0
+        state.failed, state.first = 0, FirstWord()
         if state.phase is Phase.IDLE:
             return (Emit("audio", EndOfReply()),)
         state.phase = Phase.ENDING

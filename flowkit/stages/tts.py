@@ -7,7 +7,7 @@ clause is revoked, the audio was never here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from flowkit import options as opt
@@ -28,6 +28,7 @@ from flowkit.messages import (
     WordTimes,
 )
 from flowkit.stages.base import AGAIN, DEADLINES, NOTHING, PROVIDER, Actions, Cancel, Emit, Open, Stage, new
+from flowkit.stages.unspoken import FirstWord
 
 MOST_FAILED = 3
 """After this many failed calls in a reply, the voice is not asked for the rest. A voice that breaks off at every clause
@@ -39,13 +40,15 @@ _NOTHING_YET: frozenset[str] = frozenset()
 @dataclass(slots=True)
 class TtsState:
     """`speaking`: the clause whose audio is being made, or None. `samples`: of it so far. `verdict`: one that came
-    before its clause. `provisional`: the clause is provisional. `failed`: calls of this reply."""
+    before its clause. `provisional`: the clause is provisional. `failed`: calls of this reply. `first`: its first
+    word."""
 
     speaking: Clause | None = None
     samples: int = 0
     verdict: Commit | Revoke | None = None
     provisional: bool = False
     failed: int = 0
+    first: FirstWord = field(default_factory=FirstWord)
 
 
 class TtsOrder(Stage[TtsState]):
@@ -82,8 +85,8 @@ class TtsOrder(Stage[TtsState]):
                 return (Emit("audio", message),)
             case Clause():
                 return self._speak(state, message)
-            case Token(index=index, text=text):
-                return self._speak(state, Clause(index, text, text, 1, "token"))
+            case Token():
+                return self._speak(state, clause_of(message, state.first))
             case Commit() | Revoke():
                 return self._judge(state, message)
             case Done():
@@ -92,7 +95,7 @@ class TtsOrder(Stage[TtsState]):
                 state.failed += 1
                 return [Emit("faults", Fault(self.kind, message.what)), *self._ended(state, whole=False)]
             case EndOfReply():
-                state.failed = 0
+                state.failed, state.first = 0, FirstWord()
                 return (Emit("audio", message),)
         return NOTHING
 
@@ -124,6 +127,11 @@ class TtsOrder(Stage[TtsState]):
     def _ended(self, state: TtsState, *, whole: bool = True) -> list[Emit]:
         clause, state.speaking, state.provisional = state.speaking, None, False
         return [] if clause is None else [Emit("audio", ClauseEnded(clause.index, state.samples, whole))]
+
+
+def clause_of(token: Token, first: FirstWord) -> Clause:
+    """A token as a clause, in a pipeline without a chunker. Before the `first` word of the reply it is not spoken."""
+    return Clause(token.index, token.text, token.text if first.feed(token.text) else "", 1, "token")
 
 
 def _started(clause: Clause) -> Emit:

@@ -14,6 +14,10 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from flowkit.chunker import SpeakRules
+from flowkit.chunker.speak import speak
+from flowkit.words import has_words
+
 LONGEST = 80
 """The longest mark. Anything longer is text."""
 
@@ -100,6 +104,39 @@ class SpokenText:
             self.depth = max(0, self.depth - 1)
         elif not mark.endswith(("/>", "/]")):
             self.depth += 1
+
+
+_OPEN_MARKUP = re.compile(r"(?:<(?:/?[a-zA-Z][^<>\n]*)?|!?\[[^\w\]\n]*(?:\](?:\([^)\n]*)?)?|!)\Z")
+"""A tag or a link without a label that more text may complete. Its letters would not be spoken."""
+_LONGEST_MARKUP = 500
+
+
+@dataclass(slots=True)
+class FirstWord:
+    """Looks for the first word of a reply that is spoken. Punctuation, emoji, tags and images have none.
+
+    `found`: there was one. `read`: the text without one, as far as it matters.
+    """
+
+    found: bool = False
+    read: str = ""
+
+    def feed(self, text: str) -> bool:
+        """The next piece of the reply; returns whether there was a word by now."""
+        if not self.found:
+            self.read = (self.read + text)[-_LONGEST_MARKUP:]
+            mark = _OPEN_MARKUP.search(self.read)
+            self.found = _says(self.read[: mark.start()] if mark else self.read)
+        return self.found
+
+    def end(self) -> bool:
+        """The reply is complete: returns whether it has a word."""
+        self.found = self.found or _says(self.read)
+        return self.found
+
+
+def _says(text: str) -> bool:
+    return has_words(text) and has_words(speak(text, SpeakRules(), "code")[0])
 
 
 def _undecided(text: str) -> int:

@@ -32,7 +32,7 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.providers.sound.timeline import Pop
-from flowkit.stages.base import Cancel, Emit
+from flowkit.stages.base import Cancel, Emit, Open
 from flowkit.stages.turn import Turn
 from flowkit.stages.unspoken import SpokenText
 from flowkit.testing.evidence import Evidence, Step
@@ -124,9 +124,11 @@ def nothing_is_hoarded(evidence: Evidence) -> None:
             repeats = bool(step.message.said)  # what was heard already is left out
         tokens = sum(isinstance(message, Token) for message in _emitted(step))
         if isinstance(step.message, Token):
-            due = bool(spoken.feed(step.message.text)) or not step.message.text
+            due = int(bool(spoken.feed(step.message.text)) or not step.message.text)
         else:
-            due, spoken = bool(spoken.end()), SpokenText()
+            due, spoken = int(bool(spoken.end())), SpokenText()
+            if tokens > due and any(isinstance(action, Open) for action in step.actions):
+                due += 1  # the line break between a reply without words and the next
         kept = tokens != due and not (repeats and tokens <= 1)
         _hold(not kept, f"the LLM's stage kept a token at {step.at_us} us")
 

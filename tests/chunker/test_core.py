@@ -486,3 +486,40 @@ def test_the_work_grows_with_the_text_in_one_token_or_many(piece: str, cut: Call
     run_chunker(cut(piece * 500), rules)
     short = calls(lambda: run_chunker(cut(piece * 500), rules))
     assert calls(lambda: run_chunker(cut(piece * 2000), rules)) < 4.6 * short
+
+
+MARKS = [
+    "...!",
+    "\N{EM DASH}",
+    "***",
+    "?!",
+    "\N{HORIZONTAL ELLIPSIS}",
+    "$$$",
+    "\N{IDEOGRAPHIC FULL STOP}",
+    "\N{PARTY POPPER}",
+    "<br>",
+    "." * 99,
+]
+
+
+@pytest.mark.parametrize("marks", MARKS)
+def test_marks_are_not_spoken_before_the_first_word(marks: str) -> None:
+    silent = run_chunker(list(marks), Rules(max_tokens=4))
+    assert "".join(chunk.text for chunk in silent) == marks
+    assert [chunk.spoken for chunk in silent] == [""] * len(silent)
+    assert all(chunk.heard(share / 4) == "" for chunk in silent for share in range(4))
+    words = run_chunker(f"{marks}\nWell yes.", Rules())
+    assert words[-1].spoken.endswith("Well yes.")
+
+
+def test_marks_do_not_count_as_the_first_chunk() -> None:
+    rules = Rules(language="en", first=FirstRules(2), comma_after=12)
+    assert [chunk.spoken for chunk in run_chunker("?! Of course, here it is.", rules)] == [
+        "",
+        "Of course,",
+        "here it is.",
+    ]
+
+
+def test_marks_behind_words_are_spoken_with_them() -> None:
+    assert [chunk.spoken for chunk in run_chunker("Really ...?! Yes.", Rules())] == ["Really ...?!", "Yes."]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from flowkit.engine import Engine, Fate, Row
-from flowkit.messages import Ask, Credit, Play, Utterance
+from flowkit.messages import Ask, Audio, Credit, Fault, Play, Utterance
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import check
 from flowkit.testing.sessions import heap_session, scripted_plan, trio_session
@@ -105,3 +105,24 @@ def test_a_revoked_clause_breaks_no_promise(tokens: tuple[str, ...]) -> None:
             "chunker": {"speculate_end": True},
         }
     )
+
+
+WORDLESS = ("...!", "\N{EM DASH}", "***", "?!", "<br>", "\N{PARTY POPPER}", "." * 200, "[](http://a.example)")
+
+
+@pytest.mark.parametrize("whole", ["clause", "reply"])
+@pytest.mark.parametrize("marks", WORDLESS)
+def test_a_reply_without_words_is_neither_spoken_nor_heard(marks: str, whole: str) -> None:
+    conversation = {
+        "mic": {"speech": [{"at": "0ms", "lasts": "160ms"}, {"at": "3s", "lasts": "160ms"}]},
+        "asr": {"utterances": ("One.", "Two.")},
+        "llm": {"replies": ({"text": marks}, {"text": "Yes, of course."})},
+        "chunker": {"mode": whole},
+    }
+    judge(conversation)
+    engine = heap_session(scripted_plan(**conversation))
+    rows = engine.journal.rows
+    asked = [row.message for row in rows if isinstance(row.message, Ask)]
+    assert [(ask.text, ask.history) for ask in asked] == [("One.", ()), ("One.", ()), ("Two.", ())]
+    assert [row.message.stage for row in rows if isinstance(row.message, Fault)] == ["llm"]
+    assert {row.turn for row in rows if isinstance(row.message, Audio)} == {2}

@@ -167,3 +167,14 @@ def test_memory_stays_small_while_nobody_speaks() -> None:
         recording.add(frame(index, 1))
         recording.forget_before(index - 99)
     assert (recording.first, recording.until, len(recording.pcm(0, 1_000))) == (900, 1_000, 100 * 640)
+
+
+def test_an_utterance_does_not_begin_with_the_end_of_the_one_before() -> None:
+    """Where one was ended for its length, its last words are close before the next one's first."""
+    ears = utterances()
+    spoken(ears, quiet=100, voiced=50)
+    ears.ended(EndOfUtterance(1, 149))
+    hear(ears, 150, 153)
+    ears.speech_started(150)
+    hear(ears, 153, 200)
+    assert ears.ended(EndOfUtterance(2, 199)).first == 150

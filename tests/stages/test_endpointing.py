@@ -101,16 +101,38 @@ def test_marks_come_in_order_and_silence_lasts_what_it_says(end: str, voiced: li
 
 
 def test_a_voice_that_does_not_stop_is_ended_and_goes_on_as_the_next_utterance() -> None:
-    found = marks([0.9] * 125 + [0.0] * 30, longest="1s", end="400ms")
+    found = marks([0.9] * 125 + [0.0] * 30, longest="1s", end="400ms", start="60ms")
     assert found == [
         (2, SpeechStarted(0)),
-        (49, SpeechStarted(50, goes_on=True)),
         (49, EndOfUtterance(1, 49)),
-        (99, SpeechStarted(100, goes_on=True)),
+        (52, SpeechStarted(50, goes_on=True)),
         (99, EndOfUtterance(2, 99)),
+        (102, SpeechStarted(100, goes_on=True)),
         (129, SpeechStopped(124)),
         (144, EndOfUtterance(3, 124)),
     ]
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_a_voice_that_stops_where_it_is_ended_has_no_other_utterance(more: int) -> None:
+    """What is left of it is shorter than `start`."""
+    found = marks([0.9] * (150 + more) + [0.0] * 60, longest="1s", end="400ms", start="60ms")
+    assert [mark.utterance for _, mark in found if isinstance(mark, EndOfUtterance)] == [1, 2, 3]
+    assert found[-1] == (169 + more, SpeechStopped(149 + more))
+    found = marks([0.9] * (150 + more) + [0.0] * 60, ends_at=151 + more, longest="1s", end="400ms", start="60ms")
+    assert (150 + more, InputEnded(151 + more)) in found
+
+
+def test_a_voice_that_takes_a_breath_where_it_is_ended_still_goes_on() -> None:
+    found = marks([0.9] * 51 + [0.0] * 10 + [0.9] * 20 + [0.0] * 30, longest="1s", end="400ms", start="60ms")
+    assert found[1:3] == [(49, EndOfUtterance(1, 49)), (63, SpeechStarted(50, goes_on=True))]
+    assert found[-1] == (100, EndOfUtterance(2, 80))
+
+
+def test_a_voice_that_comes_back_after_its_end_is_a_new_one() -> None:
+    found = marks([0.9] * 50 + [0.0] * 20 + [0.9] * 20 + [0.0] * 30, longest="1s", end="400ms", start="60ms")
+    assert found[2:4] == [(69, SpeechStopped(49)), (72, SpeechStarted(70))]
+    assert found[-1] == (109, EndOfUtterance(2, 89))
 
 
 def test_pauses_within_an_utterance_count_towards_its_length() -> None:

@@ -110,7 +110,7 @@ def test_a_line_that_is_too_long_costs_its_own_turn_only(words: list[int], limit
             assert answered
 
 
-@pytest.mark.parametrize("nothing", ["", " \n", "...", "\N{GRINNING FACE}", "<think>A plan.</think>**"])
+@pytest.mark.parametrize("nothing", ["", " \n", "...", "\N{GRINNING FACE}", "<think>A plan.</think>**", "<br>"])
 def test_a_reply_without_words_is_asked_for_once_more_and_then_a_fault(stage: LlmTurn, nothing: str) -> None:
     state = stage.fresh()
     asked = said(stage, state, Utterance(1, "Hello?", ""))
@@ -124,11 +124,17 @@ def test_a_reply_without_words_is_asked_for_once_more_and_then_a_fault(stage: Ll
     assert "utterance" in stage.accepts(state)
 
 
-def test_the_second_reply_s_tokens_are_numbered_on(stage: LlmTurn) -> None:
+def test_the_second_reply_stands_apart_from_the_marks_of_the_first(stage: LlmTurn) -> None:
+    """Else the minus of the one would belong to the number of the other."""
     state = stage.fresh()
-    said(stage, state, Utterance(1, "Hello?", ""), Token(0, "..."), Done())
-    assert said(stage, state, Token(0, "Hi."), Done()) == [
-        Emit("tokens", Token(1, "Hi.")),
+    asked = said(stage, state, Utterance(1, "Hello?", ""))
+    assert said(stage, state, Token(0, "-"), Done()) == [
+        Emit("tokens", Token(0, "-")),
+        Emit("tokens", Token(1, "\n")),
+        *asked,
+    ]
+    assert said(stage, state, Token(0, "5."), Done()) == [
+        Emit("tokens", Token(2, "5.")),
         Emit("tokens", EndOfReply()),
     ]
 

@@ -95,3 +95,13 @@ def test_a_reset_forgets_the_clause(stage: TtsOrder) -> None:
     state = stage.fresh()
     said(stage, state, clause("Hello."))
     assert stage.reset(state) == stage.fresh()
+
+
+def test_without_a_chunker_marks_are_not_spoken_before_the_first_word(stage: TtsOrder) -> None:
+    state = stage.fresh()
+    opened = []
+    for index, text in enumerate(["...", "!", " Well", ",", " yes"]):
+        opened += [action for action in said(stage, state, Token(index, text), Done()) if isinstance(action, Open)]
+    assert opened == [Open(Speak(2, " Well")), Open(Speak(3, ",")), Open(Speak(4, " yes"))]
+    said(stage, state, EndOfReply())
+    assert not any(isinstance(action, Open) for action in said(stage, state, Token(0, "?!")))

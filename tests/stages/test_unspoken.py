@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from flowkit.messages import Done, EndOfReply, Failed, Fault, Token, Utterance
 from flowkit.stages.base import Emit
 from flowkit.stages.llm import LlmTurn
-from flowkit.stages.unspoken import FORMS, LONGEST, SpokenText
+from flowkit.stages.unspoken import FORMS, LONGEST, FirstWord, SpokenText
 
 PIECES = st.lists(st.text(max_size=9), max_size=20)
 MARKISH = st.text("<>/[]thinkTHINK◁▷| \n`a", max_size=40)
@@ -100,3 +100,31 @@ def test_a_reply_that_fails_in_a_thought_ends_it(thought: str) -> None:
     assert failed[-2:] == [Emit("faults", Fault("llm", "broke")), Emit("tokens", EndOfReply())]
     stage.step(state, Utterance(2, "Hi again?", ""), 0)
     assert stage.step(state, Token(0, "Hello."), 0) == (Emit("tokens", Token(0, "Hello.")),)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 200])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("...!", False),
+        ("\N{EM DASH}", False),
+        ("***", False),
+        ("\N{IDEOGRAPHIC FULL STOP}\N{KATAKANA MIDDLE DOT}", False),
+        ("\N{PARTY POPPER} :)", False),
+        ("<br>", False),
+        ("<break time='1s'/>!", False),
+        ("![](https://a.example/b.png)", False),
+        ("<b>5</b>", True),
+        ("[the guide](https://a.example)", True),
+        ("1 < 2", True),
+        ("[sic]", True),
+        ("<br", True),
+        ("\N{HIRAGANA LETTER A}", True),
+        ("4" + "!" * 2000, True),
+    ],
+)
+def test_what_of_a_reply_is_a_word(text: str, found: bool, size: int) -> None:
+    reply = FirstWord()
+    for place in range(0, len(text), size):
+        reply.feed(text[place : place + size])
+    assert reply.end() is found

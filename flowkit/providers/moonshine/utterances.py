@@ -15,7 +15,8 @@ from enum import Enum
 from flowkit.messages import EndOfUtterance, Frames
 
 PRE_ROLL_US = 300_000
-"""Audio decoded before the frame at which the VAD noticed speech, for a soft first consonant."""
+"""Audio decoded before the frame at which the VAD noticed speech, for a soft first consonant. It never belongs to the
+utterance before."""
 TAIL_US = 200_000
 """Audio decoded after the last voiced frame, for a soft last consonant."""
 QUIET_US = 240_000
@@ -120,6 +121,7 @@ class Utterances:
         self._longest = longest_us // frame_us
         self._recording = RecentFrames(samples)
         self._begins: int | None = None
+        self._behind = 0
         self._starts: list[int] = []
         self._decoded = 0
 
@@ -139,7 +141,7 @@ class Utterances:
     def speech_started(self, frame: int) -> None:
         """The user started to speak at `frame`, or continued after a pause."""
         if self._begins is None:
-            self._begin(frame - self._count(PRE_ROLL_US))
+            self._begin(max(frame - self._count(PRE_ROLL_US), self._behind))
         else:
             self._starts.append(frame)
 
@@ -163,10 +165,10 @@ class Utterances:
         until = min(end.last_voiced + 1 + self._count(TAIL_US), self._recording.until)
         final = self._segment(Purpose.FINAL, begins, max(begins, until), end)
         later = [frame for frame in self._starts if frame > end.last_voiced]
-        self._begins = None
+        self._begins, self._behind = None, end.last_voiced + 1
         self._starts = later[1:]
         if later:
-            self._begin(max(later[0] - self._count(PRE_ROLL_US), end.last_voiced + 1))
+            self.speech_started(later[0])
         return final
 
     def _begin(self, frame: int) -> None:

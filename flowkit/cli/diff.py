@@ -72,7 +72,7 @@ def _recorded(trace: Trace) -> tuple[list[Row], Report]:
     report = measure(
         rows,
         plan=trace.layout,
-        voiced=trace.ruler,
+        voiced=trace.reference,
         trace=trace.path.name,
         level="live",
         digest=trace.digest,

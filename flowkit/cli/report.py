@@ -89,7 +89,7 @@ def _write(path: str, inputs: list[Path], subjects: list[ShownSession]) -> None:
 def _print(subject: ShownSession) -> None:
     from flowkit.report.terminal import lines
 
-    known = (subject.report, subject.rows, subject.layout, subject.ruler, subject.settings)
+    known = (subject.report, subject.rows, subject.layout, subject.reference, subject.settings)
     for line in lines(*known, width=shutil.get_terminal_size((100, 24)).columns):
         print(line)
     for notice in subject.notices:

@@ -1,8 +1,8 @@
-"""What is read off a session: each turn's figures, what sounded, the story of a report, spans for people.
+"""What is computed from a session's rows: turns, figures, what sounded, spans, and the data of the report page.
 
-Reading order: ``layout`` and ``report`` (what is measured, and of what); ``follower``, the one that tells turns from rows, with
-``records`` (what it hands out), ``listening`` (the user's side) and ``sound`` (playback); ``reference`` and ``frames`` (the ruler:
-where the user's voice was, and when). Its readers: ``metrics`` (TTFA and its parts, clauses, interrupts), ``live`` (the same while
-a session runs), ``spans`` (what a viewer of traces shows), ``story`` with ``sounded`` (what a page shows). Apart from turns:
-``queues`` and ``levels``.
+Reading order: ``layout`` and ``report`` (the data). ``follower`` reads turns from rows, with ``records`` (what it
+returns), ``listening`` (the user's side) and ``sound`` (playback). ``reference`` and ``frames`` find where the user's
+voice was. These use the follower: ``metrics`` (TTFA and its parts, clauses, interrupts), ``live`` (the same while a
+session runs), ``spans`` (for viewers of traces), ``story`` with ``sounded`` (for the report page). Independent of turns
+are ``queues``, ``levels`` and ``stalls``.
 """

@@ -1,8 +1,10 @@
-"""The one follower that tells turns from rows: fed row by row, it hands out turns and speech as they are over. Pure.
+"""The follower: reads turns and speech from a session's rows, one row at a time. No I/O.
 
-It knows nothing of what is to come and keeps nothing of what it has handed out, so a live session may be as long as it likes.
-Where a speaker is a device, the device's own word on when sound began and ended is put in place of what playback planned:
-playback works on a grid of its own, and a device pops by its own clock.
+It returns each record once it is complete and then forgets it. So the memory that it needs does not depend on the
+length of the session.
+
+If the speaker is a device, its own times of when sound began and ended replace what playback planned. Playback computes
+times on a grid of its own, but a device pops frames by its own clock.
 """
 
 from __future__ import annotations
@@ -41,82 +43,90 @@ from flowkit.messages import (
 )
 
 BEGAN, ENDED = "speaker began", "speaker ended"
-"""Events: a speaker's device popped the first block of a run; and the silence behind it."""
-_AT_ONCE_US = 500_000
-"""A silence of the device that follows a decision so soon is its doing."""
+"""Names of events: a speaker's device popped the first block after silence, or the first silence after sound."""
+_STOP_US = 500_000
+"""A silence of the device that follows a decision to stop within this time is its effect."""
 _SETTLED_US = 1_000_000
-"""So long after its end a turn is handed out: by then the device has told what there is to tell."""
+"""A turn is returned this long after its end. By then the device's events about it have arrived."""
 _NEVER = sys.maxsize
 _LOST = frozenset({Fate.DISCARDED, Fate.STALE})
 _BEGAN = re.compile(r"\bepoch=(\d+)\b.*\blate_us=(-?\d+)\b")
 
 
 class Follower:
-    """Follows a session's rows. `clock`: when frames of the input ended; `turn`: the newest, as far as it went."""
+    """Follows the rows of a session with this layout.
+
+    `clock` says when input frames ended. `turn` is the newest turn as far as it is known, or None before the first.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self.clock = FrameClock(layout.frame_us)
         self.turn: TurnRecord | None = None
         self._now_us = 0
         self._due_us = _NEVER
-        self._over: list[Ended] = []
+        """When the next turn is due to be returned."""
+        self._ended: list[Ended] = []
         self._turns: dict[int, TurnRecord] = {}
-        """Those that are not handed out, by number."""
+        """The turns that were not returned yet, by number."""
         self._interrupted: TurnRecord | None = None
-        """The one that was interrupted last. It may be answered again until another one is released."""
+        """The turn that was interrupted last. It may be answered again until another turn is released."""
         self._listening = Listening(self.clock)
         self._sound = SpeakerSound(layout.frame_us)
         self._shutdown = ("", 0)
         self._late_us: dict[int, int] = {}
         self._silent_us: list[int] = []
-        at: dict[str, Callable[[Row], None]] = {
+        by_kind: dict[str, Callable[[Row], None]] = {
             "mic": self._mic,
             "gate": self._gate,
             "llm": self._llm,
             "tts": self._tts,
             "speaker": self._speaker,
         }
-        self._at: dict[str, Callable[[Row], None]] = {id_: self._replying for id_, _ in layout.kinds}
-        self._at |= {layout.only(kind): take for kind, take in at.items()}
+        self._handlers: dict[str, Callable[[Row], None]] = {id_: self._replying for id_, _ in layout.kinds}
+        self._handlers |= {layout.only(kind): handler for kind, handler in by_kind.items()}
         for kind in ("vad", "asr"):
-            self._at.pop(layout.only(kind), None)
+            self._handlers.pop(layout.only(kind), None)
 
     def row(self, row: Row) -> Sequence[Ended]:
-        """Take the next row; returns what is over by then."""
+        """Handle the next row. Returns the records that are complete by then."""
         now_us = self._now_us = row.handled_us
         if now_us >= self._due_us:
             self._settle(now_us)
-        if (take := self._at.get(row.stage)) is not None:
-            take(row)
-        return self._handed_out() if self._over else ()
+        if (handler := self._handlers.get(row.stage)) is not None:
+            handler(row)
+        return self._take_ended() if self._ended else ()
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        """Something that is no message happened; it may be told before or after the rows of its time."""
+        """Handle an event that is not a message. It may come before or after the rows of its time."""
         if name == ENDED:
             self._silent_us.append(at_us)
-        elif name == BEGAN and (told := _BEGAN.search(detail)) is not None:
-            self._late_us.setdefault(int(told[1]), int(told[2]))
+        elif name == BEGAN and (found := _BEGAN.search(detail)) is not None:
+            self._late_us.setdefault(int(found[1]), int(found[2]))
 
     def finish(self) -> Sequence[Ended]:
-        """There are no more rows: whatever is open is over."""
+        """Note that there are no more rows, and return the remaining records."""
         self._interrupted = None
         for turn in self._turns.values():
             self._end(turn, self._now_us)
         self._settle(_NEVER)
-        self._over += self._listening.rest()
-        return self._handed_out()
+        self._ended += self._listening.rest()
+        return self._take_ended()
 
-    def _handed_out(self) -> list[Ended]:
-        over, self._over = self._over, []
-        return over
+    def _take_ended(self) -> list[Ended]:
+        ended, self._ended = self._ended, []
+        return ended
 
     def _end(self, turn: TurnRecord, now_us: int) -> None:
+        """Note the end of a turn, unless it has one."""
         if turn.ended_us is None:
             turn.ended_us = now_us
             self._due_us = min(self._due_us, now_us + _SETTLED_US)
 
     def _settle(self, now_us: int) -> None:
-        """Hand out the turns that have been over for long enough."""
+        """Collect the turns that ended at least a second before `now_us`.
+
+        The newest turn stays if it was interrupted, because it may be answered again.
+        """
         self._due_us = _NEVER
         for turn in [turn for turn in self._turns.values() if turn.ended_us is not None]:
             if turn is self.turn and turn is self._interrupted:
@@ -126,15 +136,15 @@ class Follower:
                 self._due_us = min(self._due_us, ended_us + _SETTLED_US)
                 continue
             for reply in turn.replies():
-                self._by_device(reply)
-            self._over.append(self._turns.pop(turn.number))
+                self._apply_device_events(reply)
+            self._ended.append(self._turns.pop(turn.number))
 
-    def _by_device(self, turn: TurnRecord) -> None:
-        """What the device told of a turn's sound; of earlier ones nothing more is needed."""
+    def _apply_device_events(self, turn: TurnRecord) -> None:
+        """Put the device's events about a turn's sound into its record, and forget them and earlier ones."""
         turn.late_us = self._late_us.get(turn.epoch, 0)
         self._late_us = {epoch: us for epoch, us in self._late_us.items() if epoch > turn.epoch}
         if (interrupt := turn.interrupt) is not None:
-            after_us = [us for us in self._silent_us if 0 <= us - interrupt.decided_us <= _AT_ONCE_US]
+            after_us = [us for us in self._silent_us if 0 <= us - interrupt.decided_us <= _STOP_US]
             interrupt.popped_us = min(after_us, default=None)
         self._silent_us = [us for us in self._silent_us if us > (turn.ended_us or 0)]
 
@@ -146,7 +156,7 @@ class Follower:
 
     def _gate(self, row: Row) -> None:
         if (speech := self._listening.row(row)) is not None:
-            self._over.append(speech)
+            self._ended.append(speech)
         if isinstance(row.message, Shutdown):
             self._shutdown = (row.stage, row.n)
         if (turn := self._turns.get(row.turn)) is None:
@@ -164,7 +174,7 @@ class Follower:
                 turn.fault = what
 
     def _replying(self, row: Row) -> None:
-        """What a row of any replying stage may tell."""
+        """Handle what any replying stage may record: losses and interrupts."""
         if row.fate in _LOST:
             self._lost(row.message, row.turn)
         elif isinstance(row.message, Interrupt) and row.cause != self._shutdown:
@@ -211,7 +221,7 @@ class Follower:
         if isinstance(message, Audio) and interrupt is not None and row.epoch < interrupt.epoch:
             interrupt.stale_us += _length_us(message)
         if isinstance(message, Hold | Interrupt) and turn is not None and turn.sound is not None:
-            # What was to begin with a later tick never began.
+            # Playback had planned the sound for a later tick, so it never began.
             turn.sound = None if turn.sound[1] >= self._sound.tick(row.handled_us) else turn.sound
         if isinstance(message, Interrupt) and interrupt is not None and interrupt.epoch == row.epoch:
             interrupt.decided_us, interrupt.silent_us = self._sound.silenced
@@ -220,6 +230,7 @@ class Follower:
     # -- turns and interrupts -------------------------------------------------------------------------------------------
 
     def _release(self, row: Row, message: Utterance) -> None:
+        """Begin a turn. If it is answered again, its earlier reply stays part of it."""
         before = self._turns.pop(message.turn, None)
         for turn in self._turns.values():
             turn.ended_us = turn.ended_us or row.sent_us
@@ -229,7 +240,7 @@ class Follower:
         self._turns[message.turn] = self.turn
 
     def _interrupt(self, row: Row) -> None:
-        """Every replying stage is told; the first one told makes the record."""
+        """Record an interrupt. Every replying stage has a row for it; the first one makes the record."""
         turn = self._turns.get(row.turn)
         if turn is not None and turn.interrupt is None:
             speech = self._listening.newest()
@@ -239,7 +250,7 @@ class Follower:
             self._end(turn, row.handled_us)
 
     def _lost(self, message: Message, turn: int) -> None:
-        """Of the interrupted reply; what is stale for another reason is nobody's loss."""
+        """Count a message that the interrupted reply lost. A message that is stale for another reason is not counted."""
         if self._interrupted is None or self._interrupted.number != turn or self._interrupted.interrupt is None:
             return
         interrupt = self._interrupted.interrupt
@@ -249,13 +260,13 @@ class Follower:
 
 
 def _call(turn: TurnRecord, row: Row) -> None:
-    """A handled row of a call: what opens it, an item, or its end."""
+    """Handle a row of a provider call: its request, an item, or its end."""
     message, now_us = row.message, row.handled_us
     call = turn.calls.get(row.call)
     if isinstance(message, Ask | Speak | Narrate) and call is None:
         turn.calls[row.call] = CallRecord(row.stage, message, now_us)
     elif isinstance(message, Failed) and not row.call:
-        # The engine has given up the stage's call, which it cancelled before.
+        # The engine's own timeout has no call number. It cancelled the stage's newest call.
         call = next((call for call in reversed(turn.calls.values()) if call.stage == row.stage), None)
     if call is None:
         return

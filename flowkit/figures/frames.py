@@ -1,6 +1,7 @@
 """When frames of the input ended, and so when the user's voice began and ended.
 
-The ruler looks ahead, so it is asked for the voice's frames when a session is over. How late frames came is known before.
+How late frames arrive is known at once. Where the voice was is only asked when the session is over, because the
+reference detector looks ahead.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ _WINDOW = 256
 
 
 class FrameClock:
-    """How late frames come: by those that came soonest, for one may come late but none early. Of the last five to ten seconds, so
-    that a device whose clock drifts does not move the ruler."""
+    """How late frames arrive.
+
+    A frame may arrive late but not early, so the frames that came soonest show the usual delay. Only the last five to
+    ten seconds count. So a device whose clock drifts does not shift the result.
+    """
 
     def __init__(self, frame_us: int) -> None:
         self.frame_us = frame_us
@@ -25,11 +29,11 @@ class FrameClock:
 
     @property
     def late_us(self) -> int:
-        """How long after its due time a frame comes."""
+        """How long after it has ended a frame usually arrives."""
         return min((us for us in self._soonest_us if us is not None), default=0)
 
     def came(self, frames: Frames, at_us: int) -> None:
-        """Frames were there at `at_us`."""
+        """Note that `frames` arrived at `at_us`."""
         behind = frames.index + frames.count
         late_us = at_us - behind * self.frame_us
         self.frames = max(self.frames, behind)
@@ -44,22 +48,25 @@ class FrameClock:
 
 
 class VoiceBegin(NamedTuple):
-    """The pipeline noticed speech at `frame`; frames of `frame_us` came `late_us` late."""
+    """The frame at which the pipeline noticed speech, and what is needed to turn it into a time."""
 
     frame: int
     frame_us: int
     late_us: int
 
-    def at_us(self, ruler: Reference | None) -> int:
-        """When that speech began."""
-        onset = None if ruler is None else ruler.onset(self.frame)
+    def at_us(self, reference: Reference | None) -> int:
+        """When that speech began, by the reference detector if there is one."""
+        onset = None if reference is None else reference.onset(self.frame)
         return (self.frame if onset is None else onset) * self.frame_us + self.late_us
 
 
 class VoiceEnd(NamedTuple):
-    """Where the end of the user's voice is looked for: in the frames from `since` up to `until`, else at the pipeline's own
-    `last_voiced` frame, else and at the latest at `decided_us`, when the utterance's end was decided. Frames of `frame_us` came
-    `late_us` late."""
+    """Where to look for the end of the user's voice.
+
+    The reference detector looks in the frames from `since` up to `until`. If it finds no voice there, the pipeline's
+    own `last_voiced` frame counts. Without that, and at the latest, the voice ended at `decided_us`, when the end of
+    the utterance was decided. Frames have a length of `frame_us` and arrived `late_us` late.
+    """
 
     since: int
     until: int
@@ -68,9 +75,9 @@ class VoiceEnd(NamedTuple):
     frame_us: int
     late_us: int
 
-    def at_us(self, ruler: Reference | None) -> int:
-        """When the user's last voiced frame ended, by the ruler as far as it has heard."""
-        frame = None if ruler is None else ruler.last_voiced(self.since, self.until)
+    def at_us(self, reference: Reference | None) -> int:
+        """When the last voiced frame of the user ended."""
+        frame = None if reference is None else reference.last_voiced(self.since, self.until)
         if frame is None:
             frame = self.last_voiced
         return self.decided_us if frame is None else min(self.decided_us, (frame + 1) * self.frame_us + self.late_us)

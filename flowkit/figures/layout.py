@@ -1,6 +1,6 @@
-"""What the rows of a journal say nothing about, and figures need: stage kinds, bounded edges, the length of a frame.
+"""What figures need to know beside the rows: stages, bounded edges, and the length of a frame.
 
-Taken from a plan, or from the trace itself, so that a recording can be measured where its providers are not installed.
+It comes from a plan, or from the trace itself. So a recording can be measured where its providers are not installed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from flowkit.plan.graph import Plan
 
 
 class BoundedEdge(NamedTuple):
-    """A bounded edge: from stage `source` into port `port` of stage `stage`."""
+    """A bounded edge from stage `source` into port `port` of stage `stage`."""
 
     source: str
     stage: str
@@ -21,23 +21,26 @@ class BoundedEdge(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """`kinds`: (stage id, kind), in the pipeline's order; `edges`: the bounded ones; `frame_us`: length of one input frame."""
+    """The stages, edges and frame length of a pipeline."""
 
     kinds: tuple[tuple[str, str], ...]
+    """(stage id, kind) in the order of the pipeline."""
     edges: tuple[BoundedEdge, ...]
+    """The bounded edges."""
     frame_us: int = 20_000
+    """Length of an input frame."""
 
     @property
     def places(self) -> dict[str, int]:
-        """Each stage's place in the pipeline."""
+        """The index of each stage in the pipeline, by id."""
         return {id_: place for place, (id_, _) in enumerate(self.kinds)}
 
     def only(self, kind: str) -> str:
-        """Id of the first stage of that kind, or the empty string."""
+        """The id of the first stage of this kind, or an empty string."""
         return next((id_ for id_, known in self.kinds if known == kind), "")
 
     def to_json(self) -> dict[str, Any]:
-        """As stored in a trace."""
+        """The layout as a trace stores it."""
         return {
             "frame_us": self.frame_us,
             "stages": [list(k) for k in self.kinds],
@@ -46,7 +49,7 @@ class Layout(NamedTuple):
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Layout:
-        """Read back; raises KeyError, TypeError or ValueError if it is not one."""
+        """A stored layout. Raises KeyError, TypeError or ValueError if it is malformed."""
         kinds = tuple((str(id_), str(kind)) for id_, kind in stored["stages"])
         edges = tuple(BoundedEdge(str(s), str(t), str(p), int(m), str(w)) for s, t, p, m, w in stored["edges"])
         if len(kinds) > _MOST_STAGES:

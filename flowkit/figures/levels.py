@@ -1,4 +1,4 @@
-"""How full each queue was, over time: how many messages had been sent to a stage and not yet been taken by it."""
+"""How full each queue was over time, computed from rows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from flowkit.figures.layout import Layout
 
 
 def queue_levels(rows: Sequence[Row], layout: Layout) -> list[dict[str, Any]]:
-    """For each stage with a bounded edge: its id, bound, policy, and `steps`, pairs of time in ms and level from there on.
+    """The level of each queue before a stage with a bounded edge.
 
-    A level counts what waits on either side of the edge; one above the bound means that the sender was held back.
+    Returns for each such stage its id (`stage`), bound (`max`), policy (`when_full`) and `steps`: pairs of a time in
+    milliseconds and the level from then on. The level is how many messages had been sent to the stage and were not yet
+    handled. It counts both sides of the edge, so a level above the bound means that a sender had to wait.
     """
     bounds = {edge.stage: edge for edge in layout.edges}
     changes: dict[str, dict[int, int]] = {stage: {} for stage in bounds}
     for row in rows:
-        # What was handled in the instant in which it was sent never waited.
+        # A message that was handled in the instant in which it was sent never waited.
         if row.lane == "D" and row.cause_stage and row.sent_us != row.handled_us and row.stage in changes:
             of_stage = changes[row.stage]
             of_stage[row.sent_us] = of_stage.get(row.sent_us, 0) + 1

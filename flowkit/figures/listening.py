@@ -1,4 +1,4 @@
-"""The user's side of a session, as the gate is told of it: speech, its end, its transcript, typed lines; up to a release."""
+"""The user's side of a session, read from the gate's rows: speech, its end, its transcript, typed lines, releases."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from flowkit.figures.records import SpeechRecord
 from flowkit.messages import EndOfUtterance, Final, SpeechStarted, Typed
 
 _MOST = 32
-"""Speech that may wait for its transcript or its turn. Where none ever comes, the oldest is let go."""
+"""How many records of speech may wait for a transcript or a turn. After that the oldest is dropped."""
 
 
 class Listening:
-    """What was said since the last release."""
+    """What the user said since the last release."""
 
     def __init__(self, clock: FrameClock) -> None:
         self._clock = clock
         self._speech: deque[SpeechRecord] = deque(maxlen=_MOST)
-        self._going_on: SpeechRecord | None = None
+        self._current: SpeechRecord | None = None
         self._newest: int | None = None
         self._ended: VoiceEnd | None = None
         self._typed_us: int | None = None
         self._since = 0
 
     def newest(self) -> VoiceBegin | None:
-        """The newest speech."""
+        """The begin of the newest speech, or None."""
         return None if self._newest is None else VoiceBegin(self._newest, self._clock.frame_us, self._clock.late_us)
 
     def row(self, row: Row) -> SpeechRecord | None:
-        """A handled row at the gate. Returns speech that turned out to hold no words."""
+        """Handle a row of the gate. Returns speech that turned out to have no words, else None."""
         message, now_us = row.message, row.sent_us
         match message:
             case SpeechStarted(frame=frame):
                 self._newest = frame
-                speech = self._under_way()
+                speech = self._open()
                 if speech.begin is None:
                     speech.begin, speech.began_us = self.newest(), now_us
             case EndOfUtterance(utterance=utterance, last_voiced=frame):
                 self._ended = self._end(0, frame, now_us)
-                speech, self._going_on = self._under_way(), None
+                speech, self._current = self._open(), None
                 speech.end, speech.utterance = self._ended, utterance
             case Final():
                 return self._transcribed(message, now_us)
@@ -49,7 +49,7 @@ class Listening:
         return None
 
     def released(self, at_us: int) -> tuple[VoiceEnd, list[SpeechRecord]]:
-        """An utterance is released: where the user's voice ended, and the speech that it was made of."""
+        """Handle a release at `at_us`. Returns where the user's voice ended, and the speech of the utterance."""
         made = [speech for speech in self._speech if speech.text is not None]
         for speech in made:
             self._speech.remove(speech)
@@ -63,7 +63,7 @@ class Listening:
         return end, made
 
     def rest(self) -> list[SpeechRecord]:
-        """What no turn was released for."""
+        """The speech that no turn was released for."""
         return [*self._speech]
 
     def _end(self, since: int, last_voiced: int | None, decided_us: int) -> VoiceEnd:
@@ -74,23 +74,26 @@ class Listening:
         self._speech.append(speech := SpeechRecord())
         return speech
 
-    def _under_way(self) -> SpeechRecord:
-        """The speech whose end is still to come."""
-        self._going_on = self._going_on or self._new()
-        return self._going_on
+    def _open(self) -> SpeechRecord:
+        """The speech that has not ended yet; a new record if there is none."""
+        self._current = self._current or self._new()
+        return self._current
 
     def _transcribed(self, final: Final, now_us: int) -> SpeechRecord | None:
-        """Transcripts come in order: speech before this one that has none will get none."""
-        told: SpeechRecord | None = None
+        """Handle a final transcript. Returns the record if the transcript is empty.
+
+        Transcripts come in order. So earlier speech that has no transcript yet will get none.
+        """
+        transcribed: SpeechRecord | None = None
         for speech in self._speech:
             if speech.text is None and speech.end is not None and speech.utterance <= final.utterance:
-                speech.text, told = "", speech
-        if told is None:
-            told = self._going_on
-        if told is None or told.text:
-            told = self._new()
-        told.text, told.final_us = final.text, now_us
+                speech.text, transcribed = "", speech
+        if transcribed is None:
+            transcribed = self._current
+        if transcribed is None or transcribed.text:
+            transcribed = self._new()
+        transcribed.text, transcribed.final_us = final.text, now_us
         if final.text:
             return None
-        self._speech.remove(told)
-        return told
+        self._speech.remove(transcribed)
+        return transcribed

@@ -1,4 +1,4 @@
-"""The figures of a session that runs: an observer that follows its rows, and measures how loud the microphone's frames are."""
+"""The figures of a running session."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from flowkit.messages import Frames
 from flowkit.plan.graph import Plan
 
 _BATCH = 50
+"""How many frames are measured at once: a second. numpy takes as long for one frame as for fifty."""
 
 
 class LiveFigures(Figures, Observer):
-    """An observer that keeps a session's figures; of the input it keeps a byte a frame. `stalls`: how often the loop was held.
+    """An observer that computes a session's figures.
 
-    Frames are gathered and measured a second at a time, for numpy costs as much for one frame as for fifty.
+    Of the input it keeps one byte per frame, the level. `stalls` counts how often the event loop was held.
     """
 
     def __init__(self, plan: Plan) -> None:
         sources = [i for i, stage in enumerate(plan.stages) if stage.kind == "mic"]
         self._source = sources[0] if sources else -1
-        self._ruler = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
-        super().__init__(layout_of(plan), self._ruler if sources else None)
+        self._reference = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
+        super().__init__(layout_of(plan), self._reference if sources else None)
         self.stalls = Stalls()
         self._first = 0
         self._pcm: list[bytes] = []
 
     def reference(self) -> Reference | None:
-        """The ruler over all that was heard so far; None if there is no microphone."""
+        """The reference detector over the input so far, or None if there is no microphone."""
         self._measure()
         return super().reference()
 
     def stimulus(self, stimulus: Stimulus) -> None:
-        """Keep the frames' sound until there is a second of it."""
+        """Collect the sound of frames until there is a second of it."""
         frames = stimulus.item
         if stimulus.stage != self._source or not isinstance(frames, Frames) or not frames.pcm:
             return
@@ -45,16 +46,17 @@ class LiveFigures(Figures, Observer):
         if frames.count == 1:
             self._pcm.append(frames.pcm)
         else:
-            self._ruler.add(frames.index, frames.pcm)
+            self._reference.add(frames.index, frames.pcm)
             self._first = frames.index + frames.count
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        """What a device tells of its sound counts, and what the watchdog tells."""
-        self.stalls.tell(name, detail)
+        """Handle an event of a device or of the watchdog."""
+        self.stalls.add(name, detail)
         super().event(at_us, name, detail)
 
     def _measure(self) -> None:
+        """Compute the levels of the collected frames."""
         if self._pcm:
-            self._ruler.add(self._first, b"".join(self._pcm))
+            self._reference.add(self._first, b"".join(self._pcm))
             self._first += len(self._pcm)
             self._pcm.clear()

@@ -1,10 +1,11 @@
-"""The figures of a session: TTFA and its parts, clauses, interrupts. Pure.
+"""The figures of a session: TTFA and its parts, clauses, interrupts. No I/O.
 
-The one module that computes them, for `run`, `replay`, `test`, the live view and reports alike.
+`run`, `replay`, `test`, the live view and the reports all get their figures from here.
 
-TTFA is from the end of the user's last voiced frame, by the fixed detector of ``reference``, to the first frame of the reply that
-the device popped; a typed turn counts from its line. The milestones between are those of the first clause that was played, each
-taken as at least the one before, so that what happened early by speculation costs nothing and the parts add up.
+TTFA counts from the end of the user's last voiced frame, found by the fixed detector of ``reference``, to the first
+frame of the reply that the device popped. A typed turn counts from its line. The milestones between are those of the
+first clause that was played. Each is taken as no earlier than the one before it. So work that was done early by
+speculation costs nothing, and the parts add up to TTFA.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from flowkit.figures.report import ClauseReport, InterruptReport, QueueReport, R
 from flowkit.messages import Clause, Token
 from flowkit.plan.graph import Plan
 
-_NO_RULER = "no audio levels: TTFA counts from the pipeline's own last voiced frame"
+_NO_LEVELS = "no audio levels: TTFA counts from the pipeline's own last voiced frame"
 
 
 def measure(
@@ -39,11 +40,17 @@ def measure(
     modelled: frozenset[str] = frozenset(),
     events: Iterable[tuple[int, str, str]] = (),
 ) -> Report:
-    """The figures of the session whose whole journal is `rows`.
+    """The figures of a whole session.
 
-    Without `voiced` (no audio was kept) the pipeline's own last voiced frame counts, and the report says so. `queues` are the
-    engine's own counters, as it has them or a trace keeps them. `modelled` holds the spoken texts whose voice is not recorded but
-    modelled; what rests on them is marked. With `events` (time, name, detail) the device's own times count.
+    Args:
+        rows: its whole journal.
+        plan: its plan, or its layout.
+        voiced: the reference detector over the input. Without it the pipeline's own last voiced frame counts, and the
+            report says so.
+        trace, level, digest, wall_us: copied into the report.
+        queues: the queue figures, from the engine or from the trace.
+        modelled: spoken texts whose audio is modelled and not recorded. Figures that depend on them are marked.
+        events: (time, name, detail). With these, the device's own times count.
     """
     figures = Figures(plan if isinstance(plan, Layout) else layout_of(plan), voiced, modelled)
     for event in events:
@@ -53,7 +60,7 @@ def measure(
 
 
 class Figures:
-    """A session's figures, kept as its rows come. Of what is over nothing else is kept."""
+    """Computes a session's figures while its rows arrive. Of a turn that is over it keeps only the figures."""
 
     def __init__(self, layout: Layout, voiced: Reference | None = None, modelled: frozenset[str] = frozenset()) -> None:
         self.follower = Follower(layout)
@@ -64,27 +71,27 @@ class Figures:
         self._turns: list[_Turn] = []
 
     def rows(self, rows: Iterable[Row]) -> None:
-        """Take the next rows."""
+        """Handle the next rows."""
         follow = self.follower.row
         for row in rows:
             self._messages += 1
-            if over := follow(row):
-                self._keep(over)
+            if ended := follow(row):
+                self._keep(ended)
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        """Something that is no message happened: what a device tells of its sound counts."""
+        """Handle an event of a device."""
         self.follower.event(at_us, name, detail)
 
     def reference(self) -> Reference | None:
-        """The ruler over what was heard so far; None if there is none."""
+        """The reference detector over the input, or None if there is none."""
         return self._voiced
 
     def of_turn(self, turn: TurnRecord) -> TurnReport:
-        """The figures of a turn as far as it went, by the ruler as far as it has heard."""
+        """The figures of a turn so far."""
         return _measured(turn, self._modelled).report(self.reference())
 
     def report(self) -> Report:
-        """The figures of the whole session. There will be no more rows."""
+        """The figures of the whole session. Call it once, after the last row."""
         self._keep(self.follower.finish())
         clock, voiced = self.follower.clock, self.reference()
         turns = tuple(turn.report(voiced) for turn in self._turns)
@@ -93,57 +100,63 @@ class Figures:
             messages=self._messages,
             audio_us=clock.frames * self._frame_us,
             turns=turns,
-            interrupts=tuple(told for turn in self._turns for told in turn.interrupts(voiced, self._frame_us)),
+            interrupts=tuple(
+                interrupt for turn in self._turns for interrupt in turn.interrupts(voiced, self._frame_us)
+            ),
             modelled_share=sum(clause.modelled for clause in clauses) / len(clauses) if clauses else 0.0,
-            notices=(_NO_RULER,) if voiced is None and clock.frames else (),
+            notices=(_NO_LEVELS,) if voiced is None and clock.frames else (),
         )
 
-    def _keep(self, over: Iterable[Ended]) -> None:
-        self._turns += [_measured(turn, self._modelled) for turn in over if isinstance(turn, TurnRecord)]
+    def _keep(self, ended: Iterable[Ended]) -> None:
+        self._turns += [_measured(turn, self._modelled) for turn in ended if isinstance(turn, TurnRecord)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A turn's figures but for those that hang on the user's voice, which the ruler knows only later. `milestones` are the others,
-    None if nothing sounded; `late_us`: how much later than planned the device popped the last."""
+    """The figures of a turn, without those that depend on when the user's voice ended: the reference detector only
+    knows that later."""
 
-    told: TurnReport
+    known: TurnReport
+    """What does not depend on the end of the voice."""
     voice: VoiceEnd
     milestones: tuple[int | None, ...] | None
+    """The times between the end of the voice and the first sound. None: nothing sounded."""
     late_us: int
+    """How much later than planned the device popped the first sound."""
     interrupted: tuple[InterruptRecord, ...]
 
     def report(self, voiced: Reference | None) -> TurnReport:
-        """All of them."""
+        """All figures of the turn."""
         started_us = self.voice.at_us(voiced)
         if self.milestones is None:
-            return replace(self.told, started_us=started_us)
+            return replace(self.known, started_us=started_us)
         reached = [started_us]
         for at_us in self.milestones:
             reached.append(reached[-1] if at_us is None else max(at_us, reached[-1]))
         *parts_us, last_us = (after - before for before, after in pairwise(reached))
         parts = (*parts_us, max(0, last_us + self.late_us))
-        return replace(self.told, started_us=started_us, ttfa_us=sum(parts), parts_us=parts)
+        return replace(self.known, started_us=started_us, ttfa_us=sum(parts), parts_us=parts)
 
     def interrupts(self, voiced: Reference | None, frame_us: int) -> Iterator[InterruptReport]:
-        """Those that cut its replies off."""
-        for told in self.interrupted:
-            speech_us = None if told.speech is None else told.speech.at_us(voiced)
-            sounding = speech_us is not None and told.silent_us > speech_us
-            silent_us = told.silent_us if told.popped_us is None else told.popped_us
+        """The interrupts of the turn's replies."""
+        for record in self.interrupted:
+            speech_us = None if record.speech is None else record.speech.at_us(voiced)
+            sounding = speech_us is not None and record.silent_us > speech_us
+            silent_us = record.silent_us if record.popped_us is None else record.popped_us
             yield InterruptReport(
-                turn=self.told.turn,
-                t_us=told.t_us,
+                turn=self.known.turn,
+                t_us=record.t_us,
                 speech_to_silence_us=silent_us - speech_us if sounding and speech_us is not None else None,
-                decision_to_silence_us=max(0, silent_us - told.decided_us),
-                stale_frames=-(-told.stale_us // frame_us),
-                tokens=told.counts.get(Token, 0),
-                clauses=told.counts.get(Clause, 0),
-                frames=-(-told.discarded_us // frame_us),
+                decision_to_silence_us=max(0, silent_us - record.decided_us),
+                stale_frames=-(-record.stale_us // frame_us),
+                tokens=record.counts.get(Token, 0),
+                clauses=record.counts.get(Clause, 0),
+                frames=-(-record.discarded_us // frame_us),
             )
 
 
 def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
+    """The figures of a turn."""
     replies = turn.replies()
     clauses = tuple(
         ClauseReport(
@@ -152,7 +165,7 @@ def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
         for reply in replies
         for of in reply.clauses.values()
     )
-    told = TurnReport(
+    known = TurnReport(
         turn=turn.number,
         user=turn.user,
         agent="".join(clause.text for clause in clauses).strip(),
@@ -168,11 +181,14 @@ def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
     )
     sounded = next((reply for reply in replies if reply.sound is not None), turn)
     interrupted = tuple(reply.interrupt for reply in replies if reply.interrupt is not None)
-    return _Turn(told, replies[0].voice, _milestones(replies[0], sounded), sounded.late_us, interrupted)
+    return _Turn(known, replies[0].voice, _milestones(replies[0], sounded), sounded.late_us, interrupted)
 
 
 def _milestones(asked: TurnRecord, sounded: TurnRecord) -> tuple[int | None, ...] | None:
-    """From the decision that the utterance has ended to the first sound, which may be a later reply's."""
+    """The milestones from the decision that the utterance has ended to the first sound.
+
+    The sound may belong to a later reply of the same turn than the one that was `asked` first.
+    """
     if sounded.sound is None:
         return None
     played, sounded_us = sounded.sound

@@ -9,7 +9,10 @@ from flowkit.figures.report import QueueReport
 
 
 def queue_reports(inboxes: Sequence[tuple[str, Inbox]]) -> tuple[QueueReport, ...]:
-    """The figures of every stage with bounded edges (``Engine.inboxes()``), in the pipeline's order."""
+    """The queue figures of every stage with a bounded edge, in the order of the pipeline.
+
+    `inboxes` is what ``Engine.inboxes()`` returns.
+    """
     by_stage: dict[str, list[Inbox]] = {}
     for stage, inbox in inboxes:
         by_stage.setdefault(stage, []).append(inbox)

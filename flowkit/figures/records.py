@@ -1,6 +1,6 @@
-"""What the follower tells of a session: turns with their milestones, the user's speech, provider calls, interrupts.
+"""The records that the follower returns: turns with their milestones, the user's speech, provider calls, interrupts.
 
-Times are microseconds on the session's clock; None is "there was none".
+Times are microseconds since the session started. None means that there was no such time.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from flowkit.messages import Clause, Message
 
 @dataclass(slots=True, eq=False)
 class SpeechRecord:
-    """What the user said in one go: the pipeline noticed its `begin` at `began_us`, its `end` by utterance number `utterance`; the
-    transcript `text` came at `final_us`, or is empty if none will come."""
+    """What the user said without a pause that ends an utterance."""
 
     begin: VoiceBegin | None = None
     began_us: int | None = None
+    """When the pipeline noticed it."""
     end: VoiceEnd | None = None
     utterance: int = 0
+    """Number of the utterance, once it has ended."""
     text: str | None = None
+    """The final transcript. Empty: it has no words, or no transcript will come."""
     final_us: int | None = None
+    """When the transcript came."""
 
 
 class CallEnd(StrEnum):
@@ -37,50 +40,62 @@ class CallEnd(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class CallRecord:
-    """A provider call of a turn. `request`: what it was opened with; `first_item_us`: when the first of its `items` was there;
-    `what`: why it failed."""
+    """A provider call of a turn."""
 
     stage: str
     request: Message
     opened_us: int
     first_item_us: int | None = None
+    """When its first item was available."""
     items: int = 0
+    """How many items the stage has handled."""
     end: CallEnd = CallEnd.OPEN
     ended_us: int | None = None
     what: str = ""
+    """Why it failed."""
 
 
 @dataclass(slots=True, eq=False)
 class ClauseRecord:
-    """A clause of a reply: cut at `cut_us`, `taken_us` by the voice's stage (None: it was dropped or discarded before). Its first
-    audio was there at `first_audio_us`, the last was taken at `last_audio_us`."""
+    """A clause of a reply."""
 
     clause: Clause
     cut_us: int
+    """When the chunker cut it."""
     taken_us: int | None = None
+    """When the TTS stage took it. None: it was dropped or discarded before."""
     first_audio_us: int | None = None
+    """When its first audio was available."""
     last_audio_us: int | None = None
+    """When its last audio was handled."""
 
 
 @dataclass(slots=True, eq=False)
 class InterruptRecord:
-    """One interrupt, sent at `t_us`, by the newest `speech`. What silenced the reply was decided at `decided_us`, and the last that
-    sounded ended at `silent_us`, by the device at `popped_us`. `stale_us`: length of the sound that reached the speaker for all
-    that; `discarded_us`: of what never will; `counts`: discarded messages by kind, which may still grow when the turn is over."""
+    """One interrupt of a reply."""
 
     epoch: int
+    """The epoch that it began."""
     t_us: int
+    """When the gate sent it."""
     speech: VoiceBegin | None
+    """The user's speech that caused it."""
     decided_us: int
+    """When the decision to fall silent was made: by the interrupt, or by the hold before it."""
     silent_us: int
+    """When the last sound ended, as planned by playback."""
     popped_us: int | None = None
+    """When the last sound ended, by the device's own account."""
     stale_us: int = 0
+    """Length of the audio that reached the speaker's stage afterwards."""
     discarded_us: int = 0
+    """Length of the audio that was discarded."""
     counts: dict[type[Message], int] = field(default_factory=dict)
+    """Discarded messages by class. They may still increase when the turn is over."""
 
 
 class TurnEnd(StrEnum):
-    """Why a turn ended; of several reasons the first counts."""
+    """Why a turn ended. If there are several reasons, the first counts."""
 
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"
@@ -90,41 +105,50 @@ class TurnEnd(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class TurnRecord:
-    """One turn. The utterance `user`, made of `speech` that ended where `voice` says, was released at `released_us`. `clauses` by
-    index, without the `revoked` ones; `sound`: the clause with which the reply began to sound, and when, by the device `late_us`
-    later; `heard`: the text of it that sounded; `fault`: what went wrong; `before`: the same turn's first reply, which an
-    interruption without words cut off."""
+    """One turn."""
 
     number: int
     epoch: int
     user: str
+    """The text of the utterance."""
     speech: list[SpeechRecord]
+    """The speech that the utterance consists of."""
     voice: VoiceEnd
+    """Where that speech ended."""
     released_us: int
+    """When the gate released the utterance."""
     tokens: list[str] = field(default_factory=list)
     first_token_us: int | None = None
     last_token_us: int | None = None
     clauses: dict[int, ClauseRecord] = field(default_factory=dict)
+    """By index, without the revoked ones."""
     revoked: list[str] = field(default_factory=list)
+    """The spoken texts of provisional clauses that were revoked."""
     calls: dict[int, CallRecord] = field(default_factory=dict)
+    """By number."""
     sound: tuple[int, int] | None = None
+    """(index of the clause, time) of the reply's first sound, as planned by playback."""
     late_us: int = 0
+    """How much later than planned the device popped it."""
     heard: list[str] = field(default_factory=list)
+    """The text that was played, clause by clause."""
     fault: str = ""
+    """What went wrong."""
     interrupt: InterruptRecord | None = None
     end: TurnEnd = TurnEnd.CLOSED
     ended_us: int | None = None
     before: TurnRecord | None = None
+    """The earlier reply of this turn, if an interruption without words cut it off and the turn was answered again."""
 
     def replies(self) -> list[TurnRecord]:
-        """The turn's replies, this one last: more than one where the turn was answered again."""
+        """The turn's replies in order, this one last. There are several if the turn was answered again."""
         return [*([] if self.before is None else self.before.replies()), self]
 
     def ends(self, why: TurnEnd) -> None:
-        """It ends for this reason, if there was none before."""
+        """Set the reason why the turn ended, unless it has one."""
         if self.end is TurnEnd.CLOSED:
             self.end = why
 
 
 Ended: TypeAlias = SpeechRecord | TurnRecord
-"""What is over. Speech comes alone only where no turn followed from it."""
+"""A complete record. Speech is returned on its own only if no turn was released for it."""

@@ -1,10 +1,14 @@
-"""The ruler: one fixed detector of the user's voice over the recorded input, so that no pipeline's own VAD can move TTFA.
+"""The reference detector: finds the user's voice in the recorded input, for figures only.
 
-It sees levels only: of each frame the mean power of the sample differences (a first-order pre-emphasis, which keeps hum and fans
-from hiding speech), in half decibels. It looks ahead and behind, as no live VAD may: a frame is voiced if its level, a median of
-three, stands out of the noise floor of the 20 s around it, within a stretch that stands out clearly for 80 ms (no click does).
-On 240 labelled recordings with noise down to 0 dB its last voiced frame is off by 11 ms in the median; webrtcvad, run over the
-same recordings, by 116 ms at best (see docs/trace-format.md).
+It is the same for every pipeline, so that no pipeline's own VAD can change TTFA.
+
+It needs only levels: for each frame the mean power of the differences between samples, in half decibels. The
+differences are a first-order pre-emphasis, which keeps hum and fans from hiding speech. It looks ahead and back, which
+no live VAD can. A frame is voiced if its level, the median of three, is above the noise floor of the 20 s around it,
+within a run of frames that are clearly above it for 80 ms. No click lasts that long.
+
+On 240 labelled recordings with noise down to 0 dB its last voiced frame is off by 11 ms in the median. webrtcvad, run
+on the same recordings, is off by 116 ms at best (see docs/trace-format.md).
 """
 
 from __future__ import annotations
@@ -18,26 +22,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 MISSING = 255
-"""Level of a frame that was never seen."""
+"""The level of a frame that never arrived."""
 QUIETEST = 200
-"""The quietest level: 100 dB below full scale, or less."""
+"""The lowest level: 100 dB below full scale, or less."""
 _BLOCK = 50
 _AROUND = 10
-"""Floor and peak are taken over this many blocks of 50 frames to either side."""
+"""Floor and peak are computed over this many blocks of 50 frames on either side."""
 _FLOOR, _PEAK = 0.25, 0.95
 _ENTER, _STAY, _BELOW_PEAK, _SILENT = 10, 4, 60, 140
-"""In half decibels: above the floor to be clear, above it to stay voiced, below the peak at most, below full scale at most."""
+"""Limits in half decibels. A frame is clearly voiced if it is `_ENTER` above the floor, and a run continues while it is
+`_STAY` above. Frames more than `_BELOW_PEAK` below the peak or `_SILENT` below full scale are never voiced."""
 _SPREAD = 12
-"""Between floor and peak of what is not silent: less, and it is all voice or all noise."""
+"""The least distance between floor and peak of a part that is not silent. With less, it is all voice or all noise, and
+its own floor does not count."""
 _CLEAR_FRAMES = 4
 _JOIN_FRAMES = 10
-"""Gaps up to 200 ms do not end a stretch of speech when its onset is asked for."""
-_BEHIND = 3000
-"""After so many frames that are not settled it looks unasked, so that no question takes long: a minute takes a millisecond."""
+"""Gaps up to 200 ms do not end speech when its onset is searched."""
+_LOOK_AFTER = 3000
+"""After this many frames that are not settled, the detector looks without being asked. So no question takes long: a
+minute of audio takes a millisecond."""
 
 
 def frame_levels(pcm: NDArray[np.int16], before: int, frame_samples: int) -> NDArray[np.uint8]:
-    """Levels of whole frames of signed 16-bit `pcm`; `before` is the sample ahead of it. 0 is full scale, 2 is -1 dB."""
+    """The level of each whole frame in `pcm`, in half decibels below full scale (0 is full scale, 2 is -1 dB).
+
+    Args:
+        pcm: int16 samples, shape (n,).
+        before: the sample before the first one.
+        frame_samples: length of a frame.
+    """
     frames = len(pcm) // frame_samples
     samples = pcm[: frames * frame_samples].astype(np.float64) / 32768
     steps = np.diff(samples, prepend=before / 32768)
@@ -47,8 +60,15 @@ def frame_levels(pcm: NDArray[np.int16], before: int, frame_samples: int) -> NDA
 
 
 class Reference:
-    """Levels by frame index, and where the user's voice is in them. Asked while frames still come, it goes by those that are there;
-    what no later frame can change is worked out once."""
+    """Levels by frame index, and where the user's voice is in them.
+
+    It may be asked while frames still arrive, and then answers from the levels so far. What no later frame can change
+    is computed only once.
+
+    Args:
+        frame_samples: length of a frame.
+        levels: known levels, one byte for each frame.
+    """
 
     def __init__(self, frame_samples: int = 320, levels: bytes = b"") -> None:
         self._frame_samples = frame_samples
@@ -57,7 +77,7 @@ class Reference:
         self._voiced = _Voiced()
 
     def add(self, index: int, pcm: bytes) -> bytes:
-        """The frames from `index` on have this sound (whole frames). Returns their levels, a byte each."""
+        """Add the sound of whole frames from index `index` on. Returns their levels, one byte each."""
         samples = np.frombuffer(pcm, "<i2")
         levels = frame_levels(samples, self._last_sample, self._frame_samples).tobytes()
         if len(samples):
@@ -66,24 +86,28 @@ class Reference:
             self._levels.extend(bytes([MISSING]) * (index - len(self._levels)))
         self._levels[index : index + len(levels)] = levels
         self._voiced.changed(index)
-        if self._voiced.behind(len(self._levels)) > _BEHIND:
+        if self._voiced.unsettled(len(self._levels)) > _LOOK_AFTER:
             self._voiced.look(self._levels)
         return levels
 
     @property
     def levels(self) -> bytes:
-        """All levels from frame 0 on; all that the ruler needs."""
+        """All levels from frame 0 on. The detector needs nothing else."""
         return bytes(self._levels)
 
     def last_voiced(self, since: int, until: int) -> int | None:
-        """The last voiced frame in `since` <= frame < `until`, or None."""
+        """The last voiced frame with `since` <= frame < `until`, or None."""
         starts, ends = self._voiced.look(self._levels)
         i = bisect_left(starts, until) - 1
         last = min(ends[i], until) - 1 if i >= 0 else -1
         return last if last >= since else None
 
     def onset(self, frame: int) -> int | None:
-        """The first voiced frame of the speech around `frame`: the stretch it lies in, or one that begins within a second."""
+        """The first voiced frame of the speech around `frame`, or None.
+
+        That is the voiced run around `frame` (or up to 200 ms before it), joined with earlier runs at most 200 ms
+        apart. If there is none, it is the run that begins within a second after `frame`.
+        """
         starts, ends = self._voiced.look(self._levels)
         i = bisect_right(starts, frame) - 1
         if i < 0 or ends[i] + _JOIN_FRAMES <= frame:
@@ -95,28 +119,31 @@ class Reference:
 
 
 class _Voiced:
-    """The voiced stretches. Those before frame `settled` stay as they are, whatever comes; there are `kept` of them."""
+    """The runs of voiced frames.
+
+    Runs before frame `settled` cannot change any more, whatever arrives. There are `kept` of them.
+    """
 
     def __init__(self) -> None:
         self.starts, self.ends = array("q"), array("q")
         self._settled = self._kept = 0
-        self._whole = False
+        self._current = False
 
     def changed(self, index: int) -> None:
-        """Levels from frame `index` on are new."""
-        self._whole = False
+        """Note that levels from frame `index` on are new."""
+        self._current = False
         if index < self._settled + _BLOCK * _AROUND:
             self._settled = self._kept = 0
 
-    def behind(self, frames: int) -> int:
-        """How many of so many frames are not settled."""
+    def unsettled(self, frames: int) -> int:
+        """How many of `frames` frames are not settled."""
         return frames - self._settled
 
     def look(self, levels: bytearray) -> tuple[Sequence[int], Sequence[int]]:
-        """First frames, and frames behind the last, of all voiced stretches."""
-        if self._whole:
+        """The first frames of all voiced runs, and the frames after their last."""
+        if self._current:
             return self.starts, self.ends
-        self._whole = True
+        self._current = True
         # The floor of the first unsettled frame is taken over blocks before it; the median needs one frame more.
         base = max(0, (self._settled // _BLOCK - _AROUND - 1) * _BLOCK)
         starts, ends, clear = _runs(np.frombuffer(bytes(levels[base:]), np.uint8), self._settled - base)
@@ -130,7 +157,7 @@ class _Voiced:
         return self.starts, self.ends
 
     def _settle(self, starts: NDArray[Any], ends: NDArray[Any], voiced: NDArray[Any], until: int) -> None:
-        """Frames before `until` have their floor. A run that goes on behind it is not over."""
+        """Settle the frames before `until`, whose floor is final. A run that continues after `until` is not over."""
         over = int(np.searchsorted(ends, until))
         self._kept += int(voiced[:over].sum())
         going_on = over < len(starts) and starts[over] < until
@@ -138,8 +165,10 @@ class _Voiced:
 
 
 def _runs(levels: NDArray[np.uint8], first: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Runs of frames that stand out of the floor, from frame `first` on: first frames, frames behind the last, and how many of each
-    stand out clearly."""
+    """The runs of frames above the noise floor from frame `first` on.
+
+    Returns their first frames, the frames after their last, and how many frames of each are clearly above the floor.
+    """
     if len(levels) <= first:
         return (np.zeros(0, np.int64),) * 3
     smooth = _median_of_three(np.where(levels == MISSING, QUIETEST, levels).astype(np.int16))
@@ -160,9 +189,11 @@ def _median_of_three(x: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def _floor_and_peak(smooth: NDArray[np.int16]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Levels that a quarter of the frames around fall short of, and that a twentieth exceed, a frame each.
+    """For each frame the floor, exceeded by three quarters of the frames around it, and the peak, exceeded by a
+    twentieth.
 
-    By histograms of blocks, whose running sums give every window at once: a percentile a block would cost most of a replay.
+    Computed from histograms of blocks, whose running sums give every window at once. A percentile for each block would
+    take most of a replay's time.
     """
     blocks = -(-len(smooth) // _BLOCK)
     counts = np.zeros((blocks + 1, QUIETEST + 1), np.int64)
@@ -181,8 +212,10 @@ def _floor_and_peak(smooth: NDArray[np.int16]) -> tuple[NDArray[Any], NDArray[An
 
 
 def _level_at(counts: NDArray[np.int64], share: float) -> NDArray[Any]:
-    """For each row of counts by level the level that `share` of the frames fall short of. Levels count downwards: the loud end
-    comes first."""
+    """For each row of `counts` (frames by level) the level at quantile `share` of loudness.
+
+    Levels count downwards, so the loud end comes first.
+    """
     below = np.cumsum(counts, axis=1) / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     level: NDArray[Any] = (below < 1 - share).sum(axis=1)
     return level

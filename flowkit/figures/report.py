@@ -1,5 +1,7 @@
-"""The figures of a session, as `run`, `replay`, `test` and every report show them. Times are integer microseconds here and
-milliseconds in JSON; None is "there was none", never 0."""
+"""The figures of a session, as `run`, `replay`, `test` and every report show them.
+
+Times are integer microseconds here and milliseconds in JSON. None means that there is no such figure; it is never 0.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ def _ms(us: int | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class ClauseReport:
-    """A clause as the chunker cut it, at `t_us`. `modelled`: its audio was not recorded but modelled."""
+    """A clause that the chunker cut at `t_us`. `modelled`: its audio is modelled and not recorded."""
 
     text: str
     tokens: int
@@ -26,30 +28,39 @@ class ClauseReport:
     modelled: bool = False
 
     def to_json(self) -> dict[str, Any]:
+        """The clause in a report's JSON."""
         known = {"text": self.text, "tokens": self.tokens, "reason": self.reason, "t_ms": ms(self.t_us)}
         return {**known, "modelled": True} if self.modelled else known
 
 
 @dataclass(frozen=True, slots=True)
 class TurnReport:
-    """One turn. `parts_us` has a value for each of PARTS, which add up to `ttfa_us`; both are None if nothing sounded.
-    `agent` is what was generated, `heard` what was played of it. `modelled`: a figure of it rests on modelled answers.
-    `revoked`: clauses that the voice was given on a guess and in vain, and `revoked_chars`, how much it was to say."""
+    """The figures of one turn."""
 
     turn: int
     user: str
+    """The text of the utterance."""
     agent: str
+    """The reply that was generated."""
     heard: str
+    """The part of it that was played."""
     end_reason: str
     started_us: int
+    """When the user's voice ended, or the line was typed."""
     ttfa_us: int | None
+    """Time to first audio. None: nothing sounded."""
     parts_us: tuple[int, ...] | None
+    """A time for each of PARTS. Their sum is `ttfa_us`. None: nothing sounded."""
     clauses: tuple[ClauseReport, ...] = ()
     modelled: bool = False
+    """Whether a figure of the turn depends on a modelled answer."""
     revoked: int = 0
+    """How many provisional clauses were sent to TTS and revoked."""
     revoked_chars: int = 0
+    """Length of their spoken texts."""
 
     def to_json(self) -> dict[str, Any]:
+        """The turn in a report's JSON."""
         parts = None if self.parts_us is None else {name: ms(us) for name, us in zip(PARTS, self.parts_us, strict=True)}
         known = {
             "turn": self.turn,
@@ -68,18 +79,23 @@ class TurnReport:
 
 @dataclass(frozen=True, slots=True)
 class InterruptReport:
-    """One interrupt, decided at `t_us`. `speech_to_silence_us` is None if nothing sounded when the user began."""
+    """The figures of one interrupt."""
 
     turn: int
     t_us: int
+    """When the gate sent it."""
     speech_to_silence_us: int | None
+    """From the begin of the user's speech. None: nothing sounded then."""
     decision_to_silence_us: int
     stale_frames: int
+    """Frames of audio that reached the speaker's stage after the interrupt and were not played."""
     tokens: int
+    """How many tokens were discarded, as for `clauses` and `frames` of audio."""
     clauses: int
     frames: int
 
     def to_json(self) -> dict[str, Any]:
+        """The interrupt in a report's JSON."""
         return {
             "turn": self.turn,
             "t_ms": ms(self.t_us),
@@ -92,16 +108,20 @@ class InterruptReport:
 
 @dataclass(frozen=True, slots=True)
 class QueueReport:
-    """The queue before a stage: the fullest of its edges, what all of them dropped, how long their senders were held."""
+    """The figures of the queue before a stage. A stage may have several bounded edges."""
 
     stage: str
     max: int
     when_full: str
     high_water: int
+    """The highest level of any of its edges."""
     dropped: int
+    """How many messages its edges dropped together."""
     blocked_us: int
+    """How long its senders had to wait together."""
 
     def to_json(self) -> dict[str, Any]:
+        """The queue in a report's JSON."""
         return {
             "stage": self.stage,
             "max": self.max,
@@ -114,19 +134,27 @@ class QueueReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole session. `level`: live, exact, simulated or what_if. `notices`: what a reader must know of these figures."""
+    """The figures of a whole session."""
 
     trace: str = ""
+    """Name of the trace; empty for a live session."""
     level: str = "live"
+    """``live``, ``exact``, ``simulated`` or ``what_if``."""
     digest: str = ""
+    """Digest of the journal."""
     messages: int = 0
+    """How many rows the journal has."""
     audio_us: int = 0
+    """Length of the input."""
     wall_us: int = 0
+    """How long the replay took."""
     turns: tuple[TurnReport, ...] = ()
     interrupts: tuple[InterruptReport, ...] = ()
     queues: tuple[QueueReport, ...] = ()
     modelled_share: float = 0.0
+    """Share of the clauses whose audio is modelled, 0 to 1."""
     notices: tuple[str, ...] = ()
+    """What a reader should know about these figures."""
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--format json`` prints."""
@@ -148,7 +176,7 @@ class Report:
 
 
 def summary(values_us: Sequence[int | None]) -> dict[str, float | None]:
-    """p50, p95 and max in milliseconds of those that are there; all None if none is."""
+    """p50, p95 and maximum of `values_us` in milliseconds, without the Nones. All None if there are no values."""
     known = sorted(us for us in values_us if us is not None)
     if not known:
         return {"p50": None, "p95": None, "max": None}
@@ -156,7 +184,7 @@ def summary(values_us: Sequence[int | None]) -> dict[str, float | None]:
 
 
 def quantile(ordered: Sequence[int], share: float) -> int:
-    """The value at `share` of an ordered, non-empty sequence, between neighbours in proportion."""
+    """The quantile `share` (0 to 1) of a sorted, non-empty sequence, interpolated linearly."""
     at = share * (len(ordered) - 1)
     below = int(at)
     above = min(below + 1, len(ordered) - 1)

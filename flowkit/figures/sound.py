@@ -1,7 +1,9 @@
-"""What sounded, worked out from the speaker's rows alone: an independent account to measure playback by, not its own code.
+"""What sounded, computed from the speaker's rows alone. Figures use it, so that playback is not measured by its own
+code.
 
-The device pops a frame at every tick of a fixed grid. A piece of audio follows the one before without a gap, or begins with the
-next tick; a hold or an interrupt ends the sound at the next tick, and what was not popped by then is kept or lost.
+The device pops a frame at every tick of a fixed grid. A piece of audio continues the one before without a gap, or
+begins at the next tick. A hold or an interrupt ends the sound at the next tick. What was not popped by then is kept
+after a hold and discarded after an interrupt.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ _US = 1_000_000
 
 @dataclass(slots=True)
 class _Piece:
-    """`samples` at `rate_hz`, sounding from `at_us` to `ends_us`."""
+    """Audio of `samples` samples at `rate_hz` that sounds from `at_us` to `ends_us`."""
 
     samples: int
     rate_hz: int
@@ -30,28 +32,29 @@ class _Piece:
 
 
 class SpeakerSound:
-    """The speaker's output, followed row by row. `until_us`: when the last of what it was given has sounded; `lost_us`: length of
-    what the last interrupt took from it; `silenced`: when the row was sent that silenced it last, and when the last had sounded
-    then. An interrupt finds it silent if it is held."""
+    """Follows the speaker's output row by row. `frame_us` is the distance of the device's ticks."""
 
     def __init__(self, frame_us: int) -> None:
         self.until_us = 0
+        """When the last of the audio so far ends."""
         self.lost_us = 0
+        """Length of the audio that the last interrupt discarded."""
         self.silenced = (0, 0)
+        """For the last hold or interrupt that silenced the sound: when it was sent, and when the last sound ended."""
         self._frame_us = frame_us
         self._pieces: deque[_Piece] = deque()
         self._held = False
         self._open = False
         self._carry = 0
         self._run = (0, 0)
-        """Where the sound began last without a gap, and when the sound before it had ended."""
+        """When the sound last began after a gap, and when the sound before the gap had ended."""
 
     def tick(self, now_us: int) -> int:
-        """The first tick of the device's grid at or after `now_us`."""
+        """The first tick of the device at or after `now_us`."""
         return -(-now_us // self._frame_us) * self._frame_us
 
     def row(self, row: Row) -> None:
-        """Follow one handled row of the speaker."""
+        """Handle a row that the speaker's stage handled."""
         now_us = row.handled_us
         match row.message:
             case Audio() as audio:
@@ -71,14 +74,15 @@ class SpeakerSound:
                 self._open = False
 
     def _playing(self, now_us: int) -> bool:
-        """Sounding, or in a gap of an unfinished reply."""
+        """Whether there is sound, or a gap in a reply that has not ended."""
         return not self._held and (self._open or self.until_us > now_us)
 
     def _begin(self, at_us: int) -> None:
         self._run, self.until_us, self._carry = (at_us, self.until_us), at_us, 0
 
     def _place(self, piece: _Piece) -> None:
-        """Straight behind the last piece; fractions of a microsecond are carried on."""
+        """Put a piece directly after the last one. Fractions of a microsecond are carried over, so that errors do not
+        add up."""
         whole_us, self._carry = divmod(piece.samples * _US + self._carry, piece.rate_hz)
         piece.at_us = self.until_us
         piece.ends_us = self.until_us = piece.at_us + whole_us
@@ -95,6 +99,7 @@ class SpeakerSound:
         self._open = True
 
     def _silence(self, now_us: int) -> None:
+        """End the sound at the next tick. What was not due by then stays."""
         if not self._playing(now_us):
             return
         cut_us = self.tick(now_us)
@@ -106,6 +111,7 @@ class SpeakerSound:
         self.until_us = min(self.until_us, cut_us)
 
     def _resume(self, now_us: int) -> None:
+        """Continue after a hold, from the next tick."""
         if not self._held:
             return
         self._held = False
@@ -115,9 +121,10 @@ class SpeakerSound:
             self._place(piece)
 
     def _drop(self) -> None:
+        """Discard what was not played."""
         self.lost_us = sum(piece.samples * _US // piece.rate_hz for piece in self._pieces)
         self._pieces.clear()
         self._held = self._open = False
         began_us, before_us = self._run
-        if self.until_us <= began_us:  # it was cut off before it began
+        if self.until_us <= began_us:  # the sound was cut off before it began
             self.until_us = before_us

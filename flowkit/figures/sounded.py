@@ -1,4 +1,4 @@
-"""What a device sounded: the plays and silences that the journal holds, popped on the device's grid."""
+"""What the device played, computed from the plays and silences in the journal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from flowkit.messages import Audio, Play, Silence
 from flowkit.providers.sound.timeline import Pop, Timeline
 
 Voices = dict[int, NDArray[np.int16]]
-"""The voice's sound by rate, in the order in which the provider gave it, as a trace keeps it."""
+"""The voice's samples by sample rate, in the order in which the provider gave them, as a trace keeps them."""
 
 
 def sounded(rows: Iterable[Row], layout: Layout, voices: Voices | None = None) -> list[Pop]:
-    """Every piece that sounded, in order, with its samples where `voices` has them."""
+    """Every piece of audio that was played, in order.
+
+    The pieces have samples if `voices` holds those of their rate.
+    """
     speaker, voice, frame_us = layout.only("speaker"), layout.only("tts"), layout.frame_us
     timeline, sound, pops = Timeline(), _Sound(voices or {}), list[Pop]()
     for row in rows:
@@ -35,7 +38,7 @@ def sounded(rows: Iterable[Row], layout: Layout, voices: Voices | None = None) -
 
 
 class _Sound:
-    """Finds a piece's samples: a trace keeps those of the whole session one behind the other, by rate."""
+    """Finds the samples of a piece. A trace keeps the samples of a whole session in one array per rate."""
 
     def __init__(self, voices: Voices) -> None:
         self._voices = voices
@@ -43,14 +46,14 @@ class _Sound:
         self._pieces: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
 
     def came(self, epoch: int, audio: Audio) -> None:
-        """The voice gave this piece."""
+        """Note that the voice gave this piece."""
         begin = self._read.get(audio.rate_hz, 0)
         self._read[audio.rate_hz] = begin + audio.samples
         pieces = self._pieces.setdefault((epoch, audio.clause), [])
         pieces.append((audio.first_sample, begin, audio.samples))
 
     def of(self, play: Play) -> Play:
-        """The piece with its samples, if they were kept. What is resumed may begin and end anywhere."""
+        """The piece with its samples, if they were kept. A piece that is resumed may begin and end anywhere in the clause."""
         samples = self._voices.get(play.rate_hz)
         if samples is None:
             return play

@@ -1,6 +1,7 @@
-"""Which spans a session's turns make: turns and provider calls, so that any OpenTelemetry viewer shows a useful waterfall.
+"""The OpenTelemetry spans of a session: turns and provider calls, which any viewer shows as a waterfall.
 
-Names follow the GenAI conventions where there are any: `invoke_agent` a turn, `speech_to_text`, `chat`, `text_to_speech`.
+Names follow OpenTelemetry's GenAI conventions where there are any: `invoke_agent` for a turn, `chat` for the LLM. The
+others are `speech_to_text` and `text_to_speech`.
 """
 
 from __future__ import annotations
@@ -16,31 +17,33 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class SpanPlan:
-    """A span to write: its name, session times, the turn whose child it is (0: of none), attributes, and an error if it failed."""
+    """A span to write. Times are microseconds since the session started."""
 
     name: str
     begin_us: int
     end_us: int
     turn: int = 0
+    """Number of the turn whose child the span is; 0: none."""
     attributes: dict[str, Value] = field(default_factory=dict)
     error: str = ""
+    """What failed; empty if nothing did."""
 
 
 def spans_of(ended: Ended) -> Iterator[SpanPlan]:
-    """The spans of what is over; a turn's after those of its calls."""
+    """The spans of a record. The span of a turn comes after those of its calls."""
     if isinstance(ended, SpeechRecord):
-        yield from _heard(ended, 0)
+        yield from _transcription(ended, 0)
         return
     for reply in ended.replies():
         for speech in reply.speech:
-            yield from _heard(speech, ended.number)
+            yield from _transcription(speech, ended.number)
         for call in reply.calls.values():
             yield _call(call, reply)
     yield _turn(ended)
 
 
-def _heard(speech: SpeechRecord, turn: int) -> Iterator[SpanPlan]:
-    """Its transcription, if there was one."""
+def _transcription(speech: SpeechRecord, turn: int) -> Iterator[SpanPlan]:
+    """The span of a transcription, if there was one."""
     if speech.began_us is not None and speech.final_us is not None:
         yield SpanPlan("speech_to_text", speech.began_us, speech.final_us, turn)
 

@@ -1,4 +1,4 @@
-"""What the watchdog told of a session (events ``stall`` and ``starved``), each kind in one line with its count."""
+"""Summarises the watchdog's events: the event loop was held (``stall``), or the process got no core (``starved``)."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ _HELD = re.compile(r"(?P<task>.*) held the loop for (?P<us>\d+) us(?:\n(?P<stack
 _WAITED = re.compile(r"(?P<task>.*) waited (?P<us>\d+) of \d+ us for a core", re.DOTALL)
 
 
-class _Told(NamedTuple):
+class _Stall(NamedTuple):
     task: str
     us: int
     stack: str
 
 
-_UNKNOWN = _Told("a task", 0, "")
+_UNKNOWN = _Stall("a task", 0, "")
 
 
 def held_event(task: str, lasted_us: int, stack: str) -> tuple[str, str]:
-    """Name and detail of the event that a task held the loop."""
+    """Name and detail of the event that `task` held the event loop."""
     return STALL, f"{task} held the loop for {lasted_us} us\n{stack}"
 
 
 def starved_event(task: str, waited_us: int, lasted_us: int) -> tuple[str, str]:
-    """Name and detail of the event that the process had no core."""
+    """Name and detail of the event that the process had to wait for a core."""
     return STARVED, f"{task} waited {waited_us} of {lasted_us} us for a core"
 
 
 class Stalls:
-    """How often the loop was held, and how often others had the cores, each with the worst time."""
+    """Counts events of either kind and keeps the worst of each."""
 
     def __init__(self) -> None:
         self.held = self.starved = 0
         self._longest, self._most = _UNKNOWN, _UNKNOWN
 
-    def tell(self, name: str, detail: str) -> None:
-        """Take an event into account."""
+    def add(self, name: str, detail: str) -> None:
+        """Count an event, if it is one of the watchdog's."""
         if name == STALL:
             self.held += 1
-            self._longest = max(self._longest, _told(_HELD, detail), key=_us)
+            self._longest = max(self._longest, _parsed(_HELD, detail), key=_us)
         elif name == STARVED:
             self.starved += 1
-            self._most = max(self._most, _told(_WAITED, detail), key=_us)
+            self._most = max(self._most, _parsed(_WAITED, detail), key=_us)
 
     def lines(self) -> list[str]:
-        """One line for what held the event loop, and one for when others had the cores; none where nothing did."""
+        """One line for each kind of event that occurred."""
         lines = []
         if self.held:
             ms = f"{self._longest.us / 1000:.0f} ms"
@@ -61,18 +61,18 @@ class Stalls:
 
 
 def stall_lines(events: Iterable[tuple[int, str, str]]) -> list[str]:
-    """The lines for a whole session."""
+    """The lines for all events of a session."""
     stalls = Stalls()
     for _, name, detail in events:
-        stalls.tell(name, detail)
+        stalls.add(name, detail)
     return stalls.lines()
 
 
 def stall_details(events: Iterable[tuple[int, str, str]]) -> list[str]:
-    """Each task that held the loop, with how often, the longest time and where it was then."""
-    by_task: dict[str, list[_Told]] = {}
-    for told in (_told(_HELD, detail) for _, name, detail in events if name == STALL):
-        by_task.setdefault(told.task, []).append(told)
+    """For each task that held the event loop: how often, for how long at most, and the stack at that time."""
+    by_task: dict[str, list[_Stall]] = {}
+    for stall in (_parsed(_HELD, detail) for _, name, detail in events if name == STALL):
+        by_task.setdefault(stall.task, []).append(stall)
     details = []
     for task, of_task in by_task.items():
         worst = max(of_task, key=_us)
@@ -80,14 +80,14 @@ def stall_details(events: Iterable[tuple[int, str, str]]) -> list[str]:
     return details
 
 
-def _told(form: re.Pattern[str], detail: str) -> _Told:
-    """What an event tells; a redacted one keeps that it was, and nothing else."""
+def _parsed(form: re.Pattern[str], detail: str) -> _Stall:
+    """What an event says. A redacted event only says that it happened."""
     found = form.fullmatch(detail)
-    return _UNKNOWN if found is None else _Told(found["task"], int(found["us"]), found.groupdict().get("stack") or "")
+    return _UNKNOWN if found is None else _Stall(found["task"], int(found["us"]), found.groupdict().get("stack") or "")
 
 
-def _us(told: _Told) -> int:
-    return told.us
+def _us(stall: _Stall) -> int:
+    return stall.us
 
 
 def _times(count: int) -> str:

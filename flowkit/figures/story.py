@@ -1,6 +1,7 @@
-"""What happened when in a session, lane by lane: what the page's waterfall and a terminal's are drawn from. Pure.
+"""What happened when in a session, for the waterfall of the report page and of the terminal. No I/O.
 
-A lane is a stage (or the user, or the speaker's sound); a span is something that lasted in it, a mark something that happened.
+A lane is a stage, or the user, or the speaker's sound. A span is something that lasted in a lane, a mark is something
+that happened at one time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LANES = ("user", "vad", "asr", "gate", "llm", "chunker", "tts", "playback")
 
 @dataclass(slots=True)
 class Span:
-    """Something that lasted from `begin_us` to `end_us` in a lane; `fate`: empty, or `interrupted`."""
+    """Something that lasted from `begin_us` to `end_us` in a lane. `fate` is empty or ``interrupted``."""
 
     lane: str
     turn: int
@@ -34,6 +35,7 @@ class Span:
     fate: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """The span in the data of the page, with times in milliseconds."""
         known = {
             "lane": self.lane,
             "turn": self.turn,
@@ -46,7 +48,7 @@ class Span:
 
 @dataclass(slots=True)
 class LaneMark:
-    """Something that happened in a lane: a partial, a first token, a cut (with its reason), a hold, an interrupt."""
+    """Something that happened in a lane: a partial, the first token, a cut with its reason, a hold, an interrupt."""
 
     lane: str
     turn: int
@@ -55,26 +57,35 @@ class LaneMark:
     text: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """The mark in the data of the page, with its time in milliseconds."""
         return {"lane": self.lane, "turn": self.turn, "t": ms(self.at_us), "what": self.what, "text": self.text}
 
 
 @dataclass(slots=True)
 class Story:
-    """Spans and marks of a session, in no particular order."""
+    """The spans and marks of a session, in no particular order."""
 
     spans: list[Span] = field(default_factory=list)
     marks: list[LaneMark] = field(default_factory=list)
 
 
-def tell(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop], ruler: Reference | None = None) -> Story:
-    """The story of a session's rows. `pops`: what sounded (``sounded``); `ruler` places the user's voice where levels were kept."""
+def story_of(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop], reference: Reference | None = None) -> Story:
+    """The spans and marks of a session.
+
+    Args:
+        rows: its whole journal.
+        layout: its layout.
+        pops: what was played, as ``sounded`` returns it.
+        reference: the reference detector over the input. Without it the pipeline's own frames show where the user's voice
+            was.
+    """
     follower = Follower(layout)
     over: list[Ended] = []
     for row in rows:
         over += follower.row(row)
     over += follower.finish()
     turns = [reply for record in over if isinstance(record, TurnRecord) for reply in record.replies()]
-    lanes = _Lanes(layout, ruler, rows[-1].handled_us if rows else 0)
+    lanes = _Lanes(layout, reference, rows[-1].handled_us if rows else 0)
     spans = [span for turn in turns for span in lanes.turn(turn)]
     for record in over:
         if isinstance(record, SpeechRecord):
@@ -86,13 +97,13 @@ def tell(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop], ruler: Refere
 
 
 def _turn_at(turns: Sequence[TurnRecord], at_us: int) -> int:
-    """The turn for which the user did what he did then: the next that was released; 0 if there is none."""
+    """The number of the next turn that was released at or after `at_us`; 0 if there is none."""
     place = bisect_left(turns, at_us, key=lambda turn: turn.released_us)
     return turns[place].number if place < len(turns) else 0
 
 
 def _playback(turns: Sequence[TurnRecord], pops: Sequence[Pop]) -> list[Span]:
-    """A span for each clause's uninterrupted sound."""
+    """A span for each period in which a clause sounded without a gap."""
     said = {(turn.epoch, i): (turn.number, of.clause.text) for turn in turns for i, of in turn.clauses.items()}
     spans: list[Span] = []
     of: tuple[int, int] | None = None
@@ -109,14 +120,14 @@ def _playback(turns: Sequence[TurnRecord], pops: Sequence[Pop]) -> list[Span]:
 
 @dataclass(slots=True)
 class _Lanes:
-    """Lays a session's records out in lanes. What never ended ends at `last_us`."""
+    """Turns records into spans. What never ended ends at `last_us`."""
 
     layout: Layout
-    ruler: Reference | None
+    reference: Reference | None
     last_us: int
 
     def turn(self, turn: TurnRecord) -> Iterator[Span]:
-        """All that lasted in a turn."""
+        """The spans of a turn."""
         for speech in turn.speech:
             yield from self.speech(speech, turn.number)
         if ends := [speech.end for speech in turn.speech if speech.end is not None]:
@@ -129,11 +140,11 @@ class _Lanes:
         yield from _voiced(turn)
 
     def speech(self, speech: SpeechRecord, turn: int) -> Iterator[Span]:
-        """The user's voice, as the ruler sees it and as the pipeline did, and its transcription."""
+        """The user's voice by the reference detector and by the pipeline's VAD, and its transcription."""
         end, ended_us = speech.end, self.last_us if speech.end is None else speech.end.decided_us
         if speech.begin is not None and speech.began_us is not None:
-            begin_us = speech.begin.at_us(self.ruler)
-            until_us = ended_us if end is None else end.at_us(self.ruler)
+            begin_us = speech.begin.at_us(self.reference)
+            until_us = ended_us if end is None else end.at_us(self.reference)
             yield Span("user", turn, begin_us, max(begin_us, until_us))
             yield Span("vad", turn, speech.began_us, ended_us)
         if end is not None:
@@ -147,7 +158,7 @@ class _Lanes:
 
 
 def _cut(turn: TurnRecord) -> Iterator[Span]:
-    """The chunker fills a clause from where it cut the last one."""
+    """The chunker's spans: it fills a clause from the time at which it cut the previous one."""
     since_us = turn.first_token_us
     if since_us is None:
         return
@@ -159,7 +170,7 @@ def _cut(turn: TurnRecord) -> Iterator[Span]:
 
 
 def _voiced(turn: TurnRecord) -> Iterator[Span]:
-    """A clause with the voice, up to its last audio; the last one up to the interrupt, if its call was cancelled."""
+    """The spans of TTS: each clause until its last audio, or until the interrupt if its call was cancelled."""
     taken = [of for of in turn.clauses.values() if of.taken_us is not None]
     cancelled = any(call.end is CallEnd.CANCELLED for call in turn.calls.values() if not isinstance(call.request, Ask))
     for of in taken:
@@ -185,7 +196,7 @@ def _marks(turn: TurnRecord) -> Iterator[LaneMark]:
 
 
 def _marks_of_rows(rows: Sequence[Row], turns: Sequence[TurnRecord]) -> Iterator[LaneMark]:
-    """What is told by a row alone."""
+    """The marks that follow from a single row."""
     for row in rows:
         match row.message:
             case Partial(text=text) if row.cause_stage and row.fate is Fate.HANDLED:

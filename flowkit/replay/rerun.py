@@ -205,7 +205,7 @@ def _measured(trace: Trace, rows: Iterable[Row], started_us: int) -> Report:
     report = measure(
         rows,
         plan=trace.layout,
-        voiced=trace.ruler,
+        voiced=trace.reference,
         trace=trace.path.name,
         level="exact",
         digest=trace.digest,

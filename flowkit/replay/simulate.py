@@ -130,12 +130,12 @@ def _run(pump: HeapPump, material: Material, *, ended: bool, changed: bool, plan
 
 def _report(trace: Trace, plan: Plan, pump: HeapPump, rows: list[Row], cast: Cast, *, level: str) -> Report:
     layout = layout_of(plan)
-    ruler = trace.ruler if cast.warp is None else cast.warp.ruler(trace.ruler)
+    reference = trace.reference if cast.warp is None else cast.warp.reference(trace.reference)
     modelled = frozenset(text.strip() for text in cast.voice.modelled) if cast.voice else frozenset()
     report = measure(
         rows,
         plan=layout,
-        voiced=ruler,
+        voiced=reference,
         trace=trace.path.name,
         level=level,
         digest=journal_digest(rows, layout),

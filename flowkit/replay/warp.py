@@ -121,11 +121,11 @@ class Warp:
             frame -= 1
         return self.frames[frame]
 
-    def ruler(self, ruler: Reference | None) -> Reference | None:
+    def reference(self, reference: Reference | None) -> Reference | None:
         """The reference detector over the user as he was heard here."""
-        if ruler is None:
+        if reference is None:
             return None
-        known = ruler.levels
+        known = reference.levels
         return Reference(levels=bytes(known[f] if 0 <= f < len(known) else QUIETEST for f in self.frames))
 
     def _next(self, recorded: int) -> tuple[int, int]:

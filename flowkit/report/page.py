@@ -28,7 +28,7 @@ from flowkit.figures.reference import Reference
 from flowkit.figures.report import Report
 from flowkit.figures.sounded import sounded
 from flowkit.figures.stalls import stall_details, stall_lines
-from flowkit.figures.story import LANES, tell
+from flowkit.figures.story import LANES, story_of
 from flowkit.printable import all_printable, one_line
 from flowkit.report.budgets import judge, widest
 from flowkit.report.sides import sides
@@ -46,7 +46,7 @@ class ShownSession:
     report: Report
     rows: Sequence[Row]
     layout: Layout
-    ruler: Reference | None = None
+    reference: Reference | None = None
     rate_hz: int = 16_000
     user: NDArray[np.int16] | None = None
     voices: Mapping[int, NDArray[np.int16]] = field(default_factory=dict)
@@ -72,7 +72,7 @@ def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> ShownSe
     report = measure(
         rows,
         plan=trace.layout,
-        voiced=trace.ruler,
+        voiced=trace.reference,
         trace=trace.path.name,
         digest=trace.digest,
         queues=trace.end.queues if trace.end is not None else (),
@@ -83,7 +83,7 @@ def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> ShownSe
         report,
         rows,
         trace.layout,
-        trace.ruler,
+        trace.reference,
         trace.head.rate_hz,
         user,
         voices,
@@ -112,14 +112,14 @@ def page(subjects: Sequence[ShownSession]) -> str:
 def _data(subject: ShownSession) -> dict[str, Any]:
     rows, layout, report = subject.rows, subject.layout, subject.report
     pops = sounded(rows, layout, dict(subject.voices))
-    story = tell(rows, layout, pops, subject.ruler)
+    story = story_of(rows, layout, pops, subject.reference)
     last_us = max([row.handled_us for row in rows[-50:]] + [span.end_us for span in story.spans[-1:]], default=0)
     both = sides(
         pops,
         length_us=last_us,
         user=subject.user,
         rate_hz=subject.rate_hz,
-        levels=subject.ruler.levels if subject.ruler else b"",
+        levels=subject.reference.levels if subject.reference else b"",
         frame_us=layout.frame_us,
     )
     budgets = subject.settings.get("budgets")

@@ -11,7 +11,7 @@ from flowkit.figures.layout import Layout
 from flowkit.figures.reference import Reference
 from flowkit.figures.report import InterruptReport, Report, TurnReport
 from flowkit.figures.sounded import sounded
-from flowkit.figures.story import LANES, Span, Story, tell
+from flowkit.figures.story import LANES, Span, Story, story_of
 from flowkit.report.budgets import judge, over
 from flowkit.report.plain import in_vain, summary
 
@@ -23,13 +23,13 @@ def lines(
     report: Report,
     rows: Sequence[Row],
     layout: Layout,
-    ruler: Reference | None = None,
+    reference: Reference | None = None,
     settings: Mapping[str, Any] | None = None,
     *,
     width: int = 100,
 ) -> Iterator[str]:
     """The report, line by line, for a terminal of `width` columns."""
-    story = tell(rows, layout, sounded(rows, layout), ruler)
+    story = story_of(rows, layout, sounded(rows, layout), reference)
     for turn in report.turns:
         yield from _turn(turn, story, settings or {}, width)
         yield from (_interrupt(i) for i in report.interrupts if i.turn == turn.turn)

@@ -143,7 +143,7 @@ class Trace:
         return self.end is not None and self.end.reason != names.CUT_OFF
 
     @property
-    def ruler(self) -> Reference | None:
+    def reference(self) -> Reference | None:
         """The reference detector over the recorded levels, or None if there are none."""
         samples = self.head.rate_hz * self.layout.frame_us // 1_000_000
         return Reference(samples, self.levels) if self.levels else None

@@ -55,7 +55,7 @@ def main() -> None:
         outcome = trio.run(lambda: run_session(plan, notice=lambda line: None, observers=(recorder,)))
         recorder.close(outcome.reason, queue_reports(outcome.inboxes))
         trace = read_trace(path)
-        live = measure(trace.rows(), plan=trace.layout, voiced=trace.ruler)
+        live = measure(trace.rows(), plan=trace.layout, voiced=trace.reference)
         replayed = simulate(trace).report
         pairs = list(zip(live.turns, replayed.turns, strict=True))
         errors = sorted(abs(a.ttfa_us - b.ttfa_us) for a, b in pairs if a.ttfa_us is not None and b.ttfa_us is not None)

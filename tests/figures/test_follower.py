@@ -132,8 +132,8 @@ def test_it_does_not_matter_when_the_device_told_of_its_sound(
 
 def test_the_device_s_own_times_take_the_place_of_the_planned_ones() -> None:
     session = run(pipeline())
-    planned = measure(session.rows, plan=session.plan, voiced=session.ruler)
-    popped = measure(session.rows, plan=session.plan, voiced=session.ruler, events=events_of(session.rows, [7_000]))
+    planned = measure(session.rows, plan=session.plan, voiced=session.reference)
+    popped = measure(session.rows, plan=session.plan, voiced=session.reference, events=events_of(session.rows, [7_000]))
     for before, after in zip(planned.turns, popped.turns, strict=True):
         assert before.ttfa_us is not None
         assert after.ttfa_us == before.ttfa_us + 7_000 == sum(after.parts_us or ())

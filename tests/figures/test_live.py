@@ -39,11 +39,11 @@ def test_at_the_end_they_are_those_of_the_whole_journal() -> None:
         ),
         clock=trio.testing.MockClock(autojump_threshold=0),
     )
-    ruler = outcome.figures.reference()
-    assert ruler is not None
+    reference = outcome.figures.reference()
+    assert reference is not None
     report = outcome.figures.report()
-    assert report == measure(kept.all, plan=plan, voiced=Reference(320, ruler.levels), events=kept.events)
-    assert report != measure(kept.all, plan=plan, events=kept.events), "the ruler counts"
+    assert report == measure(kept.all, plan=plan, voiced=Reference(320, reference.levels), events=kept.events)
+    assert report != measure(kept.all, plan=plan, events=kept.events), "the reference detector counts"
     assert [turn.end_reason for turn in report.turns] == ["interrupted", "completed"]
     assert outcome.figures.report() == report
 

@@ -15,7 +15,7 @@ from tests.trace.sessions import PARIS, Session, pipeline, run
 
 
 def report(session: Session) -> Report:
-    return measure(session.rows, plan=session.plan, voiced=session.ruler)
+    return measure(session.rows, plan=session.plan, voiced=session.reference)
 
 
 def parts(session: Session, turn: int = 0) -> dict[str, int]:

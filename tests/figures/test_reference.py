@@ -1,4 +1,4 @@
-"""The ruler asked while it still listens: as one that has heard as much all at once, and in bounded time."""
+"""The reference detector asked while it still listens: as one that has heard as much all at once, and in bounded time."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def sound(kind: str, frames: int, seed: int) -> bytes:
     return (dice.uniform(-1, 1, (frames, FRAME)) * loud).astype("<i2").tobytes()
 
 
-def answers(ruler: Reference, frames: int) -> list[int | None]:
+def answers(detector: Reference, frames: int) -> list[int | None]:
     asked = range(0, frames, 37)
-    return [ruler.last_voiced(0, frame) for frame in asked] + [ruler.onset(frame) for frame in asked]
+    return [detector.last_voiced(0, frame) for frame in asked] + [detector.onset(frame) for frame in asked]
 
 
 @settings(max_examples=60, deadline=None)
@@ -34,36 +34,36 @@ def answers(ruler: Reference, frames: int) -> list[int | None]:
 def test_asked_at_any_time_it_answers_as_one_that_heard_all_at_once(
     heard: list[tuple[str, int, int]], asks: list[bool], skipped: int
 ) -> None:
-    ruler, frames = Reference(FRAME), 0
+    detector, frames = Reference(FRAME), 0
     for stretch, ask in zip(heard, asks, strict=False):
-        ruler.add(frames, sound(*stretch))
-        frames = len(ruler.levels)
+        detector.add(frames, sound(*stretch))
+        frames = len(detector.levels)
         if ask:
-            assert answers(ruler, frames) == answers(Reference(FRAME, ruler.levels), frames)
+            assert answers(detector, frames) == answers(Reference(FRAME, detector.levels), frames)
         frames += skipped
-    assert answers(ruler, frames) == answers(Reference(FRAME, ruler.levels), frames)
-    assert ruler.levels.count(MISSING) == skipped * (len(heard) - 1)
+    assert answers(detector, frames) == answers(Reference(FRAME, detector.levels), frames)
+    assert detector.levels.count(MISSING) == skipped * (len(heard) - 1)
 
 
 def test_what_is_heard_again_counts_as_heard_now() -> None:
-    ruler = Reference(FRAME)
-    ruler.add(0, sound("noise", 2000, 1) + sound("voice", 100, 2) + sound("noise", 2000, 3))
-    assert ruler.onset(2050) == 2000
-    ruler.add(2000, sound("quiet", 100, 4))
-    assert ruler.levels[2050] == QUIETEST
-    assert ruler.onset(2050) is None
-    assert answers(ruler, 4100) == answers(Reference(FRAME, ruler.levels), 4100)
+    detector = Reference(FRAME)
+    detector.add(0, sound("noise", 2000, 1) + sound("voice", 100, 2) + sound("noise", 2000, 3))
+    assert detector.onset(2050) == 2000
+    detector.add(2000, sound("quiet", 100, 4))
+    assert detector.levels[2050] == QUIETEST
+    assert detector.onset(2050) is None
+    assert answers(detector, 4100) == answers(Reference(FRAME, detector.levels), 4100)
 
 
 def test_an_hour_of_listening_makes_no_question_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     looked, whole = list[int](), reference._floor_and_peak
     monkeypatch.setattr(reference, "_floor_and_peak", lambda levels: looked.append(len(levels)) or whole(levels))
-    ruler, second = Reference(FRAME), sound("voice", 20, 5) + sound("noise", 30, 6)
+    detector, second = Reference(FRAME), sound("voice", 20, 5) + sound("noise", 30, 6)
     for at in range(0, 180_000, 50):
-        ruler.add(at, second)
+        detector.add(at, second)
         if at % 60_000 == 0:
-            ruler.onset(at)
-    assert ruler.last_voiced(0, 180_000) == 179_969
+            detector.onset(at)
+    assert detector.last_voiced(0, 180_000) == 179_969
     # A minute that is not settled, and 22 seconds around it.
     assert max(looked) <= 3000 + 22 * 50
     assert sum(looked) <= 3 * 180_000

@@ -8,13 +8,13 @@ from flowkit.figures.follower import Follower
 from flowkit.figures.layout import layout_of
 from flowkit.figures.sounded import sounded
 from flowkit.figures.spans import SpanPlan, spans_of
-from flowkit.figures.story import LaneMark, Span, Story, tell
+from flowkit.figures.story import LaneMark, Span, Story, story_of
 from tests.trace.sessions import PARIS, Session, pipeline, run
 
 
 def story(session: Session) -> Story:
     layout = layout_of(session.plan)
-    return tell(session.rows, layout, sounded(session.rows, layout), session.ruler)
+    return story_of(session.rows, layout, sounded(session.rows, layout), session.reference)
 
 
 def lane(told: Story, lane: str, turn: int) -> list[Span]:

@@ -41,7 +41,7 @@ def test_with_run_lengths_every_stage_handles_the_same(trace: Trace) -> None:
     replayed = simulate(trace)
     assert len(replayed.rows) < trace.row_count
     assert first_difference(trace.rows(), replayed.rows) is None
-    live = measure(trace.rows(), plan=trace.layout, voiced=trace.ruler)
+    live = measure(trace.rows(), plan=trace.layout, voiced=trace.reference)
     assert replayed.report.turns == live.turns
     assert replayed.report.interrupts == live.interrupts
 
@@ -73,7 +73,7 @@ def test_another_endpointing_silence_is_what_it_would_have_been(
     before = recorded(tmp_path, pipeline(alone, replies=(PARIS,)))
     replayed = simulate(before, overrides=(change,))
     truth = run(pipeline(alone, replies=(PARIS,), **stage))
-    expected = measure(truth.rows, plan=truth.plan, voiced=truth.ruler)
+    expected = measure(truth.rows, plan=truth.plan, voiced=truth.reference)
     assert replayed.report.level == "what_if"
     assert [turn.ttfa_us for turn in replayed.report.turns] == [turn.ttfa_us for turn in expected.turns]
     assert replayed.report.modelled_share == 0.0
@@ -84,7 +84,7 @@ def test_another_chunking_has_a_modelled_voice_and_says_so(tmp_path: Path) -> No
     before = recorded(tmp_path, pipeline(alone, replies=(PARIS,)))
     replayed = simulate(before, overrides=("stages.chunker.max_tokens=5",))
     truth = run(pipeline(alone, replies=(PARIS,), chunker="max_tokens: 5"))
-    expected = measure(truth.rows, plan=truth.plan, voiced=truth.ruler)
+    expected = measure(truth.rows, plan=truth.plan, voiced=truth.reference)
     (turn,) = replayed.report.turns
     assert [c.text for c in turn.clauses] == [c.text for c in expected.turns[0].clauses]
     assert replayed.report.modelled_share > 0.5

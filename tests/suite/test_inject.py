@@ -39,7 +39,7 @@ def test_a_barge_in_relative_to_an_event_interrupts_and_is_answered(tmp_path: Pa
     began_us = report.turns[0].started_us + (report.turns[0].ttfa_us or 0) + 400_000
     assert told.t_us - began_us == pytest.approx(180_000, abs=60_000)
     assert told.stale_frames == 0
-    # The ruler sees the injected voice: the turn's delay counts from its end.
+    # The reference detector sees the injected voice: the turn's delay counts from its end.
     assert report.turns[1].ttfa_us is not None
     assert report.turns[1].started_us == pytest.approx(began_us + 600_000, abs=20_000)
 

@@ -19,20 +19,20 @@ PARIS = "The capital of France is Paris. It is a lovely town on the Seine with m
 
 @dataclass
 class Session:
-    """A session that has run: its plan, engine and rows, and the ruler over what the user said."""
+    """A session that has run: its plan, engine and rows, and the reference detector over what the user said."""
 
     plan: Plan
     pump: HeapPump
     rows: list[Row]
-    ruler: Reference
+    reference: Reference
 
 
 class Overheard(Script):
-    """A source's script, overheard by the ruler."""
+    """A source's script, overheard by the reference detector."""
 
-    def __init__(self, inner: Script, ruler: Reference) -> None:
+    def __init__(self, inner: Script, reference: Reference) -> None:
         self._inner = inner
-        self._ruler = ruler
+        self._reference = reference
 
     def open(self, request: Message) -> InlineCall:
         inner = self._inner.open(request)
@@ -41,7 +41,7 @@ class Overheard(Script):
     def _heard(self, answers: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message]]:
         for delay_us, item in answers:
             if pcm := getattr(item, "pcm", b""):
-                self._ruler.add(item.index, pcm)  # type: ignore[attr-defined]
+                self._reference.add(item.index, pcm)  # type: ignore[attr-defined]
             yield delay_us, item
 
 
@@ -76,9 +76,9 @@ def planned(text: str) -> Plan:
 def run(text: str) -> Session:
     """Run a scripted pipeline to its end."""
     plan = planned(text)
-    ruler = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
+    reference = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
     made = scripts_of(plan)
-    made["mic"] = Overheard(made["mic"], ruler)
+    made["mic"] = Overheard(made["mic"], reference)
     pump = HeapPump(plan, made)
     pump.run()
-    return Session(plan, pump, pump.engine.journal.rows, ruler)
+    return Session(plan, pump, pump.engine.journal.rows, reference)

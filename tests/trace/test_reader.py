@@ -53,7 +53,7 @@ def test_the_digest_is_that_of_the_rows(recorded: Recorded) -> None:
 def test_figures_are_those_of_the_live_session(recorded: Recorded) -> None:
     trace = read_trace(recorded.recording.path)
     live = measure(recorded.rows, plan=recorded.plan, voiced=recorded.listener.reference())
-    again = measure(trace.rows(), plan=trace.layout, voiced=trace.ruler)
+    again = measure(trace.rows(), plan=trace.layout, voiced=trace.reference)
     assert again == live
 
 

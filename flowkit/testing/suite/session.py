@@ -89,36 +89,36 @@ def _scripted(path: Path, case: Case, env: bool) -> Play:
             scripts = scripts_of(plan)
         except TypeError as error:
             raise UsageError(f"a session test needs scripted providers, or a trace: {error}") from error
-        ruler = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
+        reference = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
         source = plan.only("mic")
         if source is not None:
-            scripts[source.id] = Around(scripts[source.id], lambda answers: _overheard(answers, ruler))
+            scripts[source.id] = Around(scripts[source.id], lambda answers: _overheard(answers, reference))
         pump = HeapPump(plan, with_injections(scripts, plan, speech, slow))
         pump.run(until_us=LONGEST_US)
-        return _measured(pump, plan, Reference(ruler_samples(plan), levels_with(ruler.levels, speech)), path)
+        return _measured(pump, plan, Reference(frame_samples(plan), levels_with(reference.levels, speech)), path)
 
     return play
 
 
-def ruler_samples(plan: Plan) -> int:
+def frame_samples(plan: Plan) -> int:
     """Samples in a frame of the plan's input."""
     return plan.input_rate_hz * plan.frame_us // 1_000_000
 
 
-def _overheard(answers: Iterable[tuple[int, Message]], ruler: Reference) -> Iterator[tuple[int, Message]]:
+def _overheard(answers: Iterable[tuple[int, Message]], reference: Reference) -> Iterator[tuple[int, Message]]:
     for delay_us, item in answers:
         if pcm := getattr(item, "pcm", b""):
-            ruler.add(item.index, pcm)  # type: ignore[attr-defined]
+            reference.add(item.index, pcm)  # type: ignore[attr-defined]
         yield delay_us, item
 
 
-def _measured(pump: HeapPump, plan: Plan, ruler: Reference, path: Path) -> Ran:
+def _measured(pump: HeapPump, plan: Plan, reference: Reference, path: Path) -> Ran:
     rows = list(pump.engine.journal)
     layout = layout_of(plan)
     report = measure(
         rows,
         plan=layout,
-        voiced=ruler,
+        voiced=reference,
         trace=path.name,
         level="simulated",
         digest=journal_digest(rows, layout),

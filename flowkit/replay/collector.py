@@ -1,4 +1,4 @@
-"""The garbage collector, out of the way of a replay."""
+"""Switches the garbage collector off during a replay."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from collections.abc import Callable
 from flowkit.runtime.realtime import Counted
 
 
-def _begin() -> Callable[[], None]:
-    """A replay makes millions of rows and no cycles; looking for cycles among them again and again would take a quarter of it."""
+def _disable() -> Callable[[], None]:
+    """Disable the collector, and return the function that restores it.
+
+    A replay creates millions of rows and no cycles. To search them for cycles again and again would take a quarter of
+    its time.
+    """
     was = gc.isenabled()
     gc.disable()
     return gc.enable if was else _nothing
 
 
 def _nothing() -> None:
-    """It was off before."""
+    """The collector was disabled before, so it stays so."""
 
 
-without_collector = Counted(_begin)
-"""``with without_collector():`` around a replay."""
+without_collector = Counted(_disable)
+"""A context manager and decorator for a replay. It may be nested."""

@@ -1,7 +1,8 @@
-"""Two sessions side by side: the first message that differs, with both chains of causes, then turn by turn.
+"""Compares two sessions: the first message that differs with the causes on both sides, then turn by turn.
 
-Times differ between any two live runs, and frames may be run-lengths, so what is compared is what each stage handled, in order:
-kind, content, turn and fate. Frames, probabilities, credits and what the device is handed are left out; what they led to is not.
+Times differ between any two live runs, and frames may be grouped differently. So the comparison looks at what each
+stage handled, in order: kind, content, turn and fate. Frames, probabilities, credits and what the device was fed are
+left out. Their effects are not.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from flowkit.engine.journal import values_of
 from flowkit.figures.report import Report, TurnReport
 from flowkit.messages import Audio, Credit, Fed, Frames, Play, Probability, Silence
 
-_UNCOMPARED = (Frames, Probability, Credit, Fed, Play, Silence)
+_NOT_COMPARED = (Frames, Probability, Credit, Fed, Play, Silence)
 _LONGEST_CHAIN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class FirstDifference:
-    """At one stage, the first message that is not the same. Either is None where that session has no more messages."""
+    """The first message at a stage that is not the same. `a` or `b` is None if that session has no more messages there."""
 
     stage: str
     a: Row | None
@@ -34,12 +35,12 @@ class FirstDifference:
 
 
 def first_difference(a: Sequence[Row], b: Sequence[Row]) -> FirstDifference | None:
-    """The earliest difference of two journals, over all stages; None if every stage handled the same."""
+    """The earliest difference between two journals, over all stages, or None."""
     ours, theirs = _by_stage(a), _by_stage(b)
     found: list[tuple[int, str, Row | None, Row | None]] = []
     for stage in dict.fromkeys([*ours, *theirs]):
         for one, other in zip_longest(ours.get(stage, ()), theirs.get(stage, ())):
-            if one is None or other is None or _said(one) != _said(other):
+            if one is None or other is None or _compared(one) != _compared(other):
                 found.append((min(row.handled_us for row in (one, other) if row is not None), stage, one, other))
                 break
     if not found:
@@ -49,7 +50,7 @@ def first_difference(a: Sequence[Row], b: Sequence[Row]) -> FirstDifference | No
 
 
 def chain(rows: Sequence[Row], row: Row | None) -> tuple[Row, ...]:
-    """The row's causes, nearest first, back to the stimulus or timer that began it."""
+    """The causes of a row, the nearest first, back to the stimulus or timer that began it. At most 20."""
     causes: list[Row] = []
     wanted = None if row is None else row.cause
     for known in reversed(rows):
@@ -62,7 +63,7 @@ def chain(rows: Sequence[Row], row: Row | None) -> tuple[Row, ...]:
 
 
 def row_line(row: Row) -> str:
-    """A row for people."""
+    """A row as text for people."""
     message = row.message
     by = f" < {row.cause_stage} {row.cause_n}" if row.cause_stage else ""
     waited = f" (sent {ms(row.sent_us):.1f})" if row.sent_us != row.handled_us else ""
@@ -78,27 +79,27 @@ def row_line(row: Row) -> str:
 def _by_stage(rows: Sequence[Row]) -> dict[str, list[Row]]:
     stages: dict[str, list[Row]] = {}
     for row in rows:
-        if not isinstance(row.message, _UNCOMPARED):
+        if not isinstance(row.message, _NOT_COMPARED):
             stages.setdefault(row.stage, []).append(row)
     return stages
 
 
-def _said(row: Row) -> tuple[Any, ...]:
+def _compared(row: Row) -> tuple[Any, ...]:
     """What of a row must be the same."""
     message = row.message
-    told = values_of(message)
+    values = values_of(message)
     if type(message).__name__ == "PlaybackStarted":
-        told = told[:1]
+        values = values[:1]  # without its time
     if isinstance(message, Audio):
-        told = told[:4]
-    return (type(message).__name__, told, row.turn, row.fate)
+        values = values[:4]  # without the total
+    return (type(message).__name__, values, row.turn, row.fate)
 
 
 # -- turn by turn ------------------------------------------------------------------------------------------------------
 
 
 def difference_lines(a: Report, b: Report, first: FirstDifference | None) -> Iterator[str]:
-    """The comparison as text."""
+    """The comparison as lines of text."""
     if first is None:
         yield "every stage handled the same messages in the same order"
     else:
@@ -114,9 +115,9 @@ def difference_lines(a: Report, b: Report, first: FirstDifference | None) -> Ite
 
 def _turn_lines(a: TurnReport | None, b: TurnReport | None) -> Iterator[str]:
     if a is None or b is None:
-        there = a or b
-        assert there is not None
-        yield f"{'-' if b is None else '+'} turn {there.turn} only here: {there.user!r}"
+        turn = a or b
+        assert turn is not None
+        yield f"{'-' if b is None else '+'} turn {turn.turn} only here: {turn.user!r}"
         return
     parts = [(name, _parts(a)[i], _parts(b)[i]) for i, name in enumerate(PARTS)]
     moved = [f"{name} {_signed(after - before)}" for name, before, after in parts if after != before]
@@ -150,8 +151,7 @@ def _signed(us: int) -> str:
 
 
 def _interrupt(interrupt: Any) -> str:
-    told = interrupt.to_json()
-    return ", ".join(f"{name} {value}" for name, value in told.items() if name != "t_ms")
+    return ", ".join(f"{name} {value}" for name, value in interrupt.to_json().items() if name != "t_ms")
 
 
 def _queue(queue: Any) -> str:
@@ -162,18 +162,18 @@ def _queue(queue: Any) -> str:
 def _listed(what: str, a: list[str], b: list[str]) -> Iterator[str]:
     for one, other in zip_longest(a, b):
         if one != other:
-            yield from (f"  {mark} {what} {told}" for mark, told in (("-", one), ("+", other)) if told is not None)
+            yield from (f"  {mark} {what} {text}" for mark, text in (("-", one), ("+", other)) if text is not None)
 
 
 def difference_json(a: Report, b: Report, first: FirstDifference | None) -> dict[str, Any]:
-    """The comparison as one object."""
-    told = None
+    """The comparison as one JSON object."""
+    difference = None
     if first is not None:
-        told = {
+        difference = {
             "stage": first.stage,
             "a": None if first.a is None else row_line(first.a),
             "b": None if first.b is None else row_line(first.b),
             "causes_a": [row_line(row) for row in first.causes_a],
             "causes_b": [row_line(row) for row in first.causes_b],
         }
-    return {"flowkit": 1, "same": first is None, "first_difference": told, "a": a.to_json(), "b": b.to_json()}
+    return {"flowkit": 1, "same": first is None, "first_difference": difference, "a": a.to_json(), "b": b.to_json()}

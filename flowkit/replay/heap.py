@@ -1,7 +1,8 @@
-"""The heap pump: drives an engine from scripts, jumping from event to event. No threads, no sockets, no sleep.
+"""The heap pump: drives an engine from scripts and jumps from event to event. No threads, no sockets, no sleep.
 
-It follows the same rules as the live pump (``flowkit.runtime.pump``), so the same answers give the same journal: within an
-instant deadlines come first, then credits, then items, by stage and call; a stage that holds items back is not offered any.
+It follows the same rules as the live pump (``flowkit.runtime.pump``), so the same answers give the same journal. Within
+an instant deadlines come first, then credits, then items, by stage and call. A stage that holds items back is not
+offered any.
 """
 
 from __future__ import annotations
@@ -28,27 +29,27 @@ from flowkit.replay.collector import without_collector
 
 _LAST = frozenset({Done, Failed})
 _FOR_EVER = sys.maxsize - 1
-"""No clock passes it; that nothing is to come is later still."""
+"""A time that no clock passes. Still later is `_NEVER`, which says that nothing will come."""
 _NEVER = sys.maxsize
 _new = tuple.__new__
-"""As in the engine: a stimulus is made for every frame."""
+"""Creates a stimulus without its constructor, which takes twice as long. There is one for every frame."""
 
 
 class HeapCall(Agenda):
-    """An open call and what it still has to say; `untold`: items taken, not yet credited."""
+    """An open call with its remaining answers. `uncredited` counts the items that it took and that were not credited yet."""
 
-    __slots__ = ("batch", "id", "stage", "untold")
+    __slots__ = ("batch", "id", "stage", "uncredited")
 
     def __init__(self, stage: int, id_: int, answers: InlineCall, opened_us: int, batch: int) -> None:
         super().__init__(answers, opened_us)
         self.stage = stage
         self.id = id_
         self.batch = batch
-        self.untold = 0
+        self.uncredited = 0
 
 
 class HeapPump:
-    """Drives one session of `plan`; `scripts` maps the id of each stage that has a provider to its script."""
+    """Drives one session of `plan`. `scripts` maps the id of each stage with a provider to its script."""
 
     def __init__(self, plan: Plan, scripts: Mapping[str, Script]) -> None:
         self.engine = Engine(plan)
@@ -57,31 +58,38 @@ class HeapPump:
         self._calls: dict[int, HeapCall] = {}
         """Open calls from the last stage to the first. So the microphone's stage is not asked whether it accepts an
         item while a later stage's call has one."""
-        self._untold: list[int] = []
-        """Stages whose calls have a batch of items to credit, in order."""
+        self._uncredited: list[int] = []
+        """Stages whose call has a batch of items to credit, in order."""
         self._now_us = 0
         self._until_us = _FOR_EVER
         self._begun = False
 
     def run(self, until_us: int | None = None) -> None:
-        """Run to the session's end, or until the clock would pass `until_us`; run again, it goes on from there."""
+        """Run to the end of the session, or until the next event would be after `until_us`.
+
+        Called again, it continues from there.
+        """
         self._until_us = _FOR_EVER if until_us is None else until_us
         engine = self.engine
         with without_collector():
             if not self._begun:
                 self._begun = True
                 self._apply(engine.begin(0))
-            while True:  # CPython 3.11 specialises no loop that has its condition at its end and is entered once
+            # `while True`, because CPython 3.11 does not specialise a loop that is entered once and tests at its end.
+            while True:
                 if engine.finished is not None or (stimuli := self._choose()) is None:
                     return
                 if effects := engine.advance(self._now_us, stimuli):
                     self._apply(effects)
 
     def _choose(self) -> tuple[Stimulus, ...] | None:
-        """What happens next, the clock being put to when it does: an item (of those that are there, the lowest stage's), or none if
-        it is a deadline that comes; None if there is nothing before the clock would pass its end."""
-        if self._untold:
-            return (self._credit(self._calls[self._untold.pop(0)]),)
+        """Choose what happens next, and set the clock to its time.
+
+        Returns a stimulus, or an empty tuple for a deadline, or None if nothing happens before the end of the run. Of
+        several items that are available, the one of the lowest stage is chosen.
+        """
+        if self._uncredited:
+            return (self._credit(self._calls[self._uncredited.pop(0)]),)
         now_us, next_us, chosen, engine = self._now_us, _NEVER, None, self.engine
         for call in self._calls.values():
             due_us = call.due_us
@@ -97,7 +105,7 @@ class HeapPump:
         return () if chosen is None else self._take(chosen)
 
     def _credit(self, call: HeapCall) -> Stimulus:
-        count, call.untold = call.untold, 0
+        count, call.uncredited = call.uncredited, 0
         return Stimulus(call.stage, call.id, Credit(count), self._now_us)
 
     def _take(self, call: HeapCall) -> tuple[Stimulus]:
@@ -114,9 +122,9 @@ class HeapPump:
             if kind is CallFed:
                 call, item = calls[effect[0]], effect[2]  # type: ignore[index, misc]
                 call.fed(item, now_us)
-                call.untold += 1
-                if call.untold >= call.batch or type(item) in AT_ONCE:
-                    self._tell(call.stage)
+                call.uncredited += 1
+                if call.uncredited >= call.batch or type(item) in AT_ONCE:
+                    self._await_credit(call.stage)
             elif kind is CallOpened:
                 self._open(*effect)
                 calls = self._calls
@@ -125,14 +133,15 @@ class HeapPump:
             elif kind is CallCancelled:
                 self._forget(effect[0])  # type: ignore[arg-type]
 
-    def _tell(self, stage: int) -> None:
-        if stage not in self._untold:
-            insort(self._untold, stage)
+    def _await_credit(self, stage: int) -> None:
+        """Note that the stage's call has a batch of items to credit."""
+        if stage not in self._uncredited:
+            insort(self._uncredited, stage)
 
     def _forget(self, stage: int) -> None:
         self._calls.pop(stage, None)
-        if stage in self._untold:
-            self._untold.remove(stage)
+        if stage in self._uncredited:
+            self._uncredited.remove(stage)
 
     def _open(self, stage: int, id_: int, request: Message, scope: str) -> None:
         planned = self._plan.stages[stage]

@@ -1,4 +1,4 @@
-"""What a trace holds to answer with, read off its journal: provider calls, the user's frames, and what was decided when."""
+"""What a replay needs from a trace: provider calls, the user's frames, and the times of decisions."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ from flowkit.trace.reader import Trace
 
 _LAST = (Done, Failed)
 _NO_ANSWER = (Frames, Probability, Credit)
-"""What is kept of no call: frames and their probabilities are the user's, and a credit says nothing."""
+"""Not kept as items of a call: frames and probabilities are in ``Input``, and credits are the pump's business."""
 
 
 @dataclass(slots=True)
 class RecordedCall:
-    """A provider call as recorded: when and with what it was opened, its items as (available, accepted, item) and when it ended
-    by itself or was cancelled. `fed`: clauses fed to a continuous voice, with the time."""
+    """A provider call as it was recorded."""
 
     stage: str
     request: Message
     opened_us: int
     items: list[tuple[int, int, Message]] = field(default_factory=list)
+    """(when it was available, when the stage accepted it, the item)."""
     ended_us: int | None = None
+    """When it ended by itself or was cancelled."""
     cancelled: bool = False
     fed: list[tuple[int, Speak]] = field(default_factory=list)
+    """The clauses that were fed to a continuous voice, with the time."""
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class Calls:
     known: dict[int, RecordedCall] = field(default_factory=dict)
 
     def row(self, row: Row) -> None:
-        """Take a row of a call into account."""
+        """Handle a row of a call."""
         message, now_us = row.message, row.handled_us
         call = self.known.get(row.call)
         if call is None:
@@ -68,23 +70,26 @@ class Calls:
 
 @dataclass(slots=True)
 class Input:
-    """The user as recorded. `frames`: (index, count, when there) of microphone frames; `answers`: (when there, frame, p); `speech`:
-    the first frames of what the gate was told is speech; `utterances`: (last voiced frame, when it ended, number)."""
+    """The recorded input."""
 
     frames: list[tuple[int, int, int]] = field(default_factory=list)
+    """Microphone frames: (index, count, when they were available)."""
     answers: list[tuple[int, int, float]] = field(default_factory=list)
+    """The VAD's answers: (when it was available, frame, probability)."""
     speech: list[int] = field(default_factory=list)
+    """The frames at which the pipeline noticed speech."""
     utterances: list[tuple[int, int, int]] = field(default_factory=list)
+    """The ends of utterances: (last voiced frame, time, number)."""
 
     def row(self, message: Message, at_us: int) -> None:
-        """A stimulus that is a row of its own."""
+        """Add a recorded stimulus."""
         if isinstance(message, Frames):
             self.frames.append((message.index, message.count, at_us))
         elif isinstance(message, Probability):
             self.answers.append((at_us, message.frame, message.p))
 
     def at_gate(self, message: Message, sent_us: int) -> None:
-        """A row at the gate."""
+        """Add a row of the gate."""
         if isinstance(message, SpeechStarted):
             self.speech.append(message.frame)
         elif isinstance(message, EndOfUtterance):
@@ -92,14 +97,14 @@ class Input:
 
 
 class Turns:
-    """A session's turns by number, each as far as it went, while its rows come. The newest reply stands for the turn."""
+    """The newest reply of each turn of a session as far as it is known, by turn number, while rows arrive."""
 
     def __init__(self, layout: Layout) -> None:
         self.known: dict[int, TurnRecord] = {}
         self._follower = Follower(layout)
 
     def row(self, row: Row) -> None:
-        """Take the next row."""
+        """Handle the next row."""
         self._follower.row(row)
         if (turn := self._follower.turn) is not None:
             self.known[turn.number] = turn
@@ -107,16 +112,21 @@ class Turns:
 
 @dataclass(slots=True)
 class Material:
-    """All of it. `calls` by stage; `last_us`: the last row's time."""
+    """Everything that a replay needs from a trace."""
 
     calls: dict[str, list[RecordedCall]]
+    """Provider calls by stage."""
     input: Input = field(default_factory=Input)
     shutdowns: list[tuple[int, Shutdown]] = field(default_factory=list)
     last_us: int = 0
+    """The time of the last row."""
 
 
 def gather(trace: Trace, plan: Plan, turns: Turns | None = None) -> Material:
-    """Read off the trace what a replay needs. `plan`: the recorded one; `turns`: is told of the rows as well."""
+    """Read from the trace what a replay needs.
+
+    `plan` is the recorded plan. If `turns` is given, it follows the rows too.
+    """
     calls, material = Calls(), Material({stage.id: [] for stage in plan.stages})
     gate = plan.only("gate")
     for row in trace.journal():

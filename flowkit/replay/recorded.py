@@ -1,7 +1,7 @@
-"""Recorded providers as scripts: each answers as it did, its items as long after the request as they came then.
+"""Scripts that answer as the recorded providers did, with the recorded delays.
 
-What a held-back provider would have said earlier is not known, so a held item comes when it came. Credits are not played: how a
-bound reaches across a channel is the pump's own business.
+If a stage held an item back, the time at which its provider would have sent it is unknown. Such an item comes when it
+came then. Credits are not replayed, because the pump makes its own.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.material import Input, RecordedCall
 
 BLOCK = 25
-"""Frames that may come as one message where nobody looks inside: half a second of them."""
+"""How many frames may come as one message: half a second. Fewer messages make a replay faster."""
 
 _SOON_US = 20_000
-"""After the time at which a call was cancelled: when it ends of itself in a replay that does not cancel it."""
+"""If the replay does not cancel a call that was cancelled then, it ends this long after that time."""
 
 _Answers = list[tuple[int, Message]]
 
 
 def _rising(items: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message]]:
-    """Delays never fall: items leave a call one after another."""
+    """The items with delays that never decrease: items leave a call one after another."""
     latest_us = 0
     for at_us, item in items:
         latest_us = max(latest_us, at_us)
@@ -32,17 +32,17 @@ def _rising(items: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message
 
 
 def since_opened(call: RecordedCall) -> Iterator[tuple[int, Message]]:
-    """A call's items with their time since its request."""
+    """A call's items with their delay after its request."""
     return _rising((there_us - call.opened_us, item) for there_us, _, item in call.items)
 
 
 def scripted(answers: Iterable[tuple[int, Message]]) -> InlineCall:
-    """A call that says this whatever it is fed."""
+    """A call that gives these answers, whatever it is fed."""
     return InlineCall(opened=lambda: answers)
 
 
 class InOrder(Script):
-    """Answers the first call as the first was answered, the second as the second; a further one not at all."""
+    """Answers the first call as the first recorded call, and so on. Calls beyond the recorded ones get no answer."""
 
     def __init__(self, calls: Iterable[RecordedCall]) -> None:
         self._calls = iter(calls)
@@ -53,7 +53,7 @@ class InOrder(Script):
 
 
 class RecordedSource(Script):
-    """The microphone: its frames, at most `block` at a time, and its end."""
+    """The microphone: its frames, at most `block` per message, and its end."""
 
     def __init__(self, calls: list[RecordedCall], recorded: Input, block: int = BLOCK) -> None:
         self._ends = [
@@ -78,7 +78,7 @@ class RecordedSource(Script):
             end_us, end = next(ends)
 
     def _blocks(self, cuts: list[int]) -> Iterator[tuple[int, Message]]:
-        """Frames in blocks that end at each of `cuts`, so that what ends the input keeps its place."""
+        """The frames in blocks. A block ends at each of the times `cuts`, so that the end of the input keeps its place."""
         first = count = there_us = 0
         waiting = iter([*cuts, 1 << 62])
         cut_us = next(waiting)
@@ -95,7 +95,7 @@ class RecordedSource(Script):
 
 
 class RecordedVad(Script):
-    """Probabilities at their times, whatever frames it is fed and in whatever pieces."""
+    """Probabilities at their recorded times. They do not depend on what the VAD is fed."""
 
     def __init__(self, calls: list[RecordedCall], recorded: Input) -> None:
         ends = [(at_us, item) for call in calls for at_us, _, item in call.items if not isinstance(item, Probability)]
@@ -107,7 +107,7 @@ class RecordedVad(Script):
 
 
 class Said(NamedTuple):
-    """How an utterance's end was answered: `answers` as long after it as they came then, partial transcripts and the final."""
+    """The answers to the end of an utterance: partial transcripts and the final one, with their delays after it."""
 
     last_voiced: int
     answers: list[tuple[int, Partial | Final]]
@@ -119,15 +119,17 @@ class Said(NamedTuple):
 
 
 class Finals:
-    """Final transcripts by the last voiced frame of their utterance. Partial ones that came behind the utterance's end belong to
-    it, so that none is overtaken by its final."""
+    """The final transcripts by the last voiced frame of their utterance.
+
+    Partial transcripts after the end of the utterance are kept with its final one, so that it does not overtake them.
+    """
 
     def __init__(self, calls: Iterable[RecordedCall], utterances: Iterable[tuple[int, int, int]]) -> None:
         items = [(at_us, item) for call in calls for at_us, _, item in call.items if isinstance(item, Partial | Final)]
         self._partials = [(at_us, item.text) for at_us, item in items]
         self._left: list[Said] = []
         self.tails: set[tuple[int, str]] = set()
-        """Partial transcripts that belong to an utterance's end."""
+        """The partial transcripts that came after the end of an utterance, with their times."""
         for frame, ended_us, number in utterances:
             if tail := _until_final(items, ended_us, number):
                 self._left.append(Said(frame, [(max(0, at_us - ended_us), item) for at_us, item in tail]))
@@ -136,8 +138,11 @@ class Finals:
         self.assumed: list[str] = []
 
     def answers(self, end: EndOfUtterance, last_voiced: int, frame_us: int) -> _Answers:
-        """Answers to the utterance that ends with recorded frame `last_voiced`. Utterances that a longer silence makes one are
-        joined; one that a shorter silence cuts in two has the newest partial transcript for its first part, noted as assumed."""
+        """The answers to the utterance that ends with recorded frame `last_voiced`.
+
+        If a longer silence joins utterances, their transcripts are joined. If a shorter silence splits one, its first
+        part gets the newest partial transcript, which is noted in `assumed`.
+        """
         slack = 100_000 // frame_us
         taken = [said for said in self._left if said.last_voiced <= last_voiced + slack]
         self._left = self._left[len(taken) :]
@@ -154,7 +159,7 @@ class Finals:
 def _until_final(
     items: list[tuple[int, Partial | Final]], ended_us: int, number: int
 ) -> list[tuple[int, Partial | Final]]:
-    """What came from the utterance's end to its final transcript; nothing if there was none."""
+    """What came from the end of the utterance to its final transcript; empty if there was none."""
     found: list[tuple[int, Partial | Final]] = []
     for at_us, item in items:
         if isinstance(item, Final) and item.utterance == number:
@@ -165,7 +170,7 @@ def _until_final(
 
 
 class RecordedAsr(Script):
-    """Partial transcripts at their times; each end of utterance answered with its final one."""
+    """Partial transcripts at their recorded times, and a final one for each end of an utterance."""
 
     def __init__(self, calls: list[RecordedCall], finals: Finals, frame_us: int) -> None:
         self._calls = iter(calls)
@@ -179,7 +184,7 @@ class RecordedAsr(Script):
         return InlineCall(opened=lambda: said, fed=self._fed)
 
     def _at_end(self, known: tuple[int, int, Message]) -> bool:
-        """Whether the item follows from an utterance's end."""
+        """Whether the item was an answer to the end of an utterance."""
         there_us, _, item = known
         return isinstance(item, Final) or (isinstance(item, Partial) and (there_us, item.text) in self._finals.tails)
 
@@ -190,8 +195,11 @@ class RecordedAsr(Script):
 
 
 class RecordedLlm(Script):
-    """Replies by the user's text, in the order in which they were given to it. A text that was never asked has the next reply
-    that is left, noted as assumed; none at all is a failed call."""
+    """Replies by the user's text, in the order in which they were given.
+
+    A text that was never sent gets the next unused reply, which is noted in `assumed`. If there is none, the call ends
+    without an item.
+    """
 
     def __init__(self, calls: list[RecordedCall]) -> None:
         self._left = [call for call in calls if isinstance(call.request, Ask)]
@@ -207,7 +215,7 @@ class RecordedLlm(Script):
             return scripted([(0, Done())])
         items = list(since_opened(call))
         if call.cancelled:
-            # It was cut off then; should the replay not cut it off, it ends where the record ends.
+            # The call was cancelled then. If the replay does not cancel it, the reply ends where the recording does.
             cut_us = (call.ended_us or call.opened_us) - call.opened_us
             items.append((cut_us + max(self._gap_us, _SOON_US), Done()))
         return scripted(items)

@@ -1,8 +1,8 @@
-"""Exact replay: the engine is run again over the recorded stimuli at their recorded times, and the journals are compared.
+"""Exact replay: runs the engine again over the recorded stimuli at their recorded times, and compares the journals.
 
-A row without a cause is a stimulus, a timer, or what the engine does by itself. Stimuli are handed in again; all else must come
-out as it was recorded, row by row: messages, requests, what was fed, cancels, what the device was told. So a change of code shows
-at the first thing that it changes.
+A row without a cause is a stimulus, a timer, or something that the engine does by itself. Only stimuli are delivered
+again. Everything else must come out as recorded, row by row: messages, requests, what was fed, cancels, what the device
+received. So a change in the code shows at the first row that it affects.
 """
 
 from __future__ import annotations
@@ -28,28 +28,33 @@ from flowkit.replay.settings import recorded_plan
 from flowkit.trace.reader import Trace, read_trace
 from flowkit.trace.rows import content_of
 
-_REMEMBERED = 20_000
-"""Rows among which causes are looked for: a minute and more."""
+_CAUSES_AMONG = 20_000
+"""How many of the latest equal rows are kept, to look for causes in: more than a minute of a session."""
 _LOOK_AHEAD = 200
-"""Recorded rows that are looked through for what comes in its place."""
+"""How many recorded rows after a difference are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first row that is not as recorded, and what led to it then and now, nearest cause first. `recorded` or `now` is None
-    where that journal has no more rows in its place. `what` says what is different, `stage` at which stage."""
+    """The first row that is not as recorded."""
 
     stage: str
+    """The stage whose behaviour differs."""
     what: str
+    """What differs, for people."""
     recorded: Row | None
+    """The recorded row. None: no more rows were recorded."""
     now: Row | None
+    """The row of the replay. None: the replay has no row in its place."""
     causes: tuple[Row, ...] = ()
+    """The causes of the recorded row, the nearest first."""
     causes_now: tuple[Row, ...] = ()
+    """The causes of the row of the replay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exactly:
-    """What came of an exact replay: `difference` is None where the journal came out as recorded."""
+    """The result of an exact replay. `difference` is None if the journal came out as recorded."""
 
     report: Report
     difference: Difference | None = None
@@ -62,8 +67,11 @@ class Exactly:
 
 @without_collector()
 def exactly(trace: Trace | Path | str) -> Exactly:
-    """Run the engine again over a trace. A redacted one is only measured. Where a secret was masked, texts are compared by length,
-    and a notice says so. Raises TraceError for a trace that cannot be read."""
+    """Replay a trace exactly.
+
+    A redacted trace is only measured. In a trace in which a secret was masked, texts are compared by their length, and
+    a notice says so. Raises TraceError if the trace cannot be read.
+    """
     started_us = monotonic_us()
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     if trace.redacted:
@@ -79,15 +87,23 @@ def exactly(trace: Trace | Path | str) -> Exactly:
 
 
 def timing_only(trace: Trace) -> Report:
-    """The figures of a trace whose content was masked."""
+    """The figures of a trace whose content is redacted."""
     report = _measured(trace, trace.journal(), monotonic_us())
     return replace(report, notices=(*report.notices, "content is redacted: only the timing is replayed"))
 
 
 class Rerun:
-    """The engine of `plan` run over the stimuli among `recorded` rows. Iterating gives the journal as it comes out now, as far as
-    it is the recorded one; then `difference` says whether it is all of it. `whole`: the record goes to the session's end; `alike`:
-    whether a recorded row and one that comes now are the same."""
+    """Runs the engine of `plan` over the stimuli among `recorded` rows.
+
+    Iterate over it to get the journal as it comes out now, up to the first difference. Then `difference` holds that
+    difference, or None.
+
+    Args:
+        plan: the plan of the session.
+        recorded: the recorded rows.
+        whole: whether the rows reach the end of the session. If not, rows that come after them are not a difference.
+        alike: whether a recorded row and one of the replay count as equal.
+    """
 
     def __init__(
         self,
@@ -105,7 +121,7 @@ class Rerun:
         self._places = {stage.id: place for place, stage in enumerate(plan.stages)}
         self._then: deque[Row] = deque()
         self._now: deque[Row] = deque()
-        self._equal: deque[Row] = deque(maxlen=_REMEMBERED)
+        self._equal: deque[Row] = deque(maxlen=_CAUSES_AMONG)
 
     def __iter__(self) -> Iterator[Row]:
         self.engine.begin(0)
@@ -115,33 +131,34 @@ class Rerun:
             try:
                 self._advance(row)
             except FlowkitError as error:
-                self._differs(f"the stage refuses the message: {error}", row, None)
+                self._stop(f"the stage refuses the message: {error}", row, None)
             while self._then and self._now and self.difference is None:
                 then, now = self._then.popleft(), self._now.popleft()
                 if not self._alike(then, now):
-                    self._differs(_other(then, now), then, now)
+                    self._stop(_what_differs(then, now), then, now)
                     break
                 self._equal.append(now)
                 yield now
             if self.difference is not None:
                 return
         if self._then:
-            self._differs("a row was recorded that does not come now", self._then[0], None)
+            self._stop("a row was recorded that does not come now", self._then[0], None)
         elif self._now and self._whole:
-            self._differs("a row comes now that was not recorded", None, self._now[0])
+            self._stop("a row comes now that was not recorded", None, self._now[0])
 
     def _advance(self, row: Row) -> None:
-        """Go on to `row`, if it is one that nothing before it causes."""
+        """Deliver `row` to the engine, if it is a stimulus, or advance the time to it, if the engine made it by itself."""
         if row.cause_stage or row.lane == "P" or self.engine.finished is not None:
             return
-        # The engine's own: a deadline that it was asked for, or one of a provider's call.
+        # The engine produces these itself: a stage's timer, and the timeout of a provider call.
         own = type(row.message) is Timer or (type(row.message) is Failed and not row.call)
         stimulus = Stimulus(self._places[row.stage], row.call, row.message, row.sent_us)
         self.engine.advance(row.handled_us, () if own else (stimulus,))
         self._now.extend(self.engine.journal.take())
 
-    def _differs(self, what: str, then: Row | None, now: Row | None) -> None:
-        # What was recorded behind it in its instant says whether a row is missing or new.
+    def _stop(self, what: str, then: Row | None, now: Row | None) -> None:
+        # The rest of the instant tells whether a row is missing or new.
+        """Store the difference with the causes on both sides."""
         here = next((row.handled_us for row in (then, now) if row is not None), 0)
         self._then.extend(takewhile(lambda row: row.handled_us <= here, islice(self._recorded, _LOOK_AHEAD)))
         at = _at_fault(then, now, self._then, self._now)
@@ -151,8 +168,11 @@ class Rerun:
 
 
 def alike_masked(then: Row, now: Row) -> bool:
-    """Whether two rows differ in nothing but what a mask changes: a text is as long as it was, and how it is spoken may be another,
-    for that follows from what is masked."""
+    """Whether two rows differ only in what masking changes.
+
+    Texts must have the same length. The spoken form of a text is not compared, because it depends on the masked
+    characters.
+    """
     if then == now:
         return True
     if then._replace(message=now.message) != now or then.kind != now.kind:
@@ -164,6 +184,7 @@ def alike_masked(then: Row, now: Row) -> bool:
 
 
 def _as_long(a: object, b: object) -> bool:
+    """Whether two values are texts of the same length, or tuples of equal values and such texts."""
     if isinstance(a, str) and isinstance(b, str):
         return len(a) == len(b)
     if not isinstance(a, tuple) or not isinstance(b, tuple) or len(a) != len(b):
@@ -171,21 +192,26 @@ def _as_long(a: object, b: object) -> bool:
     return all(x == y or _as_long(x, y) for x, y in zip(a, b, strict=True))
 
 
-def _other(then: Row, now: Row) -> str:
-    """What of a row is another now."""
+def _what_differs(then: Row, now: Row) -> str:
+    """What differs between two rows, for people."""
     if (then.stage, then.kind) != (now.stage, now.kind):
         return f"a {then.kind} at '{then.stage}' was recorded where a {now.kind} at '{now.stage}' comes now"
     names = [name for name in Row._fields if getattr(then, name) != getattr(now, name)]
-    told = ", ".join(f"{name} {getattr(then, name)!r} -> {getattr(now, name)!r}" for name in names if name != "message")
+    changes = ", ".join(
+        f"{name} {getattr(then, name)!r} -> {getattr(now, name)!r}" for name in names if name != "message"
+    )
     if "message" not in names:
-        return told
+        return changes
     fields = content_of(type(now.message)).names
     changed = [name for name in fields if getattr(now.message, name) != getattr(then.message, name)]
-    return f"another {', '.join(changed)} of the {now.kind}" + (f"; {told}" if told else "")
+    return f"another {', '.join(changed)} of the {now.kind}" + (f"; {changes}" if changes else "")
 
 
 def _at_fault(then: Row | None, now: Row | None, later_then: Iterable[Row], later_now: Iterable[Row]) -> str:
-    """The stage that does something else now: the one that no longer sends what was recorded, or sends what was not."""
+    """The stage that behaves differently.
+
+    It is the one that no longer sends what was recorded, or that sends what was not recorded.
+    """
     if then is None or (now is not None and not then.cause_stage):
         row = now
     elif now is None or any(_alike(now, row) for row in later_then):
@@ -193,11 +219,12 @@ def _at_fault(then: Row | None, now: Row | None, later_then: Iterable[Row], late
     else:
         row = now if any(_alike(then, row) for row in later_now) else then
     assert row is not None
-    # What a stage has discarded it has discarded itself, whoever sent it.
+    # A stage discards its own messages, so for these the sender is not the cause.
     return row.stage if row.fate is Fate.DISCARDED else row.cause_stage or row.stage
 
 
 def _alike(a: Row, b: Row) -> bool:
+    """Whether two rows have the same stage, kind and cause's stage."""
     return (a.stage, a.kind, a.cause_stage) == (b.stage, b.kind, b.cause_stage)
 
 

@@ -1,4 +1,4 @@
-"""Which pipeline a replay runs: the recorded one, or one with settings changed whose consequences the recording holds."""
+"""Chooses the pipeline that a replay runs: the recorded one, or one with changes whose effects the recording can show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REFUSAL = "replay changes decisions (vad and gate settings, chunker, queue bound
 
 
 def recorded_plan(trace: Trace) -> Plan:
-    """The plan that the trace was recorded with. Raises TraceError if the trace does not hold one."""
+    """The plan that the trace was recorded with. Raises TraceError if the trace does not hold it."""
     if not trace.head.config:
         raise TraceError(f"{trace.path.name} holds no configuration, so its pipeline cannot be run again")
     plan = _plan(trace.head.config, f"{trace.path.name}:configuration", ())
@@ -28,7 +28,17 @@ def recorded_plan(trace: Trace) -> Plan:
 
 
 def changed_plan(trace: Trace, recorded: Plan, *, pipeline: str | None = None, overrides: Sequence[str] = ()) -> Plan:
-    """The plan to replay with. Raises UsageError, naming the setting, where a change needs answers that no recording holds."""
+    """The plan to replay with.
+
+    Args:
+        trace: the trace.
+        recorded: its own plan.
+        pipeline: the path of another pipeline file, or None.
+        overrides: ``KEY=VALUE`` settings.
+
+    Raises:
+        UsageError: a change needs answers that no recording holds; the message names the setting.
+    """
     if pipeline is None and not overrides:
         return recorded
     if pipeline is None:
@@ -47,7 +57,7 @@ def _plan(text: str, name: str, overrides: Sequence[str]) -> Plan:
 
 
 def _refused(recorded: Plan, plan: Plan) -> Iterable[str]:
-    """Names of what differs and may not."""
+    """The names of settings that differ and must not."""
     if [(s.id, s.kind) for s in recorded.stages] != [(s.id, s.kind) for s in plan.stages]:
         yield "list of stages"
         return
@@ -58,8 +68,9 @@ def _refused(recorded: Plan, plan: Plan) -> Iterable[str]:
 
 
 def _provider_changes(before: PlannedStage, after: PlannedStage) -> Iterable[str]:
+    """The settings of a stage's provider that differ."""
     if before.kind in ("mic", "speaker"):
-        # Where sound came from and went to is no decision: a file in place of a device changes nothing here.
+        # Where sound comes from and goes to does not change what the engine does, so a file may replace a device.
         return
     old, new = before.provider, after.provider
     if (old.name if old else "") != (new.name if new else ""):
@@ -74,7 +85,7 @@ def _option_changes(old: ProviderChoice, new: ProviderChoice) -> Iterable[str]:
 
 
 def _plain(options: Options) -> dict[str, Any]:
-    """Values with secrets masked, as a trace holds them."""
+    """Option values with secrets masked, as a trace holds them."""
     shown = options.model_dump(mode="json")
     return {
         name: "***" if hasattr(getattr(options, name), "get_secret_value") else value for name, value in shown.items()

@@ -1,8 +1,9 @@
-"""Simulated replay: the recorded stimuli at their recorded offsets through the engine, with no time spent on computing.
+"""Simulated replay: runs the engine over the recorded stimuli at their recorded delays. Computing takes no session
+time.
 
-The same trace with the same configuration gives the same journal, to the byte, on every run. With a changed configuration it is a
-what-if: the user's speech is anchored to what the agent was doing when it began, clauses that were never spoken have a modelled
-voice, and every figure that rests on one is marked.
+The same trace with the same configuration gives the same journal on every run. A changed configuration makes it a
+what-if. Then the user's speech is anchored to what the agent was doing when it began, clauses that were never spoken
+get a modelled voice, and figures that depend on one are marked.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from flowkit.plan.graph import Plan
 from flowkit.providers.inline import Script
 from flowkit.replay.collector import without_collector
 from flowkit.replay.heap import HeapPump
-from flowkit.replay.material import Material, Turns, gather
+from flowkit.replay.material import Material, RecordedCall, Turns, gather
 from flowkit.replay.recorded import BLOCK, Finals, InOrder, RecordedAsr, RecordedLlm, RecordedSource, RecordedVad
 from flowkit.replay.settings import changed_plan, recorded_plan
 from flowkit.replay.voice import RecordedVoice
@@ -29,12 +30,12 @@ from flowkit.trace.codec import journal_digest
 from flowkit.trace.reader import Trace, read_trace
 
 _LONGEST_US = 600_000_000
-"""How much longer than the recording a what-if may last."""
+"""How much longer than the recording a replay may last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A replay: its figures, its journal, and what it ran."""
+    """The result of a replay: its figures, its journal, and the plan that ran."""
 
     report: Report
     rows: list[Row]
@@ -42,8 +43,14 @@ class Replayed:
 
 
 class Cast:
-    """The scripts that stand in for a trace's providers, and what they had to make up. `turns`: those of the recording, where the
-    user is anchored to them."""
+    """The scripts that replace a trace's providers.
+
+    Args:
+        material: what was recorded.
+        plan: the plan to replay with.
+        turns: the recorded turns, to which the user's speech is anchored. None: the user speaks at the recorded times.
+        block: how many microphone frames may come as one message.
+    """
 
     def __init__(self, material: Material, plan: Plan, turns: Turns | None, block: int = BLOCK) -> None:
         self.scripts: dict[str, Script] = {}
@@ -57,10 +64,10 @@ class Cast:
             self.scripts[stage.id] = self._script(stage.kind, stage.id, plan)
 
     def assumed(self) -> list[str]:
-        """What was taken from somewhere else than the record, for people."""
+        """Where the scripts had to guess an answer, for people."""
         return [*self.finals.assumed, *(self.llm.assumed if self.llm else [])]
 
-    def _calls(self, kind: str, plan: Plan):  # type: ignore[no-untyped-def]
+    def _calls(self, kind: str, plan: Plan) -> list[RecordedCall]:
         stage = plan.only(kind)
         return self._material.calls.get(stage.id, []) if stage else []
 
@@ -95,7 +102,17 @@ def simulate(
 ) -> Replayed:
     """Replay a trace, with its own pipeline or a changed one.
 
-    Raises TraceError for a trace that cannot be replayed, UsageError for a change whose consequences no recording holds."""
+    Args:
+        trace: the trace or its path.
+        pipeline: the path of another pipeline file, or None.
+        overrides: ``KEY=VALUE`` settings.
+        frame_by_frame: deliver every microphone frame as a message of its own.
+        pump_cls: the pump to use.
+
+    Raises:
+        TraceError: the trace cannot be replayed.
+        UsageError: a change needs answers that no recording holds.
+    """
     started_us = monotonic_us()
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     recorded = recorded_plan(trace)
@@ -114,7 +131,7 @@ def simulate(
 
 
 def _run(pump: HeapPump, material: Material, *, ended: bool, changed: bool, plan: Plan) -> None:
-    """Run to the end of what was recorded; a session that was closed from outside is closed at the same time."""
+    """Run to the end of the recording. A session that was closed from outside is closed at the same time."""
     gate = next((i for i, stage in enumerate(plan.stages) if stage.kind == "gate"), 0)
     last_us = material.last_us
     if material.shutdowns:

@@ -1,7 +1,8 @@
-"""Equal-time arrivals in other orders: what of a session hangs on which of two items that came in one microsecond came first.
+"""Other orders of simultaneous items: finds what in a session depends on which of two items in the same microsecond
+came first.
 
-Deadlines and credits keep their place, for those are rules; items of different providers at one instant have none but the pump's
-habit. Each permutation has a seed, so it can be run again.
+Deadlines and credits keep their place, because rules define it. Items of different providers at one instant have no
+order except the pump's own. Each order has a seed, so it can be run again.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from flowkit.trace.reader import Trace
 
 
 class TiePump(HeapPump):
-    """A heap pump that picks one of the items that are there at an instant by lot. `seed` is set on a subclass."""
+    """A heap pump that picks at random among the items of an instant. A subclass sets `seed`."""
 
     seed = 0
 
     def _choose(self) -> tuple[Stimulus, ...] | None:
-        if not hasattr(self, "_lots"):
-            self._lots = random.Random(self.seed)
+        if not hasattr(self, "_random"):
+            self._random = random.Random(self.seed)
         calls = list(self._calls.items())
-        self._lots.shuffle(calls)
+        self._random.shuffle(calls)
         kept, self._calls = self._calls, _in_order(calls)
         try:
             return super()._choose()
         finally:
-            # The base forgets a call when it has ended; the rest goes back to the usual order.
+            # The base class removes calls that have ended. The others go back into the usual order.
             self._calls = {stage: call for stage, call in kept.items() if stage in self._calls}
 
 
@@ -41,7 +42,7 @@ def _in_order(calls: list[tuple[int, HeapCall]]) -> dict[int, HeapCall]:
 def permuted(
     trace: Trace, times: int, *, pipeline: str | None = None, overrides: tuple[str, ...] = ()
 ) -> list[Replayed]:
-    """The replay with `times` other orders."""
+    """The replays of a trace with `times` other orders, with the seeds 1 to `times`."""
     return [
         simulate(trace, pipeline=pipeline, overrides=overrides, pump_cls=type("SeededTies", (TiePump,), {"seed": seed}))
         for seed in range(1, times + 1)
@@ -49,7 +50,7 @@ def permuted(
 
 
 def depending(usual: Report, others: list[Report]) -> list[str]:
-    """What differs between the usual order and any other, a line each; the seeds are in order from 1."""
+    """What differs between the usual order and the others, one line each. `others` are in order of their seeds, from 1."""
     found: dict[str, list[int]] = {}
     for seed, other in enumerate(others, 1):
         for what in _differing(usual, other):

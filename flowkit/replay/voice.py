@@ -1,7 +1,8 @@
-"""Recorded voice: what the TTS said to a text, and a model of it for a text that the recording lacks.
+"""The recorded voice: what TTS gave for each text, and a model for texts that the recording lacks.
 
-The model is plain: time to first audio and length of sound grow with the number of characters, each fitted by Theil-Sen (the
-median of all slopes between two calls, which a few odd calls do not move) over the calls of the trace itself.
+The model is simple: time to first audio and length of audio are linear in the number of characters. Each line is fitted
+to the calls of the trace by the Theil-Sen estimator, the median of the slopes between all pairs. A few odd calls do not
+move it.
 """
 
 from __future__ import annotations
@@ -22,27 +23,29 @@ _NO_VOICE = "the trace holds no clause that was spoken to its end, so no other c
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One text as it was spoken: items with their time since it was asked for; `whole` if it was spoken to its end, else it was
-    cancelled at `cut_us`."""
+    """One text as the voice spoke it."""
 
     text: str
     items: tuple[tuple[int, Message], ...]
+    """The voice's items with their delay after the request."""
     whole: bool
+    """Whether it was spoken to its end. Else its call was cancelled."""
     cut_us: int = 0
+    """When the call ended, counted from the request."""
 
     @property
     def audio(self) -> list[tuple[int, Audio]]:
-        """Its sound."""
+        """The audio of the text, with delays."""
         return [(at_us, item) for at_us, item in self.items if isinstance(item, Audio)]
 
     @property
     def samples(self) -> int:
-        """How much sound there is."""
+        """The length of the audio."""
         return sum(audio.samples for _, audio in self.audio)
 
 
 def spoken_in(calls: Iterable[RecordedCall]) -> Iterator[Spoken]:
-    """What was spoken in recorded calls: one text a call, or several in the call of a continuous voice."""
+    """The texts of recorded calls: one text per call, or several in a call of a continuous voice."""
     for call in calls:
         if isinstance(call.request, Speak):
             items = tuple((max(0, there_us - call.opened_us), item) for there_us, _, item in call.items)
@@ -57,17 +60,22 @@ def spoken_in(calls: Iterable[RecordedCall]) -> Iterator[Spoken]:
 
 @dataclass(frozen=True, slots=True)
 class VoiceModel:
-    """Time to first audio `a + b * characters` and samples `c + d * characters`; pieces of `piece` samples, `gap_us` apart."""
+    """A linear model of a voice, in the number of characters."""
 
     first_us: tuple[float, float]
+    """Time to first audio: intercept, and slope per character."""
     samples: tuple[float, float]
+    """Length of the audio: intercept, and slope per character."""
     piece: int
+    """Samples in a piece of audio."""
     gap_us: int
+    """Time between two pieces."""
     rate_hz: int
     calls: int
+    """How many calls the model was fitted to."""
 
     def speak(self, text: str) -> Spoken:
-        """What the voice would have said, as far as the model knows. No sound, only its length."""
+        """What the voice would give for `text`: audio of the modelled length, without samples."""
         at_us = max(0, round(self.first_us[0] + self.first_us[1] * len(text)))
         total = max(1, round(self.samples[0] + self.samples[1] * len(text)))
         items: list[tuple[int, Message]] = []
@@ -77,13 +85,16 @@ class VoiceModel:
         return Spoken(text, (*items, (at_us - self.gap_us, Done())), True)
 
     def finish(self, cut: Spoken) -> Spoken:
-        """A text whose call was cancelled, spoken to its end: the total that its provider named, else the model's."""
+        """The text of a cancelled call, spoken to its end.
+
+        Its length is the total that the provider announced, or else the modelled one.
+        """
         audio = cut.audio
         if not audio:
             late = self.speak(cut.text)
             return replace(late, items=tuple((max(at_us, cut.cut_us + 1), item) for at_us, item in late.items))
         at_us, last = audio[-1]
-        # What was not there when the call was cancelled comes after that.
+        # What had not come when the call was cancelled comes after that time.
         at_us = max(at_us, cut.cut_us + 1 - self.gap_us)
         total = last.total or max(cut.samples, self.speak(cut.text).samples)
         items = list(cut.items)
@@ -94,7 +105,7 @@ class VoiceModel:
 
 
 def fit(spoken: Iterable[Spoken]) -> VoiceModel | None:
-    """The model of a trace's own calls; None if none was spoken to its end."""
+    """The model of a trace's own calls, or None if no text was spoken to its end."""
     known = [s for s in spoken if s.whole and s.audio]
     if not known:
         return None
@@ -111,7 +122,10 @@ def fit(spoken: Iterable[Spoken]) -> VoiceModel | None:
 
 
 def theil_sen(points: list[tuple[int, int]]) -> tuple[float, float]:
-    """Intercept and slope: the median slope of all pairs, and the median of what it leaves. One length alone: in proportion."""
+    """Intercept and slope of a line through `points`, by the Theil-Sen estimator.
+
+    If all points have the same x, the slope is 0.
+    """
     pairs = combinations(points if len(points) ** 2 <= 2 * _MOST_PAIRS else points[:: -(-len(points) // 200)], 2)
     slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairs if x1 != x0]
     slope = median(slopes) if slopes else 0.0
@@ -119,7 +133,10 @@ def theil_sen(points: list[tuple[int, int]]) -> tuple[float, float]:
 
 
 class RecordedVoice(Script):
-    """Answers each text as it was answered; one that was not, by the model, and keeps a list of those."""
+    """Answers each text with its recorded answer, or with the model's if there is none.
+
+    `modelled` lists the texts that the model answered.
+    """
 
     def __init__(self, calls: Iterable[RecordedCall]) -> None:
         spoken = list(spoken_in(calls))
@@ -127,7 +144,7 @@ class RecordedVoice(Script):
         self.modelled: list[str] = []
         failures = (s for s in spoken if s.whole)
         self._voiceless = next(failures, Spoken("", ((0, Failed("error", _NO_VOICE)),), True))
-        """The answer where no call ever gave sound: what the first gave, which is its failure."""
+        """The answer if no call gave audio: that of the first call that ended, which is its failure."""
         self._by_text: dict[str, list[Spoken]] = {}
         for known in spoken:
             self._by_text.setdefault(known.text, []).append(known)
@@ -139,11 +156,11 @@ class RecordedVoice(Script):
         return InlineCall(opened=lambda: answers)
 
     def said(self, text: str) -> Spoken:
-        """The recorded answer if there is one, next in turn if there are several; else the modelled one."""
+        """The recorded answer to a text, the next one if there are several; else the modelled answer."""
         known = self._by_text.get(text, [])
         if known:
             spoken = known.pop(0) if len(known) > 1 else known[0]
-            # A call that was cancelled is played as far as it went; should the replay not cancel it, the model goes on.
+            # A cancelled call gives what it gave then. If the replay does not cancel it, the model gives the rest.
             return spoken if spoken.whole or self.model is None else self.model.finish(spoken)
         self.modelled.append(text)
         return self._voiceless if self.model is None else self.model.speak(text)
@@ -165,7 +182,7 @@ class RecordedVoice(Script):
 
 
 def _of_clause(item: Message, clause: int) -> Message:
-    """The same for the clause that is asked for now."""
+    """The item, for clause `clause`."""
     if isinstance(item, Audio):
         return Audio(clause, item.first_sample, item.samples, item.rate_hz, item.total)
     return replace(item, clause=clause) if isinstance(item, WordTimes | ClauseEnded) else item

@@ -1,8 +1,8 @@
-"""The user in a what-if: the same speech, but when the user would have begun it.
+"""The user in a what-if: the same speech, at the times at which the user would have begun it.
 
-A faster or slower agent moves what follows. Speech that began after a reply begins as long after that reply's end as it did then;
-speech into a reply begins as far into it. Between, silence is put in or left out. Else a slower agent would be interrupted by
-sentences that were said after it had finished.
+A faster or slower agent shifts what follows. Speech that began after a reply begins with the same distance to the end
+of that reply. Speech during a reply begins at the same place in it. Silence is inserted or left out between. Otherwise
+a slower agent would be interrupted by sentences that the user said after it had finished.
 """
 
 from __future__ import annotations
@@ -21,27 +21,33 @@ from flowkit.replay.material import Input, Material, RecordedCall, Turns
 from flowkit.replay.recorded import Finals, scripted, since_opened
 
 SILENT = -1
-"""Stands for a frame of silence that was put in."""
+"""Marks a frame of inserted silence."""
 _LEAD_FRAMES = 10
-"""Frames before the first voiced one that belong to the speech: its soft beginning, and the noise around it."""
+"""How many frames before the first voiced one belong to the speech: its soft beginning, and the noise around it."""
 _PATIENCE_FRAMES = 3000
 """How long the user waits for something that does not happen: a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Speech from recorded frame `frame` on begins `gap_us` after `what` (released, sounded, ended) of turn `turn`; it may not
-    begin before the frames up to `after` have been heard."""
+    """Where speech begins: some time after an event of a turn."""
 
     frame: int
+    """The recorded frame from which on the speech is."""
     after: int
+    """The speech must not begin before the frames up to this one were delivered."""
     what: str
+    """``released``, ``sounded`` or ``ended``."""
     turn: int
     gap_us: int
+    """How long after the event the speech began."""
 
 
 def anchors_of(heard: Input, turns: Turns, frame_us: int) -> list[Anchor]:
-    """Where each speech is anchored. What goes on within one utterance, or after a reply that was interrupted, is not moved."""
+    """The anchor of each speech.
+
+    Speech within one utterance, and speech after a reply that was interrupted, keeps its distance to what came before.
+    """
     anchors: list[Anchor] = []
     ends = [last for last, _, _ in heard.utterances]
     replies = [reply for turn in turns.known.values() for reply in turn.replies()]
@@ -60,7 +66,7 @@ def anchors_of(heard: Input, turns: Turns, frame_us: int) -> list[Anchor]:
 
 
 def _under_way(reply: TurnRecord, at_us: int) -> str:
-    """What the agent was doing at that time."""
+    """The latest of released, sounded and ended that had happened to the reply at `at_us`."""
     for what in ("ended", "sounded"):
         since_us = _since(reply, what)
         if since_us is not None and since_us <= at_us:
@@ -69,29 +75,29 @@ def _under_way(reply: TurnRecord, at_us: int) -> str:
 
 
 def _since(reply: TurnRecord, what: str) -> int | None:
-    """When a reply was `released`, `sounded` first, or `ended`; None if it was not, or not yet."""
+    """When a reply was ``released``, first ``sounded``, or ``ended``; None if it was not, or not yet."""
     sounded_us = None if reply.sound is None else reply.sound[1]
     return {"released": reply.released_us, "sounded": sounded_us, "ended": reply.ended_us}[what]
 
 
 @dataclass(slots=True)
 class Warp:
-    """Which recorded frame each frame of the replay is. Decided frame by frame, as the engine under replay goes on."""
+    """Maps frames of the replay to recorded frames, one by one while the engine runs."""
 
     material: Material
     turns: Turns
-    """Those of the recording."""
+    """The recorded turns."""
     frame_us: int
     frames: list[int] = field(default_factory=list)
-    """By frame of the replay: the recorded frame, or SILENT."""
+    """For each frame of the replay the recorded frame, or SILENT."""
     rows: list[Row] = field(default_factory=list)
-    """The journal as far as it was looked at; it has been taken from the engine."""
+    """The rows that were taken from the engine's journal so far."""
     engine: Engine = field(init=False)
     now: Turns = field(init=False)
-    """Those of the replay."""
+    """The turns of the replay."""
 
     def chosen(self) -> Iterator[tuple[int, int]]:
-        """Frames of the replay with the recorded frame each is; ends with the recording."""
+        """Yield (frame of the replay, recorded frame or SILENT) until the recording ends."""
         last = self.material.input.frames[-1] if self.material.input.frames else (0, 0, 0)
         recorded, total, waited = 0, last[0] + last[1], 0
         anchors = iter(anchors_of(self.material.input, self.turns, self.frame_us))
@@ -116,13 +122,13 @@ class Warp:
             recorded += 1
 
     def recorded(self, frame: int) -> int:
-        """The recorded frame that frame number `frame` of the replay is; the one before, for silence."""
+        """The recorded frame of frame `frame` of the replay. For inserted silence, the one before it."""
         while frame > 0 and self.frames[frame] == SILENT:
             frame -= 1
         return self.frames[frame]
 
     def reference(self, reference: Reference | None) -> Reference | None:
-        """The reference detector over the user as he was heard here."""
+        """The reference detector over the input of the replay."""
         if reference is None:
             return None
         known = reference.levels
@@ -133,11 +139,11 @@ class Warp:
         return len(self.frames) - 1, recorded
 
     def follow(self, engine: Engine) -> None:
-        """Look at this engine for what has happened in the replay."""
+        """Follow this engine to see what has happened in the replay."""
         self.engine, self.now = engine, Turns(layout_of(engine.plan))
 
     def _frames_until(self, anchor: Anchor) -> int | None:
-        """Frames until the speech is to begin; None if what it waits for has not happened."""
+        """How many frames until the speech begins; None if its event has not happened."""
         for row in self.engine.journal.take():
             self.rows.append(row)
             self.now.row(row)
@@ -167,15 +173,17 @@ class WarpedSource(Script):
         calls = [call for known in self._warp.material.calls.values() for call in known]
         if any(isinstance(item, InputEnded) for call in calls for _, _, item in call.items):
             yield count * frame_us, InputEnded(count)
-        # Whoever still thinks or speaks does so while the room is silent.
+        # Silence, in which a reply that is under way can finish.
         for silent in range(count, count + _PATIENCE_FRAMES):
             self._warp.frames.append(SILENT)
             yield (silent + 1) * frame_us, Frames(silent, 1)
 
 
 class WarpedVad(Script):
-    """For each frame the answer it had, as long after it as then. A frame that was never answered has none here either, and silence
-    that was put in is no voice."""
+    """Gives each frame its recorded answer with its recorded delay.
+
+    A frame without a recorded answer gets none. Inserted silence has probability 0.
+    """
 
     def __init__(self, warp: Warp) -> None:
         self._warp = warp
@@ -198,7 +206,7 @@ class WarpedVad(Script):
 
 
 class WarpedAsr(Script):
-    """Partial transcripts with the frame during which they came; finals behind their end of utterance."""
+    """Gives partial transcripts with the frame during which they came, and final ones after the end of an utterance."""
 
     def __init__(self, warp: Warp, calls: list[RecordedCall], finals: Finals) -> None:
         self._warp = warp

@@ -1,7 +1,7 @@
-"""Whether a session kept its budgets: those of ``budgets:`` in the pipeline file, held against its report.
+"""Judges whether a session kept the budgets of its pipeline file (``budgets:``).
 
-A quantile is judged over all turns (or interrupts) that have the figure; a turn that never spoke has none. Each turn is
-judged as well, against the widest bound that is given, so that one sees which it was.
+A quantile is judged over all turns (or interrupts) that have the figure. A turn without sound has none. Each turn is
+also judged by itself, against the widest bound of the budget, to show which turn was slow.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ _SHARES = {"p50": 0.5, "p95": 0.95, "max": 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One budget: `name` such as ``ttfa.p95``, its bound, what was measured over `count` figures."""
+    """The result for one budget."""
 
     name: str
+    """Such as ``ttfa.p95``."""
     bound_us: int
     value_us: int
     count: int
+    """How many figures the value was computed from."""
 
     @property
     def kept(self) -> bool:
+        """Whether the value is within the bound."""
         return self.value_us <= self.bound_us
 
     def __str__(self) -> str:
@@ -38,7 +41,7 @@ class Verdict:
 
 
 def judge(report: Report, settings: Mapping[str, Any]) -> list[Verdict]:
-    """A verdict for each budget of `settings` (a plan's) that anything was measured for."""
+    """A verdict for each budget that there are figures for. `settings` are those of a plan."""
     budgets = settings.get("budgets")
     if not isinstance(budgets, Budgets):
         return []
@@ -53,7 +56,7 @@ def judge(report: Report, settings: Mapping[str, Any]) -> list[Verdict]:
 
 
 def over(turn: TurnReport, settings: Mapping[str, Any]) -> list[str]:
-    """What of `turn` is over its budget, such as ``ttfa 912 ms > 900ms``."""
+    """The figures of `turn` that are over their budget, as texts such as ``ttfa 912 ms > 900ms``."""
     budgets = settings.get("budgets")
     if not isinstance(budgets, Budgets) or turn.ttfa_us is None or turn.parts_us is None:
         return []
@@ -67,11 +70,12 @@ def over(turn: TurnReport, settings: Mapping[str, Any]) -> list[str]:
 
 
 def widest(quantiles: Quantiles) -> int | None:
-    """The bound that any single turn has to keep: the maximum, else p95, else p50."""
+    """The bound that each single turn must keep: the maximum, else p95, else p50. None if there is no bound."""
     return next((us for us in (quantiles.max, quantiles.p95, quantiles.p50) if us is not None), None)
 
 
 def _figures(report: Report, budgets: Budgets) -> Iterator[tuple[str, Quantiles, Sequence[int]]]:
+    """(name, bounds, values) for each budget."""
     yield "ttfa", budgets.ttfa, [turn.ttfa_us for turn in report.turns if turn.ttfa_us is not None]
     for index, part in enumerate(PARTS):
         values_us = [turn.parts_us[index] for turn in report.turns if turn.parts_us is not None]

@@ -1,6 +1,6 @@
-"""What libraries print to standard error while a picture is on the terminal: line by line into the picture's log.
+"""Captures what libraries print to standard error while the live view is on the terminal.
 
-PortAudio and llama.cpp write from C, behind Python's back, so the file descriptor itself is turned around.
+PortAudio and llama.cpp write from C, past Python's ``sys.stderr``. So the file descriptor itself is redirected.
 """
 
 from __future__ import annotations
@@ -13,27 +13,30 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def captured_stderr(say: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, hand each line of standard error to `say`, from a thread; put it back whatever happens."""
+def captured_stderr(write_line: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, pass each line of standard error to `write_line`, from another thread.
+
+    The original standard error is restored afterwards in any case.
+    """
     sys.stderr.flush()
     reading, writing = os.pipe()
-    kept = os.dup(2)
+    original = os.dup(2)
     os.dup2(writing, 2)
     os.close(writing)
-    reader = threading.Thread(target=_read, args=(reading, say), name="flowkit stderr", daemon=True)
+    reader = threading.Thread(target=_read, args=(reading, write_line), name="flowkit stderr", daemon=True)
     reader.start()
     try:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
-        # A child process may still hold the pipe's other end: its last words are waited for, but not for ever.
+        os.dup2(original, 2)
+        os.close(original)
+        # A child process may keep the pipe open. Its last lines are waited for, but only for a while.
         reader.join(timeout=0.5)
 
 
-def _read(reading: int, say: Callable[[str], None]) -> None:
+def _read(reading: int, write_line: Callable[[str], None]) -> None:
     with os.fdopen(reading, "r", errors="replace") as lines:
         for line in lines:
             if text := line.rstrip():
-                say(text)
+                write_line(text)

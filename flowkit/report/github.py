@@ -1,4 +1,4 @@
-"""Test outcomes as GitHub's workflow commands: an annotation on the line that caused a failure."""
+"""Test outcomes as GitHub workflow commands: annotations on the lines that caused failures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from flowkit.printable import printable
 from flowkit.report.outcome import Outcome
 
 MOST = 10
-"""GitHub shows ten annotations of a kind a step."""
+"""GitHub shows at most ten annotations of a kind for each step."""
 
 
 def commands(outcomes: Iterable[Outcome]) -> list[str]:
-    """A command for each place that caused a failure, once, with every test that it failed."""
+    """One command for each line that caused a failure. It lists every test that failed because of that line."""
     places: dict[tuple[str, int, int], list[str]] = {}
     for outcome in outcomes:
         for finding in outcome.findings:
@@ -25,8 +25,10 @@ def commands(outcomes: Iterable[Outcome]) -> list[str]:
 
 
 def _data(text: str) -> str:
+    """`text` with control characters and the characters that end a command escaped."""
     return printable(text.replace("\r\n", "\n")).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
+    """`text` escaped as the value of a command's property."""
     return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,4 +1,4 @@
-"""Test outcomes as JUnit XML, as CI servers read it."""
+"""Test outcomes as JUnit XML, which CI servers read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from flowkit.report.outcome import Outcome, Status, counts
 
 
 def junit(outcomes: Sequence[Outcome]) -> str:
-    """The file's text: a suite a file, a case a test; a failure's text says what was found and how to see it again."""
+    """The text of a JUnit file, with one suite per file and one case per test.
+
+    The text of a failure lists the findings and the command that runs the test again.
+    """
     root = Element("testsuites", {"name": "flowkit", **_sums(outcomes)})
     for file in dict.fromkeys(outcome.file for outcome in outcomes):
         mine = [outcome for outcome in outcomes if outcome.file == file]
@@ -50,5 +53,5 @@ def _sums(outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _clean(text: str) -> str:
-    """What XML cannot hold, a reader would not see: escapes can be seen."""
+    """`text` with characters that XML cannot hold as visible escapes."""
     return printable(text)

@@ -1,8 +1,7 @@
-"""The live view: a calm picture of a session that stays in its place, five times a second, on any terminal from 80
-columns on.
+"""The live view: a picture of a running session that stays in place, redrawn five times a second.
 
-It draws in a thread of its own, so the event loop never waits for a terminal; where there is none, ``plain`` is honest
-and this is not used.
+It needs a terminal of at least 80 columns. Without a terminal, ``plain`` is used instead. It draws in a thread of its
+own, so that the event loop never waits for the terminal.
 """
 
 from __future__ import annotations
@@ -44,23 +43,28 @@ _LEAST_LOG, _FIXED_LINES = 4, 15
 
 
 class LiveView:
-    """Draws what `state`, an observer, knows. ``with view.shown():`` around the session; `say` takes notices while it is up."""
+    """Draws the live view.
+
+    `state` is an observer of the session. Wrap the session in ``with view.shown():``. Meanwhile ``say`` adds notices to
+    the log.
+    """
 
     def __init__(self, plan: Plan, *, file: IO[str] | None = None, console: Console | None = None) -> None:
         self.state = LiveState(plan)
         self._console = console or Console(file=file, highlight=False)
 
     def started(self, engine: Engine, figures: LiveFigures) -> None:
-        """The session begins: from now on there is something to look at."""
+        """Start to show the session of `engine`."""
         self.state.engine, self.state.figures = engine, figures
 
     def _now_us(self) -> int:
-        """The engine's time, which every microphone frame moves on: a clock may only be read on the event loop."""
+        """The engine's time. The clock itself may only be read on the event loop; frames keep the engine's time up to
+        date."""
         return 0 if self.state.engine is None else self.state.engine.now_us
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Keep the picture up; what it showed last stays on the terminal."""
+        """Show the picture while the block runs. The last one stays on the terminal."""
         picture = Live(
             console=self._console,
             get_renderable=self.picture,
@@ -73,13 +77,13 @@ class LiveView:
             yield
 
     def say(self, line: str) -> None:
-        """A notice, into the log."""
+        """Add a notice to the log."""
         self.state.log.append(f"{self._now_us() / US_PER_S:8.3f}  {'':<11} {one_line(line)}")
 
     # -- drawing ----------------------------------------------------------------------------------------------------
 
     def picture(self) -> RenderableType:
-        """The whole picture for the terminal as it is now. Its height never changes while the terminal's does not."""
+        """The picture for the terminal's current size. Its height is constant while that size is."""
         width, height = self._console.size
         now_us = self._now_us()
         log_lines = max(_LEAST_LOG, min(20, height - _FIXED_LINES - 1))
@@ -116,7 +120,7 @@ class LiveView:
         return line
 
     def _texts(self, now_us: int, width: int) -> list[Text]:
-        """The user's line, and the reply with its spoken part bright; always as many lines."""
+        """The user's text and the reply, with the spoken part bright. The number of lines is constant."""
         state = self.state
         shown = (state.partial, "italic dim") if state.partial else (state.user, "")
         user = Text.assemble(("user   ", "dim"), _tail(shown[0], width - 8), no_wrap=True, overflow="crop")
@@ -142,7 +146,7 @@ class LiveView:
         return line
 
     def _delay(self, width: int) -> list[RenderableType]:
-        """TTFA of the newest turn as a bar of its parts against the budget, and the parts in words."""
+        """TTFA of the newest turn: as a number, as a bar of its parts against the budget, and its parts in words."""
         if not self.state.turns:
             return [Text("first audio", "dim"), Text(""), Text("")]
         turn = self.state.turns[-1]
@@ -171,13 +175,13 @@ def _meter(name: str, db: float, size: int, style: str) -> Text:
 
 
 def _tail(text: str, room: int) -> str:
-    """The end of a text that is too long for its line: what was said last."""
+    """The end of `text`, if it is longer than `room` characters: what was said last."""
     text = printable(" ".join(text.split()))
     return text if len(text) <= room else "…" + text[-(room - 1) :]
 
 
 def _plain_space(text: Text) -> list[Text]:
-    """The text in one line: what a reply's line breaks would do to the picture's height."""
+    """The text on one line. Line breaks in a reply would change the picture's height."""
     plain = Text(text.plain.translate({10: " ", 13: " ", 9: " "}))
     for span in text.spans:
         plain.stylize(span.style, span.start, span.end)
@@ -197,7 +201,7 @@ def _verdict(turn: TurnReport, bound_us: int | None, late: list[str]) -> Text:
 
 
 def _bar(parts_us: tuple[int, ...], bound_us: int | None, size: int) -> Text:
-    """A cell for each share of the longer of the two, budget and sum; the budget's end is marked."""
+    """The parts as a bar. Its length is the budget or the sum, whichever is longer; the end of the budget is marked."""
     most_us = max(sum(parts_us), bound_us or 0, 1)
     text = Text("       ", no_wrap=True, overflow="crop")
     done_us, drawn = 0, 0

@@ -1,7 +1,7 @@
-"""What the live view knows of a session, kept by watching it; how it looks is ``live``'s business.
+"""What the live view shows of a session. ``live`` draws it.
 
-Everything here is changed on the event loop and read by the thread that draws, a field at a time: a picture may mix two
-instants 20 ms apart, and no lock ever holds up the session.
+The event loop changes these values and the drawing thread reads them, one attribute at a time. A picture may mix two
+moments that are 20 ms apart. In exchange, no lock can delay the session.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from flowkit.report.plain import PlainView
 LOG_LINES = 200
 SILENT_DB = -60.0
 _FALL_DB = 1.5
-"""A level's fall a frame: 75 dB a second, so that a bar does not flicker between syllables."""
+"""How much the level falls in each frame: 75 dB a second, so that the bar does not flicker between syllables."""
 
 
 @dataclass(slots=True)
 class LevelMeter:
-    """A level meter in decibels of full scale."""
+    """A peak level in decibels below full scale."""
 
     db: float = SILENT_DB
 
     def hear(self, pcm: bytes) -> None:
-        """One frame; the peak counts at once, and falls slowly."""
+        """Add a frame of 16-bit samples. The level rises at once and falls slowly."""
         samples = array("h", pcm[: len(pcm) // 2 * 2])
         peak = max(max(samples, default=0), -min(samples, default=0))
         loud = 20 * math.log10(peak / 32768) if peak else SILENT_DB
@@ -41,13 +41,13 @@ class LevelMeter:
 
 
 class Loudness:
-    """How loud the reply is at a time, in decibels of full scale: a peak for every 50 ms that was handed over."""
+    """How loud the reply is over time: a peak level for every 50 ms of audio that was sent to the device."""
 
     def __init__(self) -> None:
         self._peaks: deque[tuple[int, float]] = deque(maxlen=400)
 
     def plays(self, play: Play) -> None:
-        """Sound that is due."""
+        """Add audio that is due."""
         step = play.rate_hz // 20
         for first in range(0, play.samples, step):
             level = LevelMeter()
@@ -55,26 +55,29 @@ class Loudness:
             self._peaks.append((play.at_us + first * 1_000_000 // play.rate_hz, level.db))
 
     def silenced(self, at_us: int) -> None:
-        """Nothing sounds from `at_us` on."""
+        """Remove what was due from `at_us` on."""
         self._peaks = deque((peak for peak in self._peaks if peak[0] < at_us), maxlen=400)
 
     def db(self, now_us: int) -> float:
-        """The level at `now_us`."""
+        """The level at `now_us`, in decibels below full scale."""
         return next((db for at_us, db in reversed(list(self._peaks)) if now_us - 50_000 <= at_us <= now_us), SILENT_DB)
 
 
 @dataclass(slots=True)
 class SpokenClause:
-    """A clause of the reply: `samples` it will have (0: not known yet), `played` so far as handed to the device."""
+    """A clause of the reply, with its audio so far."""
 
     text: str
     rate_hz: int = 0
     samples: int = 0
+    """How many samples it has as far as is known; 0 if unknown."""
     whole: bool = False
+    """Whether that is its final number."""
     starts: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=64))
+    """The pieces that were sent to the device: (due time, first sample, number of samples)."""
 
     def played(self, now_us: int) -> int:
-        """Samples that have sounded by `now_us`."""
+        """How many of its samples were played by `now_us`."""
         done = 0
         for at_us, first, count in list(self.starts):
             if at_us <= now_us:
@@ -82,14 +85,14 @@ class SpokenClause:
         return done
 
     def characters(self, now_us: int) -> int:
-        """How much of the text has been spoken."""
+        """How many characters of its text were spoken by `now_us`."""
         if not self.samples:
             return 0
         return min(len(self.text), len(self.text) * self.played(now_us) // self.samples)
 
 
 class LiveState(Observer):
-    """An observer that keeps what the view shows, of a session of which `figures` follow the turns."""
+    """An observer that keeps what the view shows. `figures` follows the turns of the session."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -105,14 +108,14 @@ class LiveState(Observer):
 
     @property
     def turn(self) -> str:
-        """Whose turn it is, in a word."""
+        """Whose turn it is, as one word."""
         gate = self.plan.only("gate")
         if self.engine is None or gate is None:
             return "loading"
         return str(self.engine.state(gate.id).turn.value)
 
     def queues(self) -> list[tuple[str, int, int, int]]:
-        """Each bounded edge of the reply: the stage, how much waits, the bound, how much was dropped."""
+        """Each bounded edge of the reply: (stage, messages waiting, bound, messages dropped)."""
         if self.engine is None:
             return []
         replying = {stage.id for stage in self.plan.stages if stage.cls.replying}
@@ -156,7 +159,7 @@ class LiveState(Observer):
             self._turn(turn, self.figures)
 
     def _turn(self, turn: TurnRecord, figures: LiveFigures) -> None:
-        """The newest turn; its figures as soon as its first sound is out."""
+        """Show the newest turn, and its figures once its first sound is out."""
         if turn.number != self._number:
             self._number, self.user, self.partial, self.clauses = turn.number, turn.user, "", {}
         for index, of in turn.clauses.items():
@@ -172,7 +175,7 @@ class LiveState(Observer):
 
 
 def _cut(spoken: SpokenClause, at_us: int) -> list[tuple[int, int, int]]:
-    """The pieces up to `at_us`."""
+    """The pieces of the clause up to `at_us`."""
     kept = []
     for begins_us, first, count in spoken.starts:
         left = (at_us - begins_us) * spoken.rate_hz // 1_000_000

@@ -1,4 +1,4 @@
-"""Test outcomes as Markdown: for a pull request's summary."""
+"""Test outcomes as Markdown, for the summary of a pull request."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ _MOST_CHANGES = 200
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """A headline, and for each test that did not pass what was found, a table of what changed, and how to see it again."""
+    """The outcomes as Markdown.
+
+    A headline, and for each test that did not pass its findings, a table of what changed, and the command that runs it
+    again.
+    """
     lines = [f"## flowkit test: {summary(outcomes)}", ""]
     for outcome in outcomes:
         if outcome.status is not Status.PASSED:
-            lines += _told(outcome)
+            lines += _section(outcome)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _told(outcome: Outcome) -> list[str]:
+def _section(outcome: Outcome) -> list[str]:
     lines = [f"### {outcome.status}: {_text(outcome.name)} ({_code(outcome.place)})", ""]
     lines += [f"- {_code(f'{finding.file}:{finding.line}')} {_text(finding.what)}" for finding in outcome.findings]
     lines += [f"- {_text(notice)}" for notice in outcome.notices]
@@ -41,7 +45,7 @@ def _told(outcome: Outcome) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """Text that is text in a table's cell, whatever was said."""
+    """`text` escaped so that it stays text in a table's cell."""
     text = one_line(text)
     for sign in "\\|<>`*_[]":
         text = text.replace(sign, "\\" + sign)
@@ -49,6 +53,6 @@ def _text(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Text as code, which ends where it should."""
+    """`text` as inline code. It may contain backticks."""
     text = one_line(text)
     return f"`` {text} ``" if "`" in text else f"`{text}`"

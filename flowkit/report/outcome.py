@@ -1,4 +1,4 @@
-"""The outcome of one test, as progress lines, tables, JUnit, Markdown and GitHub annotations show it."""
+"""The outcome of a test, which progress lines, tables, JUnit, Markdown and GitHub annotations show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowkit.clock import ms
 
 
 class Status(StrEnum):
-    """`failed`: an expectation was not met. `error`: it could not be judged."""
+    """``failed``: an expectation was not met. ``error``: the test could not be judged."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as expected, and the place that caused it (or, where that is not known, that expects it)."""
+    """One thing that is not as expected, with the line that caused it, or else the line that expects it."""
 
     what: str
     file: str
@@ -33,15 +33,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A figure or text of turn `turn` (0: of the session) that is another than the approved one. Both as people read them;
-    `delta_ms` for durations. `modelled`: the new one rests on a modelled answer."""
+    """A figure or text that differs from the approved one."""
 
     turn: int
+    """Number of the turn; 0 for the whole session."""
     what: str
+    """Which figure or text."""
     before: str
+    """The approved value, as people read it."""
     now: str
+    """The new value, as people read it."""
     delta_ms: float | None = None
+    """The difference, if both are durations."""
     modelled: bool = False
+    """Whether the new value depends on a modelled answer."""
 
     def __str__(self) -> str:
         place = f"turn {self.turn}: " if self.turn else ""
@@ -51,7 +56,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a test gave. `again`: the command that runs it again; `wall_us`: how long it took, for people, never judged."""
+    """The outcome of one test."""
 
     name: str
     file: str
@@ -61,23 +66,26 @@ class Outcome:
     changes: tuple[Change, ...] = ()
     notices: tuple[str, ...] = ()
     again: str = ""
+    """The command that runs it again."""
     level: str = ""
     modelled_share: float = 0.0
     wall_us: int = 0
+    """How long it took. Only shown, never judged."""
 
     @property
     def place(self) -> str:
+        """File and line of the test."""
         return f"{self.file}:{self.line}"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, times in ms."""
+        """All fields, with times in milliseconds."""
         known = asdict(self)
         known["status"] = str(self.status)
         return {**{k: v for k, v in known.items() if k != "wall_us"}, "wall_ms": ms(self.wall_us)}
 
 
 def counts(outcomes: Iterable[Outcome]) -> dict[Status, int]:
-    """How many had each status."""
+    """How many outcomes have each status."""
     found = dict.fromkeys(Status, 0)
     for outcome in outcomes:
         found[outcome.status] += 1
@@ -85,6 +93,6 @@ def counts(outcomes: Iterable[Outcome]) -> dict[Status, int]:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """``2 failed, 98 passed``."""
+    """The counts as text, such as ``2 failed, 98 passed``."""
     known = counts(outcomes)
     return ", ".join(f"{known[s]} {s}" for s in (Status.ERROR, Status.FAILED, Status.PASSED) if known[s]) or "no tests"

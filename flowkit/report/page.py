@@ -1,9 +1,9 @@
-"""The report page: one HTML file with everything in it (data, sound, charts), which asks nothing of any network.
+"""The report page: one HTML file with all data, sound and charts, which loads nothing from a network.
 
     subject = of_trace(read_trace(path))
     Path("out.html").write_text(page([subject]), encoding="utf-8")
 
-The charts are Observable Plot's, on D3, from ``vendor``; ``page.js`` says what is drawn.
+The charts are made with Observable Plot and D3, from ``vendor``. ``page.js`` draws them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _VENDOR = ("d3-7.min.js", "plot-0.6.min.js")
 
 @dataclass(frozen=True, slots=True)
 class ShownSession:
-    """One session to show: its figures, journal and, if kept, its sound. `settings`: the plan's, for the budgets."""
+    """A session to show: its figures, its journal, and its sound if that was kept."""
 
     name: str
     report: Report
@@ -48,14 +48,18 @@ class ShownSession:
     layout: Layout
     reference: Reference | None = None
     rate_hz: int = 16_000
+    """Sample rate of `user`."""
     user: NDArray[np.int16] | None = None
+    """The recorded input, int16 samples."""
     voices: Mapping[int, NDArray[np.int16]] = field(default_factory=dict)
+    """The voice's samples by sample rate."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of the plan, for its budgets."""
     notices: tuple[str, ...] = ()
 
 
 def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> ShownSession:
-    """A recorded session with its sound, as far as that is there; what is missing becomes a notice."""
+    """A recorded session. A sound file that cannot be read becomes a notice."""
     rows, notices = trace.rows(), list(trace.notices)
     user, voices = None, {}
     for sound in trace.end.sounds if trace.end else ():
@@ -102,7 +106,7 @@ def page(subjects: Sequence[ShownSession]) -> str:
         "STYLE": (room / "page.css").read_text("utf-8"),
         "VENDOR": "\n".join((room / "vendor" / name).read_text("utf-8") for name in _VENDOR),
         "SCRIPT": (room / "page.js").read_text("utf-8"),
-        # "<" cannot end the script element that holds the data.
+        # Escaped, because "</script>" in a text would end the element that holds the data.
         "DATA": json.dumps(all_printable(data), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
     before, *parts = (room / "page.html").read_text("utf-8").split("{{")

@@ -1,4 +1,4 @@
-"""The session as plain lines: what was said, cut and interrupted, and at the end each turn's delay with its parts."""
+"""A session as plain lines: what was said, cut and interrupted, and at the end each turn's TTFA with its parts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ Write = Callable[[str], None]
 
 
 class PlainView(Observer):
-    """An observer that writes a line for whatever a listener would notice."""
+    """An observer that writes a line for everything that a listener would notice.
+
+    Args:
+        write: called with each line.
+        clauses: whether to write a line for each clause of the reply.
+    """
 
     def __init__(self, write: Write, *, clauses: bool = True) -> None:
         self._write = write
@@ -26,7 +31,11 @@ class PlainView(Observer):
         self._epoch = 0
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        """A device event, in one line. That a speaker's sound began and ended shows in the figures, and stalls are counted."""
+        """Write an event as one line.
+
+        Begin and end of the speaker's sound are left out, because figures show them. So are the watchdog's events,
+        which are counted.
+        """
         if name not in (BEGAN, ENDED, STALL, STARVED):
             self._line(at_us, name, detail.partition("\n")[0])
 
@@ -42,7 +51,8 @@ class PlainView(Observer):
                     self._line(row.handled_us, "agent", text.strip())
                 case Fault(stage=stage, what=what):
                     self._line(row.handled_us, "error", f"{stage}: {what}")
-                # Every replying stage is told; and the end of a session, which raises no epoch, is no interruption.
+                # Every replying stage has a row for it, but only the first is shown. The end of a session sends interrupts
+                # too, but does not raise the epoch.
                 case Interrupt() if row.epoch > self._epoch:
                     self._epoch = row.epoch
                     self._line(row.handled_us, "interrupted", "the user speaks")
@@ -60,7 +70,7 @@ class PlainView(Observer):
 
 
 def summary(report: Report) -> list[str]:
-    """Lines for the end of a session: a line a turn, one for each queue that was ever full or dropped, and the median."""
+    """The lines for the end of a session: one per turn and interrupt, and one per queue that dropped or held messages."""
     lines = [_turn(turn) for turn in report.turns]
     lines += [_interrupt(interrupt) for interrupt in report.interrupts]
     lines += [
@@ -75,19 +85,19 @@ def _turn(turn: TurnReport) -> str:
     if turn.ttfa_us is None or turn.parts_us is None:
         return f"turn {turn.turn}: {turn.end_reason}, without sound"
     parts = " + ".join(f"{name} {ms(us):.0f}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
-    vain = f"; {in_vain(turn)}" if turn.revoked else ""
-    return f"turn {turn.turn}: {turn.end_reason}, first audio after {ms(turn.ttfa_us):.0f} ms = {parts}{vain}"
+    cost = f"; {in_vain(turn)}" if turn.revoked else ""
+    return f"turn {turn.turn}: {turn.end_reason}, first audio after {ms(turn.ttfa_us):.0f} ms = {parts}{cost}"
 
 
 def in_vain(turn: TurnReport) -> str:
-    """What speculation cost: clauses that the voice was given and that were then cut elsewhere."""
+    """What speculation cost: the provisional clauses that were sent to TTS and revoked."""
     return f"{turn.revoked} provisional clause{'s' * (turn.revoked > 1)} revoked ({turn.revoked_chars} characters)"
 
 
-def _interrupt(told: InterruptReport) -> str:
-    silent = f"silent {ms(told.decision_to_silence_us):.0f} ms after the decision"
-    if told.speech_to_silence_us is not None:
-        silent += f", {ms(told.speech_to_silence_us):.0f} ms after the voice"
-    lost = f"discarded {told.tokens} tokens, {told.clauses} clauses, {told.frames} frames"
-    stale = f", {told.stale_frames} stale frames" if told.stale_frames else ""
-    return f"interrupt in turn {told.turn}: {silent}; {lost}{stale}"
+def _interrupt(interrupt: InterruptReport) -> str:
+    silent = f"silent {ms(interrupt.decision_to_silence_us):.0f} ms after the decision"
+    if interrupt.speech_to_silence_us is not None:
+        silent += f", {ms(interrupt.speech_to_silence_us):.0f} ms after the voice"
+    lost = f"discarded {interrupt.tokens} tokens, {interrupt.clauses} clauses, {interrupt.frames} frames"
+    stale = f", {interrupt.stale_frames} stale frames" if interrupt.stale_frames else ""
+    return f"interrupt in turn {interrupt.turn}: {silent}; {lost}{stale}"

@@ -1,4 +1,4 @@
-"""Both sides of a session as sound: on one clock, as levels to draw and as a file to play."""
+"""The sound of user and agent on one time axis: levels to draw and a file to play."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowkit.figures.reference import MISSING
 from flowkit.providers.sound.timeline import Pop
 
 LEVEL_US = 20_000
-"""One level to draw for so much sound."""
+"""One level is drawn for this much sound."""
 _RATE_HZ = 16_000
 _SHORT_S = 120
 _PIECE = 1 << 16
@@ -23,14 +23,17 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Levels of user and agent, a byte each 20 ms (255 is full scale), and both as sound (user left, agent right) if kept."""
+    """Levels of user and agent, and both as sound."""
 
     user: bytes
+    """One byte for each 20 ms; 255 is full scale."""
     agent: bytes
+    """As `user`."""
     sound: NDArray[np.int16] | None = None
+    """int16 samples, shape (n, 2), user left and agent right; None if sound was not kept."""
 
     def to_json(self) -> dict[str, Any]:
-        """For the page; the sound as a data URI."""
+        """The data of the page. The sound is a data URI."""
         levels = {name: base64.b64encode(side).decode() for name, side in (("user", self.user), ("agent", self.agent))}
         return {"level_ms": LEVEL_US // 1000, **levels, "audio": "" if self.sound is None else data_uri(self.sound)}
 
@@ -38,8 +41,17 @@ class Sides:
 def sides(
     pops: Sequence[Pop], *, length_us: int, user: NDArray[np.int16] | None, rate_hz: int, levels: bytes, frame_us: int
 ) -> Sides:
-    """Both sides of a session of `length_us`. `user`: its recorded input at `rate_hz`, if kept; else `levels` of its frames
-    (those of the reference detector) are drawn, and what the agent says is drawn without its loudness."""
+    """The two sides of a session.
+
+    Args:
+        pops: what was played.
+        length_us: length of the session.
+        user: the recorded input, int16 samples, or None.
+        rate_hz: sample rate of `user`.
+        levels: the reference detector's levels. They are drawn if `user` is None; the agent is then drawn at a constant
+            level.
+        frame_us: length of a frame, for `levels`.
+    """
     total = length_us * _RATE_HZ // 1_000_000 + 1
     heard = user is not None and (not pops or any(pop.pcm for pop in pops))
     if not heard or user is None:
@@ -54,20 +66,20 @@ def sides(
 
 
 def data_uri(sound: NDArray[np.int16]) -> str:
-    """As Ogg Vorbis; longer sessions at the lowest quality, so that ten minutes stay below 2 MB."""
+    """The sound as Ogg Vorbis. Sessions over two minutes get the lowest quality, so that ten minutes stay below 2 MB."""
     import soundfile
 
     file = io.BytesIO()
     level = 0.7 if len(sound) < _SHORT_S * _RATE_HZ else 1.0
     with soundfile.SoundFile(file, "w", _RATE_HZ, 2, format="OGG", subtype="VORBIS", compression_level=level) as sink:
-        # In pieces: libsndfile's Vorbis encoder overruns its stack on minutes at once.
+        # In pieces, because libsndfile's Vorbis encoder overflows the stack when it gets minutes at once.
         for first in range(0, len(sound), _PIECE):
             sink.write(sound[first : first + _PIECE])
     return "data:audio/ogg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _runs(pops: Sequence[Pop]) -> list[tuple[int, NDArray[np.int16]]]:
-    """Pops that follow one another as one piece each, at the page's rate: (time in us, samples)."""
+    """Consecutive pops as one piece each, at the sample rate of the page: (time in microseconds, samples)."""
     runs: list[tuple[int, int, list[bytes]]] = []
     end_us = -1
     for pop in pops:
@@ -93,14 +105,14 @@ def _fit(samples: NDArray[np.int16], total: int) -> NDArray[np.int16]:
 
 
 def _levels(samples: NDArray[np.int16]) -> bytes:
-    """The loudest sample of each stretch, by its square root, so that quiet voices are seen."""
+    """The loudest sample of each 20 ms. Its square root is drawn, so that quiet voices are visible."""
     step = _RATE_HZ * LEVEL_US // 1_000_000
     whole = np.abs(_fit(samples, -(-len(samples) // step) * step).astype(np.int32)).reshape(-1, step).max(axis=1)
     return bytes((255 * np.sqrt(whole / 32768)).astype(np.uint8))
 
 
 def _from_reference(levels: bytes, frame_us: int, count: int) -> bytes:
-    """Half decibels below full scale, a byte a frame, as loudness; pre-emphasis makes them some 12 dB too low."""
+    """The detector's levels as loudness. They are some 12 dB too low because of the pre-emphasis, which is corrected."""
     known = np.frombuffer(levels, np.uint8)
     if not len(known):
         return bytes(count)

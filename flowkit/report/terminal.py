@@ -1,4 +1,4 @@
-"""A session for the terminal: its figures, and each turn as bars, lane by lane."""
+"""The report of a session for the terminal: its figures, and each turn as bars, one for each lane."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lines(
     *,
     width: int = 100,
 ) -> Iterator[str]:
-    """The report, line by line, for a terminal of `width` columns."""
+    """The lines of the report, for a terminal of `width` columns. `settings` are the plan's, for its budgets."""
     story = story_of(rows, layout, sounded(rows, layout), reference)
     for turn in report.turns:
         yield from _turn(turn, story, settings or {}, width)
@@ -58,7 +58,7 @@ def _turn(turn: TurnReport, story: Story, settings: Mapping[str, Any], width: in
 
 
 def _bar(spans: Sequence[Span], begin_us: int, scale: float) -> str:
-    """Blocks where a span lies, in eighths of a column at its end; the shortest is still seen."""
+    """A row of blocks where the spans lie. The end is exact to an eighth of a column. Every span is visible."""
     cells: dict[int, str] = {}
     for span in spans:
         first, last = (span.begin_us - begin_us) / scale, (span.end_us - begin_us) / scale
@@ -69,13 +69,13 @@ def _bar(spans: Sequence[Span], begin_us: int, scale: float) -> str:
     return "".join(cells.get(cell, " ") for cell in range(max(cells, default=-1) + 1))
 
 
-def _interrupt(told: InterruptReport) -> str:
+def _interrupt(interrupt: InterruptReport) -> str:
     spoken = (
         ""
-        if told.speech_to_silence_us is None
-        else f", silent {ms(told.speech_to_silence_us):.0f} ms after speech began"
+        if interrupt.speech_to_silence_us is None
+        else f", silent {ms(interrupt.speech_to_silence_us):.0f} ms after speech began"
     )
     return (
-        f"  {told.t_us / 1e6:8.3f}  interrupted{spoken}; discarded {told.tokens} tokens, {told.clauses} clauses, "
-        f"{told.frames} frames; {told.stale_frames} stale"
+        f"  {interrupt.t_us / 1e6:8.3f}  interrupted{spoken}; discarded {interrupt.tokens} tokens, {interrupt.clauses} clauses, "
+        f"{interrupt.frames} frames; {interrupt.stale_frames} stale"
     )

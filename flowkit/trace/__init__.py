@@ -7,9 +7,9 @@ redaction).
 
 To record a live session:
 
-        recorder = open_recorder(path, plan, config=show(config, plan), secrets=secrets_of(plan), keep=None, audio=True)
-        ...                                   # run_session(plan, observers=(recorder, ...))
-        recording = recorder.close(reason, queues=queue_reports(inboxes))   # outside the event loop, or in a thread
+    recorder = open_recorder(path, plan, config=show(config, plan), secrets=secrets_of(plan), keep=None, audio=True)
+    ...                                   # run_session(plan, observers=(recorder, ...))
+    recording = recorder.close(reason, queues=queue_reports(inboxes))   # outside the event loop, or in a thread
 
 ``config`` is the resolved configuration as text with secrets masked. ``secrets`` are values that the trace must not
 contain anywhere. ``keep`` is ``trace.redact.keep`` or None. If recording failed before the end, `recording.lost` says

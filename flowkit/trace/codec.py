@@ -23,10 +23,11 @@ CHUNK_ROWS = 20_000
 CHUNK_VALUES = 40_000
 CHUNK_SHAPES = 1000
 CHUNK_EPOCHS = 1000
-"""A chunk ends before a part that begins in the next 64 s of the session, and before a part with which it would have
-more rows, shapes, or changes of epoch or turn than this, or more numbers and characters of content.
+"""A chunk ends before a part that begins in the next 64 s of the session. It also ends before a part with which it
+would have more rows, shapes, changes of epoch or turn, or numbers and characters of content than these limits.
 
-The last limit keeps lines short: a number takes up to 25 bytes and a character up to 14, and readers accept 1 MiB.
+The limit on content keeps lines short: a number takes up to 25 bytes and a character up to 14, and readers accept 1
+MiB.
 """
 
 

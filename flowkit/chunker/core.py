@@ -18,7 +18,7 @@ from .marks import Marks
 from .rules import Rules
 from .speak import speak
 from .stops import sentence_end
-from .text import KIND, LETTER, LINE, STOP, measure, speakable
+from .text import KIND, LETTER, LINE, STOP, character_after, measure, speakable
 from .view import WAIT, View, word_start
 
 _FAR = 80
@@ -97,7 +97,9 @@ class Chunker:
         while True:
             draft = self._draft
             if not draft.read(text, most):
-                chunks.append(self._cut_forced())
+                if (end := self._forced_end(final)) == WAIT:
+                    return chunks
+                chunks.append(self._cut_full(end))
                 continue
             left = len(text) - draft.at
             if not left or (left == 1 and not final and KIND[text[draft.at]] != LINE):
@@ -108,6 +110,8 @@ class Chunker:
             if step.end == WAIT and not final:
                 return chunks
             end = step.end if step.end > 0 else draft.at + 1
+            if step.reason is not None and (end := character_after(text, end)) == len(text) > step.end and not final:
+                return chunks
             size = step.size if step.size is not None else draft.weigh(text, end, step.reason is not None)
             if draft.size + size <= most:
                 if step.reason is None:
@@ -115,7 +119,9 @@ class Chunker:
                 else:
                     chunks.append(self._cut(end, step.reason, draft.size + size))
             elif draft.size:
-                chunks.append(self._cut_forced())
+                if (end := self._forced_end(final)) == WAIT:
+                    return chunks
+                chunks.append(self._cut_full(end))
             else:
                 draft.advance(draft.at + 1, 1)  # a span that is too large by itself is read as plain text
 
@@ -135,13 +141,19 @@ class Chunker:
         code = guess(text, self._language.code)
         return load(code) if code else self._language
 
-    def _cut_forced(self) -> Chunk:
-        """Cuts a chunk that is full: at the last clause mark, else at the last space, else right here."""
-        draft = self._draft
-        worthwhile = [end for end, size in draft.clauses if size * 3 >= self._rules.max_tokens]
+    def _forced_end(self, final: bool) -> int:
+        """Where to cut a chunk that is full: at the last clause mark, else at the last space, else right here. WAIT if
+        the character here may go on."""
+        draft, text = self._draft, self._text
+        ends = [end for end, size in draft.clauses if size * 3 >= self._rules.max_tokens]
+        worthwhile = [end for end in ends if character_after(text, end) == end]
         end = worthwhile[-1] if worthwhile else self._last_gap()
         if end <= draft.start:
-            end = draft.hard_end(self._text)
+            end = draft.hard_end(text)
+        return WAIT if end == len(text) and not final else end
+
+    def _cut_full(self, end: int) -> Chunk:
+        draft = self._draft
         return self._cut(end, Reason.MAX_TOKENS, max(1, draft.size - measure(self._text[end : draft.at])))
 
     def _last_gap(self) -> int:

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .text import DUE, IDEOGRAPH, KIND, LETTER, LINE, PAIRS, SHARE, SIGN, SPACE, WORD_SIZE, measure, word_at
+from .text import (
+    DUE,
+    IDEOGRAPH,
+    KIND,
+    LETTER,
+    LINE,
+    LONGEST_CHARACTER,
+    PAIRS,
+    SHARE,
+    SIGN,
+    SPACE,
+    WORD_SIZE,
+    measure,
+    word_at,
+)
 from .value import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,14 +64,13 @@ class Draft:
                 run = word.end() - at - 1 - (kind == SPACE)
                 at, size, before = word.end(), size + run // 6 + 1, LETTER
                 continue
-            run = run + 1 if kind == before else 0
-            before = kind
-            if (run % SHARE[kind] == DUE[kind]) if size else kind != SPACE:
+            longer = run + 1 if kind == before else 0
+            if (longer % SHARE[kind] == DUE[kind]) if size else kind != SPACE:
                 if size == most:
                     fits = False
                     break
                 size += 1
-            at += 1
+            at, before, run = at + 1, kind, longer
         self.at, self.size, self.before, self.run = at, size, before, run
         return fits
 
@@ -109,13 +122,13 @@ class Draft:
     def hard_end(self, text: str) -> int:
         """Where to cut if there is no better place: here, or before the character, number or word that would be split.
 
-        A character keeps its combining marks, unless it is too large by itself. Numbers and words of other scripts stay
-        whole among ideographs.
+        A character keeps its combining marks, so one that is too large by itself ends later. Numbers and words of other
+        scripts stay whole among ideographs.
         """
         filled = text[self.start : self.at]
-        if filled.isascii():
+        if filled.isascii() and text[self.at].isascii():
             return self.at
-        from ..words import character_ends
+        from ..words import character_end, character_ends
 
         first = self.start + len(filled) - len(filled.lstrip())
         ends = [self.start + end for end in character_ends(text[self.start : self.at + 1])]
@@ -123,7 +136,7 @@ class Draft:
         for end in reversed(ends):
             if IDEOGRAPH in (KIND[text[end - 1]], KIND[text[end]]) or not text[end - 1].isascii():
                 return end
-        return ends[-1] if ends else self.at
+        return ends[-1] if ends else max(self.at, character_end(text, first, LONGEST_CHARACTER))
 
     def shift(self, by: int) -> None:
         """The text lost its first `by` characters, all of them before `start`."""

@@ -34,12 +34,15 @@ it to close."""
 SPANS = "`<[{~"
 """What may open a span that `spans` knows."""
 
-LONGEST_EMOJI = 32
+LONGEST_CHARACTER = 32
+"""Code points that a reader may see as one character: a letter with its marks, an emoji of several. More are cut apart.
+UAX 15 allows 30 marks ("stream-safe text")."""
 _LINES = "\n\u2028\u2029"
 _IDEOGRAPHS = (
     (0x1100, 0x11FF), (0x3005, 0x3007), (0x3040, 0x30FF), (0x3130, 0x318F), (0x31F0, 0x31FF), (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF), (0xAC00, 0xD7AF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F), (0x20000, 0x3FFFF),
 )  # fmt: skip
+_FIRST_COMBINING = "\u0300"
 _EMOJI = ((0x2600, 0x27BF), (0x2B05, 0x2B55), (0x1F000, 0x1FAFF))
 
 
@@ -118,7 +121,16 @@ def emoji_end(text: str, at: int) -> int:
     # imported late: few replies hold any, and it takes longer to import than everything else
     from ..words import character_end
 
-    return character_end(text, at, LONGEST_EMOJI)
+    return character_end(text, at, LONGEST_CHARACTER)
+
+
+def character_after(text: str, end: int) -> int:
+    """The end of the character that a cut at `end` would part; `end` if it parts none."""
+    if not 0 < end < len(text) or max(text[end - 1], text[end]) < _FIRST_COMBINING:
+        return end
+    from ..words import character_end
+
+    return character_end(text, end - 1, LONGEST_CHARACTER)
 
 
 def speakable(text: str) -> bool:

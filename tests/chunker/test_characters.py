@@ -25,7 +25,17 @@ CHARACTERS = [
     "é",
     "e\u0301",
     "क्षि",
+    "त्र्यं",
     "ที่",
+    "น้ำ",
+    "\u1112\u1161\u11ab",  # 한 in three letters
+    "か\u3099",
+    "ပြု",
+    "\u0600١",
+    "。\ufe00",
+    "、\u3099",
+    "!\u20e3",
+    "\r\n",
     "각",
     "字",
     "が",
@@ -50,8 +60,10 @@ def parted(text: str, rules: Rules) -> list[int]:
 @example(text="🇩🇪" * 9, most=1)
 @example(text="👩‍👩‍👧‍👦" * 9, most=1)
 @example(text="Great! 🙂‍↔️ Yes.", most=30)
+@example(text="क्षि" * 9, most=1)
+@example(text="\u1112\u1161\u11ab" * 9, most=2)
+@example(text="नमस्ते, मैं ठीक हूँ।", most=1)
 def test_no_character_is_cut_apart(text: str, most: int) -> None:
-    most = max(most, 2) if "क्षि" in text else most  # two letters, and so two tokens
     assert parted(text, Rules(max_tokens=most)) == []
 
 
@@ -71,10 +83,11 @@ def test_a_character_is_one_token(text: str, tokens: int) -> None:
     assert measure(text) == tokens
 
 
-def test_a_character_larger_than_the_maximum_is_cut() -> None:
-    chunks = run_chunker("a" + "\u0301" * 100 + " b", Rules(max_tokens=2))
-    assert all(chunk.tokens <= 2 for chunk in chunks)
-    assert "".join(chunk.text for chunk in chunks) == "a" + "\u0301" * 100 + " b"
+def test_a_character_of_more_marks_than_any_script_has_is_cut() -> None:
+    text = "a" + "\u0301" * 100 + " b"
+    chunks = run_chunker(text, Rules(max_tokens=1))
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert max(len(chunk.text) for chunk in chunks) <= 32
 
 
 @pytest.mark.parametrize("emoji", ["👍🏽", "🙂‍↔️", "🏳️‍🌈", "🇩🇪"])

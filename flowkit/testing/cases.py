@@ -1,4 +1,4 @@
-"""Tests that a pipeline file carries along: chunker cases, run with that pipeline's own rules."""
+"""Chunker tests in a pipeline file's ``tests:``. They run with the rules of that pipeline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from flowkit.chunker import Chunker, Rules
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What a chunker case gave. `expected` and `got` are clauses without the white space around them."""
+    """The result of a chunker test. `expected` and `got` are clauses without leading and trailing white space.
+
+    `reasons` says why each clause of `got` was cut.
+    """
 
     name: str
     expected: tuple[str, ...]
@@ -23,7 +26,8 @@ class CaseResult:
         return self.expected == self.got
 
     def diff(self) -> list[str]:
-        """Lines for people: clauses as expected, missing (-) and too many (+), with the reason for each cut."""
+        """The comparison as lines for people: clauses as expected, missing (-) or unexpected (+), with the reason for
+        each cut."""
         why = dict(zip(self.got, self.reasons, strict=True))
         lines = difflib.ndiff([*self.expected], [*self.got])
         return [
@@ -34,7 +38,7 @@ class CaseResult:
 
 
 def chunker_case(name: str, feed: Sequence[str], expect: Sequence[str], rules: Rules) -> CaseResult:
-    """Feed the pieces to a fresh chunker with `rules`, end the reply, compare the clauses."""
+    """Feed the pieces of `feed` to a new chunker with `rules`, end the reply, and compare its clauses with `expect`."""
     chunker = Chunker(rules)
     chunks = [chunk for piece in feed for chunk in chunker.feed(piece)] + chunker.flush()
     expected = tuple(text.strip() for text in expect)

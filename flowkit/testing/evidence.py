@@ -1,5 +1,7 @@
-"""What a session did, seen from outside the engine: every step with its actions, every effect, every sample that a device
-would have sounded, and a picture of what waited after each interrupt. ``flowkit.testing.invariants`` judges it.
+"""Records what a session does, from outside the engine, for ``flowkit.testing.invariants``.
+
+It records each step with its actions, each effect, each sample that a device would have played, and the state of the
+engine after each interrupt.
 """
 
 from __future__ import annotations
@@ -17,11 +19,15 @@ from flowkit.providers.sound.timeline import Pop, Timeline
 from flowkit.stages.base import Action, Actions
 
 _LOOK_BACK = 2_000
-"""An interrupt's own row stands before those of everything that it discards."""
+"""How many rows back a message's row is searched. An interrupt's own row comes before the rows of everything that it
+discards."""
 
 
 class Step(NamedTuple):
-    """Stage `stage` handled `message` (its row `n`; 0 if the journal had none) at `at_us`, and asked for `actions`."""
+    """One step: at session time `at_us` a stage handled `message` and returned `actions`.
+
+    `n` is the number of the message's row in the journal, or 0 if there was no row yet.
+    """
 
     stage: str
     n: int
@@ -31,8 +37,11 @@ class Step(NamedTuple):
 
 
 class Interrupted(NamedTuple):
-    """The engine after an instant with an interrupt: messages that wait in replying stages; those of an older epoch; stages
-    whose state is not what a reset gives."""
+    """The engine after an instant with an interrupt.
+
+    `waiting` counts the messages that wait in the stages of the reply, and `stale` those of an older epoch. `not_reset`
+    are the stages whose state is not the one after a reset.
+    """
 
     at_us: int
     epoch: int
@@ -43,7 +52,10 @@ class Interrupted(NamedTuple):
 
 @dataclass
 class Evidence:
-    """Pass it to ``heap_session`` or ``trio_session`` as `watch`; afterwards it holds what happened."""
+    """The record of one session. Pass it to ``heap_session`` or ``trio_session`` as `watch`.
+
+    `effects` are (session time in microseconds, effect), and `pops` is the audio that was played.
+    """
 
     plan: Plan
     engine: Engine = field(init=False, repr=False)
@@ -51,12 +63,12 @@ class Evidence:
     effects: list[tuple[int, Effect]] = field(default_factory=list)
     pops: list[Pop] = field(default_factory=list)
     late: list[Play] = field(default_factory=list)
-    """Handed to the device when part of their time was over."""
+    """Plays that reached the device after their due time."""
     interrupts: list[Interrupted] = field(default_factory=list)
     tasks: dict[str, int | None] = field(default_factory=dict)
-    """When each task of a live session ended; None: it has not."""
+    """When each task of a live session ended; None while it runs."""
     breaches: dict[str, int] = field(default_factory=dict)
-    """What waited beyond a bound, by stage."""
+    """The most items that waited at a stage, if they were more than its bound."""
 
     def __post_init__(self) -> None:
         self._device = Timeline()
@@ -64,16 +76,16 @@ class Evidence:
         self._interrupted = False
         self._stages = {stage.id: stage.cls(stage.options, self.plan.frame_us) for stage in self.plan.stages}
 
-    # -- what a session tells -------------------------------------------------------------------------------------------
+    # -- called by the session ------------------------------------------------------------------------------------------
 
     def onto(self, plan: Plan) -> Plan:
-        """The plan with stages that tell of each step."""
-        return replace(plan, stages=tuple(self._told(stage) for stage in plan.stages))
+        """The plan with stages that record each step here."""
+        return replace(plan, stages=tuple(self._recorded(stage) for stage in plan.stages))
 
-    def _told(self, planned: PlannedStage) -> PlannedStage:
+    def _recorded(self, planned: PlannedStage) -> PlannedStage:
         evidence, id_ = self, planned.id
 
-        class Told(planned.cls):  # type: ignore[misc, name-defined]
+        class Recorded(planned.cls):  # type: ignore[misc, name-defined]
             def step(self, state: Any, message: Message, now_us: int) -> Actions:
                 n = evidence._row_of(id_, message)
                 actions: Actions = super().step(state, message, now_us)
@@ -81,10 +93,10 @@ class Evidence:
                 evidence._interrupted |= type(message) is Interrupt
                 return actions
 
-        return replace(planned, cls=Told)
+        return replace(planned, cls=Recorded)
 
     def attach(self, engine: Engine) -> None:
-        """See every effect as it leaves the engine, and the engine after each."""
+        """Record the effects of `engine`, and its state after each of its steps."""
         self.engine = engine
         begin, advance = engine.begin, engine.advance
 
@@ -112,13 +124,13 @@ class Evidence:
         return self.engine.journal.rows
 
     def sound(self) -> list[Pop]:
-        """Everything that sounded, the rest included that a device still holds at the end."""
+        """All audio that was played, including what the device still holds at the end."""
         return [*self.pops, *self._device_rest()]
 
-    # -- looking --------------------------------------------------------------------------------------------------------
+    # -- recording ------------------------------------------------------------------------------------------------------
 
     def _row_of(self, stage: str, message: Message) -> int:
-        """The number of the row that holds `message`, if it stands in the journal by now."""
+        """The number of the row of `message`; 0 if it is not in the journal yet."""
         kept = message.journaled()
         for at, n, _, fate, envelope, _ in self.engine.journal.newest(_LOOK_BACK):
             if at == stage and not fate and envelope[0].lane != "P":
@@ -141,7 +153,8 @@ class Evidence:
         return effects
 
     def _sound(self, item: Message, now_us: int) -> None:
-        """A device pops a frame at each tick of its grid; what comes at a tick comes before that tick's pop."""
+        """Play or silence on a device that pops a frame at each tick. What comes at a tick comes before that tick's
+        pop."""
         frame_us = self.plan.frame_us
         tick_us = -(-now_us // frame_us) * frame_us
         if isinstance(item, (Play, Silence)):
@@ -159,7 +172,7 @@ class Evidence:
 
     def _measure(self) -> None:
         for stage, inbox in self.engine.inboxes():
-            # A control mark may be fed beyond the bound of data; a resumed hold feeds again what had been credited.
+            # Control messages may be fed beyond the bound for data, and a resumed hold feeds audio again. So two more are allowed.
             if len(inbox.queue) > inbox.bound.max:
                 self.breaches[stage] = max(self.breaches.get(stage, 0), len(inbox.queue))
         for planned in self.plan.stages:
@@ -183,7 +196,7 @@ class Evidence:
 
 
 def content(value: Any) -> Any:
-    """A state as plain values that compare, whatever mutable objects it is made of."""
+    """A state as plain values that can be compared, even if it contains mutable objects."""
     kind = type(value)
     if dataclasses.is_dataclass(kind) and not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         return [content(getattr(value, f.name)) for f in dataclasses.fields(value)]

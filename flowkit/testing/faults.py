@@ -1,10 +1,10 @@
-"""What the kits for authors raise."""
+"""The exception of ``check_provider`` and ``check_stage``."""
 
 from __future__ import annotations
 
 
 class Faults(AssertionError):
-    """What a provider or a stage does otherwise than it promises: `found`, a line each."""
+    """A provider or a stage breaks its contract. `found` lists all faults, one line each."""
 
     def __init__(self, title: str, found: list[str]) -> None:
         self.found = found

@@ -1,11 +1,11 @@
-"""The promises of every session, each a function that raises ``Broken`` over the evidence of one session.
+"""What every session promises. Each promise is a function that checks the record of one session and raises ``Broken``.
 
     evidence = Evidence(plan)
     heap_session(plan, evidence)
     check(evidence)
 
-A promise is judged from what a session shows on the outside (rows, actions, effects, sound), never by asking the code
-that is meant to keep it.
+The functions use only what is visible from outside (rows, actions, effects, audio), not the code that has to keep the
+promise.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from flowkit.testing.evidence import Evidence, Step
 
 _US = 1_000_000
 _CHARS_PER_TOKEN = 12
-"""No text has more characters in a token of the chunker's estimate, one unfinished word apart."""
+"""No text has more characters per token of the chunker's estimate, except within one unfinished word."""
 _LONGEST_WORD = 80
 
 
 class Broken(AssertionError):
-    """A promise that a session did not keep."""
+    """A session did not keep a promise."""
 
 
 def check(evidence: Evidence) -> None:
-    """Every promise. Raises Broken for the first that was not kept."""
+    """Check all promises. Raises Broken for the first one that the session did not keep."""
     for promise in PROMISES:
         promise(evidence)
 
@@ -62,7 +62,7 @@ def _hold(kept: bool, what: str) -> None:
 
 
 def session_ends(evidence: Evidence) -> None:
-    """The session comes to an end by itself; one that ends in order leaves nobody's turn open."""
+    """The session ends by itself. If its input has ended, no turn is open and no message of a reply waits."""
     finished = evidence.engine.finished
     _hold(finished is not None, f"the session still runs at {evidence.engine.now_us} us")
     if finished == "input_ended":
@@ -72,7 +72,8 @@ def session_ends(evidence: Evidence) -> None:
 
 
 def turns_are_numbered(evidence: Evidence) -> None:
-    """Turns are released one by one, some again after an interruption; each release, and each interrupt, in an epoch of its own."""
+    """Turns are numbered in order; one may be released again after an interrupt. Each release and each interrupt has a
+    new epoch."""
     released = [
         (row.epoch, getattr(row.message, "turn", 0))
         for row in evidence.rows
@@ -86,7 +87,7 @@ def turns_are_numbered(evidence: Evidence) -> None:
 
 
 def no_turn_is_lost_in_silence(evidence: Evidence) -> None:
-    """After an interruption somebody has the floor: a turn is released, the one that was cut off or another."""
+    """After an interrupt a turn is released: the interrupted one again, or the next."""
     if evidence.engine.finished != "input_ended":
         return
     interrupted_us = None
@@ -106,22 +107,25 @@ def _is(row: Row, kind: type[Message]) -> bool:
 
 
 def bounds_hold(evidence: Evidence) -> None:
-    """No edge ever holds more than its bound, by the queue's own count and by what was seen waiting."""
+    """No edge ever holds more than its bound, according to the queue's own count and to the record."""
     for stage, inbox in evidence.engine.inboxes():
         _hold(inbox.high_water <= inbox.bound.max, f"{inbox.high_water} waited before {stage}, bound {inbox.bound.max}")
     _hold(not evidence.breaches, f"beyond the bound: {evidence.breaches}")
 
 
 def nothing_is_hoarded(evidence: Evidence) -> None:
-    """No reducer keeps what a bound should count: the voice has one clause at a time, the LLM's stage no token, the chunker one
-    unfinished clause, playback its lead and one piece."""
+    """No stage keeps messages inside that a bound should count.
+
+    The TTS stage has at most one clause, the LLM stage no token, the chunker one unfinished clause, and playback its
+    lead and one piece.
+    """
     _tts_has_one_clause(evidence)
     _chunker_has_one_clause(evidence)
     _playback_keeps_its_lead(evidence)
     spoken, repeats = SpokenText(), False
     for step in _steps(evidence, "llm"):
         if isinstance(step.message, Utterance):
-            repeats = bool(step.message.said)  # what was heard already is left out
+            repeats = bool(step.message.said)  # words that were heard already are left out
         tokens = sum(isinstance(message, Token) for message in _emitted(step))
         if isinstance(step.message, Token):
             due = int(bool(spoken.feed(step.message.text)) or not step.message.text)
@@ -130,7 +134,7 @@ def nothing_is_hoarded(evidence: Evidence) -> None:
             if tokens > due and any(isinstance(action, Open) for action in step.actions):
                 due += 1  # the line break between a reply without words and the next
         kept = tokens != due and not (repeats and tokens <= 1)
-        _hold(not kept, f"the LLM's stage kept a token at {step.at_us} us")
+        _hold(not kept, f"the LLM stage kept a token at {step.at_us} us")
 
 
 def _steps(evidence: Evidence, stage: str) -> Iterator[Step]:
@@ -148,14 +152,14 @@ def _tts_has_one_clause(evidence: Evidence) -> None:
             case Interrupt():
                 inside, revoked_ahead = 0, False
             case Revoke():
-                # The clause leaves with its call; or it is yet to come, and is then not taken in.
+                # The clause ends with its call. If it has not come yet, it will not be taken.
                 left = any(isinstance(action, Cancel) for action in step.actions)
                 inside, revoked_ahead = inside - left, not left
             case Clause() | Token():
                 inside += not (revoked_ahead and not step.actions)
                 revoked_ahead = False
         inside -= sum(isinstance(message, ClauseEnded) for message in _emitted(step))
-        _hold(inside <= 1, f"{inside} clauses inside the voice's stage at {step.at_us} us")
+        _hold(inside <= 1, f"{inside} clauses inside the TTS stage at {step.at_us} us")
         if isinstance(step.message, EndOfReply):
             _hold(inside == 0, f"a clause was not ended before the reply was, at {step.at_us} us")
 
@@ -176,7 +180,7 @@ def _chunker_has_one_clause(evidence: Evidence) -> None:
 
 
 def _playback_keeps_its_lead(evidence: Evidence) -> None:
-    """What the stage has taken and no device has sounded is at most the lead, one piece, and the frame under way."""
+    """The audio that the stage has taken and the device has not played is at most the lead, one piece and one frame."""
     planned = evidence.plan.only("speaker")
     if planned is None:
         return
@@ -201,11 +205,11 @@ def _playback_keeps_its_lead(evidence: Evidence) -> None:
             pop = next(pops, None)
         kept_us = taken_us - sounded_us
         most_us = lead_us + longest_us + evidence.plan.frame_us
-        _hold(kept_us <= most_us, f"{kept_us} us of sound inside playback at {step.at_us} us, {most_us} allowed")
+        _hold(kept_us <= most_us, f"{kept_us} us of audio inside playback at {step.at_us} us, {most_us} allowed")
 
 
 def pop_after(pop: Pop, us: int) -> Pop:
-    """The rest of a pop, `us` later."""
+    """The rest of a pop without its first `us` microseconds."""
     gone = us * pop.rate_hz // _US
     return Pop(pop.t_us + us, pop.epoch, pop.clause, pop.first_sample + gone, pop.samples - gone, pop.rate_hz, b"")
 
@@ -218,7 +222,7 @@ def _us(samples: int, rate_hz: int) -> int:
 
 
 def interrupts_leave_nothing(evidence: Evidence) -> None:
-    """After an interrupt nothing of the old reply waits anywhere, and every replying stage is as good as new."""
+    """After an interrupt no message of the old reply waits, and each stage of the reply has the state after a reset."""
     for seen in evidence.interrupts:
         _hold(seen.waiting == 0, f"{seen.waiting} messages wait after the interrupt at {seen.at_us} us")
         _hold(seen.stale == 0, f"{seen.stale} stale messages wait after the interrupt at {seen.at_us} us")
@@ -229,7 +233,7 @@ def interrupts_leave_nothing(evidence: Evidence) -> None:
 
 
 def nothing_stale_is_handled(evidence: Evidence) -> None:
-    """No replying stage handles a message of an epoch older than one it knows."""
+    """No stage of the reply handles a message of an older epoch after one of a newer epoch."""
     replying = {stage.id for stage in evidence.plan.stages if stage.cls.replying}
     newest: dict[str, int] = defaultdict(int)
     for row in evidence.rows:
@@ -242,18 +246,18 @@ def nothing_stale_is_handled(evidence: Evidence) -> None:
 
 
 def nothing_stale_sounds(evidence: Evidence) -> None:
-    """From the first frame after an interrupt on, no frame of the old reply is popped by the device."""
+    """After an interrupt the device plays no frame of the old reply, except the one that has started."""
     frame_us = evidence.plan.frame_us
     ends = {row.epoch: row.handled_us for row in reversed(evidence.rows) if _is(row, Interrupt)}
     for pop in evidence.sound():
         for epoch, at_us in ends.items():
             last_us = -(-at_us // frame_us) * frame_us
             stale = pop.epoch < epoch and pop.t_us + _us(pop.samples - 1, pop.rate_hz) >= last_us
-            _hold(not stale, f"sound of epoch {pop.epoch} at {pop.t_us} us, after the interrupt at {at_us} us")
+            _hold(not stale, f"audio of epoch {pop.epoch} at {pop.t_us} us, after the interrupt at {at_us} us")
 
 
 def cancelled_calls_are_gone(evidence: Evidence) -> None:
-    """A cancelled call's task, if it had one, ends in the instant of its cancelling. Of live sessions only."""
+    """The task of a cancelled call ends at the instant of the cancel. Checked for live sessions, which have tasks."""
     for at_us, effect in evidence.effects:
         if isinstance(effect, CallCancelled) and evidence.engine.finished != "stopped":
             name = f"{evidence.plan.stages[effect.stage].id} call {effect.call}"
@@ -261,17 +265,17 @@ def cancelled_calls_are_gone(evidence: Evidence) -> None:
             _hold(ended_us == at_us, f"{name}, cancelled at {at_us} us, ended at {ended_us}")
 
 
-# -- nothing lost, nothing overtaken -----------------------------------------------------------------------------------
+# -- nothing lost, order kept ------------------------------------------------------------------------------------------
 
 
 def rows_come_first(evidence: Evidence) -> None:
-    """A message stands in the journal before its stage acts on it."""
+    """A message is in the journal before its stage acts on it."""
     for step in evidence.steps:
         _hold(step.n > 0, f"{step.stage} acted on {step.message} at {step.at_us} us without a row")
 
 
 def nothing_is_lost(evidence: Evidence) -> None:
-    """Every message that was emitted has a row at each stage that it goes to, or still waits when the session ends."""
+    """Each emitted message has a row at each stage that it goes to, or still waits when the session ends."""
     targets = {(edge.source, edge.output): 0 for edge in evidence.plan.edges}
     for edge in evidence.plan.edges:
         targets[edge.source, edge.output] += 1
@@ -297,7 +301,7 @@ def _waiting(evidence: Evidence) -> Iterator[tuple[object, ...]]:
 
 
 def markers_are_kept(evidence: Evidence) -> None:
-    """A queue's policy drops content only, never a marker."""
+    """A queue drops only content, never a marker."""
     for row in evidence.rows:
         overflow = row.handled_us == evidence.engine.now_us and "set to error" in (evidence.engine.finished or "")
         kept = row.fate is not Fate.DROPPED or type(row.message).lossy or overflow
@@ -305,7 +309,7 @@ def markers_are_kept(evidence: Evidence) -> None:
 
 
 def order_is_kept(evidence: Evidence) -> None:
-    """What one stage sends another as data is handled in the order of sending, and time never runs back."""
+    """Data from one stage to another is handled in the order in which it was sent, and time never runs backwards."""
     newest: dict[tuple[str, str], tuple[int, int]] = {}
     now_us = 0
     for row in evidence.rows:
@@ -320,7 +324,7 @@ def order_is_kept(evidence: Evidence) -> None:
 
 
 def ends_come_last(evidence: Evidence) -> None:
-    """No end marker overtakes its own content."""
+    """No end marker overtakes the content before it."""
     over: set[tuple[object, ...]] = set()
     open_: set[tuple[object, ...]] = set()
     voiced = -1
@@ -331,7 +335,10 @@ def ends_come_last(evidence: Evidence) -> None:
         if isinstance(message, EndOfReply):
             over.add((stage, row.epoch))
             early = [clause for place, epoch, clause in open_ if (place, epoch) == (stage, row.epoch)]
-            _hold(not early, f"the reply's end reached {stage} at {row.handled_us} us, before those of clauses {early}")
+            _hold(
+                not early,
+                f"the end of the reply reached {stage} at {row.handled_us} us, before the end of clauses {early}",
+            )
         elif isinstance(message, ClauseStarted):
             open_.add((stage, row.epoch, message.clause))
         elif isinstance(message, ClauseEnded):
@@ -340,15 +347,17 @@ def ends_come_last(evidence: Evidence) -> None:
         elif isinstance(message, EndOfUtterance) and stage == "asr":
             voiced = message.last_voiced
         elif isinstance(message, Frames) and stage == "asr":
-            _hold(message.index > voiced, f"frame {message.index} reached the asr behind the end of its utterance")
+            _hold(message.index > voiced, f"frame {message.index} reached the asr after the end of its utterance")
         elif isinstance(message, (Token, Clause, Audio)) and row.cause_stage:
-            _hold((stage, row.epoch) not in over, f"{row.kind} at {stage} behind its reply's end, {row.handled_us} us")
+            _hold(
+                (stage, row.epoch) not in over, f"{row.kind} at {stage} after the end of its reply, {row.handled_us} us"
+            )
             clause = getattr(message, "clause", None)
-            _hold((stage, row.epoch, clause) not in over, f"audio of clause {clause} at {stage} behind its end")
+            _hold((stage, row.epoch, clause) not in over, f"audio of clause {clause} at {stage} after its end")
 
 
 def clauses_hold_the_reply(evidence: Evidence) -> None:
-    """The clauses of a reply that was not interrupted hold all of its text, in order."""
+    """The clauses of a reply that was not interrupted contain all of its text, in order."""
     text, cut = "", ""
     for step in _steps(evidence, "chunker"):
         if isinstance(step.message, Interrupt):
@@ -357,7 +366,7 @@ def clauses_hold_the_reply(evidence: Evidence) -> None:
             text += step.message.text
         cut += "".join(m.text for m in _emitted(step) if isinstance(m, Clause) and not getattr(m, "provisional", False))
         if isinstance(step.message, EndOfReply) and not _speculates(evidence):
-            _hold("".join(text.split()) == "".join(cut.split()), f"of {text!r} the clauses hold {cut!r}")
+            _hold("".join(text.split()) == "".join(cut.split()), f"of {text!r} the clauses contain {cut!r}")
             text = cut = ""
 
 
@@ -366,28 +375,29 @@ def _speculates(evidence: Evidence) -> bool:
     return planned is not None and bool(getattr(planned.options, "speculate_end", False))
 
 
-# -- sound and memory --------------------------------------------------------------------------------------------------
+# -- audio and history -------------------------------------------------------------------------------------------------
 
 
 def sound_is_whole(evidence: Evidence) -> None:
-    """Each clause sounds sample by sample, none twice, none left out, none late, in order; unless a queue dropped some."""
-    _hold(not evidence.late, f"handed to the device too late: {evidence.late[:1]}")
+    """Each sample of each clause is played once, in order and on time, unless a queue dropped audio."""
+    _hold(not evidence.late, f"sent to the device too late: {evidence.late[:1]}")
     dropped = {row.epoch for row in evidence.rows if row.fate is Fate.DROPPED and isinstance(row.message, Audio)}
     place: dict[int, tuple[int, int]] = {}
     for pop in evidence.sound():
         clause, sample = place.get(pop.epoch, (-1, 0))
         expected = sample if pop.clause == clause else 0
-        _hold(pop.clause >= clause, f"clause {pop.clause} sounds after clause {clause}")
+        _hold(pop.clause >= clause, f"clause {pop.clause} is played after clause {clause}")
         if pop.epoch not in dropped:
             _hold(
-                pop.first_sample == expected, f"sample {pop.first_sample} of clause {pop.clause} sounds for {expected}"
+                pop.first_sample == expected,
+                f"sample {pop.first_sample} of clause {pop.clause} is played, {expected} expected",
             )
         place[pop.epoch] = (pop.clause, pop.first_sample + pop.samples)
 
 
 def sound_is_on_time(evidence: Evidence) -> None:
-    """Without a hold or a wait for audio, a reply's sound is one piece: each Play begins where the one before ends, to the
-    microsecond, however many there are."""
+    """Without a hold or a wait for audio, a reply's sound is one piece: each Play begins where the one before ends, to
+    the microsecond, however many there are."""
     played: list[Play] = []
     for _, effect in evidence.effects:
         item = getattr(effect, "item", None)
@@ -405,13 +415,16 @@ def sound_is_on_time(evidence: Evidence) -> None:
         ):
             start_us, samples = play.at_us, 0
         else:
-            _hold(gap_us == 0, f"a piece is due at {play.at_us} us, {-gap_us} us before the one ahead has ended")
+            _hold(gap_us == 0, f"a piece is due at {play.at_us} us, {-gap_us} us before the previous one ends")
         samples += play.samples
 
 
 def history_is_what_was_heard(evidence: Evidence) -> None:
-    """What the LLM is reminded of is what sounded: the clauses' text up to the share of their samples that a device popped.
-    Where a queue dropped sound, or nobody knows how long a clause would have been, it cannot be told from outside."""
+    """The LLM's history contains what was heard: the text of the clauses up to the share of their samples that was
+    played.
+
+    It is not checked if a queue dropped messages, or if the length of a clause is unknown.
+    """
     rows = evidence.rows
     dropped = {row.epoch for row in rows if row.fate is Fate.DROPPED}
     texts = {(r.epoch, r.message.index): _chunk(r.message) for r in rows if isinstance(r.message, Clause)}
@@ -429,11 +442,11 @@ def history_is_what_was_heard(evidence: Evidence) -> None:
         silent = any(not chunk.spoken for (e, _), chunk in texts.items() if e == epoch)
         assert isinstance(before, Utterance)
         assert isinstance(after, Utterance)
-        # Of a reply that went on after an interruption for nothing, what was heard of it before belongs to it.
+        # If a reply continues after an interrupt without words, what was heard before belongs to it too.
         heard = " ".join(f"{before.said} {heard}".split())
         said = " ".join((after.said if after.turn == before.turn else after.heard).split())
         if not silent:
-            _hold(said == heard, f"{heard!r} was heard in epoch {epoch}, {said!r} is remembered")
+            _hold(said == heard, f"{heard!r} was heard in epoch {epoch}, the history has {said!r}")
 
 
 def _chunk(clause: Clause) -> Chunk:

@@ -1,5 +1,5 @@
-"""pytest and flowkit: ``pytest --flowkit traces/ pipelines/`` runs the tests that ``flowkit test`` runs, and three fixtures serve
-tests of one's own.
+"""The pytest plugin: ``pytest --flowkit traces/ pipelines/`` runs the tests that ``flowkit test`` runs. Three fixtures
+help with tests of your own.
 
     def test_paris(flowkit_replay):
         report = flowkit_replay("traces/paris.jsonl", "stages.chunker.max_tokens=20")
@@ -10,10 +10,10 @@ tests of one's own.
         assert engine.finished == "input_ended"
 
     def test_my_provider(virtual_clock):
-        virtual_clock(my_async_function)        # trio.run, where an hour's sleep takes no time
+        virtual_clock(my_async_function)        # trio.run, where an hour of sleep takes no time
 
-Loaded by the entry point ``pytest11``; without ``--flowkit`` it collects nothing and imports nothing of flowkit. Under pytest-xdist
-each test is an item of its own; with pytest-trio and Hypothesis it shares no hook.
+The entry point ``pytest11`` loads it. Without ``--flowkit`` it collects nothing and imports nothing of flowkit. It
+works with pytest-xdist, where each test is an item, and with pytest-trio and Hypothesis.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A collector for a file that may hold tests."""
+    """A collector for a pipeline file or a trace, if ``--flowkit`` is given."""
     if not parent.config.getoption("--flowkit") or file_path.suffix not in (".yaml", ".yml", ".json", ".jsonl"):
         return None
     from flowkit.config.discover import is_pipeline
@@ -59,7 +59,7 @@ class FlowkitFile(pytest.File):
     """A pipeline file or a stored trace."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Its tests; what cannot be collected is an item that fails."""
+        """The tests of the file. An error in the file is an item that fails."""
         from flowkit.testing.suite import collect
 
         found = collect([str(self.path)])
@@ -70,17 +70,17 @@ class FlowkitFile(pytest.File):
 
 
 class FlowkitItem(pytest.Item):
-    """One test of flowkit's."""
+    """One test of a pipeline file or a trace."""
 
     def __init__(self, *, item: Item | None = None, known: Outcome | None = None, **rest: Any) -> None:
         super().__init__(**rest)
         self._item = item
         self._known = known
         self.obj = self.runtest
-        """Plugins for asynchronous tests, such as pytest-trio, look at every item's function."""
+        """Plugins for asynchronous tests, such as pytest-trio, read this attribute of every item."""
 
     def runtest(self) -> None:
-        """Run it; a failure is told as ``flowkit test`` tells it."""
+        """Run the test. A failure is reported as ``flowkit test`` reports it."""
         from flowkit.report.outcome import Status
         from flowkit.testing.suite import outcome_of
 
@@ -92,7 +92,8 @@ class FlowkitItem(pytest.Item):
             raise FailedTest(outcome)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The findings, what changed, and the command that shows it again; anything else as pytest tells it."""
+        """The findings, the changes, and the command that repeats the test. Other exceptions are shown as pytest shows
+        them."""
         from flowkit.printable import printable
 
         if isinstance(excinfo.value, FailedTest):
@@ -102,13 +103,13 @@ class FlowkitItem(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Where it stands."""
+        """The file, the line and the name of the test."""
         line = self._item.line if self._item is not None else self._known.line if self._known is not None else 1
         return self.path, line - 1, f"flowkit: {self.name}"
 
 
 class FailedTest(AssertionError):
-    """A test of flowkit's that did not pass."""
+    """A test of a pipeline file or a trace did not pass. `outcome` says why."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.name)
@@ -120,8 +121,11 @@ class FailedTest(AssertionError):
 
 @pytest.fixture(scope="session")
 def flowkit_replay() -> Callable[..., Report]:
-    """``flowkit_replay(trace, *settings, pipeline=None)``: the figures of a recorded session's replay, with settings changed as by
-    ``--set``. Raises FlowkitError where the recording cannot answer."""
+    """``flowkit_replay(trace, *settings, pipeline=None)`` replays a recorded session and returns its figures.
+
+    `settings` change the configuration as with ``--set``, and `pipeline` is a pipeline file to use instead of the
+    recorded configuration. Raises FlowkitError if the trace cannot be replayed.
+    """
     from flowkit.replay.simulate import simulate
 
     def replay(trace: str | Path, *settings: str, pipeline: str | None = None) -> Report:
@@ -132,8 +136,12 @@ def flowkit_replay() -> Callable[..., Report]:
 
 @pytest.fixture(scope="session")
 def scripted_session() -> Callable[..., Engine]:
-    """``scripted_session(**stages)``: a session of scripted fakes, run to its end in virtual time; its promises are checked. The
-    keys are stage kinds, the values their keys in a pipeline file (``flowkit.testing.sessions.scripted_plan``)."""
+    """``scripted_session(**stages)`` runs a session of scripted fakes in virtual time, checks its promises and returns
+    the engine.
+
+    Each keyword is a stage's kind, and its value holds the stage's keys in a pipeline file
+    (``flowkit.testing.sessions.scripted_plan``).
+    """
     from flowkit.testing.evidence import Evidence
     from flowkit.testing.invariants import check
     from flowkit.testing.sessions import heap_session, scripted_plan
@@ -150,7 +158,8 @@ def scripted_session() -> Callable[..., Engine]:
 
 @pytest.fixture(scope="session")
 def virtual_clock() -> Callable[..., Any]:
-    """``virtual_clock(function, *args)``: ``trio.run`` under a clock that jumps to the next deadline whenever every task waits."""
+    """``virtual_clock(function, *args)`` is ``trio.run`` with a clock that jumps to the next deadline when all tasks
+    wait."""
     import trio
     from trio.testing import MockClock
 

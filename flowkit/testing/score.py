@@ -1,11 +1,12 @@
-"""How good a chunker is: where it cuts against gold boundaries, what it cuts apart, how soon it speaks.
+"""Scores a chunker: its cuts against gold boundaries, the protected spans that it cuts, and how soon it emits the first
+chunk.
 
-Any chunker can be scored: a callable `(tokens, lang) -> [(tokens seen, original text of the chunk), ...]`, the flush at the
-end counting as all tokens seen. `chunk` and `chunk_sentences` are flowkit's own.
+Any chunker can be scored. It is a callable `(tokens, lang) -> [(tokens seen, original text of the chunk), ...]`; chunks
+of the final flush have seen all tokens. `chunk` and `chunk_sentences` are flowkit's own.
 
-Positions are compared as offsets among the characters that are no whitespace, so it does not matter which chunk a space
-goes to. *Strict* counts every cut that is not gold as wrong; *speak* forgives cuts at clause punctuation outside
-protected spans, where a voice may well pause.
+Positions are counted in non-whitespace characters, so it does not matter which chunk a space goes to. The *strict*
+score counts each cut that is not a gold boundary as wrong. The *speak* score allows cuts at clause punctuation outside
+protected spans, where a speaker may pause.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ Scored = Callable[..., Sequence[tuple[int, str]]]
 
 
 def chunk(tokens: Sequence[str], lang: str = "en") -> list[tuple[int, str]]:
-    """flowkit's chunker with its defaults."""
+    """flowkit's chunker with default rules."""
     return _run(Rules(language=lang), tokens)
 
 
 def chunk_sentences(tokens: Sequence[str], lang: str = "en") -> list[tuple[int, str]]:
-    """flowkit's chunker in sentence mode, with room for long sentences."""
+    """flowkit's chunker in sentence mode, with up to 80 tokens per chunk."""
     return _run(Rules(language=lang, mode="sentence", max_tokens=80), tokens)
 
 
@@ -45,9 +46,12 @@ class GoldReply:
     """A reply with its gold chunks.
 
     Args:
-        text: the reply; `gold` joined is this.
-        protected: spans (from, to) that no cut may fall into.
-        optional: indices where a cut is as good as none.
+        id: its name.
+        lang: the code of its language.
+        text: the reply. It equals the joined chunks of `gold`.
+        gold: the chunks that a good chunker makes.
+        protected: spans (from, to) that must not be cut.
+        optional: indices where a cut is neither right nor wrong.
     """
 
     id: str
@@ -59,10 +63,10 @@ class GoldReply:
 
 
 def load(path: Path | str) -> list[GoldReply]:
-    """The cases of a JSON lines file.
+    """Read the cases of a JSON lines file.
 
     Raises:
-        ValueError: a line's gold chunks are not its text.
+        ValueError: the joined gold chunks of a line are not its text.
     """
     return [_case(json.loads(line)) for line in Path(path).read_text("utf-8").splitlines() if line.strip()]
 
@@ -78,19 +82,21 @@ def _case(row: dict[str, Any]) -> GoldReply:
 
 @dataclass(frozen=True)
 class Score:
-    """What a chunker did with a set of cases.
+    """The score of a chunker over a set of cases.
 
     Args:
-        strict_f1: agreement with the gold boundaries, 0 to 1.
-        speak_f1: the same, cuts at clause punctuation forgiven.
-        wrong: cuts that are neither gold nor at clause punctuation.
-        soft: cuts at clause punctuation.
+        cases: number of cases.
+        strict_f1: F1 score against the gold boundaries, 0 to 1.
+        speak_f1: the same, but cuts at clause punctuation do not count as wrong.
+        wrong: cuts that are neither gold boundaries nor at clause punctuation.
+        soft: cuts at clause punctuation that are not gold boundaries.
         missed: gold boundaries without a cut.
-        protected_cut: protected spans that were cut, of `protected`.
-        lost: characters other than whitespace that came out in no chunk.
-        first_tokens: mean number of tokens seen when the first chunk came out.
-        invariant: cases whose chunks are the same for four other ways of cutting the stream, of `cases`.
-        failed: cases in which it raised an exception.
+        protected_cut: protected spans that were cut.
+        protected: number of protected spans.
+        lost: non-whitespace characters that are in no chunk.
+        first_tokens: mean number of tokens that the chunker had seen when it emitted the first chunk.
+        invariant: cases whose chunks stay the same when the text is split into tokens in four other ways.
+        failed: cases in which the chunker raised an exception.
     """
 
     cases: int
@@ -108,9 +114,11 @@ class Score:
 
 
 def score(chunker: Scored, cases: Sequence[GoldReply]) -> Score:
-    """Scores a chunker on cases; an exception counts as a case without a chunk.
+    """Score a chunker on cases. A case in which it raises an exception counts as a case without chunks.
 
-    Raises TypeError, NameError and the like, which say that it was called or written wrongly, not how well it cuts.
+    Raises:
+        ValueError: `cases` is empty.
+        TypeError, NameError, AttributeError, ImportError: the chunker raised it, which is a bug and not a bad score.
     """
     if not cases:
         raise ValueError("there is no case to score")
@@ -138,7 +146,7 @@ def _f1(hit: int, false: int, missed: int) -> float:
 
 
 class _Result:
-    """One case, scored."""
+    """The counts of one case."""
 
     def __init__(self, chunker: Scored, case: GoldReply) -> None:
         tokens = tokenize(case.text)
@@ -163,12 +171,12 @@ _MISTAKES = (TypeError, NameError, AttributeError, ImportError)
 
 
 def _call(chunker: Scored, tokens: Sequence[str], lang: str) -> list[tuple[int, str]] | None:
-    """The chunks with something in them; None if the chunker failed."""
+    """The chunks that are not only white space; None if the chunker raised an exception."""
     try:
         found = list(chunker(tokens, lang=lang))
     except _MISTAKES:
         raise
-    except Exception:  # scored as a failure: other people's chunkers raise all sorts
+    except Exception:  # counted as failed: any chunker may be scored
         return None
     return [(seen, text) for seen, text in found if text.strip()]
 
@@ -183,7 +191,7 @@ def _dense(text: str) -> str:
 
 
 def _offsets(text: str) -> list[int]:
-    """For each index of a text, how many characters before it are no whitespace."""
+    """For each index of a text, the number of non-whitespace characters before it."""
     offsets = [0]
     for char in text:
         offsets.append(offsets[-1] + (not char.isspace()))
@@ -191,7 +199,8 @@ def _offsets(text: str) -> list[int]:
 
 
 def _cuts(text: str, chunks: Iterable[str]) -> tuple[set[int], int]:
-    """Where the chunks end within a text, and how many of its characters are in none; a chunker may change or drop some."""
+    """Where the chunks end in a text, and how many of its characters are in no chunk. A chunker may change or drop
+    characters."""
     dense, at, lost, ends = _dense(text), 0, 0, []
     for piece in chunks:
         for char in _dense(piece):
@@ -213,12 +222,13 @@ _TOKEN = re.compile(r" ?[^\W\d_]{1,6}|[^\W\d_]{1,6}|\d{1,3}| ?[^\w\s]+\n*|\s+(?!
 
 
 def tokenize(text: str) -> list[str]:
-    """Cuts a text much as a language model's tokens are: words with their space, long ones in pieces, marks in runs."""
+    """Split a text much as a language model would: words with their space, long words in pieces, punctuation in
+    runs."""
     return _TOKEN.findall(text)
 
 
 def _random_cuts(text: str) -> list[str]:
-    """Pieces of 1 to 13 characters in a fixed, irregular order."""
+    """Split a text into pieces of 1 to 13 characters, in a fixed, irregular order."""
     pieces, at, step = [], 0, 1
     while at < len(text):
         pieces.append(text[at : at + step])

@@ -1,4 +1,4 @@
-"""Scripted fakes with declared timings, public: for users' tests and for flowkit's own."""
+"""Scripted fakes: providers of every kind with declared answers and times. See ``flowkit.providers.scripted``."""
 
 from flowkit.providers.inline import Agenda, Answer, InlineCall, InlineProvider, Script
 from flowkit.providers.scripted import (

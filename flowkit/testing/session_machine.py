@@ -1,11 +1,12 @@
-"""Testing one's own stage, provider or pipeline against every promise, by random sessions that shrink to a readable conversation.
+"""Tests your own stage, provider or pipeline with random sessions. A failing session shrinks to a short conversation.
 
     from flowkit.testing.session_machine import session_machine
 
     TestMine = session_machine(stages={"chunker": MyChunking}).TestCase
 
-The machine's rules are what a user and the providers do: speak, wait, answer slowly, fail. What comes of them runs as one session
-in virtual time, and ``flowkit.testing.invariants`` judges it. Needs `hypothesis`. The whole again, as a property:
+The rules of the state machine are what a user and the providers do: speak, wait, answer slowly, fail. They build a
+conversation, which runs as one session in virtual time. ``flowkit.testing.invariants`` then checks it. Needs
+`hypothesis`. The same as a property:
 
     @given(conversations())
     def test_mine(conversation): check_session(conversation, pipeline="pipelines/mine.yaml")
@@ -45,9 +46,10 @@ _MOST_SPEECH = 4
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is tested: a pipeline file's decisions, or the default ones; with these stages, and with these providers by kind.
+    """What is tested: a pipeline file or the default pipeline, with your own stages and providers by kind.
 
-    A provider of one's own, unless it is inline, is run live, under a clock that jumps; it must wait for time or tasks alone.
+    A provider that is not inline runs on the live pump under a clock that jumps. It may wait only for time or for other
+    tasks, not for threads or sockets.
     """
 
     pipeline: str | Path | None = None
@@ -55,7 +57,11 @@ class Subject:
     providers: Mapping[str, type[Provider]] = field(default_factory=dict)
 
     def plan(self, conversation: Conversation) -> Plan:
-        """The plan: the subject's decisions, the conversation's providers. Raises InvalidConfig for a wrong file."""
+        """The plan of a session: the stages of the subject, with the scripted providers of the conversation.
+
+        Raises InvalidConfig for errors in the pipeline file, and UsageError if it has no stage of a kind that is to be
+        tested.
+        """
         plan = scripted_plan(**conversation)
         if self.pipeline is not None:
             plan = _decisions_of(self._written(), plan)
@@ -70,7 +76,7 @@ class Subject:
         return replace(plan, stages=tuple(self._own(stage) for stage in plan.stages))
 
     def _written(self) -> Plan:
-        """The pipeline file's plan. Its kinds may be those of `stages`, which need not be installed."""
+        """The plan of the pipeline file. Its kinds may be those of `stages`, which need not be installed."""
         path = Path(self.pipeline or "")
         return resolve(load(path, catalog=_Catalog(self.stages)), installed=False)
 
@@ -84,7 +90,7 @@ class Subject:
         return planned
 
     def session(self, conversation: Conversation) -> Evidence:
-        """Run the conversation; what it showed."""
+        """Run the conversation. Returns the record of the session."""
         plan = self.plan(conversation)
         evidence = Evidence(plan)
         inline = all(issubclass(cls, InlineProvider) for cls in self.providers.values())
@@ -92,7 +98,8 @@ class Subject:
         return evidence
 
     def missed(self, evidence: Evidence) -> str:
-        """The id of a stage that is to be tested and did nothing, or whose provider was never called."""
+        """The id of a stage to be tested that handled no message, or whose provider was not called; empty if there is
+        none."""
         stages = evidence.plan.stages
         stepped = {step.stage for step in evidence.steps}
         called = {stages[effect.stage].id for _, effect in evidence.effects if isinstance(effect, CallOpened)}
@@ -105,7 +112,7 @@ class Subject:
 
 
 class _Catalog(Installed):
-    """What is installed, and stages of one's own."""
+    """The installed stages and providers, and additional stages by kind."""
 
     def __init__(self, stages: Mapping[str, type[Stage[Any]]]) -> None:
         self._own = stages
@@ -118,8 +125,8 @@ class _Catalog(Installed):
 
 
 def _decisions_of(written: Plan, scripted: Plan) -> Plan:
-    """A pipeline file's stages, queues and settings, with the conversation's scripted providers; a stage of a kind of one's own
-    is as it was written."""
+    """The plan of a pipeline file with the scripted providers of a conversation. Stages of other kinds stay as they
+    are."""
     fakes = {stage.kind: stage for stage in scripted.stages}
     stages = tuple(
         replace(stage, provider=fakes[stage.kind].provider, failover=(), options=_frame_of(stage, fakes))
@@ -135,10 +142,13 @@ def _frame_of(stage: PlannedStage, fakes: Mapping[str, PlannedStage]) -> Any:
 
 
 def check_session(conversation: Conversation, **subject: Any) -> Engine:
-    """Run a conversation and check every promise; `subject` as for ``session_machine``.
+    """Run a conversation and check all promises. The other arguments are those of ``session_machine`` without `save`.
 
-    Raises Broken for a promise that was not kept, UsageError where what is to be tested was not: the pipeline has no such stage, or
-    the conversation does not reach it. Inside a property such a conversation is no example.
+    In a Hypothesis test, a conversation that does not reach the stage to be tested is rejected.
+
+    Raises:
+        Broken: the session did not keep a promise.
+        UsageError: the pipeline has no stage of the kind that is to be tested, or the conversation does not reach it.
     """
     tested = Subject(**subject)
     evidence = tested.session(conversation)
@@ -151,7 +161,7 @@ def check_session(conversation: Conversation, **subject: Any) -> Engine:
 
 
 def pipeline_of(conversation: Conversation) -> str:
-    """The conversation as a pipeline file of scripted fakes."""
+    """The conversation as the text of a pipeline file with scripted fakes."""
     fakes = ("mic", "vad", "asr", "llm", "tts")
     frame = {"frame": conversation["frame"]} if "frame" in conversation else {}
     stages = [
@@ -169,9 +179,10 @@ def _plain(value: Any) -> Any:
 
 
 def save_trace(conversation: Conversation, path: str | Path, **subject: Any) -> Path:
-    """Keep a conversation as a trace at `path`, replacing one that is there: for ``flowkit test``, ``replay`` or ``report``.
+    """Run a conversation and write it as a trace to `path`, for ``flowkit test``, ``replay`` or ``report``. Replaces an
+    existing file.
 
-    Its configuration is the conversation's own (``pipeline_of``). Raises OutputError if it cannot be written.
+    The trace's configuration is ``pipeline_of(conversation)``. Raises OutputError if the file cannot be written.
     """
     return _save(Subject(**subject).session(conversation), conversation, Path(path))
 
@@ -190,13 +201,14 @@ def _save(evidence: Evidence, conversation: Conversation, path: Path) -> Path:
 
 
 def session_machine(save: str | Path | None = None, **subject: Any) -> type[RuleBasedStateMachine]:
-    """A state machine to test with: its ``TestCase`` is a unittest, collected by pytest under the name that it is given.
+    """Make a state machine class. Its ``TestCase`` is a unittest class, which pytest collects under the name that you
+    give it.
 
     Args:
-        save: record a failing conversation here, the shrunk one last.
-        pipeline: a pipeline file whose decisions and queues are tested, with scripted providers.
-        stages: stage classes of your own, by kind; a kind that flowkit does not have must stand in the pipeline file.
-        providers: provider classes of your own, by kind; then sessions run on the live pump, in virtual time.
+        save: write the trace of a failing conversation to this path; the shrunk one comes last. pipeline: a pipeline
+        file to test, with scripted providers. Default: flowkit's default pipeline. stages: your own stage classes, by
+        kind. A kind that flowkit does not have must be in the pipeline file. providers: your own provider classes, by
+        kind. If one is not inline, sessions run on the live pump, in virtual time.
     """
     tested = Subject(**subject)
 
@@ -208,7 +220,7 @@ def session_machine(save: str | Path | None = None, **subject: Any) -> type[Rule
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """A conversation that grows by what its rules do to it, and is then run and judged."""
+    """Builds a conversation by its rules, then runs and checks it."""
 
     subject = Subject()
     trace: Path | None = None
@@ -226,7 +238,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @initialize(lasts=st.sampled_from((100, 160)))
     def the_user_begins(self, lasts: int) -> None:
-        """There is something to answer."""
+        """The user's first utterance, of `lasts` milliseconds."""
         self._speak(0, lasts)
 
     @precondition(lambda self: len(self.conversation["mic"]["speech"]) < _MOST_SPEECH)
@@ -235,23 +247,24 @@ class SessionMachine(RuleBasedStateMachine):
         lasts=st.sampled_from((20, 60, 200, 300)),
     )
     def the_user_speaks(self, after: int, lasts: int) -> None:
-        """So many milliseconds after the last time: into the reply, into its preparation, behind it."""
+        """The user speaks for `lasts` milliseconds, `after` milliseconds after the last time: before, during or after
+        the reply."""
         self._speak(after, lasts)
 
     @rule(words=st.lists(st.sampled_from(_WORDS), max_size=8))
     def the_agent_would_say(self, words: list[str]) -> None:
-        """One more reply."""
+        """Add a reply."""
         self._set("llm", replies=(*self.conversation["llm"]["replies"], {"text": " ".join(words)}))
 
     @rule(after=st.integers(0, 4))
     def the_llm_fails(self, after: int) -> None:
-        """In the next reply, after so many tokens."""
+        """Add a reply that fails after `after` tokens."""
         reply = {"text": "One, two, three. Four.", "fail_after": after}
         self._set("llm", replies=(*self.conversation["llm"]["replies"], reply))
 
     @rule(first=durations(200), pace=durations(30), stage=st.sampled_from(("llm", "tts", "asr")))
     def a_provider_is_as_fast_as(self, stage: str, first: str, pace: str) -> None:
-        """From now on."""
+        """Set the delays of a provider: `first` to its first item, `pace` between items."""
         names = {
             "llm": ("first_token", "per_token"),
             "tts": ("first_audio", "per_piece"),
@@ -261,11 +274,12 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(stage=st.sampled_from(("chunker", "tts", "speaker")), most=st.integers(1, 5))
     def a_queue_holds(self, stage: str, most: int) -> None:
-        """Only so much."""
+        """Set the bound of a stage's queue."""
         self._set(stage, queue={"max": most})
 
     def teardown(self) -> None:
-        """The conversation is whole: run it. What every step of it would show, a shorter conversation shows as well."""
+        """Run and check the complete conversation. The steps before need no check, because shorter conversations are
+        tried too."""
         if not self.conversation["mic"]["speech"]:
             return
         evidence = self.subject.session(self._whole())

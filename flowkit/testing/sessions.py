@@ -1,4 +1,4 @@
-"""Whole sessions in virtual time: a plan of scripted fakes, run by either pump to its end within milliseconds.
+"""Runs whole sessions in virtual time: a plan of scripted fakes runs to its end within milliseconds, on either pump.
 
     plan = scripted_plan(
         mic={"speech": [{"at": "300ms", "lasts": "800ms"}]},
@@ -8,7 +8,7 @@
     engine = heap_session(plan)
     assert engine.finished == "input_ended"
 
-The keys are those of a pipeline file. ``heap_session`` and ``trio_session`` make the same choices, so their journals are equal.
+The keys are those of a pipeline file. ``heap_session`` and ``trio_session`` give equal journals.
 """
 
 from __future__ import annotations
@@ -53,33 +53,38 @@ SCRIPTED: Mapping[str, type[ScriptedProvider]] = {
 }
 PIPELINE = ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker")
 LONGEST_US = 120_000_000
-"""Virtual time after which a session that has not finished is left as it is."""
+"""Virtual time in microseconds after which a session is stopped."""
 
 
 class Watch(Protocol):
-    """Looks on while a session runs; see ``flowkit.testing.invariants.Evidence``."""
+    """Observes a session while it runs. ``flowkit.testing.evidence.Evidence`` is one."""
 
     def onto(self, plan: Plan) -> Plan:
-        """The plan to run instead, with stages that tell the watch what they do."""
+        """The plan to run instead of `plan`, with stages that report their steps."""
 
     def attach(self, engine: Engine) -> None:
-        """The session is about to begin."""
+        """Called before the session starts."""
 
     def task_began(self, name: str) -> None:
-        """A task of the live pump has been started."""
+        """Called when a task of the live pump starts."""
 
     def task_ended(self, name: str, at_us: int) -> None:
-        """A task of the live pump has gone."""
+        """Called when a task of the live pump ends, with the session time in microseconds."""
 
 
 # -- plans -------------------------------------------------------------------------------------------------------------
 
 
 def scripted_plan(frame: str = "20ms", without: Iterable[str] = (), **stages: Mapping[str, Any]) -> Plan:
-    """A plan of scripted fakes. Each keyword is a stage's kind, its value that stage's keys in a pipeline file: its own options,
-    the fake's, ``queue`` and the deadlines of calls. `without` leaves kinds out.
+    """Make a plan of scripted fakes.
 
-    Raises pydantic.ValidationError for options that do not exist or do not fit.
+    Args:
+        frame: length of an audio frame. without: kinds of stages to leave out. stages: for each kind, the stage's keys
+        in a pipeline file: its options, those of the fake, ``queue``, and the timeouts of
+            calls.
+
+    Raises:
+        pydantic.ValidationError: an option does not exist, or its value is not valid.
     """
     settings = {"mic": {"frame": frame}, **stages}
     settings["mic"] = {"frame": frame, **settings["mic"]}
@@ -90,14 +95,15 @@ def scripted_plan(frame: str = "20ms", without: Iterable[str] = (), **stages: Ma
 
 
 def planned_of(stages: tuple[PlannedStage, ...], queues: Mapping[str, Bound], frame_us: int = 20_000) -> Plan:
-    """A plan of any stages, wired by their ports; `queues` by stage id."""
+    """Make a plan of any stages, connected by their ports. `queues` has the bound of each stage that takes data, by
+    stage id."""
     wires = wire([Station(stage.id, stage.cls) for stage in stages])
     edges = tuple(Edge(w.source, w.output, w.target, w.input, None if w.control else queues[w.target]) for w in wires)
     return Plan("scripted", stages, edges, frame_us=frame_us)
 
 
 def plan_from_yaml(text: str) -> Plan:
-    """The plan of a pipeline file's text. Raises InvalidConfig."""
+    """Make the plan of a pipeline file from its text. Raises InvalidConfig."""
     from flowkit.config import load
     from flowkit.plan import resolve
 
@@ -127,9 +133,10 @@ def _planned(kind: str, settings: Mapping[str, Any], bound: Bound) -> PlannedSta
 
 
 def scripts_of(plan: Plan) -> dict[str, Script]:
-    """A provider for each stage of `plan` that has one; all must be inline, but for the speaker's, which is not heard if it is not.
+    """The inline provider of each stage of `plan` that has one. A speaker that is not inline is replaced by one that
+    plays nothing.
 
-    Raises TypeError for another provider: it can only be run live.
+    Raises TypeError for any other provider that is not inline: it can only run on the live pump.
     """
     around = Surroundings(plan.input_rate_hz, plan.frame_us, _no_clock, _no_notice)
     scripts: dict[str, Script] = {}
@@ -152,7 +159,10 @@ def _no_clock() -> int:
 
 
 def heap_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST_US) -> Engine:
-    """Run `plan` on the heap pump to its end, or for `limit_us`; the engine holds journal, states and inboxes."""
+    """Run `plan` on the heap pump to its end, or for `limit_us` microseconds of virtual time.
+
+    Returns the engine, with its journal, states and inboxes.
+    """
     pump = HeapPump(watch.onto(plan) if watch else plan, scripts_of(plan))
     if watch is not None:
         watch.attach(pump.engine)
@@ -163,10 +173,21 @@ def heap_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST
 def trio_session(
     plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST_US, *, settled: bool = True, inline: bool = True
 ) -> Engine:
-    """Run `plan` on the live pump under a clock that jumps whenever every task waits. Providers need not be scripted, but what
-    they wait for must be time or other tasks: the clock jumps past a thread. Not `settled`, things happen as they come, as live:
-    what comes at one instant comes in the order of Trio's tasks, so that the journal is not one that can be compared. Not
-    `inline`, each call has a task of its own, as that of a provider that does I/O."""
+    """Run `plan` on the live pump, under a clock that jumps when all tasks wait.
+
+    Providers need not be scripted, but they may wait only for time or for other tasks. The clock would jump past a
+    thread.
+
+    Args:
+        plan: The plan. watch: Observes the session. limit_us: Virtual time after which the session is stopped, in
+        microseconds. settled: Handle all events of an instant in the engine's order, so that the journal equals that of
+        ``heap_session``. If
+            False, they are handled in the order of Trio's tasks, as in a live session.
+        inline: Run inline providers in place. If False, each of their calls has a task, as for a provider with I/O.
+
+    Returns:
+        The engine, with its journal, states and inboxes.
+    """
 
     async def main() -> Engine:
         clock = SessionClock()
@@ -188,7 +209,7 @@ def trio_session(
 
 
 class InTask(Provider):
-    """An inline provider whose calls have tasks of their own."""
+    """Wraps an inline provider so that each of its calls runs in a task."""
 
     kind = "any"
 
@@ -203,7 +224,8 @@ class InTask(Provider):
 
 @asynccontextmanager
 async def providers_of(plan: Plan, clock: SessionClock, *, inline: bool = True) -> AsyncIterator[dict[str, Provider]]:
-    """The plan's providers, ready, without those to fail over to; a speaker without one discards what it is given."""
+    """The plan's providers by stage id, ready to be called. Failover providers are left out. A speaker without one
+    plays nothing."""
     around = Surroundings(plan.input_rate_hz, plan.frame_us, clock.now_us, _no_notice, clock.at_s)
     providers: dict[str, Provider] = {}
     async with AsyncExitStack() as stack:
@@ -220,27 +242,28 @@ async def providers_of(plan: Plan, clock: SessionClock, *, inline: bool = True) 
 
 
 class Kept(Observer):
-    """An observer that keeps all rows and events of a session, to look at afterwards."""
+    """An observer that keeps all rows (`all`) and events of a session. An event is (session time in microseconds, name,
+    detail)."""
 
     def __init__(self) -> None:
         self.all: list[Row] = []
         self.events: list[tuple[int, str, str]] = []
 
     def rows(self, rows: list[Row]) -> None:
-        """Keep them."""
+        """Keep the rows."""
         self.all += rows
 
     def event(self, at_us: int, name: str, detail: str) -> None:
-        """Keep it."""
+        """Keep the event."""
         self.events.append((at_us, name, detail))
 
 
 def _no_notice(line: str) -> None:
-    """Scripted fakes have nothing to tell people."""
+    """Ignore notices."""
 
 
 class _Tasks(trio.abc.Instrument):
-    """Tells a watch when each task begins and ends."""
+    """Reports to a watch when each task starts and ends."""
 
     def __init__(self, watch: Watch, clock: SessionClock) -> None:
         self._watch = watch

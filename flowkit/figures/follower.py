@@ -2,18 +2,15 @@
 
 It returns each record once it is complete and then forgets it. So the memory that it needs does not depend on the
 length of the session.
-
-If the speaker is a device, its own times of when sound began and ended replace what playback planned. Playback computes
-times on a grid of its own, but a device pops frames by its own clock.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 
 from flowkit.engine import Fate, Row
+from flowkit.figures.device import DeviceEvents
 from flowkit.figures.frames import FrameClock
 from flowkit.figures.layout import Layout
 from flowkit.figures.listening import Listening
@@ -42,15 +39,10 @@ from flowkit.messages import (
     Utterance,
 )
 
-BEGAN, ENDED = "speaker began", "speaker ended"
-"""Names of events: a speaker's device popped the first block after silence, or the first silence after sound."""
-_STOP_US = 500_000
-"""A silence of the device that follows a decision to stop within this time is its effect."""
 _SETTLED_US = 1_000_000
 """A turn is returned this long after its end. By then the device's events about it have arrived."""
 _NEVER = sys.maxsize
 _LOST = frozenset({Fate.DISCARDED, Fate.STALE})
-_BEGAN = re.compile(r"\bepoch=(\d+)\b.*\blate_us=(-?\d+)\b")
 
 
 class Follower:
@@ -72,9 +64,8 @@ class Follower:
         """The turn that was interrupted last. It may be answered again until another turn is released."""
         self._listening = Listening(self.clock)
         self._sound = SpeakerSound(layout.frame_us)
+        self._device = DeviceEvents()
         self._shutdown = ("", 0)
-        self._late_us: dict[int, int] = {}
-        self._silent_us: list[int] = []
         by_kind: dict[str, Callable[[Row], None]] = {
             "mic": self._mic,
             "gate": self._gate,
@@ -98,10 +89,7 @@ class Follower:
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Handle an event that is not a message. It may come before or after the rows of its time."""
-        if name == ENDED:
-            self._silent_us.append(at_us)
-        elif name == BEGAN and (found := _BEGAN.search(detail)) is not None:
-            self._late_us.setdefault(int(found[1]), int(found[2]))
+        self._device.event(at_us, name, detail)
 
     def finish(self) -> Sequence[Ended]:
         """Note that there are no more rows, and return the remaining records."""
@@ -136,17 +124,8 @@ class Follower:
                 self._due_us = min(self._due_us, ended_us + _SETTLED_US)
                 continue
             for reply in turn.replies():
-                self._apply_device_events(reply)
+                self._device.apply(reply)
             self._ended.append(self._turns.pop(turn.number))
-
-    def _apply_device_events(self, turn: TurnRecord) -> None:
-        """Put the device's events about a turn's sound into its record, and forget them and earlier ones."""
-        turn.late_us = self._late_us.get(turn.epoch, 0)
-        self._late_us = {epoch: us for epoch, us in self._late_us.items() if epoch > turn.epoch}
-        if (interrupt := turn.interrupt) is not None:
-            after_us = [us for us in self._silent_us if 0 <= us - interrupt.decided_us <= _STOP_US]
-            interrupt.popped_us = min(after_us, default=None)
-        self._silent_us = [us for us in self._silent_us if us > (turn.ended_us or 0)]
 
     # -- stages -------------------------------------------------------------------------------------------------------
 

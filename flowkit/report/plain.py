@@ -8,7 +8,7 @@ from flowkit.clock import ms
 from flowkit.config.budgets import PARTS
 from flowkit.engine import Fate, Row
 from flowkit.engine.observer import Observer
-from flowkit.figures.follower import BEGAN, ENDED
+from flowkit.figures.device import BEGAN, ENDED
 from flowkit.figures.report import InterruptReport, Report, TurnReport
 from flowkit.figures.stalls import STALL, STARVED
 from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, Utterance

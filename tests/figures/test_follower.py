@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.engine import Fate, Row
-from flowkit.figures.follower import BEGAN, ENDED, Follower
+from flowkit.figures.device import BEGAN, ENDED
+from flowkit.figures.follower import Follower
 from flowkit.figures.layout import Layout, layout_of
 from flowkit.figures.metrics import Figures, measure
 from flowkit.figures.records import CallEnd, Ended, SpeechRecord, TurnEnd, TurnRecord

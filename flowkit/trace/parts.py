@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 from flowkit.engine import Fate, Row
@@ -38,8 +37,8 @@ FIRST_LETTER = ord("a")
 _Key: TypeAlias = tuple[Any, ...]
 """A shape: stage, kind, cause's stage or an empty string, number of the fate, then the followers."""
 
-_NO_ROW: Any = ("", None, "", 0, 0, 0, 0, 0, None, Fate.HANDLED, 0)
-"""Stands before the first row and after the last."""
+_HANDLED = Fate.HANDLED
+"""To look it up in the enum would take longer than all that is asked of it."""
 
 
 class _Form(NamedTuple):
@@ -124,60 +123,41 @@ class Part:
     """The letter of each step's shape."""
 
     def fill(self, rows: Sequence[Row], i: int, ns: dict[str, int], *, ending: bool) -> int:
-        """Take rows from index `i` on until the part is full or there are no more rows.
-
-        Unless the rows are `ending`, the last step stays open, because the next rows may pass its message on. Counts
-        the rows of each stage in `ns`. Returns the index of the first row that was not taken.
-
-        One long loop without calls, because it runs for every row of a session.
-        """
-        shapes, letters, first, end_us = self.shapes, self.pattern, i, self.end_us
-        until_us, room, last_epoch, last_turn = self._until_us, i + PART_ROWS - self.rows, self.epoch, self.turn
-        # These describe the row that began the open step. A row that passes its message on names it as the cause.
-        stage0, n0, cause0, cause0_n, sent0_us, at0_us, epoch0, turn0, message0, fate0, call0 = _NO_ROW
-        followers: tuple[str, ...] = ()
-        # A local name, because the attribute access would cost more than the comparisons below.
-        handled = Fate.HANDLED
-        for row in chain(rows[i:] if i else rows, (_NO_ROW,) if ending else ()):
-            stage, n, cause, cause_n, sent_us, now_us, epoch, turn, message, fate, call = row
-            if (
-                cause_n == n0
-                and cause == stage0
-                and sent_us == now_us == at0_us
-                and epoch == epoch0
-                and turn == turn0
-                and fate is handled
-                and fate0 is handled
-                and not call
-                and (message is message0 or _same(message, message0))
-            ):
-                followers = (*followers, stage)
-                continue
-            if n0 is not None:  # the open step is complete
-                ns[stage0] += 1
-                back = ns[cause0] - cause0_n if cause0 else 0
-                key: _Key = (stage0, type(message0), cause0, 0 if fate0 is handled else FATES.index(fate0))
-                if followers:
-                    for follower in followers:
-                        ns[follower] += 1
-                    key, followers = key + followers, ()
-                shape = shapes.get(key) or self._shape(key)
-                content = shape.form.content
-                held = content.values(message0)
-                shape.steps.append((at0_us, at0_us - sent0_us, back, call0, *held))
-                if content.texts:
-                    self.chars += sum([size_of(held[text]) for text in content.texts])
-                if epoch0 != last_epoch or turn0 != last_turn:
-                    last_epoch, last_turn = epoch0, turn0
-                    self.ats.append((len(letters), epoch0, turn0))
-                letters.append(shape.letter)
-                i, end_us = i + len(key) - 3, at0_us
-            if now_us >= until_us or i >= room or self.chars >= PART_CHARS:
+        """Take rows from number `i` on until this is full, or there are no more; unless they are `ending`, the last step waits for
+        rows that may pass its message on. Counts the rows in `ns`; returns the number of the first row that was not taken."""
+        count, until_us, room = len(rows), self._until_us, i + PART_ROWS - self.rows
+        while i < count and i < room and self.chars < PART_CHARS and (row := rows[i]).handled_us < until_us:
+            behind, n = i + 1, row.n
+            while behind < count and (next_row := rows[behind]).cause_n == n and _passes_on(next_row, row):
+                behind += 1
+            if behind == count and not ending:
                 break
-            stage0, n0, cause0, cause0_n, sent0_us, at0_us = stage, n, cause, cause_n, sent_us, now_us
-            epoch0, turn0, message0, fate0, call0 = epoch, turn, message, fate, call
-        self.rows, self.end_us, self.epoch, self.turn = self.rows + i - first, end_us, last_epoch, last_turn
+            self._take(row, rows[i + 1 : behind], ns)
+            i = behind
         return i
+
+    def _take(self, row: Row, followers: Sequence[Row], ns: dict[str, int]) -> None:
+        """One step: a row, and those that pass its message on."""
+        stage, _, cause, cause_n, sent_us, now_us, epoch, turn, message, fate, call = row
+        ns[stage] += 1
+        back = ns[cause] - cause_n if cause else 0
+        key: _Key = (stage, type(message), cause, 0 if fate is _HANDLED else FATES.index(fate))
+        if followers:
+            for follower in followers:
+                ns[follower.stage] += 1
+            key += tuple([follower.stage for follower in followers])
+        shape = self.shapes.get(key) or self._shape(key)
+        content = shape.form.content
+        held = content.values(message)
+        shape.steps.append((now_us, now_us - sent_us, back, call, *held))
+        if content.texts:
+            self.chars += sum([size_of(held[text]) for text in content.texts])
+        if epoch != self.epoch or turn != self.turn:
+            self.epoch, self.turn = epoch, turn
+            self.ats.append((len(self.pattern), epoch, turn))
+        self.pattern.append(shape.letter)
+        self.rows += 1 + len(followers)
+        self.end_us = now_us
 
     def full(self, now_us: int) -> bool:
         """Whether a row that is handled at `now_us` belongs to the next part."""
@@ -299,6 +279,22 @@ class Cutter:
     def _closed(self, part: Part) -> Part:
         self._open = None
         return part
+
+
+def _passes_on(row: Row, first: Row) -> bool:
+    """Whether a row, caused by one of that number, hands on the message of the row `first` at once, as it is."""
+    _, _, cause, _, sent_us, now_us, epoch, turn, message, fate, call = row
+    stage, _, _, _, _, at_us, first_epoch, first_turn, passed, became, _ = first
+    return (
+        cause == stage
+        and sent_us == now_us == at_us
+        and epoch == first_epoch
+        and turn == first_turn
+        and fate is _HANDLED
+        and became is _HANDLED
+        and not call
+        and (message is passed or _same(message, passed))
+    )
 
 
 def _same(a: Message, b: Message) -> bool:

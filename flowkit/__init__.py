@@ -1,8 +1,11 @@
-"""flowkit: a declarative framework for real-time voice agents. Public names are few and are imported when they are asked for."""
+"""flowkit: a declarative framework for real-time voice agents.
+
+The public names are few. Each is imported when it is first used, so that ``import flowkit`` is fast.
+"""
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as in `typing`, whose import would be most of the chunker's start
+TYPE_CHECKING = False  # not from `typing`, whose import would take most of the chunker's start time
 if TYPE_CHECKING:
     from typing import Any
 
@@ -13,6 +16,7 @@ __all__ = ["Chunk", "Chunker", "Rules", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
     if name in ("Chunk", "Chunker", "Rules"):
         from flowkit import chunker
 

@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-# Python puts the current folder first among those that modules are looked for in. It may be anybody's; only where flowkit itself
-# lies there is it meant.
+# Python searches the current folder for modules first. Anyone may have written the files in it, so it is removed, unless
+# flowkit itself is there.
 if sys.path[0] in ("", os.getcwd()) and Path(sys.path[0]).resolve() != Path(__file__).resolve().parents[1]:
     del sys.path[0]
 

@@ -1,7 +1,7 @@
 """Every error that flowkit raises on purpose, under one root.
 
-Each class says who raises it and what its exit code is (the codes of the command line, one list for all commands).
-An error of another library is translated where it enters flowkit, with ``raise ... from exc``.
+Each class says who raises it and which exit code it leads to. An error of another library is translated where it enters
+flowkit, with ``raise ... from exc``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from flowkit.secrets import mask
 
 
 class ExitCode(IntEnum):
-    """What the process returns; part of the command line's contract."""
+    """What the process returns. The same list holds for all commands and is part of the command line's contract."""
 
     FINE = 0
     CHECKS_FAILED = 1
@@ -24,7 +24,10 @@ class ExitCode(IntEnum):
 
 
 class FlowkitError(Exception):
-    """Root of all. The message says what happened; ``hint``, if any, says what to do about it. Neither holds a secret."""
+    """Root of all errors.
+
+    The message says what happened. ``hint``, if there is one, says what to do about it. Secrets are masked in both.
+    """
 
     exit_code: ExitCode = ExitCode.INTERNAL
 
@@ -34,56 +37,50 @@ class FlowkitError(Exception):
 
 
 class UsageError(FlowkitError):
-    """A command was asked for something that cannot be: raised by ``cli`` before anything runs."""
+    """A command was given arguments that make no sense. Raised by ``cli`` before anything runs."""
 
     exit_code = ExitCode.USAGE
 
 
 class ConfigError(FlowkitError):
-    """The pipeline file is wrong. Raised by ``config`` and ``plan``; the text holds one line a problem, with its place."""
+    """The pipeline file is wrong. Raised by ``config`` and ``plan``. The message has one line for each problem."""
 
     exit_code = ExitCode.USAGE
 
 
 class InputError(FlowkitError):
-    """An audio file cannot be read: missing, empty, cut short, or of no known form. Raised by the file source."""
+    """An audio file cannot be read: it is missing, empty, cut short, or of an unknown format. Raised by the file source."""
 
     exit_code = ExitCode.USAGE
 
 
 class OutputError(FlowkitError):
-    """A result cannot be written. Raised by sinks before the session starts, or while it runs when the disk fills."""
+    """A result cannot be written. Raised before the session starts, or while it runs if the disk is full."""
 
     exit_code = ExitCode.USAGE
 
 
 class ProviderError(FlowkitError):
-    """A provider (model, API) failed: raised by providers; the engine turns it into a turn's end, not a crash."""
+    """A provider (model, API) failed. Raised by providers. The engine ends the turn and goes on."""
 
     exit_code = ExitCode.UNAVAILABLE
 
 
 class ProviderMissing(ProviderError):
-    """A provider is named that is not installed; the hint is the command that installs it."""
+    """The provider is not installed. The hint is the command that installs it."""
 
 
 class DeviceError(FlowkitError):
-    """A microphone or speaker cannot be used. Raised by the device providers, in one readable line."""
+    """A microphone or speaker cannot be used. Raised by the device providers. The message is one line."""
 
     exit_code = ExitCode.UNAVAILABLE
 
 
 class TraceError(FlowkitError):
-    """A trace cannot be read or trusted. Raised by ``trace`` on reading."""
+    """A trace cannot be read, or cannot be trusted. Raised by ``trace`` and ``replay``."""
 
     exit_code = ExitCode.USAGE
 
 
 class IllegalTurn(FlowkitError):
-    """The turn table has no row for this state and event: a defect in flowkit. Raised by ``stages.turn``."""
-
-
-class BoundExceeded(FlowkitError):
-    """A queue with ``when_full: error`` overflowed, or the control lane did. Raised by the engine; ends the session."""
-
-    exit_code = ExitCode.UNAVAILABLE
+    """The turn table has no row for this state and event. That is a defect in flowkit. Raised by ``stages.turn``."""

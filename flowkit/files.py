@@ -1,7 +1,7 @@
-"""Files that flowkit writes: a whole one or none, never through a link, never on top of what was read.
+"""Writes files safely: a whole file or none, never through a link, never over an input.
 
-``write_whole`` is how every command writes its result. What is recorded while a session runs cannot be written whole at once; it is
-begun with ``create``, which takes no name that is in use.
+Every command writes its result with ``write_whole``. A file that is recorded while a session runs cannot be written at
+once; it is opened with ``create``, which refuses a name that is in use.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flowkit.errors import OutputError
 from flowkit.secrets import known
 
 PRIVATE, SHARED = 0o600, 0o666
-"""Modes of files that hold what people said, and of others; the process's umask takes from either."""
+"""Modes of files that hold what people said, and of other files. The process's umask restricts both."""
 PRIVATE_FOLDER = 0o700
 _SOUND = re.compile(r"\.(?:input|voice-\d{4,6})\.(?:wav|flac)")
 
@@ -29,11 +29,20 @@ def write_whole(
     mode: int = SHARED,
     parents: bool = True,
 ) -> None:
-    """Write `content` to `path`: beside it first, then under its name, so that no reader ever sees a part. With `parents` the
-    folder is made if it is not there.
+    """Write `content` to `path`.
 
-    A device (``/dev/stdout``) is written to as it is. Raises OutputError as ``check_output`` does, and where the disk is full; what
-    was there before is then still there.
+    The file is written under a temporary name and then renamed, so that no reader sees a part of it. A device such as
+    ``/dev/stdout`` is written to directly.
+
+    Args:
+        path: where to write.
+        content: text, in which known secrets are masked, or bytes.
+        inputs: files that must not be overwritten.
+        mode: mode of a new file. An existing file keeps its own.
+        parents: whether to create missing folders.
+
+    Raises:
+        OutputError: as ``check_output``, or if the disk is full. An existing file is then unchanged.
     """
     path, data = (
         Path(path),
@@ -41,30 +50,33 @@ def write_whole(
     )
     check_output(path, inputs)
     if is_device(path):
-        _guarded(path, lambda: path.write_bytes(data))
+        _translated(path, lambda: path.write_bytes(data))
         return
     if parents:
         make_folder(path.parent)
-    beside = path.with_name(f".{path.name[:100]}.{os.getpid()}.new")
+    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.new")
     try:
-        _guarded(path, lambda: _replace(path, beside, data, mode))
+        _translated(path, lambda: _replace(path, temporary, data, mode))
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _replace(path: Path, beside: Path, data: bytes, mode: int) -> None:
+def _replace(path: Path, temporary: Path, data: bytes, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(beside, flags, mode), "wb") as file:
+    with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
         if path.exists():
             os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(beside, path)
+    os.replace(temporary, path)
 
 
 def create(path: Path | str, *, mode: int = PRIVATE, folder_mode: int = 0o777, hint: str = "give another name") -> int:
-    """A new file at `path` as a descriptor to read and write. Raises OutputError if the name is in use or cannot be written."""
+    """Create a new file at `path`, and return a descriptor for reading and writing.
+
+    Raises OutputError if the name is in use or the file cannot be created.
+    """
     path = Path(path)
     check_output(path)
     make_folder(path.parent, folder_mode)
@@ -72,17 +84,17 @@ def create(path: Path | str, *, mode: int = PRIVATE, folder_mode: int = 0o777, h
     try:
         return os.open(path, flags, mode)
     except FileExistsError as error:
-        raise OutputError(f"{path} is there already", hint=hint) from error
+        raise OutputError(f"{path} already exists", hint=hint) from error
     except (OSError, ValueError) as error:
         raise cannot_write(path, error) from error
 
 
 def check_output(path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
-    """Find out early whether `path` may be written. Raises OutputError for a folder, a link, and one of `inputs`."""
+    """Check early whether `path` may be written. Raises OutputError if it is a folder, a link, or one of `inputs`."""
     path = Path(path)
-    for taken in inputs:
-        if _same(path, Path(taken)):
-            raise OutputError(f"{path} is what is being read; it would be overwritten", hint="give another name")
+    for source in inputs:
+        if _same(path, Path(source)):
+            raise OutputError(f"{path} is an input and would be overwritten", hint="give another name")
     if is_device(path):
         return
     try:
@@ -92,33 +104,35 @@ def check_output(path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
     except (OSError, ValueError) as error:
         raise cannot_write(path, error) from error
     if stat.S_ISLNK(kind):
-        raise OutputError(f"{path} is a link; nothing is written through links", hint="give the file that it leads to")
+        raise OutputError(
+            f"{path} is a link; nothing is written through links", hint="give the path of the file itself"
+        )
     if not stat.S_ISREG(kind):
-        raise OutputError(f"cannot write {path}: it is {'a folder' if stat.S_ISDIR(kind) else 'no file'}")
+        raise OutputError(f"cannot write {path}: it is {'a folder' if stat.S_ISDIR(kind) else 'not a regular file'}")
 
 
 def make_folder(path: Path, mode: int = 0o777) -> None:
-    """The folder, and those above it. Raises OutputError if it cannot be made."""
+    """Create the folder and its parents. Raises OutputError if that fails."""
     try:
         if not path.is_dir():
             make_folder(path.parent, mode)
             path.mkdir(mode, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write: the folder {path} cannot be made: {said(error)}") from error
+        raise OutputError(f"cannot write: the folder {path} cannot be made: {reason_of(error)}") from error
 
 
 def cannot_write(path: Path | str, error: OSError | ValueError) -> OutputError:
-    """What an error means for whoever wanted the file."""
-    return OutputError(f"cannot write {path}: {said(error)}")
+    """The OutputError for an error of the operating system."""
+    return OutputError(f"cannot write {path}: {reason_of(error)}")
 
 
-def said(error: OSError | ValueError) -> str:
-    """An error's reason, without number and path."""
+def reason_of(error: OSError | ValueError) -> str:
+    """The reason in an error of the operating system, without number and path."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def sounds_beside(trace: Path) -> list[Path]:
-    """The sound files that belong to a trace by their names, whole or being recorded."""
+    """The sound files of a trace, complete ones and those that are being recorded."""
     try:
         return sorted(path for path in trace.parent.iterdir() if is_sound_of(trace, path))
     except OSError:
@@ -126,15 +140,17 @@ def sounds_beside(trace: Path) -> list[Path]:
 
 
 def is_sound_of(trace: Path, path: Path) -> bool:
-    """Whether `path` is named like the sound of that trace, in its folder."""
+    """Whether `path` has the name of a sound file of this trace and is in its folder."""
     stem = trace.name.removesuffix(".jsonl")
     named = path.name.startswith(f"{stem}.") and _SOUND.fullmatch(path.name[len(stem) :]) is not None
     return named and os.path.realpath(path.parent) == os.path.realpath(trace.parent)
 
 
 def is_device(path: Path) -> bool:
-    """A device or a pipe that the user named, such as ``/dev/stdout``: there is no file to keep whole. Never one in a link's
-    disguise elsewhere."""
+    """Whether `path` is a device or a pipe that the user named, such as ``/dev/stdout``.
+
+    Only paths below ``/dev`` and ``/proc`` count. A link elsewhere that leads to a device does not.
+    """
     try:
         kind = path.stat().st_mode
     except (OSError, ValueError):
@@ -143,7 +159,7 @@ def is_device(path: Path) -> bool:
 
 
 def _same(path: Path, other: Path) -> bool:
-    """One file, whatever it is called."""
+    """Whether both paths lead to the same file."""
     try:
         return path.samefile(other)
     except OSError:
@@ -152,7 +168,8 @@ def _same(path: Path, other: Path) -> bool:
         return False
 
 
-def _guarded(path: Path, act: Callable[[], object]) -> None:
+def _translated(path: Path, act: Callable[[], object]) -> None:
+    """Call `act`, and raise errors of the operating system as OutputError."""
     try:
         act()
     except (OSError, ValueError) as error:

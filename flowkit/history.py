@@ -1,7 +1,7 @@
-"""What of a conversation a language model is told: how large it is, and what is left out so that it fits.
+"""How much of a conversation is sent to a language model: its size, and what is left out so that it fits.
 
-Sizes are estimated tokens, since nobody but the model's own tokeniser knows them; where an estimate was too low the model
-refuses, and is asked again with less (``stages.llm``).
+Sizes are estimated tokens, because only the model's own tokeniser knows the exact number. If an estimate is too low,
+the model refuses the request, and it is made again with less history (``stages.llm``).
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from flowkit.chunker.text import measure
 from flowkit.messages import Ask, Exchange
 
 _FRAME = 5
-"""Tokens that a chat template puts around each message."""
+"""How many tokens a chat template adds to each message."""
 
 
 def size(*texts: str) -> int:
-    """The estimated tokens of these messages."""
+    """The estimated size of these messages in tokens."""
     return sum(measure(text) + _FRAME for text in texts if text)
 
 
 def size_of(ask: Ask) -> int:
-    """The estimated tokens of a request, without what the provider adds to it."""
+    """The estimated size of a request in tokens, without what the provider adds to it."""
     return size(ask.text, ask.said) + sum(size(exchange.user, exchange.agent) for exchange in ask.history)
 
 
 def fitting(history: Sequence[Exchange], most: int, tokens: int) -> tuple[Exchange, ...]:
-    """The newest exchanges: at most `most`, and of `tokens` together at most."""
+    """The newest exchanges: at most `most`, with at most `tokens` tokens together."""
     kept = len(history)
     while kept and len(history) - kept < most:
         exchange = history[kept - 1]
@@ -38,8 +38,11 @@ def fitting(history: Sequence[Exchange], most: int, tokens: int) -> tuple[Exchan
 
 
 def remembered(history: tuple[Exchange, ...], most: int, tokens: int | None = None) -> tuple[Exchange, ...]:
-    """The newest exchanges, at most `most` of them, and no more than fit into `tokens`. They are forgotten by the half dozen,
-    not one a turn: as long as the beginning stays the same, the model need not read it again."""
+    """The newest exchanges: at most `most`, with at most `tokens` tokens together.
+
+    When there are more than `most`, half of `most` are dropped at once and not one in each turn. As long as the
+    beginning of the history stays the same, the model can reuse what it has computed for it.
+    """
     if tokens is not None:
         most = min(most, len(fitting(history, most, tokens)))
     if len(history) <= most:

@@ -1,12 +1,16 @@
-"""Every message between stages, and between a stage and its provider, as frozen dataclasses: the vocabulary of a session.
+"""Every message between stages, and between a stage and its provider, as frozen dataclasses.
 
-Three lanes. *Control* messages (`lane = "C"`) are handled first; *data* (`lane = "D"`) keeps its order, end markers included,
-so that no end overtakes its own content; what leaves a stage for its provider (`lane = "P"`) waits for nobody.
-A marker is never dropped by a queue's policy.
-`lossy` messages may be dropped by a `drop_*` policy; `bulky` ones
-enter the journal without their sound. PCM is signed 16-bit little-endian mono; it rides along in `pcm`, takes no
-part in comparison and never enters the journal, so a replay without audio is the same conversation.
-Times are integer microseconds, positions are frame indexes (input side) or samples (output side).
+There are three lanes. *Control* messages (`lane = "C"`) are handled first. *Data* (`lane = "D"`) keeps its order; end
+markers are data too, so that no end overtakes its content. What a stage sends to its provider (`lane = "P"`) does not
+wait.
+
+`lossy` messages may be dropped by a `drop_*` policy. Markers are not lossy, so no policy drops them. `bulky` messages
+enter the journal without their sound.
+
+PCM is signed 16-bit little-endian mono in `pcm`. It takes no part in comparison and never enters the journal. So a
+replay without audio is the same conversation.
+
+Times are integer microseconds. Positions are frame indexes on the input side and samples on the output side.
 """
 
 from __future__ import annotations
@@ -18,8 +22,11 @@ M = TypeVar("M")
 
 
 def _filled(cls: type[M]) -> type[M]:
-    """For what is made often: fill the slots directly. Frozen dataclasses do it in twice the time, attribute by attribute
-    past their own lock; the lock stays."""
+    """Give a dataclass that is created often an ``__init__`` that fills its slots directly.
+
+    The generated one of a frozen dataclass takes twice as long, because it sets each attribute through
+    ``object.__setattr__``. Instances stay frozen.
+    """
     given = fields(cls)  # type: ignore[arg-type]
     names: dict[str, Any] = {f"set_{f.name}": getattr(cls, f.name).__set__ for f in given}
     names |= {f"default_{f.name}": f.default for f in given}
@@ -32,14 +39,17 @@ def _filled(cls: type[M]) -> type[M]:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What every message is: immutable, with a lane, and a form that the journal may keep."""
+    """Base class of all messages."""
 
     lane: ClassVar[str] = "D"
+    """C control, D data, P to a provider."""
     lossy: ClassVar[bool] = False
+    """Whether a `drop_*` policy may drop it."""
     bulky: ClassVar[bool] = False
+    """Whether the journal keeps it without its sound."""
 
     def journaled(self) -> Message:
-        """The message without bulk payload."""
+        """The message without its sound."""
         return self
 
 
@@ -49,7 +59,8 @@ class Message:
 @_filled
 @dataclass(frozen=True, slots=True)
 class Frames(Message):
-    """`count` consecutive microphone frames (20 ms each unless configured) from `index` on. Data, device -> vad and asr."""
+    """`count` consecutive microphone frames (20 ms each unless configured) from index `index` on. Data, device -> vad
+    and asr."""
 
     lossy: ClassVar[bool] = True
     bulky: ClassVar[bool] = True
@@ -63,7 +74,7 @@ class Frames(Message):
 
 @dataclass(frozen=True, slots=True)
 class InputEnded(Message):
-    """The source has no more speech after `frame` frames (a file's end); silence may go on. Data, a marker."""
+    """The source has no more speech after `frame` frames (the end of a file). Silence may follow. Data, a marker."""
 
     frame: int
 
@@ -71,7 +82,7 @@ class InputEnded(Message):
 @_filled
 @dataclass(frozen=True, slots=True)
 class Probability(Message):
-    """A VAD provider's answer: speech probability 0..1 up to the end of frame `frame`. Data, provider -> vad."""
+    """The VAD provider's probability of speech, 0 to 1, at the end of frame `frame`. Data, provider -> vad."""
 
     frame: int
     p: float
@@ -79,8 +90,10 @@ class Probability(Message):
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted(Message):
-    """The user began to speak at frame `frame`; `goes_on`: without having stopped, as the utterance before is ended for its
-    length. Control, vad -> gate and asr."""
+    """The user began to speak at frame `frame`. Control, vad -> gate and asr.
+
+    `goes_on`: without a pause, because the utterance before was ended for its length.
+    """
 
     lane: ClassVar[str] = "C"
     frame: int
@@ -89,7 +102,7 @@ class SpeechStarted(Message):
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped(Message):
-    """The user's voice paused after frame `last_voiced`; not yet an end of utterance. Control, vad -> gate."""
+    """The user's voice paused after frame `last_voiced`. The utterance has not ended yet. Control, vad -> gate."""
 
     lane: ClassVar[str] = "C"
     last_voiced: int
@@ -97,7 +110,8 @@ class SpeechStopped(Message):
 
 @dataclass(frozen=True, slots=True)
 class EndOfUtterance(Message):
-    """Silence has lasted: utterance number `utterance` ended with frame `last_voiced`. Data, a marker, vad -> asr, in band."""
+    """Utterance number `utterance` ended with frame `last_voiced`: the silence after it lasted long enough. Data, a
+    marker, vad -> asr."""
 
     utterance: int
     last_voiced: int
@@ -106,14 +120,14 @@ class EndOfUtterance(Message):
 @_filled
 @dataclass(frozen=True, slots=True)
 class Partial(Message):
-    """The transcript so far, tentative, a whole replacement of the one before. Data, asr -> gate; shown, never prompts."""
+    """The transcript so far, which replaces the one before. Shown, never sent to the LLM. Data, asr -> gate."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Final(Message):
-    """The committed transcript of utterance `utterance`; empty if nothing was said. Data, asr -> gate."""
+    """The final transcript of utterance `utterance`; empty if nothing was said. Data, asr -> gate."""
 
     text: str
     utterance: int
@@ -121,7 +135,7 @@ class Final(Message):
 
 @dataclass(frozen=True, slots=True)
 class Typed(Message):
-    """A line typed instead of spoken. Data, text source -> gate."""
+    """A typed line in place of speech. Data, text source -> gate."""
 
     text: str
 
@@ -131,8 +145,11 @@ class Typed(Message):
 
 @dataclass(frozen=True, slots=True)
 class Utterance(Message):
-    """What the gate releases: the user's text of turn `turn`, and what was heard of the reply before. `said`: the same turn again,
-    whose reply was cut off for nothing; what was heard of it. Data, gate -> llm."""
+    """The user's text of turn `turn`, which the gate releases. Data, gate -> llm.
+
+    `heard` is what was heard of the reply before. `said` is set if the same turn is answered again, because an
+    interruption without words cut its reply off: it is what was heard of that reply.
+    """
 
     turn: int
     text: str
@@ -143,7 +160,7 @@ class Utterance(Message):
 @_filled
 @dataclass(frozen=True, slots=True)
 class Token(Message):
-    """A piece of LLM text, numbered from 0 in its reply. Data, llm -> chunker."""
+    """A piece of LLM text. `index` counts from 0 in its reply. Data, llm -> chunker."""
 
     lossy: ClassVar[bool] = True
     index: int
@@ -152,29 +169,34 @@ class Token(Message):
 
 @dataclass(frozen=True, slots=True)
 class EndOfReply(Message):
-    """Behind the last token or clause of a reply. Data, a marker, llm -> chunker -> tts -> speaker."""
+    """Comes after the last token or clause of a reply. Data, a marker, llm -> chunker -> tts -> speaker."""
 
 
 @_filled
 @dataclass(frozen=True, slots=True)
 class Clause(Message):
-    """A speakable chunk, numbered from 0 in its reply. `text` is the original, `spoken` what TTS gets (may be empty).
-    `tokens` is its estimated size, `reason` why the chunker cut here, `marks` how `spoken` maps back to `text` (pairs of
-    lengths, as in ``chunker.Chunk``); a `provisional` one waits for its verdict. Data, chunker -> tts."""
+    """A chunk to speak. Data, chunker -> tts."""
 
     lossy: ClassVar[bool] = True
     index: int
+    """Counts from 0 in its reply."""
     text: str
+    """The original text."""
     spoken: str
+    """The text for TTS. May be empty."""
     tokens: int
+    """Its estimated size."""
     reason: str
+    """Why the chunker cut here."""
     marks: tuple[tuple[int, int], ...] = ()
+    """How `spoken` maps to `text`: pairs of lengths, as in ``chunker.Chunk``."""
     provisional: bool = False
+    """Whether the chunker guessed the cut. A `Commit` or a `Revoke` follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit(Message):
-    """The provisional clause `clause` stands: its sound may be heard. Control, chunker -> tts."""
+    """The provisional clause `clause` was cut correctly, so its audio may be played. Control, chunker -> tts."""
 
     lane: ClassVar[str] = "C"
     clause: int
@@ -182,7 +204,7 @@ class Commit(Message):
 
 @dataclass(frozen=True, slots=True)
 class Revoke(Message):
-    """The provisional clause `clause` was cut wrongly: it must never be heard. Control, chunker -> tts."""
+    """The provisional clause `clause` was cut wrongly, so it must not be played. Control, chunker -> tts."""
 
     lane: ClassVar[str] = "C"
     clause: int
@@ -191,8 +213,10 @@ class Revoke(Message):
 @_filled
 @dataclass(frozen=True, slots=True)
 class ClauseStarted(Message):
-    """The audio that follows belongs to clause `clause`: original `text`, what is said, and how the one maps to the other.
-    Data, a marker, tts -> speaker."""
+    """The audio that follows belongs to clause `clause`. Data, a marker, tts -> speaker.
+
+    `text`, `spoken` and `marks` are those of the clause.
+    """
 
     clause: int
     text: str
@@ -203,16 +227,17 @@ class ClauseStarted(Message):
 @_filled
 @dataclass(frozen=True, slots=True)
 class Audio(Message):
-    """`samples` samples of clause `clause` from `first_sample` on, at `rate_hz`; `total` samples in the whole clause if the
-    provider knows already, else 0. Data, provider -> tts -> speaker."""
+    """A piece of a clause's audio. Data, provider -> tts -> speaker."""
 
     lossy: ClassVar[bool] = True
     bulky: ClassVar[bool] = True
     clause: int
     first_sample: int
+    """Place of its first sample in the clause."""
     samples: int
     rate_hz: int
     total: int = 0
+    """Samples in the whole clause, if the provider knows it already; else 0."""
     pcm: bytes = field(default=b"", repr=False, compare=False)
 
     def journaled(self) -> Message:
@@ -223,7 +248,8 @@ class Audio(Message):
 
 @dataclass(frozen=True, slots=True)
 class WordTimes(Message):
-    """When the provider knows: words of clause `clause` with the sample at which each ends. Data, provider -> tts -> speaker."""
+    """Words of clause `clause`, each with the sample at which it ends. Only some providers know. Data, provider -> tts
+    -> speaker."""
 
     clause: int
     words: tuple[tuple[str, int], ...]
@@ -232,8 +258,10 @@ class WordTimes(Message):
 @_filled
 @dataclass(frozen=True, slots=True)
 class ClauseEnded(Message):
-    """The audio of clause `clause` is complete: `samples` in all (0 where TTS has no sound); not `whole` if the voice failed before
-    it had said everything. Data, a marker, tts -> speaker."""
+    """The audio of clause `clause` is complete. Data, a marker, tts -> speaker.
+
+    `samples` is its length; 0 if TTS gives no sound. Not `whole`: the voice failed before it had spoken everything.
+    """
 
     clause: int
     samples: int
@@ -245,28 +273,32 @@ class ClauseEnded(Message):
 
 @dataclass(frozen=True, slots=True)
 class Interrupt(Message):
-    """STOP, DRAIN, RESET for every replying stage. Its envelope carries the new epoch. Control, gate -> replying stages."""
+    """STOP, DRAIN and RESET every replying stage. Control, gate -> replying stages.
+
+    The envelope carries the new epoch.
+    """
 
     lane: ClassVar[str] = "C"
 
 
 @dataclass(frozen=True, slots=True)
 class Hold(Message):
-    """A suspected barge-in: stop sounding, keep the place. Control, gate -> speaker."""
+    """A barge-in is suspected: stop the sound and keep the place. Control, gate -> speaker."""
 
     lane: ClassVar[str] = "C"
 
 
 @dataclass(frozen=True, slots=True)
 class Resume(Message):
-    """The suspicion is withdrawn: go on from the held sample. Control, gate -> speaker."""
+    """The suspicion is withdrawn: continue at the held sample. Control, gate -> speaker."""
 
     lane: ClassVar[str] = "C"
 
 
 @dataclass(frozen=True, slots=True)
 class PlaybackStarted(Message):
-    """The reply's sound begins (again) at `at_us`, the time its first frame is popped. Control, speaker -> gate."""
+    """The sound of the reply begins, or begins again after a hold, at `at_us`, when its first frame is popped. Control,
+    speaker -> gate."""
 
     lane: ClassVar[str] = "C"
     clause: int
@@ -276,8 +308,11 @@ class PlaybackStarted(Message):
 @_filled
 @dataclass(frozen=True, slots=True)
 class Heard(Message):
-    """Clause `clause` was played up to sample `played` of `total` (0: not known); `text` is the heard part of its original.
-    Control, speaker -> gate, once a clause."""
+    """Clause `clause` was played up to sample `played` of `total` (0: unknown). Control, speaker -> gate, once for each
+    clause.
+
+    `text` is the part of its original text that was heard.
+    """
 
     lane: ClassVar[str] = "C"
     clause: int
@@ -288,14 +323,14 @@ class Heard(Message):
 
 @dataclass(frozen=True, slots=True)
 class ReplyPlayed(Message):
-    """The last frame of the reply has sounded. Control, speaker -> gate."""
+    """The last frame of the reply was played. Control, speaker -> gate."""
 
     lane: ClassVar[str] = "C"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault(Message):
-    """A stage could not do its work in this turn; `what` is for people. Control, any stage -> gate."""
+    """Stage `stage` could not do its work in this turn. `what` is for people. Control, any stage -> gate."""
 
     lane: ClassVar[str] = "C"
     stage: str
@@ -313,7 +348,7 @@ class Shutdown(Message):
 @_filled
 @dataclass(frozen=True, slots=True)
 class Timer(Message):
-    """A deadline that the stage itself asked for has come. Control, engine -> stage."""
+    """A deadline that the stage has set was reached. Control, engine -> stage."""
 
     lane: ClassVar[str] = "C"
     tag: str
@@ -324,13 +359,16 @@ class Timer(Message):
 
 @dataclass(frozen=True, slots=True)
 class Done(Message):
-    """The provider has given everything. Data, behind the last item."""
+    """The provider has given everything. Data, after the last item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed(Message):
-    """The provider failed: `kind` is one word (`timeout`, `error`, `malformed`; `length`: the request is too long for the model),
-    `what` is for people. Control."""
+    """The provider failed. Control.
+
+    `kind` is one word: ``timeout``, ``error``, ``malformed``, or ``length`` if the request is too long for the model.
+    `what` is for people.
+    """
 
     lane: ClassVar[str] = "C"
     kind: str
@@ -340,7 +378,7 @@ class Failed(Message):
 @_filled
 @dataclass(frozen=True, slots=True)
 class Credit(Message):
-    """The provider has taken `count` more of the items fed to it. Control; how a bound reaches across a channel."""
+    """The provider has taken `count` more of the items that it was fed. So a bound counts these too. Control."""
 
     lane: ClassVar[str] = "C"
     count: int
@@ -358,15 +396,17 @@ class Capture(Message):
 
 @dataclass(frozen=True, slots=True)
 class Detect(Message):
-    """Open the VAD; Frames are fed. Answered by Probability. Session scope."""
+    """Open the VAD. It is fed Frames. Answered by Probability. Session scope."""
 
     lane: ClassVar[str] = "P"
 
 
 @dataclass(frozen=True, slots=True)
 class Transcribe(Message):
-    """Open the ASR; Frames, SpeechStarted and EndOfUtterance are fed. Answered by Partial, and one Final for each
-    EndOfUtterance. Session scope."""
+    """Open the ASR. It is fed Frames, SpeechStarted and EndOfUtterance. Session scope.
+
+    Answered by Partial, and by one Final for each EndOfUtterance.
+    """
 
     lane: ClassVar[str] = "P"
 
@@ -380,20 +420,23 @@ class Exchange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ask(Message):
-    """Open the LLM with the user's text and the past; `said` is what was said of the reply before it broke off; `shortened`: the
-    request was refused for its length, and is made again with less past. Answered by Token and Done. Turn scope."""
+    """Open the LLM. Answered by Token and Done. Turn scope."""
 
     lane: ClassVar[str] = "P"
     turn: int
     text: str
+    """The user's text."""
     history: tuple[Exchange, ...] = ()
+    """The past turns, the oldest first."""
     said: str = ""
+    """The beginning of the reply that was said before the reply broke off. An LLM that can continues there."""
     shortened: bool = False
+    """Whether the request was refused for its length and is made again with less history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speak(Message):
-    """Open the TTS for one clause's spoken text. Answered by Audio (first_sample from 0) and Done. Turn scope."""
+    """Open TTS for the spoken text of one clause. Answered by Audio (first_sample from 0) and Done. Turn scope."""
 
     lane: ClassVar[str] = "P"
     clause: int
@@ -402,15 +445,17 @@ class Speak(Message):
 
 @dataclass(frozen=True, slots=True)
 class Narrate(Message):
-    """Open a continuous voice for one reply; each clause is fed as a Speak. Answered, in order, by each clause's Audio and
-    WordTimes and by its ClauseEnded. Turn scope."""
+    """Open a continuous voice for one reply. It is fed each clause as a Speak. Turn scope.
+
+    Answered, clause by clause, by Audio and WordTimes and then ClauseEnded.
+    """
 
     lane: ClassVar[str] = "P"
 
 
 @dataclass(frozen=True, slots=True)
 class Render(Message):
-    """Open the sink. Play and Silence are fed. Session scope."""
+    """Open the sink. It is fed Play and Silence. Session scope."""
 
     lane: ClassVar[str] = "P"
 
@@ -418,13 +463,14 @@ class Render(Message):
 @_filled
 @dataclass(frozen=True, slots=True)
 class Play(Message):
-    """Sound these samples; the first is due at `at_us` on the session's clock. Fed to the sink, in order of `at_us`."""
+    """Play these samples, the first at `at_us` in session time. Fed to the sink in the order of `at_us`."""
 
     lane: ClassVar[str] = "P"
     bulky: ClassVar[bool] = True
     at_us: int
     clause: int
     first_sample: int
+    """Place of the first sample in the clause."""
     samples: int
     rate_hz: int
     epoch: int = 0
@@ -436,13 +482,13 @@ class Play(Message):
         return Play(self.at_us, self.clause, self.first_sample, self.samples, self.rate_hz, self.epoch)
 
     def of_epoch(self, epoch: int) -> Play:
-        """The same, stamped with the reply's epoch."""
+        """The same, with the epoch of the reply."""
         return Play(self.at_us, self.clause, self.first_sample, self.samples, self.rate_hz, epoch, self.pcm)
 
 
 @dataclass(frozen=True, slots=True)
 class Silence(Message):
-    """From `at_us` on nothing that was handed over before may sound. Fed to the sink; what it still holds it drops."""
+    """Be silent from `at_us` on: drop what was sent for later. Fed to the sink."""
 
     lane: ClassVar[str] = "P"
     at_us: int
@@ -453,22 +499,24 @@ class Silence(Message):
 
 @dataclass(frozen=True, slots=True)
 class InputClosed(Message):
-    """Nothing more is fed to the call; its answers are still awaited."""
+    """The call will be fed nothing more. Its answers are still awaited."""
 
     lane: ClassVar[str] = "P"
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled(Message):
-    """The call is abandoned; what it still gives is stale."""
+    """The call is cancelled. What still comes from it is stale."""
 
     lane: ClassVar[str] = "P"
 
 
 @dataclass(frozen=True, slots=True)
 class Fed(Message):
-    """So far `count` items were handed on to the call as they came; `digest` is a CRC-32 of them all. One stands for many, for
-    as rows of their own they would double a trace."""
+    """So far `count` items were forwarded to the call. `digest` is the CRC-32 of all of them.
+
+    One row covers many items. With a row for each, a trace would be twice as large.
+    """
 
     lane: ClassVar[str] = "P"
     count: int

@@ -1,6 +1,6 @@
-"""How a component declares its options: a frozen pydantic model, each field with default, unit, range and a line of docs.
+"""How a component declares its options: a frozen pydantic model with default, unit, range and docs for each field.
 
-The YAML schema, the reference documentation and the checks are all made from these declarations; there is no second list.
+The YAML schema, the reference documentation and the checks are all generated from these declarations.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ _UNITS_US = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|min|h|d)", re.ASCII)
 _MOST_DIGITS = 40
 LONGEST_US = 366 * 86_400_000_000
-"""A year: what is longer was not meant, and must not meet the bounds of clocks."""
+"""The longest duration: about a year. A longer one is a mistake, and could exceed what clocks can represent."""
 _BARE_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
 def parse_duration(value: Any) -> int:
-    """A duration such as ``8ms`` or ``2s`` as integer microseconds.
+    """A duration such as ``8ms`` or ``2s`` in microseconds.
 
-    Raises ValueError for a bare number, naming the two readings it may have meant, and for anything else without a unit.
+    Raises ValueError for anything without a unit. For a bare number the message shows the two spellings that may be
+    meant.
     """
     if isinstance(value, Microseconds):
         return value
@@ -36,7 +37,7 @@ def parse_duration(value: Any) -> int:
 
 
 def format_duration(us: int) -> str:
-    """The shortest spelling that ``parse_duration`` reads back."""
+    """The shortest text that ``parse_duration`` reads back."""
     for unit in ("s", "ms"):
         if us % _UNITS_US[unit] == 0:
             return f"{us // _UNITS_US[unit]}{unit}"
@@ -44,11 +45,11 @@ def format_duration(us: int) -> str:
 
 
 class Microseconds(int):
-    """An already parsed duration, so that defaults written in Python are not mistaken for bare numbers in YAML."""
+    """A parsed duration. The type tells defaults written in Python from bare numbers in YAML."""
 
 
 def us(text: str) -> Microseconds:
-    """A default in an Options class: ``end: Duration = us("400ms")``."""
+    """The default of an option: ``end: Duration = us("400ms")``."""
     return Microseconds(parse_duration(text))
 
 
@@ -64,32 +65,32 @@ _SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,3})?)(B|KB|MB|GB|TB)", re.ASCII)
 
 
 def parse_size(value: Any) -> int:
-    """A size such as ``500MB`` as bytes. Raises ValueError for anything without a unit."""
+    """A size such as ``500MB`` in bytes. Raises ValueError for anything without a unit."""
     if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
         return round(float(match[1]) * _BYTES[match[2]])
     raise ValueError("a size is a number with a unit: B, KB, MB, GB or TB, such as 5GB")
 
 
 def format_size(size: int) -> str:
-    """The shortest spelling that ``parse_size`` reads back."""
+    """The shortest text that ``parse_size`` reads back."""
     unit = next(unit for unit in reversed(_BYTES) if size % _BYTES[unit] == 0)
     return f"{size // _BYTES[unit]}{unit}"
 
 
 def parse_mode(value: Any) -> int:
-    """A file's mode in octal digits, such as ``0640``. Raises ValueError for one that is none, or keeps the owner out."""
+    """A file mode in octal digits, such as ``0640``. Raises ValueError if it is malformed or locks the owner out."""
     if not isinstance(value, bool) and re.fullmatch(r"0?6[046][046]", str(value)):
         return int(str(value), 8)
-    raise ValueError("a mode is 0600, or 0640, 0644, 0660 and so on for others to read or write as well")
+    raise ValueError("a mode is 0600, or 0640, 0644, 0660 and so on to let others read or write")
 
 
 def format_mode(mode: int) -> str:
-    """As ``parse_mode`` reads it."""
+    """The mode as ``parse_mode`` reads it."""
     return f"0{mode:o}"
 
 
 class OctalMode(int):
-    """A file's mode, so that it is written as one."""
+    """A parsed file mode. The type keeps it from being shown as a decimal number."""
 
 
 PRIVATE_MODE = OctalMode(0o600)
@@ -110,8 +111,10 @@ Secret = SecretStr
 
 
 class Options(BaseModel):
-    """Base of every component's options: unknown keys are errors, values cannot change after start. The text below a field
-    documents it; it is read from the source when documentation is made (``config.docs``), as reading it costs a millisecond
-    a class."""
+    """Base class of every component's options. Unknown keys are errors, and values cannot change.
+
+    The string below a field documents it. ``config.docs`` reads these strings from the source when documentation is
+    made, because reading them on import would take a millisecond for each class.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

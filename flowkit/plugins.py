@@ -1,7 +1,7 @@
-"""What installed packages add to flowkit: entry points, read once a process.
+"""What installed packages add to flowkit through entry points. They are read once in a process.
 
-`importlib.metadata.entry_points` would do, but asks for the name of an entry's package, which parses that package's whole metadata,
-for each entry again; and it reads every package's entry points once for each group. Here each package is read once.
+``importlib.metadata.entry_points`` reads every package's entry points again for each group. It also parses the whole
+metadata of a package for the name of each entry's package. Here each package is read once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PREFIX = "flowkit."
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One package's word that `name` of some group is the object at `target` (``module:attribute``)."""
+    """The declaration of a package that `name` in some group is the object at `target` (``module:attribute``)."""
 
     name: str
     target: str
@@ -30,7 +30,7 @@ def own(table: Mapping[str, str]) -> dict[str, list[Claim]]:
 
 
 def joined(ours: Mapping[str, list[Claim]], others: tuple[Claim, ...]) -> Mapping[str, list[Claim]]:
-    """All claims by name, ours first; two for one name are both kept, so that an error can name them."""
+    """All claims by name, `ours` first. Two claims to one name are both kept, so that an error can name them."""
     if not others:
         return ours
     claims = {name: list(of_name) for name, of_name in ours.items()}
@@ -40,7 +40,7 @@ def joined(ours: Mapping[str, list[Claim]], others: tuple[Claim, ...]) -> Mappin
 
 
 def declared(group: str) -> tuple[Claim, ...]:
-    """What installed packages other than flowkit itself declare in an entry point group of flowkit's (``flowkit.stages``)."""
+    """What packages other than flowkit declare in an entry point group such as ``flowkit.stages``."""
     return _installed().get(group, ())
 
 
@@ -50,7 +50,7 @@ def _installed() -> Mapping[str, tuple[Claim, ...]]:
     seen = {OWN_PACKAGE}
     for distribution in distributions():
         if _PREFIX not in (distribution.read_text("entry_points.txt") or "") or distribution.name in seen:
-            continue  # the first of a name on the path is the one that is imported
+            continue  # of two packages with one name, Python imports the first on the path
         seen.add(distribution.name)
         for entry in distribution.entry_points:
             if entry.group.startswith(_PREFIX):

@@ -1,9 +1,11 @@
 """What is secret, and how it is kept out of everything that is written or shown.
 
-A secret is learnt where it enters the process: the value of ``${file:}``, of a variable or an option whose name says so, an
-API key, the password in a URL. From then on no sink holds it (trace, terminal, page, JUnit, JSON, errors), neither as it is nor
-in JSON, a URL or Base64, nor in pieces. What is masked keeps its length and its marks, so that a chunker cuts a masked text
-where it cut the true one.
+A secret becomes known where it enters the process: the value of ``${file:}``, of a variable or an option whose name
+says so, an API key, the password in a URL. From then on no output contains it: no trace, terminal, page, JUnit file,
+JSON or error. That holds for the secret itself, for its form in JSON, in a URL and in Base64, and for text that comes
+in pieces.
+
+A masked text keeps its length and its punctuation, so that a chunker cuts it where it cut the original.
 """
 
 from __future__ import annotations
@@ -15,32 +17,35 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus, unquote
 
 SHORTEST = 6
-"""What is shorter is in the middle of words, and no secret."""
+"""Shorter values are not treated as secrets, because they occur inside words."""
 _LEAK = 4
-"""From so many characters on the beginning of a secret is one too."""
+"""The beginning of a secret counts as secret from this many characters on."""
 _LONGEST = 4096
-"""So much of a text in pieces is remembered at most."""
+"""How many characters of a text in pieces are remembered at most."""
 _ENCODED = 8
+"""Base64 forms that are shorter are not searched for. They would occur by chance."""
 _NAMED = frozenset(
     ("key", "keys", "apikey", "token", "secret", "secrets", "password", "passwords", "passwd", "passphrase", "passcode", "pwd",
      "auth", "authorization", "credential", "credentials", "cookie", "cookies", "bearer")
 )  # fmt: skip
 _COUNTED = frozenset(("first", "last", "max", "min", "per", "stop", "bos", "eos", "pad", "limit", "count"))
-"""Beside these a token is one of a language model's."""
+"""Next to one of these words, a token is a language model's and not a secret."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _HARMLESS = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d)?|true|false", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable or an option is named like a secret: by whole words, so ``GROQ_API_KEY`` is, and ``GIT_AUTHOR_NAME``
-    and ``max_tokens`` are not."""
+    """Whether a variable or an option is named like a secret.
+
+    Whole words count. So ``GROQ_API_KEY`` is one, and ``GIT_AUTHOR_NAME`` and ``max_tokens`` are not.
+    """
     words = {word.lower() for word in _WORD.findall(name)}
     return bool(words & _NAMED) and not words & _COUNTED and words != {"pwd"}  # $PWD is the current folder
 
 
 class Masks:
-    """Finds secrets in text. Made of their values; `forms` are all ways in which one can be written."""
+    """Finds and masks these secrets in text. `forms` are all texts as which one can occur, the longest first."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self.values = frozenset(secrets)
@@ -49,41 +54,41 @@ class Masks:
         )
         self.hidden = {form: masked(form) for form in self.forms}
         self.short = [form for form in self.forms if len(form) <= _LONGEST]
-        """Those that are looked for in texts that come in pieces."""
+        """The forms that are searched for in text that comes in pieces."""
         self.beginning = re.compile("|".join(sorted({re.escape(form[:_LEAK]) for form in self.short})) or "(?!)")
 
     def __bool__(self) -> bool:
-        """Whether there is anything to find."""
+        """Whether there are any secrets."""
         return bool(self.forms)
 
     def __call__(self, text: str) -> str:
-        """The text with every secret in it masked, as long as before."""
+        """The text with every secret masked. Its length does not change."""
         for form in self.forms:
             if form in text:
                 text = text.replace(form, self.hidden[form])
         return text
 
     def pieces(self) -> Pieces:
-        """For a text that comes in pieces."""
+        """A masker for one text that comes in pieces."""
         return Pieces(self)
 
 
 class Pieces:
-    """A text in pieces, each masked as it comes: what belongs to a secret that began in an earlier piece, or seems to begin one."""
+    """Masks a text that comes in pieces, even where a secret is split between pieces."""
 
     def __init__(self, masks: Masks) -> None:
         self._masks = masks
         self._before = ""
-        """The end of the text so far, as far as a secret may go on from it."""
+        """The end of the text so far, as much of it as may be the beginning of a secret."""
 
     def __call__(self, piece: str) -> str:
-        """The piece, as long as before. Of a secret at most the first three characters can have passed unmasked."""
+        """The next piece, masked. At most the first three characters of a secret can have passed in earlier pieces."""
         masks, text, begins = self._masks, self._before + piece, len(self._before)
         self._before = text[1 - _LEAK :]
         if not masks or not masks.beginning.search(text):
             return piece
         shown, open_from = list(piece), len(text)
-        for form in reversed(masks.short):  # the longest last, for it says the most
+        for form in reversed(masks.short):  # the longest last, so that it overrides shorter ones
             for at in _places(text, form):
                 hidden = masks.hidden[form][max(0, begins - at) : len(text) - at]
                 begin = max(0, at - begins)
@@ -96,7 +101,7 @@ class Pieces:
 
 
 def _places(text: str, form: str) -> Iterator[int]:
-    """Where `form` stands in the text, and where the text ends within it."""
+    """The indexes at which `form` occurs, and those at which the text ends inside it."""
     at = text.find(form[:_LEAK])
     while at >= 0:
         if text.startswith(form, at) or (len(text) - at < len(form) and form.startswith(text[at:])):
@@ -105,8 +110,10 @@ def _places(text: str, form: str) -> Iterator[int]:
 
 
 def masked(text: str) -> str:
-    """Letters and digits that say nothing, in the text's own form: ``sk-Ab12`` is ``xx-Xx00``. Where little of it is either,
-    nothing of the form stays."""
+    """The text with letters and digits replaced, so that ``sk-Ab12`` becomes ``xx-Xx00``.
+
+    If at most half of the text is letters and digits, all characters are replaced.
+    """
     if sum(map(str.isalnum, text)) * 2 <= len(text):
         return "x" * len(text)
     shown = "".join(_STAND_IN[kind] if (kind := _kind(char)) else char for char in text)
@@ -123,7 +130,7 @@ def _kind(char: str) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """The ways in which a secret may be written: as it is, in JSON, in JSON inside JSON, in a URL, in Base64 wherever it begins."""
+    """The texts as which a secret can occur: itself, in JSON, in nested JSON, in a URL, in Base64 at any offset."""
     if len(secret) < SHORTEST:
         return set()
     forms = written = {secret}
@@ -137,7 +144,7 @@ def _forms(secret: str) -> set[str]:
     }
     raw = secret.encode(errors="replace")
     for shift in range(3):
-        # Of a run of bytes anywhere in others, the characters that are made of these bytes alone.
+        # If the secret is encoded together with other bytes, only these characters depend on the secret alone.
         first, last = -(-8 * shift // 6), (8 * (shift + len(raw))) // 6
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             if len(core := encode(bytes(shift) + raw + bytes(2))[first:last].decode()) >= _ENCODED:
@@ -146,7 +153,7 @@ def _forms(secret: str) -> set[str]:
 
 
 class _Known:
-    """The process's secrets, as they are learnt."""
+    """The secrets of this process."""
 
     def __init__(self) -> None:
         self.values: set[str] = set()
@@ -163,34 +170,36 @@ _KNOWN = _Known()
 
 
 def learn(*values: str) -> None:
-    """These values are secret from now on, in all that this process writes and shows."""
+    """Treat these values as secret from now on, in everything that this process writes and shows."""
     _KNOWN.learn(values)
 
 
 def learn_named(name: str, value: object) -> None:
-    """So is a text whose name says it, unless it is a number, a duration or the like; and the password in a URL, whatever its
-    name."""
+    """Treat `value` as secret if `name` is named like a secret, unless it is a number, a duration or a truth value.
+
+    The password in a URL is treated as secret whatever the name is.
+    """
     if not isinstance(value, str):
         return
     if is_secret_name(name) and not _HARMLESS.fullmatch(value):
-        # "Bearer abc" is as secret without its first word.
+        # Of "Bearer abc", the part "abc" is secret too.
         learn(value, *(word for word in value.split() if len(word) > SHORTEST))
     for password in _USERINFO.findall(value):
         learn(password, unquote(password))
 
 
 def forget() -> None:
-    """Nothing is secret any more; for tests, which share a process."""
+    """Forget all secrets. For tests, which share a process."""
     _KNOWN.__init__()  # type: ignore[misc]
 
 
 def known() -> Masks:
-    """What finds every secret that was learnt so far."""
+    """The masks for all secrets so far."""
     return _KNOWN.masks
 
 
 def mask(text: str) -> str:
-    """A message for people without any secret that was learnt so far: ``***`` stands for it."""
+    """A message for people, with ``***`` for every secret so far."""
     for form in _KNOWN.masks.forms:
         text = text.replace(form, "***")
     return text

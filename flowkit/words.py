@@ -1,7 +1,8 @@
-"""Words, in every script: the one account of them, for whatever counts, compares or times words.
+"""Words in every script: everything that counts, compares or times words uses this module.
 
-Where words end is Unicode's to say (UAX 29, by the package `regex`). Chinese, Japanese, Thai and their like put no spaces
-between words, and no dictionary is asked here: there each character with its marks stands alone, and counts as a part of a word.
+Word boundaries follow Unicode (UAX 29, by the package `regex`). Chinese, Japanese, Thai and similar scripts have no
+spaces between words, and no dictionary is used here. In these, each character with its marks stands alone and counts as
+a part of a word.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ import regex
 
 
 class WritingSystem(NamedTuple):
-    """How a script is spoken: characters a second, and, where no spaces stand between words, characters a word."""
+    """How fast a script is spoken.
+
+    Args:
+        ranges: its code points, as pairs of the first and the last.
+        per_s: characters spoken in a second.
+        per_word: characters in a word, for scripts without spaces between words; else 0.
+    """
 
     ranges: tuple[tuple[int, int], ...]
     per_s: float
@@ -24,7 +31,7 @@ class WritingSystem(NamedTuple):
 
 
 USUAL = WritingSystem((), 15)
-"""Letters and the spaces and marks between them: Latin, Greek, Cyrillic, the scripts of India."""
+"""Scripts of letters with spaces and punctuation between words: Latin, Greek, Cyrillic, the scripts of India."""
 _HAN = (
     (0x2E80, 0x2FDF),
     (0x3000, 0x303F),
@@ -36,8 +43,8 @@ _HAN = (
 )
 SCRIPTS = (
     # A little below the syllables a second that Coupé et al. measured (Science Advances 2019: Japanese about 8, Mandarin 6,
-    # Thai 5); a Thai syllable is written with two or three characters, and a kanji is read with about two morae.
-    WritingSystem(_HAN, 5, 2),  # and its wide marks, at which voices pause
+    # Thai 5). A Thai syllable is written with two or three characters, and a kanji is read as about two morae.
+    WritingSystem(_HAN, 5, 2),  # with its wide punctuation, at which voices pause
     WritingSystem(((0x3040, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F), (0x1B000, 0x1B16F)), 7.5, 3),  # kana
     WritingSystem(((0x3100, 0x312F), (0xA000, 0xA4CF)), 5, 2),  # bopomofo, Yi
     WritingSystem(((0x0E00, 0x0EFF),), 12.5, 4),  # Thai, Lao
@@ -50,28 +57,29 @@ _LOWS = [low for low, _, _ in _PLACES]
 
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘‛ʼʹ′＇`´"), "'")
 _PLAIN = _APOSTROPHES | dict.fromkeys(range(0x1F1E6, 0x1F200), "\u2600")
-"""Flags are no words, but which half of one a character is takes as long to find out as many stand before it."""
+"""One kind of apostrophe for all, and another symbol for flags. To find the boundary between two flags takes time that
+grows with the number of flags before it. Neither is part of a word."""
 _SEGMENTS = regex.compile(r"(?V1w)\b")
 _CLUSTER = regex.compile(r"\X")
 _CHARACTERS = regex.compile(
     r"[\u0e40-\u0e44\u0ec0-\u0ec4]?\X[\u0e30\u0e32\u0e45\u0e46\u0eb0\u0eb2\u0ec6ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ々]*"
 )
-"""Clusters; what Thai, Lao and kana write as letters, but belongs to the one before or behind, goes with it."""
+"""Grapheme clusters. Some Thai, Lao and kana letters belong to the letter before or after, and stay with it."""
 _WORDLIKE = regex.compile(r"[\p{L}\p{N}]")
 _BEHIND = regex.compile(r"[^\s\p{L}\p{N}\p{Ps}\p{Pi}]*")
 _NOT_COMPARED = regex.compile(r"[\p{Cf}\u0307\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]")
-"""Joiners and direction marks; the dot that case folding leaves of İ; the vowels and the stretching of Hebrew and Arabic."""
+"""Joiners and direction marks, the dot that case folding leaves of İ, and Hebrew and Arabic vowel and stretching marks."""
 _AHEAD = 4
-"""How many words further on one is looked for that a voice says it has spoken."""
+"""How many words ahead a spoken word is searched for."""
 
 
 class Word(NamedTuple):
     """A word of a text, or a character of a script without spaces.
 
     Args:
-        start, end: its indices.
-        past: where the marks that follow it end; they have no sound of their own.
-        key: what it is compared by: composed (NFKC), without case.
+        start, end: its indexes in the text.
+        past: the index after the punctuation that follows it and has no sound.
+        key: what it is compared by: composed (NFKC) and without case.
         size: what it counts as, in sixtieths of a word.
     """
 
@@ -94,7 +102,7 @@ def words(text: str) -> list[Word]:
 
 
 def has_words(text: str) -> bool:
-    """Whether a text says anything: an emoji or marks alone do not."""
+    """Whether there is anything to say in a text. Emoji and punctuation alone are nothing."""
     return _WORDLIKE.search(text) is not None
 
 
@@ -122,39 +130,42 @@ def _characters(text: str, start: int, end: int) -> Iterator[tuple[int, int, int
 
 
 def script_of(char: str) -> WritingSystem:
-    """The script that a character is spoken by."""
+    """The script that determines how this character is spoken."""
     at = bisect_right(_LOWS, ord(char)) - 1
     return _PLACES[at][2] if at >= 0 and ord(char) <= _PLACES[at][1] else USUAL
 
 
 def character_ends(text: str) -> list[int]:
-    """Where the characters end that a reader sees as one: a letter with its marks, a flag, an emoji of several."""
+    """The indexes after each character as a reader sees it: a letter with its marks, a flag, a composed emoji."""
     return [cluster.end() for cluster in _CLUSTER.finditer(text)]
 
 
 def character_end(text: str, at: int, most: int) -> int:
-    """Where such a character ends that begins at `at`; at most `most` further on."""
-    cluster = _CLUSTER.match(text[at : at + most])  # it would look back as far as flags go
+    """The index after such a character that begins at `at`. At most `most` characters are looked at."""
+    cluster = _CLUSTER.match(text[at : at + most])  # a slice, because the pattern would look back over all flags before
     return at + cluster.end() if cluster else at
 
 
 def folded(text: str) -> str:
-    """What a text is compared by: composed, without case, with one kind of apostrophe, without what is not always written."""
-    # Folding may undo the composition, so it is composed again.
+    """The text as it is compared: composed, without case, with one kind of apostrophe.
+
+    Marks that are not always written are left out.
+    """
+    # Case folding may decompose characters, so the text is composed again.
     plain = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).casefold()
     return _NOT_COMPARED.sub("", unicodedata.normalize("NFKC", plain))
 
 
 def count(found: Iterable[Word]) -> int:
-    """How many words there are; where no spaces stand between them that is an estimate, rounded up."""
+    """How many words these are, rounded up. In scripts without spaces this is an estimate."""
     return -(-sum(word.size for word in found) // 60)
 
 
 class Phrases:
-    """Words, and words in a row, to be looked for.
+    """Words and phrases to search for.
 
     Args:
-        texts: one phrase each. Case, apostrophes, hyphens and how accents are composed do not count.
+        texts: one word or phrase each. Case, apostrophes, hyphens and how accents are composed do not matter.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -162,8 +173,12 @@ class Phrases:
         self._phrases = sorted(keys, key=len, reverse=True)
 
     def without(self, found: Sequence[Word], *, going_on: bool = False) -> list[Word]:
-        """The words that belong to none of the phrases; of several that fit the longest is taken. `going_on`: more may follow, so
-        the last words may begin a phrase, and do not count until that is known."""
+        """The words that are not part of any phrase. Of several phrases that match at a word, the longest is taken.
+
+        Args:
+            found: the words of a text.
+            going_on: more words may follow. So the last words do not count if they may be the beginning of a phrase.
+        """
         keys, rest, at = [word.key for word in found], list[Word](), 0
         while at < len(keys):
             left = tuple(keys[at:])
@@ -179,13 +194,16 @@ class Phrases:
 
 
 def speaking_s(text: str) -> float:
-    """How long a text usually takes to say, in seconds."""
+    """How long it usually takes to say a text, in seconds."""
     return len(text) / USUAL.per_s if text.isascii() else sum(1 / script_of(char).per_s for char in text)
 
 
 def sounded(text: str, share: float) -> int:
-    """The length of the beginning of `text` whose words have sounded when `share` (0 to 1) of its time has passed. Only whole words
-    count, a listener who heard half a word did not hear it; the marks behind one go with it."""
+    """The length of the beginning of `text` that was heard after `share` (0 to 1) of its time.
+
+    Only whole words count, because a listener who heard half a word did not hear it. Punctuation after a word goes with
+    it.
+    """
     if share >= 1:
         return len(text)
     passed_s, at, end = share * speaking_s(text), 0, 0
@@ -198,7 +216,11 @@ def sounded(text: str, share: float) -> int:
 
 
 def spoken_until(text: str, said: Iterable[str]) -> int:
-    """The length of the beginning of `text` that a voice has said when its words, in its own spelling, were `said`."""
+    """The length of the beginning of `text` that was spoken, given the words `said` that a voice reports.
+
+    The voice may spell words in another way than the text. Words that are not found are skipped. If none is found, as
+    many words of the text count as were spoken.
+    """
     found = words(text)
     keys = [word.key for word in found]
     at, unknown, known = 0, 0, False
@@ -210,7 +232,7 @@ def spoken_until(text: str, said: Iterable[str]) -> int:
         else:
             unknown += bool(wanted)
     if not known:
-        at = min(unknown, len(found))  # it spells everything in another way: its words are counted
+        at = min(unknown, len(found))  # no word of the voice was found in the text, so they are only counted
     return found[at - 1].past if at else 0
 
 

@@ -66,7 +66,7 @@ def links(tmp_path: Path) -> Path:
         ("there", "is a link; nothing is written through links"),
         ("nowhere", "is a link; nothing is written through links"),
         ("folder", "it is a folder"),
-        ("pipe", "it is no file"),
+        ("pipe", "it is not a regular file"),
         ("kept/below", "Not a directory"),
         ("x" * 300, "File name too long"),
         ("a\0b", "null"),
@@ -83,15 +83,15 @@ def test_where_nothing_is_written(links: Path, name: str, said: str) -> None:
 
 def test_nothing_is_written_over_what_is_read(links: Path) -> None:
     for name in ("kept", "hard", "there", "./folder/../kept"):
-        with pytest.raises(OutputError, match="is what is being read"):
+        with pytest.raises(OutputError, match="is an input and would be overwritten"):
             write_whole(links / name, "lost", inputs=[links / "kept"])
-    with pytest.raises(OutputError, match="is what is being read"):
+    with pytest.raises(OutputError, match="is an input and would be overwritten"):
         write_whole(links / "new", "x", inputs=[links / "folder" / ".." / "new"])
     assert (links / "kept").read_text() == "kept"
 
 
 def test_what_is_begun_takes_no_name_in_use(links: Path) -> None:
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         create(links / "kept")
     os.close(create(links / "new"))
     assert stat.S_IMODE((links / "new").stat().st_mode) == 0o600

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from flowkit import __version__
 from flowkit.cli.streams import outlets, raw
 from flowkit.errors import ExitCode, FlowkitError
-from flowkit.files import said
+from flowkit.files import reason_of
 from flowkit.secrets import learn_named
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -66,7 +66,7 @@ def _run(args: list[str]) -> int:
     except OSError as error:
         # No file of a command's own: those have words for what fails. What is left is the machine's, such as a disk that is full.
         where = f"{error.filename}: " if error.filename else ""
-        print(f"flowkit: {where}{said(error)}", file=sys.stderr)
+        print(f"flowkit: {where}{reason_of(error)}", file=sys.stderr)
         return int(ExitCode.USAGE)
     except Exception as error:  # the last resort: a defect of flowkit, said in one line, whole with FLOWKIT_DEBUG
         if os.environ.get("FLOWKIT_DEBUG"):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
-from flowkit.files import said
+from flowkit.files import reason_of
 from flowkit.printable import printable
 from flowkit.secrets import known
 
@@ -120,7 +120,7 @@ def outlets(*, patient: bool) -> Iterator[list[str]]:
         with suppress(BrokenPipeError):
             out.flush()
         if out.error is not None:
-            lost.append(f"standard output cannot be written: {said(out.error)}")
+            lost.append(f"standard output cannot be written: {reason_of(out.error)}")
 
 
 def _open_what_is_closed() -> None:

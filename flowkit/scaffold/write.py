@@ -65,7 +65,7 @@ flowkit run pipeline.yaml     # with fakes for everything else
 def provider(kind: str, name: str, into: Path) -> Path:
     """Write a package with provider `name` for stages of `kind` into folder `into`; where it is.
 
-    Raises UsageError for a kind or a name that will not do, OutputError if the folder is there already or cannot be written.
+    Raises UsageError for a kind or a name that will not do, OutputError if the folder already exists or cannot be written.
     """
     if kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, n=1)
@@ -138,7 +138,7 @@ def _write(
             (folder / file).write_text(text, "utf-8")
     except FileExistsError as error:
         raise OutputError(
-            f"{folder} is there already", hint="give another name, or another folder with --into"
+            f"{folder} already exists", hint="give another name, or another folder with --into"
         ) from error
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror}") from error

@@ -21,7 +21,7 @@ from flowkit.errors import FlowkitError, OutputError
 from flowkit.figures.layout import Layout
 from flowkit.figures.reference import Reference
 from flowkit.figures.report import QueueReport
-from flowkit.files import said
+from flowkit.files import reason_of
 from flowkit.trace import names
 from flowkit.trace.audio import RawSound, Sound
 from flowkit.trace.journal import JournalDraft, JournalWriter
@@ -123,7 +123,7 @@ class Tape:
         try:
             write(self._writer)
         except OSError as error:
-            self.fail(f"cannot write {error.filename or self.path}: {said(error)}")
+            self.fail(f"cannot write {error.filename or self.path}: {reason_of(error)}")
         except FlowkitError as error:
             self.fail(str(error))
         except Exception as error:

@@ -24,7 +24,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCod
 
 from flowkit import __version__
 from flowkit.errors import OutputError
-from flowkit.files import PRIVATE_FOLDER, create, said, sounds_beside
+from flowkit.files import PRIVATE_FOLDER, create, reason_of, sounds_beside
 
 _UNLIMITED = SpanLimits.UNSET
 ROOT = "root"
@@ -155,7 +155,7 @@ class SpanWriter:
             span.set_status(Status(StatusCode.ERROR, error))
         span.end(self._ns(max(begin_us, end_us)))
         if self._stream.error is not None:
-            raise OutputError(f"cannot write {self._file.name}: {said(self._stream.error)}")
+            raise OutputError(f"cannot write {self._file.name}: {reason_of(self._stream.error)}")
         if self._processor.failed:
             raise OutputError("the trace cannot be written any further; is the disk full?")
 
@@ -181,7 +181,7 @@ class SpanWriter:
         try:
             self._file.close()
         except OSError as error:
-            raise OutputError(f"cannot write {self._file.name}: {said(error)}") from error
+            raise OutputError(f"cannot write {self._file.name}: {reason_of(error)}") from error
 
     def _ns(self, at_us: int) -> int:
         return (self._base_us + at_us) * 1000
@@ -207,5 +207,5 @@ def open_new(path: Path) -> IO[str]:
     """
     hint = "traces are never overwritten: give another name"
     if sounds := sounds_beside(path):
-        raise OutputError(f"{sounds[0]}, the sound of a recording of that name, is there already", hint=hint)
+        raise OutputError(f"{sounds[0]}, the sound of a recording of that name, already exists", hint=hint)
     return os.fdopen(create(path, hint=hint, folder_mode=PRIVATE_FOLDER), "w", encoding="utf-8", newline="\n")

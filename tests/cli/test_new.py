@@ -116,7 +116,7 @@ def test_nothing_that_is_there_is_written_over(tmp_path: Path, capsys: pytest.Ca
     mine = tmp_path / "flowkit-word-filter" / "flowkit_word_filter.py"
     mine.write_text("# my own\n")
     assert main(["new", "stage", "word_filter", "--into", str(tmp_path)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert mine.read_text() == "# my own\n"
 
 

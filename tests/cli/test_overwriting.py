@@ -116,7 +116,7 @@ def test_a_second_run_takes_another_name_or_is_told_to_overwrite(
     assert main(command) == 0
     first = Path("new/r.wav").read_bytes()
     assert main(command) == 2
-    assert "new/r.wav is there already\n    help: give another name, or --overwrite" in capsys.readouterr().err
+    assert "new/r.wav already exists\n    help: give another name, or --overwrite" in capsys.readouterr().err
     assert Path("new/r.wav").read_bytes() == first
     assert main([*command, "--overwrite"]) == 0
     assert Path("new/r.wav").read_bytes()[:4] == b"RIFF"

@@ -1,8 +1,11 @@
-"""The documentation reads well: plain words, short sentences, links that lead somewhere."""
+"""The documentation reads well: plain words, short sentences, links that lead somewhere. Docstrings too."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "traces").glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PROSE = [page for page in PAGES if page.name != "CHANGELOG.md"]  # a list of changes, not running text
+SOURCES = [
+    *sorted((ROOT / "flowkit").glob("*.py")),
+    *sorted(
+        path
+        for package in ("engine", "figures", "replay", "report", "trace")
+        for path in (ROOT / "flowkit" / package).rglob("*.py")
+    ),
+]
+"""Files whose docstrings and comments are checked."""
 LONGEST = 40  # words
 
 PLAIN = {  # words that only this project would use so, and the plain ones
@@ -29,6 +41,13 @@ PLAIN = {  # words that only this project would use so, and the plain ones
     "takings": "what a provider has taken",
     "whoever": "who",
 }
+
+IN_CODE = PLAIN | {
+    "somebody": "someone, a third party",
+    "told": "recorded, passed, reported",
+    "untold": "not reported",
+}
+"""The same in docstrings and comments, where more of them had crept in."""
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
@@ -58,6 +77,24 @@ def sentences(page: str) -> list[str]:
     """The sentences of a page, a piece of code counted as one word."""
     plain = [re.sub(r"`[^`]+`", "CODE", LINK.sub("link", text)) for text in paragraphs(page)]
     return [part for text in plain for part in re.split(r"(?<=[.?!])[)*\"']*\s+", text) if part]
+
+
+def docstrings(source: str) -> Iterator[str]:
+    """The docstrings of a module: of itself, its classes and functions, and those below an assignment."""
+    for node in ast.walk(ast.parse(source)):
+        for child in ast.iter_child_nodes(node):
+            if (
+                isinstance(child, ast.Expr)
+                and isinstance(child.value, ast.Constant)
+                and isinstance(child.value.value, str)
+            ):
+                yield inspect.cleandoc(child.value.value)
+
+
+def comments(source: str) -> Iterator[str]:
+    """The comments of a module, the lines of one joined."""
+    for block in re.findall(r"^ *# .*$(?:\n *# .*$)*", source, re.MULTILINE):
+        yield " ".join(line.strip().removeprefix("#").strip() for line in block.splitlines())
 
 
 def anchors(page: str) -> set[str]:
@@ -93,6 +130,15 @@ def test_words_are_plain(page: Path) -> None:
     assert {word: PLAIN[word] for word in words if word in PLAIN} == {}
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_docstrings_and_comments_have_short_sentences_and_plain_words(path: Path) -> None:
+    source = path.read_text("utf-8")
+    texts = [*docstrings(source), *comments(source)]
+    assert [part for text in texts for part in sentences(text) if len(part.split()) > LONGEST] == []
+    words = re.findall(r"[a-z]+", " ".join(texts).lower())
+    assert {word: IN_CODE[word] for word in words if word in IN_CODE} == {}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_link_leads_somewhere(page: Path) -> None:
     assert dead_links(page) == []
@@ -102,6 +148,12 @@ def test_sentences_are_found_in_paragraphs_and_lists_alone() -> None:
     text = "# A heading\n\nOne `a b. c` two. And\nthree [four](five.md)?\n- An item\n  goes on.\n"
     page = f"{text}\n| a | table. |\n\n    code. code.\n"
     assert sentences(page) == ["One CODE two.", "And three link?", "An item goes on."]
+
+
+def test_docstrings_and_comments_are_found() -> None:
+    source = '''"""Module."""\n\nA = 1\n"""Of A."""\n\n\ndef f() -> None:\n    """Of f."""\n    # One\n    # two.\n'''
+    assert sorted(docstrings(source)) == ["Module.", "Of A.", "Of f."]
+    assert list(comments(source)) == ["One two."]
 
 
 def test_a_long_sentence_a_strange_word_and_a_dead_link_are_seen(tmp_path: Path) -> None:

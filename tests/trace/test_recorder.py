@@ -117,7 +117,7 @@ def test_wrong_sound_is_said(tmp_path: Path, wrong: str) -> None:
 
 
 def test_a_trace_is_never_overwritten(recorded: Recorded) -> None:
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         open_recorder(recorded.recording.path, recorded.plan)
 
 

@@ -94,7 +94,7 @@ class WavSink(Provider):
         """Raises OutputError if the file exists and `overwrite` is not set, or if it cannot be written."""
         if options.path.is_file() and not options.overwrite:
             hint = "give another name, or --overwrite (in a pipeline file: overwrite: true)"
-            raise OutputError(f"{options.path} is there already", hint=hint)
+            raise OutputError(f"{options.path} already exists", hint=hint)
         if not options.path.exists():
             WavWriter(options.path, options.rate).close(0)  # this leaves no file
 

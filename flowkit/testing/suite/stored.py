@@ -14,7 +14,7 @@ from flowkit.config import Config, load
 from flowkit.config.discover import SUFFIXES as PIPELINES
 from flowkit.config.problems import InvalidConfig
 from flowkit.errors import ExitCode, FlowkitError, OutputError
-from flowkit.files import said, write_whole
+from flowkit.files import reason_of, write_whole
 from flowkit.replay.settings import recorded_plan
 from flowkit.replay.simulate import Replayed, simulate
 from flowkit.report.budgets import judge
@@ -92,7 +92,7 @@ def _left(new: Path, text: str | None) -> Iterator[str]:
     except OutputError as error:
         yield str(error)
     except OSError as error:
-        yield f"{new} cannot be removed: {said(error)}"
+        yield f"{new} cannot be removed: {reason_of(error)}"
 
 
 def place_and_words(error: FlowkitError, file: str, line: int = 1) -> tuple[str, int, str]:

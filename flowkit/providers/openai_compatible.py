@@ -34,21 +34,35 @@ class OpenAICompatible(Chat):
         token_limit: str = Field(default="max_tokens", pattern="^(max_tokens|max_completion_tokens)$")
         """The server's name for the limit of a reply. OpenAI's newer models need `max_completion_tokens`; other servers
         know only `max_tokens`."""
-        resumes: bool = False
-        """Whether the server continues a partial answer that it is sent, as vLLM and llama.cpp can. Otherwise an
-        interrupted reply is requested again, and a beginning that repeats the spoken words is left out."""
+        resumes: bool | None = None
+        """Whether the server continues the beginning of an answer that it is sent, as llama.cpp can. Otherwise a reply
+        that broke off is requested again, and a beginning that repeats the spoken words is left out. By default, a
+        server that lists its models as vLLM's does, and no other."""
+        opens_reasoning: bool = False
+        """Whether the server's chat template opens the reasoning itself, so that only its end mark (`</think>`) arrives.
+        What comes before that mark is not spoken."""
 
     options: Options
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
-        self.resumes = self.options.resumes
+        self.resumes = bool(self.options.resumes)
+        self.opens_reasoning = self.options.opens_reasoning
+        self._is_vllm = False
 
     @classmethod
     def needs_key(cls, options: Any) -> bool:
         return "//api.openai.com" in options.base_url
 
+    def learn(self, models: list[dict[str, Any]]) -> None:
+        """vLLM continues an answer if the request says so: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"""
+        self._is_vllm = any(model.get("owned_by") == "vllm" for model in models)
+        if self.options.resumes is None:
+            self.resumes = self._is_vllm
+
     def body(self, ask: Ask) -> dict[str, Any]:
         body = super().body(ask)
         body[self.options.token_limit] = body.pop("max_completion_tokens")
+        if ask.said and self._is_vllm:
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
         return body | {"stream_options": {"include_usage": True}}

@@ -140,6 +140,13 @@ def connecting(kind: str, request: Message, fed: Iterable[Message] = ()) -> Expe
     return experiment
 
 
+def thought(*settings: str) -> Any:
+    """The tokens of a reply of which the server has opened the reasoning."""
+    with running(EMULATORS["groq"](reply=lambda messages: "A plan.</think>Hello.")) as server:
+        addressed = [setting.replace("$URL", server.url) for setting in settings]
+        return one_call(*provider_of("llm", addressed), Ask(1, "Hi.")).text
+
+
 def resumed(*settings: str) -> Any:
     """What an LLM is asked when its reply broke off."""
     cls, options = provider_of("llm", settings)

@@ -356,6 +356,7 @@ TABLE: dict[str, Try] = {
     **{f"llm/openai_compatible.{key}": Try(value, asked, OPENAI) for key, value in OF_CHATS.items()},
     "llm/openai_compatible.token_limit": Try("max_completion_tokens", asked, OPENAI),
     "llm/openai_compatible.resumes": Try("true", providers.resumed, NO_SERVER),
+    "llm/openai_compatible.opens_reasoning": Try("true", providers.thought, OPENAI),
     "llm/llamacpp.model": Try("$TMP/b.gguf", providers.told_llama, LLAMA),
     "llm/llamacpp.sha256": Try("ab" * 32, providers.told_llama, LLAMA),
     "llm/llamacpp.system": Try("Be brief.", providers.told_llama, LLAMA),

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Ask, Exchange, Token
 from flowkit.providers.base import Surroundings
 from flowkit.providers.models import opened
 from flowkit.providers.openai_compatible import OpenAICompatible
+from flowkit.stages.unspoken import SpokenText
 from flowkit.testing.emulators import GroqEmulator, ServerFault, running
 from tests.contract.support import OK, Outcome, PacedItems, around, one_call
 
@@ -47,6 +51,96 @@ def test_whether_a_server_resumes_is_declared(resumes: bool) -> None:
 
 def test_no_server_is_assumed_to_resume() -> None:
     assert not OpenAICompatible.Options(base_url="http://127.0.0.1:9/v1", model="any").resumes
+
+
+def provider_of(**more: object) -> OpenAICompatible:
+    options = OpenAICompatible.Options(base_url="http://127.0.0.1:9/v1", model="any", **more)  # type: ignore[arg-type]
+    return OpenAICompatible(options, Surroundings(16_000, 20_000, lambda: 0, print))
+
+
+@pytest.mark.parametrize(
+    ("owned_by", "declared", "resumes"),
+    [
+        ("vllm", None, True),
+        ("vllm", False, False),
+        ("openai", None, False),
+        ("llamacpp", None, False),
+        ("llamacpp", True, True),
+        (7, None, False),
+    ],
+)
+def test_whether_a_server_resumes_is_declared_or_found_out(owned_by: str, declared: bool | None, resumes: bool) -> None:
+    """vLLM says in its list of models that it is vLLM, and continues an answer where the request says so."""
+    provider = provider_of(resumes=declared)
+    provider.learn([{"id": "any", "owned_by": owned_by}])
+    assert provider.resumes is resumes
+    body = provider.body(Ask(1, "hi", (), "The capital of"))
+    assert body["messages"][-1] == {"role": "assistant", "content": "The capital of"}
+    assert body.get("continue_final_message", False) is (owned_by == "vllm")
+    assert body.get("add_generation_prompt", True) is (owned_by != "vllm")
+    assert "continue_final_message" not in provider.body(Ask(1, "hi"))
+
+
+def test_the_list_of_models_is_asked_before_the_first_reply() -> None:
+    with running(GroqEmulator(owned_by="vllm")) as emulator:
+        options = OpenAICompatible.Options(base_url=f"{emulator.url}/v1", model="llama-3.1-8b-instant")
+
+        async def main() -> bool:
+            async with opened(OpenAICompatible, options, around(Outcome())) as provider:
+                with trio.fail_after(10):
+                    await provider.probe()
+                return provider.resumes
+
+        assert trio.run(main)
+
+
+THOUGHT = "The user says hi. I greet.</think>Hello there."
+
+
+@pytest.mark.parametrize(
+    ("opens", "reply", "spoken"),
+    [
+        (True, THOUGHT, "Hello there."),
+        (True, "<think>" + THOUGHT, "Hello there."),
+        (True, "I never end.", ""),
+        (False, "<think>" + THOUGHT, "Hello there."),
+        (False, "Hello there.", "Hello there."),
+    ],
+)
+def test_reasoning_that_the_server_opens_is_not_spoken(opens: bool, reply: str, spoken: str) -> None:
+    with running(GroqEmulator(reply=lambda messages: reply)) as emulator:
+        outcome = ours(f"{emulator.url}/v1", Ask(1, "hi"), opens_reasoning=opens)
+    heard = SpokenText()
+    assert (heard.feed(outcome.text) + heard.end()).strip() == spoken
+
+
+def test_reasoning_that_a_server_opens_is_reported_if_that_is_not_declared() -> None:
+    told: list[str] = []
+    with running(GroqEmulator(reply=lambda messages: THOUGHT)) as emulator:
+        options = OpenAICompatible.Options(base_url=f"{emulator.url}/v1", model="any")
+
+        async def main() -> None:
+            surroundings = replace(around(Outcome()), notice=told.append)
+            async with opened(OpenAICompatible, options, surroundings) as provider:
+                for turn in (1, 2):
+                    await provider.call(Ask(turn, "hi"), PacedItems([]), discard)
+
+        async def discard(item: object) -> None: ...
+
+        trio.run(main)
+    (line,) = told
+    assert "opens_reasoning: true" in line
+
+
+@given(st.lists(st.sampled_from(["<", "think", ">", "</", "a ", "</think>"]), max_size=9))
+def test_only_an_end_without_a_beginning_is_reported(pieces: list[str]) -> None:
+    told: list[str] = []
+    provider = OpenAICompatible(provider_of().options, Surroundings(16_000, 20_000, lambda: 0, told.append))
+    said = ""
+    for piece in pieces:
+        said = provider._look_for_reasoning(said, piece)
+    text = "".join(pieces)
+    assert bool(told) is ("</think>" in text and "<think>" not in text[: text.find("</think>")])
 
 
 def test_openai_itself_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

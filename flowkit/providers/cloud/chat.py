@@ -34,6 +34,7 @@ CONNECT_S = 5.0
 _NO_LIST = (404, 405, 501)
 """HTTP statuses of a server that has no list of models."""
 _LIMITS = ("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-requests")
+_OPEN, _CLOSE = "<think>", "</think>"
 _SPARE_S = 1.0
 _CLOSE_S = 0.5
 
@@ -71,6 +72,8 @@ class Chat(Provider):
     """Path of the chat completions, relative to the base URL."""
     models_path: ClassVar[str]
     """Path of the list of models, relative to the base URL."""
+    opens_reasoning: bool = False
+    """Whether the server's chat template opens the reasoning, so that only its end mark arrives."""
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
@@ -78,6 +81,7 @@ class Chat(Provider):
         connect_us = around.connect_us
         self._connect_s = CONNECT_S if connect_us is None else connect_us / US_PER_S
         self._nursery: trio.Nursery | None = None
+        self._noticed = False
 
     @classmethod
     def needs_key(cls, options: Any) -> bool:
@@ -113,6 +117,9 @@ class Chat(Provider):
                 yield
             finally:
                 self._nursery.cancel_scope.cancel()
+
+    def learn(self, models: list[dict[str, Any]]) -> None:
+        """The server has listed its models: find out what it can do."""
 
     def body(self, ask: Ask) -> dict[str, Any]:
         """The body of the request, to be sent as JSON."""
@@ -155,19 +162,40 @@ class Chat(Provider):
             raise
 
     async def _answer(self, ask: Ask, emit: Emit) -> None:
-        completion, events, index = Completion(), Events(), 0
+        completion, events, index, said = Completion(), Events(), 0, ""
+        opened = self.opens_reasoning and not ask.said
         response = await self._open(ask)
         stream = response.aiter_bytes()
         try:
             while not completion.done and (data := await _next(stream)):
                 for event, payload in events.feed(data):
-                    if text := completion.take(event, payload):
-                        await emit(Token(index, text))
-                        index += 1
+                    if not (text := completion.take(event, payload)):
+                        continue
+                    if opened and text.strip():
+                        opened = False
+                        if not completion.reasoned and not text.lstrip().startswith("<"):
+                            await emit(Token(index, _OPEN))
+                            index += 1
+                    await emit(Token(index, text))
+                    index += 1
+                    said = self._look_for_reasoning(said, text)
         finally:
             await _let_go(response, stream)
         self._tell("usage", " ".join(f"{k}={v}" for k, v in completion.usage.items() if isinstance(v, (int, float))))
         completion.check()
+
+    def _look_for_reasoning(self, said: str, text: str) -> str:
+        """Report the end of reasoning that never began. Returns the end of what was `said`, for the next call."""
+        said += text
+        if _OPEN in said or self.opens_reasoning or self._noticed:
+            return _OPEN
+        if _CLOSE in said:
+            self._noticed = True
+            self.around.notice(
+                f"{self.title}: reasoning was spoken: a reply has {_CLOSE} without {_OPEN}, which the server's chat template"
+                " must have written. Let the server send reasoning separately, or set `opens_reasoning: true`"
+            )
+        return said[-len(_CLOSE) :]
 
     async def _open(self, ask: Ask) -> httpx.Response:
         """Send the request. Returns when the headers of the response have come."""
@@ -184,13 +212,12 @@ class Chat(Provider):
         Raises ProviderError.
         """
         try:
-            models = await self._client.get(self.models_path, self._connect_s)
+            models = await self._models()
         except CloudError as error:
             if error.status in _NO_LIST:
                 return f"the server answers, but has no list of models; {self.options.model} was not looked for"
             raise cleaned(error, self.title, self._client.key) from error.__cause__
-        listed = models.get("data") if isinstance(models, dict) else None
-        names = [entry.get("id") for entry in listed or [] if isinstance(entry, dict)]
+        names = [model.get("id") for model in models]
         if names and self.options.model not in names:
             near = difflib.get_close_matches(self.options.model, map(str, names), n=1)
             raise ProviderError(
@@ -198,6 +225,13 @@ class Chat(Provider):
                 hint=f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(str, names[:5]))}",
             )
         return f"the server answers, model {self.options.model}"
+
+    async def _models(self) -> list[dict[str, Any]]:
+        body = await self._client.get(self.models_path, self._connect_s)
+        listed = body.get("data") if isinstance(body, dict) else None
+        models = [model for model in listed if isinstance(model, dict)] if isinstance(listed, list) else []
+        self.learn(models)
+        return models
 
     # -- a spare connection -----------------------------------------------------------------------------------------
 
@@ -211,7 +245,7 @@ class Chat(Provider):
         # Shielded: httpcore does not close a socket whose TLS handshake is cancelled.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _SPARE_S):
             try:
-                await self._client.get(self.models_path, self._connect_s)
+                await self._models()
             except CloudError as exc:
                 # Only recorded: the next call raises the same error.
                 self._tell("spare", f"no spare connection: {exc.trouble}")

@@ -63,13 +63,14 @@ class Completion:
     """One reply, as far as it has come.
 
     `finish` is its finish_reason, or empty. `usage` is the server's count of tokens. `done`: the stream has ended.
-    `empty`: no text has come but white space.
+    `empty`: no text has come but white space. `reasoned`: the server sends reasoning separately.
     """
 
     finish: str = ""
     usage: Mapping[str, Any] = field(default_factory=dict)
     done: bool = False
     empty: bool = True
+    reasoned: bool = False
     _characters: Characters = field(default_factory=Characters)
 
     def take(self, event: str, data: str) -> str:
@@ -103,7 +104,10 @@ class Completion:
         self.finish = choice.get("finish_reason") or self.finish
         delta = choice.get("delta")
         # Other keys of a delta are not spoken: reasoning_content, reasoning, thinking, tool_calls.
-        text = _parts_text(delta.get("content")) if isinstance(delta, dict) else None
+        text = None
+        if isinstance(delta, dict):
+            text = _parts_text(delta.get("content"))
+            self.reasoned = self.reasoned or bool(delta.get("reasoning_content") or delta.get("reasoning"))
         if text is not None and not isinstance(text, str):
             raise schema(f"the reply's content is not a str but {type(text).__name__}")
         joined = self._characters.join(text) if text else ""

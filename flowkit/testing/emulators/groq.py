@@ -62,12 +62,14 @@ class GroqEmulator(Emulator):
         reply: Callable[[list[dict[str, Any]]], str] = answer,
         token_s: float = 0.0,
         context: int | None = None,
+        owned_by: str = "Groq",
         **more: Any,
     ) -> None:
         super().__init__(**more)
         self.reply = reply
         self.token_s = token_s
         self.context = context
+        self.owned_by = owned_by
 
     async def connection(self, stream: Any) -> None:
         try:
@@ -91,7 +93,7 @@ class GroqEmulator(Emulator):
         if key in ("", "wrong", "expired"):
             return await http.whole(401, *_refusal(401, "" if key else "missing"))
         if seen.path.endswith("/models"):
-            listed = {"object": "list", "data": [{"id": model, "object": "model"} for model in MODELS]}
+            listed = {"object": "list", "data": [_model(name, self.owned_by) for name in MODELS]}
             return await http.whole(200, json.dumps(listed).encode(), _JSON)
         if not isinstance(seen.body, dict) or not seen.path.endswith("/chat/completions"):
             return await http.whole(404, *_refusal(404, "?"))
@@ -261,6 +263,10 @@ def _chunk(seen: Seen, delta: dict[str, Any], finish: str | None = None) -> dict
 
 def _event(piece: dict[str, Any], *, ascii_only: bool = True) -> bytes:
     return b"data: " + json.dumps(piece, ensure_ascii=ascii_only).encode() + b"\n\n"
+
+
+def _model(name: str, owned_by: str) -> dict[str, str]:
+    return {"id": name, "object": "model", "owned_by": owned_by}
 
 
 def _seen(head: h11.Request, body: bytes) -> Seen:

@@ -68,14 +68,14 @@ def _info(args: argparse.Namespace, trace: Trace) -> int:
 def _told(trace: Trace) -> dict[str, Any]:
     from collections import Counter
 
-    from flowkit.trace.audio import read_sound
+    from flowkit.trace.audio import check_sound
 
     rows = trace.rows()
     kinds = Counter(type(row.message).__name__ for row in rows)
     sounds = []
     for sound in trace.end.sounds if trace.end else ():
         try:
-            read_sound(trace.path, sound)
+            check_sound(trace.path, sound)
             state = "there"
         except TraceError as error:
             state = str(error)

@@ -40,24 +40,15 @@ class Layout(NamedTuple):
         return next((id_ for id_, known in self.kinds if known == kind), "")
 
     def to_json(self) -> dict[str, Any]:
-        """The layout as a trace stores it."""
+        """The layout as a trace stores it. ``flowkit.trace.schema`` reads it back."""
         return {
             "frame_us": self.frame_us,
             "stages": [list(k) for k in self.kinds],
             "edges": [list(e) for e in self.edges],
         }
 
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Layout:
-        """A stored layout. Raises KeyError, TypeError or ValueError if it is malformed."""
-        kinds = tuple((str(id_), str(kind)) for id_, kind in stored["stages"])
-        edges = tuple(BoundedEdge(str(s), str(t), str(p), int(m), str(w)) for s, t, p, m, w in stored["edges"])
-        if len(kinds) > _MOST_STAGES:
-            raise ValueError(f"more than {_MOST_STAGES} stages")
-        return cls(kinds, edges, int(stored["frame_us"]))
 
-
-_MOST_STAGES = 100
+MOST_STAGES = 100
 
 
 def layout_of(plan: Plan) -> Layout:

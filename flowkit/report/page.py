@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from flowkit.config.budgets import PARTS
 from flowkit.engine import Row
-from flowkit.errors import FlowkitError
+from flowkit.errors import FlowkitError, UsageError
 from flowkit.figures.layout import Layout
 from flowkit.figures.levels import queue_levels
 from flowkit.figures.metrics import measure
@@ -35,6 +35,9 @@ from flowkit.report.sides import sides
 from flowkit.trace.audio import read_sound
 from flowkit.trace.reader import Trace
 
+LONGEST_HEARD_S = 3_600
+LONGEST_SHOWN_US = 24 * 3_600_000_000
+"""Of longer sessions a page has no sound, or is none."""
 _VENDOR = ("d3-7.min.js", "plot-0.6.min.js")
 
 
@@ -63,6 +66,9 @@ def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> ShownSe
     rows, notices = trace.rows(), list(trace.notices)
     user, voices = None, {}
     for sound in trace.end.sounds if trace.end else ():
+        if max(rows[-1].handled_us // 1_000_000 if rows else 0, sound.samples // sound.rate_hz) > LONGEST_HEARD_S:
+            notices.append("the page has sound for sessions of up to an hour")
+            break
         try:
             samples = read_sound(trace.path, sound)
         except FlowkitError as error:
@@ -118,6 +124,8 @@ def _data(subject: ShownSession) -> dict[str, Any]:
     pops = sounded(rows, layout, dict(subject.voices))
     story = story_of(rows, layout, pops, subject.reference)
     last_us = max([row.handled_us for row in rows[-50:]] + [span.end_us for span in story.spans[-1:]], default=0)
+    if last_us > LONGEST_SHOWN_US:
+        raise UsageError(f"{subject.name} lasts longer than a day; a page shows sessions of up to a day")
     both = sides(
         pops,
         length_us=last_us,

@@ -57,12 +57,13 @@ def sides(
     if not heard or user is None:
         count = -(-length_us // LEVEL_US)
         return Sides(_from_reference(levels, frame_us, count), _from_pops(pops, count))
-    left = _fit(_at_rate(user, rate_hz), total)
-    right = np.zeros(total, np.int16)
+    sound = np.zeros((total, 2), np.int16)
+    left = _at_rate(user, rate_hz)[:total]
+    sound[: len(left), 0] = left
     for begin, samples in _runs(pops):
         at = begin * _RATE_HZ // 1_000_000
-        right[at : at + len(samples)] = samples[: max(0, total - at)]
-    return Sides(_levels(left), _levels(right), np.stack([left, right], 1))
+        sound[at : at + len(samples), 1] = samples[: max(0, total - at)]
+    return Sides(_levels(sound[:, 0]), _levels(sound[:, 1]), sound)
 
 
 def data_uri(sound: NDArray[np.int16]) -> str:
@@ -100,14 +101,13 @@ def _at_rate(samples: NDArray[np.int16], rate_hz: int) -> NDArray[np.int16]:
     return resampled
 
 
-def _fit(samples: NDArray[np.int16], total: int) -> NDArray[np.int16]:
-    return np.pad(samples[:total], (0, max(0, total - len(samples))))
-
-
 def _levels(samples: NDArray[np.int16]) -> bytes:
     """The loudest sample of each 20 ms. Its square root is drawn, so that quiet voices are visible."""
     step = _RATE_HZ * LEVEL_US // 1_000_000
-    whole = np.abs(_fit(samples, -(-len(samples) // step) * step).astype(np.int32)).reshape(-1, step).max(axis=1)
+    begins = np.arange(0, len(samples), step)
+    whole = np.maximum(
+        np.maximum.reduceat(samples, begins).astype(np.int32), -np.minimum.reduceat(samples, begins).astype(np.int32)
+    )
     return bytes((255 * np.sqrt(whole / 32768)).astype(np.uint8))
 
 

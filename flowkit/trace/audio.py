@@ -10,34 +10,22 @@ found out.
 from __future__ import annotations
 
 import os
-import re
 import struct
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flowkit.errors import OutputError, TraceError
 from flowkit.files import create
 from flowkit.trace.names import MAX_AUDIO
+from flowkit.trace.schema import ROLE, Sound
 
 HEADER = 44
 """Bytes of a WAV header."""
 _BLOCK = 1 << 16
-ROLE = re.compile(r"input|voice-\d{4,6}")
-
-
-class Sound(NamedTuple):
-    """A sound file of a trace."""
-
-    role: str
-    """``input`` or ``voice-RATE``."""
-    rate_hz: int
-    samples: int
-    """How many samples it has."""
-    digest: str
-    """The blake2b digest of its samples, 32 hex digits."""
 
 
 class RawSound:
@@ -120,35 +108,65 @@ def sound_digest(flac: Path, role: str) -> Sound:
     """Read a FLAC file of ``to_flac`` and describe it."""
     import soundfile
 
-    samples, rate_hz = soundfile.read(flac, dtype="int16")
-    return Sound(role, rate_hz, len(samples), blake2b(samples.tobytes(), digest_size=16).hexdigest())
+    samples, state = 0, blake2b(digest_size=16)
+    with soundfile.SoundFile(flac) as file:
+        while len(block := file.read(_BLOCK, dtype="int16")):
+            samples += len(block)
+            state.update(block.tobytes())
+        return Sound(role, file.samplerate, samples, state.hexdigest())
 
 
-def read_sound(trace: Path, sound: Sound) -> Any:
-    """The samples of a recorded sound, an int16 array.
+def read_sound(trace: Path, sound: Sound) -> NDArray[np.int16]:
+    """The samples of a recorded sound.
 
     Raises TraceError if the file is missing, is too long, or does not hold what was recorded.
     """
-    import soundfile
+    blocks = _blocks(trace, sound)
+    samples, at = np.empty(sound.samples, np.int16), 0
+    for block in blocks:
+        samples[at : at + len(block)] = block
+        at += len(block)
+    return samples
 
+
+def check_sound(trace: Path, sound: Sound) -> None:
+    """Raise TraceError where ``read_sound`` would. The samples are not kept in memory."""
+    for _ in _blocks(trace, sound):
+        pass
+
+
+_HEAD, _SILENCE = 1 << 16, 1024
+"""A few bytes of FLAC can hold hours of silence: 652 bytes of samples per byte, as flowkit writes it. More is refused."""
+
+
+def _blocks(trace: Path, sound: Sound) -> Iterator[NDArray[np.int16]]:
+    """The file of a sound. Raises TraceError if it cannot be what was recorded."""
     path = sound_path(trace, sound.role)
     if not path.resolve().is_relative_to(trace.parent.resolve()):
         raise TraceError(f"{path.name} is a link to a file outside the trace's folder")
     if not path.is_file():
         raise TraceError(f"{path.name} is missing; the trace can be replayed without it")
+    if 2 * sound.samples > min(MAX_AUDIO, _HEAD + _SILENCE * path.stat().st_size):
+        raise TraceError(f"{path.name} is not the sound that was recorded: it is too small for so many samples")
+    return _decoded(path, sound)
+
+
+def _decoded(path: Path, sound: Sound) -> Iterator[NDArray[np.int16]]:
+    """The samples, block by block. After the last block, raises TraceError if they are not what was recorded."""
+    import soundfile
+
+    state = blake2b(digest_size=16)
     try:
         with soundfile.SoundFile(path) as file:
-            # A few bytes of FLAC can hold hours of silence. So the length is checked before anything is decoded.
             if (file.channels, file.samplerate, file.frames) != (1, sound.rate_hz, sound.samples):
                 raise TraceError(f"{path.name} is not the sound that was recorded: its length or format differs")
-            if 2 * file.frames > MAX_AUDIO:
-                raise TraceError(f"{path.name} is longer than {MAX_AUDIO >> 20} MiB of samples")
-            samples = file.read(dtype="int16")
+            while len(block := file.read(_BLOCK, dtype="int16")):
+                state.update(block.tobytes())
+                yield block
     except soundfile.LibsndfileError as error:
         raise TraceError(f"{path.name} cannot be read: {error}") from error
-    if blake2b(samples.tobytes(), digest_size=16).hexdigest() != sound.digest:
+    if state.hexdigest() != sound.digest:
         raise TraceError(f"{path.name} is not the sound that was recorded: its digest differs")
-    return samples
 
 
 def _wav_header(rate_hz: int) -> bytes:

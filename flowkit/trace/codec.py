@@ -16,19 +16,13 @@ from typing import NamedTuple
 
 from flowkit.engine import Row
 from flowkit.figures.layout import Layout
+from flowkit.trace.names import CHUNK_EPOCHS, CHUNK_ROWS, CHUNK_SHAPES, CHUNK_VALUES
 from flowkit.trace.parts import PART_US, Cutter, Part
 
 CHUNK_US = 80 * PART_US
-CHUNK_ROWS = 20_000
-CHUNK_VALUES = 40_000
-CHUNK_SHAPES = 1000
-CHUNK_EPOCHS = 1000
 """A chunk ends before a part that begins in the next 64 s of the session. It also ends before a part with which it
-would have more rows, shapes, changes of epoch or turn, or numbers and characters of content than these limits.
-
-The limit on content keeps lines short: a number takes up to 25 bytes and a character up to 14, and readers accept 1
-MiB.
-"""
+would have more than CHUNK_ROWS rows, CHUNK_SHAPES shapes, CHUNK_EPOCHS changes of epoch or turn, or CHUNK_VALUES numbers
+and characters of content."""
 
 
 class JournalChunk(NamedTuple):

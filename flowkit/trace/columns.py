@@ -6,16 +6,15 @@ A column is ``{"all": value}``, ``{"from": first, "by": step}``, ``{"runs": [[fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from itertools import chain
-from typing import Any
+from collections.abc import Callable, Sequence, Set
+from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from flowkit.errors import TraceError
+from flowkit.trace.names import MAX_DEPTH
+from flowkit.trace.schema import Count, typed
 
 WHOLE = frozenset({int})
-NUMBERS = frozenset({int, float})
 _EVEN = frozenset({int, float, str})
 
 
@@ -98,8 +97,8 @@ def _sliding(values: tuple[tuple[Any, ...], ...]) -> Any:
 
 _LEFT = 3
 """How many items may be left out at the front, plus one."""
-_LONGEST = 1 << 22
-"""How many items the tuples of a column may have together, once they are unpacked."""
+_LONGEST = 1 << 17
+"""How many items the tuples of a column may have together, once they are unpacked. A whole chunk has at most a third."""
 
 
 def _plain(value: Any) -> Any:
@@ -117,65 +116,133 @@ def _plain(value: Any) -> Any:
 _PLAIN = frozenset({int, float, str, bool, tuple, list, dict, type(None)})
 
 
-def unpacked(column: Any, count: int, types: frozenset[type] = frozenset()) -> Sequence[Any]:
+def unpacked(column: Any, count: int, check: Check) -> Sequence[Any]:
     """The `count` values of a stored column.
 
     Args:
         column: the column as parsed from JSON.
         count: how many values it must have.
-        types: the types that the values may have. Empty: any.
+        check: checks and converts the values.
 
     Raises:
-        TraceError: the column is malformed, or has another number of values or a value of another type.
+        ValueError: the column is malformed, or has another number of values or a value of another type.
     """
-    values: Sequence[Any]
     if type(column) is list:
         if len(column) != count:
-            raise TraceError(f"a column has {len(column)} values for {count} steps")
-        values, kinds = column, set(map(type, column)) if types else types
-    elif type(column) is dict and "all" in column:
-        values, kinds = [column["all"]] * count, {type(column["all"])}
-    elif type(column) is dict and "runs" in column:
-        values, kinds = _of_runs(column["runs"], count), WHOLE
-    elif type(column) is dict and "slides" in column:
-        values, kinds = _of_slides(column["slides"], count), frozenset({list})
-    elif type(column) is dict and type(first := column.get("from")) is type(by := column.get("by")) is int and by:
-        values, kinds = range(first, first + by * count, by), WHOLE
-    else:
-        raise TraceError(f"{str(column)[:40]!r} is not a column")
-    if types and not kinds <= types:
-        wrong = next(value for value in values if type(value) not in types)
-        raise TraceError(f"a column holds {str(wrong)[:40]!r}, a value of the wrong type")
-    return values
+            raise ValueError(f"a column has {len(column)} values for {count} steps")
+        return check(column)
+    form = set(column) if type(column) is dict else set()
+    if form == {"all"}:
+        return [*check([column["all"]])] * count
+    if form == {"runs"}:
+        return check(_of_runs(typed(column["runs"], list[tuple[int, int, Count]]), count))
+    if form == {"slides"}:
+        return check(_of_slides(typed(column["slides"], list[tuple[Count, Count, list[Any]]]), count))
+    if form == {"from", "by"} and type(first := column["from"]) is type(by := column["by"]) is int and by:
+        check([first, first + by * (count - 1)])
+        return range(first, first + by * count, by)
+    raise ValueError(f"{str(column)[:40]!r} is not a column")
 
 
-def _of_runs(runs: Any, count: int) -> list[int]:
-    """The values of a column of runs. Raises TraceError if they are not `count` whole numbers."""
-    if type(runs) is not list or not all(type(run) is list and len(run) == 3 for run in runs):
-        raise TraceError(f"{str(runs)[:40]!r} is not a list of runs")
-    if not set(map(type, chain.from_iterable(runs))) <= WHOLE or min((many for _, _, many in runs), default=0) < 1:
-        raise TraceError("a run consists of whole numbers and has at least one value")
+def _of_runs(runs: list[tuple[int, int, int]], count: int) -> list[int]:
+    """The values of a column of runs. Raises ValueError if they are not `count` numbers."""
     if sum(many for _, _, many in runs) != count:
-        raise TraceError(f"the runs of a column do not have {count} values")
+        raise ValueError(f"the runs of a column do not have {count} values")
     return [first + step * by for first, by, many in runs for step in range(many)]
 
 
-def _of_slides(slides: Any, count: int) -> list[list[Any]]:
-    """The tuples of a column of slides, as lists. Raises TraceError if one does not continue the one before."""
-    if type(slides) is not list or len(slides) != count:
-        raise TraceError(f"a column does not have {count} tuples")
+def _of_slides(slides: list[tuple[int, int, list[Any]]], count: int) -> list[list[Any]]:
+    """The tuples of a column of slides, as lists. Raises ValueError if one does not continue the one before."""
+    if len(slides) != count:
+        raise ValueError(f"a column does not have {count} tuples")
     before, values, items = list[Any](), list[list[Any]](), 0
     for left, keep, new in slides:
-        if (
-            type(left) is not int
-            or type(keep) is not int
-            or type(new) is not list
-            or not 0 <= left <= left + keep <= len(before)
-        ):
-            raise TraceError("a tuple does not continue the one before it")
+        if left + keep > len(before):
+            raise ValueError("a tuple does not continue the one before it")
         before = [*before[left : left + keep], *new]
         values.append(before)
         items += len(before)
         if items > _LONGEST:
-            raise TraceError("a column's tuples are too long")
+            raise ValueError("a column's tuples are too long")
     return values
+
+
+# -- types of values ---------------------------------------------------------------------------------------------------
+
+Check: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
+"""Converts stored values to the values of a message. Raises ValueError for a value of the wrong type or range."""
+
+
+def plain(*types: type) -> Check:
+    """A check that the values have one of these types. They are not converted."""
+    known = frozenset(types)
+
+    def check(values: Sequence[Any]) -> Sequence[Any]:
+        if not set(map(type, values)) <= known:
+            wrong = next(value for value in values if type(value) not in known)
+            raise ValueError(f"a column holds {str(wrong)[:40]!r}, a value of the wrong type")
+        return values
+
+    return check
+
+
+def between(least: int, most: int) -> Check:
+    """A check that the values are integers, `least` <= value < `most`."""
+    whole = plain(int)
+
+    def check(values: Sequence[Any]) -> Sequence[Any]:
+        if whole(values) and not least <= min(values) <= max(values) < most:
+            raise ValueError(f"a column holds a number that is not between {least} and {most}")
+        return values
+
+    return check
+
+
+def check_of(hint: Any) -> Check:
+    """The check for a field with this type hint. Values of unknown types are not checked; their lists become tuples."""
+    known, parts = _CHECKS.get(hint), get_args(hint)
+    if known is not None:
+        return known
+    if get_origin(hint) is tuple and len(parts) == 2 and parts[1] is ...:
+        return _tuples(check_of(parts[0]))
+    if get_origin(hint) is tuple:
+        return _records(lambda *values: values, list(map(check_of, parts)))
+    if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
+        return _records(hint, [check_of(part) for part in get_type_hints(hint).values()])
+    return lambda values: [_frozen(value, MAX_DEPTH) for value in values]
+
+
+_CHECKS: dict[Any, Check] = {int: plain(int), float: plain(float, int), str: plain(str), bool: plain(bool)}
+_LISTS = plain(list)
+
+
+def _tuples(check: Check) -> Check:
+    """A check for tuples of any length. An item that several tuples share, as in a growing history, is converted once."""
+
+    def checked(values: Sequence[Any]) -> Sequence[Any]:
+        items = {id(item): item for value in _LISTS(values) for item in value}
+        made = dict(zip(items, check(list(items.values())), strict=True)) if items else {}
+        return [tuple([made[id(item)] for item in value]) for value in values]
+
+    return checked
+
+
+def _records(make: Callable[..., Any], checks: list[Check]) -> Check:
+    """A check for tuples with one item for each of `checks`. `make` builds the tuple."""
+
+    def checked(values: Sequence[Any]) -> Sequence[Any]:
+        if not all(len(value) == len(checks) for value in _LISTS(values)):
+            raise ValueError(f"a column holds a tuple that does not have {len(checks)} items")
+        columns = [check(column) for check, column in zip(checks, zip(*values, strict=True), strict=False)]
+        return list(map(make, *columns)) if columns else []
+
+    return checked
+
+
+def _frozen(value: Any, deeper: int) -> Any:
+    """Lists as tuples, at all levels. Raises ValueError if they are nested too deeply."""
+    if type(value) is not list:
+        return value
+    if not deeper:
+        raise ValueError(f"a value is nested more than {MAX_DEPTH} deep")
+    return tuple(_frozen(part, deeper - 1) for part in value)

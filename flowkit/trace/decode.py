@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain, repeat
+from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
 from flowkit.engine import Fate, Row
 from flowkit.errors import TraceError
 from flowkit.figures.layout import Layout
 from flowkit.messages import Message
-from flowkit.trace.codec import CHUNK_EPOCHS, CHUNK_ROWS, CHUNK_SHAPES
-from flowkit.trace.columns import WHOLE, unpacked
-from flowkit.trace.parse import parsed
+from flowkit.trace.columns import between, unpacked
+from flowkit.trace.names import CHUNK_ROWS, MOST
 from flowkit.trace.parts import FIRST_LETTER
 from flowkit.trace.rows import FATES, has_call, kind_named, messages_of, waits
+from flowkit.trace.schema import ShapeHead, StoredRows, parsed, typed
 
-_MOST = 1 << 48
-"""More rows of a stage, or microseconds, than any session reaches."""
-_MALFORMED = (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError)
-"""What the code below raises for a malformed chunk."""
+_NUMBERS = between(0, MOST)
 _row = tuple.__new__
 
 
@@ -32,7 +29,7 @@ class _Shape(NamedTuple):
     cause: int
     """Place of the cause's stage; -1 if there is no cause."""
     fate: Fate
-    followers: tuple[int, ...]
+    followers: Sequence[int]
     """Places of the stages that passed the message on."""
     steps: Iterator[tuple[int, int, int, int, Message]]
     """For each step (time, age, distance, call, message): time counts from the beginning of the chunk, age is how long
@@ -42,28 +39,28 @@ class _Shape(NamedTuple):
 def decode(text: str, layout: Layout) -> list[Row]:
     """The rows of a chunk's text. Raises TraceError if it is malformed."""
     try:
-        return _rows(layout, *parsed(text))
-    except _MALFORMED as error:
-        raise TraceError(f"a journal chunk is malformed: {type(error).__name__}: {str(error)[:100]}") from error
+        return _rows(layout, typed(parsed(text), StoredRows))
+    except (ValueError, RecursionError) as error:
+        raise TraceError(f"a journal chunk is malformed: {str(error)[:200]}") from error
 
 
-def _rows(
-    layout: Layout, _: int, begin_us: int, ns: list[int], ats: list[list[int]], pattern: str, stored: list[Any]
-) -> list[Row]:
+def _rows(layout: Layout, stored: StoredRows) -> list[Row]:
     """The rows of a parsed chunk."""
-    ids = [id_ for id_, _ in layout.kinds]
-    _check(ids, begin_us, ns, ats, pattern, stored)
+    ids, (_, begin_us, ns, ats, pattern, parsed_shapes) = [id_ for id_, _ in layout.kinds], stored
     counts = Counter(pattern)
+    letters = [chr(FIRST_LETTER + number) for number in range(len(parsed_shapes))]
+    if len(ns) != len(ids) or set(counts) != set(letters):
+        raise ValueError("the row counts do not fit the stages, or the shapes not the pattern")
     shapes = {
-        (letter := chr(FIRST_LETTER + number)): _shape(len(ids), counts[letter], *head, columns=columns)
-        for number, (head, *columns) in enumerate(stored)
+        letter: _shape(len(ids), counts[letter], *shape) for letter, shape in zip(letters, parsed_shapes, strict=True)
     }
-    if set(counts) != set(shapes):
-        raise ValueError("a letter without a shape, or a shape without a letter")
+    # A short text must not stand for very many rows.
     if sum(many * (1 + len(shapes[letter].followers)) for letter, many in counts.items()) > CHUNK_ROWS + 2 * len(ids):
         raise ValueError("more rows than a chunk can have")
     rows, last_us = list[Row](), begin_us
-    for begin, end, epoch, turn in _spans(ats, len(pattern)):
+    for (begin, epoch, turn), (end, _, _) in pairwise([*ats, (len(pattern), 0, 0)]):
+        if not begin < end or (begin and not rows):
+            raise ValueError("the epochs do not fit the steps")
         for letter in pattern[begin:end]:
             place, cause, fate, followers, steps = shapes[letter]
             handled_us, lag_us, back, call, message = next(steps)
@@ -84,52 +81,22 @@ def _rows(
     return rows
 
 
-def _check(ids: list[str], begin_us: int, ns: list[int], ats: list[list[int]], pattern: str, stored: list[Any]) -> None:
-    """Raises ValueError if the chunk exceeds what a writer writes.
-
-    Without these limits a short text could stand for very many rows.
-    """
-    whole = [begin_us, *ns, *chain.from_iterable(ats)]
-    if not set(map(type, whole)) <= WHOLE or not -_MOST < min(whole) <= max(whole) < _MOST:
-        raise ValueError("times, row counts and epochs are whole numbers")
-    if len(ns) != len(ids) or not pattern:
-        raise ValueError("row counts do not fit the stages")
-    if len(pattern) > CHUNK_ROWS or len(ats) > CHUNK_EPOCHS or len(stored) > CHUNK_SHAPES:
-        raise ValueError("more steps, epochs or shapes than a chunk can have")
-    if any(len(head) > 4 + 2 * len(ids) for head, *_ in stored):
-        raise ValueError("more stages than a shape can have")
-    begins = [begin for begin, _, _ in ats]
-    if begins != sorted(set(begins)) or begins[0] != 0 or begins[-1] >= len(pattern):
-        raise ValueError("epochs do not fit the steps")
-
-
-def _spans(ats: list[list[int]], steps: int) -> Iterator[tuple[int, int, int, int]]:
-    """(first step, step after the last, epoch, turn) for each range of steps in which epoch and turn stay the same."""
-    ends = [*(begin for begin, _, _ in ats[1:]), steps]
-    for (begin, epoch, turn), end in zip(ats, ends, strict=True):
-        yield begin, end, epoch, turn
-
-
-def _shape(
-    stages: int, count: int, stage: int, kind: str, cause: int = 0, fate: int = 0, *followers: int, columns: list[Any]
-) -> _Shape:
-    """A stored shape, unpacked. Raises ValueError or TraceError if it is malformed."""
-    places = (stage, *followers)
-    if not all(type(n) is int and n >= 0 for n in (*places, cause, fate)):
-        raise ValueError("a shape is numbers and a kind")
-    if max(*places, cause - 1, 0) >= stages:
-        raise ValueError("a shape of a stage that is not there")
+def _shape(stages: int, count: int, head: Any, *columns: Any) -> _Shape:
+    """A shape from its head and its columns of `count` values."""
+    (stage, kind, cause, fate), followers = typed(typed(head, list[Any])[:4], ShapeHead), typed(head[4:], list[int])
+    places = [stage, *followers]
+    if len(followers) > 2 * stages or not 0 <= min(places) <= max(*places, cause - 1) < stages:
+        raise ValueError("a shape of a stage that does not exist")
     of = kind_named(kind)
     called = has_call(of, caused=cause > 0)
     if len(columns) < 1 + waits(of) + (cause > 0) + called:
         raise ValueError("a shape without its times, causes or calls")
     waiting = iter(columns)
 
-    def numbers(stored: bool = True) -> Sequence[Any] | repeat[int]:
-        return unpacked(next(waiting), count, WHOLE) if stored else repeat(0)
+    def numbers(there: bool = True) -> Sequence[Any] | repeat[int]:
+        return unpacked(next(waiting), count, _NUMBERS) if there else repeat(0)
 
     handled_us, lags_us, backs, calls = numbers(), numbers(waits(of)), numbers(cause > 0), numbers(called)
     messages = messages_of(of, list(waiting), count)
-    return _Shape(
-        stage, cause - 1, FATES[fate], followers, zip(handled_us, lags_us, backs, calls, messages, strict=False)
-    )
+    steps = zip(handled_us, lags_us, backs, calls, messages, strict=False)
+    return _Shape(stage, cause - 1, FATES[fate], followers, steps)

@@ -36,3 +36,13 @@ MAX_LINES = 1_000_000
 MAX_AUDIO = 1 << 30
 MAX_DEPTH = 32
 """Limits of a reader: bytes in a line, bytes and lines in a file, bytes of PCM in a sound file, depth of nesting."""
+
+MOST = 1 << 48
+"""More rows of a stage, samples or microseconds than any session reaches."""
+
+CHUNK_ROWS = 20_000
+CHUNK_VALUES = 40_000
+CHUNK_SHAPES = 1000
+CHUNK_EPOCHS = 1000
+"""Limits of a chunk: rows, numbers and characters of content, shapes, changes of epoch or turn. The limit on content
+keeps lines short: a number takes up to 25 bytes and a character up to 14, and readers accept 1 MiB."""

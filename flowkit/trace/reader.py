@@ -10,28 +10,24 @@ Lines may be in any order, and a chunk that occurs twice counts once, because co
 from __future__ import annotations
 
 import base64
-import binascii
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flowkit.engine import Row
 from flowkit.errors import TraceError
 from flowkit.figures.layout import Layout
-from flowkit.figures.reference import MISSING, Reference
+from flowkit.figures.reference import MISSING, QUIETEST, Reference
 from flowkit.figures.report import QueueReport
-from flowkit.trace import names
-from flowkit.trace.audio import ROLE, Sound
+from flowkit.trace import names, schema
 from flowkit.trace.codec import digest_of, journal_digest
 from flowkit.trace.decode import decode
-from flowkit.trace.parse import parsed
+from flowkit.trace.schema import Sound, StoredSpan
 
-_DIGEST = re.compile(r"[0-9a-f]{32}")
+_LEVELS = bytes([*range(QUIETEST + 1), MISSING])
 _MOST_FRAMES = 50 * 3600 * 24
-_LONG = 4096
+"""How many levels may be missing in a row."""
 
 
 class SessionEvent(NamedTuple):
@@ -194,17 +190,9 @@ class _Lines:
                 raise self._error(number, f"more than {names.MAX_LINE >> 10} KiB in a line or {names.MAX_LINES} lines")
             try:
                 self._line(line)
-            except (
-                ValueError,
-                KeyError,
-                TypeError,
-                AttributeError,
-                IndexError,
-                RecursionError,
-                OverflowError,
-            ) as error:
+            except (ValueError, RecursionError) as error:
                 if line.endswith(b"\n"):
-                    raise self._error(number, f"not a line of an OTLP trace by flowkit ({_reason(error)})") from error
+                    raise self._error(number, f"not a line of an OTLP trace by flowkit ({str(error)[:120]})") from error
                 self.notices.append(f"the last line is torn ({len(line)} bytes) and was left out")
 
     def trace(self) -> Trace:
@@ -221,7 +209,8 @@ class _Lines:
             self.notices.append(
                 f"{self.end.rows - sum(chunk.rows for chunk in chunks)} of {self.end.rows} rows are missing"
             )
-        events = tuple(sorted(set(self.events)))
+        base_us = self.head.base_us
+        events = tuple(sorted({event._replace(at_us=event.at_us - base_us) for event in self.events}))
         trace = Trace(self.path, self.head, chunks, self.end, self._all_levels(), events, tuple(self.notices), parts)
         if self.end is not None and not missing and (digest := trace.digest) != self.end.digest:
             raise TraceError(
@@ -234,83 +223,60 @@ class _Lines:
         return TraceError(f"{self.path.name}:{number}: {what}")
 
     def _line(self, line: bytes) -> None:
-        stored = parsed(line)
-        # A short line with few brackets cannot be nested too deeply. In a long line most brackets are inside texts, so it
-        # is checked at once.
-        if len(line) > _LONG or line.count(b"[") + line.count(b"{") > names.MAX_DEPTH:
-            _check_depth(stored)
-        for of_resource in stored["resourceSpans"]:
-            for of_scope in of_resource["scopeSpans"]:
-                for span in of_scope["spans"]:
-                    self._span(span)
+        for span in schema.spans(line):
+            if (handle := _HANDLERS.get(span.name)) is not None:
+                if self.trace_id not in ("", span.traceId):
+                    raise TraceError(f"{self.path.name} holds more than one session", hint="split the file by trace id")
+                self.trace_id = span.traceId
+                handle(self, span)
 
-    def _span(self, span: dict[str, Any]) -> None:
-        handle = _HANDLERS.get(span["name"])
-        if handle is None:
-            return
-        if self.trace_id not in ("", span["traceId"]):
-            raise TraceError(f"{self.path.name} holds more than one session", hint="split the file by trace id")
-        self.trace_id = span["traceId"]
-        attributes = {attribute["key"]: _value(attribute["value"]) for attribute in span.get("attributes", ())}
-        handle(self, attributes, span)
-
-    def start(self, attributes: dict[str, Any], span: dict[str, Any]) -> None:
+    def start(self, span: StoredSpan) -> None:
         """Handle a ``session.start`` span."""
-        version = attributes[names.FORMAT_VERSION]
-        if version != names.FORMAT:
-            newer = "upgrade flowkit-voice" if version > names.FORMAT else "record the session again"
-            raise TraceError(f"{self.path.name} has format {version}; this flowkit reads {names.FORMAT}", hint=newer)
-        kept = json.loads(attributes[names.KEPT]) if names.KEPT in attributes else None
+        attributes = span.values()
+        schema.refuse_other_format(attributes.get(names.FORMAT_VERSION), self.path.name)
+        start = schema.typed(attributes, schema.StartSpan)
         self.head = Head(
-            format=_count(version),
-            session_id=_text(attributes[names.SESSION_ID]),
-            pipeline=_text(attributes[names.NAME]),
-            config=_text(attributes[names.CONFIG]),
-            layout=Layout.from_json(json.loads(attributes[names.LAYOUT])),
-            rate_hz=_count(attributes[names.RATE]),
-            base_us=_count(attributes[names.BASE]),
-            versions={str(name): str(version) for name, version in json.loads(attributes[names.VERSIONS]).items()},
-            kept=None if kept is None else frozenset(map(str, kept)),
+            format=start.version,
+            session_id=start.session_id,
+            pipeline=start.pipeline,
+            config=start.config,
+            layout=schema.layout(start.layout),
+            rate_hz=start.rate_hz,
+            base_us=start.base_us,
+            versions=schema.checked(start.versions, dict[str, str]),
+            kept=None if start.kept is None else frozenset(schema.checked(start.kept, list[str])),
         )
-        if not self.head.layout.kinds or self.head.layout.frame_us < 1000 or self.head.rate_hz < 1000:
-            raise ValueError("a layout without stages, or frames without length")
 
-    def session(self, attributes: dict[str, Any], span: dict[str, Any]) -> None:
+    def session(self, span: StoredSpan) -> None:
         """Handle a ``flowkit.session`` span."""
-        queues = tuple(map(_queue, json.loads(attributes[names.QUEUES])))
-        sounds = tuple(map(_sound, json.loads(attributes[names.AUDIO])))
-        digests = [attributes[names.DIGEST], *(sound.digest for sound in sounds)]
-        if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests):
-            raise ValueError("a digest is 32 hexadecimal digits")
-        self.end = SessionEnd(
-            _text(attributes[names.REASON]), attributes[names.DIGEST], _count(attributes[names.ROWS]), queues, sounds
-        )
+        end = schema.typed(span.values(), schema.EndSpan)
+        queues = tuple(QueueReport(*queue) for queue in schema.checked(end.queues, list[schema.QueueFigures]))
+        self.end = SessionEnd(end.reason, end.digest, end.rows, queues, tuple(schema.checked(end.sounds, list[Sound])))
 
-    def journal(self, attributes: dict[str, Any], span: dict[str, Any]) -> None:
+    def journal(self, span: StoredSpan) -> None:
         """Handle a ``flowkit.journal`` span."""
-        number, chunk = _count(attributes[names.CHUNK]), self._stored(attributes)
-        self.numbers[chunk.first] = number
-        _keep(self.chunks, chunk)
+        chunk = schema.typed(span.values(), schema.RowsSpan)
+        self.numbers[chunk.first] = chunk.number
+        self._keep(self.chunks, chunk)
 
-    def part(self, attributes: dict[str, Any], span: dict[str, Any]) -> None:
+    def part(self, span: StoredSpan) -> None:
         """Handle a ``flowkit.journal.part`` span."""
-        _keep(self.parts, self._stored(attributes))
+        self._keep(self.parts, schema.typed(span.values(), schema.RowsSpan))
 
-    def _stored(self, attributes: dict[str, Any]) -> StoredChunk:
-        """The chunk or part in a span. Its levels are stored."""
-        for first, levels in zip(attributes.get(names.LEVELS_FIRST, ()), attributes.get(names.LEVELS, ()), strict=True):
-            self.levels.append((_count(first), base64.b64decode(levels, validate=True)))
-        return StoredChunk(
-            _count(attributes[names.FIRST]), _count(attributes[names.ROWS]), _text(attributes[names.TEXT])
-        )
+    def _keep(self, known: dict[int, StoredChunk], chunk: schema.RowsSpan) -> None:
+        """Keep a chunk or part and its levels. Of two with the same first row the longer counts; an empty one is ignored."""
+        levels = (base64.b64decode(part, validate=True) for part in chunk.levels)
+        for first, part in zip(chunk.levels_first, levels, strict=True):
+            if part.translate(None, _LEVELS):
+                raise ValueError(f"a level is 0 to {QUIETEST}, or {MISSING}")
+            self.levels.append((first, part))
+        if chunk.rows > (known[chunk.first].rows if chunk.first in known else 0):
+            known[chunk.first] = StoredChunk(chunk.first, chunk.rows, chunk.text)
 
-    def event(self, attributes: dict[str, Any], span: dict[str, Any]) -> None:
-        """Handle a ``flowkit.event`` span."""
-        base_us = self.head.base_us if self.head is not None else 0
-        at_us = int(span["startTimeUnixNano"]) // 1000 - base_us
-        self.events.append(
-            SessionEvent(at_us, _text(attributes[names.EVENT_NAME]), _text(attributes[names.EVENT_DETAIL]))
-        )
+    def event(self, span: StoredSpan) -> None:
+        """Handle a ``flowkit.event`` span. Its time counts from the session's start once that is known."""
+        event = schema.typed(span.values(), schema.EventSpan)
+        self.events.append(SessionEvent(int(span.startTimeUnixNano) // 1000, event.name, event.detail))
 
     def _contiguous(self) -> tuple[tuple[StoredChunk, ...], int]:
         """The journal up to the first missing row, and how many pieces of it are parts.
@@ -335,8 +301,8 @@ class _Lines:
     def _all_levels(self) -> bytes:
         levels = bytearray()
         for first, part in sorted(self.levels):
-            if first > _MOST_FRAMES:
-                raise TraceError(f"{self.path.name}: levels of more than a day of frames")
+            if first - len(levels) > _MOST_FRAMES:
+                raise TraceError(f"{self.path.name}: the levels of more than a day of frames are missing")
             levels.extend(bytes([MISSING]) * (first - len(levels)))
             levels[first : first + len(part)] = part
         return bytes(levels)
@@ -349,67 +315,3 @@ _HANDLERS = {
     names.JOURNAL_PART: _Lines.part,
     names.EVENT: _Lines.event,
 }
-
-
-def _keep(known: dict[int, StoredChunk], chunk: StoredChunk) -> None:
-    """Keep a chunk. Of two with the same first row the longer counts; an empty one is ignored."""
-    if chunk.rows > (known[chunk.first].rows if chunk.first in known else 0):
-        known[chunk.first] = chunk
-
-
-def _queue(stored: list[Any]) -> QueueReport:
-    """A queue's figures. Raises ValueError or TypeError if they are malformed."""
-    stage, most, when_full, *figures = stored
-    return QueueReport(_text(stage), _count(most), _text(when_full), *map(_count, figures))
-
-
-def _sound(stored: list[Any]) -> Sound:
-    """The description of a sound. Raises ValueError or TypeError if it is malformed."""
-    sound = Sound(*stored)
-    if not ROLE.fullmatch(_text(sound.role)) or not 1_000 <= _count(sound.rate_hz) <= 999_999:
-        raise ValueError("a sound is 'input' or 'voice-RATE', at a rate from 1 to 999 kHz")
-    _count(sound.samples)
-    return sound
-
-
-def _value(stored: dict[str, Any]) -> Any:
-    """The value of an OTLP attribute."""
-    ((kind, value),) = stored.items()
-    if kind == "intValue":
-        return int(value)
-    if kind == "arrayValue":
-        return [_value(part) for part in value.get("values", ())]
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a number where text belongs")
-    return value
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError("a count is not below 0")
-    return value
-
-
-def _check_depth(stored: Any) -> None:
-    """Raise ValueError if `stored` is nested too deeply. Goes level by level, because recursion could overflow the stack."""
-    level = [stored]
-    for _ in range(names.MAX_DEPTH):
-        level = [
-            part
-            for value in level
-            for part in (value.values() if type(value) is dict else value)
-            if type(part) is dict or type(part) is list
-        ]
-        if not level:
-            return
-    raise ValueError(f"nested more than {names.MAX_DEPTH} deep")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, binascii.Error):
-        return "levels are not base64"
-    return f"{type(error).__name__}: {error}"[:120]

@@ -12,10 +12,11 @@ from typing import Any
 from flowkit.errors import OutputError, TraceError
 from flowkit.files import sounds_beside
 from flowkit.trace import names
-from flowkit.trace.audio import HEADER, Sound, read_sound, sound_digest, sound_path, to_flac
+from flowkit.trace.audio import HEADER, check_sound, sound_digest, sound_path, to_flac
 from flowkit.trace.journal import JournalWriter
 from flowkit.trace.reader import SessionEnd, Trace
 from flowkit.trace.redact import Redactor
+from flowkit.trace.schema import Sound
 from flowkit.trace.tape import json_text
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
@@ -109,7 +110,7 @@ def _sounds(trace: Trace, out: Path) -> list[Sound]:
     """Copy the sound files: those that the end names, or the WAV files of a killed session, which become FLAC."""
     if trace.end is not None:
         for sound in trace.end.sounds:
-            read_sound(trace.path, sound)
+            check_sound(trace.path, sound)
             shutil.copyfile(sound_path(trace.path, sound.role), sound_path(out, sound.role))
         return list(trace.end.sounds)
     stem = trace.path.name.removesuffix(".jsonl")

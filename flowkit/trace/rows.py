@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from flowkit.engine import Fate
 from flowkit.engine.journal import values_getter
 from flowkit.errors import TraceError
-from flowkit.messages import Audio, Exchange, Message, Timer
-from flowkit.trace.columns import unpacked
-from flowkit.trace.names import MAX_DEPTH
+from flowkit.messages import Message, Timer
+from flowkit.trace.columns import Check, between, check_of, unpacked
+from flowkit.trace.names import MOST
 
 FATES = (Fate.HANDLED, Fate.DROPPED, Fate.DISCARDED, Fate.STALE)
 """The fates by the number that a trace stores for each."""
@@ -37,10 +37,8 @@ class Content(NamedTuple):
     texts: tuple[int, ...]
     """Indexes of the fields that may be long."""
     defaults: tuple[Any, ...]
-    plain: tuple[frozenset[type], ...]
-    """The types that a field's stored value may have, if it needs no conversion."""
-    makers: tuple[Callable[[Any], Any] | None, ...]
-    """The function that converts a field's stored value, or None."""
+    checks: tuple[Check, ...]
+    """For each field the check of its stored values."""
 
 
 _CONTENTS: dict[type[Message], Content] = {}
@@ -55,11 +53,27 @@ def content_of(cls: type[Message]) -> Content:
 
 def _content(cls: type[Message]) -> Content:
     kept = [f for f in fields(cls) if f.name != "pcm"]
-    names, types = tuple(f.name for f in kept), [str(f.type) for f in kept]
-    texts = tuple(place for place, type_ in enumerate(types) if type_ == "str" or type_.startswith("tuple"))
-    plain = tuple(_TYPES.get(type_, frozenset()) for type_ in types)
-    makers = tuple(None if type_ in _TYPES else _MAKERS.get(type_, _tuples) for type_ in types)
-    return Content(names, values_getter(cls), texts, tuple(f.default for f in kept), plain, makers)
+    texts = tuple(place for place, f in enumerate(kept) if str(f.type) == "str" or str(f.type).startswith("tuple"))
+    hints, own = _hints(cls), cls.__module__ == Message.__module__
+    checks = tuple(
+        _INTS.get(f.name, _INT) if own and hints[f.name] is int else check_of(hints.get(f.name)) for f in kept
+    )
+    return Content(tuple(f.name for f in kept), values_getter(cls), texts, tuple(f.default for f in kept), checks)
+
+
+def _hints(cls: type[Message]) -> dict[str, Any]:
+    """The types of its fields. Empty if a field of a user's own message names a type that exists only for type checkers."""
+    try:
+        return get_type_hints(cls)
+    except NameError:
+        return {}
+
+
+_INT = between(-MOST, MOST)
+_INTS = {name: between(0, MOST) for name in ("count", "samples", "first_sample", "total", "frame", "index")} | {
+    "rate_hz": between(1_000, 1_000_000)
+}
+"""The ranges of integers in flowkit's own messages, by name of the field."""
 
 
 def _kinds(cls: type[Message] = Message) -> dict[str, type[Message]]:
@@ -76,66 +90,30 @@ def _kinds(cls: type[Message] = Message) -> dict[str, type[Message]]:
 _KNOWN: dict[str, type[Message]] = {}
 
 
-def kind_named(name: Any) -> type[Message]:
+def kind_named(name: str) -> type[Message]:
     """The message class with this name. Raises TraceError if there is none."""
-    if not isinstance(name, str) or name not in _KNOWN:
+    if name not in _KNOWN:
         _KNOWN.update(_kinds())
-        if not isinstance(name, str) or name not in _KNOWN:
-            raise TraceError(
-                f"unknown message kind {str(name)[:60]!r}", hint="the trace needs the stages it was made with"
-            )
+        if name not in _KNOWN:
+            raise TraceError(f"unknown message kind {name[:60]!r}", hint="the trace needs the stages it was made with")
     return _KNOWN[name]
-
-
-_RATE = [f.name for f in fields(Audio)].index("rate_hz")
-_TYPES = {
-    "int": frozenset({int}),
-    "float": frozenset({float, int}),
-    "str": frozenset({str}),
-    "bool": frozenset({bool}),
-}
 
 
 def messages_of(cls: type[Message], columns: Sequence[Any], count: int) -> Sequence[Message]:
     """`count` messages from the stored columns of their fields.
 
-    A field without a column has its default: that was its value when the trace was written. Raises TraceError if a
+    A field without a column has its default: that was its value when the trace was written. Raises ValueError if a
     value does not have the type of its field.
     """
-    names, _, _, defaults, plain, makers = content_of(cls)
-    if len(columns) > len(names) or MISSING in defaults[len(columns) :]:
-        raise TraceError(f"a {cls.__name__} row has more or fewer fields than a {cls.__name__}")
+    content = content_of(cls)
+    if len(columns) > len(content.names) or MISSING in content.defaults[len(columns) :]:
+        raise ValueError(f"a {cls.__name__} row has more or fewer fields than a {cls.__name__}")
     if not columns:
         return [cls()] * count
-    fields_read = [
-        unpacked(column, count, types) if maker is None else list(map(maker, unpacked(column, count)))
-        for column, types, maker in zip(columns, plain, makers, strict=False)
-    ]
-    if cls is Audio and min(fields_read[_RATE]) < 1:
-        raise TraceError("audio without a sample rate")
+    values = [unpacked(column, count, check) for column, check in zip(columns, content.checks, strict=False)]
     if count > 1 and all(type(column) is dict and "all" in column for column in columns):
-        return [cls(*[next(iter(values)) for values in fields_read])] * count
-    return list(map(cls, *fields_read))
-
-
-def _tuples(value: Any, deeper: int = MAX_DEPTH) -> Any:
-    """Lists as tuples, at all levels. Raises TraceError if they are nested too deeply."""
-    if type(value) is not list:
-        return value
-    if not deeper:
-        raise TraceError(f"a value is nested more than {MAX_DEPTH} deep")
-    return tuple(_tuples(part, deeper - 1) for part in value)
-
-
-def _exchanges(value: Any) -> tuple[Exchange, ...]:
-    """A stored LLM history. Raises TraceError if it is not a list of pairs of strings."""
-    exchanges = tuple(Exchange(*pair) for pair in value)
-    if not all(type(text) is str for pair in exchanges for text in pair):
-        raise TraceError("a history is pairs of texts")
-    return exchanges
-
-
-_MAKERS: dict[str, Callable[[Any], Any]] = {"tuple[Exchange, ...]": _exchanges}
+        return [cls(*[next(iter(same)) for same in values])] * count
+    return list(map(cls, *values))
 
 
 def size_of(value: Any) -> int:

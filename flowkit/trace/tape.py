@@ -23,9 +23,10 @@ from flowkit.figures.reference import Reference
 from flowkit.figures.report import QueueReport
 from flowkit.files import reason_of
 from flowkit.trace import names
-from flowkit.trace.audio import RawSound, Sound
+from flowkit.trace.audio import RawSound
 from flowkit.trace.journal import JournalDraft, JournalWriter
 from flowkit.trace.redact import Redactor
+from flowkit.trace.schema import Sound
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
 
 _FOLDERS = re.compile(r"(?<![\w.])/(?:[\w.+-]+/)*(?=(?:[\w.+-]+/){1,2}[\w.+-]+\.py\b)")

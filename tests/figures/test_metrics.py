@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.config.budgets import PARTS
-from flowkit.figures.layout import Layout, layout_of
 from flowkit.figures.metrics import measure
 from flowkit.figures.report import Report
 from flowkit.testing.sessions import heap_session, scripted_plan
@@ -153,11 +152,6 @@ def test_parts_are_never_negative_and_add_up(end_ms: int, token_ms: int, audio_m
     for barge_in in found.interrupts:
         assert 0 <= barge_in.decision_to_silence_us <= session.plan.frame_us
         assert barge_in.stale_frames == 0
-
-
-def test_a_layout_survives_being_stored() -> None:
-    layout = layout_of(run(ALONE).plan)
-    assert Layout.from_json(layout.to_json()) == layout
 
 
 def test_a_clause_spoken_in_vain_is_counted_and_is_no_clause() -> None:

@@ -30,7 +30,8 @@ from tests.plan.test_graph_checks import SPOKEN
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 EXAMPLES = int(os.environ.get("FLOWKIT_FUZZ_EXAMPLES", "20000" if DEEP else "100"))  # of each of the five tests
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 20.0  # 2 s on an idle machine; tests run beside others
+LIMIT_S = 2.0
+"""Of the processor's time, in both ways."""
 
 _KEYS = """
     flowkit stages name defaults include interrupt budgets trace shutdown tools tests kind provider id from queue max when_full
@@ -68,7 +69,7 @@ SETTINGS = st.builds(
 
 def judge(raw: bytes) -> None:
     """Read and judge in both ways, write the findings in every form, and show what can be shown."""
-    started = time.perf_counter()
+    started = time.process_time()
     for unset in Unset:
         problems: list[Problem] = []
         source = decode(raw, "x.yaml", None, problems)
@@ -86,7 +87,7 @@ def judge(raw: bytes) -> None:
             render(verdict.problems, form, terminal=True)
         if verdict.plan is not None:
             show(reading.config, verdict.plan, origin=True)
-    assert time.perf_counter() - started < LIMIT_S
+    assert time.process_time() - started < LIMIT_S
 
 
 @settings(max_examples=EXAMPLES)

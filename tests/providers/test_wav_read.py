@@ -162,3 +162,11 @@ def test_silence_is_noticed(tmp_path: Path) -> None:
     recording = read_recording(tmp_path / "silent.wav", RATE_HZ)
     assert len(recording.pcm) == 3_200
     assert recording.notices == (f"{tmp_path / 'silent.wav'}: is silent; no speech will be detected",)
+
+
+def test_what_is_longer_than_two_hours_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "silence.flac"
+    soundfile.write(path, np.zeros(2 * 3600 * 8_000 + 1, np.int16), 8_000)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(InputError, match="is longer than 2 hours"):
+        read_recording(path, 16_000)

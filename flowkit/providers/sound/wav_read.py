@@ -26,6 +26,8 @@ _BLOCK = 65_536
 _FULL_SCALE = 32_768
 _SILENT_PEAK = 8
 """A recording counts as silent if no 16-bit sample is louder than this (-72 dB of full scale)."""
+_LONGEST_S = 2 * 3600
+"""The whole recording is held in memory, and a small file can hold days of silence."""
 _UNKNOWN_SIZE = 0xFFFFFFFF
 """The size in the header of a WAV file that was streamed, when the size was not known yet."""
 
@@ -42,8 +44,8 @@ def read_recording(path: Path, rate_hz: int) -> WavSound:
     """Read the file `path` and resample it to `rate_hz`. A truncated or silent file gives a notice.
 
     Raises:
-        InputError: the file is missing, empty, of an unknown format or truncated before its first sample; its rate is
-            not between 8 and 192 kHz; or a sample is not a number.
+        InputError: the file is missing, empty, of an unknown format, truncated before its first sample or longer than
+            two hours; its rate is not between 8 and 192 kHz; or a sample is not a number.
     """
     return _decode(path, rate_hz, _share(path))
 
@@ -79,6 +81,8 @@ def _opened(path: Path) -> Iterator[Any]:
         with soundfile.SoundFile(str(path)) as file:
             if not LOWEST_RATE_HZ <= file.samplerate <= HIGHEST_RATE_HZ:
                 raise InputError(f"{path}: its rate is {file.samplerate} Hz; flowkit reads 8000 to 192000 Hz")
+            if file.frames > _LONGEST_S * file.samplerate:
+                raise InputError(f"{path}: is longer than {_LONGEST_S // 3600} hours", hint="split it")
             yield file
     except soundfile.LibsndfileError as exc:
         raise InputError(f"{path}: is not a WAV file that can be read: {exc.error_string}") from exc
@@ -137,5 +141,6 @@ def _notices(path: Path, pcm: bytes, rate_hz: int, promised: float) -> Iterator[
     if promised < 1.0:
         usable_s = len(pcm) / 2 / rate_hz
         yield f"{path}: is truncated: {usable_s:.2f} s of {usable_s / promised:.2f} s are there and are played"
-    if np.abs(np.frombuffer(pcm, "<i2").astype(np.int32)).max() <= _SILENT_PEAK:
+    samples = np.frombuffer(pcm, "<i2")
+    if max(int(samples.max()), -int(samples.min())) <= _SILENT_PEAK:
         yield f"{path}: is silent; no speech will be detected"

@@ -1,4 +1,4 @@
-"""The fast reader of JSON reads what the standard library's reads, number by number, or leaves it to that."""
+"""The schema of a trace: JSON is read as the standard library reads it, and what is not of the types is refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowkit.trace.parse import parsed
+from flowkit.trace.schema import parsed
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),

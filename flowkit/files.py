@@ -68,7 +68,7 @@ def _replace(path: Path, temporary: Path, data: bytes, mode: int) -> None:
             os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(file.fileno())  # before the renaming, so that a crash of the machine cannot leave an empty file
     os.replace(temporary, path)
 
 

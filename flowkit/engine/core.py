@@ -159,6 +159,7 @@ class Engine:
         if now_us > self._now_us:
             self._now_us = now_us
         deadlines, now_us = self._deadlines, self._now_us
+        # The condition stands here, because after most stimuli there is nothing to settle and a call would cost more.
         if self._ready or self._control or (deadlines and deadlines[0][0] <= now_us):
             self._settle()
         for stimulus in stimuli:
@@ -226,6 +227,7 @@ class Engine:
                 bit = ready & -ready
                 slot = slots[bit.bit_length() - 1]
                 if (inbox := self._takeable(slot)) is None:
+                    # The bit is set again when this may have changed: by a message, a credit, or a step of the stage.
                     self._ready = ready ^ bit
                     continue
                 envelope = inbox.queue.popleft()
@@ -248,7 +250,7 @@ class Engine:
             queue = inbox.queue
             if queue and (accepted is None or inbox.port in accepted):
                 if len(queue) == slot.waiting:
-                    return inbox
+                    return inbox  # nothing waits in the other inboxes
                 if best is None or queue[0][SEQ] < best.queue[0][SEQ]:
                     best = inbox
         return best
@@ -285,7 +287,7 @@ class Engine:
         elif actions := step(slot.state, message, now_us):
             self._act(slot, actions, n)
         if slot.waiting:
-            self._ready |= slot.bit
+            self._ready |= slot.bit  # the step may have changed what the stage accepts
 
     def _stimulus(self, stimulus: Stimulus) -> None:
         stage, call_id, item, available_us = stimulus
@@ -298,6 +300,7 @@ class Engine:
         elif call is None:
             self._handle(slot, envelope)
         elif type(item) is Credit:
+            # The engine counts credits itself, so that no stage has to.
             self._record(slot, envelope, Fate.HANDLED, call_id)
             slot.fed -= item.count
             if slot.waiting:
@@ -336,6 +339,7 @@ class Engine:
     def _finish(self, reason: str) -> None:
         if self.finished is None:
             self.finished = reason
+            # The journal must cover everything that was fed, or an exact replay could not check the last items.
             for slot in self._slots:
                 if slot.call is not None:
                     self._record_fed(slot, slot.call)
@@ -391,6 +395,7 @@ class Engine:
             if control or inbox is None:
                 self._to_control(target, envelope)
             elif slot.outbox or not self._push(target, inbox, envelope):
+                # If anything waits in the outbox, this must wait too: on an edge, messages keep their order.
                 slot.outbox.append((inbox, envelope))
 
     def _push(self, target: Slot, inbox: Inbox, envelope: Envelope) -> bool:
@@ -416,7 +421,7 @@ class Engine:
                 return
             inbox.unblocked(self._now_us)
             slot.outbox.popleft()
-        self._ready |= slot.bit
+        self._ready |= slot.bit  # with an empty outbox the stage may take data again
 
     # -- calls ------------------------------------------------------------------------------------------------------
 
@@ -522,4 +527,5 @@ class Engine:
         while slot.outbox:
             inbox, envelope = slot.outbox.popleft()
             inbox.unblocked(self._now_us)
+            # A row belongs to the stage that would have received the message.
             self._record(self._slots[inbox.target], envelope, Fate.DISCARDED)

@@ -106,6 +106,7 @@ class Inbox:
                         self.queue.append(envelope)
                         self.dropped += 1
                         return Push.DROPPED_OLD, old
+                # Only markers wait, and no policy drops these.
                 if envelope[0].lossy:
                     self.dropped += 1
                     return Push.DROPPED_NEW, envelope

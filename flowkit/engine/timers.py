@@ -29,7 +29,7 @@ class Timers:
             return
         known = self._set.get(key)
         if known is not None and known[0] == at_us:
-            return
+            return  # stages set their timer after every message, mostly to the time that it has
         self._seq += 1
         self._set[key] = (at_us, self._seq)
         heapq.heappush(self.heap, (at_us, stage, self._seq, tag))

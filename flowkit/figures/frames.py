@@ -37,6 +37,7 @@ class FrameClock:
         behind = frames.index + frames.count
         late_us = at_us - behind * self.frame_us
         self.frames = max(self.frames, behind)
+        # Two windows of 256 frames. The older one is dropped when a third begins.
         before, now = self._soonest_us
         if (window := (behind - 1) // _WINDOW) != self._window:
             before, now, self._window = now if window == self._window + 1 else None, None, window

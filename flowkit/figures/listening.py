@@ -56,6 +56,7 @@ class Listening:
         ended, typed_us = self._ended, self._typed_us
         self._newest = self._ended = self._typed_us = None
         if typed_us is not None:
+            # With `until` 0 the reference detector has no frames to look in: a typed line counts from its own time.
             return self._end(0, None, typed_us)._replace(until=0), made
         decided_us, last_voiced = (at_us, None) if ended is None else (ended.decided_us, ended.last_voiced)
         end = self._end(self._since, last_voiced, decided_us)

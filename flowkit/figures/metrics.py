@@ -132,6 +132,7 @@ class _Turn:
             return replace(self.known, started_us=started_us)
         reached = [started_us]
         for at_us in self.milestones:
+            # A milestone that is missing, or earlier than the one before, takes no time.
             reached.append(reached[-1] if at_us is None else max(at_us, reached[-1]))
         *parts_us, last_us = (after - before for before, after in pairwise(reached))
         parts = (*parts_us, max(0, last_us + self.late_us))

@@ -109,6 +109,7 @@ def _playback(turns: Sequence[TurnRecord], pops: Sequence[Pop]) -> list[Span]:
     of: tuple[int, int] | None = None
     for pop in pops:
         end_us = pop.t_us + pop.samples * 1_000_000 // pop.rate_hz
+        # The end is rounded down to a microsecond, so a pop that follows directly may be 1 µs later.
         if of == (pop.epoch, pop.clause) and pop.t_us - spans[-1].end_us <= 1:
             spans[-1].end_us = end_us
             continue

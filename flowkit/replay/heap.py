@@ -97,7 +97,7 @@ class HeapPump:
                 next_us, chosen = (due_us if due_us > now_us else now_us), call
         if next_us > now_us:
             deadline_us = engine.next_deadline()
-            if deadline_us is not None and deadline_us <= next_us:
+            if deadline_us is not None and deadline_us <= next_us:  # at the same time the deadline goes first
                 next_us, chosen = max(deadline_us, now_us), None
             if next_us > self._until_us:
                 return None

@@ -143,6 +143,7 @@ class Finals:
         If a longer silence joins utterances, their transcripts are joined. If a shorter silence splits one, its first
         part gets the newest partial transcript, which is noted in `assumed`.
         """
+        # With other VAD settings the same utterance may end a few frames earlier than it did.
         slack = 100_000 // frame_us
         taken = [said for said in self._left if said.last_voiced <= last_voiced + slack]
         self._left = self._left[len(taken) :]

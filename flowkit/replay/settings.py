@@ -52,6 +52,7 @@ def changed_plan(trace: Trace, recorded: Plan, *, pipeline: str | None = None, o
 
 
 def _plan(text: str, name: str, overrides: Sequence[str]) -> Plan:
+    # The recorded configuration may name variables that are not set here, and providers that are not installed.
     config = load(name, text=text, overrides=overrides, outside=Outside(unset=Unset.KEEP, reveal=True))
     return draw(config, installed=False).plan
 

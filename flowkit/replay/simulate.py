@@ -140,8 +140,10 @@ def _run(pump: HeapPump, material: Material, *, ended: bool, changed: bool, plan
         if pump.engine.finished is None:
             pump.engine.advance(at_us, [Stimulus(gate, 0, shutdown, at_us)])
     elif changed or ended:
+        # A changed pipeline may take longer, but must come to an end.
         pump.run(until_us=last_us + _LONGEST_US)
     else:
+        # The session was killed: what would have followed is unknown.
         pump.run(until_us=last_us)
 
 

@@ -126,6 +126,7 @@ def theil_sen(points: list[tuple[int, int]]) -> tuple[float, float]:
 
     If all points have the same x, the slope is 0.
     """
+    # Of many points only about 200 are used, because the number of pairs grows with the square.
     pairs = combinations(points if len(points) ** 2 <= 2 * _MOST_PAIRS else points[:: -(-len(points) // 200)], 2)
     slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairs if x1 != x0]
     slope = median(slopes) if slopes else 0.0

@@ -105,17 +105,19 @@ class Warp:
         while recorded < total:
             ahead = None if anchor is None or recorded <= anchor.after else self._frames_until(anchor)
             if anchor is None or recorded <= anchor.after:
-                pass
+                pass  # the frames up to the end of the last utterance are replayed as they are
             elif ahead is None or ahead > 0:
+                # The speech is not due yet.
                 left = anchor.frame - recorded
                 if left <= 0 and waited < _PATIENCE_FRAMES:
+                    # The recorded pause is over, so silence is inserted.
                     waited += 1
                     yield self._next(SILENT)
                     continue
                 if ahead is not None and left > ahead:
-                    recorded = anchor.frame - ahead
+                    recorded = anchor.frame - ahead  # the recorded pause is too long, so a part of it is left out
             else:
-                recorded = max(recorded, anchor.frame)
+                recorded = max(recorded, anchor.frame)  # the speech is due: the rest of the pause is left out
             if anchor is not None and recorded >= anchor.frame:
                 anchor, waited = next(anchors, None), 0
             yield self._next(recorded)

@@ -18,7 +18,7 @@ def captured_stderr(write_line: Callable[[str], None]) -> Iterator[None]:
 
     The original standard error is restored afterwards in any case.
     """
-    sys.stderr.flush()
+    sys.stderr.flush()  # what Python has buffered so far still belongs to the terminal
     reading, writing = os.pipe()
     original = os.dup(2)
     os.dup2(writing, 2)

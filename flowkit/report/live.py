@@ -126,7 +126,7 @@ class LiveView:
         user = Text.assemble(("user   ", "dim"), _tail(shown[0], width - 8), no_wrap=True, overflow="crop")
         user.stylize(shown[1], 7)
         reply = Text()
-        for spoken in list(state.clauses.values()):
+        for spoken in list(state.clauses.values()):  # a copy: the event loop may add a clause meanwhile
             done = spoken.characters(now_us)
             reply.append(printable(spoken.text[:done]), "bold")
             reply.append(printable(spoken.text[done:]), "dim")

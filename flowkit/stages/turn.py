@@ -83,13 +83,16 @@ _T, _E, _D = Turn, Event, Do
 
 TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     (_T.LISTENING, _E.SPEECH): (_T.HEARING, _D.NOTHING),
+    # A voice whose hold was withdrawn may outlast the reply. Its pause and its end then come here.
     (_T.LISTENING, _E.PAUSE): (_T.LISTENING, _D.NOTHING),
     (_T.LISTENING, _E.ENDED): (_T.LISTENING, _D.NOTHING),
+    # A typed line, the transcript of a pipeline without a VAD, or one that came after `final_timeout`.
     (_T.LISTENING, _E.FINAL): (_T.THINKING, _D.RELEASE),
     (_T.LISTENING, _E.EMPTY): (_T.LISTENING, _D.NOTHING),
     (_T.HEARING, _E.SPEECH): (_T.HEARING, _D.NOTHING),
     (_T.HEARING, _E.PAUSE): (_T.HEARING, _D.NOTHING),
     (_T.HEARING, _E.ENDED): (_T.CONCLUDING, _D.AWAIT_FINAL),
+    # The user went on before this transcript came. Its words are asked together with those that follow.
     (_T.HEARING, _E.FINAL): (_T.HEARING, _D.KEEP),
     (_T.HEARING, _E.EMPTY): (_T.HEARING, _D.NOTHING),
     # The reply may begin or end in the same instant in which it is interrupted.
@@ -105,12 +108,14 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     (_T.CONCLUDING, _E.EMPTY): (_T.LISTENING, _D.NOTHING),
     (_T.CONCLUDING, _E.VAIN): (_T.THINKING, _D.ANSWER_AGAIN),
     (_T.CONCLUDING, _E.LOST): (_T.LISTENING, _D.GIVE_UP),
+    # Held although nothing sounds yet: the reply must not begin while the user speaks.
     (_T.THINKING, _E.SPEECH): (_T.HELD, _D.HOLD),
     (_T.THINKING, _E.PAUSE): (_T.THINKING, _D.NOTHING),
     (_T.THINKING, _E.ENDED): (_T.THINKING, _D.NOTHING),
     (_T.THINKING, _E.FINAL): (_T.CONCLUDING, _D.INTERRUPT_THEN_RELEASE),
     (_T.THINKING, _E.EMPTY): (_T.THINKING, _D.NOTHING),
     (_T.THINKING, _E.AUDIBLE): (_T.SPEAKING, _D.NOTHING),
+    # A reply without sound.
     (_T.THINKING, _E.PLAYED): (_T.LISTENING, _D.COMPLETE),
     (_T.SPEAKING, _E.SPEECH): (_T.HELD, _D.HOLD),
     (_T.SPEAKING, _E.PAUSE): (_T.SPEAKING, _D.NOTHING),
@@ -120,12 +125,15 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     (_T.SPEAKING, _E.AUDIBLE): (_T.SPEAKING, _D.NOTHING),
     (_T.SPEAKING, _E.PLAYED): (_T.LISTENING, _D.COMPLETE),
     (_T.HELD, _E.SPEECH): (_T.HELD, _D.NOTHING),
+    # To THINKING and not to SPEAKING: if there is sound to resume, AUDIBLE follows.
     (_T.HELD, _E.PAUSE): (_T.THINKING, _D.RESUME),
+    # The end alone decides nothing, because a hold that waits for words needs the transcript.
     (_T.HELD, _E.ENDED): (_T.HELD, _D.NOTHING),
     (_T.HELD, _E.CONFIRM): (_T.HEARING, _D.INTERRUPT),
     (_T.HELD, _E.FINAL): (_T.CONCLUDING, _D.INTERRUPT_THEN_RELEASE),
     (_T.HELD, _E.EMPTY): (_T.THINKING, _D.RESUME),
     (_T.HELD, _E.AUDIBLE): (_T.HELD, _D.NOTHING),
+    # The reply ended in the instant of the hold. So there is nothing left to interrupt, and the voice is a new utterance.
     (_T.HELD, _E.PLAYED): (_T.HEARING, _D.COMPLETE_HELD),
 }
 

@@ -54,6 +54,7 @@ class RawSound:
 
         Frames that the device dropped leave a gap. Without the silence, everything after it would be too early.
         """
+        # In blocks, because a gap may last for minutes.
         while self.samples < samples:
             self.write(bytes(2 * min(samples - self.samples, _BLOCK)))
 

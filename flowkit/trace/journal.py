@@ -142,8 +142,8 @@ class JournalDraft:
             with open(descriptor, "wb") as shorter, path.open("rb") as file:
                 removed = self._copy(file, shorter)
                 shorter.flush()
-                os.fsync(descriptor)
-            shutil.copymode(path, name)
+                os.fsync(descriptor)  # before it replaces the trace, so that a crash of the machine leaves a whole one
+            shutil.copymode(path, name)  # `mkstemp` lets only the owner read
             if not os.path.samestat(path.stat(), written):
                 raise FileNotFoundError(path)
             os.replace(name, path)

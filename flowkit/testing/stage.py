@@ -1,19 +1,21 @@
-"""Testing a stage of one's own. One call checks what every stage promises:
+"""Checks a stage of your own. One call checks the contract that every stage has to keep:
 
     from flowkit.testing.stage import check_stage
 
     def test_my_filter():
         check_stage(WordFilter, WordFilter.Options(words=("damn",)))
 
-The stage is put where its input comes from, into a pipeline of scripted fakes. A few plain conversations are had with it and some
-sixty random ones, with interrupts, failures and full queues, in virtual time. ``Faults`` lists all that was found:
+The stage is added to a pipeline of scripted fakes, after the stage that its input comes from. The pipeline runs a few
+simple conversations and about sixty random ones, with interrupts, failures and full queues, in virtual time. ``Faults``
+lists everything that was found. These rules are checked:
 
-- ports: what it emits goes to a port that it has declared, and is of a type that runs there;
-- a pure step: the same messages give the same actions, whatever other sessions do;
-- an interrupt leaves nothing behind, and no state is shared;
-- the end of a reply is passed on, behind all of it, and clauses and tokens keep their order;
-- every promise of a session (``flowkit.testing.invariants``): nothing lost, nothing stale, every bound kept, every turn ended;
-- a step takes less than 2 ms.
+- Ports: each message goes to a declared output, and its type belongs to the output's content.
+- Pure steps: the same messages give the same actions, independent of other sessions.
+- Interrupts: no state is left after one, and no state is shared.
+- Order: the end of a reply is passed on after everything else, and clauses and tokens keep their order.
+- The promises of every session (``flowkit.testing.invariants``): nothing is lost or stale, all bounds hold, all turns
+  end.
+- Time: a step takes less than 2 ms.
 
 Needs `hypothesis`.
 """
@@ -56,13 +58,13 @@ _RUNS: Mapping[str, tuple[type[Message], ...]] = {
     "verdict": (m.Commit, m.Revoke),
     "progress": (m.Fault, m.Heard, m.PlaybackStarted, m.ReplyPlayed),
 }
-"""What runs along an edge, by its content."""
+"""The types of messages on an edge, by the edge's content."""
 _REPLY = frozenset({"tokens", "clauses", "voice"})
 _QUEUE = 16
 _LONGEST_US = 20_000_000
-"""Virtual time that a conversation may take; most are over within three seconds."""
+"""Virtual time limit of a conversation in microseconds. Most end within three seconds."""
 _AGAIN = 3
-"""So many slow steps are no accident: on a machine that is busy elsewhere, anything may take long once."""
+"""Slow steps before they count as a fault. On a busy machine any single step may be slow."""
 _ONE = {"mic": {"speech": [{"at": "0ms", "lasts": "160ms"}]}, "asr": {"utterances": ("One.", "Two.")}}
 _BOTH = {"speech": [{"at": "0ms", "lasts": "160ms"}, {"at": "1500ms", "lasts": "300ms"}]}
 _SAID = {"replies": ({"text": "Yes, I think so. No, wait. Perhaps it is not so, or is it?"},)}
@@ -73,21 +75,23 @@ _PLAIN: tuple[Conversation, ...] = (
     _ONE | {"llm": {"replies": ({"text": "One. Two. Three.", "fail_after": 2},)}, "mic": _BOTH},
     _ONE | {"llm": _SAID, "chunker": {"queue": {"max": 1}}, "tts": {"queue": {"max": 1}}},
 )
-"""One turn, an interrupt, an empty reply, one that fails, and narrow queues: most faults show here, and shortly."""
+"""One turn, an interrupt, an empty reply, a failing reply, and small queues. They show most faults with a short
+conversation."""
 
 
 def check_stage(
     cls: type[Stage[Any]], options: Options | None = None, *, provider: type[Provider] | None = None, examples: int = 60
 ) -> None:
-    """Check a stage; takes a few seconds.
+    """Check a stage. Takes a few seconds.
 
     Args:
-        options: what it is made with; by default its options' defaults.
-        provider: who does its work outside, for a stage that opens calls.
-        examples: how many conversations are had.
+        cls: the class of the stage.
+        options: the options to make it with. Default: the defaults of its ``Options``.
+        provider: the provider of its calls, for a stage that opens calls.
+        examples: number of random conversations.
 
     Raises:
-        Faults: something is not as it should be; all of it is listed.
+        Faults: the stage breaks its contract. The error lists all faults.
     """
     subject = _Subject(cls, options, provider)
     found = list(declared(cls)) or [*subject.sessions(examples), *subject.shared()]
@@ -96,14 +100,14 @@ def check_stage(
 
 
 def declared(cls: type[Stage[Any]]) -> Iterator[str]:
-    """What is wrong with its declaration, a line each."""
+    """Check the class's declarations of kind, inputs and outputs. Yields one line for each fault."""
     gives, takes = set(cls.outputs.values()), {kind for kinds in cls.inputs.values() for kind in kinds}
     for unknown in sorted((gives | takes) - set(_RUNS)):
-        yield f"there is no content {unknown!r}; there are {', '.join(_RUNS)}"
+        yield f"unknown content {unknown!r}; known are {', '.join(_RUNS)}"
     if "provider" in cls.inputs:
-        yield "an input may not be called `provider`: that is where a provider's items come in"
+        yield "an input may not be called `provider`: this name is reserved for a provider's items"
     if takes & _REPLY and not cls.replying:
-        yield f"it takes {' and '.join(sorted(takes & _REPLY))}, so it belongs to the reply: `replying = True`"
+        yield f"it takes {' and '.join(sorted(takes & _REPLY))}, so it belongs to the reply: set `replying = True`"
     if cls.replying and "turn" not in takes:
         yield 'it belongs to the reply, and no interrupt reaches it: add an input "turn": ("turn",)'
     if cls.call_scope not in ("turn", "session"):
@@ -111,7 +115,7 @@ def declared(cls: type[Stage[Any]]) -> Iterator[str]:
 
 
 class _Subject:
-    """A stage class with its options, in pipelines."""
+    """The stage class to check, with its options and its provider."""
 
     def __init__(self, cls: type[Stage[Any]], options: Options | None, provider: type[Provider] | None) -> None:
         self._cls = cls
@@ -119,10 +123,10 @@ class _Subject:
         self._provider = provider
 
     def sessions(self, examples: int) -> list[str]:
-        """Have conversations until one shows a fault; what that shows."""
+        """Run conversations until one shows faults. Returns these faults, one line each."""
         for conversation in _PLAIN:
             if found := self.session(conversation):
-                return [*found, f"seen in the conversation {conversation!r}"]
+                return [*found, f"found in the conversation {conversation!r}"]
         found = []
 
         @settings(
@@ -133,27 +137,27 @@ class _Subject:
             suppress_health_check=list(HealthCheck),
         )
         @given(conversations())
-        def have(conversation: Conversation) -> None:
+        def run(conversation: Conversation) -> None:
             found[:] = self.session(conversation)
             if found:
-                found.append(f"seen in the conversation {conversation!r}")
+                found.append(f"found in the conversation {conversation!r}")
                 raise AssertionError
 
         try:
-            have()
+            run()
         except AssertionError:
             return found
         return []
 
     def session(self, conversation: Conversation) -> list[str]:
-        """What one conversation shows."""
+        """Run one conversation. Returns the faults that it shows, one line each."""
         plan = self.plan(conversation)
         evidence = Evidence(plan)
         inline = self._provider is None or issubclass(self._provider, InlineProvider)
         try:
             (heap_session if inline else trio_session)(plan, evidence, _LONGEST_US)
-        except Exception as error:  # whatever it is, it is the stage's doing: the fakes do not raise
-            return [f"the session breaks: {type(error).__name__}: {error}"]
+        except Exception as error:  # the stage raised it: the fakes do not raise
+            return [f"the session fails: {type(error).__name__}: {error}"]
         steps = [step for step in evidence.steps if step.stage == self._cls.kind]
         found = [*emitted(self._cls, steps), *self.repeated(plan, steps)]
         try:
@@ -163,7 +167,10 @@ class _Subject:
         return found
 
     def plan(self, conversation: Conversation) -> Plan:
-        """The conversation's pipeline with the stage in it: in place of flowkit's own of that kind, or behind what it takes."""
+        """The pipeline of a conversation with the stage in it.
+
+        The stage replaces flowkit's own stage of its kind, or else comes after the stages whose output it takes.
+        """
         plan = scripted_plan(**conversation)
         queues = {edge.target: edge.bound for edge in plan.edges if edge.bound is not None}
         choice = None
@@ -181,7 +188,7 @@ class _Subject:
         return planned_of(tuple(own), queues, plan.frame_us)
 
     def _instead_of(self, stage: PlannedStage) -> PlannedStage:
-        """Without options of its own it has those of the conversation."""
+        """Replace flowkit's own stage. Without options to check, it gets those of the conversation."""
         options = self._options or self._cls.Options.model_validate(stage.options.model_dump())
         return replace(stage, cls=self._cls, options=options)
 
@@ -190,7 +197,7 @@ class _Subject:
         return bool(wanted & set(stage.cls.outputs.values()))
 
     def repeated(self, plan: Plan, steps: list[Step]) -> Iterator[str]:
-        """The same messages to another one of the class: the same actions, and none of them late."""
+        """Pass the same messages to a second stage. Yields a fault if its actions differ, or if its steps are slow."""
         again = plan.stage(self._cls.kind)
         stage, lasted_us = again.cls(again.options, plan.frame_us), list[int]()
         state = stage.fresh()
@@ -199,30 +206,30 @@ class _Subject:
             actions = tuple(stage.step(state, step.message, step.at_us))
             lasted_us.append(monotonic_us() - began_us)
             if actions != step.actions:
-                yield f"not pure: to the same {_name(step.message)} it says {step.actions!r} first, and then {actions!r}"
+                yield f"not pure: for the same {_name(step.message)} it returns first {step.actions!r}, and then {actions!r}"
                 return
             if isinstance(step.message, m.Interrupt):
                 state = stage.reset(state)
         slow = [(us, step) for us, step in zip(lasted_us, steps, strict=True) if us > IN_PLACE_US]
         if len(slow) >= _AGAIN:
             us, step = sorted(slow, key=lambda each: each[0])[len(slow) // 2]
-            yield f"steps take {us / 1000:.1f} ms, such as one at a {_name(step.message)}; all sessions wait for it"
+            yield f"steps take {us / 1000:.1f} ms, for example for {_name(step.message)}; all sessions wait meanwhile"
 
     def shared(self) -> Iterator[str]:
-        """Whether two sessions, or two replies, have a state between them."""
+        """Check that two sessions, or two replies, do not share a state."""
         options = self._options or self._cls.Options()
         one, other = self._cls(options), self._cls(options)
         state = one.fresh()
         if isinstance(state, (type(None), str, int, float, tuple, frozenset)):
             return
         if state is one.fresh() or state is other.fresh():
-            yield "fresh() gives the same object again; it must make a new one each time"
+            yield "fresh() returns the same object again; it must make a new one each time"
         elif content(state) != content(other.fresh()):
-            yield "fresh() gives another state after the first session"
+            yield "fresh() returns a different state after the first session"
 
 
 def emitted(cls: type[Stage[Any]], steps: list[Step]) -> Iterator[str]:
-    """What is wrong with what a stage emits in one session."""
+    """Check what a stage emitted in one session. Yields one line for each fault."""
     passes_on = any(kind in _REPLY for kinds in cls.inputs.values() for kind in kinds) and bool(
         _REPLY & set(cls.outputs.values())
     )
@@ -240,20 +247,20 @@ def emitted(cls: type[Stage[Any]], steps: list[Step]) -> Iterator[str]:
                 owed, index = owed - 1, -1
             elif isinstance(message, (m.Token, m.Clause)):
                 if message.index <= index:
-                    yield f"{_name(message)} {message.index} follows {index} in one reply: they are numbered in order"
+                    yield f"{_name(message)} {message.index} follows {index} in one reply; the numbers must rise"
                 index = message.index
     if passes_on and owed:
-        yield f"EndOfReply came in and did not go out ({owed} times): the stages behind wait for ever"
+        yield f"EndOfReply was received and not passed on ({owed} times): the following stages wait for it"
 
 
 def _misplaced(cls: type[Stage[Any]], action: Emit) -> Iterator[str]:
     if action.port not in cls.outputs:
-        yield f"emits to port {action.port!r}, which it has not declared: its outputs are {', '.join(cls.outputs)}"
+        yield f"emits to port {action.port!r}, which is not declared; its outputs are {', '.join(cls.outputs)}"
         return
     runs = _RUNS[cls.outputs[action.port]]
     if not isinstance(action.message, runs):
         names = ", ".join(kind.__name__ for kind in runs)
-        yield f"emits a {_name(action.message)} to port {action.port!r}, where {names} run"
+        yield f"emits {_name(action.message)} to port {action.port!r}, which takes {names}"
 
 
 def _name(message: Message) -> str:

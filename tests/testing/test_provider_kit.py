@@ -307,16 +307,16 @@ class SaysNothingOfWhatIsWrong(Voice):
 @pytest.mark.parametrize(
     ("cls", "said"),
     [
-        (EachPieceFromZero, "a clause: sample 0 comes where sample 1000 is due"),
-        (AnnouncesTooMuch, "samples were announced (`total`), 2500 came"),
-        (CountsBytes, "1000 samples of 16 bits have 1000 bytes"),
-        (AlwaysClauseZero, "a later clause: clause 7 was asked for, clause 0 is answered"),
-        (CutsLongTexts, "characters it says as little as 8000 samples; of 25, 2500"),
-        (CannotBeStopped, "a cancelled call is gone only after 0.5 s; its grace is 0.25 s"),
-        (SpeaksOn, "cancelled at its first answer, it goes on speaking"),
+        (EachPieceFromZero, "a clause: an Audio starts at sample 0 instead of 1000"),
+        (AnnouncesTooMuch, "samples, but 2500 were emitted"),
+        (CountsBytes, "an Audio of 1000 samples of 16 bits has 1000 bytes"),
+        (AlwaysClauseZero, "a later clause: the request is for clause 7, the answer for clause 0"),
+        (CutsLongTexts, "characters it emits only 8000 samples; for 25, 2500"),
+        (CannotBeStopped, "a cancelled call ends only after 0.5 s; its grace period is 0.25 s"),
+        (SpeaksOn, "cancelled at its first answer, it emits more answers"),
         (DropsWhenSlow, "to a slow stage: "),
-        (DoesNotWait, "items at once to a slow stage; each must be taken before the next"),
-        (HoldsTheLoop, "holds the event loop for 2"),
+        (DoesNotWait, "items at once to a slow stage; each must be accepted before the next"),
+        (HoldsTheLoop, "blocks the event loop for 2"),
         (BreaksOnNothing, "an empty clause: raises IndexError: list index out of range"),
         (LeavesAThread, "leaves behind: thread 'synthesis'"),
         (LeavesASocket, "leaves behind: socket"),
@@ -331,7 +331,7 @@ def test_a_voice_with_a_fault(cls: type[Provider], said: str) -> None:
 
 def test_a_voice_that_says_nothing_of_what_is_wrong() -> None:
     cls = SaysNothingOfWhatIsWrong
-    with pytest.raises(Faults, match="options that cannot work: it is loaded, gets ready and says nothing"):
+    with pytest.raises(Faults, match="options that cannot work: it is loaded and made ready without an error"):
         check_provider(cls, broken=(cls.Options(voice="nobody"),))
 
 
@@ -415,18 +415,18 @@ class Undocumented(Llm):
 @pytest.mark.parametrize(
     ("cls", "said"),
     [
-        (CountsFromOne, "token number 0 has index 1: they are numbered from 0 in each reply"),
+        (CountsFromOne, "token number 0 has index 1: tokens are numbered from 0 in each reply"),
         (CountsOn, "a question with a past: token number 0 has index 1"),
-        (GivesNone, "a token's text is a NoneType"),
-        (HangsOnAnEmptyQuestion, "an empty question: not over 1 s after it was asked for"),
+        (GivesNone, "a token's text is NoneType, not str"),
+        (HangsOnAnEmptyQuestion, "an empty question: not ended after 1 s"),
         (
             StumblesOverThePast,
-            "a question with a past: raises KeyError: 'Question 0?'; what goes wrong is a ProviderError",
+            "a question with a past: raises KeyError: 'Question 0?'; an error must be a ProviderError",
         ),
         (SwallowsItsCancelling, "cancelled at its first answer, it raises ProviderError: the reply broke off"),
-        (ThinksOnTheLoop, "holds the event loop for 1"),
-        (SaysDone, "a question: said a InputEnded; to Ask it may say Token"),
-        (Undocumented, "options without a line of docs below them: temperature"),
+        (ThinksOnTheLoop, "blocks the event loop for 1"),
+        (SaysDone, "a question: emitted InputEnded; for Ask it may emit Token"),
+        (Undocumented, "options without a docstring below them: temperature"),
     ],
 )
 def test_an_llm_with_a_fault(cls: type[Provider], said: str) -> None:
@@ -513,10 +513,10 @@ class NoSuchKind(Asr):
     ("cls", "said"),
     [
         (BeyondOne, "is 32768.0, not from 0 to 1"),
-        (CountsFramesItself, "frames of which some were lost: the last frame judged is"),
-        (OneAnswerBehind, "an utterance's end would not be noticed"),
-        (FinalTwice, "utterances [1, 2] ended, and have finals [1, 1, 2, 2]"),
-        (GoesOnListening, "two utterances: not over 1 s after it was asked for"),
+        (CountsFramesItself, "frames of which some were lost: the last probability is of frame"),
+        (OneAnswerBehind, "no end of utterance would be noticed"),
+        (FinalTwice, "utterances [1, 2] ended, and the Finals are of [1, 1, 2, 2]"),
+        (GoesOnListening, "two utterances: not ended after 1 s"),
         (NoSuchKind, "its kind is 'ear'; the kinds that have providers are mic, vad,"),
         (NoSuchKind, "its name is 'Mine!'"),
     ],

@@ -1,22 +1,23 @@
-"""Testing a provider of one's own. One call checks what every provider promises, whatever its kind:
+"""Checks a provider of your own. One call checks the contract that every provider of its kind has to keep:
 
     from flowkit.testing.provider import check_provider
 
     def test_my_voice():
         check_provider(MyVoice, MyVoice.Options(voice="anna"))
 
-It loads the provider, calls it as a pipeline would and in unkind ways, and raises ``Faults``, which lists all that it found:
+It loads the provider, calls it as a pipeline does and with difficult input, and raises ``Faults`` with a list of
+everything that it found. These rules are checked:
 
-- answers: of the right type, numbered, whole, in order, one final for each utterance, one end for each clause;
-- empty, long and unpronounceable input;
-- a call that is cancelled is gone within its grace, says nothing more, and leaves the next one right;
-- a slow stage loses nothing, and items are handed over one after another;
-- what goes wrong is a FlowkitError of one line, while loading as well as later;
-- sessions that share a model do not disturb each other;
-- the event loop is not held, and no task, thread, process or socket is left behind.
+- Answers have the right type, are numbered, complete and in order: one Final for each utterance, one end for each clause.
+- Empty, long and unpronounceable input is handled.
+- A cancelled call ends within its grace period, emits nothing more, and does not affect the next call.
+- A slow stage loses nothing, and items are emitted one after another.
+- Errors are FlowkitErrors with one line of text, while loading and later.
+- Sessions that share a model do not affect each other.
+- The event loop is not blocked, and no task, thread, process or socket is left.
 
-The other names are for tests of your own: ``FakeSession`` (surroundings), ``opened`` (a provider with its model, ready),
-``answer``, ``Answers``, ``PacedItems``, ``frames``, ``utterance``.
+The other names are for tests of your own: ``FakeSession`` (surroundings), ``opened`` (a provider with its model,
+ready), ``answer``, ``Answers``, ``PacedItems``, ``frames``, ``utterance``.
 """
 
 from flowkit.providers.models import opened

@@ -1,4 +1,5 @@
-"""Calling a provider without an engine: a session's surroundings, what a stage feeds, and an ``emit`` that keeps what is said."""
+"""Calls a provider without an engine: the surroundings of a session, messages to feed, and an ``emit`` that collects
+the answers."""
 
 from __future__ import annotations
 
@@ -21,7 +22,10 @@ M = TypeVar("M", bound=Message)
 
 @dataclass
 class FakeSession:
-    """Surroundings on Trio's clock (or a mock of it), and what was told: notices for people; events (name, detail) for traces."""
+    """The surroundings of a session on Trio's clock, or on a mock clock.
+
+    `notices` collects the lines for the user, and `events` the (name, detail) pairs for the trace.
+    """
 
     rate_hz: int = RATE_HZ
     frame_us: int = FRAME_US
@@ -29,7 +33,7 @@ class FakeSession:
     events: list[tuple[str, str]] = field(default_factory=list)
 
     def around(self) -> Surroundings:
-        """To be called inside trio.run: the session's time begins now."""
+        """Make the surroundings. The session's time starts now. Call it inside ``trio.run``."""
         zero_s = trio.current_time()
 
         def now_us() -> int:
@@ -45,7 +49,10 @@ class FakeSession:
 
 
 class PacedItems:
-    """What a stage feeds: items, each after a pause. No generator: an abandoned call would leave it behind, suspended."""
+    """Messages to feed, each after a pause of `pause_s` seconds.
+
+    It is not a generator, because an abandoned call would leave a suspended generator behind.
+    """
 
     def __init__(self, items: Iterable[Message] = (), pause_s: float = 0.0) -> None:
         self._items = iter(items)
@@ -64,7 +71,7 @@ class PacedItems:
 
 @dataclass
 class Answers:
-    """An ``emit`` that keeps what was said, and ends the call it belongs to when `enough` says so."""
+    """Collects the answers of a call in `items`. Cancels the call's `scope` when `enough(items)` is True."""
 
     enough: Callable[[list[Message]], bool] = lambda items: False
     items: list[Message] = field(default_factory=list)
@@ -77,7 +84,7 @@ class Answers:
             self.scope.cancel()
 
     def of(self, kind: type[M]) -> list[M]:
-        """What was said of that type."""
+        """The answers of type `kind`."""
         return [item for item in self.items if isinstance(item, kind)]
 
 
@@ -87,7 +94,16 @@ async def answer(
     fed: Iterable[Message] = (),
     enough: Callable[[list[Message]], bool] = lambda items: False,
 ) -> Answers:
-    """Call a provider that is ready; the call is cancelled when its answers are `enough`. Raises what the provider raises."""
+    """Call a provider that is ready, and collect its answers.
+
+    Args:
+        provider: The provider, such as ``opened`` yields it.
+        request: The request.
+        fed: The messages that the stage feeds.
+        enough: The call is cancelled when it returns True for the answers so far.
+
+    Raises whatever the provider raises.
+    """
     answers = Answers(enough)
     with answers.scope:
         await provider.call(request, PacedItems(fed), answers.emit)
@@ -95,14 +111,19 @@ async def answer(
 
 
 def frames(pcm: bytes, first: int = 0) -> list[Message]:
-    """Sound (s16le mono at 16 kHz) as input frames of 20 ms from number `first` on, the last one filled up with silence."""
+    """Split audio (s16le mono at 16 kHz) into frames of 20 ms, numbered from `first`. The last frame is filled up with
+    silence."""
     count = -(-len(pcm) // FRAME_BYTES)
     cut = (pcm[i * FRAME_BYTES : (i + 1) * FRAME_BYTES].ljust(FRAME_BYTES, b"\0") for i in range(count))
     return [Frames(first + i, 1, piece) for i, piece in enumerate(cut)]
 
 
 def utterance(pcm: bytes, number: int = 1, first: int = 0) -> list[Message]:
-    """`pcm` as the ASR's stage feeds it: frames from number `first` on, 0.5 s of silence, and the marks of utterance `number`."""
+    """One utterance as the ASR stage feeds it, for audio `pcm` (s16le mono at 16 kHz).
+
+    It consists of frames numbered from `first`, 0.5 s of silence, a SpeechStarted, and the EndOfUtterance number
+    `number`.
+    """
     voiced = frames(pcm, first)
     last = first + len(voiced) - 1
     silent = frames(bytes(25 * FRAME_BYTES), last + 1)

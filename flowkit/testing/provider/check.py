@@ -1,4 +1,4 @@
-"""The examination itself: what is asked in which order, and what is said of it."""
+"""``check_provider``: the calls that it makes, in order, and the faults that it reports."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ from flowkit.testing.provider.kinds import A_CLAUSE, A_LONG_CLAUSE, LONG, SHORT,
 from flowkit.testing.provider.left import present
 
 _HELD_US = 50_000
-"""A step of the loop that lasts longer is a fault here. In a session the watchdog tells of 20 ms already."""
+"""A step of the event loop that takes longer is a fault. In a session the watchdog reports 20 ms already."""
 _AGAIN = 3
 _SHARING = 3
 """Sessions that use one model at the same time."""
 _LINGERS_US = 5_000_000
-"""What is closing may take, such as the other end of a connection if that is in this process."""
+"""How long to wait for things that are still closing, such as the other end of a connection in this process."""
 _SOON_S = 0.005
 _ALONE = frozenset({"mic", "gate", "speaker"})
-"""Kinds of which a machine has one: they are not tried by several sessions at once."""
+"""Kinds of which a machine has one device, so that several sessions at once are not tried."""
 
 
 @dataclass
 class CallResult:
-    """One call as it went: what was said, the error that it ended with, and whether it ended of itself within its time."""
+    """The result of one call: its answers, the error that it raised, and whether it ended in time without being
+    cancelled."""
 
     items: list[Message] = field(default_factory=list)
     error: Exception | None = None
     ended: bool = False
     at_once: int = 0
-    """The most items that waited to be taken at one time."""
+    """The most items that waited in ``emit`` at one time."""
     late: int = 0
-    """Items that were said after the call was cancelled."""
+    """Items that were emitted after the call was cancelled."""
 
 
 def check_provider(
@@ -57,19 +58,20 @@ def check_provider(
     within_s: float = 10.0,
     grace_s: float = 1.0,
 ) -> None:
-    """Check a provider. Runs an event loop of its own, on the real clock; takes as long as some twenty calls.
+    """Check a provider. It runs event loops of its own, on the real clock, and takes as long as about twenty calls.
 
     Args:
-        options: what it is made with; by default its options' defaults.
-        broken: options with which it cannot work (a file that is not there, a wrong key): loading it, getting it ready or its
-            probe must say so in one line.
-        speech: what ears hear, s16le mono at 16 kHz; by default a buzz that some detectors take for a voice.
-        silent: a voice that makes no sound, such as one that prints.
-        within_s: within what a call must end that is not cancelled.
-        grace_s: within what a cancelled call must be gone.
+        cls: the class of the provider. options: the options to make it with. Default: the defaults of its ``Options``.
+        broken: options with which it cannot work, such as a missing file or a wrong key. ``load``, ``ready`` or
+        ``probe`` must
+            raise an error of one line.
+        speech: audio for a VAD or an ASR, s16le mono at 16 kHz. Default: a buzz that some VADs take for speech.
+        silent: True for a TTS that emits no audio, such as one that prints.
+        within_s: time in seconds within which a call must end if it is not cancelled.
+        grace_s: time in seconds within which a cancelled call must end.
 
     Raises:
-        Faults: something is not as it should be; all of it is listed.
+        Faults: the provider breaks its contract. The error lists all faults.
     """
     examination = _Examination(cls, cls.Options() if options is None else options, within_s, grace_s, silent=silent)
     heard = _buzz() if speech is None else speech
@@ -87,7 +89,7 @@ def check_provider(
 
 
 def _buzz() -> bytes:
-    """A second and a half of a rough tone of 125 Hz that swells and fades, between half a second of silence each."""
+    """1.5 s of a rough tone of 125 Hz that swells and fades, with 0.5 s of silence before and after."""
     wave = [3_000 + 400 * (i % 16) if i % 128 < 64 else -3_000 - 400 * (i % 16) for i in range(24_000)]
     swell = (sample * (4 - abs(i * 8 // 24_000 - 4)) // 4 for i, sample in enumerate(wave))
     sound = b"".join(sample.to_bytes(2, "little", signed=True) for sample in swell)
@@ -96,7 +98,7 @@ def _buzz() -> bytes:
 
 
 class _Examination:
-    """Of one provider class with one set of options."""
+    """The checks of one provider class with one set of options."""
 
     def __init__(self, cls: type[Provider], options: Options, within_s: float, grace_s: float, *, silent: bool) -> None:
         self._cls = cls
@@ -109,7 +111,7 @@ class _Examination:
         self._stalls: dict[str, list[int]] = {}
 
     def run(self, part: Callable[[], Awaitable[None]]) -> list[str]:
-        """One part, in an event loop of its own, under watch; what was found."""
+        """Run one part of the check in its own event loop, under a watchdog. Returns the faults that it found."""
         self._found, self._stalls = [], {}
 
         async def main() -> None:
@@ -121,39 +123,41 @@ class _Examination:
         except FlowkitError as error:
             self._add(f"cannot be made ready: {error}")
         except Exception as error:
-            self._add(f"raises {_named(error)} where it is loaded, made ready or let go")
+            self._add(f"raises {_named(error)} while it is loaded, made ready or closed")
         return self._found + list(self._holds())
 
     def _add(self, fault: str) -> None:
         self._found.append(fault)
 
     def _stalled(self, stall: Stall) -> None:
-        """While it is called: what a library does to the interpreter while it loads its weights, no author can help."""
+        """Record a stall during a call. Stalls while a library loads its weights are ignored: an author cannot avoid
+        them."""
         if stall.held and self._calling:
             lines = [line.strip() for line in stall.stack.splitlines() if line.strip().startswith("File")]
             self._stalls.setdefault(lines[-1] if lines else stall.task, []).append(stall.lasted_us)
 
     def _holds(self) -> Iterator[str]:
-        """Where it held the loop again and again: on a machine that is busy elsewhere, anything may take long once."""
+        """Yield a fault for each place that blocked the loop several times. On a busy machine anything may be slow
+        once."""
         for where, lasted_us in self._stalls.items():
             if len(lasted_us) >= _AGAIN:
-                yield f"holds the event loop for {sorted(lasted_us)[len(lasted_us) // 2] // 1000} ms ({where})"
+                yield f"blocks the event loop for {sorted(lasted_us)[len(lasted_us) // 2] // 1000} ms ({where})"
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
     async def calls(self, asked: list[CallCase]) -> None:
-        """Everything that one session may see."""
+        """Make the calls of one session."""
         async with opened(self._cls, self._options, FakeSession().around()) as provider:
             calls = {case.title: await self._ordinary(provider, case) for case in asked}
             self._long(calls)
             if self._found:
-                return  # what follows would say the same again
+                return  # the following checks would report the same faults
             await self._cancelled(provider, asked[0])
             await self._slowly(provider, lengthy(self._cls, asked[0]))
             await self._probed(provider)
 
     async def shares(self, case: CallCase) -> None:
-        """Sessions with equal options share a model, and go on side by side."""
+        """Call the provider in several sessions at once that share a model."""
         async with open_models(lambda line: None) as models:
 
             async def session(number: int) -> None:
@@ -167,7 +171,7 @@ class _Examination:
                     nursery.start_soon(session, number)
 
     async def refuses(self, options: Options) -> None:
-        """With options that cannot work it says so."""
+        """Check that options with which it cannot work give a readable error."""
         try:
             with trio.fail_after(6 * self._within_s):
                 async with opened(self._cls, options, FakeSession().around()) as provider:
@@ -175,17 +179,18 @@ class _Examination:
         except FlowkitError as error:
             self._one_line(error, "options that cannot work")
         except trio.TooSlowError:
-            self._add(f"options that cannot work: nothing is said within {6 * self._within_s:.0f} s")
+            self._add(f"options that cannot work: no error within {6 * self._within_s:.0f} s")
         except Exception as error:
             if isinstance(_first(error), FlowkitError):
                 self._one_line(_first(error), "options that cannot work")
                 return
             self._add(f"options that cannot work: raises {_named(error)} instead of a ProviderError")
         else:
-            self._add("options that cannot work: it is loaded, gets ready and says nothing")
+            self._add("options that cannot work: it is loaded and made ready without an error")
 
     def leaves(self, case: CallCase) -> list[str]:
-        """A second session, cancelled in the midst of a call and while loading, leaves nothing that the first did not."""
+        """Cancel a second session during a call and while loading, and check that nothing is left that was not there
+        before."""
         before = present()
 
         async def cut_off() -> None:
@@ -217,48 +222,48 @@ class _Examination:
         return call
 
     async def _cancelled(self, provider: Provider, case: CallCase) -> None:
-        """At once, and at its first answer; behind it the same call is as right as before."""
-        for at, when in ((0, "before it has said anything"), (1, "at its first answer")):
+        """Cancel a call before its first answer and at it, and check that the next call is correct."""
+        for at, when in ((0, "before its first answer"), (1, "at its first answer")):
             call = await self._call(provider, case, cancel_at=at)
             if call.late:
-                self._add(f"{case.title}: cancelled {when}, it goes on speaking")
+                self._add(f"{case.title}: cancelled {when}, it emits more answers")
             if call.error is not None:
                 self._add(f"{case.title}: cancelled {when}, it raises {_named(call.error)}")
             again = await self._call(provider, case)
             for fault in self._judged(case, again):
-                self._add(f"behind a call that was cancelled {when}: {fault}")
+                self._add(f"after a call that was cancelled {when}: {fault}")
 
     async def _slowly(self, provider: Provider, case: CallCase) -> None:
         call = await self._call(provider, case, holds_s=0.02)
         if call.at_once > 1:
-            self._add(f"hands over {call.at_once} items at once to a slow stage; each must be taken before the next")
+            self._add(f"emits {call.at_once} items at once to a slow stage; each must be accepted before the next")
         for fault in self._judged(case, call):
             self._add(f"to a slow stage: {fault}")
 
     def _long(self, calls: dict[str, CallResult]) -> None:
-        """A voice says all of a long clause, not only its beginning."""
+        """Check that a TTS speaks all of a long clause, not only its beginning."""
         if A_LONG_CLAUSE not in calls:
             return
         both = (calls[title].items for title in (A_CLAUSE, A_LONG_CLAUSE))
         short, long = (sum(item.samples for item in items if isinstance(item, Audio)) for items in both)
         if long < short * len(LONG) / len(SHORT) / 4:
-            self._add(f"of {len(LONG)} characters it says as little as {long} samples; of {len(SHORT)}, {short}")
+            self._add(f"for {len(LONG)} characters it emits only {long} samples; for {len(SHORT)}, {short}")
 
     async def _probed(self, provider: Provider) -> None:
         try:
             said: Any = await provider.probe()
         except FlowkitError as error:
-            self._add(f"its probe says that it does not work: {error}")
+            self._add(f"its probe fails: {error}")
             return
         if not isinstance(said, str):
-            self._add(f"its probe returns a {type(said).__name__}, not text")
+            self._add(f"its probe returns {type(said).__name__}, not str")
 
     def _judged(self, case: CallCase, call: CallResult) -> Iterator[str]:
         if call.error is not None:
             yield from self._failed(case, call.error)
             return
         if not call.ended:
-            yield f"{case.title}: not over {self._within_s:g} s after it was asked for"
+            yield f"{case.title}: not ended after {self._within_s:g} s"
             return
         items = call.items
         if self._silent and not items:
@@ -267,7 +272,7 @@ class _Examination:
 
     def _failed(self, case: CallCase, error: Exception) -> Iterator[str]:
         if not isinstance(error, FlowkitError):
-            yield f"{case.title}: raises {_named(error)}; what goes wrong is a ProviderError"
+            yield f"{case.title}: raises {_named(error)}; an error must be a ProviderError"
         elif not (case.may_refuse and isinstance(error, ProviderError)):
             yield f"{case.title}: fails: {error}"
         elif "\n" in str(error):
@@ -275,7 +280,7 @@ class _Examination:
 
     def _one_line(self, error: Exception, title: str) -> None:
         if not str(error) or "\n" in str(error):
-            self._add(f"{title}: the error must be one line, and is {str(error)!r}")
+            self._add(f"{title}: the error must have one line, and is {str(error)!r}")
 
     async def _call(
         self,
@@ -286,7 +291,8 @@ class _Examination:
         holds_s: float = 0.0,
         waits_s: float | None = None,
     ) -> CallResult:
-        """One call. It is cancelled with item number `cancel_at`, if that is given; each item is taken after `holds_s`."""
+        """Make one call. It is cancelled at item number `cancel_at`, if given. Each item is accepted after `holds_s`
+        seconds."""
         call, waiting, cancelled_s = CallResult(), 0, 0.0
         scope = trio.CancelScope(deadline=trio.current_time() + (waits_s or self._within_s))
 
@@ -328,12 +334,12 @@ class _Examination:
         if scope.cancel_called and cancelled_s:
             took_s = trio.current_time() - cancelled_s
             if took_s > self._grace_s:
-                self._add(f"a cancelled call is gone only after {took_s:.1f} s; its grace is {self._grace_s:g} s")
+                self._add(f"a cancelled call ends only after {took_s:.1f} s; its grace period is {self._grace_s:g} s")
         return call
 
 
 def _first(error: Exception) -> Exception:
-    """Of a group that a provider's nursery made, the first that says why the others came."""
+    """The first error of a group, which is the one that caused the others; any other error as it is."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error

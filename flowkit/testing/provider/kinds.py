@@ -1,4 +1,4 @@
-"""What each kind of provider is asked here, and what its answers must be like."""
+"""The calls that ``check_provider`` makes for each kind of provider, and the checks of their answers."""
 
 from __future__ import annotations
 
@@ -39,16 +39,19 @@ SHORT = "This is a short sentence."
 LONG = "Here is a sentence of a good many words, one that a listener would not like to hear twice. " * 5
 A_CLAUSE, A_LONG_CLAUSE = "a clause", "a long clause"
 ODD = "… — ?!"
-"""Nothing in it can be pronounced."""
+"""A text that cannot be pronounced."""
 _FRAMES = 10
 _WINDOW_US = 100_000
-"""A detector may gather so much sound before it answers."""
+"""How much audio a VAD may collect before it answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallCase:
-    """One call. `enough` answers of a call that has no end of its own; `says` something must be said; `may_refuse`: a ProviderError
-    is an answer as well."""
+    """One call to make.
+
+    `enough` is the number of answers after which a call without an end is cancelled (0: it ends by itself). `says`:
+    there must be an answer. `may_refuse`: a ProviderError is allowed.
+    """
 
     title: str
     request: Message
@@ -59,37 +62,40 @@ class CallCase:
 
 
 def lengthy(cls: type[Provider], case: CallCase) -> CallCase:
-    """`case`, or for a voice one with more than a few pieces: for a stage that is slow."""
+    """The call for a slow stage: `case`, or for a TTS one with more pieces of audio."""
     return CallCase("four sentences", Speak(5, SHORT * 4)) if isinstance(case.request, Speak) else case
 
 
 Judge = Callable[[CallCase, list[Message]], Iterator[str]]
-"""What is wrong with the answers to a case, a line each."""
+"""Checks the answers to a call. Yields one line for each fault."""
 
 
 def cases(cls: type[Provider], speech: bytes) -> list[CallCase]:
-    """What a provider is asked, the ordinary case first. `speech` is what ears hear. Raises KeyError for an unknown kind."""
+    """The calls for a provider, the ordinary one first. `speech` is the audio for a VAD or an ASR.
+
+    Raises KeyError for an unknown kind.
+    """
     if cls.kind == "tts" and cls.continuous:
         return _narrations()
     return _CASES[cls.kind](speech)
 
 
 def faults_of(case: CallCase, items: list[Message]) -> Iterator[str]:
-    """What is wrong with the answers to `case`, a line each."""
+    """Check the answers to a call. Yields one line for each fault."""
     may = ANSWERS.get(type(case.request), ())
     wrong = [item for item in items if not isinstance(item, may)]
     if wrong:
         names = ", ".join(kind.__name__ for kind in may) or "nothing"
-        yield f"{case.title}: said a {type(wrong[0]).__name__}; to {type(case.request).__name__} it may say {names}"
+        yield f"{case.title}: emitted {type(wrong[0]).__name__}; for {type(case.request).__name__} it may emit {names}"
         return
     if case.says and not items:
-        yield f"{case.title}: nothing was said"
+        yield f"{case.title}: no answer"
         return
     for fault in _JUDGES[type(case.request)](case, items):
         yield f"{case.title}: {fault}"
 
 
-# -- ends: microphone, keyboard, speaker -------------------------------------------------------------------------------
+# -- microphone, keyboard, speaker -------------------------------------------------------------------------------------
 
 
 def _captures(speech: bytes) -> list[CallCase]:
@@ -105,7 +111,7 @@ def _captured(case: CallCase, items: list[Message]) -> Iterator[str]:
     for item in items:
         if isinstance(item, Frames):
             if item.index < due:
-                yield f"frame {item.index} comes behind frame {due - 1}"
+                yield f"frame {item.index} comes after frame {due - 1}"
             if item.count < 1 or len(item.pcm) != item.count * FRAME_BYTES:
                 yield f"{item.count} frames have {len(item.pcm)} bytes, not {item.count * FRAME_BYTES}"
             due = item.index + item.count
@@ -114,7 +120,7 @@ def _captured(case: CallCase, items: list[Message]) -> Iterator[str]:
                 yield "the input ends twice"
             ended = True
         elif isinstance(item, Typed) and not item.text.strip():
-            yield "an empty line is no utterance"
+            yield "an empty line must not be emitted"
 
 
 def _renders(speech: bytes) -> list[CallCase]:
@@ -131,7 +137,7 @@ def _rendered(case: CallCase, items: list[Message]) -> Iterator[str]:
     yield from ()
 
 
-# -- ears --------------------------------------------------------------------------------------------------------------
+# -- VAD and ASR -------------------------------------------------------------------------------------------------------
 
 
 def _detections(speech: bytes) -> list[CallCase]:
@@ -161,12 +167,12 @@ def _detected(case: CallCase, items: list[Message]) -> Iterator[str]:
         if isnan(item.p) or not 0 <= item.p <= 1:
             yield f"the probability of frame {item.frame} is {item.p}, not from 0 to 1"
         if item.frame <= last:
-            yield f"frame {item.frame} is judged behind frame {last}"
+            yield f"the probability of frame {item.frame} comes after that of frame {last}"
         if item.frame > last_fed:
-            yield f"frame {item.frame} is judged, but the last one fed is {last_fed}"
+            yield f"a probability of frame {item.frame}, but the last frame fed is {last_fed}"
         last = max(last, item.frame)
     if last_fed - last > _WINDOW_US // FRAME_US:
-        yield f"the last frame judged is {last}, the last one fed {last_fed}: an utterance's end would not be noticed"
+        yield f"the last probability is of frame {last}, the last frame fed is {last_fed}: no end of utterance would be noticed"
 
 
 def _transcriptions(speech: bytes) -> list[CallCase]:
@@ -185,12 +191,12 @@ def _transcribed(case: CallCase, items: list[Message]) -> Iterator[str]:
     owed = [item.utterance for item in case.fed if isinstance(item, EndOfUtterance)]
     given = [item.utterance for item in items if isinstance(item, Final)]
     if given != owed:
-        yield f"utterances {owed} ended, and have finals {given}: there must be one Final for each, in order"
+        yield f"utterances {owed} ended, and the Finals are of {given}: there must be one Final for each, in order"
     texts: list[Any] = [item.text for item in items if isinstance(item, (Partial, Final))]
-    yield from (f"a transcript is a {type(text).__name__}, not text" for text in texts if not isinstance(text, str))
+    yield from (f"a transcript is {type(text).__name__}, not str" for text in texts if not isinstance(text, str))
 
 
-# -- the mind ----------------------------------------------------------------------------------------------------------
+# -- LLM ---------------------------------------------------------------------------------------------------------------
 
 
 def _questions(speech: bytes) -> list[CallCase]:
@@ -212,17 +218,17 @@ def _asked(case: CallCase, items: list[Message]) -> Iterator[str]:
     tokens = [item for item in items if isinstance(item, Token)]
     texts: list[Any] = [token.text for token in tokens]
     if wrong := [text for text in texts if not isinstance(text, str)]:
-        yield f"a token's text is a {type(wrong[0]).__name__}"
+        yield f"a token's text is {type(wrong[0]).__name__}, not str"
         return
     indexes = [token.index for token in tokens]
     if indexes != list(range(len(tokens))):
         first = next(n for n, index in enumerate(indexes) if n != index)
-        yield f"token number {first} has index {indexes[first]}: they are numbered from 0 in each reply"
+        yield f"token number {first} has index {indexes[first]}: tokens are numbered from 0 in each reply"
     if case.says and not "".join(texts).strip():
         yield "the reply has no words"
 
 
-# -- the voice ---------------------------------------------------------------------------------------------------------
+# -- TTS ---------------------------------------------------------------------------------------------------------------
 
 
 def _clauses(speech: bytes) -> list[CallCase]:
@@ -242,36 +248,36 @@ def _spoken(case: CallCase, items: list[Message]) -> Iterator[str]:
 
 
 def _sound(asked: Speak, items: Iterable[Message]) -> Iterator[str]:
-    """Of one clause."""
+    """Check the answers for one clause."""
     place = total = rate_hz = 0
     for item in items:
         clause = getattr(item, "clause", asked.clause)
         if clause != asked.clause:
-            yield f"clause {asked.clause} was asked for, clause {clause} is answered"
+            yield f"the request is for clause {asked.clause}, the answer for clause {clause}"
             return
         if isinstance(item, WordTimes):
             yield from _times(item)
         if not isinstance(item, Audio):
             continue
         if item.first_sample != place:
-            yield f"sample {item.first_sample} comes where sample {place} is due"
+            yield f"an Audio starts at sample {item.first_sample} instead of {place}"
         if item.samples < 1 or len(item.pcm) != 2 * item.samples:
-            yield f"{item.samples} samples of 16 bits have {len(item.pcm)} bytes"
+            yield f"an Audio of {item.samples} samples of 16 bits has {len(item.pcm)} bytes"
         if rate_hz and item.rate_hz != rate_hz:
             yield f"the sample rate changes from {rate_hz} to {item.rate_hz} Hz within a clause"
         if total and item.total != total:
             yield f"the clause's total changes from {total} to {item.total} samples"
         place, total, rate_hz = item.first_sample + item.samples, item.total or total, item.rate_hz
     if total and place != total:
-        yield f"{total} samples were announced (`total`), {place} came"
+        yield f"`total` is {total} samples, but {place} were emitted"
     if place and not asked.text.strip():
-        yield f"there was nothing to say, and {place} samples came"
+        yield f"the text is empty, but {place} samples were emitted"
 
 
 def _times(item: WordTimes) -> Iterator[str]:
     ends = [at for _, at in item.words]
     if ends != sorted(ends) or any(at < 0 for at in ends):
-        yield f"the words of clause {item.clause} end at samples {ends}, which do not rise"
+        yield f"the words of clause {item.clause} end at samples {ends}, which must rise"
 
 
 def _narrations() -> list[CallCase]:
@@ -290,15 +296,15 @@ def _narrated(case: CallCase, items: list[Message]) -> Iterator[str]:
     for speak in asked:
         ends = [n for n, item in enumerate(left) if isinstance(item, ClauseEnded)]
         if not ends:
-            yield f"clause {speak.clause} has no end (ClauseEnded)"
+            yield f"clause {speak.clause} has no ClauseEnded"
             return
         said, end, left = left[: ends[0]], left[ends[0]], left[ends[0] + 1 :]
         yield from _sound(speak, [*said, end])
         samples = sum(item.samples for item in said if isinstance(item, Audio))
         if isinstance(end, ClauseEnded) and end.samples != samples:
-            yield f"clause {speak.clause} ends with {end.samples} samples, {samples} came"
+            yield f"the ClauseEnded of clause {speak.clause} has {end.samples} samples, but {samples} were emitted"
     if left:
-        yield f"a {type(left[0]).__name__} comes behind the end of the last clause"
+        yield f"{type(left[0]).__name__} comes after the end of the last clause"
 
 
 _CASES: Mapping[str, Callable[[bytes], list[CallCase]]] = {

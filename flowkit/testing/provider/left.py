@@ -1,4 +1,4 @@
-"""What a process has that a provider could leave behind: threads at work, child processes, sockets."""
+"""Lists what a provider could leave behind in a process: running threads, child processes, sockets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from collections import Counter
 from pathlib import Path
 
 _IDLE = "Trio thread"
-"""Trio keeps threads that have nothing to do for a few seconds, under this name."""
+"""The name of Trio's idle threads, which Trio keeps for a few seconds."""
 
 
 def present() -> Counter[str]:
-    """All of them, by what they are, but for what only waits for the garbage collector. Children and sockets are seen on
-    Linux only."""
+    """The threads, child processes and sockets of this process, by description, after a garbage collection.
+
+    Child processes and sockets are found only on Linux.
+    """
     gc.collect()
     threads = [thread.name for thread in threading.enumerate() if not thread.name.startswith(_IDLE)]
     return Counter([f"thread {name!r}" for name in threads] + _children() + _sockets())

@@ -4,8 +4,7 @@ There are three lanes. *Control* messages (`lane = "C"`) are handled first. *Dat
 markers are data too, so that no end overtakes its content. What a stage sends to its provider (`lane = "P"`) does not
 wait.
 
-`lossy` messages may be dropped by a `drop_*` policy. Markers are not lossy, so no policy drops them. `bulky` messages
-enter the journal without their sound.
+`lossy` messages may be dropped by a `drop_*` policy. Markers are not lossy, so no policy drops them.
 
 PCM is signed 16-bit little-endian mono in `pcm`. It takes no part in comparison and never enters the journal. So a
 replay without audio is the same conversation.
@@ -45,8 +44,6 @@ class Message:
     """C control, D data, P to a provider."""
     lossy: ClassVar[bool] = False
     """Whether a `drop_*` policy may drop it."""
-    bulky: ClassVar[bool] = False
-    """Whether the journal keeps it without its sound."""
 
     def journaled(self) -> Message:
         """The message without its sound."""
@@ -63,7 +60,6 @@ class Frames(Message):
     and asr."""
 
     lossy: ClassVar[bool] = True
-    bulky: ClassVar[bool] = True
     index: int
     count: int
     pcm: bytes = field(default=b"", repr=False, compare=False)
@@ -230,7 +226,6 @@ class Audio(Message):
     """A piece of a clause's audio. Data, provider -> tts -> speaker."""
 
     lossy: ClassVar[bool] = True
-    bulky: ClassVar[bool] = True
     clause: int
     first_sample: int
     """Place of its first sample in the clause."""
@@ -466,7 +461,6 @@ class Play(Message):
     """Play these samples, the first at `at_us` in session time. Fed to the sink in the order of `at_us`."""
 
     lane: ClassVar[str] = "P"
-    bulky: ClassVar[bool] = True
     at_us: int
     clause: int
     first_sample: int

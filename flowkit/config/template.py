@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from flowkit.config.catalog import INSTALLED, Catalog
+from flowkit.config.catalog import INSTALLED
 from flowkit.config.jsonschema import required_keys
 from flowkit.config.problems import suggest
 from flowkit.config.schema import VERSION
@@ -28,7 +28,7 @@ _PURPOSE = {
 }
 
 
-def template(named: list[str], catalog: Catalog = INSTALLED) -> str:
+def template(named: list[str]) -> str:
     """The text of a pipeline with these providers, each ``kind/provider``; flowkit's defaults for the rest.
 
     Raises:
@@ -41,8 +41,8 @@ def template(named: list[str], catalog: Catalog = INSTALLED) -> str:
         if kind not in ORDER or kind in chosen or not provider:
             what = "is named twice" if kind in chosen else "is not kind/provider"
             raise UsageError(f"{name!r} {what}", hint=suggest(kind, ORDER, "kinds"))
-        if provider not in catalog.providers(kind):
-            hint = suggest(provider, catalog.providers(kind))
+        if provider not in INSTALLED.providers(kind):
+            hint = suggest(provider, INSTALLED.providers(kind))
             raise ProviderMissing(f"unknown provider {provider!r} for kind {kind!r}", hint=hint)
         chosen[kind] = provider
     lines = [
@@ -50,15 +50,15 @@ def template(named: list[str], catalog: Catalog = INSTALLED) -> str:
     ]
     lines += [f"flowkit: {VERSION}", "stages:"]
     for kind in ORDER:
-        lines += _stage(kind, chosen.get(kind) or catalog.habits(kind).provider, catalog)
+        lines += _stage(kind, chosen.get(kind) or INSTALLED.habits(kind).provider)
     return "\n".join(lines) + "\n"
 
 
-def _stage(kind: str, provider: str | None, catalog: Catalog) -> list[str]:
+def _stage(kind: str, provider: str | None) -> list[str]:
     lines = [f"  # {_PURPOSE[kind]}", f"  - kind: {kind}"]
     if provider is None:
         return lines
-    cls = catalog.provider(kind, provider)
+    cls = INSTALLED.provider(kind, provider)
     lines.append(f"    provider: {provider}")
     needed = required_keys(cls.Options)
     lines += [f"    {key}: {_placeholder(cls, key, provider)}" for key in needed]

@@ -35,7 +35,6 @@ def measure(
     trace: str = "",
     level: str = "live",
     digest: str = "",
-    wall_us: int = 0,
     queues: Sequence[QueueReport] = (),
     modelled: frozenset[str] = frozenset(),
     events: Iterable[tuple[int, str, str]] = (),
@@ -47,7 +46,7 @@ def measure(
         plan: its plan, or its layout.
         voiced: the reference detector over the input. Without it the pipeline's own last voiced frame counts, and the
             report says so.
-        trace, level, digest, wall_us: copied into the report.
+        trace, level, digest: copied into the report.
         queues: the queue figures, from the engine or from the trace.
         modelled: spoken texts whose audio is modelled and not recorded. Figures that depend on them are marked.
         events: (time, name, detail). With these, the device's own times count.
@@ -56,7 +55,7 @@ def measure(
     for event in events:
         figures.event(*event)
     figures.rows(rows)
-    return replace(figures.report(), trace=trace, level=level, digest=digest, wall_us=wall_us, queues=tuple(queues))
+    return replace(figures.report(), trace=trace, level=level, digest=digest, queues=tuple(queues))
 
 
 class Figures:

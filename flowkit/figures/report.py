@@ -137,11 +137,11 @@ class Report:
     """The figures of a whole session."""
 
     trace: str = ""
-    """Name of the trace; empty for a live session."""
+    """Name of the trace; empty for a session that is not recorded."""
     level: str = "live"
     """``live``, ``exact``, ``simulated`` or ``what_if``."""
     digest: str = ""
-    """Digest of the journal."""
+    """Digest of the journal; empty for a session that is not recorded."""
     messages: int = 0
     """How many rows the journal has."""
     audio_us: int = 0

@@ -34,12 +34,11 @@ INTERRUPTED = "interrupted"
 @dataclass(slots=True)
 class SessionOutcome:
     """How a session went. `figures`: of its turns and interrupts; `reason` as the engine gave it (`input_ended`, `closed`,
-    `interrupted`, `failed: ...`); `ready_us`: from start to the first moment of the session; `wall_us`: the session itself."""
+    `interrupted`, `failed: ...`); `wall_us`: the session itself."""
 
     figures: LiveFigures
     reason: str = "closed"
     inboxes: list[tuple[str, Inbox]] = field(default_factory=list)
-    ready_us: int = 0
     wall_us: int = 0
 
 
@@ -85,7 +84,7 @@ async def run_session(
     is loaded; what fails later ends a turn or the session, not the process.
     """
     clock = clock or SessionClock()
-    outcome, started_us = SessionOutcome(LiveFigures(plan)), monotonic_us()
+    outcome = SessionOutcome(LiveFigures(plan))
     counter = None if turns is None else _Counter(turns, outcome.figures)
     watching: tuple[Observer, ...] = (Masking((outcome.figures, *((counter,) if counter else ()), *observers)),)
     around = _around(plan, clock, lambda line: notice(mask(line)), watching)
@@ -93,7 +92,6 @@ async def run_session(
         stop = _Stop(nursery.cancel_scope)
         await nursery.start(stop.listen)
         async with _models(models, notice) as models, loaded(plan, around, models) as providers:
-            outcome.ready_us = monotonic_us() - started_us
             options = {"settled": settled} if settled else {}
             watchdog = Watchdog(lambda stall: _stalled(stall, watching, clock))
             pump = TrioPump(plan, providers, clock, observers=watching, timed=watchdog.timed, **options)

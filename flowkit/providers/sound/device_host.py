@@ -59,11 +59,6 @@ class Format(NamedTuple):
     block: int
     latency_us: int = 0
 
-    @property
-    def block_bytes(self) -> int:
-        """Size of one callback's block in bytes."""
-        return self.block * self.channels * _BYTES
-
 
 Heard = Callable[[bytes, bool], bool]
 """Called in a microphone's callback with a block and whether audio was lost before it. Returns False to end the

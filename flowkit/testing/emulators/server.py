@@ -43,7 +43,6 @@ class Emulator(ABC):
     """A provider's emulator. `pause_s`: what slow faults take; `faults`: which are met; `seen`: every request so far."""
 
     name: str
-    port_hint = 0
 
     def __init__(
         self, *, pause_s: float = 0.2, always: ServerFault = ServerFault.NONE, tls: ssl.SSLContext | None = None
@@ -52,7 +51,6 @@ class Emulator(ABC):
         self.faults = FaultPlan(always)
         self.seen: list[Seen] = []
         self.port = 0
-        self.open_connections = 0
         self._tls = tls
 
     @property
@@ -75,7 +73,6 @@ class Emulator(ABC):
 
     async def _guarded(self, stream: trio.SocketStream) -> None:
         """A client that goes away in the middle ends its connection, not the emulator."""
-        self.open_connections += 1
         try:
             async with stream:
                 await self.connection(await self._secured(stream))
@@ -85,8 +82,6 @@ class Emulator(ABC):
             _, others = group.split((trio.BrokenResourceError, trio.ClosedResourceError, OSError))
             if others is not None:
                 raise others from group
-        finally:
-            self.open_connections -= 1
 
     async def _secured(self, stream: trio.SocketStream) -> Any:
         if self._tls is None:

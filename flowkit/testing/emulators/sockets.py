@@ -13,7 +13,7 @@ import trio_websocket
 
 from flowkit.clock import US_PER_S, wall_us
 from flowkit.testing.emulators.faults import ServerFault
-from flowkit.testing.emulators.server import Emulator, Seen, reset, until_gone
+from flowkit.testing.emulators.server import Emulator, Seen, reset
 
 _STATUS = {
     401: "Not Authorized",
@@ -178,10 +178,6 @@ class Talk:
     async def _silence(self) -> None:
         while True:
             await self.hear()
-
-    async def vanish(self) -> None:
-        """Read on without a word, until the client has gone."""
-        await until_gone(self._stream)
 
 
 async def _reject(request: trio_websocket.WebSocketRequest, fault: ServerFault) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import pytest
 
 from flowkit.config.kinds import BUILT_IN, find
-from flowkit.messages import Clause, EndOfReply, Message, Token
+from flowkit.messages import Ask, Clause, EndOfReply, Message, Token
 from flowkit.options import Options
-from flowkit.stages.base import NOTHING, Actions, Emit, Stage
+from flowkit.providers.base import Emit as Answer
+from flowkit.providers.base import Provider
+from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage
 from flowkit.testing.stage import check_stage
 
 
@@ -134,6 +137,38 @@ class GivesItAwayAtOnce(Softens):
         return (Emit("faults", clause), Emit("clauses", clause))
 
 
+class Counts(Softens):
+    """Wrong only if it is told to."""
+
+    kind = "counts"
+
+    class Options(Options):
+        twice: bool = False
+
+    def clause(self, state: Any, clause: Clause) -> Actions:
+        return (Emit("clauses", clause),) * (1 + self.options.twice)  # type: ignore[attr-defined]
+
+
+class Asks(Softens):
+    """Asks somebody outside about each reply."""
+
+    kind = "asks"
+    call_scope = "turn"
+
+    def step(self, state: Any, message: Message, now_us: int) -> Actions:
+        asked = (Open(Ask(1, "Well?")),) if isinstance(message, EndOfReply) else ()
+        return (*asked, *super().step(state, message, now_us))
+
+
+class Answers(Provider):
+    kind, name = "asks", "answers"
+    asked: ClassVar[list[Message]] = []
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Answer) -> None:
+        self.asked.append(request)
+        await emit(Token(0, "Yes."))
+
+
 @pytest.mark.parametrize(
     ("cls", "said"),
     [
@@ -167,3 +202,14 @@ def test_a_stage_without_a_fault() -> None:
 @pytest.mark.parametrize("kind", BUILT_IN)
 def test_flowkits_own(kind: str) -> None:
     check_stage(find(kind), examples=20)
+
+
+def test_its_options_are_those_that_are_given() -> None:
+    check_stage(Counts, examples=5)
+    with pytest.raises(AssertionError, match="follows 0 in one reply"):
+        check_stage(Counts, Counts.Options(twice=True), examples=5)
+
+
+def test_its_calls_go_to_the_provider_that_is_given() -> None:
+    check_stage(Asks, provider=Answers, examples=5)
+    assert Ask(1, "Well?") in Answers.asked

@@ -18,7 +18,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser(
         "providers",
         help="list what is installed and what it needs",
-        description="List every provider that is known here, whether it is installed, and the command that installs it.",
+        description="List every provider that is known here, whether it is installed, and the command that installs it. "
+        "Below them, the kinds of stages that installed packages add.",
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help="only providers of this kind of stage, such as tts")
     parser.add_argument("--format", choices=("plain", "json"), default="plain")
@@ -27,6 +28,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
     quick.start()
+    from flowkit.config.kinds import added
     from flowkit.config.problems import suggest
     from flowkit.errors import ExitCode, UsageError
     from flowkit.providers.registry import available
@@ -43,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     widths = [max(len(line[column]) for line in cells) for column in range(3)]
     for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if args.kind is None and (kinds_added := added()):
+        print(f"\nstages: {', '.join(f'{claim.name} ({claim.package})' for claim in kinds_added)}")
     return ExitCode.FINE
 
 

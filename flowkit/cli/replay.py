@@ -143,6 +143,6 @@ def _tell(args: argparse.Namespace, report: Report) -> None:
         print(f"modelled: {report.modelled_share:.0%} of the clauses")
     for turn in report.turns:
         for clause in turn.clauses:
-            mark = " (modelled)" if clause.modelled else ""
+            mark = (f" ({clause.note})" if clause.note else "") + (" (modelled)" if clause.modelled else "")
             print(f"  {clause.t_us / 1e6:8.3f}  {clause.reason:10} {clause.tokens:3}  {clause.text.strip()}{mark}")
     print("\n".join(summary(report)))

@@ -183,8 +183,8 @@ def _lines(plan: Plan) -> Observer:
     from flowkit.report.plain import PlainView
 
     voice = plan.only("tts")
-    prints = voice is not None and voice.provider is not None and voice.provider.name == "print"
-    return PlainView(lambda line: print(line, flush=True), clauses=not prints)
+    prints = voice is None or (voice.provider is not None and voice.provider.name == "print")
+    return PlainView(lambda line: print(line, flush=True), voice="" if voice is None or prints else voice.id)
 
 
 def _print(lines: list[str]) -> None:

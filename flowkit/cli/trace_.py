@@ -37,8 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("--to", choices=("rows", "otlp"), default="rows")
     for action in (info, mend, mask, convert):
         action.add_argument("trace", metavar="TRACE", help="a recorded session (.jsonl)")
-        if action is not info:
-            action.add_argument("-o", "--output", metavar="FILE", help="where to write (default: says which)")
+    for action, default in (
+        (mend, "NAME.repaired.jsonl beside the trace"),
+        (mask, "NAME.redacted.jsonl beside the trace"),
+        (convert, "standard output"),
+    ):
+        action.add_argument("-o", "--output", metavar="FILE", help=f"where to write (default: {default})")
 
 
 def run(args: argparse.Namespace) -> int:

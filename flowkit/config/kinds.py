@@ -14,6 +14,7 @@ from typing import Any
 from flowkit.errors import ConfigError
 from flowkit.plugins import Claim, declared, joined, own
 from flowkit.stages.base import Stage
+from flowkit.stages.content import CONTENT, unknown_content
 
 GROUP = "flowkit.stages"
 
@@ -65,10 +66,16 @@ def names() -> tuple[str, ...]:
     return tuple(_claims())
 
 
+def added() -> tuple[Claim, ...]:
+    """The kinds that installed packages add to flowkit's own."""
+    return declared(GROUP)
+
+
 def find(kind: str) -> type[Stage[Any]]:
     """The class of stages of this kind.
 
-    Raises KeyError for an unknown kind, and ConfigError if two packages declare it or it cannot be imported.
+    Raises KeyError for an unknown kind. Raises ConfigError if two packages declare it, if it cannot be imported, or if
+    its ports have content that flowkit does not know.
     """
     claims = _claims()[kind]
     if len(claims) > 1:
@@ -82,6 +89,9 @@ def find(kind: str) -> type[Stage[Any]]:
         raise ConfigError(f"kind {kind!r} of package {package} cannot be imported: {exc}") from exc
     if not (isinstance(found, type) and issubclass(found, Stage)):
         raise ConfigError(f"kind {kind!r} of package {package}: {target} is not a Stage class")
+    if unknown := ", ".join(map(repr, unknown_content(found))):
+        what = f"kind {kind!r} of package {package}: {target} has ports with unknown content {unknown}"
+        raise ConfigError(what, hint=f"known are {', '.join(CONTENT)}")
     return found
 
 

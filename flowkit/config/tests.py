@@ -14,6 +14,7 @@ OF_TURN = (
     "user",
     "agent",
     "heard",
+    "spoken",
     "end_reason",
     "ttfa",
     "clauses",
@@ -23,6 +24,8 @@ OF_TURN = (
 )
 OF_SESSION = ("turns", "interrupts", "messages", "stale_frames", "ttfa.p50", "ttfa.p95", "ttfa.max", "speech_to_silence",
               "decision_to_silence", "wall")  # fmt: skip
+LISTS = ("clauses", "reasons")
+"""Figures that are a list of texts."""
 OF_QUEUE = ("high_water", "dropped", "blocked")
 WORDS = ("within", "at_most", "equals", "contains", "absent")
 
@@ -42,7 +45,8 @@ class Assertion(opt.Options):
     turn: int | None = Field(default=None, ge=1)
     """The turn, counted from 1; without it, the whole session."""
     what: str
-    """Of a turn: user, agent, heard, end_reason, ttfa, parts.NAME, clauses, reasons, interrupts. Of the session: turns,
+    """Of a turn: user, agent (what was written), heard, spoken (what TTS was given), end_reason, ttfa, parts.NAME, clauses
+    and reasons (lists of texts), interrupts. Of the session: turns,
     interrupts, messages, stale_frames, ttfa.p50, ttfa.p95, ttfa.max, speech_to_silence, decision_to_silence (the longest),
     wall, queues.STAGE.high_water, .dropped or .blocked."""
     within: opt.Duration | None = None
@@ -78,6 +82,10 @@ class Assertion(opt.Options):
             raise ValueError(f"{self.what!r} is a figure of a turn: add turn")
         if self.turn is not None and self.what not in OF_TURN:
             raise ValueError(f"{self.what!r} is a figure of the whole session: remove turn")
+        if self.what in LISTS and not isinstance(self.equals, tuple | None):
+            raise ValueError(f"{self.what!r} is a list of texts: equals takes a list, such as [One., Two.]")
+        if self.what in LISTS and (self.within is not None or self.at_most is not None):
+            raise ValueError(f"{self.what!r} is a list of texts: use equals, contains or absent")
         return self
 
 

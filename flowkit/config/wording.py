@@ -108,10 +108,9 @@ def _mended(pattern: str, node: Node, hidden: bool) -> str:
 
 
 def _length(kind: str, context: dict[str, Any]) -> str:
-    unit = "characters" if kind.startswith("string") else "entries"
-    if kind.endswith("short"):
-        return f"must have at least {context['min_length']} {unit}"
-    return f"must have at most {context['max_length']} {unit}"
+    bound, count = ("at least", context["min_length"]) if kind.endswith("short") else ("at most", context["max_length"])
+    one, several = ("character", "characters") if kind.startswith("string") else ("entry", "entries")
+    return f"must have {bound} {count} {one if count == 1 else several}"
 
 
 def _type_help(wanted: str, node: Node, hidden: bool) -> str:

@@ -160,7 +160,12 @@ def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
     replies = turn.replies()
     clauses = tuple(
         ClauseReport(
-            of.clause.text, of.clause.tokens, of.clause.reason, of.cut_us, of.clause.spoken.strip() in modelled
+            of.clause.text,
+            of.clause.spoken,
+            of.clause.tokens,
+            of.clause.reason,
+            of.cut_us,
+            of.clause.spoken.strip() in modelled,
         )
         for reply in replies
         for of in reply.clauses.values()

@@ -17,19 +17,36 @@ def _ms(us: int | None) -> float | None:
     return None if us is None else ms(us)
 
 
+def spoken_note(text: str, spoken: str) -> str:
+    """How a clause is spoken, if that differs from its text by more than white space; else an empty string."""
+    if text.split() == spoken.split():
+        return ""
+    return f"spoken: {' '.join(spoken.split())}" if spoken.strip() else "not spoken"
+
+
 @dataclass(frozen=True, slots=True)
 class ClauseReport:
     """A clause that the chunker cut at `t_us`. `modelled`: its audio is modelled and not recorded."""
 
     text: str
+    """What the model wrote."""
+    spoken: str
+    """What TTS was given for it. Empty: nothing."""
     tokens: int
     reason: str
     t_us: int
     modelled: bool = False
 
+    @property
+    def note(self) -> str:
+        """How the clause is spoken, if not as it is written."""
+        return spoken_note(self.text, self.spoken)
+
     def to_json(self) -> dict[str, Any]:
         """The clause in a report's JSON."""
         known = {"text": self.text, "tokens": self.tokens, "reason": self.reason, "t_ms": ms(self.t_us)}
+        if self.note:
+            known["spoken"] = self.spoken
         return {**known, "modelled": True} if self.modelled else known
 
 

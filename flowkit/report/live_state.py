@@ -103,7 +103,7 @@ class LiveState(Observer):
         self.clauses: dict[int, SpokenClause] = {}
         self.turns: deque[TurnReport] = deque(maxlen=3)
         self.log: deque[str] = deque(maxlen=LOG_LINES)
-        self._plain = PlainView(self.log.append, clauses=False)
+        self._plain = PlainView(self.log.append, voice="")
         self._number = self._measured = 0
 
     @property

@@ -9,6 +9,8 @@ const REASON_COLOURS = ["var(--p0)", "var(--p2)", "var(--p3)", "var(--p5)", "var
 const REASONS = [...new Set(DATA.sides.flatMap((s) => s.report.turns.flatMap((t) => t.clauses.map((c) => c.reason))))].sort();
 
 const words = (name) => name.replaceAll("_", " ");
+// How a clause is spoken, if not as it is written.
+const spokenNote = (c) => (c.spoken === undefined ? "" : c.spoken.trim() ? ` (spoken: ${c.spoken.trim()})` : " (not spoken)");
 const msText = (v) => (v === null || v === undefined ? "none" : `${Math.round(v).toLocaleString("en")} ms`);
 const short = (text, most) => (text.length <= most ? text : most < 3 ? "" : text.slice(0, most - 1) + "…");
 
@@ -223,7 +225,7 @@ class Side {
         h("dt", {}, "first audio"), h("dd", {}, turn.ttfa_ms === null ? "none: this turn made no sound" : `${msText(turn.ttfa_ms)}${turn.modelled ? ", modelled" : ""}: ` +
           DATA.parts.filter((p) => turn.parts_ms[p] >= 0.5).map((p) => `${words(p)} ${msText(turn.parts_ms[p])}${this.overText(p, turn)}`).join(" + "))),
       this.slots.turn,
-      table(["#clause", "text", "reason", "#tokens", "#cut at"], turn.clauses.map((c, i) => [`${i + 1}`, c.text.trim() + (c.modelled ? " (sound modelled)" : ""), words(c.reason), `${c.tokens}`, `${(c.t_ms / 1000).toFixed(3)} s`])));
+      table(["#clause", "text", "reason", "#tokens", "#cut at"], turn.clauses.map((c, i) => [`${i + 1}`, c.text.trim() + spokenNote(c) + (c.modelled ? " (sound modelled)" : ""), words(c.reason), `${c.tokens}`, `${(c.t_ms / 1000).toFixed(3)} s`])));
     this.put("turn", this.waterfall(width, turn, at, spans, marks, t0, t1), `waterfall of turn ${turn.turn}`);
   }
 

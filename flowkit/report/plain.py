@@ -9,7 +9,7 @@ from flowkit.config.budgets import PARTS
 from flowkit.engine import Fate, Row
 from flowkit.engine.observer import Observer
 from flowkit.figures.device import BEGAN, ENDED
-from flowkit.figures.report import InterruptReport, Report, TurnReport
+from flowkit.figures.report import InterruptReport, Report, TurnReport, spoken_note
 from flowkit.figures.stalls import STALL, STARVED
 from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, Utterance
 from flowkit.printable import one_line
@@ -22,12 +22,12 @@ class PlainView(Observer):
 
     Args:
         write: called with each line.
-        clauses: whether to write a line for each clause of the reply.
+        voice: id of the stage that speaks. Each clause that it takes gets a line. Empty: no clause gets one.
     """
 
-    def __init__(self, write: Write, *, clauses: bool = True) -> None:
+    def __init__(self, write: Write, *, voice: str = "tts") -> None:
         self._write = write
-        self._clauses = clauses
+        self._voice = voice
         self._epoch = 0
 
     def event(self, at_us: int, name: str, detail: str) -> None:
@@ -47,8 +47,10 @@ class PlainView(Observer):
                 case Utterance(text=text):
                     self._epoch = row.epoch
                     self._line(row.handled_us, "user", text)
-                case Clause(text=text) if self._clauses:
-                    self._line(row.handled_us, "agent", text.strip())
+                # A stage between the chunker and the voice has a row for each clause, too.
+                case Clause(text=text, spoken=spoken) if row.stage == self._voice:
+                    note = spoken_note(text, spoken)
+                    self._line(row.handled_us, "agent", f"{text.strip()} ({note})" if note else text.strip())
                 case Fault(stage=stage, what=what):
                     self._line(row.handled_us, "error", f"{stage}: {what}")
                 # Every replying stage has a row for it, but only the first is shown. The end of a session sends interrupts

@@ -50,8 +50,9 @@ def _turn(turn: TurnReport, story: Story, settings: Mapping[str, Any], width: in
         cell_ms = scale / 1000
         yield f"{'':{_LABEL}}from {begin_us / 1e6:.3f} s, {cell_ms:.0f} ms a column"
     for clause in turn.clauses:
-        modelled = ", sound modelled" if clause.modelled else ""
-        yield f"  {ms(clause.t_us) / 1000:8.3f}  {clause.text.strip()}  [{clause.reason}, {clause.tokens} tokens{modelled}]"
+        notes = [clause.reason, f"{clause.tokens} tokens", *(["sound modelled"] if clause.modelled else [])]
+        said = f"  ({clause.note})" if clause.note else ""
+        yield f"  {ms(clause.t_us) / 1000:8.3f}  {clause.text.strip()}{said}  [{', '.join(notes)}]"
     if turn.revoked:
         yield f"  in vain: {in_vain(turn)}"
     yield from (f"  over budget: {what}" for what in over(turn, settings))

@@ -22,7 +22,7 @@ Needs `hypothesis`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -37,28 +37,13 @@ from flowkit.providers.base import Provider
 from flowkit.providers.inline import InlineProvider
 from flowkit.runtime.watchdog import IN_PLACE_US
 from flowkit.stages.base import CONTROL_CONTENT, Emit, Stage
+from flowkit.stages.content import CONTENT, unknown_content
 from flowkit.testing.evidence import Evidence, Step, content
 from flowkit.testing.faults import Faults
 from flowkit.testing.invariants import check
 from flowkit.testing.sessions import PIPELINE, heap_session, planned_of, scripted_plan, trio_session
 from flowkit.testing.strategies.conversations import Conversation, conversations
 
-_RUNS: Mapping[str, tuple[type[Message], ...]] = {
-    "audio": (m.Frames,),
-    "end": (m.InputEnded,),
-    "endpoint": (m.EndOfUtterance, m.InputEnded),
-    "transcript": (m.Partial, m.Final, m.InputEnded),
-    "utterance": (m.Utterance,),
-    "tokens": (m.Token, m.EndOfReply),
-    "clauses": (m.Clause, m.EndOfReply),
-    "voice": (m.ClauseStarted, m.Audio, m.WordTimes, m.ClauseEnded, m.EndOfReply),
-    "speech": (m.SpeechStarted, m.SpeechStopped),
-    "turn": (m.Interrupt, m.Shutdown),
-    "hold": (m.Hold, m.Resume),
-    "verdict": (m.Commit, m.Revoke),
-    "progress": (m.Fault, m.Heard, m.PlaybackStarted, m.ReplyPlayed),
-}
-"""The types of messages on an edge, by the edge's content."""
 _REPLY = frozenset({"tokens", "clauses", "voice"})
 _QUEUE = 16
 _LONGEST_US = 20_000_000
@@ -101,9 +86,9 @@ def check_stage(
 
 def declared(cls: type[Stage[Any]]) -> Iterator[str]:
     """Check the class's declarations of kind, inputs and outputs. Yields one line for each fault."""
-    gives, takes = set(cls.outputs.values()), {kind for kinds in cls.inputs.values() for kind in kinds}
-    for unknown in sorted((gives | takes) - set(_RUNS)):
-        yield f"unknown content {unknown!r}; known are {', '.join(_RUNS)}"
+    takes = {kind for kinds in cls.inputs.values() for kind in kinds}
+    for unknown in unknown_content(cls):
+        yield f"unknown content {unknown!r}; known are {', '.join(CONTENT)}"
     if "provider" in cls.inputs:
         yield "an input may not be called `provider`: this name is reserved for a provider's items"
     if takes & _REPLY and not cls.replying:
@@ -257,7 +242,7 @@ def _misplaced(cls: type[Stage[Any]], action: Emit) -> Iterator[str]:
     if action.port not in cls.outputs:
         yield f"emits to port {action.port!r}, which is not declared; its outputs are {', '.join(cls.outputs)}"
         return
-    runs = _RUNS[cls.outputs[action.port]]
+    runs = CONTENT[cls.outputs[action.port]]
     if not isinstance(action.message, runs):
         names = ", ".join(kind.__name__ for kind in runs)
         yield f"emits {_name(action.message)} to port {action.port!r}, which takes {names}"

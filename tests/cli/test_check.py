@@ -7,12 +7,17 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from flowkit.cli import main
+from flowkit.config import kinds
+from flowkit.messages import Message
+from flowkit.options import Options
+from flowkit.plugins import Claim
 from flowkit.providers import weights
+from flowkit.stages.base import NOTHING, Actions, Stage
 from flowkit.testing.emulators.assemblyai import AssemblyAIEmulator
 from flowkit.testing.emulators.cartesia import CartesiaEmulator
 from flowkit.testing.emulators.groq import GroqEmulator
@@ -122,6 +127,47 @@ def test_providers(capsys: pytest.CaptureFixture[str]) -> None:
     assert ("tts", "print", True) in [(row["kind"], row["name"], row["installed"]) for row in rows]
     assert main(["providers", "tss"]) == 2
     assert "did you mean 'tts'" in capsys.readouterr().err
+
+
+class Odd(Stage[None]):
+    """A stage of an installed package, with a content of its own."""
+
+    kind = "odd"
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses",), "turn": ("turn",)}
+    outputs: ClassVar[dict[str, str]] = {"clauses": "clauses", "replaced": "replaced"}
+    replying = True
+
+    class Options(Options):
+        pass
+
+    def fresh(self) -> None:
+        return None
+
+    def step(self, state: None, message: Message, now_us: int) -> Actions:
+        return NOTHING
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that adds the stage is installed."""
+    claim = Claim("odd", f"{__name__}:Odd", "flowkit-odd")
+    monkeypatch.setattr(kinds, "declared", {kinds.GROUP: (claim,)}.__getitem__)
+
+
+@pytest.mark.usefixtures("odd")
+def test_kinds_that_packages_add_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["providers"]) == 0
+    assert capsys.readouterr().out.endswith("\nstages: odd (flowkit-odd)\n")
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_stage_with_unknown_content_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "odd.yaml").write_text("flowkit: 1\nstages:\n  - {kind: gate}\n  - {kind: odd}\n")
+    assert main(["check", "odd.yaml"]) == 2
+    said = capsys.readouterr()
+    assert "odd.yaml:4:12" in said.out + said.err
+    assert "Odd has ports with unknown content 'replaced'" in said.out + said.err
+    assert "known are audio, end, " in said.out + said.err
 
 
 def test_a_new_file_is_sound(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -185,6 +185,11 @@ def test_bytes_that_are_no_pipeline(tmp_path: Path, raw: bytes, code: str, place
     assert (problem.code, (problem.mark.line, problem.mark.column)) == (code, place)
 
 
+def test_a_bound_of_one_is_told_in_the_singular() -> None:
+    (problem,) = problems(tts("provider: cartesia, voice: ''"))
+    assert problem.what == "must have at least 1 character"
+
+
 @pytest.mark.parametrize("name", ["missing.yaml", ".", "nul\0.yaml"])
 def test_a_path_that_leads_nowhere(tmp_path: Path, name: str) -> None:
     (problem,) = read(tmp_path / name).problems

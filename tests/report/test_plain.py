@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from flowkit.engine import Row, Stimulus
-from flowkit.messages import PlaybackStarted, Shutdown
+from flowkit.engine import Fate, Row, Stimulus
+from flowkit.messages import Clause, PlaybackStarted, Shutdown
 from flowkit.replay.heap import HeapPump
 from flowkit.report.plain import PlainView
 from flowkit.testing.sessions import scripts_of
 from tests.trace.sessions import pipeline, planned, run
 
 
-def shown(rows: list[Row]) -> list[str]:
+def shown(rows: list[Row], voice: str = "tts") -> list[str]:
     lines: list[str] = []
-    PlainView(lines.append).rows(rows)
+    PlainView(lines.append, voice=voice).rows(rows)
     return [" ".join(line.split()[1:]) for line in lines]
 
 
@@ -32,3 +32,20 @@ def test_the_end_of_a_session_interrupts_nobody() -> None:
     rows = pump.engine.journal.rows
     assert any(isinstance(row.message, PlaybackStarted) for row in rows), "in the midst of its reply"
     assert not [line for line in shown(rows) if line.startswith("interrupted")]
+
+
+def test_a_clause_is_told_once_as_the_voice_takes_it_and_how_it_is_spoken() -> None:
+    def row(stage: str, n: int, text: str, spoken: str) -> Row:
+        return Row(stage, n, "", 0, 0, 0, 1, 1, Clause(n, text, spoken, 1, "sentence"), Fate.HANDLED)
+
+    rows = [
+        row("filter", 1, "Damn **it**.", "Damn it."),
+        row("tts", 1, "Damn **it**.", "beep it."),
+        row("filter", 2, " As written.\n", "As  written."),
+        row("tts", 2, " As written.\n", "As  written."),
+        row("tts", 3, "Secret.", " "),
+    ]
+    told = ["agent Damn **it**. (spoken: beep it.)", "agent As written.", "agent Secret. (not spoken)"]
+    assert shown(rows) == told
+    assert shown(rows, voice="filter") == ["agent Damn **it**. (spoken: Damn it.)", "agent As written."]
+    assert shown(rows, voice="") == []

@@ -94,6 +94,11 @@ def test_a_file_that_is_wrong_does_not_hide_the_tests_of_others(
         ("{name: a, expect: [{what: turns, equals: 1}], inject: [{slow: tts}]}", "needs by"),
         ("{name: a, expect: [{what: turns, equals: 1}], chunker: {feed: [], expect: []}}", "sessions"),
         ("{name: a, expect: [{what: agent, contains: x}]}", "add turn"),
+        ("{name: a, expect: [{turn: 1, what: clauses, equals: 2}]}", "a list of texts: equals takes a list"),
+        (
+            "{name: a, expect: [{turn: 1, what: reasons, at_most: 2}]}",
+            "a list of texts: use equals, contains or absent",
+        ),
     ],
 )
 def test_tests_that_mean_nothing_are_refused_in_their_place(

@@ -98,3 +98,15 @@ def test_expectations_are_judged_at_their_lines(tmp_path: Path) -> None:
     assert finding.what == "turn 2: agent is 'All right, I am quiet.', without 'loud'"
     assert finding.line == len(path.read_text("utf-8").splitlines())
     assert outcome.again == f"flowkit test {path}::a"
+
+
+def test_what_was_spoken_may_be_expected(tmp_path: Path) -> None:
+    expect = (
+        "{turn: 1, what: spoken, equals: Paris it is. Fine.}, {turn: 1, what: agent, equals: '**Paris** it is. Fine.'}"
+    )
+    path = project(tmp_path, text=case("a", expect=expect), speech=ONE, replies=("**Paris** it is. Fine.",))
+    ran = run_case(path, load(path).top.tests[0])
+    assert outcome_of(collect([str(path)]).items[0]).findings == ()
+    clauses = [clause.to_json() for clause in ran.report.turns[0].clauses]
+    assert clauses[0]["spoken"] == "Paris it is."
+    assert "spoken" not in clauses[1], "as it is written"

@@ -76,6 +76,8 @@ def _of_turn(report: Report, turn: TurnReport, what: str) -> Any:
         return None if turn.parts_us is None else turn.parts_us[PARTS.index(what.removeprefix("parts."))] / 1000
     if what in ("clauses", "reasons"):
         return [c.text.strip() if what == "clauses" else c.reason for c in turn.clauses]
+    if what == "spoken":
+        return " ".join(spoken for c in turn.clauses if (spoken := c.spoken.strip()))
     if what == "interrupts":
         return sum(1 for i in report.interrupts if i.turn == turn.turn)
     return getattr(turn, what)

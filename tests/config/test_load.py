@@ -285,7 +285,7 @@ def test_a_key_is_looked_for_a_level_deeper(text: str, what: str, help: str) -> 
         (
             BASE.replace("provider: canned, text: hi", "provider: llamacpp, sha256: abc"),
             "must match ^([0-9a-fA-F]{64})?$",
-            "If given, the digest that the file must have",
+            "The SHA-256 digest that the file must have, if given",
         ),
         (chunker("id: look up"), "must be a word of letters", "write look_up"),
         (chunker("id: 2nd"), "must be a word of letters", "write _2nd"),

@@ -292,8 +292,10 @@ class Resume(Message):
 
 @dataclass(frozen=True, slots=True)
 class PlaybackStarted(Message):
-    """The sound of the reply begins, or begins again after a hold, at `at_us`, when its first frame is popped. Control,
-    speaker -> gate."""
+    """The sound of the reply begins, or begins again after a hold. Control, speaker -> gate.
+
+    Its first frame, of clause `clause`, is popped at `at_us`.
+    """
 
     lane: ClassVar[str] = "C"
     clause: int

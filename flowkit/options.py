@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Se
 _UNITS_US = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|min|h|d)", re.ASCII)
 _MOST_DIGITS = 40
+"""A duration with more digits is refused before it is converted."""
 LONGEST_US = 366 * 86_400_000_000
 """The longest duration: about a year. A longer one is a mistake, and could exceed what clocks can represent."""
 _BARE_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)

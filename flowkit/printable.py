@@ -20,7 +20,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The same for a place with room for one line: line feeds become spaces."""
+    """The text made printable, on one line: line feeds become spaces."""
     return printable(text.replace("\r\n", "\n").strip("\n").replace("\n", " "))
 
 

@@ -134,6 +134,7 @@ def _forms(secret: str) -> set[str]:
     if len(secret) < SHORTEST:
         return set()
     forms = written = {secret}
+    # A trace holds JSON inside JSON, so a text may be escaped several times.
     for _ in range(3):
         written = {json.dumps(form, ensure_ascii=ascii)[1:-1] for form in written for ascii in (True, False)}
         forms |= written

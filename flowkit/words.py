@@ -80,7 +80,8 @@ class Word(NamedTuple):
         start, end: its indexes in the text.
         past: the index after the punctuation that follows it and has no sound.
         key: what it is compared by: composed (NFKC) and without case.
-        size: what it counts as, in sixtieths of a word.
+        size: what it counts as, in sixtieths of a word. Sixtieths, so that halves, thirds, quarters and fifths are
+            whole numbers.
     """
 
     start: int
@@ -172,17 +173,17 @@ class Phrases:
         keys = {tuple(word.key for word in words(text)) for text in texts} - {()}
         self._phrases = sorted(keys, key=len, reverse=True)
 
-    def without(self, found: Sequence[Word], *, going_on: bool = False) -> list[Word]:
+    def without(self, found: Sequence[Word], *, incomplete: bool = False) -> list[Word]:
         """The words that are not part of any phrase. Of several phrases that match at a word, the longest is taken.
 
         Args:
             found: the words of a text.
-            going_on: more words may follow. So the last words do not count if they may be the beginning of a phrase.
+            incomplete: whether more words may follow. Then the last words do not count if they may begin a phrase.
         """
         keys, rest, at = [word.key for word in found], list[Word](), 0
         while at < len(keys):
             left = tuple(keys[at:])
-            if going_on and any(phrase[: len(left)] == left for phrase in self._phrases):
+            if incomplete and any(phrase[: len(left)] == left for phrase in self._phrases):
                 break
             size = next((len(phrase) for phrase in self._phrases if tuple(keys[at : at + len(phrase)]) == phrase), 0)
             rest += found[at : at + 1] if not size else []
@@ -218,8 +219,8 @@ def sounded(text: str, share: float) -> int:
 def spoken_until(text: str, said: Iterable[str]) -> int:
     """The length of the beginning of `text` that was spoken, given the words `said` that a voice reports.
 
-    The voice may spell words in another way than the text. Words that are not found are skipped. If none is found, as
-    many words of the text count as were spoken.
+    The voice may spell words in another way than the text. Words that are not found are skipped. If none is found, the
+    text ends after as many words as the voice reported.
     """
     found = words(text)
     keys = [word.key for word in found]

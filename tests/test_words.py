@@ -167,7 +167,7 @@ def test_a_voice_that_says_a_text_word_by_word_has_said_it_all(text: str) -> Non
 
 def test_the_beginning_of_a_phrase_does_not_count_while_it_goes_on() -> None:
     phrases = Phrases(["got it", "uh-huh"])
-    assert phrases.without(words("Got"), going_on=True) == []
-    assert phrases.without(words("Uh"), going_on=True) == []
+    assert phrases.without(words("Got"), incomplete=True) == []
+    assert phrases.without(words("Uh"), incomplete=True) == []
     assert [word.key for word in phrases.without(words("Got"))] == ["got"]
-    assert [word.key for word in phrases.without(words("Got it, got that"), going_on=True)] == ["got", "that"]
+    assert [word.key for word in phrases.without(words("Got it, got that"), incomplete=True)] == ["got", "that"]

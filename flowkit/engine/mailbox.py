@@ -77,8 +77,10 @@ class Inbox:
         """Since when a sender waits; -1 if none does. An integer, not None, because each message compares it."""
 
     def push(self, envelope: Envelope, in_flight: int) -> bool:
-        """Append `envelope` if there is room. `in_flight` is how many items the provider has not yet taken. False if
-        full."""
+        """Append `envelope` if there is room. Returns whether there was.
+
+        `in_flight` is how many items the receiving stage's provider was fed and has not yet taken.
+        """
         queue = self.queue
         waiting = len(queue) + in_flight
         if waiting >= self.max:

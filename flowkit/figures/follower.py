@@ -75,6 +75,7 @@ class Follower:
         }
         self._handlers: dict[str, Callable[[Row], None]] = {id_: self._replying for id_, _ in layout.kinds}
         self._handlers |= {layout.only(kind): handler for kind, handler in by_kind.items()}
+        # Most rows are theirs, and the follower needs none of them.
         for kind in ("vad", "asr"):
             self._handlers.pop(layout.only(kind), None)
 
@@ -136,6 +137,7 @@ class Follower:
     def _gate(self, row: Row) -> None:
         if (speech := self._listening.row(row)) is not None:
             self._ended.append(speech)
+        # The interrupts that this row causes end the session. They are not the user's.
         if isinstance(row.message, Shutdown):
             self._shutdown = (row.stage, row.n)
         if (turn := self._turns.get(row.turn)) is None:
@@ -180,6 +182,7 @@ class Follower:
             case Clause(index=index):
                 turn.clauses[index] = ClauseRecord(message, row.sent_us, taken_us)
             case Token(index=index, text=text):
+                # Without a chunker, tokens go to TTS, and each counts as a clause.
                 turn.clauses[index] = ClauseRecord(Clause(index, text, text, 1, "token"), row.sent_us, taken_us)
             case Revoke(clause=index):
                 if (revoked := turn.clauses.pop(index, None)) is not None:
@@ -211,6 +214,7 @@ class Follower:
     def _release(self, row: Row, message: Utterance) -> None:
         """Begin a turn. If it is answered again, its earlier reply stays part of it."""
         before = self._turns.pop(message.turn, None)
+        # A release ends all earlier turns. One that was interrupted cannot be answered again from here on.
         for turn in self._turns.values():
             turn.ended_us = turn.ended_us or row.sent_us
         self._due_us = min(self._due_us, row.sent_us)

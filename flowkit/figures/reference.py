@@ -160,8 +160,8 @@ class _Voiced:
         """Settle the frames before `until`, whose floor is final. A run that continues after `until` is not over."""
         over = int(np.searchsorted(ends, until))
         self._kept += int(voiced[:over].sum())
-        going_on = over < len(starts) and starts[over] < until
-        self._settled = max(self._settled, int(starts[over]) if going_on else until)
+        unfinished = over < len(starts) and starts[over] < until
+        self._settled = max(self._settled, int(starts[over]) if unfinished else until)
 
 
 def _runs(levels: NDArray[np.uint8], first: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

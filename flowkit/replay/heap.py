@@ -85,8 +85,9 @@ class HeapPump:
     def _choose(self) -> tuple[Stimulus, ...] | None:
         """Choose what happens next, and set the clock to its time.
 
-        Returns a stimulus, or an empty tuple for a deadline, or None if nothing happens before the end of the run. Of
-        several items that are available, the one of the lowest stage is chosen.
+        Credits come first. Then comes the next item, or the next deadline if that is not later. Of several items that
+        are available, the one of the lowest stage is chosen. Returns the stimulus, or an empty tuple for a deadline, or
+        None if nothing happens before the end of the run.
         """
         if self._uncredited:
             return (self._credit(self._calls[self._uncredited.pop(0)]),)

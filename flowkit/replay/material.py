@@ -97,7 +97,7 @@ class Input:
 
 
 class Turns:
-    """The newest reply of each turn of a session as far as it is known, by turn number, while rows arrive."""
+    """The newest reply of each turn of a session, while its rows arrive. `known` is by turn number."""
 
     def __init__(self, layout: Layout) -> None:
         self.known: dict[int, TurnRecord] = {}

@@ -148,6 +148,7 @@ class Rerun:
 
     def _advance(self, row: Row) -> None:
         """Deliver `row` to the engine, if it is a stimulus, or advance the time to it, if the engine made it by itself."""
+        # Rows with a cause follow from others, and rows to a provider from the engine's own timeouts.
         if row.cause_stage or row.lane == "P" or self.engine.finished is not None:
             return
         # The engine produces these itself: a stage's timer, and the timeout of a provider call.

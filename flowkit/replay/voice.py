@@ -183,7 +183,7 @@ class RecordedVoice(Script):
 
 
 def _of_clause(item: Message, clause: int) -> Message:
-    """The item, for clause `clause`."""
+    """A copy of the item that belongs to clause `clause`."""
     if isinstance(item, Audio):
         return Audio(clause, item.first_sample, item.samples, item.rate_hz, item.total)
     return replace(item, clause=clause) if isinstance(item, WordTimes | ClauseEnded) else item

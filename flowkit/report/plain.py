@@ -86,6 +86,7 @@ def summary(report: Report) -> list[str]:
 def _turn(turn: TurnReport) -> str:
     if turn.ttfa_us is None or turn.parts_us is None:
         return f"turn {turn.turn}: {turn.end_reason}, without sound"
+    # Parts that would show as 0 ms are left out.
     parts = " + ".join(f"{name} {ms(us):.0f}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
     cost = f"; {in_vain(turn)}" if turn.revoked else ""
     return f"turn {turn.turn}: {turn.end_reason}, first audio after {ms(turn.ttfa_us):.0f} ms = {parts}{cost}"

@@ -23,7 +23,7 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Levels of user and agent, and both as sound."""
+    """The two sides of a session, as levels to draw and as sound."""
 
     user: bytes
     """One byte for each 20 ms; 255 is full scale."""
@@ -118,6 +118,7 @@ def _from_reference(levels: bytes, frame_us: int, count: int) -> bytes:
         return bytes(count)
     at = np.minimum(np.arange(count) * LEVEL_US // frame_us, len(known) - 1)
     drawn = np.where(known == MISSING, 0, 10 ** (-(np.maximum(known.astype(float) - 24, 0)) / 80))[at]
+    # What is very quiet is noise, and is not drawn.
     return bytes((255 * np.where(drawn < 0.06, 0, drawn)).astype(np.uint8))
 
 

@@ -213,7 +213,7 @@ class Gate(Stage[GateState]):
         utterance it cannot, because the final transcript decides."""
         waits = state.turn is Turn.HELD and self._needs_words(state) and state.utterances == state.held_after
         held_long = now_us - state.held_at_us >= self.options.speech_for
-        if waits and held_long and self._interrupting(text, going_on=True):
+        if waits and held_long and self._interrupting(text, incomplete=True):
             return self._turn(state, Event.CONFIRM, now_us)
         return NOTHING
 
@@ -221,8 +221,8 @@ class Gate(Stage[GateState]):
         """Whether a voice alone interrupts nothing: so declared, or because one has cut this reply off for nothing already."""
         return bool(self.options.min_words or self.options.ignore or state.question.asked > 1)
 
-    def _interrupting(self, text: str, *, going_on: bool = False) -> bool:
-        return count(self._ignored.without(words(text), going_on=going_on)) >= max(1, self.options.min_words)
+    def _interrupting(self, text: str, *, incomplete: bool = False) -> bool:
+        return count(self._ignored.without(words(text), incomplete=incomplete)) >= max(1, self.options.min_words)
 
     def _turn(self, state: GateState, event: Event, now_us: int) -> list[Action]:
         was, (state.turn, do) = state.turn, turn_step(state.turn, event)

@@ -123,8 +123,11 @@ class Part:
     """The letter of each step's shape."""
 
     def fill(self, rows: Sequence[Row], i: int, ns: dict[str, int], *, ending: bool) -> int:
-        """Take rows from number `i` on until this is full, or there are no more; unless they are `ending`, the last step waits for
-        rows that may pass its message on. Counts the rows in `ns`; returns the number of the first row that was not taken."""
+        """Take rows from index `i` on until the part is full or there are no more rows.
+
+        Unless the rows are `ending`, the last step is not taken, because the next rows may pass its message on. Counts
+        the rows of each stage in `ns`. Returns the index of the first row that was not taken.
+        """
         count, until_us, room = len(rows), self._until_us, i + PART_ROWS - self.rows
         while i < count and i < room and self.chars < PART_CHARS and (row := rows[i]).handled_us < until_us:
             behind, n = i + 1, row.n
@@ -137,7 +140,7 @@ class Part:
         return i
 
     def _take(self, row: Row, followers: Sequence[Row], ns: dict[str, int]) -> None:
-        """One step: a row, and those that pass its message on."""
+        """Add one step: a row, and the rows that pass its message on."""
         stage, _, cause, cause_n, sent_us, now_us, epoch, turn, message, fate, call = row
         ns[stage] += 1
         back = ns[cause] - cause_n if cause else 0
@@ -282,7 +285,7 @@ class Cutter:
 
 
 def _passes_on(row: Row, first: Row) -> bool:
-    """Whether a row, caused by one of that number, hands on the message of the row `first` at once, as it is."""
+    """Whether `row` passes on the message of row `first` at once and unchanged. `row.cause_n` was compared already."""
     _, _, cause, _, sent_us, now_us, epoch, turn, message, fate, call = row
     stage, _, _, _, _, at_us, first_epoch, first_turn, passed, became, _ = first
     return (

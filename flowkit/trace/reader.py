@@ -154,7 +154,7 @@ class Trace:
 def read_trace(path: Path | str) -> Trace:
     """Read the trace at `path`.
 
-    Raises TraceError if the file is not a trace, is damaged elsewhere than at its end, or exceeds a limit.
+    Raises TraceError if the file is not a trace, is damaged anywhere but at its end, or exceeds a limit.
     """
     path = Path(path)
     lines = _Lines(path)

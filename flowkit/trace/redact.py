@@ -112,6 +112,7 @@ class Redactor:
             value = getattr(message, name)
             harmless = (kind, name) in _HARMLESS and isinstance(value, str) and _WORD.fullmatch(value)
             kept = harmless or self.keeps(_CONTENT.get((kind, name), ""))
+            # A masked text becomes the mask, a masked tuple an empty one. What is empty stays empty.
             masked = self._scrubbed(value) if kept else (MASK if isinstance(value, str) else ()) if value else value
             if masked != value:
                 masks[name] = masked

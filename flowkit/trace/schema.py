@@ -235,9 +235,9 @@ def checked(text: str | bytes, type_: type[T]) -> T:
         return msgspec.json.decode(again, type=type_)
 
 
-def typed(told: Any, type_: type[T]) -> T:
-    """Parsed JSON as a value of this type. Raises ValueError if it is not of this type."""
-    return msgspec.convert(told, type_)
+def typed(value: Any, type_: type[T]) -> T:
+    """Parsed JSON as a value of type `type_`. Raises ValueError if it is not of this type."""
+    return msgspec.convert(value, type_)
 
 
 def refuse_other_format(version: object, name: str) -> None:

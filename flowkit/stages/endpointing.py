@@ -74,8 +74,8 @@ class Endpointing(Stage[EndpointingState]):
         end: opt.Duration = opt.us("400ms")
         """Silence that ends an utterance; the largest part of the delay of most answers."""
         longest: opt.Duration = opt.us("30s")
-        """An utterance that has lasted this long is ended, whether somebody does not stop or there is a noise. A voice
-        that continues for `start` is the next one."""
+        """An utterance that has lasted this long is ended: the user does not stop, or there is a noise. A voice that
+        continues for `start` is the next one."""
         threshold: float = Field(0.5, ge=0, le=1)
         """Probability from which a frame counts as voiced."""
         release: float = Field(0.35, ge=0, le=1)

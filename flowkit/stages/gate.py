@@ -91,7 +91,7 @@ class Gate(Stage[GateState]):
     }
     outputs: ClassVar[dict[str, str]] = {"utterance": "utterance", "turn": "turn", "hold": "hold"}
     call_keys: ClassVar[frozenset[str]] = frozenset()
-    """Whoever types takes as long as they take."""
+    """A person at a keyboard has no deadline."""
 
     class Options(opt.Options):
         release: Release = Release.END_OF_UTTERANCE

@@ -1,7 +1,7 @@
 """What a retried reply adds to what was said before it broke off. A beginning that it repeats is left out. Pure.
 
 A model that was asked again begins again. A server that was asked to continue may begin again all the same, and nothing
-in its answer says which it did. So every second attempt is compared with what was said, whoever makes it.
+in its answer says which it did. So every further attempt is compared with what was said.
 
 - It repeats all that was said: only what follows is new.
 - It repeats whole sentences and then differs: those are left out, and the rest is a new sentence.

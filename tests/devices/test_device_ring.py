@@ -46,7 +46,7 @@ def test_a_run_begins_with_the_first_callback_at_or_after_its_time() -> None:
     assert popped(ring) == 120_000
     clock.now_us = 147_000
     assert popped(ring) is None
-    assert [happening.what for happening in ring.told] == ["began", "ended"]
+    assert [happening.what for happening in ring.happenings] == ["began", "ended"]
 
 
 def test_a_dry_ring_in_the_midst_of_a_run_is_an_underrun() -> None:
@@ -56,7 +56,7 @@ def test_a_dry_ring_in_the_midst_of_a_run_is_an_underrun() -> None:
     popped(ring)
     clock.now_us = 20_000
     assert popped(ring) is None
-    assert [happening.what for happening in ring.told] == ["began", "underrun"]
+    assert [happening.what for happening in ring.happenings] == ["began", "underrun"]
 
 
 def test_a_device_that_falls_behind_leaves_blocks_out_and_says_so() -> None:
@@ -65,7 +65,7 @@ def test_a_device_that_falls_behind_leaves_blocks_out_and_says_so() -> None:
     popped(ring)
     clock.now_us = (LATE_BLOCKS + 2) * FRAME_US + 1
     assert popped(ring) == (LATE_BLOCKS + 2) * FRAME_US
-    assert any("left out" in happening.detail for happening in ring.told)
+    assert any("left out" in happening.detail for happening in ring.happenings)
 
 
 def test_a_device_whose_clock_runs_on_ahead_is_given_silence_not_sound_before_its_time() -> None:

@@ -153,8 +153,8 @@ class Cartesia(Provider):
         return id_, receive
 
     def close_context(self, id_: str, *, cancel: bool) -> None:
-        """Discard the context's messages from now on. With `cancel` the server is told in the background; it may still
-        send some."""
+        """Discard the context's messages from now on. With `cancel` the server is informed in the background. It may
+        still send some."""
         self._contexts.pop(id_, None)
         if cancel and self._line is not None and self._line.open and self._nursery is not None:
             self._nursery.start_soon(self._cancel, self._line, id_)

@@ -293,7 +293,7 @@ class DeviceSpeaker(Provider):
 
     async def _sound(self, held: Held, fed: AsyncIterator[Message]) -> None:
         self._zero_us = self.host.now_us() - self.around.now_us()
-        self._ring.told.clear()  # events from before the session, such as an underrun while models load
+        self._ring.happenings.clear()  # events from before the session, such as an underrun while models load
         self._stepped = trio.Event()
         with lone_error():
             async with trio.open_nursery() as nursery:
@@ -344,6 +344,6 @@ class DeviceSpeaker(Provider):
                     self._format, self._feed = format, SpeakerFeed(format)
 
     def _tell(self) -> None:
-        while self._ring.told:
-            happening = self._ring.told.popleft()
+        while self._ring.happenings:
+            happening = self._ring.happenings.popleft()
             self.around.event(happening.t_us, f"speaker {happening.what}", happening.detail)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 LATE_BLOCKS = 3
 """How many blocks late a chunk may be before chunks are skipped."""
-_TOLD = 256
+_MOST_HAPPENINGS = 256
 """Events that may wait for the loop. If the loop is blocked for seconds, the oldest are dropped."""
 _NEAR_US = 1_000
 """Times that differ by less count as equal. Times are rounded to microseconds; samples are not."""
@@ -85,7 +85,7 @@ class Happening(NamedTuple):
 class SpeakerRing:
     """Chunks that wait for the device.
 
-    `told` are the events for the loop, `until_us` is when the pushed audio ends, and `calls` counts the callbacks.
+    `happenings` are the events for the loop, `until_us` is when the pushed audio ends, and `calls` counts the callbacks.
 
     Args:
         frame_us: Length of a block in microseconds.
@@ -99,7 +99,7 @@ class SpeakerRing:
         self._now_us = now_us
         self._wake = wake
         self._sounding: DueBlock | None = None
-        self.told: deque[Happening] = deque(maxlen=_TOLD)
+        self.happenings: deque[Happening] = deque(maxlen=_MOST_HAPPENINGS)
         self.until_us = 0
         self.calls = 0
 
@@ -151,7 +151,7 @@ class SpeakerRing:
             self._tell(now_us, "ended")
 
     def _tell(self, now_us: int, what: str, detail: str = "") -> None:
-        self.told.append(Happening(now_us, what, detail))
+        self.happenings.append(Happening(now_us, what, detail))
         self._wake()
 
     # -- the loop ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A language model that says what it was told. Put your own model or service in its place."""
+"""A language model that repeats what the user says. Put your own model or service in its place."""
 
 from __future__ import annotations
 

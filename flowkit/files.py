@@ -18,6 +18,9 @@ from flowkit.secrets import known
 PRIVATE, SHARED = 0o600, 0o666
 """Modes of files that hold what people said, and of other files. The process's umask restricts both."""
 PRIVATE_FOLDER = 0o700
+_HEAD = 4096
+_EMPTY = b"[] \r\n"
+"""Nothing is lost with such a file. A list of no tests is one."""
 _SOUND = re.compile(r"\.(?:input|voice-\d{4,6})\.(?:wav|flac)")
 
 
@@ -28,6 +31,7 @@ def write_whole(
     inputs: Iterable[Path | str] = (),
     mode: int = SHARED,
     parents: bool = True,
+    mine: str = "",
 ) -> None:
     """Write `content` to `path`.
 
@@ -40,6 +44,7 @@ def write_whole(
         inputs: files that must not be overwritten.
         mode: mode of a new file. An existing file keeps its own.
         parents: whether to create missing folders.
+        mine: as for ``check_output``.
 
     Raises:
         OutputError: as ``check_output``, or if the disk is full. An existing file is then unchanged.
@@ -48,7 +53,7 @@ def write_whole(
         Path(path),
         known()(content).encode("utf-8", "backslashreplace") if isinstance(content, str) else content,
     )
-    check_output(path, inputs)
+    check_output(path, inputs, mine=mine)
     if is_device(path):
         _translated(path, lambda: path.write_bytes(data))
         return
@@ -89,8 +94,18 @@ def create(path: Path | str, *, mode: int = PRIVATE, folder_mode: int = 0o777, h
         raise cannot_write(path, error) from error
 
 
-def check_output(path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
-    """Check early whether `path` may be written. Raises OutputError if it is a folder, a link, or one of `inputs`."""
+def check_output(path: Path | str, inputs: Iterable[Path | str] = (), *, mine: str = "") -> None:
+    """Check early whether `path` may be written.
+
+    Args:
+        path: where a command would write.
+        inputs: files that must not be overwritten.
+        mine: a text near the beginning of every file of this kind that flowkit writes. An existing file without it was
+            not written by flowkit. Without `mine`, an existing file may be overwritten.
+
+    Raises:
+        OutputError: it is a folder, a link, one of `inputs`, or a file that flowkit did not write.
+    """
     path = Path(path)
     for source in inputs:
         if _same(path, Path(source)):
@@ -99,6 +114,9 @@ def check_output(path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
         return
     try:
         kind = path.lstat().st_mode
+        if stat.S_ISREG(kind) and mine and not _has(path, mine):
+            what = f"{path} already exists, and flowkit did not write it"
+            raise OutputError(what, hint="give another name, or remove the file")
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
@@ -109,6 +127,28 @@ def check_output(path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
         )
     if not stat.S_ISREG(kind):
         raise OutputError(f"cannot write {path}: it is {'a folder' if stat.S_ISDIR(kind) else 'not a regular file'}")
+
+
+def reserve(path: Path | str, inputs: Iterable[Path | str] = (), *, mine: str = "") -> None:
+    """Before long work: check the output, make its folder, and try whether a file can be created there.
+
+    Raises OutputError as ``check_output``, or if the folder cannot be made or written to.
+    """
+    path = Path(path)
+    check_output(path, inputs, mine=mine)
+    if is_device(path):
+        return
+    make_folder(path.parent)
+    trial = path.with_name(f".{path.name[:100]}.{os.getpid()}.new")
+    _translated(path, lambda: trial.open("xb").close())
+    trial.unlink()
+
+
+def _has(path: Path, mine: str) -> bool:
+    """Whether the file is empty or has `mine` near its beginning."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return not head.strip(_EMPTY) or mine.encode() in head
 
 
 def make_folder(path: Path, mode: int = 0o777) -> None:

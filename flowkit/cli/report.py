@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowkit.errors import ExitCode, FlowkitError, UsageError
-from flowkit.files import PRIVATE, check_output, sounds_beside, write_whole
+from flowkit.files import PRIVATE, reserve, sounds_beside, write_whole
 
 if TYPE_CHECKING:
     from flowkit.report.page import ShownSession
@@ -34,7 +34,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page, or print the lines."""
-    from flowkit.report.page import of_trace
+    from flowkit.report.page import PAGE_MARK, of_trace
     from flowkit.trace.reader import read_trace
 
     if len(args.traces) > 2:
@@ -43,9 +43,10 @@ def run(args: argparse.Namespace) -> int:
     if changed and len(args.traces) > 1:
         raise UsageError("--pipeline and --set lay a replay beside one trace")
     inputs = _inputs(args)
+    traces = [read_trace(name) for name in args.traces]
     if args.output:
-        check_output(args.output, inputs)
-    subjects = [of_trace(trace, settings_of(trace)) for trace in map(read_trace, args.traces)]
+        reserve(args.output, inputs, mine=PAGE_MARK)
+    subjects = [of_trace(trace, settings_of(trace)) for trace in traces]
     if changed:
         subjects.append(_replayed(args))
     if args.output:
@@ -79,10 +80,10 @@ def _inputs(args: argparse.Namespace) -> list[Path]:
 
 
 def _write(path: str, inputs: list[Path], subjects: list[ShownSession]) -> None:
-    from flowkit.report.page import page
+    from flowkit.report.page import PAGE_MARK, page
 
     text = page(subjects)
-    write_whole(path, text, inputs=inputs, mode=PRIVATE)
+    write_whole(path, text, inputs=inputs, mode=PRIVATE, mine=PAGE_MARK)
     print(f"{path}: {len(text) / 1e6:.1f} MB", file=sys.stderr)
 
 

@@ -22,7 +22,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def run(args: argparse.Namespace) -> int:
     """Write the schema."""
     quick.start()
-    from flowkit.config.jsonschema import schema_text
+    from flowkit.config.jsonschema import SCHEMA_MARK, schema_text
     from flowkit.errors import ExitCode
     from flowkit.files import write_whole
 
@@ -30,5 +30,5 @@ def run(args: argparse.Namespace) -> int:
     if args.output is None:
         sys.stdout.write(text)
         return ExitCode.FINE
-    write_whole(args.output, text, parents=False)
+    write_whole(args.output, text, parents=False, mine=SCHEMA_MARK)
     return ExitCode.FINE

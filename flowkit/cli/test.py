@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowkit.errors import ExitCode, UsageError
-from flowkit.files import cannot_write, check_output, write_whole
+from flowkit.files import cannot_write, reserve, write_whole
 
 if TYPE_CHECKING:
     from flowkit.report.outcome import Outcome
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _SIGNS = {"passed": ".", "failed": "F", "error": "E"}
 _WIDTH = 72
 _MOST_CHANGES = 40
+_MARKS = {"junit": '<testsuites name="flowkit"', "json": '"findings": [', "markdown": "## flowkit test:"}
+"""Near the beginning of a report: what distinguishes it from other files."""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -66,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     for notice in found.notices:
         print(f"flowkit: {notice}", file=sys.stderr)
     for form, path in reports:
-        write_whole(path, _text(form, outcomes))
+        write_whole(path, _text(form, outcomes), mine=_MARKS[form])
     _in_actions(outcomes)
     return _exit_code(outcomes)
 
@@ -152,7 +154,7 @@ def _table(outcome: Outcome) -> list[str]:
 
 def _report(text: str) -> tuple[str, Path]:
     form, sign, path = text.partition("=")
-    if form not in ("junit", "json", "markdown") or not sign or not path:
+    if form not in _MARKS or not sign or not path:
         raise UsageError(f"--report takes junit=FILE, json=FILE or markdown=FILE (got {text!r})")
     return form, Path(path)
 
@@ -167,9 +169,9 @@ def _text(form: str, outcomes: Sequence[Outcome]) -> str:
 
 
 def _check_reports(reports: Sequence[tuple[str, Path]], inputs: list[Path]) -> None:
-    """Before any test runs: no report on top of a test's files, or of another report."""
-    for number, (_, path) in enumerate(reports):
-        check_output(path, [*inputs, *(other for _, other in reports[:number])])
+    """Before any test runs, check that each report can be written, and that none replaces a file that is not a report."""
+    for number, (form, path) in enumerate(reports):
+        reserve(path, [*inputs, *(other for _, other in reports[:number])], mine=_MARKS[form])
 
 
 def _in_actions(outcomes: Sequence[Outcome]) -> None:

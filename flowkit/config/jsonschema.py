@@ -25,6 +25,9 @@ from flowkit.options import Microseconds, OctalMode, format_duration, format_mod
 from flowkit.providers.base import Provider
 
 Schema = dict[str, Any]
+_TITLE = "flowkit pipeline"
+SCHEMA_MARK = f'"title": "{_TITLE}"'
+"""Distinguishes the schema from other files."""
 _REFERENCE: Schema = {"type": "string", "pattern": r"\$\{.+\}"}
 _FREE = ("type", "title", "description", "default", "examples", "deprecated")
 
@@ -80,7 +83,7 @@ class _Writer:
         top |= {"include": _INCLUDE, "defaults": self._defaults(), "stages": stages}
         return {
             "$schema": "http://json-schema.org/draft-07/schema#",
-            "title": "flowkit pipeline",
+            "title": _TITLE,
             "type": "object",
             "required": ["flowkit", "stages"],
             "properties": top,

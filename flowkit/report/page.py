@@ -102,6 +102,10 @@ def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> ShownSe
     )
 
 
+PAGE_MARK = " - flowkit report</title>"
+"""Distinguishes a report from other pages."""
+
+
 def page(subjects: Sequence[ShownSession]) -> str:
     """The page for one session, or for two side by side."""
     room = files("flowkit.report")

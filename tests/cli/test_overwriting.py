@@ -38,7 +38,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("same.yaml").write_text(FILES.replace("OUT", "q.wav"))
     Path("base.yaml").write_text(FILES.replace("OUT", "r.wav"))
     Path("over.yaml").write_text("include: base.yaml\n")
+    Path("tested.yaml").write_text(
+        "include: base.yaml\ntests:\n  - {name: a, chunker: {feed: [One.], expect: [One.]}}\n"
+    )
     Path("old.wav").write_bytes(b"an old reply")
+    Path("notes.json").write_text('{"somebody": "else\'s"}')
     for name, to in (
         ("link.wav", "q.wav"),
         ("link.html", "t.jsonl"),
@@ -96,6 +100,15 @@ SWAPPED = [
     "trace export t.jsonl -o t.jsonl",
     "trace export t.jsonl -o nowhere.html",
     "schema -o nowhere.html",
+    "schema -o f.yaml",
+    "schema -o notes.json",
+    "report t.jsonl -o notes.json",
+    "report t.jsonl -o old.wav",
+    "report t.jsonl --pipeline over.yaml -o base.yaml",
+    "test p.yaml --report junit=notes.json",
+    "test p.yaml --report json=notes.json",
+    "test p.yaml --report markdown=notes.json",
+    "test tested.yaml --report json=base.yaml",
 ]
 
 
@@ -120,6 +133,36 @@ def test_a_second_run_takes_another_name_or_is_told_to_overwrite(
     assert Path("new/r.wav").read_bytes() == first
     assert main([*command, "--overwrite"]) == 0
     assert Path("new/r.wav").read_bytes()[:4] == b"RIFF"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "schema -o {}",
+        "report t.jsonl -o {}",
+        "test p.yaml --report junit={}",
+        "test p.yaml --report json={}",
+        "test p.yaml --report markdown={}",
+    ],
+)
+def test_what_flowkit_wrote_it_writes_again(here: Path, command: str) -> None:
+    """A report is made anew with every run; nobody's work is lost with the old one. The same holds for an empty file."""
+    (here / "empty").touch()
+    for name in ("empty", "new/out"):
+        if not command.startswith("schema"):
+            assert main(command.format(name).split()) == 0
+            first = Path(name).read_bytes()
+            assert main(command.format(name).split()) == 0
+            assert len(Path(name).read_bytes()) > 0 < len(first)
+    assert main(command.format("empty").split()) == 0
+
+
+def test_where_a_report_cannot_be_written_no_test_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place in (f"{READ_ONLY}/r.json", "f.yaml/r.json", "old.wav/deep/r.json"):
+        assert main(["test", "p.yaml", "--report", f"json={place}"]) == 2
+        said = capsys.readouterr()
+        assert "p.yaml" not in said.out
+        assert "cannot" in said.err
 
 
 def test_a_run_that_never_began_leaves_no_output(here: Path) -> None:

@@ -137,8 +137,8 @@ def _from_environment(name: str, op: str | None, rest: str | None, outside: Outs
     if outside.withheld:
         raise Failure(
             "FK020",
-            f"the variable {name} has no value in a test: tests are handed no variables",
-            "flowkit test --env hands over the environment",
+            f"the variable {name} has no value in a test: tests get no environment variables",
+            "run flowkit test --env",
         )
     if op == ":?":
         raise Failure(

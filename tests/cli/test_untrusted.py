@@ -113,7 +113,7 @@ def test_a_session_test_says_why_a_variable_has_no_value(
     monkeypatch.setenv("MOST", "70")
     code, said = flowkit("test", ".")
     assert code == 2
-    assert "tests are handed no variables" in said
+    assert "tests get no environment variables" in said
     assert flowkit("test", ".", "--env")[0] == 0
 
 
@@ -127,7 +127,7 @@ def test_expectations_name_no_file_out_of_their_folder(theirs: Path, flowkit: Ru
     for folder in (".", "t.jsonl"):
         code, said = flowkit("test", folder)
         assert code == 2
-        assert "leads out of" in said or "which is no .yaml" in said
+        assert "leads out of" in said or "which is not a .yaml" in said
 
 
 @pytest.mark.parametrize("named", ["../own.jsonl", "/proc/self/environ", "../own.txt", "link.jsonl"])
@@ -136,7 +136,7 @@ def test_a_test_names_no_recording_out_of_its_folder(theirs: Path, flowkit: Run,
     project(theirs, text=f"tests:\n  - {{name: a, trace: {named}, expect: [{{what: turns, equals: 2}}]}}\n")
     code, said = flowkit("test", "p.yaml")
     assert code == 2
-    assert "leads out of" in said or "which is no .jsonl" in said
+    assert "leads out of" in said or "which is not a .jsonl" in said
     assert SECRET not in said
 
 

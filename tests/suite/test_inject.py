@@ -80,7 +80,7 @@ def test_into_a_recorded_session(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("inject", "what"),
     [
-        ("{speech: 1s, says: a, at: 90s}", "never heard: the session ends"),
+        ("{speech: 1s, says: a, at: 90s}", "comes too late: the session ends"),
         ("{speech: 1s, says: a, after: {turn: 4, event: end}}", "turn 4 has no end"),
         ("{slow: chunker, by: 1s}", "no stage 'chunker' has a provider"),
     ],

@@ -1,7 +1,8 @@
-"""Emulators of the cloud providers on loopback: to develop without keys, and to test against every fault.
+"""Emulators of the cloud providers' APIs on loopback, to develop without keys and to test how clients handle faults.
 
-They speak the providers' wire protocols on another stack than the providers of flowkit do (trio-websocket and h11), so that
-no mistake is shared. Faults are chosen by API key or by model (``fault:close_1011``), so that an unmodified SDK meets them.
+They implement the wire protocols with other libraries (trio-websocket and h11) than flowkit's providers, so that the
+two share no mistakes. A client selects a fault by its API key or its model (``fault:close_1011``), so that unmodified
+SDKs can be tested too.
 
     with running(CartesiaEmulator()) as emulator:
         options = Cartesia.Options(voice="any", api_key="any", base_url=emulator.ws_url)

@@ -1,5 +1,7 @@
-"""AssemblyAI's streaming speech recognition (v3). It understands nothing: it says what it was told is being said, a word for
-every so much of audio that is not silent.
+"""Emulates AssemblyAI's streaming speech recognition (v3).
+
+It recognises nothing: it sends the words of declared turns, one for each `word_ms` of audio that is not silent.
+https://www.assemblyai.com/docs/streaming/message-sequence
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ _BYTES_PER_MS = 2
 
 @dataclass(slots=True)
 class EmulatedSession:
-    """One session: `audio_ms` received, `voiced_ms` of it in this turn, `words` of this turn so far, `order` its number."""
+    """One session.
+
+    `audio_ms` is the length of the received audio, and `voiced_ms` that of the voiced audio in this turn. `words` are
+    the words of this turn so far, and `order` is the number of the turn.
+    """
 
     rate: int
     formatted: bool
@@ -27,8 +33,15 @@ class EmulatedSession:
 
 
 class AssemblyAIEmulator(SocketEmulator):
-    """`turns`: what is said in the session's turns, in order; `word_ms`: voice that makes a word. Silence is digital silence.
-    `said`: how many turns all sessions together have ended, so that another connection goes on where one broke."""
+    """An emulator of AssemblyAI. Only digital silence counts as silence.
+
+    `said` counts the turns that have ended in all sessions, so that a new connection continues after the last turn.
+
+    Args:
+        turns: the texts of the user's turns, in order.
+        word_ms: how much voiced audio makes a word, in milliseconds.
+        more: the arguments of ``Emulator``.
+    """
 
     name = "assemblyai"
 
@@ -92,7 +105,7 @@ class AssemblyAIEmulator(SocketEmulator):
         return self.turns[self.said].split() if self.said < len(self.turns) else []
 
     async def _words(self, talk: Talk, session: EmulatedSession) -> None:
-        """One word more for every `word_ms` of voice; the last one is not final yet."""
+        """Send one more word for each `word_ms` of voiced audio. The last word is not final yet."""
         texts = self._texts()
         due = min(session.voiced_ms // self.word_ms, len(texts))
         while len(session.words) < due:
@@ -118,7 +131,7 @@ class AssemblyAIEmulator(SocketEmulator):
         await talk.meet(error=_failure, first=False)
 
     async def _end(self, talk: Talk, session: EmulatedSession) -> None:
-        """The turn ends: once, and with `format_turns` once more with its punctuation."""
+        """End the turn. With `format_turns` its formatted text is sent after the unformatted one."""
         for word in session.words:
             word["word_is_final"] = True
         ends = [False, True] if session.formatted else [False]

@@ -1,6 +1,7 @@
-"""Cartesia's voices over a websocket: contexts, continuations, flushes, word times, and their expiry.
+"""Emulates Cartesia's TTS websocket: contexts, continuations, flushes, word times, and the expiry of contexts.
 
-The sound is a soft tone, as long as the text; so a test can tell which words of a reply have sounded, and that none did twice.
+The audio is a soft tone, in proportion to the length of the text. So a test can see which words of a reply were spoken,
+and that none was spoken twice. https://docs.cartesia.ai/use-the-api/tts-websocket/contexts
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ PIECE_MS = 50
 
 @dataclass(slots=True)
 class EmulatedContext:
-    """One context: `flush`: number of the flush under way, `samples` spoken, `at`: when its last audio went out."""
+    """One context. `flush` is the number of the current flush, `samples` is its audio so far, and `at_s` is when its
+    last audio was sent."""
 
     id: str
     request: dict[str, Any]
@@ -34,8 +36,15 @@ class EmulatedContext:
 
 
 class CartesiaEmulator(SocketEmulator):
-    """`ms_per_char`: how long a character sounds; `piece_s`: how long a piece of sound takes to be made; `expires_s`: after
-    its last audio a context is gone; `idle_s`: after which an idle connection is closed (None: never)."""
+    """An emulator of Cartesia's TTS.
+
+    Args:
+        ms_per_char: length of the audio for one character, in milliseconds.
+        piece_s: how long the synthesis of a piece of audio takes, in seconds.
+        expires_s: how long after its last audio a context expires, in seconds.
+        idle_s: how long a connection may be idle before it is closed, in seconds. None: for ever.
+        more: the arguments of ``Emulator``.
+    """
 
     name = "cartesia"
 
@@ -54,7 +63,7 @@ class CartesiaEmulator(SocketEmulator):
         self.expires_s = expires_s
         self.idle_s = idle_s
         self.spoken: dict[str, str] = {}
-        """What each context was given to speak, joined as it came."""
+        """The text that each context received, by context id."""
 
     async def session(self, talk: Talk) -> None:
         contexts: dict[str, EmulatedContext] = {}
@@ -90,7 +99,7 @@ class CartesiaEmulator(SocketEmulator):
             await talk.say({"type": "done", "context_id": id_, "done": True, "status_code": 200})
 
     def _fault(self, seen: Seen, message: dict[str, Any]) -> ServerFault:
-        """Faults may be asked for by the model as well, context by context; a key's fault counts once a connection."""
+        """The fault of a context. The model selects it for one context, the API key for the whole connection."""
         asked = (
             self.faults.choose(str(message.get("model_id", "")))
             if not seen.fault.value.startswith("http")
@@ -117,7 +126,7 @@ class CartesiaEmulator(SocketEmulator):
             context.flush += 1
 
     async def _sound(self, talk: Talk, context: EmulatedContext, text: str) -> None:
-        """The words' times, then their sound, piece by piece."""
+        """Send the times of the words, and then the audio, piece by piece."""
         rate = context.request["output_format"]["sample_rate"]
         per_char = rate * self.ms_per_char // 1000
         if talk.fault is not ServerFault.MISSING_FIELD:
@@ -162,7 +171,7 @@ class CartesiaEmulator(SocketEmulator):
     def _chunk(self, talk: Talk, context: EmulatedContext, samples: int) -> dict[str, Any]:
         pcm = (b"\x00\x08\x00\xf8" * samples)[: 2 * samples]
         if talk.fault is ServerFault.ODD_PCM:
-            # Every second piece brings the half that the one before held back.
+            # Every second piece starts with the byte that is missing in the previous one.
             pcm = pcm[:-1] if context.samples // samples % 2 == 0 else pcm[-1:] + pcm
         data = base64.b64encode(pcm).decode()
         chunk = {"type": "chunk", "data": data, "step_time": 12.5, "status_code": 206}
@@ -175,7 +184,7 @@ class CartesiaEmulator(SocketEmulator):
         return message | {"context_id": context.id, "flush_id": context.flush, "done": False}
 
     async def _cancel(self, talk: Talk, context: EmulatedContext) -> None:
-        """A cancelled context's generation is not stopped: with the fault, some more of it comes."""
+        """Cancel a context. With the fault PLAYS_OUT, more audio is sent afterwards."""
         context.cancelled = True
         if talk.fault is ServerFault.PLAYS_OUT:
             for _ in range(5):

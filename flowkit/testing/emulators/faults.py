@@ -1,8 +1,8 @@
-"""The faults that the emulators know, and how a client asks for one.
+"""The faults that the emulators can produce, and how a client selects one.
 
-A client names a fault in its API key or its model: ``fault:stall``, or ``fault:stall:2`` for the first two requests only
-(what comes behind them is answered well). An emulator can also be told for all its clients, or be handed a plan: one
-fault a request, in order.
+A client names a fault in its API key or its model: ``fault:stall``, or ``fault:stall:2`` for the first two requests
+only. Later requests are then answered normally. An emulator can also have a fault for all its clients, or a plan with
+one fault for each request.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from enum import StrEnum
 
 
 class ServerFault(StrEnum):
-    """One way to fail. What each provider makes of it stands in docs/providers.md."""
+    """One kind of fault. docs/providers.md says how each provider handles it."""
 
     NONE = "none"
-    # -- before anything is answered
+    # -- before the answer
     SLOW_ACCEPT = "slow_accept"
-    """Answers after `pause`."""
+    """Accepts after `pause_s`."""
     NEVER_ACCEPT = "never_accept"
-    """Takes the connection and says nothing."""
+    """Accepts the connection and sends nothing."""
     SLOW_LORIS = "slow_loris"
-    """Answers a byte at a time, for ever."""
+    """Sends an endless answer one byte at a time."""
     HTTP_400 = "http_400"
     HTTP_401 = "http_401"
     HTTP_402 = "http_402"
@@ -41,22 +41,22 @@ class ServerFault(StrEnum):
     HTTP_500 = "http_500"
     HTTP_503 = "http_503"
     HTML = "html"
-    """A page of HTML with status 200."""
+    """An HTML page with status 200."""
     HTML_502 = "html_502"
-    """A proxy's page of HTML."""
+    """The HTML page of a proxy, with status 502."""
     RST_ACCEPT = "rst_accept"
     """Resets the connection instead of answering."""
     # -- in the middle of an answer
     SLOW_FIRST = "slow_first"
-    """The first useful item comes after `pause`."""
+    """Sends the first useful item after `pause_s`."""
     TRICKLE = "trickle"
-    """A few bytes at a time."""
+    """Sends a few bytes at a time."""
     STALL = "stall"
-    """Goes silent in the middle, and keeps the connection."""
+    """Stops sending in the middle, and keeps the connection open."""
     STALL_FIRST = "stall_first"
-    """Goes silent before the first useful item."""
+    """Stops sending before the first useful item."""
     FIN = "fin"
-    """Ends the connection in the middle, in TCP's order, without a word of its protocol."""
+    """Closes the TCP connection in the middle, without a message of its protocol."""
     RST = "rst"
     """Resets the connection in the middle."""
     CLOSE_1000 = "close_1000"
@@ -71,44 +71,44 @@ class ServerFault(StrEnum):
     CLOSE_3008 = "close_3008"
     CLOSE_3009 = "close_3009"
     ERROR = "error"
-    """The protocol's own error message, in the middle."""
+    """Sends the error message of its protocol in the middle."""
     ERROR_EVENT = "error_event"
-    """Groq: as `event: error`."""
+    """Groq: sends an error as `event: error`."""
     ERROR_X_GROQ = "error_x_groq"
-    """Groq: inside `x_groq`, behind which the stream ends in good order."""
+    """Groq: sends an error in `x_groq`, and then ends the stream normally."""
     NO_DONE = "no_done"
     """The stream ends without `finish_reason` and `[DONE]`."""
     EMPTY = "empty"
-    """A whole answer without content."""
+    """A complete answer without content."""
     BAD_JSON = "bad_json"
     WRONG_SCHEMA = "wrong_schema"
-    """JSON of another shape."""
+    """JSON with another structure."""
     MISSING_FIELD = "missing_field"
     OVERSIZED = "oversized"
     """One message of 5 MiB."""
     CONTEXT_EXPIRY = "context_expiry"
-    """Cartesia: the context is gone when its second clause comes."""
-    # -- odd, but to be borne
+    """Cartesia: the context has expired when its second clause comes."""
+    # -- unusual, but allowed
     UNKNOWN_TYPE = "unknown_type"
     EXTRA_FIELD = "extra_field"
     DUPLICATE = "duplicate"
-    """Each message comes twice, where the protocol tells them apart."""
+    """Sends messages twice, where the protocol lets a client recognise that."""
     LATE = "late"
-    """Messages of an earlier answer come again."""
+    """Sends messages of an earlier answer again."""
     SPLIT_UTF8 = "split_utf8"
-    """Characters are cut between two pieces."""
+    """Splits characters between two pieces."""
     ODD_PCM = "odd_pcm"
-    """Pieces of audio with half a sample at the end."""
+    """Sends pieces of audio that end with half a sample."""
     PLAYS_OUT = "plays_out"
-    """Cartesia: a cancelled context goes on to its end."""
+    """Cartesia: sends more audio of a cancelled context."""
     NO_FLUSH_ID = "no_flush_id"
-    """Cartesia: messages bear no flush_id."""
+    """Cartesia: messages have no flush_id."""
     NO_FORCE = "no_force"
-    """AssemblyAI: ForceEndpoint is passed over."""
+    """AssemblyAI: ignores ForceEndpoint."""
     SELF_ENDED = "self_ended"
-    """AssemblyAI: the server has ended the turn before it is forced."""
+    """AssemblyAI: the server ends the turn before it is forced to."""
     IDLE_CLOSE = "idle_close"
-    """Closes a connection that has been idle between two answers."""
+    """Closes a connection that was idle between two answers."""
 
 
 _ASKED = re.compile(r"fault:([a-z0-9_]+)(?::(\d+))?")
@@ -116,14 +116,15 @@ _ASKED = re.compile(r"fault:([a-z0-9_]+)(?::(\d+))?")
 
 @dataclass(slots=True)
 class FaultPlan:
-    """Decides which fault a request meets. `plan` goes first, one a request; then what key or model ask for; then `always`."""
+    """Chooses the fault of each request: the next one of `plan`; else the one that key or model names; else
+    `always`."""
 
     always: ServerFault = ServerFault.NONE
     plan: list[ServerFault] = field(default_factory=list)
     _met: Counter[str] = field(default_factory=Counter)
 
     def choose(self, *asked: str) -> ServerFault:
-        """The fault for one request whose key and model are `asked`."""
+        """The fault for one request. `asked` are its API key and its model."""
         if self.plan:
             return self.plan.pop(0)
         for text in asked:
@@ -135,5 +136,5 @@ class FaultPlan:
         return self.always
 
     def extend(self, faults: Iterable[ServerFault]) -> None:
-        """Let the next requests meet these, one each."""
+        """Add faults for the next requests, one for each."""
         self.plan.extend(faults)

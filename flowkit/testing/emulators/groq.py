@@ -1,6 +1,7 @@
-"""Groq's chat completions, streamed: HTTP/1.1 on h11, kept alive, with the rate-limit headers and the usage of the real one.
+"""Emulates Groq's streamed chat completions: HTTP/1.1 with keep-alive, rate-limit headers and usage.
 
-It serves `/openai/v1/...` and `/v1/...` alike, so it also stands for any OpenAI-compatible server.
+It serves both `/openai/v1/...` and `/v1/...`, so it can also stand for any OpenAI-compatible server.
+https://console.groq.com/docs/api-reference#chat-create
 """
 
 from __future__ import annotations
@@ -45,14 +46,20 @@ _TWO_HOURS_S = 7200
 
 
 def answer(messages: list[dict[str, Any]]) -> str:
-    """What the emulator says unless it is told otherwise."""
+    """The default reply to the messages of a request."""
     asked = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
     return f"You said: {asked} That is all I know. Ask me something else."
 
 
 class GroqEmulator(Emulator):
-    """`reply` makes the answer from the request's messages; `token_s` passes between two tokens; `context`: a request with more
-    words than that is refused."""
+    """An emulator of Groq's chat completions.
+
+    Args:
+        reply: makes the reply from the messages of the request.
+        token_s: time between two tokens, in seconds.
+        context: a request with more words is refused. None: no limit.
+        more: the arguments of ``Emulator``.
+    """
 
     name = "groq"
 
@@ -75,7 +82,7 @@ class GroqEmulator(Emulator):
         try:
             await self._converse(_Http(stream))
         except h11.ProtocolError:
-            pass  # a client that went away in the middle of a message, or a script that broke one off
+            pass  # the client closed the connection within a message, or a fault broke the answer off
 
     async def _converse(self, http: _Http) -> None:
         while (request := await http.request()) is not None:
@@ -88,7 +95,7 @@ class GroqEmulator(Emulator):
                 seen.over = True
 
     async def _answer(self, http: _Http, seen: Seen) -> bool:
-        """False if the connection is not to be used again."""
+        """Answer one request. Returns False if the connection must not be used again."""
         key = seen.headers.get("authorization", "").removeprefix("Bearer ")
         if key in ("", "wrong", "expired"):
             return await http.whole(401, *_refusal(401, "" if key else "missing"))
@@ -106,7 +113,7 @@ class GroqEmulator(Emulator):
         return await self._faulty(http, fault, seen) if _is_early(fault) else await self._reply(http, fault, seen)
 
     async def _faulty(self, http: _Http, fault: ServerFault, seen: Seen) -> bool:
-        """Faults instead of an answer."""
+        """Produce a fault instead of an answer. Returns False if the connection must not be used again."""
         match fault:
             case ServerFault.NEVER_ACCEPT:
                 await until_gone(http.stream)
@@ -154,7 +161,7 @@ class GroqEmulator(Emulator):
         return await http.end()
 
     def _pieces(self, seen: Seen) -> list[dict[str, Any]]:
-        """The chunks of the answer; with a beginning of it in the request's last message, those that go on from there."""
+        """The chunks of the answer. If the last message of the request starts the answer, the chunks continue it."""
         messages = seen.body["messages"]
         goes_on = messages[-1]["role"] == "assistant"
         said = messages[-1]["content"] if goes_on else ""
@@ -166,7 +173,7 @@ class GroqEmulator(Emulator):
         return [_chunk(seen, delta) for delta in (first, *({"content": word} for word in words))]
 
     async def _break_off(self, http: _Http, fault: ServerFault, piece: dict[str, Any]) -> bool:
-        """Faults in the middle. False if the stream is over."""
+        """Produce a fault in the middle of an answer. Returns False if the stream has ended."""
         match fault:
             case ServerFault.STALL | ServerFault.STALL_FIRST:
                 await until_gone(http.stream)
@@ -189,7 +196,7 @@ class GroqEmulator(Emulator):
         return True
 
     def _cut(self, piece: dict[str, Any], fault: ServerFault) -> list[bytes]:
-        """The piece as the bytes that go out together."""
+        """A chunk as bytes, split into the parts that are sent separately."""
         if fault is ServerFault.EXTRA_FIELD:
             piece = piece | {"novelty": {"deep": [1, 2]}, "obfuscation": "xyz"}
         data = _event(piece, ascii_only=fault is not ServerFault.SPLIT_UTF8)
@@ -197,7 +204,7 @@ class GroqEmulator(Emulator):
         return [data[place : place + size] for place in range(0, len(data), size)]
 
     async def _error(self, http: _Http, fault: ServerFault) -> bool:
-        """The three shapes of an error in the middle. False if nothing follows."""
+        """Send an error in one of three forms, if the fault asks for it. Returns False if nothing follows."""
         error = {"error": {"message": "The model is overloaded", "type": "internal_server_error", "status_code": 503}}
         match fault:
             case ServerFault.ERROR:
@@ -279,14 +286,14 @@ def _seen(head: h11.Request, body: bytes) -> Seen:
 
 
 class _Http:
-    """One connection, request by request."""
+    """One HTTP connection."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self._state = h11.Connection(h11.SERVER)
 
     async def request(self) -> tuple[h11.Request, bytes] | None:
-        """The next request with its body; None when the client has gone."""
+        """The next request and its body; None if the client has closed the connection."""
         if self._state.our_state is h11.DONE:
             self._state.start_next_cycle()
         head, body = None, b""

@@ -1,7 +1,6 @@
-"""What all emulators share: a socket on loopback, what was seen on it, and the faults of the transport.
+"""The base class of all emulators: a server on loopback that records its requests, and helpers for transport faults.
 
-Each connection is answered by a script of steps (`Step`), which the emulator of a provider makes from what the client says;
-a fault changes the script. Everything ends by itself when the emulator does.
+All connections end when the emulator does.
 """
 
 from __future__ import annotations
@@ -27,8 +26,11 @@ E = TypeVar("E", bound="Emulator")
 
 @dataclass(slots=True)
 class Seen:
-    """One request as it came: header names in lower case; `messages`: what was said over it, JSON decoded, audio as its size
-    in bytes; `over`: the client has gone."""
+    """One recorded request.
+
+    `headers` have lower-case names. `messages` are the messages that the client sent, with decoded JSON, and audio as
+    its size in bytes. `over`: the request has ended.
+    """
 
     path: str
     headers: dict[str, str]
@@ -40,7 +42,13 @@ class Seen:
 
 
 class Emulator(ABC):
-    """A provider's emulator. `pause_s`: what slow faults take; `faults`: which are met; `seen`: every request so far."""
+    """Base class of emulators. `seen` records all requests, and `faults` chooses their faults.
+
+    Args:
+        pause_s: the delay of slow faults, in seconds.
+        always: the fault of every request for which nothing else selects one.
+        tls: serve TLS with this context.
+    """
 
     name: str
 
@@ -55,16 +63,16 @@ class Emulator(ABC):
 
     @property
     def url(self) -> str:
-        """Its address for HTTP."""
+        """The base URL for HTTP."""
         return f"http{'s' if self._tls else ''}://{HOST}:{self.port}"
 
     @property
     def ws_url(self) -> str:
-        """Its address for websockets."""
+        """The base URL for websockets."""
         return f"ws{'s' if self._tls else ''}://{HOST}:{self.port}"
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Listen until cancelled."""
+        """Serve until cancelled. Uses `port`, or a free port if it is 0."""
         listeners = await trio.open_tcp_listeners(self.port, host=HOST)
         self.port = listeners[0].socket.getsockname()[1]
         async with trio.open_nursery() as nursery:
@@ -72,7 +80,7 @@ class Emulator(ABC):
             task_status.started()
 
     async def _guarded(self, stream: trio.SocketStream) -> None:
-        """A client that goes away in the middle ends its connection, not the emulator."""
+        """Answer a connection. A client that closes it early does not end the emulator."""
         try:
             async with stream:
                 await self.connection(await self._secured(stream))
@@ -96,23 +104,23 @@ class Emulator(ABC):
 
 
 def reset(stream: Any) -> None:
-    """Reset the connection: what was sent may be lost, and the other side gets an error instead of an end."""
+    """Reset the TCP connection. Sent data may be lost, and the client gets an error."""
     raw = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
     raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     raw.socket.close()
 
 
 async def until_gone(stream: Any) -> None:
-    """Say nothing until the client goes away."""
+    """Send nothing until the client closes the connection."""
     while await stream.receive_some(65_536):
         pass
 
 
 @contextmanager
 def running(emulator: E) -> Iterator[E]:
-    """The emulator in a thread of its own, with its own event loop: any client can meet it, whatever it runs on.
+    """Run the emulator in a thread with its own event loop, for clients on any event loop.
 
-    Raises whatever the emulator raised.
+    Raises the exception that the emulator raised, if any.
     """
     began: queue.Queue[Any] = queue.Queue()
     failures: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""A websocket on trio-websocket, with the faults that all websocket providers can have."""
+"""Emulators behind a websocket, with the faults that all websocket APIs can have. Uses trio-websocket."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _REASONS = {
 
 
 class Over(Exception):
-    """The connection has ended as the script wanted."""
+    """The connection has ended because of a fault."""
 
 
 class SocketEmulator(Emulator):
-    """An emulator behind a websocket. Subclasses say how a session goes on (`session`)."""
+    """An emulator behind a websocket. A subclass implements ``session``."""
 
     async def connection(self, stream: Any) -> None:
         async with trio.open_nursery() as nursery:
@@ -63,7 +63,7 @@ class SocketEmulator(Emulator):
             nursery.cancel_scope.cancel()
 
     def choose(self, seen: Seen) -> ServerFault:
-        """The fault that this connection meets."""
+        """The fault of this connection."""
         return self.faults.choose(seen.headers.get("authorization", ""), seen.query.get("speech_model", ""))
 
     def key(self, seen: Seen) -> str:
@@ -71,7 +71,7 @@ class SocketEmulator(Emulator):
         return seen.headers.get("authorization", "").removeprefix("Bearer ")
 
     async def _welcome(self, request: trio_websocket.WebSocketRequest, stream: Any, seen: Seen) -> bool:
-        """Before the handshake: False if there is none."""
+        """Handle faults and keys before the handshake. Returns False if there is no handshake."""
         if self.key(seen) in ("", "wrong", "expired"):
             await request.reject(401, extra_headers=[(b"content-type", b"text/plain")], body=b"Not Authorized")
             return False
@@ -106,7 +106,7 @@ class SocketEmulator(Emulator):
             raise Over from None
 
     async def session(self, talk: Talk) -> None:
-        """The rest of the connection's life."""
+        """Answer an accepted connection."""
         raise NotImplementedError
 
 
@@ -121,28 +121,33 @@ class Talk:
         self._stream = stream
 
     async def hear(self) -> Any:
-        """The next message: JSON decoded, or bytes."""
+        """Receive the next message: decoded JSON, or bytes."""
         data = await self._socket.get_message()
         said = json.loads(data) if isinstance(data, str) else data
         self.seen.messages.append(len(said) if isinstance(said, bytes) else said)
         return said
 
     async def say(self, message: dict[str, Any]) -> None:
-        """Send one message."""
+        """Send one message as JSON."""
         if self.fault is ServerFault.EXTRA_FIELD:
             message = message | {"novelty": {"deep": [1, 2]}}
         await self._socket.send_message(json.dumps(message))
 
     async def raw(self, text: str) -> None:
-        """Send anything."""
+        """Send text that need not be JSON."""
         await self._socket.send_message(text)
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Close in order."""
+        """Close the websocket with a close frame."""
         await self._socket.aclose(code, reason)
 
     async def meet(self, *, error: Callable[[], dict[str, Any]], first: bool) -> None:
-        """The place for faults: before the first useful item, or (not `first`) in the middle. Raises Over if it ends here."""
+        """Produce the connection's fault, if this is its place. Raises Over if it ends the connection.
+
+        Args:
+            error: makes the protocol's error message.
+            first: True before the first useful item, False in the middle of an answer.
+        """
         fault = self.fault
         if first:
             if fault is ServerFault.SLOW_FIRST:
@@ -167,8 +172,11 @@ class Talk:
             await self.say(error())
 
     async def _hang_up(self) -> None:
-        """End the connection without a word of the protocol, and read on until the client has gone: where a closed socket still
-        gets something, the system answers with a reset, and the client may see that in place of the end."""
+        """Close the connection without a close frame, and read on until the client closes it too.
+
+        If data came for a closed socket, the system would reset the connection, and the client might see that instead
+        of the end.
+        """
         if not isinstance(self._stream, trio.SocketStream):
             await self._stream.aclose()  # TLS has no end in one direction
             raise Over

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for testing what is built with flowkit. Needs `hypothesis`."""
+"""Hypothesis strategies for tests of what is built with flowkit. Needs `hypothesis`."""
 
 from flowkit.testing.strategies.chunking import (
     LANGUAGES,

@@ -1,6 +1,6 @@
-"""Strategies for chunkers: replies with protected spans, markdown, streams of tokens cut anyhow, and rules.
+"""Strategies for chunkers: replies with protected spans, markdown, token streams, and rules.
 
-A chunker of one's own is property-tested in five lines:
+A property test of your own chunker has five lines:
 
     @given(data=st.data(), reply=replies())
     def test_nothing_is_lost(data: st.DataObject, reply: Reply) -> None:
@@ -19,17 +19,16 @@ from hypothesis import strategies as st
 from flowkit.chunker import FirstRules, Rules, SpeakRules
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "hi", "ar", "zh", "ja")
-"""Languages for which `replies` knows words."""
+"""The languages of `replies`."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply with what must stay whole in it.
+    """A reply and its protected spans.
 
     Args:
-        text: the reply.
-        language: its code.
-        protected: spans (from, to) of `text` that no chunk may cut, unless one alone exceeds the maximum.
+        text: the reply. language: the code of its language. protected: spans (from, to) of `text` that must not be cut,
+        unless a span alone is longer than the largest chunk.
     """
 
     text: str
@@ -87,7 +86,7 @@ def _choice(listed: str) -> st.SearchStrategy[str]:
 
 @st.composite
 def _sentences(draw: st.DrawFn, language: str) -> tuple[str, tuple[int, int] | None]:
-    """A sentence, and where its protected span lies."""
+    """A sentence and its protected span (from, to)."""
     span = draw(_choice(_SPANS + "|" + _LOCAL_SPANS[language]))
     before, after = draw(_choice(_FRAMES[language])).split("{}")
     opener = draw(st.one_of(st.just(""), _choice(_OPENERS[language])))
@@ -99,10 +98,10 @@ def _sentences(draw: st.DrawFn, language: str) -> tuple[str, tuple[int, int] | N
 
 @st.composite
 def replies(draw: st.DrawFn, languages: tuple[str, ...] = LANGUAGES, max_sentences: int = 4) -> Reply:
-    """Replies of whole sentences in one of `languages`, each sentence with one span that must stay whole.
+    """Replies of complete sentences in one of `languages`. Each sentence has one protected span.
 
-    Spans are times, dates, money, numbers, phone numbers, addresses of all kinds, versions, code, titles with names,
-    abbreviations and references, written as the language writes them.
+    Spans are times, dates, amounts of money, numbers, phone numbers, addresses, versions, code, titles with names,
+    abbreviations and references, in the notation of the language.
     """
     language = draw(st.sampled_from(languages))
     text, protected = "", []
@@ -137,7 +136,8 @@ _BLOCKS = st.one_of(
 
 
 def markdown_documents(max_blocks: int = 5) -> st.SearchStrategy[str]:
-    """Markdown with headings, lists, tables, quotes, rules, code blocks, inline code, links, bold text and emoji."""
+    """Markdown documents with headings, lists, tables, quotes, rules, code blocks, inline code, links, bold text and
+    emoji."""
     return st.lists(_BLOCKS, min_size=1, max_size=max_blocks).map("".join)
 
 
@@ -152,9 +152,10 @@ _NASTY = (
 
 
 def any_text(max_size: int = 60) -> st.SearchStrategy[str]:
-    """Any text at all: marks that mean something to a chunker in any order, with arbitrary characters between.
+    """Arbitrary text: marks that matter to a chunker in any order, with arbitrary characters between.
 
-    Lone surrogates, NUL, direction marks, combining marks, joiners, unclosed fences, tags and brackets are among them.
+    It may contain unpaired surrogates, NUL, direction marks, combining marks, joiners, and unclosed fences, tags and
+    brackets.
     """
     anything = st.text(st.characters(exclude_categories=()), max_size=8)
     return st.lists(st.one_of(st.sampled_from(_NASTY), anything), max_size=max_size).map("".join)
@@ -162,7 +163,8 @@ def any_text(max_size: int = 60) -> st.SearchStrategy[str]:
 
 @st.composite
 def token_streams(draw: st.DrawFn, text: str) -> list[str]:
-    """`text` cut into tokens anywhere, empty ones among them: characters, words, merged and split punctuation, or all at once."""
+    """`text` split into tokens: into characters, into words, at arbitrary places, or not at all. Tokens may be
+    empty."""
     if not text:
         return draw(st.sampled_from(([], [""], ["", ""])))
     style = draw(st.sampled_from(("characters", "whole", "words", "anywhere")))
@@ -181,7 +183,7 @@ def token_streams(draw: st.DrawFn, text: str) -> list[str]:
 
 @st.composite
 def chunker_rules(draw: st.DrawFn, language: str | None = None) -> Rules:
-    """Rules of every kind, those that contradict each other among them."""
+    """Chunker rules of every kind, also ones that contradict each other."""
     ways = st.sampled_from(("plain", "verbatim", "skip"))
     speak = draw(
         st.one_of(st.just(SpeakRules()), st.builds(SpeakRules, **dict.fromkeys(SpeakRules.__match_args__, ways)))

@@ -1,10 +1,12 @@
-"""Random scripted conversations: when the user speaks, how fast everybody answers, how much may wait, what counts as an
-interruption. Most last two to three seconds of virtual time, so that a thousand of them are cheap.
+"""Random scripted conversations: when the user speaks, how fast the providers answer, the bounds of queues, what counts
+as an interrupt.
+
+Most conversations last two to three seconds of virtual time, so that a thousand of them run quickly.
 
     @given(conversations())
     def test(conversation): heap_session(scripted_plan(**conversation))
 
-Times are drawn so that ties are common: half of all delays fall on the frame grid, where everything else happens too.
+Simultaneous events are common: half of all delays are multiples of the frame length.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 Conversation = dict[str, Any]
-"""The keyword arguments of ``flowkit.testing.sessions.scripted_plan``: short to print, and a failing one can be pasted."""
+"""The keyword arguments of ``flowkit.testing.sessions.scripted_plan``. They are short, so a failing one can be pasted
+into a test."""
 
 _WORDS = (
     "Yes.",
@@ -34,7 +37,7 @@ _FRAMES_MS = (10, 20, 20, 20, 30)
 
 
 def _ms(most: int) -> st.SearchStrategy[str]:
-    """A delay of 0 to `most` ms: on the grid, anywhere, or just beside the grid."""
+    """A delay of 0 to `most` ms: a multiple of 20 ms, any number of ms, or 1 us from a multiple of 20 ms."""
     grid = st.integers(0, most // 20).map(lambda n: f"{20 * n}ms")
     anywhere = st.integers(0, most).map(lambda n: f"{n}ms")
     beside = st.tuples(st.integers(1, max(1, most // 20)), st.sampled_from((-1, 1))).map(
@@ -48,14 +51,14 @@ def _seldom() -> st.SearchStrategy[bool]:
 
 
 def _some(**options: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Any of these options, the others at their defaults."""
+    """Values for any of these options. Options that are left out keep their defaults."""
     return st.fixed_dictionaries({}, optional=options)
 
 
 @st.composite
 def speech(draw: st.DrawFn, most: int = 3) -> list[dict[str, str]]:
-    """When the user speaks: an utterance, and up to `most` - 1 more stretches, coughs among them, at any instant of the reply
-    to the one before."""
+    """When the user speaks: an utterance, and up to `most` - 1 more ones or short noises, at any time during the
+    previous reply."""
     at, spans = draw(st.integers(0, 4)) * 20, []
     for i in range(draw(st.sampled_from((2, 2, 1, 3)[:most]))):
         lasts = draw(st.sampled_from((160, 200, 260, 100, 60, 20) if i else (100, 160)))
@@ -65,14 +68,14 @@ def speech(draw: st.DrawFn, most: int = 3) -> list[dict[str, str]]:
 
 
 def queues() -> st.SearchStrategy[dict[str, Any]]:
-    """A bound of 1 to 10 and a policy; most of them block."""
+    """A queue with a bound of 1 to 10 and a policy, mostly `block`."""
     policies = st.sampled_from(("block", "block", "block", "drop_oldest", "drop_newest", "error"))
     return st.fixed_dictionaries({"max": st.integers(1, 10), "when_full": policies})
 
 
 @st.composite
 def replies(draw: st.DrawFn) -> dict[str, Any]:
-    """One reply: empty, short, long, broken off, or of strange tokens."""
+    """One reply: empty, short, long, failing, or with unusual tokens."""
     words = draw(st.lists(st.sampled_from(_WORDS), min_size=draw(st.sampled_from((4, 1, 0))), max_size=9))
     reply: dict[str, Any] = {"text": " ".join(words)}
     if draw(_seldom()):
@@ -85,7 +88,7 @@ def replies(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def vads() -> st.SearchStrategy[dict[str, Any]]:
-    """Endpointing, and a VAD's latency."""
+    """Options of the endpointing, and the latency of the VAD."""
     return _some(
         latency=_ms(40), start=_ms(80), pause=_ms(120), end=st.sampled_from(("60ms", "100ms", "140ms", "200ms")),
         longest=st.sampled_from(("30s", "30s", "200ms", "100ms")), queue=queues(),
@@ -93,7 +96,7 @@ def vads() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def asrs() -> st.SearchStrategy[dict[str, Any]]:
-    """What was said, some of it nothing, and how long it takes to know."""
+    """What the user says, which may be nothing, and the delays of the transcripts."""
     texts = st.lists(st.sampled_from(("What is it?", "No, stop that.", "okay", "")), min_size=1, max_size=4).map(tuple)
     return _some(
         final_after=_ms(120),
@@ -104,7 +107,7 @@ def asrs() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def gates() -> st.SearchStrategy[dict[str, Any]]:
-    """What counts as an interruption."""
+    """What counts as an interrupt."""
     return _some(
         speech_for=_ms(120), min_words=st.integers(0, 2), ignore=st.just(("okay",)), resume_after=_ms(300),
         final_timeout=_ms(100), queue=queues(),
@@ -112,7 +115,7 @@ def gates() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def llms() -> st.SearchStrategy[dict[str, Any]]:
-    """What is answered, how fast, and how long the engine waits for it."""
+    """The replies, the delays of the LLM, and its timeouts."""
     paces = _some(
         first_token=_ms(100), per_token=_ms(20), first_item_timeout=_late(), idle_timeout=_late(), queue=queues()
     )
@@ -125,7 +128,7 @@ def _late() -> st.SearchStrategy[str]:
 
 
 def voices() -> st.SearchStrategy[dict[str, Any]]:
-    """A voice: its speed, its pieces, its rate, its failures."""
+    """A TTS: its delays, the length of its pieces, its rate, its failures and its timeouts."""
     return _some(
         first_audio=_ms(100), per_piece=_ms(20), piece=st.sampled_from(("1ms", "7ms", "20ms", "60ms", "100ms", "250ms")),
         per_char=st.sampled_from(("20ms", "9ms", "1ms")), rate=st.sampled_from((8_000, 11_025, 16_000, 22_050, 24_000, 44_100)),
@@ -135,7 +138,7 @@ def voices() -> st.SearchStrategy[dict[str, Any]]:
 
 @st.composite
 def conversations(draw: st.DrawFn) -> Conversation:
-    """Any conversation at all."""
+    """Any conversation."""
     return Conversation(
         frame=f"{draw(st.sampled_from(_FRAMES_MS))}ms",
         mic={"speech": draw(speech())},
@@ -153,8 +156,12 @@ def conversations(draw: st.DrawFn) -> Conversation:
 
 @st.composite
 def interruptions(draw: st.DrawFn) -> tuple[Conversation, Conversation]:
-    """A conversation whose second utterance may interrupt the answer to the first, and the same without that first utterance:
-    what follows the second must be the same. Every reply is the same, every queue keeps what it is given."""
+    """A pair of conversations. In the first, a second utterance may interrupt the reply; the other has only the second
+    utterance.
+
+    What follows the second utterance must be the same in both. All replies have the same text, and no queue drops
+    anything.
+    """
     first = draw(st.integers(0, 4)) * 20
     second = first + 400 + draw(st.one_of(st.integers(0, 50).map(lambda n: 20 * n), st.integers(0, 1000)))
     spans = [{"at": f"{first}ms", "lasts": "100ms"}, {"at": f"{second}ms", "lasts": "200ms"}]

@@ -1,4 +1,4 @@
-"""Parts of conversations to put together as one likes: instants of cancellation, how fast and how faulty providers are.
+"""Parts of conversations to combine: when the user interrupts, how fast providers answer, and how they fail.
 
 @given(conversations(), cancellation_instants())
 def test(conversation, at): heap_session(scripted_plan(**interrupted(conversation, at)))
@@ -17,7 +17,8 @@ from flowkit.testing.strategies.conversations import Conversation
 
 
 def durations(most_ms: int, frame_ms: int = 20) -> st.SearchStrategy[str]:
-    """A duration of 0 to `most_ms`: on the grid of frames, where everything else happens too, anywhere, or just beside the grid."""
+    """A duration of 0 to `most_ms`: a multiple of `frame_ms`, any number of ms, or 1 us from a multiple of
+    `frame_ms`."""
     grid = st.integers(0, most_ms // frame_ms).map(lambda n: f"{frame_ms * n}ms")
     beside = st.tuples(st.integers(1, max(1, most_ms // frame_ms)), st.sampled_from((-1, 1)))
     return st.one_of(
@@ -28,12 +29,12 @@ def durations(most_ms: int, frame_ms: int = 20) -> st.SearchStrategy[str]:
 
 
 def cancellation_instants(most_ms: int = 3_000) -> st.SearchStrategy[str]:
-    """When the user begins to speak over whatever is going on, from the session's start."""
+    """When the user starts to interrupt, from the start of the session."""
     return durations(most_ms)
 
 
 def provider_timings() -> st.SearchStrategy[Conversation]:
-    """How long ASR, LLM and voice take, each from at once to slower than anybody would wait."""
+    """The delays of ASR, LLM and TTS, from none to very long."""
     llm = st.fixed_dictionaries({"first_token": durations(400), "per_token": durations(60)})
     tts = st.fixed_dictionaries({"first_audio": durations(400), "per_piece": durations(60)})
     asr = st.fixed_dictionaries({"final_after": durations(300), "partial_after": durations(60)})
@@ -41,7 +42,7 @@ def provider_timings() -> st.SearchStrategy[Conversation]:
 
 
 def provider_failures() -> st.SearchStrategy[Conversation]:
-    """One provider fails, or is too slow for its deadline; or none does."""
+    """One provider fails or exceeds its timeout, or none does."""
     fails = st.integers(0, 4).map(
         lambda n: {"llm": {"replies": ({"text": "One, two, three. Four.", "fail_after": n},)}}
     )
@@ -55,7 +56,7 @@ def provider_failures() -> st.SearchStrategy[Conversation]:
 
 
 def joined(conversation: Conversation, *others: Conversation) -> Conversation:
-    """The conversation with the others' settings over its own, stage by stage."""
+    """The conversation with the settings of the others added, stage by stage. Later settings replace earlier ones."""
     whole: dict[str, Any] = dict(conversation)
     for other in others:
         for stage, settings in other.items():
@@ -64,7 +65,7 @@ def joined(conversation: Conversation, *others: Conversation) -> Conversation:
 
 
 def interrupted(conversation: Conversation, at: str, lasts: str = "300ms", says: str = "No, wait.") -> Conversation:
-    """The conversation with the user beginning to speak at `at` as well."""
+    """The conversation with one more utterance of the user: `says`, which starts at `at` and lasts `lasts`."""
     spoken = [*conversation.get("mic", {}).get("speech", ()), {"at": at, "lasts": lasts}]
     said = (*conversation.get("asr", {}).get("utterances", ()), says)
     return joined(conversation, {"mic": {"speech": spoken}, "asr": {"utterances": said}})

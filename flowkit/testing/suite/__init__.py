@@ -1,8 +1,13 @@
 """``flowkit test``: tests of pipeline files and of stored traces.
 
-Reading order: ``collect`` (which tests there are), ``run`` (all of them, in parallel), then the three kinds: ``cases`` of the room
-above (chunker), ``session`` with ``inject`` (sessions with something put in), ``stored`` with ``expectations``,
-``approved`` and ``causes`` (a recording's replay against what was approved). ``words`` judges single figures.
+Reading order: ``collect`` (finds the tests) and ``run`` (runs them in parallel), then the three kinds of tests:
+
+- chunker tests: ``flowkit.testing.cases``;
+- session tests: ``session``, with ``inject`` for injected speech and delays;
+- stored traces: ``stored`` compares the replay of a trace with its approved result, with ``expectations``, ``approved``
+  and ``causes``.
+
+``words`` checks assertions on single figures.
 """
 
 from flowkit.testing.suite.collect import Collected, Item, ItemKind, collect

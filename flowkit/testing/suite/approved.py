@@ -1,6 +1,7 @@
-"""The approved result of a stored trace, as it stands in its expectations, and what of it is another now.
+"""The approved result of a stored trace, and how a new result differs from it.
 
-Only what virtual time gives is kept, so it is compared exactly: no tolerance, and nothing that a busy machine could move.
+The result contains only figures in virtual time. They do not depend on the machine's load, so they are compared without
+a tolerance.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ _OF_INTERRUPT = ("speech_to_silence_ms", "decision_to_silence_ms", "stale_frames
 
 
 def snapshot(report: Report, settings: Mapping[str, str]) -> dict[str, Any]:
-    """What approval keeps. `settings`: those that differ from the recording's, for the next comparison to tell what changed."""
+    """The part of a report that ``flowkit approve`` stores.
+
+    `settings` are those that differ from the recorded ones, so that a later comparison can say which setting changed.
+    """
     return {
         "settings": dict(settings),
         "turns": [_turn(turn) for turn in report.turns],
@@ -35,7 +39,7 @@ def _turn(turn: TurnReport) -> dict[str, Any]:
         known["modelled"] = True
     if turn.revoked:
         known["revoked"] = turn.revoked
-    # Since the user's last voiced frame, so that a turn that comes later as a whole is not another one.
+    # Relative to the user's last voiced frame, so that a turn that is only shifted in time does not differ.
     known["clauses"] = [
         {"after_ms": _number(c.t_us - turn.started_us), "reason": c.reason, "text": c.text.strip()}
         for c in turn.clauses
@@ -53,12 +57,12 @@ def _number(us: int) -> int | float:
 
 
 def _plain(value: Any) -> Any:
-    """Whole numbers without a point, as people write them."""
+    """A whole number as int, so that it is written without a decimal point."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def changes(approved: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """What of `now` differs from `approved`, turn by turn; both as ``snapshot`` makes them."""
+    """The differences between two results of ``snapshot``, in the order of turns."""
     return sorted(_changes(approved, now), key=lambda change: change.turn)
 
 
@@ -103,7 +107,7 @@ def _shown(value: Any) -> str:
 
 
 def _clauses(turn: int, before: Any, now: Any, modelled: bool) -> Iterator[Change]:
-    """Clauses that are cut elsewhere; where only their times differ, the first of these says so."""
+    """The clauses that differ. If only their times differ, the first such clause."""
     old, new = ([(c["text"], c["reason"]) for c in clauses] for clauses in (before, now))
     if old != new:
         first = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))

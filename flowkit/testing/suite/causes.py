@@ -1,4 +1,4 @@
-"""Which settings of a pipeline are others than before, and on which line of which file each stands."""
+"""Finds the settings of a pipeline that have changed, with the file and line of each."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from flowkit.options import Options
 from flowkit.plan.graph import Plan, PlannedStage
 
 _ELSEWHERE = ("mic", "speaker")
-"""Where sound comes from and goes to is no decision of the session's."""
+"""Stages whose provider does not matter for a replay."""
 
 
 def differing(recorded: Plan, now: Plan) -> dict[str, str]:
-    """Settings of `now` that are not the recorded ones, by path (``stages.vad.end``), with their new values."""
+    """The settings of `now` that differ from the recorded ones: new values by path, such as ``stages.vad.end``."""
     found: dict[str, str] = {}
     for before, after in zip(recorded.stages, now.stages, strict=True):
         old, new = dict(_values(recorded, before)), dict(_values(now, after))
@@ -49,12 +49,12 @@ def _shown(value: Any) -> str:
 
 
 def changed_since(approved: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Paths of settings that are others than when the result was approved."""
+    """The paths of the settings that have changed since the result was approved, sorted."""
     return [path for path in sorted({*approved, *now}) if str(approved.get(path)) != str(now.get(path))]
 
 
 def place_of(config: Config, path: str) -> Mark:
-    """Where a setting stands in the pipeline's file; the stage's own line, if it is a default there."""
+    """The place of a setting in the pipeline file. A default is not in the file; then the place of its stage."""
     _, stage_id, *keys = path.split(".")
     node: Node = config.stage(stage_id).node
     for key in keys:

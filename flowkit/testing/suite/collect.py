@@ -1,4 +1,4 @@
-"""Finding tests: the ``tests:`` of pipeline files, and stored traces with their expectations."""
+"""Finds tests: the ``tests:`` of pipeline files, and stored traces with expectations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flowkit.testing.suite.environment import outside
 from flowkit.testing.suite.expectations import SUFFIX, expectations_path, trace_path
 
 _MANY = 5
-"""More unused recordings than these in one folder are told in one line."""
+"""If a folder has more unused recordings than this, one notice is given for all of them."""
 
 
 class ItemKind(StrEnum):
@@ -33,7 +33,10 @@ class ItemKind(StrEnum):
 
 
 class Item(NamedTuple):
-    """One test: `number` among its file's tests; `line` where it stands. Small, so that it can be sent to a worker."""
+    """One test. It is small, because it is sent to a worker process.
+
+    `line` is its line in the file `path`, and `number` its index among the tests of that file.
+    """
 
     kind: ItemKind
     path: str
@@ -41,25 +44,29 @@ class Item(NamedTuple):
     line: int
     number: int = 0
     env: bool = False
-    """Whether its pipeline is handed the environment."""
+    """Whether its pipeline may use environment variables."""
     root: str = ""
-    """The folder that was to be tested."""
+    """The folder that the user asked to test."""
 
     @property
     def id(self) -> str:
-        """What users call it."""
+        """The name for users: the path of a trace, or ``FILE::NAME``."""
         return self.path if self.kind is ItemKind.STORED else f"{self.path}::{self.name}"
 
     def files(self) -> list[Path]:
-        """What the test reads, as far as is known before it runs."""
+        """The files that the test reads, as far as they are known before it runs."""
         path = Path(self.path)
         return [path, expectations_path(path), *sounds_beside(path)] if self.kind is ItemKind.STORED else [path]
 
 
 @dataclass
 class Collected:
-    """`items`: the tests, in order; `wrong`: what could not be collected; `notices`: recordings that no test uses; `read`: every
-    file that was looked into, with tests or without, and every recording that a test uses."""
+    """The collected tests.
+
+    `items` are the tests, in order. `wrong` are errors, such as an invalid pipeline file. `notices` are lines for the
+    user, such as recordings that no test uses. `read` are all files that were read, and all recordings that a test
+    uses.
+    """
 
     items: list[Item] = field(default_factory=list)
     wrong: list[Outcome] = field(default_factory=list)
@@ -68,10 +75,10 @@ class Collected:
 
 
 def collect(paths: Sequence[str], *, env: bool = False) -> Collected:
-    """The tests in files and folders, in the order of their paths, each once. ``FILE::NAME`` is one test of a pipeline file. With
-    `env` pipelines are handed the environment.
+    """Collect the tests in files and folders, in the order of `paths`, each once. ``FILE::NAME`` is one test of a
+    pipeline file.
 
-    Raises UsageError for a path that is not there.
+    With `env`, pipeline files may use environment variables. Raises UsageError if a path does not exist.
     """
     found = Collected()
     seen: set[Path] = set()
@@ -93,7 +100,7 @@ def collect(paths: Sequence[str], *, env: bool = False) -> Collected:
 
 
 def _files(path: Path, found: Collected) -> Iterator[Path]:
-    """A named file as it is; of a folder everything below it that may hold tests, hidden folders apart."""
+    """A file itself; for a folder, all files below it that may contain tests, except in hidden folders."""
     if not path.exists():
         raise UsageError(f"there is no {path}")
     if not path.is_dir():
@@ -109,7 +116,7 @@ def _files(path: Path, found: Collected) -> Iterator[Path]:
 
 
 def _may_hold_tests(file: Path, found: Collected) -> bool:
-    """A pipe would be waited for, and a link that leads nowhere cannot be read: both are left out, and named."""
+    """Whether a file may contain tests. Broken links and special files, such as pipes, are skipped with a notice."""
     if not file.is_file():
         left = "a link that leads nowhere" if file.is_symlink() else "not a file"
         found.notices.append(f"{file}: {left}; it was left out")
@@ -122,7 +129,7 @@ def _unread(error: OSError) -> Outcome:
 
 
 class Asked(NamedTuple):
-    """What is wanted of a file: one test of that name, or all; see `Item` for the others."""
+    """Which tests of a file to collect: the one called `only`, or all. For `env` and `root` see `Item`."""
 
     only: str
     env: bool

@@ -1,4 +1,5 @@
-"""What tests may know of the machine that they run on: nothing, or with ``--env`` its variables. No ``${file:}`` is ever opened."""
+"""What a test may read from the machine: nothing, or with ``--env`` environment variables. ``${file:}`` is never
+opened."""
 
 from __future__ import annotations
 
@@ -12,12 +13,13 @@ from flowkit.errors import UsageError
 
 
 def outside(env: bool, unset: Unset = Unset.KEEP) -> Outside:
-    """What a pipeline's values may refer to in a test."""
+    """What the values of a pipeline file may refer to in a test."""
     return Outside(environ=os.environ if env else {}, unset=unset, withheld=not env)
 
 
 def refuse_unread(node: Node, env: bool) -> None:
-    """Raises InvalidConfig for a value that a test would need and does not know; the default in its place would be another test."""
+    """Raises InvalidConfig if a value of `node` is unknown in a test. A default value in its place would test something
+    else."""
     problems = [
         Problem("FK020", scalar.mark, path, f"{scalar.text} has no value in a test: {_WHY[env]}")
         for path, scalar in scalars(node)
@@ -28,14 +30,17 @@ def refuse_unread(node: Node, env: bool) -> None:
 
 
 def within(file: Path, named: str, root: str, *suffixes: str) -> Path:
-    """The path that a test's `file` names, from its own folder. Somebody else's tests are data: none may lead out of `root`, the
-    folder that was to be tested (its own, if none is given), or, where the file lies in the current folder, out of that one,
-    unless that is the root or one's home.
+    """The path of the file `named` in the test file `file`, relative to the folder of `file`.
 
-    Raises UsageError."""
+    Tests may come from other people, so a path must stay inside a folder: `root`, the folder that the user asked to
+    test (default: the folder of `file`), or the current folder if `file` is in it and it is not ``/`` or the home
+    folder.
+
+    Raises UsageError if the path leads out of these folders, or does not have one of `suffixes`.
+    """
     path = Path(os.path.normpath(file.parent / named))
     if path.suffix not in suffixes:
-        raise UsageError(f"{file} names {named!r}, which is no {' or '.join(suffixes)} file")
+        raise UsageError(f"{file} names {named!r}, which is not a {' or '.join(suffixes)} file")
     own, here = file.resolve().parent, Path.cwd()
     roots = [Path(root).resolve() if root else own]
     if own.is_relative_to(here) and here not in (Path("/"), Path.home()):
@@ -47,6 +52,6 @@ def within(file: Path, named: str, root: str, *suffixes: str) -> Path:
 
 
 _WHY = {
-    True: "the variable is not set, and ${file:} is never opened here",
-    False: "tests are handed no variables; flowkit test --env does so",
+    True: "the variable is not set, and ${file:} is never opened in a test",
+    False: "tests get no environment variables; run flowkit test --env",
 }

@@ -1,4 +1,4 @@
-"""``NAME.expect.yaml``, beside the trace ``NAME.jsonl``: what its replay must give.
+"""``NAME.expect.yaml``, beside the trace ``NAME.jsonl``: what the replay of the trace must give.
 
 pipeline: ../pipelines/clinic.yaml     # replay with this file; without it, with the recorded configuration
 set: [stages.chunker.comma_after=6]
@@ -35,23 +35,23 @@ _APPROVED = "approved"
 
 
 class Expect(opt.Options):
-    """The part that people write."""
+    """The part of the file that people write."""
 
     pipeline: str | None = None
-    """Pipeline file to replay with, from this file's folder; without it, the configuration that was recorded."""
+    """The pipeline file to replay with, relative to the folder of this file. Default: the recorded configuration."""
     set: tuple[str, ...] = ()
     """Settings to change, as with `--set`."""
     budgets: Budgets | None = None
-    """Budgets to judge by, instead of the pipeline's."""
+    """Budgets to check, instead of those of the pipeline."""
     expect: tuple[Assertion, ...] = ()
     """Assertions on figures."""
     modelled: float = Field(default=0.5, ge=0, le=1)
-    """Share of modelled audio above which a change is not judged."""
+    """The largest share of modelled audio with which the result is judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """The file as read. `approved` is empty as long as nothing was approved; `tree` has the lines."""
+    """The contents of the file. `approved` is empty if nothing was approved yet. `tree` has the lines of all keys."""
 
     path: Path
     expect: Expect
@@ -59,10 +59,10 @@ class Expectations:
     tree: Mapping
     text: str
     root: str = ""
-    """The folder that its pipeline must lie in; see ``environment.within``."""
+    """The folder that must contain its pipeline; see ``environment.within``."""
 
     def line(self, *keys: str | int) -> int:
-        """The line of what stands under these keys, as far down as it is there."""
+        """The line of the value under these keys. If a key is missing, the line of the key before it."""
         node: Node | None = self.tree
         line = self.tree.mark.line
         for key in keys:
@@ -82,22 +82,23 @@ def _below(node: Node | None, key: str | int) -> Node | None:
 
 
 def expectations_path(trace: Path) -> Path:
-    """Where the expectations of a trace stand."""
+    """The path of a trace's expectations."""
     return trace.with_name(trace.name.removesuffix(".jsonl") + SUFFIX)
 
 
 def new_path(trace: Path) -> Path:
-    """Where a replay that is not as approved leaves what it gave."""
+    """The path to which a result is written if it differs from the approved one."""
     return trace.with_name(trace.name.removesuffix(".jsonl") + NEW)
 
 
 def trace_path(expectations: Path) -> Path:
-    """The trace that expectations are of."""
+    """The path of the trace that expectations belong to."""
     return expectations.with_name(expectations.name.removesuffix(SUFFIX) + ".jsonl")
 
 
 def begin_with(trace: Path, pipeline: str | None) -> Expectations:
-    """The expectations of a trace; new ones, if there are none, replay with the file `pipeline`, if one is given."""
+    """The expectations of a trace. If there is no such file yet, new ones that replay with `pipeline`, if it is
+    given."""
     path = expectations_path(trace)
     if pipeline is None or path.exists():
         return read_expectations(path)
@@ -107,7 +108,7 @@ def begin_with(trace: Path, pipeline: str | None) -> Expectations:
 
 
 def read_expectations(path: Path) -> Expectations:
-    """Read the file. Raises InvalidConfig with every mistake in its place; a file that is not there is empty."""
+    """Read the file; a missing file is empty. Raises InvalidConfig with the place of every error."""
     problems: list[Problem] = []
     if not path.exists():
         return Expectations(path, Expect(), {}, Mapping(start_of(NamedText(str(path), ""))), "")
@@ -128,7 +129,7 @@ def read_expectations(path: Path) -> Expectations:
 
 
 def _checked(node: Node | None) -> Map[str, Any]:
-    """The approved part, which flowkit writes. Raises InvalidConfig if somebody made something else of it."""
+    """The approved part, which flowkit writes. Raises InvalidConfig if it was edited into something else."""
     if node is None:
         return {}
     try:
@@ -142,11 +143,11 @@ def _checked(node: Node | None) -> Map[str, Any]:
 
 
 def with_approved(expectations: Expectations, approved: Map[str, Any]) -> str:
-    """The file's text with another approved part; what people wrote stays as it is."""
+    """The text of the file with a new approved part. The part that people write is unchanged."""
     lines = expectations.text.splitlines(keepends=True)
     kept = next((i for i, line in enumerate(lines) if line.startswith(f"{_APPROVED}:")), len(lines))
     written = "".join(lines[:kept])
-    # Flow style for what has no structure below it: a line a clause.
+    # Flow style for the innermost mappings, so that each clause is one line.
     dumped = yaml.safe_dump(
         {_APPROVED: approved}, sort_keys=False, allow_unicode=True, width=1_000, default_flow_style=None
     )

@@ -1,8 +1,8 @@
-"""Something put into a session, scripted or recorded: another user line, a slower provider. By scripts around its scripts.
+"""Injects speech or delays into a scripted or recorded session, by wrapping the scripts of its providers.
 
-Speech is put in where the microphone hears it: the VAD finds voice in its frames, the ASR answers its end with the given text, the
-LLM answers that text as told. An instant that is relative to what the agent does is found by running the session without
-it: what comes before the injected speech cannot depend on it.
+Injected speech goes in at the microphone: the VAD reports voice in its frames, the ASR answers its end with the given
+text, and the LLM answers that text with the given reply. A time that is relative to the agent's reply is found by
+running the session without the injection first, because what comes before an injection cannot depend on it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from flowkit.providers.inline import InlineCall, Script
 
 Answers = Iterable[tuple[int, Message]]
 LOUD = 30
-"""Level of an injected frame for the reference detector: 15 dB below full scale."""
+"""The level of an injected frame for the reference detector, 15 dB below full scale."""
 _VOICED = 0.95
 _PARTIAL_US, _FINAL_US, _FIRST_TOKEN_US, _PER_TOKEN_US = 50_000, 80_000, 180_000, 12_000
-"""How fast the injected line is recognised and answered: as the scripted fakes do by default."""
+"""Delays of the transcripts and tokens of injected speech: the defaults of the scripted fakes."""
 _SLACK = 3
 
 
@@ -60,7 +60,7 @@ EVENTS: Mapping[str, tuple[str, type[Message]]] = {
 
 
 def when(rows: Iterable[Row], plan: Plan, after: After) -> int:
-    """The instant that `after` means, in microseconds. Raises UsageError if it never comes."""
+    """The session time in microseconds that `after` describes. Raises UsageError if it does not occur in `rows`."""
     kind, message = EVENTS[after.event]
     stage = plan.only(kind)
     for row in rows:
@@ -72,14 +72,14 @@ def when(rows: Iterable[Row], plan: Plan, after: After) -> int:
 
 
 def speech_at(at_us: int, injection: Injection, frame_us: int) -> InjectedSpeech:
-    """The injected speech, on the grid of frames."""
+    """The injected speech as frames, from session time `at_us` on."""
     assert injection.speech is not None
     first = -(-at_us // frame_us)
     return InjectedSpeech(first, first + max(1, injection.speech // frame_us) - 1, injection.says, injection.answer)
 
 
 def levels_with(levels: bytes, speech: Iterable[InjectedSpeech]) -> bytes:
-    """A session's levels, with the injected speech in them."""
+    """The levels of a session's microphone frames, with the injected speech added."""
     changed = bytearray(levels)
     for known in speech:
         changed[known.first : known.last + 1] = bytes([LOUD]) * max(0, min(len(changed), known.last + 1) - known.first)
@@ -89,7 +89,8 @@ def levels_with(levels: bytes, speech: Iterable[InjectedSpeech]) -> bytes:
 def with_injections(
     scripts: Mapping[str, Script], plan: Plan, speech: Sequence[InjectedSpeech], slow: Iterable[Injection]
 ) -> dict[str, Script]:
-    """The scripts of a session with these injected."""
+    """The scripts of a session with injected speech and delays. Raises UsageError if a stage to be slowed down has no
+    provider."""
     made = dict(scripts)
     for stage in plan.stages:
         if speech and stage.kind in _HEARING and stage.id in made:
@@ -97,7 +98,7 @@ def with_injections(
     for injection in slow:
         if injection.slow not in made or injection.by is None:
             raise UsageError(
-                f"no stage {injection.slow!r} has a provider that could be slower", hint=f"stages: {', '.join(made)}"
+                f"no stage {injection.slow!r} has a provider that can be slowed down", hint=f"stages: {', '.join(made)}"
             )
         made[injection.slow] = Around(made[injection.slow], _later(injection.by))
     return made
@@ -108,7 +109,7 @@ def _later(by_us: int) -> Callable[[Answers], Answers]:
 
 
 class Around(Script):
-    """A script whose answers all go through `change`."""
+    """A script that applies `change` to all answers of another one."""
 
     def __init__(self, inner: Script, change: Callable[[Answers], Answers]) -> None:
         self._inner = inner
@@ -124,7 +125,7 @@ class Around(Script):
 
 
 class HearingVad(Around):
-    """A VAD that finds voice in the injected frames."""
+    """A VAD that reports voice in the injected frames."""
 
     def __init__(self, inner: Script, speech: Sequence[InjectedSpeech]) -> None:
         def voiced(answers: Answers) -> Iterator[tuple[int, Message]]:
@@ -137,7 +138,7 @@ class HearingVad(Around):
 
 
 class HearingAsr(Script):
-    """An ASR that understands the injected speech; of that, the one within knows nothing."""
+    """An ASR that transcribes the injected speech. The wrapped ASR does not see its speech events."""
 
     def __init__(self, inner: Script, speech: Sequence[InjectedSpeech]) -> None:
         self._inner = inner
@@ -160,7 +161,7 @@ class HearingAsr(Script):
 
 
 class TellingLlm(Script):
-    """An LLM that answers the injected lines; the one within counts turns without them."""
+    """An LLM that answers the injected utterances. The wrapped LLM counts turns without them."""
 
     def __init__(self, inner: Script, speech: Sequence[InjectedSpeech]) -> None:
         self._inner = inner
@@ -170,7 +171,7 @@ class TellingLlm(Script):
     def open(self, request: Message) -> InlineCall:
         if not isinstance(request, Ask):
             return self._inner.open(request)
-        # An utterance may hold what was said before it as well: its end is what is answered.
+        # An utterance may also contain earlier, interrupted text. The last injected text in it is answered.
         known = next((s for s in reversed(self._speech) if s.says and s.says in request.text), None)
         if known is None:
             return self._inner.open(replace(request, turn=request.turn - self._injected))

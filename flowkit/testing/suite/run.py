@@ -1,5 +1,8 @@
-"""Running collected tests, on as many processes as wanted. An outcome depends on its test alone, and outcomes come in the order of
-collection, so that neither order nor parallelism can show in a result."""
+"""Runs collected tests in several processes.
+
+An outcome depends only on its test, and outcomes come in the order of collection. So the number of processes does not
+affect the results.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +32,16 @@ from flowkit.testing.suite.stored import config_of, place_and_words, stored_outc
 from flowkit.testing.suite.words import judged
 
 _FEW = 4
-"""So few stored traces are done before a second process would be ready."""
+"""Fewer slow tests than this run in one process, because they end before a second process would be ready."""
 
 
 def run(items: Sequence[Item], workers: int) -> Iterator[Outcome]:
-    """Each item's outcome, in order, as soon as it is there."""
+    """Yield the outcome of each item, in order, as soon as it is known."""
     slow = sum(item.kind is not ItemKind.CHUNKER for item in items)
     if workers < 2 or slow < _FEW:
         yield from map(outcome_of, items)
         return
-    # A fork server, for a fork would copy whatever threads hold; it imports what all workers need, once.
+    # A fork server, because a fork would copy the locks that threads hold. It imports once what all workers need.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with _no_module_of_the_current_folder():
@@ -50,7 +53,8 @@ def run(items: Sequence[Item], workers: int) -> Iterator[Outcome]:
 
 @contextmanager
 def _no_module_of_the_current_folder() -> Iterator[None]:
-    """A Python that is started here finds modules where this one does, and never in the current folder, which may be anybody's."""
+    """Let new Python processes find modules where this one does, but never in the current folder, which may not be
+    trusted."""
     kept = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
     os.environ["PYTHONSAFEPATH"] = "1"
     os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
@@ -64,7 +68,7 @@ def _no_module_of_the_current_folder() -> Iterator[None]:
 
 
 def default_workers() -> int:
-    """As many as this process may use of the machine's cores."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""A session test of a pipeline file: its own scripted providers, or a recording, with injections, and what it must give."""
+"""Runs a session test of a pipeline file: with its scripted providers or with a recording, and with injections."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from flowkit.trace.reader import read_trace
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A session as it went."""
+    """A session that has run: its figures, its journal and its plan."""
 
     report: Report
     rows: Sequence[Row]
@@ -40,24 +40,26 @@ Play = Callable[[Sequence[InjectedSpeech]], Ran]
 
 
 def run_case(path: Path, case: Case, *, env: bool = False, root: str = "") -> Ran:
-    """Run the session of `case`, which the pipeline file at `path` carries along; with `env` the file is handed the environment,
-    and its traces lie in `root`.
+    """Run the session test `case` of the pipeline file `path`.
 
-    Raises FlowkitError: the file is wrong, has providers that are not scripted, or nothing happens where something is injected.
+    With `env` the file may use environment variables. `root` is the folder that must contain its traces.
+
+    Raises FlowkitError if the file is invalid, if a provider is not scripted, or if the session ends before an
+    injection.
     """
     play = _recorded(path, case, root) if case.trace else _scripted(path, case, env)
     speech: list[InjectedSpeech] = []
     for injection in case.inject:
         if injection.speech is None:
             continue
-        # What was injected so far is in it, so that one injection may follow upon another.
+        # Run with the injections so far, because one injection may depend on an earlier one.
         ran = play(speech)
         at_us = injection.at if injection.after is None else when(ran.rows, ran.plan, injection.after)
         assert at_us is not None
         last_us = max((row.handled_us for row in ran.rows[-1:]), default=0)
         if at_us >= last_us:
             raise UsageError(
-                f"speech injected at {at_us / 1e6:g} s is never heard: the session ends at {last_us / 1e6:g} s"
+                f"speech injected at {at_us / 1e6:g} s comes too late: the session ends at {last_us / 1e6:g} s"
             )
         speech.append(speech_at(at_us, injection, ran.plan.frame_us))
     return play(speech)
@@ -101,7 +103,7 @@ def _scripted(path: Path, case: Case, env: bool) -> Play:
 
 
 def frame_samples(plan: Plan) -> int:
-    """Samples in a frame of the plan's input."""
+    """The number of samples in a microphone frame."""
     return plan.input_rate_hz * plan.frame_us // 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""The test of a stored trace: replay it, and hold the result against what was approved and what is expected."""
+"""Tests a stored trace: replays it, and compares the result with the approved one and with the assertions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from flowkit.trace.reader import Trace, read_trace
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A replayed trace: `now` is what approval would keep; `settings` differ from the recording's."""
+    """A replayed trace. `settings` are those that differ from the recorded ones; `now` is what ``flowkit approve``
+    would store."""
 
     trace: Trace
     expectations: Expectations
@@ -48,7 +49,7 @@ class Stored:
 
 
 def replay_stored(path: Path, expectations: Expectations | None = None) -> Stored:
-    """Replay the trace at `path` as its expectations say. Raises FlowkitError where that cannot be."""
+    """Replay the trace at `path` with the settings of its expectations. Raises FlowkitError if that is not possible."""
     expectations = expectations or read_expectations(expectations_path(path))
     trace = read_trace(path)
     expect = expectations.expect
@@ -58,8 +59,10 @@ def replay_stored(path: Path, expectations: Expectations | None = None) -> Store
 
 
 def stored_outcome(path: Path, root: str = "") -> Outcome:
-    """The outcome of the test of the trace at `path`, which names no file outside `root`. A result that is not the approved one is
-    left in ``NAME.new``."""
+    """Test the trace at `path`. A result that differs from the approved one is written to ``NAME.new``.
+
+    `root` is the folder that must contain the pipeline file of its expectations.
+    """
     started_us = monotonic_us()
     outcome = _outcome(path, root)
     return replace(outcome, again=f"flowkit test {shlex.quote(str(path))}", wall_us=monotonic_us() - started_us)
@@ -71,7 +74,7 @@ def _outcome(path: Path, root: str) -> Outcome:
         stored = replay_stored(path, replace(read_expectations(expectations_path(path)), root=root))
     except FlowkitError as error:
         file, line, what = place_and_words(error, place)
-        # What the user can mend is no result; what broke inside a session is one.
+        # A mistake of the user is an error. A session that fails is a failed test.
         status = Status.ERROR if error.exit_code is ExitCode.USAGE else Status.FAILED
         return Outcome(name, place, 1, status, (Finding(what, file, line),))
     report, new = stored.replayed.report, new_path(path)
@@ -83,7 +86,8 @@ def _outcome(path: Path, root: str) -> Outcome:
 
 
 def _left(new: Path, text: str | None) -> Iterator[str]:
-    """Leave what the replay gave in ``NAME.new``, or nothing. Where that cannot be the test's outcome is none the less known."""
+    """Write `text` to ``NAME.new``, or remove that file if `text` is None. An error is only a notice: the outcome does
+    not depend on it."""
     try:
         if text is not None:
             write_whole(new, text)
@@ -96,7 +100,7 @@ def _left(new: Path, text: str | None) -> Iterator[str]:
 
 
 def place_and_words(error: FlowkitError, file: str, line: int = 1) -> tuple[str, int, str]:
-    """The place that an error speaks of, if it is one of a file's line, else the given one; and what it says."""
+    """The place and the text of an error. Without a place of its own, it is `file` and `line`."""
     if isinstance(error, InvalidConfig) and error.problems:
         first = error.problems[0]
         return first.mark.source.name, first.mark.line, f"{first.message} [{first.code}]"
@@ -110,7 +114,10 @@ def _pipeline(expectations: Expectations) -> str | None:
 
 
 def config_of(path: str, *, env: bool = False) -> Config:
-    """A pipeline file, read again only when it has changed; with `env` it is handed the environment. Raises InvalidConfig."""
+    """Read a pipeline file. It is read again only after it has changed. With `env` it may use environment variables.
+
+    Raises InvalidConfig.
+    """
     known = Path(path).stat()
     return _config(path, known.st_mtime_ns, known.st_size, env)
 
@@ -123,12 +130,12 @@ def _config(path: str, mtime_ns: int, size: int, env: bool) -> Config:
 def _declined(stored: Stored) -> Iterator[Finding]:
     share, most = stored.replayed.report.modelled_share, stored.expectations.expect.modelled
     if share > most:
-        what = f"{share:.0%} of the sound is modelled, more than {most:.0%}: too much to judge; record the conversation anew"
+        what = f"{share:.0%} of the audio is modelled, more than {most:.0%}: too much to judge; record the conversation again"
         yield Finding(what, str(stored.expectations.path), stored.expectations.line("modelled"))
 
 
 def _differences(stored: Stored, changed: tuple[Change, ...]) -> Iterator[Finding]:
-    """One finding a turn that is another, at the line that caused it."""
+    """One finding for each turn that differs, at the line of the setting that changed, if there is one."""
     places = list(_causes(stored)) if changed else []
     for number in dict.fromkeys(change.turn for change in changed):
         mine = [change for change in changed if change.turn == number]
@@ -142,12 +149,12 @@ def _differences(stored: Stored, changed: tuple[Change, ...]) -> Iterator[Findin
 
 
 def _telling(mine: list[Change]) -> list[Change]:
-    """Of a turn's changes: its delay, the parts that moved and the clauses; times of cuts only where nothing else says so."""
+    """The changes of a turn to report. Times of clause cuts are left out if there are other changes."""
     return [change for change in mine if "cut after" not in change.what] or mine
 
 
 def _causes(stored: Stored) -> Iterator[tuple[str, str, int, int, str]]:
-    """Settings that are others than at approval: path, file, line, column, value."""
+    """The settings that have changed since approval: path, file, line, column, value."""
     pipeline = _pipeline(stored.expectations)
     approved = stored.expectations.approved.get("settings", {})
     for path in changed_since(approved, stored.settings):

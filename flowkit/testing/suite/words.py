@@ -1,4 +1,4 @@
-"""Assertions on a session's figures, in five words: within, at_most, equals, contains, absent.
+"""Checks assertions on the figures of a session. There are five: within, at_most, equals, contains, absent.
 
 - {turn: 1, what: ttfa, within: 900ms}
 - {turn: 2, what: agent, contains: Madrid}
@@ -19,11 +19,11 @@ _UNITS = ("ttfa", "parts.", "speech_to_silence", "decision_to_silence", "wall", 
 
 
 class Missing(LookupError):
-    """What an assertion speaks of is not there."""
+    """The turn or the queue of an assertion does not exist."""
 
 
 def broken(assertion: Assertion, report: Report) -> str:
-    """What is wrong with the report, in a sentence; empty if nothing is. Raises Missing."""
+    """Check one assertion. Returns how the report breaks it, or an empty string if it holds. Raises Missing."""
     value = figure(report, assertion.turn, assertion.what)
     place = f"turn {assertion.turn}: " if assertion.turn else ""
     word = next(word for word in WORDS if getattr(assertion, word) is not None)
@@ -33,7 +33,7 @@ def broken(assertion: Assertion, report: Report) -> str:
 
 
 def judged(expect: Sequence[Assertion], report: Report) -> Iterator[tuple[int, str]]:
-    """What is wrong with a report, each with the number of the assertion that says so."""
+    """Check all assertions. Yields the index of each broken one, and how the report breaks it."""
     for index, assertion in enumerate(expect):
         try:
             what = broken(assertion, report)
@@ -44,7 +44,7 @@ def judged(expect: Sequence[Assertion], report: Report) -> Iterator[tuple[int, s
 
 
 def figure(report: Report, turn: int | None, what: str) -> Any:
-    """A figure of a report: a number (durations in ms), a text, a list of texts, or None. Raises Missing."""
+    """A figure of a report: a number (durations in milliseconds), a text, a list of texts, or None. Raises Missing."""
     if turn is not None:
         return _of_turn(report, _turn(report, turn), what)
     if what.startswith("queues."):
@@ -90,7 +90,7 @@ def _of_queue(report: Report, stage: str, what: str) -> Any:
     raise Missing(f"there is no queue before {stage!r}: {', '.join(q.stage for q in report.queues)}")
 
 
-# -- the words: each says what is wrong, or nothing ---------------------------------------------------------------------
+# -- the assertions: each returns what is wrong, or an empty string ----------------------------------------------------
 
 
 def _shown(value: Any, unit: str) -> str:

@@ -19,6 +19,11 @@ def monotonic_us() -> int:
     return time.perf_counter_ns() // 1000
 
 
+def cpu_us() -> int:
+    """CPU time of this process in microseconds, all its threads together."""
+    return time.process_time_ns() // 1000
+
+
 def ms(us: int) -> float:
     """Microseconds as milliseconds, rounded to three decimals, for people and for JSON."""
     return round(us / US_PER_MS, 3)

@@ -48,6 +48,13 @@ class ConfigError(FlowkitError):
     exit_code = ExitCode.USAGE
 
 
+class Refused(FlowkitError):
+    """A host does not take another session: it is full, too busy, or draining. Raised by ``Host.run_session``; ask another host, or
+    again later."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
 class InputError(FlowkitError):
     """An audio file cannot be read: it is missing, empty, cut short, or of an unknown format. Raised by the file source."""
 

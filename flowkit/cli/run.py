@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,16 +50,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the session; the exit code is 0, 1 for a budget that was not kept (with ``--check-budgets``), 130 after Ctrl-C,
-    4 where a provider or a device failed, or 2 where the session went well and its trace could not be written."""
+    """Run the session. The exit code is 0; 1 for a budget that was not kept (with ``--check-budgets``); 130 after Ctrl-C; 4 if a
+    provider or a device failed; 2 if the session went well and its trace could not be written."""
     import trio
 
     from flowkit.cli.ends import check_ends
-    from flowkit.cli.recording import open_record, record_path, remove_old
-    from flowkit.figures.queues import queue_reports
+    from flowkit.cli.recording import record_path, remove_old
     from flowkit.plan import require
     from flowkit.runtime.echo import EchoWatch
-    from flowkit.runtime.session import run_session
+    from flowkit.runtime.host import run_alone
 
     config, duration_us = _config(args), _limits(args)
     plan = require(config)
@@ -66,40 +66,27 @@ def run(args: argparse.Namespace) -> int:
     check_ends(config, plan, path)
     for old in remove_old(config.top.trace) if path is not None and not args.trace else ():
         _notice(f"flowkit: removed {old}, as trace.keep and trace.at_most say")
-    record = open_record(path, config, plan)
-    with closing(record), _shown(args, plan) as view:
-        record.on_loss(view.say)
-        observers: tuple[Observer, ...] = (EchoWatch(plan, view.say), *record.observers, *view.observers)
-
-        async def session() -> SessionOutcome:
-            return await run_session(
+    with _shown(args, plan) as view:
+        outcome = trio.run(
+            partial(
+                run_alone,
                 plan,
+                config=config,
+                trace=path,
                 notice=view.say,
-                observers=observers,
+                observers=(EchoWatch(plan, view.say), *view.observers),
                 duration_us=duration_us,
                 turns=args.turns,
                 started=view.started,
             )
-
-        outcome = _quietly(lambda: trio.run(session))
-        record.end(outcome)
-    report = replace(
-        outcome.figures.report(),
-        trace=str(record.path or ""),
-        digest=record.digest,
-        wall_us=outcome.wall_us,
-        queues=queue_reports(outcome.inboxes),
-    )
-    _tell(args, outcome, report)
-    if record.lost:
-        _notice(f"flowkit: the trace {record.path} is not whole: {record.lost}")
-    kept = _budgets(args, plan, report)
-    code = _exit_code(outcome, report, kept or not args.check_budgets)
-    return code or int(ExitCode.USAGE if record.lost else ExitCode.FINE)
+        )
+    if outcome.error is not None:
+        raise outcome.error
+    return _tell(args, plan, outcome, path)
 
 
 def _limits(args: argparse.Namespace) -> int | None:
-    """The session's longest duration in microseconds. Raises UsageError for a limit that makes no sense."""
+    """The longest time the session may last, in microseconds. Raises UsageError for an impossible limit."""
     from flowkit.options import parse_duration
 
     if args.turns is not None and args.turns < 1:
@@ -120,7 +107,8 @@ _EXCLUDE_EACH_OTHER = (
 
 
 def _config(args: argparse.Namespace) -> Config:
-    """The pipeline with the ends that the command line asks for. Raises UsageError for options that exclude each other."""
+    """The pipeline with the source and sink that the command line asks for. Raises UsageError for options that exclude each
+    other."""
     from flowkit.config import load
     from flowkit.plan import text_mode, with_devices, with_files, with_playback
 
@@ -144,7 +132,7 @@ def _config(args: argparse.Namespace) -> Config:
 
 
 class _View:
-    """What of a session is shown while it runs: nothing (json), lines, or a picture."""
+    """What is shown of a session while it runs: nothing (json), lines, or a picture."""
 
     def __init__(self, lines: Observer | None = None, picture: LiveView | None = None) -> None:
         watching = lines if picture is None else picture.state
@@ -163,7 +151,7 @@ class _View:
 
 @contextmanager
 def _shown(args: argparse.Namespace, plan: Plan) -> Iterator[_View]:
-    """The view that fits; a picture only on a terminal, and not where lines are typed."""
+    """The view that fits: a picture only on a terminal, and not while lines are typed."""
     picture = sys.stdout.isatty() and not args.text
     form = args.format or ("rich" if picture else "plain")
     if form == "json":
@@ -188,7 +176,7 @@ def _lines(plan: Plan) -> Observer:
 
 
 def _print(lines: list[str]) -> None:
-    """Lines to stdout; on a terminal those that are too long go on indented."""
+    """Print lines to stdout. On a terminal, long lines continue indented."""
     import shutil
     import textwrap
 
@@ -203,20 +191,19 @@ def _notice(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _quietly(go: Callable[[], SessionOutcome]) -> SessionOutcome:
-    """Run, with the one error of an exception group unwrapped, so that it is told like any other."""
-    try:
-        return go()
-    except BaseExceptionGroup as group:
-        first: BaseException = group
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from group
-
-
-def _tell(args: argparse.Namespace, outcome: SessionOutcome, report: Report) -> None:
+def _tell(args: argparse.Namespace, plan: Plan, outcome: SessionOutcome, path: Path | None) -> int:
+    """Say how the session went; returns the exit code."""
+    from flowkit.figures.queues import queue_reports
     from flowkit.report.plain import summary
 
+    recording = outcome.recording
+    report = replace(
+        outcome.figures.report(),
+        trace=str(path or ""),
+        digest=recording.digest if recording else "",
+        wall_us=outcome.wall_us,
+        queues=queue_reports(outcome.inboxes),
+    )
     if args.format == "json":
         json.dump(report.to_json(), sys.stdout, ensure_ascii=False, indent=1)
         print()
@@ -228,10 +215,16 @@ def _tell(args: argparse.Namespace, outcome: SessionOutcome, report: Report) -> 
         _notice(f"flowkit: nothing was {'typed' if args.text else 'said in the input: no speech was found'}")
     for line in outcome.figures.stalls.lines():
         _notice(f"flowkit: {line}")
+    lost = recording.lost if recording else ""
+    if lost:
+        _notice(f"flowkit: the trace {path} is not whole: {lost}")
+    kept = _budgets(args, plan, report)
+    code = _exit_code(outcome, report, kept or not args.check_budgets)
+    return code or int(ExitCode.USAGE if lost else ExitCode.FINE)
 
 
 def _budgets(args: argparse.Namespace, plan: Plan, report: Report) -> bool:
-    """Say how the budgets were kept; whether all of them were."""
+    """Say how the budgets were kept; True if all of them were."""
     from flowkit.report.budgets import judge, over
 
     verdicts = judge(report, plan.settings)

@@ -77,6 +77,11 @@ class PlannedStage:
     allow: frozenset[str] = frozenset()
 
     @property
+    def choices(self) -> tuple[ProviderChoice, ...]:
+        """The stage's providers in order of preference; none for a pure stage."""
+        return (*([self.provider] if self.provider else []), *self.failover)
+
+    @property
     def resilient(self) -> bool:
         """Whether a failed call is retried, or made elsewhere. Then the runtime keeps each provider's deadlines. It also keeps
         those of a call that lasts as long as the session: it alone knows since when an item is owed."""

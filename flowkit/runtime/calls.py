@@ -29,7 +29,8 @@ class LiveCall:
         self.scope = trio.CancelScope()
         self._batch = batch
         self._untold = 0
-        self._tell = False
+        self.tell = False
+        """Whether a credit is due: the items taken make a batch, or a reply was stopped."""
         self.due_us: int | None = None
         """Since when it may have been waiting to hand an item over: cheaper to ask than the channel, at every step of the pump."""
         self._now_us = now_us
@@ -56,11 +57,8 @@ class LiveCall:
         self._feed.close()
 
     def credit(self) -> int:
-        """How many fed items the provider has taken since the last credit, once they make a batch or a
-        reply was stopped; else 0."""
-        if not self._tell:
-            return 0
-        untold, self._untold, self._tell = self._untold, 0, False
+        """How many fed items the provider has taken since the last credit."""
+        untold, self._untold, self.tell = self._untold, 0, False
         return untold
 
     def offered(self, now_us: int) -> tuple[Message, int] | None:
@@ -109,17 +107,22 @@ class LiveCall:
         async for item in self._fed:
             self._untold += 1
             if self._untold >= self._batch or type(item) in AT_ONCE:
-                self._tell = True
+                self.tell = True
                 self._news()
             yield item
 
 
 class Call(Protocol):
-    """What the pump does with a call, in a task or inline. `due_us`: since or from when it has an item; None: not yet known."""
+    """What the pump does with a call, in a task or inline.
+
+    `due_us` is the time since when it has an item, or from when it will have one; None if that is not known. `tell` says that a
+    credit is due.
+    """
 
     stage: int
     id: int
     due_us: int | None
+    tell: bool
 
     def feed(self, item: Message) -> None: ...
     def end_input(self) -> None: ...

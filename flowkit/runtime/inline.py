@@ -45,9 +45,7 @@ class PlacedCall(Agenda):
         """Nothing is left to be stopped."""
 
     def credit(self) -> int:
-        """How many fed items were taken since the last credit, once they make a batch or a reply was stopped; else 0."""
-        if not self.tell:
-            return 0
+        """How many fed items were taken since the last credit."""
         untold, self._untold, self.tell = self._untold, 0, False
         return untold
 

@@ -1,4 +1,5 @@
-"""Loading: every provider is made from the plan, loaded and warmed side by side, held while the session runs, then released."""
+"""Loading: a host loads what its sessions share; a session makes its own providers ready, all at the same time, and releases
+them."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import trio
 
 from flowkit.errors import FlowkitError
 from flowkit.messages import Message
-from flowkit.plan.graph import Plan, PlannedStage
+from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.inline import InlineCall, InlineProvider
 from flowkit.providers.models import Models
@@ -28,11 +29,10 @@ class Discard(InlineProvider):
 
 @asynccontextmanager
 async def loaded(plan: Plan, around: Surroundings, models: Models) -> AsyncIterator[Mapping[str, Provider]]:
-    """The plan's providers by stage id, each in a task that holds it until the body ends; what the process has of them already is
-    taken from `models`.
+    """The plan's providers by stage id, each in a task that holds it until the body ends. Their models are taken from `models`.
 
-    What can be known without loading anything is known first. Raises (in an exception group) what a provider raises while it
-    loads; the others are then given up.
+    What can be checked without loading anything is checked first. Raises, in an exception group, what a provider raises while it
+    gets ready. The others are given up then.
     """
     made: dict[str, Provider] = {
         stage.id: Discard(None, around) for stage in plan.stages if stage.kind == "speaker" and stage.provider is None
@@ -57,10 +57,59 @@ async def loaded(plan: Plan, around: Surroundings, models: Models) -> AsyncItera
             release.set()
 
 
+@asynccontextmanager
+async def preloaded(plan: Plan, models: Models) -> AsyncIterator[None]:
+    """Everything that the plan's providers load, held in `models` until the body ends.
+
+    Raises, in an exception group, what a provider raises while it loads, unless its stage has another that loads. A model that
+    breaks down later is loaded again.
+    """
+    for stage in plan.stages:
+        _check(stage)
+    release = trio.Event()
+
+    async def hold(choice: ProviderChoice, *, task_status: trio.TaskStatus[None]) -> None:
+        loaded_once = False
+        while not release.is_set():
+            try:
+                async with models.shared(choice.cls, choice.options):
+                    if not loaded_once:
+                        task_status.started()
+                    loaded_once = True
+                    await release.wait()
+            except FlowkitError:
+                if not loaded_once:
+                    raise
+                await trio.sleep(_AGAIN_S)
+
+    async def load(stage: PlannedStage) -> None:
+        errors: list[FlowkitError] = []
+        for choice in stage.choices:
+            try:
+                await holding.start(partial(hold, choice))
+            except FlowkitError as error:
+                errors.append(error)
+        if errors and len(errors) == len(stage.choices):
+            raise errors[0]
+
+    async with trio.open_nursery() as holding:
+        async with trio.open_nursery() as loading:
+            for stage in plan.stages:
+                loading.start_soon(load, stage)
+        try:
+            yield
+        finally:
+            release.set()
+
+
+_AGAIN_S = 1.0
+"""After so long a model that broke down is loaded again."""
+
+
 def _check(stage: PlannedStage) -> None:
     """Raises what is wrong with the stage's provider, unless it has another that may be asked instead."""
     errors: list[FlowkitError] = []
-    choices = (*([stage.provider] if stage.provider else []), *stage.failover)
+    choices = stage.choices
     for choice in choices:
         try:
             choice.cls.check(choice.options)

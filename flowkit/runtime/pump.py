@@ -1,9 +1,9 @@
-"""The Trio pump: carries an engine's effects out to providers, and their items back in.
+"""The Trio pump: carries an engine's effects to providers, and their items back.
 
-One nursery a session, one task a provider call; inline calls are run in place. Everything is decided in the engine; the pump only
-chooses what happens next at an instant, by the same rule as the heap pump: deadlines, then credits, then items, by stage and call.
-Whoever brings news while the pump's own task waits lets the pump go on at once, in its own task: to wake another one first would
-hold up every item of a reply.
+Each session has a nursery, with one task for each provider call that does I/O. Inline calls run in place. The engine decides
+everything. The pump only chooses what happens next at an instant, by the same rule as the heap pump: deadlines, then credits, then
+items, by stage and call. Whoever has news lets the pump proceed in place: a provider's task, or the host's alarms when a time has
+come. To wake a task of the session's own first would delay every item of a reply.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from flowkit.engine import (
     CallOpened,
     Effect,
     Engine,
-    Finished,
     Stimulus,
     credit_batch,
 )
@@ -30,25 +29,26 @@ from flowkit.messages import Credit, Done, Failed, Shutdown
 from flowkit.plan.graph import Plan
 from flowkit.providers.base import Provider
 from flowkit.providers.inline import InlineProvider, guarded
+from flowkit.runtime.alarms import Alarm, Alarms
 from flowkit.runtime.calls import Call, LiveCall
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.inline import PlacedCall
-from flowkit.runtime.watchdog import Timed, Watchdog
+from flowkit.runtime.watchdog import LIMIT_US, Timed, Watchdog
 
 _ROWS_EVERY_US = 50_000
 _ROWS_PATIENCE_US = 150_000
 _AT_A_TIME = 100
-"""Steps in a row, some milliseconds, before other tasks have their turn: inline calls may have more and more to say."""
+"""Steps in a row, some milliseconds, before other tasks get a turn: inline calls may have more and more to say."""
 _QUIET_US = 2_000
-"""After so long without news nothing is under way that handing over rows could hold up."""
+"""After so long without news, handing over rows delays nothing."""
 
 
 class TrioPump:
-    """Runs one session of `plan`. `providers` maps the id of each stage that has one to its loaded provider.
+    """Runs one session of `plan`. `providers` maps the id of each stage that has a provider to that provider, loaded.
 
-    Live, an instant is whatever has arrived when the pump looks. Under a jumping clock `settled` is awaited before each choice: it
-    lets every other task come to rest first, so that an instant's events are all there before the first of them is chosen.
-    `timed` is the watchdog's: it measures how long inline calls take in place.
+    Live, an instant is whatever has arrived when the pump looks. Under a jumping clock `settled` is awaited before each choice. It
+    lets every other task come to rest first, so that all events of an instant are there before the first of them is chosen.
+    `timed` is the watchdog's: it measures what is done in place. `title` stands before the names of tasks.
     """
 
     def __init__(
@@ -56,44 +56,51 @@ class TrioPump:
         plan: Plan,
         providers: Mapping[str, Provider],
         clock: SessionClock,
+        alarms: Alarms,
         *,
         observers: tuple[Observer, ...] = (),
         settled: Callable[[], Awaitable[None]] | None = None,
-        timed: Callable[[str], Timed] | None = None,
+        timed: Callable[..., Timed] | None = None,
+        title: str = "",
     ) -> None:
         self.engine = Engine(plan)
         self._plan = plan
         self._providers = providers
         self._clock = clock
+        self._alarms = alarms
+        self._alarm = Alarm(self._ring)
         self._observers = observers
         self._settled = settled
         self._timed = timed or Watchdog(lambda stall: None).timed
+        self._stages = self._timed("stages", limit_us=LIMIT_US)
+        self._title = title
         self._calls: dict[int, Call] = {}
         """Open calls, in the order of their stages."""
         self._news = trio.Event()
-        self._rest: trio.CancelScope | None = None
-        """In which the pump's own task waits, if it does and others may go on for it."""
+        self._rests = False
+        """Whether nothing is being done just now, so that others may let the pump proceed."""
         self._error: Exception | None = None
         self._nursery: trio.Nursery | None = None
         self._rows_due_us = self._newest_us = 0
 
     async def run(self) -> str:
-        """Run to the session's end and return its reason; providers are given the plan's `grace_us` to say goodbye."""
+        """Run to the session's end and return its reason. Providers get the plan's `grace_us` to say goodbye."""
         self._clock.start()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
                 self._apply(self.engine.begin(0))
-                while self.engine.finished is None:
-                    await self._turn()
+                await (self._run_settled() if self._settled is not None else self._run_live())
                 await self._say_goodbye()
             finally:
+                self._rests = False
+                self._alarms.set(self._alarm, math.inf)
                 self._hand_over_rows()
                 nursery.cancel_scope.cancel()
         return self.engine.finished or "closed"
 
     def close(self, reason: str) -> None:
-        """End the session in order at the next instant; safe to call from any task."""
+        """End the session in order at the next instant. Safe to call from any task."""
         gate = next(i for i, stage in enumerate(self._plan.stages) if stage.kind == "gate")
         stimulus = Stimulus(gate, 0, Shutdown(reason), self._clock.now_us())
         self._apply(self.engine.advance(self._clock.now_us(), (stimulus,)))
@@ -101,43 +108,82 @@ class TrioPump:
 
     # -- choosing ---------------------------------------------------------------------------------------------------
 
-    async def _turn(self) -> None:
-        """Let one thing happen, or wait until something can."""
-        if self._settled is not None:
+    async def _run_live(self) -> None:
+        """Others let things happen; this waits for the end."""
+        self._rests = True
+        self._look()
+        await self._news.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def _run_settled(self) -> None:
+        """Let one thing happen at a time, when every other task has come to rest."""
+        assert self._settled is not None
+        while self.engine.finished is None:
             await self._settled()
-        if not self._step():
-            await self._wait()
-        elif self._settled is None and self._go_on():
-            await trio.lowlevel.checkpoint()
+            with self._stages:
+                stepped = self._step(self._clock.now_us())
+            if not stepped:
+                self._alarms.set(self._alarm, self._wake_s())
+                await self._news.wait()
+                self._news = trio.Event()
+                self._hand_over_due_rows()
+
+    def _look(self) -> None:
+        """There is news: proceed at once."""
+        if self._settled is not None:
+            self._news.set()
+        elif self._rests:
+            self._proceed()
+
+    def _ring(self) -> None:
+        """A time has come."""
+        if self._settled is not None:
+            self._news.set()
+        elif self._rests:
+            self._proceed(idle=True)
+
+    def _proceed(self, *, idle: bool = False) -> None:
+        """Let things happen until nothing can. Rows are handed over only while `idle`, so that no provider waits for it."""
+        self._rests = more = False
+        try:
+            with self._stages:
+                more = self._go_on()
+                if idle:
+                    self._hand_over_due_rows()
+        except Exception as error:  # not the fault of whoever brought the news
+            self._error = error
+        if self._error is not None or self.engine.finished is not None:
+            self._news.set()
+        else:
+            self._rests = True
+            self._alarms.set(self._alarm, trio.current_time() if more else self._wake_s())
 
     def _go_on(self) -> bool:
-        """Let things happen until nothing can; True if there was so much that others must come to their turn first."""
-        return all(self.engine.finished is None and self._step() for _ in range(_AT_A_TIME))
-
-    def _step(self) -> bool:
-        """Let one thing happen; False if nothing can."""
+        """Let things happen until nothing can. True if there was so much that others must get a turn first."""
         now_us = self._clock.now_us()
+        return all(self.engine.finished is None and self._step(now_us) for _ in range(_AT_A_TIME))
+
+    def _step(self, now_us: int) -> bool:
+        """Let one thing happen; False if nothing can."""
         deadline_us = self.engine.next_deadline()
         if deadline_us is not None and deadline_us <= now_us:
-            self._apply(self.engine.advance(now_us))
-        elif (stimulus := self._choose(now_us)) is not None:
-            self._apply(self.engine.advance(now_us, (stimulus,)))
+            effects = self.engine.advance(now_us)
+        elif (stimulus := self._credit(now_us) or self._offer(now_us)) is not None:
+            for observer in self._observers:
+                observer.stimulus(stimulus)
+            effects = self.engine.advance(now_us, (stimulus,))
         else:
             return False
         self._newest_us = now_us
+        if effects:
+            self._apply(effects)
         return True
-
-    def _choose(self, now_us: int) -> Stimulus | None:
-        stimulus = self._credit(now_us) or self._offer(now_us)
-        if stimulus is not None:
-            for observer in self._observers:
-                observer.stimulus(stimulus)
-        return stimulus
 
     def _credit(self, now_us: int) -> Stimulus | None:
         for stage, call in self._calls.items():
-            if count := call.credit():
-                return Stimulus(stage, call.id, Credit(count), now_us)
+            if call.tell:
+                return Stimulus(stage, call.id, Credit(call.credit()), now_us)
         return None
 
     def _offer(self, now_us: int) -> Stimulus | None:
@@ -152,39 +198,8 @@ class TrioPump:
                 return Stimulus(stage, call.id, item, available_us)
         return None
 
-    async def _wait(self) -> None:
-        """Until there is news, a deadline comes, or rows have waited long enough to be handed over."""
-        with trio.CancelScope(deadline=self._wake_s()) as scope:
-            self._rest = scope if self._settled is None else None
-            try:
-                await self._news.wait()
-            finally:
-                self._rest = None
-        if self._error is not None:
-            raise self._error
-        if self._news.is_set():
-            self._news = trio.Event()
-        if self._clock.now_us() >= self._rows_at_us():
-            self._hand_over_rows()
-
-    def _look(self) -> None:
-        """There is news: go on at once, or when the pump's own task comes to it."""
-        if self._rest is None:
-            self._news.set()
-            return
-        rest, self._rest = self._rest, None
-        more = False
-        try:
-            more = self._go_on()
-        except Exception as error:  # not the fault of whoever brought the news
-            self._error = error
-        if more or self._error is not None or self.engine.finished is not None:
-            self._news.set()
-        else:
-            rest.deadline, self._rest = self._wake_s(), rest
-
     def _wake_s(self) -> float:
-        """When the pump's own task is to wake without news."""
+        """When the pump is to proceed without news."""
         deadline_us = self.engine.next_deadline()
         wake_us = math.inf if deadline_us is None else deadline_us
         for stage, call in self._calls.items():
@@ -195,28 +210,28 @@ class TrioPump:
         return math.inf if wake_us == math.inf else self._clock.at_s(int(wake_us))
 
     def _rows_at_us(self) -> int:
-        """Rows are handed over when nothing else is to be done, so that they hold up no reply; after a while in any case."""
+        """Rows are handed over when nothing else is to be done, so that they delay no reply; after a while in any case."""
         return max(self._rows_due_us, min(self._newest_us + _QUIET_US, self._rows_due_us + _ROWS_PATIENCE_US))
 
     # -- doing ------------------------------------------------------------------------------------------------------
 
     def _apply(self, effects: list[Effect]) -> None:
+        calls = self._calls
         for effect in effects:
             for observer in self._observers:
                 observer.effect(effect)
-            match effect:
-                case CallFed(stage, id_, item):
-                    if (call := self._calls.get(stage)) is not None and call.id == id_:
-                        call.feed(item)
-                case CallOpened():
-                    self._open(effect)
-                case CallEnded(stage, _):
-                    self._calls[stage].end_input()
-                case CallCancelled(stage, _):
-                    if (call := self._calls.pop(stage, None)) is not None:
-                        call.cancel()
-                case Finished():
-                    pass
+            kind = type(effect)
+            if kind is CallFed:
+                stage, id_, item = effect  # type: ignore[misc]
+                if (call := calls.get(stage)) is not None and call.id == id_:
+                    call.feed(item)
+            elif kind is CallOpened:
+                self._open(effect)  # type: ignore[arg-type]
+                calls = self._calls
+            elif kind is CallEnded:
+                calls[effect[0]].end_input()  # type: ignore[index]
+            elif kind is CallCancelled and (call := calls.pop(effect[0], None)) is not None:  # type: ignore[arg-type]
+                call.cancel()
 
     def _open(self, effect: CallOpened) -> None:
         stage, id_, request, _ = effect
@@ -231,12 +246,16 @@ class TrioPump:
             call = LiveCall(stage, id_, planned.window, batch, self._clock.now_us, self._look)
             self._calls[stage] = call
             assert self._nursery is not None
-            self._nursery.start_soon(call.run, provider, request, name=f"{planned.id} call {id_}")
+            self._nursery.start_soon(call.run, provider, request, name=f"{self._title}{planned.id} call {id_}")
         self._calls = dict(sorted(self._calls.items()))
 
     def _engine_us(self) -> int:
-        """The instant that is being dealt with: delays of inline answers count from it."""
+        """The instant that is being handled. Delays of inline answers count from it."""
         return self.engine.now_us
+
+    def _hand_over_due_rows(self) -> None:
+        if self._clock.now_us() >= self._rows_at_us():
+            self._hand_over_rows()
 
     def _hand_over_rows(self) -> None:
         self._rows_due_us = self._clock.now_us() + _ROWS_EVERY_US
@@ -245,7 +264,7 @@ class TrioPump:
                 observer.rows(rows)
 
     async def _say_goodbye(self) -> None:
-        """End every call's input and let it finish; what it still offers is not listened to. A source has no input to end."""
+        """End every call's input and let it finish. What it still offers is ignored. A source has no input to end."""
         for call in self._calls.values():
             if self._plan.stages[call.stage].cls.inputs:
                 call.end_input()

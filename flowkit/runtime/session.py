@@ -1,16 +1,14 @@
-"""A whole live session: load the providers, run the pump under watch, end in order whatever happens."""
+"""One live session inside a host: its clock, its providers and its pump, and how it ends."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import trio
 
-from flowkit.clock import monotonic_us
+from flowkit.clock import US_PER_S, monotonic_us
 from flowkit.engine import Engine, Row
 from flowkit.engine.mailbox import Inbox
 from flowkit.engine.observer import Observer
@@ -18,37 +16,204 @@ from flowkit.figures.live import LiveFigures
 from flowkit.figures.records import TurnEnd
 from flowkit.figures.stalls import held_event, starved_event
 from flowkit.plan.graph import Plan
-from flowkit.providers.base import Surroundings
-from flowkit.providers.models import Models, open_models
+from flowkit.providers.base import Provider, Surroundings
+from flowkit.providers.models import Models
+from flowkit.runtime.alarms import Alarms
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.loading import loaded
 from flowkit.runtime.masking import Masking
 from flowkit.runtime.pump import TrioPump
-from flowkit.runtime.realtime import in_real_time
-from flowkit.runtime.watchdog import Stall, Watchdog
+from flowkit.runtime.watchdog import IN_PLACE_US, LIMIT_US, Stall, Timed, Watchdog
 from flowkit.secrets import mask
 
+if TYPE_CHECKING:
+    from flowkit.trace.tape import Recording
+
 INTERRUPTED = "interrupted"
+
+Settled = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class SessionOutcome:
-    """How a session went. `figures`: of its turns and interrupts; `reason` as the engine gave it (`input_ended`, `closed`,
-    `interrupted`, `failed: ...`); `wall_us`: the session itself."""
+    """How a session went.
+
+    `figures` are those of its turns and interrupts. `reason` is ``input_ended``, ``closed``, ``interrupted`` or ``failed: ...``.
+    `error` is the exception that ended the session, if one did. `recording` says what was recorded, if anything was. `wall_us` is
+    the session's length.
+    """
 
     figures: LiveFigures
     reason: str = "closed"
+    error: Exception | None = None
+    recording: Recording | None = None
     inboxes: list[tuple[str, Inbox]] = field(default_factory=list)
     wall_us: int = 0
 
 
-class _Counter(Observer):
-    """Waits until `turns` turns are over: the reply of the last one has been played, or the next one has begun."""
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a host shares among its sessions. `stalled` is told when the event loop was held up."""
+
+    models: Models
+    alarms: Alarms
+    watchdog: Watchdog
+    notice: Callable[[str], None]
+    stalled: Callable[[Stall], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """When a session ends, if its input does not end before: after `duration_us`, or when `turns` turns are over."""
+
+    duration_us: int | None = None
+    turns: int | None = None
+
+
+class LiveSession:
+    """One session of `plan`. `run` runs it, `close` ends it in order, `cancel` at once.
+
+    `name` stands before the names of its tasks. `started` is called with the engine and the figures before anything happens.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        shared: Shared,
+        *,
+        name: str = "",
+        observers: tuple[Observer, ...] = (),
+        clock: SessionClock | None = None,
+        settled: Settled | None = None,
+        until: Until = Until(),
+        started: Callable[[Engine, LiveFigures], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.name = name
+        self.clock = clock or SessionClock()
+        self.outcome = SessionOutcome(LiveFigures(plan))
+        self.pump: TrioPump | None = None
+        """None before the providers are ready, and after the session's end."""
+        self.over = False
+        self._shared = shared
+        self._scope = trio.CancelScope()
+        self._until = until
+        self._settled = settled
+        self._started = started or (lambda engine, figures: None)
+        self._turns = None if until.turns is None else _Turns(until.turns, self.outcome.figures)
+        own: tuple[Observer, ...] = (self.outcome.figures, *((self._turns,) if self._turns is not None else ()))
+        # The figures follow the rows first, so that other observers find them up to date.
+        self._observers: tuple[Observer, ...] = (Masking((*own, *observers)),)
+
+    async def run(self) -> SessionOutcome:
+        """Run to the session's end.
+
+        What fails while the providers get ready is raised. What fails later ends the session, with that reason.
+        """
+        began = False
+        try:
+            with self._scope:
+                async with loaded(self.plan, self._around(), self._shared.models) as providers:
+                    began = True
+                    await self._run(providers)
+        except Exception as error:
+            first = alone(error)
+            if not began:
+                raise first from (error if error is not first else first.__cause__)
+            self.outcome.error = first
+            self.outcome.reason = mask(f"failed: {type(first).__name__}: {first}")
+        return self.outcome
+
+    def close(self, reason: str = "closed") -> None:
+        """End the session in order. One that is still loading ends at once."""
+        if self.pump is not None:
+            self.pump.close(reason)
+        elif not self.over:
+            self.cancel(reason)
+
+    def cancel(self, reason: str = "closed") -> None:
+        """End the session at once."""
+        self.outcome.reason = reason
+        self._scope.cancel()
+
+    def event(self, name: str, detail: str) -> None:
+        """Tell the observers of something that is no message."""
+        for observer in self._observers:
+            observer.event(self.clock.now_us(), name, detail)
+
+    async def _run(self, providers: Mapping[str, Provider]) -> None:
+        outcome, began_us = self.outcome, monotonic_us()
+        self.pump = pump = TrioPump(
+            self.plan,
+            providers,
+            self.clock,
+            self._shared.alarms,
+            observers=self._observers,
+            settled=self._settled,
+            timed=self._timed,
+            title=self._titled(""),
+        )
+        try:
+            self._started(pump.engine, outcome.figures)
+            async with trio.open_nursery() as nursery:
+                if self._until.duration_us is not None:
+                    nursery.start_soon(self._close_after, self._until.duration_us)
+                if self._turns is not None:
+                    nursery.start_soon(self._close_after_turns, self._turns)
+                outcome.reason = mask(await pump.run())
+                nursery.cancel_scope.cancel()
+        finally:
+            self.pump = None
+            self.over = True
+            outcome.wall_us = monotonic_us() - began_us
+            outcome.inboxes = pump.engine.inboxes()
+
+    async def _close_after(self, duration_us: int) -> None:
+        await trio.sleep(duration_us / US_PER_S)
+        self.close()
+
+    async def _close_after_turns(self, turns: _Turns) -> None:
+        await turns.over.wait()
+        self.close()
+
+    def _timed(self, name: str, limit_us: int = IN_PLACE_US) -> Timed:
+        return self._shared.watchdog.timed(self._titled(name), self._stalled, limit_us)
+
+    def _titled(self, name: str) -> str:
+        return f"{self.name}: {name}" if self.name else name
+
+    def _stalled(self, stall: Stall) -> None:
+        """Something in place took too long. Where it held up everybody, everybody is told."""
+        if stall.lasted_us > LIMIT_US:
+            self._shared.stalled(stall)
+        else:
+            self.event(*stall_event(stall))
+
+    def _around(self) -> Surroundings:
+        def event(at_us: int, name: str, detail: str) -> None:
+            for observer in self._observers:
+                observer.event(at_us, name, detail)
+
+        mic = self.plan.only("mic")
+        ring_us = getattr(mic.options, "ring", None) if mic is not None else None
+        return Surroundings(
+            self.plan.input_rate_hz,
+            self.plan.frame_us,
+            self.clock.now_us,
+            lambda line: self._shared.notice(mask(line)),
+            self.clock.at_s,
+            event,
+            ring_us=ring_us or 1_000_000,
+        )
+
+
+class _Turns(Observer):
+    """Sets `over` when `turns` turns are over: the reply of the last one has been played, or the next turn has begun."""
 
     def __init__(self, turns: int, figures: LiveFigures) -> None:
         self._turns = turns
         self._figures = figures
-        self._over = trio.Event()
+        self.over = trio.Event()
 
     def rows(self, rows: list[Row]) -> None:
         turn = self._figures.follower.turn
@@ -56,114 +221,18 @@ class _Counter(Observer):
             return
         played = turn.ended_us is not None and turn.end is not TurnEnd.INTERRUPTED
         if turn.number > self._turns or (turn.number == self._turns and played):
-            self._over.set()
-
-    async def close(self, pump: TrioPump) -> None:
-        """End the session in order when it is time."""
-        await self._over.wait()
-        pump.close("closed")
+            self.over.set()
 
 
-async def run_session(
-    plan: Plan,
-    *,
-    notice: Callable[[str], None],
-    observers: tuple[Observer, ...] = (),
-    clock: SessionClock | None = None,
-    settled: Callable[[], Awaitable[None]] | None = None,
-    duration_us: int | None = None,
-    turns: int | None = None,
-    started: Callable[[Engine, LiveFigures], None] | None = None,
-    models: Models | None = None,
-) -> SessionOutcome:
-    """Run one live session of `plan` to its end, at the latest after `duration_us`, or when `turns` turns are over.
-
-    `started` is handed the engine and the figures, to look at, before anything happens. The figures have followed the rows that an
-    observer is handed. `models` are those of the process, for sessions that share them.
-    The first Ctrl-C ends it in order (reason ``interrupted``), a second one at once. Raises whatever a provider raises while it
-    is loaded; what fails later ends a turn or the session, not the process.
-    """
-    clock = clock or SessionClock()
-    outcome = SessionOutcome(LiveFigures(plan))
-    counter = None if turns is None else _Counter(turns, outcome.figures)
-    watching: tuple[Observer, ...] = (Masking((outcome.figures, *((counter,) if counter else ()), *observers)),)
-    around = _around(plan, clock, lambda line: notice(mask(line)), watching)
-    async with trio.open_nursery() as nursery:
-        stop = _Stop(nursery.cancel_scope)
-        await nursery.start(stop.listen)
-        async with _models(models, notice) as models, loaded(plan, around, models) as providers:
-            options = {"settled": settled} if settled else {}
-            watchdog = Watchdog(lambda stall: _stalled(stall, watching, clock))
-            pump = TrioPump(plan, providers, clock, observers=watching, timed=watchdog.timed, **options)
-            stop.in_order = pump.close
-            if started is not None:
-                started(pump.engine, outcome.figures)
-            if duration_us is not None:
-                nursery.start_soon(_close_after, pump, duration_us)
-            if counter is not None:
-                nursery.start_soon(counter.close, pump)
-            session_us = monotonic_us()
-            with in_real_time(), watchdog:
-                outcome.reason = mask(await pump.run())
-            outcome.wall_us = monotonic_us() - session_us
-            outcome.inboxes = pump.engine.inboxes()
-        nursery.cancel_scope.cancel()
-    if stop.asked:
-        outcome.reason = INTERRUPTED
-    return outcome
+def stall_event(stall: Stall) -> tuple[str, str]:
+    """Name and detail of the event that the loop stood still, or that an inline call took too long."""
+    if stall.held:
+        return held_event(stall.task, stall.lasted_us, stall.stack)
+    return starved_event(stall.task, stall.waited_us, stall.lasted_us)
 
 
-def _around(
-    plan: Plan, clock: SessionClock, notice: Callable[[str], None], observers: tuple[Observer, ...]
-) -> Surroundings:
-    def event(at_us: int, name: str, detail: str) -> None:
-        for observer in observers:
-            observer.event(at_us, name, detail)
-
-    mic = plan.only("mic")
-    ring_us = getattr(mic.options, "ring", None) if mic is not None else None
-    return Surroundings(
-        plan.input_rate_hz, plan.frame_us, clock.now_us, notice, clock.at_s, event, ring_us=ring_us or 1_000_000
-    )
-
-
-def _models(given: Models | None, notice: Callable[[str], None]) -> AbstractAsyncContextManager[Models]:
-    """Those of the process, or the session's own."""
-    return open_models(notice) if given is None else nullcontext(given)
-
-
-async def _close_after(pump: TrioPump, duration_us: int) -> None:
-    await trio.sleep(duration_us / 1_000_000)
-    pump.close("closed")
-
-
-def _stalled(stall: Stall, observers: tuple[Observer, ...], clock: SessionClock) -> None:
-    name, detail = held_event(stall.task, stall.lasted_us, stall.stack)
-    if not stall.held:
-        name, detail = starved_event(stall.task, stall.waited_us, stall.lasted_us)
-    for observer in observers:
-        observer.event(clock.now_us(), name, detail)
-
-
-class _Stop:
-    """Ctrl-C, SIGTERM, a terminal that is closed: in order at the first, at once at the second."""
-
-    def __init__(self, scope: trio.CancelScope) -> None:
-        self._scope = scope
-        self.in_order: Callable[[str], None] | None = None
-        self.asked = False
-
-    async def listen(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            task_status.started()  # only the main thread is told of signals
-            return
-        closed = (signal.SIGHUP,) if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else ()  # under nohup it is
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *closed) as signals:
-            task_status.started()
-            async for _ in signals:
-                if self.asked or self.in_order is None:
-                    self.asked = True
-                    self._scope.cancel()
-                    return
-                self.asked = True
-                self.in_order(INTERRUPTED)
+def alone(error: Exception) -> Exception:
+    """The first error of a group, itself no group."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

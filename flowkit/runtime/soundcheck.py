@@ -10,7 +10,7 @@ import trio
 
 from flowkit.clock import US_PER_S
 from flowkit.errors import DeviceError
-from flowkit.providers.sound.device_host import PORTAUDIO, Format, Host, Wanted
+from flowkit.providers.sound.device_host import PORTAUDIO, AudioHost, Format, Wanted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ def wake_ups() -> tuple[int, int]:
 
 
 def listen(
-    device: str | None, length_us: int, meter: Callable[[float], None] | None = None, host: Host = PORTAUDIO
+    device: str | None, length_us: int, meter: Callable[[float], None] | None = None, host: AudioHost = PORTAUDIO
 ) -> Level:
     """Hear a microphone for `length_us`; `meter` is told the level of each 20 ms. Raises DeviceError."""
     blocks: _Queue = queue.SimpleQueue()
@@ -80,7 +80,7 @@ def listen(
     return Level(stream.format.name, ordered[-1], ordered[len(ordered) // 10])
 
 
-def round_trip(mic: str | None, speaker: str | None, host: Host = PORTAUDIO) -> Trip:
+def round_trip(mic: str | None, speaker: str | None, host: AudioHost = PORTAUDIO) -> Trip:
     """Sound a chirp and look for it in what is heard. Raises DeviceError."""
     heard: _Queue = queue.SimpleQueue()
     sent: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -149,7 +149,7 @@ def _chirp() -> NDArray[np.int16]:
     return (8_000 * sweep * np.hanning(len(times))).astype(np.int16)
 
 
-def _keeps(blocks: _Queue, host: Host) -> Callable[[bytes, bool], bool]:
+def _keeps(blocks: _Queue, host: AudioHost) -> Callable[[bytes, bool], bool]:
     def heard(pcm: bytes, overflowed: bool) -> bool:
         blocks.put((host.now_us(), pcm))
         return True

@@ -1,9 +1,9 @@
-"""The watchdog: whatever holds the event loop for more than 20 ms is reported, with its stack while it did so, and
-so is an inline call that takes more than 2 ms.
+"""The watchdog reports whatever holds the event loop for more than 20 ms, with its stack, and any inline call that takes more than
+2 ms.
 
-The loop can also stand still because other processes have the cores. That is nobody's fault here, and told apart: Linux counts
-how long a thread that could run waited for a core, and only what is left of a step's time is held against its task. Where
-the system does not count, all of it is.
+The loop can also stand still because other processes have the cores. That is nobody's fault here, so it is told apart. Linux counts
+how long a runnable thread waited for a core, and only the rest of a step's time counts against its task. Where the system does not
+count, all of it does.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ import trio
 
 LIMIT_US = 20_000
 IN_PLACE_US = 2_000
-"""What an inline call may take: a tenth of a frame of 20 ms, so that several sessions fit on a core."""
+"""How long an inline call may take: a tenth of a frame of 20 ms, so that several sessions fit on a core."""
 _now_ns = time.perf_counter_ns
-"""Asked before and after every step of every task, so asked directly."""
+"""Called before and after every step of every task, so without a function between."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A step of task `task` lasted `lasted_us`, of which it waited `waited_us` for a core; `stack` is where it was (empty if it
-    held the GIL too)."""
+    """A step of task `task` lasted `lasted_us`, and waited `waited_us` of that for a core.
+
+    `stack` shows where it was. It is empty if the task held the GIL too.
+    """
 
     task: str
     lasted_us: int
@@ -39,26 +41,30 @@ class Stall:
 
     @property
     def held(self) -> bool:
-        """Whether the task itself held the loop, be it at work or blocked; else the process was starved."""
+        """Whether the task itself held the loop, at work or blocked. If not, the process was starved."""
         return self.lasted_us - self.waited_us > self.limit_us
 
 
 class Watchdog(trio.abc.Instrument):
-    """``with Watchdog(report):`` inside ``trio.run``. A thread looks every quarter of the limit; the loop itself measures."""
+    """``with Watchdog(report):`` inside ``trio.run``. The loop itself measures. A thread looks every quarter of the limit, for the
+    stack. A stall is reported once: what `timed` has reported of a step is not reported again with the step."""
 
     def __init__(self, report: Callable[[Stall], None], limit_us: int = LIMIT_US) -> None:
         self._report = report
         self._limit_ns = limit_us * 1000
         self._since_ns = 0
-        self._stack = ""
+        self.stack = ""
+        """Where the step under way has been for more than the limit."""
+        self.told_ns = 0
+        """How much of the step under way has been reported."""
         self._loop_thread = threading.get_ident()
-        self._waits = Waits()
+        self.waits = Waits()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="flowkit watchdog", daemon=True)
 
     def __enter__(self) -> Watchdog:
         trio.lowlevel.add_instrument(self)
-        self._waits.open()
+        self.waits.open()
         self._thread.start()
         return self
 
@@ -66,34 +72,35 @@ class Watchdog(trio.abc.Instrument):
         trio.lowlevel.remove_instrument(self)
         self._over.set()
         self._thread.join()
-        self._waits.close()
+        self.waits.close()
 
-    def timed(self, name: str) -> Timed:
-        """For what is done in place inside a step, many times over: an inline call."""
-        return Timed(name, self._report, self._waits)
+    def timed(self, name: str, report: Callable[[Stall], None] | None = None, limit_us: int = IN_PLACE_US) -> Timed:
+        """For what runs in place inside a step, many times over, such as an inline call. `report` stands in for the watchdog's."""
+        return Timed(name, self, report or self._report, limit_us)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self._since_ns = _now_ns()
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         since_ns, self._since_ns = self._since_ns, 0
-        if since_ns and (lasted_ns := _now_ns() - since_ns) > self._limit_ns:
-            waited_ns = min(lasted_ns, self._waits.since(since_ns))
-            self._report(Stall(task.name, lasted_ns // 1000, self._stack, waited_ns // 1000))
-        if self._stack:
-            self._stack = ""
+        if since_ns and (lasted_ns := _now_ns() - since_ns - self.told_ns) > self._limit_ns:
+            waited_ns = min(lasted_ns, self.waits.since(since_ns))
+            self._report(Stall(task.name, lasted_ns // 1000, self.stack, waited_ns // 1000))
+        if self.stack:
+            self.stack = ""
+        self.told_ns = 0
 
     def _look(self) -> None:
-        """Two notes are kept, so one has to be from before a step that turns out long: later ones are not taken."""
+        """Two notes are kept. One must be from before a step that turns out long, so none is taken during such a step."""
         quarter_ns = self._limit_ns // 4
         while not self._over.wait(quarter_ns / 1e9):
             since_ns, now_ns = self._since_ns, _now_ns()
             if not since_ns or now_ns - since_ns < quarter_ns:
-                self._waits.note(now_ns)
-            elif not self._stack and now_ns - since_ns > self._limit_ns:
+                self.waits.note(now_ns)
+            elif not self.stack and now_ns - since_ns > self._limit_ns:
                 frame = sys._current_frames().get(self._loop_thread)
                 if frame is not None and self._since_ns == since_ns:
-                    self._stack = "".join(traceback.format_stack(frame, limit=12))
+                    self.stack = "".join(traceback.format_stack(frame, limit=12))
 
 
 class Waits:
@@ -130,24 +137,38 @@ class Waits:
 
 
 class Timed:
-    """``with timed:`` around what is done in place: reports it, as `name`, if it takes more than 2 ms, and again if longer."""
+    """``with timed:`` around what is done in place. Reports it, as `name`, if it takes longer than the limit. With a limit below
+    the watchdog's own, it is reported again only when it takes longer than ever before."""
 
-    __slots__ = ("_longest_ns", "_name", "_report", "_since_ns", "_waits")
+    __slots__ = ("_dog", "_grows", "_limit_ns", "_name", "_report", "_since_ns", "_told_ns")
 
-    def __init__(self, name: str, report: Callable[[Stall], None], waits: Waits) -> None:
+    def __init__(self, name: str, dog: Watchdog, report: Callable[[Stall], None], limit_us: int) -> None:
         self._name = name
+        self._dog = dog
         self._report = report
-        self._waits = waits
-        self._longest_ns = IN_PLACE_US * 1000
-        self._since_ns = 0
+        self._limit_ns = limit_us * 1000
+        self._grows = limit_us < LIMIT_US
+        self._since_ns = self._told_ns = 0
 
     def __enter__(self) -> None:
+        self._told_ns = self._dog.told_ns
         self._since_ns = _now_ns()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         lasted_ns = _now_ns() - self._since_ns
-        if lasted_ns > self._longest_ns:
-            stall = Stall(self._name, lasted_ns // 1000, "", self._waits.since(self._since_ns) // 1000, IN_PLACE_US)
-            if stall.held:
-                self._longest_ns = lasted_ns
-                self._report(stall)
+        if lasted_ns > self._limit_ns:
+            self._took(lasted_ns)
+
+    def _took(self, lasted_ns: int) -> None:
+        dog, limit_ns = self._dog, self._limit_ns
+        lasted_ns -= dog.told_ns - self._told_ns
+        if lasted_ns <= limit_ns:
+            return
+        waited_ns = min(lasted_ns, dog.waits.since(self._since_ns))
+        stack, limit_us = ("", IN_PLACE_US) if lasted_ns <= LIMIT_US * 1000 else (dog.stack, LIMIT_US)
+        stall = Stall(self._name, lasted_ns // 1000, stack, waited_ns // 1000, limit_us)
+        if stall.held:  # if not, the step as a whole is judged
+            if self._grows:
+                self._limit_ns = lasted_ns
+            dog.told_ns += lasted_ns
+            self._report(stall)

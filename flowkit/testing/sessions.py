@@ -40,6 +40,7 @@ from flowkit.providers.scripted import (
     ScriptedVad,
 )
 from flowkit.replay.heap import HeapPump
+from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.loading import Discard
 from flowkit.runtime.pump import TrioPump
@@ -191,11 +192,12 @@ def trio_session(
 
     async def main() -> Engine:
         clock = SessionClock()
-        async with providers_of(plan, clock, inline=inline) as providers:
+        async with open_alarms() as alarms, providers_of(plan, clock, inline=inline) as providers:
             pump = TrioPump(
                 watch.onto(plan) if watch else plan,
                 providers,
                 clock,
+                alarms,
                 settled=trio.testing.wait_all_tasks_blocked if settled else None,
             )
             if watch is not None:

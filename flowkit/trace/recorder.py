@@ -1,13 +1,12 @@
 """The recorder: an observer that writes a session's trace while the session runs.
 
-The pump's thread only collects what happens. A thread of the recorder encodes and writes it. If the disk falls a minute
+The pump's thread only collects what happens. A thread encodes and writes it. If the disk falls a minute
 behind, recording ends with a notice, so that memory does not fill up.
 """
 
 from __future__ import annotations
 
 import platform
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -20,27 +19,24 @@ from flowkit.figures.report import QueueReport
 from flowkit.messages import Audio, Frames
 from flowkit.plan.graph import Plan
 from flowkit.trace import names
-from flowkit.trace.backlog import Backlog
 from flowkit.trace.redact import Redactor
 from flowkit.trace.tape import Job, Recording, Sounds, Tape, json_text
-
-_IDLE_S = 0.4
-"""After this long without a job, the part under way is written as it is, so that a killed session loses little."""
+from flowkit.trace.thread import Backlog, WritingThread
 
 
 class Recorder(Observer):
     """Records one session. Made by ``open_recorder``. Call ``close`` when the session has ended."""
 
-    def __init__(self, tape: Tape, source: int, voice: int) -> None:
+    def __init__(self, tape: Tape, source: int, voice: int, thread: WritingThread) -> None:
         self._tape = tape
         self._source = source
         self._voice = voice
         self._next = Job([], [], [], [])
-        self._backlog = Backlog()
+        self._backlog = Backlog(tape)
         self._at_us = 0
         self._recording: Recording | None = None
-        self._thread = threading.Thread(target=self._write, name="flowkit recorder", daemon=True)
-        self._thread.start()
+        self._thread = thread
+        thread.add(self._backlog)
 
     def stimulus(self, stimulus: Stimulus) -> None:
         """Keep the sound of the microphone and the voice. Everything else becomes a row of the journal."""
@@ -74,6 +70,10 @@ class Recorder(Observer):
         """Record an event that is not a message."""
         self._next.events.append((at_us, name, detail))
 
+    def flush(self) -> None:
+        """Return when everything collected so far is written. Takes a moment."""
+        self._thread.flush(self._backlog)
+
     def close(self, reason: str = "closed", queues: Iterable[QueueReport] = ()) -> Recording:
         """Write what is left, convert sound to FLAC, and return a description of the recording.
 
@@ -81,22 +81,9 @@ class Recorder(Observer):
         """
         if self._recording is None:
             self.rows([])
-            self._backlog.end()
-            self._thread.join()
+            self._thread.remove(self._backlog)
             self._recording = self._tape.close(reason, tuple(queues))
         return self._recording
-
-    def _write(self) -> None:
-        """Write jobs until there are no more. Runs in the writing thread."""
-        while True:
-            try:
-                job = self._backlog.take(_IDLE_S)
-            except TimeoutError:
-                self._tape.idle()
-                continue
-            if job is None:
-                return
-            self._tape.job(job)
 
 
 def open_recorder(
@@ -107,6 +94,7 @@ def open_recorder(
     secrets: Iterable[str] = (),
     keep: Iterable[str] | None = None,
     audio: bool = True,
+    thread: WritingThread | None = None,
 ) -> Recorder:
     """A recorder that writes a new trace to `path`, and sound files next to it.
 
@@ -117,6 +105,7 @@ def open_recorder(
         secrets: values that are masked wherever they occur.
         keep: ``trace.redact.keep``, the classes of content to keep. None: all.
         audio: whether to keep sound.
+        thread: the thread that writes it. By default it has one of its own.
 
     Raises:
         OutputError: the file cannot be created.
@@ -140,4 +129,6 @@ def open_recorder(
     ids = [id_ for id_, _ in layout.kinds]
     source, voice = layout.only("mic"), layout.only("tts")
     tape = Tape(path, head, layout, redactor, sounds)
-    return Recorder(tape, ids.index(source) if source else -1, ids.index(voice) if voice else -1)
+    return Recorder(
+        tape, ids.index(source) if source else -1, ids.index(voice) if voice else -1, thread or WritingThread()
+    )

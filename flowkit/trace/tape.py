@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +90,11 @@ class Tape:
                 names.START, 0, 0, {**self._head, names.SESSION_ID: session_id, names.BASE: base_us}
             )
         )
+
+    def write(self, jobs: list[Job]) -> None:
+        """Write hand-overs that follow one another, as one piece."""
+        whole = zip(*jobs, strict=True)
+        self.job(jobs[0] if len(jobs) == 1 else Job(*(list(chain.from_iterable(parts)) for parts in whole)))
 
     def job(self, job: Job) -> None:
         """Write one job."""

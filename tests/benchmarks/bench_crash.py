@@ -27,7 +27,7 @@ from pathlib import Path
 from flowkit.config import load
 from flowkit.plan import resolve
 from flowkit.plan.show import show
-from flowkit.runtime.session import run_session
+from flowkit.runtime.host import run_alone
 from flowkit.trace.recorder import open_recorder
 
 class Told:  # says what time it is in the session whenever it hands rows over
@@ -39,7 +39,7 @@ class Told:  # says what time it is in the session whenever it hands rows over
 config = load(sys.argv[1])
 plan = resolve(config)
 recorder = open_recorder(Path(sys.argv[2]), plan, config=show(config, plan))
-trio.run(lambda: run_session(plan, notice=print, observers=(recorder, Told())))
+trio.run(lambda: run_alone(plan, notice=print, observers=(recorder, Told())))
 """
 PIPELINE = Path(__file__).resolve().parents[2] / "pipelines" / "scripted.yaml"
 

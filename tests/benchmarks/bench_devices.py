@@ -94,7 +94,7 @@ def measured(card: Card, seconds: float) -> dict[str, Any]:
     from flowkit.config import load
     from flowkit.plan import require
     from flowkit.providers.sound.device_ring import MicRing, SpeakerRing
-    from flowkit.runtime.session import run_session
+    from flowkit.runtime.host import run_alone
 
     probe, blocks = Probe(), []
     heard, clear = MicRing.heard, MicRing.clear
@@ -115,7 +115,7 @@ def measured(card: Card, seconds: float) -> dict[str, Any]:
     user = threading.Thread(target=talk, args=(card, stop))
     user.start()
     duration_us = round(seconds * 1e6)
-    outcome = trio.run(lambda: run_session(plan, notice=lambda line: None, observers=(probe,), duration_us=duration_us))
+    outcome = trio.run(lambda: run_alone(plan, notice=lambda line: None, observers=(probe,), duration_us=duration_us))
     stop.set()
     user.join()
     probe.arrived(blocks)

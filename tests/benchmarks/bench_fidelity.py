@@ -19,7 +19,7 @@ from flowkit.figures.queues import queue_reports
 from flowkit.plan import resolve
 from flowkit.plan.show import show
 from flowkit.replay.simulate import simulate
-from flowkit.runtime.session import run_session
+from flowkit.runtime.host import run_alone
 from flowkit.trace.reader import read_trace
 from flowkit.trace.recorder import open_recorder
 
@@ -52,7 +52,7 @@ def main() -> None:
         config = load("fidelity.yaml", text=pipeline(turns))
         plan, path = resolve(config), Path(folder) / "live.jsonl"
         recorder = open_recorder(path, plan, config=show(config, plan))
-        outcome = trio.run(lambda: run_session(plan, notice=lambda line: None, observers=(recorder,)))
+        outcome = trio.run(lambda: run_alone(plan, notice=lambda line: None, observers=(recorder,)))
         recorder.close(outcome.reason, queue_reports(outcome.inboxes))
         trace = read_trace(path)
         live = measure(trace.rows(), plan=trace.layout, voiced=trace.reference)

@@ -22,7 +22,7 @@ from flowkit.engine import Row
 from flowkit.engine.observer import Observer
 from flowkit.report.live import LiveView
 from flowkit.runtime.echo import EchoWatch
-from flowkit.runtime.session import run_session
+from flowkit.runtime.host import run_alone
 from flowkit.trace.recorder import Recorder, open_recorder
 
 TURNS_A_MINUTE = 6
@@ -37,11 +37,10 @@ class Probe(Observer):
     def __init__(self, view: LiveView, recorder: Recorder) -> None:
         self.bytes: list[int] = []
         self._view = view
-        self._backlog = recorder._backlog
+        self._recorder = recorder
 
     def rows(self, rows: list[Row]) -> None:
-        with self._backlog.changed:
-            self._backlog.changed.wait_for(lambda: len(self._backlog.waiting) < 8)
+        self._recorder.flush()
         if rows and rows[-1].handled_us >= MINUTE_US * len(self.bytes):
             self._view.picture()
             self.bytes.append(resident())
@@ -64,7 +63,7 @@ def main() -> None:
         probe = Probe(view, recorder)
         observers = (EchoWatch(plan, view.say), recorder, view.state, probe)
         outcome = trio.run(
-            lambda: run_session(
+            lambda: run_alone(
                 plan,
                 notice=view.say,
                 observers=observers,

@@ -30,7 +30,8 @@ from flowkit.plan import require
 from flowkit.plan.graph import Plan, ProviderChoice
 from flowkit.providers.base import Emit, Provider
 from flowkit.runtime.clock import SessionClock
-from flowkit.runtime.session import SessionOutcome, run_session
+from flowkit.runtime.host import run_alone
+from flowkit.runtime.session import SessionOutcome
 from flowkit.testing.sessions import Kept
 
 PIPELINE = Path(__file__).resolve().parents[2] / "pipelines" / "scripted-100-turns.yaml"
@@ -98,7 +99,7 @@ async def session(plan: Plan) -> tuple[SessionOutcome, list[Row], list[int]]:
     starts = [end + vad.end for end in ends]  # type: ignore[attr-defined]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bare, clock, starts[:TURNS], declared_us(plan), late_us)
-        outcome = await run_session(plan, notice=lambda line: None, clock=clock, turns=TURNS, observers=(kept,))
+        outcome = await run_alone(plan, notice=lambda line: None, clock=clock, turns=TURNS, observers=(kept,))
     return outcome, kept.all, late_us
 
 

@@ -32,9 +32,8 @@ HAND_OVER_US = 250_000
 def jobs(recorder: Recorder, batches: list[list[tuple[object, ...]]], pcm: bytes) -> list[float]:
     """Seconds of the writing thread's CPU for each hand-over; each input frame brings `pcm`, if it is not empty."""
     recorder.begin()
-    # The work is done in this thread; the recorder's own, which looks after a tape that nobody writes to, ends.
-    recorder._backlog.end()
-    recorder._thread.join()
+    # The work is done in this thread; the recorder's own ends, since it has nothing to look after.
+    recorder._thread.remove(recorder._backlog)
     spent: list[float] = []
     for batch in batches:
         frames = [
@@ -73,7 +72,9 @@ def main() -> None:
         size = path.stat().st_size
         recorder = open_recorder(Path(folder) / "held.jsonl", plan, config=text)
         recorder.begin()
-        clock = time.pthread_getcpuclockid(recorder._thread.ident or 0)
+        writing = recorder._thread._thread
+        assert writing is not None
+        clock = time.pthread_getcpuclockid(writing.ident or 0)
         alone = _gaps_ms(lambda _: None, len(batches), clock)
         written = _gaps_ms(lambda i: recorder.rows(held[i]), len(held := list(batches.values())), clock)
         recorder.close()

@@ -20,7 +20,7 @@ from flowkit.errors import ProviderError
 from flowkit.replay.rerun import Rerun, alike_masked
 from flowkit.report.outcome import Outcome, Status
 from flowkit.report.plain import PlainView
-from flowkit.runtime.session import run_session
+from flowkit.runtime.host import run_alone
 from flowkit.testing.sessions import Kept, scripted_plan
 from flowkit.trace import open_recorder
 from flowkit.trace.reader import read_trace
@@ -181,7 +181,7 @@ def test_a_secret_that_a_model_says_in_pieces_comes_together_nowhere(
     async def session() -> Any:
         settled = trio.testing.wait_all_tasks_blocked
         observers = (PlainView(lines.append), recorder, kept)
-        return await run_session(plan, notice=told.append, observers=observers, settled=settled)
+        return await run_alone(plan, notice=told.append, observers=observers, settled=settled)
 
     outcome = trio.run(session, clock=trio.testing.MockClock(autojump_threshold=0))
     recorder.close(outcome.reason)

@@ -29,7 +29,8 @@ from flowkit.cli import COMMANDS, main
 from flowkit.errors import ExitCode
 from flowkit.providers import registry
 from flowkit.providers.sound import device_host
-from flowkit.runtime import session, soundcheck
+from flowkit.runtime import host, soundcheck
+from flowkit.runtime.session import SessionOutcome
 from flowkit.testing import suite
 from flowkit.testing.emulators import Emulator
 from tests.config.experiments import BASE
@@ -106,7 +107,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def in_time(main: Any, *args: Any) -> Any:
         return runs(main, *args, clock=trio.testing.MockClock(autojump_threshold=0))
 
-    async def settled_session(plan: Any, **given: Any) -> session.SessionOutcome:
+    async def settled_session(plan: Any, **given: Any) -> SessionOutcome:
         return await sessions(plan, settled=trio.testing.wait_all_tasks_blocked, **given)
 
     async def served(emulator: Emulator, **_: Any) -> None:
@@ -125,7 +126,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         print(f"sounds on {speaker}, listens to {mic}")
         return soundcheck.Trip("it", 100_000)
 
-    runs, sessions = trio.run, session.run_session
+    runs, sessions = trio.run, host.run_alone
     for name in ("GROQ_API_KEY", "ASSEMBLYAI_API_KEY", "CARTESIA_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(device_host, "_library", lambda: None)
@@ -137,7 +138,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "available", lambda: few)
     monkeypatch.setattr(suite, "run", run_tests)
     monkeypatch.setattr(Emulator, "serve", served)
-    monkeypatch.setattr(session, "run_session", settled_session)
+    monkeypatch.setattr(host, "run_alone", settled_session)
     monkeypatch.setattr(trio, "run", in_time)
     monkeypatch.setenv("WANTED", "One.")
 

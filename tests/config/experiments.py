@@ -18,7 +18,7 @@ import trio
 import trio.testing
 
 from flowkit.cli import main
-from flowkit.cli.recording import open_record, record_path, remove_old
+from flowkit.cli.recording import record_path, remove_old
 from flowkit.config import Reading, load, read
 from flowkit.engine import Stimulus
 from flowkit.errors import FlowkitError, ProviderError
@@ -47,9 +47,11 @@ from flowkit.plan.resolve import draw, resolve
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.loading import lone_error
 from flowkit.report.budgets import judge
+from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
+from flowkit.runtime.host import run_alone
 from flowkit.runtime.pump import TrioPump
-from flowkit.runtime.session import run_session
+from flowkit.runtime.recording import Recordings
 from flowkit.testing.sessions import Kept, heap_session, providers_of, trio_session
 
 BASE = """
@@ -172,9 +174,10 @@ def recorded(*settings: str) -> Any:
         config = load("base.yaml", text=BASE, overrides=[f"trace.dir={folder}", *placed])
         path = record_path(SimpleNamespace(no_trace=False, trace=None), config)  # type: ignore[arg-type]
         assert path is not None
-        record = open_record(path, config, resolve(config))
+        record = Recordings(config, print).open(path, resolve(config))
         in_time(_watched, resolve(config), record.observers)
-        record.end(SimpleNamespace(reason="closed", inboxes=[]))  # type: ignore[arg-type]
+        record.outcome = SimpleNamespace(reason="closed", inboxes=[])  # type: ignore[assignment]
+        record.finish()
         whole = path.read_text()
         files = [file.relative_to(folder).as_posix() for file in Path(folder).rglob("*.*")]
         names = sorted(re.sub(r"-[0-9-]+", "-TIME", name) for name in files)
@@ -194,9 +197,9 @@ def removed(*settings: str) -> Any:
 
 async def _watched(plan: Plan, observers: Any) -> None:
     clock = SessionClock()
-    async with providers_of(plan, clock) as providers:
+    async with open_alarms() as alarms, providers_of(plan, clock) as providers:
         settled = trio.testing.wait_all_tasks_blocked
-        await TrioPump(plan, providers, clock, observers=observers, settled=settled).run()
+        await TrioPump(plan, providers, clock, alarms, observers=observers, settled=settled).run()
 
 
 # -- calls that fail or linger -----------------------------------------------------------------------------------------
@@ -245,9 +248,7 @@ def failing(kind: str, *, items: int = 0, fails: bool = False) -> Experiment:
     async def session(plan: Plan, kept: Kept) -> str:
         settled = trio.testing.wait_all_tasks_blocked
         notice = lambda line: None  # noqa: E731
-        return (
-            await run_session(plan, notice=notice, observers=(kept,), settled=settled, duration_us=6_500_000)
-        ).reason
+        return (await run_alone(plan, notice=notice, observers=(kept,), settled=settled, duration_us=6_500_000)).reason
 
     def experiment(*settings: str) -> Any:
         plan, kept = planned(settings), Kept()
@@ -277,8 +278,8 @@ def closing(*settings: str) -> Any:
 
     async def session(plan: Plan) -> float:
         clock = SessionClock()
-        async with providers_of(plan, clock) as providers, trio.open_nursery() as nursery:
-            pump = TrioPump(plan, providers, clock, settled=trio.testing.wait_all_tasks_blocked)
+        async with open_alarms() as alarms, providers_of(plan, clock) as providers, trio.open_nursery() as nursery:
+            pump = TrioPump(plan, providers, clock, alarms, settled=trio.testing.wait_all_tasks_blocked)
             nursery.start_soon(pump.run)
             await trio.sleep(1)
             pump.close("closed")
@@ -305,7 +306,7 @@ def unloadable(kind: str) -> Experiment:
 
     async def session(plan: Plan) -> str:
         with lone_error():
-            return (await run_session(plan, notice=lambda line: None, duration_us=10_000)).reason
+            return (await run_alone(plan, notice=lambda line: None, duration_us=10_000)).reason
 
     def experiment(*settings: str) -> Any:
         plan = draw(load("base.yaml", text=BASE, overrides=settings), installed=False).plan
@@ -326,9 +327,9 @@ def tested(*settings: str) -> Any:
         path = Path(folder) / "base.yaml"
         path.write_text(BASE)
         if "trace:" in settings[-1]:
-            record = open_record(Path(folder) / "base.jsonl", load(path), planned(()))
+            record = Recordings(load(path), print).open(Path(folder) / "base.jsonl", planned(()))
             in_time(_watched, planned(()), record.observers)
-            record.close()
+            record.finish()
         path.write_text(f"{BASE}tests: {settings[-1].removeprefix('tests=')}\n")
         with redirect_stdout(StringIO()) as out:
             code = main(["test", str(path), "-v"])

@@ -13,7 +13,8 @@ from flowkit.config import load
 from flowkit.plan import require
 from flowkit.plan.variants import text_mode
 from flowkit.providers.registry import missing
-from flowkit.runtime.session import SessionOutcome, run_session
+from flowkit.runtime.host import run_alone
+from flowkit.runtime.session import SessionOutcome
 from flowkit.testing.emulators import GroqEmulator, running
 
 APOLOGY = "Sorry, one moment."
@@ -48,7 +49,7 @@ def typed(text: str, lines: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> S
     if absent:
         pytest.skip(f"not installed: {', '.join(absent)}")
     monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
-    return trio.run(lambda: run_session(plan, notice=lambda line: None))
+    return trio.run(lambda: run_alone(plan, notice=lambda line: None))
 
 
 def replies(outcome: SessionOutcome) -> list[str]:

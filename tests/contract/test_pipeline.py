@@ -19,7 +19,8 @@ from flowkit.options import us
 from flowkit.plan import require, with_files
 from flowkit.plan.graph import Plan
 from flowkit.providers.registry import missing
-from flowkit.runtime.session import SessionOutcome, run_session
+from flowkit.runtime.host import run_alone
+from flowkit.runtime.session import SessionOutcome
 from flowkit.testing.emulators import AssemblyAIEmulator, CartesiaEmulator, GroqEmulator, ServerFault, running
 from flowkit.testing.sessions import Kept
 
@@ -61,7 +62,7 @@ def environment(cloud: dict[str, Any]) -> dict[str, str]:
 
 def session(plan: Plan, **more: Any) -> tuple[SessionOutcome, Kept]:
     kept = Kept()
-    return trio.run(lambda: run_session(plan, notice=lambda line: None, observers=(kept,), **more)), kept
+    return trio.run(lambda: run_alone(plan, notice=lambda line: None, observers=(kept,), **more)), kept
 
 
 def heard(rows: list[Row]) -> dict[int, str]:

@@ -17,7 +17,8 @@ from flowkit.figures.metrics import measure
 from flowkit.messages import Heard, Hold, Interrupt, Resume, SpeechStarted, Utterance
 from flowkit.plan import Plan, require
 from flowkit.providers.sound.device import DeviceMic, DeviceSpeaker
-from flowkit.runtime.session import SessionOutcome, run_session
+from flowkit.runtime.host import run_alone
+from flowkit.runtime.session import SessionOutcome
 from flowkit.testing.sessions import Kept
 from tests.devices.fake import HEADSET, FakeHost, noise, spans
 
@@ -81,7 +82,7 @@ def session(
             nursery.start_soon(card)
             if beside is not None:
                 nursery.start_soon(beside, watched)
-            outcome = await run_session(
+            outcome = await run_alone(
                 plan, notice=lambda line: None, observers=(watched,), duration_us=round(seconds * 1e6), started=started
             )
             nursery.cancel_scope.cancel()

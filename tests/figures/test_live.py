@@ -20,7 +20,7 @@ from flowkit.messages import Frames
 from flowkit.plan import Plan
 from flowkit.replay.heap import HeapPump
 from flowkit.report.live_state import LiveState
-from flowkit.runtime.session import run_session
+from flowkit.runtime.host import run_alone
 from flowkit.testing.sessions import Kept, scripted_plan, scripts_of
 from tests.trace.sessions import pipeline, planned
 
@@ -34,7 +34,7 @@ VOICE = np.random.default_rng(2).integers(-9_000, 9_000, 320).astype("<i2").toby
 def test_at_the_end_they_are_those_of_the_whole_journal() -> None:
     kept, plan = Kept(), planned(pipeline())
     outcome = trio.run(
-        lambda: run_session(
+        lambda: run_alone(
             plan, notice=lambda line: None, observers=(kept,), settled=trio.testing.wait_all_tasks_blocked
         ),
         clock=trio.testing.MockClock(autojump_threshold=0),

@@ -17,7 +17,7 @@ from flowkit.plan import Plan, require
 from flowkit.report.captured import captured_stderr
 from flowkit.report.live import LiveView
 from flowkit.report.live_state import SILENT_DB, LevelMeter, Loudness, SpokenClause
-from flowkit.runtime.session import run_session
+from flowkit.runtime.host import run_alone
 
 TEXT = """
 flowkit: 1
@@ -61,7 +61,7 @@ def pictures(width: int, height: int, drawn: Plan) -> list[list[str]]:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(draw)
-            await run_session(
+            await run_alone(
                 drawn, notice=view.say, observers=(view.state,), duration_us=6_000_000, started=view.started
             )
             nursery.cancel_scope.cancel()

@@ -11,6 +11,7 @@ from flowkit.messages import Message
 from flowkit.options import Options
 from flowkit.plan.graph import Plan, ProviderChoice
 from flowkit.providers.base import Emit, Provider
+from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
 from flowkit.testing.sessions import plan_from_yaml, providers_of
@@ -55,8 +56,8 @@ def closed(plan: Plan) -> float:
 
     async def main() -> float:
         clock = SessionClock()
-        async with providers_of(plan, clock) as providers, trio.open_nursery() as nursery:
-            pump = TrioPump(plan, providers, clock, settled=trio.testing.wait_all_tasks_blocked)
+        async with open_alarms() as alarms, providers_of(plan, clock) as providers, trio.open_nursery() as nursery:
+            pump = TrioPump(plan, providers, clock, alarms, settled=trio.testing.wait_all_tasks_blocked)
             nursery.start_soon(pump.run)
             await trio.sleep(CLOSED_S)
             pump.close("closed")

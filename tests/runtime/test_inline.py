@@ -18,6 +18,7 @@ from flowkit.plan.graph import Plan, ProviderChoice
 from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 from flowkit.providers.models import open_models
+from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.failover import resilient
 from flowkit.runtime.pump import TrioPump
@@ -50,8 +51,8 @@ def ran(plan: Plan, limit_s: float = 30.0) -> tuple[Engine, list[Stall], list[st
 
     async def main() -> Engine:
         clock = SessionClock()
-        async with providers_of(plan, clock) as providers:
-            pump = TrioPump(plan, providers, clock, timed=Watchdog(stalls.append).timed)
+        async with open_alarms() as alarms, providers_of(plan, clock) as providers:
+            pump = TrioPump(plan, providers, clock, alarms, timed=Watchdog(stalls.append).timed)
             with trio.move_on_after(limit_s):
                 await pump.run()
         return pump.engine
@@ -149,8 +150,8 @@ class Endless(InlineProvider):
 def test_one_that_never_stops_talking_holds_nobody_up() -> None:
     async def main() -> int:
         plan, clock = with_provider("vad", Endless), SessionClock()
-        async with providers_of(plan, clock) as providers, trio.open_nursery() as nursery:
-            pump = TrioPump(plan, providers, clock)
+        async with open_alarms() as alarms, providers_of(plan, clock) as providers, trio.open_nursery() as nursery:
+            pump = TrioPump(plan, providers, clock, alarms)
             nursery.start_soon(pump.run)
             turns = [await trio.lowlevel.checkpoint() for _ in range(10)]
             nursery.cancel_scope.cancel()

@@ -46,7 +46,7 @@ def test_a_stall_is_reported_with_its_stack() -> None:
 
     async def careless(dog: Watchdog) -> None:
         until_us = monotonic_us() + 30_000_000
-        while not dog._stack and monotonic_us() < until_us:
+        while not dog.stack and monotonic_us() < until_us:
             hold_the_loop(1_000)
 
     async def main() -> None:
@@ -106,13 +106,13 @@ def starved(dog: Watchdog, steps: list[tuple[int, int]], monkeypatch: pytest.Mon
     """Steps that last so long and wait so long for a core (microseconds), on a machine that only this test moves."""
     now, waited = [0], [0]
     monkeypatch.setattr("flowkit.runtime.watchdog._now_ns", lambda: now[0])
-    monkeypatch.setattr(dog._waits, "_so_far_ns", lambda: waited[0])
+    monkeypatch.setattr(dog.waits, "_so_far_ns", lambda: waited[0])
 
     async def main() -> None:
         task = trio.lowlevel.current_task()
         for lasts_us, waits_us in steps:
             now[0] += 1000
-            dog._waits.note(now[0])
+            dog.waits.note(now[0])
             dog.before_task_step(task)
             now[0] += 1000 * lasts_us
             waited[0] += 1000 * waits_us

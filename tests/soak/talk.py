@@ -27,7 +27,7 @@ from flowkit.plan.graph import Plan
 from flowkit.replay.heap import HeapPump
 from flowkit.report.live import LiveView
 from flowkit.runtime.echo import EchoWatch
-from flowkit.runtime.session import run_session
+from flowkit.runtime.host import run_alone
 from flowkit.testing.sessions import scripted_plan, scripts_of
 from flowkit.trace.recorder import open_recorder
 from tests.contract.test_pipeline import EVERY_MS, soak_plan
@@ -74,7 +74,7 @@ def live(seconds: int, urls: list[str]) -> list[dict[str, int]]:
         async def main() -> str:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(look)
-                outcome = await run_session(
+                outcome = await run_alone(
                     plan,
                     notice=view.say,
                     observers=(EchoWatch(plan, view.say), recorder, view.state),

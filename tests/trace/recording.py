@@ -15,6 +15,7 @@ from flowkit.engine import Engine, Row
 from flowkit.engine.observer import Observer
 from flowkit.figures.live import LiveFigures
 from flowkit.plan import Plan
+from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
 from flowkit.testing.sessions import Kept, providers_of
@@ -27,11 +28,10 @@ class Patient(Observer):
     """Virtual time outruns the thread that writes, which a live session never does: this waits for it."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self._backlog = recorder._backlog
+        self._recorder = recorder
 
     def rows(self, rows: list[Row]) -> None:
-        with self._backlog.changed:
-            self._backlog.changed.wait_for(lambda: not self._backlog.waiting)
+        self._recorder.flush()
 
 
 class Recorded:
@@ -55,8 +55,8 @@ def record(path: Path, plan: Plan, **options: Any) -> Recorded:
         clock = SessionClock()
         settled = trio.testing.wait_all_tasks_blocked
         observers = (Patient(recorder), recorder, kept, listener)
-        async with providers_of(plan, clock) as providers:
-            pump = TrioPump(plan, providers, clock, observers=observers, settled=settled)
+        async with open_alarms() as alarms, providers_of(plan, clock) as providers:
+            pump = TrioPump(plan, providers, clock, alarms, observers=observers, settled=settled)
             await pump.run()
         return pump
 

@@ -1,7 +1,6 @@
 """A disk that falls behind: up to a minute of the session waits for it, and beyond that recording ends and says so."""
 
 import threading
-from collections import deque
 from pathlib import Path
 
 import pytest
@@ -11,48 +10,63 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowkit.plan import Plan
+from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
 from flowkit.testing.sessions import providers_of
-from flowkit.trace.backlog import LONGEST_US, Backlog
 from flowkit.trace.reader import read_trace
 from flowkit.trace.recorder import open_recorder
 from flowkit.trace.tape import Job, Recording, Tape
+from flowkit.trace.thread import LONGEST_US, Backlog
 from tests.trace.recording import Kept
 from tests.trace.sessions import pipeline, planned
 
 
-@given(st.lists(st.one_of(st.none(), st.integers(0, LONGEST_US // 2)), max_size=30))
+@given(st.lists(st.one_of(st.none(), st.integers(0, LONGEST_US // 2)), max_size=20))
 def test_it_gives_back_in_order_what_it_took(steps: list[int | None]) -> None:
     """A step is a hand-over some time after the one before, or None for the writing thread's turn."""
-    backlog, model = Backlog(), deque[tuple[int, Job]]()
+    written: list[Job] = []
+    backlog, model, whole = Backlog(Written(written)), list[Job](), list[Job]()
+    oldest_us: int | None = None
     at_us = 0
     for step in steps:
         if step is not None:
             at_us += step
             job = Job([], [], [], [(at_us, "", "")])
-            fits = not model or at_us - model[0][0] <= LONGEST_US
-            assert backlog.put(at_us, job) is fits
-            if not fits:
-                model.clear()
+            oldest_us = at_us if oldest_us is None else oldest_us
+            assert backlog.put(at_us, job) is (at_us - oldest_us <= LONGEST_US)
+            if at_us - oldest_us > LONGEST_US:
+                model, oldest_us = [], None
                 break
-            model.append((at_us, job))
-        elif model:
-            assert backlog.take(0) is model.popleft()[1]
+            model.append(job)
         else:
-            with pytest.raises(TimeoutError):
-                backlog.take(0)
-    backlog.end()
-    assert [backlog.take(0) for _ in model] == [job for _, job in model]
-    assert backlog.take(0) is None
+            assert backlog.write() is bool(model)
+            whole, model, oldest_us = whole + model, [], None
+            assert written == whole
+    while backlog.write():
+        pass
+    assert written == whole + model
+    assert backlog.written
+
+
+class Written:
+    """A writer that keeps what it is to write."""
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self._jobs = jobs
+
+    def write(self, jobs: list[Job]) -> None:
+        self._jobs += jobs
+
+    def idle(self) -> None:
+        raise AssertionError("not after so short a time")
 
 
 def test_a_quiet_session_is_not_one_that_waits() -> None:
-    backlog = Backlog()
+    backlog = Backlog(Written([]))
     for minute in range(5):
-        job = Job([], [], [], [])
-        assert backlog.put(minute * 2 * LONGEST_US, job)
-        assert backlog.take(0) is job
+        assert backlog.put(minute * 2 * LONGEST_US, Job([], [], [], []))
+        assert backlog.write()
 
 
 class Stuck:
@@ -84,8 +98,8 @@ def recorded(path: Path, plan: Plan, disk: Stuck) -> tuple[Recording, Kept, int]
     async def main() -> None:
         clock, settled = SessionClock(), trio.testing.wait_all_tasks_blocked
         observers = (recorder, kept)
-        async with providers_of(plan, clock) as providers:
-            await TrioPump(plan, providers, clock, observers=observers, settled=settled).run()
+        async with open_alarms() as alarms, providers_of(plan, clock) as providers:
+            await TrioPump(plan, providers, clock, alarms, observers=observers, settled=settled).run()
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     disk.freed.set()

@@ -31,8 +31,8 @@ from flowkit.providers.sound.device_host import (
     NOUNS,
     PORTAUDIO,
     WITHOUT,
+    AudioHost,
     Format,
-    Host,
     Stream,
     Wanted,
     available,
@@ -76,7 +76,9 @@ class Waker:
 class Held:
     """A device that stays open for the session, and is looked for when it is lost."""
 
-    def __init__(self, wanted: Wanted, around: Surroundings, opens: Callable[[Wanted], Stream], host: Host) -> None:
+    def __init__(
+        self, wanted: Wanted, around: Surroundings, opens: Callable[[Wanted], Stream], host: AudioHost
+    ) -> None:
         self._wanted = wanted
         self._around = around
         self._opens = opens
@@ -133,7 +135,7 @@ class DeviceMic(Provider):
     name = "device"
     requires = ("sounddevice", "soxr", "numpy")
     install = INSTALL
-    host: Host = PORTAUDIO
+    host: AudioHost = PORTAUDIO
 
     class Options(opt.Options):
         device: int | str | None = None
@@ -230,7 +232,7 @@ class DeviceSpeaker(Provider):
     name = "device"
     requires = ("sounddevice", "soxr", "numpy")
     install = INSTALL
-    host: Host = PORTAUDIO
+    host: AudioHost = PORTAUDIO
 
     class Options(opt.Options):
         device: int | str | None = None

@@ -80,7 +80,7 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
-class Host(Protocol):
+class AudioHost(Protocol):
     """Lists and opens devices. Tests use their own implementation."""
 
     def now_us(self) -> int:
@@ -197,7 +197,7 @@ class PortAudio:
             return used
 
 
-PORTAUDIO: Host = PortAudio()
+PORTAUDIO: AudioHost = PortAudio()
 """The host for this machine's devices."""
 
 
@@ -227,7 +227,7 @@ def find(wanted: Wanted, devices: list[Device]) -> Device:
     return named[0]
 
 
-def available(direction: str, host: Host | None = None) -> bool:
+def available(direction: str, host: AudioHost | None = None) -> bool:
     """Whether there is a device for `direction`. False if PortAudio is missing."""
     try:
         return any(_channels(device, direction) for device in (host or PORTAUDIO).devices())

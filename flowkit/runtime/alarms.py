@@ -1,0 +1,80 @@
+"""Alarms: one task wakes every session of a host at the times that they ask for.
+
+A task that sleeps costs Trio a cancel scope and an exception each time it wakes. A session wakes fifty times a second and more, so
+that would be most of what it costs. This task wakes once for all that is due, and calls it in place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from heapq import heappop, heappush
+
+import trio
+
+
+class Alarm:
+    """Calls `ring` at the time it was set to last. `ring` must return at once and must not raise."""
+
+    __slots__ = ("at_s", "ring")
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self.ring = ring
+        self.at_s = math.inf
+
+
+class Alarms:
+    """The alarms of a host. `run` is their task."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Alarm]] = []
+        """What was ever set and is not past. An entry counts while its alarm is still set to its time."""
+        self._count = 0
+        self._sleep: trio.CancelScope | None = None
+
+    def set(self, alarm: Alarm, at_s: float) -> None:
+        """Ring at `at_s` on Trio's clock, and not at the time set before; infinity: not at all."""
+        if at_s == alarm.at_s:
+            return
+        alarm.at_s = at_s
+        if at_s == math.inf:
+            return
+        self._count += 1
+        heappush(self._heap, (at_s, self._count, alarm))
+        if self._sleep is not None and at_s < self._sleep.deadline:
+            self._sleep.deadline = at_s
+
+    async def run(self) -> None:
+        """Ring until cancelled."""
+        while True:
+            with trio.CancelScope(deadline=self._next_s()) as self._sleep:
+                await trio.sleep_forever()
+            self._sleep = None
+            self._ring(trio.current_time())
+            await trio.lowlevel.checkpoint_if_cancelled()
+
+    def _next_s(self) -> float:
+        """When the next alarm rings. Entries that no longer count are dropped."""
+        heap = self._heap
+        while heap and heap[0][0] != heap[0][2].at_s:
+            heappop(heap)
+        return heap[0][0] if heap else math.inf
+
+    def _ring(self, now_s: float) -> None:
+        heap = self._heap
+        while heap and heap[0][0] <= now_s:
+            at_s, _, alarm = heappop(heap)
+            if at_s == alarm.at_s:
+                alarm.at_s = math.inf
+                alarm.ring()
+
+
+@asynccontextmanager
+async def open_alarms() -> AsyncIterator[Alarms]:
+    """Alarms that ring while the body runs."""
+    async with trio.open_nursery() as nursery:
+        alarms = Alarms()
+        nursery.start_soon(alarms.run, name="alarms")
+        yield alarms
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,104 @@
+"""The recording of a session: made as the pipeline file's ``trace:`` asks, in a thread that all sessions of a host share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from flowkit.errors import UsageError
+from flowkit.figures.queues import queue_reports
+from flowkit.files import PRIVATE, PRIVATE_FOLDER, make_folder, sounds_beside
+from flowkit.plan.graph import Plan
+from flowkit.secrets import known
+from flowkit.trace.thread import WritingThread
+
+if TYPE_CHECKING:
+    from flowkit.config import Config
+    from flowkit.engine.observer import Observer
+    from flowkit.runtime.session import SessionOutcome
+    from flowkit.trace.recorder import Recorder
+
+
+class Recordings:
+    """Makes the recordings of a host. `config` is what its sessions run; without it nothing can be recorded."""
+
+    def __init__(self, config: Config | None, notice: Callable[[str], None]) -> None:
+        self._config = config
+        self._notice = notice
+        self._thread = WritingThread()
+        self._limiter = trio.CapacityLimiter(_AT_ONCE)
+
+    @asynccontextmanager
+    async def of(self, path: Path | None, plan: Plan) -> AsyncIterator[Record]:
+        """A record of one session of `plan`. Once the body has ended the file is finished, in a thread; until then it is not lost
+        even if the session is cancelled. Raises OutputError if the file cannot be made."""
+        if path is None:
+            yield Record(None)
+            return
+        record = await trio.to_thread.run_sync(partial(self.open, path, plan))
+        try:
+            yield record
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(record.finish, limiter=self._limiter)
+
+    def open(self, path: Path, plan: Plan) -> Record:
+        """Begin a record. Raises OutputError if the file cannot be made."""
+        if self._config is None:
+            raise UsageError(
+                "a recording holds the configuration, and this host was opened with a plan alone",
+                hint="open it with a pipeline file or a Config",
+            )
+        from flowkit.plan.show import show
+        from flowkit.trace import open_recorder
+
+        settings = self._config.top.trace
+        make_folder(path.parent, PRIVATE_FOLDER | (settings.mode & 0o066) | (settings.mode & 0o044) >> 2)
+        recorder = open_recorder(
+            path,
+            plan,
+            config=show(self._config, plan),
+            secrets=known().values,
+            keep=settings.redact.keep if settings.redact is not None else None,
+            audio=settings.audio,
+            thread=self._thread,
+        )
+        recorder.on_loss(self._notice)
+        return Record(recorder, path, settings.mode)
+
+
+_AT_ONCE = 2
+"""Recordings that are finished at the same time. Turning sound into FLAC takes CPU time that calls need."""
+
+
+class Record:
+    """One session's recording, or nothing."""
+
+    def __init__(self, recorder: Recorder | None, path: Path = Path(), mode: int = PRIVATE) -> None:
+        self._recorder = recorder
+        self._path = path
+        self._mode = mode
+        self.outcome: SessionOutcome | None = None
+        """How the session went, once that is known."""
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        return () if self._recorder is None else (self._recorder,)
+
+    def finish(self) -> None:
+        """Write what is left. Takes a moment."""
+        assert self._recorder is not None
+        if self.outcome is None:
+            self._recorder.close("failed")
+        else:
+            reports = queue_reports(self.outcome.inboxes)
+            self.outcome.recording = self._recorder.close(self.outcome.reason, reports)
+        if self._mode != PRIVATE:  # while it was being recorded only its owner could read it
+            for path in (self._path, *sounds_beside(self._path)):
+                with suppress(OSError):
+                    path.chmod(self._mode)

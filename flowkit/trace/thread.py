@@ -1,0 +1,126 @@
+"""The thread that writes recordings: one for all the sessions of a host.
+
+Each recording has a backlog of its own, bounded by the session's time: a session may be a minute ahead of the disk. Beyond that its
+recording ends, and the session goes on. Handing something over costs a session no system call and wakes no thread. The thread looks
+by itself, twenty times a second, and writes what has come since as one piece.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+from flowkit.clock import US_PER_S, monotonic_us
+
+if TYPE_CHECKING:
+    from flowkit.trace.tape import Job
+
+LONGEST_US = 60 * US_PER_S
+"""How much of the session may wait. How many hand-overs that is, and how large, depends on what happens in it."""
+_LOOK_EVERY_S = 0.05
+_IDLE_US = 400_000
+"""After so long without a hand-over the part under way is written as far as it goes, so that a kill loses little."""
+_AT_ONCE = 20
+"""Hand-overs written as one piece, about a second of a session: other recordings wait meanwhile."""
+
+
+class Writer(Protocol):
+    """What writes one recording, in the thread. A failure ends the recording; nothing is raised."""
+
+    def write(self, jobs: list[Job]) -> None:
+        """Write these hand-overs, in their order."""
+
+    def idle(self) -> None:
+        """Nothing has come for a while."""
+
+
+class Backlog:
+    """Hand-overs of one session that are not written yet, in their order. `changed` is notified when some have been written."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.waiting: deque[tuple[int, Job]] = deque()
+        self.changed = threading.Condition()
+        self._writer = writer
+        self._writing = False
+        self._newest_us = monotonic_us()
+        self._idle = False
+
+    @property
+    def written(self) -> bool:
+        """Whether nothing waits and nothing is being written."""
+        return not (self.waiting or self._writing)
+
+    def put(self, at_us: int, job: Job) -> bool:
+        """Let `job` wait, made at `at_us` of the session. False if the oldest that waits is more than the bound before it. Then all
+        that waits is dropped: a record with a gap is none."""
+        with self.changed:
+            if self.waiting and at_us - self.waiting[0][0] > LONGEST_US:
+                self.waiting.clear()
+                return False
+            self.waiting.append((at_us, job))
+            return True
+
+    def write(self) -> bool:
+        """Write the oldest; called by the thread alone. False if nothing waits."""
+        with self.changed:
+            jobs = [job for _, job in islice(self.waiting, _AT_ONCE)]
+            self._writing = bool(jobs)
+        if not jobs:
+            if not self._idle and monotonic_us() - self._newest_us > _IDLE_US:
+                self._idle = True
+                self._writer.idle()
+            return False
+        self._writer.write(jobs)
+        self._newest_us, self._idle = monotonic_us(), False
+        with self.changed:  # what is being written counts as waiting
+            for _ in range(min(len(jobs), len(self.waiting))):
+                self.waiting.popleft()
+            self._writing = False
+            self.changed.notify_all()
+        return True
+
+
+class WritingThread:
+    """Writes the backlogs that were added, by turns. The thread runs while there are any."""
+
+    def __init__(self) -> None:
+        self._backlogs: list[Backlog] = []
+        self._lock = threading.Lock()
+        self._look = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, backlog: Backlog) -> None:
+        """Write this one too."""
+        with self._lock:
+            self._backlogs = [*self._backlogs, backlog]
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="flowkit recorder", daemon=True)
+                self._thread.start()
+
+    def flush(self, backlog: Backlog) -> None:
+        """Return when all that was handed over to `backlog` so far is written or dropped."""
+        with backlog.changed:
+            while not backlog.written:
+                self._look.set()
+                backlog.changed.wait()
+
+    def remove(self, backlog: Backlog) -> None:
+        """Return when it is written, and write it no more."""
+        self.flush(backlog)
+        with self._lock:
+            self._backlogs = [other for other in self._backlogs if other is not backlog]
+        self._look.set()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                backlogs = self._backlogs
+                if not backlogs:
+                    self._thread = None
+                    return
+            wrote = [backlog.write() for backlog in backlogs]
+            if not any(wrote):
+                self._look.wait(_LOOK_EVERY_S)
+                self._look.clear()

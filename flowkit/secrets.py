@@ -13,11 +13,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote
 
 SHORTEST = 6
 """Shorter values are not treated as secrets, because they occur inside words."""
+_SHORTEST_UNASKED = 8
+"""The same for variables to which no file refers. Their names are chosen by other programs."""
 _LEAK = 4
 """The beginning of a secret counts as secret from this many characters on."""
 _LONGEST = 4096
@@ -187,6 +189,13 @@ def learn_named(name: str, value: object) -> None:
         learn(value, *(word for word in value.split() if len(word) > SHORTEST))
     for password in _USERINFO.findall(value):
         learn(password, unquote(password))
+
+
+def learn_environment(environ: Mapping[str, str]) -> None:
+    """Treat every variable that is named like a secret as secret, whether or not a file refers to it."""
+    for name, value in environ.items():
+        if len(value) >= _SHORTEST_UNASKED:
+            learn_named(name, value)
 
 
 def forget() -> None:

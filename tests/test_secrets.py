@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowkit.config import load
 from flowkit.secrets import Masks, is_secret_name, known, learn, learn_named, mask, masked
 
 CANARY = 'sk-Ca"na\\ry+4711/é=?'
@@ -121,3 +122,23 @@ def test_what_is_learnt_is_masked_from_then_on() -> None:
     assert mask("900ms Jane Austen 1234567") == "900ms Jane Austen 1234567"
     learn_named("base_url", "https://me:pass-word@host:80/x?a=me@b")
     assert mask("https://me:pass-word@host:80/x") == "https://me:***@host:80/x"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("MY_API_KEY", "sk-abcdefgh", True),
+        ("DB_PASSWORD", "correct horse", True),
+        ("HTTPS_PROXY", "http://me:hunter22@proxy:80", True),
+        ("KEY", "yes", False),
+        ("GIT_AUTHOR_NAME", "Paula Example", False),
+        ("KEYBOARD_LAYOUT", "de-latin1-nodeadkeys", False),
+        ("TOKENIZERS_PARALLELISM", "false", False),
+        ("SESSION_TOKEN_LIMIT", "unlimited", False),
+    ],
+)
+def test_a_variable_that_no_file_refers_to_is_secret_by_its_name(name: str, value: str, is_secret: bool) -> None:
+    text = "flowkit: 1\nstages: [{kind: gate}, {kind: llm, provider: canned}, {kind: tts, provider: print}]\n"
+    load("p.yaml", text=text, environ={name: value})
+    shown = mask(f"It is {value}.")
+    assert (shown != f"It is {value}.") is is_secret

@@ -13,7 +13,7 @@ from flowkit import __version__
 from flowkit.cli.streams import outlets, raw
 from flowkit.errors import ExitCode, FlowkitError
 from flowkit.files import reason_of
-from flowkit.secrets import learn_named
+from flowkit.secrets import learn_environment
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("flowkit.cli.run", "run a pipeline, live or from a file"),
@@ -36,16 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-_SHORTEST = 8
-"""A variable may be called KEY and say "yes"."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (``flowkit.errors.ExitCode``)."""
     args = list(sys.argv[1:] if argv is None else argv)
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST:
-            learn_named(name, value)
+    learn_environment(os.environ)
     with outlets(patient=args[:1] == ["run"]) as lost:
         code = _run(args)
     if lost:

@@ -25,7 +25,7 @@ from flowkit.config.stages import read_stages
 from flowkit.config.text import NamedText, start_of
 from flowkit.config.validate import build, deeper, keys_of
 from flowkit.printable import one_line
-from flowkit.secrets import is_secret_name, learn, learn_named
+from flowkit.secrets import is_secret_name, learn, learn_environment, learn_named
 
 _NO_VALUE = ("FK020", "FK022")
 
@@ -63,6 +63,7 @@ def load(
         InvalidConfig: with every problem, each with file, line and column.
     """
     trusted = environ is not None
+    learn_environment(environ or {})
     outside = outside or Outside(environ or {}, files=trusted, reveal=trusted)
     reading = read(path, overrides=overrides, text=text, outside=outside, catalog=catalog)
     if errors(reading.problems):

@@ -67,7 +67,8 @@ class Release(StrEnum):
 @dataclass(slots=True)
 class GateState:
     """`kept`: words of the current utterance. `withdrawn`: number of an utterance that was not an interruption and gets no
-    answer. `held_at_us`: start of a hold. `held_after`: utterances that had ended by then."""
+    answer. `held_at_us`: start of a hold. `held_from`: first frame of the voice that caused it. `held_after`: utterances
+    that had ended by then."""
 
     turn: Turn = Turn.LISTENING
     question: Question = field(default_factory=Question)
@@ -75,6 +76,7 @@ class GateState:
     utterances: int = 0
     withdrawn: int = 0
     held_at_us: int = 0
+    held_from: int = 0
     held_after: int = 0
     input_ended: bool = False
 
@@ -157,10 +159,12 @@ class Gate(Stage[GateState]):
     def _event(self, state: GateState, message: Message, now_us: int) -> Event | None:
         """The event of the table that a message means, if any."""
         match message:
-            case SpeechStarted(goes_on=goes_on):
+            case SpeechStarted(frame=frame, goes_on=goes_on):
+                if state.turn is not Turn.HELD:
+                    state.held_from = frame
                 return None if goes_on else Event.SPEECH
-            case SpeechStopped():
-                return self._pause(state, now_us)
+            case SpeechStopped(last_voiced=frame):
+                return self._pause(state, frame, now_us)
             case EndOfUtterance(utterance=utterance):
                 state.utterances = utterance
                 return Event.ENDED
@@ -184,16 +188,18 @@ class Gate(Stage[GateState]):
                 return _EVENT_OF_TIMER[tag]
         return None
 
-    def _pause(self, state: GateState, now_us: int) -> Event | None:
+    def _pause(self, state: GateState, last_voiced: int, now_us: int) -> Event | None:
         """A voice that was too short was not an interruption. One that was long enough waits for its words, if they
-        decide."""
+        decide. Frames that come late and then all at once make no voice shorter."""
         if state.turn is not Turn.HELD:
             return Event.PAUSE
-        if now_us - state.held_at_us < self.options.speech_for:
+        early = now_us - state.held_at_us < self.options.speech_for
+        if early and (last_voiced - state.held_from) * self.frame_us < self.options.speech_for:
             state.withdrawn = state.utterances + 1
-        elif self._needs_words(state):
+            return Event.PAUSE
+        if self._needs_words(state):
             return None
-        return Event.PAUSE
+        return Event.CONFIRM if early else Event.PAUSE
 
     def _final(self, state: GateState, final: Final) -> Event | None:
         """Words of a withdrawn interruption do not count, nor do words that never interrupt while the agent has the

@@ -394,3 +394,23 @@ def test_every_row_of_the_table_is_reached_by_messages(monkeypatch: pytest.Monke
     for options, messages in WALKS:
         Driven(**options)(*messages)
     assert set(TABLE) - met == set()
+
+
+@pytest.mark.parametrize("frames", [7, 45])
+@pytest.mark.parametrize("options", [{}, {"min_words": 2}, {"ignore": ["uh-huh"]}])
+def test_a_voice_whose_frames_come_in_a_burst_is_as_long_as_it_is(frames: int, options: dict[str, Any]) -> None:
+    """Behind a stalled network, 900 ms of voice come within 119 ms."""
+    gate = Driven(**options)
+    gate(Typed("Hello"), AUDIBLE, SpeechStarted(100))
+    gate(SpeechStopped(100 + frames - 1), every_ms=119)
+    assert gate.turn is (Turn.HELD if options else Turn.HEARING)
+    gate(ended())
+    actions = [*gate(Final("No, wait.", 1)), *(gate(RELEASE) if options else [])]
+    assert [utterance.text for utterance in released(actions)] == ["Hello No, wait."]
+
+
+def test_a_click_that_comes_in_a_burst_is_still_a_click() -> None:
+    gate = Driven()
+    gate(Typed("Hello"), AUDIBLE, SpeechStarted(100))
+    assert gate(SpeechStopped(102), every_ms=1)[-1] == Emit("hold", Resume())
+    assert gate(ended(), Final("Tsk.", 1)) == []

@@ -49,8 +49,7 @@ class ConfigError(FlowkitError):
 
 
 class Refused(FlowkitError):
-    """A host does not take another session: it is full, too busy, or draining. Raised by ``Host.run_session``; ask another host, or
-    again later."""
+    """A host takes no more sessions: it is full, too busy, or draining. Raised by ``Host.run_session``. Try another host."""
 
     exit_code = ExitCode.UNAVAILABLE
 

@@ -1,9 +1,12 @@
 """The Trio pump: carries an engine's effects to providers, and their items back.
 
-Each session has a nursery, with one task for each provider call that does I/O. Inline calls run in place. The engine decides
-everything. The pump only chooses what happens next at an instant, by the same rule as the heap pump: deadlines, then credits, then
-items, by stage and call. Whoever has news lets the pump proceed in place: a provider's task, or the host's alarms when a time has
-come. To wake a task of the session's own first would delay every item of a reply.
+Each session has a nursery with one task for each provider call that does I/O. Inline calls run in place. The engine
+makes all decisions. The pump only chooses what happens next at an instant, by the same rule as the heap pump:
+deadlines, then credits, then items, by stage and call.
+
+No task of its own runs the pump. A provider's task that has an item or a credit lets it proceed within that task, and
+so do the host's alarms when a time is reached. To wake a task of the session first would cost every item of a reply two
+passes of Trio's scheduler.
 """
 
 from __future__ import annotations
@@ -37,18 +40,30 @@ from flowkit.runtime.watchdog import LIMIT_US, Timed, Watchdog
 
 _ROWS_EVERY_US = 50_000
 _ROWS_PATIENCE_US = 150_000
+"""Observers get rows at most every 50 ms, when the pump is quiet. If it never is, they get them 150 ms later at the
+latest."""
 _AT_A_TIME = 100
-"""Steps in a row, some milliseconds, before other tasks get a turn: inline calls may have more and more to say."""
+"""Steps in a row before other tasks get a turn: some milliseconds. Inline calls may always have more to give."""
 _QUIET_US = 2_000
-"""After so long without news, handing over rows delays nothing."""
+"""After this long without an event, handing over rows delays nothing."""
 
 
 class TrioPump:
-    """Runs one session of `plan`. `providers` maps the id of each stage that has a provider to that provider, loaded.
+    """Runs one session of a plan.
 
-    Live, an instant is whatever has arrived when the pump looks. Under a jumping clock `settled` is awaited before each choice. It
-    lets every other task come to rest first, so that all events of an instant are there before the first of them is chosen.
-    `timed` is the watchdog's: it measures what is done in place. `title` stands before the names of tasks.
+    Live, an instant consists of whatever has arrived when the pump looks. Under a jumping clock, `settled` is awaited
+    before each choice. It lets every other task come to rest first, so that all events of an instant are there before
+    one is chosen.
+
+    Args:
+        plan: the plan of the session.
+        providers: the loaded provider of each stage that has one, by id of the stage.
+        clock: the session's clock.
+        alarms: calls the pump when a time is reached.
+        observers: called with everything that happens.
+        settled: waits until all other tasks have come to rest. None: live.
+        timed: the watchdog's timer for work that is done in place.
+        title: stands before the names of tasks.
     """
 
     def __init__(
@@ -78,13 +93,16 @@ class TrioPump:
         """Open calls, in the order of their stages."""
         self._news = trio.Event()
         self._rests = False
-        """Whether nothing is being done just now, so that others may let the pump proceed."""
+        """Whether the pump is not running, so that another task may let it proceed."""
         self._error: Exception | None = None
         self._nursery: trio.Nursery | None = None
         self._rows_due_us = self._newest_us = 0
 
     async def run(self) -> str:
-        """Run to the session's end and return its reason. Providers get the plan's `grace_us` to say goodbye."""
+        """Run to the end of the session and return its reason.
+
+        Then provider calls have the plan's `grace_us` to end. Raises what a stage or an observer raised.
+        """
         self._clock.start()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -100,7 +118,7 @@ class TrioPump:
         return self.engine.finished or "closed"
 
     def close(self, reason: str) -> None:
-        """End the session in order at the next instant. Safe to call from any task."""
+        """End the session at the next instant. May be called from any task."""
         gate = next(i for i, stage in enumerate(self._plan.stages) if stage.kind == "gate")
         stimulus = Stimulus(gate, 0, Shutdown(reason), self._clock.now_us())
         self._apply(self.engine.advance(self._clock.now_us(), (stimulus,)))
@@ -109,7 +127,7 @@ class TrioPump:
     # -- choosing ---------------------------------------------------------------------------------------------------
 
     async def _run_live(self) -> None:
-        """Others let things happen; this waits for the end."""
+        """Let the pump proceed once, and wait for the end of the session. Other tasks do the rest."""
         self._rests = True
         self._look()
         await self._news.wait()
@@ -117,7 +135,7 @@ class TrioPump:
             raise self._error
 
     async def _run_settled(self) -> None:
-        """Let one thing happen at a time, when every other task has come to rest."""
+        """Do one step at a time, each when every other task has come to rest."""
         assert self._settled is not None
         while self.engine.finished is None:
             await self._settled()
@@ -130,42 +148,47 @@ class TrioPump:
                 self._hand_over_due_rows()
 
     def _look(self) -> None:
-        """There is news: proceed at once."""
+        """Proceed, because a call has an item or a credit, or because the session closes."""
         if self._settled is not None:
             self._news.set()
         elif self._rests:
             self._proceed()
 
     def _ring(self) -> None:
-        """A time has come."""
+        """Proceed, because a time was reached."""
         if self._settled is not None:
             self._news.set()
         elif self._rests:
             self._proceed(idle=True)
 
     def _proceed(self, *, idle: bool = False) -> None:
-        """Let things happen until nothing can. Rows are handed over only while `idle`, so that no provider waits for it."""
+        """Do everything that can be done now, and set the alarm for the next time.
+
+        Rows are handed over only if `idle`, that is from an alarm, so that no provider's task waits for it.
+        """
         self._rests = more = False
         try:
             with self._stages:
                 more = self._go_on()
                 if idle:
                     self._hand_over_due_rows()
-        except Exception as error:  # not the fault of whoever brought the news
+        except Exception as error:
+            # Raised in `run`, because the provider's task in which this runs is not at fault.
             self._error = error
         if self._error is not None or self.engine.finished is not None:
             self._news.set()
         else:
             self._rests = True
+            # If there is more to do, the alarm rings at once, after the tasks that are ready now.
             self._alarms.set(self._alarm, trio.current_time() if more else self._wake_s())
 
     def _go_on(self) -> bool:
-        """Let things happen until nothing can. True if there was so much that others must get a turn first."""
+        """Do steps until nothing can be done. Returns True if other tasks must get a turn first."""
         now_us = self._clock.now_us()
         return all(self.engine.finished is None and self._step(now_us) for _ in range(_AT_A_TIME))
 
     def _step(self, now_us: int) -> bool:
-        """Let one thing happen; False if nothing can."""
+        """Do one step. Returns False if there is nothing to do."""
         deadline_us = self.engine.next_deadline()
         if deadline_us is not None and deadline_us <= now_us:
             effects = self.engine.advance(now_us)
@@ -181,12 +204,14 @@ class TrioPump:
         return True
 
     def _credit(self, now_us: int) -> Stimulus | None:
+        """The credit of the first call that has one, or None."""
         for stage, call in self._calls.items():
             if call.tell:
                 return Stimulus(stage, call.id, Credit(call.credit()), now_us)
         return None
 
     def _offer(self, now_us: int) -> Stimulus | None:
+        """The item of the first call that has one and whose stage accepts it, or None."""
         for stage, call in self._calls.items():
             due_us = call.due_us
             if due_us is None or due_us > now_us or not self.engine.accepts_item(stage):
@@ -194,12 +219,13 @@ class TrioPump:
             if (offered := call.offered(now_us)) is not None:
                 item, available_us = offered
                 if isinstance(item, (Done, Failed)):
+                    # The last item. What the call might still offer would be stale.
                     del self._calls[stage]
                 return Stimulus(stage, call.id, item, available_us)
         return None
 
     def _wake_s(self) -> float:
-        """When the pump is to proceed without news."""
+        """When the pump must proceed even if nothing arrives, in Trio's time."""
         deadline_us = self.engine.next_deadline()
         wake_us = math.inf if deadline_us is None else deadline_us
         for stage, call in self._calls.items():
@@ -210,7 +236,7 @@ class TrioPump:
         return math.inf if wake_us == math.inf else self._clock.at_s(int(wake_us))
 
     def _rows_at_us(self) -> int:
-        """Rows are handed over when nothing else is to be done, so that they delay no reply; after a while in any case."""
+        """When rows are handed over next: when the pump is quiet, but not later than the limits above."""
         return max(self._rows_due_us, min(self._newest_us + _QUIET_US, self._rows_due_us + _ROWS_PATIENCE_US))
 
     # -- doing ------------------------------------------------------------------------------------------------------
@@ -234,6 +260,7 @@ class TrioPump:
                 call.cancel()
 
     def _open(self, effect: CallOpened) -> None:
+        """Start a provider call: in place if the provider is inline, else in a task."""
         stage, id_, request, _ = effect
         planned = self._plan.stages[stage]
         batch, provider = credit_batch(planned.window), self._providers[planned.id]
@@ -250,7 +277,7 @@ class TrioPump:
         self._calls = dict(sorted(self._calls.items()))
 
     def _engine_us(self) -> int:
-        """The instant that is being handled. Delays of inline answers count from it."""
+        """The instant that the engine is at. Delays of inline answers count from it."""
         return self.engine.now_us
 
     def _hand_over_due_rows(self) -> None:
@@ -264,7 +291,10 @@ class TrioPump:
                 observer.rows(rows)
 
     async def _say_goodbye(self) -> None:
-        """End every call's input and let it finish. What it still offers is ignored. A source has no input to end."""
+        """End the input of every call, and let the calls end within the grace period.
+
+        Their items are ignored. A source has no input to end, so it is cancelled.
+        """
         for call in self._calls.values():
             if self._plan.stages[call.stage].cls.inputs:
                 call.end_input()

@@ -2,7 +2,7 @@
 
 Reading order: ``names`` (attributes and limits), ``columns``, ``rows``, ``parts`` and ``codec`` (a journal as text),
 ``decode`` (text read back), ``redact`` (what may not be written), ``audio`` (the sound files), ``writer``, ``journal``,
-``tape``, ``backlog`` and ``recorder`` (writing), ``parse`` and ``reader`` (reading), ``rewrite`` (repair and
+``tape``, ``thread`` and ``recorder`` (writing), ``schema`` and ``reader`` (reading), ``rewrite`` (repair and
 redaction).
 
 To record a live session:

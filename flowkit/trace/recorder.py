@@ -1,7 +1,7 @@
 """The recorder: an observer that writes a session's trace while the session runs.
 
-The pump's thread only collects what happens. A thread encodes and writes it. If the disk falls a minute
-behind, recording ends with a notice, so that memory does not fill up.
+The pump's thread only collects what happens. Another thread encodes and writes it. If the disk falls a minute behind,
+recording ends with a notice, so that memory does not fill up.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Recorder(Observer):
         self._next.events.append((at_us, name, detail))
 
     def flush(self) -> None:
-        """Return when everything collected so far is written. Takes a moment."""
+        """Wait until everything collected so far is written. This blocks."""
         self._thread.flush(self._backlog)
 
     def close(self, reason: str = "closed", queues: Iterable[QueueReport] = ()) -> Recording:

@@ -92,7 +92,7 @@ class Tape:
         )
 
     def write(self, jobs: list[Job]) -> None:
-        """Write hand-overs that follow one another, as one piece."""
+        """Write consecutive jobs as one piece."""
         whole = zip(*jobs, strict=True)
         self.job(jobs[0] if len(jobs) == 1 else Job(*(list(chain.from_iterable(parts)) for parts in whole)))
 

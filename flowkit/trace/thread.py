@@ -1,8 +1,10 @@
-"""The thread that writes recordings: one for all the sessions of a host.
+"""The thread that writes recordings: one for all sessions of a host.
 
-Each recording has a backlog of its own, bounded by the session's time: a session may be a minute ahead of the disk. Beyond that its
-recording ends, and the session goes on. Handing something over costs a session no system call and wakes no thread. The thread looks
-by itself, twenty times a second, and writes what has come since as one piece.
+Each recording has a backlog of its own. Its bound is a time of the session: a session may be a minute ahead of the
+disk. Beyond that its recording ends, and the session goes on.
+
+To add a job costs a session no system call and wakes no thread. The thread looks by itself, twenty times a second, and
+writes everything new as one piece.
 """
 
 from __future__ import annotations
@@ -18,26 +20,27 @@ if TYPE_CHECKING:
     from flowkit.trace.tape import Job
 
 LONGEST_US = 60 * US_PER_S
-"""How much of the session may wait. How many hand-overs that is, and how large, depends on what happens in it."""
+"""How far a session may get ahead of the thread. A time and not a number of jobs, because what a job holds depends on
+the session."""
 _LOOK_EVERY_S = 0.05
 _IDLE_US = 400_000
-"""After so long without a hand-over the part under way is written as far as it goes, so that a kill loses little."""
+"""After this long without a job, the part under way is written as it is, so that a killed session loses little."""
 _AT_ONCE = 20
-"""Hand-overs written as one piece, about a second of a session: other recordings wait meanwhile."""
+"""How many jobs are written as one piece: about a second of a session. Other recordings wait meanwhile."""
 
 
 class Writer(Protocol):
-    """What writes one recording, in the thread. A failure ends the recording; nothing is raised."""
+    """Writes one recording, in the thread. If it fails it ends the recording and raises nothing."""
 
     def write(self, jobs: list[Job]) -> None:
-        """Write these hand-overs, in their order."""
+        """Write these jobs, in order."""
 
     def idle(self) -> None:
-        """Nothing has come for a while."""
+        """Called when no job has come for a while."""
 
 
 class Backlog:
-    """Hand-overs of one session that are not written yet, in their order. `changed` is notified when some have been written."""
+    """The jobs of one session that are not written yet, in order. `changed` is notified when some were written."""
 
     def __init__(self, writer: Writer) -> None:
         self.waiting: deque[tuple[int, Job]] = deque()
@@ -49,12 +52,15 @@ class Backlog:
 
     @property
     def written(self) -> bool:
-        """Whether nothing waits and nothing is being written."""
+        """Whether no job waits and none is being written."""
         return not (self.waiting or self._writing)
 
     def put(self, at_us: int, job: Job) -> bool:
-        """Let `job` wait, made at `at_us` of the session. False if the oldest that waits is more than the bound before it. Then all
-        that waits is dropped: a record with a gap is none."""
+        """Append `job`, made at session time `at_us`.
+
+        Returns False if the oldest waiting job is more than the bound older. Then all waiting jobs are dropped:
+        recording ends here, because a record with a gap could not be replayed.
+        """
         with self.changed:
             if self.waiting and at_us - self.waiting[0][0] > LONGEST_US:
                 self.waiting.clear()
@@ -63,7 +69,7 @@ class Backlog:
             return True
 
     def write(self) -> bool:
-        """Write the oldest; called by the thread alone. False if nothing waits."""
+        """Write the oldest jobs. Only the thread calls this. Returns False if none waits."""
         with self.changed:
             jobs = [job for _, job in islice(self.waiting, _AT_ONCE)]
             self._writing = bool(jobs)
@@ -74,7 +80,8 @@ class Backlog:
             return False
         self._writer.write(jobs)
         self._newest_us, self._idle = monotonic_us(), False
-        with self.changed:  # what is being written counts as waiting
+        # Removed only now: what is being written counts against the bound.
+        with self.changed:
             for _ in range(min(len(jobs), len(self.waiting))):
                 self.waiting.popleft()
             self._writing = False
@@ -83,7 +90,7 @@ class Backlog:
 
 
 class WritingThread:
-    """Writes the backlogs that were added, by turns. The thread runs while there are any."""
+    """Writes the backlogs that were added, in turn. The thread runs while there are any."""
 
     def __init__(self) -> None:
         self._backlogs: list[Backlog] = []
@@ -92,7 +99,7 @@ class WritingThread:
         self._thread: threading.Thread | None = None
 
     def add(self, backlog: Backlog) -> None:
-        """Write this one too."""
+        """Write this backlog too."""
         with self._lock:
             self._backlogs = [*self._backlogs, backlog]
             if self._thread is None:
@@ -100,14 +107,14 @@ class WritingThread:
                 self._thread.start()
 
     def flush(self, backlog: Backlog) -> None:
-        """Return when all that was handed over to `backlog` so far is written or dropped."""
+        """Wait until everything that was added to `backlog` so far is written or dropped."""
         with backlog.changed:
             while not backlog.written:
                 self._look.set()
                 backlog.changed.wait()
 
     def remove(self, backlog: Backlog) -> None:
-        """Return when it is written, and write it no more."""
+        """Wait until `backlog` is written, and then forget it."""
         self.flush(backlog)
         with self._lock:
             self._backlogs = [other for other in self._backlogs if other is not backlog]

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+
 
 class Faults(AssertionError):
-    """A provider or a stage breaks its contract. `found` lists all faults, one line each."""
+    """A provider or a stage breaks its contract. `found` lists all faults, one line each.
 
-    def __init__(self, title: str, found: list[str]) -> None:
-        self.found = found
-        heading = f"{title}: {len(found)} fault{'s' * (len(found) > 1)}"
-        super().__init__("\n  - ".join([heading, *found]))
+    Of faults that differ only in their numbers, the first is listed, with the number of the others.
+    """
+
+    def __init__(self, title: str, found: Iterable[str]) -> None:
+        self.found = _folded(found)
+        heading = f"{title}: {len(self.found)} fault{'s' * (len(self.found) > 1)}"
+        super().__init__("\n  - ".join([heading, *self.found]))
+
+
+def _folded(lines: Iterable[str]) -> list[str]:
+    alike: dict[str, list[str]] = {}
+    for line in dict.fromkeys(lines):
+        alike.setdefault(_NUMBER.sub("0", line), []).append(line)
+    return [first + (f" ... and {len(more)} more like it" if more else "") for first, *more in alike.values()]

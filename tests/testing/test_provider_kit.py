@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import queue
 import socket
 import sys
+import tempfile
 import threading
 import time
 import wave
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +22,7 @@ import trio
 
 from flowkit.clock import monotonic_us
 from flowkit.errors import ProviderError
-from flowkit.messages import Ask, Audio, Final, Frames, InputEnded, Message, Probability, Speak, Token
+from flowkit.messages import Ask, Audio, Final, Frames, InputEnded, Message, Probability, Speak, Token, WordTimes
 from flowkit.options import Options
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
@@ -139,7 +142,12 @@ def test_services() -> None:
         keys = ({"api_key": "wrong"}, {"base_url": "http://127.0.0.1:9"})
         passes("llm.groq", api_key="any-key", base_url=there.url, broken=keys)
         served = {"base_url": f"{there.url}/openai/v1", "model": "llama-3.3-70b-versatile"}
-        passes("llm.openai_compatible", api_key="any-key", broken=({"api_key": "wrong"}, {"model": "none"}), **served)
+        passes(
+            "llm.openai_compatible",
+            api_key="any-key",
+            broken=({"api_key": "wrong"}, {"model": "no-such-model"}),
+            **served,
+        )
     with running(AssemblyAIEmulator(turns=("what is it",) * 500, pause_s=0.01)) as there:
         passes(
             "asr.assemblyai",
@@ -157,6 +165,9 @@ def test_services() -> None:
 # -- planted faults: a voice -------------------------------------------------------------------------------------------
 
 
+TONE = b"\x00\x08\x00\xf8" * 50_000
+
+
 class Voice(Provider):
     """A voice as it should be: 100 samples a character, in pieces."""
 
@@ -171,12 +182,17 @@ class Voice(Provider):
             await emit(self.audio(request, first, min(self.piece, samples - first), samples))
 
     def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
-        return Audio(request.clause, first, samples, 16_000, total, bytes(2 * samples))
+        return Audio(request.clause, first, samples, 16_000, total, TONE[: 2 * samples])
 
 
 class EachPieceFromZero(Voice):
     def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
         return super().audio(request, 0, samples, total)
+
+
+class PlacesInBytes(Voice):
+    def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
+        return super().audio(request, 2 * first, samples, total)
 
 
 class AnnouncesTooMuch(Voice):
@@ -186,18 +202,18 @@ class AnnouncesTooMuch(Voice):
 
 class CountsBytes(Voice):
     def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
-        return Audio(request.clause, first, samples, 16_000, total, bytes(samples))
+        return Audio(request.clause, first, samples, 16_000, total, TONE[:samples])
 
 
 class AlwaysClauseZero(Voice):
     def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
-        return Audio(0, first, samples, 16_000, total, bytes(2 * samples))
+        return Audio(0, first, samples, 16_000, total, TONE[: 2 * samples])
 
 
 class CutsLongTexts(Voice):
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         assert isinstance(request, Speak)
-        await super().call(Speak(request.clause, request.text[:80]), fed, emit)
+        await super().call(Speak(request.clause, request.text[:200]), fed, emit)
 
 
 class CannotBeStopped(Voice):
@@ -298,6 +314,126 @@ class OneClauseForAll(Voice):
             await emit(self.audio(request, first, min(self.piece, samples - first), samples))
 
 
+class WithTimes(Voice):
+    """Says first when its words end."""
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Speak)
+        if request.text.strip():
+            await emit(WordTimes(request.clause, tuple(self.times(request.text))))
+        await super().call(request, fed, emit)
+
+    def times(self, text: str) -> list[tuple[str, int]]:
+        ends = [at for at, char in enumerate(text + " ") if char == " " and text[:at].strip()]
+        return [(text[:end].split()[-1], 100 * end) for end in ends]
+
+
+class KeepsItsPlace(WithTimes):
+    """Where a cancelled call was, the next one goes on."""
+
+    place = 0
+
+    def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
+        audio = super().audio(request, self.place, samples, total)
+        self.place = 0 if first + samples == total else first + samples
+        return audio
+
+
+class KeepsItsLock(WithTimes):
+    def __init__(self, options: Any, around: Any, model: Any = None) -> None:
+        super().__init__(options, around, model)
+        self.free = trio.Semaphore(1)
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async def locked(item: Message) -> None:
+            if isinstance(item, Audio) and not item.first_sample:
+                await self.free.acquire()
+            await emit(item)
+            if isinstance(item, Audio) and item.first_sample + item.samples == item.total:
+                self.free.release()
+
+        await super().call(request, fed, locked)
+
+
+class KeepsTheRest(Voice):
+    """What a cancelled call had ready is said by the next, and no total would tell."""
+
+    rest = b""
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Speak)
+        sound = self.rest + TONE[: 200 * len(request.text.strip())]
+        for first in range(0, len(sound), 2_000):
+            self.rest = sound[first : first + 2_000]
+            await emit(Audio(request.clause, first // 2, len(self.rest) // 2, 16_000, 0, self.rest))
+        self.rest = b""
+
+
+class CatchesCancelled(Voice):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        try:
+            await super().call(request, fed, emit)
+        except BaseException:
+            pass
+
+
+class Mute(Voice):
+    def audio(self, request: Speak, first: int, samples: int, total: int) -> Audio:
+        return replace(super().audio(request, first, samples, total), pcm=bytes(2 * samples))
+
+
+class OnePiece(Voice):
+    piece = 5_000
+
+
+class LatinOnly(Voice):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Speak)
+        await super().call(replace(request, text=request.text.encode("ascii", "ignore").decode()), fed, emit)
+
+
+class TimesBeyond(WithTimes):
+    def times(self, text: str) -> list[tuple[str, int]]:
+        return [(word, 2 * end) for word, end in super().times(text)]
+
+
+class TimesInMs(WithTimes):
+    def times(self, text: str) -> list[tuple[str, int]]:
+        return [(word, end // 16) for word, end in super().times(text)]
+
+
+class TimesOfSome(WithTimes):
+    def times(self, text: str) -> list[tuple[str, int]]:
+        return super().times(text)[1:]
+
+
+class TimesRunBack(WithTimes):
+    def times(self, text: str) -> list[tuple[str, int]]:
+        return super().times(text)[::-1]
+
+
+class LoadsOnTheLoop(Voice):
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[None]:
+        time.sleep(0.1)
+        yield None
+
+
+class LeavesATask(Voice):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        trio.lowlevel.spawn_system_task(trio.sleep_forever, name="keep alive")
+        await super().call(request, fed, emit)
+
+
+class LeavesAFile(Voice):
+    kept: ClassVar[list[Any]] = []
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        self.kept.append(tempfile.TemporaryFile())  # noqa: SIM115
+        await super().call(request, fed, emit)
+
+
 class SaysNothingOfWhatIsWrong(Voice):
     class Options(Options):
         voice: str = "anna"
@@ -311,8 +447,8 @@ class SaysNothingOfWhatIsWrong(Voice):
         (AnnouncesTooMuch, "samples, but 2500 were emitted"),
         (CountsBytes, "an Audio of 1000 samples of 16 bits has 1000 bytes"),
         (AlwaysClauseZero, "a later clause: the request is for clause 7, the answer for clause 0"),
-        (CutsLongTexts, "characters it emits only 8000 samples; for 25, 2500"),
-        (CannotBeStopped, "a cancelled call ends only after 0.5 s; its grace period is 0.25 s"),
+        (CutsLongTexts, "for a sentence it emits 9100 samples, for 5 times the same sentence only 20000"),
+        (CannotBeStopped, "a cancelled call ends only after 0.5 s; its grace period is 0.25 s (`grace_s`)"),
         (SpeaksOn, "cancelled at its first answer, it emits more answers"),
         (DropsWhenSlow, "to a slow stage: "),
         (DoesNotWait, "items at once to a slow stage; each must be accepted before the next"),
@@ -321,6 +457,26 @@ class SaysNothingOfWhatIsWrong(Voice):
         (LeavesAThread, "leaves behind: thread 'synthesis'"),
         (LeavesASocket, "leaves behind: socket"),
         (OneClauseForAll, "while 3 sessions share it: "),
+        (
+            KeepsItsPlace,
+            "after a call that was cancelled at its first Audio: a clause: an Audio starts at sample 1000 instead of 0",
+        ),
+        (
+            KeepsItsLock,
+            "after a call that was cancelled at its first Audio: a clause: not ended after 5 s (`within_s`)",
+        ),
+        (KeepsTheRest, "a clause has other audio than before"),
+        (CatchesCancelled, "while its answer number 2 waits in `emit`, it catches trio.Cancelled and goes on"),
+        (Mute, "a clause: every sample is zero"),
+        (OnePiece, "a sentence: an Audio lasts 312 ms: emit pieces of about 100 ms"),
+        (LatinOnly, "a clause in Cyrillic: no answer, and no ProviderError"),
+        (TimesBeyond, "the word 'sentence.' of clause 0 ends at sample 5000; the clause has 2500"),
+        (TimesInMs, "the last word of clause 0, 'sentence.', ends at sample 156 of 2500: are these samples?"),
+        (TimesOfSome, "the word times of clause 0 leave out 'This'"),
+        (TimesRunBack, "the words of clause 0: 'short' ends at sample 1500, before 'sentence.' at 2500"),
+        (LoadsOnTheLoop, "blocks the event loop while it is loaded or made ready, for 1"),
+        (LeavesATask, "leaves behind: task keep alive"),
+        (LeavesAFile, "leaves behind: open file in "),
     ],
 )
 def test_a_voice_with_a_fault(cls: type[Provider], said: str) -> None:
@@ -331,8 +487,24 @@ def test_a_voice_with_a_fault(cls: type[Provider], said: str) -> None:
 
 def test_a_voice_that_says_nothing_of_what_is_wrong() -> None:
     cls = SaysNothingOfWhatIsWrong
-    with pytest.raises(Faults, match="options that cannot work: it is loaded and made ready without an error"):
-        check_provider(cls, broken=(cls.Options(voice="nobody"),))
+    with pytest.raises(Faults) as caught:
+        check_provider(cls, broken=(cls.Options(voice="nobody"), cls.Options(voice="anybody")))
+    assert caught.value.found == [
+        f"broken options {n} (voice={voice!r}): {what}"
+        for n, voice in ((1, "nobody"), (2, "anybody"))
+        for what in (
+            "it is loaded and made ready without an error, and its probe raises no error",
+            "a clause is answered instead of raising an error: 3 items, such as a Audio",
+        )
+    ]
+
+
+def test_a_fault_that_repeats_is_told_once() -> None:
+    with pytest.raises(Faults) as caught:
+        check_provider(PlacesInBytes)
+    shown = str(caught.value)
+    assert "a long clause: an Audio starts at sample 2000 instead of 1000 ... and 44 more like it" in shown
+    assert len(shown.splitlines()) < 15
 
 
 def test_a_voice_without_a_fault() -> None:
@@ -412,16 +584,34 @@ class Undocumented(Llm):
         temperature: float = 0.5
 
 
+class StripsSpaces(Llm):
+    def words(self, ask: Ask) -> list[str]:
+        return [word.strip() for word in super().words(ask)]
+
+
+class GivesAllAtTheEnd(Llm):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Ask)
+        await trio.sleep(0.15)
+        for index, word in enumerate(self.words(request)):
+            await emit(Token(index, word))
+
+
 @pytest.mark.parametrize(
     ("cls", "said"),
     [
+        (StripsSpaces, "a question: no white space in 9 tokens: keep the spaces"),
+        (GivesAllAtTheEnd, "emits all tokens of a reply at once, at its end"),
         (CountsFromOne, "token number 0 has index 1: tokens are numbered from 0 in each reply"),
         (CountsOn, "a question with a past: token number 0 has index 1"),
         (GivesNone, "a token's text is NoneType, not str"),
-        (HangsOnAnEmptyQuestion, "an empty question: not ended after 1 s"),
+        (
+            HangsOnAnEmptyQuestion,
+            "an empty question: not ended after 1 s (`within_s`), with 0 answers so far",
+        ),
         (
             StumblesOverThePast,
-            "a question with a past: raises KeyError: 'Question 0?'; an error must be a ProviderError",
+            "a question with a past: raises KeyError: 'Question 0?'; it must raise a ProviderError",
         ),
         (SwallowsItsCancelling, "cancelled at its first answer, it raises ProviderError: the reply broke off"),
         (ThinksOnTheLoop, "blocks the event loop for 1"),
@@ -437,6 +627,137 @@ def test_an_llm_with_a_fault(cls: type[Provider], said: str) -> None:
 
 def test_an_llm_without_a_fault() -> None:
     check_provider(Llm)
+
+
+def test_an_llm_that_does_not_stream_says_so() -> None:
+    class Whole(GivesAllAtTheEnd):
+        streams = False
+
+    check_provider(Whole)
+
+
+class Served(Llm):
+    """An LLM of a server, with an answer to an error as it should be."""
+
+    class Options(Options):
+        model: str = "small"
+        """Which."""
+
+    def refused(self) -> ProviderError | None:
+        return None if self.options.model == "small" else ProviderError(f"llm mine: no model {self.options.model!r}")
+
+    async def probe(self) -> str:
+        if error := self.refused():
+            raise error
+        return "the model is there"
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        if error := self.refused():
+            await self.fails(error, emit)
+            return
+        await super().call(request, fed, emit)
+
+    async def fails(self, error: ProviderError, emit: Emit) -> None:
+        raise error
+
+
+class ReturnsOnAnError(Served):
+    async def fails(self, error: ProviderError, emit: Emit) -> None:
+        return
+
+
+class HangsOnAnError(Served):
+    async def fails(self, error: ProviderError, emit: Emit) -> None:
+        await trio.sleep_forever()
+
+
+class SaysTheError(Served):
+    async def fails(self, error: ProviderError, emit: Emit) -> None:
+        await emit(Token(0, f"Error: {error}"))
+
+
+class RaisesAnother(Served):
+    async def fails(self, error: ProviderError, emit: Emit) -> None:
+        raise OSError("404")
+
+
+class LeavesItsNameOut(Served):
+    async def fails(self, error: ProviderError, emit: Emit) -> None:
+        raise ProviderError("no such model")
+
+
+class FindsNothingWrong(Served):
+    async def probe(self) -> str:
+        return "fine"
+
+
+class PoolNeverClosed(Served):
+    """Keeps the connection of a call that came to its end, for ever."""
+
+    kept: ClassVar[list[socket.socket]] = []
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        connection = socket.socket()
+        try:
+            await super().call(request, fed, emit)
+        except BaseException:
+            connection.close()
+            raise
+        self.kept.append(connection)
+
+
+BROKEN = "broken options 1 (model='none'): "
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [
+        (ReturnsOnAnError, BROKEN + "a question: the call returns without an error"),
+        (
+            HangsOnAnError,
+            BROKEN + "a question: not ended after 1 s (`within_s`), with 0 answers so far; it must",
+        ),
+        (
+            SaysTheError,
+            BROKEN + "a question is answered instead of raising an error: \"Error: llm mine: no model 'none'\"",
+        ),
+        (RaisesAnother, BROKEN + "a question: raises OSError: 404; it must raise a ProviderError"),
+        (LeavesItsNameOut, BROKEN + "a question: the error must begin with the provider's name, `llm mine: `"),
+        (FindsNothingWrong, BROKEN + "it is loaded and made ready without an error, and its probe raises no error"),
+        (PoolNeverClosed, "leaves behind: socket"),
+    ],
+)
+def test_an_llm_of_a_server_with_a_fault(cls: type[Provider], said: str) -> None:
+    with pytest.raises(Faults) as caught:
+        check_provider(cls, within_s=1, broken=(cls.Options.model_validate({"model": "none"}),))
+    assert any(said in fault for fault in caught.value.found), caught.value
+
+
+def test_an_llm_of_a_server_without_a_fault() -> None:
+    check_provider(Served, broken=(Served.Options(model="none"),))
+
+
+def test_threads_that_a_server_of_the_test_begins_are_not_the_providers() -> None:
+    """A server here has a thread for each connection, which ends only when its client has gone."""
+    asked, over = queue.SimpleQueue[bool](), threading.Event()
+
+    def serve() -> None:
+        while asked.get():
+            threading.Thread(target=over.wait, name="handler", daemon=True).start()
+
+    class Asks(Llm):
+        async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+            asked.put(True)
+            await super().call(request, fed, emit)
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    try:
+        check_provider(Asks)
+    finally:
+        asked.put(False)
+        over.set()
+        server.join()
 
 
 # -- planted faults: ears and others -----------------------------------------------------------------------------------
@@ -516,7 +837,7 @@ class NoSuchKind(Asr):
         (CountsFramesItself, "frames of which some were lost: the last probability is of frame"),
         (OneAnswerBehind, "no end of utterance would be noticed"),
         (FinalTwice, "utterances [1, 2] ended, and the Finals are of [1, 1, 2, 2]"),
-        (GoesOnListening, "two utterances: not ended after 1 s"),
+        (GoesOnListening, "two utterances: not ended after 1 s (`within_s`), with 2 answers so far"),
         (NoSuchKind, "its kind is 'ear'; the kinds that have providers are mic, vad,"),
         (NoSuchKind, "its name is 'Mine!'"),
     ],

@@ -9,12 +9,13 @@ It loads the provider, calls it as a pipeline does and with difficult input, and
 everything that it found. These rules are checked:
 
 - Answers have the right type, are numbered, complete and in order: one Final for each utterance, one end for each clause.
-- Empty, long and unpronounceable input is handled.
-- A cancelled call ends within its grace period, emits nothing more, and does not affect the next call.
+- Empty, long and unpronounceable input, and text in other scripts, is handled.
+- A call that is cancelled before, at or between its answers ends within its grace period, emits nothing more, and does
+  not affect the next call.
 - A slow stage loses nothing, and items are emitted one after another.
-- Errors are FlowkitErrors with one line of text, while loading and later.
+- Errors are FlowkitErrors with one line of text, while loading and in a call.
 - Sessions that share a model do not affect each other.
-- The event loop is not blocked, and no task, thread, process or socket is left.
+- The event loop is not blocked, and no task, thread, process, socket or open file is left.
 
 The other names are for tests of your own: ``FakeSession`` (surroundings), ``opened`` (a provider with its model,
 ready), ``answer``, ``Answers``, ``PacedItems``, ``frames``, ``utterance``.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from math import isnan
 from typing import Any
 
 from flowkit.messages import (
     Ask,
-    Audio,
     Capture,
-    ClauseEnded,
     Detect,
     EndOfUtterance,
     Exchange,
@@ -29,45 +26,22 @@ from flowkit.messages import (
     Token,
     Transcribe,
     Typed,
-    WordTimes,
 )
 from flowkit.providers.answers import ANSWERS
 from flowkit.providers.base import Provider
 from flowkit.testing.provider.calls import FRAME_BYTES, FRAME_US, RATE_HZ, frames, utterance
+from flowkit.testing.provider.case import CallCase, Judge
+from flowkit.testing.provider.voice import clauses, narrated, narrations, spoken
+from flowkit.words import script_of
 
-SHORT = "This is a short sentence."
-LONG = "Here is a sentence of a good many words, one that a listener would not like to hear twice. " * 5
-A_CLAUSE, A_LONG_CLAUSE = "a clause", "a long clause"
-ODD = "… — ?!"
-"""A text that cannot be pronounced."""
+_TOO_LONG = "word " * 5_000
+_MANY = 8
+"""The tokens of a reply that is long enough to judge it."""
+_SLOW_S, _BURST_S = 0.1, 0.0005
+"""A reply that starts so late, and whose tokens then follow so fast on average, was complete before it was emitted."""
 _FRAMES = 10
 _WINDOW_US = 100_000
 """How much audio a VAD may collect before it answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallCase:
-    """One call to make.
-
-    `enough` is the number of answers after which a call without an end is cancelled (0: it ends by itself). `says`:
-    there must be an answer. `may_refuse`: a ProviderError is allowed.
-    """
-
-    title: str
-    request: Message
-    fed: tuple[Message, ...] = ()
-    enough: int = 0
-    says: bool = True
-    may_refuse: bool = False
-
-
-def lengthy(cls: type[Provider], case: CallCase) -> CallCase:
-    """The call for a slow stage: `case`, or for a TTS one with more pieces of audio."""
-    return CallCase("four sentences", Speak(5, SHORT * 4)) if isinstance(case.request, Speak) else case
-
-
-Judge = Callable[[CallCase, list[Message]], Iterator[str]]
-"""Checks the answers to a call. Yields one line for each fault."""
 
 
 def cases(cls: type[Provider], speech: bytes) -> list[CallCase]:
@@ -76,7 +50,7 @@ def cases(cls: type[Provider], speech: bytes) -> list[CallCase]:
     Raises KeyError for an unknown kind.
     """
     if cls.kind == "tts" and cls.continuous:
-        return _narrations()
+        return narrations()
     return _CASES[cls.kind](speech)
 
 
@@ -89,7 +63,7 @@ def faults_of(case: CallCase, items: list[Message]) -> Iterator[str]:
         yield f"{case.title}: emitted {type(wrong[0]).__name__}; for {type(case.request).__name__} it may emit {names}"
         return
     if case.says and not items:
-        yield f"{case.title}: no answer"
+        yield f"{case.title}: no answer" + (", and no ProviderError" if case.may_refuse else "")
         return
     for fault in _JUDGES[type(case.request)](case, items):
         yield f"{case.title}: {fault}"
@@ -205,11 +179,11 @@ def _questions(speech: bytes) -> list[CallCase]:
         CallCase("a question", Ask(1, "What is the capital of France?")),
         CallCase("a question with a past", Ask(41, "And of Spain?", past)),
         CallCase(
-            "a past with empty halves",
+            "a past in which an answer is empty, and a question",
             Ask(3, "And now?", (Exchange("Hm.", ""), Exchange("", "Yes?"))),
         ),
         CallCase("an empty question", Ask(1, ""), says=False, may_refuse=True),
-        CallCase("a question that is too long", Ask(1, "word " * 5_000), says=False, may_refuse=True),
+        CallCase(f"a question of {len(_TOO_LONG)} characters", Ask(1, _TOO_LONG), says=False, may_refuse=True),
         CallCase("odd characters", Ask(1, "\u0000 \U0001f600 {} %s </s> \u202e"), says=False, may_refuse=True),
     ]
 
@@ -226,85 +200,21 @@ def _asked(case: CallCase, items: list[Message]) -> Iterator[str]:
         yield f"token number {first} has index {indexes[first]}: tokens are numbered from 0 in each reply"
     if case.says and not "".join(texts).strip():
         yield "the reply has no words"
+    with_words = [text for text in texts if any(char.isalpha() and not script_of(char).per_word for char in text)]
+    if len(with_words) >= _MANY and not any(char.isspace() for char in "".join(texts)):
+        yield f"no white space in {len(tokens)} tokens: keep the spaces, because the texts joined are the reply"
 
 
-# -- TTS ---------------------------------------------------------------------------------------------------------------
+def all_at_once(replies: list[tuple[float, list[float]]]) -> bool:
+    """Whether all replies that are long enough came in a burst.
 
-
-def _clauses(speech: bytes) -> list[CallCase]:
-    return [
-        CallCase(A_CLAUSE, Speak(0, SHORT)),
-        CallCase("a later clause", Speak(7, SHORT)),
-        CallCase("an empty clause", Speak(1, ""), says=False),
-        CallCase("a clause of white space", Speak(2, " \n "), says=False),
-        CallCase("a clause that cannot be pronounced", Speak(3, ODD), says=False),
-        CallCase(A_LONG_CLAUSE, Speak(4, LONG)),
+    Each reply is the time of its request and the times of its tokens, in seconds.
+    """
+    many = [(asked_s, said_s) for asked_s, said_s in replies if len(said_s) >= _MANY]
+    bursts = [
+        said_s[0] - asked_s > _SLOW_S and said_s[-1] - said_s[0] < _BURST_S * len(said_s) for asked_s, said_s in many
     ]
-
-
-def _spoken(case: CallCase, items: list[Message]) -> Iterator[str]:
-    assert isinstance(case.request, Speak)
-    yield from _sound(case.request, items)
-
-
-def _sound(asked: Speak, items: Iterable[Message]) -> Iterator[str]:
-    """Check the answers for one clause."""
-    place = total = rate_hz = 0
-    for item in items:
-        clause = getattr(item, "clause", asked.clause)
-        if clause != asked.clause:
-            yield f"the request is for clause {asked.clause}, the answer for clause {clause}"
-            return
-        if isinstance(item, WordTimes):
-            yield from _times(item)
-        if not isinstance(item, Audio):
-            continue
-        if item.first_sample != place:
-            yield f"an Audio starts at sample {item.first_sample} instead of {place}"
-        if item.samples < 1 or len(item.pcm) != 2 * item.samples:
-            yield f"an Audio of {item.samples} samples of 16 bits has {len(item.pcm)} bytes"
-        if rate_hz and item.rate_hz != rate_hz:
-            yield f"the sample rate changes from {rate_hz} to {item.rate_hz} Hz within a clause"
-        if total and item.total != total:
-            yield f"the clause's total changes from {total} to {item.total} samples"
-        place, total, rate_hz = item.first_sample + item.samples, item.total or total, item.rate_hz
-    if total and place != total:
-        yield f"`total` is {total} samples, but {place} were emitted"
-    if place and not asked.text.strip():
-        yield f"the text is empty, but {place} samples were emitted"
-
-
-def _times(item: WordTimes) -> Iterator[str]:
-    ends = [at for _, at in item.words]
-    if ends != sorted(ends) or any(at < 0 for at in ends):
-        yield f"the words of clause {item.clause} end at samples {ends}, which must rise"
-
-
-def _narrations() -> list[CallCase]:
-    texts = (SHORT, "", "And then another one.", ODD, LONG)
-    reply = tuple(Speak(index, text) for index, text in enumerate(texts))
-    return [
-        CallCase("a reply of one clause", Narrate(), reply[:1]),
-        CallCase("a reply of many clauses, some of them empty", Narrate(), reply),
-        CallCase("a reply without a clause", Narrate(), says=False),
-    ]
-
-
-def _narrated(case: CallCase, items: list[Message]) -> Iterator[str]:
-    asked = [item for item in case.fed if isinstance(item, Speak)]
-    left = list(items)
-    for speak in asked:
-        ends = [n for n, item in enumerate(left) if isinstance(item, ClauseEnded)]
-        if not ends:
-            yield f"clause {speak.clause} has no ClauseEnded"
-            return
-        said, end, left = left[: ends[0]], left[ends[0]], left[ends[0] + 1 :]
-        yield from _sound(speak, [*said, end])
-        samples = sum(item.samples for item in said if isinstance(item, Audio))
-        if isinstance(end, ClauseEnded) and end.samples != samples:
-            yield f"the ClauseEnded of clause {speak.clause} has {end.samples} samples, but {samples} were emitted"
-    if left:
-        yield f"{type(left[0]).__name__} comes after the end of the last clause"
+    return len(bursts) > 1 and all(bursts)
 
 
 _CASES: Mapping[str, Callable[[bytes], list[CallCase]]] = {
@@ -313,7 +223,7 @@ _CASES: Mapping[str, Callable[[bytes], list[CallCase]]] = {
     "vad": _detections,
     "asr": _transcriptions,
     "llm": _questions,
-    "tts": _clauses,
+    "tts": clauses,
     "speaker": _renders,
 }
 _JUDGES: Mapping[type[Message], Judge] = {
@@ -322,6 +232,6 @@ _JUDGES: Mapping[type[Message], Judge] = {
     Detect: _detected,
     Transcribe: _transcribed,
     Ask: _asked,
-    Speak: _spoken,
-    Narrate: _narrated,
+    Speak: spoken,
+    Narrate: narrated,
 }

@@ -1,4 +1,4 @@
-"""Lists what a provider could leave behind in a process: running threads, child processes, sockets."""
+"""Lists what a provider could leave behind: running threads, child processes, sockets, open files, tasks."""
 
 from __future__ import annotations
 
@@ -7,20 +7,65 @@ import glob
 import os
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
+
+import trio
 
 _IDLE = "Trio thread"
 """The name of Trio's idle threads, which Trio keeps for a few seconds."""
+Ours = Callable[[threading.Thread], bool]
 
 
-def present() -> Counter[str]:
-    """The threads, child processes and sockets of this process, by description, after a garbage collection.
+@contextmanager
+def own_threads() -> Iterator[Ours]:
+    """Yields a function that tells whether a thread was started from this thread or its descendants.
 
-    Child processes and sockets are found only on Linux.
+    Other threads are not the provider's. They belong to a server that the test runs, for example.
+    """
+    here = threading.current_thread()
+    others = {thread for thread in threading.enumerate() if thread is not here and not _idle(thread)}
+    begun_by: dict[threading.Thread, threading.Thread] = {}
+    start = threading.Thread.start
+
+    def started(thread: threading.Thread) -> None:
+        begun_by[thread] = threading.current_thread()
+        start(thread)
+
+    def ours(thread: threading.Thread) -> bool:
+        while thread in begun_by:
+            thread = begun_by[thread]
+        return thread not in others
+
+    with patch.object(threading.Thread, "start", started):
+        yield ours
+
+
+def _idle(thread: threading.Thread) -> bool:
+    return thread.name.startswith(_IDLE)
+
+
+def present(ours: Ours) -> Counter[str]:
+    """The threads, child processes, sockets and open files of this process, by description, after a garbage collection.
+
+    Only threads for which `ours` is True are listed. All but threads are found only on Linux.
     """
     gc.collect()
-    threads = [thread.name for thread in threading.enumerate() if not thread.name.startswith(_IDLE)]
-    return Counter([f"thread {name!r}" for name in threads] + _children() + _sockets())
+    threads = [thread.name for thread in threading.enumerate() if ours(thread) and not _idle(thread)]
+    return Counter([f"thread {name!r}" for name in threads] + _children() + _open())
+
+
+def tasks() -> set[trio.lowlevel.Task]:
+    """All tasks of the running event loop."""
+    found: set[trio.lowlevel.Task] = set()
+    due = [task for task in [trio.lowlevel.current_root_task()] if task is not None]
+    while due:
+        task = due.pop()
+        found.add(task)
+        due += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    return found
 
 
 def _children() -> list[str]:
@@ -32,9 +77,13 @@ def _name(pid: str) -> str:
     return _read(f"/proc/{pid}/comm").strip() or pid
 
 
-def _sockets() -> list[str]:
-    links = [f"/proc/self/fd/{fd}" for fd in _listed("/proc/self/fd")]
-    return ["socket" for link in links if os.path.islink(link) and _target(link).startswith("socket")]
+def _open() -> list[str]:
+    """Sockets, and files by their folder, because the name of a temporary file says nothing."""
+    targets = [_target(f"/proc/self/fd/{fd}") for fd in _listed("/proc/self/fd")]
+    sockets = ["socket" for target in targets if target.startswith("socket")]
+    plain = [target.removesuffix(" (deleted)") for target in targets if target.startswith("/")]
+    files = [path for path in plain if not path.startswith(("/dev/", "/proc/", "/memfd:"))]
+    return sockets + [f"open file in {os.path.dirname(path)}" for path in files]
 
 
 def _target(link: str) -> str:

@@ -69,6 +69,8 @@ _WORDLIKE = regex.compile(r"[\p{L}\p{N}]")
 _BEHIND = regex.compile(r"[^\s\p{L}\p{N}\p{Ps}\p{Pi}]*")
 _NOT_COMPARED = regex.compile(r"[\p{Cf}\u0307\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]")
 """Joiners and direction marks, the dot that case folding leaves of İ, and Hebrew and Arabic vowel and stretching marks."""
+_HYPHEN = regex.compile(r"(?<=\p{L})\p{Pd}(?=\p{L})")
+"""Some write `uhhuh` for `uh-huh`."""
 _AHEAD = 4
 """How many words ahead a spoken word is searched for."""
 
@@ -170,7 +172,8 @@ class Phrases:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        keys = {tuple(word.key for word in words(text)) for text in texts} - {()}
+        written = [form for text in texts for form in (text, _HYPHEN.sub("", text))]
+        keys = {tuple(word.key for word in words(text)) for text in written} - {()}
         self._phrases = sorted(keys, key=len, reverse=True)
 
     def without(self, found: Sequence[Word], *, incomplete: bool = False) -> list[Word]:

@@ -78,6 +78,8 @@ def test_what_sounded_ends_with_a_word_and_the_marks_behind_it(text: str, share:
         ("got it", "Got it."),
         ("uh-huh", "Uh huh"),
         ("uh huh", "uh‑huh!"),
+        ("uh-huh", "Uhhuh."),
+        ("mm-hmm", "Mmhmm, mm-hmm"),
         ("that's right", "That’s right"),
         ("that’s right", "thatʼs RIGHT"),
         ("haan हाँ", "haan, हाँ!"),

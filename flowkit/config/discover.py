@@ -18,7 +18,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 _WORD = re.compile(rb"flowkit|include|stages|\\[uUx]")
 """What every pipeline contains: its version, or the include that brings the version, or its stages. Files without any
 of these are not parsed."""
-_VERSION = re.compile(r"""(?m)(?:^[\s{"'?]*|[{,]\s*["'])flowkit["']?\s*:""")
+_VERSION = re.compile(r"""(?m)(?:^(?:[^\S\n]|[{"'?]|[!&]\S*[^\S\n])*|[{,]\s*["'])flowkit["']?\s*:""")
 
 
 def is_pipeline(path: Path) -> bool:

@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """A collector for a pipeline file or a trace, if ``--flowkit`` is given."""
-    if not parent.config.getoption("--flowkit") or file_path.suffix not in (".yaml", ".yml", ".json", ".jsonl"):
+    if not parent.config.getoption("--flowkit") or file_path.suffix.lower() not in (".yaml", ".yml", ".json", ".jsonl"):
         return None
     from flowkit.config.discover import is_pipeline
 

@@ -119,6 +119,7 @@ TEST = {"tests": [{"name": "a", "chunker": {"feed": ["One."], "expect": ["One."]
 BODY = pipeline().partition("flowkit: 1\n")[2]
 WRITTEN = {
     "quoted": ("p.yaml", '"flowkit": 1\n' + BODY),
+    "capitals": ("P.YAML", "flowkit: 1\n" + BODY),
     "single quotes": ("p.yaml", "'flowkit': 1\n" + BODY),
     "space before the colon": ("p.yaml", "flowkit : 1\n" + BODY),
     "explicit key": ("p.yaml", "? flowkit\n: 1\n" + BODY),
@@ -149,6 +150,7 @@ def test_a_version_may_stand_in_an_included_file(tmp_path: Path, capsys: pytest.
 
 UNREADABLE = {
     "bad YAML": (b"flowkit: 1\nstages: [\n", "[FK0"),
+    "a tag": (b"!!str flowkit: 1\nstages: []\n", "[FK008]"),
     "cut off JSON": (b'{"name": "x", "flowkit": 1, "stages": [', "[FK0"),
     "two documents": (b"---\nflowkit: 1\n---\nflowkit: 1\n", "[FK0"),
     "no UTF-8": (b"flowkit: 1\nname: \xff\n", "is not UTF-8"),

@@ -111,7 +111,9 @@ def _files(path: Path, found: Collected) -> Iterator[Path]:
     for folder, folders, names in os.walk(path, onerror=lambda error: found.wrong.append(_unread(error))):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
-            if name.endswith((".jsonl", *PIPELINES)) and _may_hold_tests(Path(folder) / name, found):
+            if (name.endswith(".jsonl") or name.lower().endswith(PIPELINES)) and _may_hold_tests(
+                Path(folder) / name, found
+            ):
                 yield Path(folder) / name
 
 

@@ -86,6 +86,7 @@ class Pieces:
     def __call__(self, piece: str) -> str:
         """The next piece, masked. At most the first three characters of a secret can have passed in earlier pieces."""
         masks, text, begins = self._masks, self._before + piece, len(self._before)
+        # Three characters: with them, a secret that begins in this piece is recognised by its fourth.
         self._before = text[1 - _LEAK :]
         if not masks or not masks.beginning.search(text):
             return piece

@@ -40,6 +40,7 @@ class LiveFigures(Figures, Observer):
         frames = stimulus.item
         if stimulus.stage != self._source or not isinstance(frames, Frames) or not frames.pcm:
             return
+        # After a gap in the frames, or with a second of them, what was collected is measured.
         if frames.index != self._first + len(self._pcm) or len(self._pcm) >= _BATCH:
             self._measure()
             self._first = frames.index

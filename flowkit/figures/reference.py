@@ -176,6 +176,7 @@ def _runs(levels: NDArray[np.uint8], first: int) -> tuple[NDArray[Any], NDArray[
     limit = np.minimum(peak + _BELOW_PEAK, _SILENT)
     clear = (smooth < np.minimum(floor - _ENTER, limit))[first:]
     stay = (smooth < np.minimum(floor - _STAY, limit))[first:]
+    # A run begins where `stay` becomes true and ends where it becomes false. The zeros close runs at either end.
     edges = np.flatnonzero(np.diff(np.concatenate(([0], stay.astype(np.int8), [0]))))
     starts, ends = edges[::2], edges[1::2]
     counts = np.concatenate(([0], np.cumsum(clear)))

@@ -29,6 +29,7 @@ def sounded(rows: Iterable[Row], layout: Layout, voices: Voices | None = None) -
         if row.stage == voice and isinstance(message, Audio) and row.call:
             sound.came(row.epoch, message)
         elif row.stage == speaker and isinstance(message, Play | Silence):
+            # A command takes effect at the device's next tick. Everything before that was popped.
             pops += timeline.pop_until(-(-row.handled_us // frame_us) * frame_us)
             if isinstance(message, Play):
                 timeline.play(sound.of(message))

@@ -65,6 +65,7 @@ def _call(call: CallRecord, turn: TurnRecord) -> SpanPlan:
 def _turn(turn: TurnRecord) -> SpanPlan:
     replies = turn.replies()
     asked = replies[0]
+    # A turn begins with the user's speech. Speech without words, such as a cough before it, does not count.
     begin_us = min([asked.released_us, *(s.began_us for s in asked.speech if s.text and s.began_us is not None)])
     attributes: dict[str, Value] = {"flowkit.end_reason": turn.end.value}
     if (sound := next((reply.sound for reply in replies if reply.sound is not None), None)) is not None:

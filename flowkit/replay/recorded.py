@@ -66,6 +66,7 @@ class RecordedSource(Script):
         return scripted(_rising(self._merged()))
 
     def _merged(self) -> Iterator[tuple[int, Message]]:
+        # With an end that never comes, the loop need not check whether there is another one.
         ends = iter([*self._ends, (1 << 62, Done())])
         end_us, end = next(ends)
         for at_us, frames in self._blocks([at_us for at_us, _ in self._ends]):
@@ -222,6 +223,7 @@ class RecordedLlm(Script):
         return scripted(items)
 
     def _chosen(self, request: Ask) -> RecordedCall | None:
+        # A text may be asked several times. When its replies are used up, the newest one is given again.
         same = [call for call in self._left if call.request.text == request.text]  # type: ignore[attr-defined]
         again = [call for call in self._all if call.request.text == request.text]  # type: ignore[attr-defined]
         call = next(iter([*same, *again[-1:]]), None)

@@ -70,8 +70,8 @@ class LiveView:
             get_renderable=self.picture,
             refresh_per_second=PER_SECOND,
             transient=False,
-            vertical_overflow="crop",
-            redirect_stderr=False,
+            vertical_overflow="crop",  # a picture that scrolls could not be redrawn in place
+            redirect_stderr=False,  # ``captured`` redirects the descriptor, which C code writes to as well
         )
         with picture:
             yield

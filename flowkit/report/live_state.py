@@ -60,6 +60,7 @@ class Loudness:
 
     def db(self, now_us: int) -> float:
         """The level at `now_us`, in decibels below full scale."""
+        # A copy, because the event loop may add a peak meanwhile.
         return next((db for at_us, db in reversed(list(self._peaks)) if now_us - 50_000 <= at_us <= now_us), SILENT_DB)
 
 
@@ -79,7 +80,7 @@ class SpokenClause:
     def played(self, now_us: int) -> int:
         """How many of its samples were played by `now_us`."""
         done = 0
-        for at_us, first, count in list(self.starts):
+        for at_us, first, count in list(self.starts):  # a copy, for the same reason as in `Loudness`
             if at_us <= now_us:
                 done = max(done, min(first + count, first + (now_us - at_us) * self.rate_hz // 1_000_000))
         return done

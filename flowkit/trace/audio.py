@@ -93,6 +93,7 @@ def to_flac(wav: Path) -> Path:
             rate_hz = struct.unpack("<I", source.read(HEADER)[24:28])[0]
             with soundfile.SoundFile(descriptor, "w", rate_hz, 1, subtype="PCM_16", format="FLAC") as sink:
                 while block := source.read(2 * _BLOCK):
+                    # A killed session may have left half a sample at the end.
                     sink.write(np.frombuffer(block[: len(block) // 2 * 2], "<i2"))
     except (soundfile.LibsndfileError, AssertionError) as error:
         # On a full disk soundfile fails an assertion instead of raising its own error.
@@ -141,8 +142,9 @@ _HEAD, _SILENCE = 1 << 16, 1024
 
 
 def _blocks(trace: Path, sound: Sound) -> Iterator[NDArray[np.int16]]:
-    """The file of a sound. Raises TraceError if it cannot be what was recorded."""
+    """The samples of a sound, block by block. Raises TraceError if the file cannot hold what was recorded."""
     path = sound_path(trace, sound.role)
+    # The trace may come from anyone: the name is safe, but the file could be a link.
     if not path.resolve().is_relative_to(trace.parent.resolve()):
         raise TraceError(f"{path.name} is a link to a file outside the trace's folder")
     if not path.is_file():

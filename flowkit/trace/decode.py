@@ -70,9 +70,9 @@ def _rows(layout: Layout, stored: StoredRows) -> list[Row]:
             last_us = now_us
             stage, n = ids[place], ns[place] + 1
             ns[place] = n
-            above, above_n = (ids[cause], ns[cause] - back) if cause >= 0 else ("", 0)
+            cause_id, cause_n = (ids[cause], ns[cause] - back) if cause >= 0 else ("", 0)
             rows.append(
-                _row(Row, (stage, n, above, above_n, now_us - lag_us, now_us, epoch, turn, message, fate, call))
+                _row(Row, (stage, n, cause_id, cause_n, now_us - lag_us, now_us, epoch, turn, message, fate, call))
             )
             for follower in followers:
                 ns[follower] += 1
@@ -93,8 +93,8 @@ def _shape(stages: int, count: int, head: Any, *columns: Any) -> _Shape:
         raise ValueError("a shape without its times, causes or calls")
     waiting = iter(columns)
 
-    def numbers(there: bool = True) -> Sequence[Any] | repeat[int]:
-        return unpacked(next(waiting), count, _NUMBERS) if there else repeat(0)
+    def numbers(stored: bool = True) -> Sequence[Any] | repeat[int]:
+        return unpacked(next(waiting), count, _NUMBERS) if stored else repeat(0)
 
     handled_us, lags_us, backs, calls = numbers(), numbers(waits(of)), numbers(cause > 0), numbers(called)
     messages = messages_of(of, list(waiting), count)

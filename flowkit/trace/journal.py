@@ -86,7 +86,7 @@ class JournalWriter:
     def _chunk(self, writer: SpanWriter, chunk: JournalChunk | None) -> None:
         if chunk is None:
             return
-        self._state.update(chunk.text.encode() + b"\n")
+        self._state.update(chunk.text.encode() + b"\n")  # as ``digest_of`` does, but chunk by chunk
         attributes = {
             names.CHUNK: chunk.number,
             names.FIRST: chunk.first,

@@ -162,6 +162,7 @@ def read_trace(path: Path | str) -> Trace:
         if path.stat().st_size > names.MAX_FILE:
             raise TraceError(f"{path.name} is larger than {names.MAX_FILE >> 20} MiB")
         with path.open("rb") as file:
+            # One byte more than is allowed, so that a line that is too long is noticed before all of it is read.
             lines.read(iter(lambda: file.readline(names.MAX_LINE + 1), b""))
     except OSError as error:
         raise TraceError(f"cannot read {path}: {error.strerror}") from error

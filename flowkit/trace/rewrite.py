@@ -39,7 +39,7 @@ def redact(trace: Trace, out: Path, keep: Iterable[str]) -> None:
     """
     kept = set(keep)
     if trace.head.kept is not None:
-        kept &= trace.head.kept
+        kept &= trace.head.kept  # the other classes are masked already
     rewrite(trace, out, Redactor(kept))
 
 

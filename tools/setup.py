@@ -1,9 +1,9 @@
-"""Make .venv/ hold what requirements.lock names, and flowkit itself; `make` runs it before everything else.
+"""Installs the packages of requirements.lock and flowkit itself into .venv/. `make` runs it before everything else.
 
-Repeating it is cheap: a stamp in .venv/ holds the hash of what was installed, and where it is unchanged nothing runs.
-What can go wrong for a newcomer (an old Python, a full disk, no network) ends in one line and exit code 1.
+Another run is quick: a stamp file in .venv/ has the hashes of what was installed, and nothing is done if they are
+unchanged. Common problems (an old Python, a full disk, no network) are reported in one line, with exit code 1.
 
-This file is read by whatever `python3` a machine has, to find a better one; so it keeps to the syntax of Python 3.6.
+Any `python3` of a machine may run this file, to find a newer one. So it uses only the syntax of Python 3.6.
 """
 
 import errno
@@ -21,17 +21,17 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST = (3, 11)
 CANDIDATES = ("python3.11", "python3.12", "python3.13", "python3.14", "python3", "python")  # 3.11 is what CI runs
 MB = 1000000
-# Measured: 790 MB installed, 350 MB of wheels in the temporary folder while pip unpacks, and as much in pip's cache.
+# Measured: 790 MB installed, 350 MB of wheels in the temporary folder while pip unpacks them, and 350 MB in pip's cache.
 ROOM_MB = 2000
 ROOM_TEMPORARY_MB = 500
 
 
 class SetupError(Exception):
-    """Setup cannot go on; the message is the one line to show."""
+    """Setup has failed. The message is one line for the user."""
 
 
 class Python(NamedTuple):
-    """An interpreter that answered: the command it was found by, and its (major, minor) version."""
+    """A working interpreter: its command and its (major, minor) version."""
 
     command: str
     version: Sequence[int]
@@ -41,7 +41,7 @@ class Python(NamedTuple):
 
 
 def main() -> int:
-    """Set up, or say in one line why not. Exit code 1 for that, 130 after Ctrl-C."""
+    """Set up the environment. Returns exit code 1 after a failure, and 130 after Ctrl-C."""
     try:
         set_up(ROOT)
     except SetupError as exc:
@@ -53,13 +53,13 @@ def main() -> int:
         print("setup: %s" % reason, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("setup: interrupted; run make again to go on", file=sys.stderr)
+        print("setup: interrupted; run make again to continue", file=sys.stderr)
         return 130
     return 0
 
 
 def set_up(root: str) -> None:
-    """Bring `root`/.venv up to date: first the lock's packages, then flowkit itself, each only where it changed."""
+    """Update `root`/.venv: first the packages of the lock, then flowkit itself, each only after a change."""
     venv = os.path.join(root, ".venv")
     stamp = os.path.join(venv, "flowkit-setup.stamp")
     packages = fingerprint(root, "requirements.lock")
@@ -78,7 +78,7 @@ def set_up(root: str) -> None:
 
 
 def install_packages(root: str, venv: str) -> None:
-    """Create the environment if it is missing and install the lock into it; raises SetupError."""
+    """Create the environment if it is missing, and install the packages of the lock. Raises SetupError."""
     lock = os.path.join(root, "requirements.lock")
     python = find_python(os.environ.get("PYTHON", ""), probe)
     check_room(root, os.path.exists(venv))
@@ -93,9 +93,9 @@ def install_packages(root: str, venv: str) -> None:
 
 
 def find_python(chosen: str, ask: Callable[[str], Optional[Python]]) -> Python:
-    """The first interpreter that is new enough: `chosen` alone if it is given (make PYTHON=...), else CANDIDATES.
+    """Find the first interpreter that is new enough, among `chosen` (make PYTHON=...) if given, otherwise CANDIDATES.
 
-    `ask` takes a command and returns the interpreter behind it, or None. Raises SetupError where none is new enough.
+    `ask` takes a command and returns its interpreter, or None. Raises SetupError if no interpreter is new enough.
     """
     found = [python for python in map(ask, [chosen] if chosen else CANDIDATES) if python]
     for python in found:
@@ -108,7 +108,7 @@ def find_python(chosen: str, ask: Callable[[str], Optional[Python]]) -> Python:
 
 
 def probe(command: str) -> Optional[Python]:
-    """Run `command` to learn its version; None where it is missing, broken or no Python."""
+    """Run `command` to get its version. Returns None if it is missing, broken or not Python."""
     question = [command, "-c", "import sys; print('%d %d' % sys.version_info[:2])"]
     try:
         answer = subprocess.run(question, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -121,7 +121,7 @@ def probe(command: str) -> Optional[Python]:
 
 
 def usable(venv: str) -> bool:
-    """Whether `venv` holds a working environment with pip whose Python is new enough."""
+    """Whether `venv` is a working environment with pip and a Python that is new enough."""
     python = probe(venv_python(venv))
     if python is None or tuple(python.version) < OLDEST:
         return False
@@ -129,7 +129,7 @@ def usable(venv: str) -> bool:
 
 
 def check_room(root: str, exists: bool) -> None:
-    """Raise SetupError where the disk cannot take the environment (half of it is enough where one exists)."""
+    """Raises SetupError if there is too little free disk space. If the environment exists, half of it is enough."""
     temporary = tempfile.gettempdir()
     for path, need in ((root, ROOM_MB // 2 if exists else ROOM_MB), (temporary, ROOM_TEMPORARY_MB)):
         free = shutil.disk_usage(path).free // MB
@@ -139,14 +139,14 @@ def check_room(root: str, exists: bool) -> None:
 
 
 def run_pip(venv: str, arguments: List[str], progress: Optional[Progress]) -> None:
-    """`pip install` with the user's own pip configuration (it alone says where packages come from)."""
+    """Run `pip install` with the user's pip configuration, which alone decides where packages come from."""
     quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar=off"]
     python = probe(venv_python(venv))
     run([venv_python(venv), "-m", "pip", "install"] + quiet + arguments, str(python), progress)
 
 
 def run(command: List[str], python: str, progress: Optional[Progress]) -> None:
-    """Run a command and follow its output; raises SetupError with one line made of it where it fails."""
+    """Run a command and read its output. Raises SetupError with a one-line explanation if it fails."""
     lines = []  # type: List[str]
     environment = dict(os.environ, LC_ALL="C.UTF-8", PYTHONUNBUFFERED="1")
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -167,7 +167,8 @@ def count_pins(lock: str) -> int:
 
 
 def fingerprint(root: str, name: str) -> str:
-    """Hash of a file and of where the project lies: a moved environment has wrong paths inside and is made anew."""
+    """A hash of a file and of the project's path. After a move the environment has wrong paths and must be made
+    again."""
     with open(os.path.join(root, name), "rb") as file:
         return hashlib.sha256(file.read() + root.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -185,7 +186,7 @@ def write_stamp(stamp: str, lines: List[str]) -> None:
 
 
 def forget(stamp: str) -> None:
-    """Drop the stamp before changing anything, so that what an interrupt leaves half done is done again."""
+    """Remove the stamp before a change, so that an interrupted setup is repeated."""
     if os.path.exists(stamp):
         os.remove(stamp)
 

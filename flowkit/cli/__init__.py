@@ -1,4 +1,5 @@
-"""The command line: thin, and quick to start. Each command lives in a module that is imported only when it is called."""
+"""The command line. Each command has a module that is imported only when the command is called, so that it starts
+quickly."""
 
 from __future__ import annotations
 
@@ -21,18 +22,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("flowkit.cli.show", "show a configuration as flowkit reads it, with defaults and origins"),
     "graph": ("flowkit.cli.graph", "draw the pipeline"),
     "new": ("flowkit.cli.new", "write a pipeline file, or a package with a provider or a stage of your own"),
-    "schema": ("flowkit.cli.schema", "write the JSON Schema that editors check with"),
+    "schema": ("flowkit.cli.schema", "write the JSON Schema of pipeline files, for editors"),
     "explain": ("flowkit.cli.explain", "explain an error code"),
-    "providers": ("flowkit.cli.providers_", "list what is installed and what it needs"),
+    "providers": ("flowkit.cli.providers_", "list the providers and whether they are installed"),
     "replay": ("flowkit.cli.replay", "run a trace again"),
     "diff": ("flowkit.cli.diff", "compare two traces, or a trace and its replay"),
     "test": ("flowkit.cli.test", "run the tests of pipeline files and stored traces"),
-    "approve": ("flowkit.cli.approve", "accept what a stored trace gives now"),
-    "report": ("flowkit.cli.report", "show a recorded session, on the terminal or as a page"),
-    "trace": ("flowkit.cli.trace_", "look into, repair, redact or export a trace"),
-    "setup": ("flowkit.cli.setup", "fetch what plain pip install cannot"),
+    "approve": ("flowkit.cli.approve", "accept the new results of stored traces"),
+    "report": ("flowkit.cli.report", "show a recorded session, on the terminal or as an HTML page"),
+    "trace": ("flowkit.cli.trace_", "inspect, repair, redact or export a trace"),
+    "setup": ("flowkit.cli.setup", "install models that pip install does not bring"),
     "emulate": ("flowkit.cli.emulate", "run a cloud provider's emulator, to develop without keys"),
-    "doctor": ("flowkit.cli.doctor", "look at devices, models and keys of this machine"),
+    "doctor": ("flowkit.cli.doctor", "check the devices, models and keys of this machine"),
 }
 
 
@@ -56,22 +57,23 @@ def _run(args: list[str]) -> int:
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        return int(ExitCode.FINE)  # whoever read our output has gone, and has what he wanted
+        return int(ExitCode.FINE)  # the reader of our output has closed it, as `head` does
     except OSError as error:
-        # No file of a command's own: those have words for what fails. What is left is the machine's, such as a disk that is full.
+        # Commands report errors of their own files. What is left are errors of the machine, such as a full disk.
         where = f"{error.filename}: " if error.filename else ""
         print(f"flowkit: {where}{reason_of(error)}", file=sys.stderr)
         return int(ExitCode.USAGE)
-    except Exception as error:  # the last resort: a defect of flowkit, said in one line, whole with FLOWKIT_DEBUG
+    except Exception as error:  # a bug in flowkit: reported in one line, with a traceback if FLOWKIT_DEBUG is set
         if os.environ.get("FLOWKIT_DEBUG"):
             raise
         print(f"flowkit: internal error: {type(error).__name__}: {error}", file=sys.stderr)
-        print("    help: set FLOWKIT_DEBUG=1 to see where, and please report it", file=sys.stderr)
+        print("    help: set FLOWKIT_DEBUG=1 to see the traceback, and please report it", file=sys.stderr)
         return int(ExitCode.INTERNAL)
 
 
 def _say(error: FlowkitError) -> None:
-    """An error for people. A wrong pipeline file is shown as ``flowkit check`` shows it: file, line and column first."""
+    """Print an error. Errors of a pipeline file are shown as ``flowkit check`` shows them: file, line and column
+    first."""
     problems = getattr(error, "problems", ())
     if problems:
         from flowkit.config.render import render
@@ -99,14 +101,14 @@ def _dispatch(args: list[str]) -> int:
 
 
 def _overview() -> argparse.ArgumentParser:
-    """The parser for everything but a known command: help, version, and the error for an unknown name."""
+    """The parser without a command: for help, version, and the error about an unknown command."""
     width = max(map(len, COMMANDS))
     listing = "\n".join(f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items() if _there(name))
     parser = argparse.ArgumentParser(
         prog="flowkit",
         usage="flowkit COMMAND ...",
         description="A declarative framework for real-time voice agents.",
-        epilog=f"commands:\n{listing}\n\n'flowkit COMMAND --help' says more.",
+        epilog=f"commands:\n{listing}\n\n'flowkit COMMAND --help' describes a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"flowkit {__version__}")

@@ -1,4 +1,4 @@
-"""``flowkit approve``: show what a stored trace gives now against what was approved, turn by turn, and accept it."""
+"""``flowkit approve``: shows how the result of a stored trace differs from the approved one, and accepts it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "approve",
-        description="Replay stored traces, show what is another than was approved, turn by turn, and accept it: the result "
-        "is written into NAME.expect.yaml beside NAME.jsonl. Never in CI (where the variable CI is set).",
+        description="Replay stored traces, show turn by turn how the results differ from the approved ones, and accept them. "
+        "An accepted result is written to NAME.expect.yaml beside NAME.jsonl. Does not run in CI (if the variable CI is set).",
     )
-    parser.add_argument("traces", nargs="+", metavar="TRACE", help="traces, or folders of them")
-    parser.add_argument("--pipeline", metavar="FILE", help="from now on, replay a new test with this pipeline file")
+    parser.add_argument("traces", nargs="+", metavar="TRACE", help="traces, or folders with traces")
+    parser.add_argument("--pipeline", metavar="FILE", help="the pipeline file to replay a new test with")
     parser.add_argument("--dry-run", action="store_true", help="only show; exit code 1 if something would change")
     parser.add_argument("-y", "--yes", action="store_true", help="accept without asking")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show and accept, a trace at a time. Exit code 1 if something differs and was not accepted."""
+    """Show and accept the results, one trace after another. Exit code 1 if a result differs and was not accepted."""
     if os.environ.get("CI") and not args.dry_run:
         raise UsageError(
             "approve does not run in CI", hint="approve on your own machine and commit the .expect.yaml files"
@@ -45,7 +45,7 @@ def _traces(path: Path) -> list[Path]:
 
 
 def _approve(path: Path, args: argparse.Namespace) -> bool:
-    """Whether the trace's result is the approved one now."""
+    """Show and accept the result of one trace. Returns whether its result is now the approved one."""
     from flowkit.testing.suite.approved import changes
     from flowkit.testing.suite.expectations import begin_with, expectations_path, new_path, with_approved
     from flowkit.testing.suite.stored import replay_stored
@@ -70,5 +70,5 @@ def _approve(path: Path, args: argparse.Namespace) -> bool:
 
 
 def _agreed() -> bool:
-    """What the user says; where nobody can be asked, running the command is the answer."""
+    """Ask the user. Without a terminal to ask on, running the command counts as yes."""
     return not sys.stdin.isatty() or input("  accept? [y/N] ").strip().lower() in ("y", "yes")

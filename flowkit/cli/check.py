@@ -1,4 +1,4 @@
-"""``flowkit check``: every error and lint of pipeline files, and of the pipelines in Markdown pages."""
+"""``flowkit check``: finds errors and lints in pipeline files and in the pipelines of Markdown pages."""
 
 from __future__ import annotations
 
@@ -20,31 +20,34 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser(
         "check",
         help="find every mistake in pipeline files",
-        description="Find every error and every lint in pipeline files. Safe on files one does not trust: no ${file:} is "
-        "opened and no variable's value is shown. Exit code 0: fine, 2: errors, 4: a provider or device is unavailable.",
+        description="Find all errors and lints in pipeline files. It is safe for files that you do not trust: no ${file:} is "
+        "opened, and no variable's value is shown. Exit code 0: no errors, 2: errors, 4: a provider or device is unavailable.",
     )
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="pipeline (.yaml), page with pipelines (.md), or - for standard input"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="pipeline file (.yaml), page with pipelines (.md), or - for standard input",
     )
-    parser.add_argument("--deny-warnings", action="store_true", help="warnings are errors (exit code 2)")
-    parser.add_argument("--live", action="store_true", help="also load the providers and ask the devices")
+    parser.add_argument("--deny-warnings", action="store_true", help="treat warnings as errors (exit code 2)")
+    parser.add_argument("--live", action="store_true", help="also load the providers and try services and devices")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="PATH=VALUE",
-        help="change a value first, such as stages.llm.model=x",
+        help="change a value before the check, such as stages.llm.model=x",
     )
     parser.add_argument(
         "--format",
         choices=("full", "concise", "json", "github", "sarif"),
         default="full",
-        help="how findings are written",
+        help="output format (default: full)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, print what was found to stdout and the sum to stderr."""
+    """Check the files. Prints the problems to stdout and a summary to stderr."""
     quick.start()
     from flowkit.config.problems import errors, in_order
     from flowkit.config.render import render
@@ -68,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _checked(name: str, overrides: list[str]) -> tuple[list[Problem], list[Plan]]:
-    """What is wrong with a file, and the plans of the pipelines in it that are sound."""
+    """The problems of a file, and the plans of the pipelines in it that have no errors."""
     from flowkit.config import Outside, read
     from flowkit.plan import vet
 
@@ -111,7 +114,7 @@ def _summary(problems: list[Problem], files: int) -> str:
 
 
 def _ask(plans: list[Plan]) -> int:
-    """Load every provider of the plans, one after another, and say how it went."""
+    """Load every provider of the plans, one after another, and print the results."""
     from flowkit.cli.live import ready
     from flowkit.errors import ExitCode
 

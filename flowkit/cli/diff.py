@@ -1,4 +1,4 @@
-"""``flowkit diff``: two recorded sessions side by side, or one and its replay."""
+"""``flowkit diff``: compares two recorded sessions, or one with its replay."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         commands.add_parser(
             "diff",
             help="compare two traces, or a trace and its replay",
-            description="Show the first message that differs, with what caused it, then delays, clauses, interrupts and queues "
-            "turn by turn. With one trace, it is compared with its replay.",
+            description="Show the first message that differs, with its causes, and then turn by turn the differences in delays, "
+            "clauses, interrupts and queues. A single trace is compared with its replay.",
         )
     )
 
@@ -30,22 +30,22 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("a", metavar="A", help="a recorded session (.jsonl)")
-    parser.add_argument("b", metavar="B", nargs="?", help="another; left out: the replay of the first")
-    parser.add_argument("--pipeline", metavar="FILE", help="replay with this pipeline")
+    parser.add_argument("b", metavar="B", nargs="?", help="another recorded session (default: the replay of A)")
+    parser.add_argument("--pipeline", metavar="FILE", help="replay with this pipeline file")
     parser.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", help="replay with a changed setting"
     )
-    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="how to report (default: plain)")
+    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare; 0 if every stage handled the same, 1 if not."""
+    """Compare the sessions. Exit code 0 if all stages handled the same messages, 1 otherwise."""
     from flowkit.replay.compare import difference_json, difference_lines, first_difference
     from flowkit.replay.simulate import simulate
     from flowkit.trace.reader import read_trace
 
     if args.b is not None and (args.pipeline or args.set):
-        raise UsageError("--pipeline and --set change the replay of one trace; there are two")
+        raise UsageError("--pipeline and --set change the replay of one trace, but two traces are given")
     trace = read_trace(args.a)
     rows, report = _recorded(trace)
     if args.b is None:

@@ -1,5 +1,8 @@
-"""``flowkit doctor``: what this machine has: devices, with the level that is heard and a round trip; models, keys,
-cores, and how promptly the event loop wakes."""
+"""``flowkit doctor``: checks what this machine has.
+
+It lists devices, providers, keys and cores, measures the microphone's level, the round trip from speaker to microphone,
+and how late the event loop wakes.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +24,25 @@ _KEYS = ("ASSEMBLYAI_API_KEY", "GROQ_API_KEY", "CARTESIA_API_KEY", "OPENAI_API_K
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    about = "Look at this machine: devices, models, keys, latency. Sounds a short chirp to measure the round trip."
-    parser = commands.add_parser("doctor", help="look at this machine", description=about)
-    parser.add_argument("--mic", metavar="DEVICE", help="listen to this microphone: number or part of its name")
-    parser.add_argument("--speaker", metavar="DEVICE", help="sound the chirp on this speaker")
-    parser.add_argument("--listen", metavar="TIME", default="2s", help="how long to listen (default: 2s)")
-    parser.add_argument("--silent", action="store_true", help="open no device, sound nothing")
-    parser.add_argument(
-        "--live", action="store_true", help="also load the models and ask the services whose keys are set"
+    about = (
+        "Check the devices, models, keys and latency of this machine. Plays a short chirp to measure the round trip."
     )
-    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="how to report (default: plain)")
+    parser = commands.add_parser("doctor", help="check this machine", description=about)
+    parser.add_argument("--mic", metavar="DEVICE", help="the microphone to test: number or part of its name")
+    parser.add_argument("--speaker", metavar="DEVICE", help="the speaker to test: number or part of its name")
+    parser.add_argument("--listen", metavar="TIME", default="2s", help="how long to listen (default: 2s)")
+    parser.add_argument("--silent", action="store_true", help="open no device and play nothing")
+    parser.add_argument(
+        "--live", action="store_true", help="also load the models, and try the services whose keys are set"
+    )
+    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Tell what there is. Exit code 4 if there is no microphone or no speaker that works, or if a provider that was asked would
-    not."""
+    """Check the machine and print the results.
+
+    Exit code 4 if no microphone or no speaker works, or if a provider that was tried does not.
+    """
     found = _examine(args)
     if args.format == "json":
         json.dump(found, sys.stdout, indent=1)
@@ -60,7 +67,7 @@ def _examine(args: argparse.Namespace) -> dict[str, Any]:
     except ValueError as error:
         raise UsageError(f"--listen: {error}") from error
     if args.silent and (args.mic or args.speaker):
-        raise UsageError("--silent opens no device; leave it out, or --mic and --speaker")
+        raise UsageError("--silent opens no device, so it cannot be combined with --mic or --speaker")
     typical_us, worst_us = wake_ups()
     devices = _devices()
     sound = {} if args.silent else _sound(args, listen_us)
@@ -86,8 +93,10 @@ def _examine(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _asked() -> Iterator[dict[str, Any]]:
-    """Each provider with a model or a service behind it: whether it would work with its default options, and why; None where
-    it cannot be asked so."""
+    """Try each installed provider that has a model or a service, with its default options.
+
+    `works` is None if it cannot be tried, because an option or a key is missing.
+    """
     from flowkit.cli.live import asked
     from flowkit.providers import registry
 
@@ -99,7 +108,7 @@ def _asked() -> Iterator[dict[str, Any]]:
         if not registry.has_model(cls):
             continue
         if needed := [name for name, field in cls.Options.model_fields.items() if field.is_required()]:
-            line = f"{title}: needs {', '.join(needed)}; name it in a file and use `flowkit check --live FILE`"
+            line = f"{title}: needs {', '.join(needed)}; set it in a file and run `flowkit check --live FILE`"
             yield {"works": None, "said": line}
         elif cls.variable and not os.environ.get(cls.variable):
             yield {"works": None, "said": f"{title}: {cls.variable} is not set"}
@@ -118,7 +127,7 @@ def _devices() -> dict[str, Any]:
 
 
 def _sound(args: argparse.Namespace, listen_us: int) -> dict[str, Any]:
-    """What the microphone hears, and the round trip of a chirp through both."""
+    """The level of the microphone, and the round trip of a chirp from speaker to microphone."""
     from flowkit.runtime.soundcheck import listen, round_trip
 
     found: dict[str, Any] = {"microphone": {}, "speaker": {}}
@@ -144,7 +153,7 @@ def _said(error: DeviceError) -> str:
 
 
 def _meter(db: float) -> None:
-    """A level that moves, where there is a terminal."""
+    """Show the level as a bar on the terminal."""
     cells = max(0, min(40, round((db + 60) / 60 * 40)))
     line = f"\r  say something: {'#' * cells}{'.' * (40 - cells)} {db:5.0f} dB "
     print(line, end="", file=raw(sys.stdout), flush=True)
@@ -155,7 +164,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"cores        {found['cores']}" + (
         "  (two are needed to listen and speak at once)" if found["cores"] == 1 else ""
     )
-    yield f"event loop   wakes {loop['p50']:.2f} ms late in the median, {loop['p99']:.2f} ms at p99"
+    yield f"event loop   wakes {loop['p50']:.2f} ms late (median), {loop['p99']:.2f} ms (p99)"
     yield from _device_lines(found)
     there = [row for row in found["providers"] if not row["missing"] and not row["problem"]]
     for kind in dict.fromkeys(row["kind"] for row in there):

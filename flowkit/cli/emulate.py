@@ -1,4 +1,4 @@
-"""``flowkit emulate``: a provider's emulator on loopback, to develop without keys."""
+"""``flowkit emulate``: runs the emulator of a cloud provider on loopback, to develop without keys."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "emulate",
-        help="a provider's emulator on loopback",
-        description="Run an emulator of a cloud provider on loopback until Ctrl-C. A client meets a fault by asking for "
-        "it in its API key or model: fault:stall, or fault:close_1011:2 for its first two requests.",
+        help="run a cloud provider's emulator on loopback",
+        description="Run the emulator of a cloud provider on loopback until Ctrl-C. A client selects a fault with its API key "
+        "or model: fault:stall, or fault:close_1011:2 for its first two requests.",
     )
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any that is free)")
-    parser.add_argument("--fault", default="none", metavar="FAULT", help="let every client meet this fault")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free port)")
+    parser.add_argument("--fault", default="none", metavar="FAULT", help="the fault for all clients (default: none)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.fault not in set(ServerFault):
         raise UsageError(f"unknown fault {args.fault!r}", hint=f"one of: {', '.join(sorted(ServerFault))}")
     if not 0 <= args.port <= 65_535:
-        raise UsageError(f"--port: a port is 0 to 65535 (got {args.port})")
+        raise UsageError(f"--port must be 0 to 65535 (got {args.port})")
     emulator = EMULATORS[args.name](always=ServerFault(args.fault))
     emulator.port = args.port
 

@@ -1,4 +1,4 @@
-"""What a session reads and writes, before it begins: nothing that is read may be written over, and nothing written twice."""
+"""Checks the files of a session before it starts: it must not overwrite a file that it reads, or write a file twice."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from flowkit.plan import Plan
 
 
 def check_ends(config: Config, plan: Plan, trace: Path | None) -> None:
-    """Raises OutputError for a file that the session would write over what it reads, or over its own recording."""
+    """Raises OutputError if the session would overwrite a file that it reads, or its own recording."""
     inputs = [*_sources(config), *(path for kind, path in _paths(plan) if kind != "speaker")]
     for path in [path for kind, path in _paths(plan) if kind == "speaker"]:
         check_output(path, inputs)
         if trace is not None and (path.absolute() == trace.absolute() or is_sound_of(trace, path)):
-            raise OutputError(f"{path} is where the session is recorded", hint="give another name")
+            raise OutputError(f"{path} is the file of the session's recording", hint="give another name")
     if trace is not None:
         check_output(trace, inputs)
 
 
 def _paths(plan: Plan) -> Iterator[tuple[str, Path]]:
-    """The files that providers are given, with the kind of the stage."""
+    """The files in the options of providers, each with the kind of its stage."""
     for stage in plan.stages:
         for choice in (*([stage.provider] if stage.provider else []), *stage.failover):
             if isinstance(choice.options, Options):
@@ -34,7 +34,7 @@ def _paths(plan: Plan) -> Iterator[tuple[str, Path]]:
 
 
 def _sources(config: Config) -> set[Path]:
-    """The pipeline file, what it includes, and the files that hold its secrets."""
+    """The pipeline file, the files that it includes, and the files of its ``${file:}`` values."""
     found = {config.path} if config.path else set()
     for _, scalar in scalars(config.root):
         source = scalar.mark.source.path

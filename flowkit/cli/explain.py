@@ -1,4 +1,4 @@
-"""``flowkit explain``: what a code means, with an example that is wrong and one that is right."""
+"""``flowkit explain``: explains an error code, with a wrong example and a right one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser(
         "explain",
         help="explain an error code",
-        description="Say what a code such as FK103 means. Without a code, list them all.",
+        description="Explain an error code such as FK103. Without a code, list all codes.",
     )
     parser.add_argument("code", nargs="?", metavar="CODE", help="a code, such as FK103")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the page of a code, or the list."""
+    """Print the page of a code, or the list of codes."""
     quick.start()
     from flowkit.config.codes import pages
     from flowkit.config.problems import suggest

@@ -1,4 +1,4 @@
-"""``flowkit graph``: the pipeline as a picture, with queue bounds and policies on the edges."""
+"""``flowkit graph``: draws a pipeline, with the bounds and policies of queues on its edges."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from flowkit.cli import quick
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
-        "graph", help="draw the pipeline", description="Draw a pipeline, with queue bounds and policies."
+        "graph", help="draw the pipeline", description="Draw a pipeline, with the bounds and policies of its queues."
     )
-    parser.add_argument("file", metavar="FILE", help="pipeline, or - for standard input")
-    parser.add_argument("--format", choices=("ascii", "mermaid", "dot", "svg"), default="ascii")
+    parser.add_argument("file", metavar="FILE", help="pipeline file, or - for standard input")
+    parser.add_argument(
+        "--format", choices=("ascii", "mermaid", "dot", "svg"), default="ascii", help="output format (default: ascii)"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a value first")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the picture."""
+    """Print the drawing."""
     quick.start()
     from flowkit.config import Outside, Unset, load
     from flowkit.errors import ExitCode

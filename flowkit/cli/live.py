@@ -1,4 +1,4 @@
-"""Asking providers and devices whether they would work, without a session: for ``check --live`` and ``doctor --live``."""
+"""Tries providers and devices without a session, for ``check --live`` and ``doctor --live``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.models import opened
 
 PATIENCE_S = 60.0
-"""How long one provider may take to load and to be asked."""
+"""Time limit in seconds for loading and trying one provider."""
 
 
 def ready(plan: Plan) -> Iterator[tuple[str, bool]]:
-    """One line for each provider of the plan, and whether it would work."""
+    """Try each provider of the plan. Yields a line for people, and whether the provider works."""
     around = Surroundings(plan.input_rate_hz, plan.frame_us, monotonic_us, _notice)
     for stage in plan.stages:
         for choice in (*([stage.provider] if stage.provider else []), *stage.failover):
@@ -27,7 +27,7 @@ def ready(plan: Plan) -> Iterator[tuple[str, bool]]:
 
 
 def asked(title: str, cls: type[Provider], options: Options, around: Surroundings | None = None) -> tuple[str, bool]:
-    """A line that begins with `title`, and whether the provider loads, gets ready and finds whoever does its work."""
+    """Load a provider, make it ready and probe it. Returns a line that starts with `title`, and whether it works."""
     started_us = monotonic_us()
     try:
         found = trio.run(_ask, cls, options, around or Surroundings(16_000, 20_000, monotonic_us, _notice))

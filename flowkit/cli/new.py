@@ -1,4 +1,4 @@
-"""``flowkit new``: a pipeline file to begin with, or a package with a provider or a stage of one's own."""
+"""``flowkit new``: writes a pipeline file, or a package with a provider or a stage of your own."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser(
         "new",
         help="write a pipeline file, or a package with a provider or a stage of your own",
-        description="Write a pipeline file with the named providers, and flowkit's own for the rest, to standard output. Or "
-        "write a package with a provider or a stage of your own, which works as it is, into a new folder.",
+        description="Write a pipeline file with the named providers to standard output; the other stages get flowkit's default "
+        "providers. Or write a working package with a provider or a stage of your own into a new folder.",
         usage="flowkit new [KIND/PROVIDER ...]\n"
         "       flowkit new provider KIND/NAME [--into FOLDER]\n"
         "       flowkit new stage NAME [--into FOLDER]",
         epilog="examples: flowkit new asr/moonshine llm/llamacpp tts/piper > my.yaml; flowkit new provider tts/mine",
     )
     parser.add_argument(
-        "what", nargs="*", metavar="KIND/PROVIDER", help="such as llm/llamacpp; `flowkit providers` lists them"
+        "what", nargs="*", metavar="KIND/PROVIDER", help="such as llm/llamacpp; `flowkit providers` lists all"
     )
-    parser.add_argument("--into", metavar="FOLDER", help="where the package's folder is made (default: here)")
+    parser.add_argument("--into", metavar="FOLDER", help="parent of the package's folder (default: the current folder)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the file, or write the package and say where it is."""
+    """Print the pipeline file, or write the package and print its folder."""
     quick.start()
     from flowkit.errors import ExitCode, UsageError
 
     if args.what[:1] in (["provider"], ["stage"]):
         return _package(args.what, args.into or ".")
     if args.into is not None:
-        raise UsageError("--into goes with `flowkit new provider` and `flowkit new stage`")
+        raise UsageError("--into is only for `flowkit new provider` and `flowkit new stage`")
     from flowkit.config.template import template
 
     sys.stdout.write(template(args.what))

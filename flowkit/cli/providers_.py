@@ -1,4 +1,4 @@
-"""``flowkit providers``: what can do a stage's work here, and what it needs."""
+"""``flowkit providers``: lists the known providers, and the command that installs each missing one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Declare the command."""
     parser = subparsers.add_parser(
         "providers",
-        help="list what is installed and what it needs",
-        description="List every provider that is known here, whether it is installed, and the command that installs it. "
-        "Below them, the kinds of stages that installed packages add.",
+        help="list the providers and whether they are installed",
+        description="List all known providers, whether each is installed, and the command that installs it. "
+        "After them, list the kinds of stages that installed packages add.",
     )
-    parser.add_argument("kind", nargs="?", metavar="KIND", help="only providers of this kind of stage, such as tts")
-    parser.add_argument("--format", choices=("plain", "json"), default="plain")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="only providers for this kind of stage, such as tts")
+    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     rows = available()
     kinds = {row.kind for row in rows}
     if args.kind is not None and args.kind not in kinds:
-        raise UsageError(f"no provider serves the kind {args.kind!r}", hint=suggest(args.kind, kinds, "kinds"))
+        raise UsageError(f"no provider has the kind {args.kind!r}", hint=suggest(args.kind, kinds, "kinds"))
     wanted = [row for row in rows if args.kind in (None, row.kind)]
     if args.format == "json":
         sys.stdout.write(json.dumps([_record(row) for row in wanted], indent=2) + "\n")
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def state(row: ProviderEntry) -> str:
-    """Whether a provider can be used, and what to do if not."""
+    """Whether a provider can be used, and otherwise what is missing or wrong."""
     if row.problem:
         return f"unusable: {row.problem}"
     if row.missing:

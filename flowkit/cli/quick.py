@@ -1,4 +1,4 @@
-"""A quick start for commands that only look at files: what they will not need is not loaded."""
+"""A quick start for commands that only read files: heavy modules are loaded late."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from types import ModuleType
 from typing import Any
 
 HEAVY = ("trio", "numpy", "soundfile", "soxr")
-"""Modules that providers import for their work, not for their declarations."""
+"""Modules that provider modules import, but do not need for their declarations."""
 
 
 def start() -> None:
-    """Call first in such a command. Heavy modules are loaded when something in them is used, pydantic looks for no plugins,
-    and the garbage collector, for which imports leave nothing to do, runs less often."""
+    """Call this first in such a command.
+
+    Heavy modules are then loaded at the first use of one of their names. pydantic does not look for plugins. The
+    garbage collector runs less often, because imports create no garbage.
+    """
     gc.set_threshold(100_000)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for name in HEAVY:
@@ -26,8 +29,11 @@ def start() -> None:
 
 
 class _Later(ModuleType):
-    """Stands for a module until something in it is asked for. The standard library's LazyLoader would not do: it loads as soon
-    as anybody asks for ``__file__``, which ``inspect`` asks of every module, and pydantic of ``inspect`` for each class."""
+    """Takes the place of a module until one of its names is used.
+
+    The standard library's LazyLoader does not help. It loads a module when its ``__file__`` is read, and pydantic,
+    through ``inspect``, reads that of every module for each class.
+    """
 
     def __init__(self, spec: ModuleSpec) -> None:
         super().__init__(spec.name)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def record_path(args: argparse.Namespace, config: Config) -> Path | None:
-    """Where the session will be recorded; None if it will not."""
+    """The path of the session's recording; None with ``--no-trace``."""
     if args.no_trace:
         return None
     return Path(args.trace) if args.trace else _fresh(Path(config.top.trace.dir), config.name)

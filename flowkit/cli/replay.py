@@ -1,4 +1,4 @@
-"""``flowkit replay``: run a recorded session again, exactly, simulated, or with changed settings."""
+"""``flowkit replay``: runs a recorded session again: exactly, simulated, or with changed settings."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         commands.add_parser(
             "replay",
             help="run a trace again",
-            description="Run recorded sessions again: simulated (providers answer as they did), or --exact (every stimulus "
-            "at its recorded time). --set and --pipeline change settings whose consequences the recording holds.",
+            description="Run recorded sessions again. By default the replay is simulated: the providers answer as recorded. "
+            "With --exact, each stimulus comes at its recorded time. With --set or --pipeline, answers that the recording "
+            "lacks are modelled and marked.",
         )
     )
 
@@ -34,9 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="hand the engine every stimulus at its recorded time; exit 1 at the first difference",
+        help="run each stimulus at its recorded time and compare the journals; exit code 1 if they differ",
     )
-    parser.add_argument("--pipeline", metavar="FILE", help="replay with this pipeline")
+    parser.add_argument("--pipeline", metavar="FILE", help="replay with this pipeline file")
     parser.add_argument(
         "--set",
         action="append",
@@ -45,15 +46,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="change a setting first",
     )
     parser.add_argument(
-        "--permute-ties", type=int, default=0, metavar="N", help="also run equal-time arrivals in N other orders"
+        "--permute-ties", type=int, default=0, metavar="N", help="also replay simultaneous events in N other orders"
     )
-    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="how to report (default: plain)")
+    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay each trace; 1 if one is not what was recorded, or hangs on the order of equal-time arrivals."""
+    """Replay each trace. Exit code 1 if one differs from its recording, or depends on the order of simultaneous
+    events."""
     if args.exact and (args.pipeline or args.set or args.permute_ties):
-        raise UsageError("--exact runs what was recorded; --pipeline, --set and --permute-ties change it")
+        raise UsageError("--exact changes nothing, so it cannot be combined with --pipeline, --set or --permute-ties")
     worst = ExitCode.FINE
     for name in args.traces:
         try:
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _again(args: argparse.Namespace, name: str) -> str:
-    """The command that does this once more, for one trace."""
+    """The command that repeats the replay of one trace."""
     options = ["--exact"] if args.exact else []
     options += ["--pipeline", args.pipeline] if args.pipeline else []
     options += [part for value in args.set for part in ("--set", value)]
@@ -107,7 +109,9 @@ def _simulated(args: argparse.Namespace, name: str) -> bool:
     trace = read_trace(name)
     if trace.redacted:
         if args.pipeline or args.set or args.permute_ties:
-            raise UsageError(f"{trace.path.name} is redacted: only its timing is replayed, and no setting changes it")
+            raise UsageError(
+                f"{trace.path.name} is redacted: only its timing can be replayed, without changed settings"
+            )
         _tell(args, timing_only(trace))
         return True
     replayed = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set))
@@ -123,7 +127,7 @@ def _ties(args: argparse.Namespace, trace: Trace, usual: Report) -> bool:
     for line in lines:
         print(line, file=sys.stderr)
     if not lines:
-        print(f"{args.permute_ties} other orders of equal-time arrivals: the same figures", file=sys.stderr)
+        print(f"{args.permute_ties} other orders of simultaneous events: the same figures", file=sys.stderr)
     return not lines
 
 

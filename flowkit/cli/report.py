@@ -1,4 +1,4 @@
-"""``flowkit report``: a recorded session in the terminal, or as one page for the browser; two traces side by side."""
+"""``flowkit report``: shows a recorded session on the terminal or as an HTML page, or two traces side by side."""
 
 from __future__ import annotations
 
@@ -21,19 +21,27 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "report",
-        description="Show a recorded session: each turn's waterfall, clauses, delay in parts, interrupts and queues. With -o as "
-        "one self-contained page with sound, which asks nothing of any network.",
+        description="Show a recorded session: waterfall, clauses, parts of the delay, interrupts and queues of each turn. With "
+        "-o, write one self-contained HTML page with audio, which loads nothing from the network.",
     )
-    parser.add_argument("traces", nargs="+", metavar="TRACE", help="a trace, or two to lay side by side")
-    parser.add_argument("--pipeline", metavar="FILE", help="beside one trace, its replay with this pipeline file")
+    parser.add_argument("traces", nargs="+", metavar="TRACE", help="a trace, or two to show side by side")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="as --pipeline, with a setting changed"
+        "--pipeline", metavar="FILE", help="also show the trace's replay with this pipeline file, side by side"
     )
-    parser.add_argument("-o", "--output", metavar="HTML", help="write the page here (default: lines on the terminal)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="also show the trace's replay with this setting changed, side by side",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="HTML", help="write an HTML page to this file (default: print to the terminal)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page, or print the lines."""
+    """Write the page, or print to the terminal."""
     from flowkit.report.page import PAGE_MARK, of_trace
     from flowkit.trace.reader import read_trace
 
@@ -41,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"report shows one trace, or two side by side (got {len(args.traces)})")
     changed = bool(args.pipeline or args.set)
     if changed and len(args.traces) > 1:
-        raise UsageError("--pipeline and --set lay a replay beside one trace")
+        raise UsageError("--pipeline and --set show the replay of one trace, but two traces are given")
     inputs = _inputs(args)
     traces = [read_trace(name) for name in args.traces]
     if args.output:
@@ -58,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _replayed(args: argparse.Namespace) -> ShownSession:
-    """The trace's replay with something changed, to lay beside it."""
+    """The trace's replay with changed settings, to be shown beside it."""
     from flowkit.figures.layout import layout_of
     from flowkit.replay.simulate import simulate
     from flowkit.report.page import ShownSession
@@ -70,7 +78,7 @@ def _replayed(args: argparse.Namespace) -> ShownSession:
 
 
 def _inputs(args: argparse.Namespace) -> list[Path]:
-    """What is read, with the sound beside the traces."""
+    """The files that are read: traces, their audio, and the pipeline file."""
     traces = [Path(name) for name in args.traces]
     return [
         *traces,
@@ -98,7 +106,8 @@ def _print(subject: ShownSession) -> None:
 
 
 def settings_of(trace: Trace) -> Mapping[str, Any]:
-    """The trace's top-level blocks, for its budgets; empty, with a notice, where its configuration does not load here."""
+    """The top-level blocks of the trace's configuration, such as its budgets; empty, with a notice, if it cannot be
+    loaded."""
     from flowkit.config import Outside, Unset, load
     from flowkit.plan import resolve
 
@@ -110,7 +119,7 @@ def settings_of(trace: Trace) -> Mapping[str, Any]:
     except FlowkitError as error:
         first = str(error).partition("\n")[0]
         print(
-            f"flowkit: {trace.path.name}: no budgets, since its configuration does not load here: {first}",
+            f"flowkit: {trace.path.name}: no budgets, because its configuration cannot be loaded: {first}",
             file=sys.stderr,
         )
         return {}

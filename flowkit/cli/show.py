@@ -1,4 +1,5 @@
-"""``flowkit show``: a configuration as flowkit reads it, with or without defaults, and where each value comes from."""
+"""``flowkit show``: shows a configuration as flowkit reads it, with or without defaults, and the origin of each
+value."""
 
 from __future__ import annotations
 
@@ -14,17 +15,17 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser(
         "show",
         help="show a configuration as flowkit reads it",
-        description="Show a pipeline as flowkit reads it, with its includes and --set. "
-        "Secrets are masked; variables that are not set stay as they are.",
+        description="Show a pipeline file as flowkit reads it, with includes and --set applied. "
+        "Secrets are masked. Variables that are not set stay as they are.",
     )
-    parser.add_argument("file", metavar="FILE", help="pipeline, or - for standard input")
-    parser.add_argument("--resolved", action="store_true", help="with every default written out")
-    parser.add_argument("--origin", action="store_true", help="say behind each value where it comes from")
+    parser.add_argument("file", metavar="FILE", help="pipeline file, or - for standard input")
+    parser.add_argument("--resolved", action="store_true", help="write out all defaults")
+    parser.add_argument("--origin", action="store_true", help="add to each value where it comes from")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a value first")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the configuration as YAML; notices go to stderr."""
+    """Print the configuration as YAML, and notices to stderr."""
     quick.start()
     from flowkit.config import Outside, Unset, load
     from flowkit.errors import ExitCode

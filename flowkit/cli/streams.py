@@ -1,5 +1,7 @@
-"""Standard output and error as every command has them: nothing that others chose can steer a terminal, no secret is shown, no
-character ends the command, and a stream that is closed or full is told of, or done without.
+"""Safe standard streams for all commands.
+
+Control characters in foreign text do not reach the terminal. Secrets are masked. A character that the terminal cannot
+encode does not end the command. A closed or full stream is reported or ignored.
 """
 
 from __future__ import annotations
@@ -17,14 +19,16 @@ from flowkit.printable import printable
 from flowkit.secrets import known
 
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO)
-"""Whoever read our output has gone, or the terminal was closed."""
+"""Errors of a stream whose reader has closed it, or whose terminal was closed."""
 
 
 class Outlet:
-    """A stream. What is written becomes printable; `raw` is for flowkit's own colours and pictures.
+    """Wraps a standard stream. Text is made printable and secrets are masked; use `raw` for flowkit's own colours and
+    drawings.
 
-    A reader who has gone is a BrokenPipeError, or, where what is under way goes on without him (`patient`), nothing. Another
-    failure is kept in `error`, and nothing more is written."""
+    If the reader closes the stream, writing raises BrokenPipeError. With `patient` it does nothing instead, for a
+    command that continues without its output. Any other failure is kept in `error`, and nothing more is written.
+    """
 
     def __init__(self, stream: TextIO, patient: bool) -> None:
         self._stream = stream
@@ -33,7 +37,7 @@ class Outlet:
         self._over = False
 
     def write(self, text: str) -> int:
-        """Write `text` as it may be shown."""
+        """Write `text` without control characters and secrets."""
         self.raw.write(printable(known()(text)))
         return len(text)
 
@@ -46,11 +50,11 @@ class Outlet:
 
     @property
     def raw(self) -> _Raw:
-        """The same stream for control characters that flowkit means."""
+        """The same stream, for text with flowkit's own control characters."""
         return _Raw(self)
 
     def guarded(self, method: str, *arguments: str) -> None:
-        """Call the stream's method, unless it has failed."""
+        """Call a method of the stream. Does nothing after the stream has failed."""
         if self._over:
             return
         try:
@@ -63,10 +67,10 @@ class Outlet:
             elif not self._patient:
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
         except ValueError:
-            self._over = True  # closed by somebody within the process
+            self._over = True  # closed within this process
 
     def _discard(self) -> None:
-        """What is still buffered has nowhere to go; it would fail once more when the interpreter ends."""
+        """Send buffered text to the null device. Otherwise writing it fails again when the interpreter ends."""
         try:
             to = self._stream.fileno()
         except (OSError, ValueError):
@@ -80,7 +84,7 @@ class Outlet:
 
 
 class _Raw:
-    """An outlet's stream, with characters that it cannot encode as escapes."""
+    """The stream of an outlet. Characters that it cannot encode become escapes."""
 
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
@@ -98,16 +102,19 @@ class _Raw:
 
 
 def raw(stream: TextIO) -> TextIO:
-    """The stream for flowkit's own control characters, be it an outlet or not."""
+    """The stream for text with flowkit's own control characters. `stream` need not be an outlet."""
     return cast(TextIO, stream.raw) if isinstance(stream, Outlet) else stream
 
 
 @contextmanager
 def outlets(*, patient: bool) -> Iterator[list[str]]:
-    """Standard output and error as outlets. Afterwards the list says what was lost that somebody wanted."""
+    """Replace standard output and error by outlets. Afterwards the list says whether output was lost.
+
+    With `patient`, the command continues if the reader closes standard output.
+    """
     _open_what_is_closed()
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # what is typed or piped in another encoding is still a line
+        sys.stdin.reconfigure(errors="replace")  # input in another encoding must not end the command
     lost: list[str] = []
     before = sys.stdout, sys.stderr
     out, err = Outlet(sys.stdout, patient), Outlet(sys.stderr, patient=True)
@@ -124,13 +131,16 @@ def outlets(*, patient: bool) -> Iterator[list[str]]:
 
 
 def _open_what_is_closed() -> None:
-    """A process may be started without standard streams. The next file opened would take their numbers, and what libraries print
-    would go into it."""
+    """Open missing standard streams on the null device.
+
+    A process may be started without them. The next opened file would get their number, and text that libraries print
+    would go into it.
+    """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest that is free: `number`
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is `number`
         if getattr(sys, name) is None:
             stream = os.fdopen(number, mode, encoding="utf-8", errors="replace", closefd=False)
             setattr(sys, name, stream)

@@ -1,4 +1,4 @@
-"""``flowkit test``: the tests of pipeline files, and stored traces against what was approved of them."""
+"""``flowkit test``: runs the tests of pipeline files, and compares stored traces with their approved results."""
 
 from __future__ import annotations
 
@@ -29,26 +29,28 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "test",
         description="Run the tests of pipeline files, and replay stored traces that have expectations (NAME.expect.yaml beside "
-        "NAME.jsonl). Exit code 0: all passed, 1: some failed, 2: a test cannot be run, 5: no tests were found.",
+        "NAME.jsonl). Exit code 0: all passed, 1: some failed, 2: a test cannot be run, 5: no tests found.",
     )
     parser.add_argument(
         "paths", nargs="*", default=["."], metavar="PATH", help="files, FILE::TEST, or folders to search (default: .)"
     )
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: one a core)")
-    parser.add_argument("--env", action="store_true", help="hand the environment to pipelines: for files of your own")
-    parser.add_argument("-v", "--verbose", action="store_true", help="a line a test instead of a dot")
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
+    parser.add_argument(
+        "--env", action="store_true", help="let pipeline files use environment variables; only for files that you trust"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="print a line for each test instead of a dot")
     parser.add_argument(
         "--report",
         action="append",
         default=[],
         metavar="FORM=FILE",
-        help="also write junit=FILE, json=FILE or markdown=FILE; may be repeated",
+        help="also write a report: junit=FILE, json=FILE or markdown=FILE; may be repeated",
     )
-    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="how to print (default: plain)")
+    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run every test found; progress and failures to stdout, notices to stderr."""
+    """Run all tests found. Prints progress and failures to stdout, and notices to stderr."""
     from flowkit.testing.suite import collect, default_workers
     from flowkit.testing.suite import run as run_all
 
@@ -87,7 +89,7 @@ def _exit_code(outcomes: Sequence[Outcome]) -> int:
 
 
 class _Progress:
-    """Dots by file, or a line a test."""
+    """Prints the progress: dots for each file, or with `verbose` a line for each test."""
 
     def __init__(self, verbose: bool) -> None:
         self._verbose = verbose
@@ -95,7 +97,7 @@ class _Progress:
         self._column = 0
 
     def tell(self, outcome: Outcome) -> None:
-        """One more is done."""
+        """Print the outcome of one more test."""
         if self._verbose:
             print(f"{outcome.place} {outcome.name} ... {outcome.status} ({outcome.wall_us / 1000:.0f} ms)", flush=True)
             return
@@ -137,7 +139,7 @@ def _failure(outcome: Outcome) -> None:
 
 
 def _table(outcome: Outcome) -> list[str]:
-    """What changed, a line a figure, in columns."""
+    """The changes as lines with columns, one line for each figure."""
     rows = [("turn", "what", "approved", "now", "change")]
     for change in outcome.changes[:_MOST_CHANGES]:
         delta = "" if change.delta_ms is None else f"{change.delta_ms:+g} ms"
@@ -169,13 +171,13 @@ def _text(form: str, outcomes: Sequence[Outcome]) -> str:
 
 
 def _check_reports(reports: Sequence[tuple[str, Path]], inputs: list[Path]) -> None:
-    """Before any test runs, check that each report can be written, and that none replaces a file that is not a report."""
+    """Check before any test runs that each report can be written, and that it replaces nothing but an older report."""
     for number, (form, path) in enumerate(reports):
         reserve(path, [*inputs, *(other for _, other in reports[:number])], mine=_MARKS[form])
 
 
 def _in_actions(outcomes: Sequence[Outcome]) -> None:
-    """Inside GitHub Actions: annotations on stdout, where its runner reads them, and the job's summary."""
+    """In GitHub Actions, print annotations to stdout, where the runner reads them, and write the job summary."""
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from flowkit.report.github import commands
 
@@ -185,7 +187,7 @@ def _in_actions(outcomes: Sequence[Outcome]) -> None:
 
 
 def _append(path: Path, text: str) -> None:
-    """To a file that is shared with others, as GitHub's summary is."""
+    """Append `text` to a file that other steps write too, such as GitHub's job summary. Raises OutputError."""
     try:
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)

@@ -1,4 +1,4 @@
-"""``flowkit trace``: look into a recorded session, mend it after a crash, mask its content, convert it."""
+"""``flowkit trace``: inspects, repairs, redacts or exports a recorded session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     configure(
         commands.add_parser(
-            "trace", help="look into, repair, redact or export a trace", description="Work with recorded sessions."
+            "trace",
+            help="inspect, repair, redact or export a trace",
+            description="Inspect, repair, redact or export a recorded session.",
         )
     )
 
@@ -26,15 +28,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the actions and their arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    info = actions.add_parser("info", help="say what a trace holds, and what is missing")
-    info.add_argument("--format", choices=("plain", "json"), default="plain")
-    mend = actions.add_parser("repair", help="write the whole part of a trace that a crash cut off")
-    mask = actions.add_parser("redact", help="write a trace whose content is masked")
+    info = actions.add_parser("info", help="show what a trace contains and what is missing")
+    info.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
+    mend = actions.add_parser("repair", help="write the complete part of a trace that a crash has truncated")
+    mask = actions.add_parser("redact", help="write a copy of a trace without its content")
     mask.add_argument(
         "--keep", default="", metavar="CLASS,...", help="content to keep: transcripts, tokens, clauses, errors, ..."
     )
-    convert = actions.add_parser("export", help="convert: rows (a JSON object a row) or otlp (one document)")
-    convert.add_argument("--to", choices=("rows", "otlp"), default="rows")
+    convert = actions.add_parser("export", help="convert a trace to JSON rows or to one OTLP document")
+    convert.add_argument(
+        "--to",
+        choices=("rows", "otlp"),
+        default="rows",
+        help="rows: one JSON object per row; otlp: one document (default: rows)",
+    )
     for action in (info, mend, mask, convert):
         action.add_argument("trace", metavar="TRACE", help="a recorded session (.jsonl)")
     for action, default in (
@@ -119,7 +126,7 @@ def _repair(args: argparse.Namespace, trace: Trace) -> int:
 
     out = _output(args, trace, "repaired.jsonl")
     if repair(trace, out) is None:
-        print(f"{trace.path.name} is whole")
+        print(f"{trace.path.name} is complete")
     else:
         print(f"{out}: {trace.row_count} rows")
     return ExitCode.FINE

@@ -55,7 +55,7 @@ def depending(usual: Report, others: list[Report]) -> list[str]:
     for seed, other in enumerate(others, 1):
         for what in _differing(usual, other):
             found.setdefault(what, []).append(seed)
-    return [f"{what} depends on the order of equal-time arrivals ({_seeds(seeds)})" for what, seeds in found.items()]
+    return [f"{what} depends on the order of simultaneous events ({_seeds(seeds)})" for what, seeds in found.items()]
 
 
 def _differing(a: Report, b: Report) -> list[str]:

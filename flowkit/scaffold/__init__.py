@@ -1,2 +1,4 @@
-"""What ``flowkit new provider`` and ``flowkit new stage`` write: `templates` are modules that work as they are; `write` copies one
-under the names that were asked for, with what makes a package of it."""
+"""The packages that ``flowkit new provider`` and ``flowkit new stage`` write.
+
+`templates` are working modules. `write` copies one under a new name, with the files that make a package of it.
+"""

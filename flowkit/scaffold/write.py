@@ -1,4 +1,5 @@
-"""Writes a package of one's own: a template under its new name, its entry point, a test, a pipeline that uses it."""
+"""Writes a package with a provider or a stage: a renamed template, its entry point, a test, and a pipeline that uses
+it."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from flowkit.errors import OutputError, UsageError
 from flowkit.providers import registry
 
 KINDS = ("mic", "vad", "asr", "llm", "tts", "speaker")
-"""Kinds of providers that there are templates for."""
+"""The kinds of providers that have a template."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TEMPLATES = "flowkit.scaffold.templates"
 _TEMPLATES_IMPORT = re.compile(rf"^from {_TEMPLATES}\..*\n", re.MULTILINE)
@@ -54,18 +55,20 @@ _README = """\
 
 ```
 pip install -e '.[dev]'
-pytest                        # what every {what} promises, checked by flowkit's kit
+pytest                        # checks the {what} with flowkit's kit
 flowkit run pipeline.yaml     # with fakes for everything else
 ```
 
-`{module}.py` works as it is; change it into what you want. How it is done: `docs/{page}` of flowkit.
+`{module}.py` is a working example. Replace its code by your own. `docs/{page}` of flowkit describes how.
 """
 
 
 def provider(kind: str, name: str, into: Path) -> Path:
-    """Write a package with provider `name` for stages of `kind` into folder `into`; where it is.
+    """Write a package with provider `name` for stages of `kind`. Returns its folder, a new one in `into`.
 
-    Raises UsageError for a kind or a name that will not do, OutputError if the folder already exists or cannot be written.
+    Raises:
+        UsageError: there is no template for the kind, or the name is not valid or is taken.
+        OutputError: the folder already exists or cannot be written.
     """
     if kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, n=1)
@@ -80,7 +83,8 @@ def provider(kind: str, name: str, into: Path) -> Path:
 
 
 def stage(name: str, into: Path) -> Path:
-    """Write a package with a stage of kind `name` into folder `into`; where it is. Raises as ``provider``."""
+    """Write a package with a stage of kind `name`. Returns its folder, a new one in `into`. Raises as ``provider``
+    does."""
     _check(name)
     if name in kinds.names():
         raise UsageError(f"there is a kind {name!r} already", hint="give yours another name")
@@ -90,7 +94,7 @@ def stage(name: str, into: Path) -> Path:
 
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise UsageError(f"a name is made of small letters, digits and _ (got {name!r})")
+        raise UsageError(f"a name has lower-case letters, digits and _, and starts with a letter (got {name!r})")
 
 
 def _write(
@@ -119,7 +123,8 @@ def _write(
         return re.sub(r"\bMy[A-Z][a-z]+\b", cls, text)
 
     def of_the_package(text: str) -> str:
-        """A test, which imports from the package behind everything else."""
+        """The test module: like its template, but it imports the class from the new package, after all other
+        imports."""
         without = _TEMPLATES_IMPORT.sub("", text)
         head, functions = without.split("\n\n\n", 1)
         return renamed(f"{head}\n\nfrom {module} import {cls}\n\n\n{functions}")
@@ -150,7 +155,8 @@ def _template(name: str) -> str:
 
 
 def _pipeline(mine: Mapping[str, str], between: str = "") -> str:
-    """A pipeline with fakes for all but `mine`, and a stage `between` the chunker and the voice."""
+    """A pipeline file with fakes, except for the providers `mine` by kind, and with a stage `between` chunker and
+    TTS."""
     lines = ["flowkit: 1", "stages:"]
     for kind in ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker"):
         provider = mine.get(kind, _FAKES.get(kind))

@@ -287,7 +287,7 @@ def test_giving_it_changes_something(option: str, stock: Path) -> None:
         ("run base.yaml --text --input question.wav", "exclude each other"),
         ("run base.yaml --trace new.jsonl --no-trace", "exclude each other"),
         ("run base.yaml --overwrite", "there is none"),
-        ("diff a.jsonl old.jsonl --set stages.vad.end=1s", "there are two"),
+        ("diff a.jsonl old.jsonl --set stages.vad.end=1s", "two traces are given"),
         ("replay a.jsonl --exact --set stages.vad.end=1s", "runs what was recorded"),
         ("replay masked.jsonl --set stages.vad.end=1s", "only its timing"),
         ("report a.jsonl old.jsonl --pipeline slow.yaml", "beside one trace"),

@@ -94,11 +94,14 @@ def test_they_are_laid_out_like_flowkit(packages: list[Path]) -> None:
         (["provider", "mine"], "takes KIND/NAME, such as tts/mine (got 'mine')"),
         (["provider", "ttss/mine"], "there is no template for a provider of kind 'ttss'"),
         (["provider", "tts/piper"], "there is a tts provider 'piper' already"),
-        (["provider", "tts/My Voice"], "a name is made of small letters, digits and _ (got 'My Voice')"),
-        (["provider", "tts/../mine"], "a name is made of small letters, digits and _"),
+        (
+            ["provider", "tts/My Voice"],
+            "a name has lower-case letters, digits and _, and starts with a letter (got 'My Voice')",
+        ),
+        (["provider", "tts/../mine"], "a name has lower-case letters, digits and _"),
         (["stage"], "flowkit new stage takes a name, such as word_filter"),
         (["stage", "chunker"], "there is a kind 'chunker' already"),
-        (["llm/canned", "--into", "x"], "--into goes with"),
+        (["llm/canned", "--into", "x"], "--into is only for"),
     ],
 )
 def test_what_will_not_do_is_said(

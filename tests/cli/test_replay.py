@@ -83,7 +83,7 @@ def test_a_mismatch_ends_with_the_command_that_shows_it_again(
 
 def test_permuted_ties_say_that_nothing_depends_on_them(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", str(path), "--permute-ties", "3"]) == 0
-    assert "3 other orders of equal-time arrivals: the same figures" in capsys.readouterr().err
+    assert "3 other orders of simultaneous events: the same figures" in capsys.readouterr().err
 
 
 def test_no_trace_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,7 +116,7 @@ def test_trace_info_repair_redact_export(path: Path, tmp_path: Path, capsys: pyt
     assert told["turns"] == 2
     assert [sound["state"] for sound in told["sound"]] == ["there", "there"]
     assert main(["trace", "repair", str(path)]) == 0
-    assert "is whole" in capsys.readouterr().out
+    assert "is complete" in capsys.readouterr().out
     cut, mended = tmp_path / "cut.jsonl", tmp_path / "mended.jsonl"
     cut.write_bytes(path.read_bytes()[:20_000])
     assert main(["trace", "repair", str(cut), "-o", str(mended)]) == 0

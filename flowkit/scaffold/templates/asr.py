@@ -1,4 +1,4 @@
-"""A transcriber that tells how long the user spoke. Put your own model in its place."""
+"""An ASR whose transcript says how long the user spoke. Replace it by your own model."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from flowkit.providers.base import Emit, Provider
 
 
 class AsrModel:
-    """What a process has once, such as weights."""
+    """What a process needs once, such as weights."""
 
     def transcribe(self, pcm: bytes, rate_hz: int) -> str:
-        """What was said in `pcm` (s16le mono). Runs in a thread."""
+        """Transcribe `pcm` (s16le mono). Runs in a thread."""
         return f"I spoke for {len(pcm) / 2 / rate_hz:.1f} seconds."
 
 
 class MyAsr(Provider):
-    """Answers each end of utterance with one Final."""
+    """Answers each end of utterance with one ``Final``."""
 
     kind = "asr"
     name = "mine"

@@ -1,4 +1,4 @@
-"""A language model that repeats what the user says. Put your own model or service in its place."""
+"""An LLM that repeats the user's text. Replace it by your own model or service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORD = re.compile(r"\s*\S+")
 
 
 class LlmModel:
-    """What a process has once: weights, or a client with its pool of connections."""
+    """What a process needs once: weights, or a client with its pool of connections."""
 
     async def reply(self, system: str, ask: Ask) -> AsyncIterator[str]:
         """The reply, word by word."""
@@ -28,7 +28,7 @@ class LlmModel:
 
 
 class MyLlm(Provider):
-    """Answers with the tokens of the reply."""
+    """Answers an ``Ask`` with the tokens of the reply."""
 
     kind = "llm"
     name = "mine"
@@ -55,5 +55,5 @@ class MyLlm(Provider):
             index += 1
 
     async def probe(self) -> str:
-        """Ask the server or the model whether it would work. Raises ProviderError."""
-        return "it only repeats what it is told"
+        """Ask the service whether a call would succeed. Raises ProviderError."""
+        return "it only repeats the user's text"

@@ -1,4 +1,4 @@
-"""A microphone that hears a soft hiss. Put your own source of sound in its place."""
+"""A microphone that yields a soft hiss. Replace it by your own source of audio."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from flowkit.providers.base import Emit, Provider
 
 
 class MyMic(Provider):
-    """Answers with frames for ever, each when its last sample has been heard."""
+    """Emits frames without end, each at the time of its last sample."""
 
     kind = "mic"
     name = "mine"
 
     class Options(opt.Options):
         level: int = Field(default=8, ge=0, le=32_767)
-        """Of the hiss, of 32,767."""
+        """Level of the hiss, from 0 to 32,767."""
 
     options: Options
 

@@ -1,11 +1,11 @@
-"""What every provider promises, and that pipeline files find this one."""
+"""The provider keeps the contract of its kind, and pipeline files find it."""
 
 from flowkit.providers.registry import find
 from flowkit.scaffold.templates.tts import MyTts
 from flowkit.testing.provider import check_provider
 
 
-def test_it_keeps_what_every_provider_promises() -> None:
+def test_it_keeps_the_contract_of_a_provider() -> None:
     check_provider(MyTts)
 
 

@@ -1,4 +1,4 @@
-"""A speaker that measures how long it has sounded. Put your own sink in its place."""
+"""A speaker that measures how much audio it has played. Replace it by your own sink."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowkit.providers.sound.timeline import Pop
 
 
 class MySpeaker(Provider):
-    """Sounds what is fed, each sample in its time."""
+    """Plays the fed audio, each sample at its time."""
 
     kind = "speaker"
     name = "mine"
@@ -22,12 +22,13 @@ class MySpeaker(Provider):
 
     options: Options
     sounded_s = 0.0
-    """So much has sounded."""
+    """Length of the audio that was played, in seconds."""
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        # `render` holds what is fed until it is due, and forgets what a Silence takes back.
+        # `render` keeps the fed audio until it is due, and drops what a Silence takes back.
         await render(fed, self.around, self._heard)
 
     async def _heard(self, pops: list[Pop], until_us: int) -> None:
-        """What sounded up to `until_us`, a piece with its `pcm` for each `Play`. Called for every frame."""
+        """Take the audio that was played up to session time `until_us`. Each pop has its `pcm`. Called for every
+        frame."""
         self.sounded_s += sum(pop.samples / pop.rate_hz for pop in pops)

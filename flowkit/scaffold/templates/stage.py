@@ -1,4 +1,4 @@
-"""A word filter between the chunker and the voice. Put a decision of your own in its place."""
+"""A word filter between the chunker and the TTS. Replace it by a stage of your own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowkit.stages.base import NOTHING, Actions, Emit, Stage
 
 
 class MyStage(Stage[None]):
-    """Clauses in, clauses out; words that nobody should hear are left out of what is spoken."""
+    """Takes clauses and emits clauses. Unwanted words are removed from the spoken text."""
 
     kind = "mine"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses",), "turn": ("turn",)}
@@ -21,7 +21,7 @@ class MyStage(Stage[None]):
 
     class Options(opt.Options):
         words: tuple[str, ...] = ("damn",)
-        """What is not spoken, whatever its case."""
+        """Words that are not spoken, in any case."""
 
     options: Options
 
@@ -41,5 +41,5 @@ class MyStage(Stage[None]):
 
     def _softened(self, clause: Clause) -> Clause:
         spoken = self._bad.sub(lambda word: "-" * len(word[0]), clause.spoken)
-        # As long as before, so `marks`, which say what of the text was heard when, are right as they are.
+        # The length is unchanged, so `marks`, which map the spoken text to the original, stay correct.
         return clause if spoken == clause.spoken else replace(clause, spoken=spoken)

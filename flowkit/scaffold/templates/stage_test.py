@@ -1,11 +1,11 @@
-"""What every stage promises, and that pipeline files find this one."""
+"""The stage keeps the contract of a stage, and pipeline files find it."""
 
 from flowkit.config.kinds import find
 from flowkit.scaffold.templates.stage import MyStage
 from flowkit.testing.stage import check_stage
 
 
-def test_it_keeps_what_every_stage_promises() -> None:
+def test_it_keeps_the_contract_of_a_stage() -> None:
     check_stage(MyStage)
 
 

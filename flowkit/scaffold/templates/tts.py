@@ -1,4 +1,4 @@
-"""A voice that hums as long as the text is. Put your own voice in its place."""
+"""A TTS that hums, in proportion to the length of the text. Replace it by your own model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from flowkit.providers.base import Emit, Provider
 
 RATE_HZ = 16_000
 PIECE = RATE_HZ // 10
-"""Samples handed over at a time: 100 ms, so that little of it is stale when it must stop."""
+"""Samples emitted at a time: 100 ms, so that little of it is stale after a cancel."""
 
 
 class TtsModel:
-    """What a process has once, such as weights."""
+    """What a process needs once, such as weights."""
 
     def __init__(self, pitch: int) -> None:
         self._second = b"".join(
@@ -30,20 +30,20 @@ class TtsModel:
         )
 
     def speak(self, text: str) -> bytes:
-        """The sound of `text`, s16le mono: 50 ms a character. Runs in a thread."""
+        """Synthesize `text`: 50 ms of s16le mono for each character. Runs in a thread."""
         size = 2 * (len(text) * RATE_HZ // 20)
         return (self._second * (1 + size // len(self._second)))[:size]
 
 
 class MyTts(Provider):
-    """Answers a clause with its sound, in pieces."""
+    """Answers a ``Speak`` with its audio, in pieces."""
 
     kind = "tts"
     name = "mine"
 
     class Options(opt.Options):
         pitch: int = Field(default=220, ge=50, le=1000)
-        """Of the humming, in Hz."""
+        """Pitch of the hum in Hz."""
 
     options: Options
 

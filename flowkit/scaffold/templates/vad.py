@@ -1,4 +1,4 @@
-"""A voice detector that goes by loudness. Put your own model in its place."""
+"""A VAD that measures loudness. Replace it by your own model."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 
 
 class MyVad(InlineProvider):
-    """Answers each frame, in place: it takes far less than 2 ms. What takes longer is a Provider, and works in a thread."""
+    """Answers each frame inline, because it takes far less than 2 ms. A slower VAD must be a ``Provider`` and use a
+    thread."""
 
     kind = "vad"
     name = "mine"
 
     class Options(opt.Options):
         loud: int = Field(default=1_000, ge=1, le=32_767)
-        """A frame with a sample as loud as this is a voice for certain."""
+        """A frame with a sample this loud has the probability 1."""
 
     options: Options
 

@@ -288,11 +288,11 @@ def test_giving_it_changes_something(option: str, stock: Path) -> None:
         ("run base.yaml --trace new.jsonl --no-trace", "exclude each other"),
         ("run base.yaml --overwrite", "there is none"),
         ("diff a.jsonl old.jsonl --set stages.vad.end=1s", "two traces are given"),
-        ("replay a.jsonl --exact --set stages.vad.end=1s", "runs what was recorded"),
+        ("replay a.jsonl --exact --set stages.vad.end=1s", "changes nothing, so it cannot be combined"),
         ("replay masked.jsonl --set stages.vad.end=1s", "only its timing"),
-        ("report a.jsonl old.jsonl --pipeline slow.yaml", "beside one trace"),
+        ("report a.jsonl old.jsonl --pipeline slow.yaml", "show the replay of one trace"),
         ("doctor --silent --mic 1", "opens no device"),
-        ("new llm/canned --into here", "goes with"),
+        ("new llm/canned --into here", "is only for"),
     ],
 )
 def test_options_of_which_one_would_change_nothing_are_refused(line: str, what: str, stock: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_refused_change_names_the_setting(path: Path, capsys: pytest.CaptureFi
 
 def test_exact_with_changes_is_a_mistake(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", "--exact", str(path), "--set", "stages.vad.end=1s"]) == 2
-    assert "--exact runs what was recorded" in capsys.readouterr().err
+    assert "--exact changes nothing, so it cannot be combined" in capsys.readouterr().err
 
 
 def test_a_mismatch_ends_with_the_command_that_shows_it_again(

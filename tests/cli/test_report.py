@@ -44,7 +44,7 @@ def test_a_page_with_the_replay_beside_the_recording(trace: Path, tmp_path: Path
     ("args", "what"),
     [
         (["T", "T", "T"], "one trace, or two"),
-        (["T", "T", "--set", "a=b"], "beside one trace"),
+        (["T", "T", "--set", "a=b"], "show the replay of one trace"),
         (["nowhere.jsonl"], "cannot read"),
         (["T", "-o", "/proc/none/out.html"], "cannot write"),
     ],

@@ -50,8 +50,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the session. The exit code is 0; 1 for a budget that was not kept (with ``--check-budgets``); 130 after Ctrl-C; 4 if a
-    provider or a device failed; 2 if the session went well and its trace could not be written."""
+    """Run the session.
+
+    Exit code 0: it ended normally. 1: a budget was not kept (with ``--check-budgets``). 2: its trace could not be written.
+    4: a provider or a device failed. 130: Ctrl-C.
+    """
     import trio
 
     from flowkit.cli.ends import check_ends

@@ -32,9 +32,9 @@ def refuse_unread(node: Node, env: bool) -> None:
 def within(file: Path, named: str, root: str, *suffixes: str) -> Path:
     """The path of the file `named` in the test file `file`, relative to the folder of `file`.
 
-    Tests may come from other people, so a path must stay inside a folder: `root`, the folder that the user asked to
-    test (default: the folder of `file`), or the current folder if `file` is in it and it is not ``/`` or the home
-    folder.
+    Tests may come from other people, so the path must lead into `root`, the folder that the user asked to test (default:
+    the folder of `file`). If `file` is in the current folder, the path may lead there too, unless the current folder is
+    ``/`` or the home folder.
 
     Raises UsageError if the path leads out of these folders, or does not have one of `suffixes`.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowkit.chunker.text import measure
-from flowkit.messages import Ask, Exchange
+from flowkit.messages import Ask, Exchange, ReplyStep
 
 _FRAME = 5
 """How many tokens a chat template adds to each message."""
@@ -22,7 +22,17 @@ def size(*texts: str) -> int:
 
 def size_of(ask: Ask) -> int:
     """The estimated size of a request in tokens, without what the provider adds to it."""
-    return size(ask.text, ask.said) + sum(size(exchange.user, exchange.agent) for exchange in ask.history)
+    return size(ask.text, ask.said) + _size_of_steps(ask.steps) + sum(map(_size_of_exchange, ask.history))
+
+
+def _size_of_exchange(exchange: Exchange) -> int:
+    return size(exchange.user, exchange.agent) + _size_of_steps(exchange.steps)
+
+
+def _size_of_steps(steps: tuple[ReplyStep, ...]) -> int:
+    called = [call for step in steps for call in step.calls]
+    texts = (step.text for step in steps)
+    return size(*texts, *(f"{call.name} {call.arguments}" for call in called), *(call.content for call in called))
 
 
 def fitting(history: Sequence[Exchange], most: int, tokens: int) -> tuple[Exchange, ...]:
@@ -30,7 +40,7 @@ def fitting(history: Sequence[Exchange], most: int, tokens: int) -> tuple[Exchan
     kept = len(history)
     while kept and len(history) - kept < most:
         exchange = history[kept - 1]
-        tokens -= size(exchange.user, exchange.agent)
+        tokens -= _size_of_exchange(exchange)
         if tokens < 0:
             break
         kept -= 1

@@ -15,6 +15,7 @@ Times are integer microseconds. Positions are frame indexes on the input side an
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
+from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 M = TypeVar("M")
@@ -144,13 +145,15 @@ class Utterance(Message):
     """The user's text of turn `turn`, which the gate releases. Data, gate -> llm.
 
     `heard` is what was heard of the reply before. `said` is set if the same turn is answered again, because an
-    interruption without words cut its reply off: it is what was heard of that reply.
+    interruption without words cut its reply off: it is what was heard of that reply. `say` is set if nobody asked
+    anything: the agent says this, and the model is not asked.
     """
 
     turn: int
     text: str
     heard: str
     said: str = ""
+    say: str = ""
 
 
 @_filled
@@ -160,6 +163,20 @@ class Token(Message):
 
     lossy: ClassVar[bool] = True
     index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfStep(Message):
+    """The model has called tools: its words so far are complete, and the reply goes on when the outcomes are there. Data, a
+    marker, llm -> chunker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filler(Message):
+    """Said while a tool runs. It is not the model's text, so no history has it. Control from the tools to the llm; data from there
+    to the chunker."""
+
     text: str
 
 
@@ -261,6 +278,59 @@ class ClauseEnded(Message):
     clause: int
     samples: int
     whole: bool = True
+
+
+# -- tools, all control ------------------------------------------------------------------------------------------------
+
+
+class ToolStatus(StrEnum):
+    """How a tool call went."""
+
+    RUNNING = "running"
+    """Not over yet."""
+    RESULT = "result"
+    ERROR = "error"
+    """It failed, or its arguments do not fit, or there is no such tool."""
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    ENDED = "ended"
+    """It ends the session: there is nothing left to say about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall(Message):
+    """The model calls tool `name`; `arguments` is the JSON text of an object, as the model wrote it. A provider may give any `id`;
+    the llm stage gives the calls of a session numbers of its own. Provider -> llm -> tools."""
+
+    lane: ClassVar[str] = "C"
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutcome(Message):
+    """What came of call `id`, a ToolStatus; `content` is for the model. Provider -> tools -> llm, once a call."""
+
+    lane: ClassVar[str] = "C"
+    id: str
+    status: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acted(Message):
+    """A tool that may change the world was called for this turn, so its question is not asked again. Tools -> gate."""
+
+    lane: ClassVar[str] = "C"
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession(Message):
+    """The model ends the session: at once, or `after_playout` when the reply has been heard. Tools -> gate."""
+
+    lane: ClassVar[str] = "C"
+    after_playout: bool = True
 
 
 # -- turn-taking, all control ------------------------------------------------------------------------------------------
@@ -408,16 +478,34 @@ class Transcribe(Message):
     lane: ClassVar[str] = "P"
 
 
+class Called(NamedTuple):
+    """A tool call with its outcome: `status` is a ToolStatus."""
+
+    id: str
+    name: str
+    arguments: str
+    status: str = ToolStatus.RUNNING.value
+    content: str = ""
+
+
+class ReplyStep(NamedTuple):
+    """A part of a reply that ends with tool calls: the model's `text`, then its `calls`."""
+
+    text: str
+    calls: tuple[Called, ...]
+
+
 class Exchange(NamedTuple):
-    """One past turn as the model should remember it: what the user said, and what the user heard."""
+    """One past turn as the model should remember it: what the user said, which tools the model called, what the user heard."""
 
     user: str
     agent: str
+    steps: tuple[ReplyStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ask(Message):
-    """Open the LLM. Answered by Token and Done. Turn scope."""
+    """Open the LLM. Answered by Token and ToolCall, and Done. Turn scope."""
 
     lane: ClassVar[str] = "P"
     turn: int
@@ -429,6 +517,26 @@ class Ask(Message):
     """The beginning of the reply that was said before the reply broke off. An LLM that can continues there."""
     shortened: bool = False
     """Whether the request was refused for its length and is made again with less history."""
+    steps: tuple[ReplyStep, ...] = ()
+    """What the model did in this turn so far: its text, its tool calls, their outcomes."""
+    tools: bool = True
+    """Whether the model may call tools."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTools(Message):
+    """Open the provider that runs tools; ToolCall and CancelTool are fed. Answered by one ToolOutcome a call. Session
+    scope."""
+
+    lane: ClassVar[str] = "P"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTool(Message):
+    """Stop tool call `id`. An outcome that still comes is stale."""
+
+    lane: ClassVar[str] = "P"
+    id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowkit import trust
 from flowkit.cli.streams import raw
 from flowkit.errors import ExitCode, UsageError
 from flowkit.files import make_folder
@@ -37,6 +38,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--overwrite", action="store_true", help="write over the --output file if it is there")
     parser.add_argument("--text", action="store_true", help="typed lines are the utterances; no microphone, VAD or ASR")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the file")
+    parser.add_argument(
+        "--allow-tools", action="store_true", help="let the file's tools import modules and start programs"
+    )
     parser.add_argument("--mic", metavar="DEVICE", help="use this microphone: number or part of its name, see doctor")
     parser.add_argument("--speaker", metavar="DEVICE", help="use this speaker")
     parser.add_argument(
@@ -63,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from flowkit.runtime.echo import EchoWatch
     from flowkit.runtime.host import run_alone
 
+    if args.allow_tools:
+        trust.allow()
     config, duration_us = _config(args), _limits(args)
     plan = require(config)
     path = record_path(args, config)

@@ -27,6 +27,7 @@ BUILT_IN: Mapping[str, str] = {
     "chunker": "flowkit.stages.chunking:Chunking",
     "tts": "flowkit.stages.tts:TtsOrder",
     "speaker": "flowkit.stages.playback:Playback",
+    "tools": "flowkit.stages.tools:ToolRunner",
 }
 _OWN = own(BUILT_IN)
 
@@ -53,6 +54,7 @@ HABITS: Mapping[str, Habits] = {
     "chunker": Habits(serves=False, queue=50),
     "tts": Habits("piper", queue=3, first_item="10s", idle="10s"),
     "speaker": Habits(queue=25),
+    "tools": Habits("local"),
 }
 
 

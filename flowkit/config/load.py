@@ -14,12 +14,12 @@ from pydantic import BaseModel, SecretStr
 from flowkit.config.catalog import INSTALLED, Catalog
 from flowkit.config.interpolate import Outside, Unset, interpolate
 from flowkit.config.keys import StageReading
-from flowkit.config.merge import with_defaults, with_interrupt, with_overrides
+from flowkit.config.merge import with_block, with_defaults, with_overrides, with_tools, with_whole
 from flowkit.config.model import Config
 from flowkit.config.nodes import Mapping, Scalar, Sequence, Standing, scalars
 from flowkit.config.problems import InvalidConfig, Path, Problem, errors, suggest, without_echoes
 from flowkit.config.read import decode, read_source, read_tree
-from flowkit.config.schema import APART, OF_INTERRUPT, VERSION, CallOptions, Top, Wiring
+from flowkit.config.schema import APART, OF_INTERRUPT, OF_LIMITS, VERSION, WHOLE, CallOptions, Top, Wiring
 from flowkit.config.slips import explained
 from flowkit.config.stages import read_stages
 from flowkit.config.text import NamedText, start_of
@@ -139,7 +139,9 @@ def _validated(
     top = _top(root, problems)
     context = StageReading(catalog, problems, [], in_stages)
     if top is not None:  # an invalid block would only be reported again by the gate
-        root = with_interrupt(root, OF_INTERRUPT, problems)
+        root = with_block(root, "interrupt", OF_INTERRUPT, problems)
+        root = with_block(root, "limits", OF_LIMITS, problems)
+        root = with_whole(with_tools(root), WHOLE, problems)
     stages = read_stages(root.get("stages"), root, context)
     top = top or Top()
     written = root.get("stages")

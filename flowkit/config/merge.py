@@ -83,14 +83,31 @@ def _under(node: Mapping, defaults: Mapping) -> Mapping:
     return replace(node, entries={**node.entries, **missing})
 
 
-# -- interrupt: -------------------------------------------------------------------------------------------------------
+# -- blocks whose keys belong to stages ------------------------------------------------------------------------------
 
 
-def with_interrupt(root: Mapping, keys: Map[str, Seq[str]], problems: list[Problem]) -> Mapping:
-    """Each stage with its keys of ``interrupt:``, which it has under a shorter name. A key in both places is an error.
+def with_block(root: Mapping, block: str, keys: Map[str, Seq[str]], problems: list[Problem]) -> Mapping:
+    """Each stage with its keys of a top-level block such as ``interrupt:``. A key in both places is an error.
     `keys`: which keys, by kind."""
-    block, stages = root.get("interrupt"), root.get("stages")
-    if not isinstance(block, Mapping) or not isinstance(stages, Sequence):
+    node = root.get(block)
+    if not isinstance(node, Mapping):
+        return root
+    return _with_entries(root, (block,), node.entries, keys, problems)
+
+
+def with_whole(root: Mapping, blocks: Map[str, str], problems: list[Problem]) -> Mapping:
+    """Each stage with the top-level blocks that are options of its kind. `blocks`: the kind, by block."""
+    keys: dict[str, list[str]] = {}
+    for block, kind in blocks.items():
+        keys.setdefault(kind, []).append(block)
+    return _with_entries(root, (), root.entries, keys, problems)
+
+
+def _with_entries(
+    root: Mapping, path: Path, entries: Map[str, Entry], keys: Map[str, Seq[str]], problems: list[Problem]
+) -> Mapping:
+    stages = root.get("stages")
+    if not isinstance(stages, Sequence):
         return root
     items: list[Node] = []
     for stage in stages.items:
@@ -98,15 +115,35 @@ def with_interrupt(root: Mapping, keys: Map[str, Seq[str]], problems: list[Probl
         if not isinstance(stage, Mapping) or not isinstance(kind, Scalar):
             items.append(stage)
             continue
-        wanted = {key: entry for key, entry in block.entries.items() if key in keys.get(kind.text, ())}
+        wanted = {key: entry for key, entry in entries.items() if key in keys.get(kind.text, ())}
         for key in [key for key in wanted if key in stage.entries]:
             first = stage.entries[key].key.line
             what = f"{key!r} is given twice: here, and by the {kind.text} on line {first}"
-            problems.append(Problem("FK107", wanted[key].key, ("interrupt", key), what, help="keep one of them"))
+            problems.append(Problem("FK107", wanted[key].key, (*path, key), what, help="keep one of them"))
         items.append(replace(stage, entries={**wanted, **stage.entries}))
-    return replace(
-        root, entries={**root.entries, "stages": Entry(root.entries["stages"].key, replace(stages, items=items))}
-    )
+    return _with_stages(root, stages, items)
+
+
+def _with_stages(root: Mapping, stages: Sequence, items: list[Node]) -> Mapping:
+    entry = Entry(root.entries["stages"].key, replace(stages, items=items))
+    return replace(root, entries={**root.entries, "stages": entry})
+
+
+def with_tools(root: Mapping) -> Mapping:
+    """A stage that runs the tools of the top level's ``tools:``, unless the file has one, to say who runs them."""
+    tools, stages = root.entries.get("tools"), root.get("stages")
+    if (
+        tools is None
+        or not isinstance(tools.value, Sequence)
+        or not tools.value.items
+        or not isinstance(stages, Sequence)
+    ):
+        return root
+    kinds = [item.get("kind") if isinstance(item, Mapping) else None for item in stages.items]
+    if any(isinstance(kind, Scalar) and kind.text == "tools" for kind in kinds):
+        return root
+    kind = Entry(tools.key, Scalar("tools", "tools", tools.key))
+    return _with_stages(root, stages, [*stages.items, Mapping(tools.key, {"kind": kind})])
 
 
 # -- --set -------------------------------------------------------------------------------------------------------------

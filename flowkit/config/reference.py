@@ -44,7 +44,8 @@ def _kind(kind: str, catalog: Catalog) -> Iterator[str]:
     yield _summary(cls)
     if cls.inputs:
         takes = sorted({content for contents in cls.inputs.values() for content in contents})
-        yield f"Takes {', '.join(takes)}; {habits.queue} may wait unless `queue:` says otherwise."
+        waits = f"; {habits.queue} may wait unless `queue:` says otherwise" if cls.takes_data() else ""
+        yield f"Takes {', '.join(takes)}{waits}."
     yield f"Gives {', '.join(sorted(set(cls.outputs.values())))}."
     yield ""
     yield from _options(cls.Options)

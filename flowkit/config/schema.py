@@ -14,6 +14,8 @@ from pydantic_core import PydanticCustomError
 from flowkit import options as opt
 from flowkit.config.budgets import Budgets
 from flowkit.config.tests import Case
+from flowkit.stages.gate import Greeting, Idle
+from flowkit.tools import Tool, unequal
 
 VERSION = 1
 """The version of the language, written as ``flowkit: 1``."""
@@ -129,6 +131,21 @@ OF_INTERRUPT: Mapping[str, tuple[str, ...]] = {
 """Which kinds of stages have the keys of `interrupt` as their own, under a shorter name."""
 
 
+class SessionLimits(opt.Options):
+    """What may become large."""
+
+    session: opt.Duration | None = None
+    """How long a session may last. No limit by default."""
+    tool_rounds: int | None = Field(default=None, ge=1, le=100)
+    """How often a reply may call tools before the model is asked to answer without them. Default 5."""
+
+
+OF_LIMITS: Mapping[str, tuple[str, ...]] = {"gate": ("session",), "llm": ("tool_rounds",)}
+"""The same for `limits`."""
+WHOLE: Mapping[str, str] = {"greeting": "gate", "idle": "gate", "tools": "tools"}
+"""Blocks that a kind of stage has as an option of the same name."""
+
+
 class Redact(opt.Options):
     """What a trace may keep of the conversation."""
 
@@ -168,6 +185,14 @@ class Top(opt.Options):
     """Name of the pipeline in traces and reports; defaults to the file's name."""
     interrupt: InterruptOptions = InterruptOptions()
     """What counts as an interruption."""
+    greeting: Greeting | None = None
+    """What the agent says when the session begins."""
+    idle: Idle | None = None
+    """What the agent does when nobody says anything."""
+    limits: SessionLimits = SessionLimits()
+    """What may become large."""
+    tools: Annotated[tuple[Tool, ...], AfterValidator(unequal)] = ()
+    """What the model may call."""
     budgets: Budgets = Budgets()
     """How fast the pipeline has to be."""
     trace: TraceOptions = TraceOptions()

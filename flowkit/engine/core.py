@@ -101,6 +101,8 @@ class Slot:
     replying: bool = False
     selective: bool = False
     """Whether the stage overrides ``accepts``, and so does not always take everything."""
+    judging: bool = False
+    """Whether the stage overrides ``stale``, and so may refuse an item of its provider."""
 
 
 class Engine:
@@ -129,6 +131,7 @@ class Engine:
             slot = Slot(index, planned.id, stage, stage.step, stage.fresh(), planned.window, planned.timeouts)
             slot.bit, slot.replying = 1 << index, stage.replying
             slot.selective = type(stage).accepts is not Stage.accepts
+            slot.judging = type(stage).stale is not Stage.stale
             self._slots.append(slot)
         self._connect(plan)
 
@@ -282,7 +285,7 @@ class Engine:
         append, step = self._append, slot.step
         n = slot.rows = slot.rows + 1
         append((slot.id, n, now_us, _HANDLED, envelope, call))
-        if type(message) is Interrupt:
+        if type(message) is Interrupt and slot.replying:
             self._interrupt(slot, message)
         elif actions := step(slot.state, message, now_us):
             self._act(slot, actions, n)
@@ -309,7 +312,10 @@ class Engine:
         else:
             if call.timed or type(item) in _LAST:
                 self._item_arrived(slot, call, item)
-            self._handle(slot, envelope, call_id)
+            if slot.judging and slot.stage.stale(slot.state, item):
+                self._record(slot, envelope, Fate.STALE, call_id)
+            else:
+                self._handle(slot, envelope, call_id)
 
     def _make_room(self, slot: Slot) -> None:
         """Let the senders continue that waited because the slot's inboxes were full."""

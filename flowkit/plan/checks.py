@@ -42,7 +42,7 @@ def _sources(stage: StageConfig, config: Config, wires: Sequence[Wire], circle: 
             continue  # reported as such
         elif not any(w.source == name and w.target == stage.id and not w.control for w in wires):
             gives = ", ".join(config.stage(name).cls.outputs.values()) or "nothing"
-            takes = ", ".join(sorted({kind for kinds in stage.cls.inputs.values() for kind in kinds})) or "nothing"
+            takes = ", ".join(sorted(_taken(stage))) or "nothing"
             what = f"{name!r} does not fit: it gives {gives}, and {stage.id!r} takes {takes}"
             yield Problem("FK123", mark, path, what)
 
@@ -74,7 +74,7 @@ def _policy(stage: StageConfig, wires: Sequence[Wire]) -> Iterator[Problem]:
 
 
 def _no_queue(stage: StageConfig, wires: Sequence[Wire]) -> Iterator[Problem]:
-    if stage.node.get("queue") is not None and not stage.cls.inputs:
+    if stage.node.get("queue") is not None and not stage.cls.takes_data():
         mark, path = stage.at("queue")
         help = "the microphone's buffer is bounded by ring: 1s" if stage.kind == "mic" else ""
         yield Problem(
@@ -102,16 +102,22 @@ def _cycle(config: Config, names: list[str]) -> list[Problem]:
 
 
 def _reach(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) -> list[Problem]:
-    """Stages that get no data. A pipeline begins with a source, or with the gate, which takes typed lines."""
+    """Stages that get no data. A pipeline begins with a source, or with the gate, which takes typed lines. A stage that
+    takes control messages only needs a stage that sends them."""
     origins = {stage.id for stage in config.stages if not stage.cls.inputs}
+    origins |= {w.target for w in wires if w.control and not config.stage(w.target).cls.takes_data()}
     if config.stages and config.stages[0].kind == "gate":
         origins.add(config.stages[0].id)
     found = reached(stations, wires, origins)
     return [_unreached(stage, config) for stage in config.stages if stage.id not in found]
 
 
+def _taken(stage: StageConfig) -> set[str]:
+    return {kind for kinds in stage.cls.inputs.values() for kind in kinds}
+
+
 def _unreached(stage: StageConfig, config: Config) -> Problem:
-    kinds = sorted({kind for kinds in stage.cls.inputs.values() for kind in kinds} - {"turn", "speech", "progress"})
+    kinds = sorted(_taken(stage) - {"turn", "speech", "progress"})
     givers = [kind for kind in config.catalog.kinds() if set(config.catalog.stage(kind).outputs.values()) & set(kinds)]
     help = f"put a stage before it that gives {' or '.join(kinds)}" + (f": {', '.join(givers)}" if givers else "")
     return Problem("FK122", stage.mark, stage.path, f"nothing reaches {stage.id!r}", help=help)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from flowkit.config import Config, ProviderConfig, StageConfig
 from flowkit.config.emit import Noted, to_yaml
 from flowkit.config.nodes import Mapping, Node, Scalar, Sequence, Standing
-from flowkit.config.schema import OF_INTERRUPT
+from flowkit.config.schema import OF_INTERRUPT, OF_LIMITS, WHOLE
 from flowkit.config.validate import keys_of
 from flowkit.options import format_duration
 from flowkit.plan.graph import Plan
@@ -60,10 +60,13 @@ class _Writer:
     def whole(self) -> dict[str, Any]:
         root = self.config.root
         blocks = self.options(self.config.top.model_copy(update={"name": self.config.name}), root)
-        acting = {key for kind, keys in OF_INTERRUPT.items() if self.plan.only(kind) for key in keys}
-        elsewhere = {key: value for key, value in blocks.pop("interrupt", {}).items() if key not in acting}
-        if elsewhere:
-            blocks["interrupt"] = elsewhere
+        for block, of in (("interrupt", OF_INTERRUPT), ("limits", OF_LIMITS)):
+            acting = {key for kind, keys in of.items() if self.plan.only(kind) for key in keys}
+            elsewhere = {key: value for key, value in blocks.pop(block, {}).items() if key not in acting}
+            if elsewhere:
+                blocks[block] = elsewhere
+        for block in [block for block, kind in WHOLE.items() if self.plan.only(kind)]:
+            blocks.pop(block, None)
         return {"flowkit": 1, **blocks, "stages": [self.stage(stage) for stage in self.config.stages]}
 
     def stage(self, stage: StageConfig) -> dict[str, Any]:
@@ -75,7 +78,7 @@ class _Writer:
         written["id"] = self.noted(stage.id, stage.node.get("id"))
         if sources:
             written["from"] = self.noted(list(sources), stage.node.get("from"))
-        if stage.cls.inputs:
+        if stage.cls.takes_data():
             written["queue"] = self.queue(stage)
         if stage.allow:
             written["allow"] = self.noted(sorted(stage.allow), stage.node.get("allow"))

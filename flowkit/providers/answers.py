@@ -17,8 +17,11 @@ from flowkit.messages import (
     Narrate,
     Partial,
     Probability,
+    RunTools,
     Speak,
     Token,
+    ToolCall,
+    ToolOutcome,
     Transcribe,
     Typed,
     WordTimes,
@@ -30,9 +33,10 @@ ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
     Capture: (Frames, InputEnded, Typed),
     Detect: (Probability,),
     Transcribe: (Partial, Final),
-    Ask: (Token,),
+    Ask: (Token, ToolCall),
     Speak: (Audio, WordTimes),
     Narrate: (Audio, WordTimes, ClauseEnded),
+    RunTools: (ToolOutcome,),
 }
 
 

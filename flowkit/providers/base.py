@@ -27,6 +27,7 @@ from typing import Any, ClassVar
 from flowkit.messages import Message
 from flowkit.options import Options
 from flowkit.providers.sound.echo import FarEnd
+from flowkit.tools import ToolSpec
 
 Emit = Callable[[Message], Awaitable[None]]
 """Pass one item to the stage. Returns when the stage has accepted it. Raises trio.Cancelled when the call is
@@ -53,6 +54,12 @@ class Surroundings:
     """How much audio a microphone may hold while the pipeline is busy, in microseconds: `ring` of the mic stage."""
     far_end: FarEnd = field(default_factory=FarEnd)
     """The audio that the speaker plays, for the microphone's echo canceller."""
+    stage: Options | None = None
+    """The options of its stage."""
+    session: str = ""
+    """The session's name, unlike that of any other."""
+    tools: list[ToolSpec] = field(default_factory=list)
+    """The tools that a model may call. The provider of the tools fills it before the session begins."""
     connect_us: int | None = None
     """Time limit for opening a connection in microseconds: `connect_timeout` of the stage. None: the provider's
     default."""

@@ -45,6 +45,8 @@ BUILT_IN: Mapping[str, str] = {
     "speaker.wav": "flowkit.providers.sound.wav:WavSink",
     "speaker.device": "flowkit.providers.sound.device:DeviceSpeaker",
     "speaker.memory": "flowkit.providers.sound.memory:MemorySink",
+    "tools.local": "flowkit.providers.tools.local:LocalTools",
+    "tools.scripted": "flowkit.testing.scripted:ScriptedTools",
 }
 _OWN = own(BUILT_IN)
 

@@ -28,6 +28,9 @@ from flowkit.messages import (
     Speak,
     SpeechStarted,
     Token,
+    ToolCall,
+    ToolOutcome,
+    ToolStatus,
 )
 from flowkit.providers.base import Surroundings
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
@@ -198,6 +201,15 @@ class ScriptedAsr(ScriptedProvider):
 # -- LLM ---------------------------------------------------------------------------------------------------------------
 
 
+class ScriptedCall(opt.Options):
+    """A tool call of the scripted LLM."""
+
+    name: str
+    """The tool."""
+    arguments: str = "{}"
+    """The arguments, as the JSON text that a model would write."""
+
+
 class ScriptedReply(opt.Options):
     """One reply of the scripted LLM."""
 
@@ -209,10 +221,14 @@ class ScriptedReply(opt.Options):
     """The exact tokens, instead of `text`."""
     fail_after: int | None = Field(default=None, ge=0)
     """Fail after this many tokens."""
+    calls: tuple[ScriptedCall, ...] = ()
+    """Tools that it calls after its text."""
+    after: str = ""
+    """The tool whose outcome it answers, as the first one called. Without any such reply the outcome is said as it is."""
 
 
 class ScriptedLlm(ScriptedProvider):
-    """An LLM with declared replies, chosen by the user's text or else by the number of the turn."""
+    """An LLM with declared replies, chosen by the user's text or else by the order of the turns in which it is asked."""
 
     kind = "llm"
 
@@ -228,15 +244,24 @@ class ScriptedLlm(ScriptedProvider):
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
-        self._by_text = {reply.to: reply for reply in options.replies if reply.to}
-        self._in_order = [reply for reply in options.replies if not reply.to]
+        self._by_text = {reply.to: reply for reply in options.replies if reply.to and not reply.after}
+        self._in_order = [reply for reply in options.replies if not reply.to and not reply.after]
+        self._asked: dict[int, int] = {}
+        self._after = [reply for reply in options.replies if reply.after]
 
     def open(self, request: Message) -> InlineCall:
         assert isinstance(request, Ask)
-        reply = self._by_text.get(request.text)
+        reply = self._after_tools(request) if request.steps else self._by_text.get(request.text)
         if reply is None and self._in_order:
-            reply = self._in_order[(request.turn - 1) % len(self._in_order)]
+            asked = self._asked.setdefault(request.turn, len(self._asked))
+            reply = self._in_order[asked % len(self._in_order)]
         return InlineCall(opened=lambda: self._answers(reply or ScriptedReply()))
+
+    def _after_tools(self, request: Ask) -> ScriptedReply:
+        """The reply to a tool's outcome."""
+        called = request.steps[-1].calls[0]
+        fitting = (r for r in self._after if r.after == called.name and r.to in ("", request.text))
+        return next(fitting, ScriptedReply(text=called.content))
 
     def _answers(self, reply: ScriptedReply) -> Iterator[tuple[int, Message]]:
         options = self.options
@@ -247,6 +272,9 @@ class ScriptedLlm(ScriptedProvider):
             at_us += options.per_token
         if reply.fail_after is not None:
             yield Answer(at_us, Failed("error", _PREFIX + "the scripted reply fails here"))
+        last_us = max(options.first_token, at_us - options.per_token)
+        for number, call in enumerate(reply.calls):
+            yield Answer(last_us, ToolCall(str(number), call.name, call.arguments))
         yield Answer(max(options.first_token, at_us - options.per_token), Done())
 
 
@@ -296,3 +324,47 @@ class ScriptedTts(ScriptedProvider):
             yield Answer(at_us, Audio(clause, first, count, options.rate, samples, pcm))
             at_us += options.per_piece
         yield Answer(max(first_us, at_us - options.per_piece), Done())
+
+
+# -- tools -------------------------------------------------------------------------------------------------------------
+
+
+class ScriptedOutcome(opt.Options):
+    """What comes of the calls of one tool."""
+
+    tool: str
+    """The tool's name."""
+    after: opt.Duration = opt.us("50ms")
+    """From the call to its outcome."""
+    says: str = "ok"
+    """The outcome, as the model gets it."""
+    fails: bool = False
+    """It is an error."""
+    hangs: bool = False
+    """It never comes."""
+
+
+class ScriptedTools(ScriptedProvider):
+    """Tools with declared outcomes. One that is not declared says `ok` after 50 ms."""
+
+    kind = "tools"
+
+    class Options(opt.Options):
+        outcomes: tuple[ScriptedOutcome, ...] = ()
+        """What comes of calls, by tool."""
+
+    def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
+        super().__init__(options, around, model)
+        self._outcomes = {outcome.tool: outcome for outcome in options.outcomes}
+
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self._fed)
+
+    def _fed(self, item: Message) -> Iterable[tuple[int, Message]]:
+        if not isinstance(item, ToolCall):
+            return ()  # what was cancelled comes for all that, and is stale
+        outcome = self._outcomes.get(item.name) or ScriptedOutcome(tool=item.name)
+        if outcome.hangs:
+            return ()
+        status = ToolStatus.ERROR if outcome.fails else ToolStatus.RESULT
+        return (Answer(outcome.after, ToolOutcome(item.id, status.value, outcome.says)),)

@@ -11,7 +11,7 @@ from flowkit.engine.observer import Observer
 from flowkit.figures.device import BEGAN, ENDED
 from flowkit.figures.report import InterruptReport, Report, TurnReport, spoken_note
 from flowkit.figures.stalls import STALL, STARVED
-from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, Utterance
+from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, ToolCall, ToolOutcome, Utterance
 from flowkit.printable import one_line
 
 Write = Callable[[str], None]
@@ -29,6 +29,8 @@ class PlainView(Observer):
         self._write = write
         self._voice = voice
         self._epoch = 0
+        self._tools: dict[str, str] = {}
+        """The names of the tools that run, by call."""
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Write an event as one line.
@@ -46,11 +48,17 @@ class PlainView(Observer):
             match row.message:
                 case Utterance(text=text):
                     self._epoch = row.epoch
-                    self._line(row.handled_us, "user", text)
+                    if text:
+                        self._line(row.handled_us, "user", text)
                 # A stage between the chunker and the voice has a row for each clause, too.
                 case Clause(text=text, spoken=spoken) if row.stage == self._voice:
-                    note = spoken_note(text, spoken)
-                    self._line(row.handled_us, "agent", f"{text.strip()} ({note})" if note else text.strip())
+                    note = spoken_note(text, spoken) if text else ""
+                    self._line(row.handled_us, "agent", f"{text.strip()} ({note})" if note else text.strip() or spoken)
+                case ToolCall(id=id, name=name, arguments=arguments) if row.cause_stage and id not in self._tools:
+                    self._tools[id] = name
+                    self._line(row.handled_us, "tool", f"{name} {arguments}")
+                case ToolOutcome(id=id, status=status, content=content) if id in self._tools and row.cause_stage:
+                    self._line(row.handled_us, "tool", f"{self._tools.pop(id)}: {status} {content}")
                 case Fault(stage=stage, what=what):
                     self._line(row.handled_us, "error", f"{stage}: {what}")
                 # Every replying stage has a row for it, but only the first is shown. The end of a session sends interrupts

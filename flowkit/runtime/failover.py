@@ -59,7 +59,7 @@ async def resilient(stage: PlannedStage, around: Surroundings, models: Models) -
     first = stage.provider
     assert first is not None
     if not (stage.resilient or stage.failover):
-        here = replace(around, connect_us=first.timeouts.connect_us)
+        here = replace(around, stage=stage.options, connect_us=first.timeouts.connect_us)
         async with opened(first.cls, first.options, here, models) as provider:
             yield provider
         return
@@ -67,7 +67,7 @@ async def resilient(stage: PlannedStage, around: Surroundings, models: Models) -
     errors: list[FlowkitError] = []
     async with AsyncExitStack() as stack:
         for choice in (first, *stage.failover):
-            here = replace(around, connect_us=choice.timeouts.connect_us)
+            here = replace(around, stage=stage.options, connect_us=choice.timeouts.connect_us)
             try:
                 provider = await stack.enter_async_context(opened(choice.cls, choice.options, here, models))
             except FlowkitError as error:

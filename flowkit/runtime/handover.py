@@ -33,6 +33,7 @@ from flowkit.messages import (
     Speak,
     SpeechStarted,
     Token,
+    ToolCall,
     Transcribe,
     WordTimes,
 )
@@ -185,6 +186,7 @@ class ReplyWork(Work):
         super().__init__(request)
         self._said = request.said
         self._wordless = ""
+        self._calls: list[ToolCall] = []
         self._tokens = 0
         self._spoken, self._first = SpokenText(), FirstWord()
         self._repeats: Repeats | None = None
@@ -193,19 +195,27 @@ class ReplyWork(Work):
         self._spoken, self._first = SpokenText(), FirstWord(found=bool(self._said))
         self._repeats = Repeats(self._said, resumes=provider.resumes) if self._said else None
         self._wordless = ""
+        self._calls.clear()
         return replace(self.request, said=self._said if provider.resumes else "")
 
     async def take(self, item: Message, emit: Pass) -> None:
         if isinstance(item, Token):
             await self._say(self._spoken.feed(item.text), emit)
+        elif isinstance(item, ToolCall):
+            self._calls.append(item)
 
     def useful(self, item: Message) -> bool:
         """A thought is not: whoever waits for the reply waits on."""
+        if isinstance(item, ToolCall):
+            return True
         return isinstance(item, Token) and bool(replace(self._spoken).feed(item.text))
 
     async def end(self, emit: Pass) -> None:
+        """An attempt that has failed has called nothing: calls are passed on when it is over."""
         await self._say(self._spoken.end(), emit)
-        if not self._first.end():
+        for call in self._calls:
+            await emit(call)
+        if not self._first.end() and not self._calls:
             raise CloudError(Trouble.EMPTY, f"the reply has no words: {mask(self._wordless)[:40]!r}")
         await self._pass("", emit)
 

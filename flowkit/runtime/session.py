@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import trio
 
@@ -204,6 +205,7 @@ class LiveSession:
             self.clock.at_s,
             event,
             ring_us=ring_us or 1_000_000,
+            session=uuid4().hex,
         )
 
 

@@ -76,7 +76,7 @@ AGAIN = frozenset({"retry", "circuit"})
 PROVIDER = "provider"
 """The port through which a provider's items enter. ``accepts`` names it like any other."""
 
-CONTROL_CONTENT = frozenset({"speech", "turn", "hold", "verdict", "progress"})
+CONTROL_CONTENT = frozenset({"speech", "turn", "hold", "verdict", "progress", "calls", "outcomes"})
 """Content that travels out of band. All other content is data and needs a bounded edge."""
 
 S = TypeVar("S")
@@ -113,6 +113,11 @@ class Stage(ABC, Generic[S]):
         self.frame_us = frame_us
         self.everything = frozenset(self.inputs) | {PROVIDER}
 
+    @classmethod
+    def takes_data(cls) -> bool:
+        """Whether anything that needs a queue enters the stage."""
+        return any(kind not in CONTROL_CONTENT for kinds in cls.inputs.values() for kind in kinds)
+
     @abstractmethod
     def fresh(self) -> S:
         """The state at the start of the session, and after an interrupt."""
@@ -128,6 +133,10 @@ class Stage(ABC, Generic[S]):
     def accepts(self, state: S) -> frozenset[str]:
         """The ports from which the stage takes data now. It always takes control."""
         return self.everything
+
+    def stale(self, state: S, item: Message) -> bool:
+        """Whether a provider's item belongs to work that was given up. The stage does not get it."""
+        return False
 
     def reset(self, state: S) -> S:
         """The state after an interrupt. A stage that must remember something across turns overrides this."""

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.chunker import Chunk, Chunker, FirstRules, Reason, Rules, SpeakRules
-from flowkit.messages import Clause, Commit, EndOfReply, Message, Revoke, Timer, Token
+from flowkit.messages import Clause, Commit, EndOfReply, EndOfStep, Filler, Message, Revoke, Timer, Token
 from flowkit.stages.base import (
     NOTHING,
     Action,
@@ -27,6 +27,8 @@ from flowkit.stages.base import (
     new,
 )
 
+FILLER = "filler"
+"""The reason of clauses that are said while a tool runs."""
 _STALL = "flush_after"
 
 
@@ -160,7 +162,13 @@ class Chunking(Stage[ChunkingState]):
             case Token(text=text):
                 return self._token(state, text, now_us)
             case EndOfReply():
-                return self._end(state, message)
+                flushed = self._flush(state)
+                state.clauses = 0
+                return [*flushed, Emit("clauses", message)]
+            case EndOfStep():
+                return self._flush(state)
+            case Filler(text=text):
+                return [*self._flush(state), *self._filler(state, text)]
             case Timer():
                 return self._clauses(state, state.chunker.stall())
         return NOTHING
@@ -174,13 +182,24 @@ class Chunking(Stage[ChunkingState]):
         stall = new(SetTimer, (now_us + flush_after_us if state.chunker.pending() else None, _STALL))
         return [*clauses, *self._speculate(state), stall] if clauses or self._speculates else (stall,)
 
-    def _end(self, state: ChunkingState, end: EndOfReply) -> Actions:
+    def _flush(self, state: ChunkingState) -> list[Action]:
+        """The text so far is complete: cut all of it. What comes next begins like a reply."""
         chunks = [*state.chunker.feed(state.whole), *state.chunker.flush()]
         if self.options.mode is Mode.REPLY:
             chunks = _as_one(chunks)
-        actions = [*self._clauses(state, chunks), *self._revoke(state), Emit("clauses", end), SetTimer(None, _STALL)]
+        actions = [*self._clauses(state, chunks), *self._revoke(state), SetTimer(None, _STALL)]
         state.chunker.reset()
-        state.clauses, state.whole = 0, ""
+        state.whole = ""
+        return actions
+
+    def _filler(self, state: ChunkingState, text: str) -> list[Action]:
+        """Clauses that are spoken and have no text: they are not the model's."""
+        chunks = [*state.chunker.feed(text), *state.chunker.flush()]
+        state.chunker.reset()
+        actions: list[Action] = []
+        for chunk in chunks:
+            actions.append(Emit("clauses", Clause(state.clauses, "", chunk.spoken, chunk.tokens, FILLER)))
+            state.clauses += 1
         return actions
 
     def _clauses(self, state: ChunkingState, chunks: Iterable[Chunk]) -> list[Action]:

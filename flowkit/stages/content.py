@@ -15,14 +15,16 @@ CONTENT: Mapping[str, tuple[type[Message], ...]] = {
     "endpoint": (m.EndOfUtterance, m.InputEnded),
     "transcript": (m.Partial, m.Final, m.InputEnded),
     "utterance": (m.Utterance,),
-    "tokens": (m.Token, m.EndOfReply),
+    "tokens": (m.Token, m.EndOfStep, m.Filler, m.EndOfReply),
     "clauses": (m.Clause, m.EndOfReply),
     "voice": (m.ClauseStarted, m.Audio, m.WordTimes, m.ClauseEnded, m.EndOfReply),
     "speech": (m.SpeechStarted, m.SpeechStopped),
     "turn": (m.Interrupt, m.Shutdown),
     "hold": (m.Hold, m.Resume),
     "verdict": (m.Commit, m.Revoke),
-    "progress": (m.Fault, m.Heard, m.PlaybackStarted, m.ReplyPlayed),
+    "progress": (m.Fault, m.Heard, m.PlaybackStarted, m.ReplyPlayed, m.Acted, m.EndSession),
+    "calls": (m.ToolCall,),
+    "outcomes": (m.ToolOutcome, m.Filler),
 }
 """The types of messages on an edge, by the edge's content."""
 

@@ -15,9 +15,11 @@ from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.messages import (
+    Acted,
     Capture,
     Done,
     EndOfUtterance,
+    EndSession,
     Failed,
     Fault,
     Final,
@@ -43,6 +45,9 @@ from flowkit.stages.turn import Do, Event, Turn, turn_step
 from flowkit.words import Phrases, count, has_words, words
 
 _SPEECH_FOR, _FINAL, _RELEASE, _RESUME = "speech_for", "final", "release", "resume_after"
+_GREETING, _IDLE, _LIMIT = "greeting", "idle", "limit"
+AGENT_ENDED, USER_IDLE, SESSION_LIMIT = "agent_ended", "user_idle", "session_limit"
+"""Reasons for which a session ends by itself."""
 _EVENT_OF_TIMER = {_RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
 
 
@@ -64,11 +69,41 @@ class Release(StrEnum):
     ASR_FINAL = "asr_final"
 
 
+class Greeting(opt.Options):
+    """What the agent says when the session begins."""
+
+    text: str = Field(min_length=1)
+    """What it says, word for word. The model finds it in its history."""
+    interruptible: bool = True
+    """Whether the user may interrupt it. If not, what the user says meanwhile is answered afterwards."""
+
+
+class Then(StrEnum):
+    """What follows when the user stays silent."""
+
+    END_SESSION = "end_session"
+    WAIT = "wait"
+
+
+class Idle(opt.Options):
+    """What the agent does when nobody says anything."""
+
+    after: opt.Duration = opt.us("8s")
+    """How long it is silent, from the end of the agent's reply."""
+    say: str = Field(min_length=1)
+    """What the agent says then."""
+    times: int = Field(2, ge=1, le=100)
+    """How often, until the user speaks again."""
+    then: Then = Then.WAIT
+    """What follows after that: `end_session`, or `wait` for as long as it takes."""
+
+
 @dataclass(slots=True)
 class GateState:
     """`kept`: words of the current utterance. `withdrawn`: number of an utterance that was not an interruption and gets no
     answer. `held_at_us`: start of a hold. `held_from`: first frame of the voice that caused it. `held_after`: utterances
-    that had ended by then."""
+    that had ended by then. `nudged`: how often the agent has spoken up since the user was last heard. `ending`: the
+    session ends with this reply."""
 
     turn: Turn = Turn.LISTENING
     question: Question = field(default_factory=Question)
@@ -79,6 +114,8 @@ class GateState:
     held_from: int = 0
     held_after: int = 0
     input_ended: bool = False
+    nudged: int = 0
+    ending: bool = False
 
 
 class Gate(Stage[GateState]):
@@ -115,6 +152,13 @@ class Gate(Stage[GateState]):
         join_words: int = Field(200, ge=0)
         """How many words of questions interrupted before any answer are asked again with the next one; the newest count."""
 
+        greeting: Greeting | None = None
+        """What the agent says when the session begins."""
+        idle: Idle | None = None
+        """What the agent does when nobody says anything."""
+        session: opt.Duration | None = None
+        """How long a session may last."""
+
     options: Options
     _without_typing = frozenset(inputs)
 
@@ -129,7 +173,11 @@ class Gate(Stage[GateState]):
         return state
 
     def begin(self, state: GateState) -> Actions:
-        return NOTHING if self.options.typing is Typing.NONE else (Open(Capture()),)
+        options = self.options
+        opened = [] if options.typing is Typing.NONE else [Open(Capture())]
+        # The greeting is an event like any other, so that it has a row that causes it.
+        greets = [SetTimer(0, _GREETING)] if options.greeting is not None else self._await_user(state, 0)
+        return [*opened, *greets, *([SetTimer(options.session, _LIMIT)] if options.session is not None else [])]
 
     def accepts(self, state: GateState) -> frozenset[str]:
         waits = self.options.typing is Typing.WAITS and state.turn is not Turn.LISTENING
@@ -147,13 +195,27 @@ class Gate(Stage[GateState]):
             )
         if isinstance(message, Shutdown):
             return self._shutdown(message)
+        if isinstance(message, Acted):
+            state.question.acted = True
+            return NOTHING
+        if isinstance(message, EndSession):
+            state.ending = True
+            return NOTHING if message.after_playout else self._shutdown(Shutdown(AGENT_ENDED))
+        if message == Timer(_LIMIT):
+            return self._shutdown(Shutdown(SESSION_LIMIT))
+        if message == Timer(_IDLE) and self._given_up(state):
+            return (Finish(USER_IDLE),)
         if isinstance(message, (Failed, Done)):
             over = state.input_ended and isinstance(message, Done)
             return NOTHING if over else (Finish(f"failed: {gone(message, 'keyboard')}"),)
         event = self._event(state, message, now_us)
         actions = [] if event is None else self._turn(state, event, now_us)
-        if state.input_ended and state.turn is Turn.LISTENING:
-            actions = [*actions, Finish("input_ended")]
+        if event is Event.CONFIRM and state.utterances > state.held_after:
+            actions += self._turn(state, Event.ENDED, now_us)  # its utterance has ended meanwhile, for its length
+        if event is Event.PLAYED and state.kept and state.turn is Turn.LISTENING:
+            actions += self._turn(state, Event.FINAL, now_us)  # said while the agent could not be interrupted
+        if state.turn is Turn.LISTENING and (state.input_ended or state.ending):
+            actions = [*actions, Finish("input_ended" if state.input_ended else AGENT_ENDED)]
         return actions
 
     def _event(self, state: GateState, message: Message, now_us: int) -> Event | None:
@@ -162,7 +224,7 @@ class Gate(Stage[GateState]):
             case SpeechStarted(frame=frame, goes_on=goes_on):
                 if state.turn is not Turn.HELD:
                     state.held_from = frame
-                return None if goes_on else Event.SPEECH
+                return None if goes_on or self._deaf(state) else Event.SPEECH
             case SpeechStopped(last_voiced=frame):
                 return self._pause(state, frame, now_us)
             case EndOfUtterance(utterance=utterance):
@@ -172,7 +234,7 @@ class Gate(Stage[GateState]):
                 return self._final(state, message)
             case Typed(text=text):
                 state.kept = text
-                return Event.FINAL
+                return None if self._deaf(state) else Event.FINAL
             case PlaybackStarted():
                 return Event.AUDIBLE
             case ReplyPlayed():
@@ -182,6 +244,8 @@ class Gate(Stage[GateState]):
                 return None
             case Timer(tag=tag) if tag == _SPEECH_FOR:
                 return None if self._needs_words(state) else Event.CONFIRM
+            case Timer(tag=tag) if tag in (_GREETING, _IDLE):
+                return Event.ADDRESS
             case Timer(tag=tag) if tag == _FINAL:
                 return Event.FINAL if state.kept else _without_words(state, Event.LOST)
             case Timer(tag=tag):
@@ -209,10 +273,16 @@ class Gate(Stage[GateState]):
         text = "" if unwanted or not has_words(final.text) else final.text.strip()
         state.kept = " ".join(part for part in (state.kept, text) if part)
         if state.kept:
-            return Event.FINAL
+            return None if self._deaf(state) else Event.FINAL
         if state.turn is Turn.HELD and final.utterance <= state.held_after:
             return None
         return _without_words(state, Event.EMPTY)
+
+    def _deaf(self, state: GateState) -> bool:
+        """Whether the agent says something that may not be interrupted."""
+        greeting = self.options.greeting
+        greets = greeting is not None and not greeting.interruptible and state.question.number == 1
+        return greets and state.turn in (Turn.THINKING, Turn.SPEAKING)
 
     def _partial(self, state: GateState, text: str, now_us: int) -> Actions:
         """A partial never starts a reply. It may confirm an interruption that waits for words. After the end of its
@@ -233,9 +303,13 @@ class Gate(Stage[GateState]):
     def _turn(self, state: GateState, event: Event, now_us: int) -> list[Action]:
         was, (state.turn, do) = state.turn, turn_step(state.turn, event)
         settled = was is Turn.HELD and state.turn is not Turn.HELD
-        timers = [SetTimer(None, tag) for tag in (_SPEECH_FOR, _RESUME)] if settled else []
+        timers: list[Action] = [SetTimer(None, tag) for tag in (_SPEECH_FOR, _RESUME)] if settled else []
         if was is Turn.CONCLUDING and state.turn is not Turn.CONCLUDING:
             timers.append(SetTimer(None, _FINAL))
+        if was is Turn.LISTENING and state.turn is not Turn.LISTENING:
+            timers.append(SetTimer(None, _IDLE))
+        elif was is not state.turn is Turn.LISTENING:
+            timers += self._await_user(state, now_us)
         return [*timers, *self._do(state, do, now_us)]
 
     def _do(self, state: GateState, do: Do, now_us: int) -> list[Action]:
@@ -243,8 +317,10 @@ class Gate(Stage[GateState]):
             case Do.AWAIT_FINAL:
                 return [SetTimer(now_us + self.options.final_timeout, _FINAL)]
             case Do.RELEASE:
-                text, state.kept = state.kept, ""
+                text, state.kept, state.nudged, state.ending = state.kept, "", 0, False
                 return self._ask(state.question.next(text, self.options.join_words))
+            case Do.ADDRESS:
+                return self._ask(state.question.address(self._address(state)))
             case Do.ANSWER_AGAIN:
                 return self._ask(state.question.again())
             case Do.COMPLETE:
@@ -266,11 +342,31 @@ class Gate(Stage[GateState]):
         return []
 
     def _interrupt(self, state: GateState) -> list[Action]:
-        state.withdrawn, state.question.cut_off = 0, True
+        state.withdrawn, state.question.cut_off, state.ending = 0, True, False
         return [RaiseEpoch(state.question.number), Emit("turn", Interrupt())]
 
     def _ask(self, utterance: Utterance) -> list[Action]:
         return [RaiseEpoch(utterance.turn), Emit("utterance", utterance)]
+
+    # -- speaking up ------------------------------------------------------------------------------------------------
+
+    def _address(self, state: GateState) -> str:
+        """What the agent says although nobody asked."""
+        if self.options.greeting is not None and not state.question.number:
+            return self.options.greeting.text
+        state.nudged += 1
+        return self.options.idle.say if self.options.idle is not None else ""
+
+    def _await_user(self, state: GateState, now_us: int) -> list[Action]:
+        """Look again later whether the user has said anything."""
+        idle = self.options.idle
+        if idle is None or (state.nudged >= idle.times and idle.then is Then.WAIT):
+            return []
+        return [SetTimer(now_us + idle.after, _IDLE)]
+
+    def _given_up(self, state: GateState) -> bool:
+        idle = self.options.idle
+        return idle is not None and state.nudged >= idle.times
 
     def _shutdown(self, message: Shutdown) -> Actions:
         return (Emit("turn", Interrupt()), Finish(message.reason))

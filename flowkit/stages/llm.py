@@ -1,8 +1,13 @@
-"""The LLM's turn: one utterance in, one turn-scoped call, its tokens out, an end marker after the last.
+"""The LLM's turn: one utterance in, turn-scoped calls one after another, their tokens out, an end marker after the last.
 
 Only tokens for the listener go on (``unspoken``). The history is what the user heard, unless the file says otherwise:
 each utterance carries what was heard of the reply before it. A request is repeated once, either with less history
 because it was refused for its length, or because the reply has no words. There is no third request.
+
+A reply may call tools. Then its request ends a *step*: the calls go to the tools, and when every outcome is there, the
+model is asked again, with the steps so far. An outcome that comes after an interrupt finds its call in the history.
+Calls leave only when the provider has finished, so that a request that fails half-way and is made again, here or by
+another provider, has called nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +20,25 @@ from pydantic import Field
 
 from flowkit import history
 from flowkit import options as opt
-from flowkit.messages import Ask, Done, EndOfReply, Exchange, Failed, Fault, Final, Message, Token, Utterance
+from flowkit.messages import (
+    Ask,
+    Called,
+    Done,
+    EndOfReply,
+    EndOfStep,
+    Exchange,
+    Failed,
+    Fault,
+    Filler,
+    Final,
+    Message,
+    ReplyStep,
+    Token,
+    ToolCall,
+    ToolOutcome,
+    ToolStatus,
+    Utterance,
+)
 from flowkit.stages.base import AGAIN, DEADLINES, NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import FirstWord, SpokenText
@@ -26,15 +49,19 @@ _TRIES = 2
 
 @dataclass(slots=True)
 class LlmState:
-    """`asked`: the current or last request, made `tries` times (0: none is open). `tokens`: of this reply so far.
-    `spoken`: what of it is for the listener. `repeats`: what of that was said before. `first`: its first word.
+    """`asked`: the current or last request, made `tries` times (0: no reply is under way). `calls`: what the model wants
+    called when it has finished. `called`: how many tools were, in all. `tokens`: of this reply so far. `text`: of this
+    step. `spoken`: what of it is for the listener. `repeats`: what of that was said before. `first`: its first word.
     `generated`: all that was passed on, if it is to be remembered. `room`: how many estimated tokens a request may
     have, as refusals have shown."""
 
     history: tuple[Exchange, ...] = ()
     asked: Ask | None = None
     tries: int = 0
+    calls: tuple[ToolCall, ...] = ()
+    called: int = 0
     tokens: int = 0
+    text: str = ""
     spoken: SpokenText = field(default_factory=SpokenText)
     repeats: Repeats | None = None
     first: FirstWord = field(default_factory=FirstWord)
@@ -46,8 +73,12 @@ class LlmTurn(Stage[LlmState]):
     """Utterance -> Ask -> tokens. Takes no other utterance while it answers one."""
 
     kind = "llm"
-    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"utterance": ("utterance", "transcript"), "turn": ("turn",)}
-    outputs: ClassVar[dict[str, str]] = {"tokens": "tokens", "faults": "progress"}
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {
+        "utterance": ("utterance", "transcript"),
+        "turn": ("turn",),
+        "outcomes": ("outcomes",),
+    }
+    outputs: ClassVar[dict[str, str]] = {"tokens": "tokens", "faults": "progress", "calls": "calls"}
     replying = True
     call_scope = "turn"
     call_keys = DEADLINES | AGAIN
@@ -61,6 +92,8 @@ class LlmTurn(Stage[LlmState]):
         history: Literal["heard", "generated"] = "heard"
         """What the history keeps of a reply of which something was heard: what was `heard`, or all that was
         `generated`."""
+        tool_rounds: int = Field(5, ge=1, le=100)
+        """How often a reply may call tools. After that the model is asked to answer without them."""
 
     options: Options
 
@@ -68,7 +101,9 @@ class LlmTurn(Stage[LlmState]):
         return LlmState()
 
     def reset(self, state: LlmState) -> LlmState:
-        return LlmState(history=state.history, asked=state.asked, generated=state.generated, room=state.room)
+        return LlmState(
+            history=state.history, asked=state.asked, called=state.called, generated=state.generated, room=state.room
+        )
 
     def accepts(self, state: LlmState) -> frozenset[str]:
         return _BUSY if state.tries else self.everything
@@ -80,43 +115,60 @@ class LlmTurn(Stage[LlmState]):
             case Done():
                 return self._done(state)
             case Utterance():
-                return self._ask(state, message)
+                return self._begin(state, message)
             case Final(text=text) if text:
-                return self._ask(state, Utterance(len(state.history) + 1, text, ""))
+                return self._begin(state, Utterance(1 + (state.asked.turn if state.asked else 0), text, ""))
+            case ToolCall():
+                state.calls = (*state.calls, message)
+            case ToolOutcome():
+                return self._outcome(state, message)
+            case Filler():
+                return (Emit("tokens", message),) if _waits(state) else NOTHING
             case Failed(kind=kind, what=what):
                 if kind == "length" and state.tries < _TRIES:
                     return self._shorter(state)
                 return (*self._rest(state), *self._end(state, what))
         return NOTHING
 
-    def _new(self, state: LlmState, text: str) -> str:
-        """The part of the spoken text that was not said before."""
-        return state.repeats.feed(text) if state.repeats and text else text
+    # -- requests ---------------------------------------------------------------------------------------------------
 
-    def _token(self, state: LlmState, said: Token, spoken: str) -> Actions:
-        """The part of a token that is spoken, with the next number."""
-        if said.text and not spoken:
+    def _begin(self, state: LlmState, utterance: Utterance) -> Actions:
+        """A turn begins, or is answered again after an interruption for nothing."""
+        before = state.asked
+        again = before is not None and before.turn == utterance.turn
+        if not again:
+            self._remember(state, utterance.heard)
+        steps = before.steps if before is not None and again else ()
+        state.generated = utterance.said
+        ask = Ask(utterance.turn, utterance.text, (), utterance.said, steps=steps)
+        if utterance.say:
+            state.asked = ask
+            return (Emit("tokens", Token(0, utterance.say)), Emit("tokens", EndOfReply()))
+        return self._ask(state, ask)
+
+    def _remember(self, state: LlmState, heard: str) -> None:
+        """The last turn becomes history, if anything of it was heard or done."""
+        asked = state.asked
+        if asked is not None and (heard or asked.steps):
+            said = heard if self.options.history == "heard" else state.generated.strip()
+            steps = tuple(step._replace(text="") for step in asked.steps)  # what was heard of it is in `said`
+            state.history = (*state.history, Exchange(asked.text, said, steps))
+
+    def _ask(self, state: LlmState, ask: Ask) -> Actions:
+        """Ask the model for the next step, or wait until the outcomes of the last one are there."""
+        state.asked, state.tries = ask, 1
+        if _waits(state):
             return NOTHING
-        state.first.feed(spoken)
-        token = said if spoken == said.text and said.index == state.tokens else Token(state.tokens, spoken)
-        state.tokens += 1
-        if self.options.history == "generated":
-            state.generated += spoken
-        return (new(Emit, ("tokens", token)),)
-
-    def _ask(self, state: LlmState, utterance: Utterance) -> Actions:
-        if utterance.heard and state.asked is not None:
-            said = utterance.heard if self.options.history == "heard" else state.generated.strip()
-            state.history = (*state.history, Exchange(state.asked.text, said))
-        state.tries, state.generated = 0, utterance.said
-        return self._open(state, Ask(utterance.turn, utterance.text, (), utterance.said))
+        state.tries = 0
+        return self._open(state, ask)
 
     def _open(self, state: LlmState, ask: Ask) -> Actions:
         """Make a request, with as much history as there is room for."""
         tokens = min(self.options.history_tokens, state.room - history.size_of(replace(ask, history=())))
         state.history = history.fitting(state.history, self.options.max_history, tokens)
-        state.asked = replace(ask, history=state.history)
+        state.asked = replace(ask, history=state.history, tools=len(ask.steps) < self.options.tool_rounds)
         state.tries += 1
+        state.calls, state.text = (), ""
         state.spoken, state.first = SpokenText(), FirstWord(found=bool(ask.said))
         state.repeats = Repeats(ask.said, resumes=True) if ask.said else None
         return (Open(state.asked),)
@@ -128,8 +180,30 @@ class LlmTurn(Stage[LlmState]):
         state.room = history.size_of(state.asked) // 2
         return self._open(state, replace(state.asked, shortened=True))
 
+    # -- the model's text -------------------------------------------------------------------------------------------
+
+    def _new(self, state: LlmState, text: str) -> str:
+        """The part of the spoken text that was not said before."""
+        return state.repeats.feed(text) if state.repeats and text else text
+
+    def _token(self, state: LlmState, said: Token, spoken: str) -> Actions:
+        """The part of a token that is spoken, with the next number."""
+        if said.text and not spoken:
+            return NOTHING
+        if spoken and not state.text and _follows_text(state) and not spoken[0].isspace():
+            spoken = f" {spoken}"  # after what the step before said
+        state.first.feed(spoken)
+        token = said if spoken == said.text and said.index == state.tokens else Token(state.tokens, spoken)
+        state.tokens += 1
+        state.text += spoken
+        if self.options.history == "generated":
+            state.generated += spoken
+        return (new(Emit, ("tokens", token)),)
+
     def _done(self, state: LlmState) -> Actions:
         rest = self._rest(state)
+        if state.calls and state.asked is not None and state.asked.tools:
+            return (*rest, *self._call(state, state.asked))
         if state.first.end():
             return (*rest, *self._end(state))
         if state.tries < _TRIES and state.asked is not None:
@@ -150,3 +224,53 @@ class LlmTurn(Stage[LlmState]):
         state.tries = state.tokens = 0
         told = (Emit("faults", Fault(self.kind, fault)),) if fault else ()
         return (*told, Emit("tokens", EndOfReply()))
+
+    # -- tools ------------------------------------------------------------------------------------------------------
+
+    def _call(self, state: LlmState, asked: Ask) -> Actions:
+        """The step is complete: its calls leave, under numbers of their own. Models repeat theirs."""
+        calls = tuple(replace(call, id=f"call_{state.called + n}") for n, call in enumerate(state.calls, start=1))
+        state.called += len(calls)
+        text = (asked.said + state.text).strip()
+        step = ReplyStep(text, tuple(Called(call.id, call.name, call.arguments) for call in calls))
+        state.asked = replace(asked, steps=(*asked.steps, step), said="")
+        state.calls = ()
+        return (Emit("tokens", EndOfStep()), *(Emit("calls", call) for call in calls))
+
+    def _outcome(self, state: LlmState, outcome: ToolOutcome) -> Actions:
+        """An outcome takes its place, in this turn or in one before. When it is the last one that is awaited, the model
+        goes on."""
+        state.history = tuple(
+            exchange._replace(steps=_settled(exchange.steps, outcome)) if exchange.steps else exchange
+            for exchange in state.history
+        )
+        if (asked := state.asked) is None or not asked.steps:
+            return NOTHING
+        waited = _waits(state)
+        state.asked = asked = replace(asked, steps=_settled(asked.steps, outcome))
+        if not waited or _waits(state):
+            return NOTHING
+        if state.text.strip() and any(call.status == ToolStatus.ENDED for call in asked.steps[-1].calls):
+            return self._end(state)
+        state.tries = 0
+        return self._open(state, asked)
+
+
+def _waits(state: LlmState) -> bool:
+    """Whether a reply is under way that waits for tools."""
+    steps = state.asked.steps if state.asked is not None and state.tries else ()
+    return bool(steps) and any(call.status == ToolStatus.RUNNING for call in steps[-1].calls)
+
+
+def _follows_text(state: LlmState) -> bool:
+    """Whether the step before said something."""
+    steps = state.asked.steps if state.asked is not None else ()
+    return bool(steps and steps[-1].text)
+
+
+def _settled(steps: tuple[ReplyStep, ...], outcome: ToolOutcome) -> tuple[ReplyStep, ...]:
+    def settled(call: Called) -> Called:
+        mine = call.id == outcome.id
+        return call._replace(status=outcome.status, content=outcome.content) if mine else call
+
+    return tuple(ReplyStep(step.text, tuple(map(settled, step.calls))) for step in steps)

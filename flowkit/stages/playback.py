@@ -267,8 +267,8 @@ class Playback(Stage[PlaybackState]):
         played, audio = state.position
         if audio is None or not played:
             return actions
-        ended = next((m.samples for m in state.playing if isinstance(m, ClauseEnded) and m.clause == audio.clause), 0)
-        total = ended or audio.total
+        end = next((m for m in state.playing if isinstance(m, ClauseEnded) and m.clause == audio.clause), None)
+        total = end.samples if end is not None and end.whole else audio.total  # a voice that broke off gave fewer
         text = self._heard_text(state, audio, played, total)
         return [*actions, Emit("progress", Heard(audio.clause, text, played, total))]
 

@@ -17,6 +17,7 @@ class Question:
         heard: the answer's clauses as far as they sounded; `before`: of one that was cut off for nothing, and goes on.
         asked: how often an answer was asked for.
         cut_off: the answer was, by an interruption whose words are not known yet.
+        acted: tools were called for it, so it is not asked again.
     """
 
     number: int = 0
@@ -25,20 +26,30 @@ class Question:
     heard: list[str] = field(default_factory=list)
     asked: int = 0
     cut_off: bool = False
+    acted: bool = False
 
     def next(self, text: str, most: int) -> Utterance:
         """A new turn. What an interruption left without any answer is asked with it: whole utterances, the newest, of `most`
         words together at most. A turn that failed leaves nothing."""
         heard = self._heard()
-        unanswered = self.parts if self.cut_off and not heard else ()
-        self.number, self.parts = self.number + 1, (*_newest(unanswered, most), text)
-        self.before, self.heard, self.asked, self.cut_off = "", [], 1, False
+        unanswered = self.parts if self.cut_off and not heard and not self.acted else ()
+        self._begin((*_newest(unanswered, most), text))
         return Utterance(self.number, " ".join(self.parts), heard)
+
+    def address(self, text: str) -> Utterance:
+        """A new turn in which nobody asked anything: the agent says `text`."""
+        heard = self._heard()
+        self._begin(())
+        return Utterance(self.number, "", heard, say=text)
 
     def again(self) -> Utterance:
         """The same turn once more: the answer was cut off for nothing, and goes on behind what was heard of it."""
         self.before, self.heard, self.asked, self.cut_off = self._heard(), [], self.asked + 1, False
         return Utterance(self.number, " ".join(self.parts), "", self.before)
+
+    def _begin(self, parts: tuple[str, ...]) -> None:
+        self.number, self.parts, self.asked = self.number + 1, parts, 1
+        self.before, self.heard, self.cut_off, self.acted = "", [], False, False
 
     def _heard(self) -> str:
         return " ".join(part for part in (self.before, "".join(self.heard).strip()) if part)

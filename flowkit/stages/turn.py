@@ -53,6 +53,8 @@ class Event(Enum):
     """The reply's sound begins."""
     PLAYED = auto()
     """The reply has been played to its end."""
+    ADDRESS = auto()
+    """The agent has something to say of its own accord: a greeting, or because nobody says anything."""
 
 
 class Do(Enum):
@@ -66,6 +68,8 @@ class Do(Enum):
     """No final transcript: report it and listen again."""
     RELEASE = auto()
     """Raise the epoch and send the utterance to the LLM."""
+    ADDRESS = auto()
+    """Raise the epoch and have the agent say it."""
     ANSWER_AGAIN = auto()
     """Take the interruption back: send the turn's utterance to the LLM again, with what was heard of the reply."""
     HOLD = auto()
@@ -89,6 +93,7 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     # A typed line, the transcript of a pipeline without a VAD, or one that came after `final_timeout`.
     (_T.LISTENING, _E.FINAL): (_T.THINKING, _D.RELEASE),
     (_T.LISTENING, _E.EMPTY): (_T.LISTENING, _D.NOTHING),
+    (_T.LISTENING, _E.ADDRESS): (_T.THINKING, _D.ADDRESS),
     (_T.HEARING, _E.SPEECH): (_T.HEARING, _D.NOTHING),
     (_T.HEARING, _E.PAUSE): (_T.HEARING, _D.NOTHING),
     (_T.HEARING, _E.ENDED): (_T.CONCLUDING, _D.AWAIT_FINAL),

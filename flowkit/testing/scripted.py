@@ -8,6 +8,7 @@ from flowkit.providers.scripted import (
     ScriptedReply,
     ScriptedSource,
     ScriptedSpeech,
+    ScriptedTools,
     ScriptedTts,
     ScriptedVad,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "ScriptedReply",
     "ScriptedSource",
     "ScriptedSpeech",
+    "ScriptedTools",
     "ScriptedTts",
     "ScriptedVad",
 ]

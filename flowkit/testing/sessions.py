@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import trio
@@ -36,6 +37,7 @@ from flowkit.providers.scripted import (
     ScriptedLlm,
     ScriptedProvider,
     ScriptedSource,
+    ScriptedTools,
     ScriptedTts,
     ScriptedVad,
 )
@@ -51,6 +53,7 @@ SCRIPTED: Mapping[str, type[ScriptedProvider]] = {
     "asr": ScriptedAsr,
     "llm": ScriptedLlm,
     "tts": ScriptedTts,
+    "tools": ScriptedTools,
 }
 PIPELINE = ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker")
 LONGEST_US = 120_000_000
@@ -89,7 +92,7 @@ def scripted_plan(frame: str = "20ms", without: Iterable[str] = (), **stages: Ma
     """
     settings = {"mic": {"frame": frame}, **stages}
     settings["mic"] = {"frame": frame, **settings["mic"]}
-    chosen = [kind for kind in PIPELINE if kind not in set(without)]
+    chosen = [kind for kind in (*PIPELINE, *(["tools"] if "tools" in stages else [])) if kind not in set(without)]
     queues = {kind: _queue(kind, settings.get(kind, {})) for kind in chosen}
     planned = tuple(_planned(kind, settings.get(kind, {}), queues[kind]) for kind in chosen)
     return planned_of(planned, queues, frame_us=planned[0].options.frame if chosen[0] == "mic" else 20_000)  # type: ignore[attr-defined]
@@ -122,7 +125,8 @@ def _planned(kind: str, settings: Mapping[str, Any], bound: Bound) -> PlannedSta
     left = {key: value for key, value in settings.items() if key != "queue"}
     built: list[Options] = []
     for group in groups:
-        mine = {key: left.pop(key) for key in list(left) if key in group.model_fields}
+        mine = {key: value for key, value in settings.items() if key != "queue" and key in group.model_fields}
+        left = {key: value for key, value in left.items() if key not in mine}
         built.append(group.model_validate(mine | (left if group is groups[-1] else {})))
     choice = None
     if provider is not None:
@@ -142,7 +146,8 @@ def scripts_of(plan: Plan) -> dict[str, Script]:
     around = Surroundings(plan.input_rate_hz, plan.frame_us, _no_clock, _no_notice)
     scripts: dict[str, Script] = {}
     for stage in plan.stages:
-        provider = stage.provider.cls(stage.provider.options, around) if stage.provider is not None else None
+        here = replace(around, stage=stage.options)
+        provider = stage.provider.cls(stage.provider.options, here) if stage.provider is not None else None
         if isinstance(provider, InlineProvider):
             scripts[stage.id] = provider
         elif stage.kind == "speaker":
@@ -234,7 +239,8 @@ async def providers_of(plan: Plan, clock: SessionClock, *, inline: bool = True) 
         models = await stack.enter_async_context(open_models(_no_notice))
         for stage in plan.stages:
             if stage.provider is not None:
-                made = opened(stage.provider.cls, stage.provider.options, around, models)
+                here = replace(around, stage=stage.options)
+                made = opened(stage.provider.cls, stage.provider.options, here, models)
                 providers[stage.id] = await stack.enter_async_context(made)
             elif stage.kind == "speaker":
                 providers[stage.id] = Discard(None, around)

@@ -168,7 +168,8 @@ class _Subject:
             queues[self._cls.kind] = bound
             options = self._options or self._cls.Options()
             mine = PlannedStage(self._cls.kind, self._cls.kind, self._cls, options, choice, window=bound.max)
-            place = 1 + max(n for n, stage in enumerate(plan.stages) if self._takes_from(stage))
+            before = [n for n, stage in enumerate(plan.stages) if self._takes_from(stage)]
+            place = 1 + max(before, default=len(plan.stages) - 1)
             own = [*plan.stages[:place], mine, *plan.stages[place:]]
         return planned_of(tuple(own), queues, plan.frame_us)
 

@@ -208,7 +208,8 @@ def check_of(hint: Any) -> Check:
     if get_origin(hint) is tuple:
         return _records(lambda *values: values, list(map(check_of, parts)))
     if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
-        return _records(hint, [check_of(part) for part in get_type_hints(hint).values()])
+        checks = [check_of(part) for part in get_type_hints(hint).values()]
+        return _records(hint, checks, len(checks) - len(getattr(hint, "_field_defaults", ())))
     return lambda values: [_frozen(value, MAX_DEPTH) for value in values]
 
 
@@ -227,14 +228,21 @@ def _tuples(check: Check) -> Check:
     return checked
 
 
-def _records(make: Callable[..., Any], checks: list[Check]) -> Check:
-    """A check for tuples with one item for each of `checks`. `make` builds the tuple."""
+def _records(make: Callable[..., Any], checks: list[Check], least: int | None = None) -> Check:
+    """A check for tuples with one item for each of `checks`. `make` builds the tuple. It has defaults for the items after
+    the first `least`, which an older trace does not have."""
+    least = len(checks) if least is None else least
 
     def checked(values: Sequence[Any]) -> Sequence[Any]:
-        if not all(len(value) == len(checks) for value in _LISTS(values)):
+        lengths = set(map(len, _LISTS(values)))
+        if not all(least <= length <= len(checks) for length in lengths):
             raise ValueError(f"a column holds a tuple that does not have {len(checks)} items")
+        made = {length: iter(of_length([v for v in values if len(v) == length])) for length in lengths}
+        return [next(made[len(value)]) for value in values]
+
+    def of_length(values: Sequence[Any]) -> list[Any]:
         columns = [check(column) for check, column in zip(checks, zip(*values, strict=True), strict=False)]
-        return list(map(make, *columns)) if columns else []
+        return list(map(make, *columns)) if columns else [make()] * len(values)
 
     return checked
 

@@ -25,6 +25,7 @@ import pytest
 import trio
 import trio.testing
 
+from flowkit import trust
 from flowkit.cli import COMMANDS, main
 from flowkit.errors import ExitCode
 from flowkit.providers import registry
@@ -81,6 +82,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "base.yaml").write_text(BASE)
     (folder / "poor.yaml").write_text(f"{BASE}interrupt: {{ignore: [...]}}\n")
     (folder / "late.yaml").write_text(f"{BASE}budgets: {{ttfa: {{p50: 700ms}}}}\n")
+    (folder / "tools.yaml").write_text(f"{BASE}tools: [{{call: flowkit.clock:monotonic_us}}]\n")
     (folder / "torn.jsonl").write_bytes((folder / "a.jsonl").read_bytes()[:-500])
     main(["trace", "redact", str(folder / "a.jsonl"), "-o", str(folder / "masked.jsonl")])
     (folder / "there.wav").write_bytes(b"RIFF")
@@ -141,6 +143,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "run_alone", settled_session)
     monkeypatch.setattr(trio, "run", in_time)
     monkeypatch.setenv("WANTED", "One.")
+    monkeypatch.setattr(trust, "_allowed", set())
 
 
 TEXT = (".txt", ".html", ".yaml", ".json", ".xml")
@@ -194,6 +197,7 @@ TABLE: dict[str, Try] = {
     "run --overwrite": Try("run base.yaml --no-trace --output there.wav", "--overwrite"),
     "run --text": Try("run base.yaml --no-trace", "--text", typed="Hello?\n"),
     "run --set": Try("run base.yaml --no-trace", f"--set {REPLY}"),
+    "run --allow-tools": Try("run tools.yaml --no-trace", "--allow-tools"),
     "run --mic": Try("run base.yaml --no-trace", "--mic 1", code=ExitCode.UNAVAILABLE),
     "run --speaker": Try("run base.yaml --no-trace", "--speaker 1", code=ExitCode.UNAVAILABLE),
     "run --format": Try("run base.yaml --no-trace", terminal=True),

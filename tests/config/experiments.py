@@ -288,7 +288,7 @@ def closing(*settings: str) -> Any:
     return in_time(session, with_provider(planned(settings), "asr", EndsSlowly))
 
 
-def unloadable(kind: str) -> Experiment:
+def unloadable(kind: str, text: str = BASE) -> Experiment:
     """How a session ends whose `kind` has a first provider that cannot be made ready."""
 
     class Broken(Provider):
@@ -309,7 +309,7 @@ def unloadable(kind: str) -> Experiment:
             return (await run_alone(plan, notice=lambda line: None, duration_us=10_000)).reason
 
     def experiment(*settings: str) -> Any:
-        plan = draw(load("base.yaml", text=BASE, overrides=settings), installed=False).plan
+        plan = draw(load("base.yaml", text=text, overrides=settings), installed=False).plan
         try:
             return in_time(session, with_provider(plan, kind, Broken))
         except FlowkitError as error:

@@ -14,12 +14,13 @@ import pytest
 
 from flowkit.config.keys import ALIASES, call_keys
 from flowkit.config.reference import BuiltIn
-from flowkit.config.schema import APART, CallOptions, Top, Wiring
+from flowkit.config.schema import APART, WHOLE, CallOptions, Top, Wiring
 from flowkit.messages import Message, Narrate, Speak, Transcribe
 from flowkit.options import Options
 from flowkit.testing.emulators import ServerFault
 from tests.config import experiments as look
 from tests.config import experiments_of_providers as providers
+from tests.config import experiments_of_tools as tools
 from tests.config.experiments import Experiment
 from tests.contract.support import utterance
 
@@ -57,12 +58,13 @@ def every_key() -> Iterator[str]:
     for kind in CATALOG.kinds():
         yield from (f"{kind}.kind", f"{kind}.id", f"{kind}.allow")
         stage = CATALOG.stage(kind)
-        if stage.inputs:
+        if stage.takes_data():
             yield from (f"{kind}.{key}" for key in keys_below(Wiring, "") if key not in ("id", "allow"))
         if CATALOG.providers(kind):
             yield from (f"{kind}.provider", f"{kind}.failover")
         yield from keys_of_calls(kind)
-        yield from keys_below(stage.Options, f"{kind}.")
+        for key in keys_below(stage.Options, ""):
+            yield f"{kind}.{key.partition('.')[0] if key.partition('.')[0] in WHOLE else key}"
         for name in CATALOG.providers(kind):
             yield from keys_below(CATALOG.provider(kind, name).Options, f"{kind}/{name}.")
 
@@ -422,6 +424,60 @@ TABLE: dict[str, Try] = {
     "speaker/wav.path": Try("$TMP/other.wav", providers.written, WAV_SINK),
     "speaker/wav.overwrite": Try("true", providers.written, stage("speaker", "provider: wav, path: $TMP/there.wav")),
     "speaker/wav.rate": Try("48000", providers.written, WAV_SINK),
+}
+
+IDLE = (
+    "idle.after=500ms",
+    "idle.say=Still there?",
+    "stages.mic.speech=[{at: 300ms, lasts: 900ms}]",
+    "stages.mic.length=9s",
+    "stages.llm.replies.0.text=Well.",
+)
+FUNCTION = ("tools=[{call: flowkit.samples.restaurant:book_table}]",)
+NAMED = ("tools=[{name: look, http: {url: 'http://127.0.0.1:1'}}]",)
+
+TABLE |= {
+    "greeting.text": Try("Hello.", given=("greeting.text=Good day.",)),
+    "greeting.interruptible": Try("false", given=("greeting.text=Good day to you, and welcome.",)),
+    "idle.after": Try("900ms", given=IDLE),
+    "idle.say": Try("Well?", given=IDLE),
+    "idle.times": Try("1", given=IDLE),
+    "idle.then": Try("end_session", given=IDLE),
+    "limits.session": Try("2s"),
+    "limits.tool_rounds": Try("1", tools.called, ("stages.llm.replies.2.calls=[{name: book_table}]",)),
+    "gate.greeting": Try("{text: Hello.}"),
+    "gate.idle": Try("{after: 500ms, say: Well?}"),
+    "gate.session": Try("2s"),
+    "llm.tool_rounds": Try("1", tools.called, ("stages.llm.replies.2.calls=[{name: book_table}]",)),
+    "llm/scripted.replies.calls.name": Try("other", tools.called, path="stages.llm.replies.0.calls.0.name"),
+    "llm/scripted.replies.calls.arguments": Try("'{'", tools.called, path="stages.llm.replies.0.calls.0.arguments"),
+    "llm/scripted.replies.after": Try("other", tools.called, path="stages.llm.replies.3.after"),
+    # -- tools
+    "tools.name": Try("reserve", tools.called, path="tools.0.name"),
+    "tools.call": Try("flowkit.samples.restaurant:free_tables", tools.told, FUNCTION, "tools.0.call"),
+    "tools.http.method": Try("PUT", tools.requested, path="tools.0.http.method"),
+    "tools.http.url": Try("http://127.0.0.1:$PORT/{city}", tools.requested, path="tools.0.http.url"),
+    "tools.http.headers": Try("{x-key: abc}", tools.requested, path="tools.0.http.headers"),
+    "tools.builtin": Try("end_session", tools.called, ("tools.0={name: book_table, call: a:b}",), "tools.0"),
+    "tools.description": Try("Look it up.", tools.told, FUNCTION, "tools.0.description"),
+    "tools.parameters": Try("{town: {type: string}}", tools.requested, path="tools.0.parameters"),
+    "tools.timeout": Try("100ms", tools.called, path="tools.0.timeout"),
+    "tools.say_after.after": Try("10s", tools.called, path="tools.0.say_after.after"),
+    "tools.say_after.text": Try("Wait.", tools.called, path="tools.0.say_after.text"),
+    "tools.on_interrupt": Try("cancel", tools.interrupted, path="tools.0.on_interrupt"),
+    "tools.effects": Try("none", tools.again, path="tools.0.effects"),
+    "tools.after_playout": Try("false", tools.called, path="tools.1.after_playout"),
+    "tools.kind": Try("tool", tools.called),
+    "tools.id": Try("helpers", tools.called),
+    "tools.allow": Try("[FK999]", tools.called),
+    "tools.provider": Try("local", tools.told, ("stages.tools={kind: tools, provider: scripted}", *FUNCTION)),
+    "tools.failover": Try("[{provider: scripted}]", look.unloadable("tools", tools.TOOLED)),
+    "tools.tools": Try("[]", tools.called),
+    "tools/scripted.outcomes.tool": Try("other", tools.called, path="stages.tools.outcomes.0.tool"),
+    "tools/scripted.outcomes.after": Try("300ms", tools.called, path="stages.tools.outcomes.0.after"),
+    "tools/scripted.outcomes.says": Try("Yes.", tools.called, path="stages.tools.outcomes.0.says"),
+    "tools/scripted.outcomes.fails": Try("true", tools.called, path="stages.tools.outcomes.0.fails"),
+    "tools/scripted.outcomes.hangs": Try("true", tools.called, path="stages.tools.outcomes.0.hangs"),
 }
 
 FROM_PYTHON = {"speaker/memory.on_pop"}

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from flowkit.messages import (
+    Acted,
     EndOfUtterance,
+    EndSession,
     Fault,
     Final,
     Heard,
@@ -380,6 +382,7 @@ WALKS: list[tuple[dict[str, Any], tuple[Message, ...]]] = [
     (ANY_WORDS, (*HELD, STOPPED)),
     (FEW, (*HELD, ended(2), said("", 2))),
     (FEW, (*HELD, ended(2), said("Two.", 2), RELEASE)),
+    ({"greeting": {"text": "Hello."}}, (Timer("greeting"),)),
 ]
 
 
@@ -414,3 +417,90 @@ def test_a_click_that_comes_in_a_burst_is_still_a_click() -> None:
     gate(Typed("Hello"), AUDIBLE, SpeechStarted(100))
     assert gate(SpeechStopped(102), every_ms=1)[-1] == Emit("hold", Resume())
     assert gate(ended(), Final("Tsk.", 1)) == []
+
+
+def test_an_interruption_that_is_ended_for_its_length_before_it_counts_is_answered() -> None:
+    gate = speaking()
+    gate(STARTED, ended(2), SPEECH_FOR)
+    assert gate.turn is Turn.CONCLUDING
+    assert [u.text for u in released(gate(said("Wait.", 2)))] == ["Hello. Wait."]
+
+
+# -- what the agent says of its own accord, and how a session ends by itself ---------------------------------------------
+
+GREETS = {"greeting": {"text": "Hello."}}
+DEAF = {"greeting": {"text": "Hello.", "interruptible": False}}
+GREETING, IDLE = Timer("greeting"), Timer("idle")
+
+
+def finished(actions: list[Action]) -> str:
+    return "".join(action.reason for action in actions if isinstance(action, Finish))
+
+
+def test_the_session_begins_with_the_greeting() -> None:
+    gate = Driven(**GREETS)
+    assert SetTimer(0, "greeting") in gate.gate.begin(gate.state)
+    assert released(gate(GREETING)) == [Utterance(1, "", "", say="Hello.")]
+    gate(AUDIBLE, STARTED)
+    assert gate.turn is Turn.HELD
+
+
+def test_what_is_said_during_a_greeting_that_may_not_be_interrupted_is_answered_after_it() -> None:
+    gate = Driven(**DEAF)
+    gate(GREETING, AUDIBLE)
+    assert gate(STARTED, STOPPED, ended(), said("One.")) == []
+    assert gate.turn is Turn.SPEAKING
+    assert released(gate(Heard(0, "Hello.", 9, 9), PLAYED)) == [Utterance(2, "One.", "Hello.")]
+    gate(AUDIBLE, STARTED)
+    assert gate.turn is Turn.HELD, "only the greeting is protected"
+
+
+@pytest.mark.parametrize(("then", "reason"), [("end_session", "user_idle"), ("wait", "")])
+def test_a_silent_user_is_asked_so_often_and_then_given_up(then: str, reason: str) -> None:
+    idle = {"after": "8s", "say": "Still there?", "times": 2, "then": then}
+    gate = Driven(idle=idle)
+    assert SetTimer(8_000_000, "idle") in gate.gate.begin(gate.state)
+    for number in (1, 2):
+        assert released(gate(IDLE)) == [Utterance(number, "", "", say="Still there?")]
+        asked = gate(AUDIBLE, PLAYED)
+        assert (SetTimer(gate.now_us + 8_000_000, "idle") in asked) is (number == 1 or then == "end_session")
+    if reason:
+        assert finished(gate(IDLE)) == reason
+
+
+def test_a_user_who_speaks_is_not_idle() -> None:
+    gate = Driven(idle={"after": "8s", "say": "Still there?", "times": 1})
+    gate(IDLE, AUDIBLE, PLAYED)
+    assert SetTimer(None, "idle") in gate(STARTED)
+    gate(STOPPED, ended(), said("Yes."), AUDIBLE)
+    assert SetTimer(gate.now_us + 8_010_000, "idle") in gate(PLAYED)
+
+
+def test_the_session_ends_when_the_good_bye_was_heard() -> None:
+    gate = speaking()
+    assert gate(EndSession()) == []
+    assert gate(EndSession()) == []
+    assert finished(gate(PLAYED)) == "agent_ended"
+
+
+def test_a_good_bye_that_is_interrupted_ends_nothing() -> None:
+    gate = speaking()
+    gate(EndSession(), STARTED, SPEECH_FOR, STOPPED, ended(2), said("Wait.", 2), AUDIBLE)
+    assert finished(gate(PLAYED)) == ""
+
+
+def test_the_session_may_end_at_once() -> None:
+    assert finished(speaking()(EndSession(after_playout=False))) == "agent_ended"
+
+
+def test_a_session_has_a_longest_time() -> None:
+    gate = Driven(session="30min")
+    assert SetTimer(1_800_000_000, "limit") in gate.gate.begin(gate.state)
+    assert finished(gate(Timer("limit"))) == "session_limit"
+
+
+def test_a_question_for_which_tools_were_called_is_not_asked_again_with_the_next() -> None:
+    gate = Driven()
+    gate(STARTED, STOPPED, ended(), said("Book it."), Acted())
+    gate(STARTED, SPEECH_FOR, STOPPED, ended(2))
+    assert [u.text for u in released(gate(said("And?", 2)))] == ["And?"]

@@ -183,6 +183,14 @@ def test_an_interrupt_tells_what_was_heard(at_ms: int, heard: list[str]) -> None
     assert Silence(-(-at_ms // 20) * 20_000) in said
 
 
+def test_of_a_clause_that_the_voice_broke_off_the_share_of_the_whole_was_heard() -> None:
+    """Though its end mark is known: what the voice gave is not how long the clause would have been."""
+    playback = Driven()
+    playback(0, started(0, "Are you there?"), audio(100, total=3_360), ClauseEnded(0, 1_600, whole=False))
+    told = playback(80, Interrupt())
+    assert [m.text for m in told if isinstance(m, Heard)] == ["Are"]
+
+
 def test_word_times_beat_the_share_of_samples() -> None:
     playback = Driven()
     playback(0, ClauseStarted(0, "a extraordinarily long", "a extraordinarily long"))

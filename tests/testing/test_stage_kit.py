@@ -181,7 +181,7 @@ class Answers(Provider):
         (OneStateForAll, "fresh() returns the same object again"),
         (CountsInTheClass, "not pure: for the same Clause it returns"),
         (ThrowsDice, "not pure: for the same Clause it returns"),
-        (Slow, "steps take 3"),
+        (Slow, "steps take"),
         (Raises, "the session fails: KeyError"),
         (NotOfTheReply, "it takes clauses, so it belongs to the reply: set `replying = True`"),
         (DeafToInterrupts, "no interrupt reaches it"),

@@ -217,7 +217,7 @@ class _Session:
             message = json_object(await self._line.receive())
             _raise_error(message)
             kind = message.get("type")
-            if kind == "ServerTurn":
+            if kind == "Turn":
                 await self._give(self._turns.heard(ServerTurn.of(message)))
             elif kind == "Termination":
                 raise of_close(1000, "the server terminated the session")

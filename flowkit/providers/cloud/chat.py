@@ -20,12 +20,13 @@ from flowkit import options as opt
 from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError
 from flowkit.history import remembered, size
-from flowkit.messages import Ask, Message, Token
+from flowkit.messages import Ask, Message, ReplyStep, Token
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.client import Client, http_fault
 from flowkit.providers.cloud.completions import Completion, Events
 from flowkit.providers.cloud.faults import CloudError, of_status
 from flowkit.providers.cloud.keys import cleaned, key_of
+from flowkit.tools import ToolSpec, arguments_of, content_of
 
 if TYPE_CHECKING:
     import httpx
@@ -124,13 +125,14 @@ class Chat(Provider):
     def body(self, ask: Ask) -> dict[str, Any]:
         """The body of the request, to be sent as JSON."""
         options = self.options
-        messages = [{"role": "system", "content": options.system}] if options.system else []
+        messages: list[dict[str, Any]] = [{"role": "system", "content": options.system}] if options.system else []
         for exchange in remembered(ask.history, options.remember, self._room(ask)):
-            pair = (("user", exchange.user), ("assistant", exchange.agent))
-            messages += [{"role": role, "content": text} for role, text in pair if text]
+            messages += _said("user", exchange.user)
+            messages += (message for step in exchange.steps for message in _step(step))
+            messages += _said("assistant", exchange.agent)
         messages.append({"role": "user", "content": ask.text})
-        if ask.said:
-            messages.append({"role": "assistant", "content": ask.said})
+        messages += (message for step in ask.steps for message in _step(step))
+        messages += _said("assistant", ask.said)
         body: dict[str, Any] = {
             "messages": messages,
             "model": options.model,
@@ -140,6 +142,10 @@ class Chat(Provider):
         }
         if options.seed is not None:
             body["seed"] = options.seed
+        if tools := [_tool(spec) for spec in self.around.tools]:
+            body["tools"] = tools
+            if not ask.tools:
+                body["tool_choice"] = "none"
         body.update(options.extra)
         return body
 
@@ -183,6 +189,8 @@ class Chat(Provider):
             await _let_go(response, stream)
         self._tell("usage", " ".join(f"{k}={v}" for k, v in completion.usage.items() if isinstance(v, (int, float))))
         completion.check()
+        for call in completion.tool_calls():
+            await emit(call)
 
     def _look_for_reasoning(self, said: str, text: str) -> str:
         """Report the end of reasoning that never began. Returns the end of what was `said`, for the next call."""
@@ -258,6 +266,24 @@ class Chat(Provider):
     def _tell(self, name: str, detail: str) -> None:
         if detail:
             self.around.event(self.around.now_us(), name, f"{self.title}: {detail}")
+
+
+def _said(role: str, text: str) -> list[dict[str, Any]]:
+    return [{"role": role, "content": text}] if text else []
+
+
+def _step(step: ReplyStep) -> list[dict[str, Any]]:
+    """A step of a reply: what the assistant wrote and called, and each outcome."""
+    calls = [
+        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": arguments_of(c)}} for c in step.calls
+    ]
+    outcomes = [{"role": "tool", "tool_call_id": call.id, "content": content_of(call)} for call in step.calls]
+    return [{"role": "assistant", "content": step.text or None, "tool_calls": calls}, *outcomes]
+
+
+def _tool(spec: ToolSpec) -> dict[str, Any]:
+    function = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
+    return {"type": "function", "function": function}
 
 
 async def _next(stream: AsyncIterator[bytes]) -> bytes:

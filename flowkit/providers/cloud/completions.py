@@ -7,10 +7,12 @@ all become a ``CloudError``. https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowkit.messages import ToolCall
 from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, schema, too_long
 from flowkit.providers.cloud.keys import body_message
 from flowkit.providers.cloud.text import Characters, json_object
@@ -63,7 +65,8 @@ class Completion:
     """One reply, as far as it has come.
 
     `finish` is its finish_reason, or empty. `usage` is the server's count of tokens. `done`: the stream has ended.
-    `empty`: no text has come but white space. `reasoned`: the server sends reasoning separately.
+    `empty`: neither a tool call nor text has come but white space. `reasoned`: the server sends reasoning separately.
+    `calls`: id, name and arguments of each tool call, by its index, as far as they have come.
     """
 
     finish: str = ""
@@ -71,6 +74,7 @@ class Completion:
     done: bool = False
     empty: bool = True
     reasoned: bool = False
+    calls: dict[int, list[str]] = field(default_factory=dict)
     _characters: Characters = field(default_factory=Characters)
 
     def take(self, event: str, data: str) -> str:
@@ -103,17 +107,42 @@ class Completion:
             raise schema("a chunk of the reply has no choice in its choices")
         self.finish = choice.get("finish_reason") or self.finish
         delta = choice.get("delta")
-        # Other keys of a delta are not spoken: reasoning_content, reasoning, thinking, tool_calls.
+        # Other keys of a delta are not spoken: reasoning_content, reasoning, thinking.
         text = None
         if isinstance(delta, dict):
             text = _parts_text(delta.get("content"))
             self.reasoned = self.reasoned or bool(delta.get("reasoning_content") or delta.get("reasoning"))
+            self._call(delta.get("tool_calls") or ())
         if text is not None and not isinstance(text, str):
             raise schema(f"the reply's content is not a str but {type(text).__name__}")
         joined = self._characters.join(text) if text else ""
         if joined.strip():
             self.empty = False
         return joined
+
+    def _call(self, deltas: Any) -> None:
+        """Pieces of tool calls. Some servers leave the index out where there is one call, or repeat the name."""
+        for place, piece in enumerate(deltas if isinstance(deltas, (list, tuple)) else [deltas]):
+            function = piece.get("function") if isinstance(piece, dict) else None
+            if not isinstance(function, dict):
+                raise schema("a piece of a tool call has no function")
+            index = piece.get("index")
+            at = index if isinstance(index, int) else place
+            id, name, arguments = (
+                part or "" for part in (piece.get("id"), function.get("name"), function.get("arguments"))
+            )
+            if isinstance(arguments, dict):
+                arguments = json.dumps(arguments)
+            if not all(isinstance(part, str) for part in (id, name, arguments)):
+                raise schema("a piece of a tool call is no text")
+            call = self.calls.setdefault(at, ["", "", ""])
+            call[0], call[1] = call[0] or id, call[1] or name
+            call[2] += arguments
+            self.empty = False
+
+    def tool_calls(self) -> list[ToolCall]:
+        """The tool calls of a whole reply, in order."""
+        return [ToolCall(*call) for _, call in sorted(self.calls.items())]
 
     def check(self) -> None:
         """Call it at the end of the stream. Raises CloudError if the reply is incomplete or empty."""

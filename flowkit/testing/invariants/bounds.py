@@ -47,6 +47,8 @@ def nothing_is_hoarded(evidence: Evidence) -> None:
         tokens = sum(isinstance(message, Token) for message in emitted(step))
         if isinstance(step.message, Token):
             due = int(bool(spoken.feed(step.message.text)) or not step.message.text)
+        elif isinstance(step.message, Utterance) and step.message.say:
+            due, spoken = 1, SpokenText()
         else:
             due, spoken = int(bool(spoken.end())), SpokenText()
             if tokens > due and any(isinstance(action, Open) for action in step.actions):

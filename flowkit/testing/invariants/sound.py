@@ -89,4 +89,4 @@ def history_is_what_was_heard(evidence: Evidence) -> None:
 
 
 def _chunk(clause: Clause) -> Chunk:
-    return Chunk(clause.text, clause.spoken, clause.tokens, Reason(clause.reason), clause.marks)
+    return Chunk(clause.text, clause.spoken, clause.tokens, Reason.END, clause.marks)

@@ -1,0 +1,1 @@
+"""Who runs tools: Python functions, HTTP requests, servers of the Model Context Protocol."""

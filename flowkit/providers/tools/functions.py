@@ -1,0 +1,123 @@
+"""Python functions as tools: how they are described to a model, and how they are called."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from flowkit.errors import ConfigError
+from flowkit.tools import Tool, ToolSpec
+from flowkit.trust import allows, hint
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a function may know of its call, in a parameter with this annotation. `key` is the same only for the same call: give
+    it to a service that must not do a thing twice."""
+
+    session: str
+    call: str
+
+    @property
+    def key(self) -> str:
+        """The idempotency key."""
+        return f"{self.session}-{self.call}"
+
+
+class Function:
+    """A function that is a tool.
+
+    Raises:
+        ConfigError: it is not allowed, cannot be imported, or has a parameter without annotation.
+    """
+
+    def __init__(self, tool: Tool) -> None:
+        assert tool.call is not None
+        self._function = _found(tool.call)
+        self.stoppable = inspect.iscoroutinefunction(self._function)
+        """A sync function runs in a thread, where nothing can stop it."""
+        fields, self._context = _parameters(tool.call, self._function)
+        self._arguments: type[BaseModel] = create_model(tool.title, __config__=ConfigDict(extra="forbid"), **fields)
+        doc = inspect.getdoc(self._function) or ""
+        schema = self._arguments.model_json_schema()
+        schema.pop("title", None)
+        self.spec = ToolSpec(tool.title, tool.description or doc.partition("\n\n")[0].replace("\n", " "), schema)
+
+    async def run(self, arguments: str, context: ToolContext) -> Any:
+        """Call it. Raises ValueError for arguments that do not fit, and whatever the function raises."""
+        try:
+            given = self._arguments.model_validate_json(arguments or "{}")
+        except ValidationError as error:
+            raise ValueError(_misfits(error)) from None
+        values = {name: getattr(given, name) for name in type(given).model_fields}
+        if self._context:
+            values[self._context] = context
+        if self.stoppable:
+            return await self._function(**values)
+        return await trio.to_thread.run_sync(lambda: self._function(**values), abandon_on_cancel=True)
+
+
+def _found(call: str) -> Callable[..., Any]:
+    module, _, name = call.partition(":")
+    if not allows(module):
+        raise ConfigError(f"tool {name!r}: the module {module!r} may not be imported", hint=hint(module))
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # last, so that nothing here stands in for an installed module
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"tool {call!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"tool {call!r} is no function but a {type(found).__name__}")
+    return typing.cast(Callable[..., Any], found)
+
+
+def _parameters(call: str, function: Callable[..., Any]) -> tuple[dict[str, Any], str]:
+    """The function's parameters as fields of a model, and the name of the one that takes the context."""
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except Exception as error:  # annotations are code
+        raise ConfigError(f"tool {call!r}: its annotations cannot be read: {error}") from error
+    fields: dict[str, Any] = {}
+    context, documented = "", _documented(inspect.getdoc(function) or "")
+    for parameter in inspect.signature(function).parameters.values():
+        name = parameter.name
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ConfigError(f"tool {call!r}: parameter {name!r} cannot be given by name")
+        if name not in hints:
+            what = f"tool {call!r}: parameter {name!r} has no annotation"
+            raise ConfigError(what, hint=f"write {name}: str, say; the model needs it")
+        if hints[name] is ToolContext:
+            context = name
+            continue
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (hints[name], Field(default, description=documented.get(name)))
+    return fields, context
+
+
+def _documented(doc: str) -> dict[str, str]:
+    """What the docstring's ``Args:`` say of each parameter."""
+    _, found, rest = doc.partition("Args:\n")
+    documented: dict[str, str] = {}
+    for line in rest.splitlines() if found else []:
+        if line and not line.startswith(" "):
+            break
+        name, colon, text = line.strip().partition(":")
+        if colon:
+            documented[name.partition(" ")[0]] = text.strip()
+    return documented
+
+
+def _misfits(error: ValidationError) -> str:
+    """Which arguments do not fit, so that the model can correct them."""
+    found = [f"{'.'.join(map(str, e['loc'])) or 'the arguments'}: {e['msg']}" for e in error.errors(include_url=False)]
+    return "The arguments do not fit: " + "; ".join(found)

@@ -1,0 +1,1 @@
+"""What the pipelines that ship with flowkit use."""

@@ -1,0 +1,146 @@
+"""Tools: each call that the model makes gets exactly one outcome, whatever happens meanwhile.
+
+Calls run side by side, in one provider call that lasts as long as the session: an interrupt ends the reply and not the
+tool, unless the tool is declared so. The stage is not part of the reply, and calls and outcomes are control messages,
+so no queue and no interrupt can lose one. ``ToolState.running`` holds the calls without an outcome. A call leaves it
+with its outcome, so there cannot be two.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from flowkit.messages import (
+    Acted,
+    CancelTool,
+    Done,
+    EndSession,
+    Failed,
+    Filler,
+    Interrupt,
+    Message,
+    RunTools,
+    Timer,
+    ToolCall,
+    ToolOutcome,
+    ToolStatus,
+)
+from flowkit.stages.base import NOTHING, Action, Actions, Emit, Feed, Open, SetTimer, Stage
+from flowkit.tools import Effects, OnInterrupt, Tool, Tools, tool_named
+
+_TIMEOUT, _SAY = "timeout", "say"
+_ENDING = "The session ends."
+
+
+@dataclass(slots=True)
+class ToolState:
+    """`running`: the tool of each call that has no outcome yet. `open`: the provider's call is."""
+
+    running: dict[str, Tool] = field(default_factory=dict)
+    open: bool = False
+
+
+class ToolRunner(Stage[ToolState]):
+    """Calls -> outcomes."""
+
+    kind = "tools"
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"calls": ("calls",), "turn": ("turn",)}
+    outputs: ClassVar[dict[str, str]] = {"outcomes": "outcomes", "progress": "progress"}
+    call_keys: ClassVar[frozenset[str]] = frozenset()
+    """Every tool has its own timeout."""
+
+    class Options(Tools):
+        pass
+
+    options: Options
+
+    def fresh(self) -> ToolState:
+        return ToolState()
+
+    def stale(self, state: ToolState, item: Message) -> bool:
+        return isinstance(item, ToolOutcome) and item.id not in state.running
+
+    def step(self, state: ToolState, message: Message, now_us: int) -> Actions:
+        match message:
+            case ToolCall():
+                return self._call(state, message, now_us)
+            case ToolOutcome():
+                return self._over(state, message)
+            case Timer(tag=tag):
+                return self._due(state, *tag.split(" ", 1))
+            case Interrupt():
+                return self._interrupt(state)
+            case Failed(what=what):
+                return self._all_over(state, what)
+            case Done():
+                return self._all_over(state, "the tools have stopped")
+        return NOTHING
+
+    def _call(self, state: ToolState, call: ToolCall, now_us: int) -> Actions:
+        """Start the tool, or say at once why not."""
+        tool = tool_named(self.options.tools, call.name)
+        if tool is None:
+            there = ", ".join(known.title for known in self.options.tools) or "none"
+            return _outcome(call.id, ToolStatus.ERROR, f"There is no tool {call.name!r}. Tools: {there}.")
+        if problem := _problem(call.arguments):
+            return _outcome(call.id, ToolStatus.ERROR, problem)
+        if tool.builtin is not None:
+            end = EndSession(tool.after_playout)
+            return (*_outcome(call.id, ToolStatus.ENDED, _ENDING), Emit("progress", end))
+        opened: tuple[Action, ...] = () if state.open else (Open(RunTools()),)
+        state.open, state.running[call.id] = True, tool
+        filler = tool.say_after
+        return (
+            *opened,
+            Feed(call),
+            *([Emit("progress", Acted())] if tool.effects is Effects.ONCE else []),
+            SetTimer(now_us + tool.timeout, f"{_TIMEOUT} {call.id}"),
+            *([SetTimer(now_us + filler.after, f"{_SAY} {call.id}")] if filler else []),
+        )
+
+    def _due(self, state: ToolState, what: str, id: str) -> Actions:
+        if (tool := state.running.get(id)) is None:
+            return NOTHING
+        if what == _SAY:
+            return (Emit("outcomes", Filler(tool.say_after.text)),) if tool.say_after else NOTHING
+        late = ToolOutcome(id, ToolStatus.TIMEOUT.value, f"{tool.title} took longer than {tool.timeout // 1000} ms.")
+        return (Feed(CancelTool(id)), *self._over(state, late))
+
+    def _interrupt(self, state: ToolState) -> Actions:
+        """Tools run on, but nothing is said about them in a reply that is over."""
+        actions: list[Action] = []
+        for id, tool in list(state.running.items()):
+            actions.append(SetTimer(None, f"{_SAY} {id}"))
+            if tool.on_interrupt is OnInterrupt.CANCEL:
+                gone = ToolOutcome(id, ToolStatus.CANCELLED.value, "The user interrupted, so it was cancelled.")
+                actions += [Feed(CancelTool(id)), *self._over(state, gone)]
+        return actions
+
+    def _all_over(self, state: ToolState, what: str) -> Actions:
+        """The provider that runs the tools is gone. The next call opens it again."""
+        state.open = False
+        gone = [ToolOutcome(id, ToolStatus.ERROR.value, f"It failed: {what}.") for id in state.running]
+        return [action for outcome in gone for action in self._over(state, outcome)]
+
+    def _over(self, state: ToolState, outcome: ToolOutcome) -> Actions:
+        del state.running[outcome.id]
+        id = outcome.id
+        return (SetTimer(None, f"{_TIMEOUT} {id}"), SetTimer(None, f"{_SAY} {id}"), Emit("outcomes", outcome))
+
+
+def _outcome(id: str, status: ToolStatus, content: str) -> tuple[Action, ...]:
+    return (Emit("outcomes", ToolOutcome(id, status.value, content)),)
+
+
+def _problem(arguments: str) -> str:
+    """What is wrong with the arguments, so that the model can correct them. Empty if they are an object."""
+    try:
+        read = json.loads(arguments or "{}")
+    except (ValueError, RecursionError) as error:
+        return f"The arguments are not valid JSON: {error}."
+    return "" if isinstance(read, dict) else "The arguments must be a JSON object."
+
+
+__all__ = ["ToolRunner", "ToolState"]

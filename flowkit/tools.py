@@ -1,0 +1,145 @@
+"""The tools that a pipeline file declares, and how they are described to a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, Field, model_validator
+
+from flowkit import options as opt
+from flowkit.messages import Called, ToolStatus
+
+
+class OnInterrupt(StrEnum):
+    """What an interruption of the reply does to a running tool."""
+
+    KEEP = "keep"
+    CANCEL = "cancel"
+
+
+class Effects(StrEnum):
+    """What a call may change."""
+
+    ONCE = "once"
+    NONE = "none"
+
+
+class SayAfter(opt.Options):
+    """What is said when a tool takes long."""
+
+    after: opt.Duration = opt.us("700ms")
+    """How long the tool may take before anything is said."""
+    text: str = Field(min_length=1)
+    """What is said, once a call. The model does not get it."""
+
+
+class Http(opt.Options):
+    """A request that is the tool. `{name}` in `url` stands for an argument, percent-encoded."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    """Arguments that are not in `url` go into the query of GET and DELETE, and else into a JSON body."""
+    url: str = Field(pattern=r"^https?://")
+    """Where to ask."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Headers of the request, such as {authorization: "Bearer ${KEY}"}. They are not sent on to another host."""
+
+
+_NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
+_FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+_WAYS = ("call", "http", "builtin")
+
+
+class Tool(opt.Options):
+    """One tool. It is a Python function (`call`), a request (`http`), or built in."""
+
+    name: str | None = Field(None, pattern=_NAME)
+    """What the model calls it by; a function's own name by default."""
+    call: str | None = Field(None, pattern=_FUNCTION)
+    """A function `package.module:function`, sync or async (Trio). The model gets its signature and docstring."""
+    http: Http | None = None
+    """A request."""
+    builtin: Literal["end_session"] | None = None
+    """`end_session` lets the model end the session."""
+    description: str = ""
+    """What the tool does, for the model; a function's docstring by default."""
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """The arguments as JSON Schema, by name, for http: {city: {type: string, description: City name}}. All are required."""
+    timeout: opt.Duration = opt.us("10s")
+    """How long a call may take. After that its outcome is a timeout."""
+    say_after: SayAfter | None = None
+    """Something to say when a call takes long."""
+    on_interrupt: OnInterrupt = OnInterrupt.KEEP
+    """What happens when the user interrupts: `keep` lets it finish, and the model gets the outcome with its next request."""
+    effects: Effects = Effects.ONCE
+    """`once`: it may change the world, so a question that was interrupted is not asked again. `none`: it only looks something
+    up, so the question is asked again, and a request that got no answer is sent once more."""
+    after_playout: bool = True
+    """Whether end_session waits until the reply has been heard."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Tool:
+        ways = [way for way in _WAYS if getattr(self, way) is not None]
+        if len(ways) != 1:
+            found = " and ".join(ways) or "none of them"
+            raise ValueError(f"a tool is one of call, http and builtin; here is {found}")
+        if self.http is not None and self.name is None:
+            raise ValueError("an http tool needs a name")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What the model calls it by."""
+        if self.name:
+            return self.name
+        if self.call:
+            return self.call.rpartition(":")[2]
+        return self.builtin or ""
+
+
+def unequal(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    """The tools, whose names must differ. Raises ValueError."""
+    seen: set[str] = set()
+    for tool in tools:
+        if tool.title in seen:
+            raise ValueError(f"there are two tools with the name {tool.title!r}")
+        seen.add(tool.title)
+    return tools
+
+
+class Tools(opt.Options):
+    """The tools of a pipeline."""
+
+    tools: Annotated[tuple[Tool, ...], AfterValidator(unequal)] = ()
+    """What the model may call."""
+
+
+def tool_named(tools: Iterable[Tool], name: str) -> Tool | None:
+    """The tool that the model calls `name`."""
+    return next((tool for tool in tools if tool.title == name), None)
+
+
+class ToolSpec(NamedTuple):
+    """A tool as it is described to a model. `parameters`: the JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+def content_of(call: Called) -> str:
+    """A call's outcome as the model reads it."""
+    if call.status == ToolStatus.RUNNING:
+        return "It is still running. Its outcome will follow."
+    return call.content if call.status == ToolStatus.RESULT else f"{call.status}: {call.content}"
+
+
+def arguments_of(call: Called) -> str:
+    """The call's arguments as JSON. Servers refuse a history with arguments that are none."""
+    try:
+        json.loads(call.arguments)
+    except (ValueError, RecursionError):
+        return "{}"
+    return call.arguments

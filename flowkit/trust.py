@@ -1,0 +1,44 @@
+"""What a pipeline file may run on this machine besides flowkit: modules with tools, and programs.
+
+A file names functions and commands, and a file may come from a third party. So nothing is imported or started unless the
+user has said so: with ``--allow-tools``, or in the ``pyproject.toml`` of the current folder:
+
+    [tool.flowkit]
+    tools = ["bistro", "my-mcp-server"]
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+_HINT = 'allow it with --allow-tools, or in your pyproject.toml: [tool.flowkit] tools = ["{name}"]'
+_ALL = "*"
+_OWN = frozenset({"flowkit.samples"})
+_allowed: set[str] = set()
+
+
+def allow(*names: str) -> None:
+    """Let this process import these packages, and start these programs. Without names, all of them."""
+    _allowed.update(names or (_ALL,))
+
+
+def allows(name: str) -> bool:
+    """Whether package or program `name` may be used: it, or a package that it lies in, was allowed."""
+    allowed = _allowed | _declared() | _OWN
+    parents = {name, *(name[:at] for at, character in enumerate(name) if character == ".")}
+    return _ALL in allowed or bool(parents & allowed)
+
+
+def hint(name: str) -> str:
+    """How a user allows `name`."""
+    return _HINT.format(name=name.partition(".")[0])
+
+
+def _declared() -> set[str]:
+    try:
+        read = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
+    except (OSError, ValueError):
+        return set()
+    names = read.get("tool", {}).get("flowkit", {}).get("tools", [])
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()

@@ -1,4 +1,4 @@
-"""A whole file or none, never through a link, never on top of what is read."""
+"""A file is written completely or not at all, never through a link, and never over an input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowkit.files import PRIVATE, create, is_sound_of, sounds_beside, write_who
 
 @contextmanager
 def disk_of(size: int) -> Iterator[None]:
-    """Files cannot grow beyond `size` bytes: a write then fails after a part of it, as on a full disk."""
+    """Files cannot grow beyond `size` bytes. A write then writes a part and fails, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

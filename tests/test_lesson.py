@@ -1,4 +1,4 @@
-"""The lesson's pair, from the files as they are shipped: 2,600 ms of silence against the first clause's path."""
+"""The two files of the lesson: 2,600 ms of silence against the path of the first clause."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ VOICED_UNTIL_US = 1_300_000
 
 
 def session(name: str) -> tuple[Engine, int]:
-    """The session of a file, and its time from the last voiced frame to the first sample popped, in ms."""
+    """Run a file's session. Returns it, and the time from the last voiced frame to the first played sample, in ms."""
     plan = require(load(PIPELINES / name))
     evidence = Evidence(plan)
     engine = heap_session(plan, evidence)

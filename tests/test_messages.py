@@ -1,4 +1,4 @@
-"""Every message: immutable, in one lane, with a form that the journal may keep."""
+"""Every message is immutable, has one lane, and has a form for the journal."""
 
 import dataclasses
 from typing import get_type_hints
@@ -24,7 +24,7 @@ CONTROL = {
 
 
 def made(cls: type[Message]) -> Message:
-    """One with plain values in its required fields."""
+    """A message with plain values in its required fields."""
     plain = {int: 1, str: "x", float: 0.5, bool: True, bytes: b"", tuple: ()}
     hints = get_type_hints(cls)
     needed = [

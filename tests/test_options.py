@@ -1,4 +1,4 @@
-"""Durations: always with a unit, read back as they are written."""
+"""Durations always have a unit, and can be read back as they are written."""
 
 import pytest
 from hypothesis import given

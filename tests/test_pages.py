@@ -18,7 +18,7 @@ _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @pytest.fixture(scope="module", params=PAGES)
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
-    """A page's blocks, one behind the other, as a module with a source of its own."""
+    """The blocks of a page, joined into a module."""
     name = request.param.removesuffix(".md").replace("-", "_")
     path = tmp_path_factory.mktemp("pages") / f"{name}.py"
     path.write_text("\n\n".join(_BLOCK.findall((DOCS / request.param).read_text("utf-8"))), "utf-8")

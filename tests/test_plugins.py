@@ -1,4 +1,4 @@
-"""What installed packages add is found by their entry points, read from a real folder of distributions."""
+"""Entry points of installed packages are found. They are read from a real folder of distributions."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from flowkit.plugins import Claim, declared, joined, own
 
 
 def install(folder: Path, package: str, entry_points: str) -> None:
-    """A distribution as pip leaves it."""
+    """A distribution as pip installs it."""
     info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
@@ -18,7 +18,7 @@ def install(folder: Path, package: str, entry_points: str) -> None:
 
 @pytest.fixture(autouse=True)
 def unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test reads the path anew, and leaves nothing read behind."""
+    """Each test reads the path again, and leaves no cached result."""
     monkeypatch.setattr(plugins, "_installed", plugins._installed.__wrapped__)
 
 

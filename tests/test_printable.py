@@ -1,4 +1,4 @@
-"""What others chose, as it may be shown: every sink a person looks at, with the same hostile text."""
+"""Foreign text is shown safely: the same hostile text in every place that a person reads."""
 
 from __future__ import annotations
 

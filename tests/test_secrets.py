@@ -1,4 +1,4 @@
-"""What is secret, every form of it, and texts in pieces."""
+"""Which values are secret, in every form, and in text that comes in pieces."""
 
 from __future__ import annotations
 

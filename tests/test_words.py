@@ -1,4 +1,4 @@
-"""Words in every script: counted, compared, and found again in time."""
+"""Words in every script are counted, compared, and found again in word times."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ MODES = {
 
 
 def told(case: GoldReply, rules: Rules) -> Iterator[tuple[int, int, str]]:
-    """For each chunk: after how many characters it was certain, how long it is, and why it ended."""
+    """For each chunk: the number of characters after which it was certain, its length, and why it ended."""
     chunker = Chunker(rules.replace(language=case.lang))
     for seen, char in enumerate(case.text, 1):
         for chunk in chunker.feed(char):
@@ -38,7 +38,7 @@ def told(case: GoldReply, rules: Rules) -> Iterator[tuple[int, int, str]]:
 
 
 def now(mode: str) -> dict[str, str]:
-    """All cases in a mode: for each a word a chunk."""
+    """All cases in one mode, with one word per chunk."""
     return {
         f"{path.stem}/{case.id}": " ".join(
             f"{seen}:{length}:{reason}" for seen, length, reason in told(case, MODES[mode])

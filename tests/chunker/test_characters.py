@@ -1,4 +1,4 @@
-"""What a reader sees as one character is never cut apart: flags, emoji of several, letters with their marks."""
+"""What a reader sees as one character is never split: flags, compound emoji, letters with combining marks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TEXTS = st.lists(st.sampled_from(CHARACTERS), min_size=1, max_size=30).map("".jo
 
 
 def parted(text: str, rules: Rules) -> list[int]:
-    """Where characters of `text` were cut apart."""
+    """The positions at which a character of `text` was split."""
     whole = {0, *(cluster.end() for cluster in regex.finditer(r"\X", text))}
     cuts, at = [], 0
     for chunk in run_chunker(text, rules):

@@ -1,4 +1,4 @@
-"""The machine: what comes out when, why, and that nothing stops it."""
+"""The chunker's core: what it emits, when and why, and that nothing stops it."""
 
 from __future__ import annotations
 
@@ -439,7 +439,7 @@ def test_a_family_of_emoji_and_an_accent_are_not_parted() -> None:
 
 
 def calls(action: Callable[[], Any]) -> int:
-    """How many Python calls an action makes: a measure of work that no busy machine can change."""
+    """The number of Python calls of an action: a measure of work that does not depend on the machine's load."""
     made = 0
 
     def count(frame: FrameType, event: str, _: object) -> None:

@@ -1,4 +1,4 @@
-"""What is said, and how it maps back."""
+"""The spoken text, and its mapping to the original."""
 
 from __future__ import annotations
 

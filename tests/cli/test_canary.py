@@ -1,4 +1,7 @@
-"""One secret, every way in, every sink, every encoding: wherever a session, its record or an error is looked at it is not there."""
+"""A secret is never visible.
+
+It is given in every possible way, in every encoding, and looked for in sessions, traces and errors.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ stages:
 
 
 def leaks(sink: str) -> list[str]:
-    """Whatever of the secret would give it away: six characters of it, in any encoding."""
+    """All parts of six characters of the secret, in any encoding."""
     encoded = [CANARY, quote(CANARY, safe=""), base64.b64encode(CANARY.encode()).decode()[:-4]]
     encoded += [base64.b64encode(b"user:" + CANARY.encode()).decode()[8:-4]]
     return [whole[i : i + 6] for whole in encoded for i in range(len(whole) - 5) if whole[i : i + 6] in sink]
@@ -76,7 +79,7 @@ def leaks(sink: str) -> list[str]:
 
 @pytest.fixture
 def flowkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Everything that a command writes to a terminal. Each command knows only what it has read itself."""
+    """The output of a command. Each command knows only the secrets that it has read itself."""
     monkeypatch.chdir(tmp_path)
 
     def run(*args: object, **environ: str) -> str:
@@ -93,7 +96,7 @@ def flowkit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 
 
 def page_data(path: str) -> str:
-    """What of a page is not flowkit's own."""
+    """The parts of a page that are not flowkit's own."""
     return Path(path).read_text("utf-8").partition('type="application/json"')[2]
 
 

@@ -17,8 +17,10 @@ from flowkit.testing.emulators.server import running
 
 
 class Air:
-    """A host whose microphone hears what its speaker sounds, some blocks later. Its callbacks come as they are waited
-    for: no threads, no time."""
+    """A host whose microphone records what its speaker plays, some blocks later.
+
+    It calls the callbacks when they are waited for, without threads or time.
+    """
 
     def __init__(self, delay_blocks: int, gain: float = 0.5) -> None:
         self._delayed = [bytes(640)] * delay_blocks

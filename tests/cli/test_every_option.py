@@ -1,7 +1,8 @@
-"""Every option of every command changes something: for each there is an experiment whose outcome is another when it is given.
+"""Every option of every command changes something. For each option there is an experiment whose outcome changes with
+it.
 
-The options come from the parsers, so a new one that is not in `TABLE` fails. Where an option has choices, each choice is given, and
-each has an outcome of its own.
+The options come from the parsers, so a new one that is not in `TABLE` fails. If an option has choices, each choice is
+tried, and all of them have different outcomes.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from tests.suite.stage import project
 
 
 def parameters(parser: argparse.ArgumentParser, command: str) -> Iterator[tuple[str, argparse.Action]]:
-    """Options, arguments that may be left out, and arguments with choices, by names such as ``run --input``."""
+    """Options, optional arguments, and arguments with choices, by names such as ``run --input``."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, below in action.choices.items():
@@ -73,7 +74,7 @@ VARY = re.compile(
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What each command finds in its folder."""
+    """The files that each command finds in its folder."""
     folder = tmp_path_factory.mktemp("stock")
     project(folder, "old", vad="end: 600ms").rename(folder / "slow.yaml")
     test = "tests: [{name: one, chunker: {feed: [One.], expect: [One.]}}]\n"
@@ -104,7 +105,7 @@ class Outcome(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No devices, no keys, and no time that passes: the clocks of sessions jump. What is not tried here tells what it is given."""
+    """No devices, no keys, and clocks that jump. What cannot be tried here prints its arguments instead."""
 
     def in_time(main: Any, *args: Any) -> Any:
         return runs(main, *args, clock=trio.testing.MockClock(autojump_threshold=0))
@@ -155,7 +156,7 @@ def unchanged(file: Path, folder: Path, stock: Path) -> bool:
 
 
 def outcome(stock: Path, line: str, typed: str, terminal: bool) -> Outcome:
-    """What comes of a command in a folder of its own, with the files that it wrote, but for what varies from run to run."""
+    """The outcome of a command in a new folder, with the files that it wrote, without what varies from run to run."""
     out, err = (Terminal() if terminal else StringIO()), StringIO()
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patched:
         folder = Path(name, "here")
@@ -266,7 +267,7 @@ def test_every_option_is_in_the_table() -> None:
 
 @cache
 def usual(stock: Path, line: str, typed: str, terminal: bool) -> Outcome:
-    """What comes of it without the option; twice, since an outcome that varies of itself shows nothing."""
+    """The outcome without the option. It runs twice, because an outcome that varies by itself shows nothing."""
     first, second = outcome(stock, line, typed, terminal), outcome(stock, line, typed, terminal)
     assert first == second
     return first

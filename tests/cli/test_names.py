@@ -1,4 +1,4 @@
-"""Files and folders whose names are not UTF-8, or hold what a terminal would obey: every command takes them."""
+"""Every command takes files and folders whose names are not UTF-8, or contain control characters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = [b"p\xff\xfe", b"e\x1b[2J\x07", "日本 é".encode(), b"a\nb", b"-x"]
 
 @pytest.fixture(params=NAMES, ids=[name.decode("ascii", "backslashreplace") for name in NAMES])
 def name(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a folder that holds a pipeline and a trace of that name; the current folder holds it."""
+    """The name of a folder in the current folder. It contains a pipeline and a trace of that name."""
     monkeypatch.chdir(tmp_path)
     named = os.fsdecode(request.param)
     Path(named).mkdir()

@@ -1,4 +1,4 @@
-"""``flowkit new provider`` and ``flowkit new stage``: packages that work as they are, installed as any other."""
+"""``flowkit new provider`` and ``flowkit new stage`` write working packages that can be installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def site(packages: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where they are installed, without a network: what they are built with is here."""
+    """The environment in which the packages are installed, without a network."""
     site = tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*pip, "--target", str(site), *map(str, packages)], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Every command with its inputs and outputs swapped, and with a name that is in use: nothing that was there is lost."""
+"""No command overwrites an existing file, with its inputs and outputs swapped or with a name that is in use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ stages:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with one of everything: pipelines, a question, a recording with sound, expectations, links to some of them."""
+    """A folder with one file of each kind: pipelines, a question, a recording with audio, expectations, and links to
+    some of them."""
     monkeypatch.chdir(tmp_path)
     project(tmp_path, "t", "loose", text="tests:\n  - {name: a, chunker: {feed: [One.], expect: [One.]}}\n")
     Path("t.expect.yaml").write_text("expect: [{what: turns, equals: 1}]\n")

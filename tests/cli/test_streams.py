@@ -1,4 +1,5 @@
-"""Standard streams that are closed, full, in another encoding or gone: said or done without, with the documented exit code."""
+"""Standard streams that are closed, full or in another encoding are reported or ignored, with the documented exit
+code."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""Somebody else's traces and test folders are data: reading them opens none of one's own files, follows no path out of their
-folder, writes through no link, runs no module of theirs."""
+"""Traces and test folders from other people are only data.
+
+Reading them opens no other file, follows no path out of their folder, writes through no link, and runs no module of
+theirs.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
-    """Their folder, in one that holds the reader's things."""
+    """A folder from other people, inside a folder with the user's own files."""
     (tmp_path / "own.txt").write_text(SECRET)
     (tmp_path / "own.yaml").write_text(pipeline())
     os.mkfifo(tmp_path / "pipe")
@@ -50,7 +53,7 @@ def flowkit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 
 
 def recorded_with(folder: Path, name: str) -> None:
-    """A trace whose configuration says `name` for the pipeline's name."""
+    """A trace whose configuration has `name` as the pipeline's name."""
     config = load("p.yaml", text=pipeline())
     plan = resolve(config)
     shown, count = re.subn(r"(?m)^name: .*$", lambda _: f"name: {name}", show(config, plan))

@@ -1,5 +1,8 @@
-"""What the keys of a pipeline file change, made visible. Each experiment takes settings (``path=value``), runs something small
-with them, and returns what came of it, to be compared with what comes of other settings."""
+"""Experiments that show what the keys of a pipeline file change.
+
+Each experiment takes settings (``path=value``), runs something small with them and returns the result, which is
+compared with the result of other settings.
+"""
 
 from __future__ import annotations
 
@@ -82,13 +85,13 @@ def planned(settings: Sequence[str]) -> Plan:
 
 
 def with_provider(plan: Plan, kind: str, cls: type[Provider]) -> Plan:
-    """The plan with another provider, without options, for its stages of that kind."""
+    """The plan with another provider, without options, for stages of this kind."""
     choice = ProviderChoice(cls.name, cls, Options())
     return replace(plan, stages=tuple(replace(s, provider=choice) if s.kind == kind else s for s in plan.stages))
 
 
 def in_time(main: Any, *args: Any) -> Any:
-    """Run on a clock that jumps whenever everybody waits."""
+    """Run with a clock that jumps when all tasks wait."""
     return trio.run(main, *args, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
@@ -102,13 +105,13 @@ def played(*settings: str) -> Any:
 
 
 def said(*settings: str) -> Any:
-    """The clauses alone: what the chunker makes of the replies."""
+    """Only the clauses that the chunker makes of the replies."""
     rows = heap_session(planned(settings), limit_us=30_000_000).journal
     return [(row.handled_us, row.message) for row in rows if row.kind == "Clause"]
 
 
 def linked(*settings: str) -> Any:
-    """Who feeds whom, in a pipeline that has every stage twice, `vad2` before `vad`."""
+    """Which stage feeds which, in a pipeline with two stages of every kind, `vad2` before `vad`."""
     text = BASE
     for line in BASE.splitlines():
         if line.startswith("  - {kind:"):
@@ -120,7 +123,7 @@ def linked(*settings: str) -> Any:
 
 
 class Blocks(Provider):
-    """Declares that it holds the loop."""
+    """Declares that it blocks the event loop."""
 
     name = "blocks"
     blocks = True
@@ -130,14 +133,14 @@ class Blocks(Provider):
 
 
 def linted(*settings: str) -> Any:
-    """What the lint says if every provider blocks."""
+    """The lint's findings if every provider blocks."""
     plan = draw(load("base.yaml", text=BASE, overrides=settings), installed=False).plan
     choice = ProviderChoice("blocks", Blocks, Options())
     return lint(replace(plan, stages=tuple(replace(stage, provider=choice) for stage in plan.stages)))
 
 
 def judged(*settings: str) -> Any:
-    """What is said of the budgets."""
+    """The verdicts on the budgets."""
     plan = planned(settings)
     figures = LiveFigures(plan)
     rows = list(heap_session(plan).journal)
@@ -168,7 +171,7 @@ def typed(*settings: str) -> Any:
 
 
 def recorded(*settings: str) -> Any:
-    """The files that are written, by place, and which words are in them."""
+    """The files that are written, and which words they contain."""
     with tempfile.TemporaryDirectory() as folder:
         placed = [setting.replace("$TMP", folder) for setting in settings]
         config = load("base.yaml", text=BASE, overrides=[f"trace.dir={folder}", *placed])
@@ -185,7 +188,7 @@ def recorded(*settings: str) -> Any:
 
 
 def removed(*settings: str) -> Any:
-    """Which of two recordings of long ago are removed when a session begins."""
+    """Which of two old recordings are removed when a session starts."""
     with tempfile.TemporaryDirectory() as folder:
         for day in (1, 2):
             file = Path(folder, f"base-2020010{day}-000000-1.jsonl")
@@ -206,7 +209,7 @@ async def _watched(plan: Plan, observers: Any) -> None:
 
 
 class Misbehaving(Provider):
-    """Says a little, and then that it failed, or nothing more, while it takes what it is fed."""
+    """Emits a few items, and then fails or emits nothing more, while it takes what it is fed."""
 
     name = "misbehaving"
     items = 0
@@ -238,7 +241,8 @@ def _answer(request: Message, number: int) -> Message:
 
 
 def failing(kind: str, *, items: int = 0, fails: bool = False) -> Experiment:
-    """A session whose `kind` misbehaves, on a clock that jumps: rows, events and the end, all with their times."""
+    """A session whose provider of `kind` misbehaves, with a clock that jumps: rows, events and the end, all with their
+    times."""
 
     class Misbehaves(Misbehaving):
         pass
@@ -266,7 +270,7 @@ def failing(kind: str, *, items: int = 0, fails: bool = False) -> Experiment:
 
 
 def closing(*settings: str) -> Any:
-    """How long a session lasts whose ASR needs three seconds to say goodbye."""
+    """How long a session lasts if its ASR needs three seconds to close."""
 
     class EndsSlowly(Provider):
         kind, name = "asr", "slow"
@@ -289,7 +293,7 @@ def closing(*settings: str) -> Any:
 
 
 def unloadable(kind: str, text: str = BASE) -> Experiment:
-    """How a session ends whose `kind` has a first provider that cannot be made ready."""
+    """How a session ends if the first provider of `kind` cannot be made ready."""
 
     class Broken(Provider):
         name = "broken"
@@ -322,7 +326,10 @@ def unloadable(kind: str, text: str = BASE) -> Experiment:
 
 
 def tested(*settings: str) -> Any:
-    """What ``flowkit test`` says of the file's tests: the last setting, ``tests=[...]``, which may name ``base.jsonl``."""
+    """The output of ``flowkit test`` for the file's tests.
+
+    The last setting is ``tests=[...]``, which may name ``base.jsonl``.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "base.yaml"
         path.write_text(BASE)
@@ -337,7 +344,7 @@ def tested(*settings: str) -> Any:
 
 
 def resolved(*settings: str) -> Any:
-    """The stages that a file has, and what is wrong with it."""
+    """The stages and the problems of a file."""
     return _told(read("base.yaml", text=BASE, overrides=settings))
 
 
@@ -356,6 +363,6 @@ def _told(reading: Reading) -> Any:
 
 
 def complained(*settings: str) -> Any:
-    """What is wrong with the pipeline if it has no VAD."""
+    """The problems of the pipeline without a VAD."""
     deaf = BASE.replace("  - {kind: vad, provider: scripted}\n", "")
     return [p.what for p in draw(load("base.yaml", text=deaf, overrides=settings), installed=False).problems]

@@ -1,5 +1,8 @@
-"""What the keys of providers change: what is sent to a server (an emulator on loopback), to a library or a worker process (fakes
-that note what they are given), or what comes out. As in ``experiments``, each takes settings and returns what came of it."""
+"""Experiments that show what the options of providers change.
+
+They return what is sent to a server (an emulator on loopback), to a library or to a worker process (fakes that record
+their input), or the provider's answers. As in ``experiments``, each takes settings and returns a result.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ MARKED = '<break time="1s"/> Hello [[h@lOU]] [laughter] there.'
 
 
 def stage_of(kind: str, settings: Sequence[str]) -> PlannedStage:
-    """The planned stage of that kind, with its provider."""
+    """The planned stage of this kind, with its provider."""
     found = draw(load("base.yaml", text=BASE, overrides=settings), installed=False).plan.only(kind)
     assert found is not None
     return found
@@ -72,7 +75,7 @@ def provider_of(kind: str, settings: Sequence[str]) -> tuple[type[Provider], Any
 
 
 def outcome(main: Any, *args: Any) -> Any:
-    """What comes of it, on a clock that jumps; a provider's error is an outcome as well."""
+    """The result of a call with a clock that jumps. A provider's error is a result too."""
     try:
         return in_time(main, *args)
     except InvalidConfig:
@@ -95,7 +98,7 @@ async def answers_of(
 def sent(
     kind: str, name: str, request: Message, fed: Iterable[Message] = (), fault: ServerFault = ServerFault.NONE
 ) -> Experiment:
-    """The requests that the server sees, and what was heard."""
+    """The requests that the server got, and the answers."""
 
     def experiment(*settings: str) -> Any:
         with running(EMULATORS[name](always=fault)) as server:
@@ -108,7 +111,7 @@ def sent(
 
 
 def connecting(kind: str, request: Message, fed: Iterable[Message] = ()) -> Experiment:
-    """For how long a call would wait for its connection, in seconds."""
+    """The time limit of a call's connection, in seconds."""
     waits: list[float] = []
 
     async def dial(nursery: trio.Nursery, address: Address, *reader: Any) -> None:
@@ -120,7 +123,7 @@ def connecting(kind: str, request: Message, fed: Iterable[Message] = ()) -> Expe
         raise CloudError(Trouble.REQUEST, "no more is wanted")
 
     async def get(client: Client, path: str, connect_s: float) -> None:
-        """The spare connection's, which is opened in the background."""
+        """The request of the spare connection, which is opened in the background."""
 
     async def whole(settings: Sequence[str]) -> list[Message]:
         here = FakeSession().around()
@@ -141,14 +144,14 @@ def connecting(kind: str, request: Message, fed: Iterable[Message] = ()) -> Expe
 
 
 def thought(*settings: str) -> Any:
-    """The tokens of a reply of which the server has opened the reasoning."""
+    """The tokens of a reply in which the server has started the reasoning."""
     with running(EMULATORS["groq"](reply=lambda messages: "A plan.</think>Hello.")) as server:
         addressed = [setting.replace("$URL", server.url) for setting in settings]
         return one_call(*provider_of("llm", addressed), Ask(1, "Hi.")).text
 
 
 def resumed(*settings: str) -> Any:
-    """What an LLM is asked when its reply broke off."""
+    """The request to an LLM after its reply broke off."""
     cls, options = provider_of("llm", settings)
 
     async def whole() -> Message:
@@ -164,7 +167,7 @@ def resumed(*settings: str) -> Any:
 
 
 def unasked(*settings: str) -> Any:
-    """What an ASR makes of a turn that its server ends by itself."""
+    """An ASR's answers to a turn that its server ends itself."""
     turn = {"type": "Turn", "turn_order": 0, "end_of_turn": True, "turn_is_formatted": True, "transcript": "Hello."}
     said = [json.dumps(turn | {"words": [{"text": "Hello.", "start": 0, "end": 500, "word_is_final": True}]})]
 
@@ -195,7 +198,7 @@ def unasked(*settings: str) -> Any:
 
 
 def streamed(*settings: str) -> Any:
-    """When an ASR's sound goes out that has waited for its connection."""
+    """When an ASR sends audio that has waited for its connection."""
     _, options = provider_of("asr", settings)
     times: list[float] = []
 
@@ -220,7 +223,7 @@ def _without_weights(patched: pytest.MonkeyPatch) -> None:
 
 
 def told_llama(*settings: str) -> Any:
-    """What llama.cpp is given: the model's parameters, and the request."""
+    """The input of llama.cpp: the model's parameters, and the request."""
     given: list[Any] = []
 
     class Server:
@@ -245,7 +248,7 @@ def told_llama(*settings: str) -> Any:
 
 
 def told_worker(package: str) -> Experiment:
-    """What a voice's worker process is given: its setup, and the text."""
+    """The input of a TTS's worker process: its setup, and the text."""
 
     def experiment(*settings: str) -> Any:
         given: list[Any] = []
@@ -275,7 +278,7 @@ def told_worker(package: str) -> Experiment:
 
 
 def decoded(*settings: str) -> Any:
-    """What Moonshine is given to decode, in samples, in thirty seconds of speech."""
+    """The lengths in samples of what Moonshine decodes in thirty seconds of speech."""
     given: list[int] = []
 
     class Decoder:
@@ -298,7 +301,7 @@ def decoded(*settings: str) -> Any:
 
 
 def detected(*settings: str) -> Any:
-    """How WebRTC's detector is made."""
+    """The arguments with which WebRTC's detector is made."""
     given: list[int] = []
 
     class Vad:
@@ -324,7 +327,7 @@ def printed(*settings: str) -> Any:
 
 
 def answered(*settings: str) -> Any:
-    """What an LLM says in the first turn, and in the second."""
+    """An LLM's reply in the first turn and in the second."""
     return [outcome(answers_of, "llm", settings, Ask(turn, "Hello?")) for turn in (1, 2)]
 
 
@@ -332,14 +335,14 @@ def answered(*settings: str) -> Any:
 
 
 def heard(*settings: str) -> Any:
-    """The first seconds that a microphone gives, with their sound."""
+    """The first seconds of a microphone's frames, with their audio."""
     placed = [setting.replace("$AUDIO", str(AUDIO)) for setting in settings]
     items = in_time(answers_of, "mic", placed, Capture(), (), 150)
     return [(item.index, item.pcm) for item in items if isinstance(item, Frames)]
 
 
 def written(*settings: str) -> Any:
-    """The files that there are when a speaker has written, by rate, and what it complains of. One was there before."""
+    """The files after a speaker has written, by rate, and its error. One file existed before."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "there.wav").write_bytes(b"RIFF")
         play = Play(0, 0, 0, 1_600, 16_000, 1, bytes(3_200))
@@ -358,7 +361,7 @@ def _rate(file: Path) -> int:
 
 
 def claimed(kind: str, *, present: bool = True) -> Experiment:
-    """What is wanted of a machine's devices, what people are told, and what a microphone's canceller is."""
+    """The wanted devices, the notices to the user, and the microphone's canceller."""
 
     def experiment(*settings: str) -> Any:
         wanted: list[Any] = []
@@ -385,7 +388,7 @@ def claimed(kind: str, *, present: bool = True) -> Experiment:
 
 
 def overrun(*settings: str) -> Any:
-    """What a microphone loses while an ASR takes nothing for ten seconds."""
+    """The frames that a microphone loses while an ASR takes nothing for ten seconds."""
 
     class Sleeps(Provider):
         kind, name = "asr", "sleeps"

@@ -63,7 +63,7 @@ class AtOnce(Quiet):
 
 
 class Echo(Stage[None]):
-    """A custom stage that takes and gives clauses, and so can stand in a circle."""
+    """A custom stage that takes and emits clauses, so it can be part of a cycle."""
 
     kind = "echo"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses", "tokens")}

@@ -25,7 +25,7 @@ def reading(text: str, overrides: Sequence[str] = (), **outside: object) -> Read
 
 
 def problems(text: str, overrides: Sequence[str] = (), **outside: object) -> list[Problem]:
-    """Everything that is wrong with it, the graph included."""
+    """All problems of the text, including those of the graph."""
     return list(vet(reading(text, overrides, **outside)).problems)
 
 

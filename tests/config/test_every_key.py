@@ -1,4 +1,5 @@
-"""Every key of a pipeline file changes something: for each there is an experiment whose outcome is another with another value.
+"""Every key of a pipeline file changes something. For each key there is an experiment whose result changes with its
+value.
 
 The keys come from the declarations, so a new one that is not in `TABLE` fails.
 """
@@ -493,7 +494,7 @@ def test_every_key_is_in_the_table() -> None:
 
 @cache
 def usual(seen: Experiment, given: tuple[str, ...]) -> Any:
-    """What comes of the settings that are given; twice, since an outcome that varies of itself shows nothing."""
+    """The result with the given settings. It runs twice, because a result that varies by itself shows nothing."""
     first, second = seen(*given), seen(*given)
     assert first == second
     return first

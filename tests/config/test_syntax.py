@@ -1,4 +1,4 @@
-"""What is said of a text that is no YAML: the place of the cause, and a hint that mends it when it is obeyed."""
+"""Errors of text that is not YAML: the place of the cause, and a hint that fixes it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_refusal_names_the_cause_and_what_mends_it(text: str, place: tuple[int
 @pytest.mark.parametrize("indent", range(1, 9))
 @pytest.mark.parametrize("line", ["- {kind: asr}", "kind: asr", "end: 1s", "{kind: asr}", "name: x"])
 def test_what_is_said_of_an_indentation_mends_it(line: str, indent: int) -> None:
-    """Whatever column a line stands in: obeyed, the hint gives a text that is read."""
+    """In whatever column a line starts, the text can be read after the hint was followed."""
     found: list[Problem] = []
     parse(NamedText("x.yaml", STAGES + " " * indent + line + "\n"), found)
     for problem in found:

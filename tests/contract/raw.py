@@ -1,4 +1,4 @@
-"""The third client: bytes by hand on a plain socket, to see that the emulator does on the wire what a fault says."""
+"""The third client: bytes on a plain socket, to check that the emulator produces a fault on the wire."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ WITHIN_S = 1.0
 
 @dataclass
 class Wire:
-    """What was seen: `end` is `HTTP 401`, `close 1011`, `eof`, `reset`, `silent`, `ok`, or `not the protocol`; `messages` what was
-    said, `headers` of a refusal or an answer."""
+    """The result of a raw client.
+
+    `end` is `HTTP 401`, `close 1011`, `eof`, `reset`, `silent`, `ok`, or `not the protocol`. `messages` are the
+    messages received, and `headers` those of the response.
+    """
 
     end: str = "ok"
     messages: list[str] = field(default_factory=list)
@@ -37,7 +40,7 @@ class Wire:
 
 
 def http_post(url: str, path: str, key: str, body: dict[str, Any]) -> Wire:
-    """One POST; the answer is read to the connection's end."""
+    """Send one POST request, and read the answer up to the end of the connection."""
     parts = urlsplit(url)
     payload = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nhost: {parts.netloc}\r\nauthorization: Bearer {key}\r\nconnection: close\r\n"
@@ -84,7 +87,7 @@ def _read_http(wire: Wire, data: bytes) -> Wire:
 def websocket(
     url: str, path: str, headers: dict[str, str], say: list[str | bytes], last: Callable[[str], bool]
 ) -> Wire:
-    """Shake hands, say it all, and read up to the message that is the `last`."""
+    """Do the handshake, send all messages, and read up to the message for which `last` is true."""
     parts = urlsplit(url)
     wire = Wire()
     state = WSConnection(ConnectionType.CLIENT)

@@ -1,7 +1,7 @@
-"""The providers' official SDKs, each as one function: the same request as flowkit's provider makes, and what came of it.
+"""The providers' official SDKs, each as one function that makes the same request as flowkit's provider.
 
-They run in the calling thread (and threads or loops of their own); a tests' pool runs many at a time, as each takes up to
-a second to end.
+They run in the calling thread, and in threads or loops of their own. A pool of the tests runs many at a time, because
+each takes up to a second to end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WITHIN_S = 1.0
 
 @dataclass
 class Sdk:
-    """What came of it: `end` is ok, silent, or the name of the error that the SDK gave to its caller."""
+    """The result of an SDK call: `end` is ok, silent, or the name of the exception that the SDK raised."""
 
     end: str = "ok"
     text: str = ""
@@ -28,7 +28,7 @@ class Sdk:
 
 
 def groq_chat(url: str, key: str, body: dict[str, Any]) -> Sdk:
-    """A streamed chat completion; the sync client, without its own retries."""
+    """A streamed chat completion with the sync client, without the SDK's own retries."""
     import groq
 
     outcome = Sdk()
@@ -45,7 +45,7 @@ def groq_chat(url: str, key: str, body: dict[str, Any]) -> Sdk:
 
 
 def cartesia_speak(url: str, key: str, clauses: list[str], request: dict[str, Any]) -> Sdk:
-    """Clauses into one context, each flushed, and the end behind them."""
+    """Send clauses into one context, each with a flush, and then the end of the reply."""
     from cartesia import Cartesia
 
     outcome = Sdk()
@@ -75,7 +75,10 @@ def cartesia_speak(url: str, key: str, clauses: list[str], request: dict[str, An
 
 
 def assemblyai_listen(url: str, key: str, parameters: dict[str, Any], voiced: int = 40, silent: int = 25) -> Sdk:
-    """One utterance, forced to its end. Silent: neither an end of turn nor an error within the time."""
+    """Send one utterance and force its end.
+
+    The result is silent if neither an end of turn nor an error comes in time.
+    """
     from assemblyai.streaming.v3 import (
         StreamingClient,
         StreamingClientOptions,

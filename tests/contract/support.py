@@ -1,4 +1,4 @@
-"""What the contract tests share: one way to call a provider of flowkit, and what came of it."""
+"""Helpers of the contract tests: one way to call a provider of flowkit, and its outcome."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SILENT_AFTER_S = 0.8
 
 @dataclass
 class Outcome:
-    """What came of a call: `end` is ok, silent, or the trouble; `items` what was said before."""
+    """The outcome of a call: `end` is ok, silent, or the trouble; `items` are the answers before it."""
 
     end: str = OK
     error: str = ""
@@ -61,20 +61,20 @@ class Outcome:
 
     @property
     def words(self) -> list[str]:
-        """All words of the last word times of each clause."""
+        """The words of the last WordTimes of each clause."""
         by_clause = {item.clause: item.words for item in self.items if isinstance(item, WordTimes)}
         return [word for words in by_clause.values() for word, _ in words]
 
 
 def utterance(number: int = 1, first: int = 0, voiced: int = 40, silent: int = 25) -> list[Message]:
-    """Frames with a voice in them, and the end of the utterance behind."""
+    """Voiced frames, and the end of the utterance after them."""
     frames: list[Message] = [Frames(first + i, 1, VOICE if i < voiced else QUIET) for i in range(voiced + silent)]
     started = SpeechStarted(first)
     return [*frames[:3], started, *frames[3:], EndOfUtterance(number, first + voiced - 1)]
 
 
 def around(outcome: Outcome) -> Surroundings:
-    """Surroundings whose events go to `outcome`; to be called inside trio.run."""
+    """Surroundings whose events go to `outcome`. Call it inside trio.run."""
     zero_s = trio.current_time()
 
     def now_us() -> int:
@@ -84,7 +84,7 @@ def around(outcome: Outcome) -> Surroundings:
 
 
 async def call(provider: Provider, outcome: Outcome, request: Message, fed: AsyncIterator[Message]) -> None:
-    """One call of a provider that is ready; what came of it goes into `outcome`."""
+    """Call a provider that is ready. The result goes into `outcome`."""
 
     async def emit(item: Message) -> None:
         for _ in range(20):  # a stage that takes its time: what a call has said last must not be lost when it ends
@@ -106,7 +106,7 @@ async def call(provider: Provider, outcome: Outcome, request: Message, fed: Asyn
 def one_call(
     cls: type[Provider], options: Options, request: Message, fed: Iterable[Message] = (), pause_s: float = 0
 ) -> Outcome:
-    """Make a provider, get it ready, and call it once, in an event loop of its own."""
+    """Make a provider, get it ready and call it once, in a new event loop."""
     outcome = Outcome()
 
     async def main() -> None:

@@ -1,4 +1,5 @@
-"""AssemblyAI three ways: flowkit's provider, AssemblyAI's own library, and bytes by hand, before the same emulator and faults."""
+"""AssemblyAI in three ways, with the same emulator and faults: flowkit's provider, AssemblyAI's own library, and raw
+bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ PARAMETERS: dict[str, Any] = {
 
 
 class Case(NamedTuple):
-    """What comes of a fault: with flowkit, with the library, and on the wire."""
+    """The result of a fault: with flowkit, with the library, and on the wire."""
 
     ours: str
     sdk: str

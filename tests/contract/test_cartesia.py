@@ -1,4 +1,5 @@
-"""Cartesia three ways: flowkit's provider, Cartesia's own library, and bytes by hand, before the same emulator and faults."""
+"""Cartesia in three ways, with the same emulator and faults: flowkit's provider, Cartesia's own library, and raw
+bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ SAMPLES = 12_000
 
 
 class Case(NamedTuple):
-    """What comes of a fault: with flowkit, with the library, and on the wire."""
+    """The result of a fault: with flowkit, with the library, and on the wire."""
 
     ours: str
     sdk: str
@@ -166,7 +167,8 @@ def test_the_library(ways: Ways, fault: ServerFault) -> None:
 
 
 def test_the_library_hands_on_half_samples_and_other_contexts(ways: Ways) -> None:
-    """Defects that flowkit does not share: audio of odd length is left to the caller, and so is a chunk of another context."""
+    """Defects of the library that flowkit does not have: it passes on audio of odd length, and chunks of other
+    contexts."""
     assert ways.sdk[ServerFault.ODD_PCM].samples < SAMPLES
     assert ways.sdk[ServerFault.DUPLICATE].samples > SAMPLES
 

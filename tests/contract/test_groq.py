@@ -1,4 +1,4 @@
-"""Groq three ways: flowkit's provider, Groq's own library, and bytes by hand, before the same emulator and the same faults."""
+"""Groq in three ways, with the same emulator and faults: flowkit's provider, Groq's own library, and raw bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATH = "/openai/v1/chat/completions"
 
 
 class Case(NamedTuple):
-    """What comes of a fault: with flowkit, with the library, and on the wire."""
+    """The result of a fault: with flowkit, with the library, and on the wire."""
 
     ours: str
     sdk: str
@@ -109,7 +109,7 @@ class Ways(NamedTuple):
 
 @pytest.fixture(scope="module")
 def ways(emulator: GroqEmulator) -> Ways:
-    """The library and the raw client before every fault, many at a time."""
+    """The library and the raw client with every fault, many at a time."""
     with ThreadPoolExecutor(8) as pool:
         run = [fault for fault, case in CASES.items() if case.sdk != HANGS]
         sdk = {fault: pool.submit(groq_chat, emulator.url, f"fault:{fault}", BODY) for fault in run}

@@ -1,4 +1,5 @@
-"""Conversations that outgrow their model: against a server that refuses what is too long, and the embedded model."""
+"""Conversations that become longer than the model's context: with a server that refuses long requests, and with the
+embedded model."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ stages:
 
 
 def typed(text: str, lines: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> SessionOutcome:
-    """A session in which these lines are typed, each when the reply before it is over."""
+    """A session in which these lines are typed, each after the previous reply has ended."""
     config = text_mode(load("pipeline.yaml", text=text), waits=True)
     plan = require(config)
     absent = [choice.name for s in plan.stages if s.provider for choice in (s.provider,) if missing(choice.cls)]
@@ -53,7 +54,7 @@ def typed(text: str, lines: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> S
 
 
 def replies(outcome: SessionOutcome) -> list[str]:
-    """What was said in each turn."""
+    """The text of each reply."""
     return [turn.heard for turn in outcome.figures.report().turns]
 
 
@@ -62,7 +63,7 @@ def told(request: Any) -> str:
 
 
 def test_many_short_turns_are_all_answered_by_a_model_with_a_small_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what is refused is few: each refusal makes room for several turns."""
+    """Few requests are refused: each refusal makes room for several turns."""
     with running(GroqEmulator(context=80)) as server:
         lines = [f"Question {n}?" for n in range(30)]
         outcome = typed(SERVER.format(url=server.url, apology=APOLOGY), lines, monkeypatch)

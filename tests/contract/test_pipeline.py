@@ -1,4 +1,5 @@
-"""Whole sessions in the cloud, against the emulators: as users run them, and five hundred turns of random faults."""
+"""Whole sessions with cloud providers against the emulators: as users run them, and five hundred turns with random
+faults."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ FAULTY = [
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[dict[str, Any]]:
-    """The three services."""
+    """The emulators of the three services."""
     asr = AssemblyAIEmulator(turns=(QUESTION,) * 2_000, word_ms=20, pause_s=0.05)
     with (
         running(asr),
@@ -66,7 +67,7 @@ def session(plan: Plan, **more: Any) -> tuple[SessionOutcome, Kept]:
 
 
 def heard(rows: list[Row]) -> dict[int, str]:
-    """What sounded of each turn."""
+    """The text that was played in each turn."""
     turns: dict[int, str] = {}
     for row in rows:
         if row.stage == "gate" and isinstance(row.message, Heard) and row.message.played:
@@ -206,7 +207,7 @@ def test_nothing_is_left_of_a_session(cloud: dict[str, Any], tmp_path: Path) -> 
 
 
 def open_sockets() -> int:
-    """Sockets that this process holds; the emulators' own ends close a moment after the client's."""
+    """The number of open sockets of this process. The emulators close their ends a moment after the client."""
     return sum("socket" in os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _link(fd))
 
 

@@ -28,7 +28,7 @@ _MODULES = (
 
 
 def why_not() -> str:
-    """Why there can be no virtual card here; the empty string if there can. Installs Debian's packages when it may."""
+    """Why there cannot be a virtual card here; empty if there can. Installs Debian packages if it is allowed to."""
     lacking = [program for program in PROGRAMS if shutil.which(program) is None]
     if not lacking and _portaudio():
         return ""
@@ -51,7 +51,7 @@ def _portaudio() -> bool:
 
 @dataclass(slots=True)
 class Card:
-    """A running card. `environ` is what a program needs that is to use it."""
+    """A running card. `environ` is the environment for a program that uses it."""
 
     environ: dict[str, str]
     folder: Path
@@ -74,7 +74,7 @@ class Card:
         self._keep_warm()
 
     def stop(self) -> None:
-        """End every process of this card, by its id."""
+        """End all processes of this card, by their ids."""
         for process in (*self.helpers, self.server):
             if process is not None and process.poll() is None:
                 process.terminate()
@@ -87,7 +87,7 @@ class Card:
         self.server = None
 
     def say(self, wav: Path) -> subprocess.Popen[bytes]:
-        """Speak a file into the microphone; the process ends with the last sample."""
+        """Play a file into the microphone. The process ends with the last sample."""
         return self._run(["paplay", "--device=micfeed", "--latency-msec=20", str(wav)])
 
     def record(self, wav: Path) -> subprocess.Popen[bytes]:
@@ -96,7 +96,7 @@ class Card:
         return self._run(["parec", "--device=speaker.monitor", *options, "--file-format=wav", str(wav)])
 
     def pactl(self, *arguments: str) -> str:
-        """Tell the server something; returns what it answers."""
+        """Send a command to the server. Returns its answer."""
         command = ["pactl", *arguments]
         return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=True, timeout=10).stdout
 
@@ -104,7 +104,7 @@ class Card:
         return subprocess.run(["pactl", "info"], env=self.environ, capture_output=True, check=False).returncode == 0
 
     def _keep_warm(self) -> None:
-        """A cold null sink stalls up to 2 s before its first sound; a quiet client keeps both awake."""
+        """A cold null sink stalls for up to 2 s before its first audio. A silent client keeps both sinks awake."""
         raw = [f"--rate={RATE_HZ}", "--channels=1", "--format=s16le", "--latency-msec=20"]
         for sink in ("speaker", "micfeed"):
             zeros = ["pacat", "--playback", f"--device={sink}", *raw, "/dev/zero"]
@@ -118,7 +118,7 @@ class Card:
 
 @contextmanager
 def virtual_card(folder: Path) -> Iterator[Card]:
-    """A card in `folder`; all its processes are gone behind the block."""
+    """A card in `folder`. All its processes have ended after the block."""
     home = folder / "home"
     runtime = folder / "run"
     home.mkdir(parents=True)

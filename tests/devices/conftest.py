@@ -1,4 +1,4 @@
-"""One virtual sound card for all tests that need one, or the reason why there is none."""
+"""One virtual sound card for all tests that need one, or the reason why it is missing."""
 
 from __future__ import annotations
 

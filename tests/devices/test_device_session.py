@@ -1,4 +1,4 @@
-"""Whole sessions on claimed devices, under a clock that jumps: what users do, and what devices do to them."""
+"""Whole sessions on fake devices, under a clock that jumps: what users do, and how devices fail."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def pipeline(gate: str = "", speaker: str = "", utterances: str = QUESTIONS) -> 
 
 
 class Watched(Kept):
-    """Keeps rows and events, and has the engine at hand."""
+    """Keeps rows and events, and gives access to the engine."""
 
     engine: Any = None
 
@@ -60,7 +60,7 @@ def session(
     seconds: float = 12.0,
     beside: Callable[[Watched], Awaitable[None]] | None = None,
 ) -> tuple[SessionOutcome, Watched]:
-    """Run a session for `seconds` of claimed time, with `beside` running next to it."""
+    """Run a session for `seconds` of virtual time, with `beside` running at the same time."""
     monkeypatch.setattr(DeviceMic, "host", host)
     monkeypatch.setattr(DeviceSpeaker, "host", host)
     clock, watched = trio.testing.MockClock(autojump_threshold=0), Watched()
@@ -92,7 +92,7 @@ def session(
 
 
 def waited_for(clock: trio.testing.MockClock) -> Callable[..., Awaitable[Any]]:
-    """``trio.to_thread.run_sync`` with the clock standing still meanwhile, which would jump over seconds otherwise."""
+    """``trio.to_thread.run_sync`` during which the clock stands still. Otherwise it would jump over seconds."""
     run_sync, running = trio.to_thread.run_sync, set[object]()
 
     async def run(*args: Any, **options: Any) -> Any:
@@ -112,12 +112,12 @@ def messages(watched: Watched, kind: type[Any], stage: str = "gate") -> list[Any
 
 
 def sounded_us(host: FakeHost) -> list[int]:
-    """When each block that was not silence was popped."""
+    """When each block that was not silent was played."""
     return [at_us for at_us, block in host.pops if block is not None]
 
 
 async def until(watched: Watched, turn: str) -> None:
-    """Until the gate is in that state."""
+    """Wait until the gate is in this state."""
     while watched.engine is None or watched.engine.state("gate").turn.value != turn:
         await trio.sleep(0.005)
 

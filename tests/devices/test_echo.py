@@ -1,4 +1,4 @@
-"""The agent's own voice: taken out by the canceller, noticed where nothing takes it out, and never imagined."""
+"""The agent's own voice: the canceller removes it, the detector finds it, and does not find it where there is none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CAPITAL = said("question.wav", 0.5, 2.02)
 
 
 def room(sound: np.ndarray[Any, Any], gain_db: float, delay_ms: int, seed: int) -> np.ndarray[Any, Any]:
-    """The sound as it comes back: late, softer, with a quarter of a second of reverberation."""
+    """The audio as an echo: late, softer, with a quarter of a second of reverberation."""
     random = np.random.default_rng(seed)
     tail = random.standard_normal(RATE_HZ // 4) * np.exp(-np.arange(RATE_HZ // 4) / (0.05 * RATE_HZ))
     tail[0] = 3
@@ -44,7 +44,7 @@ def room(sound: np.ndarray[Any, Any], gain_db: float, delay_ms: int, seed: int) 
 
 
 def compared(played: np.ndarray[Any, Any], heard: np.ndarray[Any, Any]) -> Likeness:
-    """The clearest of the windows that end in the sound's last half second."""
+    """The clearest of the windows that end in the last half second of the audio."""
     ear, length = EchoEar(RATE_HZ), int(2.2 * RATE_HZ)
     far = np.zeros(length)
     far[: len(played)] = played[:length]

@@ -29,7 +29,7 @@ TALK = "I will tell you a long story, one clause after another, about a dog, a c
 
 @dataclass
 class Card(Script):
-    """A speaker that pops: a timeline on playback's own grid, and a device with a clock of its own."""
+    """A speaker with two timelines: one on playback's own grid, and one of a device with its own clock."""
 
     phase_us: int
     drift_ppm: int
@@ -64,7 +64,7 @@ class Card(Script):
         return ()
 
     def run_until(self, until_us: int) -> None:
-        """Everything that was popped before `until_us`; a tick that falls on it is still to come."""
+        """Everything that was played before `until_us`, without a tick at that time."""
         grid_us = until_us // FRAME_US * FRAME_US
         self.on_grid += [(pop.t_us, pop.epoch) for pop in self.timeline.pop_until(grid_us)]
         while (tick_us := self._tick_us()) < until_us:
@@ -81,7 +81,7 @@ class Card(Script):
 
 
 def talkative(random_: random.Random, utterances: int) -> Plan:
-    """A user who speaks at random moments, most of them while the agent does."""
+    """A user who speaks at random times, mostly while the agent speaks."""
     at_ms, spans = 300, []
     for _ in range(utterances):
         lasts_ms = random_.randrange(240, 700, 20)
@@ -104,7 +104,10 @@ stages:
 
 
 def held(seed: int) -> tuple[int, int, int]:
-    """Run one session; how many interrupts it had, and how many stale frames on the grid and on the device."""
+    """Run one session.
+
+    Returns the number of its interrupts, and the number of stale frames on the grid and on the device.
+    """
     random_ = random.Random(seed)
     plan = talkative(random_, INTERRUPTS // SESSIONS + 15)
     card = Card(random_.randrange(FRAME_US), random_.randrange(-200, 200))
@@ -131,7 +134,7 @@ def held(seed: int) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("part", range(4))
 def test_no_frame_of_an_interrupted_reply_is_popped(part: int) -> None:
-    """A fourth of the interrupts at a time, so that the parts can run side by side."""
+    """A quarter of the interrupts, so that the parts can run in parallel."""
     total = 0
     for seed in range(part, 2 * SESSIONS, 4):
         interrupts, grid, device = held(seed)

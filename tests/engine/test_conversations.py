@@ -1,4 +1,4 @@
-"""A thousand random conversations: the two pumps agree, and every promise is kept.
+"""A thousand random conversations: both pumps give the same journal, and every promise is kept.
 
 They are split over several tests, so that pytest's workers share them.
 """
@@ -30,7 +30,7 @@ def session_property(examples: int) -> Callable[[Callable[..., None]], Callable[
 
 
 def seeded(part: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """CI is repeatable, and each part searches elsewhere; `deep` searches anew each time."""
+    """In CI each part has its own fixed seed. The profile `deep` draws new examples each time."""
     return (lambda test: test) if DEEP else seed(part)
 
 
@@ -44,7 +44,10 @@ def difference(ours: Engine, theirs: Engine) -> str:
 
 
 def judge(conversation: Conversation) -> None:
-    """Have it on both pumps, the live one with a task a call; both sessions keep every promise and their journals are equal."""
+    """Run it on both pumps, on the live one with a task per call.
+
+    Both sessions keep every promise, and the journals are equal.
+    """
     plan = scripted_plan(**conversation)
     on_heap, live = Evidence(plan), Evidence(plan)
     ours, theirs = heap_session(plan, on_heap), trio_session(plan, live, inline=False)
@@ -79,7 +82,7 @@ def test_the_turn_after_an_interrupt_runs_as_in_a_fresh_session(
 
 
 def last_turn(engine: Engine) -> list[tuple[object, ...]]:
-    """Everything from the last release on, without what says how many turns there were before."""
+    """The rows from the last release on, without the number of earlier turns."""
     rows = engine.journal.rows
     released = max(i for i, row in enumerate(rows) if isinstance(row.message, Utterance))
     return [alike(row) for row in rows[released:] if row.stage in ALIKE and not isinstance(row.message, Credit)]

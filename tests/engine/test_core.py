@@ -34,14 +34,14 @@ THREE = Bound(3)
 
 @dataclass
 class ToyState:
-    """`seen` in order; `open`: accepts_item data now."""
+    """Messages `seen`, in order; `open`: whether it takes data now."""
 
     seen: list[Message] = field(default_factory=list)
     open: bool = True
 
 
 class Spout(Stage[ToyState]):
-    """Whatever its provider says goes on, three times if it is an Utterance."""
+    """Passes on the items of its provider, an Utterance three times."""
 
     kind = "spout"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {}
@@ -96,7 +96,7 @@ class Drain(Basin):
 
 
 class Asker(Stage[ToyState]):
-    """Replies: an Utterance opens a call, whose items it keeps; a Heard raises the epoch and interrupts."""
+    """Replies: an Utterance opens a call, whose items it keeps. A Heard raises the epoch and interrupts."""
 
     kind = "asker"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"in": ("stuff",), "control": ("progress",)}
@@ -121,7 +121,7 @@ class Asker(Stage[ToyState]):
 
 
 class Chief(Spout):
-    """A gate in small: a Heard interrupts."""
+    """A small gate: a Heard interrupts."""
 
     outputs: ClassVar[dict[str, str]] = {"out": "stuff", "control": "progress"}
 
@@ -246,7 +246,7 @@ def test_overflow_is_an_error_where_it_is_said_to_be() -> None:
 
 
 def test_too_much_control_ends_the_session() -> None:
-    """A storm that no stage could work off: all sent within one step."""
+    """More messages than any stage can handle, all sent within one step."""
 
     class Storm(Spout):
         def step(self, state: ToyState, message: Message, now_us: int) -> Actions:

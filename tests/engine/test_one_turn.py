@@ -185,7 +185,10 @@ def test_an_interrupt_so_long_into_playback(after_ms: int) -> None:
 
 
 def test_an_interrupt_exactly_200_ms_into_playback() -> None:
-    """4,410 samples of 22,050 Hz are heard, which are two words; not one more sounds, and the model is told just these."""
+    """4,410 samples at 22,050 Hz are heard, which are two words.
+
+    No sample more is played, and the history has just these words.
+    """
     plan = plan_of("2140ms")
     evidence = Evidence(plan)
     engine = heap_session(plan, evidence)

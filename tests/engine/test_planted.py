@@ -60,7 +60,7 @@ def noisy(*more: str) -> Plan:
 
 
 def evidence_of_a_session(plan: Plan = PLAN) -> Evidence:
-    """Of one that a bug may end early, by an event that cannot be."""
+    """The record of a session. A planted bug may end it early with an illegal event."""
     evidence = Evidence(plan)
     with suppress(IllegalTurn):
         heap_session(plan, evidence, limit_us=20_000_000)
@@ -142,7 +142,7 @@ def fresh_by_the_original(cls: type[TtsOrder]) -> Callable[[Evidence, str], bool
 
 
 def test_playback_that_goes_on(monkeypatch: Monkey) -> None:
-    """An interrupt that silences nothing: what was handed over sounds on."""
+    """An interrupt that silences nothing: audio that was sent is played to its end."""
     step = Playback.step
 
     def deaf(self: Playback, state: PlaybackState, message: Message, now_us: int) -> Actions:
@@ -294,7 +294,7 @@ def test_a_queue_that_drops_markers(monkeypatch: Monkey) -> None:
 
 
 def relative(self: Playback, state: PlaybackState, audio: Audio) -> Piece:
-    """What `_placed` must not do: count from now, that is from whenever the timer happened to fire."""
+    """What `_placed` must not do: count from now, which is whenever the timer happened to fire."""
     at_us = max(state.until_us, NOW[0] + self.options.lead)
     state.until_us = at_us + audio.samples * 1_000_000 // audio.rate_hz
     return Piece(audio, at_us, state.until_us)

@@ -1,4 +1,4 @@
-"""Deadlines: the earliest first, one a tag, taken back without a trace."""
+"""Timers: the earliest fires first, each tag has one timer, and a cancelled one leaves no trace."""
 
 from hypothesis import given
 from hypothesis import strategies as st

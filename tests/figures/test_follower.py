@@ -1,4 +1,4 @@
-"""The one follower: what it hands out, when, and that it keeps nothing of it."""
+"""The follower: which records it returns and when, and that it keeps none of them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def call_of(number: int, rows: list[Row]) -> tuple[Message, int, int, CallEnd, i
 
 
 def events_of(rows: list[Row], late_us: list[int]) -> list[EVENT]:
-    """What a device would tell that pops that much later than planned, from sound to sound."""
+    """The events of a device that plays later than planned, by one of `late_us` for each start of audio."""
     told, late = list[EVENT](), (late_us[i % len(late_us)] for i in count())
     for row in rows:
         if isinstance(row.message, PlaybackStarted):
@@ -118,7 +118,7 @@ def events_of(rows: list[Row], late_us: list[int]) -> list[EVENT]:
 def test_it_does_not_matter_when_the_device_told_of_its_sound(
     conversation: Conversation, late_us: list[int], ahead_us: int
 ) -> None:
-    """Live, rows are handed over up to 250 ms behind what a device tells at once."""
+    """In a live session, rows come up to 250 ms later than the events of the device."""
     rows, layout = journal(conversation)
     events = events_of(rows, late_us)
     figures, waiting = Figures(layout), [*events]

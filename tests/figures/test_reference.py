@@ -1,4 +1,4 @@
-"""The reference detector asked while it still listens: as one that has heard as much all at once, and in bounded time."""
+"""The reference detector while it still listens: it gives the same result as over the whole audio, in bounded time."""
 
 from __future__ import annotations
 

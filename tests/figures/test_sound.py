@@ -1,4 +1,4 @@
-"""What sounded, by the independent account, against what a device pops of what playback hands over."""
+"""The computed audio of a session, compared with what a device plays."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Whatever a file holds, reading it ends soon, without a traceback, and every problem has a place.
+"""Whatever a file contains, reading it ends soon, without a traceback, and every problem has a place.
 
-500 inputs in CI, 100,000 in the profile `deep`: HYPOTHESIS_PROFILE=deep.
+500 inputs in CI, 100,000 with HYPOTHESIS_PROFILE=deep.
 """
 
 from __future__ import annotations
@@ -127,7 +127,10 @@ def test_any_setting(overrides: list[str]) -> None:
 
 
 def test_memory_stays_small() -> None:
-    """A process of its own reads as many more: here, what other tests imported would count as the loader's."""
+    """Another process reads as many inputs.
+
+    In this one, the imports of other tests would count as the loader's memory.
+    """
     script = "import tests.conftest; from tests.fuzz.test_config import search; search()"
     environ = os.environ | {"FLOWKIT_FUZZ_EXAMPLES": str(EXAMPLES // 4)}
     seen = subprocess.run(
@@ -137,7 +140,7 @@ def test_memory_stays_small() -> None:
 
 
 def search() -> None:
-    """All five searches, one after the other; prints the most memory in KiB that this process ever held."""
+    """Run all five searches, one after another, and print the peak memory of this process in KiB."""
     for test in (test_any_bytes, test_a_pipeline_with_scratches, test_any_tree, test_any_pipeline, test_any_setting):
         test()
     # Not getrusage: across fork and exec its peak is inherited from the process that started this one.

@@ -1,6 +1,6 @@
-"""Whatever a trace and the sound beside it hold, every use of it ends soon: with a result, or with an error of flowkit's.
+"""Whatever a trace and its audio contain, every use of it ends soon, with a result or with one of flowkit's errors.
 
-A few hundred traces in CI, 100,000 in the profile `deep`: HYPOTHESIS_PROFILE=deep.
+A few hundred traces in CI, 100,000 with HYPOTHESIS_PROFILE=deep.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SEED = st.integers(0, 3)
 
 @cache
 def seeds() -> list[Path]:
-    """The sound traces, recorded once."""
+    """Valid traces, recorded once."""
     return traces.record_seeds(Path(tempfile.mkdtemp(prefix="flowkit-fuzz-")))
 
 
@@ -84,7 +84,7 @@ def _report(path: Path) -> None:
 
 
 def _repaired(path: Path) -> None:
-    """What is repaired is whole."""
+    """A repaired trace is complete."""
     if repair(reader.read_trace(path), out := path.with_name("repaired.jsonl")) is not None:
         assert reader.read_trace(out).notices == ()
 
@@ -107,7 +107,7 @@ def _folder_with(seed: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_taken_apart_goes_together_again(seed: int) -> None:
-    """Else the searches would look at nothing but one and the same error."""
+    """Otherwise the searches would find only the same error again and again."""
     trace = traces.taken_apart(seeds()[seed])
     traces.seal(trace)
     for folder in _folder_with(seeds()[seed]):
@@ -165,7 +165,7 @@ def test_other_sounds(seed: int, dice: Random) -> None:
 
 
 def test_memory_stays_small() -> None:
-    """A process of its own reads as many more: here, what other tests imported would count."""
+    """Another process reads as many inputs. In this one, the imports of other tests would count."""
     script = "import tests.conftest; from tests.fuzz.test_traces import search; search()"
     environ = os.environ | {"FLOWKIT_FUZZ_EXAMPLES": str(EXAMPLES // 4)}
     seen = subprocess.run(
@@ -175,7 +175,7 @@ def test_memory_stays_small() -> None:
 
 
 def search() -> None:
-    """All searches, one after the other; prints the most memory in KiB that this process ever held."""
+    """Run all searches, one after another, and print the peak memory of this process in KiB."""
     for test in (test_other_values, test_other_lines, test_two_traces_in_one, test_other_sounds):
         test()
     print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line))

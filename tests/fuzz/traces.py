@@ -1,4 +1,4 @@
-"""Traces with something wrong in them: a recorded one, changed where its structure says that there is something to change."""
+"""Traces with errors in them: recorded ones, changed at places that their structure offers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Change = Callable[[Trace, Random], None]
 
 
 def record_seeds(folder: Path) -> list[Path]:
-    """Some short sessions, each in a folder of its own with its sound: whole, with parts, killed, interrupted, failing."""
+    """Some short sessions, each in its own folder with its audio: complete, in parts, killed, interrupted, failing."""
     answer = {"heard": ("Hi.", "Ho?"), "replies": ("One, two. Three four five six.", "Madrid.")}
     quick = {"tts": "per_char: 20ms", "vad": "end: 60ms"}
     texts = {
@@ -124,7 +124,7 @@ def _compact(value: Any) -> str:
 
 
 def seal(trace: Trace) -> None:
-    """Let counts and digest fit what was changed, so that a reader goes on beyond them."""
+    """Correct the counts and digests after a change, so that a reader does not stop at them."""
     chunks = sorted(
         (span for span in trace if span.name == names.JOURNAL), key=lambda span: str(span.told.get(names.FIRST))
     )
@@ -201,7 +201,8 @@ def scratch(content: bytes, dice: Random) -> bytes:
 
 
 def change_sound(trace: Trace, folder: Path, dice: Random) -> None:
-    """A sound is another one, cut short, none, or of another form; what the trace says of it fits, or does not."""
+    """The audio is changed, truncated, missing or in another format, and the trace's description of it fits or does
+    not."""
     files = sorted(path for path in folder.iterdir() if path.suffix in (".flac", ".wav"))
     if not files:
         return

@@ -1,4 +1,5 @@
-"""What the tests of providers share, beyond the public kit: recordings, and skipping what is not installed."""
+"""Helpers of the providers' tests, beyond the public kit: recordings, and skipping tests whose models are not
+installed."""
 
 from __future__ import annotations
 

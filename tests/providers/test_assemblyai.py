@@ -1,4 +1,4 @@
-"""AssemblyAI's turns put into utterances, and its audio clock: pure."""
+"""AssemblyAI's turns become utterances, and its audio clock is correct. Without I/O."""
 
 from __future__ import annotations
 

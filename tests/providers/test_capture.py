@@ -50,7 +50,7 @@ def test_pieces_of_any_length_are_joined() -> None:
 
 
 def test_a_late_frame_does_not_move_the_next() -> None:
-    """Relative pacing would add every delay up; here the stage takes 15 ms over each frame, and 50 ms over one."""
+    """Relative pacing would add up all delays. Here the stage takes 15 ms for each frame, and 50 ms for one."""
 
     async def main() -> list[int]:
         mic, times = source(b""), list[int]()

@@ -1,4 +1,4 @@
-"""Cartesia's provider beyond the contract: keys, certificates, what a probe says."""
+"""Cartesia's provider beyond the contract: keys, certificates, and the result of a probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agendas: what an inline call says next, and when."""
+"""Agendas: the next answer of an inline call, and its time."""
 
 from itertools import count
 
@@ -10,7 +10,7 @@ from flowkit.providers.inline import Agenda, InlineCall
 
 
 def call(opening: list[int]) -> InlineCall:
-    """Opening answers as given; each fed token is answered by itself after its index in microseconds."""
+    """Answers its opening as given, and each fed token with that token, after as many microseconds as its index."""
     return InlineCall(
         opened=lambda: ((delay_us, Token(i, "opened")) for i, delay_us in enumerate(opening)),
         fed=lambda item: ((item.index, item),) if isinstance(item, Token) else (),

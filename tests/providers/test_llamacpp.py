@@ -61,7 +61,7 @@ def test_the_newest_exchanges_are_remembered_and_the_beginning_seldom_moves(coun
 
 @installed(LlamaCpp)
 def test_it_answers() -> None:
-    """One loaded model for all of it."""
+    """All checks use one loaded model."""
 
     async def main() -> None:
         async with opened(LlamaCpp, LlamaCpp.Options(), FakeSession().around()) as llm:

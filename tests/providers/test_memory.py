@@ -17,7 +17,10 @@ def voice(at_ms: int, samples: int, epoch: int = 1, clause: int = 0) -> Play:
 
 
 def heard(script: list[tuple[int, Message]], until_ms: int, on_pop: list[Pop] | None = None) -> list[Pop]:
-    """What a sink pops of `script`, whose messages are fed at their milliseconds; the session ends at `until_ms`."""
+    """What a sink plays of `script`, whose messages are fed at their times in milliseconds.
+
+    The session ends at `until_ms`.
+    """
 
     async def main() -> list[Pop]:
         callback = on_pop.append if on_pop is not None else None

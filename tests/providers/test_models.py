@@ -1,4 +1,4 @@
-"""What a process has once is shared by sessions with equal options, and closed when the last has let go."""
+"""Sessions with equal options share a model, and the last one closes it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from tests.providers.support import FakeSession
 
 
 class Sharing(Provider):
-    """Tells what becomes of its models."""
+    """Records what happens to its models."""
 
     kind, name = "tts", "sharing"
     told: ClassVar[list[str]] = []
@@ -49,7 +49,7 @@ class Sharing(Provider):
         raise OSError("the process is gone")
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        """Says nothing."""
+        """Ignores notices."""
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ def words(text: str) -> str:
 
 
 async def transcribe(asr: Moonshine, script: list[Message], pace_s: float = 0.0) -> Answers:
-    """Answers to `script`; with a pace, frames come in time, as partial transcripts need it."""
+    """Answers to `script`. With a pace, frames come in real time, which partial transcripts need."""
     if not pace_s:
         return await answer(asr, Transcribe(), script)
     answers = Answers()
@@ -53,7 +53,7 @@ def shifted(script: list[Message], by: int) -> list[Message]:
 
 
 def test_it_transcribes() -> None:
-    """One loaded model for all of it: loading costs more than hearing."""
+    """All checks use one loaded model, because loading takes longer than transcribing."""
     question = recorded("question.wav") + bytes(2 * 16_000)
     silence = bytes(2 * 16_000 * 3)
 

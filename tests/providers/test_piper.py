@@ -23,7 +23,7 @@ def resampled(heard: list[Audio]) -> bytes:
 
 @installed(Moonshine)
 def test_what_it_says_can_be_understood() -> None:
-    """One loaded voice and one loaded ear for all of it."""
+    """All checks use one loaded voice and one loaded ASR."""
 
     async def main() -> None:
         around = FakeSession().around()

@@ -1,4 +1,4 @@
-"""What each voice would take for its own markup is said, or is a mark that has no sound; no word is lost to it."""
+"""A TTS's own markup is spoken as text, or is a mark without sound, and no word is lost."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from flowkit.providers.registry import BUILT_IN, available, ensure_installed, fi
 
 
 def declare(monkeypatch: pytest.MonkeyPatch, *claims: Claim) -> None:
-    """Installed packages that claim these names."""
+    """Installed packages that declare providers of these names."""
     monkeypatch.setattr(registry, "declared", {"flowkit.providers": claims}.__getitem__)
 
 

@@ -1,4 +1,4 @@
-"""The scripted fakes: each says what it declares, when it declares it, on either pump."""
+"""The scripted fakes give their declared answers at their declared times, on both pumps."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The timeline against a naive model: an array of who sounds in which microsecond-sized sample."""
+"""The timeline compared with a simple model: the clause and the sample that are played in each millisecond."""
 
 import pytest
 from hypothesis import given
@@ -86,7 +86,7 @@ steps = st.lists(
 
 @given(steps)
 def test_it_sounds_exactly_what_a_tape_would(drawn: list[tuple[str, int, int]]) -> None:
-    """Plays follow one another with gaps; the tape says which clause's sample sounds in which millisecond."""
+    """Plays with gaps between them. `tape` is the model."""
     timeline, now, end, clause = Timeline(), 0, 0, 0
     tape: dict[int, tuple[int, int]] = {}
     popped: dict[int, tuple[int, int]] = {}

@@ -1,4 +1,4 @@
-"""When an ASR decodes what. Frames are 20 ms of 320 samples; loudness is the only thing about them that matters."""
+"""When an ASR decodes which segment. Frames are 20 ms of 320 samples, and only their loudness matters."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def frame(index: int, level: int) -> Frames:
 
 
 def hear(ears: Utterances, first: int, until: int, level: int = LOUD) -> list[Segment]:
-    """Feed frames with a model that is always free; returns what it is asked to decode."""
+    """Feed frames with a model that is always free. Returns the segments to decode."""
     asked = []
     for index in range(first, until):
         segment = ears.hear(frame(index, level)) or ears.partial()
@@ -34,7 +34,7 @@ def hear(ears: Utterances, first: int, until: int, level: int = LOUD) -> list[Se
 
 
 def spoken(ears: Utterances, quiet: int, voiced: int) -> list[Segment]:
-    """`quiet` frames of quiet, then `voiced` of voice, noticed at the third."""
+    """`quiet` quiet frames, then `voiced` voiced ones. The VAD notices speech at the third."""
     hear(ears, 0, quiet, QUIET_LEVEL)
     asked = hear(ears, quiet, quiet + 3)
     ears.speech_started(quiet)
@@ -99,7 +99,7 @@ def test_a_pause_within_an_utterance_does_not_cut_it() -> None:
 
 
 def test_speech_that_is_announced_before_the_end_of_the_last_is_the_next() -> None:
-    """The announcement is control, the end is data: it may be overtaken."""
+    """SpeechStarted is control and EndOfUtterance is data, so the order of the two may change."""
     ears = utterances()
     spoken(ears, quiet=100, voiced=50)
     hear(ears, 150, 180, QUIET_LEVEL)
@@ -170,7 +170,7 @@ def test_memory_stays_small_while_nobody_speaks() -> None:
 
 
 def test_an_utterance_does_not_begin_with_the_end_of_the_one_before() -> None:
-    """Where one was ended for its length, its last words are close before the next one's first."""
+    """If an utterance ended because it was too long, its last words are close to the first words of the next one."""
     ears = utterances()
     spoken(ears, quiet=100, voiced=50)
     ears.ended(EndOfUtterance(1, 149))

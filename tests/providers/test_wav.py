@@ -1,4 +1,7 @@
-"""The two providers; what they share with others is tested in test_capture, test_timeline, test_wav_read, test_wav_write."""
+"""The WAV providers.
+
+What they share with others is tested in test_capture, test_timeline, test_wav_read and test_wav_write.
+"""
 
 import os
 import signal
@@ -82,7 +85,7 @@ SCRIPT: list[tuple[int, Message]] = [
 
 
 def rendered(path: Path, until_ms: int, killed_at_ms: int | None = None) -> np.ndarray:
-    """What the file holds after a session that was fed SCRIPT, and ended or was cancelled."""
+    """The contents of the file after a session that was fed SCRIPT, and ended or was cancelled."""
 
     async def main() -> None:
         sink = WavSink(WavSink.Options(path=path), FakeSession().around())

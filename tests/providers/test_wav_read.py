@@ -1,4 +1,4 @@
-"""Reading recordings: every form the world sends, and every way in which a file can be wrong."""
+"""Reading recordings: all formats, and all ways in which a file can be wrong."""
 
 import os
 import struct
@@ -71,7 +71,7 @@ def test_samples_over_full_scale_are_clipped_not_wrapped(tmp_path: Path) -> None
 
 
 def refused(path: Path) -> str:
-    """The one line that people are told."""
+    """The error in one line, as the user sees it."""
     with pytest.raises(InputError) as caught:
         read_recording(path, RATE_HZ)
     line = str(caught.value)

@@ -24,7 +24,7 @@ def piece(t_us: int, samples: int, clause: int = 0, first: int = 0, rate_hz: int
 
 
 def read(path: Path) -> tuple[int, np.ndarray]:
-    """Through the standard library: what any program makes of the file. Rate and samples."""
+    """Rate and samples, read with the standard library."""
     with wave.open(str(path)) as file:
         assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
         assert path.stat().st_size >= 44 + 2 * file.getnframes()
@@ -69,7 +69,10 @@ def test_a_session_without_a_voice_is_silence(writer: WavWriter) -> None:
 
 
 def test_rounded_times_make_no_seam_within_a_clause(tmp_path: Path) -> None:
-    """22,050 Hz has no whole number of microseconds a sample; popped in any pieces, a clause stays one stream."""
+    """At 22,050 Hz a sample has no whole number of microseconds.
+
+    However a clause is split, it is written without gaps.
+    """
     timeline, rate_hz = Timeline(), 22_050
     sound = np.arange(1, 20_001).astype("<i2")
     timeline.play(Play(33_333, 0, 0, len(sound), rate_hz, 1, sound.tobytes()))
@@ -146,7 +149,7 @@ def test_an_older_file_is_kept_until_the_session_starts(tmp_path: Path) -> None:
 
 @contextmanager
 def disk_of(size: int) -> Iterator[None]:
-    """Files cannot grow beyond `size` bytes: the kernel then fails a write as a full disk does, after a part of it."""
+    """Files cannot grow beyond `size` bytes. The kernel then writes a part and fails, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

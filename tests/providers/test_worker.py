@@ -1,4 +1,4 @@
-"""The worker process with a toy voice: what any voice in it can rely on."""
+"""The worker process with a toy TTS: the guarantees for every TTS that runs in it."""
 
 import glob
 import os
@@ -25,13 +25,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def children() -> list[int]:
-    """The processes that this one has started and that are still there."""
+    """The child processes of this process that still run."""
     tasks = glob.glob(f"/proc/{os.getpid()}/task/*/children")
     return [int(pid) for task in tasks for pid in Path(task).read_text().split()]
 
 
 def with_worker(use: Callable[[Worker], Awaitable[None]], **setup: Any) -> None:
-    """Run `use` with a worker; afterwards no process of it may be left."""
+    """Call `use` with a worker. Afterwards none of its processes may be left."""
 
     async def main() -> None:
         worker = Worker("tts toy", TOY, setup)
@@ -53,7 +53,7 @@ async def say(worker: Worker, text: str) -> list[Audio]:
 
 
 async def cut_short(worker: Worker, text: str) -> None:
-    """Ask, and lose interest at the first piece."""
+    """Make a request, and cancel it at the first piece."""
     answers = Answers(lambda items: True)
     with answers.scope:
         await worker.answer(Speak(5, text), answers.emit)
@@ -215,7 +215,7 @@ def test_what_a_library_prints_does_no_harm() -> None:
 
 
 def test_a_voice_that_dies_of_a_clause_fails_it_and_is_replaced_for_the_next() -> None:
-    """A second process is given the clause, and no third."""
+    """The clause is given to a second process, but not to a third."""
     others = set(children())
 
     async def use(worker: Worker) -> None:
@@ -236,7 +236,7 @@ def test_a_voice_that_dies_of_a_clause_fails_it_and_is_replaced_for_the_next() -
 def test_the_clause_in_hand_is_spoken_once_by_a_new_process(
     how: signal.Signals, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether the process is ended or stopped, before its first piece or in mid-clause."""
+    """The process is ended or stopped, before its first piece or within a clause."""
     monkeypatch.setattr(parent, "PING_EVERY_S", 0.2)
     others = set(children())
     text = "".join(chr(97 + place % 26) for place in range(450))

@@ -1,4 +1,5 @@
-"""The heap pump: it jumps, it stops where it is told to, it goes on, and it is the same every time."""
+"""The heap pump: it jumps through time, stops and continues where it is told to, and gives the same result every
+time."""
 
 import gc
 from collections.abc import AsyncIterator
@@ -57,7 +58,7 @@ def test_the_collector_is_as_it_was() -> None:
 
 
 class Real(Provider):
-    """Whatever it does, only life can tell."""
+    """Not inline, so it can run only on the live pump."""
 
     kind, name = "llm", "real"
 

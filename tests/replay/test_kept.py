@@ -1,4 +1,4 @@
-"""The traces that are kept in the repository: read, replayed exactly, simulated."""
+"""The traces in the repository can be read, replayed exactly, and simulated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_reads_with_its_sound(path: Path) -> None:
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_replays_exactly(path: Path) -> None:
-    """What is stored is what this code makes; a change of the code that changes it is shown, and the trace recorded anew."""
+    """A stored trace equals what this code records. After a change that alters it, the trace must be recorded again."""
     assert exactly(path).difference is None
 
 

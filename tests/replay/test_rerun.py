@@ -285,7 +285,7 @@ def _forgetful(action: Any) -> Any:
 
 
 class Raw(TtsOrder):
-    """Gives the voice the clause as it was written."""
+    """Gives the TTS the clause as it was written."""
 
     def _speak(self, state: Any, clause: Clause) -> Actions:
         return [

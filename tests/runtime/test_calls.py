@@ -1,4 +1,5 @@
-"""Providers that misbehave, in whole sessions on a clock that jumps: the turn ends and says why, and the session goes on."""
+"""Providers that misbehave, in whole sessions with a clock that jumps: the turn ends with the reason, and the session
+continues."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -30,7 +31,7 @@ TWO_TURNS: dict[str, Any] = {
 
 
 class Bad(Provider):
-    """Misbehaves once, in its first call, and then answers as it should."""
+    """Misbehaves in its first call, and then answers correctly."""
 
     name = "bad"
     calls: ClassVar[int] = 0
@@ -109,7 +110,7 @@ class GoesOnWhenCancelled(Bad):
 
 
 class Floods(Bad):
-    """As much as it is let."""
+    """Emits as much as it can."""
 
     async def misbehave(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         for i in range(3_000):
@@ -175,7 +176,7 @@ def test_a_failing_provider_costs_its_turn_only(kind: str, cls: type[Bad], what:
 
 @pytest.mark.parametrize("kind", ["llm", "tts"])
 def test_a_provider_that_says_nothing_once_costs_no_turn(kind: str) -> None:
-    """A model is asked once more. A voice without sound counts as heard: the printing one has none."""
+    """An LLM is asked once more. A TTS without audio counts as heard, because the printing one has none."""
     SaysNothing.kind = kind
     engine, evidence = session(kind, SaysNothing)
     assert engine.finished == "input_ended"

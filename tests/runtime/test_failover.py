@@ -43,7 +43,7 @@ Behave = Callable[[Message, AsyncIterator[Message], Emit], Any]
 
 
 class Fake(Provider):
-    """Does what it is told, call by call; the last thing again and again."""
+    """Does what its script says for each call; the last entry is repeated."""
 
     kind = "llm"
     name = "fake"
@@ -310,7 +310,8 @@ def test_providers_that_say_a_word_and_fail_do_not_go_on_for_ever() -> None:
 
 @given(st.integers(0, 4), st.integers(0, 4), st.booleans())
 def test_attempts_are_bounded_however_far_each_comes(one: int, two: int, continuous: bool) -> None:
-    """A word and a break, again and again: each provider has the attempts that its `retry` says, in whatever kind of call."""
+    """A word and then a failure, again and again: each provider has the attempts of its `retry`, for every kind of
+    call."""
     reply = [Fake(says("well, ", then=broke()), resumes=True) for _ in range(2)]
     voice = [Fake(narrates(fail_clause=0, fail_at=1), kind="tts", continuous=True) for _ in range(2)]
     clause = [Fake(speaks(16_000, fail_at=1), kind="tts") for _ in range(2)]
@@ -404,7 +405,7 @@ def test_a_lone_provider_is_asked_even_if_its_circuit_is_open() -> None:
 
 
 def speaks(rate: int, *, fail_at: int | None = None, words: bool = True, per_char: int = 100) -> Behave:
-    """A voice: so many samples a character, in pieces of one word; fails after `fail_at` words."""
+    """A TTS: a fixed number of samples per character, in pieces of one word. Fails after `fail_at` words."""
 
     async def behave(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         assert isinstance(request, Speak)
@@ -649,7 +650,7 @@ def test_an_utterance_that_was_ended_for_its_length_leaves_the_next_one_s_beginn
 
 
 async def deafly(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-    """An ASR that answers every end of utterance, and hears nothing."""
+    """An ASR that answers every end of utterance with an empty transcript."""
     async for item in fed:
         if isinstance(item, EndOfUtterance):
             await emit(Final("", item.utterance))
@@ -681,7 +682,7 @@ def test_words_in_between_show_that_an_ear_is_none_the_worse() -> None:
 
 
 def test_a_lone_ear_that_hears_no_words_is_told_of_and_kept() -> None:
-    """A room without a word in it, or a dead ear: nobody else could tell."""
+    """Either nobody speaks words in this room, or the ASR does not work. No other stage could notice it."""
     stage = run([member(Fake(deafly, kind="asr"), circuit=Circuit(open_after=2))], Transcribe(), speech(3))
     assert stage.told("deaf") == [f"asr one: heard no words in {n} utterances of voice" for n in (2, 3)]
     assert len([item for item in stage.items if isinstance(item, Final)]) == 3

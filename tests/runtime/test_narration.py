@@ -1,4 +1,4 @@
-"""A voice that takes a whole reply in one call: the stage, and its journal on both pumps."""
+"""A TTS that takes a whole reply in one call: the stage, and its journal on both pumps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from flowkit.testing.strategies.conversations import Conversation, conversations
 
 
 class Narrator(ScriptedTts):
-    """The scripted voice, continuous: each clause's sound a fixed time after it is fed, and its end behind it."""
+    """The scripted TTS as a continuous one: each clause's audio comes a fixed time after it is fed, and then its
+    end."""
 
     continuous = True
 
@@ -54,7 +55,7 @@ class Narrator(ScriptedTts):
 
 
 def narrated(plan: Plan) -> Plan:
-    """The plan with its voice made continuous."""
+    """The plan with a continuous TTS."""
     stages = [
         replace(stage, cls=Narration, provider=replace(stage.provider, cls=Narrator))
         if stage.kind == "tts" and stage.provider is not None

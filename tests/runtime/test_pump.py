@@ -1,4 +1,4 @@
-"""The live pump as it is live: nobody waits for an instant to be complete, and whoever brings news lets the pump go on."""
+"""The live pump: it does not wait for an instant to be complete, and the task that brings an item lets it proceed."""
 
 from dataclasses import replace
 from typing import Any
@@ -30,7 +30,7 @@ def with_llm_stage(plan: Plan, cls: type[LlmTurn]) -> Plan:
 
 
 def test_an_item_is_handled_by_the_task_that_brings_it() -> None:
-    """No other task is woken first: that would hold up every item of a reply."""
+    """No other task is woken first, because that would delay every item of a reply."""
     tasks = []
 
     class Told(LlmTurn):

@@ -1,4 +1,4 @@
-"""What is global to the process: counted by those who want it, and as before when the last of them has gone."""
+"""Settings of the whole process: their users are counted, and the last one restores them."""
 
 from __future__ import annotations
 

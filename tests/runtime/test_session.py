@@ -1,4 +1,4 @@
-"""A whole live session: how it ends when told to, once and twice, and that nothing of it is left."""
+"""A whole live session: how it ends when it is told to once and twice, and that nothing is left of it."""
 
 import gc
 import os
@@ -139,7 +139,7 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
 
 
 class Polite(Provider):
-    """Needs a while to say goodbye, but can be cancelled."""
+    """Needs some time to close, but can be cancelled."""
 
     kind, name = "llm", "polite"
 
@@ -230,7 +230,7 @@ def test_while_a_session_runs_the_collector_leaves_alone_what_was_loaded() -> No
 
 
 class Deaf(Provider):
-    """Listens and never answers."""
+    """Takes its input and never answers."""
 
     kind, name = "asr", "deaf"
 

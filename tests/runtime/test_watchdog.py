@@ -1,4 +1,4 @@
-"""The watchdog: what holds the loop is named, with its stack while it did so; what does not is left alone."""
+"""The watchdog reports what blocks the loop, with its stack, and nothing else."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from flowkit.runtime.watchdog import Stall, Watchdog
 
 
 def hold_the_loop(us: int) -> None:
-    """Nothing but time, as a careless provider would spend it."""
+    """Spend time without anything else, as a careless provider would."""
     until_us = monotonic_us() + us
     while monotonic_us() < until_us:
         pass

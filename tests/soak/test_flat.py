@@ -28,7 +28,10 @@ Samples = list[dict[str, int]]
 
 
 def talk(*how: str) -> Samples:
-    """The samples of a process of its own that talks so. They are left in the folder out/ when the search is deep."""
+    """The samples of another process that runs this conversation.
+
+    With the profile `deep` they are kept in the folder out/.
+    """
     run = [sys.executable, "-m", "tests.soak.talk", *how]
     samples = json.loads(subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout)
     assert len(samples) >= 20

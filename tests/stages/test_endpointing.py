@@ -1,4 +1,4 @@
-"""Endpointing by hand: probabilities in, marks out, at the frame they are due."""
+"""Endpointing with single messages: probabilities in, speech events out, at the right frame."""
 
 import pytest
 from hypothesis import given

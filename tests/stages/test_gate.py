@@ -1,4 +1,4 @@
-"""The gate by hand: messages in, actions out; and every row of the turn table reached on the way."""
+"""The gate with single messages: messages in, actions out. Every row of the turn table is reached."""
 
 from typing import Any
 

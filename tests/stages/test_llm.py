@@ -1,4 +1,4 @@
-"""The LLM's turn: what it is asked, what it is reminded of, and that every reply ends."""
+"""The LLM stage: its requests, its history, and that every reply ends."""
 
 import pytest
 from hypothesis import given

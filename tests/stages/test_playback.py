@@ -1,4 +1,4 @@
-"""Playback by hand: where each sample is due, what a hold keeps, what was heard."""
+"""Playback with single messages: when each sample is due, what a hold keeps, what was heard."""
 
 from typing import Any
 
@@ -33,14 +33,14 @@ START, END = "clause started", "clause ended"
 
 
 class Driven:
-    """Playback with its state; time is said with each message, in ms."""
+    """Playback with its state. The time of each message is given in ms."""
 
     def __init__(self, **options: Any) -> None:
         self.stage = Playback(Playback.Options.model_validate(options))
         self.state: PlaybackState = self.stage.fresh()
 
     def __call__(self, at_ms: float, *messages: Message) -> list[Message]:
-        """What these messages brought: what is fed to the device, and what is told the gate."""
+        """The actions for these messages: what is fed to the device, and what goes to the gate."""
         said: list[Message] = []
         for message in messages:
             said += [

@@ -1,4 +1,4 @@
-"""The ASR's stage: everything in band, one Final for each utterance, and the input's end behind the last of them."""
+"""The ASR stage: everything in order, one Final for each utterance, and the end of the input after the last one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The voice's stage: one clause at a time, each between its marks."""
+"""The TTS stage: one clause at a time, each between its start and its end."""
 
 import pytest
 

@@ -48,5 +48,5 @@ def test_every_interrupt_leaves_the_reply() -> None:
 
 
 def test_the_diagram_in_the_documentation_is_the_table() -> None:
-    """Made anew with: python -c "from flowkit.stages.turn import mermaid; print(mermaid())"."""
+    """Update it with: python -c "from flowkit.stages.turn import mermaid; print(mermaid())"."""
     assert f"```mermaid\n{mermaid()}```\n" in DOCS.read_text(encoding="utf-8")

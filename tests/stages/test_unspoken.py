@@ -1,4 +1,4 @@
-"""Thoughts are not spoken, however their marks are cut into tokens, and nothing else is lost."""
+"""Reasoning is not spoken, however its marks are split into tokens, and nothing else is lost."""
 
 from __future__ import annotations
 

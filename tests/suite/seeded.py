@@ -1,4 +1,4 @@
-"""Defects planted in flowkit, one at a time: what tests of sessions are there to catch. See docs/seeded-bugs.md."""
+"""Bugs planted in flowkit, one at a time, that session tests must find. See docs/seeded-bugs.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Patch = pytest.MonkeyPatch
 
 
 def no_epoch_check(patch: Patch) -> None:
-    """What belongs to an older epoch is handled, and what waits at an interrupt is not looked at either: one hides the other."""
+    """Messages of an older epoch are handled, and an interrupt leaves waiting messages.
+
+    Both, because each check alone hides the lack of the other.
+    """
     handle = Engine._handle
 
     def trusting(self: Engine, slot: Slot, envelope: Envelope, call: int = 0) -> None:
@@ -33,17 +36,17 @@ def no_epoch_check(patch: Patch) -> None:
 
 
 def no_drain(patch: Patch) -> None:
-    """An interrupt leaves in queues and outboxes what waits there."""
+    """An interrupt leaves the waiting messages in queues and outboxes."""
     patch.setattr(Engine, "_drain", lambda self, slot: None)
 
 
 def no_flush(patch: Patch) -> None:
-    """At the end of a reply the chunker keeps what it has not yet cut."""
+    """At the end of a reply the chunker keeps the text that it has not cut yet."""
     patch.setattr(Chunker, "flush", lambda self: [])
 
 
 def relative_pacing(patch: Patch) -> None:
-    """Each piece of sound counts from when the one before was handed over: a millisecond is lost with each."""
+    """The time of each piece of audio is relative to when the previous one was sent, so each loses a millisecond."""
     placed = Playback._placed
 
     def early(self: Playback, state: PlaybackState, audio: Audio) -> Piece:
@@ -55,7 +58,7 @@ def relative_pacing(patch: Patch) -> None:
 
 
 def unbounded_queue(patch: Patch) -> None:
-    """Queues take whatever comes."""
+    """Queues have no bound."""
     init = Inbox.__init__
 
     def endless(self: Inbox, *args: Any) -> None:
@@ -66,7 +69,7 @@ def unbounded_queue(patch: Patch) -> None:
 
 
 def lost_clause(patch: Patch) -> None:
-    """The second clause of every reply never leaves the chunker."""
+    """The chunker does not emit the second clause of a reply."""
     step = Chunking.step
 
     def losing(self: Chunking, state: Any, message: Message, now_us: int) -> Actions:
@@ -79,7 +82,7 @@ def lost_clause(patch: Patch) -> None:
 
 
 def swapped_order(patch: Patch) -> None:
-    """The last two messages of a queue change places."""
+    """The last two messages of a queue are swapped."""
     push = Inbox.push
 
     def swapping(self: Inbox, envelope: Envelope, beyond: int) -> bool:

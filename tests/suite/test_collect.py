@@ -1,4 +1,4 @@
-"""What is collected, and what is said of what cannot be."""
+"""Which tests are collected, and the errors for what cannot be collected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The project's own stored traces and pipelines pass: what ``flowkit test traces pipelines`` says, in CI."""
+"""The project's own stored traces and pipelines pass, as with ``flowkit test traces pipelines`` in CI."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ CAUGHT_BY = {
 
 
 def stored(name: str, folder: Path) -> Outcome:
-    """The outcome of a stored trace, tested in a folder of its own: a failure leaves a file beside it."""
+    """The outcome of a stored trace, tested in a new folder, because a failure writes a file beside it."""
     for path in (f"traces/{name}.jsonl", f"traces/{name}.expect.yaml", f"pipelines/{name}.yaml"):
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes((ROOT / path).read_bytes())

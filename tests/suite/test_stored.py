@@ -14,7 +14,7 @@ from tests.suite.stage import project
 
 
 def approved(folder: Path, name: str = "a", **stages: str) -> Path:
-    """A project whose trace is approved; returns the pipeline's path."""
+    """A project whose trace is approved. Returns the pipeline's path."""
     path = project(folder, name, **stages)
     assert main(["approve", str(folder / f"{name}.jsonl"), "--pipeline", str(path), "-y"]) == 0
     return path

@@ -1,4 +1,4 @@
-"""docs/regression-tests.md: what it shows is what happens."""
+"""The commands of docs/regression-tests.md have the results that the page shows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def hasty(team: Path) -> None:
-    """The change."""
+    """The change that the page makes."""
     path = team / "pipelines" / "busy.yaml"
     text = path.read_text("utf-8")
     assert "end: 300ms" in text

@@ -102,7 +102,7 @@ def test_a_file_to_write(tmp_path: Path) -> None:
 
 def test_typed_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     class Endless(io.StringIO):
-        """A keyboard at which somebody types three lines, again and again."""
+        """A keyboard on which three lines are typed again and again."""
 
         def readline(self, size: int = -1, /) -> str:
             return super().readline(size) or (self.seek(0), "")[1]  # type: ignore[return-value]
@@ -112,7 +112,7 @@ def test_typed_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Card(FakeHost):
-    """A sound card with a thread of its own that calls back every 20 ms."""
+    """A sound card whose thread calls a callback every 20 ms."""
 
     def now_us(self) -> int:
         return monotonic_us()
@@ -169,7 +169,7 @@ TONE = b"\x00\x08\x00\xf8" * 50_000
 
 
 class Voice(Provider):
-    """A voice as it should be: 100 samples a character, in pieces."""
+    """A correct TTS: 100 samples per character, in pieces."""
 
     kind, name = "tts", "mine"
     piece: ClassVar[int] = 1_000
@@ -234,7 +234,7 @@ class SpeaksOn(Voice):
 
 
 class DropsWhenSlow(Voice):
-    """Through a channel that does not wait."""
+    """It emits through a channel that does not wait."""
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         send, receive = trio.open_memory_channel[Message](2)
@@ -256,7 +256,7 @@ class DropsWhenSlow(Voice):
 
 
 class DoesNotWait(Voice):
-    """A task for each piece."""
+    """It starts a task for each piece."""
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         async with trio.open_nursery() as nursery:
@@ -296,7 +296,7 @@ class LeavesASocket(Voice):
 
 
 class OneClauseForAll(Voice):
-    """What belongs to a call stands in the model, which sessions share."""
+    """It keeps the state of a call in the model, which sessions share."""
 
     @classmethod
     @asynccontextmanager
@@ -515,7 +515,7 @@ def test_a_voice_without_a_fault() -> None:
 
 
 class Llm(Provider):
-    """An LLM as it should be."""
+    """A correct LLM."""
 
     kind, name = "llm", "mine"
     begins: ClassVar[int] = 0
@@ -535,7 +535,7 @@ class CountsFromOne(Llm):
 
 
 class CountsOn(Llm):
-    """Through all replies."""
+    """It counts tokens through all replies."""
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         await super().call(request, fed, emit)
@@ -783,7 +783,7 @@ class BeyondOne(Vad):
 
 
 class CountsFramesItself(Vad):
-    """And so loses its place when frames are lost."""
+    """It counts frames itself, so its numbers are wrong after lost frames."""
 
     def open(self, request: Message) -> InlineCall:
         heard = iter(range(1_000))
@@ -795,7 +795,7 @@ class CountsFramesItself(Vad):
 
 
 class OneAnswerBehind(Vad):
-    """Answers a frame when the next second begins."""
+    """It answers the first frame of each second when the last one comes."""
 
     def fed(self, item: Message) -> Iterator[Answer]:
         if isinstance(item, Frames) and item.index % 50 == 49:

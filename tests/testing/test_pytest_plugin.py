@@ -1,4 +1,4 @@
-"""The pytest plugin: the tests of ``flowkit test`` as items of pytest's, alone and on several workers; the fixtures."""
+"""The pytest plugin: the tests of ``flowkit test`` as pytest items, alone and on several workers, and the fixtures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_clock(virtual_clock):
 
 
 def pytest_in(folder: Path, *args: str) -> tuple[int, str]:
-    """Run pytest there with this plugin and others, each named, so that it does not matter what is installed."""
+    """Run pytest in a folder with this plugin and other named ones, independent of what is installed."""
     plugins = ["-p", "flowkit.testing.pytest_plugin", "-p", "xdist", "-p", "_hypothesis_pytestplugin"]
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pytest", "-c", "/dev/null", "--rootdir", str(folder), "-q", *plugins, *args]

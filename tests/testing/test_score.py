@@ -1,4 +1,4 @@
-"""The scorer, on chunkers whose score is known."""
+"""The scorer, with chunkers whose score is known."""
 
 from __future__ import annotations
 

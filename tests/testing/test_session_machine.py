@@ -65,7 +65,7 @@ class Losing(Chunking):
 
 
 class Talker(Provider):
-    """An LLM of one's own."""
+    """An LLM of an author."""
 
     kind, name = "llm", "talker"
 
@@ -82,7 +82,7 @@ def test_flowkit_itself_passes() -> None:
 
 
 class Thinker(Provider):
-    """An LLM with something to load, and that waits: so it has a task of its own."""
+    """An LLM that loads a model and waits, so each call has a task."""
 
     kind, name = "llm", "thinker"
 
@@ -99,7 +99,10 @@ class Thinker(Provider):
 
 
 def test_with_a_provider_of_ones_own_it_ends_within_a_minute() -> None:
-    """As documented, with Hypothesis' own settings. The bound is on the processor's time, which others do not add to."""
+    """As documented, with Hypothesis' own settings.
+
+    The bound is on processor time, which does not depend on other processes.
+    """
     began_s = time.process_time()
     run_state_machine_as_test(session_machine(providers={"llm": Thinker}))
     assert time.process_time() - began_s < 60
@@ -154,7 +157,7 @@ def test_a_conversation_can_be_saved_again(tmp_path: Path) -> None:
 
 
 class Shout(Stage[None]):
-    """A stage of one's own between chunker and voice: every clause in capitals."""
+    """A stage of an author, between chunker and TTS: it makes every clause upper-case."""
 
     kind = "shout"
     inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses",)}

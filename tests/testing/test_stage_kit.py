@@ -75,7 +75,7 @@ class Kept:
 
 
 class HoldsOneBack(Softens):
-    """Gives a clause when the next one comes, and the last one not at all."""
+    """It emits a clause when the next one comes, so the last one is lost."""
 
     def fresh(self) -> Kept:
         return Kept()
@@ -129,7 +129,7 @@ class NoSuchContent(Softens):
 
 
 class GivesItAwayAtOnce(Softens):
-    """A fault each time, though nothing went wrong."""
+    """It emits a Fault each time, although nothing failed."""
 
     outputs: ClassVar[dict[str, str]] = {"clauses": "clauses", "faults": "progress"}
 

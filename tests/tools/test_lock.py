@@ -1,4 +1,5 @@
-"""The lock covers what the project declares and names no place, and every dependency has its reason on paper."""
+"""The lock contains all packages that the project declares and no paths, and every dependency has a documented
+reason."""
 
 import re
 import tomllib

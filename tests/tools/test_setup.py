@@ -1,4 +1,4 @@
-"""Setup says what is wrong in one line, for everything that a newcomer's machine may lack."""
+"""Setup reports in one line everything that a machine may lack."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ esac
 
 
 class Clone(NamedTuple):
-    """A clone in a folder with spaces in its path, whose python is the fake one."""
+    """A clone in a folder with spaces in its path, with the fake python."""
 
     root: Path
     python: Path
@@ -62,7 +62,7 @@ def clone(tmp_path: Path) -> Clone:
 
 
 def problems(done: "subprocess.CompletedProcess[str]") -> list[str]:
-    """What is on stderr besides the announced steps and make's own last words."""
+    """The lines on stderr, without the announced steps and make's own last lines."""
     steps = ("setup: an environment in", "setup: up to", "setup: flowkit itself", "setup: ready", "make: ***")
     return [line for line in done.stderr.splitlines() if not line.startswith(steps)]
 

@@ -66,7 +66,7 @@ def record(path: Path, plan: Plan, **options: Any) -> Recorded:
 
 
 def record_with_draft(path: Path, plan: Plan, **options: Any) -> tuple[Recorded, Path]:
-    """As ``record``; also returns a copy of the file as it was just before the parts went."""
+    """As ``record``. Also returns a copy of the file before its parts were removed."""
     before, remove = path.with_name(f"draft-{path.name}"), JournalDraft.remove
 
     def kept(draft: JournalDraft, path: Path, written: os.stat_result) -> int:

@@ -1,4 +1,4 @@
-"""A disk that falls behind: up to a minute of the session waits for it, and beyond that recording ends and says so."""
+"""A slow disk: up to a minute of the session waits for it. After that recording ends and says so."""
 
 import threading
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_it_gives_back_in_order_what_it_took(steps: list[int | None]) -> None:
 
 
 class Written:
-    """A writer that keeps what it is to write."""
+    """A writer that collects what it has to write."""
 
     def __init__(self, jobs: list[Job]) -> None:
         self._jobs = jobs
@@ -70,7 +70,7 @@ def test_a_quiet_session_is_not_one_that_waits() -> None:
 
 
 class Stuck:
-    """A disk on which nothing can be written until `freed`."""
+    """A disk on which nothing can be written until `freed` is set."""
 
     def __init__(self, patched: pytest.MonkeyPatch) -> None:
         self.freed = threading.Event()

@@ -1,4 +1,4 @@
-"""Rows to text and back: lossless, canonical, and the same however rows are dealt out."""
+"""Rows to text and back: lossless, canonical, and independent of how rows are split into batches."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def test_many_numbers_make_no_long_line_either() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Wide(Message):
-    """A message of somebody's own: many numbers."""
+    """A custom message with many numbers."""
 
     a: float
     b: float

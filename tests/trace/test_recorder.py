@@ -1,4 +1,4 @@
-"""Recording: what is written, what may not be, and what a crash leaves."""
+"""Recording: what is written, what must not be, and what is left after a crash."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch:
 
 @dataclass(frozen=True, slots=True)
 class Blob(Message):
-    """A message of somebody's own whose content has no JSON."""
+    """A custom message whose content cannot be JSON."""
 
     what: bytes
 

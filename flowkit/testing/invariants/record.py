@@ -34,7 +34,7 @@ def emitted(step: Step) -> Iterator[Message]:
 
 
 def us(samples: int, rate_hz: int) -> int:
-    """Microseconds of so many samples."""
+    """The length of `samples` samples in microseconds."""
     return samples * US_PER_S // rate_hz
 
 

@@ -152,3 +152,24 @@ def test_no_utterance_is_longer_than_the_longest_and_no_voice_is_lost(voiced: li
     assert all(end - begin < longest + quiet for begin, end in zip(begins, ends, strict=False))
     assert ends[-1] == len(probabilities) - quiet - 1
     assert [mark.frame for mark in found if isinstance(mark, SpeechStarted) and mark.goes_on] == begins[1:-1]
+
+
+VOICES = st.lists(st.tuples(st.sampled_from([0.9, 0.4, 0.0]), st.integers(1, 40)), min_size=1, max_size=8)
+
+
+@given(voices=VOICES, step=st.integers(1, 3), longest=st.integers(10, 60), start=st.integers(1, 6))
+def test_every_utterance_has_one_start_and_one_end(
+    voices: list[tuple[float, int]], step: int, longest: int, start: int
+) -> None:
+    """However often a voice is ended for its length: what ends has begun, behind the one before, and what begins ends."""
+    probabilities = [p for p, count in voices for _ in range(count)] + [0.0] * 30
+    found = marks(probabilities, step=step, longest=f"{longest * 20}ms", start=f"{start * 20}ms", end="400ms")
+    speaking, last = False, -1
+    for _, mark in found:
+        if isinstance(mark, SpeechStarted):
+            assert mark.frame > last
+            speaking = True
+        elif isinstance(mark, EndOfUtterance):
+            assert speaking
+            speaking, last = False, mark.last_voiced
+    assert not speaking

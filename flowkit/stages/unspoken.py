@@ -38,6 +38,11 @@ FORMS = (
     Form("◁think", "◁/think", "▷"),
     # OpenAI's open models name a channel. What is for the user comes on another channel, which ends the reasoning.
     Form("<|channel|>analysis", "<|channel|>final", "<|message|>"),
+    Form("<|start_thinking|", "<|end_thinking|", ">"),  # Cohere's
+    Form("<|begin_of_thought|", "<|end_of_thought|", ">"),
+    # Models that mark their thought may mark their answer too. What follows its end is not for the user.
+    Form("<|end_response|", "<|start_response|", ">"),
+    Form("<|end_of_solution|", "<|begin_of_solution|", ">"),
 )
 _HEADS = frozenset("<[◁")
 

@@ -39,6 +39,8 @@ def spoken(text: str, size: int) -> str:
         ("[THINK]a[/THINK]Hello.", "Hello."),
         ("◁think▷a◁/think▷Hello.", "Hello."),
         ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>Hello.", "Hello."),
+        ("<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>Hello.<|END_RESPONSE|>", "Hello."),
+        ("<|begin_of_thought|>a<|end_of_thought|><|begin_of_solution|>Hello.<|end_of_solution|>", "Hello."),
         ("<thinkers> 2 < 3, [thinking](x) and a<b", "<thinkers> 2 < 3, [thinking](x) and a<b"),
         ("It ends with <thin", "It ends with <thin"),
         ("Write `<think>` before it.", "Write `<think>` before it."),

@@ -9,7 +9,7 @@ from flowkit.config.schema import WhenFull
 from flowkit.plan.graph import CONTROL_BOUND, Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts
 from flowkit.plan.lints import lint
 from flowkit.plan.resolve import resolve
-from flowkit.plan.variants import text_mode, with_devices, with_files, with_playback
+from flowkit.plan.variants import text_mode, with_devices, with_ends, with_files, with_playback
 from flowkit.plan.vet import Vetting, require, vet
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "text_mode",
     "vet",
     "with_devices",
+    "with_ends",
     "with_files",
     "with_playback",
 ]

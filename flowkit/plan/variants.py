@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from flowkit.config import Config, StageConfig
 from flowkit.errors import UsageError
+from flowkit.options import Options
+from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.plan.resolve import with_provider
+from flowkit.providers.base import Provider
 from flowkit.stages.gate import Typing
 from flowkit.stages.playback import Playback
+
+End: TypeAlias = tuple[type[Provider], Options]
+"""A source or sink of sound: a provider's class, and its options."""
 
 LISTENING = frozenset({"mic", "vad", "asr"})
 
@@ -98,3 +104,16 @@ def _onto_file(stage: StageConfig, config: Config, file: dict[str, Any] | None) 
     if provider is None:
         raise UsageError(f"the {stage.kind} cannot take the file {file['path']}")
     return replace(stage, candidates=(provider,))
+
+
+def with_ends(plan: Plan, *, mic: End | None = None, speaker: End | None = None) -> Plan:
+    """The plan with another microphone, another speaker, or both, such as those of one call."""
+    chosen = {"mic": mic, "speaker": speaker}
+
+    def changed(stage: PlannedStage) -> PlannedStage:
+        if (end := chosen.get(stage.kind)) is None:
+            return stage
+        cls, options = end
+        return replace(stage, provider=ProviderChoice(cls.name, cls, options), failover=())
+
+    return replace(plan, stages=tuple(map(changed, plan.stages)))

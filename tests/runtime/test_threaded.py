@@ -1,0 +1,84 @@
+"""A host in a thread, and the Python of docs/embedding.md."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+import flowkit
+from flowkit.errors import ConfigError, Refused
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "embedding.md"
+AGENT = """flowkit: 1
+stages:
+  - {kind: mic, provider: scripted, speech: [{at: 0ms, lasts: 100ms}], length: 60s}
+  - {kind: vad, provider: scripted, end: 100ms, start: 20ms}
+  - {kind: asr, provider: scripted, final_after: 0ms, utterances: [Hello.]}
+  - {kind: gate}
+  - {kind: llm, provider: canned, text: "Good day."}
+  - {kind: chunker}
+  - {kind: tts, provider: scripted, first_audio: 10ms, per_char: 5ms}
+  - {kind: speaker, provider: memory}
+"""
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the page defines, in a folder with its pipeline."""
+    monkeypatch.chdir(tmp_path)
+    Path("agent.yaml").write_text(AGENT)
+    defined: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        exec(compile(block, PAGE.name, "exec"), defined)
+    return defined
+
+
+def test_in_trio(page: dict[str, Any]) -> None:
+    assert trio.run(page["converse"]) == "closed"
+
+
+def test_sound_of_one_s_own(page: dict[str, Any]) -> None:
+    async def main() -> bytes:
+        async with flowkit.open_host("agent.yaml") as host:
+            heard = await page["one_call"](host, page["caller"])
+            assert isinstance(heard, bytes)
+            return heard
+
+    assert len(trio.run(main)) == 2 * 16_000 * 5 * len("Good day.") // 1000
+
+
+def test_in_asyncio(page: dict[str, Any]) -> None:
+    assert asyncio.run(page["from_asyncio"]()) == ["closed"] * 3
+
+
+def test_cancelling_the_future_ends_the_session(page: dict[str, Any]) -> None:
+    with flowkit.open_host_in_thread("agent.yaml") as host:
+        future = host.run_session()
+        while not host.gauges().sessions:
+            pass
+        assert future.cancel()
+        host.drain()
+        assert host.gauges().sessions == 0
+        with pytest.raises(CancelledError):
+            future.result()
+        with pytest.raises(Refused):
+            host.run_session().result()
+
+
+def test_sessions_that_run_when_the_body_ends_are_closed(page: dict[str, Any]) -> None:
+    with flowkit.open_host_in_thread("agent.yaml") as host:
+        future = host.run_session()
+        while not host.gauges().sessions:
+            pass
+    assert future.result(0).reason == "closed"
+
+
+def test_what_opening_raises_is_raised_here(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError), flowkit.open_host_in_thread(tmp_path / "none.yaml"):
+        raise AssertionError("it is open")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from flowkit.engine.effects import Effect, Stimulus
 from flowkit.engine.journal import Row
 
@@ -27,3 +30,11 @@ class Observer:
 
         `at_us` is the session's time, `name` the kind of event, `detail` its text.
         """
+
+
+def overridden(observers: Iterable[Observer], method: str) -> list[Callable[..., None]]:
+    """The observers' methods of that name, without those that do nothing: calling them for every message would cost more than the
+    rest of what happens to it."""
+    nothing = getattr(Observer, method)
+    bound: list[Any] = [getattr(observer, method) for observer in observers]
+    return [call for call in bound if getattr(call, "__func__", None) is not nothing]

@@ -69,13 +69,20 @@ def guarded(provider: InlineProvider, request: Message) -> InlineCall:
     """The provider's call. Exceptions, and answers that the provider may not give, become ``Failed``."""
     answers = ANSWERS.get(type(request), ())
 
-    def safely(answer: Callable[..., Iterable[tuple[int, Message]]]) -> Callable[..., Iterator[tuple[int, Message]]]:
-        def answered(*event: Message) -> Iterator[tuple[int, Message]]:
+    def drawn(found: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message]]:
+        try:
+            for delay_us, item in found:
+                yield delay_us, item if isinstance(item, (Done, Failed)) else checked(item, answers, provider)
+        except Exception as error:
+            yield Answer(0, failure(provider, error))
+
+    def safely(answer: Callable[..., Iterable[tuple[int, Message]]]) -> Callable[..., Iterable[tuple[int, Message]]]:
+        def answered(*event: Message) -> Iterable[tuple[int, Message]]:
             try:
-                for delay_us, item in answer(*event):
-                    yield delay_us, item if isinstance(item, (Done, Failed)) else checked(item, answers, provider)
+                found = answer(*event)
             except Exception as error:
-                yield Answer(0, failure(provider, error))
+                return (Answer(0, failure(provider, error)),)
+            return drawn(found) if found != () else ()  # most of what is fed has no answer
 
         return answered
 

@@ -9,6 +9,7 @@ thread that writes recordings. It admits sessions or refuses them, and it ends t
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -72,6 +73,7 @@ class Host:
         self._idle = trio.Event()
         self._draining = False
         self._begun = self._refused = self._failed = 0
+        self._told_s = -math.inf
         self.stalls = Stalls()
         """How often the event loop was held up, and by whom."""
 
@@ -217,8 +219,13 @@ class Host:
         )
 
     def stalled(self, stall: Stall) -> None:
-        """The event loop was held up, and every session with it. It counts once here, and is told to every session's trace."""
+        """The event loop was held up, and every session with it. It counts once here. Every session's trace is told, but among
+        several sessions at most once a second: else a busy host would be kept busy by its own complaints."""
         self.stalls.add(*stall_event(stall))
+        now_s = trio.current_time()
+        if len(self._sessions) > 1 and now_s < self._told_s + 1:
+            return
+        self._told_s = now_s
         for session in self._sessions:
             session.event(*stall_event(stall))
 

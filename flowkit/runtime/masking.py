@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from flowkit.engine import Effect, Row, Stimulus
-from flowkit.engine.observer import Observer
+from flowkit.engine.observer import Observer, overridden
 from flowkit.messages import Clause, ClauseStarted, Heard, Message, Speak, Token
 from flowkit.secrets import Masks, Pieces, known
 from flowkit.trace.names import MASKED
@@ -21,6 +21,8 @@ class Masking(Observer):
 
     def __init__(self, observers: tuple[Observer, ...]) -> None:
         self._observers = observers
+        self._of_stimuli = overridden(observers, "stimulus")
+        self._of_effects = overridden(observers, "effect")
         self._pieces: dict[tuple[str, type[Message], str], Pieces] = {}
         self._masks = Masks()
         self._said = False
@@ -29,13 +31,13 @@ class Masking(Observer):
         masks = known()
         if masks and _texts(type(stimulus.item)):
             stimulus = stimulus._replace(item=_masked(stimulus.item, lambda name: masks.pieces()))
-        for observer in self._observers:
-            observer.stimulus(stimulus)
+        for told in self._of_stimuli:
+            told(stimulus)
 
     def effect(self, effect: Effect) -> None:
         """What leaves the engine goes to providers, and is no text that is kept."""
-        for observer in self._observers:
-            observer.effect(effect)
+        for told in self._of_effects:
+            told(effect)
 
     def rows(self, rows: list[Row]) -> None:
         masks = known()

@@ -27,7 +27,7 @@ from flowkit.engine import (
     Stimulus,
     credit_batch,
 )
-from flowkit.engine.observer import Observer
+from flowkit.engine.observer import Observer, overridden
 from flowkit.messages import Credit, Done, Failed, Shutdown
 from flowkit.plan.graph import Plan
 from flowkit.providers.base import Provider
@@ -85,6 +85,8 @@ class TrioPump:
         self._alarms = alarms
         self._alarm = Alarm(self._ring)
         self._observers = observers
+        self._of_stimuli = overridden(observers, "stimulus")
+        self._of_effects = overridden(observers, "effect")
         self._settled = settled
         self._timed = timed or Watchdog(lambda stall: None).timed
         self._stages = self._timed("stages", limit_us=LIMIT_US)
@@ -244,8 +246,8 @@ class TrioPump:
     def _apply(self, effects: list[Effect]) -> None:
         calls = self._calls
         for effect in effects:
-            for observer in self._observers:
-                observer.effect(effect)
+            for told in self._of_effects:
+                told(effect)
             kind = type(effect)
             if kind is CallFed:
                 stage, id_, item = effect  # type: ignore[misc]

@@ -48,7 +48,8 @@ class Recorder(Observer):
 
     def effect(self, effect: Effect) -> None:
         """Note the start of the session at its first effect."""
-        self.begin()
+        if not self._tape.begun:
+            self.begin()
 
     def begin(self) -> None:
         """Note that the session starts now, by the wall clock. Only the first call counts."""

@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,6 +77,11 @@ class Tape:
         self._draft = JournalDraft(layout)
         self._journal = JournalWriter(layout, self._draft)
         self._writer: SpanWriter | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the session has begun."""
+        return self._writer is not None
 
     def begin(self, base_us: int) -> None:
         """Write the start of the session. `base_us` is the time now, in microseconds since 1970. Only the first call
@@ -198,8 +204,8 @@ class Sounds:
 
     def add_voices(self, voices: list[tuple[int, bytes]]) -> None:
         """Append the voice's audio (sample rate, PCM), in the order in which it came."""
-        for rate_hz, pcm in voices:
-            if self._keeps and pcm:
+        for rate_hz, pieces in groupby(voices, itemgetter(0)):
+            if self._keeps and (pcm := b"".join([pcm for _, pcm in pieces])):
                 self._file(f"voice-{rate_hz}", rate_hz).write(pcm)
 
     def close(self) -> list[Sound]:

@@ -3,8 +3,8 @@
 Each recording has a backlog of its own. Its bound is a time of the session: a session may be a minute ahead of the
 disk. Beyond that its recording ends, and the session goes on.
 
-To add a job costs a session no system call and wakes no thread. The thread looks by itself, twenty times a second, and
-writes everything new as one piece.
+To add a job costs a session no system call and wakes no thread. The thread looks by itself, twenty times a second. It
+writes a session's jobs together, when they complete a part of the journal: writing has a price for each piece.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from flowkit.clock import US_PER_S, monotonic_us
+from flowkit.trace.parts import PART_US
 
 if TYPE_CHECKING:
     from flowkit.trace.tape import Job
@@ -49,6 +50,8 @@ class Backlog:
         self._writing = False
         self._newest_us = monotonic_us()
         self._idle = False
+        self._part = 0
+        self._hurry = False
 
     @property
     def written(self) -> bool:
@@ -66,20 +69,41 @@ class Backlog:
                 self.waiting.clear()
                 return False
             self.waiting.append((at_us, job))
+            self._newest_us, self._idle = monotonic_us(), False
             return True
+
+    def hurry(self) -> None:
+        """Whatever waits is to be written at once."""
+        self._hurry = True
+
+    def due(self) -> bool:
+        """Whether there is something to be written now: a part of the journal is whole, or no job has come for a while."""
+        waiting = len(self.waiting)
+        if not waiting:
+            return not self._idle and monotonic_us() - self._newest_us > _IDLE_US
+        if self._hurry or waiting >= _AT_ONCE or self._newest_part() != self._part:
+            return True
+        return monotonic_us() - self._newest_us > _IDLE_US
+
+    def _newest_part(self) -> int:
+        try:
+            return self.waiting[-1][0] // PART_US
+        except IndexError:  # dropped in this moment
+            return self._part
 
     def write(self) -> bool:
         """Write the oldest jobs. Only the thread calls this. Returns False if none waits."""
         with self.changed:
             jobs = [job for _, job in islice(self.waiting, _AT_ONCE)]
             self._writing = bool(jobs)
+            self._part = self.waiting[len(jobs) - 1][0] // PART_US if jobs else self._part
         if not jobs:
+            self._hurry = False
             if not self._idle and monotonic_us() - self._newest_us > _IDLE_US:
                 self._idle = True
                 self._writer.idle()
             return False
         self._writer.write(jobs)
-        self._newest_us, self._idle = monotonic_us(), False
         # Removed only now: what is being written counts against the bound.
         with self.changed:
             for _ in range(min(len(jobs), len(self.waiting))):
@@ -110,6 +134,7 @@ class WritingThread:
         """Wait until everything that was added to `backlog` so far is written or dropped."""
         with backlog.changed:
             while not backlog.written:
+                backlog.hurry()
                 self._look.set()
                 backlog.changed.wait()
 
@@ -127,7 +152,7 @@ class WritingThread:
                 if not backlogs:
                     self._thread = None
                     return
-            wrote = [backlog.write() for backlog in backlogs]
+            wrote = [backlog.write() for backlog in backlogs if backlog.due()]
             if not any(wrote):
                 self._look.wait(_LOOK_EVERY_S)
                 self._look.clear()

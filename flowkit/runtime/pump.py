@@ -144,7 +144,7 @@ class TrioPump:
             with self._stages:
                 stepped = self._step(self._clock.now_us())
             if not stepped:
-                self._alarms.set(self._alarm, self._wake_s())
+                self._alarms.set(self._alarm, self._at_s(self._wake_us()))
                 await self._news.wait()
                 self._news = trio.Event()
                 self._hand_over_due_rows()
@@ -164,37 +164,34 @@ class TrioPump:
             self._proceed(idle=True)
 
     def _proceed(self, *, idle: bool = False) -> None:
-        """Do everything that can be done now, and set the alarm for the next time.
-
-        Rows are handed over only if `idle`, that is from an alarm, so that no provider's task waits for it.
-        """
+        """Let things happen until nothing can. Rows are handed over only while `idle`, so that no provider waits for it."""
         self._rests = more = False
         try:
             with self._stages:
                 more = self._go_on()
-                if idle:
-                    self._hand_over_due_rows()
-        except Exception as error:
-            # Raised in `run`, because the provider's task in which this runs is not at fault.
+                if idle and not more:
+                    self._hand_over_between()
+        except Exception as error:  # not the fault of whoever brought the news
             self._error = error
         if self._error is not None or self.engine.finished is not None:
             self._news.set()
         else:
             self._rests = True
-            # If there is more to do, the alarm rings at once, after the tasks that are ready now.
-            self._alarms.set(self._alarm, trio.current_time() if more else self._wake_s())
+            self._alarms.set(self._alarm, trio.current_time() if more else self._at_s(self._wake_us()))
 
     def _go_on(self) -> bool:
-        """Do steps until nothing can be done. Returns True if other tasks must get a turn first."""
-        now_us = self._clock.now_us()
-        return all(self.engine.finished is None and self._step(now_us) for _ in range(_AT_A_TIME))
+        """Let things happen until nothing can. True if there was so much that others must get a turn first."""
+        now_us, steps = self._clock.now_us(), _AT_A_TIME
+        while steps and self.engine.finished is None and self._step(now_us):
+            steps -= 1
+        return not steps
 
     def _step(self, now_us: int) -> bool:
         """Do one step. Returns False if there is nothing to do."""
         deadline_us = self.engine.next_deadline()
         if deadline_us is not None and deadline_us <= now_us:
             effects = self.engine.advance(now_us)
-        elif (stimulus := self._credit(now_us) or self._offer(now_us)) is not None:
+        elif (stimulus := self._choose(now_us)) is not None:
             for observer in self._observers:
                 observer.stimulus(stimulus)
             effects = self.engine.advance(now_us, (stimulus,))
@@ -205,36 +202,51 @@ class TrioPump:
             self._apply(effects)
         return True
 
-    def _credit(self, now_us: int) -> Stimulus | None:
-        """The credit of the first call that has one, or None."""
-        for stage, call in self._calls.items():
+    def _choose(self, now_us: int) -> Stimulus | None:
+        """A credit, else an item that is there, of the lowest stage."""
+        due: Call | None = None
+        for call in self._calls.values():
             if call.tell:
-                return Stimulus(stage, call.id, Credit(call.credit()), now_us)
-        return None
-
-    def _offer(self, now_us: int) -> Stimulus | None:
-        """The item of the first call that has one and whose stage accepts it, or None."""
-        for stage, call in self._calls.items():
+                return Stimulus(call.stage, call.id, Credit(call.credit()), now_us)
             due_us = call.due_us
-            if due_us is None or due_us > now_us or not self.engine.accepts_item(stage):
-                continue
-            if (offered := call.offered(now_us)) is not None:
+            if due is None and due_us is not None and due_us <= now_us and self.engine.accepts_item(call.stage):
+                due = call
+        while due is not None:
+            if (offered := due.offered(now_us)) is not None:
                 item, available_us = offered
                 if isinstance(item, (Done, Failed)):
-                    # The last item. What the call might still offer would be stale.
-                    del self._calls[stage]
-                return Stimulus(stage, call.id, item, available_us)
+                    del self._calls[due.stage]
+                return Stimulus(due.stage, due.id, item, available_us)
+            due = self._behind(due, now_us)
         return None
 
-    def _wake_s(self) -> float:
-        """When the pump must proceed even if nothing arrives, in Trio's time."""
-        deadline_us = self.engine.next_deadline()
-        wake_us = math.inf if deadline_us is None else deadline_us
-        for stage, call in self._calls.items():
-            if call.due_us is not None and call.due_us < wake_us and self.engine.accepts_item(stage):
-                wake_us = call.due_us
+    def _behind(self, call: Call, now_us: int) -> Call | None:
+        """The next call that may have an item, behind one that had none after all."""
+        for stage, other in self._calls.items():
+            due_us = other.due_us
+            if stage > call.stage and due_us is not None and due_us <= now_us and self.engine.accepts_item(stage):
+                return other
+        return None
+
+    def _wake_us(self) -> float:
+        """When the pump is to proceed without news."""
+        wake_us = self._due_us()
         if self._observers and self.engine.journal.waiting:
             wake_us = min(wake_us, self._rows_at_us())
+        return wake_us
+
+    def _due_us(self) -> float:
+        """When something is to happen without news."""
+        engine = self.engine
+        deadline_us = engine.next_deadline()
+        next_us = math.inf if deadline_us is None else deadline_us
+        for call in self._calls.values():
+            due_us = call.due_us
+            if due_us is not None and due_us < next_us and engine.accepts_item(call.stage):
+                next_us = due_us
+        return next_us
+
+    def _at_s(self, wake_us: float) -> float:
         return math.inf if wake_us == math.inf else self._clock.at_s(int(wake_us))
 
     def _rows_at_us(self) -> int:
@@ -281,6 +293,12 @@ class TrioPump:
     def _engine_us(self) -> int:
         """The instant that the engine is at. Delays of inline answers count from it."""
         return self.engine.now_us
+
+    def _hand_over_between(self) -> None:
+        """Hand over rows if it is time, and nothing else is due soon."""
+        now_us = self._clock.now_us()
+        if now_us >= self._rows_due_us and (self._due_us() - now_us > _QUIET_US or now_us >= self._rows_at_us()):
+            self._hand_over_rows()
 
     def _hand_over_due_rows(self) -> None:
         if self._clock.now_us() >= self._rows_at_us():

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from hypothesis import currently_in_test_context, reject
@@ -27,8 +27,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from flowkit.config import load
 from flowkit.config.catalog import Installed
 from flowkit.engine import CallOpened, Engine
-from flowkit.errors import UsageError
+from flowkit.errors import FlowkitError, UsageError
 from flowkit.figures.queues import queue_reports
+from flowkit.messages import Done, Failed, Final, Frames, Probability
 from flowkit.plan import resolve
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.providers.base import Provider
@@ -39,9 +40,19 @@ from flowkit.testing.invariants import check
 from flowkit.testing.sessions import PIPELINE, heap_session, scripted_plan, trio_session
 from flowkit.testing.strategies.conversations import Conversation
 from flowkit.testing.strategies.sessions import durations, joined
+from flowkit.testing.virtual import kept_model
 
 _WORDS = ("Yes.", "No, wait.", "Paris is it,", "and then some more", "3.5 of them.", "Fine!")
 _MOST_SPEECH = 4
+_WORKED = (Done, Final, Probability, Frames)
+"""Items of a provider that show that a call succeeds."""
+_PLAIN = Conversation(
+    mic={"speech": [{"at": "0ms", "lasts": "160ms"}]},
+    vad={"end": "100ms", "start": "40ms"},
+    asr={"utterances": ("One.",)},
+    llm={"first_token": "40ms", "replies": ({"text": "Yes, I think so."},)},
+    tts={"first_audio": "40ms", "per_char": "15ms"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +104,29 @@ class Subject:
         """Run the conversation. Returns the record of the session."""
         plan = self.plan(conversation)
         evidence = Evidence(plan)
-        inline = all(issubclass(cls, InlineProvider) for cls in self.providers.values())
-        (heap_session if inline else trio_session)(plan, evidence)
+        live = [cls for cls in self.providers.values() if not issubclass(cls, InlineProvider)]
+        if not live:
+            heap_session(plan, evidence)
+            return evidence
+        kept = {cls: kept_model(cls) for cls in live}
+        trio_session(plan, evidence, models={cls: model.value for cls, model in kept.items() if not model.bound})
         return evidence
+
+    def checked(self) -> None:
+        """Run a plain conversation. Raises UsageError if no random one could test the providers."""
+        if self.providers:
+            evidence = self.session(_PLAIN)
+            if error := self.failed(evidence):
+                raise UsageError(error)
+
+    def failed(self, evidence: Evidence) -> str:
+        """What to tell of a provider to be tested, all of whose calls failed; empty if there is none."""
+        for stage in evidence.plan.stages:
+            said = [step.message for step in evidence.steps if step.stage == stage.id]
+            failures = [message.what for message in said if isinstance(message, Failed)]
+            if stage.kind in self.providers and failures and not any(isinstance(m, _WORKED) for m in said):
+                return f"stage {stage.id!r} is not tested: all calls of its provider fail: {failures[0]}"
+        return ""
 
     def missed(self, evidence: Evidence) -> str:
         """The id of a stage to be tested that handled no message, or whose provider was not called; empty if there is
@@ -144,19 +175,23 @@ def _frame_of(stage: PlannedStage, fakes: Mapping[str, PlannedStage]) -> Any:
 def check_session(conversation: Conversation, **subject: Any) -> Engine:
     """Run a conversation and check all promises. The other arguments are those of ``session_machine`` without `save`.
 
-    In a Hypothesis test, a conversation that does not reach the stage to be tested is rejected.
+    In a Hypothesis test, a conversation that does not reach the stage to be tested, or in which all calls of its provider
+    fail, is rejected.
 
     Raises:
         Broken: the session did not keep a promise.
-        UsageError: the pipeline has no stage of the kind that is to be tested, or the conversation does not reach it.
+        UsageError: the pipeline has no stage of the kind that is to be tested, the conversation does not reach it, all
+            calls of its provider fail, or the provider uses a thread, a process or a socket.
     """
     tested = Subject(**subject)
     evidence = tested.session(conversation)
     check(evidence)
-    if missed := tested.missed(evidence):
+    missed = tested.missed(evidence)
+    error = f"stage {missed!r} is not tested: the conversation does not reach it" if missed else tested.failed(evidence)
+    if error:
         if currently_in_test_context():
             reject()
-        raise UsageError(f"stage {missed!r} is not tested: the conversation does not reach it")
+        raise UsageError(error)
     return evidence.engine
 
 
@@ -225,8 +260,13 @@ class SessionMachine(RuleBasedStateMachine):
     subject = Subject()
     trace: Path | None = None
 
+    unfit: ClassVar[FlowkitError | None] = None
+    """Why the providers cannot be tested, found out once for all conversations."""
+    tried: ClassVar[bool] = False
+
     def __init__(self) -> None:
         super().__init__()
+        self._try()
         self.conversation = Conversation(
             mic={"speech": []},
             vad={"end": "100ms", "start": "40ms"},
@@ -276,6 +316,17 @@ class SessionMachine(RuleBasedStateMachine):
     def a_queue_holds(self, stage: str, most: int) -> None:
         """Set the bound of a stage's queue."""
         self._set(stage, queue={"max": most})
+
+    @classmethod
+    def _try(cls) -> None:
+        if not cls.tried:
+            cls.tried = True
+            try:
+                cls.subject.checked()
+            except FlowkitError as error:
+                cls.unfit = error
+        if cls.unfit is not None:
+            raise cls.unfit
 
     def teardown(self) -> None:
         """Run and check the complete conversation. The steps before need no check, because shorter conversations are

@@ -46,6 +46,7 @@ from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.loading import Discard
 from flowkit.runtime.pump import TrioPump
+from flowkit.testing.virtual import VirtualTime
 
 SCRIPTED: Mapping[str, type[ScriptedProvider]] = {
     "mic": ScriptedSource,
@@ -177,7 +178,13 @@ def heap_session(plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST
 
 
 def trio_session(
-    plan: Plan, watch: Watch | None = None, limit_us: int = LONGEST_US, *, settled: bool = True, inline: bool = True
+    plan: Plan,
+    watch: Watch | None = None,
+    limit_us: int = LONGEST_US,
+    *,
+    settled: bool = True,
+    inline: bool = True,
+    models: Mapping[type[Provider], Any] | None = None,
 ) -> Engine:
     """Run `plan` on the live pump, under a clock that jumps when all tasks wait.
 
@@ -190,14 +197,20 @@ def trio_session(
         ``heap_session``. If
             False, they are handled in the order of Trio's tasks, as in a live session.
         inline: Run inline providers in place. If False, each of their calls has a task, as for a provider with I/O.
+        models: Models that are loaded already, by provider class.
 
     Returns:
         The engine, with its journal, states and inboxes.
+
+    Raises:
+        UsageError: a provider uses a thread, a process or a socket.
     """
+    virtual = VirtualTime()
 
     async def main() -> Engine:
         clock = SessionClock()
-        async with open_alarms() as alarms, providers_of(plan, clock, inline=inline) as providers:
+        made = providers_of(plan, clock, inline=inline, models=models)
+        async with open_alarms() as alarms, made as providers:
             pump = TrioPump(
                 watch.onto(plan) if watch else plan,
                 providers,
@@ -212,7 +225,16 @@ def trio_session(
                 await pump.run()
         return pump.engine
 
-    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    async def watched() -> Engine | None:
+        engine = None
+        with virtual.inside():
+            engine = await main()
+        return engine  # None if it was ended; `started` then raises the reason
+
+    with virtual.started():
+        engine = trio.run(watched, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert engine is not None
+    return engine
 
 
 class InTask(Provider):
@@ -230,17 +252,25 @@ class InTask(Provider):
 
 
 @asynccontextmanager
-async def providers_of(plan: Plan, clock: SessionClock, *, inline: bool = True) -> AsyncIterator[dict[str, Provider]]:
+async def providers_of(
+    plan: Plan, clock: SessionClock, *, inline: bool = True, models: Mapping[type[Provider], Any] | None = None
+) -> AsyncIterator[dict[str, Provider]]:
     """The plan's providers by stage id, ready to be called. Failover providers are left out. A speaker without one
-    plays nothing."""
+    plays nothing. `models` are loaded already."""
     around = Surroundings(plan.input_rate_hz, plan.frame_us, clock.now_us, _no_notice, clock.at_s)
     providers: dict[str, Provider] = {}
     async with AsyncExitStack() as stack:
-        models = await stack.enter_async_context(open_models(_no_notice))
+        shared = await stack.enter_async_context(open_models(_no_notice))
         for stage in plan.stages:
             if stage.provider is not None:
                 here = replace(around, stage=stage.options)
-                made = opened(stage.provider.cls, stage.provider.options, here, models)
+                cls, options = stage.provider.cls, stage.provider.options
+                if cls in (models or {}):
+                    ready = cls(options, here, (models or {})[cls])
+                    await stack.enter_async_context(ready.ready())
+                    providers[stage.id] = ready
+                    continue
+                made = opened(cls, options, here, shared)
                 providers[stage.id] = await stack.enter_async_context(made)
             elif stage.kind == "speaker":
                 providers[stage.id] = Discard(None, around)

@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
 
-from flowkit.errors import UsageError
-from flowkit.messages import Clause, Interrupt, Message, Token
+from flowkit.errors import ProviderError, UsageError
+from flowkit.messages import Audio, Clause, Interrupt, Message, Speak, Token, Utterance, WordTimes
 from flowkit.options import Options
 from flowkit.providers.base import Emit, Provider
 from flowkit.replay.simulate import simulate
 from flowkit.stages.base import Actions, Stage
 from flowkit.stages.base import Emit as EmitAction
 from flowkit.stages.chunking import Chunking
+from flowkit.stages.playback import Playback
 from flowkit.testing.invariants import Broken
 from flowkit.testing.session_machine import check_session, save_trace, session_machine
 from flowkit.testing.strategies import (
@@ -156,6 +157,47 @@ def test_a_conversation_can_be_saved_again(tmp_path: Path) -> None:
     ]
 
 
+class Hasty(Provider):
+    """A TTS whose last word takes most of the time, as its word times say. Without them, less would seem to be heard."""
+
+    kind, name = "tts", "hasty"
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        assert isinstance(request, Speak)
+        words = request.text.split()
+        total = 16_000
+        ends = [800 * (n + 1) for n in range(len(words) - 1)]
+        await emit(WordTimes(request.clause, tuple(zip(words, [*ends, total], strict=True))))
+        for first in range(0, total, 1_600):
+            await trio.sleep(0.005)
+            await emit(Audio(request.clause, first, 1_600, 16_000, total, bytes(3_200)))
+
+
+CUT_OFF = joined(
+    ONE,
+    {
+        "mic": {"speech": [{"at": "0ms", "lasts": "160ms"}, {"at": "900ms", "lasts": "300ms"}]},
+        "asr": {"utterances": ("One.", "Two.")},
+        "llm": {"replies": ({"text": "and then some more"}, {"text": "Fine."})},
+    },
+)
+
+
+class WithoutTimes(Playback):
+    """A playback stage that forgets the word times."""
+
+    def step(self, state: Any, message: Message, now_us: int) -> Actions:
+        return () if isinstance(message, WordTimes) else super().step(state, message, now_us)
+
+
+def test_what_was_heard_is_judged_by_word_times() -> None:
+    engine = check_session(CUT_OFF, providers={"tts": Hasty})
+    asked = [row.message for row in engine.journal if row.stage == "llm" and isinstance(row.message, Utterance)]
+    assert [utterance.heard for utterance in asked] == ["", "and then some"]
+    with pytest.raises(Broken, match="'and then some' was heard in epoch 1, the history has 'and then'"):
+        check_session(CUT_OFF, providers={"tts": Hasty}, stages={"speaker": WithoutTimes})
+
+
 class Shout(Stage[None]):
     """A stage of an author, between chunker and TTS: it makes every clause upper-case."""
 
@@ -216,3 +258,67 @@ def test_a_property_whose_examples_do_not_reach_the_stage_fails() -> None:
 
     with pytest.raises(Unsatisfiable):
         never()
+
+
+class Talks(Provider):
+    """An LLM that waits for something outside."""
+
+    kind, name = "llm", "talks"
+    loaded: ClassVar[list[type[Provider]]] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[str]:
+        cls.loaded.append(cls)
+        yield await trio.to_thread.run_sync(str, "Yes.")
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        await self.wait()
+        await emit(Token(0, self.model))
+
+    async def wait(self) -> None:
+        await trio.sleep(0.01)
+
+
+class TalksInAThread(Talks):
+    async def wait(self) -> None:
+        await trio.to_thread.run_sync(time.sleep, 0)
+
+
+class TalksToAServer(Talks):
+    async def wait(self) -> None:
+        await trio.open_tcp_stream("127.0.0.1", 9)
+
+
+class TalksToANamedServer(Talks):
+    async def wait(self) -> None:
+        await trio.open_tcp_stream("localhost", 9)
+
+
+class AlwaysFails(Talks):
+    async def wait(self) -> None:
+        raise ProviderError("llm talks: no")
+
+
+@pytest.mark.parametrize(
+    ("cls", "what"),
+    [
+        (
+            TalksInAThread,
+            r"provider of stage 'llm' uses a thread \(trio.to_thread.run_sync\), but this session runs in virtual",
+        ),
+        (TalksToAServer, "the provider of stage 'llm' uses a socket"),
+        (TalksToANamedServer, "the provider of stage 'llm' uses a socket"),
+        (AlwaysFails, "stage 'llm' is not tested: all calls of its provider fail: talks: llm talks: no"),
+    ],
+)
+def test_a_provider_that_virtual_time_cannot_test_is_refused_at_once(cls: type[Provider], what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        run_state_machine_as_test(session_machine(providers={"llm": cls}))
+    with pytest.raises(UsageError, match=what):
+        check_session(ONE, providers={"llm": cls})
+
+
+def test_a_model_is_loaded_once_for_all_conversations() -> None:
+    run_state_machine_as_test(session_machine(providers={"llm": Talks}), settings=FEW)
+    assert Talks.loaded.count(Talks) == 1

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from flowkit.chunker import Chunk, Reason
 from flowkit.clock import US_PER_S
 from flowkit.engine import Fate
-from flowkit.messages import (
-    Audio,
-    Clause,
-    Play,
-    Utterance,
-)
+from flowkit.messages import Audio, Play, Utterance
 from flowkit.testing.evidence import Evidence
+from flowkit.testing.heard import heard
 from flowkit.testing.invariants.record import handled, hold
 
 
@@ -59,34 +54,20 @@ def sound_is_on_time(evidence: Evidence) -> None:
 
 
 def history_is_what_was_heard(evidence: Evidence) -> None:
-    """The LLM's history contains what was heard: the text of the clauses up to the share of their samples that was
-    played.
+    """The LLM's history contains what was heard: of each clause the words that had ended, by the provider's word times,
+    or the share of the samples that was played.
 
     It is not checked if a queue dropped messages, or if the length of a clause is unknown.
     """
-    rows = evidence.rows
-    dropped = {row.epoch for row in rows if row.fate is Fate.DROPPED}
-    texts = {(r.epoch, r.message.index): _chunk(r.message) for r in rows if isinstance(r.message, Clause)}
-    totals = {(r.epoch, r.message.clause): r.message.total for r in rows if isinstance(r.message, Audio)}
-    played: dict[tuple[int, int], int] = {}
-    for pop in evidence.sound():
-        played[pop.epoch, pop.clause] = pop.first_sample + pop.samples
-    asked = [(row.epoch, row.message) for row in rows if handled(row, Utterance) and row.stage == "llm"]
+    texts = heard(evidence)
+    asked = [(row.epoch, row.message) for row in evidence.rows if handled(row, Utterance) and row.stage == "llm"]
     for (epoch, before), (_, after) in pairwise(asked):
-        if epoch in dropped or any(e == epoch and not total for (e, _), total in totals.items()):
+        text = texts.get(epoch, "")
+        if text is None:
             continue
-        heard = ""
-        for (_, clause), samples in sorted((key, n) for key, n in played.items() if key[0] == epoch):
-            heard += texts[epoch, clause].heard(samples / totals[epoch, clause])
-        silent = any(not chunk.spoken for (e, _), chunk in texts.items() if e == epoch)
         assert isinstance(before, Utterance)
         assert isinstance(after, Utterance)
         # If a reply continues after an interrupt without words, what was heard before belongs to it too.
-        heard = " ".join(f"{before.said} {heard}".split())
+        text = " ".join(f"{before.said} {text}".split())
         said = " ".join((after.said if after.turn == before.turn else after.heard).split())
-        if not silent:
-            hold(said == heard, f"{heard!r} was heard in epoch {epoch}, the history has {said!r}")
-
-
-def _chunk(clause: Clause) -> Chunk:
-    return Chunk(clause.text, clause.spoken, clause.tokens, Reason.END, clause.marks)
+        hold(said == text, f"{text!r} was heard in epoch {epoch}, the history has {said!r}")

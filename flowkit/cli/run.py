@@ -64,13 +64,14 @@ def run(args: argparse.Namespace) -> int:
     from flowkit.cli.ends import check_ends
     from flowkit.cli.recording import record_path, remove_old
     from flowkit.plan import require
-    from flowkit.runtime.echo import EchoWatch
     from flowkit.runtime.host import run_alone
 
     if args.allow_tools:
         trust.allow()
     config, duration_us = _config(args), _limits(args)
     plan = require(config)
+    if (speaker := plan.only("speaker")) is not None and speaker.provider is None:
+        _notice("no speaker: nothing will be played; write a file instead: --output reply.wav")
     path = record_path(args, config)
     check_ends(config, plan, path)
     for old in remove_old(config.top.trace) if path is not None and not args.trace else ():
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
                 config=config,
                 trace=path,
                 notice=view.say,
-                observers=(EchoWatch(plan, view.say), *view.observers),
+                observers=(*_echo_watch(plan, view.say), *view.observers),
                 duration_us=duration_us,
                 turns=args.turns,
                 started=view.started,
@@ -92,6 +93,14 @@ def run(args: argparse.Namespace) -> int:
     if outcome.error is not None:
         raise outcome.error
     return _tell(args, plan, outcome, path)
+
+
+def _echo_watch(plan: Plan, notice: Callable[[str], None]) -> tuple[Observer, ...]:
+    """A watch for the agent's own voice in the microphone, where both ends are devices: files and scripts have no echo."""
+    from flowkit.runtime.echo import EchoWatch
+
+    names = [end.provider.name for kind in ("mic", "speaker") if (end := plan.only(kind)) and end.provider]
+    return (EchoWatch(plan, notice),) if len(names) == 2 and not _WITHOUT_ECHO & set(names) else ()
 
 
 def _limits(args: argparse.Namespace) -> int | None:
@@ -106,6 +115,7 @@ def _limits(args: argparse.Namespace) -> int | None:
         raise UsageError(f"--duration: {error}") from error
 
 
+_WITHOUT_ECHO = frozenset({"memory", "scripted", "wav"})
 _EXCLUDE_EACH_OTHER = (
     ("text", "input"),
     ("text", "mic"),

@@ -45,6 +45,12 @@ def with_playback(config: Config) -> Config:
     return replace(config, stages=(*stages, speaker))
 
 
+def playback_is_implied(config: Config) -> bool:
+    """Whether the speaker stage is not in the file, but was added by ``with_playback``."""
+    voices = [stage.node for stage in config.stages if stage.kind == "tts"]
+    return any(stage.node is voice for stage in config.stages if stage.kind == "speaker" for voice in voices)
+
+
 def _typed(stage: StageConfig, config: Config, typing: Typing) -> StageConfig:
     if stage.kind != "gate":
         return stage

@@ -11,6 +11,7 @@ from flowkit.plan.cases import check_cases
 from flowkit.plan.graph import Plan
 from flowkit.plan.lints import LINTS, BrokenRule, lint
 from flowkit.plan.resolve import draw
+from flowkit.plan.variants import playback_is_implied
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def require(config: Config) -> Plan:
 
     Raises:
         InvalidConfig: with every error.
-        DeviceError: the file does not name the microphone or the speaker, and this machine has none.
+        DeviceError: the file has a microphone or a speaker without a provider, and devices are not installed.
     """
     drawn = draw(config)
     found = errors([*drawn.problems, *(located(finding, config) for finding in lint(drawn.plan))])
@@ -48,7 +49,7 @@ def require(config: Config) -> Plan:
         raise InvalidConfig(found)
     for kind, option in _DEVICES.items():
         stage = drawn.plan.only(kind)
-        if stage is not None and stage.provider is None:
+        if stage is not None and stage.provider is None and not (kind == "speaker" and playback_is_implied(config)):
             raise DeviceError(f"there is no device for the {kind}", hint=f"use a file: {option}")
     return drawn.plan
 

@@ -118,6 +118,18 @@ def test_a_pipeline_that_has_no_speaker_yet_ends_all_the_same(tmp_path: Path) ->
     assert "turn 1: completed" in done.stdout
 
 
+def test_only_devices_are_watched_for_the_agents_own_voice(tmp_path: Path) -> None:
+    """A user who interrupts every reply at once, as a script: nobody can use a headset there."""
+    talk = ", ".join(f"{{at: {at}ms, lasts: 200ms}}" for at in range(100, 4_100, 500))
+    path = pipeline(tmp_path, length="5s")
+    text = path.read_text("utf-8").replace("{at: 100ms, lasts: 300ms}", talk)
+    text = text.replace('["What time is it?"]', str([f"What time is it {n}?" for n in range(8)]))
+    path.write_text(text.replace("{kind: speaker}", "{kind: speaker, provider: memory}"), "utf-8")
+    done = flowkit("run", path, "--no-trace")
+    assert done.stdout.count("interrupted") >= 3
+    assert "headset" not in done.stderr
+
+
 def test_a_failing_voice_ends_the_turn_and_says_so(tmp_path: Path) -> None:
     done = flowkit("run", pipeline(tmp_path, tts=", fail: true"), "--output", tmp_path / "reply.wav")
     assert done.returncode == 4

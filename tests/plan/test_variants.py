@@ -8,6 +8,7 @@ import pytest
 
 from flowkit.errors import DeviceError, UsageError
 from flowkit.plan import require, resolve, text_mode, with_files
+from flowkit.providers.sound.device import DeviceSpeaker
 from tests.config.helpers import BASE, reading
 from tests.plan.test_graph_checks import SPOKEN
 
@@ -44,3 +45,14 @@ def test_a_device_that_is_not_there_is_said_before_the_session_starts() -> None:
     if all("device" not in config.catalog.providers(kind) for kind in ("mic", "speaker")):
         with pytest.raises(DeviceError, match="mic"):
             require(config)
+
+
+def test_a_speaker_that_the_file_does_not_have_needs_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where the package for devices is not installed: what the tutorial says of ``--text`` holds."""
+    monkeypatch.setattr(DeviceSpeaker, "requires", ("no_such_module",))
+    typed = "flowkit: 1\nstages:\n  - {kind: gate}\n  - {kind: llm, provider: canned}\n  - {kind: chunker}\n"
+    implied = text_mode(reading(typed + "  - {kind: tts, provider: print}\n").config)
+    assert require(implied).stage("speaker").provider is None
+    named = text_mode(reading(typed + "  - {kind: tts, provider: print}\n  - {kind: speaker}\n").config)
+    with pytest.raises(DeviceError, match="there is no device for the speaker"):
+        require(named)

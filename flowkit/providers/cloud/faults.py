@@ -135,15 +135,22 @@ def too_long(what: str) -> bool:
     return _TOO_LONG.search(what) is not None
 
 
-def of_status(status: int, what: str, headers: Mapping[str, str] | None = None) -> CloudError:
-    """The error for an HTTP status. `what` is the message in the body, and `headers` must have lower-case names."""
+def of_status(status: int, what: str, headers: Mapping[str, str] | None = None, *, title: str = "") -> CloudError:
+    """The error for an HTTP status.
+
+    Args:
+        status: The status.
+        what: The message in the body.
+        headers: The headers, with lower-case names; `retry-after` is used.
+        title: Kind and name of the provider, such as ``"llm mine"``, to begin the message with.
+    """
     trouble = _STATUS.get(status) or (Trouble.SERVER if status >= 500 else Trouble.REQUEST)
     if status < 400:
         trouble = Trouble.PROTOCOL
     elif status == 400 and too_long(what):
         trouble = Trouble.LENGTH
     wait = retry_after_us((headers or {}).get("retry-after", ""))
-    said = f"HTTP {status}" + (f": {what}" if what else "")
+    said = (f"{title}: " if title else "") + f"HTTP {status}" + (f": {what}" if what else "")
     if wait is not None:
         said += f" (retry after {wait / US_PER_S:.0f} s)"
     error = CloudError(trouble, said, hint=_HINTS.get(trouble, ""), retry_after_us=wait)

@@ -10,4 +10,5 @@ def test_it_keeps_the_contract_of_a_provider() -> None:
 
 
 def test_a_pipeline_file_finds_it_by_its_name() -> None:
-    assert find("tts", "mine") is MyTts, "is the package installed? pip install -e ."
+    # It is not found until the package is installed: pip install -e .
+    assert find("tts", "mine") is MyTts

@@ -90,7 +90,10 @@ def _scripted(path: Path, case: Case, env: bool) -> Play:
         try:
             scripts = scripts_of(plan)
         except TypeError as error:
-            raise UsageError(f"a session test needs scripted providers, or a trace: {error}") from error
+            raise UsageError(
+                f"{error}: a session test runs without a clock",
+                hint="give the test a recorded `trace:`, or use a provider that is inline, such as `scripted`",
+            ) from error
         reference = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
         source = plan.only("mic")
         if source is not None:

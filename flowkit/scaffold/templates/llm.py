@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import trio
@@ -20,7 +20,7 @@ _WORD = re.compile(r"\s*\S+")
 class LlmModel:
     """What a process needs once: weights, or a client with its pool of connections."""
 
-    async def reply(self, system: str, ask: Ask) -> AsyncIterator[str]:
+    async def reply(self, system: str, ask: Ask) -> AsyncGenerator[str, None]:
         """The reply, word by word."""
         for word in _WORD.findall(f"You said: {ask.text or 'nothing'}. I have heard {len(ask.history)} things before."):
             await trio.lowlevel.checkpoint()
@@ -50,9 +50,10 @@ class MyLlm(Provider):
             raise ProviderError(f"llm mine: cannot answer {type(request).__name__}")
         model: LlmModel = self.model
         index = 0
-        async for text in model.reply(self.options.system, request):
-            await emit(Token(index, text))
-            index += 1
+        async with aclosing(model.reply(self.options.system, request)) as reply:
+            async for text in reply:
+                await emit(Token(index, text))
+                index += 1
 
     async def probe(self) -> str:
         """Ask the service whether a call would succeed. Raises ProviderError."""

@@ -18,10 +18,10 @@ everything that it found. These rules are checked:
 - The event loop is not blocked, and no task, thread, process, socket or open file is left.
 
 The other names are for tests of your own: ``FakeSession`` (surroundings), ``opened`` (a provider with its model,
-ready), ``answer``, ``Answers``, ``PacedItems``, ``frames``, ``utterance``.
+ready), ``open_models`` (models that providers share), ``answer``, ``Answers``, ``PacedItems``, ``frames``, ``utterance``.
 """
 
-from flowkit.providers.models import opened
+from flowkit.providers.models import open_models, opened
 from flowkit.testing.faults import Faults
 from flowkit.testing.provider.calls import (
     FRAME_BYTES,
@@ -47,6 +47,7 @@ __all__ = [
     "answer",
     "check_provider",
     "frames",
+    "open_models",
     "opened",
     "utterance",
 ]

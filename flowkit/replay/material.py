@@ -20,6 +20,7 @@ from flowkit.messages import (
     Shutdown,
     Speak,
     SpeechStarted,
+    ToolCall,
 )
 from flowkit.plan.graph import Plan
 from flowkit.trace.reader import Trace
@@ -117,6 +118,8 @@ class Material:
     calls: dict[str, list[RecordedCall]]
     """Provider calls by stage."""
     input: Input = field(default_factory=Input)
+    tools: list[tuple[int, ToolCall]] = field(default_factory=list)
+    """The tool calls of the session, each with the time at which it was made."""
     shutdowns: list[tuple[int, Shutdown]] = field(default_factory=list)
     last_us: int = 0
     """The time of the last row."""
@@ -137,6 +140,8 @@ def gather(trace: Trace, plan: Plan, turns: Turns | None = None) -> Material:
             calls.row(row)
             if row.fate is Fate.HANDLED:
                 material.input.row(row.message, row.sent_us)
+        elif type(row.message) is ToolCall:
+            material.tools.append((row.handled_us, row.message))
         elif type(row.message) is Shutdown:
             material.shutdowns.append((row.handled_us, row.message))
         if gate is not None and row.stage == gate.id:

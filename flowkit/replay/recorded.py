@@ -10,7 +10,18 @@ from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import NamedTuple
 
-from flowkit.messages import Ask, Done, EndOfUtterance, Final, Frames, Message, Partial, Probability
+from flowkit.messages import (
+    Ask,
+    Done,
+    EndOfUtterance,
+    Final,
+    Frames,
+    Message,
+    Partial,
+    Probability,
+    ToolCall,
+    ToolOutcome,
+)
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.material import Input, RecordedCall
 
@@ -197,7 +208,8 @@ class RecordedAsr(Script):
 
 
 class RecordedLlm(Script):
-    """Replies by the user's text, in the order in which they were given.
+    """Replies by the user's text, in the order in which they were given. What follows tool calls is chosen among the replies
+    after as many rounds.
 
     A text that was never sent gets the next unused reply, which is noted in `assumed`. If there is none, the call ends
     without an item.
@@ -224,14 +236,59 @@ class RecordedLlm(Script):
 
     def _chosen(self, request: Ask) -> RecordedCall | None:
         # A text may be asked several times. When its replies are used up, the newest one is given again.
-        same = [call for call in self._left if call.request.text == request.text]  # type: ignore[attr-defined]
-        again = [call for call in self._all if call.request.text == request.text]  # type: ignore[attr-defined]
+        same = [call for call in self._left if _same_question(call, request)]
+        again = [call for call in self._all if _same_question(call, request)]
         call = next(iter([*same, *again[-1:]]), None)
         if call is None:
             call = next(iter(self._left), None)
             self.assumed.append(f"turn {request.turn}: the reply to {request.text[:40]!r} is not in the trace")
         elif call.request.history != request.history:  # type: ignore[attr-defined]
             self.assumed.append(f"turn {request.turn}: the reply is taken from another history")
+        elif call.request.steps != request.steps:  # type: ignore[attr-defined]
+            self.assumed.append(f"turn {request.turn}: the reply is taken from other tool calls")
         if call is not None and call in self._left:
             self._left.remove(call)
         return call
+
+
+def _same_question(call: RecordedCall, request: Ask) -> bool:
+    asked = call.request
+    assert isinstance(asked, Ask)
+    return asked.text == request.text and len(asked.steps) == len(request.steps)
+
+
+class RecordedTools(Script):
+    """Outcomes of tool calls, each as long after its call as it came then. A replay never calls a tool.
+
+    A call with other arguments gets the outcome of the next unused call of the same tool, which is noted in `assumed`. If
+    there is none, no outcome comes.
+    """
+
+    def __init__(self, calls: Iterable[RecordedCall], made: Iterable[tuple[int, ToolCall]]) -> None:
+        came = {
+            item.id: (at_us, item) for call in calls for at_us, _, item in call.items if isinstance(item, ToolOutcome)
+        }
+        self._left = [(at_us, call, came.get(call.id)) for at_us, call in made]
+        self.assumed: list[str] = []
+
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self._fed)
+
+    def _fed(self, item: Message) -> _Answers:
+        if not isinstance(item, ToolCall):
+            return []
+        same = (
+            n for n, (_, call, _) in enumerate(self._left) if (call.name, call.arguments) == (item.name, item.arguments)
+        )
+        alike = (n for n, (_, call, _) in enumerate(self._left) if call.name == item.name)
+        if (place := next(same, None)) is None:
+            place = next(alike, None)
+            what = "has no outcome in the trace" if place is None else "was recorded with other arguments"
+            self.assumed.append(f"tool {item.name} {item.arguments[:40]}: {what}")
+        if place is None:
+            return []
+        called_us, _, outcome = self._left.pop(place)
+        if outcome is None:  # it was given up then
+            return []
+        came_us, recorded = outcome
+        return [(came_us - called_us, ToolOutcome(item.id, recorded.status, recorded.content))]

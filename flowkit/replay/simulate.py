@@ -22,7 +22,16 @@ from flowkit.providers.inline import Script
 from flowkit.replay.collector import without_collector
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.material import Material, RecordedCall, Turns, gather
-from flowkit.replay.recorded import BLOCK, Finals, InOrder, RecordedAsr, RecordedLlm, RecordedSource, RecordedVad
+from flowkit.replay.recorded import (
+    BLOCK,
+    Finals,
+    InOrder,
+    RecordedAsr,
+    RecordedLlm,
+    RecordedSource,
+    RecordedTools,
+    RecordedVad,
+)
 from flowkit.replay.settings import changed_plan, recorded_plan
 from flowkit.replay.voice import RecordedVoice
 from flowkit.replay.warp import Warp, WarpedAsr, WarpedSource, WarpedVad
@@ -56,6 +65,7 @@ class Cast:
         self.scripts: dict[str, Script] = {}
         self.voice: RecordedVoice | None = None
         self.llm: RecordedLlm | None = None
+        self.tools: RecordedTools | None = None
         self.warp = None if turns is None else Warp(material, turns, plan.frame_us)
         self._material = material
         self._block = block
@@ -65,7 +75,8 @@ class Cast:
 
     def assumed(self) -> list[str]:
         """Where the scripts had to guess an answer, for people."""
-        return [*self.finals.assumed, *(self.llm.assumed if self.llm else [])]
+        others = (self.llm, self.tools)
+        return [*self.finals.assumed, *(line for other in others if other for line in other.assumed)]
 
     def _calls(self, kind: str, plan: Plan) -> list[RecordedCall]:
         stage = plan.only(kind)
@@ -88,6 +99,9 @@ class Cast:
             case "tts":
                 self.voice = RecordedVoice(calls)
                 return self.voice
+            case "tools":
+                self.tools = RecordedTools(calls, self._material.tools)
+                return self.tools
         return InOrder(calls)
 
 

@@ -42,6 +42,7 @@ from flowkit.stages.tts import TtsOrder
 from flowkit.testing.sessions import heap_session, scripted_plan, trio_session
 from flowkit.testing.strategies.conversations import Conversation, conversations
 from flowkit.trace.reader import Trace, read_trace
+from tests.config.experiments_of_tools import TOOLED
 from tests.trace.recording import record
 from tests.trace.sessions import pipeline
 
@@ -52,6 +53,8 @@ SESSIONS = {
     "dropping": pipeline(chunker="queue: {max: 2, when_full: drop_oldest}"),
     "thinking": pipeline("{at: 280ms, lasts: 820ms}, {at: 1600ms, lasts: 900ms}", llm="first_token: 900ms"),
     "failing": pipeline(tts="fail: true"),
+    "tools": TOOLED,
+    "a tool interrupted": TOOLED.replace("after: 400ms", "after: 3s").replace("at: 3s", "at: 2500ms"),
     "withdrawn": pipeline("{at: 280ms, lasts: 820ms}, {at: 2780ms, lasts: 80ms}"),
 }
 

@@ -13,9 +13,11 @@ import pytest
 from flowkit.config import load
 from flowkit.errors import TraceError, UsageError
 from flowkit.figures.metrics import measure
-from flowkit.messages import Audio, Frames, Probability
+from flowkit.messages import Audio, Frames, Probability, RunTools, ToolCall, ToolOutcome
 from flowkit.plan import resolve
 from flowkit.replay.compare import first_difference
+from flowkit.replay.material import RecordedCall
+from flowkit.replay.recorded import RecordedTools
 from flowkit.replay.simulate import simulate
 from flowkit.replay.ties import depending, permuted
 from flowkit.replay.voice import fit, spoken_in, theil_sen
@@ -183,3 +185,18 @@ def test_a_what_if_over_a_detector_that_skips_frames_keeps_its_turns() -> None:
         assert one.ttfa_us is not None
         assert other.ttfa_us is not None
         assert abs(one.ttfa_us - other.ttfa_us) <= 20_000
+
+
+def test_a_tool_s_outcome_comes_as_long_after_its_call_as_then_and_is_never_asked_for() -> None:
+    call = RecordedCall("tools", RunTools(), 0, [(1_500, 1_500, ToolOutcome("call_1", "result", "free"))])
+    tools = RecordedTools(
+        [call], [(1_000, ToolCall("call_1", "look", '{"n": 1}')), (9_000, ToolCall("call_2", "book", "{}"))]
+    )
+    opened = tools.open(RunTools())
+    assert list(opened.fed(ToolCall("call_7", "look", '{"n": 2}'))) == [(500, ToolOutcome("call_7", "result", "free"))]
+    assert list(opened.fed(ToolCall("call_8", "book", "{}"))) == [], "it had no outcome then"
+    assert list(opened.fed(ToolCall("call_9", "pay", "{}"))) == []
+    assert tools.assumed == [
+        'tool look {"n": 2}: was recorded with other arguments',
+        "tool pay {}: has no outcome in the trace",
+    ]

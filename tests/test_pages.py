@@ -40,11 +40,15 @@ def test_the_tests_that_it_shows_pass(page: ModuleType) -> None:
 
 
 def test_every_content_and_kind_has_its_line() -> None:
+    from flowkit.stages.base import CONTROL_CONTENT
+    from flowkit.stages.content import CONTENT
     from flowkit.testing.provider.declared import KINDS
-    from flowkit.testing.stage import _RUNS
 
     stage, provider = (DOCS / PAGES[1]).read_text("utf-8"), (DOCS / PAGES[0]).read_text("utf-8")
     contents = re.search(r"### Ports\n(.*?)\n`queue_max`", stage, re.DOTALL)
     assert contents is not None
-    assert all(f"`{content}`" in contents[1] for content in _RUNS if content not in ("end",))
+    for content, messages in CONTENT.items():
+        [line] = [line for line in contents[1].splitlines() if line.startswith(f"| `{content}`")]
+        assert all(f"`{message.__name__}`" in line for message in messages)
+        assert ("(control)" in line) == (content in CONTROL_CONTENT)
     assert all(f"| `{kind}` |" in provider for kind in KINDS if kind != "gate")

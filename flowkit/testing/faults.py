@@ -11,13 +11,14 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 class Faults(AssertionError):
     """A provider or a stage breaks its contract. `found` lists all faults, one line each.
 
-    Of faults that differ only in their numbers, the first is listed, with the number of the others.
+    Of faults that differ only in their numbers, the first is listed, with the number of the others. `where` is a line that
+    says where they were found.
     """
 
-    def __init__(self, title: str, found: Iterable[str]) -> None:
+    def __init__(self, title: str, found: Iterable[str], where: str = "") -> None:
         self.found = _folded(found)
         heading = f"{title}: {len(self.found)} fault{'s' * (len(self.found) > 1)}"
-        super().__init__("\n  - ".join([heading, *self.found]))
+        super().__init__("\n  - ".join([heading, *self.found]) + (f"\n  {where}" if where else ""))
 
 
 def _folded(lines: Iterable[str]) -> list[str]:

@@ -2,191 +2,97 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+import re
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from flowkit.config.kinds import BUILT_IN, find
-from flowkit.messages import Ask, Clause, EndOfReply, Message, Token
+from flowkit.messages import Ask, Clause, Interrupt, Message
 from flowkit.options import Options
-from flowkit.providers.base import Emit as Answer
-from flowkit.providers.base import Provider
-from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage
+from flowkit.stages.base import Actions, Emit, Stage
+from flowkit.testing.plain import words_of
 from flowkit.testing.stage import check_stage
-
-
-class Softens(Stage[Any]):
-    """A word filter between the chunker and the voice."""
-
-    kind = "softens"
-    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses",), "turn": ("turn",)}
-    outputs: ClassVar[dict[str, str]] = {"clauses": "clauses"}
-    replying = True
-
-    class Options(Options):
-        pass
-
-    def fresh(self) -> Any:
-        return None
-
-    def step(self, state: Any, message: Message, now_us: int) -> Actions:
-        if isinstance(message, Clause):
-            return self.clause(state, message)
-        if isinstance(message, EndOfReply):
-            return (Emit("clauses", message),)
-        return NOTHING
-
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        return (Emit("clauses", replace(clause, spoken=clause.spoken.replace("No", "Oh"))),)
-
-
-class SwallowsTheEnd(Softens):
-    def step(self, state: Any, message: Message, now_us: int) -> Actions:
-        return self.clause(state, message) if isinstance(message, Clause) else NOTHING
-
-
-class WrongPort(Softens):
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        return (Emit("clause", clause),)
-
-
-class WrongType(Softens):
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        return (Emit("clauses", Token(clause.index, clause.spoken)),)
-
-
-class Renumbers(Softens):
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        return (Emit("clauses", replace(clause, index=0)),)
-
-
-class Repeats(Softens):
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        return (Emit("clauses", clause), Emit("clauses", clause))
-
-
-@dataclass
-class Kept:
-    clauses: list[Clause] = field(default_factory=list)
-
-
-class HoldsOneBack(Softens):
-    """It emits a clause when the next one comes, so the last one is lost."""
-
-    def fresh(self) -> Kept:
-        return Kept()
-
-    def clause(self, state: Kept, clause: Clause) -> Actions:
-        state.clauses.append(clause)
-        return (Emit("clauses", state.clauses.pop(0)),) if len(state.clauses) > 1 else NOTHING
-
-
-class OneStateForAll(Softens):
-    kept: ClassVar[Kept] = Kept()
-
-    def fresh(self) -> Kept:
-        return self.kept
-
-
-class CountsInTheClass(Softens):
-    seen: ClassVar[list[int]] = []
-
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        self.seen.append(clause.index)
-        return (Emit("clauses", replace(clause, tokens=len(self.seen))),)
-
-
-class ThrowsDice(Softens):
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        return (Emit("clauses", replace(clause, tokens=random.randrange(1 << 30))),)
-
-
-class Slow(Softens):
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        time.sleep(0.003)
-        return super().clause(state, clause)
-
-
-class Raises(Softens):
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        raise KeyError(clause.spoken)
-
-
-class NotOfTheReply(Softens):
-    replying = False
-
-
-class DeafToInterrupts(Softens):
-    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"clauses": ("clauses",)}
-
-
-class NoSuchContent(Softens):
-    outputs: ClassVar[dict[str, str]] = {"clauses": "sentences"}
-
-
-class GivesItAwayAtOnce(Softens):
-    """It emits a Fault each time, although nothing failed."""
-
-    outputs: ClassVar[dict[str, str]] = {"clauses": "clauses", "faults": "progress"}
-
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        return (Emit("faults", clause), Emit("clauses", clause))
-
-
-class Counts(Softens):
-    """Wrong only if it is told to."""
-
-    kind = "counts"
-
-    class Options(Options):
-        twice: bool = False
-
-    def clause(self, state: Any, clause: Clause) -> Actions:
-        return (Emit("clauses", clause),) * (1 + self.options.twice)  # type: ignore[attr-defined]
-
-
-class Asks(Softens):
-    """Asks somebody outside about each reply."""
-
-    kind = "asks"
-    call_scope = "turn"
-
-    def step(self, state: Any, message: Message, now_us: int) -> Actions:
-        asked = (Open(Ask(1, "Well?")),) if isinstance(message, EndOfReply) else ()
-        return (*asked, *super().step(state, message, now_us))
-
-
-class Answers(Provider):
-    kind, name = "asks", "answers"
-    asked: ClassVar[list[Message]] = []
-
-    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Answer) -> None:
-        self.asked.append(request)
-        await emit(Token(0, "Yes."))
+from tests.testing.planted import (
+    Adds,
+    Answers,
+    Asks,
+    AwaitsTheReply,
+    Counts,
+    CountsInTheClass,
+    DeafToInterrupts,
+    DropsAWord,
+    EndsTwice,
+    GathersTheReply,
+    GetsTired,
+    GivesItAwayAtOnce,
+    HoldsOneBack,
+    Lengthens,
+    LooksAhead,
+    MarksOfAnother,
+    MarksThatFall,
+    MuteAfterAnInterrupt,
+    NeedsAWord,
+    NoSuchContent,
+    NotOfTheReply,
+    OneStateForAll,
+    Promotes,
+    Raises,
+    Renumbers,
+    Repeats,
+    Rewrites,
+    Slow,
+    Softens,
+    SpeaksTheOldReply,
+    SwallowsAllClauses,
+    SwallowsEverySecond,
+    SwallowsTheEnd,
+    ThrowsDice,
+    Works,
+    WrongPort,
+    WrongType,
+)
 
 
 @pytest.mark.parametrize(
     ("cls", "said"),
     [
-        (SwallowsTheEnd, "EndOfReply was received and not passed on (1 times): the following stages wait for it"),
+        (SwallowsTheEnd, "EndOfReply was received once and passed on never: the following stages wait for it"),
         (WrongPort, "emits to port 'clause', which is not declared; its outputs are clauses"),
         (WrongType, "emits Token to port 'clauses', which takes Clause, EndOfReply"),
         (Renumbers, "Clause 0 follows 0 in one reply; the numbers must rise"),
         (Repeats, "Clause 0 follows 0 in one reply"),
-        (HoldsOneBack, "Clause 0 follows 1 in one reply"),
+        (HoldsOneBack, "clause 2 was taken and not passed on (' Perhaps it is not so, or is it?')"),
         (OneStateForAll, "fresh() returns the same object again"),
-        (CountsInTheClass, "not pure: for the same Clause it returns"),
-        (ThrowsDice, "not pure: for the same Clause it returns"),
+        (CountsInTheClass, "not pure: for the same Clause another object of the class returns tokens"),
+        (ThrowsDice, "not pure: for the same Clause another object of the class returns tokens"),
         (Slow, "steps take"),
         (Raises, "the session fails: KeyError"),
         (NotOfTheReply, "it takes clauses, so it belongs to the reply: set `replying = True`"),
         (DeafToInterrupts, "no interrupt reaches it"),
         (NoSuchContent, "unknown content 'sentences'"),
         (GivesItAwayAtOnce, "emits Clause to port 'faults', which takes Fault, Heard,"),
+        (
+            SwallowsAllClauses,
+            "clause 0 was taken and not passed on ('Yes, I think so.'): to leave a clause out, pass it on",
+        ),
+        (SwallowsEverySecond, "clause 1 was taken and not passed on (' No, wait.')"),
+        (MuteAfterAnInterrupt, "clause 0 was taken and not passed on"),
+        (SpeaksTheOldReply, "of the interrupted reply comes out in the next: reset(state) must forget it"),
+        (GathersTheReply, "17 clauses are kept in the state, more than its queue may hold"),
+        (EndsTwice, "EndOfReply was received once and passed on twice: a reply has one end"),
+        (Lengthens, "clause 1 says 'Not at all, wait.' for ' No, wait.' and has no marks"),
+        (MarksOfAnother, "clause 0: the marks end with (17, 16), and `spoken` and `text` have 16 and 16 characters"),
+        (MarksThatFall, "clause 0: the marks do not rise"),
+        (Rewrites, "clause 1 has the text 'Oh, wait.', which is not in the reply: `text` is what the model wrote"),
+        (Promotes, "clause 0 was provisional and is passed on as final"),
+        (NeedsAWord, "the session fails: IndexError: list index out of range (line "),
+        (GetsTired, "the same object returns in a later session spoken 'No, wait.' and not 'Oh, wait.'"),
+        (Works, "leaves thread 'worker' at work"),
+        (DropsAWord, "was taken and not passed on (' Well, xylophone it is.')"),
     ],
 )
 def test_a_stage_with_a_fault(cls: type[Stage[Any]], said: str) -> None:
@@ -195,8 +101,67 @@ def test_a_stage_with_a_fault(cls: type[Stage[Any]], said: str) -> None:
     assert any(said in fault for fault in caught.value.found), caught.value  # type: ignore[attr-defined]
 
 
-def test_a_stage_without_a_fault() -> None:
-    check_stage(Softens)
+@pytest.mark.parametrize("cls", [Softens, LooksAhead, AwaitsTheReply, Adds])
+def test_a_stage_without_a_fault(cls: type[Stage[Any]]) -> None:
+    check_stage(cls, examples=20)
+
+
+def test_what_is_said_of_a_fault() -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_stage(SwallowsTheEnd)
+    first, *faults, where = str(caught.value).splitlines()
+    assert first == "stage 'softens' (SwallowsTheEnd): 2 faults"
+    assert faults[1] == "  - the session did not end within 20 s"
+    assert where.startswith("  in the conversation {'mic': {'speech':")
+    with pytest.raises(AssertionError) as caught:
+        check_stage(ThrowsDice)
+    said = r"for the same Clause another object of the class returns tokens \d+ and not \d+$"
+    assert re.search(said, str(caught.value), re.MULTILINE)
+
+
+def test_the_conversations_show_all_that_a_clause_may_be() -> None:
+    """And what the options name, as it is and in capitals."""
+    seen: list[Message] = []
+
+    class Watches(DropsAWord):
+        def step(self, state: Any, message: Message, now_us: int) -> Actions:
+            seen.append(message)
+            return super().step(state, message, now_us)
+
+        def clause(self, state: Any, clause: Clause) -> Actions:
+            return (Emit("clauses", clause),)
+
+    check_stage(Watches, DropsAWord.Options(words=("damn",)), examples=1)
+    clauses = [message for message in seen if isinstance(message, Clause)]
+    assert {clause.provisional for clause in clauses} == {True, False}
+    firsts = [clause.text for clause in clauses if clause.index == 0]
+    assert ("Yes.", "Yes.com is it.") in pairwise(firsts), "one is revoked"
+    assert any(not clause.spoken for clause in clauses)
+    assert any(clause.marks and clause.spoken for clause in clauses)
+    assert any(isinstance(message, Interrupt) for message in seen)
+    said = {word.strip(".,!") for clause in clauses for word in clause.spoken.split()}
+    assert {"damn", "DAMN"} <= said
+
+
+class Way(StrEnum):
+    ONE = "one"
+
+
+def test_words_of_options() -> None:
+    class Nested(Options):
+        found: str = "nested"
+        way: Way = Way.ONE
+        number: int = 3
+
+    class Whole(Options):
+        words: tuple[str, ...] = ("a", " b ", "a", "")
+        table: dict[str, str] = {"key": "value"}
+        marks: frozenset[str] = frozenset({"z", "y"})
+        nested: Nested = Nested()
+        long: str = "x" * 61
+        key: SecretStr = SecretStr("secret")
+
+    assert words_of(Whole()) == ("a", "b", "key", "value", "y", "z", "nested")
 
 
 @pytest.mark.parametrize("kind", BUILT_IN)

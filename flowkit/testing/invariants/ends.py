@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from flowkit.clock import US_PER_S
 from flowkit.messages import (
     Interrupt,
     Utterance,
@@ -16,7 +17,7 @@ from flowkit.testing.invariants.record import handled, hold
 def session_ends(evidence: Evidence) -> None:
     """The session ends by itself. If its input has ended, no turn is open and no message of a reply waits."""
     finished = evidence.engine.finished
-    hold(finished is not None, f"the session still runs at {evidence.engine.now_us} us")
+    hold(finished is not None, f"the session did not end within {evidence.engine.now_us / US_PER_S:.0f} s")
     if finished == "input_ended":
         turn = evidence.engine.state("gate").turn
         hold(turn is Turn.LISTENING, f"the session ended while it was {turn.value}")

@@ -64,17 +64,19 @@ def markers_are_kept(evidence: Evidence) -> None:
 
 def order_is_kept(evidence: Evidence) -> None:
     """Data from one stage to another is handled in the order in which it was sent, and time never runs backwards."""
-    newest: dict[tuple[str, str], tuple[int, int]] = {}
+    newest: dict[tuple[str, str], tuple[tuple[int, int], str]] = {}
     now_us = 0
     for row in evidence.rows:
         hold(now_us <= row.handled_us and row.sent_us <= row.handled_us, f"{row.stage} {row.n} runs back in time")
         now_us = row.handled_us
         if row.lane == "D" and row.cause_stage and row.fate is Fate.HANDLED:
-            edge, place = (row.cause_stage, row.stage), (row.cause_n, getattr(row.message, "index", -1))
-            before = newest.get(edge, (0, -1))
+            index = getattr(row.message, "index", -1)
+            edge, place = (row.cause_stage, row.stage), (row.cause_n, index)
+            before, name = newest.get(edge, ((0, -1), ""))
             overtaken = place[0] < before[0] or (place[0] == before[0] and -1 < place[1] < before[1])
-            hold(not overtaken, f"{row.stage} handled {row.kind} {place} after {before} of {row.cause_stage}")
-            newest[edge] = place
+            named = row.kind if index < 0 else f"{row.kind} {index}"
+            hold(not overtaken, f"{row.stage} handled {named} of {row.cause_stage} after {name}, which comes later")
+            newest[edge] = place, named
 
 
 def ends_come_last(evidence: Evidence) -> None:
@@ -107,7 +109,10 @@ def ends_come_last(evidence: Evidence) -> None:
                 (stage, row.epoch) not in over, f"{row.kind} at {stage} after the end of its reply, {row.handled_us} us"
             )
             clause = getattr(message, "clause", None)
-            hold((stage, row.epoch, clause) not in over, f"audio of clause {clause} at {stage} after its end")
+            hold(
+                (stage, row.epoch, clause) not in over,
+                f"audio of clause {clause} reached {stage} after the end of the clause",
+            )
 
 
 def clauses_hold_the_reply(evidence: Evidence) -> None:

@@ -74,9 +74,9 @@ def queues() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def replies(draw: st.DrawFn) -> dict[str, Any]:
-    """One reply: empty, short, long, failing, or with unusual tokens."""
-    words = draw(st.lists(st.sampled_from(_WORDS), min_size=draw(st.sampled_from((4, 1, 0))), max_size=9))
+def replies(draw: st.DrawFn, named: tuple[str, ...] = ()) -> dict[str, Any]:
+    """One reply: empty, short, long, failing, or with unusual tokens. `named`: more words for it."""
+    words = draw(st.lists(st.sampled_from(_WORDS + named), min_size=draw(st.sampled_from((4, 1, 0))), max_size=9))
     reply: dict[str, Any] = {"text": " ".join(words)}
     if draw(_seldom()):
         reply["fail_after"] = draw(st.integers(0, 4))
@@ -95,9 +95,10 @@ def vads() -> st.SearchStrategy[dict[str, Any]]:
     ).map(lambda options: {"end": "100ms", "start": "40ms", **options})  # fmt: skip
 
 
-def asrs() -> st.SearchStrategy[dict[str, Any]]:
-    """What the user says, which may be nothing, and the delays of the transcripts."""
-    texts = st.lists(st.sampled_from(("What is it?", "No, stop that.", "okay", "")), min_size=1, max_size=4).map(tuple)
+def asrs(named: tuple[str, ...] = ()) -> st.SearchStrategy[dict[str, Any]]:
+    """What the user says, which may be nothing, and the delays of the transcripts. `named`: more that may be said."""
+    known = ("What is it?", "No, stop that.", "okay", "", *named)
+    texts = st.lists(st.sampled_from(known), min_size=1, max_size=4).map(tuple)
     return _some(
         final_after=_ms(120),
         partial_after=_ms(40),
@@ -114,12 +115,12 @@ def gates() -> st.SearchStrategy[dict[str, Any]]:
     )  # fmt: skip
 
 
-def llms() -> st.SearchStrategy[dict[str, Any]]:
-    """The replies, the delays of the LLM, and its timeouts."""
+def llms(named: tuple[str, ...] = ()) -> st.SearchStrategy[dict[str, Any]]:
+    """The replies, the delays of the LLM, and its timeouts. `named`: more words for the replies."""
     paces = _some(
         first_token=_ms(100), per_token=_ms(20), first_item_timeout=_late(), idle_timeout=_late(), queue=queues()
     )
-    several = st.lists(replies(), min_size=1, max_size=2).map(tuple)
+    several = st.lists(replies(named), min_size=1, max_size=2).map(tuple)
     return paces.flatmap(lambda options: several.map(lambda said: {"first_token": "40ms", "replies": said, **options}))
 
 
@@ -137,15 +138,15 @@ def voices() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def conversations(draw: st.DrawFn) -> Conversation:
-    """Any conversation."""
+def conversations(draw: st.DrawFn, words: tuple[str, ...] = ()) -> Conversation:
+    """Any conversation. `words`: more words that may be said in it."""
     return Conversation(
         frame=f"{draw(st.sampled_from(_FRAMES_MS))}ms",
         mic={"speech": draw(speech())},
         vad=draw(vads()),
-        asr=draw(asrs()),
+        asr=draw(asrs(words)),
         gate=draw(gates()),
-        llm=draw(llms()),
+        llm=draw(llms(words)),
         chunker=draw(
             _some(max_tokens=st.integers(3, 30), flush_after=_ms(100), speculate_end=st.booleans(), queue=queues())
         ),

@@ -96,7 +96,7 @@ class _Reply:
                 yield f"{kind} {message.index} follows {self._index} in one reply; the numbers must rise"
             self._index = message.index
         if isinstance(message, Clause):
-            yield from (fault for fault in _marks(message) if self._first("marks"))
+            yield from (fault for fault in marks_fit(message) if self._first("marks"))
             if self._clause_to_clause and not (message.provisional or self._committed):
                 yield from self._still_provisional(message)
             self._gave.append(message)
@@ -201,8 +201,8 @@ def _joined(clauses: Iterable[Clause]) -> str:
     return "".join(_text(clauses).split())
 
 
-def _marks(clause: Clause) -> Iterator[str]:
-    """Whether the marks of a clause can map its spoken form to its text."""
+def marks_fit(clause: Clause) -> Iterator[str]:
+    """Check that the marks of a clause can map its spoken form to its text. Yields one line for each fault."""
     spoken, text, marks = len(clause.spoken), len(clause.text), clause.marks
     if not spoken:
         return

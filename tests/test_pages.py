@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 
+from flowkit.scaffold import write
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("writing-a-provider.md", "writing-a-stage.md")
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -37,6 +39,13 @@ def test_the_tests_that_it_shows_pass(page: ModuleType) -> None:
     assert shown
     for test in shown:
         test()
+
+
+def test_the_word_filter_is_what_a_new_stage_begins_with(tmp_path: Path) -> None:
+    written = write.stage("word_filter", tmp_path) / "flowkit_word_filter.py"
+    first = _BLOCK.search((DOCS / "writing-a-stage.md").read_text("utf-8"))
+    assert first is not None
+    assert first[1] == written.read_text("utf-8")
 
 
 def test_every_content_and_kind_has_its_line() -> None:

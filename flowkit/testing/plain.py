@@ -1,4 +1,4 @@
-"""The simple conversations of ``flowkit.testing.stage``, in which somebody says the words that a stage's options name."""
+"""The simple conversations of ``flowkit.testing.stage``. They contain the words that a stage's options name."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from flowkit.messages import Message
 from flowkit.options import Options
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.models import Models, open_models, opened
+from flowkit.providers.registry import find, has_model
 from tests.providers.support import FakeSession
 
 
@@ -244,3 +245,47 @@ def test_however_they_overlap_each_has_a_model_that_is_open(sessions: list[tuple
     run(main)
     for voice in "abc":
         assert Sharing.told.count(f"+{voice}") == Sharing.told.count(f"-{voice}")
+
+
+SHIPPED: dict[str, dict[str, Any]] = {
+    "vad.silero": {},
+    "asr.moonshine": {},
+    "llm.llamacpp": {},
+    "tts.piper": {"voice": "en_US-lessac-medium"},
+    "tts.nanotts": {},
+    "asr.assemblyai": {"api_key": "key"},
+    "llm.groq": {"api_key": "key", "model": "some"},
+    "llm.openai_compatible": {"base_url": "http://127.0.0.1:1/v1", "model": "some"},
+    "tts.cartesia": {"api_key": "key", "voice": "some"},
+}
+
+
+@pytest.mark.parametrize("place", SHIPPED)
+def test_fifty_sessions_of_a_shipped_provider_load_it_once(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has options of its own, which are equal."""
+    kind, name = place.split(".")
+    cls = find(kind, name)
+    assert has_model(cls)
+    loaded: list[str] = []
+
+    @asynccontextmanager
+    async def load(options: Any) -> AsyncIterator[str]:
+        loaded.append("loaded")
+        yield "the model"
+
+    monkeypatch.setattr(cls, "load", load)
+    monkeypatch.setattr(cls, "requires", ())
+    wanted = {key: value for key, value in SHIPPED[place].items() if key in cls.Options.model_fields}
+
+    async def main() -> None:
+        async def session(models: Models) -> None:
+            async with models.shared(cls, cls.Options.model_validate(wanted)) as model:
+                assert model == "the model"
+                await trio.sleep(1)
+
+        async with open_models(lambda line: None) as models, trio.open_nursery() as nursery:
+            for _ in range(50):
+                nursery.start_soon(session, models)
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert loaded == ["loaded"]

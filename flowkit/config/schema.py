@@ -149,7 +149,7 @@ WHOLE: Mapping[str, str] = {"greeting": "gate", "idle": "gate", "tools": "tools"
 class Redact(opt.Options):
     """What a trace may keep of the conversation."""
 
-    keep: tuple[Literal["transcripts", "tokens", "clauses", "errors", "events", "config", "audio"], ...] = ()
+    keep: tuple[Literal["transcripts", "tokens", "clauses", "tools", "errors", "events", "config", "audio"], ...] = ()
     """Kinds of content to keep, such as [clauses]; all others are masked."""
 
 

@@ -69,7 +69,7 @@ class ToolRunner(Stage[ToolState]):
             case ToolOutcome():
                 return self._over(state, message)
             case Timer(tag=tag):
-                return self._due(state, *tag.split(" ", 1))
+                return self._due(state, *tag.split("_", 1))
             case Interrupt():
                 return self._interrupt(state)
             case Failed(what=what):
@@ -96,8 +96,8 @@ class ToolRunner(Stage[ToolState]):
             *opened,
             Feed(call),
             *([Emit("progress", Acted())] if tool.effects is Effects.ONCE else []),
-            SetTimer(now_us + tool.timeout, f"{_TIMEOUT} {call.id}"),
-            *([SetTimer(now_us + filler.after, f"{_SAY} {call.id}")] if filler else []),
+            SetTimer(now_us + tool.timeout, f"{_TIMEOUT}_{call.id}"),
+            *([SetTimer(now_us + filler.after, f"{_SAY}_{call.id}")] if filler else []),
         )
 
     def _due(self, state: ToolState, what: str, id: str) -> Actions:
@@ -112,7 +112,7 @@ class ToolRunner(Stage[ToolState]):
         """Tools run on, but nothing is said about them in a reply that is over."""
         actions: list[Action] = []
         for id, tool in list(state.running.items()):
-            actions.append(SetTimer(None, f"{_SAY} {id}"))
+            actions.append(SetTimer(None, f"{_SAY}_{id}"))
             if tool.on_interrupt is OnInterrupt.CANCEL:
                 gone = ToolOutcome(id, ToolStatus.CANCELLED.value, "The user interrupted, so it was cancelled.")
                 actions += [Feed(CancelTool(id)), *self._over(state, gone)]
@@ -127,7 +127,7 @@ class ToolRunner(Stage[ToolState]):
     def _over(self, state: ToolState, outcome: ToolOutcome) -> Actions:
         del state.running[outcome.id]
         id = outcome.id
-        return (SetTimer(None, f"{_TIMEOUT} {id}"), SetTimer(None, f"{_SAY} {id}"), Emit("outcomes", outcome))
+        return (SetTimer(None, f"{_TIMEOUT}_{id}"), SetTimer(None, f"{_SAY}_{id}"), Emit("outcomes", outcome))
 
 
 def _outcome(id: str, status: ToolStatus, content: str) -> tuple[Action, ...]:

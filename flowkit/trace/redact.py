@@ -20,7 +20,7 @@ from flowkit.trace.rows import content_of
 
 MASK = "[redacted]"
 
-CLASSES = ("transcripts", "tokens", "clauses", "errors", "events", "config", "audio")
+CLASSES = ("transcripts", "tokens", "clauses", "tools", "errors", "events", "config", "audio")
 """The classes of content that ``trace.redact.keep`` may name."""
 
 _CONTENT = {
@@ -38,15 +38,23 @@ _CONTENT = {
     ("ClauseStarted", "marks"): "clauses",
     ("Heard", "text"): "clauses",
     ("WordTimes", "words"): "clauses",
+    ("Filler", "text"): "clauses",
+    ("Utterance", "say"): "clauses",
+    ("ToolCall", "name"): "tools",
+    ("ToolCall", "arguments"): "tools",
+    ("ToolOutcome", "content"): "tools",
     ("Fault", "what"): "errors",
     ("Failed", "what"): "errors",
 }
 """The class of each text field."""
-_HARMLESS = {("Clause", "reason"), ("Timer", "tag"), ("Fault", "stage"), ("Failed", "kind")}
+_HARMLESS = {
+    ("Clause", "reason"), ("Timer", "tag"), ("Fault", "stage"), ("Failed", "kind"),
+    ("ToolCall", "id"), ("ToolOutcome", "id"), ("ToolOutcome", "status"), ("CancelTool", "id"),
+}  # fmt: skip
 """Fields that hold single short words chosen by flowkit. They are kept, unless they hold anything else: a trace that is
 redacted a second time may come from anyone."""
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,23}")
-REASONS = frozenset({"input_ended", "closed", "interrupted", "cut off"})
+REASONS = frozenset({"input_ended", "closed", "interrupted", "cut off", "agent_ended", "user_idle", "session_limit"})
 """Reasons for the end of a session that quote nobody."""
 EVENTS = frozenset(
     {"stall", "starved", "masked", "attempt", "failover", "circuit", "left_out", "late", "device", "context", "spare", "odd_pcm",

@@ -62,8 +62,8 @@ def test_a_call_is_fed_and_its_outcome_passed_on() -> None:
         Open(RunTools()),
         Feed(call(1)),
         Emit("progress", Acted()),
-        SetTimer(5_001_000, "timeout call_1"),
-        SetTimer(501_000, "say call_1"),
+        SetTimer(5_001_000, "timeout_call_1"),
+        SetTimer(501_000, "say_call_1"),
     ]
     assert emitted(stage.step(state, outcome(1), 2_000)) == [outcome(1)]
     assert Open(RunTools()) not in stage.step(state, call(2), 3_000)
@@ -90,19 +90,19 @@ def test_a_call_that_cannot_be_made_is_an_error_that_the_model_can_mend(name: st
 def test_a_call_that_takes_too_long_is_told_once_and_what_comes_later_is_stale() -> None:
     stage, state = runner()
     stage.step(state, call(1), 0)
-    actions = stage.step(state, Timer("timeout call_1"), 5_000_000)
+    actions = stage.step(state, Timer("timeout_call_1"), 5_000_000)
     assert actions[0] == Feed(CancelTool("call_1"))
     assert emitted(actions) == [outcome(1, "book took longer than 5000 ms.", "timeout")]
     assert stage.stale(state, outcome(1))
-    assert emitted(stage.step(state, Timer("say call_1"), 6_000_000)) == []
+    assert emitted(stage.step(state, Timer("say_call_1"), 6_000_000)) == []
 
 
 def test_the_filler_is_said_only_while_the_tool_runs() -> None:
     stage, state = runner()
     stage.step(state, call(1), 0)
-    assert emitted(stage.step(state, Timer("say call_1"), 500_000)) == [Filler("Wait.")]
+    assert emitted(stage.step(state, Timer("say_call_1"), 500_000)) == [Filler("Wait.")]
     stage.step(state, outcome(1), 600_000)
-    assert emitted(stage.step(state, Timer("say call_1"), 600_000)) == []
+    assert emitted(stage.step(state, Timer("say_call_1"), 600_000)) == []
 
 
 def test_an_interrupt_cancels_the_tools_that_are_declared_so_and_no_other() -> None:
@@ -112,7 +112,7 @@ def test_an_interrupt_cancels_the_tools_that_are_declared_so_and_no_other() -> N
     actions = list(stage.step(state, Interrupt(), 100_000))
     assert Feed(CancelTool("call_2")) in actions
     assert Feed(CancelTool("call_1")) not in actions
-    assert SetTimer(None, "say call_1") in actions
+    assert SetTimer(None, "say_call_1") in actions
     assert emitted(actions) == [outcome(2, "The user interrupted, so it was cancelled.", "cancelled")]
     assert emitted(stage.step(state, outcome(1), 200_000)) == [outcome(1)]
 
@@ -135,7 +135,7 @@ def test_whoever_runs_the_tools_may_die(end: Message) -> None:
 EVENTS = st.one_of(
     st.builds(call, st.integers(1, 4), st.sampled_from(("book", "look", "bye", "none"))),
     st.builds(outcome, st.integers(1, 4)),
-    st.builds(Timer, st.builds("{} call_{}".format, st.sampled_from(("timeout", "say")), st.integers(1, 4))),
+    st.builds(Timer, st.builds("{}_call_{}".format, st.sampled_from(("timeout", "say")), st.integers(1, 4))),
     st.sampled_from((Interrupt(), Done(), Failed("error", "gone"))),
 )
 

@@ -15,7 +15,7 @@ from flowkit.config import load
 from flowkit.engine import Fate, Row
 from flowkit.errors import OutputError, TraceError, UsageError
 from flowkit.figures.layout import layout_of
-from flowkit.messages import Message
+from flowkit.messages import Ask, Called, Message, ReplyStep, ToolCall, ToolOutcome
 from flowkit.plan import resolve
 from flowkit.plan.show import show
 from flowkit.secrets import known, learn_named
@@ -206,6 +206,21 @@ def test_redaction_masks_whatever_is_not_named(recorded: Recorded, tmp_path: Pat
     assert "".join(
         row.message.text for row in again.rows() if type(row.message).__name__ == "Token" and row.stage == "llm"
     ).startswith(PARIS[:40])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("keep", [(), ("tools",)])
+def test_what_tools_were_given_and_gave_is_masked_unless_it_is_kept(keep: tuple[str, ...]) -> None:
+    told = (
+        ToolCall("call_1", "book", '{"name": "Ada"}'),
+        ToolOutcome("call_1", "result", "Table for Ada"),
+        Ask(1, "", steps=(ReplyStep("", (Called("call_1", "book", '{"name": "Ada"}', "result", "Table for Ada"),)),)),
+    )
+    rows = [Row("llm", n, "", 0, 0, 0, 1, 1, message, Fate.HANDLED) for n, message in enumerate(told, 1)]
+    call, outcome, ask = (row.message for row in Redactor(keep).rows(rows))
+    assert isinstance(ask, Ask)
+    assert ask.steps == (), "what was said is in them, too"
+    masked = (ToolCall("call_1", MASK, MASK), ToolOutcome("call_1", "result", MASK))
+    assert (call, outcome) == (told[:2] if keep else masked)
 
 
 def test_redaction_fails_closed_for_kinds_it_does_not_know() -> None:

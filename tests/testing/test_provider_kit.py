@@ -22,7 +22,20 @@ import trio
 
 from flowkit.clock import monotonic_us
 from flowkit.errors import ProviderError
-from flowkit.messages import Ask, Audio, Final, Frames, InputEnded, Message, Probability, Speak, Token, WordTimes
+from flowkit.messages import (
+    Ask,
+    Audio,
+    Final,
+    Frames,
+    InputEnded,
+    Message,
+    Probability,
+    Speak,
+    Token,
+    ToolCall,
+    ToolOutcome,
+    WordTimes,
+)
 from flowkit.options import Options
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
@@ -67,6 +80,8 @@ SHIPPED: dict[str, dict[str, Any]] = {
     "llm.canned": {},
     "llm.scripted": {"replies": [{"text": "Paris is the capital."}], "first_token": "5ms"},
     "llm.llamacpp": {"max_tokens": 8, "broken": ({"model": "none.gguf"},), "more": {"within_s": 60}},
+    "tools.local": {},
+    "tools.scripted": {},
     "tts.print": {"more": {"silent": True}},
     "tts.nanotts": {"more": {"within_s": 60}},
     "tts.piper": {"broken": ({"voice": "none.onnx"},), "more": {"within_s": 60}},
@@ -826,6 +841,18 @@ class GoesOnListening(Asr):
         await trio.sleep_forever()
 
 
+class TwoOutcomes(Provider):
+    """Tools that tell of each call that it runs, and of each that is over."""
+
+    kind, name = "tools", "mine"
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for item in fed:
+            if isinstance(item, ToolCall):
+                await emit(ToolOutcome(item.id, "running", ""))
+                await emit(ToolOutcome(item.id, "result", "done"))
+
+
 class NoSuchKind(Asr):
     kind, name = "ear", "Mine!"
 
@@ -838,6 +865,8 @@ class NoSuchKind(Asr):
         (OneAnswerBehind, "no end of utterance would be noticed"),
         (FinalTwice, "utterances [1, 2] ended, and the Finals are of [1, 1, 2, 2]"),
         (GoesOnListening, "two utterances: not ended after 1 s (`within_s`), with 2 answers so far"),
+        (TwoOutcomes, "calls ['1'] were made, and the ToolOutcomes are of ['1', '1']: there must be one for each"),
+        (TwoOutcomes, "the status of call 1 is 'running', not `result` or `error`"),
         (NoSuchKind, "its kind is 'ear'; the kinds that have providers are mic, vad,"),
         (NoSuchKind, "its name is 'Mine!'"),
     ],

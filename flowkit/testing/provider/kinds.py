@@ -21,9 +21,13 @@ from flowkit.messages import (
     Play,
     Probability,
     Render,
+    RunTools,
     Silence,
     Speak,
     Token,
+    ToolCall,
+    ToolOutcome,
+    ToolStatus,
     Transcribe,
     Typed,
 )
@@ -217,12 +221,38 @@ def all_at_once(replies: list[tuple[float, list[float]]]) -> bool:
     return len(bursts) > 1 and all(bursts)
 
 
+# -- tools -------------------------------------------------------------------------------------------------------------
+
+
+def _tool_calls(speech: bytes) -> list[CallCase]:
+    calls = tuple(ToolCall(str(n), "no_such_tool", "{}") for n in range(1, 4))
+    odd = (ToolCall("1", "", ""), ToolCall("2", "no_such_tool", "no JSON"))
+    return [
+        CallCase("a call of a tool", RunTools(), calls[:1]),
+        CallCase("three calls of a tool", RunTools(), calls),
+        CallCase("calls with odd arguments", RunTools(), odd),
+        CallCase("no call of a tool", RunTools(), says=False),
+    ]
+
+
+def _outcomes(case: CallCase, items: list[Message]) -> Iterator[str]:
+    owed = sorted(item.id for item in case.fed if isinstance(item, ToolCall))
+    outcomes = [item for item in items if isinstance(item, ToolOutcome)]
+    given = sorted(item.id for item in outcomes)
+    if given != owed:
+        yield f"calls {owed} were made, and the ToolOutcomes are of {given}: there must be one for each"
+    for item in outcomes:
+        if item.status not in (ToolStatus.RESULT, ToolStatus.ERROR):
+            yield f"the status of call {item.id} is {item.status!r}, not `result` or `error`"
+
+
 _CASES: Mapping[str, Callable[[bytes], list[CallCase]]] = {
     "mic": _captures,
     "gate": _typed,
     "vad": _detections,
     "asr": _transcriptions,
     "llm": _questions,
+    "tools": _tool_calls,
     "tts": clauses,
     "speaker": _renders,
 }
@@ -232,6 +262,7 @@ _JUDGES: Mapping[type[Message], Judge] = {
     Detect: _detected,
     Transcribe: _transcribed,
     Ask: _asked,
+    RunTools: _outcomes,
     Speak: spoken,
     Narrate: narrated,
 }

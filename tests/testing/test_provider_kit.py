@@ -604,6 +604,18 @@ class StripsSpaces(Llm):
         return [word.strip() for word in super().words(ask)]
 
 
+class LeavesAGenerator(Llm):
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async for token in self.tokens(request):
+            await emit(token)
+
+    async def tokens(self, request: Message) -> AsyncIterator[Token]:
+        assert isinstance(request, Ask)
+        for index, word in enumerate(self.words(request)):
+            await trio.sleep(0.0005)
+            yield Token(index, word)
+
+
 class GivesAllAtTheEnd(Llm):
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         assert isinstance(request, Ask)
@@ -616,6 +628,7 @@ class GivesAllAtTheEnd(Llm):
     ("cls", "said"),
     [
         (StripsSpaces, "a question: no white space in 9 tokens: keep the spaces"),
+        (LeavesAGenerator, "LeavesAGenerator.tokens half-way: close it with contextlib.aclosing"),
         (GivesAllAtTheEnd, "emits all tokens of a reply at once, at its end"),
         (CountsFromOne, "token number 0 has index 1: tokens are numbered from 0 in each reply"),
         (CountsOn, "a question with a past: token number 0 has index 1"),

@@ -22,4 +22,5 @@ def test_it_keeps_the_contract_of_a_stage() -> None:
 
 
 def test_a_pipeline_file_finds_it_by_its_kind() -> None:
-    assert find("mine") is MyStage, "is the package installed? pip install -e ."
+    # It is not found until the package is installed: pip install -e .
+    assert find("mine") is MyStage

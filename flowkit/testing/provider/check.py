@@ -21,7 +21,7 @@ from flowkit.testing.provider.calls import FRAME_BYTES, FakeSession
 from flowkit.testing.provider.case import CallCase
 from flowkit.testing.provider.declared import declared
 from flowkit.testing.provider.kinds import all_at_once, cases, faults_of
-from flowkit.testing.provider.left import own_threads, present, tasks
+from flowkit.testing.provider.left import left_generators, own_threads, present, tasks
 from flowkit.testing.provider.stalls import LIMIT_US, StallLog
 from flowkit.testing.provider.voice import A_LATER_CLAUSE, A_LONG_CLAUSE, A_SENTENCE, SENTENCES, lengthy
 
@@ -107,12 +107,15 @@ class _Examination:
             with in_real_time(), Watchdog(self._stalled, LIMIT_US):
                 await part()
 
-        try:
-            trio.run(main)
-        except FlowkitError as error:
-            self._add(f"cannot be made ready: {error}")
-        except Exception as error:
-            self._add(f"raises {named(error)} while it is loaded, made ready or closed")
+        with left_generators() as left:
+            try:
+                trio.run(main)
+            except FlowkitError as error:
+                self._add(f"cannot be made ready: {error}")
+            except Exception as error:
+                self._add(f"raises {named(error)} while it is loaded, made ready or closed")
+        for name in left:
+            self._add(f"leaves async generator {name} half-way: close it with contextlib.aclosing")
         return self._found + list(self._stall_log.in_calls())
 
     def loads(self) -> list[str]:

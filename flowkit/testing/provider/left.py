@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import glob
 import os
+import re
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ import trio
 
 _IDLE = "Trio thread"
 """The name of Trio's idle threads, which Trio keeps for a few seconds."""
+_GENERATOR = re.compile(r"Async generator '(?P<name>[^']+)' was garbage collected before it had been exhausted")
 Ours = Callable[[threading.Thread], bool]
 
 
@@ -55,6 +58,25 @@ def present(ours: Ours) -> Counter[str]:
     gc.collect()
     threads = [thread.name for thread in threading.enumerate() if ours(thread) and not _idle(thread)]
     return Counter([f"thread {name!r}" for name in threads] + _children() + _open())
+
+
+@contextmanager
+def left_generators() -> Iterator[list[str]]:
+    """Yields a list that has, once the block is left, the async generators that were collected before they had ended.
+
+    Trio warns of them when the garbage collector finds them. Other warnings are issued again.
+    """
+    names: list[str] = []
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        yield names
+        gc.collect()
+    for warning in seen:
+        if found := _GENERATOR.match(str(warning.message)):
+            names.append(found["name"])
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    names[:] = sorted(set(names))
 
 
 def tasks() -> set[trio.lowlevel.Task]:

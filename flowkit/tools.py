@@ -87,6 +87,8 @@ class Tool(opt.Options):
             raise ValueError(f"a tool is one of call, http and builtin; here is {found}")
         if self.http is not None and self.name is None:
             raise ValueError("an http tool needs a name")
+        if self.say_after is not None and self.say_after.after >= self.timeout:
+            raise ValueError("say_after comes after the tool's timeout, so it would never be said")
         return self
 
     @property

@@ -11,6 +11,7 @@ from flowkit.plan.cases import check_cases
 from flowkit.plan.graph import Plan
 from flowkit.plan.lints import LINTS, BrokenRule, lint
 from flowkit.plan.resolve import draw
+from flowkit.plan.tools import check_tools
 from flowkit.plan.variants import playback_is_implied
 
 
@@ -33,7 +34,8 @@ def vet(reading: Reading, *, installed: bool = True) -> Vetting:
         return Vetting(None, in_order(reading.problems))
     drawn = draw(reading.config, installed=installed)
     found = [located(finding, reading.config) for finding in lint(drawn.plan)]
-    return Vetting(drawn.plan, in_order([*reading.problems, *drawn.problems, *found, *check_cases(reading.config)]))
+    found += [*check_cases(reading.config), *(check_tools(reading.config) if installed else ())]
+    return Vetting(drawn.plan, in_order([*reading.problems, *drawn.problems, *found]))
 
 
 def require(config: Config) -> Plan:

@@ -32,7 +32,7 @@ def talk(*how: str) -> Samples:
 
     With the profile `deep` they are kept in the folder out/.
     """
-    run = [sys.executable, "-m", "tests.soak.talk", *how]
+    run = [sys.executable, "-X", "faulthandler", "-m", "tests.soak.talk", *how]
     samples = json.loads(subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout)
     assert len(samples) >= 20
     if DEEP:

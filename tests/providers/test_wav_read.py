@@ -170,3 +170,10 @@ def test_what_is_longer_than_two_hours_is_refused_before_it_is_decoded(tmp_path:
     assert path.stat().st_size < 200_000
     with pytest.raises(InputError, match="is longer than 2 hours"):
         read_recording(path, 16_000)
+
+
+def test_a_fifo_or_a_device_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    for path in (tmp_path / "pipe.wav", Path("/dev/zero")):
+        with pytest.raises(InputError, match="is not a regular file"):
+            read_recording(path, RATE_HZ)

@@ -64,6 +64,8 @@ def _share(path: Path) -> float:
         size = path.stat().st_size
         if path.is_dir():
             raise InputError(f"{path}: is a directory, not a WAV file")
+        if not path.is_file():
+            raise InputError(f"{path}: is not a regular file")  # to open a FIFO would wait for whoever writes to it
         with path.open("rb") as file:
             if size == 0:
                 raise InputError(f"{path}: is empty (0 bytes)")

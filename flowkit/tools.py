@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
@@ -48,6 +49,7 @@ class Http(opt.Options):
 
 
 _NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
+_NO_NAME, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9_-]"), 64
 _FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 _WAYS = ("call", "http", "builtin")
 
@@ -138,10 +140,15 @@ def content_of(call: Called) -> str:
     return call.content if call.status == ToolStatus.RESULT else f"{call.status}: {call.content}"
 
 
+def name_of(call: Called) -> str:
+    """The call's name in a request. Servers refuse a history with a name that no tool can have."""
+    return _NO_NAME.sub("_", call.name)[:_LONGEST_NAME] or "_"
+
+
 def arguments_of(call: Called) -> str:
-    """The call's arguments as JSON. Servers refuse a history with arguments that are none."""
+    """The call's arguments as a JSON object. Servers refuse a history with arguments that are none."""
     try:
-        json.loads(call.arguments)
+        fits = isinstance(json.loads(call.arguments), dict)
     except (ValueError, RecursionError):
-        return "{}"
-    return call.arguments
+        fits = False
+    return call.arguments if fits else "{}"

@@ -25,6 +25,8 @@ class Sdk:
     text: str = ""
     samples: int = 0
     words: list[str] = field(default_factory=list)
+    calls: dict[int, list[str]] = field(default_factory=dict)
+    """Id, name and arguments of each tool call, by its index."""
 
 
 def groq_chat(url: str, key: str, body: dict[str, Any]) -> Sdk:
@@ -37,6 +39,12 @@ def groq_chat(url: str, key: str, body: dict[str, Any]) -> Sdk:
         for chunk in client.chat.completions.create(**body):
             for choice in chunk.choices or []:
                 outcome.text += choice.delta.content or ""
+                for piece in choice.delta.tool_calls or []:
+                    call = outcome.calls.setdefault(piece.index, ["", "", ""])
+                    call[0] = call[0] or piece.id or ""
+                    if piece.function is not None:
+                        call[1] += piece.function.name or ""
+                        call[2] += piece.function.arguments or ""
     except Exception as error:
         outcome.end = "silent" if "Timeout" in type(error).__name__ else type(error).__name__
     finally:

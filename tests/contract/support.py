@@ -22,6 +22,7 @@ from flowkit.messages import (
     Speak,
     SpeechStarted,
     Token,
+    ToolCall,
     Transcribe,
     WordTimes,
 )
@@ -30,6 +31,7 @@ from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError
 from flowkit.providers.models import opened
 from flowkit.testing.provider import PacedItems
+from flowkit.tools import ToolSpec
 
 OK, SILENT = "ok", "silent"
 VOICE, QUIET = b"\1\1" * 320, bytes(640)
@@ -50,6 +52,10 @@ class Outcome:
     @property
     def text(self) -> str:
         return "".join(item.text for item in self.items if isinstance(item, Token))
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        return [item for item in self.items if isinstance(item, ToolCall)]
 
     @property
     def finals(self) -> list[str]:
@@ -104,14 +110,21 @@ async def call(provider: Provider, outcome: Outcome, request: Message, fed: Asyn
 
 
 def one_call(
-    cls: type[Provider], options: Options, request: Message, fed: Iterable[Message] = (), pause_s: float = 0
+    cls: type[Provider],
+    options: Options,
+    request: Message,
+    fed: Iterable[Message] = (),
+    pause_s: float = 0,
+    tools: Iterable[ToolSpec] = (),
 ) -> Outcome:
-    """Make a provider, get it ready and call it once, in a new event loop."""
+    """Make a provider, get it ready and call it once, in a new event loop. `tools`: what an LLM may call."""
     outcome = Outcome()
 
     async def main() -> None:
         try:
-            async with opened(cls, options, around(outcome)) as provider:
+            here = around(outcome)
+            here.tools.extend(tools)
+            async with opened(cls, options, here) as provider:
                 await call(provider, outcome, request, PacedItems(fed, pause_s))
         except CloudError as error:
             outcome.end, outcome.error = error.trouble.value, str(error)

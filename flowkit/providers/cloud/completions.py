@@ -121,7 +121,8 @@ class Completion:
         return joined
 
     def _call(self, deltas: Any) -> None:
-        """Pieces of tool calls. Some servers leave the index out where there is one call, or repeat the name."""
+        """Pieces of tool calls. Some servers repeat a call's name with each piece. Others send whole calls, all with
+        index 0 or without one; then a new id begins a new call."""
         for place, piece in enumerate(deltas if isinstance(deltas, (list, tuple)) else [deltas]):
             function = piece.get("function") if isinstance(piece, dict) else None
             if not isinstance(function, dict):
@@ -135,6 +136,8 @@ class Completion:
                 arguments = json.dumps(arguments)
             if not all(isinstance(part, str) for part in (id, name, arguments)):
                 raise schema("a piece of a tool call is no text")
+            if name and id and self.calls.get(at, [id])[0] not in ("", id):
+                at = next((n for n, call in self.calls.items() if call[0] == id), max(self.calls) + 1)
             call = self.calls.setdefault(at, ["", "", ""])
             call[0], call[1] = call[0] or id, call[1] or name
             call[2] += arguments

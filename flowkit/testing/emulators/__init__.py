@@ -9,6 +9,7 @@ SDKs can be tested too.
 """
 
 from flowkit.testing.emulators.assemblyai import AssemblyAIEmulator
+from flowkit.testing.emulators.calls import ChatCall, ChatReply
 from flowkit.testing.emulators.cartesia import CartesiaEmulator
 from flowkit.testing.emulators.faults import ServerFault
 from flowkit.testing.emulators.groq import GroqEmulator
@@ -24,6 +25,8 @@ __all__ = [
     "EMULATORS",
     "AssemblyAIEmulator",
     "CartesiaEmulator",
+    "ChatCall",
+    "ChatReply",
     "Emulator",
     "GroqEmulator",
     "Seen",

@@ -7,7 +7,6 @@ https://console.groq.com/docs/api-reference#chat-create
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from typing import Any
@@ -17,11 +16,11 @@ import h11
 import trio
 
 from flowkit.clock import US_PER_S, wall_us
+from flowkit.testing.emulators.calls import ChatReply, faulty, finish_of, pieces_of, problem_of
 from flowkit.testing.emulators.faults import ServerFault
 from flowkit.testing.emulators.server import Emulator, Seen, reset, until_gone
 
 MODELS = ("llama-3.3-70b-versatile", "llama-3.1-8b-instant")
-_WORD = re.compile(r"\s*\S+")
 _SSE = [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")]
 _JSON = [("content-type", "application/json")]
 _LIMITS = [
@@ -55,7 +54,7 @@ class GroqEmulator(Emulator):
     """An emulator of Groq's chat completions.
 
     Args:
-        reply: makes the reply from the messages of the request.
+        reply: makes the reply from the messages of the request. Text, or a ``ChatReply`` with tool calls.
         token_s: time between two tokens, in seconds.
         context: a request with more words is refused. None: no limit.
         more: the arguments of ``Emulator``.
@@ -66,7 +65,7 @@ class GroqEmulator(Emulator):
     def __init__(
         self,
         *,
-        reply: Callable[[list[dict[str, Any]]], str] = answer,
+        reply: Callable[[list[dict[str, Any]]], str | ChatReply] = answer,
         token_s: float = 0.0,
         context: int | None = None,
         owned_by: str = "Groq",
@@ -108,6 +107,8 @@ class GroqEmulator(Emulator):
         fault = seen.fault = self.faults.choose(key, model)
         if model.startswith("no-such"):
             return await http.whole(404, *_refusal(404, model))
+        if problem := problem_of(seen.body):
+            return await http.whole(400, *_refusal(400, model, problem))
         if self.context is not None and _words(seen) > self.context:
             return await http.whole(400, *_too_long(self.context))
         return await self._faulty(http, fault, seen) if _is_early(fault) else await self._reply(http, fault, seen)
@@ -139,7 +140,8 @@ class GroqEmulator(Emulator):
         await http.begin(200, [*_SSE, *_LIMITS])
         if fault is ServerFault.SLOW_FIRST:
             await trio.sleep(self.pause_s)
-        pieces = self._pieces(seen)
+        reply = self._answered(seen)
+        pieces = [_chunk(seen, delta) for delta in pieces_of(reply, whole=fault is ServerFault.CALL_SAME_INDEX)]
         middle = max(1, len(pieces) // 2)
         for place, piece in enumerate(pieces):
             if place == (0 if fault is ServerFault.STALL_FIRST else middle) and not await self._break_off(
@@ -156,21 +158,19 @@ class GroqEmulator(Emulator):
             return await http.end()
         if not await self._error(http, fault):
             return False
-        for data in self._last(seen, fault):
+        for data in self._last(seen, finish_of(reply, fault)):
             await http.data(data)
         return await http.end()
 
-    def _pieces(self, seen: Seen) -> list[dict[str, Any]]:
-        """The chunks of the answer. If the last message of the request starts the answer, the chunks continue it."""
+    def _answered(self, seen: Seen) -> ChatReply:
+        """The answer. If the last message of the request starts the answer, it is the rest of that."""
         messages = seen.body["messages"]
         goes_on = messages[-1]["role"] == "assistant"
         said = messages[-1]["content"] if goes_on else ""
-        text = self.reply(messages[:-1] if goes_on else messages).removeprefix(said)
-        if seen.fault is ServerFault.EMPTY:
-            text = ""
-        words = _WORD.findall(text) or [""]
-        first = {"role": "assistant", "content": ""}
-        return [_chunk(seen, delta) for delta in (first, *({"content": word} for word in words))]
+        reply = self.reply(messages[:-1] if goes_on else messages)
+        reply = ChatReply(reply) if isinstance(reply, str) else reply
+        calls = reply.calls if seen.body.get("tools") and seen.body.get("tool_choice") != "none" else ()
+        return faulty(ChatReply(reply.text.removeprefix(said), calls), seen.fault, messages)
 
     async def _break_off(self, http: _Http, fault: ServerFault, piece: dict[str, Any]) -> bool:
         """Produce a fault in the middle of an answer. Returns False if the stream has ended."""
@@ -219,9 +219,9 @@ class GroqEmulator(Emulator):
         await http.end()
         return False
 
-    def _last(self, seen: Seen, fault: ServerFault) -> Iterator[bytes]:
+    def _last(self, seen: Seen, finish: str) -> Iterator[bytes]:
         usage = {"prompt_tokens": 20, "completion_tokens": 9, "total_tokens": 29, "total_time": 0.03}
-        end = _chunk(seen, {}, "stop") | {"x_groq": {"id": "req_1", "usage": usage}}
+        end = _chunk(seen, {}, finish) | {"x_groq": {"id": "req_1", "usage": usage}}
         yield _event(end)
         yield b"data: [DONE]\n\n"
 
@@ -246,14 +246,16 @@ def _retry_after(fault: ServerFault) -> list[tuple[str, str]]:
     return [("retry-after", value)] if value else []
 
 
-def _refusal(status: int, model: str) -> tuple[bytes, list[tuple[str, str]]]:
+def _refusal(status: int, model: str, problem: str = "") -> tuple[bytes, list[tuple[str, str]]]:
     message, code = _STATUS_MESSAGES[status]
-    error = {"error": {"message": message.format(model=model), "type": "invalid_request_error", "code": code}}
+    error = {
+        "error": {"message": problem or message.format(model=model), "type": "invalid_request_error", "code": code}
+    }
     return json.dumps(error).encode(), _JSON
 
 
 def _words(seen: Seen) -> int:
-    return sum(len(str(message["content"]).split()) for message in seen.body["messages"])
+    return sum(len(str(message.get("content") or "").split()) for message in seen.body["messages"])
 
 
 def _too_long(context: int) -> tuple[bytes, list[tuple[str, str]]]:

@@ -22,7 +22,7 @@ from flowkit.errors import ProviderError
 from flowkit.history import remembered, size
 from flowkit.messages import Ask, Message, ReplyStep, Token
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.cloud.client import Client, http_fault
+from flowkit.providers.cloud.client import Client, http_fault, let_go
 from flowkit.providers.cloud.completions import Completion, Events
 from flowkit.providers.cloud.faults import CloudError, of_status
 from flowkit.providers.cloud.keys import cleaned, key_of
@@ -37,7 +37,6 @@ _NO_LIST = (404, 405, 501)
 _LIMITS = ("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-requests")
 _OPEN, _CLOSE = "<think>", "</think>"
 _SPARE_S = 1.0
-_CLOSE_S = 0.5
 
 
 class ChatOptions(opt.Options):
@@ -186,7 +185,7 @@ class Chat(Provider):
                     index += 1
                     said = self._look_for_reasoning(said, text)
         finally:
-            await _let_go(response, stream)
+            await let_go(response, stream)
         self._tell("usage", " ".join(f"{k}={v}" for k, v in completion.usage.items() if isinstance(v, (int, float))))
         completion.check()
         for call in completion.tool_calls():
@@ -210,7 +209,7 @@ class Chat(Provider):
         response = await self._client.post(self.path, self.body(ask), self._connect_s)
         self._tell("rate_limits", " ".join(f"{k}={response.headers[k]}" for k in _LIMITS if k in response.headers))
         if "html" in response.headers.get("content-type", ""):
-            await _let_go(response)
+            await let_go(response)
             raise of_status(response.status_code, "an HTML page instead of a stream of JSON")
         return response
 
@@ -295,20 +294,3 @@ async def _next(stream: AsyncIterator[bytes]) -> bytes:
         return await anext(stream, b"")
     except httpx.HTTPError as exc:
         raise http_fault(exc) from exc
-
-
-async def _let_go(response: httpx.Response, stream: AsyncIterator[bytes] | None = None) -> None:
-    """Close the response. A complete one returns its connection to the pool; otherwise the connection is closed.
-
-    httpx's nested generators cause a ResourceWarning if they are not run to their end. So the stream is read on in a
-    cancelled scope, which unwinds them at once.
-    """
-    with trio.CancelScope(shield=True) as scope:
-        scope.cancel()
-        try:
-            while stream is not None and await _next(stream):
-                pass
-        except Exception:  # ignored: the call has its own error by now
-            stream = None
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
-        await response.aclose()

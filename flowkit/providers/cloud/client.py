@@ -27,7 +27,7 @@ _MOST, _IDLE = 200, 20
 """The most connections to one server, and the most idle ones."""
 _SILENT_S = 60.0
 """Timeout of a read. The deadlines of a call are shorter and know what is useful, so this is only the last resort."""
-_CLOSE_S = 1.0
+_CLOSE_S, _LET_GO_S = 1.0, 0.5
 
 
 class Client:
@@ -169,3 +169,21 @@ def http_fault(exc: BaseException) -> CloudError:
             return CloudError(Trouble.NETWORK, f"the connection broke{': ' if str(cause) else ''}{cause}")
         cause = cause.__cause__ or cause.__context__
     return network_fault(exc)
+
+
+async def let_go(response: httpx.Response, stream: AsyncIterator[bytes] | None = None) -> None:
+    """Close the response. A complete one returns its connection to the pool; otherwise the connection is closed.
+
+    httpx's nested generators cause a ResourceWarning if they are not run to their end. So the stream is read on in a
+    cancelled scope, which unwinds them at once.
+    """
+    with trio.CancelScope(shield=True) as scope:
+        scope.cancel()
+        try:
+            if stream is not None:
+                async for _ in stream:
+                    pass
+        except Exception:  # ignored: the call has its own error by now
+            stream = None
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + _LET_GO_S):
+        await response.aclose()

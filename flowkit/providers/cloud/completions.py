@@ -124,9 +124,9 @@ class Completion:
         """Pieces of tool calls. Some servers repeat a call's name with each piece. Others send whole calls, all with
         index 0 or without one; then a new id begins a new call."""
         for place, piece in enumerate(deltas if isinstance(deltas, (list, tuple)) else [deltas]):
-            function = piece.get("function") if isinstance(piece, dict) else None
+            function = piece.get("function") or {} if isinstance(piece, dict) else None
             if not isinstance(function, dict):
-                raise schema("a piece of a tool call has no function")
+                raise schema("a piece of a tool call is no object")
             index = piece.get("index")
             at = index if isinstance(index, int) else place
             id, name, arguments = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import trio
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
 from flowkit.errors import ConfigError
 from flowkit.tools import Tool, ToolSpec
@@ -37,7 +37,7 @@ class Function:
     """A function that is a tool.
 
     Raises:
-        ConfigError: it is not allowed, cannot be imported, or has a parameter without annotation.
+        ConfigError: it is not allowed, cannot be imported, or has a parameter that cannot be described to a model.
     """
 
     def __init__(self, tool: Tool) -> None:
@@ -46,10 +46,8 @@ class Function:
         self.stoppable = inspect.iscoroutinefunction(self._function)
         """A sync function runs in a thread, where nothing can stop it."""
         fields, self._context = _parameters(tool.call, self._function)
-        self._arguments: type[BaseModel] = create_model(tool.title, __config__=ConfigDict(extra="forbid"), **fields)
+        self._arguments, schema = _described(tool, fields)
         doc = inspect.getdoc(self._function) or ""
-        schema = self._arguments.model_json_schema()
-        schema.pop("title", None)
         self.spec = ToolSpec(tool.title, tool.description or doc.partition("\n\n")[0].replace("\n", " "), schema)
 
     async def run(self, arguments: str, context: ToolContext) -> Any:
@@ -74,8 +72,8 @@ def _found(call: str) -> Callable[..., Any]:
         sys.path.append(here)  # last, so that nothing here stands in for an installed module
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"tool {call!r} cannot be imported: {error}") from error
+    except Exception as error:  # a module that is imported runs
+        raise ConfigError(f"tool {call!r} cannot be imported: {type(error).__name__}: {error}") from error
     if not callable(found):
         raise ConfigError(f"tool {call!r} is no function but a {type(found).__name__}")
     return typing.cast(Callable[..., Any], found)
@@ -102,6 +100,18 @@ def _parameters(call: str, function: Callable[..., Any]) -> tuple[dict[str, Any]
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (hints[name], Field(default, description=documented.get(name)))
     return fields, context
+
+
+def _described(tool: Tool, fields: dict[str, Any]) -> tuple[type[BaseModel], dict[str, Any]]:
+    """A model of the function's arguments, and its JSON Schema."""
+    try:
+        model: type[BaseModel] = create_model(tool.title, __config__=ConfigDict(extra="forbid"), **fields)
+        schema = model.model_json_schema()
+    except (PydanticUserError, NameError, ValueError) as error:
+        what = str(error).partition("\n")[0]
+        raise ConfigError(f"tool {tool.call!r}: its parameters cannot be described to a model: {what}") from error
+    schema.pop("title", None)
+    return model, schema
 
 
 def _documented(doc: str) -> dict[str, str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError, ProviderMissing
+from flowkit.providers.cloud.client import let_go
 from flowkit.providers.tools.functions import ToolContext
 from flowkit.tools import Effects, Tool, ToolSpec
 
@@ -20,6 +22,8 @@ LONGEST = 64_000
 """Bytes of an answer that are read."""
 _REDIRECTS = 5
 _PLACE = re.compile(r"\{(\w+)\}")
+_DOTS = frozenset({".", ".."})
+"""Parts of a path that mean another one, and that cannot be percent-encoded."""
 _IN_QUERY = frozenset({"GET", "DELETE"})
 
 
@@ -62,35 +66,44 @@ class Request:
 
     def _request(self, given: dict[str, Any], context: ToolContext) -> httpx.Request:
         """The request: arguments in the address are percent-encoded, so that none can change where it goes."""
+        import httpx
+
         placed = set(_PLACE.findall(self._http.url))
         url = _PLACE.sub(lambda found: quote(_plain(given.get(found[1], "")), safe=""), self._http.url)
+        if not _DOTS.isdisjoint(url.partition("?")[0].split("/")):
+            raise ValueError("The arguments do not fit: none can be . or .. here")
         rest = {name: value for name, value in given.items() if name not in placed}
         headers = {"idempotency-key": context.key, **self._http.headers}
         if self._http.method in _IN_QUERY:
-            query = {name: _plain(value) for name, value in rest.items()}
-            return self._client.build_request(self._http.method, url, params=query or None, headers=headers)
+            asked = httpx.URL(url).copy_merge_params({name: _plain(value) for name, value in rest.items()})
+            return self._client.build_request(self._http.method, asked if rest else url, headers=headers)
         return self._client.build_request(self._http.method, url, json=rest, headers=headers)
 
     async def _answer(self, request: httpx.Request) -> str:
-        """The answer's text, at most `LONGEST` bytes of it. To another host no header of the file goes along."""
+        """The answer's text, at most `LONGEST` bytes of it. To another server no header of the file goes along."""
         for _ in range(_REDIRECTS):
             response = await self._client.send(request, stream=True)
+            stream = response.aiter_bytes()
             try:
                 after = response.next_request
                 if after is None:
-                    return _text(response, await _read(response))
+                    return _text(response, await _read(stream))
             finally:
-                await response.aclose()
-            if after.url.host != request.url.host:
+                await let_go(response, stream)
+            if _server(after.url) != _server(request.url):
                 for name in self._http.headers:
                     after.headers.pop(name, None)
             request = after
         raise ProviderError(f"more than {_REDIRECTS} redirects")
 
 
-async def _read(response: httpx.Response) -> bytes:
+def _server(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+async def _read(stream: AsyncIterator[bytes]) -> bytes:
     read = b""
-    async for piece in response.aiter_bytes():
+    async for piece in stream:
         read += piece
         if len(read) > LONGEST:
             break
@@ -98,7 +111,7 @@ async def _read(response: httpx.Response) -> bytes:
 
 
 def _text(response: httpx.Response, read: bytes) -> str:
-    text = read.decode(response.charset_encoding or "utf-8", errors="replace")
+    text = read.decode(response.encoding or "utf-8", errors="replace")
     if response.is_error:
         raise ProviderError(f"HTTP {response.status_code}: {text[:200]}")
     return text

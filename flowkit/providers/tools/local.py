@@ -62,19 +62,21 @@ class LocalTools(Provider):
         async with trio.open_nursery() as nursery:
             async for item in fed:
                 if isinstance(item, ToolCall):
-                    nursery.start_soon(self._run, item, emit)
-                elif isinstance(item, CancelTool) and (scope := self._scopes.get(item.id)) is not None:
-                    scope.cancel()
+                    scope = self._scopes[item.id] = trio.CancelScope()  # here: it may be cancelled before its task runs
+                    nursery.start_soon(self._run, item, scope, emit)
+                elif isinstance(item, CancelTool) and item.id in self._scopes:
+                    self._scopes[item.id].cancel()
 
-    async def _run(self, call: ToolCall, emit: Emit) -> None:
+    async def _run(self, call: ToolCall, scope: trio.CancelScope, emit: Emit) -> None:
         """One call, from beginning to end. A call that is stopped emits nothing: the stage has its outcome already."""
         tool = self._tools.get(call.name)
-        with trio.CancelScope() as scope:
+        with scope:
+            await trio.lowlevel.checkpoint_if_cancelled()
             if tool is None:
                 outcome = ToolOutcome(call.id, ToolStatus.ERROR.value, f"There is no tool {call.name!r}.")
             else:
-                if tool.stoppable:
-                    self._scopes[call.id] = scope
+                if not tool.stoppable:
+                    del self._scopes[call.id]  # it has begun, and its result will come
                 outcome = await self._outcome(tool, call)
             await emit(outcome)
         self._scopes.pop(call.id, None)
@@ -83,7 +85,7 @@ class LocalTools(Provider):
         context = ToolContext(self.around.session, call.id)
         try:
             status, content = ToolStatus.RESULT, _as_text(await tool.run(call.arguments, context))
-        except Exception as error:  # any error of a tool is an outcome
+        except (Exception, SystemExit) as error:  # whatever a tool raises is an outcome
             kind = "" if isinstance(error, (ValueError, ProviderError)) else f"{type(error).__name__}: "
             status, content = ToolStatus.ERROR, f"{kind}{error}"
         return ToolOutcome(call.id, status.value, _cut(content))
@@ -102,4 +104,5 @@ def _as_text(result: Any) -> str:
 
 
 def _cut(text: str) -> str:
+    text = text.encode(errors="replace").decode()  # half of a surrogate pair can be neither sent nor recorded
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}... (cut: {len(text)} characters)"

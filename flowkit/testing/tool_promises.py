@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
-from flowkit.engine import Fate, Row
-from flowkit.messages import Ask, Called, Clause, Filler, ToolCall, ToolOutcome, ToolStatus, Utterance
+from flowkit.engine import CallFed, Fate, Row
+from flowkit.messages import Ask, Called, CancelTool, Clause, Filler, ToolCall, ToolOutcome, ToolStatus, Utterance
+from flowkit.stages.base import Emit
 from flowkit.stages.chunking import FILLER
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import Broken
@@ -22,7 +23,7 @@ def check_tools(evidence: Evidence) -> None:
 
 
 def each_call_has_one_outcome(evidence: Evidence) -> None:
-    """Every call that reached the tools has exactly one outcome, unless the session ended first; no outcome is without a call."""
+    """Every call that reached the tools has exactly one outcome, or still runs; no outcome is without a call."""
     calls = Counter(call.id for _, call in _rows(evidence, "tools", ToolCall))
     outcomes = Counter(outcome.id for _, outcome in _rows(evidence, "llm", ToolOutcome))
     _hold(all(count == 1 for count in calls.values()), f"calls that reached the tools twice: {calls}")
@@ -30,8 +31,15 @@ def each_call_has_one_outcome(evidence: Evidence) -> None:
     _hold(outcomes.keys() <= calls.keys(), f"outcomes without a call: {outcomes.keys() - calls.keys()}")
     planned = evidence.plan.only("tools")
     running = set(evidence.engine.state(planned.id).running) if planned is not None else set()
-    open_ = calls.keys() - outcomes.keys()
-    _hold(evidence.engine.finished is not None or open_ == running, f"neither running nor over: {open_ - running}")
+    told = {
+        action.message.id
+        for step in evidence.steps
+        for action in step.actions
+        if step.stage == "tools" and isinstance(action, Emit) and isinstance(action.message, ToolOutcome)
+    }
+    lost = calls.keys() - told - running
+    _hold(not lost, f"neither running nor over: {lost}")
+    _hold(evidence.engine.finished is not None or outcomes.keys() == told, f"never arrived: {told - outcomes.keys()}")
 
 
 def the_model_is_told_of_every_call(evidence: Evidence) -> None:
@@ -56,6 +64,24 @@ def the_model_is_told_of_every_call(evidence: Evidence) -> None:
                 if call.status == ToolStatus.RUNNING
             ]
             _hold(not awaited, f"the model was asked at {row.handled_us} us before {awaited} were over")
+
+
+def a_tool_is_stopped_once_it_was_started(evidence: Evidence) -> None:
+    """Each call is fed to the provider once. If the stage gives up the call, the provider is asked to stop it, after its start."""
+    started, stopped = set[str](), set[str]()
+    for at_us, effect in evidence.effects:
+        item = effect.item if isinstance(effect, CallFed) else None
+        if isinstance(item, ToolCall):
+            _hold(item.id not in started, f"{item.id} was started again at {at_us} us")
+            started.add(item.id)
+        elif isinstance(item, CancelTool):
+            _hold(item.id in started, f"{item.id} was stopped at {at_us} us, before it was started")
+            stopped.add(item.id)
+    for row, outcome in _rows(evidence, "llm", ToolOutcome):
+        given_up = outcome.status in (ToolStatus.CANCELLED, ToolStatus.TIMEOUT)
+        _hold(
+            not given_up or outcome.id in stopped, f"{outcome.id} runs on after {row.handled_us} us, and nobody waits"
+        )
 
 
 def fillers_are_said_while_tools_run(evidence: Evidence) -> None:
@@ -88,4 +114,9 @@ def _rows(evidence: Evidence, stage: str, kind: type[M]) -> Iterator[tuple[Row, 
             yield row, row.message
 
 
-TOOL_PROMISES = (each_call_has_one_outcome, the_model_is_told_of_every_call, fillers_are_said_while_tools_run)
+TOOL_PROMISES = (
+    each_call_has_one_outcome,
+    the_model_is_told_of_every_call,
+    a_tool_is_stopped_once_it_was_started,
+    fillers_are_said_while_tools_run,
+)

@@ -1,4 +1,4 @@
-"""What a model writes that is not for the listener: its reasoning, between the marks that models put around it.
+"""What a model writes that is not for the listener, between marks: its reasoning, and tool calls that it writes as text.
 
 This comes between the model and the chunker. The llm stage passes every token through it. Failover passes what an
 attempt said through it, so that a retry is compared with what was heard. If a server sends reasoning separately
@@ -32,8 +32,10 @@ class Form(NamedTuple):
 
 
 _TAGS = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad", "seed:think")
+_CALL_TAGS = ("tool_call", "tool_calls", "function_call", "function_calls", "function")
 FORMS = (
-    *(Form(f"<{tag}", f"</{tag}", ">") for tag in _TAGS),
+    *(Form(f"<{tag}", f"</{tag}", ">") for tag in (*_TAGS, *_CALL_TAGS)),
+    Form("[tool_calls", "[/tool_calls", "]"),  # Mistral's, mostly without an end
     Form("[think", "[/think", "]"),
     Form("◁think", "◁/think", "▷"),
     # OpenAI's open models name a channel. What is for the user comes on another channel, which ends the reasoning.

@@ -1,4 +1,4 @@
-"""Reasoning is not spoken, however its marks are split into tokens, and nothing else is lost."""
+"""Reasoning and tool calls are not spoken, however their marks are split into tokens, and nothing else is lost."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ def spoken(text: str, size: int) -> str:
         ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>Hello.", "Hello."),
         ("<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>Hello.<|END_RESPONSE|>", "Hello."),
         ("<|begin_of_thought|>a<|end_of_thought|><|begin_of_solution|>Hello.<|end_of_solution|>", "Hello."),
+        ('I look. <tool_call>\n{"name": "look", "arguments": {}}\n</tool_call>', "I look. "),
+        ("<function=look>{}</function>Hello.", "Hello."),
+        ("<tool_call><function=look><parameter=city>Rome</parameter></function></tool_call>Hello.", "Hello."),
+        ('[TOOL_CALLS][{"name": "look", "arguments": {}}]', ""),
+        ("<function=look>{", ""),
+        ("A <functional> tool_call function", "A <functional> tool_call function"),
         ("<thinkers> 2 < 3, [thinking](x) and a<b", "<thinkers> 2 < 3, [thinking](x) and a<b"),
         ("It ends with <thin", "It ends with <thin"),
         ("Write `<think>` before it.", "Write `<think>` before it."),

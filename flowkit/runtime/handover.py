@@ -99,7 +99,8 @@ class FedItems:
         self._first = self._read = 0
         self._unread = unread
         self._kept = kept
-        self._ended = False
+        self.ended = False
+        """Whether the stage has ended its input."""
         self._news = trio.Event()
         self.lost = 0
         """Items that no further attempt will get, because there were too many."""
@@ -119,7 +120,7 @@ class FedItems:
                 self._items.popleft()
                 self._first += 1
                 self.lost += 1
-        self._ended = True
+        self.ended = True
         self._note()
 
     def read(self) -> Reader:
@@ -136,7 +137,7 @@ class FedItems:
                 self._read += 1
                 self._note()
                 return self._items[place]
-            if self._ended:
+            if self.ended:
                 raise StopAsyncIteration
             await self._news.wait()
 
@@ -411,6 +412,11 @@ class TranscriptionWork(Work):
             elif self._ears.owed:
                 return  # of an utterance that has its Final already
         await emit(item)
+
+    async def end(self, emit: Pass) -> None:
+        """The attempt is over. That is a failure while there is more to hear."""
+        if not self.tape.ended:
+            raise CloudError(Trouble.CLOSED, "the transcriber stopped before the session ended")
 
     def _acknowledge(self, utterance: int) -> None:
         items, count = self.tape.items(), 0

@@ -310,8 +310,5 @@ def test_faults_in_a_row_with_and_without_failover(told: Told, failover: bool) -
         check_live(told, failover)
 
 
-@pytest.mark.xfail(
-    reason="an ASR call that returns before its input has ended counts as done, so that nobody is failed over to"
-)
 def test_an_ear_that_stops_early_gives_way() -> None:
     check_live({"asr": [Wrong(Kind.STOP, 1)]}, failover=True)

@@ -19,6 +19,7 @@ from flowkit.messages import (
     Message,
     Narrate,
     Speak,
+    ToolOutcome,
     Typed,
     Utterance,
 )
@@ -26,7 +27,14 @@ from flowkit.plan.graph import Bound, Plan, PlannedStage, ProviderChoice
 from flowkit.providers.base import Surroundings
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 from flowkit.providers.registry import available
-from flowkit.providers.scripted import ScriptedAsr, ScriptedLlm, ScriptedSource, ScriptedTts, ScriptedVad
+from flowkit.providers.scripted import (
+    ScriptedAsr,
+    ScriptedLlm,
+    ScriptedSource,
+    ScriptedTools,
+    ScriptedTts,
+    ScriptedVad,
+)
 from flowkit.stages.gate import Gate
 from flowkit.stages.narration import Narration
 from flowkit.testing.evidence import Evidence
@@ -92,6 +100,7 @@ WHOLE: dict[str, type[InlineProvider]] = {
     "tts": ScriptedTts,
     "tts, continuous": Narrator,
     "speaker": Sink,
+    "tools": ScriptedTools,
 }
 
 
@@ -212,6 +221,23 @@ def test_a_failing_reply_costs_what_is_declared_and_the_next_turn_nothing(
         promise(evidence)
     assert engine.finished == "input_ended"
     assert turns_of(engine) == CONSEQUENCES[stage, how, after, calls]
+    assert trio_session(plan, limit_us=20_000_000).journal.rows == engine.journal.rows
+
+
+@pytest.mark.parametrize(("last", "why"), [(FAILED, "it broke"), (Done(), "the tools have stopped")])
+def test_tools_that_fail_are_an_outcome_for_the_model_and_run_again_at_the_next_call(last: Message, why: str) -> None:
+    calls = {"replies": [{"text": "Let me see.", "calls": [{"name": "look"}]}], "first_token": "40ms"}
+    plan = scripted_plan(**{**SETTINGS, "llm": calls}, tools={"tools": [{"call": "a:look"}]})
+    cls = broken("tools", last, 0, 1)
+    stages = tuple(_changed(one, cls) if one.kind == "tools" else one for one in plan.stages)
+    plan = planned_of(stages, {one.id: Bound(one.window) for one in stages}, plan.frame_us)
+    engine = heap_session(plan, limit_us=20_000_000)
+    outcomes = [row.message for row in engine.journal if row.stage == "llm" and isinstance(row.message, ToolOutcome)]
+    assert [(outcome.status, outcome.content) for outcome in outcomes] == [
+        ("error", f"It failed: {why}."),
+        ("result", "ok"),
+    ]
+    assert engine.finished == "input_ended"
     assert trio_session(plan, limit_us=20_000_000).journal.rows == engine.journal.rows
 
 

@@ -18,7 +18,7 @@ from flowkit.chunker import SpeakRules
 from flowkit.chunker.speak import speak
 from flowkit.words import has_words
 
-LONGEST = 80
+LONGEST = 120
 """The longest mark. Anything longer is text."""
 
 
@@ -46,20 +46,40 @@ FORMS = (
     Form("<|end_response|", "<|start_response|", ">"),
     Form("<|end_of_solution|", "<|begin_of_solution|", ">"),
 )
-_HEADS = frozenset("<[◁")
+_HEADS = frozenset("<[◁`")
+_FENCED = len(FORMS)
+"""The number of a form that is not in the table: a code block that is a tool call in JSON. Its first keys say so."""
+_FENCE = "```"
+_WORDS = r"\(\?:.*\)"
+_FENCED_CALL = (
+    *(_FENCE, "[a-z_]{0,9}", r"[\s\[]{0,6}", r"\{", r"\s{0,6}"),
+    *('"', "(?:name|tool|function)", '"', r"\s{0,2}", ":", r"\s{0,2}", '"', r"[\w-]{0,48}", '"'),
+    *(r"\s?", ",", r"\s{0,8}", '"', "(?:arguments|parameters)", '"'),
+)
 
 
 def _mark(begins: str, ends: str) -> str:
     return f"{re.escape(begins)}(?:[\\s/=][^<>\\[\\]]{{0,{LONGEST - 2 * len(begins)}}})?{re.escape(ends)}"
 
 
+def _begun(pieces: tuple[str, ...]) -> str:
+    """What matches any beginning of a text of these pieces. Of a word, any letters are enough."""
+    return "".join(f"(?:{re.sub(_WORDS, '[a-z]*', piece)}" for piece in pieces) + ")?" * len(pieces)
+
+
 _MARKS = re.compile(
     "|".join(
-        f"(?P<o{n}>{_mark(form.opens, form.ends)})|(?P<c{n}>{_mark(form.closes, form.ends)})"
-        for n, form in enumerate(FORMS)
+        (
+            *(
+                f"(?P<o{n}>{_mark(form.opens, form.ends)})|(?P<c{n}>{_mark(form.closes, form.ends)})"
+                for n, form in enumerate(FORMS)
+            ),
+            f"(?P<o{_FENCED}>{''.join(_FENCED_CALL)})|(?P<c{_FENCED}>{_FENCE})",
+        )
     ),
     re.IGNORECASE,
 )
+_FENCED_CALL_BEGUN = re.compile(_begun((*_FENCE, *_FENCED_CALL[1:])))
 
 
 @dataclass(slots=True)
@@ -92,12 +112,14 @@ class SpokenText:
         spoken, at = "", 0
         for mark in _MARKS.finditer(text):
             before = text[mark.start() - 1] if mark.start() else self.before
-            if not self.depth and before == "`":
-                continue  # a reply about such marks, which quotes one
+            if not self.depth and (before == "`" or mark.group() == _FENCE):
+                continue  # a reply about such marks, which quotes one, or any other code block
             if not self.depth:
                 spoken += text[at : mark.start()]
-            at = mark.end()
-            self._pass(mark.lastgroup or "", mark.group())
+            group, at = mark.lastgroup or "", mark.end()
+            if self.depth and self.form == _FENCED and group == f"o{_FENCED}":
+                group, at = f"c{_FENCED}", mark.start() + len(_FENCE)  # blocks do not nest, so it ends here
+            self._pass(group, text[mark.start() : at])
         rest = len(text) if final else max(at, _undecided(text))
         self.held, self.before = text[rest:], text[rest - 1 : rest] or self.before
         return spoken if self.depth else spoken + text[at:rest]
@@ -155,6 +177,8 @@ def _undecided(text: str) -> int:
 
 
 def _may_become(tail: str) -> bool:
+    if tail[0] == "`":
+        return _FENCED_CALL_BEGUN.fullmatch(tail) is not None
     return any(
         begins.startswith(tail) or (tail.startswith(begins) and _goes_on(tail[len(begins) :], form.ends))
         for form in FORMS

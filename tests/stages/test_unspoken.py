@@ -13,6 +13,11 @@ from flowkit.stages.unspoken import FORMS, LONGEST, FirstWord, SpokenText
 
 PIECES = st.lists(st.text(max_size=9), max_size=20)
 MARKISH = st.text("<>/[]thinkTHINK◁▷| \n`a", max_size=40)
+FENCED = st.lists(
+    st.sampled_from(
+        ("`", "```", "json", "\n", "{", '"name"', ":", '"look"', ",", '"arguments"', "}", "[", " ", "Well.", "<think>")
+    )
+).map("".join)
 
 
 def spoken(text: str, size: int) -> str:
@@ -46,6 +51,13 @@ def spoken(text: str, size: int) -> str:
         ("<tool_call><function=look><parameter=city>Rome</parameter></function></tool_call>Hello.", "Hello."),
         ('[TOOL_CALLS][{"name": "look", "arguments": {}}]', ""),
         ("<function=look>{", ""),
+        ('I look.\n```json\n{"name": "look", "arguments": {"a": "`"}}\n```\nFound.', "I look.\n\nFound."),
+        ('```\n[ {\n  "tool" : "look" , "parameters": {}}]\n``` Found.', " Found."),
+        ('```{"name": "look", "arguments"``` {"name": "look", "arguments"', ' {"name": "look", "arguments"'),
+        ('```tool_call\n{"name": "look", "arguments": {', ""),
+        ('```json\n{"name": "Ann", "age": 3}\n```', '```json\n{"name": "Ann", "age": 3}\n```'),
+        ("```python\nprint(1)\n``` and `x`", "```python\nprint(1)\n``` and `x`"),
+        ('It is ```json\n{"name": "lo', 'It is ```json\n{"name": "lo'),
         ("A <functional> tool_call function", "A <functional> tool_call function"),
         ("<thinkers> 2 < 3, [thinking](x) and a<b", "<thinkers> 2 < 3, [thinking](x) and a<b"),
         ("It ends with <thin", "It ends with <thin"),
@@ -61,7 +73,12 @@ def test_how_a_reply_is_cut_does_not_matter(text: str, size: int) -> None:
     assert spoken(text, size) == spoken(text, len(text) or 1)
 
 
-@given(st.text(st.characters(exclude_characters="<[◁")), st.integers(1, 7))
+@given(FENCED, st.integers(1, 7))
+def test_how_a_code_block_is_cut_does_not_matter(text: str, size: int) -> None:
+    assert spoken(text, size) == spoken(text, len(text) or 1)
+
+
+@given(st.text(st.characters(exclude_characters="<[◁`")), st.integers(1, 7))
 def test_text_without_marks_passes_at_once(text: str, size: int) -> None:
     reply = SpokenText()
     for place in range(0, len(text), size):

@@ -160,6 +160,7 @@ RETRIED = "retry: {max: 1, backoff: 10ms}"
 FAULTS = {
     "the first request breaks off": ((ServerFault.FIN,), 1, [0, 0, 1]),
     "it breaks off at its end": ((ServerFault.NO_DONE,), 1, [0, 0, 1]),
+    "the server refuses what its model wrote": ((ServerFault.CALL_REFUSED,), 1, [0, 0, 1]),
     "the second request is refused": ((ServerFault.NONE, ServerFault.HTTP_503), 1, [0, 1, 1]),
     "the second request breaks off": ((ServerFault.NONE, ServerFault.FIN), 1, [0, 1, 1]),
     "the reply to the outcome is empty": ((ServerFault.NONE, ServerFault.EMPTY_AFTER_CALL), 1, [0, 1, 1]),

@@ -112,7 +112,9 @@ def test_whole_calls_that_all_have_index_0_are_told_apart(emulator: GroqEmulator
     assert outcome.calls == CALLS
 
 
-@pytest.mark.parametrize("fault", [ServerFault.FIN, ServerFault.RST, ServerFault.NO_DONE, ServerFault.ERROR])
+@pytest.mark.parametrize(
+    "fault", [ServerFault.FIN, ServerFault.RST, ServerFault.NO_DONE, ServerFault.ERROR, ServerFault.CALL_REFUSED]
+)
 def test_a_reply_that_breaks_off_calls_nothing(emulator: GroqEmulator, fault: ServerFault) -> None:
     outcome = asked(groq(emulator, f"fault:{fault}"), Ask(1, "A table."))
     assert outcome.end in ("network", "server")

@@ -135,6 +135,10 @@ def too_long(what: str) -> bool:
     return _TOO_LONG.search(what) is not None
 
 
+_BAD_CALL = re.compile(r"tool_use_failed|failed to call a function|tool call validation failed", re.IGNORECASE)
+"""Groq refuses with status 400 what its own model wrote as a tool call. Asked again, the model may write a good one."""
+
+
 def of_status(status: int, what: str, headers: Mapping[str, str] | None = None, *, title: str = "") -> CloudError:
     """The error for an HTTP status.
 
@@ -149,6 +153,8 @@ def of_status(status: int, what: str, headers: Mapping[str, str] | None = None, 
         trouble = Trouble.PROTOCOL
     elif status == 400 and too_long(what):
         trouble = Trouble.LENGTH
+    elif status == 400 and _BAD_CALL.search(what):
+        trouble = Trouble.SERVER
     wait = retry_after_us((headers or {}).get("retry-after", ""))
     said = (f"{title}: " if title else "") + f"HTTP {status}" + (f": {what}" if what else "")
     if wait is not None:

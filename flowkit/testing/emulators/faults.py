@@ -92,6 +92,8 @@ class ServerFault(StrEnum):
     """Groq: all tool calls of an answer have index 0 and come whole, as some servers send them."""
     CALL_WITH_TEXT = "call_with_text"
     """Groq: an answer has text before its tool calls."""
+    CALL_REFUSED = "call_refused"
+    """Groq: refuses what the model wrote as a tool call, with an error in the stream."""
     EMPTY_AFTER_CALL = "empty_after_call"
     """Groq: the answer to the outcomes of tools is empty."""
     BAD_JSON = "bad_json"

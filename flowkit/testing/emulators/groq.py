@@ -41,6 +41,15 @@ _STATUS_MESSAGES = {
     500: ("Internal Server Error", "internal_server_error"),
     503: ("Service Unavailable", "service_unavailable"),
 }
+_BAD_CALL = {
+    "error": {
+        "message": "Failed to call a function. Please adjust your prompt. See 'failed_generation' for more details.",
+        "type": "invalid_request_error",
+        "code": "tool_use_failed",
+        "failed_generation": "<function=book{",
+        "status_code": 400,
+    }
+}
 _TWO_HOURS_S = 7200
 
 
@@ -209,6 +218,8 @@ class GroqEmulator(Emulator):
         match fault:
             case ServerFault.ERROR:
                 await http.data(_event(error))
+            case ServerFault.CALL_REFUSED:
+                await http.data(b"event: error\n" + _event(_BAD_CALL))
             case ServerFault.ERROR_EVENT:
                 await http.data(b"event: error\n" + _event(error))
             case ServerFault.ERROR_X_GROQ:

@@ -51,6 +51,8 @@ class Http(opt.Options):
 _NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
 _NO_NAME, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9_-]"), 64
 _FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+PLACE = re.compile(r"\{(\w+)\}")
+"""Where an argument stands in the address of a request."""
 _WAYS = ("call", "http", "builtin")
 
 
@@ -89,6 +91,9 @@ class Tool(opt.Options):
             raise ValueError(f"a tool is one of call, http and builtin; here is {found}")
         if self.http is not None and self.name is None:
             raise ValueError("an http tool needs a name")
+        unknown = [name for name in PLACE.findall(self.http.url) if name not in self.parameters] if self.http else []
+        if unknown:
+            raise ValueError(f"url has {{{unknown[0]}}}, which is not in parameters")
         if self.say_after is not None and self.say_after.after >= self.timeout:
             raise ValueError("say_after comes after the tool's timeout, so it would never be said")
         return self

@@ -278,6 +278,12 @@ def test_two_tools_of_one_name_are_refused() -> None:
         Tools.model_validate({"tools": [{"call": "a:book"}, {"name": "book", "call": "b:reserve"}]})
 
 
+def test_an_address_has_only_arguments_that_are_declared() -> None:
+    tool = {"name": "weather", "http": {"url": "https://a.example/{city}/{day}"}, "parameters": CITY}
+    with pytest.raises(ValidationError, match=r"url has \{day\}, which is not in parameters"):
+        Tools.model_validate({"tools": [tool]})
+
+
 def test_calls_run_side_by_side(module: types.ModuleType) -> None:
     async def wait(seconds: int) -> int:
         await trio.sleep(seconds)

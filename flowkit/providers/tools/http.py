@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,7 +11,7 @@ from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError, ProviderMissing
 from flowkit.providers.cloud.client import let_go
 from flowkit.providers.tools.functions import ToolContext
-from flowkit.tools import Effects, Tool, ToolSpec
+from flowkit.tools import PLACE, Effects, Tool, ToolSpec
 
 if TYPE_CHECKING:
     import httpx
@@ -21,7 +20,6 @@ INSTALL = "pip install 'flowkit-voice[cloud]'"
 LONGEST = 64_000
 """Bytes of an answer that are read."""
 _REDIRECTS = 5
-_PLACE = re.compile(r"\{(\w+)\}")
 _DOTS = frozenset({".", ".."})
 """Parts of a path that mean another one, and that cannot be percent-encoded."""
 _IN_QUERY = frozenset({"GET", "DELETE"})
@@ -68,8 +66,8 @@ class Request:
         """The request: arguments in the address are percent-encoded, so that none can change where it goes."""
         import httpx
 
-        placed = set(_PLACE.findall(self._http.url))
-        url = _PLACE.sub(lambda found: quote(_plain(given.get(found[1], "")), safe=""), self._http.url)
+        placed = set(PLACE.findall(self._http.url))
+        url = PLACE.sub(lambda found: quote(_plain(given[found[1]]), safe=""), self._http.url)
         if not _DOTS.isdisjoint(url.partition("?")[0].split("/")):
             raise ValueError("The arguments do not fit: none can be . or .. here")
         rest = {name: value for name, value in given.items() if name not in placed}

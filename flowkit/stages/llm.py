@@ -140,7 +140,7 @@ class LlmTurn(Stage[LlmState]):
             self._remember(state, utterance.heard)
         steps = before.steps if before is not None and again else ()
         state.generated = utterance.said
-        ask = Ask(utterance.turn, utterance.text, (), utterance.said, steps=steps)
+        ask = Ask(utterance.turn, utterance.text, (), _said_since(steps, utterance.said), steps=steps)
         if utterance.say:
             state.asked = ask
             return (Emit("tokens", Token(0, utterance.say)), Emit("tokens", EndOfReply()))
@@ -266,6 +266,15 @@ def _follows_text(state: LlmState) -> bool:
     """Whether the step before said something."""
     steps = state.asked.steps if state.asked is not None else ()
     return bool(steps and steps[-1].text)
+
+
+def _said_since(steps: tuple[ReplyStep, ...], said: str) -> str:
+    """What of the spoken text belongs to the step that is asked for. The steps before have their own texts."""
+    for step in steps:
+        if step.text.startswith(said):
+            return ""
+        said = said.removeprefix(step.text).lstrip()
+    return said
 
 
 def _settled(steps: tuple[ReplyStep, ...], outcome: ToolOutcome) -> tuple[ReplyStep, ...]:

@@ -156,6 +156,16 @@ def test_a_booking_that_takes_long_has_a_filler_that_the_model_does_not_know(mon
     assert heard(session) == f"{BEFORE} {RESULT}"
 
 
+@pytest.mark.parametrize("speaks_ms", [4_340, 4_700, 6_450, 8_050])
+def test_a_noise_neither_books_again_nor_repeats_a_word(speaks_ms: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A voice without words cuts the reply off, which then goes on."""
+    session = evening(monkeypatch, speech_ms=(2_000, speaks_ms), utterances=(QUESTION, ""))
+    assert session.at_us("llm", Interrupt) > session.at_us("llm", Token)
+    assert len(session.booked) == 1
+    assert {len(request["messages"]) for request in session.requests} == {3, 5}
+    assert heard(session) == f"{BEFORE} {RESULT}"
+
+
 RETRIED = "retry: {max: 1, backoff: 10ms}"
 FAULTS = {
     "the first request breaks off": ((ServerFault.FIN,), 1, [0, 0, 1]),

@@ -232,7 +232,29 @@ def test_a_turn_that_is_answered_again_waits_for_the_tool_that_it_called(llm: Ll
     assert said(llm, state, Utterance(1, "A table.", "", "Let me")) == []
     assert "utterance" not in llm.accepts(state)
     step = ReplyStep("Let me see.", (BOOKED,))
-    assert said(llm, state, outcome(1)) == [Open(Ask(1, "A table.", said="Let me", steps=(step,)))]
+    assert said(llm, state, outcome(1)) == [Open(Ask(1, "A table.", steps=(step,)))]
+
+
+@pytest.mark.parametrize(
+    ("heard", "said_since"),
+    [
+        ("", ""),
+        ("Let", ""),
+        ("Let me see.", ""),
+        ("Let me see. It is", "It is"),
+        ("Something else.", "Something else."),
+    ],
+)
+def test_a_turn_that_is_answered_again_goes_on_behind_what_was_heard_of_its_last_step(
+    llm: LlmTurn, heard: str, said_since: str
+) -> None:
+    state = calling(llm)
+    said(llm, state, Done(), outcome(1), Token(0, "It is booked."), Done())
+    state = llm.reset(state)
+    step = ReplyStep("Let me see.", (BOOKED,))
+    assert said(llm, state, Utterance(1, "A table.", "", heard)) == [
+        Open(Ask(1, "A table.", said=said_since, steps=(step,)))
+    ]
 
 
 def test_rounds_are_bounded() -> None:

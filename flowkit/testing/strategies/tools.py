@@ -25,12 +25,15 @@ def calls() -> st.SearchStrategy[tuple[dict[str, str], ...]]:
 def tools() -> st.SearchStrategy[tuple[dict[str, Any], ...]]:
     """Two tools and the end of the session."""
 
-    def one(name: str) -> st.SearchStrategy[dict[str, Any]]:
-        filler = st.fixed_dictionaries({"after": _delay(300), "text": st.just("One moment.")})
+    def within(name: str, timeout_ms: int) -> st.SearchStrategy[dict[str, Any]]:
+        filler = st.fixed_dictionaries({"after": _delay(min(300, timeout_ms - 1)), "text": st.just("One moment.")})
         return st.fixed_dictionaries(
-            {"call": st.just(f"bistro:{name}"), "timeout": st.sampled_from(("5s", "300ms", "100ms"))},
+            {"call": st.just(f"bistro:{name}"), "timeout": st.just(f"{timeout_ms}ms")},
             optional={"on_interrupt": st.sampled_from(("keep", "cancel")), "say_after": filler},
         )
+
+    def one(name: str) -> st.SearchStrategy[dict[str, Any]]:
+        return st.sampled_from((5_000, 300, 100)).flatmap(lambda timeout_ms: within(name, timeout_ms))
 
     bye = st.fixed_dictionaries(
         {

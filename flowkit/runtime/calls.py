@@ -1,7 +1,7 @@
-"""One provider call, live: a task in a cancel scope of its own, with a memory channel in each direction.
+"""One live provider call: a task in a cancel scope of its own, with a memory channel in each direction.
 
-Towards the provider the channel is as long as the stage's bound; from it there is no buffer at all: an item is taken as the
-provider brings it, or the provider waits in ``emit``, because the stage holds its items back, and reads no further.
+The channel to the provider is as long as the stage's bound. The channel from the provider has no buffer: while the stage
+holds items back, the provider waits in ``emit`` and reads no further.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """Notices that the agent hears itself, and says what to do: over open speakers it would interrupt its own replies.
 
-Four signs, any of which is said once a session. The sound: what is played is found again in what is heard, three times
-with the same delay; the comparing takes 6 ms and is done in a thread. The words: an interruption that transcribes to what
-the agent was just saying. The flutter: the agent speaks, is held by a voice, falls silent, and the voice with it, again
-and again. And replies that are cut off one after another as soon as they sound.
+There are four signs. The first that is seen is reported, once a session.
+
+- Audio: the microphone has what was played, three times with the same delay. A comparison takes 6 ms, in a thread.
+- Words: an interruption has the words that the agent was just saying.
+- Flutter: a voice holds the agent, falls silent when the agent does, and this happens again and again.
+- Replies are interrupted one after another as soon as they sound.
 """
 
 from __future__ import annotations
@@ -45,8 +47,9 @@ ADVICE = (
 
 
 class EchoWatch(Observer):
-    """`notice` is told once. It reads replies off the rows itself: the follower tells of one when it cannot be answered again, and
-    an agent that keeps interrupting itself without words asks for the same one again and again."""
+    """Calls `notice` once. It reads replies from the rows and not from the follower. The follower hands out a reply only when it
+    cannot be answered again, and an agent that interrupts itself without words asks for the same reply again and again.
+    """
 
     def __init__(self, plan: Plan, notice: Callable[[str], None]) -> None:
         self._ear = EchoEar(plan.input_rate_hz)

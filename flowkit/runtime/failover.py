@@ -1,8 +1,8 @@
-"""Failover: several providers behind one, so that a stage, the engine and the trace see one provider whose calls succeed.
+"""Failover: several providers act as one, so that a stage, the engine and the trace see one provider.
 
-A call is one `Work` (``handover``) and as many attempts as it takes: at one provider within its deadlines and retries
-(``circuit``), then at the next. What the stage gets is journaled like any provider's answers, so a replay needs neither
-network nor this module; each attempt is told to the trace as an event.
+A call is one `Work` (``handover``). It may take several attempts: at one provider within its deadlines and retries
+(``circuit``), then at the next. The journal holds what the stage got, so a replay needs neither the network nor this
+module. Each attempt is an event in the trace.
 """
 
 from __future__ import annotations
@@ -27,18 +27,21 @@ from flowkit.runtime.handover import NarrationWork, Reader, TranscriptionWork, W
 
 
 class Ending(Enum):
-    """How a provider's part in a call ended."""
+    """How the attempts at one provider ended."""
 
     DONE = auto()
     FAILED = auto()
     RELIEVED = auto()
-    """One that is preferred may be asked again."""
+    """A preferred provider may be asked again."""
 
 
 @dataclass(slots=True)
 class Attempts:
-    """A provider's part in a call: all its attempts. `tries`: those since the call began, or, where what is done stays done
-    (``Work.lasting``), since something was. `useful`: it gave something."""
+    """The attempts of one call at one provider.
+
+    `tries` counts them since the call began. For work that is done piece by piece (``Work.lasting``), it counts them
+    since the last piece. `useful`: the provider gave something. `relieved`: a preferred provider may be asked again.
+    """
 
     member: Member
     patience: Patience
@@ -50,8 +53,8 @@ class Attempts:
 
 @asynccontextmanager
 async def resilient(stage: PlannedStage, around: Surroundings, models: Models) -> AsyncIterator[Provider]:
-    """The stage's provider, ready, with those to fail over to behind it where there are any. Of several, one that cannot be used is
-    left out with a notice.
+    """The stage's provider, ready to be called. If the stage has a failover list, all of its providers act as one. A provider
+    that cannot be used is then left out, with a notice.
 
     Raises:
         FlowkitError: none can be used; what the first one raised.
@@ -82,7 +85,7 @@ async def resilient(stage: PlannedStage, around: Surroundings, models: Models) -
 
 
 class Resilient(Provider):
-    """Providers in order of preference, as one."""
+    """Several providers that act as one, in order of preference."""
 
     kind = "resilient"
     name = "failover"
@@ -123,7 +126,7 @@ class Resilient(Provider):
         raise ProviderError("; ".join(failures.values()) if len(failures) < 2 else _all(failures))
 
     def _next(self, tried: list[Member]) -> Member | None:
-        """The most preferred that was not tried and is not left out; rather one that is left out than none."""
+        """The first provider that was not tried and whose circuit is closed. If there is none, the first that was not tried."""
         untried = [member for member in self.members if member not in tried]
         now_us = self.around.now_us()
         return next((member for member in untried if member.breaker.lets(now_us)), untried[0] if untried else None)
@@ -160,7 +163,7 @@ class Resilient(Provider):
             await trio.sleep(wait_s)
 
     async def _attempt(self, part: Attempts, work: Work, emit: Emit) -> ProviderError | None:
-        """One attempt. Returns why it failed; None if it did not, or if the provider was relieved."""
+        """Make one attempt. Returns why it failed, or None if it succeeded or a preferred provider may be asked again."""
         member, patience = part.member, part.patience
         part.error = None
         request = work.begin(member.provider)
@@ -200,7 +203,7 @@ class Resilient(Provider):
         return CloudError(Trouble.TIMEOUT, f"{part.member.name}: {what}")
 
     def _heard(self, part: Attempts, work: TranscriptionWork) -> CloudError | None:
-        """A final transcript came. It is a fault if it is one of too many without words, and somebody else may hear more."""
+        """Handle a final transcript. Too many in a row without words are a fault, if another provider may be asked."""
         breaker, wordless = part.member.breaker, work.wordless
         if not wordless:
             breaker.worked()
@@ -216,7 +219,7 @@ class Resilient(Provider):
         return deaf
 
     def _preferred(self, member: Member) -> bool:
-        """Whether one that is preferred to `member` may be asked again. Without a circuit nothing says when."""
+        """Whether a provider that is preferred to `member` may be asked again. Its circuit decides that."""
         now_us = self.around.now_us()
         before = [other.breaker for other in self.members[: self.members.index(member)]]
         return any(breaker.circuit is not None and breaker.lets(now_us) for breaker in before)
@@ -226,7 +229,7 @@ class Resilient(Provider):
 
 
 class _Watch:
-    """Tells the patience of whoever is asked now what was fed."""
+    """Passes what was fed on to the deadlines of the provider that is asked now."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -240,8 +243,9 @@ class _Watch:
 
 
 class _Outlet:
-    """The stage's ear. When the stage has hung up, whoever speaks waits to be cancelled, which is under way: hanging up must
-    not look like a failure of the provider."""
+    """Passes items on to the stage. When the stage has closed the channel, the call is about to be cancelled. So the provider
+    waits for that, because a closed channel is no failure of the provider.
+    """
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -254,7 +258,7 @@ class _Outlet:
 
 
 async def drive(provider: Provider, request: Message, fed: AsyncIterator[Message], take: Emit) -> None:
-    """Call `provider`, whichever way of speaking it has: a reply in one call, or one call a clause."""
+    """Call `provider`. A voice takes either a whole reply in one call, or one clause a call; a request may be for either."""
     if isinstance(request, Narrate) and not provider.continuous:
         async for item in fed:
             if isinstance(item, Speak):
@@ -295,7 +299,7 @@ class _Once:
 
 
 def _to_be_shortened(error: ProviderError, work: Work) -> bool:
-    """Whether the llm's stage is to ask again with less past, before anybody else is asked."""
+    """Whether the LLM stage shall ask again with less history, before another provider is asked."""
     too_long = isinstance(error, CloudError) and error.trouble is Trouble.LENGTH
     return too_long and isinstance(work.request, Ask) and not work.request.shortened
 

@@ -1,4 +1,4 @@
-"""What a host tells of itself, for metrics and for whoever admits sessions."""
+"""The figures of a host, for metrics and for a load balancer."""
 
 from __future__ import annotations
 

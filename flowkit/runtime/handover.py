@@ -1,13 +1,13 @@
-"""What one attempt leaves to the next, so that a turn that fails over is heard whole: nothing said twice, nothing dropped.
+"""What one attempt leaves to the next, so that a turn that fails over is heard once and in full.
 
-One class for each kind of request. It says with what the next attempt is opened and fed, passes an attempt's items on in such
-a way that several attempts read as one, and knows whether the provider owes anything now (its silence counts only then).
+There is one class for each kind of request. It makes the request and the input of the next attempt. It passes the items of
+several attempts on as if they were one. And it knows whether the provider owes an item now. Only then does silence count.
 
-- a reply: the next model goes on from what was said. One that cannot is asked again. Either way a beginning that repeats what
-  was said is left out (``repeats``).
-- a clause, or a reply's clauses: what was not spoken is asked of the next voice, from the first word that did not sound whole,
-  by word times where there are some, else by reading speed.
-- transcription: the sound since the last final transcript is fed again.
+- A reply: the next model continues what was said, or is asked again. A beginning that repeats what was said is left out
+  (``repeats``).
+- A clause, or the clauses of a reply: the next voice gets the text from the first word that did not sound in full. Word times
+  say which word that is, or else the reading speed.
+- Transcription: the audio since the last final transcript is fed again.
 """
 
 from __future__ import annotations
@@ -56,24 +56,24 @@ class Work(ABC):
 
     @abstractmethod
     def begin(self, provider: Provider) -> Message:
-        """A new attempt begins, by `provider`: its request."""
+        """Begin an attempt at `provider`; returns its request."""
 
     def fed(self) -> AsyncIterator[Message]:
-        """What the attempt is fed."""
+        """The input of the attempt."""
         return Reader(None)
 
     @abstractmethod
     async def take(self, item: Message, emit: Pass) -> None:
-        """The attempt said `item`: pass on what the listener lacks."""
+        """Handle an item of the attempt: pass on what the stage does not have yet."""
 
     lasting: ClassVar[bool] = False
-    """What is done stays done: attempts are counted anew from there. Else progress earns no further attempts."""
+    """Whether the work is done piece by piece. Then attempts are counted from the last piece on. If not, progress earns none."""
 
     flows: ClassVar[bool] = True
-    """After the first useful item the next is owed at once (`idle_timeout`), not only when more is fed."""
+    """Whether the next item is owed as soon as there was a first (`idle_timeout`), and not only when more is fed."""
 
     async def end(self, emit: Pass) -> None:  # noqa: B027 - most hold nothing back
-        """The attempt has succeeded: pass on what was held back."""
+        """Handle the end of an attempt that succeeded: pass on what was held back."""
 
     @property
     def owed(self) -> bool:
@@ -86,13 +86,15 @@ class Work(ABC):
         return False
 
     def useful(self, item: Message) -> bool:
-        """Whether the item is what was asked for; marks and tentative things are not."""
+        """Whether the item is part of the answer. Markers and partial transcripts are not."""
         return isinstance(item, (Token, Audio, Final))
 
 
 class FedItems:
-    """What is fed, kept until it is acknowledged; each attempt reads it from the first item that is not. At most `unread` items
-    are taken ahead of the reader, so that back-pressure passes through, and at most `kept` are kept."""
+    """The fed items that are not acknowledged. Each attempt reads all of them.
+
+    At most `unread` items are taken ahead of the reader, so that back-pressure reaches the stage. At most `kept` are kept.
+    """
 
     def __init__(self, unread: int, kept: int) -> None:
         self._items: deque[Message] = deque()
@@ -103,13 +105,13 @@ class FedItems:
         """Whether the stage has ended its input."""
         self._news = trio.Event()
         self.lost = 0
-        """Items that no further attempt will get, because there were too many."""
+        """Items that no further attempt gets, because more than `kept` were waiting."""
 
     def __len__(self) -> int:
         return len(self._items)
 
     async def fill(self, fed: AsyncIterator[Message], seen: Callable[[Message], None]) -> None:
-        """Take what the stage feeds, in a task of its own."""
+        """Take what the stage feeds. Runs in a task of its own."""
         async for item in fed:
             self._items.append(item)
             seen(item)
@@ -124,7 +126,7 @@ class FedItems:
         self._note()
 
     def read(self) -> Reader:
-        """All that is kept, then what comes, to the end of the input. One reader at a time."""
+        """Read all items that are kept, then those that come, to the end of the input. There is one reader at a time."""
         self._read = self._first
         return Reader(self)
 
@@ -161,7 +163,7 @@ class FedItems:
 
 
 class Reader:
-    """Iterates over a tape. No generator: an attempt that is abandoned between two items would leave one behind, suspended."""
+    """Iterates over the fed items. It is no generator, because an attempt that is abandoned would leave a suspended one behind."""
 
     def __init__(self, tape: FedItems | None) -> None:
         self._tape = tape
@@ -179,7 +181,7 @@ class Reader:
 
 
 class ReplyWork(Work):
-    """An LLM's reply: tokens of several attempts, numbered as one. What an attempt thought is neither passed on nor compared."""
+    """An LLM's reply. The tokens of several attempts are numbered as one reply. Reasoning is neither passed on nor compared."""
 
     request: Ask
 
@@ -206,7 +208,7 @@ class ReplyWork(Work):
             self._calls.append(item)
 
     def useful(self, item: Message) -> bool:
-        """A thought is not: whoever waits for the reply waits on."""
+        """Reasoning is no part of the answer."""
         if isinstance(item, ToolCall):
             return True
         return isinstance(item, Token) and bool(replace(self._spoken).feed(item.text))
@@ -242,8 +244,11 @@ class ReplyWork(Work):
 
 @dataclass(slots=True)
 class ClauseProgress:
-    """How far a clause has sounded: `samples` at `rate_hz`; `base` of them by earlier attempts, with `words` of theirs; `fresh`:
-    the words of this attempt."""
+    """How far a clause has sounded.
+
+    `samples` have come, at `rate_hz`. Earlier attempts gave `base` of them, and the word times `words`. `fresh` are the word
+    times of this attempt.
+    """
 
     clause: int
     text: str
@@ -254,7 +259,7 @@ class ClauseProgress:
     fresh: tuple[tuple[str, int], ...] = ()
 
     def audio(self, item: Audio) -> Audio:
-        """The attempt's audio, behind that of the attempts before."""
+        """The attempt's audio, placed after the audio of earlier attempts."""
         if self.rate_hz and item.rate_hz != self.rate_hz:
             self.words = tuple((word, at * item.rate_hz // self.rate_hz) for word, at in self.words)
             self.base = self.base * item.rate_hz // self.rate_hz
@@ -264,12 +269,12 @@ class ClauseProgress:
         return item if not self.base else replace(item, first_sample=item.first_sample + self.base, total=total)
 
     def times(self, item: WordTimes) -> WordTimes:
-        """The attempt's word times, behind those of the attempts before."""
+        """The attempt's word times, placed after those of earlier attempts."""
         self.fresh = tuple((word, at + self.base) for word, at in item.words)
         return WordTimes(item.clause, self.words + self.fresh)
 
     def rest(self) -> str:
-        """The text that has not sounded, from the first word that did not sound whole. It is the next attempt's text."""
+        """The text from the first word that did not sound in full. The next attempt speaks it."""
         whole = tuple(word for word in self.fresh if word[1] <= self.samples)
         sounded_s = (self.samples - self.base) / self.rate_hz if self.rate_hz else 0
         if self.fresh:
@@ -282,7 +287,7 @@ class ClauseProgress:
 
 
 class ClauseSpoken(Work):
-    """One clause by one call."""
+    """One clause, in one call."""
 
     request: Speak
 
@@ -307,7 +312,7 @@ class ClauseSpoken(Work):
 
 
 class NarrationWork(Work):
-    """A reply's clauses by one call: each is acknowledged by its end."""
+    """The clauses of a reply, in one call. The end of a clause acknowledges it."""
 
     def __init__(self, request: Narrate) -> None:
         super().__init__(request)
@@ -351,24 +356,25 @@ class NarrationWork(Work):
 # -- transcription -----------------------------------------------------------------------------------------------------
 
 _KEPT_US = 30_000_000
-"""Sound of one utterance that is kept for another attempt."""
+"""How much audio of one utterance is kept for another attempt."""
 _UNREAD_US = 5_000_000
-"""Sound that is taken while no provider listens, before the stage's queue fills."""
+"""How much audio is taken while no provider listens, before the stage's queue fills."""
 _QUIET_US = 2_000_000
-"""Sound that is kept while nobody speaks: what a detector takes to notice, and a soft first consonant."""
+"""How much audio is kept while nobody speaks: the delay of a detector, and a soft first consonant."""
 
 
 @dataclass(slots=True)
-class _Ears:
-    """What has been fed: `owed` ends of utterance without a Final; `speaking`: the mark at which one began that is under way."""
+class _Utterances:
+    """Utterances without a final transcript: `owed` have ended, and `speaking` marks the start of one that has not."""
 
     owed: deque[int] = field(default_factory=deque)
     speaking: SpeechStarted | None = None
 
 
 class TranscriptionWork(Work):
-    """A session's transcription: each utterance is acknowledged by its Final. `wordless`: utterances in a row, all of which
-    had voice, whose Final had no words."""
+    """The transcription of a session. The final transcript of an utterance acknowledges it. `wordless` counts the utterances in
+    a row whose final transcript had no words.
+    """
 
     lasting = True
     flows = False
@@ -377,7 +383,7 @@ class TranscriptionWork(Work):
         super().__init__(request)
         self.tape = FedItems(unread=_UNREAD_US // frame_us, kept=_KEPT_US // frame_us)
         self._quiet = _QUIET_US // frame_us
-        self._ears = _Ears()
+        self._utterances = _Utterances()
         self.wordless = 0
 
     def begin(self, provider: Provider) -> Message:
@@ -387,34 +393,34 @@ class TranscriptionWork(Work):
         return self.tape.read()
 
     def seen(self, item: Message) -> None:
-        """The stage fed `item`."""
-        ears = self._ears
+        """Handle an item that the stage fed."""
+        utterances = self._utterances
         if isinstance(item, SpeechStarted):
-            ears.speaking = item
+            utterances.speaking = item
         elif isinstance(item, EndOfUtterance):
             # One that is ended for its length has the next one's beginning ahead of it.
-            if ears.speaking is not None and ears.speaking.frame <= item.last_voiced:
-                ears.speaking = None
-            ears.owed.append(item.utterance)
+            if utterances.speaking is not None and utterances.speaking.frame <= item.last_voiced:
+                utterances.speaking = None
+            utterances.owed.append(item.utterance)
         elif self.idle:
             self.tape.forget(len(self.tape) - self._quiet)
 
     @property
     def idle(self) -> bool:
-        """Whether nobody speaks and no Final is owed: the moment to change providers."""
-        return self._ears.speaking is None and not self._ears.owed
+        """Whether nobody speaks and no final transcript is owed. Only then are providers changed."""
+        return self._utterances.speaking is None and not self._utterances.owed
 
     async def take(self, item: Message, emit: Pass) -> None:
         if isinstance(item, Final):
-            if item.utterance in self._ears.owed:
+            if item.utterance in self._utterances.owed:
                 self._acknowledge(item.utterance)
                 self.wordless = 0 if has_words(item.text) else self.wordless + 1
-            elif self._ears.owed:
+            elif self._utterances.owed:
                 return  # of an utterance that has its Final already
         await emit(item)
 
     async def end(self, emit: Pass) -> None:
-        """The attempt is over. That is a failure while there is more to hear."""
+        """Handle the end of an attempt. It has failed if the input goes on."""
         if not self.tape.ended:
             raise CloudError(Trouble.CLOSED, "the transcriber stopped before the session ended")
 
@@ -423,30 +429,30 @@ class TranscriptionWork(Work):
         for place, item in enumerate(items, 1):
             if isinstance(item, EndOfUtterance) and item.utterance <= utterance:
                 count = place
-        next_one = self._ears.speaking
+        next_one = self._utterances.speaking
         if next_one is not None and next_one in islice(items, count):
             self.tape.forget(count - 1)
             self.tape.replace_first(next_one)
         else:
             self.tape.forget(count)
-        while self._ears.owed and self._ears.owed[0] <= utterance:
-            self._ears.owed.popleft()
+        while self._utterances.owed and self._utterances.owed[0] <= utterance:
+            self._utterances.owed.popleft()
 
     @property
     def owed(self) -> bool:
-        return bool(self._ears.owed)
+        return bool(self._utterances.owed)
 
     def useful(self, item: Message) -> bool:
         return isinstance(item, Final)
 
     @property
     def frames(self) -> int:
-        """Frames that the next attempt will get again."""
+        """How many frames the next attempt gets again."""
         return sum(item.count for item in self.tape.items() if isinstance(item, Frames))
 
 
 def work_for(request: Message, frame_us: int) -> Work | None:
-    """The work that a request is, or None for a kind that is not handed over."""
+    """The work of a request, or None for a kind of request that does not fail over."""
     match request:
         case Ask():
             return ReplyWork(request)

@@ -219,8 +219,9 @@ class Host:
         )
 
     def stalled(self, stall: Stall) -> None:
-        """The event loop was held up, and every session with it. It counts once here. Every session's trace is told, but among
-        several sessions at most once a second: else a busy host would be kept busy by its own complaints."""
+        """Handle a stall of the event loop, which held every session. The host counts each. A session's trace gets each stall if
+        the session is alone, and at most one a second otherwise, because recording them costs time that a busy host lacks.
+        """
         self.stalls.add(*stall_event(stall))
         now_s = trio.current_time()
         if len(self._sessions) > 1 and now_s < self._told_s + 1:

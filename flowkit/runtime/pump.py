@@ -171,7 +171,7 @@ class TrioPump:
                 more = self._go_on()
                 if idle and not more:
                     self._hand_over_between()
-        except Exception as error:  # not the fault of whoever brought the news
+        except Exception as error:  # not the fault of the task that brought the item
             self._error = error
         if self._error is not None or self.engine.finished is not None:
             self._news.set()

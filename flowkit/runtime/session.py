@@ -54,7 +54,7 @@ class SessionOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What a host shares among its sessions. `stalled` is told when the event loop was held up."""
+    """What a host shares among its sessions. `stalled` is called when the event loop was held up."""
 
     models: Models
     alarms: Alarms
@@ -184,7 +184,7 @@ class LiveSession:
         return f"{self.name}: {name}" if self.name else name
 
     def _stalled(self, stall: Stall) -> None:
-        """Something in place took too long. Where it held up everybody, everybody is told."""
+        """Handle an inline call that took too long. If it held the event loop, it concerns every session."""
         if stall.lasted_us > LIMIT_US:
             self._shared.stalled(stall)
         else:

@@ -65,7 +65,7 @@ def wake_ups() -> tuple[int, int]:
 def listen(
     device: str | None, length_us: int, meter: Callable[[float], None] | None = None, host: AudioHost = PORTAUDIO
 ) -> Level:
-    """Hear a microphone for `length_us`; `meter` is told the level of each 20 ms. Raises DeviceError."""
+    """Listen to a microphone for `length_us`. `meter` is called with the level of each 20 ms. Raises DeviceError."""
     blocks: _Queue = queue.SimpleQueue()
     stream = host.listen(Wanted("input", device, (_RATE_HZ,)), _keeps(blocks, host), lambda: None)
     try:

@@ -1,9 +1,9 @@
 """The watchdog reports whatever holds the event loop for more than 20 ms, with its stack, and any inline call that takes more than
 2 ms.
 
-The loop can also stand still because other processes have the cores. That is nobody's fault here, so it is told apart. Linux counts
-how long a runnable thread waited for a core, and only the rest of a step's time counts against its task. Where the system does not
-count, all of it does.
+The loop can also stand still because other processes have the cores. No task is to blame for that, so it is reported separately.
+Linux counts how long a runnable thread waited for a core. Only the rest of a step's time counts against its task. Where the system
+does not count, all of it does.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Watchdog(trio.abc.Instrument):
         self._since_ns = 0
         self.stack = ""
         """Where the step under way has been for more than the limit."""
-        self.told_ns = 0
+        self.reported_ns = 0
         """How much of the step under way has been reported."""
         self._loop_thread = threading.get_ident()
         self.waits = Waits()
@@ -83,12 +83,12 @@ class Watchdog(trio.abc.Instrument):
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         since_ns, self._since_ns = self._since_ns, 0
-        if since_ns and (lasted_ns := _now_ns() - since_ns - self.told_ns) > self._limit_ns:
+        if since_ns and (lasted_ns := _now_ns() - since_ns - self.reported_ns) > self._limit_ns:
             waited_ns = min(lasted_ns, self.waits.since(since_ns))
             self._report(Stall(task.name, lasted_ns // 1000, self.stack, waited_ns // 1000))
         if self.stack:
             self.stack = ""
-        self.told_ns = 0
+        self.reported_ns = 0
 
     def _look(self) -> None:
         """Two notes are kept. One must be from before a step that turns out long, so none is taken during such a step."""
@@ -140,7 +140,7 @@ class Timed:
     """``with timed:`` around what is done in place. Reports it, as `name`, if it takes longer than the limit. With a limit below
     the watchdog's own, it is reported again only when it takes longer than ever before."""
 
-    __slots__ = ("_dog", "_grows", "_limit_ns", "_name", "_report", "_since_ns", "_told_ns")
+    __slots__ = ("_dog", "_grows", "_limit_ns", "_name", "_report", "_reported_ns", "_since_ns")
 
     def __init__(self, name: str, dog: Watchdog, report: Callable[[Stall], None], limit_us: int) -> None:
         self._name = name
@@ -148,10 +148,10 @@ class Timed:
         self._report = report
         self._limit_ns = limit_us * 1000
         self._grows = limit_us < LIMIT_US
-        self._since_ns = self._told_ns = 0
+        self._since_ns = self._reported_ns = 0
 
     def __enter__(self) -> None:
-        self._told_ns = self._dog.told_ns
+        self._reported_ns = self._dog.reported_ns
         self._since_ns = _now_ns()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -161,7 +161,7 @@ class Timed:
 
     def _took(self, lasted_ns: int) -> None:
         dog, limit_ns = self._dog, self._limit_ns
-        lasted_ns -= dog.told_ns - self._told_ns
+        lasted_ns -= dog.reported_ns - self._reported_ns
         if lasted_ns <= limit_ns:
             return
         waited_ns = min(lasted_ns, dog.waits.since(self._since_ns))
@@ -170,5 +170,5 @@ class Timed:
         if stall.held:  # if not, the step as a whole is judged
             if self._grows:
                 self._limit_ns = lasted_ns
-            dog.told_ns += lasted_ns
+            dog.reported_ns += lasted_ns
             self._report(stall)

@@ -23,7 +23,8 @@ from flowkit.providers.cloud.faults import CloudError, Trouble
 from flowkit.providers.loading import lone_error
 from flowkit.providers.models import Models, opened
 from flowkit.runtime.circuit import Member, Patience
-from flowkit.runtime.handover import NarrationWork, Reader, TranscriptionWork, Work, work_for
+from flowkit.runtime.fed import Reader
+from flowkit.runtime.handover import NarrationWork, TranscriptionWork, Work, work_for
 
 
 class Ending(Enum):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from flowkit.engine import Engine, Stimulus
-from flowkit.engine.core import Slot
 from flowkit.engine.mailbox import EPOCH, Envelope, Inbox, Push
+from flowkit.engine.slots import Slot
 from flowkit.errors import IllegalTurn
 from flowkit.messages import Audio, Clause, EndOfReply, Message, Token, Utterance
 from flowkit.plan.graph import Plan

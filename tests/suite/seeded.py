@@ -9,8 +9,8 @@ import pytest
 
 from flowkit.chunker import Chunker
 from flowkit.engine import Engine
-from flowkit.engine.core import Slot
 from flowkit.engine.mailbox import EPOCH, Envelope, Inbox
+from flowkit.engine.slots import Slot
 from flowkit.messages import Audio, Clause, Message
 from flowkit.stages.base import Actions, Emit
 from flowkit.stages.chunking import Chunking

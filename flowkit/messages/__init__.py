@@ -1,0 +1,137 @@
+"""Every message between stages, and between a stage and its provider, as frozen dataclasses.
+
+There are three lanes. *Control* messages (`lane = "C"`) are handled first. *Data* (`lane = "D"`) keeps its order; end
+markers are data too, so that no end overtakes its content. What a stage sends to its provider (`lane = "P"`) does not
+wait.
+
+`lossy` messages may be dropped by a `drop_*` policy. Markers are not lossy, so no policy drops them.
+
+PCM is signed 16-bit little-endian mono in `pcm`. It takes no part in comparison and never enters the journal. So a
+replay without audio is the same conversation.
+
+Times are integer microseconds. Positions are frame indexes on the input side and samples on the output side.
+"""
+
+from flowkit.messages.control import (
+    Acted,
+    Credit,
+    Done,
+    EndSession,
+    Failed,
+    Fault,
+    Heard,
+    Hold,
+    Interrupt,
+    PlaybackStarted,
+    ReplyPlayed,
+    Resume,
+    Shutdown,
+    Timer,
+    ToolCall,
+    ToolOutcome,
+    ToolStatus,
+)
+from flowkit.messages.listening import (
+    EndOfUtterance,
+    Final,
+    Frames,
+    InputEnded,
+    Partial,
+    Probability,
+    SpeechStarted,
+    SpeechStopped,
+    Typed,
+)
+from flowkit.messages.message import Message
+from flowkit.messages.replying import (
+    Audio,
+    Clause,
+    ClauseEnded,
+    ClauseStarted,
+    Commit,
+    EndOfReply,
+    EndOfStep,
+    Filler,
+    Revoke,
+    Token,
+    Utterance,
+    WordTimes,
+)
+from flowkit.messages.requests import (
+    Ask,
+    Called,
+    Cancelled,
+    CancelTool,
+    Capture,
+    Detect,
+    Exchange,
+    Fed,
+    InputClosed,
+    Narrate,
+    Play,
+    Render,
+    ReplyStep,
+    RunTools,
+    Silence,
+    Speak,
+    Transcribe,
+)
+
+__all__ = [
+    "Acted",
+    "Ask",
+    "Audio",
+    "Called",
+    "CancelTool",
+    "Cancelled",
+    "Capture",
+    "Clause",
+    "ClauseEnded",
+    "ClauseStarted",
+    "Commit",
+    "Credit",
+    "Detect",
+    "Done",
+    "EndOfReply",
+    "EndOfStep",
+    "EndOfUtterance",
+    "EndSession",
+    "Exchange",
+    "Failed",
+    "Fault",
+    "Fed",
+    "Filler",
+    "Final",
+    "Frames",
+    "Heard",
+    "Hold",
+    "InputClosed",
+    "InputEnded",
+    "Interrupt",
+    "Message",
+    "Narrate",
+    "Partial",
+    "Play",
+    "PlaybackStarted",
+    "Probability",
+    "Render",
+    "ReplyPlayed",
+    "ReplyStep",
+    "Resume",
+    "Revoke",
+    "RunTools",
+    "Shutdown",
+    "Silence",
+    "Speak",
+    "SpeechStarted",
+    "SpeechStopped",
+    "Timer",
+    "Token",
+    "ToolCall",
+    "ToolOutcome",
+    "ToolStatus",
+    "Transcribe",
+    "Typed",
+    "Utterance",
+    "WordTimes",
+]

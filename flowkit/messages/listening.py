@@ -1,0 +1,91 @@
+"""The listening side: device, VAD, ASR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from flowkit.messages.message import Message, filled
+
+
+@filled
+@dataclass(frozen=True, slots=True)
+class Frames(Message):
+    """`count` consecutive microphone frames (20 ms each unless configured) from index `index` on. Data, device -> vad
+    and asr."""
+
+    lossy: ClassVar[bool] = True
+    index: int
+    count: int
+    pcm: bytes = field(default=b"", repr=False, compare=False)
+
+    def journaled(self) -> Message:
+        return Frames(self.index, self.count) if self.pcm else self
+
+
+@dataclass(frozen=True, slots=True)
+class InputEnded(Message):
+    """The source has no more speech after `frame` frames (the end of a file). Silence may follow. Data, a marker."""
+
+    frame: int
+
+
+@filled
+@dataclass(frozen=True, slots=True)
+class Probability(Message):
+    """The VAD provider's probability of speech, 0 to 1, at the end of frame `frame`. Data, provider -> vad."""
+
+    frame: int
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted(Message):
+    """The user began to speak at frame `frame`. Control, vad -> gate and asr.
+
+    `goes_on`: without a pause, because the utterance before was ended for its length.
+    """
+
+    lane: ClassVar[str] = "C"
+    frame: int
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped(Message):
+    """The user's voice paused after frame `last_voiced`. The utterance has not ended yet. Control, vad -> gate."""
+
+    lane: ClassVar[str] = "C"
+    last_voiced: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfUtterance(Message):
+    """Utterance number `utterance` ended with frame `last_voiced`: the silence after it lasted long enough. Data, a
+    marker, vad -> asr."""
+
+    utterance: int
+    last_voiced: int
+
+
+@filled
+@dataclass(frozen=True, slots=True)
+class Partial(Message):
+    """The transcript so far, which replaces the one before. Shown, never sent to the LLM. Data, asr -> gate."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final(Message):
+    """The final transcript of utterance `utterance`; empty if nothing was said. Data, asr -> gate."""
+
+    text: str
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Typed(Message):
+    """A typed line in place of speech. Data, text source -> gate."""
+
+    text: str

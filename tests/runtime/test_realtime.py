@@ -87,8 +87,9 @@ def test_a_process_that_lives_long_keeps_no_old_cycles() -> None:
     in_use = deque[Knot](maxlen=20_000)  # so that each grows old before it is garbage
     most = 0
     with in_real_time():
-        for _ in range(200_000):
+        for _ in range(400_000):
             in_use.append(knot := Knot())
             alive.add(weakref.ref(knot, alive.discard))
             most = max(most, len(alive))
-    assert most < 100_000
+    # How many wait for a collection depends on the process; that they do not all wait is the rule.
+    assert most < 200_000

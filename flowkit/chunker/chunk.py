@@ -60,6 +60,7 @@ class Chunk(Value, apart=("marks",)):
         """The length of the prefix of `text` that the first `said` characters of `spoken` stand for."""
         if not self.marks:
             return min(len(self.text), len(self.text) - len(self.text.lstrip()) + said)
+        # Needed only when a clause is cut off or changed, so not imported at the start.
         from bisect import bisect_right
 
         at = bisect_right(self.marks, (said, len(self.text)))

@@ -51,6 +51,7 @@ class Chunker:
         """Takes the next piece of the reply, split anywhere, and returns the chunks that are certain now."""
         self._text += text
         chunks = self._scan(final=False)
+        # Only when there is something to drop, because a copy of the text for every token would cost time.
         if chunks or not self._draft.size:
             self._forget()
         return chunks
@@ -110,6 +111,7 @@ class Chunker:
             if step.end == WAIT and not final:
                 return chunks
             end = step.end if step.end > 0 else draft.at + 1
+            # A combining mark may still come, and the cut must not part it from its character.
             if step.reason is not None and (end := character_after(text, end)) == len(text) > step.end and not final:
                 return chunks
             size = step.size if step.size is not None else draft.weigh(text, end, step.reason is not None)
@@ -145,6 +147,7 @@ class Chunker:
         """Where to cut a chunk that is full: at the last clause mark, else at the last space, else right here. WAIT if
         the character here may go on."""
         draft, text = self._draft, self._text
+        # A mark in the first third would make a short chunk of one that could be full.
         ends = [end for end, size in draft.clauses if size * 3 >= self._rules.max_tokens]
         worthwhile = [end for end in ends if character_after(text, end) == end]
         end = worthwhile[-1] if worthwhile else self._last_gap()
@@ -154,6 +157,7 @@ class Chunker:
 
     def _cut_full(self, end: int) -> Chunk:
         draft = self._draft
+        # At least 1, as for every chunk.
         return self._cut(end, Reason.MAX_TOKENS, max(1, draft.size - measure(self._text[end : draft.at])))
 
     def _last_gap(self) -> int:
@@ -175,6 +179,7 @@ class Chunker:
     def _likely_end(self) -> int:
         """Where the chunk ends if a new sentence follows; 0 if it would not end at the end of the text."""
         draft, text = self._draft, self._text
+        # After a digit the stop may be a decimal point.
         if draft.at >= len(text) or KIND[text[draft.at]] != STOP or text[draft.at - 1 : draft.at].isdigit():
             return 0
         view = self._view(final=True)
@@ -185,6 +190,7 @@ class Chunker:
 
     def _cut(self, end: int, reason: Reason, size: int = 0) -> Chunk:
         chunk = self._chunk(end, reason, size)
+        # Guessed from whole chunks, because these do not depend on how the stream was split.
         if self._rules.language == "auto":
             self._language = self._guessed(chunk.text)
         self._lead.clear()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 HOLD = 20
 """Tokens after which an open bracket or quotation no longer holds back the end of a sentence: it may never close."""
+# A » opens a quotation in German and closes one in French. So it does not show that one is open.
 _OPENERS = frozenset(PAIRS) - {"»"}
 
 
@@ -60,6 +61,7 @@ class Draft:
         at, size, before, run, length = self.at, self.size, self.before, self.run, len(text)
         fits = True
         while at < length and (kind := KIND[text[at]]) <= SIGN:
+            # A whole word at once, where it cannot exceed the maximum: to read its characters one by one takes longer.
             if kind <= SPACE and kind != before and size + WORD_SIZE < most and (word := word_at(text, at)):
                 run = word.end() - at - 1 - (kind == SPACE)
                 at, size, before = word.end(), size + run // 6 + 1, LETTER
@@ -98,6 +100,7 @@ class Draft:
         marks = [hold for hold, _ in self.holds]
         if mark not in marks:
             return False
+        # What was opened after it and never closed is over too, or it would hold back the next sentences.
         del self.holds[len(marks) - 1 - marks[::-1].index(mark) :]
         return True
 
@@ -128,6 +131,7 @@ class Draft:
         filled = text[self.start : self.at]
         if filled.isascii() and text[self.at].isascii():
             return self.at
+        # Needed only for a cut inside a word of another script, so not imported at the start.
         from ..words import character_end, character_ends
 
         first = self.start + len(filled) - len(filled.lstrip())

@@ -68,6 +68,7 @@ class Marks:
         at, text = draft.at, view.text
         if at > draft.start and (text[at - 1] in STOPS or text.endswith(". ", draft.start, at)):
             return _GO_ON  # the run was judged at its first mark
+        # First, because terms that the user named outrank every other rule.
         if self._rules.never_split and (covered := self._terms.cover(view, at)) != NO:
             return _STAND if covered == WAIT else _GO_ON
         end = sentence_end(view, at)
@@ -85,6 +86,7 @@ class Marks:
         at = draft.at
         if self._rules.never_split and (covered := self._terms.cover(view, at)) != NO:
             return _STAND if covered == WAIT else _GO_ON
+        # A smiley may begin with a colon or a semicolon, which then separates nothing.
         if view.word == at and (face := smiley(view, at)):
             return self._emoticon(view, at, face)
         if view.text[at] in view.language.stop_marks:
@@ -121,6 +123,7 @@ class Marks:
             step = self._span(view, draft)
             if step is not _GO_ON:
                 return step
+        # Behind a word, » closes, as in French.
         if char in PAIRS and not (char == "»" and view.word < draft.at):
             draft.holds.append((PAIRS[char], draft.size))
         return _GO_ON

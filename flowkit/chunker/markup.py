@@ -20,11 +20,13 @@ Piece = tuple[int, str]
 
 _KINDS: tuple[tuple[str, str], ...] = (
     ("fence", r"(?:```|~~~)[\s\S]*"),
+    # Before lists and emphasis, because `- - -` and `***` begin like these.
     ("rule", r"(?:(?<=\n)|\A)[ \t]*(?:[-*_=][ \t]*){3,}(?=\n|\Z)"),
     ("table", r"(?:(?<=\n)|\A)[ \t]*\|[^\n]*"),
     ("heading", r"(?:(?<=\n)|\A)[ \t]*\#{1,6}[ \t]+"),
     ("quote", r"(?:(?<=\n)|\A)[ \t]*>[ \t]*"),
     ("list", r"(?:(?<=\n)|\A)[ \t]*[-*+•][ \t]+(?:\[[ xX]\][ \t]+)?"),
+    # After fences, which begin with the same mark.
     ("code", r"(?P<ticks>`+)(?P<inside>[^\n]+?)(?P=ticks)"),
     ("link", r"!?\[(?P<label>[^\]\n]*)\](?:\([^)\n]*\)|\[[^\]\n]*\])"),
     (
@@ -104,6 +106,7 @@ class Speaker:
     def _words(self, start: int, end: int) -> Iterator[Piece]:
         """Plain text, words and gaps in turn, with emoji separate; every gap becomes one space."""
         text = self._text[start:end]
+        # ASCII words hold no emoji, so a run of them is taken at once.
         for match in (_runs if text.isascii() else _words)(text):
             word, at = match.group(), start + match.end()
             if word.isspace():

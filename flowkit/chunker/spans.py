@@ -50,9 +50,11 @@ def _closed(view: View, at: int, line: int, fence: str) -> int:
     limit = at + FENCE_LIMIT
     close = view.text.find(fence, line, limit)
     while close >= 0:
+        # A fence closes only at the beginning of a line. Elsewhere it is part of the code.
         if not view.text[view.text.rfind("\n", at, close) + 1 : close].strip():
             return _through_line(view, past(view.text, close, fence[0]))
         close = view.text.find(fence, close + 1, limit)
+    # A block that is never closed must not hold up the reply.
     if len(view.text) >= limit:
         return limit
     return len(view.text) if view.final else WAIT

@@ -25,6 +25,7 @@ def speak(text: str, ways: SpeakRules, code_example: str) -> tuple[str, Marks]:
         return bare, ()
     said, before = "", 0
     marks = [(0, 0)]
+    # Most replies have no markup, and need not wait for its patterns to be compiled.
     from .markup import Speaker
 
     for end, piece in Speaker(text, ways, code_example).pieces(0, len(text)):

@@ -100,11 +100,13 @@ def emoji_end(view: View, at: int, emoji: int) -> int:
     if following in (WAIT, LINE_END):
         return WAIT if following == WAIT else NO
     first = view.text[following]
+    # Ideographs have no upper case that could decide, and these marks need none.
     if KIND[first] == IDEOGRAPH or first in _OUTRIGHT:
         return end
     if following == end or not (view.upper(following) or _caseless(first)):
         return NO
     code = ord(view.text[at])
+    # What is written in ASCII is a smiley, which is a face too.
     if code < 0x80 or any(low <= code <= high for low, high in _CHEERS):
         return end
     return _if_starter(view, following, end)
@@ -157,6 +159,7 @@ def _exclamation(view: View, at: int, end: int, quoted: bool) -> int:
         return NO
     if view.text[following] in _DASHES:
         return _narrated(view, following, end, quoted)
+    # The mark is part of a name such as Yahoo!, so only the next word tells whether a sentence ends.
     if view.language.stop(view.text[view.word : at]) is Stop.NAME:
         return _open(view, following, end, Stop.OPEN)
     return end
@@ -187,24 +190,29 @@ def _full_stop(view: View, at: int, end: int, quoted: bool) -> int:
             return end
         if _is_marker(view, at - len(word), word):
             return NO
+        # Before the number, because a marker never stands alone: it belongs to the item that follows.
         if _is_next_item(view, word):
             return view.word
         stop = _class(view, at, word)
+        # A title belongs to its name, and `No.` to its number.
         if stop is Stop.TITLE or (stop is Stop.WORD and first.isdigit()):
             return NO
         if stop is Stop.OPEN or stop is Stop.LAST:
             return _open(view, following, end, stop)
+        # A sentence does not begin in lower case, so the numeral is an ordinal.
         if first.islower() and (_is_roman(word) or (view.language.ordinals and _is_ordinal(word))):
             return NO
         if (first.islower() or first.isdigit()) and _clipped(view, word):
             return NO
     if quoted and first in _DASHES:
         return _narrated(view, following, end, quoted)
+    # After a quotation, lower case goes on with the sentence around it.
     return NO if quoted and first.islower() else end
 
 
 def _ordinary(word: str, view: View) -> bool:
     """Whether a full stop after `word` can only be an end."""
+    # A shorter word may be an abbreviation that no list has.
     return len(word) > 2 and word[0].isalpha() and word[1:].islower() and view.language.stop(word) is None
 
 
@@ -222,8 +230,10 @@ def _class(view: View, at: int, word: str) -> Stop | None:
             return Stop.OPEN if language.ordinals == "all" else Stop.LAST
     if stop not in (None, Stop.UNIT):
         return stop
+    # Alone, the `m` would count as a unit or an initial.
     if word == "m" and view.text[at - 4 : at - 1] in ("a. ", "p. "):
         return Stop.LAST
+    # `option B.` may end a sentence, because there the letter is a name and not an initial.
     if _is_initial(word):
         return (
             None
@@ -352,6 +362,7 @@ def _clipped(view: View, word: str) -> bool:
     lower = word.lower()
     if not word.isalpha() or len(word) < 2 or word.isupper() or view.language.starts(word):
         return False
+    # Without a vowel it cannot be a word, but `hm` is a sound that people write.
     if lower.isascii() and len(word) <= 5 and word != "hm" and _VOWELS.isdisjoint(lower):
         return all(one != other for one, other in pairwise(lower))
     return len(word) <= view.language.clipped and not _caseless(word[0])

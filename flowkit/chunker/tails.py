@@ -61,6 +61,7 @@ def _spaced(view: View, at: int) -> int:
     char = view.char(at + 1)
     if char and KIND[char] == EMOJI:
         return view.emoji_end(at + 1)
+    # Only if a quotation is open. Otherwise it opens the next one, as in German.
     if char == "»" and "»" in view.holds:
         return at + 2
     return smiley(view, at + 1) if char in _SMILEY_HEADS else NO

@@ -42,6 +42,7 @@ _IDEOGRAPHS = (
     (0x1100, 0x11FF), (0x3005, 0x3007), (0x3040, 0x30FF), (0x3130, 0x318F), (0x31F0, 0x31FF), (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF), (0xAC00, 0xD7AF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F), (0x20000, 0x3FFFF),
 )  # fmt: skip
+# No character before it combines, so most texts need no further look.
 _FIRST_COMBINING = "\u0300"
 _EMOJI = ((0x2600, 0x27BF), (0x2B05, 0x2B55), (0x1F000, 0x1FAFF))
 
@@ -75,6 +76,7 @@ _NAMED = (
     (LINE, _LINES),
     (STOP, STOPS),
     (PAUSE, PAUSES),
+    # Whether a guillemet closes depends on the language, so it is only among what opens.
     (CLOSE, "".join(PAIRS.values()).replace("«", "").replace("»", "")),
     (OPEN, "".join(PAIRS) + SPANS),
 )

@@ -53,6 +53,7 @@ class View:
 
     def following(self, end: int) -> int:
         """The index of the first character after `end` that is not a space; LINE_END if there is none; or WAIT."""
+        # Half of what a decision may look at: the other half is for what opens behind the space.
         text, limit = self.text, end + LOOK // 2
         behind = text[end : end + 2]
         if behind.isalnum():
@@ -105,6 +106,7 @@ class View:
         return bool(holds)
 
     def upper(self, at: int) -> bool:
+        # A digraph such as ǅ is title case and not upper case.
         return self.char(at).isupper() or self.char(at).istitle()
 
 

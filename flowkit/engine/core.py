@@ -67,6 +67,7 @@ class Engine:
         self._ready = self._control = 0
         self._append = self.journal.append
         self._timers = Timers()
+        # The heap itself, because its front is compared after every stimulus and a call would cost more.
         self._deadlines = self._timers.heap
         self._effects: list[Effect] = []
         self._slots: list[Slot] = []
@@ -74,6 +75,7 @@ class Engine:
             stage = planned.cls(planned.options, plan.frame_us)
             slot = Slot(index, planned.id, stage, stage.step, stage.fresh(), planned.window, planned.timeouts)
             slot.bit, slot.replying = 1 << index, stage.replying
+            # Asked once: most stages override neither, and then a message costs no call.
             slot.selective = type(stage).accepts is not Stage.accepts
             slot.judging = type(stage).stale is not Stage.stale
             self._slots.append(slot)
@@ -83,6 +85,7 @@ class Engine:
         by_id = {slot.id: slot for slot in self._slots}
         for edge in plan.edges:
             source, target = by_id[edge.source], by_id[edge.target]
+            # Control must overtake data, so its edges have no inbox. Its messages wait in the target's control queue.
             inbox = Inbox(source.index, target.index, edge.input, edge.bound) if edge.bound else None
             if inbox is not None:
                 target.inboxes.append(inbox)
@@ -94,6 +97,7 @@ class Engine:
         """Start the session at `now_us`: let every stage open its session call. Returns the effects to carry out."""
         self._now_us = now_us
         for slot in self._slots:
+            # Row 0, because no message caused what a stage opens here.
             self._act(slot, slot.stage.begin(slot.state), 0)
         return self._taken_effects()
 
@@ -125,6 +129,7 @@ class Engine:
         If not, the pump leaves the item with the provider. It must not read further.
         """
         slot = self._slots[stage]
+        # An item that is taken now would add to what waits in the outbox, which has no bound of its own.
         return not slot.outbox and (not slot.selective or PROVIDER in slot.stage.accepts(slot.state))
 
     @property
@@ -181,6 +186,7 @@ class Engine:
                 slot.waiting -= 1
                 if not slot.waiting:
                     self._ready = ready ^ bit
+                # A place is free now, and a sender that waits for it gets no other sign.
                 if inbox.blocked_since_us >= 0:
                     self._flush(slots[inbox.source])
                 self._handle(slot, envelope)
@@ -189,6 +195,7 @@ class Engine:
 
     def _takeable(self, slot: Slot) -> Inbox | None:
         """The inbox that the stage takes from next, or None. Of several, the one whose first message was sent earliest."""
+        # What the step emits would pile up in the outbox, and what it feeds would exceed the provider's window.
         if not slot.waiting or slot.outbox or slot.fed >= slot.window:
             return None
         best: Inbox | None = None
@@ -198,6 +205,7 @@ class Engine:
             if queue and (accepted is None or inbox.port in accepted):
                 if len(queue) == slot.waiting:
                     return inbox  # nothing waits in the other inboxes
+                # By number and not by time, because several messages may be sent within one instant.
                 if best is None or queue[0][SEQ] < best.queue[0][SEQ]:
                     best = inbox
         return best
@@ -221,14 +229,18 @@ class Engine:
         the stage to that epoch.
         """
         if slot.replying and (epoch := envelope[EPOCH]) != slot.epoch:
+            # It gets a row all the same, because a loss must show in the journal.
             if epoch < slot.epoch:
                 self._record(slot, envelope, Fate.STALE, call)
                 return
+            # Before the step, so that what the stage emits for this message belongs to the new epoch.
             slot.epoch, slot.turn = epoch, envelope[TURN]
         message, now_us = envelope[0], self._now_us
         append, step = self._append, slot.step
         n = slot.rows = slot.rows + 1
+        # Before the step: if it raises, the journal must still show the message that caused the error.
         append((slot.id, n, now_us, _HANDLED, envelope, call))
+        # A listening stage has nothing of the reply, so for it an interrupt is an ordinary message.
         if type(message) is Interrupt and slot.replying:
             self._interrupt(slot, message)
         elif actions := step(slot.state, message, now_us):
@@ -254,6 +266,7 @@ class Engine:
                 self._ready |= slot.bit
             self._make_room(slot)
         else:
+            # Most calls have no deadline, and then a frame must not cost a call here.
             if call.timed or type(item) in _LAST:
                 self._item_arrived(slot, call, item)
             if slot.judging and slot.stage.stale(slot.state, item):
@@ -275,6 +288,7 @@ class Engine:
     def _due(self, stage: int, tag: str, at_us: int) -> None:
         """Handle a deadline that was reached: the call's own, or else one that the stage set."""
         slot = self._slots[stage]
+        # The stage did not set this timer and would not know its tag.
         if tag == _CALL:
             self._call_timed_out(slot)
             return
@@ -283,6 +297,7 @@ class Engine:
     def _to_control(self, slot: Slot, envelope: Envelope) -> None:
         slot.control.append(envelope)
         self._control |= slot.bit
+        # Control is never held back, because an interrupt must not wait. So an overflow can only end the session.
         if len(slot.control) > CONTROL_BOUND:
             self._finish(f"failed: more than {CONTROL_BOUND} control messages wait at stage '{slot.id}'")
 
@@ -301,9 +316,11 @@ class Engine:
         """Carry out the `actions` that the stage returned for its row `n`."""
         for action in actions:
             kind = type(action)
+            # What every frame and every token needs comes first. The other actions are rare.
             if kind is Emit:
                 self._emit(slot, action[0], action[1], n)  # type: ignore[arg-type, misc]
             elif kind is Feed:
+                # Frames still come when the call has ended without the stage's doing. There is no call to feed then.
                 if (call := slot.call) is not None:
                     self._feed(slot, call, action[0], n)  # type: ignore[misc, arg-type]
             elif kind is SetTimer:
@@ -316,6 +333,7 @@ class Engine:
             case Open(request):
                 self._open(slot, request, n)
             case EndInput():
+                # What was fed is recorded first: in the journal, the end must not come before its content.
                 if slot.call is not None:
                     self._record_fed(slot, slot.call)
                     self._record_outgoing(slot, slot.call.id, InputClosed(), n)
@@ -338,6 +356,7 @@ class Engine:
                 slot.epoch, slot.turn = self._epoch, turn
 
     def _emit(self, slot: Slot, port: str, message: Message, n: int) -> None:
+        # One number for the whole session, so that a stage with several inboxes can tell which message was sent first.
         seq = self._seq = self._seq + 1
         envelope = (message, slot.id, n, self._now_us, slot.epoch, slot.turn, seq)
         control = message.lane == "C"
@@ -367,6 +386,7 @@ class Engine:
         """Send what waits in the slot's outbox, in order, as far as there is room."""
         while slot.outbox:
             inbox, envelope = slot.outbox[0]
+            # What is behind it waits too, even for another edge: the outbox is one queue, and order is kept.
             if not self._push(self._slots[inbox.target], inbox, envelope):
                 return
             inbox.unblocked(self._now_us)
@@ -391,6 +411,7 @@ class Engine:
         forwarded, such as frames, are counted: rows of their own would double the size of a trace.
         """
         slot.fed += 1
+        # Stages do not know the epoch, so only the engine can mark the sound with it.
         if type(item) is Play:
             item = item.of_epoch(slot.epoch)
         if item.lane == "P":
@@ -411,6 +432,7 @@ class Engine:
         """Cancel the stage's open call, if there is one. Row `n` asked for it; 0 if no row did."""
         if (call := slot.call) is not None:
             self._close(slot, call)
+            # After closing, because that records what was fed, which came before the cancel.
             self._record_outgoing(slot, call.id, Cancelled(), n)
             self._effects.append(CallCancelled(slot.index, call.id))
 
@@ -419,6 +441,7 @@ class Engine:
         self._record_fed(slot, call)
         slot.call, slot.fed = None, 0
         self._timers.set(slot.index, _CALL, None)
+        # The bound counts fed items too, so a sender may have waited for these.
         self._make_room(slot)
 
     def _await_item(self, slot: Slot, call: OpenCall, within_us: int | None) -> None:
@@ -457,7 +480,9 @@ class Engine:
 
         The stage handles the message before its state is reset, so that playback can still report what was heard.
         """
+        # Kept, because cancelling and draining add rows of their own.
         cause_n = slot.rows
+        # A session call, such as a device's or a socket's, serves the next reply too.
         if slot.stage.call_scope == "turn":
             self._cancel(slot, cause_n)
         self._drain(slot)

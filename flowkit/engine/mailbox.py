@@ -17,6 +17,7 @@ A plain tuple, because every message gets one: making a named tuple would cost m
 does with the message.
 """
 
+# Indexes into an envelope, because a plain tuple has no names.
 EPOCH: Final = 4
 TURN: Final = 5
 SEQ: Final = 6
@@ -99,6 +100,7 @@ class Inbox:
             case WhenFull.ERROR:
                 return Push.OVERFLOW, None
             case WhenFull.DROP_NEWEST if envelope[0].lossy:
+                # Never a marker: without it, the receiver would not learn that something has ended.
                 self.dropped += 1
                 return Push.DROPPED_NEW, envelope
             case WhenFull.DROP_OLDEST:
@@ -116,6 +118,7 @@ class Inbox:
 
     def blocked(self, now_us: int) -> None:
         """Note that a sender waits from `now_us` on."""
+        # A sender that tries again has waited since its first try.
         if self.blocked_since_us < 0:
             self.blocked_since_us = now_us
 

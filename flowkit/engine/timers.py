@@ -30,6 +30,7 @@ class Timers:
         known = self._set.get(key)
         if known is not None and known[0] == at_us:
             return  # stages set their timer after every message, mostly to the time that it has
+        # Deadlines of one stage for the same time go in the order in which they were set, whatever their tags are.
         self._seq += 1
         self._set[key] = (at_us, self._seq)
         heapq.heappush(self.heap, (at_us, stage, self._seq, tag))

@@ -27,6 +27,7 @@ class DeviceEvents:
         if name == ENDED:
             self._silent_us.append(at_us)
         elif name == BEGAN and (found := _BEGAN.search(detail)) is not None:
+            # The first one counts, because a reply that is resumed begins to sound again in the same epoch.
             self._late_us.setdefault(int(found[1]), int(found[2]))
 
     def apply(self, reply: TurnRecord) -> None:

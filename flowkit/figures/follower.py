@@ -94,6 +94,7 @@ class Follower:
 
     def finish(self) -> Sequence[Ended]:
         """Note that there are no more rows, and return the remaining records."""
+        # Nothing can be answered again any more, so the newest turn is returned too.
         self._interrupted = None
         for turn in self._turns.values():
             self._end(turn, self._now_us)
@@ -144,6 +145,7 @@ class Follower:
             return
         match row.message:
             case PlaybackStarted(clause=clause, at_us=at_us):
+                # The first one counts, because a reply that is resumed after a hold reports its sound again.
                 turn.sound = turn.sound or (clause, at_us)
             case Heard(text=text):
                 turn.heard.append(text)
@@ -151,6 +153,7 @@ class Follower:
                 turn.ends(TurnEnd.COMPLETED)
                 self._end(turn, row.handled_us)
             case Fault(what=what):
+                # The turn does not end here: what was made before the fault is still played.
                 turn.ends(TurnEnd.ERROR)
                 turn.fault = what
 
@@ -200,6 +203,7 @@ class Follower:
         message, turn = row.message, self._turns.get(row.turn)
         interrupt = None if self._interrupted is None else self._interrupted.interrupt
         self._sound.row(row)
+        # There should be none. It is counted so that a report shows it if the engine ever lets some through.
         if isinstance(message, Audio) and interrupt is not None and row.epoch < interrupt.epoch:
             interrupt.stale_us += _length_us(message)
         if isinstance(message, Hold | Interrupt) and turn is not None and turn.sound is not None:

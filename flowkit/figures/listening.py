@@ -36,6 +36,7 @@ class Listening:
             case SpeechStarted(frame=frame):
                 self._newest = frame
                 speech = self._open()
+                # After a pause the voice begins again within the same speech, and only its first begin counts.
                 if speech.begin is None:
                     speech.begin, speech.began_us = self.newest(), now_us
             case EndOfUtterance(utterance=utterance, last_voiced=frame):

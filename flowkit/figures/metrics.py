@@ -148,6 +148,7 @@ class _Turn:
                 t_us=record.t_us,
                 speech_to_silence_us=silent_us - speech_us if sounding and speech_us is not None else None,
                 decision_to_silence_us=max(0, silent_us - record.decided_us),
+                # Rounded up, so that even a part of a stale frame shows.
                 stale_frames=-(-record.stale_us // frame_us),
                 tokens=record.counts.get(Token, 0),
                 clauses=record.counts.get(Clause, 0),
@@ -186,6 +187,7 @@ def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
     )
     sounded = next((reply for reply in replies if reply.sound is not None), turn)
     interrupted = tuple(reply.interrupt for reply in replies if reply.interrupt is not None)
+    # From the first reply on, because the user has waited since then, whichever reply sounded.
     return _Turn(known, replies[0].voice, _milestones(replies[0], sounded), sounded.late_us, interrupted)
 
 

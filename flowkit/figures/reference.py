@@ -35,6 +35,7 @@ _ENTER, _STAY, _BELOW_PEAK, _SILENT = 10, 4, 60, 140
 _SPREAD = 12
 """The least distance between floor and peak of a part that is not silent. With less, it is all voice or all noise, and
 its own floor does not count."""
+# 80 ms at 20 ms a frame. No click lasts that long.
 _CLEAR_FRAMES = 4
 _JOIN_FRAMES = 10
 """Gaps up to 200 ms do not end speech when its onset is searched."""
@@ -55,6 +56,7 @@ def frame_levels(pcm: NDArray[np.int16], before: int, frame_samples: int) -> NDA
     samples = pcm[: frames * frame_samples].astype(np.float64) / 32768
     steps = np.diff(samples, prepend=before / 32768)
     power = (steps.reshape(frames, frame_samples) ** 2).mean(axis=1)
+    # Digital silence has no power, and its logarithm would be infinite.
     levels: NDArray[np.uint8] = np.clip(np.round(-20 * np.log10(power + 1e-12)), 0, QUIETEST).astype(np.uint8)
     return levels
 
@@ -80,8 +82,10 @@ class Reference:
         """Add the sound of whole frames from index `index` on. Returns their levels, one byte each."""
         samples = np.frombuffer(pcm, "<i2")
         levels = frame_levels(samples, self._last_sample, self._frame_samples).tobytes()
+        # The levels are of differences, so the next piece needs the sample before it.
         if len(samples):
             self._last_sample = int(samples[-1])
+        # Frames that never arrived keep their place, or every later frame would move.
         if len(self._levels) < index:
             self._levels.extend(bytes([MISSING]) * (index - len(self._levels)))
         self._levels[index : index + len(levels)] = levels
@@ -132,6 +136,7 @@ class _Voiced:
     def changed(self, index: int) -> None:
         """Note that levels from frame `index` on are new."""
         self._current = False
+        # A level that comes late is part of a floor that was taken as final.
         if index < self._settled + _BLOCK * _AROUND:
             self._settled = self._kept = 0
 
@@ -146,6 +151,7 @@ class _Voiced:
         self._current = True
         # The floor of the first unsettled frame is taken over blocks before it; the median needs one frame more.
         base = max(0, (self._settled // _BLOCK - _AROUND - 1) * _BLOCK)
+        # A copy, because a bytearray cannot grow while an array looks into it.
         starts, ends, clear = _runs(np.frombuffer(bytes(levels[base:]), np.uint8), self._settled - base)
         starts, ends = starts + base, ends + base
         voiced = clear >= _CLEAR_FRAMES
@@ -171,6 +177,7 @@ def _runs(levels: NDArray[np.uint8], first: int) -> tuple[NDArray[Any], NDArray[
     """
     if len(levels) <= first:
         return (np.zeros(0, np.int64),) * 3
+    # The mark of a missing frame is outside the range of the histogram, and no sound came.
     smooth = _median_of_three(np.where(levels == MISSING, QUIETEST, levels).astype(np.int16))
     floor, peak = _floor_and_peak(smooth)
     limit = np.minimum(peak + _BELOW_PEAK, _SILENT)

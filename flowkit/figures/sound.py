@@ -66,6 +66,7 @@ class SpeakerSound:
             case Resume():
                 self._resume(now_us)
             case Interrupt():
+                # A hold has silenced the sound before, and its time is the one that counts.
                 if not self._held:
                     self._silence(now_us)
                     self.silenced = (row.sent_us, self.until_us)
@@ -91,6 +92,7 @@ class SpeakerSound:
         tick_us = self.tick(now_us)
         if not self._playing(now_us) or self.until_us < tick_us:
             self._begin(tick_us)
+        # What has sounded cannot be cut any more, and would pile up.
         while self._pieces and not self._held and self._pieces[0].ends_us <= now_us:
             self._pieces.popleft()
         piece = _Piece(audio.samples, audio.rate_hz)

@@ -58,6 +58,7 @@ def _call(call: CallRecord, turn: TurnRecord) -> SpanPlan:
     if call.end is CallEnd.CANCELLED:
         attributes["flowkit.cancelled"] = True
     name = "chat" if isinstance(call.request, Ask) else "text_to_speech"
+    # A session that was killed leaves calls without an end, and a span needs one.
     ended_us = call.ended_us or turn.ended_us or call.opened_us
     return SpanPlan(name, call.opened_us, ended_us, turn.number, attributes, call.what)
 

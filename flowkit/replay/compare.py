@@ -53,6 +53,7 @@ def chain(rows: Sequence[Row], row: Row | None) -> tuple[Row, ...]:
     """The causes of a row, the nearest first, back to the stimulus or timer that began it. At most 20."""
     causes: list[Row] = []
     wanted = None if row is None else row.cause
+    # Backwards, because a cause comes before its effect. So one pass finds the whole chain.
     for known in reversed(rows):
         if wanted is None or not wanted[0] or len(causes) == _LONGEST_CHAIN:
             break

@@ -94,8 +94,10 @@ class HeapPump:
         now_us, next_us, chosen, engine = self._now_us, _NEVER, None, self.engine
         for call in self._calls.values():
             due_us = call.due_us
+            # `<=`, because calls come from the last stage to the first: of equal times the lowest stage is kept.
             if due_us is not None and due_us <= next_us and engine.accepts_item(call.stage):
                 next_us, chosen = (due_us if due_us > now_us else now_us), call
+        # At the present instant the engine has fired all its deadlines already.
         if next_us > now_us:
             deadline_us = engine.next_deadline()
             if deadline_us is not None and deadline_us <= next_us:  # at the same time the deadline goes first
@@ -112,6 +114,7 @@ class HeapPump:
     def _take(self, call: HeapCall) -> tuple[Stimulus]:
         due_us = call.due_us
         item = call.take(self._now_us)
+        # Before the engine handles the item, because its step may open the stage's next call.
         if type(item) in _LAST:
             self._forget(call.stage)
         return (_new(Stimulus, (call.stage, call.id, item, due_us)),)
@@ -128,6 +131,7 @@ class HeapPump:
                     self._await_credit(call.stage)
             elif kind is CallOpened:
                 self._open(*effect)
+                # `_open` has replaced the dictionary.
                 calls = self._calls
             elif kind is CallEnded:
                 calls[effect[0]].ended(now_us)  # type: ignore[index]
@@ -137,6 +141,7 @@ class HeapPump:
     def _await_credit(self, stage: int) -> None:
         """Note that the stage's call has a batch of items to credit."""
         if stage not in self._uncredited:
+            # By stage, because that is the order of credits within an instant in the live pump too.
             insort(self._uncredited, stage)
 
     def _forget(self, stage: int) -> None:
@@ -148,4 +153,5 @@ class HeapPump:
         planned = self._plan.stages[stage]
         answers = self._scripts[planned.id].open(request)
         self._calls[stage] = HeapCall(stage, id_, answers, self._now_us, credit_batch(planned.window))
+        # A new dictionary keeps the order that `_choose` relies on. Calls open far less often than it looks at them.
         self._calls = dict(sorted(self._calls.items(), reverse=True))

@@ -146,6 +146,7 @@ class Finals:
             if tail := _until_final(items, ended_us, number):
                 self._left.append(Said(frame, [(max(0, at_us - ended_us), item) for at_us, item in tail]))
                 self.tails |= {(at_us, item.text) for at_us, item in tail[:-1]}
+        # The median, so that one slow transcript does not move it.
         self._usual_us = round(median(said.answers[-1][0] for said in self._left)) if self._left else 0
         self.assumed: list[str] = []
 

@@ -81,6 +81,7 @@ def exactly(trace: Trace | Path | str) -> Exactly:
     report = _measured(trace, again, started_us)
     if trace.masked:
         report = replace(report, notices=(*report.notices, "a secret was masked: texts are compared by their length"))
+    # The replay stopped at the difference, so only the recording has figures of the whole session.
     if again.difference is not None:
         report = _measured(trace, trace.journal(), started_us)
     return Exactly(replace(report, queues=queue_reports(again.engine.inboxes())), again.difference)
@@ -131,6 +132,7 @@ class Rerun:
             try:
                 self._advance(row)
             except FlowkitError as error:
+                # New code may refuse a recorded message, as a turn table without a row does. That is a difference too.
                 self._stop(f"the stage refuses the message: {error}", row, None)
             while self._then and self._now and self.difference is None:
                 then, now = self._then.popleft(), self._now.popleft()

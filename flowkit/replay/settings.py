@@ -60,6 +60,7 @@ def _plan(text: str, name: str, overrides: Sequence[str]) -> Plan:
 def _refused(recorded: Plan, plan: Plan) -> Iterable[str]:
     """The names of settings that differ and must not."""
     if [(s.id, s.kind) for s in recorded.stages] != [(s.id, s.kind) for s in plan.stages]:
+        # The settings are compared stage by stage, which makes no sense with other stages.
         yield "list of stages"
         return
     for before, after in zip(recorded.stages, plan.stages, strict=True):

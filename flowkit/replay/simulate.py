@@ -132,6 +132,7 @@ def simulate(
     recorded = recorded_plan(trace)
     plan = changed_plan(trace, recorded, pipeline=pipeline, overrides=overrides)
     changed = plan.stages != recorded.stages or plan.edges != recorded.edges
+    # Unchanged, the agent does what it did then, and the user speaks at the recorded times.
     turns = Turns(trace.layout) if changed else None
     material = gather(trace, recorded, turns)
     cast = Cast(material, plan, turns, block=1 if frame_by_frame else BLOCK)
@@ -139,6 +140,7 @@ def simulate(
     if cast.warp is not None:
         cast.warp.follow(pump.engine)
     _run(pump, material, ended=trace.end is not None, changed=changed, plan=plan)
+    # The warp has taken these from the journal, to see what the agent was doing.
     rows = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
     report = _report(trace, plan, pump, rows, cast, level="what_if" if changed else "simulated")
     return Replayed(replace(report, wall_us=monotonic_us() - started_us), rows, plan)
@@ -151,6 +153,7 @@ def _run(pump: HeapPump, material: Material, *, ended: bool, changed: bool, plan
     if material.shutdowns:
         at_us, shutdown = material.shutdowns[0]
         pump.run(until_us=at_us)
+        # A changed pipeline may have come to its end before.
         if pump.engine.finished is None:
             pump.engine.advance(at_us, [Stimulus(gate, 0, shutdown, at_us)])
     elif changed or ended:

@@ -91,6 +91,7 @@ class VoiceModel:
         """
         audio = cut.audio
         if not audio:
+            # Not before the call was cancelled, because the recording would have audio that came earlier.
             late = self.speak(cut.text)
             return replace(late, items=tuple((max(at_us, cut.cut_us + 1), item) for at_us, item in late.items))
         at_us, last = audio[-1]
@@ -110,6 +111,7 @@ def fit(spoken: Iterable[Spoken]) -> VoiceModel | None:
     if not known:
         return None
     gaps = [b - a for s in known for (a, _), (b, _) in pairwise(s.audio)]
+    # Without the last piece of each text, which is shorter. A voice that gives whole texts has no others.
     pieces = [audio.samples for s in known for _, audio in s.audio[:-1]] or [max(s.samples for s in known)]
     return VoiceModel(
         first_us=theil_sen([(len(s.text), s.audio[0][0]) for s in known]),
@@ -160,6 +162,7 @@ class RecordedVoice(Script):
         """The recorded answer to a text, the next one if there are several; else the modelled answer."""
         known = self._by_text.get(text, [])
         if known:
+            # The last one stays, for a replay in which the text is said more often.
             spoken = known.pop(0) if len(known) > 1 else known[0]
             # A cancelled call gives what it gave then. If the replay does not cancel it, the model gives the rest.
             return spoken if spoken.whole or self.model is None else self.model.finish(spoken)

@@ -109,6 +109,7 @@ class Warp:
             elif ahead is None or ahead > 0:
                 # The speech is not due yet.
                 left = anchor.frame - recorded
+                # Without a limit, a reply that the changed pipeline never gives would keep the user silent for ever.
                 if left <= 0 and waited < _PATIENCE_FRAMES:
                     # The recorded pause is over, so silence is inserted.
                     waited += 1
@@ -146,6 +147,7 @@ class Warp:
 
     def _frames_until(self, anchor: Anchor) -> int | None:
         """How many frames until the speech begins; None if its event has not happened."""
+        # Taken and kept, so that a row is followed only once, however often this is asked.
         for row in self.engine.journal.take():
             self.rows.append(row)
             self.now.row(row)
@@ -154,6 +156,7 @@ class Warp:
         if happened_us is None:
             return None
         begins = (happened_us + anchor.gap_us) // self.frame_us - _LEAD_FRAMES
+        # The time may have passed already, and speech that is late begins now.
         return max(0, begins - len(self.frames))
 
 
@@ -169,6 +172,7 @@ class WarpedSource(Script):
     def _frames(self) -> Iterator[tuple[int, Message]]:
         frame_us = self._warp.frame_us
         count = 0
+        # One by one, because whether the next speech is due depends on what the engine has done by then.
         for frame, _ in self._warp.chosen():
             count = frame + 1
             yield count * frame_us, Frames(frame, 1)

@@ -166,8 +166,10 @@ class Chunking(Stage[ChunkingState]):
                 state.clauses = 0
                 return [*flushed, Emit("clauses", message)]
             case EndOfStep():
+                # Tools run now, and what was said before them must not wait for their outcome.
                 return self._flush(state)
             case Filler(text=text):
+                # The model's unfinished clause came first, so it is spoken first.
                 return [*self._flush(state), *self._filler(state, text)]
             case Timer():
                 return self._clauses(state, state.chunker.stall())
@@ -179,6 +181,7 @@ class Chunking(Stage[ChunkingState]):
             return NOTHING
         clauses = self._clauses(state, chunks) if (chunks := state.chunker.feed(text)) else []
         flush_after_us = self._flush_after_us if state.clauses else self._first_flush_after_us
+        # Without speakable text a stall would have nothing to release.
         stall = new(SetTimer, (now_us + flush_after_us if state.chunker.pending() else None, _STALL))
         return [*clauses, *self._speculate(state), stall] if clauses or self._speculates else (stall,)
 
@@ -206,6 +209,7 @@ class Chunking(Stage[ChunkingState]):
         """Each chunk as a clause. If the first was already spoken provisionally, it is committed."""
         actions: list[Action] = []
         for chunk in chunks:
+            # The text alone decides: what is being spoken is right, whatever the reason for the cut.
             if state.provisional is not None and state.provisional.text == chunk.text:
                 state.provisional = None
                 actions.append(Emit("verdict", Commit(state.clauses)))
@@ -216,6 +220,7 @@ class Chunking(Stage[ChunkingState]):
 
     def _speculate(self, state: ChunkingState) -> list[Action]:
         """Before the first clause is cut: speak what looks complete, and revoke what no longer does."""
+        # Only the first clause decides when the user hears the first sound, so only it is worth the risk.
         if not self.options.speculate_end or state.clauses:
             return []
         likely = state.chunker.likely()

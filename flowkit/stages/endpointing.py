@@ -84,6 +84,7 @@ class Endpointing(Stage[EndpointingState]):
     def __init__(self, options: Options, frame_us: int = 20_000) -> None:
         super().__init__(options, frame_us)
         self._threshold, self._release = options.threshold, options.release
+        # Rounded up: decisions fall on whole frames, and none may come before `longest`.
         self._longest = -(-options.longest // frame_us)
 
     def fresh(self) -> EndpointingState:
@@ -94,6 +95,7 @@ class Endpointing(Stage[EndpointingState]):
 
     def step(self, state: EndpointingState, message: Message, now_us: int) -> Actions:
         kind = type(message)
+        # First, because most messages are frames or their probabilities.
         if kind is Frames:
             return (new(Feed, (message,)),)
         if kind is Probability:
@@ -123,6 +125,7 @@ class Endpointing(Stage[EndpointingState]):
         state.voice, state.rise = Voice.SPEECH, None
         actions = NOTHING
         if was is not Voice.SPEECH:
+            # After a pause the utterance is the same, and only its voice begins again here.
             started = frame if was is Voice.PAUSED else state.since
             actions = (Emit("speech", SpeechStarted(started, goes_on=was is Voice.CUT)),)
         return actions if frame < self._last_of(state) else (*actions, *self._cut(state, frame))
@@ -138,16 +141,19 @@ class Endpointing(Stage[EndpointingState]):
         return (Emit("endpoint", EndOfUtterance(state.utterances, frame)),)
 
     def _silent(self, state: EndpointingState, frame: int) -> Actions:
+        # Only an unbroken voice counts. So `start` begins again after each silent frame.
         state.rise = None
         if state.voice is Voice.RISING:
             state.voice = Voice.QUIET
             return NOTHING
         silence_us = (frame - state.last_voiced) * self.frame_us
         ended = silence_us >= self.options.end
+        # Its utterance has ended already, at the cut. So only the voice is over.
         if state.voice is Voice.CUT:
             state.voice = Voice.QUIET if ended else Voice.CUT
             return (Emit("speech", SpeechStopped(state.last_voiced)),) if ended else NOTHING
         actions: list[Emit] = []
+        # `end` may be shorter than `pause`, and even then each end comes after a pause.
         if state.voice is Voice.SPEECH and silence_us >= min(self.options.pause, self.options.end):
             state.voice = Voice.PAUSED
             actions.append(Emit("speech", SpeechStopped(state.last_voiced)))

@@ -48,6 +48,7 @@ _SPEECH_FOR, _FINAL, _RELEASE, _RESUME = "speech_for", "final", "release", "resu
 _GREETING, _IDLE, _LIMIT = "greeting", "idle", "limit"
 AGENT_ENDED, USER_IDLE, SESSION_LIMIT = "agent_ended", "user_idle", "session_limit"
 """Reasons for which a session ends by itself."""
+# A hold that nothing has confirmed in time ends like one whose voice has paused: the reply resumes.
 _EVENT_OF_TIMER = {_RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
 
 
@@ -180,6 +181,7 @@ class Gate(Stage[GateState]):
         return [*opened, *greets, *([SetTimer(options.session, _LIMIT)] if options.session is not None else [])]
 
     def accepts(self, state: GateState) -> frozenset[str]:
+        # The next line of a script must not interrupt the reply to the last one.
         waits = self.options.typing is Typing.WAITS and state.turn is not Turn.LISTENING
         return self._without_typing if waits else self.everything
 
@@ -189,6 +191,7 @@ class Gate(Stage[GateState]):
             return NOTHING
         if isinstance(message, Partial):
             return self._partial(state, message.text, now_us)
+        # Without one of these nothing is heard or nothing sounds. A failure in the reply costs only its turn.
         if isinstance(message, Fault):
             return (
                 (Finish(f"failed: {message.what}"),) if message.stage in ("asr", "vad", "mic", "speaker") else NOTHING
@@ -206,6 +209,7 @@ class Gate(Stage[GateState]):
         if message == Timer(_IDLE) and self._given_up(state):
             return (Finish(USER_IDLE),)
         if isinstance(message, (Failed, Done)):
+            # A script's input ends and then its call does. A keyboard that is gone before is a failure.
             over = state.input_ended and isinstance(message, Done)
             return NOTHING if over else (Finish(f"failed: {gone(message, 'keyboard')}"),)
         event = self._event(state, message, now_us)
@@ -214,6 +218,7 @@ class Gate(Stage[GateState]):
             actions += self._turn(state, Event.ENDED, now_us)  # its utterance has ended meanwhile, for its length
         if event is Event.PLAYED and state.kept and state.turn is Turn.LISTENING:
             actions += self._turn(state, Event.FINAL, now_us)  # said while the agent could not be interrupted
+        # Only now, so that a reply that is under way is still played to its end.
         if state.turn is Turn.LISTENING and (state.input_ended or state.ending):
             actions = [*actions, Finish("input_ended" if state.input_ended else AGENT_ENDED)]
         return actions
@@ -222,8 +227,10 @@ class Gate(Stage[GateState]):
         """The event of the table that a message means, if any."""
         match message:
             case SpeechStarted(frame=frame, goes_on=goes_on):
+                # A hold is measured from the voice that caused it. One that starts again must not make it look shorter.
                 if state.turn is not Turn.HELD:
                     state.held_from = frame
+                # A voice that goes on after a cut for length would interrupt every answer. Its words may.
                 return None if goes_on or self._deaf(state) else Event.SPEECH
             case SpeechStopped(last_voiced=frame):
                 return self._pause(state, frame, now_us)
@@ -243,10 +250,12 @@ class Gate(Stage[GateState]):
                 state.input_ended = True
                 return None
             case Timer(tag=tag) if tag == _SPEECH_FOR:
+                # Where words decide, the length of a voice must not confirm the interruption.
                 return None if self._needs_words(state) else Event.CONFIRM
             case Timer(tag=tag) if tag in (_GREETING, _IDLE):
                 return Event.ADDRESS
             case Timer(tag=tag) if tag == _FINAL:
+                # Words of an earlier part are an utterance, even if those of the last part never came.
                 return Event.FINAL if state.kept else _without_words(state, Event.LOST)
             case Timer(tag=tag):
                 return _EVENT_OF_TIMER[tag]
@@ -259,6 +268,7 @@ class Gate(Stage[GateState]):
             return Event.PAUSE
         early = now_us - state.held_at_us < self.options.speech_for
         if early and (last_voiced - state.held_from) * self.frame_us < self.options.speech_for:
+            # Its utterance has not ended yet, so its number is the next one.
             state.withdrawn = state.utterances + 1
             return Event.PAUSE
         if self._needs_words(state):
@@ -274,6 +284,7 @@ class Gate(Stage[GateState]):
         state.kept = " ".join(part for part in (state.kept, text) if part)
         if state.kept:
             return None if self._deaf(state) else Event.FINAL
+        # This is about an utterance before the hold, and says nothing about the voice that caused it.
         if state.turn is Turn.HELD and final.utterance <= state.held_after:
             return None
         return _without_words(state, Event.EMPTY)
@@ -281,6 +292,7 @@ class Gate(Stage[GateState]):
     def _deaf(self, state: GateState) -> bool:
         """Whether the agent says something that may not be interrupted."""
         greeting = self.options.greeting
+        # A greeting is always the first turn.
         greets = greeting is not None and not greeting.interruptible and state.question.number == 1
         return greets and state.turn in (Turn.THINKING, Turn.SPEAKING)
 
@@ -289,6 +301,7 @@ class Gate(Stage[GateState]):
         utterance it cannot, because the final transcript decides."""
         waits = state.turn is Turn.HELD and self._needs_words(state) and state.utterances == state.held_after
         held_long = now_us - state.held_at_us >= self.options.speech_for
+        # The last words of a partial may be the beginning of a phrase that is ignored.
         if waits and held_long and self._interrupting(text, incomplete=True):
             return self._turn(state, Event.CONFIRM, now_us)
         return NOTHING
@@ -298,14 +311,18 @@ class Gate(Stage[GateState]):
         return bool(self.options.min_words or self.options.ignore or state.question.asked > 1)
 
     def _interrupting(self, text: str, *, incomplete: bool = False) -> bool:
+        # At least one word, or what consists of ignored phrases alone would interrupt.
         return count(self._ignored.without(words(text), incomplete=incomplete)) >= max(1, self.options.min_words)
 
     def _turn(self, state: GateState, event: Event, now_us: int) -> list[Action]:
         was, (state.turn, do) = state.turn, turn_step(state.turn, event)
         settled = was is Turn.HELD and state.turn is not Turn.HELD
+        # The hold is decided. Its timers would otherwise confirm or end the next one.
         timers: list[Action] = [SetTimer(None, tag) for tag in (_SPEECH_FOR, _RESUME)] if settled else []
+        # Otherwise it would report a lost transcript in a state that awaits none, for which the table has no row.
         if was is Turn.CONCLUDING and state.turn is not Turn.CONCLUDING:
             timers.append(SetTimer(None, _FINAL))
+        # The agent may speak up only while nobody has the turn.
         if was is Turn.LISTENING and state.turn is not Turn.LISTENING:
             timers.append(SetTimer(None, _IDLE))
         elif was is not state.turn is Turn.LISTENING:
@@ -317,6 +334,7 @@ class Gate(Stage[GateState]):
             case Do.AWAIT_FINAL:
                 return [SetTimer(now_us + self.options.final_timeout, _FINAL)]
             case Do.RELEASE:
+                # The user spoke again, so the count begins again, and the session no longer ends.
                 text, state.kept, state.nudged, state.ending = state.kept, "", 0, False
                 return self._ask(state.question.next(text, self.options.join_words))
             case Do.ADDRESS:
@@ -328,7 +346,8 @@ class Gate(Stage[GateState]):
             case Do.HOLD:
                 state.held_at_us, state.held_after = now_us, state.utterances
                 if state.withdrawn > state.utterances:
-                    state.withdrawn = 0  # the voice is back in the same utterance, which is judged anew
+                    state.withdrawn = 0  # the voice is back in the same utterance, which is judged again
+                # Not before `speech_for`, or the reply would resume before any voice could be long enough.
                 resume_at_us = now_us + max(self.options.resume_after, self.options.speech_for)
                 confirm = SetTimer(now_us + self.options.speech_for, _SPEECH_FOR)
                 return [Emit("hold", Hold()), confirm, SetTimer(resume_at_us, _RESUME)]
@@ -343,9 +362,11 @@ class Gate(Stage[GateState]):
 
     def _interrupt(self, state: GateState) -> list[Action]:
         state.withdrawn, state.question.cut_off, state.ending = 0, True, False
+        # The epoch first: the interrupt is then the first message of the new one, and all that is older becomes stale.
         return [RaiseEpoch(state.question.number), Emit("turn", Interrupt())]
 
     def _ask(self, utterance: Utterance) -> list[Action]:
+        # The epoch first, so that the utterance carries it to the replying stages.
         return [RaiseEpoch(utterance.turn), Emit("utterance", utterance)]
 
     # -- speaking up ------------------------------------------------------------------------------------------------
@@ -360,6 +381,7 @@ class Gate(Stage[GateState]):
     def _await_user(self, state: GateState, now_us: int) -> list[Action]:
         """Look again later whether the user has said anything."""
         idle = self.options.idle
+        # With `end_session` the timer is still needed after the last time, because it ends the session.
         if idle is None or (state.nudged >= idle.times and idle.then is Then.WAIT):
             return []
         return [SetTimer(now_us + idle.after, _IDLE)]

@@ -101,6 +101,7 @@ class LlmTurn(Stage[LlmState]):
         return LlmState()
 
     def reset(self, state: LlmState) -> LlmState:
+        # What was asked and said before the interrupt is history for the next request.
         return LlmState(
             history=state.history, asked=state.asked, called=state.called, generated=state.generated, room=state.room
         )
@@ -123,6 +124,7 @@ class LlmTurn(Stage[LlmState]):
             case ToolOutcome():
                 return self._outcome(state, message)
             case Filler():
+                # If the outcome has come meanwhile, there is no wait left to fill.
                 return (Emit("tokens", message),) if _waits(state) else NOTHING
             case Failed(kind=kind, what=what):
                 if kind == "length" and state.tries < _TRIES:
@@ -136,12 +138,14 @@ class LlmTurn(Stage[LlmState]):
         """A turn begins, or is answered again after an interruption for nothing."""
         before = state.asked
         again = before is not None and before.turn == utterance.turn
+        # An answer that goes on belongs to the same exchange, which is not over.
         if not again:
             self._remember(state, utterance.heard)
         steps = before.steps if before is not None and again else ()
         state.generated = utterance.said
         ask = Ask(utterance.turn, utterance.text, (), _said_since(steps, utterance.said), steps=steps)
         if utterance.say:
+            # Kept like a request, so that the history holds what the agent said by itself.
             state.asked = ask
             return (Emit("tokens", Token(0, utterance.say)), Emit("tokens", EndOfReply()))
         return self._ask(state, ask)
@@ -156,6 +160,7 @@ class LlmTurn(Stage[LlmState]):
 
     def _ask(self, state: LlmState, ask: Ask) -> Actions:
         """Ask the model for the next step, or wait until the outcomes of the last one are there."""
+        # Set first, because tools are awaited only while a reply is under way.
         state.asked, state.tries = ask, 1
         if _waits(state):
             return NOTHING
@@ -164,10 +169,12 @@ class LlmTurn(Stage[LlmState]):
 
     def _open(self, state: LlmState, ask: Ask) -> Actions:
         """Make a request, with as much history as there is room for."""
+        # The question and its steps come first. History only gets the room that they leave.
         tokens = min(self.options.history_tokens, state.room - history.size_of(replace(ask, history=())))
         state.history = history.fitting(state.history, self.options.max_history, tokens)
         state.asked = replace(ask, history=state.history, tools=len(ask.steps) < self.options.tool_rounds)
         state.tries += 1
+        # A request that failed half-way may have left calls, and what is asked again must not make them twice.
         state.calls, state.text = (), ""
         state.spoken, state.first = SpokenText(), FirstWord(found=bool(ask.said))
         state.repeats = Repeats(ask.said, resumes=True) if ask.said else None
@@ -193,6 +200,7 @@ class LlmTurn(Stage[LlmState]):
         if spoken and not state.text and _follows_text(state) and not spoken[0].isspace():
             spoken = f" {spoken}"  # after what the step before said
         state.first.feed(spoken)
+        # Numbered again where text was left out, because a gap would look like a token that was dropped.
         token = said if spoken == said.text and said.index == state.tokens else Token(state.tokens, spoken)
         state.tokens += 1
         state.text += spoken
@@ -202,6 +210,7 @@ class LlmTurn(Stage[LlmState]):
 
     def _done(self, state: LlmState) -> Actions:
         rest = self._rest(state)
+        # A model that calls tools although it was given none would never come to an end.
         if state.calls and state.asked is not None and state.asked.tools:
             return (*rest, *self._call(state, state.asked))
         if state.first.end():
@@ -250,6 +259,7 @@ class LlmTurn(Stage[LlmState]):
         state.asked = asked = replace(asked, steps=_settled(asked.steps, outcome))
         if not waited or _waits(state):
             return NOTHING
+        # The session ends and something was said. To ask the model again would only add another farewell.
         if state.text.strip() and any(call.status == ToolStatus.ENDED for call in asked.steps[-1].calls):
             return self._end(state)
         state.tries = 0

@@ -124,6 +124,7 @@ class Narration(Stage[NarrationState]):
 
     def _clause(self, state: NarrationState, clause: Clause) -> Actions:
         verdict, state.verdict = state.verdict, None
+        # The verdict is control and has overtaken its clause.
         if clause.provisional and isinstance(verdict, Revoke):
             return NOTHING
         if state.failed >= MOST_FAILED:
@@ -136,6 +137,7 @@ class Narration(Stage[NarrationState]):
     def _judge(self, state: NarrationState, verdict: Commit | Revoke) -> Actions:
         """Commit: the provisional clause becomes an ordinary one. Revoke: nothing else was fed, so its call is
         abandoned."""
+        # Control overtakes data, so its clause may still wait in the queue.
         if state.phase is not Phase.PROVISIONAL:
             state.verdict = verdict
             return NOTHING

@@ -53,6 +53,7 @@ from flowkit.words import speaking_s, spoken_until
 _US = 1_000_000
 NEXT = "next"
 """The tag of its only deadline."""
+# The device's own messages still pass, or its failure would not be seen while enough was sent.
 _CLOSED = frozenset({PROVIDER})
 
 
@@ -76,6 +77,7 @@ class Piece:
 
     def sounded(self, now_us: int) -> int:
         """How many of its samples were due before `now_us`. A device has popped exactly these by then."""
+        # Rounded up, because a sample that began before `now_us` has been popped.
         due = -(-max(0, now_us - self.at_us) * self.audio.rate_hz // _US)
         return min(due, self.audio.samples)
 
@@ -122,6 +124,7 @@ class Playback(Stage[PlaybackState]):
         return _CLOSED if state.full else self.everything
 
     def step(self, state: PlaybackState, message: Message, now_us: int) -> Actions:
+        # First of all: what has sounded by now was heard, whatever this message stops.
         actions = self._sounded(state, now_us)
         match message:
             case Audio():
@@ -132,6 +135,7 @@ class Playback(Stage[PlaybackState]):
                 state.words[clause] = words
             case ClauseEnded() | EndOfReply():
                 state.playing.append(message)
+                # The audio before it may have sounded already, and then the mark is reached at once.
                 actions += self._sounded(state, now_us)
             case Hold():
                 actions += self._hold(state, now_us)
@@ -154,6 +158,7 @@ class Playback(Stage[PlaybackState]):
             state.until_us, state.carry = tick_us, 0
         piece = self._placed(state, audio)
         state.playing.append(piece)
+        # It stays in `playing`, and the resume sends it.
         if state.sound is Output.HELD:
             return []
         started = (
@@ -173,6 +178,7 @@ class Playback(Stage[PlaybackState]):
     def _sounded(self, state: PlaybackState, now_us: int) -> list[Action]:
         """Remove from the front what has sounded by now, and report each mark that was reached."""
         actions: list[Action] = []
+        # While held nothing sounds, so nothing is over, however much time has passed.
         while state.playing and state.sound is not Output.HELD:
             front = state.playing[0]
             if isinstance(front, Piece):
@@ -182,6 +188,7 @@ class Playback(Stage[PlaybackState]):
             elif isinstance(front, ClauseEnded):
                 actions.append(Emit("progress", self._heard(state, front)))
                 state.texts.pop(front.clause, None)
+                # It was reported, and an interrupt must not report it a second time.
                 state.position = (0, None)
             else:
                 state.sound = Output.IDLE
@@ -193,6 +200,7 @@ class Playback(Stage[PlaybackState]):
 
     def _next(self, state: PlaybackState, now_us: int) -> SetTimer:
         """Wake up when there is room again, and when the next mark is reached."""
+        # While held nothing leaves, so what comes must wait in the queue before the stage, which is bounded.
         state.full = state.sound is Output.HELD or (bool(state.playing) and state.until_us - now_us > self.options.lead)
         if state.sound is Output.HELD or not state.playing:
             return SetTimer(None, NEXT)
@@ -218,6 +226,7 @@ class Playback(Stage[PlaybackState]):
         return -(-now_us // self.frame_us) * self.frame_us
 
     def _hold(self, state: PlaybackState, now_us: int) -> list[Action]:
+        # Nothing sounds yet, so nothing is cut. What comes during the hold is kept.
         if state.sound is not Output.PLAYING:
             state.sound = Output.HELD
             return []
@@ -227,7 +236,9 @@ class Playback(Stage[PlaybackState]):
         """Silence from the next tick on. The piece that sounds then is cut, and its rest is kept to be resumed."""
         cut_us = self._tick(now_us)
         state.sound = Output.PLAYING
+        # Up to the cut and not up to now: what is due before the next tick cannot be taken back from the device.
         actions = self._sounded(state, cut_us)
+        # The reply ends before the cut, so the device falls silent by itself.
         if state.sound is Output.IDLE:
             state.sound = Output.HELD
             return actions
@@ -262,6 +273,7 @@ class Playback(Stage[PlaybackState]):
         """What was heard goes back to the gate: whole clauses were reported already, the one that was cut by its played
         share."""
         actions = self._silence(state, now_us) if state.sound is Output.PLAYING else []
+        # Sent although nothing sounds: with it the device credits all it took, and the next reply finds its bound free.
         if not any(isinstance(action, Feed) for action in actions):
             actions.append(Feed(Silence(self._tick(now_us))))
         played, audio = state.position
@@ -289,8 +301,10 @@ class Playback(Stage[PlaybackState]):
         if started is None:
             return ""
         chunk = Chunk(started.text, started.spoken, 1, Reason.END, started.marks)
+        # Word times are exact. A share of the samples takes all words as equally long.
         if words := state.words.get(audio.clause):
             return chunk.heard_until(spoken_until(started.spoken, [word for word, end in words if end <= played]))
+        # A voice that streams may not know its total (0). Then the usual time for the text stands in.
         whole_s = total / audio.rate_hz or speaking_s(started.spoken)
         return chunk.heard(played / audio.rate_hz / whole_s if whole_s else 1)
 
@@ -313,6 +327,7 @@ def _follows(audio: Audio, after: Audio) -> bool:
     return (
         (audio.clause, audio.rate_hz) == (after.clause, after.rate_hz)
         and audio.first_sample + audio.samples == after.first_sample
+        # A piece of a replay has no sound. Joined with one that has, it would leave fewer bytes than samples.
         and bool(audio.pcm) == bool(after.pcm)
     )
 
@@ -324,6 +339,7 @@ def _rest(audio: Audio, gone: int) -> Audio:
 
 
 def _piece(audio: Audio, at_us: int, ends_us: int) -> Piece:
+    # One more than the start of the last sample, because `sounded` counts what was due before a time.
     return Piece(audio, at_us, ends_us, at_us + (audio.samples - 1) * _US // audio.rate_hz + 1)
 
 

@@ -60,6 +60,7 @@ class ToolRunner(Stage[ToolState]):
         return ToolState()
 
     def stale(self, state: ToolState, item: Message) -> bool:
+        # Such a call has its outcome already, by its timeout or an interrupt, and must not get a second one.
         return isinstance(item, ToolOutcome) and item.id not in state.running
 
     def step(self, state: ToolState, message: Message, now_us: int) -> Actions:
@@ -82,6 +83,7 @@ class ToolRunner(Stage[ToolState]):
         """Start the tool, or say at once why not."""
         tool = tool_named(self.options.tools, call.name)
         if tool is None:
+            # With the names at hand, the model can correct its call.
             there = ", ".join(known.title for known in self.options.tools) or "none"
             return _outcome(call.id, ToolStatus.ERROR, f"There is no tool {call.name!r}. Tools: {there}.")
         if problem := _problem(call.arguments):
@@ -95,12 +97,14 @@ class ToolRunner(Stage[ToolState]):
         return (
             *opened,
             Feed(call),
+            # A question that had an effect must not be asked again, or it would have it twice.
             *([Emit("progress", Acted())] if tool.effects is Effects.ONCE else []),
             SetTimer(now_us + tool.timeout, f"{_TIMEOUT}_{call.id}"),
             *([SetTimer(now_us + filler.after, f"{_SAY}_{call.id}")] if filler else []),
         )
 
     def _due(self, state: ToolState, what: str, id: str) -> Actions:
+        # The timer may have been on its way already when the outcome removed it.
         if (tool := state.running.get(id)) is None:
             return NOTHING
         if what == _SAY:
@@ -111,6 +115,7 @@ class ToolRunner(Stage[ToolState]):
     def _interrupt(self, state: ToolState) -> Actions:
         """Tools run on, but nothing is said about them in a reply that is over."""
         actions: list[Action] = []
+        # A copy, because a call that is cancelled leaves the dictionary.
         for id, tool in list(state.running.items()):
             actions.append(SetTimer(None, f"{_SAY}_{id}"))
             if tool.on_interrupt is OnInterrupt.CANCEL:
@@ -139,6 +144,7 @@ def _problem(arguments: str) -> str:
     try:
         read = json.loads(arguments or "{}")
     except (ValueError, RecursionError) as error:
+        # Deeply nested JSON raises RecursionError, and what a model writes may be anything.
         return f"The arguments are not valid JSON: {error}."
     return "" if isinstance(read, dict) else "The arguments must be a JSON object."
 

@@ -64,6 +64,7 @@ class Transcription(Stage[TranscriptionState]):
             state.owed += 1
             return (Feed(message),)
         if isinstance(message, Final):
+            # Without a VAD the ASR gives finals by its own decision, and none of them was owed.
             state.owed = max(0, state.owed - 1)
             return [Emit("transcript", message), *self._ended(state)]
         if isinstance(message, InputEnded):
@@ -74,6 +75,7 @@ class Transcription(Stage[TranscriptionState]):
         return NOTHING
 
     def _ended(self, state: TranscriptionState) -> Actions:
+        # The end must not overtake the transcript of the last utterance.
         if state.ended is None or state.owed:
             return NOTHING
         ended, state.ended = state.ended, None

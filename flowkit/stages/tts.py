@@ -101,10 +101,12 @@ class TtsOrder(Stage[TtsState]):
 
     def _speak(self, state: TtsState, clause: Clause) -> Actions:
         verdict, state.verdict = state.verdict, None
+        # The verdict is control and has overtaken its clause.
         if clause.provisional and isinstance(verdict, Revoke):
             return NOTHING
         state.provisional = clause.provisional and verdict is None
         started = [] if state.provisional else [_started(clause)]
+        # Playback needs both marks even so, but no voice is asked for silence.
         if not clause.spoken.strip():
             return [*started, Emit("audio", ClauseEnded(clause.index, 0))]
         if state.failed >= MOST_FAILED:
@@ -115,6 +117,7 @@ class TtsOrder(Stage[TtsState]):
     def _judge(self, state: TtsState, verdict: Commit | Revoke) -> Actions:
         """Commit: the provisional clause becomes an ordinary one. Revoke: its call is abandoned."""
         clause = state.speaking
+        # Control overtakes data, so its clause may still wait in the queue.
         if clause is None or not state.provisional:
             state.verdict = verdict
             return NOTHING

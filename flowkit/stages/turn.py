@@ -94,6 +94,7 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     (_T.LISTENING, _E.FINAL): (_T.THINKING, _D.RELEASE),
     (_T.LISTENING, _E.EMPTY): (_T.LISTENING, _D.NOTHING),
     (_T.LISTENING, _E.ADDRESS): (_T.THINKING, _D.ADDRESS),
+    # After a pause, the voice of the same utterance begins again.
     (_T.HEARING, _E.SPEECH): (_T.HEARING, _D.NOTHING),
     (_T.HEARING, _E.PAUSE): (_T.HEARING, _D.NOTHING),
     (_T.HEARING, _E.ENDED): (_T.CONCLUDING, _D.AWAIT_FINAL),
@@ -105,18 +106,24 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     (_T.HEARING, _E.PLAYED): (_T.HEARING, _D.COMPLETE),
     (_T.CONCLUDING, _E.AUDIBLE): (_T.CONCLUDING, _D.NOTHING),
     (_T.CONCLUDING, _E.PLAYED): (_T.CONCLUDING, _D.COMPLETE),
+    # The user goes on before the transcript came, so nothing may be released yet.
     (_T.CONCLUDING, _E.SPEECH): (_T.HEARING, _D.NOTHING),
     (_T.CONCLUDING, _E.PAUSE): (_T.CONCLUDING, _D.NOTHING),
     (_T.CONCLUDING, _E.ENDED): (_T.CONCLUDING, _D.AWAIT_FINAL),
     (_T.CONCLUDING, _E.FINAL): (_T.THINKING, _D.RELEASE),
+    # By now it is known what was heard of the interrupted reply, which the utterance carries.
     (_T.CONCLUDING, _E.RELEASE): (_T.THINKING, _D.RELEASE),
     (_T.CONCLUDING, _E.EMPTY): (_T.LISTENING, _D.NOTHING),
+    # A cough has cut the reply off. Listening on would leave the user in silence.
     (_T.CONCLUDING, _E.VAIN): (_T.THINKING, _D.ANSWER_AGAIN),
+    # Without it, a transcript that never comes would keep the turn open for ever.
     (_T.CONCLUDING, _E.LOST): (_T.LISTENING, _D.GIVE_UP),
     # Held although nothing sounds yet: the reply must not begin while the user speaks.
     (_T.THINKING, _E.SPEECH): (_T.HELD, _D.HOLD),
+    # A voice whose hold was withdrawn still pauses and ends.
     (_T.THINKING, _E.PAUSE): (_T.THINKING, _D.NOTHING),
     (_T.THINKING, _E.ENDED): (_T.THINKING, _D.NOTHING),
+    # Words interrupt without a hold too: those of a voice that goes on after a cut, or a typed line.
     (_T.THINKING, _E.FINAL): (_T.CONCLUDING, _D.INTERRUPT_THEN_RELEASE),
     (_T.THINKING, _E.EMPTY): (_T.THINKING, _D.NOTHING),
     (_T.THINKING, _E.AUDIBLE): (_T.SPEAKING, _D.NOTHING),
@@ -136,6 +143,7 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     (_T.HELD, _E.ENDED): (_T.HELD, _D.NOTHING),
     (_T.HELD, _E.CONFIRM): (_T.HEARING, _D.INTERRUPT),
     (_T.HELD, _E.FINAL): (_T.CONCLUDING, _D.INTERRUPT_THEN_RELEASE),
+    # A voice without words was no interruption.
     (_T.HELD, _E.EMPTY): (_T.THINKING, _D.RESUME),
     (_T.HELD, _E.AUDIBLE): (_T.HELD, _D.NOTHING),
     # The reply ended in the instant of the hold. So there is nothing left to interrupt, and the voice is a new utterance.
@@ -148,6 +156,7 @@ def turn_step(turn: Turn, event: Event) -> tuple[Turn, Do]:
     try:
         return TABLE[turn, event]
     except KeyError:
+        # Without the KeyError, which would only repeat the pair that the message quotes.
         raise IllegalTurn(f"no row in the turn table for {turn.value} on {event.name.lower()}") from None
 
 

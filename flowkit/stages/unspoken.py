@@ -46,6 +46,7 @@ FORMS = (
     Form("<|end_response|", "<|start_response|", ">"),
     Form("<|end_of_solution|", "<|begin_of_solution|", ">"),
 )
+# What a mark can begin with. Most tokens have none of these, and need no search.
 _HEADS = frozenset("<[◁`")
 _FENCED = len(FORMS)
 """The number of a form that is not in the table: a code block that is a tool call in JSON. Its first keys say so."""
@@ -126,12 +127,14 @@ class SpokenText:
 
     def _pass(self, group: str, mark: str) -> None:
         form = int(group[1:])
+        # Marks of another form within reasoning are part of it.
         if self.depth and form != self.form:
             return
         self.form = form
         if group[0] == "c":
             self.depth = max(0, self.depth - 1)
         elif not mark.endswith(("/>", "/]")):
+            # A mark that closes itself has nothing inside.
             self.depth += 1
 
 
@@ -153,6 +156,7 @@ class FirstWord:
     def feed(self, text: str) -> bool:
         """The next piece of the reply; returns whether there was a word by now."""
         if not self.found:
+            # Bounded, or each token of a long reply without words would cost more than the one before.
             self.read = (self.read + text)[-_LONGEST_MARKUP:]
             mark = _OPEN_MARKUP.search(self.read)
             self.found = _says(self.read[: mark.start()] if mark else self.read)

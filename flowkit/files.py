@@ -51,6 +51,7 @@ def write_whole(
     """
     path, data = (
         Path(path),
+        # A model's text may hold half a surrogate pair, which UTF-8 cannot encode. No report may fail for that.
         known()(content).encode("utf-8", "backslashreplace") if isinstance(content, str) else content,
     )
     check_output(path, inputs, mine=mine)
@@ -59,17 +60,21 @@ def write_whole(
         return
     if parents:
         make_folder(path.parent)
+    # The name is cut, because one near the system's limit could not be made longer.
     temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.new")
     try:
         _translated(path, lambda: _replace(path, temporary, data, mode))
     finally:
+        # After a failure nothing may be left behind. After the renaming it is gone already.
         temporary.unlink(missing_ok=True)
 
 
 def _replace(path: Path, temporary: Path, data: bytes, mode: int) -> None:
+    # Without these flags, a link placed at the temporary name would lead the write to another file.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
         if path.exists():
+            # The new file takes the place of the old one, whose permissions would be lost otherwise.
             os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
         file.write(data)
         file.flush()
@@ -113,6 +118,7 @@ def check_output(path: Path | str, inputs: Iterable[Path | str] = (), *, mine: s
     if is_device(path):
         return
     try:
+        # Not `stat`, which would follow a link instead of seeing it.
         kind = path.lstat().st_mode
         if stat.S_ISREG(kind) and mine and not _has(path, mine):
             what = f"{path} already exists, and flowkit did not write it"
@@ -155,6 +161,7 @@ def make_folder(path: Path, mode: int = 0o777) -> None:
     """Create the folder and its parents. Raises OutputError if that fails."""
     try:
         if not path.is_dir():
+            # One by one, because `mkdir(parents=True)` gives this mode to the last folder alone.
             make_folder(path.parent, mode)
             path.mkdir(mode, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -174,6 +181,7 @@ def reason_of(error: OSError | ValueError) -> str:
 def sounds_beside(trace: Path) -> list[Path]:
     """The sound files of a trace, complete ones and those that are being recorded."""
     try:
+        # A folder that cannot be read holds nothing to clash with. Creating the trace there reports the error.
         return sorted(path for path in trace.parent.iterdir() if is_sound_of(trace, path))
     except OSError:
         return []
@@ -203,6 +211,7 @@ def _same(path: Path, other: Path) -> bool:
     try:
         return path.samefile(other)
     except OSError:
+        # `samefile` needs two files that exist, and an output usually does not exist yet.
         return os.path.realpath(path) == os.path.realpath(other)
     except ValueError:
         return False

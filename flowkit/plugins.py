@@ -49,6 +49,7 @@ def _installed() -> Mapping[str, tuple[Claim, ...]]:
     found: dict[str, list[Claim]] = {}
     seen = {OWN_PACKAGE}
     for distribution in distributions():
+        # The text is searched first, because to parse the entry points of every installed package takes much longer.
         if _PREFIX not in (distribution.read_text("entry_points.txt") or "") or distribution.name in seen:
             continue  # of two packages with one name, Python imports the first on the path
         seen.add(distribution.name)

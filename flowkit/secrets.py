@@ -33,6 +33,7 @@ _NAMED = frozenset(
 _COUNTED = frozenset(("first", "last", "max", "min", "per", "stop", "bos", "eos", "pad", "limit", "count"))
 """Next to one of these words, a token is a language model's and not a secret."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+# Such values occur everywhere. Masking each occurrence would ruin a trace and protect nothing.
 _HARMLESS = re.compile(r"\d+(\.\d+)?(us|ms|s|min|h|d)?|true|false", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 
@@ -51,12 +52,14 @@ class Masks:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self.values = frozenset(secrets)
+        # The longest first, so that a form inside another does not break it up. Then by text: all runs mask alike.
         self.forms = sorted(
             {form for value in self.values for form in _forms(value)}, key=lambda form: (-len(form), form)
         )
         self.hidden = {form: masked(form) for form in self.forms}
         self.short = [form for form in self.forms if len(form) <= _LONGEST]
         """The forms that are searched for in text that comes in pieces."""
+        # Without secrets the pattern must match nothing. An empty one would match everywhere.
         self.beginning = re.compile("|".join(sorted({re.escape(form[:_LEAK]) for form in self.short})) or "(?!)")
 
     def __bool__(self) -> bool:
@@ -117,9 +120,11 @@ def masked(text: str) -> str:
 
     If at most half of the text is letters and digits, all characters are replaced.
     """
+    # Punctuation is kept below, so a secret that consists of it would stay readable.
     if sum(map(str.isalnum, text)) * 2 <= len(text):
         return "x" * len(text)
     shown = "".join(_STAND_IN[kind] if (kind := _kind(char)) else char for char in text)
+    # A secret such as `xxxxxx` would be its own mask, and so be written as it is.
     return shown if shown != text else "y" * len(text)
 
 
@@ -164,6 +169,7 @@ class _Known:
         self.masks = Masks()
 
     def learn(self, values: Iterable[str]) -> None:
+        # The masks hold many forms of each secret, so they are built only when one is really new.
         new = {value for value in values if len(value) >= SHORTEST} - self.values
         if new:
             self.values |= new
@@ -189,6 +195,7 @@ def learn_named(name: str, value: object) -> None:
         # Of "Bearer abc", the part "abc" is secret too.
         learn(value, *(word for word in value.split() if len(word) > SHORTEST))
     for password in _USERINFO.findall(value):
+        # Libraries decode the password before they use it, so both spellings can turn up in their errors.
         learn(password, unquote(password))
 
 

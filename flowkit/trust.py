@@ -26,6 +26,7 @@ def allow(*names: str) -> None:
 def allows(name: str) -> bool:
     """Whether package or program `name` may be used: it, or a package that it lies in, was allowed."""
     allowed = _allowed | _declared() | _OWN
+    # Cut at dots alone, so that allowing `foo` does not allow `foobar`.
     parents = {name, *(name[:at] for at, character in enumerate(name) if character == ".")}
     return _ALL in allowed or bool(parents & allowed)
 
@@ -39,6 +40,7 @@ def _declared() -> set[str]:
     try:
         read = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
     except (OSError, ValueError):
+        # A file that is missing or cannot be read allows nothing.
         return set()
     names = read.get("tool", {}).get("flowkit", {}).get("tools", [])
     return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()

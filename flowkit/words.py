@@ -199,6 +199,7 @@ class Phrases:
 
 def speaking_s(text: str) -> float:
     """How long it usually takes to say a text, in seconds."""
+    # ASCII belongs to one script alone, so no character of it needs a look-up.
     return len(text) / USUAL.per_s if text.isascii() else sum(1 / script_of(char).per_s for char in text)
 
 
@@ -213,6 +214,7 @@ def sounded(text: str, share: float) -> int:
     passed_s, at, end = share * speaking_s(text), 0, 0
     for word in words(text):
         passed_s -= speaking_s(text[at : word.end])
+        # With a tolerance, because the sum of rounded times may end just below zero at the last word heard.
         if passed_s < -1e-9:
             break
         at, end = word.end, word.past
@@ -242,6 +244,7 @@ def spoken_until(text: str, said: Iterable[str]) -> int:
 
 def _find(keys: list[str], wanted: list[str], start: int) -> int:
     if wanted:
+        # Only close by: a common word that is found far ahead would skip everything between.
         for at in range(start, min(start + _AHEAD, len(keys))):
             if keys[at : at + len(wanted)] == wanted:
                 return at

@@ -40,7 +40,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (``flowkit.errors.ExitCode``)."""
     args = list(sys.argv[1:] if argv is None else argv)
+    # Before anything else, so that not even an early error can show a key.
     learn_environment(os.environ)
+    # A session goes on without a reader of its output. All other commands have nothing else to do.
     with outlets(patient=args[:1] == ["run"]) as lost:
         code = _run(args)
     if lost:
@@ -93,6 +95,7 @@ def _dispatch(args: list[str]) -> int:
         _overview().parse_args(args)
         _overview().print_help(sys.stderr)
         return int(ExitCode.USAGE)
+    # This command's module alone, because importing all of them would delay every start.
     module = importlib.import_module(COMMANDS[name][0])
     parser = argparse.ArgumentParser(prog="flowkit")
     module.add(parser.add_subparsers())

@@ -59,11 +59,13 @@ def run(args: argparse.Namespace) -> int:
         found, sound = _checked(name, args.set)
         problems += found
         plans += sound
+    # Over all files together: two may include the same one, whose problems would be shown twice.
     problems = list(in_order(problems))
     terminal = sys.stdout.isatty()
     raw(sys.stdout).write(
         render(problems, args.format, terminal=terminal, colour=terminal and "NO_COLOR" not in os.environ)
     )
+    # To standard error, because standard output may be JSON for a program.
     print(_summary(problems, len(args.files)), file=sys.stderr)
     if errors(problems) or (args.deny_warnings and any(p.severity == "warning" for p in problems)):
         return ExitCode.USAGE

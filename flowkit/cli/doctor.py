@@ -156,6 +156,7 @@ def _meter(db: float) -> None:
     """Show the level as a bar on the terminal."""
     cells = max(0, min(40, round((db + 60) / 60 * 40)))
     line = f"\r  say something: {'#' * cells}{'.' * (40 - cells)} {db:5.0f} dB "
+    # To the raw stream, because the other one would print the carriage return as an escape.
     print(line, end="", file=raw(sys.stdout), flush=True)
 
 

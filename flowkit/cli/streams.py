@@ -117,6 +117,7 @@ def outlets(*, patient: bool) -> Iterator[list[str]]:
         sys.stdin.reconfigure(errors="replace")  # input in another encoding must not end the command
     lost: list[str] = []
     before = sys.stdout, sys.stderr
+    # Messages are not the result of a command, so it never ends because nobody reads them.
     out, err = Outlet(sys.stdout, patient), Outlet(sys.stderr, patient=True)
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
     try:
@@ -124,6 +125,7 @@ def outlets(*, patient: bool) -> Iterator[list[str]]:
     finally:
         sys.stdout, sys.stderr = before
         err.flush()
+        # The command has ended, so a reader that has gone away is no error any more.
         with suppress(BrokenPipeError):
             out.flush()
         if out.error is not None:

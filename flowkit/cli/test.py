@@ -102,6 +102,7 @@ class _Progress:
             print(f"{outcome.place} {outcome.name} ... {outcome.status} ({outcome.wall_us / 1000:.0f} ms)", flush=True)
             return
         stored = outcome.file.endswith(".expect.yaml")
+        # Each stored trace has a file of its own. With a line for each file, every dot would get a line.
         folder = str(Path(outcome.file).parent) if stored else outcome.file
         if folder != self._file or self._column >= _WIDTH:
             print(("\n" if self._file else "") + f"{folder} ", end="")
@@ -173,6 +174,7 @@ def _text(form: str, outcomes: Sequence[Outcome]) -> str:
 def _check_reports(reports: Sequence[tuple[str, Path]], inputs: list[Path]) -> None:
     """Check before any test runs that each report can be written, and that it replaces nothing but an older report."""
     for number, (form, path) in enumerate(reports):
+        # The earlier reports count as inputs, because two reports to one file would leave only the second.
         reserve(path, [*inputs, *(other for _, other in reports[:number])], mine=_MARKS[form])
 
 

@@ -93,6 +93,7 @@ def _call(node: Mapping, path: Path, context: StageReading) -> CallOptions | Non
     found: list[Problem] = []
     call = build(CallOptions, only(replace(node, entries=entries), keys_of(CallOptions)), path, found)
     written = {name: key for key, name in ALIASES.items() if key in node.entries}
+    # Under the name that the file uses, because the user does not know the other one.
     context.problems.extend(replace(p, path=tuple(written.get(str(part), part) for part in p.path)) for p in found)
     return call
 

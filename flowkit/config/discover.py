@@ -26,6 +26,7 @@ def is_pipeline(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
+    # Reported when it is read as a pipeline. Passed over here, it would be missing in silence.
     except OSError:
         return True
     plain = raw.replace(b"\0", b"")  # a file in UTF-16 is not a pipeline, but may be meant as one

@@ -14,6 +14,7 @@ from itertools import pairwise
 def field_docs(cls: type) -> Mapping[str, str]:
     """The docstring below each field of a class and of its bases, by field name, on one line."""
     texts: dict[str, str] = {}
+    # From the base on, so that a class can document an inherited field in its own way.
     for base in reversed(cls.__mro__):
         texts |= _module(base.__module__).get(base.__qualname__, {})
     return texts

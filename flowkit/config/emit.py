@@ -83,8 +83,10 @@ def _scalar(value: Any) -> str:
         and core_value(value) == value
         and value.lower() not in _MISREAD
     )
+    # A duration begins with a digit, but YAML reads it as text all the same.
     if bare or (value and re.fullmatch(r"\d+(\.\d+)?(us|ms|s|min|h|d)", value)):
         return value
+    # `json.dumps` leaves some of these characters as they are, and the parser would refuse them.
     return UNPRINTABLE.sub(lambda c: f"\\U{ord(c[0]):08x}", json.dumps(value, ensure_ascii=False))
 
 

@@ -16,8 +16,10 @@ from flowkit.config.nodes import Entry, Node, Scalar, Sequence, Standing, core_v
 from flowkit.config.problems import Path, Problem
 from flowkit.secrets import is_secret_name, learn, learn_named
 
+# The last form matches an unclosed `${`, which would otherwise pass as text.
 _REFERENCE = re.compile(r"\$(?:(\$)|\{([^{}]*)\}|(\{))")
 _BODY = re.compile(r"(?:file:(?P<file>.+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<op>:-|:\?)(?P<rest>.*))?)", re.DOTALL)
+# A secret is short. Without a bound, a path to a device or to a recording would fill the memory.
 MAX_FILE_BYTES = 64 * 1024
 
 
@@ -74,6 +76,7 @@ def _scalar(scalar: Scalar, outside: Outside, problems: list[Problem], path: Pat
         return _resolve(scalar, outside)
     except Failure as failure:
         problems.append(Problem(failure.code, scalar.mark, path, str(failure), help=failure.help))
+    # Unread, so that validation takes the default and does not report the same place a second time.
     return replace(scalar, standing=Standing.UNREAD)
 
 
@@ -90,7 +93,9 @@ def _resolve(scalar: Scalar, outside: Outside) -> Scalar:
             raise Failure("FK021", "${ is not closed", "write ${NAME}, or $$ for a dollar sign")
         found = _lookup(match[2], scalar, outside)
         origins.append(found.origin)
+        # One hidden part hides the whole value.
         standing = max(standing, found.standing, key=_FIRMNESS.index)
+        # The reference stays as written, so that `show` prints it and not an empty text.
         return match[0] if found.standing is Standing.UNREAD else found.text
 
     text = _REFERENCE.sub(value_of, scalar.text)
@@ -124,16 +129,20 @@ def _lookup(body: str, scalar: Scalar, outside: Outside) -> _Found:
 
 def _from_environment(name: str, op: str | None, rest: str | None, outside: Outside) -> _Found:
     value = outside.environ.get(name)
+    # As in a shell, `:-` and `:?` treat an empty variable like one that is not set.
     if value is not None and (value or op is None):
+        # Bytes of the environment that are not UTF-8 arrive as surrogates, which no output could encode.
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
             raise Failure("FK021", f"the variable {name} is not text", "it must be UTF-8 without NUL")
         learn_named(name, value)
         hidden = not outside.reveal or is_secret_name(name)
         return _Found(value, f"env {name}", Standing.HIDDEN if hidden else Standing.LOOSE)
+    # Before `unset` is asked: this default is written in the file and reveals nothing from outside.
     if op == ":-":
         return _Found(rest or "", "", Standing.LOOSE)
     if outside.unset is Unset.KEEP:
         return _Found("", f"env {name}", Standing.UNREAD)
+    # Before `:?`, because its help would advise to set a variable that tests do not get anyway.
     if outside.withheld:
         raise Failure(
             "FK020",
@@ -157,8 +166,10 @@ def _from_file(name: str, scalar: Scalar, outside: Outside) -> _Found:
     folder = scalar.mark.source.path.parent if scalar.mark.source.path else FilePath()
     try:
         with (folder / FilePath(name).expanduser()).open("rb") as file:
+            # One byte more than allowed, so that a larger file is noticed without reading all of it.
             raw = file.read(MAX_FILE_BYTES + 1)
         text = raw.decode()
+    # An unknown user after `~` is a RuntimeError, and a NUL in the path a ValueError.
     except (OSError, ValueError, RuntimeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "it is not UTF-8 text"
         raise Failure(
@@ -166,6 +177,7 @@ def _from_file(name: str, scalar: Scalar, outside: Outside) -> _Found:
         ) from exc
     if len(raw) > MAX_FILE_BYTES:
         raise Failure("FK023", f"the file {name} is larger than {MAX_FILE_BYTES // 1024} KiB")
+    # Whatever the option is called: what is kept in a file of its own is always a secret.
     learn(text.rstrip("\r\n"))
     return _Found(text.rstrip("\r\n"), origin, Standing.HIDDEN)
 

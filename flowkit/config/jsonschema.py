@@ -110,6 +110,7 @@ class _Writer:
         """One case for each provider of the kind, and one for a stage that names none."""
         try:
             cls = self.catalog.stage(kind)
+        # A package that cannot be loaded must not spoil the completion of all other kinds.
         except FlowkitError:
             return []
         common = {"kind": {"const": kind}, **self._keys("stage", Wiring), **self._keys(kind, cls.Options)}
@@ -164,6 +165,7 @@ class _Writer:
         return {key: self._define(f"{owner}.{key}", schema) for key, schema in properties(model).items()}
 
     def _define(self, name: str, schema: Schema) -> Schema:
+        # In a reference, a slash would separate two names.
         name = name.replace("/", ":")
         self.definitions[name] = schema
         return {"$ref": f"#/definitions/{name}"}
@@ -212,6 +214,7 @@ def _inlined(schema: Any, definitions: Schema) -> Any:
     return {
         key: _inlined(value, definitions)
         for key, value in schema.items()
+        # pydantic's titles only repeat the names. An option that is called `title` is not text here, and stays.
         if key != "title" or not isinstance(value, str)
     }
 

@@ -74,6 +74,7 @@ def _takes(kind: str, name: str, key: str, context: StageReading) -> bool:
     try:
         provider = context.catalog.provider(kind, name)
         return key in (*keys_of(provider.Options), *call_keys(context.catalog.stage(kind), provider))
+    # A package that cannot be loaded must not spoil the help about a key of another one.
     except FlowkitError:
         return False
 

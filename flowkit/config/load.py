@@ -27,6 +27,7 @@ from flowkit.config.validate import build, deeper, keys_of
 from flowkit.printable import one_line
 from flowkit.secrets import is_secret_name, learn, learn_environment, learn_named
 
+# Inside a stage these are errors only if no other provider of the failover list is left.
 _NO_VALUE = ("FK020", "FK022")
 
 
@@ -63,6 +64,7 @@ def load(
         InvalidConfig: with every problem, each with file, line and column.
     """
     trusted = environ is not None
+    # Before anything is read, because already the first error could quote a value.
     learn_environment(environ or {})
     outside = outside or Outside(environ or {}, files=trusted, reveal=trusted)
     reading = read(path, overrides=overrides, text=text, outside=outside, catalog=catalog)
@@ -97,6 +99,7 @@ def read_text(
     root = read_tree(source, problems)
     if root is None:
         return Reading(_nothing(Mapping(start_of(source)), catalog), tuple(problems), source, whole=False)
+    # Before the defaults: a kind or provider that is set decides which defaults apply.
     root = with_overrides(root, overrides, problems)
     root = with_defaults(root, catalog.kinds(), problems)
     missing: list[Problem] = []
@@ -116,6 +119,7 @@ def _learn_secrets(root: Mapping) -> None:
 
 def _source(path: FilePath | str, text: str | None, problems: list[Problem]) -> NamedText | None:
     if text is not None:
+        # Half surrogate pairs pass here, so that `decode` refuses them and names their place.
         return decode(text.encode("utf-8", "surrogatepass"), str(path), FilePath(path), problems)
     if str(path) == "-":
         return decode(sys.stdin.buffer.read(), "<stdin>", None, problems)
@@ -167,11 +171,13 @@ def _version(root: Mapping, problems: list[Problem]) -> None:
     if version is None:
         what = "'flowkit' is missing: the version of the language"
         problems.append(
+            # One line alone: the mark of the root would show the whole file.
             Problem("FK100", root.mark._replace(end_line=root.mark.line), (), what, help="begin with: flowkit: 1")
         )
     elif (
         not isinstance(version, Scalar)
         or (version.value is not VERSION and version.value != VERSION)
+        # In Python True equals 1, but `flowkit: true` names no version.
         or version.value is True
     ):
         what = f"unknown version: this flowkit reads version {VERSION}"
@@ -187,6 +193,7 @@ def _top(root: Mapping, problems: list[Problem]) -> Top | None:
                 f"{key!r} belongs to a stage" if key in of_stage else deeper(key, [Top]) or suggest(key, known, "keys")
             )
             problems.append(Problem("FK101", entry.key, (key,), f"unknown key {key!r}", help=help))
+    # Without the unknown keys: they were reported above, with better help than the model could give.
     blocks = replace(root, entries={k: e for k, e in root.entries.items() if k in keys_of(Top)})
     return build(Top, blocks, (), problems)
 

@@ -30,6 +30,7 @@ class YamlBlock:
 def yaml_blocks(page: NamedText) -> Iterator[YamlBlock]:
     """The YAML blocks of a page, in order. Lines are counted in the page; columns do not include the indent of the
     fence."""
+    # One iterator for both loops, so that the outer loop goes on behind the block.
     lines = iter(enumerate(page.lines, start=page.first_line))
     for number, line in lines:
         opened = _FENCE.fullmatch(line)

@@ -190,12 +190,15 @@ def with_overrides(root: Mapping, overrides: Seq[str], problems: list[Problem]) 
 
 
 def _value(text: str, mark: Mark, problems: list[Problem]) -> Node:
+    # Only these are read as YAML. Other text stays as typed, so that `a: b` or `# 1` needs no second pair of quotes.
     if text[:1] in ("[", "{", '"', "'"):
         found: list[Problem] = []
         node = parse(NamedText("--set", text), found)
+        # The value was parsed as a text of its own, so its places do not fit the whole setting.
         problems.extend(replace(p, mark=mark) for p in found)
         if node is not None:
             return node
+    # On a command line everything is text, so the option decides about the type. Empty is text too, not null.
     return Scalar(text, core_value(text) if text else "", mark, Standing.LOOSE, "--set")
 
 
@@ -212,6 +215,7 @@ def _set(node: Node, keys: Seq[str], value: Node, path: Path, whole: Mark) -> No
         raise _NoSuchPlace(f"{'.'.join(map(str, path))} has no keys below it", "set it as a whole")
     below = node.get(key)
     if below is None and rest:
+        # A group that the file leaves out can be set as well.
         below = Mapping(whole)
     new = value if below is None else _set(below, rest, value, (*path, key), whole)
     at = node.entries[key].key if key in node.entries else whole
@@ -222,6 +226,7 @@ def _index(node: Sequence, key: str, path: Path) -> int:
     names = [_name(item) for item in node.items]
     if key.isdecimal() and int(key) < len(names):
         return int(key)
+    # Ids first: an id names one stage, while several stages may be of one kind.
     for wanted in ("id", "kind"):
         for index, item in enumerate(node.items):
             found = item.get(wanted) if isinstance(item, Mapping) else None

@@ -149,6 +149,7 @@ _WORDS |= dict.fromkeys(("true", "True", "TRUE"), True)
 _WORDS |= dict.fromkeys(("false", "False", "FALSE"), False)
 _WORDS |= {sign + word: float(sign + "inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")}
 _WORDS |= {word: float("nan") for word in (".nan", ".NaN", ".NAN")}
+# Limited, because the time that Python takes to convert a number grows with the square of its digits.
 _INT = re.compile(r"[-+]?[0-9]{1,100}")
 _OTHER_BASE = re.compile(r"0o[0-7]{1,100}|0x[0-9a-fA-F]{1,100}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -158,6 +159,7 @@ _MAY_BE_TYPED = frozenset("-+.0123456789~nNtTfF")
 def core_value(text: str) -> Plain:
     """What an unquoted scalar means: null, bool, int, float, else text. `no`, `on` and `012` are not what YAML 1.1 made
     of them."""
+    # Most values are words, which none of the patterns below could match.
     if text and text[0] not in _MAY_BE_TYPED:
         return text
     if text in _WORDS:

@@ -19,10 +19,12 @@ from flowkit.config.problems import Path, Problem
 from flowkit.config.syntax import NO_CHARACTER, alias_help, document_help, explain_escape, explain_syntax, tag_help
 from flowkit.config.text import SLOW_CHARACTERS, UNPRINTABLE, Mark, NamedText, place, start_of
 
+# Merging, interpolation and printing recurse over the tree. Within this depth none of them reaches Python's limit.
 MAX_DEPTH = 64
 MAX_WEIGHT = 20_000
 """The most values in a file. An alias counts as all values that it stands for, long text by its length
 (`TEXT_PER_WEIGHT`)."""
+# Each alias to a long text is written out in full later, so a text that counted as one value could still be a bomb.
 TEXT_PER_WEIGHT = 50
 
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -52,6 +54,7 @@ def _disputed(text: str) -> bool:
     for found in _BRACKET.finditer(text):  # one of them ends a word at a question mark inside brackets
         if found[0] == "?" and depth:
             return True
+        # A bracket inside plain text may close nothing, so the depth never falls below zero.
         depth = max(0, depth + (found[0] in "[{") - (found[0] in "]}"))
     return False
 
@@ -93,14 +96,17 @@ def _events(source: NamedText, loader: Any) -> Iterator[Any]:
     slow = len(text) <= SLOW_CHARACTERS and _disputed(text)
     loader = loader or (yaml.SafeLoader if slow else _FAST)
     try:
+        # One event at a time: when the builder refuses a limit, the parser stops too.
         for event in yaml.parse(text, Loader=loader):
             if stand_in:
                 _with_questions(event, stand_in)
             yield event
     except yaml.MarkedYAMLError as exc:
         known = exc if loader is yaml.SafeLoader else _same_in_python(source, text, exc)
+        # The message may quote the text, and the user did not write the stand-in.
         _with_questions(known, stand_in)
         raise _Refused(explain_syntax(source, known)) from exc
+    # PyYAML passes an escape above U+10FFFF on to Python, whose error is not one of YAML's.
     except NO_CHARACTER as exc:
         raise _Refused(explain_escape(source)) from exc
     except yaml.YAMLError as exc:
@@ -108,6 +114,7 @@ def _events(source: NamedText, loader: Any) -> Iterator[Any]:
 
 
 def _same_in_python(source: NamedText, text: str, exc: yaml.MarkedYAMLError) -> yaml.MarkedYAMLError:
+    # The Python parser would take seconds for such a text. libyaml's wording is better than that wait.
     if len(text) > SLOW_CHARACTERS:
         return exc
     try:
@@ -117,6 +124,7 @@ def _same_in_python(source: NamedText, text: str, exc: yaml.MarkedYAMLError) -> 
         return python_exc
     except NO_CHARACTER as python_exc:
         raise _Refused(explain_escape(source)) from python_exc
+    # libyaml refuses some texts that the Python parser accepts. Then its error is the only one.
     return exc
 
 
@@ -195,6 +203,7 @@ class _Builder:
             text = _ESCAPED.sub("", text)
         weight = 1 + len(text) // TEXT_PER_WEIGHT
         self._count(event, weight)
+        # In quotes a value stays text, whatever it looks like.
         value = text if event.style else core_value(text)
         self._add(Scalar(text, value, mark, weight=weight), event, event.anchor)
 
@@ -210,8 +219,10 @@ class _Builder:
             )
         if not is_mapping and self.open and self.open[-1].wants_key:
             raise self.refuse("FK012", event, "a key must be a plain word", "a list cannot be a key")
+        # An anchor without a node is still open, so that an alias inside its own value is found out.
         if event.anchor:
             self.anchors[event.anchor] = None
+        # Minus one: the container itself was just counted, and belongs to its own weight.
         self.open.append(_Open(event, is_mapping, self.weight - 1))
 
     def _end(self, event: Any) -> None:
@@ -235,6 +246,7 @@ class _Builder:
             raise self.refuse(
                 "FK009", event, f"the alias *{event.anchor} is inside its own anchor", "it would never end"
             )
+        # In full, although the node is shared: all later steps walk over it once for each alias.
         self._count(event, node.weight)
         self._add(node, event, None)
 
@@ -281,6 +293,7 @@ class _Builder:
         assert key is not None
         assert mark is not None
         if key in container.entries:
+            # The first value stays and reading goes on, so that one run finds every other problem.
             first = container.entries[key].key
             self.report("FK007", mark, f"duplicate key {key!r}; first on line {first.line}", "keep one of them")
         else:

@@ -19,6 +19,7 @@ def read_source(path: FilePath, name: str, problems: list[Problem]) -> NamedText
     """The text of a file. Appends what is wrong to `problems`."""
     try:
         with path.open("rb") as file:
+            # One byte more than allowed, so that `decode` can refuse a larger file that was not read as a whole.
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as exc:
         reason = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
@@ -38,6 +39,7 @@ def decode(raw: bytes, name: str, path: FilePath | None, problems: list[Problem]
     try:
         return NamedText(name, raw.decode("utf-8-sig"), path)
     except UnicodeDecodeError as exc:
+        # The text before the wrong byte is needed to find its line and column.
         source = NamedText(name, raw[: exc.start].decode("utf-8-sig", "replace"), path)
         mark = place(source, len(source.text))
         problems.append(
@@ -62,6 +64,7 @@ class _Reader:
         before = len(self.problems)
         node = parse(source, self.problems)
         if node is None or (isinstance(node, Scalar) and node.value is None):
+            # Otherwise the parser has already said why there is no tree.
             if len(self.problems) == before:
                 help = "begin with: flowkit: 1"
                 self.problems.append(Problem("FK011", start_of(source), (), "the file is empty", help=help))
@@ -94,12 +97,15 @@ class _Reader:
         folder = (above[0] if above else source.path or FilePath("x")).resolve().parent
         base = source.path.parent if source.path else FilePath()
         try:
+            # Resolved, so that a link inside the folder cannot lead out of it.
             target = (base / name.value).resolve()
         except (OSError, ValueError, RuntimeError):
+            # Such a path leads nowhere. A folder stands for it, which is refused below.
             target = folder.parent
         if refused := self._refusal(target, folder, (*above, *([source.path.resolve()] if source.path else []))):
             self.problems.append(Problem("FK030", name.mark, path, refused, name.got()))
             return None
+        # Counted over the whole pipeline and not by depth, because the number of files could double with each level.
         self.count += 1
         found: list[Problem] = []
         included = read_source(target, str(base / name.value), found)

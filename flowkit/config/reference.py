@@ -109,6 +109,7 @@ def _default(schema: dict[str, Any]) -> str:
 def takes(schema: dict[str, Any]) -> str:
     """The values of a key in words: type, choices, range."""
     if "anyOf" in schema:
+        # Almost every key takes a reference to a variable, so the tables do not repeat it.
         forms = [
             takes(form) for form in schema["anyOf"] if form.get("pattern") != r"\$\{.+\}" and form.get("type") != "null"
         ]

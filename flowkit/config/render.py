@@ -35,6 +35,7 @@ def render(problems: Sequence[Problem], form: str, *, terminal: bool = False, co
         lines = [problem.concise() for problem in problems]
     else:
         lines = [_pretty(problem, colour) if terminal else problem.full() for problem in problems]
+    # The pretty form was made printable piece by piece, because it contains colours.
     return "".join(line + "\n" for line in (lines if form == "full" and terminal else map(printable, lines)))
 
 
@@ -108,6 +109,7 @@ def _github(problem: Problem) -> str:
     """A workflow command, which GitHub shows as an annotation of the line."""
     mark = problem.mark
     place = {"file": mark.source.name, "line": mark.line, "col": mark.column, "title": problem.code}
+    # GitHub supports columns only for annotations of a single line.
     if mark.end_line == mark.line:
         place["endColumn"] = mark.end_column
     where = f"{dotted(problem.path)}: " if problem.path else ""

@@ -62,9 +62,11 @@ def _stage(node: Node, path: Path, context: StageReading) -> StageConfig | None:
         return None
     cls = _class(node, path, context)
     if cls is None:
+        # Without a kind no provider is read, so nothing else would report the references of this stage.
         context.problems.extend(problem for where, problem in context.unset.items() if where[: len(path)] == path)
         return None
     kind = text_of(node.get("kind"))
+    # Taken out before validation, so that FK206 explains why there is no such queue, and not an error about a number.
     unbounded, node = _without_endless_queue(node)
     before = len(context.problems)
     candidates = candidates_of(kind, node, path, context)
@@ -140,6 +142,7 @@ def _refuse_unknown(kind: str, cls: type[Stage[Any]], node: Mapping, path: Path,
     models: list[type[Options]] = [Wiring, cls.Options]
     if context.catalog.providers(kind):
         known.append("failover")
+        # With a list of problems of its own, because `candidates_of` has reported them already.
         provider = provider_class(kind, node, path, replace(context, problems=[]))
         if provider is None and (node.get("provider") is not None or context.catalog.habits(kind).provider):
             return  # its keys are unknown

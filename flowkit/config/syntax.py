@@ -74,6 +74,7 @@ def _odd_space(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, text: s
     at = odd_space(mark) or odd_space(_at(source, mark.line - 1, 1))
     if at is None:
         return None
+    # Several such lines in a row are one mistake, which begins at the first of them.
     while above := odd_space(_at(source, at.line - 1, 1)):
         at = above
     what, help = space_words(at)
@@ -91,6 +92,7 @@ def _runaway_quote(source: NamedText, exc: yaml.MarkedYAMLError, mark: Mark, tex
     at = exc.context_mark if in_quotes else exc.problem_mark or exc.context_mark
     assert at is not None
     before = source.line(at.line + source.first_line)[: at.column]
+    # Looking for the quote needs the slow parser, so a large text is left to the general help.
     if len(source.text) > SLOW_CHARACTERS or not re.search(r"[:,\[{-]\s*[\"']", before):
         return None
     token = _last_quoted(source.text, at)
@@ -219,6 +221,7 @@ def _no_beginning(mark: Mark, character: str) -> Problem:
     return Problem("FK004", mark, (), f"text cannot begin with {character!r}", help="put quotes around it")
 
 
+# The first that fits is reported. So those that see a cause come before those that only name its symptom.
 _RECOGNISED = (
     _variable_in_braces,
     _tab,

@@ -32,6 +32,7 @@ def build(model: type[M], node: Mapping, path: Path, problems: list[Problem]) ->
         return model.model_validate_json(as_json(node), strict=True)
     except ValidationError as exc:
         found = exc.errors(include_url=False)
+    # Only after the text was refused: an option that takes text must get `123` from a variable unchanged.
     retyped = _retyped(node, found)
     if retyped is not node:
         try:
@@ -54,6 +55,7 @@ def _is_unread(node: Node) -> bool:
 
 def _takes_text(model: type[BaseModel], key: str) -> bool:
     field = field_of(model, key)
+    # A required option has no default that could stand in, so the reference has to stay.
     return field is None or any(t in _inner(field.annotation) for t in (str, SecretStr)) or field.is_required()
 
 
@@ -131,9 +133,11 @@ def _retyped(node: Mapping, found: Seq[Any]) -> Mapping:
     """The tree in which refused text from outside has the type that it looks like; the same tree if there is none."""
     for error in found:
         spot = _find(node, error["loc"])
+        # Any other error is about the value itself, which no other type would make valid.
         of_type = error["type"].endswith(("_type", "_parsing"))
         if of_type and isinstance(spot.node, Scalar) and spot.node.standing in _OUTSIDE:
             other = typed(spot.node)
+            # A value of `--set` has that type already. Then the option takes text, so it becomes text again.
             if other.value == spot.node.value and isinstance(spot.node.value, str) is isinstance(other.value, str):
                 other = replace(spot.node, value=spot.node.text)
             changed = _with(node, spot.path, other)

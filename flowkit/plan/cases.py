@@ -17,6 +17,7 @@ def check_cases(config: Config) -> Iterator[Problem]:
         where: Path = ("tests", index)
         tree, refused = _as_set(config, case, where)
         yield from refused
+        # A setting that was refused may be the reason why a stage is missing.
         if not refused:
             kinds = _kinds(tree)
             yield from _slowed(config, case, kinds, where)
@@ -28,6 +29,7 @@ def _as_set(config: Config, case: Case, where: Path) -> tuple[Mapping, list[Prob
     tree, refused = config.root, []
     for index, setting in enumerate(case.set):
         found: list[Problem] = []
+        # One by one, so that each refusal gets the place of its own setting.
         tree = with_overrides(tree, [setting], found)
         path = (*where, "set", index)
         refused += [Problem(p.code, config.at(path), path, p.what, p.got, p.help) for p in found]

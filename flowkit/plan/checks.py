@@ -25,6 +25,7 @@ def check(config: Config, stations: Sequence[Station], wires: Sequence[Wire]) ->
         p for stage in config.stages for p in (*_allow(stage), *_policy(stage, wires), *_no_queue(stage, wires))
     ]
     problems += _cycle(config, circle)
+    # After a wrong `from`, stages seem to be unreached that are not.
     if not problems:
         problems += _reach(config, stations, wires)
         problems += [p for stage in config.stages if stage.kind == "gate" for p in _gate(stage, config, wires)]
@@ -126,6 +127,7 @@ def _unreached(stage: StageConfig, config: Config) -> Problem:
 def _gate(stage: StageConfig, config: Config, wires: Sequence[Wire]) -> Iterator[Problem]:
     """A gate needs transcripts, and something that reports the end of an utterance."""
     contents = {w.content for w in wires if w.target == stage.id}
+    # A gate at the beginning takes typed lines, and so needs no transcript.
     if stage is config.stages[0]:
         return
     if "transcript" not in contents:

@@ -52,6 +52,7 @@ def dot(plan: Plan) -> str:
     ]
     lines += [f"  {_quoted(stage.id)} [label={_quoted(title(stage, chr(10)))}];" for stage in plan.stages]
     for edge in plan.edges:
+        # Control runs against the data. If it shaped the layout, the stages would not be drawn in their order.
         style = ", style=dashed, constraint=false" if is_control(plan, edge) else ""
         lines.append(f"  {_quoted(edge.source)} -> {_quoted(edge.target)} [label={_quoted(label(edge))}{style}];")
     return "\n".join([*lines, "}"]) + "\n"

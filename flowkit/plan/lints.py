@@ -42,6 +42,7 @@ def lint(plan: Plan) -> list[BrokenRule]:
     """Every finding that its stage does not allow, without those that follow from another."""
     found = [finding for rule in LINTS.values() for finding in rule.find(plan)]
     found = [finding for finding in found if finding.code not in plan.stage(finding.stage).allow]
+    # Without those that are allowed: such a finding is not shown, so it explains no other.
     broken = {finding.code for finding in found}
     return [finding for finding in found if finding.follows not in broken]
 
@@ -53,6 +54,7 @@ def content(plan: Plan, edge: Edge) -> str:
 
 def _into(plan: Plan, kind_of_content: str) -> Iterator[PlannedStage]:
     """Stages that receive that content."""
+    # A stage that is fed twice is reported once. A dict keeps the order of the file, which a set would not.
     targets = dict.fromkeys(edge.target for edge in plan.edges if content(plan, edge) == kind_of_content)
     return (plan.stage(target) for target in targets)
 
@@ -98,6 +100,7 @@ def _uninterruptible(plan: Plan) -> Iterator[BrokenRule]:
             else:  # a plan without a gate
                 yield BrokenRule("FK204", stage.id, what, "add a gate, which sends interrupts", follows="FK202")
     hearing = {edge.target for edge in plan.edges if content(plan, edge) == "speech"}
+    # Typed lines bring no speech events, so without sound a gate needs none.
     sound = any("audio" in stage.cls.outputs.values() for stage in plan.stages)
     for stage in plan.stages:
         if sound and "turn" in stage.cls.outputs.values() and stage.id not in hearing:

@@ -56,6 +56,7 @@ def draw(config: Config, *, installed: bool = True) -> Drawn:
 def _edge(w: Wire, target: StageConfig) -> Edge:
     queue = target.queue
     bound = None
+    # Control is handled out of band. It has a bound of its own, the same for all stages.
     if not w.control and not target.unbounded:
         assert queue.max is not None
         bound = Bound(queue.max, queue.when_full)

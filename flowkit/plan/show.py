@@ -62,6 +62,7 @@ class _Writer:
         blocks = self.options(self.config.top.model_copy(update={"name": self.config.name}), root)
         for block, of in (("interrupt", OF_INTERRUPT), ("limits", OF_LIMITS)):
             acting = {key for kind, keys in of.items() if self.plan.only(kind) for key in keys}
+            # Keys that a stage has taken over are written there. In both places they would be refused on reading.
             elsewhere = {key: value for key, value in blocks.pop(block, {}).items() if key not in acting}
             if elsewhere:
                 blocks[block] = elsewhere

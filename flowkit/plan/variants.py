@@ -57,6 +57,7 @@ def _typed(stage: StageConfig, config: Config, typing: Typing) -> StageConfig:
     keyboard = with_provider(stage, config, "typed", {})
     assert keyboard is not None
     options = stage.options.model_copy(update={"typing": typing})
+    # `from` may name the ASR, which was left out.
     return replace(stage, sources=None, options=options, candidates=(keyboard,))
 
 
@@ -120,6 +121,7 @@ def with_ends(plan: Plan, *, mic: End | None = None, speaker: End | None = None)
         if (end := chosen.get(stage.kind)) is None:
             return stage
         cls, options = end
+        # The failover list of the file belongs to the end that is replaced here.
         return replace(stage, provider=ProviderChoice(cls.name, cls, options), failover=())
 
     return replace(plan, stages=tuple(map(changed, plan.stages)))

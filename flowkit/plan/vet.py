@@ -51,6 +51,7 @@ def require(config: Config) -> Plan:
         raise InvalidConfig(found)
     for kind, option in _DEVICES.items():
         stage = drawn.plan.only(kind)
+        # A speaker that the file lacks was added only so that replies come to an end. It needs no device.
         if stage is not None and stage.provider is None and not (kind == "speaker" and playback_is_implied(config)):
             raise DeviceError(f"there is no device for the {kind}", hint=f"use a file: {option}")
     return drawn.plan

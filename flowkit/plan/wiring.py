@@ -100,11 +100,13 @@ def cycle(stations: Sequence[Station], wires: Sequence[Wire]) -> list[str]:
     """The ids of a cycle of data edges and of `from` references, each feeding the next; empty if there is none."""
     graph = {station.id: list(station.sources or ()) for station in stations}
     for w in wires:
+        # Control also flows against the data. Counted here, it would close circles that are fine.
         if not w.control:
             graph[w.target].append(w.source)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as exc:
+        # The last id is left out: graphlib repeats the first one there.
         found: list[str] = exc.args[1]
         return found[:-1]
     return []

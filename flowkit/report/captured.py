@@ -21,7 +21,9 @@ def captured_stderr(write_line: Callable[[str], None]) -> Iterator[None]:
     sys.stderr.flush()  # what Python has buffered so far still belongs to the terminal
     reading, writing = os.pipe()
     original = os.dup(2)
+    # The descriptor and not `sys.stderr`, because libraries in C write to it directly.
     os.dup2(writing, 2)
+    # Descriptor 2 alone keeps the pipe open now, so that restoring it ends the reading thread.
     os.close(writing)
     reader = threading.Thread(target=_read, args=(reading, write_line), name="flowkit stderr", daemon=True)
     reader.start()

@@ -148,6 +148,7 @@ class LiveView:
     def _delay(self, width: int) -> list[RenderableType]:
         """TTFA of the newest turn: as a number, as a bar of its parts against the budget, and its parts in words."""
         if not self.state.turns:
+            # As many lines as with a turn, so that the picture keeps its height.
             return [Text("first audio", "dim"), Text(""), Text("")]
         turn = self.state.turns[-1]
         assert turn.ttfa_us is not None
@@ -161,6 +162,7 @@ class LiveView:
         ]
 
     def _log(self, lines: int) -> list[Text]:
+        # A copy, because another thread may add a line meanwhile.
         newest = list(self.state.log)[-lines:]
         shown = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in newest]
         return [*shown, *[Text("")] * (lines - len(shown))]
@@ -207,6 +209,7 @@ def _bar(parts_us: tuple[int, ...], bound_us: int | None, size: int) -> Text:
     done_us, drawn = 0, 0
     for part_us, style in zip(parts_us, _PART_STYLES, strict=True):
         done_us += part_us
+        # From the sum so far, so that what is lost by rounding does not add up.
         cells = round(size * done_us / most_us) - drawn
         text.append("█" * cells, style)
         drawn += cells
@@ -226,4 +229,5 @@ def _parts(parts_us: tuple[int, ...]) -> Text:
     return text
 
 
+# Parts are drawn by position, so a new part needs a name and a colour here.
 assert len(_PART_NAMES) == len(PARTS) == len(_PART_STYLES)

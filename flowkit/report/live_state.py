@@ -34,6 +34,7 @@ class LevelMeter:
 
     def hear(self, pcm: bytes) -> None:
         """Add a frame of 16-bit samples. The level rises at once and falls slowly."""
+        # Without half a sample at the end, which `array` would refuse.
         samples = array("h", pcm[: len(pcm) // 2 * 2])
         peak = max(max(samples, default=0), -min(samples, default=0))
         loud = 20 * math.log10(peak / 32768) if peak else SILENT_DB
@@ -44,6 +45,7 @@ class Loudness:
     """How loud the reply is over time: a peak level for every 50 ms of audio that was sent to the device."""
 
     def __init__(self) -> None:
+        # Twenty seconds of audio. Without a bound they would pile up over a long session.
         self._peaks: deque[tuple[int, float]] = deque(maxlen=400)
 
     def plays(self, play: Play) -> None:
@@ -104,6 +106,7 @@ class LiveState(Observer):
         self.clauses: dict[int, SpokenClause] = {}
         self.turns: deque[TurnReport] = deque(maxlen=3)
         self.log: deque[str] = deque(maxlen=LOG_LINES)
+        # Without the agent's clauses, because the picture has a place of its own for them.
         self._plain = PlainView(self.log.append, voice="")
         self._number = self._measured = 0
 

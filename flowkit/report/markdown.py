@@ -47,6 +47,7 @@ def _section(outcome: Outcome) -> list[str]:
 def _text(text: str) -> str:
     """`text` escaped so that it stays text in a table's cell."""
     text = one_line(text)
+    # The backslash comes first, because all others are escaped with it.
     for sign in "\\|<>`*_[]":
         text = text.replace(sign, "\\" + sign)
     return text

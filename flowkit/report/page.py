@@ -67,6 +67,7 @@ def of_trace(trace: Trace, settings: Mapping[str, Any] | None = None) -> ShownSe
     user, voices = None, {}
     for sound in trace.end.sounds if trace.end else ():
         if max(rows[-1].handled_us // 1_000_000 if rows else 0, sound.samples // sound.rate_hz) > LONGEST_HEARD_S:
+            # One notice is enough, because the other sounds of the session are as long.
             notices.append("the page has sound for sessions of up to an hour")
             break
         try:
@@ -119,6 +120,7 @@ def page(subjects: Sequence[ShownSession]) -> str:
         # Escaped, because "</script>" in a text would end the element that holds the data.
         "DATA": json.dumps(all_printable(data), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
+    # Filled in one pass, so that braces inside a value are not taken for a place to fill.
     before, *parts = (room / "page.html").read_text("utf-8").split("{{")
     return before + "".join(filled[name] + rest for name, _, rest in (part.partition("}}") for part in parts))
 

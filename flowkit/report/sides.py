@@ -84,6 +84,7 @@ def _runs(pops: Sequence[Pop]) -> list[tuple[int, NDArray[np.int16]]]:
     runs: list[tuple[int, int, list[bytes]]] = []
     end_us = -1
     for pop in pops:
+        # Times are rounded to microseconds, so pieces that follow each other may differ by one.
         if runs and runs[-1][1] == pop.rate_hz and abs(pop.t_us - end_us) <= 1:
             runs[-1][2].append(pop.pcm)
         else:
@@ -105,6 +106,7 @@ def _levels(samples: NDArray[np.int16]) -> bytes:
     """The loudest sample of each 20 ms. Its square root is drawn, so that quiet voices are visible."""
     step = _RATE_HZ * LEVEL_US // 1_000_000
     begins = np.arange(0, len(samples), step)
+    # In 32 bits, because -32768 has no opposite in 16.
     whole = np.maximum(
         np.maximum.reduceat(samples, begins).astype(np.int32), -np.minimum.reduceat(samples, begins).astype(np.int32)
     )

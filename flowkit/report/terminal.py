@@ -66,6 +66,7 @@ def _bar(spans: Sequence[Span], begin_us: int, scale: float) -> str:
         for cell in range(int(first), int(last)):
             cells[cell] = "▒" if span.fate else "█"
         rest = max(1, round(8 * (last - max(int(last), first))))
+        # Not over a cell that another span has filled, which would then look shorter than it is.
         cells.setdefault(int(last), _EIGHTHS[min(8, rest)])
     return "".join(cells.get(cell, " ") for cell in range(max(cells, default=-1) + 1))
 

@@ -38,7 +38,9 @@ class RawSound:
         self.path = sound_path(trace, role, ".wav")
         self._role = role
         self._rate_hz = rate_hz
+        # Of the samples alone, because the bytes of the file change when it becomes FLAC.
         self._state = blake2b(digest_size=16)
+        # Unbuffered, so that a killed session loses nothing that was already passed on.
         self._file = os.fdopen(create(self.path), "wb", buffering=0)
         self._file.write(_wav_header(rate_hz))
         self.samples = 0
@@ -87,6 +89,7 @@ def to_flac(wav: Path) -> Path:
     import soundfile
 
     flac = wav.with_suffix(".flac")
+    # A file that is made here, so that libsndfile neither follows a link nor overwrites anything.
     descriptor = create(flac)
     try:
         with wav.open("rb") as source:
@@ -99,9 +102,11 @@ def to_flac(wav: Path) -> Path:
         # On a full disk soundfile fails an assertion instead of raising its own error.
         flac.unlink()
         raise OutputError(f"cannot write {flac}: {error or 'is the disk full?'}; {wav.name} is whole") from error
+    # Ctrl-C too must leave no torn FLAC file, because it would stand in the way of the next attempt.
     except BaseException:
         flac.unlink(missing_ok=True)
         raise
+    # Last, so that at any moment one of the two files is whole.
     wav.unlink()
     return flac
 
@@ -124,6 +129,7 @@ def read_sound(trace: Path, sound: Sound) -> NDArray[np.int16]:
     Raises TraceError if the file is missing, is too long, or does not hold what was recorded.
     """
     blocks = _blocks(trace, sound)
+    # Safe to reserve: `_blocks` has compared this number with the size of the file.
     samples, at = np.empty(sound.samples, np.int16), 0
     for block in blocks:
         samples[at : at + len(block)] = block
@@ -151,6 +157,7 @@ def _blocks(trace: Path, sound: Sound) -> Iterator[NDArray[np.int16]]:
         raise TraceError(f"{path.name} is missing; the trace can be replayed without it")
     if 2 * sound.samples > min(MAX_AUDIO, _HEAD + _SILENCE * path.stat().st_size):
         raise TraceError(f"{path.name} is not the sound that was recorded: it is too small for so many samples")
+    # A generator of its own, so that the checks above run at the call and not with the first block.
     return _decoded(path, sound)
 
 
@@ -161,6 +168,7 @@ def _decoded(path: Path, sound: Sound) -> Iterator[NDArray[np.int16]]:
     state = blake2b(digest_size=16)
     try:
         with soundfile.SoundFile(path) as file:
+            # Before any block, because the caller has room for exactly as many samples as were recorded.
             if (file.channels, file.samplerate, file.frames) != (1, sound.rate_hz, sound.samples):
                 raise TraceError(f"{path.name} is not the sound that was recorded: its length or format differs")
             while len(block := file.read(_BLOCK, dtype="int16")):

@@ -108,6 +108,7 @@ def digest_of(texts: Iterable[str]) -> str:
     state = blake2b(digest_size=16)
     for text in texts:
         state.update(text.encode())
+        # A separator, so that the same text cut at other places has another digest.
         state.update(b"\n")
     return state.hexdigest()
 

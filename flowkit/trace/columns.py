@@ -63,6 +63,7 @@ def _runs(values: tuple[int, ...]) -> list[list[int]]:
     numbers = np.array(values, np.int64)
     steps = np.diff(numbers)
     changes = np.flatnonzero(steps[1:] != steps[:-1]) + 1
+    # A run accounts for at most two changes, so here there would be too many runs. It saves the loop in Python.
     if len(changes) * _SHORTER > 2 * len(values):
         return []
     runs, begin = list[list[int]](), 0
@@ -107,6 +108,7 @@ def _plain(value: Any) -> Any:
     numpy's floats and enumerations of strings are such subclasses.
     """
     if isinstance(value, str):
+        # `str(value)` would give the name of a member of an enumeration, not its text.
         return str.__str__(value)
     if isinstance(value, int) and type(value) is not bool:
         return int(value)
@@ -138,7 +140,9 @@ def unpacked(column: Any, count: int, check: Check) -> Sequence[Any]:
         return check(_of_runs(typed(column["runs"], list[tuple[int, int, Count]]), count))
     if form == {"slides"}:
         return check(_of_slides(typed(column["slides"], list[tuple[Count, Count, list[Any]]]), count))
+    # Exact types, because True is an int too. A step of zero is refused: `range` cannot have one.
     if form == {"from", "by"} and type(first := column["from"]) is type(by := column["by"]) is int and by:
+        # All values lie between these two, so no others need a check.
         check([first, first + by * (count - 1)])
         return range(first, first + by * count, by)
     raise ValueError(f"{str(column)[:40]!r} is not a column")
@@ -146,6 +150,7 @@ def unpacked(column: Any, count: int, check: Check) -> Sequence[Any]:
 
 def _of_runs(runs: list[tuple[int, int, int]], count: int) -> list[int]:
     """The values of a column of runs. Raises ValueError if they are not `count` numbers."""
+    # Before the values are built, because a short text could name a run of a billion of them.
     if sum(many for _, _, many in runs) != count:
         raise ValueError(f"the runs of a column do not have {count} values")
     return [first + step * by for first, by, many in runs for step in range(many)]
@@ -161,6 +166,7 @@ def _of_slides(slides: list[tuple[int, int, list[Any]]], count: int) -> list[lis
             raise ValueError("a tuple does not continue the one before it")
         before = [*before[left : left + keep], *new]
         values.append(before)
+        # Counted on the way: a few bytes can keep and repeat a long tuple many times.
         items += len(before)
         if items > _LONGEST:
             raise ValueError("a column's tuples are too long")
@@ -221,6 +227,7 @@ def _tuples(check: Check) -> Check:
     """A check for tuples of any length. An item that several tuples share, as in a growing history, is converted once."""
 
     def checked(values: Sequence[Any]) -> Sequence[Any]:
+        # By identity, because lists cannot be keys.
         items = {id(item): item for value in _LISTS(values) for item in value}
         made = dict(zip(items, check(list(items.values())), strict=True)) if items else {}
         return [tuple([made[id(item)] for item in value]) for value in values]

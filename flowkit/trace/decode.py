@@ -18,6 +18,7 @@ from flowkit.trace.rows import FATES, has_call, kind_named, messages_of, waits
 from flowkit.trace.schema import ShapeHead, StoredRows, parsed, typed
 
 _NUMBERS = between(0, MOST)
+# The constructor of a NamedTuple is Python code, and would run once for each row.
 _row = tuple.__new__
 
 
@@ -98,5 +99,6 @@ def _shape(stages: int, count: int, head: Any, *columns: Any) -> _Shape:
 
     handled_us, lags_us, backs, calls = numbers(), numbers(waits(of)), numbers(cause > 0), numbers(called)
     messages = messages_of(of, list(waiting), count)
+    # Not strict: a column that is not stored repeats forever. The others were counted when they were unpacked.
     steps = zip(handled_us, lags_us, backs, calls, messages, strict=False)
     return _Shape(stage, cause - 1, FATES[fate], followers, steps)

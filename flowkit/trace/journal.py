@@ -47,6 +47,7 @@ class JournalWriter:
         """Add the levels of frames from index `first` on, one byte each. They are written with the next chunk."""
         if not levels:
             return
+        # To both: the parts are removed in the end, and a killed session may have nothing else.
         self._levels.add(first, levels)
         if self._draft is not None:
             self._draft.levels.add(first, levels)
@@ -107,6 +108,7 @@ class JournalDraft:
         self.levels = _Levels()
         self._layout = layout
         self._written = 0
+        # An array, because a long session has very many parts.
         self._lines = array("L")
         """Line numbers of the parts in the file, in ascending order."""
 
@@ -137,6 +139,7 @@ class JournalDraft:
             return 0
 
     def _replace(self, path: Path, written: os.stat_result) -> int:
+        # In the same folder, because a renaming is atomic only within one file system.
         descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             with open(descriptor, "wb") as shorter, path.open("rb") as file:
@@ -144,9 +147,11 @@ class JournalDraft:
                 shorter.flush()
                 os.fsync(descriptor)  # before it replaces the trace, so that a crash of the machine leaves a whole one
             shutil.copymode(path, name)  # `mkstemp` lets only the owner read
+            # Once more, because another file may have taken the name during the copying.
             if not os.path.samestat(path.stat(), written):
                 raise FileNotFoundError(path)
             os.replace(name, path)
+        # Ctrl-C too must leave no temporary file beside the trace.
         except BaseException:
             os.unlink(name)
             raise
@@ -154,6 +159,7 @@ class JournalDraft:
 
     def _copy(self, file: IO[bytes], shorter: IO[bytes]) -> int:
         """Copy all lines except the parts. Returns the size of what was left out."""
+        # Lines count from 1, so 0 stands for no part.
         removed, parts = 0, iter(self._lines)
         part = next(parts, 0)
         for number, line in enumerate(file, 1):

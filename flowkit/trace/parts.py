@@ -111,6 +111,7 @@ class Part:
     """How many rows each stage had before it."""
     end_us: int = 0
     """When its last row was handled."""
+    # No session has these numbers, so the first step always notes its own epoch and turn.
     epoch: int = -1
     turn: int = -1
     rows: int = 0
@@ -192,6 +193,7 @@ class Part:
                 own = self.shapes[key] = _Shape(self._next_letter(), shape.form)
             own.steps.extend(shape.steps)
             letters[shape.letter] = own.letter
+        # Each part notes epoch and turn at its first step. In a chunk that is needed only where they change.
         goes_on = part.ats[0][1:] == (self.epoch, self.turn)
         self.ats.extend([(steps + step, epoch, turn) for step, epoch, turn in part.ats[goes_on:]])
         self.pattern.extend([letters[letter] for letter in part.pattern])
@@ -250,6 +252,7 @@ class Cutter:
 
     def pending(self) -> list[Part]:
         """The part under way as it is now, in a list, or an empty list. It stays under way."""
+        # On a copy, because finishing takes a last step to which rows may still be added.
         twin = copy(self)
         twin._ns, twin._open = self._ns.copy(), self._open.copy() if self._open is not None else None
         return list(twin.finish())

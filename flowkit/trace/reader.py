@@ -107,6 +107,7 @@ class Trace:
             rows = decode(chunk.text, self.layout)
             if len(rows) != chunk.rows:
                 raise TraceError(f"{self.path.name}: a chunk says {chunk.rows} rows and has {len(rows)}")
+            # Each chunk is decoded alone, so only here can their order in time be checked.
             if rows[0].handled_us < now_us:
                 raise TraceError(f"{self.path.name}: a chunk begins before the one before it ends")
             now_us = rows[-1].handled_us
@@ -191,7 +192,9 @@ class _Lines:
                 raise self._error(number, f"more than {names.MAX_LINE >> 10} KiB in a line or {names.MAX_LINES} lines")
             try:
                 self._line(line)
+            # JSON that is nested very deeply ends in a RecursionError of the parser.
             except (ValueError, RecursionError) as error:
+                # Only a write that was cut short has no line break. Anything else is damage.
                 if line.endswith(b"\n"):
                     raise self._error(number, f"not a line of an OTLP trace by flowkit ({str(error)[:120]})") from error
                 self.notices.append(f"the last line is torn ({len(line)} bytes) and was left out")
@@ -211,8 +214,10 @@ class _Lines:
                 f"{self.end.rows - sum(chunk.rows for chunk in chunks)} of {self.end.rows} rows are missing"
             )
         base_us = self.head.base_us
+        # A set, because collectors may repeat a span.
         events = tuple(sorted({event._replace(at_us=event.at_us - base_us) for event in self.events}))
         trace = Trace(self.path, self.head, chunks, self.end, self._all_levels(), events, tuple(self.notices), parts)
+        # With rows missing the digest cannot be equal, and a notice already says that they are.
         if self.end is not None and not missing and (digest := trace.digest) != self.end.digest:
             raise TraceError(
                 f"{self.path.name}: the journal's digest is {digest}, recorded was {self.end.digest}",
@@ -225,6 +230,7 @@ class _Lines:
 
     def _line(self, line: bytes) -> None:
         for span in schema.spans(line):
+            # Spans of turns and calls are for other viewers. All that they say is in the journal.
             if (handle := _HANDLERS.get(span.name)) is not None:
                 if self.trace_id not in ("", span.traceId):
                     raise TraceError(f"{self.path.name} holds more than one session", hint="split the file by trace id")
@@ -234,6 +240,7 @@ class _Lines:
     def start(self, span: StoredSpan) -> None:
         """Handle a ``session.start`` span."""
         attributes = span.values()
+        # First, because a trace of another format would fail below with an error about some attribute.
         schema.refuse_other_format(attributes.get(names.FORMAT_VERSION), self.path.name)
         start = schema.typed(attributes, schema.StartSpan)
         self.head = Head(
@@ -266,10 +273,12 @@ class _Lines:
 
     def _keep(self, known: dict[int, StoredChunk], chunk: schema.RowsSpan) -> None:
         """Keep a chunk or part and its levels. Of two with the same first row the longer counts; an empty one is ignored."""
+        # Without `validate`, characters that are not Base64 would be skipped in silence.
         levels = (base64.b64decode(part, validate=True) for part in chunk.levels)
         for first, part in zip(chunk.levels_first, levels, strict=True):
             if part.translate(None, _LEVELS):
                 raise ValueError(f"a level is 0 to {QUIETEST}, or {MISSING}")
+            # Even those of a repeated chunk: the same levels written twice change nothing.
             self.levels.append((first, part))
         if chunk.rows > (known[chunk.first].rows if chunk.first in known else 0):
             known[chunk.first] = StoredChunk(chunk.first, chunk.rows, chunk.text)
@@ -302,6 +311,7 @@ class _Lines:
     def _all_levels(self) -> bytes:
         levels = bytearray()
         for first, part in sorted(self.levels):
+            # A single huge index would otherwise fill the memory with missing levels.
             if first - len(levels) > _MOST_FRAMES:
                 raise TraceError(f"{self.path.name}: the levels of more than a day of frames are missing")
             levels.extend(bytes([MISSING]) * (first - len(levels)))

@@ -81,6 +81,7 @@ class Recorder(Observer):
         This blocks until everything is written. `reason` is why the session ended. Only the first call counts.
         """
         if self._recording is None:
+            # Sound and events that came after the last row would be lost otherwise.
             self.rows([])
             self._thread.remove(self._backlog)
             self._recording = self._tape.close(reason, tuple(queues))
@@ -127,6 +128,7 @@ def open_recorder(
     if redactor.kept is not None:
         head[names.KEPT] = json_text(sorted(redactor.kept))
     sounds = Sounds(path, plan.input_rate_hz, plan.frame_us, keeps=audio and redactor.keeps("audio"))
+    # Where there is no such stage, -1 stands for it: no stimulus has that number, so no sound is kept.
     ids = [id_ for id_, _ in layout.kinds]
     source, voice = layout.only("mic"), layout.only("tts")
     tape = Tape(path, head, layout, redactor, sounds)

@@ -119,6 +119,7 @@ class Redactor:
         for name in self._texts[type(message)]:
             value = getattr(message, name)
             harmless = (kind, name) in _HARMLESS and isinstance(value, str) and _WORD.fullmatch(value)
+            # A field that is not listed gets an empty class, which `keep` cannot name. So it is masked.
             kept = harmless or self.keeps(_CONTENT.get((kind, name), ""))
             # A masked text becomes the mask, a masked tuple an empty one. What is empty stays empty.
             masked = self._scrubbed(value) if kept else (MASK if isinstance(value, str) else ()) if value else value

@@ -110,6 +110,7 @@ def _sounds(trace: Trace, out: Path) -> list[Sound]:
     """Copy the sound files: those that the end names, or the WAV files of a killed session, which become FLAC."""
     if trace.end is not None:
         for sound in trace.end.sounds:
+            # Before it is copied: the trace may come from anyone, and its sound could be a link to a foreign file.
             check_sound(trace.path, sound)
             shutil.copyfile(sound_path(trace.path, sound.role), sound_path(out, sound.role))
         return list(trace.end.sounds)
@@ -122,8 +123,10 @@ def _sounds(trace: Trace, out: Path) -> list[Sound]:
     found = []
     for wav in left:
         role = wav.name[len(stem) + 1 : -len(".wav")]
+        # The role comes from the name of a file. `sound_path` refuses it if it is not one.
         copy = sound_path(out, role, ".wav")
         shutil.copyfile(wav, copy)
+        # Of the copy, because `to_flac` removes its source and the original must not change.
         found.append(sound_digest(to_flac(copy), role))
     return found
 

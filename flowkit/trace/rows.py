@@ -52,8 +52,10 @@ def content_of(cls: type[Message]) -> Content:
 
 
 def _content(cls: type[Message]) -> Content:
+    # Sound is kept in files of its own, or not at all.
     kept = [f for f in fields(cls) if f.name != "pcm"]
     texts = tuple(place for place, f in enumerate(kept) if str(f.type) == "str" or str(f.type).startswith("tuple"))
+    # The narrow ranges hold for flowkit's own messages. In a user's message, a field named `count` may be negative.
     hints, own = _hints(cls), cls.__module__ == Message.__module__
     checks = tuple(
         _INTS.get(f.name, _INT) if own and hints[f.name] is int else check_of(hints.get(f.name)) for f in kept
@@ -93,6 +95,7 @@ _KNOWN: dict[str, type[Message]] = {}
 def kind_named(name: str) -> type[Message]:
     """The message class with this name. Raises TraceError if there is none."""
     if name not in _KNOWN:
+        # Collected again, because a stage may have been imported since the last time.
         _KNOWN.update(_kinds())
         if name not in _KNOWN:
             raise TraceError(f"unknown message kind {name[:60]!r}", hint="the trace needs the stages it was made with")

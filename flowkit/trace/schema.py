@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 Count = Annotated[int, Meta(ge=0, lt=names.MOST)]
 Rate = Annotated[int, Meta(ge=1_000, lt=1_000_000)]
+# `$` would accept a line break at the end, so these patterns end with `\Z`.
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 ROLE = re.compile(r"\A(input|voice-\d{4,6})\Z")
 
@@ -39,6 +40,7 @@ class _Value(Struct):
     """The value of an attribute in OTLP. Types that flowkit does not write are ignored."""
 
     stringValue: str | None = None
+    # JSON of OTLP writes 64-bit integers as text, and allows plain numbers too.
     intValue: str | int | None = None
     arrayValue: _Values | None = None
 
@@ -228,6 +230,7 @@ def checked(text: str | bytes, type_: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(text, type=type_)
+    # A subclass of the next one. Here the text is JSON, so reading it in another way would not help.
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:

@@ -112,15 +112,18 @@ class Tape:
 
     def close(self, reason: str, queues: tuple[QueueReport, ...]) -> Recording:
         """Write the end, close all files and return a description of the recording."""
+        # A session that failed before its first effect has a readable trace too.
         self.begin(wall_us())
         self._guarded(lambda writer: self._end(writer, reason, queues))
         assert self._writer is not None
+        # Taken from the open file, because its name may lead to another file by now.
         written, identity = self._writer.bytes, os.fstat(self._file.fileno())
         try:
             self._writer.close()
         except OutputError as error:
             self.fail(str(error))
         if self.lost:
+            # WAV files that end early can still be played, and a repair turns them into FLAC.
             self._audio.abandon()
         else:
             written -= self._draft.remove(self.path, identity)
@@ -162,6 +165,7 @@ class Tape:
     def _end(self, writer: SpanWriter, reason: str, queues: tuple[QueueReport, ...]) -> None:
         self._journal.finish(writer)
         attributes = {
+            # The reason of a failure quotes an error, which may hold what someone said.
             names.REASON: self._redactor.text(reason, "errors") if reason.startswith("failed") else reason,
             names.DIGEST: self._journal.digest(),
             names.ROWS: self._journal.rows,
@@ -198,12 +202,14 @@ class Sounds:
                 file = self._file("input", self._rate_hz)
                 file.pad_to(index * self._frame_samples)
                 file.write(pcm)
+            # Dropped frames get a level that says missing, because a level is found by the number of its frame.
             gap = bytes([255]) * (index - frames[0][0] - len(levels))
             levels += gap + self._reference.add(index, pcm)
         return (frames[0][0] if frames else 0), levels
 
     def add_voices(self, voices: list[tuple[int, bytes]]) -> None:
         """Append the voice's audio (sample rate, PCM), in the order in which it came."""
+        # Joined, because the files are unbuffered: each piece would cost a system call.
         for rate_hz, pieces in groupby(voices, itemgetter(0)):
             if self._keeps and (pcm := b"".join([pcm for _, pcm in pieces])):
                 self._file(f"voice-{rate_hz}", rate_hz).write(pcm)
@@ -238,4 +244,5 @@ def _joined(frames: list[tuple[int, bytes]], frame_bytes: int) -> list[tuple[int
 
 def json_text(value: Any) -> str:
     """`value` as compact JSON with sorted keys."""
+    # Sorted, so that the same session gives the same bytes.
     return json.dumps(value, separators=(",", ":"), sort_keys=True)

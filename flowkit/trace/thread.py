@@ -78,6 +78,7 @@ class Backlog:
 
     def due(self) -> bool:
         """Whether there is something to be written now: a part of the journal is whole, or no job has come for a while."""
+        # Without the lock, because it is asked twenty times a second for each session. The next look corrects an error.
         waiting = len(self.waiting)
         if not waiting:
             return not self._idle and monotonic_us() - self._newest_us > _IDLE_US
@@ -98,6 +99,7 @@ class Backlog:
             self._writing = bool(jobs)
             self._part = self.waiting[len(jobs) - 1][0] // PART_US if jobs else self._part
         if not jobs:
+            # Only when nothing waits any more, because a hurry means all that waits and not one piece of it.
             self._hurry = False
             if not self._idle and monotonic_us() - self._newest_us > _IDLE_US:
                 self._idle = True
@@ -106,6 +108,7 @@ class Backlog:
         self._writer.write(jobs)
         # Removed only now: what is being written counts against the bound.
         with self.changed:
+            # `put` may have dropped all of them meanwhile.
             for _ in range(min(len(jobs), len(self.waiting))):
                 self.waiting.popleft()
             self._writing = False
@@ -125,8 +128,10 @@ class WritingThread:
     def add(self, backlog: Backlog) -> None:
         """Write this backlog too."""
         with self._lock:
+            # A new list, because the thread walks over the old one without the lock.
             self._backlogs = [*self._backlogs, backlog]
             if self._thread is None:
+                # A daemon, so that a recorder that nobody closed does not keep the process from ending.
                 self._thread = threading.Thread(target=self._run, name="flowkit recorder", daemon=True)
                 self._thread.start()
 
@@ -142,6 +147,7 @@ class WritingThread:
         """Wait until `backlog` is written, and then forget it."""
         self.flush(backlog)
         with self._lock:
+            # A new list here too. The thread is then woken, so that it ends at once if this was the last backlog.
             self._backlogs = [other for other in self._backlogs if other is not backlog]
         self._look.set()
 
@@ -150,6 +156,7 @@ class WritingThread:
             with self._lock:
                 backlogs = self._backlogs
                 if not backlogs:
+                    # Under the lock: `add` either finds a thread that goes on, or starts another.
                     self._thread = None
                     return
             wrote = [backlog.write() for backlog in backlogs if backlog.due()]

@@ -35,6 +35,7 @@ class _Ids(IdGenerator):
 
     def __init__(self, session_id: str) -> None:
         self._session_id = session_id
+        # OpenTelemetry's ids have 16 bytes for a trace and 8 for a span.
         self._trace_id = int.from_bytes(blake2b(session_id.encode(), digest_size=16).digest(), "big")
         self.next_name = ROOT
 
@@ -69,6 +70,7 @@ class _Stream:
         try:
             return self._file.write(line)
         except OSError as error:
+            # The first error is the cause. Later ones only follow from it.
             self.error = self.error or error
             return 0
 
@@ -87,6 +89,7 @@ class _AtOnce(SpanProcessor):
         self.failed = False
 
     def on_end(self, span: ReadableSpan) -> None:
+        # Never reset: once a line is lost, the file is not whole any more.
         self.failed |= self._exporter.export([span]) is not SpanExportResult.SUCCESS
 
 
@@ -114,10 +117,12 @@ class SpanWriter:
             resource=Resource({"service.name": "flowkit"}),
             id_generator=self._ids,
             span_limits=_limits(),
+            # The SDK would register an exit handler for each session of a host, which keeps its writer alive.
             shutdown_on_exit=False,
         )
         provider.add_span_processor(self._processor)
         self._tracer = provider.get_tracer("flowkit", __version__)
+        # Most spans are children of the root, so its context is made only once.
         self._under_root = self._under(ROOT)
 
     def span(
@@ -145,6 +150,7 @@ class SpanWriter:
             OutputError: the span could not be written.
         """
         self._count += 1
+        # Without a key its number is the name, so that the same session written again has the same ids.
         self._ids.next_name = key or str(self._count)
         context = self._under_root if parent == ROOT else self._under(parent)
         # The root span has no parent, but the id generator gives it the same trace id as the others.
@@ -206,6 +212,8 @@ def open_new(path: Path) -> IO[str]:
     Raises OutputError if the file or sound of the same name exists, or if it cannot be created.
     """
     hint = "traces are never overwritten: give another name"
+    # Sound is found by its name alone, so what another trace left would be taken for this one's.
     if sounds := sounds_beside(path):
         raise OutputError(f"{sounds[0]}, the sound of a recording of that name, already exists", hint=hint)
+    # The line break is fixed, so that the bytes of a trace are the same on every system.
     return os.fdopen(create(path, hint=hint, folder_mode=PRIVATE_FOLDER), "w", encoding="utf-8", newline="\n")

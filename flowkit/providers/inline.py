@@ -73,6 +73,7 @@ def guarded(provider: InlineProvider, request: Message) -> InlineCall:
         try:
             for delay_us, item in found:
                 yield delay_us, item if isinstance(item, (Done, Failed)) else checked(item, answers, provider)
+        # Answers are drawn one by one, so an error may come long after the function has returned.
         except Exception as error:
             yield Answer(0, failure(provider, error))
 

@@ -34,6 +34,7 @@ def loading(cls: type[Provider], notice: Callable[[str], None]) -> Iterator[None
     began_us = monotonic_us()
     try:
         yield
+    # Such an error has its own hint already.
     except FlowkitError:
         raise
     except Exception as exc:
@@ -53,6 +54,7 @@ async def settled(model: trio.CapacityLimiter) -> bool:
     `model` is the limiter, of one token, that guards the model. Returns False if a thread still uses it after
     ``GRACE_S``.
     """
+    # Also after a cancellation, a model must not be closed while a thread computes with it.
     with trio.move_on_after(GRACE_S, shield=True):
         async with model:
             return True

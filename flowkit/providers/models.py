@@ -45,17 +45,20 @@ class _Model:
                     await self._unused.wait()
             except Exception as error:
                 self._fail(error, notice)
+        # Also after an error, or waiting sessions would hang.
         self.loaded.set()
 
     def release(self) -> None:
         """Close the model. While it is still loading, loading is cancelled."""
         self._unused.set()
+        # Closing waits up to GRACE_S for a thread that still computes, so it gets twice that time.
         self._scope.deadline = trio.current_time() + (2 * GRACE_S if self.loaded.is_set() else 0)
 
     def _fail(self, error: Exception, notice: Callable[[str], None]) -> None:
         self.error = error
         if self.loaded.is_set():
             notice(f"{self.cls.kind} {self.cls.name}: failed: {error}")
+        # Sessions that use it would wait for a model that is gone.
         for user in self.users:
             user.cancel()
 
@@ -87,11 +90,13 @@ class Models:
         finally:
             model.users.remove(scope)
             if not model.users:
+                # Before it is closed: a new session must not get it any more.
                 self._models.remove(model)
                 model.release()
 
     def _of(self, cls: type[Provider], options: Options) -> _Model:
         for model in self._models:
+            # A model that failed is not handed out again; the next session loads another.
             if model.cls is cls and model.options == options and model.error is None:
                 return model
         model = _Model(cls, options)

@@ -128,6 +128,7 @@ class Silero(Provider):
             detectors.give_back(self._detector)
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        # It still has the state of the stream that it judged before.
         self._detector.reset()
         windows = Windows(RATE_HZ * self.around.frame_us // US_PER_S)
         async for item in fed:

@@ -18,6 +18,7 @@ class TypedLines(Provider):
     name = "typed"
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        # Nothing can stop a thread that reads a terminal, so a cancelled call leaves it behind.
         while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
             if text := line.strip():
                 await emit(Typed(text))

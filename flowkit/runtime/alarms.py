@@ -38,10 +38,13 @@ class Alarms:
         if at_s == alarm.at_s:
             return
         alarm.at_s = at_s
+        # The old entry stays in the heap, where it no longer counts: to take it out would need a search.
         if at_s == math.inf:
             return
         self._count += 1
+        # The count breaks ties: alarms have no order, and equal times ring as they were set.
         heappush(self._heap, (at_s, self._count, alarm))
+        # The task sleeps already and would wake too late.
         if self._sleep is not None and at_s < self._sleep.deadline:
             self._sleep.deadline = at_s
 
@@ -50,6 +53,7 @@ class Alarms:
         while True:
             with trio.CancelScope(deadline=self._next_s()) as self._sleep:
                 await trio.sleep_forever()
+            # While alarms ring, `set` need not wake the task: it looks at the heap before it sleeps.
             self._sleep = None
             self._ring(trio.current_time())
             await trio.lowlevel.checkpoint_if_cancelled()
@@ -66,6 +70,7 @@ class Alarms:
         while heap and heap[0][0] <= now_s:
             at_s, _, alarm = heappop(heap)
             if at_s == alarm.at_s:
+                # Before the call, because `ring` sets the next time.
                 alarm.at_s = math.inf
                 alarm.ring()
 

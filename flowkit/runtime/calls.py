@@ -67,6 +67,7 @@ class LiveCall:
             return self._offers.receive_nowait()
         except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
             self.due_us = None
+            # The channel has nothing, or is closed, but the provider may be handing an item over just now.
             return self._withdraw()
 
     # -- the provider's side ----------------------------------------------------------------------------------------
@@ -82,6 +83,7 @@ class LiveCall:
             try:
                 await provider.call(request, self._items(), emit)
                 last: Message = Done()
+            # The call was cancelled, and nothing listens for its failure.
             except trio.BrokenResourceError:
                 return
             except Exception as error:
@@ -95,6 +97,7 @@ class LiveCall:
         self._brought = (item, self.due_us)
         self._news()
         if (held := self._withdraw()) is None:
+            # The pump has taken the item, so a cancellation must not make it look unsent.
             await trio.lowlevel.cancel_shielded_checkpoint()
         else:
             await self._offer.send(held)

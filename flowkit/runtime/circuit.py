@@ -55,6 +55,7 @@ class Breaker:
         if self.circuit is not None:
             lasting = isinstance(error, CloudError) and error.lasting
             if lasting or self.failures >= self.circuit.open_after:
+                # A longer time that the provider asked for is kept.
                 wait_us = max(wait_us, self.circuit.probe_every)
         self.open_until_us = now_us + wait_us
         return wait_us > 0
@@ -80,7 +81,9 @@ class Member:
             if not error.passing:
                 return None
             asked_us = error.retry_after_us or 0
+        # The jitter keeps sessions that failed together from asking again together.
         wait_us = float(self.retry.backoff * 2 ** max(0, tries - 2)) * (1 + self.retry.jitter * (2 * chance() - 1))
+        # Asked before that time, the provider would only refuse again.
         return max(wait_us, float(asked_us)) / US_PER_S
 
 
@@ -90,6 +93,7 @@ class Patience:
 
     def __init__(self, timeouts: Timeouts, *, flows: bool, owed: Callable[[], bool]) -> None:
         self._first_s = _seconds(timeouts.first_item_us)
+        # A transcriber owes nothing between utterances, so only the time to its next transcript counts.
         self._idle_s = _seconds(timeouts.idle_us) if flows else self._first_s
         self._owed = owed
         self._scope: trio.CancelScope | None = None
@@ -99,13 +103,16 @@ class Patience:
     def bind(self, scope: trio.CancelScope) -> None:
         """A new attempt runs in `scope`."""
         self._scope = scope
+        # An attempt that was cut off while the stage held an item never resumed.
         self._held = 0
+        # The deadline is not set again: all attempts at one provider share it, or waits would add up.
         self.look()
 
     def look(self) -> None:
         """Something was fed, or is owed from now on."""
         if not self._owed():
             self.due_s = math.inf
+        # A deadline that runs is kept: more input must not give the provider more time.
         elif self.due_s == math.inf:
             self.due_s = trio.current_time() + self._first_s
         self._apply()
@@ -114,6 +121,7 @@ class Patience:
         """Whether a wait of that length may come before the next attempt."""
         now_s = trio.current_time()
         longest_s = self._first_s if self._first_s < math.inf else LONGEST_WAIT_S
+        # A wait up to the deadline would leave no time for an answer.
         return now_s + wait_s < min(self.due_s, now_s + longest_s)
 
     def hold(self) -> float:
@@ -126,6 +134,7 @@ class Patience:
         """The stage has taken it."""
         self._held -= 1
         now_s = trio.current_time()
+        # Without anything useful the deadline moves only by the time that the stage held the item.
         self.due_s = now_s + self._idle_s if useful else self.due_s + now_s - since_s
         self.look()
 

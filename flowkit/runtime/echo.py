@@ -79,6 +79,7 @@ class EchoWatch(Observer):
         if self._compared is not None and self._compared.done():
             found = self._compared.result()
             if found.clear:
+                # An echo's delay stays the same, so matches with another delay were chance.
                 self._found_us = [us for us in self._found_us if abs(us - found.later_us) <= _EQUAL_US]
                 self._found_us.append(found.later_us)
             self._compared = None
@@ -112,6 +113,7 @@ class EchoWatch(Observer):
             case PlaybackStarted(at_us=at_us) if self._sounds_us is None:
                 self._sounds_us = at_us
             case ReplyPlayed():
+                # A reply that was heard to its end breaks the row.
                 self._sounds_us, self._cut_off = None, 0
             case Interrupt() if self._sounds_us is not None:
                 soon = row.handled_us - self._sounds_us <= _AT_ONCE_US
@@ -134,6 +136,7 @@ class EchoWatch(Observer):
 def repeats(text: str, spoken: deque[str]) -> bool:
     """Whether `text` is what the agent said: three quarters of its words, in order, in the newest of `spoken`."""
     found = words(text)
+    # One or two words may be the same by chance.
     if count(found) < _LEAST_WORDS:
         return False
     said, same = iter(list(spoken)), 0

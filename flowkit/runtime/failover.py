@@ -81,6 +81,7 @@ async def resilient(stage: PlannedStage, around: Surroundings, models: Models) -
             else:
                 members.append(Member(choice, provider))
         if not members:
+            # The first provider is the one that the user asked for.
             raise errors[0]
         yield Resilient(stage.kind, members, around)
 
@@ -105,6 +106,7 @@ class Resilient(Provider):
         with lone_error():
             async with trio.open_nursery() as nursery:
                 await self._run(work, fed, _Outlet(emit).emit, nursery)
+                # The task that fills the tape waits for the stage's next item and would not end by itself.
                 nursery.cancel_scope.cancel()
 
     async def _run(self, work: Work, fed: AsyncIterator[Message], emit: Emit, nursery: trio.Nursery) -> None:
@@ -119,6 +121,7 @@ class Resilient(Provider):
             end = await self._part(part, work, emit)
             if end is Ending.DONE:
                 return
+            # A transcription lasts as long as the session, so a provider that failed long ago may be asked again.
             if end is Ending.RELIEVED or (part.useful and work.lasting):
                 tried = []
             if end is Ending.FAILED:
@@ -130,6 +133,7 @@ class Resilient(Provider):
         """The first provider that was not tried and whose circuit is closed. If there is none, the first that was not tried."""
         untried = [member for member in self.members if member not in tried]
         now_us = self.around.now_us()
+        # If every circuit is open one is asked all the same: to ask nobody would be certain failure.
         return next((member for member in untried if member.breaker.lets(now_us)), untried[0] if untried else None)
 
     # -- one provider's part ----------------------------------------------------------------------------------------
@@ -150,6 +154,7 @@ class Resilient(Provider):
                 return Ending.DONE
             wait_s = member.wait_s(part.tries + 1, part.error)
             again = wait_s is not None and part.patience.covers(wait_s)
+            # The failure came after the last word, so nothing is missing.
             if work.complete:
                 return Ending.DONE
             said = f"{member.name} {part.tries}: failed after {lasted_ms} ms ({_kind(part.error)}): {part.error}"
@@ -168,6 +173,7 @@ class Resilient(Provider):
         member, patience = part.member, part.patience
         part.error = None
         request = work.begin(member.provider)
+        # Every word may have sounded before the failure, and an empty text is no request.
         if work.complete:
             return None
         scope = trio.CancelScope()
@@ -181,6 +187,7 @@ class Resilient(Provider):
             if isinstance(work, TranscriptionWork) and useful:
                 part.error = self._heard(part, work)
                 part.relieved = work.idle and self._preferred(member)
+                # A transcriber does not return by itself before the session ends.
                 if part.error or part.relieved:
                     scope.cancel()
 
@@ -213,9 +220,11 @@ class Resilient(Provider):
             return None
         deaf = CloudError(Trouble.DEAF, f"{part.member.name}: heard no words in {wordless} utterances of voice")
         now_us = self.around.now_us()
+        # A provider that hears nothing is still better than none.
         if not any(other.breaker.lets(now_us) for other in self.members if other is not part.member):
             self._tell("deaf", str(deaf))
             return None
+        # The next provider must not be blamed for utterances that it did not hear.
         work.wordless = 0
         return deaf
 
@@ -223,6 +232,7 @@ class Resilient(Provider):
         """Whether a provider that is preferred to `member` may be asked again. Its circuit decides that."""
         now_us = self.around.now_us()
         before = [other.breaker for other in self.members[: self.members.index(member)]]
+        # Without a circuit nothing says when a provider works again, and the call would move after each utterance.
         return any(breaker.circuit is not None and breaker.lets(now_us) for breaker in before)
 
     def _tell(self, name: str, detail: str) -> None:
@@ -239,6 +249,7 @@ class _Watch:
     def seen(self, item: Message) -> None:
         if isinstance(self._work, TranscriptionWork):
             self._work.seen(item)
+        # While no final transcript is owed, a silent transcriber is right and no deadline runs.
         if self.patience is not None and not (isinstance(self._work, TranscriptionWork) and not self._work.owed):
             self.patience.look()
 
@@ -273,11 +284,13 @@ async def drive(provider: Provider, request: Message, fed: AsyncIterator[Message
 async def _clause(provider: Provider, speak: Speak, take: Emit) -> None:
     if speak.text.strip():
         await provider.call(speak, Reader(None), take)
+    # NarrationWork counts the samples itself.
     await take(ClauseEnded(speak.clause, 0))
 
 
 def _but_ends(take: Emit) -> Emit:
     async def passed(item: Message) -> None:
+        # A Speak is answered with audio alone; the end of its call is the end of the clause.
         if not isinstance(item, ClauseEnded):
             await take(item)
 

@@ -34,6 +34,7 @@ class FedItems:
         """Take what the stage feeds. Runs in a task of its own."""
         async for item in fed:
             self._items.append(item)
+            # Before any wait: the deadlines depend on what was fed, also while no provider reads it.
             seen(item)
             self._note()
             while self._first + len(self._items) - self._read > self._unread:
@@ -53,6 +54,7 @@ class FedItems:
     async def next(self) -> Message:
         """The next item for the reader."""
         while True:
+            # Items beyond this reader's place may have been lost meanwhile.
             self._read = max(self._read, self._first)
             place = self._read - self._first
             if place < len(self._items):

@@ -44,6 +44,7 @@ from flowkit.stages.unspoken import FirstWord, SpokenText
 from flowkit.words import has_words, sounded, speaking_s, spoken_until
 
 Pass = Callable[[Message], Awaitable[None]]
+# A text without words takes no time to speak, and times are divided by that.
 _LEAST_S = 1e-3
 
 
@@ -107,9 +108,12 @@ class ReplyWork(Work):
         self._repeats: Repeats | None = None
 
     def begin(self, provider: Provider) -> Message:
+        # Once words were passed on, nothing is held back for a first one.
         self._spoken, self._first = SpokenText(), FirstWord(found=bool(self._said))
         self._repeats = Repeats(self._said, resumes=provider.resumes) if self._said else None
+        # What had no words was never passed on, so the next attempt must not begin with it.
         self._wordless = ""
+        # The next attempt makes its own calls; those kept would run twice.
         self._calls.clear()
         return replace(self.request, said=self._said if provider.resumes else "")
 
@@ -123,6 +127,7 @@ class ReplyWork(Work):
         """Reasoning is no part of the answer."""
         if isinstance(item, ToolCall):
             return True
+        # A copy is asked, because `take` feeds the same text to the real one.
         return isinstance(item, Token) and bool(replace(self._spoken).feed(item.text))
 
     async def end(self, emit: Pass) -> None:
@@ -131,6 +136,7 @@ class ReplyWork(Work):
         for call in self._calls:
             await emit(call)
         if not self._first.end() and not self._calls:
+            # Masked before it is cut: half a secret would not be recognised.
             raise CloudError(Trouble.EMPTY, f"the reply has no words: {mask(self._wordless)[:40]!r}")
         await self._pass("", emit)
 
@@ -172,10 +178,12 @@ class ClauseProgress:
 
     def audio(self, item: Audio) -> Audio:
         """The attempt's audio, placed after the audio of earlier attempts."""
+        # The next voice may have another rate. What came before is then counted in samples of the new one.
         if self.rate_hz and item.rate_hz != self.rate_hz:
             self.words = tuple((word, at * item.rate_hz // self.rate_hz) for word, at in self.words)
             self.base = self.base * item.rate_hz // self.rate_hz
         self.rate_hz = item.rate_hz
+        # 0 means that the length is not known yet, and stays 0.
         total = item.total + self.base if item.total else 0
         self.samples = self.base + item.first_sample + item.samples
         return item if not self.base else replace(item, first_sample=item.first_sample + self.base, total=total)
@@ -187,6 +195,7 @@ class ClauseProgress:
 
     def rest(self) -> str:
         """The text from the first word that did not sound in full. The next attempt speaks it."""
+        # Word times come ahead of their audio, so a word counts only once its audio has come.
         whole = tuple(word for word in self.fresh if word[1] <= self.samples)
         sounded_s = (self.samples - self.base) / self.rate_hz if self.rate_hz else 0
         if self.fresh:
@@ -228,11 +237,13 @@ class NarrationWork(Work):
 
     def __init__(self, request: Narrate) -> None:
         super().__init__(request)
+        # Nothing is taken ahead of the voice, so that back-pressure reaches the stage.
         self.tape = FedItems(unread=0, kept=1_000)
         self._spoken: ClauseProgress | None = None
 
     def begin(self, provider: Provider) -> Message:
         if self._spoken is not None and self._spoken.samples:
+            # The clause that broke off is the oldest one that is not acknowledged.
             self.tape.replace_first(Speak(self._spoken.clause, self._spoken.rest()))
         return self.request
 
@@ -248,6 +259,7 @@ class NarrationWork(Work):
         elif isinstance(item, ClauseEnded):
             self.tape.forget(1)
             self._spoken = None
+            # The provider counts its own attempt only; the clause also has the audio of earlier ones.
             await emit(ClauseEnded(item.clause, spoken.samples, item.whole))
 
     def _of(self, item: Message) -> ClauseProgress:
@@ -342,6 +354,7 @@ class TranscriptionWork(Work):
             if isinstance(item, EndOfUtterance) and item.utterance <= utterance:
                 count = place
         next_one = self._utterances.speaking
+        # The next utterance began before this one ended. Without its start the next attempt would not know of it.
         if next_one is not None and next_one in islice(items, count):
             self.tape.forget(count - 1)
             self.tape.replace_first(next_one)

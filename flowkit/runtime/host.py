@@ -111,6 +111,7 @@ class Host:
         name = f"session {self._begun}" if name is None else name
         plan = plan or self.plan
         self._begun += 1
+        # An event cannot be cleared, and the old one is set since the host was last idle.
         if not self._open:
             self._idle = trio.Event()
         self._open += 1
@@ -155,6 +156,7 @@ class Host:
             return "it is draining"
         if limits.max_sessions is not None and sessions >= limits.max_sessions:
             return f"it runs {sessions} sessions, as many as it may (max_sessions)"
+        # The limit protects the sessions that run; without any there is nothing to protect.
         if sessions and self.load.lag_us > limits.max_lag_us:
             return f"its event loop wakes {self.load.lag_us // 1000} ms late (max_lag_us)"
         return ""
@@ -194,6 +196,7 @@ class Host:
 
     async def shut(self) -> None:
         """The host's body is over: no session outlives it. Sessions get the plan's `grace_us` to end in order."""
+        # A cancelled body must not cut off the end of sessions and recordings.
         with trio.CancelScope(shield=True):
             with trio.move_on_after(self.plan.grace_us / US_PER_S):
                 self.close()
@@ -278,7 +281,9 @@ async def _opened(
             alarms = await stack.enter_async_context(open_alarms())
             models = await stack.enter_async_context(open_models(notice))
             await stack.enter_async_context(preloaded(plan, models))
+            # After the models are loaded, so that their objects are frozen too.
             stack.enter_context(in_real_time())
+            # A lambda, because the host is made below.
             watchdog = stack.enter_context(Watchdog(lambda stall: host.stalled(stall)))
             shared = Shared(models, alarms, watchdog, notice, lambda stall: host.stalled(stall))
             host = Host(plan, limits, shared, Recordings(config, notice))
@@ -306,6 +311,7 @@ async def run_alone(
 
     `options` are those of ``Host.run_session``. Raises what a provider raises while it is loaded.
     """
+    # This is the outcome of a Ctrl-C while the models are loaded.
     outcome = SessionOutcome(LiveFigures(plan), INTERRUPTED)
     try:
         async with open_signals() as signals, _opened(plan, config, Limits(), notice) as host:

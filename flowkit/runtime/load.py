@@ -52,6 +52,7 @@ class Load:
     def _ring(self) -> None:
         now_s, now_us = trio.current_time(), cpu_us()
         self.late(round((now_s - self._due_s) * US_PER_S))
+        # The measurement may have been late, so the time since the last one is counted and not the interval.
         self._spent.append((now_us - self._cpu_us, self._sessions() * (now_s - self._due_s + _EVERY_S)))
         self._cpu_us = now_us
         self._next(now_s)

@@ -41,6 +41,7 @@ async def loaded(plan: Plan, around: Surroundings, models: Models) -> AsyncItera
         _check(stage)
     release = trio.Event()
 
+    # A task for each: they get ready at the same time, and each is closed in the task that opened it.
     async def hold(stage: PlannedStage, *, task_status: trio.TaskStatus[None]) -> None:
         async with resilient(stage, around, models) as made[stage.id]:
             task_status.started()
@@ -73,6 +74,7 @@ async def preloaded(plan: Plan, models: Models) -> AsyncIterator[None]:
         while not release.is_set():
             try:
                 async with models.shared(choice.cls, choice.options):
+                    # A model that broke down is loaded again, but can report that it is ready only once.
                     if not loaded_once:
                         task_status.started()
                     loaded_once = True

@@ -41,6 +41,7 @@ class Masking(Observer):
 
     def rows(self, rows: list[Row]) -> None:
         masks = known()
+        # Another secret is known now, and texts under way were split for the old ones.
         if masks is not self._masks:
             self._masks, self._pieces = masks, {}
         if masks:

@@ -85,6 +85,7 @@ class TrioPump:
         self._alarms = alarms
         self._alarm = Alarm(self._ring)
         self._observers = observers
+        # Only observers that override a method are called for it: effects come too often for empty calls.
         self._of_stimuli = overridden(observers, "stimulus")
         self._of_effects = overridden(observers, "effect")
         self._settled = settled
@@ -113,8 +114,11 @@ class TrioPump:
                 await (self._run_settled() if self._settled is not None else self._run_live())
                 await self._say_goodbye()
             finally:
+                # A late item must not step an engine that has ended.
                 self._rests = False
+                # The alarms outlive the session, and one left set would ring for a pump that has ended.
                 self._alarms.set(self._alarm, math.inf)
+                # Also after an error: the last rows are the ones that explain it.
                 self._hand_over_rows()
                 nursery.cancel_scope.cancel()
         return self.engine.finished or "closed"
@@ -151,6 +155,7 @@ class TrioPump:
 
     def _look(self) -> None:
         """Proceed, because a call has an item or a credit, or because the session closes."""
+        # Under a jumping clock only `_run_settled` may step, once all other tasks have come to rest.
         if self._settled is not None:
             self._news.set()
         elif self._rests:
@@ -177,6 +182,8 @@ class TrioPump:
             self._news.set()
         else:
             self._rests = True
+            # With more to do the alarm rings at once, but after other tasks had a turn: inline calls could go on for
+            # ever.
             self._alarms.set(self._alarm, trio.current_time() if more else self._at_s(self._wake_us()))
 
     def _go_on(self) -> bool:
@@ -204,6 +211,7 @@ class TrioPump:
 
     def _choose(self, now_us: int) -> Stimulus | None:
         """A credit, else an item that is there, of the lowest stage."""
+        # The heap pump chooses in this order too. With another one, a replay would differ from the session.
         due: Call | None = None
         for call in self._calls.values():
             if call.tell:
@@ -214,9 +222,11 @@ class TrioPump:
         while due is not None:
             if (offered := due.offered(now_us)) is not None:
                 item, available_us = offered
+                # Before the step: when the stage handles its last item it may open the next call.
                 if isinstance(item, (Done, Failed)):
                     del self._calls[due.stage]
                 return Stimulus(due.stage, due.id, item, available_us)
+            # `due_us` is only a hint: a provider that was cancelled while it emitted has withdrawn its item.
             due = self._behind(due, now_us)
         return None
 
@@ -231,6 +241,7 @@ class TrioPump:
     def _wake_us(self) -> float:
         """When the pump is to proceed without news."""
         wake_us = self._due_us()
+        # A quiet session has no event that would hand its last rows over.
         if self._observers and self.engine.journal.waiting:
             wake_us = min(wake_us, self._rows_at_us())
         return wake_us
@@ -242,6 +253,7 @@ class TrioPump:
         next_us = math.inf if deadline_us is None else deadline_us
         for call in self._calls.values():
             due_us = call.due_us
+            # A stage that holds its provider's items back takes none, so their time would wake the pump in vain.
             if due_us is not None and due_us < next_us and engine.accepts_item(call.stage):
                 next_us = due_us
         return next_us
@@ -263,10 +275,12 @@ class TrioPump:
             kind = type(effect)
             if kind is CallFed:
                 stage, id_, item = effect  # type: ignore[misc]
+                # The call may have ended meanwhile, and its stage may have a new one.
                 if (call := calls.get(stage)) is not None and call.id == id_:
                     call.feed(item)
             elif kind is CallOpened:
                 self._open(effect)  # type: ignore[arg-type]
+                # `_open` has replaced the dict.
                 calls = self._calls
             elif kind is CallEnded:
                 calls[effect[0]].end_input()  # type: ignore[index]
@@ -288,6 +302,7 @@ class TrioPump:
             self._calls[stage] = call
             assert self._nursery is not None
             self._nursery.start_soon(call.run, provider, request, name=f"{self._title}{planned.id} call {id_}")
+        # Sorted, because the lowest stage comes first when several calls have an item.
         self._calls = dict(sorted(self._calls.items()))
 
     def _engine_us(self) -> int:
@@ -324,5 +339,6 @@ class TrioPump:
         with trio.move_on_after(self._plan.grace_us / US_PER_S):
             while self._nursery.child_tasks:
                 for call in self._calls.values():
+                    # A provider that waits to emit would never end, so its item is taken and dropped.
                     call.offered(self._clock.now_us())
                 await trio.sleep(0.005)

@@ -46,6 +46,7 @@ def _begin() -> Callable[[], None]:
     gc.collect()
     gc.freeze()
     gc.collect()
+    # A shorter interval that the program has set is kept.
     sys.setswitchinterval(min(switch_s, _SWITCH_S))
 
     def restore() -> None:

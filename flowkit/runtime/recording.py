@@ -54,10 +54,12 @@ class Recordings:
                 "a recording holds the configuration, and this host was opened with a plan alone",
                 hint="open it with a pipeline file or a Config",
             )
+        # Imported here: a host that records nothing need not load the recorder.
         from flowkit.plan.show import show
         from flowkit.trace import open_recorder
 
         settings = self._config.top.trace
+        # A user who may read the file must also be able to enter its folder.
         make_folder(path.parent, PRIVATE_FOLDER | (settings.mode & 0o066) | (settings.mode & 0o044) >> 2)
         recorder = open_recorder(
             path,
@@ -100,5 +102,6 @@ class Record:
             self.outcome.recording = self._recorder.close(self.outcome.reason, reports)
         if self._mode != PRIVATE:  # while it was being recorded only its owner could read it
             for path in (self._path, *sounds_beside(self._path)):
+                # The recording is complete; only other users cannot read it.
                 with suppress(OSError):
                     path.chmod(self._mode)

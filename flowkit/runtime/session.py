@@ -97,6 +97,7 @@ class LiveSession:
         """None before the providers are ready, and after the session's end."""
         self.over = False
         self._shared = shared
+        # Made here, so that the session can be cancelled before it runs.
         self._scope = trio.CancelScope()
         self._until = until
         self._settled = settled
@@ -122,6 +123,7 @@ class LiveSession:
             if not began:
                 raise first from (error if error is not first else first.__cause__)
             self.outcome.error = first
+            # An error may quote a key, and the reason is recorded and shown.
             self.outcome.reason = mask(f"failed: {type(first).__name__}: {first}")
         return self.outcome
 
@@ -162,6 +164,7 @@ class LiveSession:
                 if self._turns is not None:
                     nursery.start_soon(self._close_after_turns, self._turns)
                 outcome.reason = mask(await pump.run())
+                # The tasks that wait for a time or for turns would keep the nursery open.
                 nursery.cancel_scope.cancel()
         finally:
             self.pump = None

@@ -40,6 +40,7 @@ async def open_signals() -> AsyncIterator[Signals]:
     """Listen while the body runs. Unless `at_once` is replaced, it cancels the body."""
     async with trio.open_nursery() as nursery:
         signals = Signals(nursery.cancel_scope)
+        # Waited for, so that a signal right at the beginning of the body does not kill the process.
         await nursery.start(signals.listen)
         yield signals
         nursery.cancel_scope.cancel()

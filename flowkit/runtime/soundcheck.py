@@ -110,6 +110,7 @@ def round_trip(mic: str | None, speaker: str | None, host: AudioHost = PORTAUDIO
     if not began_us:
         return Trip(sounding.format.name, None)
     at_us = _found_in([pcm for _, pcm in recording], hearing.format)
+    # The time of a block is that of its end, hence the frame that is taken off.
     return Trip(sounding.format.name, None if at_us is None else recording[0][0] - _FRAME_US + at_us - began_us[0])
 
 

@@ -85,6 +85,7 @@ def open_host_in_thread(*args: Any, **options: Any) -> Iterator[HostThread]:
         try:
             trio.run(main)
         except BaseException as error:
+            # The future has its result already, so the error can only be raised in this thread.
             if ready.done():
                 raise
             ready.set_exception(error)

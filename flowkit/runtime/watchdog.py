@@ -64,6 +64,7 @@ class Watchdog(trio.abc.Instrument):
 
     def __enter__(self) -> Watchdog:
         trio.lowlevel.add_instrument(self)
+        # Opened in the loop's thread, because the system counts for each thread.
         self.waits.open()
         self._thread.start()
         return self
@@ -71,6 +72,7 @@ class Watchdog(trio.abc.Instrument):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         trio.lowlevel.remove_instrument(self)
         self._over.set()
+        # The thread reads the file that is closed next.
         self._thread.join()
         self.waits.close()
 
@@ -82,8 +84,11 @@ class Watchdog(trio.abc.Instrument):
         self._since_ns = _now_ns()
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        # 0 between steps, so that the thread does not take the loop's sleep for a stall.
         since_ns, self._since_ns = self._since_ns, 0
+        # The step in which the watchdog was added has no beginning.
         if since_ns and (lasted_ns := _now_ns() - since_ns - self.reported_ns) > self._limit_ns:
+            # The note may be older than the step, and then includes waiting from before it.
             waited_ns = min(lasted_ns, self.waits.since(since_ns))
             self._report(Stall(task.name, lasted_ns // 1000, self.stack, waited_ns // 1000))
         if self.stack:
@@ -99,6 +104,7 @@ class Watchdog(trio.abc.Instrument):
                 self.waits.note(now_ns)
             elif not self.stack and now_ns - since_ns > self._limit_ns:
                 frame = sys._current_frames().get(self._loop_thread)
+                # The step may have ended meanwhile, and the stack would be another step's.
                 if frame is not None and self._since_ns == since_ns:
                     self.stack = "".join(traceback.format_stack(frame, limit=12))
 
@@ -119,6 +125,7 @@ class Waits:
 
     def note(self, at_ns: int) -> None:
         """What it has waited until `at_ns` belongs to no step that begins later. Called from any thread."""
+        # A new list, because the loop's thread may be reading the old one.
         self._noted = [*self._noted[-1:], (at_ns, self._so_far_ns())]
 
     def since(self, at_ns: int) -> int:
@@ -161,6 +168,7 @@ class Timed:
 
     def _took(self, lasted_ns: int) -> None:
         dog, limit_ns = self._dog, self._limit_ns
+        # Time that a block inside this one has reported is not counted twice.
         lasted_ns -= dog.reported_ns - self._reported_ns
         if lasted_ns <= limit_ns:
             return

@@ -138,6 +138,7 @@ def _write(
         f"test_{module}.py": of_the_package(_template(test)),
     }
     try:
+        # Fails if the folder exists, so that no file of the user is replaced.
         folder.mkdir(parents=True)
         for file, text in written.items():
             (folder / file).write_text(text, "utf-8")

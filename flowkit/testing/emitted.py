@@ -152,6 +152,7 @@ class _Reply:
             inside -= len(clause.text)
             count += 1
         if count > self._most:
+            # Reported once, because it would be true of each clause that follows.
             self._most = None
             yield (
                 f"{count} clauses are kept in the state, more than its queue may hold: emit them as they come, "

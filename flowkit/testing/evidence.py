@@ -104,6 +104,7 @@ class Evidence:
             return self._saw(now_us, begin(now_us))
 
         def advanced(now_us: int, stimuli: Iterable[Stimulus] = ()) -> list[Effect]:
+            # An iterator could be read only once, and the engine reads it too.
             stimuli = tuple(stimuli)
             for stimulus in stimuli:
                 if isinstance(stimulus.item, Credit):

@@ -47,6 +47,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     from flowkit.config.discover import is_pipeline
 
+    # The trace is collected too, and the test would run twice.
     if file_path.name.endswith(".expect.yaml") and file_path.with_name(file_path.name[:-12] + ".jsonl").exists():
         return None
     if not file_path.name.endswith((".jsonl", ".expect.yaml")) and not is_pipeline(file_path):

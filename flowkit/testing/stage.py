@@ -207,6 +207,7 @@ class _Subject:
             for place, step in enumerate(steps):
                 began_us = monotonic_us()
                 actions = tuple(stage.step(state, step.message, step.at_us))
+                # The least of both runs counts, because on a busy machine any single one may be slow.
                 least_us[place] = min(least_us[place], monotonic_us() - began_us)
                 if actions != step.actions:
                     yield f"not pure: for the same {_name(step.message)} {whose} {_difference(step.actions, actions)}"
@@ -226,6 +227,7 @@ class _Subject:
         options = self._options or self._cls.Options()
         one, other = self._cls(options), self._cls(options)
         state = one.fresh()
+        # Such a state cannot change, so to share it does no harm.
         if isinstance(state, (type(None), str, int, float, tuple, frozenset)):
             return
         if state is one.fresh() or state is other.fresh():

@@ -62,6 +62,7 @@ class VirtualTime:
 
     def refuse(self, what: str) -> NoReturn:
         """Raises UsageError, in the provider and at the end of the session."""
+        # The first use is the cause; others may follow while tasks are cancelled.
         self._refused = self._refused or f"{_provider()} uses {what}"
         self._scope.cancel()
         raise UsageError(f"{what} cannot be used in virtual time")
@@ -76,6 +77,7 @@ class VirtualTime:
 def _provider() -> str:
     """Whose call the current task belongs to."""
     task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+    # A task that the call has started may be the one that was refused.
     while task is not None:
         if call := _CALL.fullmatch(task.name):
             return f"the provider of stage {call['stage']!r}"
@@ -115,6 +117,7 @@ class KeptModel:
         self._cls = cls
         self._error: BaseException | None = None
         self._loaded = threading.Event()
+        # A daemon, because the end of the process must not wait for it.
         threading.Thread(target=self._run, name=f"{cls.kind} {cls.name} model", daemon=True).start()
         self._loaded.wait()
         if self._error is not None:
@@ -125,6 +128,7 @@ class KeptModel:
             trio.run(self._hold)
         except BaseException as error:
             self._error = error
+        # Also after an error, or the thread that waits would hang.
         self._loaded.set()
 
     async def _hold(self) -> None:

@@ -126,6 +126,7 @@ class AssemblyAI(Provider):
         except CloudError as error:
             raise cleaned(error, self.title, self.key) from error.__cause__
         finally:
+            # Only reported: after a cancellation this task could not wait for the closing.
             if line is not None:
                 line.hang_up()
 
@@ -149,8 +150,11 @@ class AssemblyAI(Provider):
     async def _dial(self) -> Line:
         assert self.nursery is not None, "call() comes after ready()"
         connect_us = self.around.connect_us
+        # The service wants the key alone, without `Bearer`.
         headers = {"Authorization": self.key.get_secret_value(), "AssemblyAI-Version": _VERSION}
         connect_s = CONNECT_S if connect_us is None else connect_us / US_PER_S
+        # A session that is not terminated is billed up to its limit, so the connection says Terminate even after a
+        # cancellation.
         return await dial(self.nursery, Address(self.url(), headers, connect_s, (_TERMINATE,), _is_farewell))
 
     def url(self) -> str:
@@ -205,6 +209,7 @@ class _Session:
 
     async def _end(self, end: EndOfUtterance) -> None:
         options, around = self._provider.options, self._provider.around
+        # The server must have all audio of the turn before it is forced to end it.
         await self._audio.flush(self._line)
         owed = Owed(end.utterance, self._audio.ms_of(end.last_voiced + 1), around.now_us() + options.final_within)
         await self._give(self._turns.ended(owed))
@@ -220,6 +225,7 @@ class _Session:
             if kind == "Turn":
                 await self._give(self._turns.heard(ServerTurn.of(message)))
             elif kind == "Termination":
+                # This side terminates only after the call, so the server did it unasked.
                 raise of_close(1000, "the server terminated the session")
             elif kind == "Warning":
                 self._tell("warning", str(message.get("warning", "")))
@@ -298,6 +304,7 @@ class Outgoing:
         piece = bytes(self._waiting[:size])
         del self._waiting[:size]
         lasts_s = size / self._frame_bytes * self._frame_us / US_PER_S
+        # A pause saves up no more than one piece, or audio that waited would be sent in a burst.
         self._free_at_s = max(self._free_at_s, trio.current_time() - lasts_s) + lasts_s / self._catch_up
         await line.send(piece)
 
@@ -321,4 +328,5 @@ def _raise_error(message: dict[str, Any]) -> None:
     code, said = message.get("error_code"), str(message.get("error", ""))
     if not isinstance(code, int):
         raise CloudError(Trouble.SERVER, said)
+    # The field holds HTTP statuses as well as the service's close codes.
     raise CloudError(_ERRORS.get(code) or of_close(code, said).trouble, f"{said} ({code})")

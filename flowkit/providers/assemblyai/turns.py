@@ -88,13 +88,16 @@ class ServerTurns:
 
     def heard(self, turn: ServerTurn) -> list[Message]:
         """Take a Turn message. Returns the messages to emit."""
+        # A late message, whose words are part of an utterance already.
         if turn.order <= self.counted:
             return []
         if not turn.ended or (self.formatted and not turn.formatted):
+            # A late message about a turn that has ended; its text must not come a second time.
             if turn.order in self.said:
                 return []
             self.now, self.now_order = turn.text, turn.order
             return [Partial(self._text())] if self._text() else []
+        # An ended turn may come twice, and must answer only one utterance.
         again = turn.order in self.said
         self.said[turn.order], self.now = turn.text, ""
         self.covered_ms = max(self.covered_ms, turn.end_ms)

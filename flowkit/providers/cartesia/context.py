@@ -73,6 +73,7 @@ class Narrator:
         self._context: Context | None = None
         self._changed = trio.Event()
         self._lost = 0
+        # A new clause must not get between those that are sent again: their order gives the flush numbers.
         self._sending = trio.Lock()
 
     async def run(self, fed: AsyncIterator[Message]) -> None:
@@ -83,6 +84,7 @@ class Narrator:
                 if isinstance(item, Speak):
                     await self._say(item)
             if self._context is not None:
+                # Otherwise the context would stay open until it expires.
                 await self._send("", goes_on=False)
             await self._until(0)
             nursery.cancel_scope.cancel()
@@ -100,6 +102,7 @@ class Narrator:
         await self._until(AHEAD - 1)
         clause = Sounding(speak.clause, self._voice.said(speak.text))
         if not clause.text.strip():
+            # Clauses end in order, so an empty one waits for those before it.
             await self._until(0)
             await self._emit(ClauseEnded(clause.index, 0))
             return
@@ -117,6 +120,7 @@ class Narrator:
             assert line.open
             self._context = Context(*self._voice.open_context())
             self._notify()
+        # The service joins the texts of a context as they are.
         space = " " if self._context.sent else ""
         self._context.sent += 1
         await self._send(space + clause.text, goes_on=True)
@@ -134,6 +138,7 @@ class Narrator:
     def _drop(self) -> None:
         if self._context is not None:
             self._context.inbox.close()
+            # The service has ended it already, or is about to.
             self._voice.close_context(self._context.id, cancel=False)
             self._context = None
 
@@ -189,6 +194,7 @@ class Narrator:
             raise schema(f"a chunk whose data is not base64: {exc}") from exc
         context.odd = pcm[len(pcm) & ~1 :]
         clause, samples = self._clause_of(context, message), len(pcm) // 2
+        # Late audio of a clause that has ended.
         if clause is None or not samples:
             return
         audio = Audio(clause.index, clause.samples, samples, self._voice.options.rate, 0, pcm[: 2 * samples])
@@ -249,6 +255,7 @@ class Narrator:
         said = " ".join(str(message[key]) for key in ("title", "message") if message.get(key)) or str(
             message.get("error", "")
         )
+        # An expired context has the status of any bad request; only the text tells them apart.
         if any(word in said.casefold() for word in _EXPIRED) and "context" in said.casefold():
             if self._clauses and self._clauses[0].samples:
                 await self._end_first(context)

@@ -91,6 +91,7 @@ class Cartesia(Provider):
         """Audio and timestamps for closed contexts, counted since the last reply started."""
         self._nursery: trio.Nursery | None = None
         self._line: Line | None = None
+        # The first reply may come while the connection is opened, and must not open another.
         self._dialling = trio.Lock()
         self._contexts: dict[str, Inbox] = {}
         self._made = 0
@@ -221,6 +222,7 @@ class Cartesia(Provider):
     async def _dispatch(self, message: dict[str, Any]) -> None:
         id_ = message.get("context_id")
         if id_ is None:
+            # It names no context, so it may concern any of them.
             if message.get("type") == "error":
                 for inbox in list(self._contexts.values()):
                     await _put(inbox, message)

@@ -145,6 +145,7 @@ class Chat(Provider):
             body["tools"] = tools
             if not ask.tools:
                 body["tool_choice"] = "none"
+        # Last, so that the user can replace any key.
         body.update(options.extra)
         return body
 
@@ -178,6 +179,7 @@ class Chat(Provider):
                         continue
                     if opened and text.strip():
                         opened = False
+                        # A server that sends reasoning separately, or its start mark after all, needs no mark here.
                         if not completion.reasoned and not text.lstrip().startswith("<"):
                             await emit(Token(index, _OPEN))
                             index += 1
@@ -188,6 +190,7 @@ class Chat(Provider):
             await let_go(response, stream)
         self._tell("usage", " ".join(f"{k}={v}" for k, v in completion.usage.items() if isinstance(v, (int, float))))
         completion.check()
+        # Only after the check: the arguments of a reply that broke off must not be used.
         for call in completion.tool_calls():
             await emit(call)
 
@@ -195,6 +198,7 @@ class Chat(Provider):
         """Report the end of reasoning that never began. Returns the end of what was `said`, for the next call."""
         said += text
         if _OPEN in said or self.opens_reasoning or self._noticed:
+            # Passed in again at the next call, this ends the search for the rest of the reply.
             return _OPEN
         if _CLOSE in said:
             self._noticed = True
@@ -202,6 +206,7 @@ class Chat(Provider):
                 f"{self.title}: reasoning was spoken: a reply has {_CLOSE} without {_OPEN}, which the server's chat template"
                 " must have written. Let the server send reasoning separately, or set `opens_reasoning: true`"
             )
+        # The mark may be split between two tokens.
         return said[-len(_CLOSE) :]
 
     async def _open(self, ask: Ask) -> httpx.Response:
@@ -225,6 +230,7 @@ class Chat(Provider):
                 return f"the server answers, but has no list of models; {self.options.model} was not looked for"
             raise cleaned(error, self.title, self._client.key) from error.__cause__
         names = [model.get("id") for model in models]
+        # An empty list proves nothing about the model.
         if names and self.options.model not in names:
             near = difflib.get_close_matches(self.options.model, map(str, names), n=1)
             raise ProviderError(

@@ -41,6 +41,7 @@ class Client:
         self.key = key
         limits = httpx.Limits(max_connections=_MOST, max_keepalive_connections=_IDLE, keepalive_expiry=_KEPT_S)
         http = httpx.AsyncClient(limits=limits, follow_redirects=True, event_hooks={"request": [_without_generator]})
+        # A local server needs no key, but the library sends a header with one in any case.
         self._groq = AsyncGroq(
             api_key=key.get_secret_value() or "none", base_url=base_url.rstrip("/"), max_retries=0, http_client=http
         )
@@ -81,6 +82,7 @@ class Client:
         try:
             yield self
         finally:
+            # Also after a cancellation, but a server that hangs must not hold up the end.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
                 await self._groq.close()
 
@@ -95,6 +97,7 @@ def _translated() -> Iterator[None]:
         raise status_fault(exc.response) from exc
     except groq.APIError as exc:
         raise http_fault(exc) from exc
+    # The library passes on the JSON parser's own error.
     except ValueError as exc:
         raise schema(f"an answer that is not JSON: {exc}") from exc
 
@@ -150,6 +153,7 @@ def _with_reset(error: CloudError, headers: Mapping[str, str]) -> CloudError:
     if error.trouble is Trouble.LIMIT and error.retry_after_us is None:
         resets = [retry_after_us(headers.get(f"x-ratelimit-reset-{what}", "")) for what in ("requests", "tokens")]
         remaining = [headers.get(f"x-ratelimit-remaining-{what}") for what in ("requests", "tokens")]
+        # Only a limit that is used up has to be waited for.
         spent = [reset for reset, left in zip(resets, remaining, strict=True) if left == "0" and reset is not None]
         error.retry_after_us = max(spent, default=None)
     return error

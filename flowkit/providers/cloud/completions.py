@@ -40,6 +40,7 @@ class Events:
         held = 1 if data.endswith(b"\r") else 0  # LF may follow
         lines = data[: len(data) - held].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._rest = lines.pop() + data[len(data) - held :]
+        # A server that never ends a line would fill the memory.
         if len(self._rest) > _LONGEST_LINE:
             raise schema(f"a line of the stream is longer than {_LONGEST_LINE} bytes")
         return [event for line in lines if (event := self._line(line)) is not None]
@@ -49,6 +50,7 @@ class Events:
             event, data = self._event, "\n".join(self._data)
             self._event, self._data = "", []
             return (event, data) if data else None
+        # Decoded by lines: the stream may split a character anywhere, but no line does.
         name, _, value = line.decode(errors="replace").partition(":")
         if name == "data":
             self._data.append(value.removeprefix(" "))
@@ -98,6 +100,7 @@ class Completion:
 
     def _text(self, chunk: Mapping[str, Any]) -> str:
         choices = chunk.get("choices")
+        # The chunk with the usage has none, and some servers send empty ones to keep the connection open.
         if choices is None or choices == []:
             if choices is None and "usage" not in chunk and "x_groq" not in chunk:
                 raise schema("a chunk of the reply has no choices")
@@ -132,6 +135,7 @@ class Completion:
             id, name, arguments = (
                 part or "" for part in (piece.get("id"), function.get("name"), function.get("arguments"))
             )
+            # Some servers send the arguments as an object and not as text.
             if isinstance(arguments, dict):
                 arguments = json.dumps(arguments)
             if not all(isinstance(part, str) for part in (id, name, arguments)):
@@ -170,6 +174,7 @@ def _in_stream(body: Mapping[str, Any]) -> CloudError:
     details = inner if isinstance(inner, dict) else {}
     said = body_message(dict(body)) or "an error without a message"
     status = details.get("status_code") or details.get("code")
+    # A `code` need not be an HTTP status.
     if isinstance(status, int) and 400 <= status < 600:
         return of_status(status, said)
     trouble = _TROUBLE.get(str(details.get("code")), Trouble.SERVER)

@@ -149,6 +149,7 @@ def of_status(status: int, what: str, headers: Mapping[str, str] | None = None, 
         title: Kind and name of the provider, such as ``"llm mine"``, to begin the message with.
     """
     trouble = _STATUS.get(status) or (Trouble.SERVER if status >= 500 else Trouble.REQUEST)
+    # A good status is an error only because of its content, such as an HTML page.
     if status < 400:
         trouble = Trouble.PROTOCOL
     elif status == 400 and too_long(what):
@@ -171,6 +172,7 @@ def of_close(code: int, reason: str) -> CloudError:
     return CloudError(trouble, said, hint=_HINTS.get(trouble, ""))
 
 
+# The `m` of `ms` is no minute.
 _SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 _LONGEST_US = 24 * 3600 * US_PER_S
 
@@ -186,6 +188,7 @@ def retry_after_us(value: str) -> int | None:
         seconds = float(value)
     except ValueError:
         return _date_us(value) if "," in value else _span_us(value)
+    # Infinity and NaN are numbers too, and cannot be rounded.
     return min(max(0, round(seconds * US_PER_S)), _LONGEST_US) if seconds < 1e12 else None
 
 
@@ -199,6 +202,7 @@ def _date_us(value: str) -> int | None:
 
 def _span_us(value: str) -> int | None:
     match = _SPAN.fullmatch(value)
+    # The pattern also matches an empty text.
     if not value or match is None:
         return None
     hours, minutes, seconds, thousandths = (float(part or 0) for part in match.groups())

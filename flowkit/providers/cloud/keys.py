@@ -31,6 +31,7 @@ def key_of(title: str, given: SecretStr | None, variable: str, *, needed: bool =
         raise CloudError(
             Trouble.AUTH, f"{title}: the API key has characters that no key has (spaces, line breaks)", hint=hint
         )
+    # From now on the key is masked in all that is recorded or shown.
     learn(value)
     return key
 
@@ -58,4 +59,5 @@ def body_message(body: Any) -> str:
             break
         found = found.get("error") or found.get("message") or found.get("detail") or ""
     text = found if isinstance(found, str) else ""
+    # Masked before it is cut: half a key would not be recognised.
     return mask(" ".join(text.split()))[:300]

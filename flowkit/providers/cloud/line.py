@@ -89,6 +89,7 @@ class Line:
             address.url,
             additional_headers=dict(address.headers),
             open_timeout=address.connect_s,
+            # Half of it, so that the goodbye before it fits into the grace period too.
             close_timeout=GRACE_S / 2,
             compression=None,
             max_size=_MAX_MESSAGE,
@@ -97,6 +98,7 @@ class Line:
         try:
             with trio.CancelScope() as scope:
                 async with _Translated(connecting) as self._socket:
+                    # Only from here on: a cancelled caller may still give up connecting.
                     scope.shield = True
                     task_status.started(self)
                     await self._live(reader)
@@ -190,6 +192,8 @@ def connect_fault(exc: BaseException) -> CloudError:
     """The error for an exception that was raised while connecting."""
     from websockets import exceptions as ws
 
+    # A refusal or a bad certificate says more than the errors that wrap it, so the whole chain is searched for these
+    # first.
     chain = list(_causes(exc))
     for cause in chain:
         if isinstance(cause, ws.InvalidStatus):
@@ -203,6 +207,7 @@ def connect_fault(exc: BaseException) -> CloudError:
     for cause in chain:
         if isinstance(cause, (ws.InvalidURI, ValueError)) and not isinstance(cause, OSError):
             return CloudError(Trouble.REQUEST, f"the address cannot be used: {cause}")
+        # The library reports a broken connection as an invalid message too; only its cause tells them apart.
         if isinstance(cause, EOFError):
             return CloudError(Trouble.NETWORK, "the connection broke while it was opened")
         if isinstance(cause, (ws.InvalidMessage, ws.InvalidHandshake)) and not isinstance(cause.__cause__, EOFError):
@@ -212,6 +217,7 @@ def connect_fault(exc: BaseException) -> CloudError:
 
 def _causes(exc: BaseException | None) -> list[BaseException]:
     found: list[BaseException] = []
+    # Exceptions may refer to each other in a circle.
     while exc is not None and exc not in found:
         found.append(exc)
         if isinstance(exc, BaseExceptionGroup):

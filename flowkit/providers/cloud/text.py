@@ -15,6 +15,7 @@ def json_object(data: str | bytes) -> dict[str, Any]:
     """Parse a JSON object. Raises CloudError (protocol) for anything else, and quotes the first 80 characters."""
     try:
         found = json.loads(data)
+    # The parser recurses, so JSON that is nested too deeply ends in a RecursionError.
     except (ValueError, RecursionError) as exc:
         raise schema(f"expected JSON, got {_begin(data)}") from exc
     if not isinstance(found, dict):
@@ -40,6 +41,7 @@ class Characters:
 
     def join(self, text: str) -> str:
         """Return `text` after the half that waits. A half at the end of `text` waits for the next call."""
+        # Nearly all tokens end here: no half waits, and ASCII has none.
         if not self._half and text.isascii():
             return text
         text, self._half = self._half + text, ""

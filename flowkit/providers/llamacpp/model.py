@@ -46,6 +46,7 @@ class Llama:
             """Send a token from the model's thread. Returns True to stop the model."""
             try:
                 trio.from_thread.run(send.send, text)
+            # The call has ended, so its tokens have no reader.
             except (trio.BrokenResourceError, trio.RunFinishedError, trio.Cancelled):
                 return True
             return stop.is_set()
@@ -73,6 +74,7 @@ class Llama:
             # The library always starts an HTTP server. On a socket that is unlinked at once nobody can reach it.
             params.hostnames = [f"{folder}/unused.sock"]
             self._server = xllamacpp.Server(params)
+        # The first token stops it: only the evaluated prompt is wanted.
         self.generate(beginning, lambda text: True, threading.Event())
 
     def found(self) -> Path:
@@ -124,6 +126,7 @@ class Llama:
             "temperature": options.temperature,
             "seed": options.seed,
         }
+        # The call may have been cancelled while it waited for the model.
         if not stop.is_set():
             try:
                 self._server.handle_chat_completions(request, received)

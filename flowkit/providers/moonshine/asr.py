@@ -110,6 +110,7 @@ class _Call:
 
     def _hear(self, frames: Frames) -> Segment | None:
         commit = self._utterances.hear(frames)
+        # A partial transcript that has to wait would be out of date when it comes.
         if commit or self._busy or self._send.statistics().current_buffer_used:
             return commit
         return self._utterances.partial()

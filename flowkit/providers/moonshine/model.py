@@ -24,6 +24,7 @@ class Decoder:
 
         folder = str(Path(MOONSHINE_ENCODER.checked()).parent)
         MOONSHINE_DECODER.checked()
+        # 0 switches the library's own VAD off, which invents words at the start.
         self._model = Transcriber(folder, ModelArch.TINY, options={"vad_threshold": "0"})
         self._free = trio.CapacityLimiter(1)
         self._decode(bytes(2 * RATE_HZ))

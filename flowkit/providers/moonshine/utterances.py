@@ -195,6 +195,7 @@ class Utterances:
 
     def _quietest(self) -> int:
         """Where to split a segment that is too long: after the quietest frame of its last part."""
+        # At most half of the segment, or a small `longest` would be split near its beginning.
         first = self._recording.until - min(self._count(CUT_WITHIN_US), self._longest // 2)
         loudness = self._recording.loudness(first, self._recording.until)
         return first + min(range(len(loudness)), key=loudness.__getitem__) + 1

@@ -42,6 +42,7 @@ class PiperVoice:
     def speak(self, text: str) -> Iterator[SpeechPiece]:
         """Synthesize `text`. Yields the audio of each sentence; the last one comes with the length of the whole
         text."""
+        # Counted first, because the last sentence carries the length of all.
         sentences = sum(1 for phonemes in self._voice.phonemize(text) if phonemes)
         total = 0
         for number, chunk in enumerate(self._voice.synthesize(text, self._synthesis), 1):

@@ -95,6 +95,7 @@ class Held:
         """Close the device if it is open, and wait until its callback has ended."""
         stream, self.stream = self.stream, None
         if stream is not None:
+            # A callback that still runs would use a session that has ended.
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(stream.close)
 
@@ -173,6 +174,7 @@ class DeviceMic(Provider):
             await self._held.close()
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        # Blocks from the time of loading would make all later audio late.
         cutter = FrameCutter(self._format, self.around.input_rate_hz, self.around.frame_us, self._ring.clear())
         while True:
             with trio.move_on_after(STALLED_S) as stalled:
@@ -192,6 +194,7 @@ class DeviceMic(Provider):
 
     def _report_overflows(self, cutter: FrameCutter) -> None:
         if overflows := self._ring.overflows:
+            # Not set to 0: the callback may have counted another one meanwhile.
             self._ring.overflows -= overflows
             detail = f"the device dropped audio {overflows} times before frame {cutter.index}"
             self.around.event(self.around.now_us(), "microphone overrun", detail)
@@ -210,6 +213,7 @@ class DeviceMic(Provider):
                 begun_s = trio.current_time()
                 silence = bytes(2 * self.around.input_rate_hz * self.around.frame_us // US_PER_S)
                 for due in range(1, 1 << 62):
+                    # Counted from the beginning, because small delays would add up.
                     await trio.sleep_until(begun_s + due * self.around.frame_us / US_PER_S)
                     await emit(Frames(cutter.skip(), 1, silence))
         self._format = back[0]
@@ -282,11 +286,13 @@ class DeviceSpeaker(Provider):
         """The next block for the device's callback, or None for silence. Runs in the device's thread."""
         pcm = self._ring.wants(underflowed)
         if (format := self._format) is not None:
+            # Silence too: microphone and speaker are aligned by counting samples.
             self.around.far_end.put(pcm, format.rate_hz, format.channels, format.block)
         return pcm
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if self._held is None or self._format is None:
+            # What is fed must be taken, or the stage would wait.
             async for _ in fed:
                 pass
             return
@@ -340,6 +346,7 @@ class DeviceSpeaker(Provider):
             with trio.move_on_after(STALLED_S) as stalled:
                 await self._waker.wait()
             self._tell()
+            # The ring wakes this task only for events, so a long quiet alone does not mean that the device is lost.
             if not held.alive() or (stalled.cancelled_caught and calls == self._ring.calls):
                 format = await held.again()
                 if format != self._format:

@@ -52,6 +52,7 @@ class FrameCutter:
         """Add a block. Returns the frames that are now complete, each as (index, s16le mono)."""
         self.lost = block.number - self._expected
         if self.lost:
+            # The resampler and the incomplete frame hold audio from before the gap.
             self.restart(self._format, block.number)
             self.index += self.lost
         self._expected = block.number + 1

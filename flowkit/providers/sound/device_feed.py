@@ -62,6 +62,7 @@ class SpeakerFeed:
             chunks = self.end()
             run = self._run = self._begin(play, play.at_us)
         elif run.rate_hz != play.rate_hz:
+            # The old resampler still holds samples that come before this piece.
             self._flush(run)
             run.rate_hz, run.resampler = play.rate_hz, self._resampler(play.rate_hz)
         run.clause = play.clause

@@ -114,6 +114,7 @@ class PortAudio:
     """The machine's devices. Use the one instance ``PORTAUDIO``, because PortAudio has one state per process."""
 
     def __init__(self) -> None:
+        # Reentrant, because `refresh` and `_start` call other methods that hold it.
         self._lock = threading.RLock()
         self._open: list[_Open] = []
 
@@ -143,6 +144,7 @@ class PortAudio:
 
         def callback(data: Any, frames: int, times: Any, status: Any) -> None:
             block = wants(bool(status.output_underflow))
+            # A device that came back may have another format, and a block of another size cannot be written.
             data[:] = bytes(len(data)) if block is None or len(block) != len(data) else block
 
         return self._start(wanted, "RawOutputStream", callback, gone)
@@ -160,6 +162,7 @@ class PortAudio:
 
     def alive(self, used: _Open) -> bool:
         """Whether the device still runs. Returns True without asking while another thread uses PortAudio."""
+        # Another thread may be opening a device, and the event loop must not wait for that.
         if not self._lock.acquire(blocking=False):
             return True
         try:
@@ -171,6 +174,7 @@ class PortAudio:
         """Close a stream. Closing it again does nothing."""
         with self._lock:
             self._open = [other for other in self._open if other is not used]
+            # A lost device fails here, and is closed all the same.
             used.stream.close(ignore_errors=True)
 
     def _start(self, wanted: Wanted, kind: str, callback: Any, gone: Callable[[], object]) -> Stream:
@@ -217,6 +221,7 @@ def find(wanted: Wanted, devices: list[Device]) -> Device:
         named = [device for device in fitting if device.number == int(wanted.device)]
     else:
         name = wanted.device.casefold()
+        # An exact name wins, because it may also be a part of another name.
         named = [device for device in fitting if device.name.casefold() == name]
         named = named or [device for device in fitting if name in device.name.casefold()]
     if not named:
@@ -263,6 +268,7 @@ def _format(sd: Any, wanted: Wanted, device: Device) -> tuple[int, int]:
     """The number of channels and the rate to open: the wanted ones, or else mono and the device's own rate. Raises
     DeviceError."""
     most = min(_channels(device, wanted.direction), MOST_CHANNELS)
+    # Mono first; some devices open only in stereo or with all channels.
     several = (wanted.channels,) if wanted.channels else tuple(dict.fromkeys((1, min(2, most), most)))
     rates_hz = wanted.rates_hz or (device.rate_hz,)
     refused: Exception | None = None

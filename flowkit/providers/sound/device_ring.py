@@ -128,6 +128,7 @@ class SpeakerRing:
             late_us = now_us - chunks[0].due_us
             if late_us > LATE_BLOCKS * self._frame_us:
                 late_us = self._catch_up(now_us)
+            # Within a run the device pops by its own clock, so a chunk may go up to a block early.
             may_wait_us = 0 if self._sounding is None else -self._frame_us
             return chunks.popleft() if late_us >= may_wait_us else None
         except IndexError:  # empty, or emptied by the loop meanwhile
@@ -145,6 +146,7 @@ class SpeakerRing:
     def _fell_silent(self, now_us: int) -> None:
         """No chunk was due: the run has ended or was silenced, or the loop did not keep up."""
         self._sounding = None
+        # More audio was announced, so this is not the end of it.
         if self.until_us > now_us + _NEAR_US:
             self._tell(now_us, "underrun", "the event loop did not keep up")
         else:

@@ -41,6 +41,7 @@ class FarEnd:
     """The audio that the speaker plays, kept until the microphone's canceller takes it."""
 
     def __init__(self) -> None:
+        # Bounded, because without a canceller nothing takes them.
         self._blocks: deque[tuple[bytes | None, int, int, int]] = deque(maxlen=_BLOCKS)
         self._resampler: tuple[int, int, Any] | None = None
         self._waiting: Samples | None = None
@@ -66,6 +67,7 @@ class FarEnd:
     def _at(self, wanted_hz: int, pcm: bytes | None, rate_hz: int, channels: int, block: int) -> Samples:
         import numpy as np
 
+        # All channels play the same, so one is enough.
         samples = np.zeros(block, np.int16) if pcm is None else np.frombuffer(pcm, "<i2")[::channels]
         if rate_hz == wanted_hz:
             return samples

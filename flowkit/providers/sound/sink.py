@@ -40,5 +40,6 @@ async def _tick(timeline: Timeline, around: Surroundings, heard: Heard) -> None:
     t_us = now_us // around.frame_us * around.frame_us
     while True:
         t_us += around.frame_us
+        # Counted from the session's start, because late ticks would add up.
         await trio.sleep_until(zero_s + t_us / US_PER_S)
         await heard(timeline.pop_until(t_us + around.frame_us), t_us + around.frame_us)

@@ -104,6 +104,7 @@ def _promised(file: BinaryIO, path: Path, size: int) -> float:
         if chunk[:4] == b"data":
             present = size - file.tell()
             return 1.0 if length == _UNKNOWN_SIZE or present >= length else present / length
+        # RIFF pads chunks to an even length.
         file.seek(length + length % 2, 1)
     raise InputError(f"{path}: is truncated before its first sample ({size} bytes)")
 

@@ -75,6 +75,8 @@ class WavWriter:
         if path.is_symlink():
             raise OutputError(f"{path}: is a link; nothing is written through links")
         try:
+            # Without O_NONBLOCK a FIFO would wait for a reader. O_NOFOLLOW: a link may have been made since the
+            # check.
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, PRIVATE)
         except OSError as exc:
             raise OutputError(f"{path}: cannot be written: {exc.strerror}") from exc

@@ -105,6 +105,7 @@ def _parameters(call: str, function: Callable[..., Any]) -> tuple[dict[str, Any]
 def _described(tool: Tool, fields: dict[str, Any]) -> tuple[type[BaseModel], dict[str, Any]]:
     """A model of the function's arguments, and its JSON Schema."""
     try:
+        # An argument that does not exist is an error, which the model can correct.
         model: type[BaseModel] = create_model(tool.title, __config__=ConfigDict(extra="forbid"), **fields)
         schema = model.model_json_schema()
     except (PydanticUserError, NameError, ValueError) as error:

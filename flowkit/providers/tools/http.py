@@ -39,9 +39,11 @@ class Request:
                 f"tool {tool.title!r} makes HTTP requests, and there is no httpx", hint=INSTALL
             ) from error
         self._http, self._parameters = tool.http, tool.parameters
+        # Only a request without effects may be made twice.
         self._tries = 2 if tool.effects is Effects.NONE else 1
         schema = {"type": "object", "properties": tool.parameters, "required": list(tool.parameters)}
         self.spec = ToolSpec(tool.title, tool.description, {**schema, "additionalProperties": False})
+        # Redirects are followed in `_answer`, which takes the file's headers away for another server.
         self._client = httpx.AsyncClient(timeout=tool.timeout / US_PER_S, follow_redirects=False)
 
     async def aclose(self) -> None:
@@ -122,6 +124,7 @@ def _fitting(parameters: dict[str, Any], arguments: str) -> dict[str, Any]:
     wrong += [f"there is no {name}" for name in given if name not in parameters]
     for name, value in given.items():
         types = _TYPES.get(parameters.get(name, {}).get("type"), ())
+        # In Python a bool is an int too, in JSON Schema it is not.
         if types and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
             wrong.append(f"{name} is no {parameters[name]['type']}")
     if wrong:

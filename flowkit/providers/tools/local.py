@@ -71,6 +71,7 @@ class LocalTools(Provider):
         """One call, from beginning to end. A call that is stopped emits nothing: the stage has its outcome already."""
         tool = self._tools.get(call.name)
         with scope:
+            # A call that was cancelled before it began must not run at all.
             await trio.lowlevel.checkpoint_if_cancelled()
             if tool is None:
                 outcome = ToolOutcome(call.id, ToolStatus.ERROR.value, f"There is no tool {call.name!r}.")
@@ -85,6 +86,7 @@ class LocalTools(Provider):
         context = ToolContext(self.around.session, call.id)
         try:
             status, content = ToolStatus.RESULT, _as_text(await tool.run(call.arguments, context))
+        # SystemExit too, because a tool that calls sys.exit must not end the process.
         except (Exception, SystemExit) as error:  # whatever a tool raises is an outcome
             kind = "" if isinstance(error, (ValueError, ProviderError)) else f"{type(error).__name__}: "
             status, content = ToolStatus.ERROR, f"{kind}{error}"

@@ -115,6 +115,7 @@ class _Worker:
 
     def _speak(self, frame: Frame) -> None:
         size = 2 * (self._voice.rate_hz // PIECES_PER_S)
+        # Cancelled while it waited, so the model need not start.
         if frame.request in self._cancelled:
             return
         for spoken in self._voice.speak(frame.payload.decode()):
@@ -134,6 +135,7 @@ def _pipes() -> tuple[BinaryIO, BinaryIO]:
 def _write(stream: BinaryIO, frame: Frame) -> None:
     view = memoryview(frame.packed())
     while view:
+        # An unbuffered stream may write only a part.
         view = view[stream.write(view) :]
 
 

@@ -132,10 +132,12 @@ class _Child:
                 nursery.start_soon(errors.read, process)
                 self.send(Frame(FrameKind.SETUP, 0, json.dumps(setup).encode()))
                 await self._read(process)
+                # The last lines of its standard error say why it has ended.
                 with trio.move_on_after(GRACE_S):
                     await errors.ended.wait()
                 nursery.cancel_scope.cancel()
         finally:
+            # A cancelled host must not leave the process running.
             with trio.CancelScope(shield=True):
                 await _stop(process)
             self.end(_reason(process.returncode, errors.lines))
@@ -144,6 +146,7 @@ class _Child:
         """End the process and all its requests. The first reason is kept."""
         if self.failure is None:
             self.failure = ProviderError(f"{self.title}: the worker process {why}")
+        # A task that waits for the voice must wake, or it would never see the failure.
         self.ready.set()
         self._to_send.close()
         for listener in self._listeners.values():
@@ -170,6 +173,7 @@ class _Child:
         if frame.kind is FrameKind.READY:
             self.rate_hz = int(json.loads(frame.payload)["rate_hz"])
             self.ready.set()
+        # Request 0 is the setup. Its only other answer is a failure.
         elif frame.request == 0:
             self.end(f"cannot load the voice: {frame.payload.decode(errors='replace')}")
         elif listener := self._listeners.get(frame.request):
@@ -209,6 +213,7 @@ class Worker:
 
     def __init__(self, title: str, module: str, setup: Mapping[str, Any]) -> None:
         self._title = title
+        # With -P a file in the current folder cannot take the place of a module.
         self._command = [sys.executable, "-P", "-m", module]
         self._setup = setup
         self._nursery: trio.Nursery | None = None
@@ -276,6 +281,7 @@ class Worker:
         number = self._requests
         async with child.listening(number) as frames:
             child.send(Frame(FrameKind.SPEAK, number, synthesis.text.encode()))
+            # A new process speaks the clause from its start.
             synthesis.skip = synthesis.samples
             try:
                 while (frame := await child.next(frames, number)) is not None:

@@ -76,6 +76,7 @@ class Unpacker:
         self._pending += data
         while len(self._pending) >= _HEADER.size:
             length, kind, request = _HEADER.unpack_from(self._pending)
+            # A damaged length would make the reader wait for gigabytes.
             if length > LARGEST:
                 raise ValueError(f"a frame of {length} bytes")
             end = _HEADER.size + length

@@ -84,6 +84,7 @@ class CartesiaEmulator(SocketEmulator):
             if (context := contexts.pop(id_, None)) is not None:
                 await self._cancel(talk, context)
             return
+        # Chosen once for each context: a fault of the first two requests would be used up by two clauses.
         talk.fault = self._fault(talk.seen, message) if id_ not in contexts else talk.fault
         context = contexts.setdefault(id_, EmulatedContext(id_, message))
         if self._gone(context, talk.fault):
@@ -108,6 +109,7 @@ class CartesiaEmulator(SocketEmulator):
         return asked if asked is not ServerFault.NONE else seen.fault
 
     def choose(self, seen: Seen) -> ServerFault:
+        # A plan has a fault for each context, and the handshake must not take one.
         return self.faults.choose(self.key(seen)) if not self.faults.plan else ServerFault.NONE
 
     def _gone(self, context: EmulatedContext, fault: ServerFault) -> bool:

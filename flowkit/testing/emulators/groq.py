@@ -199,6 +199,7 @@ class GroqEmulator(Emulator):
             case ServerFault.MISSING_FIELD:
                 await http.data(b'data: {"id": "1", "model": "m"}\n\n')
             case ServerFault.OVERSIZED:
+                # The line has no end: the client has to give up because of its length.
                 await http.data(b'data: {"choices": [{"delta": {"content": "' + b"x" * (5 * 2**20))
             case ServerFault.UNKNOWN_TYPE:
                 await http.data(b': a comment\n\nevent: ping\ndata: {"choices": []}\n\n')
@@ -208,6 +209,7 @@ class GroqEmulator(Emulator):
         """A chunk as bytes, split into the parts that are sent separately."""
         if fault is ServerFault.EXTRA_FIELD:
             piece = piece | {"novelty": {"deep": [1, 2]}, "obfuscation": "xyz"}
+        # Escapes are ASCII, so only raw UTF-8 can be split inside a character.
         data = _event(piece, ascii_only=fault is not ServerFault.SPLIT_UTF8)
         size = {ServerFault.SPLIT_UTF8: 1, ServerFault.TRICKLE: 40}.get(fault, len(data))
         return [data[place : place + size] for place in range(0, len(data), size)]

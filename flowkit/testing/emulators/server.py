@@ -94,6 +94,7 @@ class Emulator(ABC):
     async def _secured(self, stream: trio.SocketStream) -> Any:
         if self._tls is None:
             return stream
+        # HTTP clients close the connection without TLS's own closing messages.
         secured = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
         await secured.do_handshake()
         return secured
@@ -106,6 +107,7 @@ class Emulator(ABC):
 def reset(stream: Any) -> None:
     """Reset the TCP connection. Sent data may be lost, and the client gets an error."""
     raw = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    # With a linger time of 0 the system sends a reset instead of an orderly end.
     raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     raw.socket.close()
 
@@ -136,6 +138,7 @@ def running(emulator: E) -> Iterator[E]:
             trio.run(main)
         except BaseException as exc:
             failures.append(exc)
+            # The caller waits for the start, and would wait for ever.
             began.put(None)
 
     thread = threading.Thread(target=run, name=f"emulator {emulator.name}", daemon=True)

@@ -60,6 +60,7 @@ class SocketEmulator(Emulator):
                 pass
             finally:
                 seen.over = True
+            # The library's reader task would wait for the client.
             nursery.cancel_scope.cancel()
 
     def choose(self, seen: Seen) -> ServerFault:

@@ -42,6 +42,7 @@ def nothing_stale_sounds(evidence: Evidence) -> None:
     ends = {row.epoch: row.handled_us for row in reversed(evidence.rows) if handled(row, Interrupt)}
     for pop in evidence.sound():
         for epoch, at_us in ends.items():
+            # A frame that has started cannot be stopped.
             last_us = -(-at_us // frame_us) * frame_us
             stale = pop.epoch < epoch and pop.t_us + us(pop.samples - 1, pop.rate_hz) >= last_us
             hold(not stale, f"audio of epoch {pop.epoch} at {pop.t_us} us, after the interrupt at {at_us} us")
@@ -52,5 +53,6 @@ def cancelled_calls_are_gone(evidence: Evidence) -> None:
     for at_us, effect in evidence.effects:
         if isinstance(effect, CallCancelled) and evidence.engine.finished != "stopped":
             name = f"{evidence.plan.stages[effect.stage].id} call {effect.call}"
+            # A session on the heap pump has no tasks.
             ended_us = evidence.tasks.get(name, at_us)
             hold(ended_us == at_us, f"{name}, cancelled at {at_us} us, ended at {ended_us}")

@@ -39,6 +39,7 @@ def sound_is_on_time(evidence: Evidence) -> None:
             played.append(item)
     start_us = samples = 0
     for before, play in zip([None, *played], played, strict=False):
+        # Counted from the beginning of the piece, because rounded lengths would add up to a drift.
         end_us = start_us + (samples * US_PER_S // before.rate_hz if before else 0)
         gap_us = play.at_us - end_us
         if (

@@ -77,6 +77,7 @@ class _Listener:
         self.cancelled_s = 0.0
 
     def cancel(self) -> None:
+        # The first time counts, because later answers cancel again.
         self.cancelled_s = self.cancelled_s or trio.current_time()
         self._scope.cancel()
 
@@ -86,6 +87,7 @@ class _Listener:
 
     async def emit(self, item: Message) -> None:
         call, number = self._call, len(self._call.items) + 1
+        # This task has seen the cancellation and emits all the same.
         call.caught |= trio.lowlevel.current_task() in self.told
         call.said_s.append(trio.current_time())
         self._waiting += 1
@@ -95,6 +97,7 @@ class _Listener:
         try:
             await trio.sleep(self._holds_s)
         except trio.Cancelled:
+            # A scope of the provider's own may have been cancelled instead, and then it may go on.
             if self._scope.cancel_called:
                 self.told.add(trio.lowlevel.current_task())
             raise
@@ -124,6 +127,7 @@ async def called(
                 call.caught |= bool(listener.told)
             except Exception as error:
                 call.error, call.ended = first(error), True
+        # The task that cancels the call may still sleep.
         nursery.cancel_scope.cancel()
     if listener.cancelled_s:
         call.gone_s = trio.current_time() - listener.cancelled_s

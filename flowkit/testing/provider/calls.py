@@ -65,6 +65,7 @@ class PacedItems:
         await trio.sleep(self._pause_s)
         try:
             return next(self._items)
+        # A StopIteration must not leave a coroutine, where it becomes a RuntimeError.
         except StopIteration:
             raise StopAsyncIteration from None
 

@@ -62,6 +62,7 @@ def check_provider(
     examination = _Examination(cls, cls.Options() if options is None else options, within_s, grace_s, silent=silent)
     heard = _buzz() if speech is None else speech
     found = list(declared(cls))
+    # A class that is declared wrongly cannot be called.
     asked = [] if found else cases(cls, heard)
     if asked:
         found += examination.run(lambda: examination.calls(asked))
@@ -149,6 +150,7 @@ class _Examination:
 
             async def session(number: int) -> None:
                 async with opened(self._cls, self._options, FakeSession().around(), models) as provider:
+                    # A model that answers one call at a time serves them one after another.
                     call = await self._call(provider, case, waits_s=_SHARING * self._within_s)
                     for fault in self._judged(case, call):
                         self._add(f"while {_SHARING} sessions share it: {fault}")
@@ -235,6 +237,7 @@ class _Examination:
     async def _cancelled(self, provider: Provider, case: CallCase, calls: dict[str, CallResult]) -> None:
         """Cancel a call before, at, and between its answers, and check that the next call is correct."""
         whole = _sound(calls[case.title])
+        # Only a voice that speaks a clause the same way each time can be compared.
         steady = bool(whole) and A_LATER_CLAUSE in calls and _sound(calls[A_LATER_CLAUSE]) == whole
         for stop in stops(calls[case.title].items):
             call = await self._call(provider, case, stop=stop)

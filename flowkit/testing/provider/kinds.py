@@ -170,6 +170,7 @@ def _transcribed(case: CallCase, items: list[Message]) -> Iterator[str]:
     given = [item.utterance for item in items if isinstance(item, Final)]
     if given != owed:
         yield f"utterances {owed} ended, and the Finals are of {given}: there must be one Final for each, in order"
+    # The provider may have put anything there, whatever the annotation says.
     texts: list[Any] = [item.text for item in items if isinstance(item, (Partial, Final))]
     yield from (f"a transcript is {type(text).__name__}, not str" for text in texts if not isinstance(text, str))
 
@@ -194,6 +195,7 @@ def _questions(speech: bytes) -> list[CallCase]:
 
 def _asked(case: CallCase, items: list[Message]) -> Iterator[str]:
     tokens = [item for item in items if isinstance(item, Token)]
+    # The provider may have put anything there, whatever the annotation says.
     texts: list[Any] = [token.text for token in tokens]
     if wrong := [text for text in texts if not isinstance(text, str)]:
         yield f"a token's text is {type(wrong[0]).__name__}, not str"
@@ -204,6 +206,7 @@ def _asked(case: CallCase, items: list[Message]) -> Iterator[str]:
         yield f"token number {first} has index {indexes[first]}: tokens are numbered from 0 in each reply"
     if case.says and not "".join(texts).strip():
         yield "the reply has no words"
+    # Some scripts write no spaces between words.
     with_words = [text for text in texts if any(char.isalpha() and not script_of(char).per_word for char in text)]
     if len(with_words) >= _MANY and not any(char.isspace() for char in "".join(texts)):
         yield f"no white space in {len(tokens)} tokens: keep the spaces, because the texts joined are the reply"
@@ -218,6 +221,7 @@ def all_at_once(replies: list[tuple[float, list[float]]]) -> bool:
     bursts = [
         said_s[0] - asked_s > _SLOW_S and said_s[-1] - said_s[0] < _BURST_S * len(said_s) for asked_s, said_s in many
     ]
+    # A single reply may come in a burst by chance.
     return len(bursts) > 1 and all(bursts)
 
 

@@ -68,6 +68,7 @@ def left_generators() -> Iterator[list[str]]:
     """
     names: list[str] = []
     with warnings.catch_warnings(record=True) as seen:
+        # By default a second warning from the same place is not issued.
         warnings.simplefilter("always")
         yield names
         gc.collect()

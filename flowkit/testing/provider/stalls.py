@@ -46,6 +46,7 @@ class StallLog:
 
     def stalled(self, stall: Stall, *, calling: bool) -> None:
         """Record a stall. `calling`: a call was running."""
+        # Other processes had the cores, for which the provider is not to blame.
         if not stall.held:
             return
         frames = list(_FRAME.finditer(stall.stack))
@@ -68,6 +69,7 @@ class StallLog:
         places, self._calling = self._calling, {}
         again = {key: place for key, place in places.items() if len(place.lasted_us) >= _AGAIN}
         for key, place in again.items():
+            # A stall whose place was not seen adds nothing where a place is known.
             if key or len(again) == 1:
                 yield f"blocks the event loop {place.told()}"
 

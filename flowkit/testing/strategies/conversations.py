@@ -47,6 +47,7 @@ def _ms(most: int) -> st.SearchStrategy[str]:
 
 
 def _seldom() -> st.SearchStrategy[bool]:
+    # Hypothesis shrinks to 0, and so to a conversation without the rare event.
     return st.integers(0, 11).map(lambda n: n == 11)
 
 
@@ -125,6 +126,7 @@ def llms(named: tuple[str, ...] = ()) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def _late() -> st.SearchStrategy[str]:
+    # Repeated, so that most conversations run into no timeout.
     return st.sampled_from(("5s", "5s", "5s", "5s", "5s", "60ms", "10ms"))
 
 

@@ -87,6 +87,7 @@ def collect(paths: Sequence[str], *, env: bool = False) -> Collected:
         name, _, only = given.partition("::")
         root = Path(name) if Path(name).is_dir() else Path(name).resolve().parent
         for path in _files(Path(name), found):
+            # Several tests of one file may be named.
             if path in seen and not only:
                 continue
             seen.add(path)
@@ -104,11 +105,13 @@ def _files(path: Path, found: Collected) -> Iterator[Path]:
     if not path.exists():
         raise UsageError(f"there is no {path}")
     if not path.is_dir():
+        # Expectations stand for their trace, so that the test is found only once.
         if path.name.endswith(SUFFIX) and trace_path(path).exists():
             path = trace_path(path)
         yield path
         return
     for folder, folders, names in os.walk(path, onerror=lambda error: found.wrong.append(_unread(error))):
+        # In place, because os.walk follows this list. Sorted, so that the order does not depend on the file system.
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(names):
             if (name.endswith(".jsonl") or name.lower().endswith(PIPELINES)) and _may_hold_tests(

@@ -46,6 +46,7 @@ def run(items: Sequence[Item], workers: int) -> Iterator[Outcome]:
     context.set_forkserver_preload([__name__])
     with _no_module_of_the_current_folder():
         forkserver.ensure_running()
+    # Several chunks for each worker, so that slow tests in one of them do not leave the other workers idle.
     chunk = max(1, len(items) // (8 * workers))
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         yield from pool.map(outcome_of, items, chunksize=chunk)

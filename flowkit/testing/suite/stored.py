@@ -91,6 +91,7 @@ def _left(new: Path, text: str | None) -> Iterator[str]:
     try:
         if text is not None:
             write_whole(new, text)
+        # A link that leads nowhere is no file, and is removed too.
         elif new.is_file() or new.is_symlink():
             new.unlink()
     except OutputError as error:
@@ -122,6 +123,7 @@ def config_of(path: str, *, env: bool = False) -> Config:
     return _config(path, known.st_mtime_ns, known.st_size, env)
 
 
+# Every test of a file reads it.
 @lru_cache(maxsize=32)
 def _config(path: str, mtime_ns: int, size: int, env: bool) -> Config:
     return load(path, outside=outside(env))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NamedTuple, get_type_hints
 
+from flowkit import messages
 from flowkit.engine import Fate
 from flowkit.engine.journal import values_getter
 from flowkit.errors import TraceError
@@ -56,7 +57,7 @@ def _content(cls: type[Message]) -> Content:
     kept = [f for f in fields(cls) if f.name != "pcm"]
     texts = tuple(place for place, f in enumerate(kept) if str(f.type) == "str" or str(f.type).startswith("tuple"))
     # The narrow ranges hold for flowkit's own messages. In a user's message, a field named `count` may be negative.
-    hints, own = _hints(cls), cls.__module__ == Message.__module__
+    hints, own = _hints(cls), cls.__module__.startswith(messages.__name__)
     checks = tuple(
         _INTS.get(f.name, _INT) if own and hints[f.name] is int else check_of(hints.get(f.name)) for f in kept
     )

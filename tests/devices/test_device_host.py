@@ -143,3 +143,41 @@ def test_a_refusal_names_the_device_and_what_it_has(
     assert what in str(caught.value)
     assert "0 (Claimed)" in str(caught.value)
     assert hint in caught.value.hint
+
+
+class Restarted:
+    """A library of two streams, which a restart destroys unless they were closed before."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.streams = [LostStream(self.calls), LostStream(self.calls)]
+
+    def _terminate(self) -> None:
+        self.calls.append("terminate")
+
+    def _initialize(self) -> None:
+        self.calls.append("initialize")
+
+
+class LostStream:
+    active = False
+
+    def __init__(self, calls: list[str]) -> None:
+        self.closed = False
+        self._calls = calls
+
+    def close(self, ignore_errors: bool) -> None:
+        self.closed = True
+        self._calls.append("close")
+
+
+def test_every_lost_stream_is_closed_before_the_library_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Microphone and speaker are lost at once, and the first of them that is looked for restarts the library."""
+    library = Restarted()
+    monkeypatch.setattr(device_host, "_library", lambda: library)
+    audio = PortAudio()
+    used = [SimpleNamespace(stream=stream) for stream in library.streams]
+    audio._open = list(used)  # type: ignore[arg-type]
+    audio.refresh(even_if_used=False)
+    assert library.calls == ["close", "close", "terminate", "initialize"]
+    assert not any(audio.alive(one) for one in used)  # type: ignore[arg-type]

@@ -151,7 +151,9 @@ class PortAudio:
 
     def refresh(self, *, even_if_used: bool) -> None:
         with self._lock:
-            self._open = [used for used in self._open if self.alive(used)]
+            # A lost stream is closed first: it does not survive the restart, and its owner may still ask whether it runs.
+            for used in [used for used in self._open if not self.alive(used)]:
+                self.close(used)
             if self._open and not even_if_used:
                 return
             for used in list(self._open):

@@ -69,7 +69,7 @@ class Host:
         self._shared = shared
         self._sessions: list[LiveSession] = []
         self._open = 0
-        """Sessions that run, and those whose recording is being finished."""
+        """Sessions that were admitted and are not over: their recording may still have to be made, or finished."""
         self._idle = trio.Event()
         self._draining = False
         self._begun = self._refused = self._failed = 0
@@ -151,7 +151,8 @@ class Host:
         return not self._why_not()
 
     def _why_not(self) -> str:
-        sessions, limits = len(self._sessions), self.limits
+        # Those too whose recording is being made or finished: a flood of callers must not pass while the disk is asked.
+        sessions, limits = self._open, self.limits
         if self._draining:
             return "it is draining"
         if limits.max_sessions is not None and sessions >= limits.max_sessions:

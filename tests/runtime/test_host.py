@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from flowkit.config import Config, load
 from flowkit.engine import Row
 from flowkit.engine.observer import Observer
 from flowkit.errors import ProviderError, Refused, UsageError
@@ -38,11 +39,26 @@ TALK: dict[str, Any] = {
 }
 
 
+SHORT = """flowkit: 1
+name: talk
+stages:
+  - {kind: mic, provider: scripted, speech: [{at: 100ms, lasts: 200ms}], length: 1s}
+  - {kind: vad, provider: scripted, end: 100ms}
+  - {kind: asr, provider: scripted, utterances: [Hello there.]}
+  - {kind: gate}
+  - {kind: llm, provider: canned, text: "Good day to you."}
+  - {kind: chunker}
+  - {kind: tts, provider: scripted}
+  - {kind: speaker, provider: memory}
+"""
+"""A pipeline's file and no plan, because a recording holds the configuration."""
+
+
 def in_time(main: Callable[[], Awaitable[Any]]) -> Any:
     return trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
-def quiet(plan: Plan | Path, **options: Any) -> Any:
+def quiet(plan: Plan | Config, **options: Any) -> Any:
     return open_host(plan, notice=lambda line: None, **options)
 
 
@@ -148,6 +164,26 @@ def test_a_full_host_refuses_until_a_session_has_ended() -> None:
             assert {depth.stage for depth in host.gauges.queues} >= {"llm", "tts"}
 
     in_time(main)
+
+
+def test_a_session_counts_while_its_recording_is_being_made(tmp_path: Path) -> None:
+    async def main() -> None:
+        refused = 0
+
+        async def caller(host: Host, number: int) -> None:
+            nonlocal refused
+            try:
+                await host.run_session(trace=tmp_path / f"{number}.jsonl")
+            except Refused:
+                refused += 1
+
+        async with quiet(load("talk.yaml", text=SHORT), max_sessions=2) as host:
+            async with trio.open_nursery() as nursery:
+                for number in range(5):
+                    nursery.start_soon(caller, host, number)
+            assert (refused, host.gauges.begun) == (3, 2)
+
+    trio.run(main)
 
 
 def test_a_host_that_wakes_late_refuses_but_not_the_first_session() -> None:

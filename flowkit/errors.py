@@ -35,6 +35,16 @@ class FlowkitError(Exception):
         super().__init__(mask(message))
         self.hint = mask(hint)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Subclasses may take other arguments than a message, and pickle would pass them the message.
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(kind: type[FlowkitError], args: tuple[object, ...], state: dict[str, object]) -> FlowkitError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class UsageError(FlowkitError):
     """A command was given arguments that make no sense. Raised by ``cli`` before anything runs."""
@@ -86,6 +96,12 @@ class TraceError(FlowkitError):
     """A trace cannot be read, or cannot be trusted. Raised by ``trace`` and ``replay``."""
 
     exit_code = ExitCode.USAGE
+
+
+class WorkersError(FlowkitError):
+    """Jobs cannot be run in other processes, or one of them has ended its process twice. Raised by ``jobs``."""
+
+    exit_code = ExitCode.UNAVAILABLE
 
 
 class IllegalTurn(FlowkitError):

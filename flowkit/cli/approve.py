@@ -5,10 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from flowkit.cli.workers import configure, workers_of
 from flowkit.errors import ExitCode, UsageError
 from flowkit.files import write_whole
+from flowkit.jobs import in_order
+
+if TYPE_CHECKING:
+    from flowkit.report.outcome import Change
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,6 +28,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("traces", nargs="+", metavar="TRACE", help="traces, or folders with traces")
     parser.add_argument("--pipeline", metavar="FILE", help="the pipeline file to replay a new test with")
     parser.add_argument("--dry-run", action="store_true", help="only show; exit code 1 if something would change")
+    configure(parser)
     parser.add_argument("-y", "--yes", action="store_true", help="accept without asking")
 
 
@@ -35,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
     if not paths:
         print("flowkit: no traces found", file=sys.stderr)
         return int(ExitCode.NOTHING_COLLECTED)
-    refused = sum(not _approve(path, args) for path in paths)
+    jobs = [_Asked(path, args.pipeline) for path in paths]
+    with closing(in_order(_proposed, jobs, workers_of(args), name=str)) as running:
+        refused = sum(not _approve(proposal, args) for proposal in running)
     return int(ExitCode.CHECKS_FAILED if refused else ExitCode.FINE)
 
 
@@ -45,26 +55,54 @@ def _traces(path: Path) -> list[Path]:
     return sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
 
 
-def _approve(path: Path, args: argparse.Namespace) -> bool:
-    """Show and accept the result of one trace. Returns whether its result is now the approved one."""
+class _Asked(NamedTuple):
+    """One trace to replay, and the pipeline file of a new test."""
+
+    path: Path
+    pipeline: str | None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+class _Proposal(NamedTuple):
+    """The new result of one trace. `text` are the expectations that hold it."""
+
+    path: Path
+    new: bool
+    """Whether there was no approved result yet."""
+    changes: list[Change]
+    turns: int
+    text: str
+
+
+def _proposed(asked: _Asked) -> _Proposal:
     from flowkit.testing.suite.approved import changes
-    from flowkit.testing.suite.expectations import begin_with, expectations_path, new_path, with_approved
+    from flowkit.testing.suite.expectations import begin_with, with_approved
     from flowkit.testing.suite.stored import replay_stored
 
-    stored = replay_stored(path, begin_with(path, args.pipeline))
+    stored = replay_stored(asked.path, begin_with(asked.path, asked.pipeline))
     approved, now = stored.expectations.approved, stored.now
     found = list(changes(approved, now)) if approved else []
-    if approved and not found:
+    return _Proposal(asked.path, not approved, found, len(now["turns"]), with_approved(stored.expectations, now))
+
+
+def _approve(proposal: _Proposal, args: argparse.Namespace) -> bool:
+    """Show and accept the result of one trace. Returns whether its result is now the approved one."""
+    from flowkit.testing.suite.expectations import expectations_path, new_path
+
+    path, found = proposal.path, proposal.changes
+    if not proposal.new and not found:
         print(f"{path}: as approved")
         new_path(path).unlink(missing_ok=True)
         return True
-    print(f"{path}: {len(found)} changes" if approved else f"{path}: new, {len(now['turns'])} turns")
+    print(f"{path}: new, {proposal.turns} turns" if proposal.new else f"{path}: {len(found)} changes")
     for change in found:
         print(f"  {change}")
     if args.dry_run or not (args.yes or _agreed()):
         return False
     target = expectations_path(path)
-    write_whole(target, with_approved(stored.expectations, now))
+    write_whole(target, proposal.text)
     new_path(path).unlink(missing_ok=True)
     print(f"  accepted in {target}")
     return True

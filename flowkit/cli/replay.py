@@ -6,9 +6,15 @@ import argparse
 import json
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from contextlib import closing
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
 
+from flowkit.cli.workers import configure as workers
+from flowkit.cli.workers import workers_of
 from flowkit.errors import ExitCode, UsageError
+from flowkit.jobs import in_order
 
 if TYPE_CHECKING:
     from flowkit.figures.report import Report
@@ -48,6 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--permute-ties", type=int, default=0, metavar="N", help="also replay simultaneous events in N other orders"
     )
+    workers(parser)
     parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
 
 
@@ -57,16 +64,44 @@ def run(args: argparse.Namespace) -> int:
     if args.exact and (args.pipeline or args.set or args.permute_ties):
         raise UsageError("--exact changes nothing, so it cannot be combined with --pipeline, --set or --permute-ties")
     worst = ExitCode.FINE
-    for name in args.traces:
-        try:
-            fine = _exact(args, name) if args.exact else _simulated(args, name)
-        except BaseExceptionGroup as group:
-            # Trio groups what fails in a nursery, and the command line reports a single error.
-            raise group.exceptions[0] from group
-        if not fine:
-            worst = ExitCode.CHECKS_FAILED
-            print(f"reproduce: {_again(args, name)}", file=sys.stderr)
+    jobs = [_Asked(args, name) for name in args.traces]
+    with closing(in_order(_replayed, jobs, workers_of(args), name=attrgetter("name"))) as running:
+        for said in running:
+            print("\n".join(said.out))
+            for line in said.err:
+                print(line, file=sys.stderr)
+            if not said.fine:
+                worst = ExitCode.CHECKS_FAILED
     return worst
+
+
+class _Asked(NamedTuple):
+    """One trace to replay."""
+
+    args: argparse.Namespace
+    name: str
+
+
+@dataclass
+class _Said:
+    """What a replay prints to stdout and stderr, and whether all is well."""
+
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+    fine: bool = True
+
+
+def _replayed(asked: _Asked) -> _Said:
+    args, name = asked
+    said = _Said()
+    try:
+        said.fine = _exact(args, name, said) if args.exact else _simulated(args, name, said)
+    except BaseExceptionGroup as group:
+        # Trio groups what fails in a nursery, and the command line reports a single error.
+        raise group.exceptions[0] from group
+    if not said.fine:
+        said.err.append(f"reproduce: {_again(args, name)}")
+    return said
 
 
 def _again(args: argparse.Namespace, name: str) -> str:
@@ -78,13 +113,12 @@ def _again(args: argparse.Namespace, name: str) -> str:
     return shlex.join(["flowkit", "replay", name, *options])
 
 
-def _exact(args: argparse.Namespace, name: str) -> bool:
+def _exact(args: argparse.Namespace, name: str, said: _Said) -> bool:
     from flowkit.replay.rerun import exactly
 
     result = exactly(name)
-    _tell(args, result.report)
-    for line in _difference_lines(result):
-        print(line, file=sys.stderr)
+    _tell(args, result.report, said)
+    said.err += _difference_lines(result)
     return result.same
 
 
@@ -102,7 +136,7 @@ def _difference_lines(result: Exactly) -> list[str]:
     return lines
 
 
-def _simulated(args: argparse.Namespace, name: str) -> bool:
+def _simulated(args: argparse.Namespace, name: str, said: _Said) -> bool:
     from flowkit.replay.rerun import timing_only
     from flowkit.replay.simulate import simulate
     from flowkit.trace.reader import read_trace
@@ -113,41 +147,38 @@ def _simulated(args: argparse.Namespace, name: str) -> bool:
             raise UsageError(
                 f"{trace.path.name} is redacted: only its timing can be replayed, without changed settings"
             )
-        _tell(args, timing_only(trace))
+        _tell(args, timing_only(trace), said)
         return True
     replayed = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set))
-    _tell(args, replayed.report)
-    return not args.permute_ties or _ties(args, trace, replayed.report)
+    _tell(args, replayed.report, said)
+    return not args.permute_ties or _ties(args, trace, replayed.report, said)
 
 
-def _ties(args: argparse.Namespace, trace: Trace, usual: Report) -> bool:
+def _ties(args: argparse.Namespace, trace: Trace, usual: Report, said: _Said) -> bool:
     from flowkit.replay.ties import depending, permuted
 
     others = permuted(trace, args.permute_ties, pipeline=args.pipeline, overrides=tuple(args.set))
     lines = depending(usual, [other.report for other in others])
-    for line in lines:
-        print(line, file=sys.stderr)
-    if not lines:
-        print(f"{args.permute_ties} other orders of simultaneous events: the same figures", file=sys.stderr)
+    said.err += lines or [f"{args.permute_ties} other orders of simultaneous events: the same figures"]
     return not lines
 
 
-def _tell(args: argparse.Namespace, report: Report) -> None:
-    for notice in report.notices:
-        print(f"flowkit: {report.trace}: {notice}", file=sys.stderr)
+def _tell(args: argparse.Namespace, report: Report, said: _Said) -> None:
+    said.err += [f"flowkit: {report.trace}: {notice}" for notice in report.notices]
     if args.format == "json":
-        json.dump(report.to_json(), sys.stdout, ensure_ascii=False)
-        print()
+        said.out.append(json.dumps(report.to_json(), ensure_ascii=False))
         return
     from flowkit.report.plain import summary
 
     speed = report.audio_us / report.wall_us if report.wall_us else 0
     told = f"{report.audio_us / 1e6:.1f} s in {report.wall_us / 1e6:.3f} s ({speed:.0f} x)"
-    print(f"{report.trace}: {report.level}, {told}, {report.messages} messages, digest {report.digest}")
+    said.out.append(f"{report.trace}: {report.level}, {told}, {report.messages} messages, digest {report.digest}")
     if report.level == "what_if":
-        print(f"modelled: {report.modelled_share:.0%} of the clauses")
+        said.out.append(f"modelled: {report.modelled_share:.0%} of the clauses")
     for turn in report.turns:
         for clause in turn.clauses:
             mark = (f" ({clause.note})" if clause.note else "") + (" (modelled)" if clause.modelled else "")
-            print(f"  {clause.t_us / 1e6:8.3f}  {clause.reason:10} {clause.tokens:3}  {clause.text.strip()}{mark}")
-    print("\n".join(summary(report)))
+            said.out.append(
+                f"  {clause.t_us / 1e6:8.3f}  {clause.reason:10} {clause.tokens:3}  {clause.text.strip()}{mark}"
+            )
+    said.out += summary(report)

@@ -7,10 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowkit.cli.workers import configure, workers_of
 from flowkit.errors import ExitCode, UsageError
 from flowkit.files import cannot_write, reserve, write_whole
 
@@ -34,7 +36,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "paths", nargs="*", default=["."], metavar="PATH", help="files, FILE::TEST, or folders to search (default: .)"
     )
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
+    configure(parser)
     parser.add_argument(
         "--env", action="store_true", help="let pipeline files use environment variables; only for files that you trust"
     )
@@ -51,21 +53,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run all tests found. Prints progress and failures to stdout, and notices to stderr."""
-    from flowkit.testing.suite import collect, default_workers
+    from flowkit.testing.suite import collect
     from flowkit.testing.suite import run as run_all
 
     reports = [_report(text) for text in args.report]
-    jobs = default_workers() if args.jobs is None else args.jobs
-    if jobs < 1:
-        raise UsageError(f"--jobs must be at least 1 (got {jobs})")
+    workers = workers_of(args)
     found = collect(args.paths, env=args.env)
     _check_reports(reports, [*found.read, *(Path(path) for item in found.items for path in item.files())])
     progress = _Progress(args.verbose) if args.format == "plain" else None
     outcomes: list[Outcome] = []
-    for outcome in chain(found.wrong, run_all(found.items, jobs)):
-        outcomes.append(outcome)
-        if progress is not None:
-            progress.tell(outcome)
+    with closing(run_all(found.items, workers)) as running:
+        for outcome in chain(found.wrong, running):
+            outcomes.append(outcome)
+            if progress is not None:
+                progress.tell(outcome)
     _tell(outcomes, args.format)
     for notice in found.notices:
         print(f"flowkit: {notice}", file=sys.stderr)

@@ -28,12 +28,14 @@ import trio.testing
 
 from flowkit import trust
 from flowkit.cli import COMMANDS, main
+from flowkit.cli import approve as cli_approve
+from flowkit.cli import replay as cli_replay
 from flowkit.errors import ExitCode
+from flowkit.jobs import Workers
 from flowkit.providers import registry
 from flowkit.providers.sound import device_host
 from flowkit.runtime import host, soundcheck
 from flowkit.runtime.session import SessionOutcome
-from flowkit.testing import suite
 from flowkit.testing.emulators import Emulator
 from tests.config.experiments import BASE
 from tests.providers.support import AUDIO
@@ -117,9 +119,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         print(type(emulator).__name__, emulator.port, emulator.faults)
         raise KeyboardInterrupt
 
-    def run_tests(items: Any, jobs: int) -> Any:
-        print(f"{jobs} processes")
-        return map(suite.outcome_of, items)
+    def run_jobs(job: Any, items: Any, workers: Workers, **_: Any) -> Any:
+        print(f"{workers.processes} processes" if not workers.cluster else f"at {workers.cluster}")
+        return (job(item) for item in items)
 
     def listen(name: str | None, length_us: int, meter: object) -> soundcheck.Level:
         print(f"listens to {name} for {length_us} us")
@@ -139,7 +141,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soundcheck, "round_trip", round_trip)
     few = [row for row in registry.available() if row.name in ("canned", "webrtcvad", "groq")]
     monkeypatch.setattr(registry, "available", lambda: few)
-    monkeypatch.setattr(suite, "run", run_tests)
+    suite_run: Any = importlib.import_module("flowkit.testing.suite.run")
+    monkeypatch.setattr(suite_run, "FEW", 0)
+    for module in (suite_run, cli_replay, cli_approve):
+        monkeypatch.setattr(module, "in_order", run_jobs)
     monkeypatch.setattr(Emulator, "serve", served)
     monkeypatch.setattr(host, "run_alone", settled_session)
     monkeypatch.setattr(trio, "run", in_time)
@@ -226,6 +231,8 @@ TABLE: dict[str, Try] = {
     "replay --pipeline": Try("replay a.jsonl", "--pipeline slow.yaml"),
     "replay --set": Try("replay a.jsonl", f"--set {SLOWER}"),
     "replay --permute-ties": Try("replay a.jsonl", "--permute-ties 2"),
+    "replay --jobs": Try("replay a.jsonl", "--jobs 3"),
+    "replay --dask": Try("replay a.jsonl", "--dask tcp://127.0.0.1:9"),
     "replay --format": Try("replay a.jsonl"),
     "diff B": Try("diff a.jsonl", "old.jsonl", code=ExitCode.CHECKS_FAILED),
     "diff --pipeline": Try("diff a.jsonl", "--pipeline slow.yaml", code=ExitCode.CHECKS_FAILED),
@@ -233,12 +240,15 @@ TABLE: dict[str, Try] = {
     "diff --format": Try("diff a.jsonl old.jsonl", code=ExitCode.CHECKS_FAILED),
     "test PATH": Try("test", "p.yaml"),
     "test --jobs": Try("test p.yaml", "--jobs 3"),
+    "test --dask": Try("test p.yaml", "--dask tcp://127.0.0.1:9"),
     "test --env": Try("test asks.yaml", "--env"),
     "test --verbose": Try("test p.yaml", "--verbose"),
     "test --report": Try("test p.yaml", "--report junit=new.xml"),
     "test --format": Try("test p.yaml"),
     "approve --pipeline": Try("approve a.jsonl", "--pipeline p.yaml"),
     "approve --dry-run": Try("approve a.jsonl", "--dry-run", code=ExitCode.CHECKS_FAILED),
+    "approve --jobs": Try("approve a.jsonl --yes", "--jobs 3"),
+    "approve --dask": Try("approve a.jsonl --yes", "--dask tcp://127.0.0.1:9"),
     "approve --yes": Try("approve a.jsonl", "--yes", typed="n\n", terminal=True),
     "report --pipeline": Try("report a.jsonl", "--pipeline slow.yaml"),
     "report --set": Try("report a.jsonl", f"--set {SLOWER}"),

@@ -66,6 +66,11 @@ def test_jobs_must_be_some(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--jobs" in capsys.readouterr().err
 
 
+def test_processes_and_a_cluster_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "-j2", "--dask", "tcp://127.0.0.1:9"]) == 2
+    assert "cannot be combined with --dask" in capsys.readouterr().err
+
+
 def test_json_on_stdout_is_one_object(failing: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", str(failing), "--format", "json"]) == 1
     told = json.loads(capsys.readouterr().out)

@@ -11,6 +11,6 @@ Reading order: ``collect`` (finds the tests) and ``run`` (runs them in parallel)
 """
 
 from flowkit.testing.suite.collect import Collected, Item, ItemKind, collect
-from flowkit.testing.suite.run import default_workers, outcome_of, run
+from flowkit.testing.suite.run import outcome_of, run
 
-__all__ = ["Collected", "Item", "ItemKind", "collect", "default_workers", "outcome_of", "run"]
+__all__ = ["Collected", "Item", "ItemKind", "collect", "outcome_of", "run"]

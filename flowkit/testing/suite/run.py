@@ -1,20 +1,15 @@
-"""Runs collected tests in several processes.
+"""Runs collected tests.
 
-An outcome depends only on its test, and outcomes come in the order of collection. So the number of processes does not
-affect the results.
+An outcome depends only on its test, and outcomes come in the order of collection. So it does not matter where the tests
+run.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shlex
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from dataclasses import replace
-from multiprocessing import forkserver
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,7 @@ from flowkit.clock import monotonic_us
 from flowkit.config import Config
 from flowkit.config.tests import Case
 from flowkit.errors import FlowkitError
+from flowkit.jobs import FEW, Workers, in_order
 from flowkit.report.outcome import Finding, Outcome, Status
 from flowkit.testing.cases import chunker_case
 from flowkit.testing.suite.collect import Item, ItemKind
@@ -31,46 +27,12 @@ from flowkit.testing.suite.session import run_case
 from flowkit.testing.suite.stored import config_of, place_and_words, stored_outcome
 from flowkit.testing.suite.words import judged
 
-_FEW = 4
-"""Fewer slow tests than this run in one process, because they end before a second process would be ready."""
 
-
-def run(items: Sequence[Item], workers: int) -> Iterator[Outcome]:
-    """Yield the outcome of each item, in order, as soon as it is known."""
+def run(items: Sequence[Item], workers: Workers) -> Generator[Outcome, None, None]:
+    """Yield the outcome of each item, in order, as soon as it is known. Raises WorkersError."""
     slow = sum(item.kind is not ItemKind.CHUNKER for item in items)
-    if workers < 2 or slow < _FEW:
-        yield from map(outcome_of, items)
-        return
-    # A fork server, because a fork would copy the locks that threads hold. It imports once what all workers need.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    with _no_module_of_the_current_folder():
-        forkserver.ensure_running()
-    # Several chunks for each worker, so that slow tests in one of them do not leave the other workers idle.
-    chunk = max(1, len(items) // (8 * workers))
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(outcome_of, items, chunksize=chunk)
-
-
-@contextmanager
-def _no_module_of_the_current_folder() -> Iterator[None]:
-    """Let new Python processes find modules where this one does, but never in the current folder, which may not be
-    trusted."""
-    kept = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
-    os.environ["PYTHONSAFEPATH"] = "1"
-    os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def default_workers() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    where = Workers() if slow < FEW and not workers.cluster else workers
+    return in_order(outcome_of, items, where, name=attrgetter("id"))
 
 
 def outcome_of(item: Item) -> Outcome:

@@ -24,7 +24,9 @@ class Parts(opt.Options):
     asr_final: Quantiles = Quantiles()
     """Until the final transcript is released."""
     llm_first_token: Quantiles = Quantiles()
-    """Until the first token."""
+    """Until the first token, without the time in which tools ran."""
+    tool_wait: Quantiles = Quantiles()
+    """Until the outcomes of tools that the first sound waited for, or until a filler."""
     clause_fill: Quantiles = Quantiles()
     """Until the first clause is cut."""
     queue_wait: Quantiles = Quantiles()

@@ -14,7 +14,16 @@ from flowkit.figures.device import DeviceEvents
 from flowkit.figures.frames import FrameClock
 from flowkit.figures.layout import Layout
 from flowkit.figures.listening import Listening
-from flowkit.figures.records import CallEnd, CallRecord, ClauseRecord, Ended, InterruptRecord, TurnEnd, TurnRecord
+from flowkit.figures.records import (
+    CallEnd,
+    CallRecord,
+    ClauseRecord,
+    Ended,
+    InterruptRecord,
+    ToolRecord,
+    TurnEnd,
+    TurnRecord,
+)
 from flowkit.figures.sound import SpeakerSound
 from flowkit.messages import (
     Ask,
@@ -30,12 +39,16 @@ from flowkit.messages import (
     Interrupt,
     Message,
     Narrate,
+    Play,
     PlaybackStarted,
     ReplyPlayed,
     Revoke,
     Shutdown,
+    Silence,
     Speak,
     Token,
+    ToolCall,
+    ToolOutcome,
     Utterance,
 )
 
@@ -49,11 +62,13 @@ class Follower:
     """Follows the rows of a session with this layout.
 
     `clock` says when input frames ended. `turn` is the newest turn as far as it is known, or None before the first.
+    `running` are the tools that have no outcome yet, by call.
     """
 
     def __init__(self, layout: Layout) -> None:
         self.clock = FrameClock(layout.frame_us)
         self.turn: TurnRecord | None = None
+        self.running: dict[str, ToolRecord] = {}
         self._now_us = 0
         self._due_us = _NEVER
         """When the next turn is due to be returned."""
@@ -72,6 +87,7 @@ class Follower:
             "llm": self._llm,
             "tts": self._tts,
             "speaker": self._speaker,
+            "tools": self._tools,
         }
         self._handlers: dict[str, Callable[[Row], None]] = {id_: self._replying for id_, _ in layout.kinds}
         self._handlers |= {layout.only(kind): handler for kind, handler in by_kind.items()}
@@ -99,7 +115,7 @@ class Follower:
         for turn in self._turns.values():
             self._end(turn, self._now_us)
         self._settle(_NEVER)
-        self._ended += self._listening.rest()
+        self._ended += [*self._listening.rest(), *self.running.values()]
         return self._take_ended()
 
     def _take_ended(self) -> list[Ended]:
@@ -169,12 +185,13 @@ class Follower:
         message, turn = row.message, self._turns.get(row.turn)
         if isinstance(message, Utterance):
             self._release(row, message)
+        elif isinstance(message, ToolOutcome):
+            self._tool_ended(row, message)
         elif turn is not None and row.fate is Fate.HANDLED:
             _call(turn, row)
             if isinstance(message, Token):
                 turn.first_token_us = row.sent_us if turn.first_token_us is None else turn.first_token_us
                 turn.last_token_us = row.handled_us
-                turn.tokens.append(message.text)
 
     def _tts(self, row: Row) -> None:
         self._replying(row)
@@ -206,12 +223,27 @@ class Follower:
         # There should be none. It is counted so that a report shows it if the engine ever lets some through.
         if isinstance(message, Audio) and interrupt is not None and row.epoch < interrupt.epoch:
             interrupt.stale_us += _length_us(message)
+        if isinstance(message, Play | Silence) and turn is not None:
+            _planned(turn, message)
         if isinstance(message, Hold | Interrupt) and turn is not None and turn.sound is not None:
             # Playback had planned the sound for a later tick, so it never began.
             turn.sound = None if turn.sound[1] >= self._sound.tick(row.handled_us) else turn.sound
         if isinstance(message, Interrupt) and interrupt is not None and interrupt.epoch == row.epoch:
             interrupt.decided_us, interrupt.silent_us = self._sound.silenced
             interrupt.discarded_us += self._sound.lost_us
+
+    def _tools(self, row: Row) -> None:
+        message, turn = row.message, self._turns.get(row.turn)
+        if isinstance(message, ToolCall):
+            tool = ToolRecord(message.id, message.name, message.arguments, row.turn, row.handled_us)
+            self.running[message.id] = tool
+            if turn is not None:
+                turn.tools.append(tool)
+
+    def _tool_ended(self, row: Row, outcome: ToolOutcome) -> None:
+        if (tool := self.running.pop(outcome.id, None)) is not None:
+            tool.status, tool.content, tool.ended_us = outcome.status, outcome.content, row.handled_us
+            self._ended.append(tool)
 
     # -- turns and interrupts -------------------------------------------------------------------------------------------
 
@@ -234,6 +266,8 @@ class Follower:
             turn.interrupt = InterruptRecord(row.epoch, row.sent_us, speech, row.sent_us, row.sent_us)
             turn.ends(TurnEnd.INTERRUPTED)
             self._interrupted = turn
+            for tool in self.running.values():
+                tool.interrupted |= tool.turn == turn.number
             self._end(turn, row.handled_us)
 
     def _lost(self, message: Message, turn: int) -> None:
@@ -244,6 +278,15 @@ class Follower:
         if isinstance(message, Audio):
             interrupt.discarded_us += _length_us(message)
         interrupt.counts[type(message)] = interrupt.counts.get(type(message), 0) + 1
+
+
+def _planned(turn: TurnRecord, message: Play | Silence) -> None:
+    """Note when the clauses of a turn begin to sound. What is silenced before it is due has not begun."""
+    if isinstance(message, Silence):
+        for of in turn.clauses.values():
+            of.sound_us = None if of.sound_us is None or of.sound_us >= message.at_us else of.sound_us
+    elif (known := turn.clauses.get(message.clause)) is not None and known.sound_us is None:
+        known.sound_us = message.at_us
 
 
 def _call(turn: TurnRecord, row: Row) -> None:
@@ -267,6 +310,8 @@ def _call(turn: TurnRecord, row: Row) -> None:
         case _ if message.lane == "D":
             call.first_item_us = row.sent_us if call.first_item_us is None else call.first_item_us
             call.items += 1
+            if isinstance(message, Token):
+                call.tokens.append(message.text)
 
 
 def _length_us(audio: Audio) -> int:

@@ -4,23 +4,27 @@
 
 TTFA counts from the end of the user's last voiced frame, found by the fixed detector of ``reference``, to the first
 frame of the reply that the device popped. A typed turn counts from its line. The milestones between are those of the
-first clause that was played. Each is taken as no earlier than the one before it. So work that was done early by
-speculation costs nothing, and the parts add up to TTFA.
+first clause that was played (``milestones``). Each is taken as no earlier than the one before it. So work that was done
+early by speculation costs nothing, and the parts add up to TTFA.
+
+A filler is sound that the user hears, so TTFA may end with it. How long the user waited for what came of the tools is a
+figure of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
+from flowkit.config.budgets import PARTS
 from flowkit.engine import Row
 from flowkit.figures.follower import Follower
 from flowkit.figures.frames import VoiceEnd
 from flowkit.figures.layout import Layout, layout_of
-from flowkit.figures.records import Ended, InterruptRecord, TurnRecord
+from flowkit.figures.milestones import Milestone, answer_us_of, milestones_of
+from flowkit.figures.records import Ended, InterruptRecord, ToolRecord, TurnRecord
 from flowkit.figures.reference import Reference
-from flowkit.figures.report import ClauseReport, InterruptReport, QueueReport, Report, TurnReport
+from flowkit.figures.report import ClauseReport, InterruptReport, QueueReport, Report, ToolReport, TurnReport
 from flowkit.messages import Clause, Token
 from flowkit.plan.graph import Plan
 
@@ -68,6 +72,7 @@ class Figures:
         self._modelled = modelled
         self._messages = 0
         self._turns: list[_Turn] = []
+        self._tools: list[ToolReport] = []
 
     def rows(self, rows: Iterable[Row]) -> None:
         """Handle the next rows."""
@@ -102,12 +107,17 @@ class Figures:
             interrupts=tuple(
                 interrupt for turn in self._turns for interrupt in turn.interrupts(voiced, self._frame_us)
             ),
+            tools=tuple(sorted(self._tools, key=lambda tool: tool.t_us)),
             modelled_share=sum(clause.modelled for clause in clauses) / len(clauses) if clauses else 0.0,
             notices=(_NO_LEVELS,) if voiced is None and clock.frames else (),
         )
 
     def _keep(self, ended: Iterable[Ended]) -> None:
-        self._turns += [_measured(turn, self._modelled) for turn in ended if isinstance(turn, TurnRecord)]
+        for record in ended:
+            if isinstance(record, TurnRecord):
+                self._turns.append(_measured(record, self._modelled))
+            elif isinstance(record, ToolRecord):
+                self._tools.append(_called(record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,24 +128,30 @@ class _Turn:
     known: TurnReport
     """What does not depend on the end of the voice."""
     voice: VoiceEnd
-    milestones: tuple[int | None, ...] | None
-    """The times between the end of the voice and the first sound. None: nothing sounded."""
+    milestones: tuple[Milestone, ...] | None
+    """From the end of the voice to the first sound. None: nothing sounded."""
     late_us: int
     """How much later than planned the device popped the first sound."""
     interrupted: tuple[InterruptRecord, ...]
+    answer_us: int | None
+    """When the first words about a tool's outcome sounded."""
 
     def report(self, voiced: Reference | None) -> TurnReport:
         """All figures of the turn."""
-        started_us = self.voice.at_us(voiced)
+        started_us = reached_us = self.voice.at_us(voiced)
         if self.milestones is None:
             return replace(self.known, started_us=started_us)
-        reached = [started_us]
-        for at_us in self.milestones:
+        parts = dict.fromkeys(PARTS, 0)
+        for part, at_us in self.milestones:
             # A milestone that is missing, or earlier than the one before, takes no time.
-            reached.append(reached[-1] if at_us is None else max(at_us, reached[-1]))
-        *parts_us, last_us = (after - before for before, after in pairwise(reached))
-        parts = (*parts_us, max(0, last_us + self.late_us))
-        return replace(self.known, started_us=started_us, ttfa_us=sum(parts), parts_us=parts)
+            before_us, reached_us = reached_us, reached_us if at_us is None else max(at_us, reached_us)
+            parts[part] += reached_us - before_us
+        parts["playback_start"] = max(0, parts["playback_start"] + self.late_us)
+        answer_us = None if self.answer_us is None else max(0, self.answer_us - started_us)
+        ttfa_us = sum(parts.values())
+        return replace(
+            self.known, started_us=started_us, ttfa_us=ttfa_us, parts_us=tuple(parts.values()), answer_us=answer_us
+        )
 
     def interrupts(self, voiced: Reference | None, frame_us: int) -> Iterator[InterruptReport]:
         """The interrupts of the turn's replies."""
@@ -188,17 +204,22 @@ def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
     sounded = next((reply for reply in replies if reply.sound is not None), turn)
     interrupted = tuple(reply.interrupt for reply in replies if reply.interrupt is not None)
     # From the first reply on, because the user has waited since then, whichever reply sounded.
-    return _Turn(known, replies[0].voice, _milestones(replies[0], sounded), sounded.late_us, interrupted)
+    answers = [us for reply in replies if (us := answer_us_of(reply)) is not None]
+    milestones = milestones_of(replies, sounded)
+    return _Turn(known, replies[0].voice, milestones, sounded.late_us, interrupted, min(answers, default=None))
 
 
-def _milestones(asked: TurnRecord, sounded: TurnRecord) -> tuple[int | None, ...] | None:
-    """The milestones from the decision that the utterance has ended to the first sound.
-
-    The sound may belong to a later reply of the same turn than the one that was `asked` first.
-    """
-    if sounded.sound is None:
-        return None
-    played, sounded_us = sounded.sound
-    known = sounded.clauses.get(played)
-    of_clause = (None, None, None) if known is None else (known.cut_us, known.taken_us, known.first_audio_us)
-    return asked.voice.decided_us, asked.released_us, sounded.first_token_us, *of_clause, sounded_us
+def _called(tool: ToolRecord) -> ToolReport:
+    """The figures of a tool call."""
+    took_us = None if tool.ended_us is None else tool.ended_us - tool.called_us
+    return ToolReport(
+        tool.turn,
+        tool.called_us,
+        tool.id,
+        tool.name,
+        tool.arguments,
+        tool.status,
+        tool.content,
+        took_us,
+        tool.interrupted,
+    )

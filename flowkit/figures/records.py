@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from flowkit.figures.frames import VoiceBegin, VoiceEnd
-from flowkit.messages import Clause, Message
+from flowkit.messages import Clause, Message, ToolStatus
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +49,8 @@ class CallRecord:
     """When its first item was available."""
     items: int = 0
     """How many items the stage has handled."""
+    tokens: list[str] = field(default_factory=list)
+    """The tokens among them."""
     end: CallEnd = CallEnd.OPEN
     ended_us: int | None = None
     what: str = ""
@@ -68,6 +70,28 @@ class ClauseRecord:
     """When its first audio was available."""
     last_audio_us: int | None = None
     """When its last audio was handled."""
+    sound_us: int | None = None
+    """When its first sound was due. None: nothing of it sounded."""
+
+
+@dataclass(slots=True, eq=False)
+class ToolRecord:
+    """A tool call of turn `turn`. It may outlive its turn."""
+
+    id: str
+    name: str
+    arguments: str
+    """As the model wrote them."""
+    turn: int
+    called_us: int
+    status: str = ToolStatus.RUNNING.value
+    """A ToolStatus."""
+    content: str = ""
+    """The outcome, as the model reads it."""
+    ended_us: int | None = None
+    """When its outcome came. None: it had none."""
+    interrupted: bool = False
+    """Whether the reply was interrupted while it ran."""
 
 
 @dataclass(slots=True, eq=False)
@@ -117,7 +141,6 @@ class TurnRecord:
     """Where that speech ended."""
     released_us: int
     """When the gate released the utterance."""
-    tokens: list[str] = field(default_factory=list)
     first_token_us: int | None = None
     last_token_us: int | None = None
     clauses: dict[int, ClauseRecord] = field(default_factory=dict)
@@ -126,6 +149,8 @@ class TurnRecord:
     """The spoken texts of provisional clauses that were revoked."""
     calls: dict[int, CallRecord] = field(default_factory=dict)
     """By number."""
+    tools: list[ToolRecord] = field(default_factory=list)
+    """The tools that the model called. Some may still run when the turn is over."""
     sound: tuple[int, int] | None = None
     """(index of the clause, time) of the reply's first sound, as planned by playback."""
     late_us: int = 0
@@ -150,5 +175,6 @@ class TurnRecord:
             self.end = why
 
 
-Ended: TypeAlias = SpeechRecord | TurnRecord
-"""A complete record. Speech is returned on its own only if no turn was released for it."""
+Ended: TypeAlias = SpeechRecord | TurnRecord | ToolRecord
+"""A complete record. Speech is returned on its own only if no turn was released for it. A tool is returned on its own when its
+outcome is there, or at the end."""

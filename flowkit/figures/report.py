@@ -71,6 +71,8 @@ class TurnReport:
     clauses: tuple[ClauseReport, ...] = ()
     modelled: bool = False
     """Whether a figure of the turn depends on a modelled answer."""
+    answer_us: int | None = None
+    """From the end of the user's voice to the first words about a tool's outcome. None: there were none."""
     revoked: int = 0
     """How many provisional clauses were sent to TTS and revoked."""
     revoked_chars: int = 0
@@ -89,9 +91,45 @@ class TurnReport:
             "parts_ms": parts,
             "clauses": [clause.to_json() for clause in self.clauses],
         }
+        if self.answer_us is not None:
+            known["answer_ms"] = ms(self.answer_us)
         if self.revoked:
             known["revoked"] = {"clauses": self.revoked, "characters": self.revoked_chars}
         return {**known, "modelled": True} if self.modelled else known
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReport:
+    """One tool call of turn `turn`, made at `t_us`."""
+
+    turn: int
+    t_us: int
+    id: str
+    name: str
+    arguments: str
+    """As the model wrote them."""
+    status: str
+    """A ToolStatus; ``running`` if the session ended first."""
+    content: str
+    """The outcome, as the model reads it."""
+    took_us: int | None
+    """From the call to its outcome."""
+    interrupted: bool = False
+    """Whether the reply was interrupted while it ran."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The call in a report's JSON."""
+        return {
+            "turn": self.turn,
+            "t_ms": ms(self.t_us),
+            "id": self.id,
+            "name": self.name,
+            "arguments": self.arguments,
+            "status": self.status,
+            "content": self.content,
+            "took_ms": _ms(self.took_us),
+            "interrupted": self.interrupted,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +205,7 @@ class Report:
     """How long the replay took."""
     turns: tuple[TurnReport, ...] = ()
     interrupts: tuple[InterruptReport, ...] = ()
+    tools: tuple[ToolReport, ...] = ()
     queues: tuple[QueueReport, ...] = ()
     modelled_share: float = 0.0
     """Share of the clauses whose audio is modelled, 0 to 1."""
@@ -186,6 +225,7 @@ class Report:
             "modelled_share": round(self.modelled_share, 4),
             "turns": [turn.to_json() for turn in self.turns],
             "interrupts": [interrupt.to_json() for interrupt in self.interrupts],
+            **({"tools": [tool.to_json() for tool in self.tools]} if self.tools else {}),
             "queues": [queue.to_json() for queue in self.queues],
             "summary": {"ttfa_ms": summary([turn.ttfa_us for turn in self.turns])},
         }

@@ -1,7 +1,8 @@
 """The OpenTelemetry spans of a session: turns and provider calls, which any viewer shows as a waterfall.
 
-Names follow OpenTelemetry's GenAI conventions where there are any: `invoke_agent` for a turn, `chat` for the LLM. The
-others are `speech_to_text` and `text_to_speech`.
+Names and attributes follow OpenTelemetry's GenAI conventions where there are any: `invoke_agent` for a turn, `chat` for the
+LLM, `execute_tool NAME` for a tool (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/). The others are
+`speech_to_text` and `text_to_speech`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from flowkit.figures.records import CallEnd, CallRecord, Ended, SpeechRecord, TurnRecord
-from flowkit.messages import Ask, Speak
+from flowkit.figures.records import CallEnd, CallRecord, Ended, SpeechRecord, ToolRecord, TurnRecord
+from flowkit.messages import Ask, Speak, ToolStatus
 
 Value = str | int | float | bool
+EXECUTE_TOOL = "execute_tool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ def spans_of(ended: Ended) -> Iterator[SpanPlan]:
     """The spans of a record. The span of a turn comes after those of its calls."""
     if isinstance(ended, SpeechRecord):
         yield from _transcription(ended, 0)
+        return
+    if isinstance(ended, ToolRecord):
+        yield _tool(ended)
         return
     for reply in ended.replies():
         for speech in reply.speech:
@@ -61,6 +66,27 @@ def _call(call: CallRecord, turn: TurnRecord) -> SpanPlan:
     # A session that was killed leaves calls without an end, and a span needs one.
     ended_us = call.ended_us or turn.ended_us or call.opened_us
     return SpanPlan(name, call.opened_us, ended_us, turn.number, attributes, call.what)
+
+
+def _tool(tool: ToolRecord) -> SpanPlan:
+    """The span of a tool call. It may end after the span of its turn, which is its parent all the same."""
+    attributes: dict[str, Value] = {
+        "gen_ai.operation.name": EXECUTE_TOOL,
+        "gen_ai.tool.name": tool.name,
+        "gen_ai.tool.type": "function",
+        "gen_ai.tool.call.id": tool.id,
+        "gen_ai.tool.call.arguments": tool.arguments,
+        "gen_ai.tool.call.result": tool.content,
+        "flowkit.tool.status": tool.status,
+    }
+    if tool.interrupted:
+        attributes["flowkit.interrupted"] = True
+    failed = tool.status not in (ToolStatus.RESULT, ToolStatus.ENDED, ToolStatus.RUNNING)
+    if failed:
+        attributes["error.type"] = tool.status
+    ended_us = tool.called_us if tool.ended_us is None else tool.ended_us
+    error = tool.content if failed else ""
+    return SpanPlan(f"{EXECUTE_TOOL} {tool.name}", tool.called_us, ended_us, tool.turn, attributes, error)
 
 
 def _turn(turn: TurnRecord) -> SpanPlan:

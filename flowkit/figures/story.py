@@ -15,17 +15,21 @@ from flowkit.clock import ms
 from flowkit.engine import Fate, Row
 from flowkit.figures.follower import Follower
 from flowkit.figures.layout import Layout
-from flowkit.figures.records import CallEnd, CallRecord, Ended, SpeechRecord, TurnEnd, TurnRecord
+from flowkit.figures.records import CallEnd, CallRecord, Ended, SpeechRecord, ToolRecord, TurnEnd, TurnRecord
 from flowkit.figures.reference import Reference
-from flowkit.messages import Ask, Fault, Hold, Partial, Resume, Typed
+from flowkit.messages import Ask, Clause, Fault, Hold, Partial, Resume, ToolStatus, Typed
 from flowkit.providers.sound.timeline import Pop
+from flowkit.stages.chunking import FILLER
 
-LANES = ("user", "vad", "asr", "gate", "llm", "chunker", "tts", "playback")
+LANES = ("user", "vad", "asr", "gate", "llm", "tools", "chunker", "tts", "playback")
+_TOOLS = "tools"
+_WITHOUT_FATE = frozenset({ToolStatus.RESULT.value, ToolStatus.ENDED.value})
 
 
 @dataclass(slots=True)
 class Span:
-    """Something that lasted from `begin_us` to `end_us` in a lane. `fate` is empty or ``interrupted``."""
+    """Something that lasted from `begin_us` to `end_us` in a lane. `fate` is empty, ``interrupted``, or how a tool
+    failed."""
 
     lane: str
     turn: int
@@ -68,6 +72,12 @@ class Story:
     spans: list[Span] = field(default_factory=list)
     marks: list[LaneMark] = field(default_factory=list)
 
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """The lanes of the session. Only an agent that has called tools has a lane for them."""
+        called = any(span.lane == _TOOLS for span in self.spans)
+        return tuple(lane for lane in LANES if lane != _TOOLS or called)
+
 
 def story_of(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop], reference: Reference | None = None) -> Story:
     """The spans and marks of a session.
@@ -88,7 +98,9 @@ def story_of(rows: Sequence[Row], layout: Layout, pops: Sequence[Pop], reference
     lanes = _Lanes(layout, reference, rows[-1].handled_us if rows else 0)
     spans = [span for turn in turns for span in lanes.turn(turn)]
     for record in over:
-        if isinstance(record, SpeechRecord):
+        if isinstance(record, ToolRecord):
+            spans.append(lanes.tool(record))
+        elif isinstance(record, SpeechRecord):
             spans += lanes.speech(record, _turn_at(turns, record.began_us or record.final_us or 0))
     story = Story([span for span in spans if span.text or span.end_us > span.begin_us])
     story.spans += _playback(turns, pops)
@@ -104,7 +116,7 @@ def _turn_at(turns: Sequence[TurnRecord], at_us: int) -> int:
 
 def _playback(turns: Sequence[TurnRecord], pops: Sequence[Pop]) -> list[Span]:
     """A span for each period in which a clause sounded without a gap."""
-    said = {(turn.epoch, i): (turn.number, of.clause.text) for turn in turns for i, of in turn.clauses.items()}
+    said = {(turn.epoch, i): (turn.number, _text(of.clause)) for turn in turns for i, of in turn.clauses.items()}
     spans: list[Span] = []
     of: tuple[int, int] | None = None
     for pop in pops:
@@ -115,8 +127,13 @@ def _playback(turns: Sequence[TurnRecord], pops: Sequence[Pop]) -> list[Span]:
             continue
         of = (pop.epoch, pop.clause)
         turn, text = said.get(of, (0, ""))
-        spans.append(Span("playback", turn, pop.t_us, end_us, text.strip()))
+        spans.append(Span("playback", turn, pop.t_us, end_us, text))
     return spans
+
+
+def _text(clause: Clause) -> str:
+    """What a clause says. A filler is only spoken, and has no text of the model."""
+    return clause.text.strip() or clause.spoken.strip()
 
 
 @dataclass(slots=True)
@@ -152,10 +169,17 @@ class _Lanes:
             final_us = self.last_us if speech.final_us is None else speech.final_us
             yield Span("asr", turn, ended_us, final_us, speech.text or "")
 
+    def tool(self, tool: ToolRecord) -> Span:
+        """A tool call until its outcome."""
+        ended_us = self.last_us if tool.ended_us is None else tool.ended_us
+        text = f"{tool.name} {tool.arguments} → {tool.status} {tool.content}".strip()
+        fate = "interrupted" if tool.interrupted else "" if tool.status in _WITHOUT_FATE else tool.status
+        return Span(_TOOLS, tool.turn, tool.called_us, ended_us, text, fate)
+
     def _generated(self, turn: TurnRecord, call: CallRecord) -> Span:
         ended_us = self.last_us if call.ended_us is None else call.ended_us
         fate = "interrupted" if call.end is CallEnd.CANCELLED else ""
-        return Span("llm", turn.number, call.opened_us, ended_us, "".join(turn.tokens), fate)
+        return Span("llm", turn.number, call.opened_us, ended_us, "".join(call.tokens), fate)
 
 
 def _cut(turn: TurnRecord) -> Iterator[Span]:
@@ -164,7 +188,9 @@ def _cut(turn: TurnRecord) -> Iterator[Span]:
     if since_us is None:
         return
     for of in turn.clauses.values():
-        yield Span("chunker", turn.number, min(since_us, of.cut_us), of.cut_us, of.clause.text.strip())
+        if of.clause.reason == FILLER:  # it was not made of tokens
+            continue
+        yield Span("chunker", turn.number, min(since_us, of.cut_us), of.cut_us, _text(of.clause))
         since_us = of.cut_us
     if turn.end is TurnEnd.INTERRUPTED and turn.ended_us is not None and (turn.last_token_us or 0) > since_us:
         yield Span("chunker", turn.number, since_us, turn.ended_us, fate="interrupted")
@@ -177,16 +203,18 @@ def _voiced(turn: TurnRecord) -> Iterator[Span]:
     for of in taken:
         begin_us, cut_off = of.taken_us or 0, of is taken[-1] and turn.interrupt is not None and cancelled
         ended_us = turn.ended_us if cut_off else of.last_audio_us
-        text, fate = of.clause.text.strip(), "interrupted" if cut_off else ""
-        yield Span("tts", turn.number, begin_us, max(begin_us, ended_us or 0), text, fate)
+        fate = "interrupted" if cut_off else ""
+        yield Span("tts", turn.number, begin_us, max(begin_us, ended_us or 0), _text(of.clause), fate)
 
 
 def _marks(turn: TurnRecord) -> Iterator[LaneMark]:
-    """First token, cuts with their reasons, failures, the interrupt."""
+    """First token, cuts with their reasons, fillers, failures, the interrupt."""
     if turn.first_token_us is not None:
-        yield LaneMark("llm", turn.number, turn.first_token_us, "first token", turn.tokens[0])
+        first = next((call.tokens[0] for call in turn.calls.values() if call.tokens), "")
+        yield LaneMark("llm", turn.number, turn.first_token_us, "first token", first)
     for of in turn.clauses.values():
-        yield LaneMark("chunker", turn.number, of.cut_us, of.clause.reason, of.clause.text.strip())
+        lane = _TOOLS if of.clause.reason == FILLER else "chunker"
+        yield LaneMark(lane, turn.number, of.cut_us, of.clause.reason, _text(of.clause))
     for call in turn.calls.values():
         if call.end is CallEnd.FAILED and call.ended_us is not None:
             yield LaneMark(

@@ -123,7 +123,9 @@ def _turn_lines(a: TurnReport | None, b: TurnReport | None) -> Iterator[str]:
     parts = [(name, _parts(a)[i], _parts(b)[i]) for i, name in enumerate(PARTS)]
     moved = [f"{name} {_signed(after - before)}" for name, before, after in parts if after != before]
     mark = " (modelled)" if b.modelled else ""
-    yield f"  turn {a.turn}: TTFA {_ttfa(a)} -> {_ttfa(b)} ms{mark}{': ' + ', '.join(moved) if moved else ''}"
+    yield f"  turn {a.turn}: TTFA {_known(a.ttfa_us)} -> {_known(b.ttfa_us)} ms{mark}{': ' + ', '.join(moved) if moved else ''}"
+    if a.answer_us != b.answer_us:
+        yield f"    answer after {_known(a.answer_us)} -> {_known(b.answer_us)} ms"
     if a.end_reason != b.end_reason:
         yield f"    {a.end_reason} -> {b.end_reason}"
     if a.user != b.user:
@@ -143,8 +145,8 @@ def _parts(turn: TurnReport) -> tuple[int, ...]:
     return turn.parts_us or (0,) * len(PARTS)
 
 
-def _ttfa(turn: TurnReport) -> str:
-    return "none" if turn.ttfa_us is None else f"{ms(turn.ttfa_us):.1f}"
+def _known(us: int | None) -> str:
+    return "none" if us is None else f"{ms(us):.1f}"
 
 
 def _signed(us: int) -> str:

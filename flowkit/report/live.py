@@ -36,8 +36,8 @@ _STYLES = {
     "speaking": "bold magenta",
     "held": "bold red",
 }
-_PART_STYLES = ("cyan", "blue", "magenta", "yellow", "white", "green", "red")
-_PART_NAMES = ("endpoint", "asr", "llm", "clause", "queue", "tts", "play")
+_PART_STYLES = ("cyan", "blue", "magenta", "bright_cyan", "yellow", "white", "green", "red")
+_PART_NAMES = ("endpoint", "asr", "llm", "tool", "clause", "queue", "tts", "play")
 _TEXT_LINES = 5
 _LEAST_LOG, _FIXED_LINES = 4, 15
 
@@ -86,7 +86,8 @@ class LiveView:
         """The picture for the terminal's current size. Its height is constant while that size is."""
         width, height = self._console.size
         now_us = self._now_us()
-        log_lines = max(_LEAST_LOG, min(20, height - _FIXED_LINES - 1))
+        tools = self._tools(now_us)
+        log_lines = max(_LEAST_LOG, min(20, height - _FIXED_LINES - len(tools) - 1))
         return Group(
             self._head(now_us),
             self._levels(now_us, width),
@@ -94,6 +95,7 @@ class LiveView:
             *self._texts(now_us, width),
             Rule(style="dim"),
             self._queues(),
+            *tools,
             *self._delay(width),
             Rule(style="dim"),
             *self._log(log_lines),
@@ -144,6 +146,16 @@ class LiveView:
             line.append(f" ({dropped} dropped)" if dropped else "", "red")
             line.append(" ")
         return line
+
+    def _tools(self, now_us: int) -> list[RenderableType]:
+        """The tools that run, and for how long. No line if the agent has no tools."""
+        if self.state.plan.only("tools") is None:
+            return []
+        line = Text("tools  ", "dim", no_wrap=True, overflow="ellipsis")
+        for tool in self.state.running():
+            line.append(f" {one_line(tool.name)} ", "bold")
+            line.append(f"{max(0, now_us - tool.called_us) / US_PER_S:.1f} s ", "yellow")
+        return [line]
 
     def _delay(self, width: int) -> list[RenderableType]:
         """TTFA of the newest turn: as a number, as a bar of its parts against the budget, and its parts in words."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from flowkit.engine import CallFed, Effect, Engine, Row, Stimulus
 from flowkit.engine.observer import Observer
 from flowkit.figures.live import LiveFigures
-from flowkit.figures.records import TurnRecord
+from flowkit.figures.records import ToolRecord, TurnRecord
 from flowkit.figures.report import TurnReport
 from flowkit.messages import Audio, Final, Frames, Partial, Play, Silence
 from flowkit.plan.graph import Plan
@@ -125,6 +125,10 @@ class LiveState(Observer):
         replying = {stage.id for stage in self.plan.stages if stage.cls.replying}
         edges = [(id_, inbox) for id_, inbox in self.engine.inboxes() if id_ in replying]
         return [(id_, len(inbox.queue), inbox.bound.max, inbox.dropped) for id_, inbox in edges]
+
+    def running(self) -> list[ToolRecord]:
+        """The tools that run, the one that was called first before the others."""
+        return [] if self.figures is None else list(self.figures.follower.running.values())
 
     # -- watching ---------------------------------------------------------------------------------------------------
 

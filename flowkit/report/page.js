@@ -3,9 +3,9 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const PART_COLOURS = DATA.parts.map((_, i) => `var(--p${i})`);
-const LANE_COLOURS = { user: "var(--user)", vad: "var(--p0)", asr: "var(--p1)", gate: "var(--p6)", llm: "var(--p2)",
-  chunker: "var(--p3)", tts: "var(--p5)", playback: "var(--agent)" };
-const REASON_COLOURS = ["var(--p0)", "var(--p2)", "var(--p3)", "var(--p5)", "var(--p1)", "var(--p4)", "var(--p6)"];
+const LANE_COLOURS = { user: "var(--user)", vad: "var(--p0)", asr: "var(--p1)", gate: "var(--p7)", llm: "var(--p2)",
+  tools: "var(--p3)", chunker: "var(--p4)", tts: "var(--p6)", playback: "var(--agent)" };
+const REASON_COLOURS = ["var(--p0)", "var(--p2)", "var(--p4)", "var(--p6)", "var(--p1)", "var(--p5)", "var(--p7)", "var(--p3)"];
 const REASONS = [...new Set(DATA.sides.flatMap((s) => s.report.turns.flatMap((t) => t.clauses.map((c) => c.reason))))].sort();
 
 const words = (name) => name.replaceAll("_", " ");
@@ -223,8 +223,10 @@ class Side {
         this.audio ? h("button", { onclick: () => this.seek(t0) }, "play this turn") : null),
       h("dl", {}, h("dt", {}, "user"), h("dd", {}, turn.user), h("dt", {}, "agent"), h("dd", {}, ...this.said(turn)),
         h("dt", {}, "first audio"), h("dd", {}, turn.ttfa_ms === null ? "none: this turn made no sound" : `${msText(turn.ttfa_ms)}${turn.modelled ? ", modelled" : ""}: ` +
-          DATA.parts.filter((p) => turn.parts_ms[p] >= 0.5).map((p) => `${words(p)} ${msText(turn.parts_ms[p])}${this.overText(p, turn)}`).join(" + "))),
+          DATA.parts.filter((p) => turn.parts_ms[p] >= 0.5).map((p) => `${words(p)} ${msText(turn.parts_ms[p])}${this.overText(p, turn)}`).join(" + ")),
+        ...(turn.answer_ms === undefined ? [] : [h("dt", {}, "answer"), h("dd", {}, `${msText(turn.answer_ms)}: the first words about what a tool said`)])),
       this.slots.turn,
+      ...this.tools(turn),
       table(["#clause", "text", "reason", "#tokens", "#cut at"], turn.clauses.map((c, i) => [`${i + 1}`, c.text.trim() + spokenNote(c) + (c.modelled ? " (sound modelled)" : ""), words(c.reason), `${c.tokens}`, `${(c.t_ms / 1000).toFixed(3)} s`])));
     this.put("turn", this.waterfall(width, turn, at, spans, marks, t0, t1), `waterfall of turn ${turn.turn}`);
   }
@@ -245,17 +247,19 @@ class Side {
     const parts = [];
     let from = this.data.starts[at];
     if (turn.parts_ms) for (const part of DATA.parts) { parts.push({ part, t0: from, t1: from + turn.parts_ms[part] }); from += turn.parts_ms[part]; }
-    const label = (s) => short(s.text, Math.floor(((s.t1 - s.t0) * per - 6) / 6.6));
+    // Only tools run side by side. There is no room for two labels, so the later one has none.
+    const beside = (s) => spans.some((o, i) => i < spans.indexOf(s) && o.lane === s.lane && o.t1 > s.t0);
+    const label = (s) => (s.lane === "tools" && beside(s) ? "" : short(s.text, Math.floor(((s.t1 - s.t0) * per - 6) / 6.6)));
     const tips = [...spans.map((s) => ({ x: rel((s.t0 + s.t1) / 2), lane: s.lane, title: `${s.lane} ${msText(s.t1 - s.t0)}${s.fate ? ", " + s.fate : ""}\n${s.text}` })),
       ...marks.map((m) => ({ x: rel(m.t), lane: m.lane, title: `${words(m.what)} at ${(m.t / 1000).toFixed(3)} s\n${m.text}` })),
       ...parts.filter((p) => p.t1 - p.t0 >= 0.5).map((p) => ({ x: rel((p.t0 + p.t1) / 2), lane: "first audio", title: `${words(p.part)} ${msText(p.t1 - p.t0)}` }))];
     const halted = marks.filter((m) => m.what === "interrupt");
     return Plot.plot({
-      width, height: 310, marginLeft: left, marginRight: 12, marginTop: 8, marginBottom: 40, style: { background: "none", fontSize: "12px" },
-      x: { domain: [0, t1 - t0], label: "ms", grid: true }, y: { type: "band", domain: ["first audio", ...DATA.lanes], label: null, padding: 0.22 },
+      width, height: 58 + 28 * (this.data.lanes.length + 1), marginLeft: left, marginRight: 12, marginTop: 8, marginBottom: 40, style: { background: "none", fontSize: "12px" },
+      x: { domain: [0, t1 - t0], label: "ms", grid: true }, y: { type: "band", domain: ["first audio", ...this.data.lanes], label: null, padding: 0.22 },
       marks: [
         Plot.barX(parts, { x1: (p) => rel(p.t0), x2: (p) => rel(p.t1), y: () => "first audio", fill: (p) => PART_COLOURS[DATA.parts.indexOf(p.part)] }),
-        Plot.barX(spans, { x1: (s) => rel(s.t0), x2: (s) => Math.max(rel(s.t1), rel(s.t0) + 1.5 / per), y: "lane", fill: (s) => LANE_COLOURS[s.lane], fillOpacity: (s) => (s.fate ? 0.6 : 1), insetLeft: 0.5, rx: 2 }),
+        Plot.barX(spans, { x1: (s) => rel(s.t0), x2: (s) => Math.max(rel(s.t1), rel(s.t0) + 1.5 / per), y: "lane", fill: (s) => LANE_COLOURS[s.lane], fillOpacity: (s) => (s.fate || s.lane === "tools" ? 0.6 : 1), insetLeft: 0.5, rx: 2 }),
         Plot.text(spans, { x: (s) => rel(s.t0), y: "lane", text: label, dx: 4, textAnchor: "start", fill: "var(--paper)" }),
         Plot.tickX(marks, { x: (m) => rel(m.t), y: "lane", stroke: "var(--ink)", strokeWidth: 1.5, inset: -2 }),
         Plot.ruleX(halted, { x: (m) => rel(m.t), stroke: "var(--bad)", strokeDasharray: "3,2", strokeWidth: 1.5 }),
@@ -288,6 +292,13 @@ class Side {
       ],
     });
     this.put("queues", plot, "levels of the queues: " + used.map((q) => q.stage).join(", "));
+  }
+
+  tools(turn) {
+    const calls = (this.data.report.tools ?? []).filter((c) => c.turn === turn.turn);
+    if (!calls.length) return [];
+    return [table(["tool", "arguments", "outcome", "", "#called at", "#took"], calls.map((c) => [c.name, c.arguments, c.status,
+      short(c.content, 300) + (c.interrupted ? " (the reply was interrupted meanwhile)" : ""), `${(c.t_ms / 1000).toFixed(3)} s`, msText(c.took_ms)]))];
   }
 
   // -- tables -----------------------------------------------------------------------------------------------------------

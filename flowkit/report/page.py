@@ -28,7 +28,7 @@ from flowkit.figures.reference import Reference
 from flowkit.figures.report import Report
 from flowkit.figures.sounded import sounded
 from flowkit.figures.stalls import stall_details, stall_lines
-from flowkit.figures.story import LANES, story_of
+from flowkit.figures.story import story_of
 from flowkit.printable import all_printable, one_line
 from flowkit.report.budgets import judge, widest
 from flowkit.report.sides import sides
@@ -111,7 +111,7 @@ def page(subjects: Sequence[ShownSession]) -> str:
     """The page for one session, or for two side by side."""
     room = files("flowkit.report")
     title = " and ".join(subject.name for subject in subjects)
-    data = {"parts": PARTS, "lanes": LANES, "sides": [_data(subject) for subject in subjects]}
+    data = {"parts": PARTS, "sides": [_data(subject) for subject in subjects]}
     filled = {
         "TITLE": escape(one_line(f"{title} - flowkit report")),
         "STYLE": (room / "page.css").read_text("utf-8"),
@@ -150,6 +150,7 @@ def _data(subject: ShownSession) -> dict[str, Any]:
         "budget": _ms(widest(budgets.ttfa)) if budgets else None,
         "partBudgets": {part: _ms(widest(getattr(budgets.parts, part))) for part in PARTS} if budgets else {},
         "verdicts": [{"text": str(verdict), "kept": verdict.kept} for verdict in judge(report, subject.settings)],
+        "lanes": story.lanes,
         "spans": [span.to_json() for span in sorted(story.spans, key=lambda span: span.begin_us)],
         "marks": [mark.to_json() for mark in sorted(story.marks, key=lambda mark: mark.at_us)],
         "queues": queue_levels(rows, layout),

@@ -97,7 +97,13 @@ def _turn(turn: TurnReport) -> str:
     # Parts that would show as 0 ms are left out.
     parts = " + ".join(f"{name} {ms(us):.0f}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
     cost = f"; {in_vain(turn)}" if turn.revoked else ""
-    return f"turn {turn.turn}: {turn.end_reason}, first audio after {ms(turn.ttfa_us):.0f} ms = {parts}{cost}"
+    return f"turn {turn.turn}: {turn.end_reason}, first audio after {ms(turn.ttfa_us):.0f} ms = {parts}{answered(turn)}{cost}"
+
+
+def answered(turn: TurnReport) -> str:
+    """How long the user waited for what came of the tools, if something else sounded first."""
+    later = turn.answer_us is not None and turn.answer_us != turn.ttfa_us
+    return f"; answer after {ms(turn.answer_us or 0):.0f} ms" if later else ""
 
 
 def in_vain(turn: TurnReport) -> str:

@@ -9,9 +9,10 @@ from flowkit.clock import ms
 from flowkit.engine import Row
 from flowkit.figures.layout import Layout
 from flowkit.figures.reference import Reference
-from flowkit.figures.report import InterruptReport, Report, TurnReport
+from flowkit.figures.report import InterruptReport, Report, ToolReport, TurnReport
 from flowkit.figures.sounded import sounded
-from flowkit.figures.story import LANES, Span, Story, story_of
+from flowkit.figures.story import Span, Story, story_of
+from flowkit.printable import one_line
 from flowkit.report.budgets import judge, over
 from flowkit.report.plain import in_vain, summary
 
@@ -32,6 +33,7 @@ def lines(
     story = story_of(rows, layout, sounded(rows, layout), reference)
     for turn in report.turns:
         yield from _turn(turn, story, settings or {}, width)
+        yield from (_tool(tool) for tool in report.tools if tool.turn == turn.turn)
         yield from (_interrupt(i) for i in report.interrupts if i.turn == turn.turn)
         yield ""
     yield from summary(report)
@@ -45,7 +47,7 @@ def _turn(turn: TurnReport, story: Story, settings: Mapping[str, Any], width: in
     if spans:
         begin_us = min(span.begin_us for span in spans)
         scale = (max(span.end_us for span in spans) - begin_us) / max(20, width - _LABEL - 1) or 1.0
-        for lane in LANES:
+        for lane in story.lanes:
             yield f"{lane:{_LABEL}}{_bar([s for s in spans if s.lane == lane], begin_us, scale)}".rstrip()
         cell_ms = scale / 1000
         yield f"{'':{_LABEL}}from {begin_us / 1e6:.3f} s, {cell_ms:.0f} ms a column"
@@ -69,6 +71,14 @@ def _bar(spans: Sequence[Span], begin_us: int, scale: float) -> str:
         # Not over a cell that another span has filled, which would then look shorter than it is.
         cells.setdefault(int(last), _EIGHTHS[min(8, rest)])
     return "".join(cells.get(cell, " ") for cell in range(max(cells, default=-1) + 1))
+
+
+def _tool(tool: ToolReport) -> str:
+    took = "" if tool.took_us is None else f" after {ms(tool.took_us):.0f} ms"
+    notes = ", the reply was interrupted" if tool.interrupted else ""
+    return one_line(
+        f"  {tool.t_us / 1e6:8.3f}  {tool.name} {tool.arguments}: {tool.status}{took} {tool.content}{notes}"
+    )
 
 
 def _interrupt(interrupt: InterruptReport) -> str:

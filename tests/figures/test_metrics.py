@@ -31,6 +31,7 @@ def test_parts_are_the_scripted_timings() -> None:
         "endpointing": 400_000,
         "asr_final": 80_000,
         "llm_first_token": 180_000,
+        "tool_wait": 0,
         "clause_fill": parts(run(ALONE))["clause_fill"],
         "queue_wait": 0,
         "tts_first_audio": 110_000,

@@ -18,6 +18,7 @@ from flowkit.report.captured import captured_stderr
 from flowkit.report.live import LiveView
 from flowkit.report.live_state import SILENT_DB, LevelMeter, Loudness, SpokenClause
 from flowkit.runtime.host import run_alone
+from tests.trace.tool_sessions import bistro
 
 TEXT = """
 flowkit: 1
@@ -96,6 +97,17 @@ def test_the_picture_tells_what_happens() -> None:
     assert "over: ttfa" in last
     assert "interrupted" in last
     assert re.search(r"speaker \d+/\d+", last)
+
+
+def test_the_picture_tells_which_tools_run_and_for_how_long() -> None:
+    shown = pictures(80, 24, require(load("bistro.yaml", text=bistro(), environ={})))
+    assert {len(lines) for lines in shown} == {len(shown[0])}
+    told = [line.split()[1:] for lines in shown for line in lines if line.startswith("tools ")]
+    assert len(told) == len(shown)
+    running = [" ".join(words) for words in told if words]
+    assert running[:3] == ["look 0.2 s book 0.2 s", "look 0.4 s book 0.4 s", "look 0.6 s book 0.6 s"]
+    assert running[3:] == ["book 0.8 s", "book 1.0 s", "book 1.2 s", "book 1.4 s"]
+    assert told[-1] == []
 
 
 def test_names_and_lines_that_are_too_long_are_cut_not_wrapped() -> None:

@@ -16,6 +16,7 @@ from flowkit.trace.reader import read_trace
 from tests.report_page.browser import OVERLAPS, look, needs_browser
 from tests.trace.recording import record
 from tests.trace.sessions import pipeline
+from tests.trace.tool_sessions import CUT_OFF, bistro
 
 BUDGETS = "budgets: {ttfa: {p95: 850ms}, parts: {clause_fill: {p95: 50ms}}}\n"
 WORK = (
@@ -92,6 +93,32 @@ def test_two_sessions_stand_side_by_side(tmp_path: Path, size: str) -> None:
     assert found["clashes"] == []
     assert found["charts"] == 8
     assert "+200 ms" in found["table"]
+
+
+@needs_browser
+@pytest.mark.parametrize("size", ["1280,1600", "420,2400"])
+def test_tools_have_a_lane_and_a_table(tmp_path: Path, size: str) -> None:
+    script = OVERLAPS + (
+        "found.clashes = overlapping(); found.wide = document.documentElement.scrollWidth > innerWidth;"
+        'found.turn = document.querySelector("section[aria-live]").textContent;'
+    )
+    found = look(page([subject(tmp_path, bistro(CUT_OFF))]), tmp_path, script, size=size)
+    assert found["wrong"] == [] == found["console"]
+    assert found["clashes"] == []
+    assert not found["wide"]
+    for told in ('look{"time": "19:30"}errorfull', 'book{"people": 2}resulttable 7 (the reply was interrupted'):
+        assert told in found["turn"]
+    assert "tools" in found["turn"]
+
+
+def test_a_redacted_page_tells_nothing_of_tools(tmp_path: Path) -> None:
+    record(tmp_path / "a.jsonl", plan_from_yaml(bistro()), keep=["clauses", "tokens"])
+    known = of_trace(read_trace(tmp_path / "a.jsonl"))
+    text = page([known])
+    assert len(known.report.tools) == 2
+    assert not [word for word in ("19:30", "table 7", '"look"') if word in text]
+    record(tmp_path / "b.jsonl", plan_from_yaml(bistro()), keep=["tools"])
+    assert "table 7" in page([of_trace(read_trace(tmp_path / "b.jsonl"))])
 
 
 @needs_browser

@@ -30,6 +30,7 @@ from flowkit.trace.rewrite import as_one_document, redact, repair
 from flowkit.trace.tape import Job
 from tests.trace.recording import Recorded, record, record_with_draft
 from tests.trace.sessions import PARIS, pipeline, planned, run
+from tests.trace.tool_sessions import CUT_OFF, bistro
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,31 @@ def test_spans_make_one_tree_with_turns_and_calls(recorded: Recorded) -> None:
             turn = turns[span["parentSpanId"]]
             assert int(turn["startTimeUnixNano"]) <= int(span["startTimeUnixNano"])
             assert int(span["endTimeUnixNano"]) <= int(turn["endTimeUnixNano"])
+
+
+def test_a_tool_has_a_span_below_its_turn(tmp_path: Path) -> None:
+    found = spans(record(tmp_path / "a.jsonl", planned(bistro(CUT_OFF))).recording.path)
+    turns = {span["spanId"]: attributes(span)["flowkit.turn"] for span in found if span["name"] == "invoke_agent"}
+    look, book = (span for span in found if span["name"].startswith("execute_tool "))
+    assert (look["name"], book["name"]) == ("execute_tool look", "execute_tool book")
+    assert turns[look["parentSpanId"]] == turns[book["parentSpanId"]] == {"intValue": "1"}
+    known = {name: value.get("stringValue") for name, value in attributes(book).items()}
+    assert known["gen_ai.operation.name"] == "execute_tool"
+    assert (known["gen_ai.tool.name"], known["gen_ai.tool.call.id"]) == ("book", "call_2")
+    assert (known["gen_ai.tool.call.arguments"], known["gen_ai.tool.call.result"]) == ('{"people": 2}', "table 7")
+    assert attributes(book)["flowkit.interrupted"] == {"boolValue": True}
+    assert (look["status"]["message"], attributes(look)["error.type"]) == ("full", {"stringValue": "error"})
+
+
+def test_the_span_of_a_tool_is_redacted(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.jsonl", planned(bistro()), keep=["clauses"]).recording.path
+    tools = [span for span in spans(path) if span["name"].startswith("execute_tool")]
+    assert {span["name"] for span in tools} == {f"execute_tool {MASK}"}
+    assert not [word for word in ("19:30", "table 7", "full", "look") if word in str(tools)]
+
+
+def attributes(span: dict[str, Any]) -> dict[str, Any]:
+    return {known["key"]: known["value"] for known in span["attributes"]}
 
 
 def test_environment_limits_cut_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

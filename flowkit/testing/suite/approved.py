@@ -35,6 +35,8 @@ def _turn(turn: TurnReport) -> dict[str, Any]:
     known["ttfa_ms"] = None if turn.ttfa_us is None else _number(turn.ttfa_us)
     if turn.parts_us is not None:
         known["parts_ms"] = {part: _number(us) for part, us in zip(PARTS, turn.parts_us, strict=True)}
+    if turn.answer_us is not None:
+        known["answer_ms"] = _number(turn.answer_us)
     if turn.modelled:
         known["modelled"] = True
     if turn.revoked:
@@ -86,8 +88,10 @@ def _of_turn(number: int, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     modelled = bool(now.get("modelled"))
     yield from _duration(number, "ttfa", before.get("ttfa_ms"), now.get("ttfa_ms"), modelled)
     for part in PARTS:
-        old, new = (known.get("parts_ms", {}).get(part) for known in (before, now))
+        # A result that was approved before there was this part took no time in it.
+        old, new = (parts.get(part, 0) if (parts := known.get("parts_ms")) else None for known in (before, now))
         yield from _duration(number, part, old, new, modelled)
+    yield from _duration(number, "answer", before.get("answer_ms"), now.get("answer_ms"), modelled)
     for name in (*_TEXTS, "revoked"):
         if before.get(name) != now.get(name):
             yield Change(number, name, repr(before.get(name)), repr(now.get(name)), modelled=modelled)

@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from flowkit.engine.effects import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Finished, Stimulus
-from flowkit.engine.journal import Fate, Journal, item_digest
-from flowkit.engine.mailbox import EPOCH, SEQ, TURN, Envelope, Inbox, Push
+from flowkit.engine.journal import Fate, Journal, Row, item_digest
+from flowkit.engine.mailbox import SEQ, Envelope, Inbox, Push
 from flowkit.engine.slots import OpenCall, Slot
 from flowkit.engine.timers import Timers
 from flowkit.messages import Cancelled, Credit, Done, Failed, Fed, InputClosed, Interrupt, Message, Play, Timer
@@ -214,13 +214,16 @@ class Engine:
 
     def _record(self, slot: Slot, envelope: Envelope, fate: Fate, call: int = 0) -> None:
         """Append a row for a message that the stage does not see."""
+        message, stage, n, sent_us, epoch, turn, _ = envelope
         slot.rows += 1
-        self._append((slot.id, slot.rows, self._now_us, fate, envelope, call))
+        self._append(Row(slot.id, slot.rows, stage, n, sent_us, self._now_us, epoch, turn, message, fate, call))
 
     def _record_outgoing(self, slot: Slot, call: int, message: Message, n: int) -> None:
         """Append a row for what leaves for the stage's provider. Row `n` of the stage caused it; 0 if no row did."""
-        envelope = (message, slot.id if n else "", n, self._now_us, slot.epoch, slot.turn, 0)
-        self._record(slot, envelope, Fate.HANDLED, call)
+        slot.rows += 1
+        cause, now_us = slot.id if n else "", self._now_us
+        row = (slot.id, slot.rows, cause, n, now_us, now_us, slot.epoch, slot.turn, message, _HANDLED, call)
+        self._append(new(Row, row))
 
     def _handle(self, slot: Slot, envelope: Envelope, call: int = 0) -> None:
         """Append the row, then let the stage handle the message.
@@ -228,18 +231,19 @@ class Engine:
         For a replying stage, a message of an earlier epoch is stale and only gets a row. A message of a later one moves
         the stage to that epoch.
         """
-        if slot.replying and (epoch := envelope[EPOCH]) != slot.epoch:
+        message, cause_stage, cause_n, sent_us, epoch, turn, _ = envelope
+        if slot.replying and epoch != slot.epoch:
             # It gets a row all the same, because a loss must show in the journal.
             if epoch < slot.epoch:
                 self._record(slot, envelope, Fate.STALE, call)
                 return
             # Before the step, so that what the stage emits for this message belongs to the new epoch.
-            slot.epoch, slot.turn = epoch, envelope[TURN]
-        message, now_us = envelope[0], self._now_us
-        append, step = self._append, slot.step
+            slot.epoch, slot.turn = epoch, turn
+        now_us, step = self._now_us, slot.step
         n = slot.rows = slot.rows + 1
         # Before the step: if it raises, the journal must still show the message that caused the error.
-        append((slot.id, n, now_us, _HANDLED, envelope, call))
+        row = (slot.id, n, cause_stage, cause_n, sent_us, now_us, epoch, turn, message, _HANDLED, call)
+        self._append(new(Row, row))
         # A listening stage has nothing of the reply, so for it an interrupt is an ordinary message.
         if type(message) is Interrupt and slot.replying:
             self._interrupt(slot, message)

@@ -10,14 +10,10 @@ from dataclasses import fields
 from enum import StrEnum
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 from zlib import crc32
 
-from flowkit.engine.mailbox import Envelope
 from flowkit.messages import Message
-
-# Makes a row without its own constructor, which takes twice as long. There is one for every message.
-_new = tuple.__new__
 
 
 class Fate(StrEnum):
@@ -113,55 +109,45 @@ def item_digest(item: Message, before: int) -> int:
     return crc32(f"{cls.__name__}{values}".encode("utf-8", "surrogatepass"), before)
 
 
-Entry: TypeAlias = tuple[str, int, int, Fate, Envelope, int]
-"""A row as the engine appends it: (stage, n, handled_us, fate, envelope, call). The values of the envelope are copied
-into a ``Row`` only when the row is read."""
-
-
 class Journal:
     """Rows in order. A reader may ``take`` them while the session runs, so that a long session does not fill the
     memory.
 
-    Rows that are read hold their message without sound. Until then the journal keeps the message as it came, because a
-    copy of every frame would cost more than the row itself.
+    A row holds its message as it came, with its sound.
     """
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._rows: list[Row] = []
         # Bound once, because the engine calls it for every message.
-        self.append = self._entries.append
+        self.append = self._rows.append
         self.taken = 0
 
     def __len__(self) -> int:
-        return self.taken + len(self._entries)
+        return self.taken + len(self._rows)
 
     def __iter__(self) -> Iterator[Row]:
-        previous = stored = None
-        for stage, n, handled_us, fate, (message, cause_stage, cause_n, sent_us, epoch, turn, _), call in self._entries:
-            if message is not previous:  # the same message often reaches several stages in a row
-                previous, stored = message, message.journaled()
-            yield _new(Row, (stage, n, cause_stage, cause_n, sent_us, handled_us, epoch, turn, stored, fate, call))
+        return iter(self._rows)
 
     @property
     def rows(self) -> list[Row]:
         """The rows that have not been taken."""
-        return list(self)
+        return self._rows.copy()
 
     @property
     def waiting(self) -> int:
         """How many rows have not been taken."""
-        return len(self._entries)
+        return len(self._rows)
 
-    def newest(self, most: int) -> list[Entry]:
-        """The last `most` entries, the newest first."""
-        return self._entries[: -most - 1 : -1]
+    def newest(self, most: int) -> list[Row]:
+        """The last `most` rows that have not been taken, the newest first."""
+        return self._rows[: -most - 1 : -1]
 
     def take(self) -> list[Row]:
         """Return the rows since the last take and remove them from the journal."""
-        rows = list(self)
+        rows = self._rows.copy()
         self.taken += len(rows)
         # Cleared and not replaced, because `append` is bound to this list.
-        self._entries.clear()
+        self._rows.clear()
         return rows
 
     def digest(self) -> str:

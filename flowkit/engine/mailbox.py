@@ -17,10 +17,8 @@ A plain tuple, because every message gets one: making a named tuple would cost m
 does with the message.
 """
 
-# Indexes into an envelope, because a plain tuple has no names.
-EPOCH: Final = 4
-TURN: Final = 5
 SEQ: Final = 6
+"""The index of the number in an envelope, because a plain tuple has no names."""
 
 
 class Push(Enum):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flowkit.engine import Stimulus
+from collections.abc import Iterable
+
+from flowkit.engine import Row
 from flowkit.engine.observer import Observer
 from flowkit.figures.layout import layout_of
 from flowkit.figures.metrics import Figures
@@ -22,10 +24,10 @@ class LiveFigures(Figures, Observer):
     """
 
     def __init__(self, plan: Plan) -> None:
-        sources = [i for i, stage in enumerate(plan.stages) if stage.kind == "mic"]
-        self._source = sources[0] if sources else -1
+        layout = layout_of(plan)
+        self._source = layout.only("mic")
         self._reference = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
-        super().__init__(layout_of(plan), self._reference if sources else None)
+        super().__init__(layout, self._reference if self._source else None)
         self.stalls = Stalls()
         self._first = 0
         self._pcm: list[bytes] = []
@@ -35,11 +37,15 @@ class LiveFigures(Figures, Observer):
         self._measure()
         return super().reference()
 
-    def stimulus(self, stimulus: Stimulus) -> None:
-        """Collect the sound of frames until there is a second of it."""
-        frames = stimulus.item
-        if stimulus.stage != self._source or not isinstance(frames, Frames) or not frames.pcm:
-            return
+    def rows(self, rows: Iterable[Row]) -> None:
+        """Follow the rows, and collect the sound of frames until there is a second of it."""
+        rows = list(rows)
+        for row in rows:
+            if row.stage == self._source and isinstance(row.message, Frames) and row.message.pcm:
+                self._hear(row.message)
+        super().rows(rows)
+
+    def _hear(self, frames: Frames) -> None:
         # After a gap in the frames, or with a second of them, what was collected is measured.
         if frames.index != self._first + len(self._pcm) or len(self._pcm) >= _BATCH:
             self._measure()

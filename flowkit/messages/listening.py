@@ -19,9 +19,6 @@ class Frames(Message):
     count: int
     pcm: bytes = field(default=b"", repr=False, compare=False)
 
-    def journaled(self) -> Message:
-        return Frames(self.index, self.count) if self.pcm else self
-
 
 @dataclass(frozen=True, slots=True)
 class InputEnded(Message):

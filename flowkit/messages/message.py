@@ -32,7 +32,3 @@ class Message:
     """C control, D data, P to a provider."""
     lossy: ClassVar[bool] = False
     """Whether a `drop_*` policy may drop it."""
-
-    def journaled(self) -> Message:
-        """The message without its sound."""
-        return self

@@ -120,11 +120,6 @@ class Audio(Message):
     """Samples in the whole clause, if the provider knows it already; else 0."""
     pcm: bytes = field(default=b"", repr=False, compare=False)
 
-    def journaled(self) -> Message:
-        if not self.pcm:
-            return self
-        return Audio(self.clause, self.first_sample, self.samples, self.rate_hz, self.total)
-
 
 @dataclass(frozen=True, slots=True)
 class WordTimes(Message):

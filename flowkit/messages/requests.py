@@ -135,11 +135,6 @@ class Play(Message):
     epoch: int = 0
     pcm: bytes = field(default=b"", repr=False, compare=False)
 
-    def journaled(self) -> Message:
-        if not self.pcm:
-            return self
-        return Play(self.at_us, self.clause, self.first_sample, self.samples, self.rate_hz, self.epoch)
-
     def of_epoch(self, epoch: int) -> Play:
         """The same, with the epoch of the reply."""
         return Play(self.at_us, self.clause, self.first_sample, self.samples, self.rate_hz, epoch, self.pcm)

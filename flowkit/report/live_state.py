@@ -11,12 +11,12 @@ from array import array
 from collections import deque
 from dataclasses import dataclass, field
 
-from flowkit.engine import CallFed, Effect, Engine, Row, Stimulus
+from flowkit.engine import Engine, Row
 from flowkit.engine.observer import Observer
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.records import ToolRecord, TurnRecord
 from flowkit.figures.report import TurnReport
-from flowkit.messages import Audio, Final, Frames, Partial, Play, Silence
+from flowkit.messages import Audio, Final, Frames, Message, Partial, Play, Silence
 from flowkit.plan.graph import Plan
 from flowkit.report.plain import PlainView
 
@@ -132,39 +132,41 @@ class LiveState(Observer):
 
     # -- watching ---------------------------------------------------------------------------------------------------
 
-    def stimulus(self, stimulus: Stimulus) -> None:
-        item = stimulus.item
-        if isinstance(item, Frames):
-            self.microphone.hear(item.pcm)
-        elif isinstance(item, Partial):
-            self.partial = item.text
-        elif isinstance(item, Final):
-            self.partial = ""
-        elif isinstance(item, Audio) and (spoken := self.clauses.get(item.clause)) is not None and not spoken.whole:
-            spoken.samples = item.total or max(spoken.samples, item.first_sample + item.samples)
-            spoken.whole = bool(item.total)
+    def rows(self, rows: list[Row]) -> None:
+        self._plain.rows(rows)
+        if self.figures is not None and (turn := self.figures.follower.turn) is not None:
+            self._turn(turn, self.figures)
+        for row in rows:
+            if row.lane == "P" or not row.cause_stage:  # to a provider or from one
+                self._message(row.message)
 
-    def effect(self, effect: Effect) -> None:
-        if not isinstance(effect, CallFed):
-            return
-        item = effect.item
-        if isinstance(item, Play):
-            self._plays(item)
-        elif isinstance(item, Silence):
-            self.speaker.silenced(item.at_us)
-            for spoken in self.clauses.values():
-                spoken.starts = deque(_cut(spoken, item.at_us), maxlen=64)
+    def _message(self, message: Message) -> None:
+        match message:
+            case Frames(pcm=pcm):
+                self.microphone.hear(pcm)
+            case Partial(text=text):
+                self.partial = text
+            case Final():
+                self.partial = ""
+            case Audio():
+                self._voice(message)
+            case Play():
+                self._plays(message)
+            case Silence(at_us=at_us):
+                self.speaker.silenced(at_us)
+                for spoken in self.clauses.values():
+                    spoken.starts = deque(_cut(spoken, at_us), maxlen=64)
+
+    def _voice(self, audio: Audio) -> None:
+        if (spoken := self.clauses.get(audio.clause)) is not None and not spoken.whole:
+            spoken.samples = audio.total or max(spoken.samples, audio.first_sample + audio.samples)
+            spoken.whole = bool(audio.total)
 
     def _plays(self, play: Play) -> None:
         self.speaker.plays(play)
         if (spoken := self.clauses.get(play.clause)) is not None:
             spoken.rate_hz = play.rate_hz
             spoken.starts.append((play.at_us, play.first_sample, play.samples))
-
-    def rows(self, rows: list[Row]) -> None:
-        self._plain.rows(rows)
-        if self.figures is not None and (turn := self.figures.follower.turn) is not None:
-            self._turn(turn, self.figures)
 
     def _turn(self, turn: TurnRecord, figures: LiveFigures) -> None:
         """Show the newest turn, and its figures once its first sound is out."""

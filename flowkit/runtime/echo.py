@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from flowkit.engine import CallFed, Effect, Fate, Row, Stimulus
+from flowkit.engine import Fate, Row
 from flowkit.engine.observer import Observer
 from flowkit.messages import (
     Clause,
@@ -64,12 +64,8 @@ class EchoWatch(Observer):
         self._sounds_us: int | None = None
         self._cut_off = 0
 
-    def stimulus(self, stimulus: Stimulus) -> None:
-        item = stimulus.item
-        if self._said or not isinstance(item, Frames) or not item.pcm:
-            return
-        now_us = stimulus.available_us
-        self._ear.heard(now_us, item.pcm)
+    def _heard(self, now_us: int, pcm: bytes) -> None:
+        self._ear.heard(now_us, pcm)
         if now_us >= self._look_us:
             self._look_us = now_us + LOOK_EVERY_US
             self._look(now_us)
@@ -88,22 +84,19 @@ class EchoWatch(Observer):
         elif self._compared is None and (window := self._ear.window(now_us)) is not None:
             self._compared = self._thread.submit(likeness, *window)
 
-    def effect(self, effect: Effect) -> None:
-        if self._said or not isinstance(effect, CallFed):
-            return
-        item = effect.item
-        if isinstance(item, Play):
-            self._ear.played(item.at_us, item.pcm, item.rate_hz)
-        elif isinstance(item, Silence):
-            self._ear.silenced(item.at_us)
-
     def rows(self, rows: list[Row]) -> None:
         for row in rows:
-            if row.fate is Fate.HANDLED:
+            if row.fate is Fate.HANDLED and not self._said:
                 self._row(row)
 
     def _row(self, row: Row) -> None:
         match row.message:
+            case Frames(pcm=pcm) if pcm and not row.cause_stage:
+                self._heard(row.sent_us, pcm)
+            case Play():
+                self._ear.played(row.message.at_us, row.message.pcm, row.message.rate_hz)
+            case Silence(at_us=at_us):
+                self._ear.silenced(at_us)
             case Utterance(text=text) if repeats(text, self._spoken):
                 self._say()
             case Resume():

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
-from flowkit.engine import Effect, Row, Stimulus
-from flowkit.engine.observer import Observer, overridden
+from flowkit.engine import Row
+from flowkit.engine.observer import Observer
 from flowkit.messages import Clause, ClauseStarted, Heard, Message, Speak, Token
 from flowkit.secrets import Masks, Pieces, known
 from flowkit.trace.names import MASKED
@@ -21,23 +21,13 @@ class Masking(Observer):
 
     def __init__(self, observers: tuple[Observer, ...]) -> None:
         self._observers = observers
-        self._of_stimuli = overridden(observers, "stimulus")
-        self._of_effects = overridden(observers, "effect")
         self._pieces: dict[tuple[str, type[Message], str], Pieces] = {}
         self._masks = Masks()
         self._said = False
 
-    def stimulus(self, stimulus: Stimulus) -> None:
-        masks = known()
-        if masks and _texts(type(stimulus.item)):
-            stimulus = stimulus._replace(item=_masked(stimulus.item, lambda name: masks.pieces()))
-        for told in self._of_stimuli:
-            told(stimulus)
-
-    def effect(self, effect: Effect) -> None:
-        """What leaves the engine goes to providers, and is no text that is kept."""
-        for told in self._of_effects:
-            told(effect)
+    def begin(self) -> None:
+        for observer in self._observers:
+            observer.begin()
 
     def rows(self, rows: list[Row]) -> None:
         masks = known()

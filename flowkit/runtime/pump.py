@@ -27,7 +27,7 @@ from flowkit.engine import (
     Stimulus,
     credit_batch,
 )
-from flowkit.engine.observer import Observer, overridden
+from flowkit.engine.observer import Observer
 from flowkit.messages import Credit, Done, Failed, Shutdown
 from flowkit.plan.graph import Plan
 from flowkit.providers.base import Provider
@@ -85,9 +85,6 @@ class TrioPump:
         self._alarms = alarms
         self._alarm = Alarm(self._ring)
         self._observers = observers
-        # Only observers that override a method are called for it: effects come too often for empty calls.
-        self._of_stimuli = overridden(observers, "stimulus")
-        self._of_effects = overridden(observers, "effect")
         self._settled = settled
         self._timed = timed or Watchdog(lambda stall: None).timed
         self._stages = self._timed("stages", limit_us=LIMIT_US)
@@ -107,6 +104,8 @@ class TrioPump:
         Then provider calls have the plan's `grace_us` to end. Raises what a stage or an observer raised.
         """
         self._clock.start()
+        for observer in self._observers:
+            observer.begin()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
@@ -199,8 +198,6 @@ class TrioPump:
         if deadline_us is not None and deadline_us <= now_us:
             effects = self.engine.advance(now_us)
         elif (stimulus := self._choose(now_us)) is not None:
-            for observer in self._observers:
-                observer.stimulus(stimulus)
             effects = self.engine.advance(now_us, (stimulus,))
         else:
             return False
@@ -270,8 +267,6 @@ class TrioPump:
     def _apply(self, effects: list[Effect]) -> None:
         calls = self._calls
         for effect in effects:
-            for told in self._of_effects:
-                told(effect)
             kind = type(effect)
             if kind is CallFed:
                 stage, id_, item = effect  # type: ignore[misc]

@@ -132,10 +132,9 @@ class Evidence:
 
     def _row_of(self, stage: str, message: Message) -> int:
         """The number of the row of `message`; 0 if it is not in the journal yet."""
-        kept = message.journaled()
-        for at, n, _, fate, envelope, _ in self.engine.journal.newest(_LOOK_BACK):
-            if at == stage and not fate and envelope[0].lane != "P":
-                return n if envelope[0] == kept else 0
+        for row in self.engine.journal.newest(_LOOK_BACK):
+            if row.stage == stage and not row.fate and row.lane != "P":
+                return row.n if row.message == message else 0
         return 0
 
     def _saw(self, _: int, effects: list[Effect]) -> list[Effect]:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from flowkit import __version__
 from flowkit.clock import wall_us
-from flowkit.engine import Effect, Row, Stimulus
+from flowkit.engine import Row
 from flowkit.engine.observer import Observer
 from flowkit.figures.layout import layout_of
 from flowkit.figures.report import QueueReport
-from flowkit.messages import Audio, Frames
 from flowkit.plan.graph import Plan
 from flowkit.trace import names
 from flowkit.trace.redact import Redactor
@@ -27,29 +26,14 @@ from flowkit.trace.thread import Backlog, WritingThread
 class Recorder(Observer):
     """Records one session. Made by ``open_recorder``. Call ``close`` when the session has ended."""
 
-    def __init__(self, tape: Tape, source: int, voice: int, thread: WritingThread) -> None:
+    def __init__(self, tape: Tape, thread: WritingThread) -> None:
         self._tape = tape
-        self._source = source
-        self._voice = voice
-        self._next = Job([], [], [], [])
+        self._events: list[tuple[int, str, str]] = []
         self._backlog = Backlog(tape)
         self._at_us = 0
         self._recording: Recording | None = None
         self._thread = thread
         thread.add(self._backlog)
-
-    def stimulus(self, stimulus: Stimulus) -> None:
-        """Keep the sound of the microphone and the voice. Everything else becomes a row of the journal."""
-        stage, item = stimulus.stage, stimulus.item
-        if type(item) is Frames and stage == self._source:
-            self._next.frames.append((item.index, item.pcm))
-        elif type(item) is Audio and stage == self._voice:
-            self._next.voices.append((item.rate_hz, item.pcm))
-
-    def effect(self, effect: Effect) -> None:
-        """Note the start of the session at its first effect."""
-        if not self._tape.begun:
-            self.begin()
 
     def begin(self) -> None:
         """Note that the session starts now, by the wall clock. Only the first call counts."""
@@ -57,7 +41,7 @@ class Recorder(Observer):
 
     def rows(self, rows: list[Row]) -> None:
         """Pass everything since the last call to the writing thread."""
-        job, self._next = self._next._replace(rows=rows), Job([], [], [], [])
+        job, self._events = Job(rows, self._events), []
         if rows:
             self._at_us = rows[-1].handled_us
         if not self._tape.lost and not self._backlog.put(self._at_us, job):
@@ -69,7 +53,7 @@ class Recorder(Observer):
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Record an event that is not a message."""
-        self._next.events.append((at_us, name, detail))
+        self._events.append((at_us, name, detail))
 
     def flush(self) -> None:
         """Wait until everything collected so far is written. This blocks."""
@@ -127,11 +111,5 @@ def open_recorder(
     }
     if redactor.kept is not None:
         head[names.KEPT] = json_text(sorted(redactor.kept))
-    sounds = Sounds(path, plan.input_rate_hz, plan.frame_us, keeps=audio and redactor.keeps("audio"))
-    # Where there is no such stage, -1 stands for it: no stimulus has that number, so no sound is kept.
-    ids = [id_ for id_, _ in layout.kinds]
-    source, voice = layout.only("mic"), layout.only("tts")
-    tape = Tape(path, head, layout, redactor, sounds)
-    return Recorder(
-        tape, ids.index(source) if source else -1, ids.index(voice) if voice else -1, thread or WritingThread()
-    )
+    sounds = Sounds(path, layout, plan.input_rate_hz, keeps=audio and redactor.keeps("audio"))
+    return Recorder(Tape(path, head, layout, redactor, sounds), thread or WritingThread())

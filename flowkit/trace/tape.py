@@ -24,6 +24,7 @@ from flowkit.figures.layout import Layout
 from flowkit.figures.reference import Reference
 from flowkit.figures.report import QueueReport
 from flowkit.files import reason_of
+from flowkit.messages import Audio, Frames
 from flowkit.trace import names
 from flowkit.trace.audio import RawSound
 from flowkit.trace.journal import JournalDraft, JournalWriter
@@ -40,10 +41,6 @@ class Job(NamedTuple):
     """What the recorder passes to the writing thread at once."""
 
     rows: list[Row]
-    frames: list[tuple[int, bytes]]
-    """Input frames: (index, PCM)."""
-    voices: list[tuple[int, bytes]]
-    """The voice's audio: (sample rate, PCM)."""
     events: list[tuple[int, str, str]]
     """(time in microseconds, name, detail)."""
 
@@ -152,8 +149,7 @@ class Tape:
             self.notify(f"recording has ended: {why}; what was written is readable, and the session goes on")
 
     def _job(self, writer: SpanWriter, job: Job) -> None:
-        self._journal.levels(*self._audio.add_input(job.frames))
-        self._audio.add_voices(job.voices)
+        self._journal.levels(*self._audio.add(job.rows))
         for at_us, name, detail in job.events:
             attributes = {
                 names.EVENT_NAME: name,
@@ -185,17 +181,30 @@ class Sounds:
     The reference detector needs the levels. So they are computed even if sound is not kept.
     """
 
-    def __init__(self, path: Path, rate_hz: int, frame_us: int, *, keeps: bool) -> None:
+    def __init__(self, path: Path, layout: Layout, rate_hz: int, *, keeps: bool) -> None:
         self._path = path
+        self._source, self._voice = layout.only("mic"), layout.only("tts")
         self._rate_hz = rate_hz
-        self._frame_samples = rate_hz * frame_us // 1_000_000
+        self._frame_samples = rate_hz * layout.frame_us // 1_000_000
         self._reference = Reference(self._frame_samples)
         self._keeps = keeps
         self._files: dict[str, RawSound] = {}
 
-    def add_input(self, frames: list[tuple[int, bytes]]) -> tuple[int, bytes]:
-        """Add input frames (index, PCM). Returns the index of the first frame and the levels, one byte for each frame."""
-        frames = [(index, pcm) for index, pcm in frames if pcm]
+    def add(self, rows: list[Row]) -> tuple[int, bytes]:
+        """Add the sound of the microphone and the voice. Returns the index of the first frame and the levels, one byte for
+        each frame."""
+        frames, voices = list[tuple[int, bytes]](), list[tuple[int, bytes]]()
+        for row in rows:
+            message = row.message
+            # These two stages get sound from their providers alone, so there is one row for each piece.
+            if type(message) is Frames and row.stage == self._source:
+                frames.append((message.index, message.pcm))
+            elif type(message) is Audio and row.stage == self._voice:
+                voices.append((message.rate_hz, message.pcm))
+        self._add_voices(voices)
+        return self._add_input([(index, pcm) for index, pcm in frames if pcm])
+
+    def _add_input(self, frames: list[tuple[int, bytes]]) -> tuple[int, bytes]:
         levels = b""
         for index, pcm in _joined(frames, 2 * self._frame_samples):
             if self._keeps:
@@ -207,8 +216,7 @@ class Sounds:
             levels += gap + self._reference.add(index, pcm)
         return (frames[0][0] if frames else 0), levels
 
-    def add_voices(self, voices: list[tuple[int, bytes]]) -> None:
-        """Append the voice's audio (sample rate, PCM), in the order in which it came."""
+    def _add_voices(self, voices: list[tuple[int, bytes]]) -> None:
         # Joined, because the files are unbuffered: each piece would cost a system call.
         for rate_hz, pieces in groupby(voices, itemgetter(0)):
             if self._keeps and (pcm := b"".join([pcm for _, pcm in pieces])):

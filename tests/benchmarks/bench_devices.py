@@ -56,13 +56,21 @@ class Probe:
 
         return call
 
-    def stimulus(self, stimulus: Any) -> None:
+    def watch(self, engine: Any, figures: object) -> None:
+        """Note when the engine gets a frame."""
         from flowkit.messages import Frames
 
-        if isinstance(stimulus.item, Frames):
-            self._heard_at[stimulus.item.index] = time.perf_counter_ns()
+        advance = engine.advance
 
-    def effect(self, effect: object) -> None: ...
+        def noted(now_us: int, stimuli: Any = ()) -> Any:
+            for stimulus in stimuli:
+                if isinstance(stimulus.item, Frames):
+                    self._heard_at[stimulus.item.index] = time.perf_counter_ns()
+            return advance(now_us, stimuli)
+
+        engine.advance = noted
+
+    def begin(self) -> None: ...
     def rows(self, rows: object) -> None: ...
     def event(self, at_us: int, name: str, detail: str) -> None:
         self.events.append((at_us, name, detail))
@@ -115,7 +123,8 @@ def measured(card: Card, seconds: float) -> dict[str, Any]:
     user = threading.Thread(target=talk, args=(card, stop))
     user.start()
     duration_us = round(seconds * 1e6)
-    outcome = trio.run(lambda: run_alone(plan, notice=lambda line: None, observers=(probe,), duration_us=duration_us))
+    options = {"observers": (probe,), "started": probe.watch, "duration_us": duration_us}
+    outcome = trio.run(lambda: run_alone(plan, notice=lambda line: None, **options))
     stop.set()
     user.join()
     probe.arrived(blocks)

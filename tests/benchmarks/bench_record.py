@@ -1,4 +1,4 @@
-"""What recording costs: CPU in the pump's thread and in the writing thread, the longest job, how long exports hold the event loop's
+"""What recording costs: CPU in the writing thread, the longest job, how long exports hold the event loop's
 thread, bytes a minute. Prints JSON.
 
 A scripted conversation's hand-overs, every 250 ms of it, are given to a recorder's tape one by one, timed each. A bare Python loop
@@ -13,11 +13,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from hour import conversation
 
-from flowkit.engine import Stimulus
+from flowkit.engine import Row
 from flowkit.messages import Frames
 from flowkit.replay.heap import HeapPump
 from flowkit.runtime.realtime import in_real_time
@@ -29,22 +30,24 @@ TURNS = 30
 HAND_OVER_US = 250_000
 
 
-def jobs(recorder: Recorder, batches: list[list[tuple[object, ...]]], pcm: bytes) -> list[float]:
+def jobs(recorder: Recorder, batches: list[list[Row]], pcm: bytes) -> list[float]:
     """Seconds of the writing thread's CPU for each hand-over; each input frame brings `pcm`, if it is not empty."""
     recorder.begin()
     # The work is done in this thread; the recorder's own ends, since it has nothing to look after.
     recorder._thread.remove(recorder._backlog)
     spent: list[float] = []
     for batch in batches:
-        frames = [
-            (row.message.index, pcm) for row in batch if pcm and row.stage == "mic" and type(row.message) is Frames
-        ]  # type: ignore[attr-defined]
-        job = Job(batch, frames, [], [])  # type: ignore[arg-type]
+        job = Job(with_sound(batch, pcm), [])
         begin = time.thread_time()
         recorder._tape.job(job)
         spent.append(time.thread_time() - begin)
     assert not recorder._tape.lost, recorder._tape.lost
     return spent
+
+
+def with_sound(rows: list[Row], pcm: bytes) -> list[Row]:
+    """The rows, with `pcm` in each input frame."""
+    return [row._replace(message=replace(row.message, pcm=pcm)) if type(row.message) is Frames else row for row in rows]
 
 
 def main() -> None:
@@ -53,7 +56,7 @@ def main() -> None:
     pump = HeapPump(plan, scripts_of(plan))
     pump.run()
     rows = list(pump.engine.journal)
-    batches: dict[int, list[tuple[object, ...]]] = {}
+    batches: dict[int, list[Row]] = {}
     for row in rows:
         batches.setdefault(row.handled_us // HAND_OVER_US, []).append(row)
     with tempfile.TemporaryDirectory() as folder:
@@ -65,9 +68,6 @@ def main() -> None:
         recorder = open_recorder(path, plan, config=text)
         spent = jobs(recorder, list(batches.values()), pcm=bytes(640))
         length_s = rows[-1][5] / 1e6
-        begin = time.thread_time()
-        _stimuli(recorder, 10_000)
-        pump_s = time.thread_time() - begin
         recorder.close()
         size = path.stat().st_size
         recorder = open_recorder(Path(folder) / "held.jsonl", plan, config=text)
@@ -97,7 +97,6 @@ def main() -> None:
             "writing": _worst([gap for gap, _ in written]),
             "nobody_writes": _worst([gap for gap, _ in alone]),
         },
-        "us_a_stimulus_in_the_pump": 1e6 * pump_s / 10_000,
         "bytes_per_minute": size / (length_s / 60),
         "python_loop_of_3M_s": loop_s,
     }
@@ -126,12 +125,6 @@ def _gaps_ms(hand_over: Callable[[int], object], count: int, clock: int) -> list
 def _worst(gaps_ms: list[float]) -> dict[str, float]:
     ordered = sorted(gaps_ms)
     return {"median": ordered[len(ordered) // 2], "p99": ordered[int(0.99 * len(ordered))], "max": ordered[-1]}
-
-
-def _stimuli(recorder: Recorder, count: int) -> None:
-    frames = Frames(0, 1, bytes(640))
-    for _ in range(count):
-        recorder.stimulus(Stimulus(0, 1, frames, 0))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ import trio.testing
 from flowkit.cli import main
 from flowkit.cli.recording import record_path, remove_old
 from flowkit.config import Reading, load, read
-from flowkit.engine import Stimulus
 from flowkit.errors import FlowkitError, ProviderError
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.queues import queue_reports
@@ -143,11 +142,7 @@ def judged(*settings: str) -> Any:
     """The verdicts on the budgets."""
     plan = planned(settings)
     figures = LiveFigures(plan)
-    rows = list(heap_session(plan).journal)
-    for row in rows:
-        if row.kind == "Frames" and row.stage == "vad":
-            figures.stimulus(Stimulus(0, 1, row.message, row.sent_us))
-    figures.rows(rows)
+    figures.rows(heap_session(plan).journal.rows)
     return [str(verdict) for verdict in judge(figures.report(), plan.settings)]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import trio
 import trio.testing
 
-from flowkit.engine import Row, Stimulus
+from flowkit.engine import Row
 from flowkit.engine.observer import Observer
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.metrics import measure
@@ -76,13 +76,14 @@ def hand_overs(plan: Plan, observers: tuple[Observer, ...]) -> Iterator[tuple[in
 
 
 def hand_over(rows: list[Row], observers: tuple[Observer, ...]) -> None:
-    heard = [row.message for row in rows if row.stage == "mic" and isinstance(row.message, Frames)]
+    rows = [row._replace(message=heard(row.message)) if isinstance(row.message, Frames) else row for row in rows]
     for observer in observers:
-        for frames in heard:
-            spoken = 500 <= frames.index * 20 % EVERY_MS < 1_300
-            pcm = VOICE if spoken else ROOM
-            observer.stimulus(Stimulus(0, 1, replace(frames, pcm=pcm), 0))
         observer.rows(rows)
+
+
+def heard(frames: Frames) -> Frames:
+    """The frame with the sound of a voice or of a room."""
+    return replace(frames, pcm=VOICE if 500 <= frames.index * 20 % EVERY_MS < 1_300 else ROOM)
 
 
 def live(plan: Plan) -> tuple[LiveFigures, LiveState]:

@@ -32,7 +32,7 @@ def test_it_gives_back_in_order_what_it_took(steps: list[int | None]) -> None:
     for step in steps:
         if step is not None:
             at_us += step
-            job = Job([], [], [], [(at_us, "", "")])
+            job = Job([], [(at_us, "", "")])
             oldest_us = at_us if oldest_us is None else oldest_us
             assert backlog.put(at_us, job) is (at_us - oldest_us <= LONGEST_US)
             if at_us - oldest_us > LONGEST_US:
@@ -65,7 +65,7 @@ class Written:
 def test_a_quiet_session_is_not_one_that_waits() -> None:
     backlog = Backlog(Written([]))
     for minute in range(5):
-        assert backlog.put(minute * 2 * LONGEST_US, Job([], [], [], []))
+        assert backlog.put(minute * 2 * LONGEST_US, Job([], []))
         assert backlog.write()
 
 

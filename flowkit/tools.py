@@ -107,6 +107,11 @@ class Tool(opt.Options):
             return self.call.rpartition(":")[2]
         return self.builtin or ""
 
+    @property
+    def of_client(self) -> bool:
+        """Whether a client runs it. No file can declare such a tool."""
+        return self.call is None and self.http is None and self.builtin is None
+
 
 def unequal(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     """The tools, whose names must differ. Raises ValueError."""
@@ -130,12 +135,27 @@ def tool_named(tools: Iterable[Tool], name: str) -> Tool | None:
     return next((tool for tool in tools if tool.title == name), None)
 
 
+CLIENT_TIMEOUT_US = 600_000_000
+"""How long a client may take for a call. The people at its other end may have to agree first."""
+
+
+def client_tool(name: str) -> Tool:
+    """A tool that a client runs."""
+    # Unchecked, because a file must not declare one.
+    return Tool.model_construct(name=name, timeout=CLIENT_TIMEOUT_US)
+
+
 class ToolSpec(NamedTuple):
     """A tool as it is described to a model. `parameters`: the JSON Schema of an object."""
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+
+
+def tools_of(text: str) -> tuple[ToolSpec, ...]:
+    """The tools that a client offers, from their JSON text (``Instruct.tools``)."""
+    return tuple(ToolSpec(tool["name"], tool["description"], tool["parameters"]) for tool in json.loads(text or "[]"))
 
 
 def content_of(call: Called) -> str:

@@ -260,7 +260,7 @@ class Engine:
         if call_id and (call is None or call.id != call_id):
             # The provider sent this before it learned that its call is over.
             self._record(slot, envelope, Fate.STALE, call_id)
-        elif call is None:
+        elif call is None or not call_id:  # a client's message is no item of the stage's call, and ends no wait for one
             self._handle(slot, envelope)
         elif type(item) is Credit:
             # The engine counts credits itself, so that no stage has to.

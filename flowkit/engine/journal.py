@@ -138,6 +138,10 @@ class Journal:
         """How many rows have not been taken."""
         return len(self._rows)
 
+    def since(self, count: int) -> list[Row]:
+        """The rows after the first `count` of the session. None of these may have been taken."""
+        return self._rows[count - self.taken :]
+
     def newest(self, most: int) -> list[Row]:
         """The last `most` rows that have not been taken, the newest first."""
         return self._rows[: -most - 1 : -1]

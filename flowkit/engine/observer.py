@@ -15,6 +15,10 @@ class Observer:
     def begin(self) -> None:
         """Called when the session's clock starts."""
 
+    def at_once(self, rows: list[Row]) -> None:
+        """Called after each step of the engine with the journal's new rows, as they are. Only for who must react at once:
+        everyone else takes ``rows``, which costs less, and has secrets masked."""
+
     def rows(self, rows: list[Row]) -> None:
         """Called with the journal's new rows a few times a second, and at the end. Their messages have their sound."""
 

@@ -59,10 +59,11 @@ class SpeechStopped(Message):
 @dataclass(frozen=True, slots=True)
 class EndOfUtterance(Message):
     """Utterance number `utterance` ended with frame `last_voiced`: the silence after it lasted long enough. Data, a
-    marker, vad -> asr."""
+    marker, vad -> asr and gate. `dropped`: it does not count."""
 
     utterance: int
     last_voiced: int
+    dropped: bool = False
 
 
 @filled
@@ -83,6 +84,8 @@ class Final(Message):
 
 @dataclass(frozen=True, slots=True)
 class Typed(Message):
-    """A typed line in place of speech. Data, text source -> gate."""
+    """Text in place of speech: a typed line. Data, text source -> gate. `waits`: it is part of what is answered next, and asks for
+    no answer by itself."""
 
     text: str
+    waits: bool = False

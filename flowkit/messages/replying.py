@@ -14,7 +14,8 @@ class Utterance(Message):
 
     `heard` is what was heard of the reply before. `said` is set if the same turn is answered again, because an
     interruption without words cut its reply off: it is what was heard of that reply. `say` is set if nobody asked
-    anything: the agent says this, and the model is not asked.
+    anything: the agent says this, and the model is not asked. `instructions`: the system prompt of this reply alone. `aside`:
+    nothing of it is remembered.
     """
 
     turn: int
@@ -22,6 +23,8 @@ class Utterance(Message):
     heard: str
     said: str = ""
     say: str = ""
+    instructions: str = ""
+    aside: bool = False
 
 
 @filled
@@ -37,7 +40,7 @@ class Token(Message):
 @dataclass(frozen=True, slots=True)
 class EndOfStep(Message):
     """The model has called tools: its words so far are complete, and the reply goes on when the outcomes are there. Data, a
-    marker, llm -> chunker."""
+    marker, llm -> chunker -> tts -> speaker."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,10 @@ class Ask(Message):
     """What the model did in this turn so far: its text, its tool calls, their outcomes."""
     tools: bool = True
     """Whether the model may call tools."""
+    instructions: str = ""
+    """The system prompt, in place of the provider's own."""
+    offered: str = ""
+    """Tools besides those of the file, as in `Instruct`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from flowkit.messages import (
     Audio,
     Capture,
     ClauseEnded,
+    ClearInput,
+    CommitInput,
     Detect,
     Failed,
     Final,
@@ -30,7 +32,7 @@ from flowkit.providers.base import Provider
 from flowkit.providers.cloud.faults import CloudError, Trouble
 
 ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
-    Capture: (Frames, InputEnded, Typed),
+    Capture: (Frames, InputEnded, Typed, CommitInput, ClearInput),
     Detect: (Probability,),
     Transcribe: (Partial, Final),
     Ask: (Token, ToolCall),

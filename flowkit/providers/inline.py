@@ -122,6 +122,10 @@ class Agenda:
         if answers := answer(item):
             self._add(answers, at_us)
 
+    def give(self, item: Message, at_us: int) -> None:
+        """Give an answer that nobody has asked for, such as a frame from outside, at `at_us`."""
+        self._add(((0, item),), at_us)
+
     def ended(self, at_us: int) -> None:
         """The stage ended its input at `at_us`."""
         self._add(self._call.ended(), at_us)

@@ -64,6 +64,18 @@ class HeapPump:
         self._until_us = _FOR_EVER
         self._begun = False
 
+    def tell(self, kind: str, message: Message) -> None:
+        """Pass a message of a client to the stage of this kind, now. Does nothing if there is none, or after the end."""
+        for index, stage in enumerate(self._plan.stages):
+            if stage.kind == kind and self.engine.finished is None:
+                self._apply(self.engine.advance(self._now_us, (Stimulus(index, 0, message, self._now_us),)))
+
+    def push(self, item: Message) -> None:
+        """Give an item to the microphone's call, now."""
+        for index, call in self._calls.items():
+            if self._plan.stages[index].kind == "mic":
+                call.give(item, self._now_us)
+
     def run(self, until_us: int | None = None) -> None:
         """Run to the end of the session, or until the next event would be after `until_us`.
 

@@ -37,6 +37,7 @@ from flowkit.runtime.load import Load
 from flowkit.runtime.loading import preloaded
 from flowkit.runtime.realtime import in_real_time
 from flowkit.runtime.recording import Recordings
+from flowkit.runtime.remote import Remote
 from flowkit.runtime.session import INTERRUPTED, LiveSession, SessionOutcome, Settled, Shared, Until, alone, stall_event
 from flowkit.runtime.signals import open_signals
 from flowkit.runtime.watchdog import Stall, Watchdog
@@ -88,6 +89,7 @@ class Host:
         turns: int | None = None,
         started: Callable[[Engine, LiveFigures], None] | None = None,
         clock: SessionClock | None = None,
+        remote: Remote | None = None,
         settled: Settled | None = None,
     ) -> SessionOutcome:
         """Run one session to its end, in the calling task, and return how it went.
@@ -101,6 +103,7 @@ class Host:
             turns: end when so many turns are over.
             started: called with the engine and the figures before anything happens.
             clock: the session's clock, if the caller wants to read it.
+            remote: passes messages to the session while it runs.
             settled: for tests under a clock that jumps.
 
         Raises:
@@ -125,6 +128,7 @@ class Host:
                     until=Until(duration_us, turns),
                     started=started,
                     clock=clock,
+                    remote=remote,
                     settled=settled,
                 )
                 record.outcome = outcome = await self._run(session)

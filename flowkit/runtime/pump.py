@@ -12,7 +12,7 @@ passes of Trio's scheduler.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import trio
 
@@ -24,11 +24,12 @@ from flowkit.engine import (
     CallOpened,
     Effect,
     Engine,
+    Row,
     Stimulus,
     credit_batch,
 )
 from flowkit.engine.observer import Observer
-from flowkit.messages import Credit, Done, Failed, Shutdown
+from flowkit.messages import Credit, Done, Failed, Message, Shutdown
 from flowkit.plan.graph import Plan
 from flowkit.providers.base import Provider
 from flowkit.providers.inline import InlineProvider, guarded
@@ -61,6 +62,7 @@ class TrioPump:
         clock: the session's clock.
         alarms: calls the pump when a time is reached.
         observers: called with everything that happens.
+        prompt: called after each step with the journal's new rows.
         settled: waits until all other tasks have come to rest. None: live.
         timed: the watchdog's timer for work that is done in place.
         title: stands before the names of tasks.
@@ -74,6 +76,7 @@ class TrioPump:
         alarms: Alarms,
         *,
         observers: tuple[Observer, ...] = (),
+        prompt: Sequence[Callable[[list[Row]], None]] = (),
         settled: Callable[[], Awaitable[None]] | None = None,
         timed: Callable[..., Timed] | None = None,
         title: str = "",
@@ -85,6 +88,9 @@ class TrioPump:
         self._alarms = alarms
         self._alarm = Alarm(self._ring)
         self._observers = observers
+        self._prompt = tuple(prompt)
+        self._seen = 0
+        """How many rows of the journal were passed to `prompt`."""
         self._settled = settled
         self._timed = timed or Watchdog(lambda stall: None).timed
         self._stages = self._timed("stages", limit_us=LIMIT_US)
@@ -124,9 +130,26 @@ class TrioPump:
 
     def close(self, reason: str) -> None:
         """End the session at the next instant. May be called from any task."""
-        gate = next(i for i, stage in enumerate(self._plan.stages) if stage.kind == "gate")
-        stimulus = Stimulus(gate, 0, Shutdown(reason), self._clock.now_us())
-        self._apply(self.engine.advance(self._clock.now_us(), (stimulus,)))
+        self.tell("gate", Shutdown(reason))
+
+    def tell(self, kind: str, message: Message) -> None:
+        """Pass a message from outside to the stage of this kind, now. Does nothing if there is none, or after the end. May be
+        called from any task."""
+        now_us = self._clock.now_us()
+        try:
+            for index, stage in enumerate(self._plan.stages):
+                if stage.kind == kind and self.engine.finished is None:
+                    self._apply(self.engine.advance(now_us, (Stimulus(index, 0, message, now_us),)))
+        except Exception as error:  # not the fault of the task that tells it
+            self._error = error
+            self._news.set()
+        self._look()
+
+    def push(self, item: Message) -> None:
+        """Give an item to the microphone, whose provider is ``sound.pushed``. May be called from any task."""
+        for index, call in self._calls.items():
+            if self._plan.stages[index].kind == "mic" and isinstance(call, PlacedCall):
+                call.give(item, self._clock.now_us())
         self._look()
 
     # -- choosing ---------------------------------------------------------------------------------------------------
@@ -202,7 +225,7 @@ class TrioPump:
         else:
             return False
         self._newest_us = now_us
-        if effects:
+        if effects or self._prompt:
             self._apply(effects)
         return True
 
@@ -266,6 +289,8 @@ class TrioPump:
 
     def _apply(self, effects: list[Effect]) -> None:
         calls = self._calls
+        if self._prompt:
+            self._report()
         for effect in effects:
             kind = type(effect)
             if kind is CallFed:
@@ -281,6 +306,13 @@ class TrioPump:
                 calls[effect[0]].end_input()  # type: ignore[index]
             elif kind is CallCancelled and (call := calls.pop(effect[0], None)) is not None:  # type: ignore[arg-type]
                 call.cancel()
+
+    def _report(self) -> None:
+        journal = self.engine.journal
+        if new := journal.since(self._seen):
+            self._seen += len(new)
+            for told in self._prompt:
+                told(new)
 
     def _open(self, effect: CallOpened) -> None:
         """Start a provider call: in place if the provider is inline, else in a task."""

@@ -24,6 +24,7 @@ from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.loading import loaded
 from flowkit.runtime.masking import Masking
 from flowkit.runtime.pump import TrioPump
+from flowkit.runtime.remote import Remote
 from flowkit.runtime.watchdog import IN_PLACE_US, LIMIT_US, Stall, Timed, Watchdog
 from flowkit.secrets import mask
 
@@ -88,6 +89,7 @@ class LiveSession:
         settled: Settled | None = None,
         until: Until = Until(),
         started: Callable[[Engine, LiveFigures], None] | None = None,
+        remote: Remote | None = None,
     ) -> None:
         self.plan = plan
         self.name = name
@@ -102,10 +104,12 @@ class LiveSession:
         self._until = until
         self._settled = settled
         self._started = started or (lambda engine, figures: None)
+        self._remote = remote or Remote()
         self._turns = None if until.turns is None else _Turns(until.turns, self.outcome.figures)
         own: tuple[Observer, ...] = (self.outcome.figures, *((self._turns,) if self._turns is not None else ()))
         # The figures follow the rows first, so that other observers find them up to date.
         self._observers: tuple[Observer, ...] = (Masking((*own, *observers)),)
+        self._prompt = [o.at_once for o in observers if type(o).at_once is not Observer.at_once]
 
     async def run(self) -> SessionOutcome:
         """Run to the session's end.
@@ -152,12 +156,14 @@ class LiveSession:
             self.clock,
             self._shared.alarms,
             observers=self._observers,
+            prompt=self._prompt,
             settled=self._settled,
             timed=self._timed,
             title=self._titled(""),
         )
         try:
             self._started(pump.engine, outcome.figures)
+            self._remote.attach(pump)
             async with trio.open_nursery() as nursery:
                 if self._until.duration_us is not None:
                     nursery.start_soon(self._close_after, self._until.duration_us)
@@ -168,6 +174,7 @@ class LiveSession:
                 nursery.cancel_scope.cancel()
         finally:
             self.pump = None
+            self._remote.attach(None)
             self.over = True
             outcome.wall_us = monotonic_us() - began_us
             outcome.inboxes = pump.engine.inboxes()

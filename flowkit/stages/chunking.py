@@ -167,7 +167,7 @@ class Chunking(Stage[ChunkingState]):
                 return [*flushed, Emit("clauses", message)]
             case EndOfStep():
                 # Tools run now, and what was said before them must not wait for their outcome.
-                return self._flush(state)
+                return [*self._flush(state), Emit("clauses", message)]
             case Filler(text=text):
                 # The model's unfinished clause came first, so it is spoken first.
                 return [*self._flush(state), *self._filler(state, text)]

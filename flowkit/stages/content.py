@@ -10,14 +10,14 @@ from flowkit.messages import Message
 from flowkit.stages.base import Stage
 
 CONTENT: Mapping[str, tuple[type[Message], ...]] = {
-    "audio": (m.Frames,),
+    "audio": (m.Frames, m.CommitInput, m.ClearInput),
     "end": (m.InputEnded,),
     "endpoint": (m.EndOfUtterance, m.InputEnded),
     "transcript": (m.Partial, m.Final, m.InputEnded),
     "utterance": (m.Utterance,),
     "tokens": (m.Token, m.EndOfStep, m.Filler, m.EndOfReply),
-    "clauses": (m.Clause, m.EndOfReply),
-    "voice": (m.ClauseStarted, m.Audio, m.WordTimes, m.ClauseEnded, m.EndOfReply),
+    "clauses": (m.Clause, m.EndOfStep, m.EndOfReply),
+    "voice": (m.ClauseStarted, m.Audio, m.WordTimes, m.ClauseEnded, m.EndOfStep, m.EndOfReply),
     "speech": (m.SpeechStarted, m.SpeechStopped),
     "turn": (m.Interrupt, m.Shutdown),
     "hold": (m.Hold, m.Resume),

@@ -14,6 +14,9 @@ from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.messages import (
+    Attend,
+    ClearInput,
+    CommitInput,
     Detect,
     Done,
     EndOfUtterance,
@@ -48,10 +51,16 @@ _QUIET, _VOICED = Voice.QUIET, (Voice.SPEECH, Voice.CUT)
 
 @dataclass(slots=True)
 class EndpointingState:
-    """`since`: first frame of the utterance. `rise`: first frame of voice that may be too short to count.
-    `last_voiced`: newest voiced frame. `ends_at`: the frame at which the input ends, if known."""
+    """`threshold`, `release` and `end`: the options, or what a client wants instead. `since`: first frame of the utterance. `rise`:
+    first frame of voice that may be too short to count. `last_voiced`: newest voiced frame. `newest`: newest frame. `ends_at`: the
+    frame at which the input ends, if known."""
 
+    threshold: float
+    release: float
+    end: int
+    detects: bool = True
     voice: Voice = Voice.QUIET
+    newest: int = -1
     since: int = 0
     rise: int | None = None
     last_voiced: int = -1
@@ -83,12 +92,11 @@ class Endpointing(Stage[EndpointingState]):
 
     def __init__(self, options: Options, frame_us: int = 20_000) -> None:
         super().__init__(options, frame_us)
-        self._threshold, self._release = options.threshold, options.release
         # Rounded up: decisions fall on whole frames, and none may come before `longest`.
         self._longest = -(-options.longest // frame_us)
 
     def fresh(self) -> EndpointingState:
-        return EndpointingState()
+        return EndpointingState(self.options.threshold, self.options.release, self.options.end)
 
     def begin(self, state: EndpointingState) -> Actions:
         return (Open(Detect()),)
@@ -97,18 +105,55 @@ class Endpointing(Stage[EndpointingState]):
         kind = type(message)
         # First, because most messages are frames or their probabilities.
         if kind is Frames:
-            return (new(Feed, (message,)),)
+            state.newest = message.index + message.count - 1  # type: ignore[attr-defined]
+            fed = new(Feed, (message,))
+            return (fed,) if state.detects or state.voice is not _QUIET else (fed, self._begun(state, message))
         if kind is Probability:
             return self._heard(state, message.frame, message.p)  # type: ignore[attr-defined]
+        if isinstance(message, (CommitInput, ClearInput)):
+            return self._ended(state, dropped=isinstance(message, ClearInput))
+        if isinstance(message, Attend):
+            return self._attend(state, message)
         if isinstance(message, InputEnded):
             state.ends_at = message.frame
         if isinstance(message, (Failed, Done)):
             return (Emit("faults", Fault("vad", gone(message, "voice detector"))),)
         return NOTHING
 
+    # -- by a client --------------------------------------------------------------------------------------------------
+
+    def _attend(self, state: EndpointingState, wish: Attend) -> Actions:
+        """What a client wants. What was said so far is an utterance, unless it is the VAD that goes on listening."""
+        options = self.options
+        state.threshold, state.end = wish.threshold or options.threshold, wish.end_us or options.end
+        state.release = min(options.release, state.threshold)
+        if wish.detects is state.detects:
+            return NOTHING
+        ended = self._ended(state, dropped=wish.detects)
+        state.detects = wish.detects
+        return ended
+
+    def _begun(self, state: EndpointingState, frames: Message) -> Emit:
+        """Without detection every frame belongs to an utterance. The ASR has to know where it begins."""
+        assert isinstance(frames, Frames)
+        state.voice, state.since = Voice.SPEECH, frames.index
+        return Emit("speech", SpeechStarted(frames.index))
+
+    def _ended(self, state: EndpointingState, *, dropped: bool) -> Actions:
+        """The utterance ends with the newest frame. Does nothing if there is none."""
+        if state.voice is _QUIET:
+            return NOTHING
+        state.utterances += 1
+        state.voice, state.rise = _QUIET, None
+        return (Emit("endpoint", EndOfUtterance(state.utterances, state.newest, dropped)),)
+
+    # -- by the VAD ---------------------------------------------------------------------------------------------------
+
     def _heard(self, state: EndpointingState, frame: int, p: float) -> Actions:
         voice = state.voice
-        if p >= (self._release if voice in _VOICED else self._threshold):
+        if not state.detects:
+            return NOTHING
+        if p >= (state.release if voice in _VOICED else state.threshold):
             actions = self._voiced(state, frame)
         else:
             actions = NOTHING if voice is _QUIET else self._silent(state, frame)
@@ -147,14 +192,14 @@ class Endpointing(Stage[EndpointingState]):
             state.voice = Voice.QUIET
             return NOTHING
         silence_us = (frame - state.last_voiced) * self.frame_us
-        ended = silence_us >= self.options.end
+        ended = silence_us >= state.end
         # Its utterance has ended already, at the cut. So only the voice is over.
         if state.voice is Voice.CUT:
             state.voice = Voice.QUIET if ended else Voice.CUT
             return (Emit("speech", SpeechStopped(state.last_voiced)),) if ended else NOTHING
         actions: list[Emit] = []
         # `end` may be shorter than `pause`, and even then each end comes after a pause.
-        if state.voice is Voice.SPEECH and silence_us >= min(self.options.pause, self.options.end):
+        if state.voice is Voice.SPEECH and silence_us >= min(self.options.pause, state.end):
             state.voice = Voice.PAUSED
             actions.append(Emit("speech", SpeechStopped(state.last_voiced)))
         if ended:

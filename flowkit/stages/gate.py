@@ -7,7 +7,7 @@ actions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.messages import (
     Acted,
+    Attend,
     Capture,
     Done,
     EndOfUtterance,
@@ -24,6 +25,7 @@ from flowkit.messages import (
     Fault,
     Final,
     Heard,
+    HeardUntil,
     Hold,
     InputEnded,
     Interrupt,
@@ -31,10 +33,12 @@ from flowkit.messages import (
     Partial,
     PlaybackStarted,
     ReplyPlayed,
+    Respond,
     Resume,
     Shutdown,
     SpeechStarted,
     SpeechStopped,
+    StopReply,
     Timer,
     Typed,
     Utterance,
@@ -101,14 +105,16 @@ class Idle(opt.Options):
 
 @dataclass(slots=True)
 class GateState:
-    """`kept`: words of the current utterance. `withdrawn`: number of an utterance that was not an interruption and gets no
-    answer. `held_at_us`: start of a hold. `held_from`: first frame of the voice that caused it. `held_after`: utterances
-    that had ended by then. `nudged`: how often the agent has spoken up since the user was last heard. `ending`: the
-    session ends with this reply."""
+    """`kept`: words of the current utterance. `noted`: what was written and asks for no answer by itself. `withdrawn`: number of
+    an utterance that was not an interruption and gets no answer. `held_at_us`: start of a hold. `held_from`: first frame of the
+    voice that caused it. `held_after`: utterances that had ended by then. `nudged`: how often the agent has spoken up since the
+    user was last heard. `ending`: the session ends with this reply. `attend`: who takes which turn. `asked`: the reply that a
+    client waits for."""
 
     turn: Turn = Turn.LISTENING
     question: Question = field(default_factory=Question)
     kept: str = ""
+    noted: str = ""
     utterances: int = 0
     withdrawn: int = 0
     held_at_us: int = 0
@@ -117,6 +123,8 @@ class GateState:
     input_ended: bool = False
     nudged: int = 0
     ending: bool = False
+    attend: Attend = field(default_factory=Attend)
+    asked: Respond | None = None
 
 
 class Gate(Stage[GateState]):
@@ -201,6 +209,8 @@ class Gate(Stage[GateState]):
         if isinstance(message, Acted):
             state.question.acted = True
             return NOTHING
+        if isinstance(message, (Attend, HeardUntil)) or (isinstance(message, Typed) and message.waits):
+            return self._told(state, message)
         if isinstance(message, EndSession):
             state.ending = True
             return NOTHING if message.after_playout else self._shutdown(Shutdown(AGENT_ENDED))
@@ -212,16 +222,30 @@ class Gate(Stage[GateState]):
             # A script's input ends and then its call does. A keyboard that is gone before is a failure.
             over = state.input_ended and isinstance(message, Done)
             return NOTHING if over else (Finish(f"failed: {gone(message, 'keyboard')}"),)
-        event = self._event(state, message, now_us)
+        was, event = state.turn, self._event(state, message, now_us)
         actions = [] if event is None else self._turn(state, event, now_us)
-        if event is Event.CONFIRM and state.utterances > state.held_after:
+        decided = event is Event.CONFIRM or (event is Event.CANCEL and was is Turn.HELD)
+        if decided and state.utterances > state.held_after:
             actions += self._turn(state, Event.ENDED, now_us)  # its utterance has ended meanwhile, for its length
-        if event is Event.PLAYED and state.kept and state.turn is Turn.LISTENING:
-            actions += self._turn(state, Event.FINAL, now_us)  # said while the agent could not be interrupted
+        # What was said while the agent could not be interrupted, or the reply for which a client waits.
+        spoken = event is Event.PLAYED and state.kept and state.attend.answers
+        if state.turn is Turn.LISTENING and (spoken or state.asked is not None):
+            actions += self._turn(state, Event.FINAL, now_us)
         # Only now, so that a reply that is under way is still played to its end.
         if state.turn is Turn.LISTENING and (state.input_ended or state.ending):
             actions = [*actions, Finish("input_ended" if state.input_ended else AGENT_ENDED)]
         return actions
+
+    def _told(self, state: GateState, message: Message) -> Actions:
+        """What a client says that is no event of a turn."""
+        match message:
+            case Attend():
+                state.attend = message
+            case HeardUntil(text=text):
+                state.question.heard = [text] if text else []
+            case Typed(text=text):
+                state.noted = _joined(state.noted, text)
+        return NOTHING
 
     def _event(self, state: GateState, message: Message, now_us: int) -> Event | None:
         """The event of the table that a message means, if any."""
@@ -231,12 +255,19 @@ class Gate(Stage[GateState]):
                 if state.turn is not Turn.HELD:
                     state.held_from = frame
                 # A voice that goes on after a cut for length would interrupt every answer. Its words may.
-                return None if goes_on or self._deaf(state) else Event.SPEECH
+                return None if goes_on or self._deaf(state) or not state.attend.detects else Event.SPEECH
             case SpeechStopped(last_voiced=frame):
                 return self._pause(state, frame, now_us)
-            case EndOfUtterance(utterance=utterance):
+            case EndOfUtterance(utterance=utterance, dropped=dropped):
                 state.utterances = utterance
+                state.withdrawn = utterance if dropped else state.withdrawn
                 return Event.ENDED
+            case Respond():
+                state.asked = message
+                return None
+            case StopReply():
+                state.asked = None
+                return Event.CANCEL
             case Final():
                 return self._final(state, message)
             case Typed(text=text):
@@ -256,7 +287,7 @@ class Gate(Stage[GateState]):
                 return Event.ADDRESS
             case Timer(tag=tag) if tag == _FINAL:
                 # Words of an earlier part are an utterance, even if those of the last part never came.
-                return Event.FINAL if state.kept else _without_words(state, Event.LOST)
+                return _with_words(state) if state.kept else _without_words(state, Event.LOST)
             case Timer(tag=tag):
                 return _EVENT_OF_TIMER[tag]
         return None
@@ -279,11 +310,12 @@ class Gate(Stage[GateState]):
         """Words of a withdrawn interruption do not count, nor do words that never interrupt while the agent has the
         turn. Of a suspected interruption, the words before it tell nothing."""
         replying = state.turn in (Turn.THINKING, Turn.SPEAKING, Turn.HELD)
-        unwanted = final.utterance == state.withdrawn or (replying and not self._interrupting(final.text))
+        interrupts = replying and state.attend.interrupts
+        unwanted = final.utterance == state.withdrawn or (interrupts and not self._interrupting(final.text))
         text = "" if unwanted or not has_words(final.text) else final.text.strip()
-        state.kept = " ".join(part for part in (state.kept, text) if part)
+        state.kept = _joined(state.kept, text)
         if state.kept:
-            return None if self._deaf(state) else Event.FINAL
+            return None if self._deaf(state) else _with_words(state)
         # This is about an utterance before the hold, and says nothing about the voice that caused it.
         if state.turn is Turn.HELD and final.utterance <= state.held_after:
             return None
@@ -291,6 +323,8 @@ class Gate(Stage[GateState]):
 
     def _deaf(self, state: GateState) -> bool:
         """Whether the agent says something that may not be interrupted."""
+        if not state.attend.interrupts and state.turn in (Turn.THINKING, Turn.SPEAKING):
+            return True
         greeting = self.options.greeting
         # A greeting is always the first turn.
         greets = greeting is not None and not greeting.interruptible and state.question.number == 1
@@ -335,8 +369,8 @@ class Gate(Stage[GateState]):
                 return [SetTimer(now_us + self.options.final_timeout, _FINAL)]
             case Do.RELEASE:
                 # The user spoke again, so the count begins again, and the session no longer ends.
-                text, state.kept, state.nudged, state.ending = state.kept, "", 0, False
-                return self._ask(state.question.next(text, self.options.join_words))
+                state.nudged, state.ending = 0, False
+                return self._ask(self._question(state))
             case Do.ADDRESS:
                 return self._ask(state.question.address(self._address(state)))
             case Do.ANSWER_AGAIN:
@@ -355,6 +389,10 @@ class Gate(Stage[GateState]):
                 return [Emit("hold", Resume())]
             case Do.INTERRUPT:
                 return self._interrupt(state)
+            case Do.CANCEL:
+                actions = self._interrupt(state)
+                state.question.cut_off, state.question.cancelled = False, True
+                return actions
             case Do.INTERRUPT_THEN_RELEASE:
                 # What was heard comes back within this instant, in the control lane. Then the utterance can carry it.
                 return [*self._interrupt(state), SetTimer(now_us, _RELEASE)]
@@ -368,6 +406,16 @@ class Gate(Stage[GateState]):
     def _ask(self, utterance: Utterance) -> list[Action]:
         # The epoch first, so that the utterance carries it to the replying stages.
         return [RaiseEpoch(utterance.turn), Emit("utterance", utterance)]
+
+    def _question(self, state: GateState) -> Utterance:
+        """What is answered next: what was said and written, or else what a client asks aside."""
+        asked, state.asked = state.asked, None
+        if asked is not None and asked.aside:
+            asking = state.question.next(asked.text, self.options.join_words)
+        else:
+            text, state.noted, state.kept = _joined(state.noted, state.kept), "", ""
+            asking = state.question.next(text, self.options.join_words)
+        return asking if asked is None else replace(asking, instructions=asked.instructions, aside=asked.aside)
 
     # -- speaking up ------------------------------------------------------------------------------------------------
 
@@ -392,6 +440,15 @@ class Gate(Stage[GateState]):
 
     def _shutdown(self, message: Shutdown) -> Actions:
         return (Emit("turn", Interrupt()), Finish(message.reason))
+
+
+def _joined(one: str, other: str) -> str:
+    return " ".join(part for part in (one, other) if part)
+
+
+def _with_words(state: GateState) -> Event:
+    """Words have come. They are answered at once, or kept until a client asks for the reply."""
+    return Event.FINAL if state.attend.answers else Event.EMPTY
 
 
 def _without_words(state: GateState, event: Event) -> Event:

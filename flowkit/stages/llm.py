@@ -31,7 +31,9 @@ from flowkit.messages import (
     Fault,
     Filler,
     Final,
+    Instruct,
     Message,
+    Remember,
     ReplyStep,
     Token,
     ToolCall,
@@ -53,7 +55,7 @@ class LlmState:
     called when it has finished. `called`: how many tools were, in all. `tokens`: of this reply so far. `text`: of this
     step. `spoken`: what of it is for the listener. `repeats`: what of that was said before. `first`: its first word.
     `generated`: all that was passed on, if it is to be remembered. `room`: how many estimated tokens a request may
-    have, as refusals have shown."""
+    have, as refusals have shown. `instruct`: what a client wants. `aside`: the reply is not remembered."""
 
     history: tuple[Exchange, ...] = ()
     asked: Ask | None = None
@@ -67,6 +69,8 @@ class LlmState:
     first: FirstWord = field(default_factory=FirstWord)
     generated: str = ""
     room: int = sys.maxsize
+    instruct: Instruct = field(default_factory=Instruct)
+    aside: bool = False
 
 
 class LlmTurn(Stage[LlmState]):
@@ -103,7 +107,13 @@ class LlmTurn(Stage[LlmState]):
     def reset(self, state: LlmState) -> LlmState:
         # What was asked and said before the interrupt is history for the next request.
         return LlmState(
-            history=state.history, asked=state.asked, called=state.called, generated=state.generated, room=state.room
+            history=state.history,
+            asked=state.asked,
+            called=state.called,
+            generated=state.generated,
+            room=state.room,
+            instruct=state.instruct,
+            aside=state.aside,
         )
 
     def accepts(self, state: LlmState) -> frozenset[str]:
@@ -126,6 +136,10 @@ class LlmTurn(Stage[LlmState]):
             case Filler():
                 # If the outcome has come meanwhile, there is no wait left to fill.
                 return (Emit("tokens", message),) if _waits(state) else NOTHING
+            case Instruct():
+                state.instruct = message
+            case Remember(text=text):
+                state.history = (*state.history, Exchange("", text))
             case Failed(kind=kind, what=what):
                 if kind == "length" and state.tries < _TRIES:
                     return self._shorter(state)
@@ -143,7 +157,16 @@ class LlmTurn(Stage[LlmState]):
             self._remember(state, utterance.heard)
         steps = before.steps if before is not None and again else ()
         state.generated = utterance.said
-        ask = Ask(utterance.turn, utterance.text, (), _said_since(steps, utterance.said), steps=steps)
+        state.aside = utterance.aside
+        ask = Ask(
+            utterance.turn,
+            utterance.text,
+            (),
+            _said_since(steps, utterance.said),
+            steps=steps,
+            instructions=utterance.instructions or state.instruct.instructions,
+            offered=state.instruct.tools,
+        )
         if utterance.say:
             # Kept like a request, so that the history holds what the agent said by itself.
             state.asked = ask
@@ -153,7 +176,7 @@ class LlmTurn(Stage[LlmState]):
     def _remember(self, state: LlmState, heard: str) -> None:
         """The last turn becomes history, if anything of it was heard or done."""
         asked = state.asked
-        if asked is not None and (heard or asked.steps):
+        if asked is not None and (heard or asked.steps) and not state.aside:
             said = heard if self.options.history == "heard" else state.generated.strip()
             steps = tuple(step._replace(text="") for step in asked.steps)  # what was heard of it is in `said`
             state.history = (*state.history, Exchange(asked.text, said, steps))

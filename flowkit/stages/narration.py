@@ -17,13 +17,14 @@ from flowkit.messages import (
     Audio,
     Clause,
     ClauseEnded,
-    ClauseStarted,
     Commit,
     Done,
     EndOfReply,
+    EndOfStep,
     Failed,
     Fault,
     Message,
+    Mute,
     Narrate,
     Revoke,
     Speak,
@@ -44,7 +45,7 @@ from flowkit.stages.base import (
     Open,
     Stage,
 )
-from flowkit.stages.tts import MOST_FAILED, TtsOrder, clause_of
+from flowkit.stages.tts import MOST_FAILED, TtsOrder, clause_of, start_of
 from flowkit.stages.unspoken import FirstWord
 
 
@@ -62,17 +63,18 @@ class Phase(Enum):
 
 @dataclass(slots=True)
 class NarrationState:
-    """`clauses`: fed and not yet ended, the one being spoken first. `begun`: the one that has its start mark, with
-    `samples` so far. `verdict`: one that came before its clause. `failed`: calls of this reply.
-    `first`: its first word."""
+    """`clauses`: fed and not yet ended, the one being spoken first, with the ends of steps in their place. `begun`: the one that
+    has its start mark, with `samples` so far. `verdict`: one that came before its clause. `failed`: calls of this reply.
+    `first`: its first word. `muted`: nothing is spoken."""
 
     phase: Phase = Phase.IDLE
-    clauses: deque[Clause] = field(default_factory=deque)
+    clauses: deque[Clause | EndOfStep] = field(default_factory=deque)
     begun: int | None = None
     samples: int = 0
     verdict: Commit | Revoke | None = None
     failed: int = 0
     first: FirstWord = field(default_factory=FirstWord)
+    muted: bool = False
 
 
 _ACCEPTS = {Phase.PROVISIONAL: frozenset[str](), Phase.ENDING: frozenset({PROVIDER})}
@@ -94,6 +96,9 @@ class Narration(Stage[NarrationState]):
     def fresh(self) -> NarrationState:
         return NarrationState()
 
+    def reset(self, state: NarrationState) -> NarrationState:
+        return NarrationState(muted=state.muted)
+
     def accepts(self, state: NarrationState) -> frozenset[str]:
         return _ACCEPTS.get(state.phase, self.everything)
 
@@ -114,6 +119,11 @@ class Narration(Stage[NarrationState]):
                 return self._judge(state, message)
             case EndOfReply():
                 return self._end(state)
+            case EndOfStep():
+                state.clauses.append(message)
+                return self._steps(state)
+            case Mute(on=on):
+                state.muted = on
             case Done() if not state.clauses:
                 return self._over(state)
             case Done():
@@ -129,8 +139,15 @@ class Narration(Stage[NarrationState]):
             return NOTHING
         if state.failed >= MOST_FAILED:
             return NOTHING
+        provisional = clause.provisional and verdict is None
+        if state.muted and state.phase is Phase.IDLE:
+            if not provisional:
+                return _silent(clause)
+            state.phase = Phase.PROVISIONAL
+            state.clauses.append(clause)
+            return NOTHING
         opened = [Open(Narrate())] if state.phase is Phase.IDLE else []
-        state.phase = Phase.PROVISIONAL if clause.provisional and verdict is None else Phase.SPEAKING
+        state.phase = Phase.PROVISIONAL if provisional else Phase.SPEAKING
         state.clauses.append(clause)
         return [*opened, Feed(Speak(clause.index, clause.spoken))]
 
@@ -141,26 +158,34 @@ class Narration(Stage[NarrationState]):
         if state.phase is not Phase.PROVISIONAL:
             state.verdict = verdict
             return NOTHING
-        if isinstance(verdict, Commit):
+        if isinstance(verdict, Commit) and not state.muted:
             state.phase = Phase.SPEAKING
             return NOTHING
-        state.clauses.clear()
+        clause = state.clauses.popleft()
         state.phase = Phase.IDLE
-        return (Cancel(),)
+        silent = _silent(clause) if isinstance(verdict, Commit) and isinstance(clause, Clause) else []
+        return (Cancel(), *silent)
 
     def _begin(self, state: NarrationState, index: int) -> list[Action]:
         if state.begun is not None or not state.clauses:
             return []
         state.begun = index
         clause = state.clauses[0]
-        return [Emit("audio", ClauseStarted(clause.index, clause.text, clause.spoken, clause.marks))]
+        return [start_of(clause)] if isinstance(clause, Clause) else []
 
     def _clause_ended(self, state: NarrationState, index: int, message: Message) -> Actions:
         started = self._begin(state, index)
         if state.clauses:
             state.clauses.popleft()
         state.begun, state.samples = None, 0
-        return [*started, Emit("audio", message)]
+        return [*started, Emit("audio", message), *self._steps(state)]
+
+    def _steps(self, state: NarrationState) -> list[Action]:
+        """The ends of steps whose clauses have all been spoken."""
+        actions: list[Action] = []
+        while state.clauses and isinstance(state.clauses[0], EndOfStep):
+            actions.append(Emit("audio", state.clauses.popleft()))
+        return actions
 
     def _end(self, state: NarrationState) -> Actions:
         state.failed, state.first = 0, FirstWord()
@@ -178,8 +203,14 @@ class Narration(Stage[NarrationState]):
         was never heard and has none."""
         ended = Emit("audio", EndOfReply())
         actions: list[Action] = [ended] if state.phase is Phase.ENDING else []
+        actions[:0] = [Emit("audio", item) for item in state.clauses if isinstance(item, EndOfStep)]
         if state.begun is not None:
             actions.insert(0, Emit("audio", ClauseEnded(state.begun, state.samples, whole=False)))
         state.clauses.clear()
         state.phase, state.begun, state.samples = Phase.IDLE, None, 0
         return actions
+
+
+def _silent(clause: Clause) -> list[Action]:
+    """The marks of a clause that no voice is asked for."""
+    return [start_of(clause), Emit("audio", ClauseEnded(clause.index, 0))]

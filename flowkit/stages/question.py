@@ -17,6 +17,7 @@ class Question:
         heard: the answer's clauses as far as they sounded; `before`: of one that was cut off for nothing, and goes on.
         asked: how often an answer was asked for.
         cut_off: the answer was, by an interruption whose words are not known yet.
+        cancelled: the answer was given up by a client.
         acted: tools were called for it, so it is not asked again.
     """
 
@@ -26,14 +27,16 @@ class Question:
     heard: list[str] = field(default_factory=list)
     asked: int = 0
     cut_off: bool = False
+    cancelled: bool = False
     acted: bool = False
 
     def next(self, text: str, most: int) -> Utterance:
         """A new turn. What an interruption left without any answer is asked with it: whole utterances, the newest, of `most`
         words together at most. A turn that failed leaves nothing."""
         heard = self._heard()
-        unanswered = self.parts if self.cut_off and not heard and not self.acted else ()
-        self._begin((*_newest(unanswered, most), text))
+        left = (self.cut_off or self.cancelled) and not heard and not self.acted
+        unanswered = self.parts if left else ()
+        self._begin((*_newest(unanswered, most), *([text] if text else [])))
         return Utterance(self.number, " ".join(self.parts), heard)
 
     def address(self, text: str) -> Utterance:
@@ -49,7 +52,7 @@ class Question:
 
     def _begin(self, parts: tuple[str, ...]) -> None:
         self.number, self.parts, self.asked = self.number + 1, parts, 1
-        self.before, self.heard, self.cut_off, self.acted = "", [], False, False
+        self.before, self.heard, self.cut_off, self.cancelled, self.acted = "", [], False, False, False
 
     def _heard(self) -> str:
         return " ".join(part for part in (self.before, "".join(self.heard).strip()) if part)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from flowkit import options as opt
-from flowkit.messages import Capture, Done, Failed, Fault, Frames, InputEnded, Message
+from flowkit.messages import Capture, ClearInput, CommitInput, Done, Failed, Fault, Frames, InputEnded, Message
 from flowkit.stages.base import NOTHING, Actions, Emit, Open, Stage, gone, new
 
 _FRAMES = ("10ms", "20ms", "30ms")
@@ -48,6 +48,8 @@ class Source(Stage[None]):
     def step(self, state: None, message: Message, now_us: int) -> Actions:
         if type(message) is Frames:
             return (new(Emit, ("audio", message)),)
+        if isinstance(message, (CommitInput, ClearInput)):
+            return (Emit("audio", message),)
         if isinstance(message, InputEnded):
             return (Emit("end", message),)
         if isinstance(message, (Failed, Done)):

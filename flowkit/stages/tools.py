@@ -19,6 +19,7 @@ from flowkit.messages import (
     EndSession,
     Failed,
     Filler,
+    Instruct,
     Interrupt,
     Message,
     RunTools,
@@ -28,7 +29,7 @@ from flowkit.messages import (
     ToolStatus,
 )
 from flowkit.stages.base import NOTHING, Action, Actions, Emit, Feed, Open, SetTimer, Stage
-from flowkit.tools import Effects, OnInterrupt, Tool, Tools, tool_named
+from flowkit.tools import Effects, OnInterrupt, Tool, Tools, client_tool, tool_named, tools_of
 
 _TIMEOUT, _SAY = "timeout", "say"
 _ENDING = "The session ends."
@@ -36,10 +37,12 @@ _ENDING = "The session ends."
 
 @dataclass(slots=True)
 class ToolState:
-    """`running`: the tool of each call that has no outcome yet. `open`: the provider's call is."""
+    """`running`: the tool of each call that has no outcome yet. `open`: the provider's call is. `of_client`: the tools that a
+    client runs itself."""
 
     running: dict[str, Tool] = field(default_factory=dict)
     open: bool = False
+    of_client: tuple[Tool, ...] = ()
 
 
 class ToolRunner(Stage[ToolState]):
@@ -67,8 +70,11 @@ class ToolRunner(Stage[ToolState]):
         match message:
             case ToolCall():
                 return self._call(state, message, now_us)
-            case ToolOutcome():
-                return self._over(state, message)
+            case ToolOutcome(id=id):
+                # A client may answer twice, or too late.
+                return self._over(state, message) if id in state.running else NOTHING
+            case Instruct(tools=tools):
+                state.of_client = tuple(client_tool(spec.name) for spec in tools_of(tools))
             case Timer(tag=tag):
                 return self._due(state, *tag.split("_", 1))
             case Interrupt():
@@ -81,19 +87,22 @@ class ToolRunner(Stage[ToolState]):
 
     def _call(self, state: ToolState, call: ToolCall, now_us: int) -> Actions:
         """Start the tool, or say at once why not."""
-        tool = tool_named(self.options.tools, call.name)
+        known = (*self.options.tools, *state.of_client)
+        tool = tool_named(known, call.name)
         if tool is None:
             # With the names at hand, the model can correct its call.
-            there = ", ".join(known.title for known in self.options.tools) or "none"
+            there = ", ".join(tool.title for tool in known) or "none"
             return _outcome(call.id, ToolStatus.ERROR, f"There is no tool {call.name!r}. Tools: {there}.")
         if problem := _problem(call.arguments):
             return _outcome(call.id, ToolStatus.ERROR, problem)
         if tool.builtin is not None:
             end = EndSession(tool.after_playout)
             return (*_outcome(call.id, ToolStatus.ENDED, _ENDING), Emit("progress", end))
+        state.running[call.id] = tool
+        if tool in state.of_client:  # the client sees the call in the journal, and its outcome comes from there
+            return (Emit("progress", Acted()), SetTimer(now_us + tool.timeout, f"{_TIMEOUT}_{call.id}"))
         opened: tuple[Action, ...] = () if state.open else (Open(RunTools()),)
-        state.open, state.running[call.id] = True, tool
-        filler = tool.say_after
+        state.open, filler = True, tool.say_after
         return (
             *opened,
             Feed(call),
@@ -126,7 +135,8 @@ class ToolRunner(Stage[ToolState]):
     def _all_over(self, state: ToolState, what: str) -> Actions:
         """The provider that runs the tools is gone. The next call opens it again."""
         state.open = False
-        gone = [ToolOutcome(id, ToolStatus.ERROR.value, f"It failed: {what}.") for id in state.running]
+        mine = [id for id, tool in state.running.items() if not tool.of_client]
+        gone = [ToolOutcome(id, ToolStatus.ERROR.value, f"It failed: {what}.") for id in mine]
         return [action for outcome in gone for action in self._over(state, outcome)]
 
     def _over(self, state: ToolState, outcome: ToolOutcome) -> Actions:

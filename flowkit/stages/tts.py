@@ -19,9 +19,11 @@ from flowkit.messages import (
     Commit,
     Done,
     EndOfReply,
+    EndOfStep,
     Failed,
     Fault,
     Message,
+    Mute,
     Revoke,
     Speak,
     Token,
@@ -41,7 +43,7 @@ _NOTHING_YET: frozenset[str] = frozenset()
 class TtsState:
     """`speaking`: the clause whose audio is being made, or None. `samples`: of it so far. `verdict`: one that came
     before its clause. `provisional`: the clause is provisional. `failed`: calls of this reply. `first`: its first
-    word."""
+    word. `muted`: nothing is spoken."""
 
     speaking: Clause | None = None
     samples: int = 0
@@ -49,6 +51,7 @@ class TtsState:
     provisional: bool = False
     failed: int = 0
     first: FirstWord = field(default_factory=FirstWord)
+    muted: bool = False
 
 
 class TtsOrder(Stage[TtsState]):
@@ -70,6 +73,9 @@ class TtsOrder(Stage[TtsState]):
 
     def fresh(self) -> TtsState:
         return TtsState()
+
+    def reset(self, state: TtsState) -> TtsState:
+        return TtsState(muted=state.muted)
 
     def accepts(self, state: TtsState) -> frozenset[str]:
         if state.provisional:
@@ -97,6 +103,10 @@ class TtsOrder(Stage[TtsState]):
             case EndOfReply():
                 state.failed, state.first = 0, FirstWord()
                 return (Emit("audio", message),)
+            case EndOfStep():
+                return (Emit("audio", message),)
+            case Mute(on=on):
+                state.muted = on
         return NOTHING
 
     def _speak(self, state: TtsState, clause: Clause) -> Actions:
@@ -105,9 +115,12 @@ class TtsOrder(Stage[TtsState]):
         if clause.provisional and isinstance(verdict, Revoke):
             return NOTHING
         state.provisional = clause.provisional and verdict is None
-        started = [] if state.provisional else [_started(clause)]
+        started = [] if state.provisional else [start_of(clause)]
+        if state.muted and state.provisional:
+            state.speaking = clause  # its marks follow at the verdict
+            return NOTHING
         # Playback needs both marks even so, but no voice is asked for silence.
-        if not clause.spoken.strip():
+        if state.muted or not clause.spoken.strip():
             return [*started, Emit("audio", ClauseEnded(clause.index, 0))]
         if state.failed >= MOST_FAILED:
             return [*started, Emit("audio", ClauseEnded(clause.index, 0, whole=False))]
@@ -123,7 +136,8 @@ class TtsOrder(Stage[TtsState]):
             return NOTHING
         state.provisional = False
         if isinstance(verdict, Commit):
-            return (_started(clause),)
+            # A voice that was asked before the client wanted none is abandoned.
+            return (start_of(clause), Cancel(), *self._ended(state)) if state.muted else (start_of(clause),)
         state.speaking = None
         return (Cancel(),)
 
@@ -137,5 +151,6 @@ def clause_of(token: Token, first: FirstWord) -> Clause:
     return Clause(token.index, token.text, token.text if first.feed(token.text) else "", 1, "token")
 
 
-def _started(clause: Clause) -> Emit:
+def start_of(clause: Clause) -> Emit:
+    """The mark before the clause's audio."""
     return Emit("audio", ClauseStarted(clause.index, clause.text, clause.spoken, clause.marks))

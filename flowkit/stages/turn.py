@@ -55,6 +55,8 @@ class Event(Enum):
     """The reply has been played to its end."""
     ADDRESS = auto()
     """The agent has something to say of its own accord: a greeting, or because nobody says anything."""
+    CANCEL = auto()
+    """The client gives up the reply."""
 
 
 class Do(Enum):
@@ -77,6 +79,8 @@ class Do(Enum):
     INTERRUPT = auto()
     """STOP, DRAIN, RESET."""
     INTERRUPT_THEN_RELEASE = auto()
+    CANCEL = auto()
+    """The same, and the question is not answered again by itself."""
     COMPLETE = auto()
     """The reply has been played: there is none to be cut off."""
     COMPLETE_HELD = auto()
@@ -136,6 +140,13 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     (_T.SPEAKING, _E.EMPTY): (_T.SPEAKING, _D.NOTHING),
     (_T.SPEAKING, _E.AUDIBLE): (_T.SPEAKING, _D.NOTHING),
     (_T.SPEAKING, _E.PLAYED): (_T.LISTENING, _D.COMPLETE),
+    # Whatever the state, a client may cancel: it does not know that the reply has just ended.
+    (_T.LISTENING, _E.CANCEL): (_T.LISTENING, _D.NOTHING),
+    (_T.HEARING, _E.CANCEL): (_T.HEARING, _D.NOTHING),
+    (_T.CONCLUDING, _E.CANCEL): (_T.CONCLUDING, _D.NOTHING),
+    (_T.THINKING, _E.CANCEL): (_T.LISTENING, _D.CANCEL),
+    (_T.SPEAKING, _E.CANCEL): (_T.LISTENING, _D.CANCEL),
+    (_T.HELD, _E.CANCEL): (_T.HEARING, _D.CANCEL),
     (_T.HELD, _E.SPEECH): (_T.HELD, _D.NOTHING),
     # To THINKING and not to SPEAKING: if there is sound to resume, AUDIBLE follows.
     (_T.HELD, _E.PAUSE): (_T.THINKING, _D.RESUME),

@@ -53,6 +53,14 @@ def test_sound_of_one_s_own(page: dict[str, Any]) -> None:
     assert len(trio.run(main)) == 2 * 16_000 * 5 * len("Good day.") // 1000
 
 
+def test_a_session_under_the_programs_control(page: dict[str, Any]) -> None:
+    async def main() -> str:
+        async with flowkit.open_host("agent.yaml") as host:
+            return str(await page["push_to_talk"](host))
+
+    assert trio.run(main) == "heard"
+
+
 def test_in_asyncio(page: dict[str, Any]) -> None:
     assert asyncio.run(page["from_asyncio"]()) == ["closed"] * 3
 

@@ -22,6 +22,7 @@ from flowkit.messages import (
     Shutdown,
     SpeechStarted,
     SpeechStopped,
+    StopReply,
     Timer,
     Typed,
     Utterance,
@@ -383,6 +384,9 @@ WALKS: list[tuple[dict[str, Any], tuple[Message, ...]]] = [
     (FEW, (*HELD, ended(2), said("", 2))),
     (FEW, (*HELD, ended(2), said("Two.", 2), RELEASE)),
     ({"greeting": {"text": "Hello."}}, (Timer("greeting"),)),
+    ({}, (StopReply(), STARTED, StopReply(), ended(), StopReply(), said("One."), StopReply())),
+    ({}, (*SPEAKING, StopReply())),
+    ({}, (*HELD, StopReply())),
 ]
 
 

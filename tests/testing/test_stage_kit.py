@@ -62,7 +62,7 @@ from tests.testing.planted import (
     [
         (SwallowsTheEnd, "EndOfReply was received once and passed on never: the following stages wait for it"),
         (WrongPort, "emits to port 'clause', which is not declared; its outputs are clauses"),
-        (WrongType, "emits Token to port 'clauses', which takes Clause, EndOfReply"),
+        (WrongType, "emits Token to port 'clauses', which takes Clause, EndOfStep, EndOfReply"),
         (Renumbers, "Clause 0 follows 0 in one reply; the numbers must rise"),
         (Repeats, "Clause 0 follows 0 in one reply"),
         (HoldsOneBack, "clause 2 was taken and not passed on (' Perhaps it is not so, or is it?')"),

@@ -26,7 +26,7 @@ from flowkit.providers.cloud.client import Client, http_fault, let_go
 from flowkit.providers.cloud.completions import Completion, Events
 from flowkit.providers.cloud.faults import CloudError, of_status
 from flowkit.providers.cloud.keys import cleaned, key_of
-from flowkit.tools import ToolSpec, arguments_of, content_of, name_of
+from flowkit.tools import ToolSpec, arguments_of, content_of, name_of, tools_of
 
 if TYPE_CHECKING:
     import httpx
@@ -124,12 +124,12 @@ class Chat(Provider):
     def body(self, ask: Ask) -> dict[str, Any]:
         """The body of the request, to be sent as JSON."""
         options = self.options
-        messages: list[dict[str, Any]] = [{"role": "system", "content": options.system}] if options.system else []
+        messages = _said("system", ask.instructions or options.system)
         for exchange in remembered(ask.history, options.remember, self._room(ask)):
             messages += _said("user", exchange.user)
             messages += (message for step in exchange.steps for message in _step(step))
             messages += _said("assistant", exchange.agent)
-        messages.append({"role": "user", "content": ask.text})
+        messages += _said("user", ask.text)
         messages += (message for step in ask.steps for message in _step(step))
         messages += _said("assistant", ask.said)
         body: dict[str, Any] = {
@@ -141,7 +141,7 @@ class Chat(Provider):
         }
         if options.seed is not None:
             body["seed"] = options.seed
-        if tools := [_tool(spec) for spec in self.around.tools]:
+        if tools := [_tool(spec) for spec in (*self.around.tools, *tools_of(ask.offered))]:
             body["tools"] = tools
             if not ask.tools:
                 body["tool_choice"] = "none"
@@ -154,7 +154,11 @@ class Chat(Provider):
         options = self.options
         if options.context is None:
             return None
-        return int(options.context) - int(options.max_tokens) - size(options.system, ask.text, ask.said)
+        return (
+            int(options.context)
+            - int(options.max_tokens)
+            - size(ask.instructions or options.system, ask.text, ask.said)
+        )
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if not isinstance(request, Ask):

@@ -121,8 +121,10 @@ def prompt(options: Any, ask: Ask) -> Messages:
     """The messages of the prompt: system prompt, examples, history, and the user's text."""
     examples = (() if options.model else DEMO_EXAMPLES) if options.examples is None else options.examples
     shown = [(e.user, e.agent) for e in examples]
-    fixed = size(options.system, ask.text, *(text for pair in shown for text in pair))
+    system = ask.instructions or options.system
+    fixed = size(system, ask.text, *(text for pair in shown for text in pair))
     past = remembered(ask.history, options.remember, options.context - options.max_tokens - fixed)
     said = shown + [(e.user, e.agent) for e in past]
     turns = [{"role": role, "content": text} for pair in said for role, text in zip(_ROLES, pair, strict=True) if text]
-    return [{"role": "system", "content": options.system}, *turns, {"role": "user", "content": ask.text}]
+    asked = [{"role": "user", "content": ask.text}] if ask.text else []
+    return [{"role": "system", "content": system}, *turns, *asked]

@@ -1,0 +1,100 @@
+"""What a client outside says to a session: a program that speaks for the user, such as one that is connected to
+``flowkit serve``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from flowkit.messages.message import Message
+
+# -- its speech ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInput(Message):
+    """The utterance ends here, whether or not there is silence. Data, a marker among the frames, mic -> vad."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearInput(Message):
+    """What was said since the last utterance does not count. Data, a marker among the frames, mic -> vad."""
+
+
+# -- turn-taking ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attend(Message):
+    """Who takes which turn, from now on. Control, client -> vad and gate.
+
+    `detects`: the VAD ends utterances; if not, `CommitInput` does. `answers`: an utterance is answered; if not, the agent waits for
+    `Respond`. `interrupts`: a voice interrupts the agent. `end_us` and `threshold` replace those of the VAD; 0 leaves the file's.
+    """
+
+    lane: ClassVar[str] = "C"
+    detects: bool = True
+    answers: bool = True
+    interrupts: bool = True
+    end_us: int = 0
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Respond(Message):
+    """Reply now, to what was said and written so far. If a reply is under way, or the user speaks, reply as soon as that is
+    over. Control, client -> gate.
+
+    `instructions`: the system prompt of this reply alone; empty for that of the session. `aside`: reply to `text` instead, and
+    remember neither.
+    """
+
+    lane: ClassVar[str] = "C"
+    instructions: str = ""
+    aside: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StopReply(Message):
+    """Give up the reply, and every reply that was asked for. Control, client -> gate."""
+
+    lane: ClassVar[str] = "C"
+
+
+@dataclass(frozen=True, slots=True)
+class HeardUntil(Message):
+    """Of the last reply, which is over, the user has heard `text`: the client knows better than the speaker's clock. Control,
+    client -> gate."""
+
+    lane: ClassVar[str] = "C"
+    text: str
+
+
+# -- the reply -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Instruct(Message):
+    """From now on this is the system prompt (empty: that of the file), and these are the client's tools: a JSON array of
+    objects with name, description and parameters. Control, client -> llm and tools."""
+
+    lane: ClassVar[str] = "C"
+    instructions: str = ""
+    tools: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remember(Message):
+    """The agent has said `text` before, as far as the model knows. Control, client -> llm."""
+
+    lane: ClassVar[str] = "C"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mute(Message):
+    """Replies are not spoken: each clause ends as soon as it begins. Control, client -> tts."""
+
+    lane: ClassVar[str] = "C"
+    on: bool

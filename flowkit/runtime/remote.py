@@ -1,0 +1,38 @@
+"""Controls a session from outside, for who speaks for the user: a connection, or a program with its own sound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from flowkit.messages import Message
+
+if TYPE_CHECKING:
+    from flowkit.runtime.pump import TrioPump
+
+
+class Remote:
+    """Passes messages to the session that it was given to (``Host.run_session``). Before the session begins and after it has ended,
+    it does nothing. What is passed is recorded like everything else, so it is replayed too."""
+
+    def __init__(self) -> None:
+        self._pump: TrioPump | None = None
+        self.begun = trio.Event()
+        """Set when the session begins."""
+
+    def attach(self, pump: TrioPump | None) -> None:
+        """Called by the session when it begins, and with None when it ends."""
+        self._pump = pump
+        if pump is not None:
+            self.begun.set()
+
+    def tell(self, kind: str, message: Message) -> None:
+        """Pass `message` to the stage of this kind, such as ``gate``."""
+        if self._pump is not None:
+            self._pump.tell(kind, message)
+
+    def push(self, item: Message) -> None:
+        """Give `item` to the microphone, which must be a ``PushedSource``."""
+        if self._pump is not None:
+            self._pump.push(item)

@@ -35,7 +35,7 @@ from flowkit.replay.recorded import (
 from flowkit.replay.settings import changed_plan, recorded_plan
 from flowkit.replay.voice import RecordedVoice
 from flowkit.replay.warp import Warp, WarpedAsr, WarpedSource, WarpedVad
-from flowkit.trace.codec import journal_digest
+from flowkit.trace.chunks import journal_digest
 from flowkit.trace.reader import Trace, read_trace
 
 _LONGEST_US = 600_000_000

@@ -1,6 +1,6 @@
 """The trace: a file format for the record of a session.
 
-Reading order: ``names`` (attributes and limits), ``columns``, ``rows``, ``parts`` and ``codec`` (a journal as text),
+Reading order: ``names`` (attributes and limits), ``columns``, ``rows``, ``chunks`` (a journal as text),
 ``decode`` (text read back), ``redact`` (what may not be written), ``audio`` (the sound files), ``writer``, ``journal``,
 ``tape``, ``thread`` and ``recorder`` (writing), ``schema`` and ``reader`` (reading), ``rewrite`` (repair and
 redaction).

@@ -1,7 +1,6 @@
 """Columns of values as a trace stores them. A column that is constant or rises evenly takes only a few numbers.
 
-A column is ``{"all": value}``, ``{"from": first, "by": step}``, ``{"runs": [[first, step, count], ...]}``, for tuples
-``{"slides": [[left out, kept, new], ...]}``, or the list of its values.
+A column is ``{"all": value}``, ``{"from": first, "by": step}``, or the list of its values.
 """
 
 from __future__ import annotations
@@ -9,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Set
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
-import numpy as np
-
 from flowkit.trace.names import MAX_DEPTH
-from flowkit.trace.schema import Count, typed
 
 WHOLE = frozenset({int})
 _EVEN = frozenset({int, float, str})
@@ -33,8 +29,6 @@ def packed(values: tuple[Any, ...], kinds: Set[type] = frozenset()) -> Any:
         if not kinds <= _PLAIN:
             values = tuple(map(_plain, values))
             first, kinds = values[0], set(map(type, values))
-    if kinds == {tuple}:
-        return _sliding(values)
     if len(kinds) > 1 or not kinds <= _EVEN:
         return values
     # The last value is compared first: most columns that are neither constant nor even differ there.
@@ -45,61 +39,7 @@ def packed(values: tuple[Any, ...], kinds: Set[type] = frozenset()) -> Any:
         by = values[1] - first
         if by and last_one == first + by * (count - 1) and values == tuple(range(first, first + by * count, by)):
             return {"from": first, "by": by}
-        if count >= _FEW and (runs := _runs(values)):
-            return {"runs": runs}
     return values
-
-
-_FEW = 128
-"""Columns with fewer values are stored as they are, without looking for runs."""
-_SHORTER = 6
-"""Runs are used only if there are at least this many times as many values as runs."""
-
-
-def _runs(values: tuple[int, ...]) -> list[list[int]]:
-    """The values as runs that rise evenly, [first, step, count] each. An empty list if there would be too many runs."""
-    if not -_MOST < min(values) <= max(values) < _MOST:
-        return []
-    numbers = np.array(values, np.int64)
-    steps = np.diff(numbers)
-    changes = np.flatnonzero(steps[1:] != steps[:-1]) + 1
-    # A run accounts for at most two changes, so here there would be too many runs. It saves the loop in Python.
-    if len(changes) * _SHORTER > 2 * len(values):
-        return []
-    runs, begin = list[list[int]](), 0
-    for change in [*changes.tolist(), len(steps)]:
-        if change > begin:
-            runs.append([values[begin], int(steps[begin]), change - begin + 1])
-            begin = change + 1
-    if begin < len(values):
-        runs.append([values[begin], 0, 1])
-    return runs if len(runs) * _SHORTER <= len(values) else []
-
-
-_MOST = 1 << 62
-"""Numbers are below this, so that differences of two fit into 64 bits."""
-
-
-def _sliding(values: tuple[tuple[Any, ...], ...]) -> Any:
-    """Tuples of which each continues the one before, such as a history that grows.
-
-    For each tuple: how many items at the front of the previous one are left out, how many after them are kept, and the
-    new items. If less than half of all items would be kept, the values as they are.
-    """
-    before, slides, kept = tuple[Any, ...](), list[list[Any]](), 0
-    for value in values:
-        lefts = (left for left in range(_LEFT) if before[left:] and before[left:] == value[: len(before) - left])
-        left = next(lefts, len(before))
-        keep = len(before) - left
-        slides.append([left, keep, value[keep:]])
-        before, kept = value, kept + keep
-    return {"slides": slides} if 2 * kept > sum(map(len, values)) else values
-
-
-_LEFT = 3
-"""How many items may be left out at the front, plus one."""
-_LONGEST = 1 << 17
-"""How many items the tuples of a column may have together, once they are unpacked. A whole chunk has at most a third."""
 
 
 def _plain(value: Any) -> Any:
@@ -136,41 +76,12 @@ def unpacked(column: Any, count: int, check: Check) -> Sequence[Any]:
     form = set(column) if type(column) is dict else set()
     if form == {"all"}:
         return [*check([column["all"]])] * count
-    if form == {"runs"}:
-        return check(_of_runs(typed(column["runs"], list[tuple[int, int, Count]]), count))
-    if form == {"slides"}:
-        return check(_of_slides(typed(column["slides"], list[tuple[Count, Count, list[Any]]]), count))
     # Exact types, because True is an int too. A step of zero is refused: `range` cannot have one.
     if form == {"from", "by"} and type(first := column["from"]) is type(by := column["by"]) is int and by:
         # All values lie between these two, so no others need a check.
         check([first, first + by * (count - 1)])
         return range(first, first + by * count, by)
     raise ValueError(f"{str(column)[:40]!r} is not a column")
-
-
-def _of_runs(runs: list[tuple[int, int, int]], count: int) -> list[int]:
-    """The values of a column of runs. Raises ValueError if they are not `count` numbers."""
-    # Before the values are built, because a short text could name a run of a billion of them.
-    if sum(many for _, _, many in runs) != count:
-        raise ValueError(f"the runs of a column do not have {count} values")
-    return [first + step * by for first, by, many in runs for step in range(many)]
-
-
-def _of_slides(slides: list[tuple[int, int, list[Any]]], count: int) -> list[list[Any]]:
-    """The tuples of a column of slides, as lists. Raises ValueError if one does not continue the one before."""
-    if len(slides) != count:
-        raise ValueError(f"a column does not have {count} tuples")
-    before, values, items = list[Any](), list[list[Any]](), 0
-    for left, keep, new in slides:
-        if left + keep > len(before):
-            raise ValueError("a tuple does not continue the one before it")
-        before = [*before[left : left + keep], *new]
-        values.append(before)
-        # Counted on the way: a few bytes can keep and repeat a long tuple many times.
-        items += len(before)
-        if items > _LONGEST:
-            raise ValueError("a column's tuples are too long")
-    return values
 
 
 # -- types of values ---------------------------------------------------------------------------------------------------

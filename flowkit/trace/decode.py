@@ -1,4 +1,4 @@
-"""Reads the text of a chunk: the reverse of ``parts`` and ``codec``."""
+"""Reads the text of a chunk: the reverse of ``chunks``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from flowkit.engine import Fate, Row
 from flowkit.errors import TraceError
 from flowkit.figures.layout import Layout
 from flowkit.messages import Message
+from flowkit.trace.chunks import FIRST_LETTER
 from flowkit.trace.columns import between, unpacked
 from flowkit.trace.names import CHUNK_ROWS, MOST
-from flowkit.trace.parts import FIRST_LETTER
 from flowkit.trace.rows import FATES, has_call, kind_named, messages_of, waits
 from flowkit.trace.schema import ShapeHead, StoredRows, parsed, typed
 
@@ -23,7 +23,7 @@ _row = tuple.__new__
 
 
 class _Shape(NamedTuple):
-    """What the steps of one letter have in common, and an iterator over what differs. See ``parts`` for shapes and steps."""
+    """What the steps of one letter have in common, and an iterator over what differs. See ``chunks`` for shapes and steps."""
 
     stage: int
     """Place of the stage in the pipeline."""

@@ -1,16 +1,11 @@
-"""Writes a journal into a trace: its chunks, the spans of turns and calls, and, while a session runs, provisional parts."""
+"""Writes a journal into a trace: its chunks, and the spans of turns and calls."""
 
 from __future__ import annotations
 
 import base64
-import os
-import shutil
-import tempfile
-from array import array
 from collections.abc import Iterable
 from hashlib import blake2b
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from flowkit.engine import Row
 from flowkit.figures.follower import Follower
@@ -19,8 +14,7 @@ from flowkit.figures.records import Ended
 from flowkit.figures.spans import SpanPlan, spans_of
 from flowkit.messages import Credit, Fed, Frames, Probability
 from flowkit.trace import names
-from flowkit.trace.codec import Joiner, JournalChunk
-from flowkit.trace.parts import Cutter, Part
+from flowkit.trace.chunks import Cutter, JournalChunk
 from flowkit.trace.writer import ROOT, SpanWriter
 
 _WITHOUT_SPAN = frozenset({Frames, Probability, Credit, Fed})
@@ -28,34 +22,27 @@ _WITHOUT_SPAN = frozenset({Frames, Probability, Credit, Fed})
 
 
 class JournalWriter:
-    """Turns rows into the chunks of a journal and into spans for turns and provider calls.
+    """Turns rows into the chunks of a journal and into spans for turns and provider calls."""
 
-    With a `draft` it also writes each part as soon as it is complete, so that a killed session loses little.
-    """
-
-    def __init__(self, layout: Layout, draft: JournalDraft | None = None) -> None:
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._cutter = Cutter(layout)
-        self._joiner = Joiner(layout)
         self._follower = Follower(layout)
-        self._draft = draft
         self._state = blake2b(digest_size=16)
         self._levels = _Levels()
+        self._written = 0
+        """How many rows the chunks in the file hold, with the one under way if it was written."""
         self.rows = 0
         self.now_us = 0
 
     def levels(self, first: int, levels: bytes) -> None:
         """Add the levels of frames from index `first` on, one byte each. They are written with the next chunk."""
-        if not levels:
-            return
-        # To both: the parts are removed in the end, and a killed session may have nothing else.
-        self._levels.add(first, levels)
-        if self._draft is not None:
-            self._draft.levels.add(first, levels)
+        if levels:
+            self._levels.add(first, levels)
 
     def write(self, writer: SpanWriter, rows: list[Row]) -> None:
-        """Add `rows` and write the chunks, parts and spans that they complete."""
-        for part in self._cutter.add(rows):
-            self._part(writer, part)
+        """Add `rows` and write the chunks and spans that they complete."""
+        self._chunks(writer, self._cutter.add(rows))
         for row in rows:
             if type(row.message) not in _WITHOUT_SPAN and (ended := self._follower.row(row)):
                 _write_spans(writer, ended)
@@ -63,111 +50,31 @@ class JournalWriter:
         self.now_us = rows[-1].handled_us if rows else self.now_us
 
     def provisional(self, writer: SpanWriter) -> None:
-        """Write the part under way into the draft. It is written again when it is longer."""
-        if self._draft is not None:
-            for part in self._cutter.pending():
-                self._draft.write(writer, part)
+        """Write the chunk under way, unless it was written. It is written again when it is longer."""
+        for chunk in self._cutter.pending():
+            if chunk.first + chunk.rows > self._written:
+                self._write(writer, chunk, chunk.text(self._layout))
 
     def finish(self, writer: SpanWriter) -> None:
         """Write what is left. There are no more rows."""
-        for part in self._cutter.finish():
-            self._part(writer, part)
-        self._chunk(writer, self._joiner.finish())
+        self._chunks(writer, self._cutter.finish())
         _write_spans(writer, self._follower.finish())
 
     def digest(self) -> str:
-        """The digest of the chunks written so far."""
+        """The digest of the chunks that are complete."""
         return self._state.hexdigest()
 
-    def _part(self, writer: SpanWriter, part: Part) -> None:
-        self._chunk(writer, self._joiner.add(part))
-        if self._draft is not None:
-            self._draft.write(writer, part)
+    def _chunks(self, writer: SpanWriter, chunks: Iterable[JournalChunk]) -> None:
+        for chunk in chunks:
+            text = chunk.text(self._layout)
+            self._state.update(text.encode() + b"\n")  # as ``digest_of`` does, but chunk by chunk
+            if chunk.first + chunk.rows > self._written:
+                self._write(writer, chunk, text)
 
-    def _chunk(self, writer: SpanWriter, chunk: JournalChunk | None) -> None:
-        if chunk is None:
-            return
-        self._state.update(chunk.text.encode() + b"\n")  # as ``digest_of`` does, but chunk by chunk
-        attributes = {
-            names.CHUNK: chunk.number,
-            names.FIRST: chunk.first,
-            names.ROWS: chunk.rows,
-            names.TEXT: chunk.text,
-            **self._levels.take(),
-        }
+    def _write(self, writer: SpanWriter, chunk: JournalChunk, text: str) -> None:
+        self._written = chunk.first + chunk.rows
+        attributes = {names.FIRST: chunk.first, names.ROWS: chunk.rows, names.TEXT: text, **self._levels.take()}
         writer.span(names.JOURNAL, chunk.begin_us, chunk.end_us, attributes)
-
-
-class JournalDraft:
-    """The parts of a journal that are written before their chunk is complete.
-
-    Chunks replace them. When the session ends they are removed from the file.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        self.levels = _Levels()
-        self._layout = layout
-        self._written = 0
-        # An array, because a long session has very many parts.
-        self._lines = array("L")
-        """Line numbers of the parts in the file, in ascending order."""
-
-    def write(self, writer: SpanWriter, part: Part) -> None:
-        """Write a part, unless all its rows are written. Of two parts with the same first row, readers use the longer."""
-        if part.first + part.rows <= self._written:
-            return
-        self._written = part.first + part.rows
-        attributes = {
-            names.FIRST: part.first,
-            names.ROWS: part.rows,
-            names.TEXT: part.text(self._layout),
-            **self.levels.take(),
-        }
-        writer.span(names.JOURNAL_PART, part.begin_us, part.end_us, attributes)
-        self._lines.append(writer.lines)
-
-    def remove(self, path: Path, written: os.stat_result) -> int:
-        """Replace the closed file by one without the parts. Returns how many bytes shorter it is.
-
-        The replacement is atomic. `written` describes the file that was written; if another file has its path by now,
-        nothing happens. Returns 0 also if the file could not be replaced, for example on a full disk. The parts then
-        stay, and readers ignore them.
-        """
-        try:
-            return self._replace(path, written) if self._lines and os.path.samestat(path.stat(), written) else 0
-        except OSError:
-            return 0
-
-    def _replace(self, path: Path, written: os.stat_result) -> int:
-        # In the same folder, because a renaming is atomic only within one file system.
-        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
-        try:
-            with open(descriptor, "wb") as shorter, path.open("rb") as file:
-                removed = self._copy(file, shorter)
-                shorter.flush()
-                os.fsync(descriptor)  # before it replaces the trace, so that a crash of the machine leaves a whole one
-            shutil.copymode(path, name)  # `mkstemp` lets only the owner read
-            # Once more, because another file may have taken the name during the copying.
-            if not os.path.samestat(path.stat(), written):
-                raise FileNotFoundError(path)
-            os.replace(name, path)
-        # Ctrl-C too must leave no temporary file beside the trace.
-        except BaseException:
-            os.unlink(name)
-            raise
-        return removed
-
-    def _copy(self, file: IO[bytes], shorter: IO[bytes]) -> int:
-        """Copy all lines except the parts. Returns the size of what was left out."""
-        # Lines count from 1, so 0 stands for no part.
-        removed, parts = 0, iter(self._lines)
-        part = next(parts, 0)
-        for number, line in enumerate(file, 1):
-            if number == part:
-                removed, part = removed + len(line), next(parts, 0)
-            else:
-                shorter.write(line)
-        return removed
 
 
 class _Levels:

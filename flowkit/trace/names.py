@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-FORMAT = 4
+FORMAT = 5
 """Version of the format. Readers refuse any other, because earlier ones were never released."""
 
 START, SESSION, EVENT = "session.start", "flowkit.session", "flowkit.event"
-JOURNAL, JOURNAL_PART = "flowkit.journal", "flowkit.journal.part"
+JOURNAL = "flowkit.journal"
 """Span names. `session.start` is written at once. `flowkit.session` is written when the session ends, and so is missing
-after a kill. A `flowkit.journal.part` counts only where its `flowkit.journal` is missing."""
+after a kill."""
 
 FORMAT_VERSION = "flowkit.format"
 SESSION_ID = "flowkit.session.id"
@@ -20,7 +20,7 @@ BASE = "flowkit.clock.base_us"
 VERSIONS = "flowkit.versions"
 KEPT = "flowkit.redact.keep"
 
-CHUNK, FIRST, ROWS, TEXT = "flowkit.chunk", "flowkit.first_row", "flowkit.rows", "flowkit.rows.text"
+FIRST, ROWS, TEXT = "flowkit.first_row", "flowkit.rows", "flowkit.rows.text"
 LEVELS, LEVELS_FIRST = "flowkit.levels", "flowkit.levels.first_frame"
 
 REASON, DIGEST, QUEUES, AUDIO = "flowkit.reason", "flowkit.digest", "flowkit.queues", "flowkit.audio"
@@ -40,9 +40,7 @@ MAX_DEPTH = 32
 MOST = 1 << 48
 """More rows of a stage, samples or microseconds than any session reaches."""
 
-CHUNK_ROWS = 20_000
-CHUNK_VALUES = 40_000
-CHUNK_SHAPES = 1000
-CHUNK_EPOCHS = 1000
-"""Limits of a chunk: rows, numbers and characters of content, shapes, changes of epoch or turn. The limit on content
-keeps lines short: a number takes up to 25 bytes and a character up to 14, and readers accept 1 MiB."""
+CHUNK_ROWS = 1000
+CHUNK_CHARS = 40_000
+"""Limits of a chunk: rows, and characters of content. They keep lines short: a number takes up to 25 bytes and a character
+up to 14, and readers accept 1 MiB."""

@@ -21,7 +21,7 @@ from flowkit.figures.layout import Layout
 from flowkit.figures.reference import MISSING, QUIETEST, Reference
 from flowkit.figures.report import QueueReport
 from flowkit.trace import names, schema
-from flowkit.trace.codec import digest_of, journal_digest
+from flowkit.trace.chunks import digest_of
 from flowkit.trace.decode import decode
 from flowkit.trace.schema import Sound, StoredSpan
 
@@ -39,7 +39,7 @@ class SessionEvent(NamedTuple):
 
 
 class StoredChunk(NamedTuple):
-    """The text of a chunk, or of a part of one, as it is in the file."""
+    """The text of a chunk as it is in the file."""
 
     first: int
     rows: int
@@ -92,8 +92,6 @@ class Trace:
     events: tuple[SessionEvent, ...]
     notices: tuple[str, ...] = ()
     """What is missing, for people."""
-    parts: int = 0
-    """How many of the `chunks` are parts of a chunk that is missing."""
 
     @property
     def layout(self) -> Layout:
@@ -124,9 +122,7 @@ class Trace:
 
     @property
     def digest(self) -> str:
-        """The digest of the journal as far as it is there. A journal of parts has the digest that its chunks would have."""
-        if self.parts:
-            return journal_digest(self.journal(), self.layout)
+        """The digest of the journal as far as it is there."""
         return digest_of(chunk.text for chunk in self.chunks)
 
     @property
@@ -172,15 +168,13 @@ def read_trace(path: Path | str) -> Trace:
 
 @dataclass(slots=True)
 class _Lines:
-    """What has been read so far. `chunks` and `parts` are by the number of their first row, as are the chunks' `numbers`."""
+    """What has been read so far. `chunks` are by the number of their first row."""
 
     path: Path
     head: Head | None = None
     end: SessionEnd | None = None
     trace_id: str = ""
-    numbers: dict[int, int] = field(default_factory=dict)
     chunks: dict[int, StoredChunk] = field(default_factory=dict)
-    parts: dict[int, StoredChunk] = field(default_factory=dict)
     levels: list[tuple[int, bytes]] = field(default_factory=list)
     events: list[SessionEvent] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -205,7 +199,7 @@ class _Lines:
             raise TraceError(
                 f"{self.path.name}: no {names.START!r} span: not a trace by flowkit, or its beginning is missing"
             )
-        chunks, parts = self._contiguous()
+        chunks = self._contiguous()
         if self.end is None:
             self.notices.append("the session was cut off: its end was not recorded")
         missing = self.end is not None and sum(chunk.rows for chunk in chunks) != self.end.rows
@@ -216,7 +210,7 @@ class _Lines:
         base_us = self.head.base_us
         # A set, because collectors may repeat a span.
         events = tuple(sorted({event._replace(at_us=event.at_us - base_us) for event in self.events}))
-        trace = Trace(self.path, self.head, chunks, self.end, self._all_levels(), events, tuple(self.notices), parts)
+        trace = Trace(self.path, self.head, chunks, self.end, self._all_levels(), events, tuple(self.notices))
         # With rows missing the digest cannot be equal, and a notice already says that they are.
         if self.end is not None and not missing and (digest := trace.digest) != self.end.digest:
             raise TraceError(
@@ -262,17 +256,8 @@ class _Lines:
         self.end = SessionEnd(end.reason, end.digest, end.rows, queues, tuple(schema.checked(end.sounds, list[Sound])))
 
     def journal(self, span: StoredSpan) -> None:
-        """Handle a ``flowkit.journal`` span."""
-        chunk = schema.typed(span.values(), schema.RowsSpan)
-        self.numbers[chunk.first] = chunk.number
-        self._keep(self.chunks, chunk)
-
-    def part(self, span: StoredSpan) -> None:
-        """Handle a ``flowkit.journal.part`` span."""
-        self._keep(self.parts, schema.typed(span.values(), schema.RowsSpan))
-
-    def _keep(self, known: dict[int, StoredChunk], chunk: schema.RowsSpan) -> None:
-        """Keep a chunk or part and its levels. Of two with the same first row the longer counts; an empty one is ignored."""
+        """Handle a ``flowkit.journal`` span. Of two with the same first row the longer counts; an empty one is ignored."""
+        chunk, known = schema.typed(span.values(), schema.RowsSpan), self.chunks
         # Without `validate`, characters that are not Base64 would be skipped in silence.
         levels = (base64.b64decode(part, validate=True) for part in chunk.levels)
         for first, part in zip(chunk.levels_first, levels, strict=True):
@@ -288,25 +273,15 @@ class _Lines:
         event = schema.typed(span.values(), schema.EventSpan)
         self.events.append(SessionEvent(int(span.startTimeUnixNano) // 1000, event.name, event.detail))
 
-    def _contiguous(self) -> tuple[tuple[StoredChunk, ...], int]:
-        """The journal up to the first missing row, and how many pieces of it are parts.
-
-        A part is used where its chunk is missing.
-        """
-        whole: list[StoredChunk] = []
-        row = number = parts = 0
-        while piece := self.chunks.get(row) or self.parts.get(row):
-            if row in self.chunks:
-                number = self.numbers[row] + 1
-            else:
-                parts += 1
-            whole.append(piece)
-            row += piece.rows
+    def _contiguous(self) -> tuple[StoredChunk, ...]:
+        """The journal up to the first missing row."""
+        whole, row = list[StoredChunk](), 0
+        while chunk := self.chunks.get(row):
+            whole.append(chunk)
+            row += chunk.rows
         if later := sum(1 for first in self.chunks if first > row):
-            self.notices.append(f"journal chunk {number} is missing; the {later} after it were left out")
-        elif later := sum(1 for first in self.parts if first > row):
-            self.notices.append(f"the journal is missing from row {row} on; {later} parts after it were left out")
-        return tuple(whole), parts
+            self.notices.append(f"the journal is missing from row {row} on; {later} chunks after it were left out")
+        return tuple(whole)
 
     def _all_levels(self) -> bytes:
         levels = bytearray()
@@ -323,6 +298,5 @@ _HANDLERS = {
     names.START: _Lines.start,
     names.SESSION: _Lines.session,
     names.JOURNAL: _Lines.journal,
-    names.JOURNAL_PART: _Lines.part,
     names.EVENT: _Lines.event,
 }

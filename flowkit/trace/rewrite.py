@@ -139,22 +139,13 @@ def _holds_samples(wav: Path) -> bool:
 def as_one_document(trace: Trace) -> str:
     """The trace as one OTLP JSON document, for tools that do not read a line at a time.
 
-    Parts of chunks are left out if all chunks are there. Raises TraceError if the last line is incomplete.
+    Raises TraceError if the last line is incomplete.
     """
     spans: list[Any] = []
     with trace.path.open("rb") as file:
         for line in file:
             try:
-                resource_spans = json.loads(line)["resourceSpans"]
+                spans += json.loads(line)["resourceSpans"]
             except ValueError as error:
                 raise TraceError(f"{trace.path.name} has an incomplete line", hint="repair it first") from error
-            spans += resource_spans if trace.parts or not _only_parts(resource_spans) else ()
     return json.dumps({"resourceSpans": spans}, separators=(",", ":"))
-
-
-def _only_parts(resource_spans: list[Any]) -> bool:
-    """Whether the spans are all parts of chunks."""
-    spans = (
-        span for of_resource in resource_spans for of_scope in of_resource["scopeSpans"] for span in of_scope["spans"]
-    )
-    return all(span["name"] == names.JOURNAL_PART for span in spans)

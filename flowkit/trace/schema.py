@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from flowkit.errors import TraceError
 from flowkit.figures.layout import MOST_STAGES, BoundedEdge, Layout
 from flowkit.trace import names
-from flowkit.trace.names import CHUNK_EPOCHS, CHUNK_ROWS, CHUNK_SHAPES
+from flowkit.trace.names import CHUNK_ROWS
 
 T = TypeVar("T")
 
@@ -123,15 +123,14 @@ class EndSpan(Struct, rename={
 
 
 class RowsSpan(Struct, rename={
-    "number": names.CHUNK, "first": names.FIRST, "rows": names.ROWS, "text": names.TEXT,
+    "first": names.FIRST, "rows": names.ROWS, "text": names.TEXT,
     "levels_first": names.LEVELS_FIRST, "levels": names.LEVELS,
 }):  # fmt: skip
-    """The attributes of ``flowkit.journal`` and of ``flowkit.journal.part``, which has no number."""
+    """The attributes of ``flowkit.journal``."""
 
     first: Count
     rows: Annotated[int, Meta(ge=0, le=CHUNK_ROWS + 2 * MOST_STAGES)]
     text: str
-    number: Count = 0
     levels_first: list[Count] = []
     levels: list[str] = []
 
@@ -196,14 +195,14 @@ class ShapeHead(NamedTuple):
 
 
 class StoredRows(NamedTuple):
-    """The text of a chunk or part. docs/trace-format.md explains the elements."""
+    """The text of a chunk. docs/trace-format.md explains the elements."""
 
     first: Count
     begin_us: Count
     ns: list[Count]
-    ats: Annotated[list[tuple[Count, Count, Count]], Meta(min_length=1, max_length=CHUNK_EPOCHS)]
+    ats: Annotated[list[tuple[Count, Count, Count]], Meta(min_length=1, max_length=CHUNK_ROWS)]
     pattern: Annotated[str, Meta(min_length=1, max_length=CHUNK_ROWS)]
-    shapes: Annotated[list[Annotated[list[Any], Meta(min_length=2)]], Meta(max_length=CHUNK_SHAPES)]
+    shapes: Annotated[list[Annotated[list[Any], Meta(min_length=2)]], Meta(max_length=CHUNK_ROWS)]
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

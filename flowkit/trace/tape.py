@@ -27,7 +27,7 @@ from flowkit.files import reason_of
 from flowkit.messages import Audio, Frames
 from flowkit.trace import names
 from flowkit.trace.audio import RawSound
-from flowkit.trace.journal import JournalDraft, JournalWriter
+from flowkit.trace.journal import JournalWriter
 from flowkit.trace.redact import Redactor
 from flowkit.trace.schema import Sound
 from flowkit.trace.writer import ROOT, SpanWriter, open_new
@@ -71,8 +71,7 @@ class Tape:
         self._head = head
         self._redactor = redactor
         self._audio = audio
-        self._draft = JournalDraft(layout)
-        self._journal = JournalWriter(layout, self._draft)
+        self._journal = JournalWriter(layout)
         self._writer: SpanWriter | None = None
 
     @property
@@ -104,7 +103,7 @@ class Tape:
         self._guarded(lambda writer: self._job(writer, job))
 
     def idle(self) -> None:
-        """Write the part under way, unless it was written. Called when no job has come for a while."""
+        """Write the chunk under way, unless it was written. Called when no job has come for a while."""
         self._guarded(lambda writer: self._journal.provisional(writer))
 
     def close(self, reason: str, queues: tuple[QueueReport, ...]) -> Recording:
@@ -113,8 +112,6 @@ class Tape:
         self.begin(wall_us())
         self._guarded(lambda writer: self._end(writer, reason, queues))
         assert self._writer is not None
-        # Taken from the open file, because its name may lead to another file by now.
-        written, identity = self._writer.bytes, os.fstat(self._file.fileno())
         try:
             self._writer.close()
         except OutputError as error:
@@ -122,9 +119,7 @@ class Tape:
         if self.lost:
             # WAV files that end early can still be played, and a repair turns them into FLAC.
             self._audio.abandon()
-        else:
-            written -= self._draft.remove(self.path, identity)
-        return Recording(self.path, self._journal.digest(), self._journal.rows, written, self.lost)
+        return Recording(self.path, self._journal.digest(), self._journal.rows, self._writer.bytes, self.lost)
 
     def _guarded(self, write: Callable[[SpanWriter], None]) -> None:
         """Call `write`, unless recording has failed. An exception ends the recording, not the session.

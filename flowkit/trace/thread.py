@@ -4,7 +4,7 @@ Each recording has a backlog of its own. Its bound is a time of the session: a s
 disk. Beyond that its recording ends, and the session goes on.
 
 To add a job costs a session no system call and wakes no thread. The thread looks by itself, twenty times a second. It
-writes a session's jobs together, when they complete a part of the journal: writing has a price for each piece.
+writes a session's jobs together, when they complete a chunk of the journal: writing has a price for each piece.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from flowkit.clock import US_PER_S, monotonic_us
-from flowkit.trace.parts import PART_US
+from flowkit.trace.chunks import CHUNK_US
 
 if TYPE_CHECKING:
     from flowkit.trace.tape import Job
@@ -25,7 +25,7 @@ LONGEST_US = 60 * US_PER_S
 the session."""
 _LOOK_EVERY_S = 0.05
 _IDLE_US = 400_000
-"""After this long without a job, the part under way is written as it is, so that a killed session loses little."""
+"""After this long without a job, the chunk under way is written as it is, so that a killed session loses little."""
 _AT_ONCE = 20
 """How many jobs are written as one piece: about a second of a session. Other recordings wait meanwhile."""
 
@@ -50,7 +50,7 @@ class Backlog:
         self._writing = False
         self._newest_us = monotonic_us()
         self._idle = False
-        self._part = 0
+        self._chunk = 0
         self._hurry = False
 
     @property
@@ -77,27 +77,27 @@ class Backlog:
         self._hurry = True
 
     def due(self) -> bool:
-        """Whether there is something to be written now: a part of the journal is whole, or no job has come for a while."""
+        """Whether there is something to be written now: a chunk of the journal is whole, or no job has come for a while."""
         # Without the lock, because it is asked twenty times a second for each session. The next look corrects an error.
         waiting = len(self.waiting)
         if not waiting:
             return not self._idle and monotonic_us() - self._newest_us > _IDLE_US
-        if self._hurry or waiting >= _AT_ONCE or self._newest_part() != self._part:
+        if self._hurry or waiting >= _AT_ONCE or self._newest_chunk() != self._chunk:
             return True
         return monotonic_us() - self._newest_us > _IDLE_US
 
-    def _newest_part(self) -> int:
+    def _newest_chunk(self) -> int:
         try:
-            return self.waiting[-1][0] // PART_US
+            return self.waiting[-1][0] // CHUNK_US
         except IndexError:  # dropped in this moment
-            return self._part
+            return self._chunk
 
     def write(self) -> bool:
         """Write the oldest jobs. Only the thread calls this. Returns False if none waits."""
         with self.changed:
             jobs = [job for _, job in islice(self.waiting, _AT_ONCE)]
             self._writing = bool(jobs)
-            self._part = self.waiting[len(jobs) - 1][0] // PART_US if jobs else self._part
+            self._chunk = self.waiting[len(jobs) - 1][0] // CHUNK_US if jobs else self._chunk
         if not jobs:
             # Only when nothing waits any more, because a hurry means all that waits and not one piece of it.
             self._hurry = False

@@ -17,13 +17,13 @@ from flowkit.config import load
 from flowkit.plan import resolve
 from flowkit.plan.show import show
 from flowkit.trace import names
-from flowkit.trace.codec import digest_of
-from tests.trace.recording import record_with_draft
+from flowkit.trace.chunks import digest_of
+from tests.trace.recording import record
 from tests.trace.sessions import pipeline
 
 _AS_JSON = frozenset({names.LAYOUT, names.VERSIONS, names.QUEUES, names.AUDIO, names.KEPT, names.TEXT})
 """Attributes whose text is JSON: what stands in it is changed as well."""
-_READ = frozenset({names.START, names.SESSION, names.JOURNAL, names.JOURNAL_PART, names.EVENT})
+_READ = frozenset({names.START, names.SESSION, names.JOURNAL, names.EVENT})
 _NUMBERS = (0, 1, -1, 2, 255, 1_000, 16_000, 1 << 31, 1 << 47, 1 << 63, 10**30, 0.5, -0.0, 1e308)
 _TEXTS = ("", "a", "mic", "tts", "input", "\x00", "\ud800", "\x1b[2J", "../../x", "9" * 400, "Token", "Timer", "Frames")
 _ODD: tuple[Any, ...] = (*_NUMBERS, *_TEXTS, None, True, False, [], {}, [[]], [None], {"all": 1}, {"from": 0, "by": 1})
@@ -43,7 +43,7 @@ Change = Callable[[Trace, Random], None]
 
 
 def record_seeds(folder: Path) -> list[Path]:
-    """Some short sessions, each in its own folder with its audio: complete, in parts, killed, interrupted, failing."""
+    """Some short sessions, each in its own folder with its audio: complete, killed, interrupted, failing."""
     answer = {"heard": ("Hi.", "Ho?"), "replies": ("One, two. Three four five six.", "Madrid.")}
     quick = {"tts": "per_char: 20ms", "vad": "end: 60ms"}
     texts = {
@@ -56,11 +56,11 @@ def record_seeds(folder: Path) -> list[Path]:
         config = load(f"{name}.yaml", text=text)
         plan = resolve(config)
         (folder / name).mkdir()
-        recorded, draft = record_with_draft(folder / name / "a.jsonl", plan, config=show(config, plan))
+        recorded = record(folder / name / "a.jsonl", plan, config=show(config, plan))
         seeds.append(recorded.recording.path)
         if name == "plain":
             (folder / "killed").mkdir()
-            lines = draft.read_bytes().splitlines(keepends=True)
+            lines = recorded.recording.path.read_bytes().splitlines(keepends=True)
             seeds.append(folder / "killed" / "a.jsonl")
             seeds[-1].write_bytes(b"".join(line for line in lines[:-1]))
             for flac in (folder / name).glob("*.flac"):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
 import trio.testing
 
@@ -19,7 +16,6 @@ from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
 from flowkit.testing.sessions import Kept, providers_of
-from flowkit.trace.journal import JournalDraft
 from flowkit.trace.recorder import Recorder, open_recorder
 from flowkit.trace.tape import Recording
 
@@ -63,16 +59,3 @@ def record(path: Path, plan: Plan, **options: Any) -> Recorded:
     pump = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     recording = recorder.close(pump.engine.finished or "closed")
     return Recorded(plan, pump.engine, kept.all, listener, recording)
-
-
-def record_with_draft(path: Path, plan: Plan, **options: Any) -> tuple[Recorded, Path]:
-    """As ``record``. Also returns a copy of the file before its parts were removed."""
-    before, remove = path.with_name(f"draft-{path.name}"), JournalDraft.remove
-
-    def kept(draft: JournalDraft, path: Path, written: os.stat_result) -> int:
-        shutil.copyfile(path, before)
-        return remove(draft, path, written)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(JournalDraft, "remove", kept)
-        return record(path, plan, **options), before

@@ -13,23 +13,15 @@ from flowkit.errors import TraceError
 from flowkit.figures.layout import layout_of
 from flowkit.figures.metrics import measure
 from flowkit.trace.audio import read_sound
-from flowkit.trace.codec import Encoder, journal_digest
+from flowkit.trace.chunks import Cutter, journal_digest
 from flowkit.trace.reader import read_trace
-from tests.trace.recording import Recorded, record, record_with_draft
+from tests.trace.recording import Recorded, record
 from tests.trace.sessions import pipeline, planned
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     return record(tmp_path_factory.mktemp("trace") / "a.jsonl", planned(pipeline()), config="flowkit: 1\n")
-
-
-@pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recorded, list[bytes]]:
-    """A session of some chunks, and the lines of its file before the parts went."""
-    plan = planned(pipeline("{at: 280ms, lasts: 820ms}, {at: 131s, lasts: 1s}"))
-    recorded, draft = record_with_draft(tmp_path_factory.mktemp("trace") / "long.jsonl", plan)
-    return recorded, draft.read_bytes().splitlines(keepends=True)
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +58,9 @@ def _read(tmp_path: Path, content: bytes) -> Any:
 
 
 def test_truncated_anywhere_it_reads_as_far_as_it_goes_or_says_why(tmp_path: Path) -> None:
-    small, draft = record_with_draft(
-        tmp_path / "a.jsonl", planned(pipeline("{at: 100ms, lasts: 60ms}", heard=("Hi.",), replies=("Ho.",)))
-    )
-    content = draft.read_bytes()
+    plan = planned(pipeline("{at: 100ms, lasts: 60ms}", heard=("Hi.",), replies=("Ho.",)))
+    small = record(tmp_path / "a.jsonl", plan)
+    content = small.recording.path.read_bytes()
     full, first, checked, counts = small.rows, content.index(b"\n"), -1, set[int]()
     breaks = [end for end, byte in enumerate(content) if byte == 10]
     for cut in sorted({*range(0, len(content), 4), *breaks, *(end + 1 for end in breaks[:-1])}):
@@ -93,89 +84,39 @@ def test_shuffled_and_duplicated_lines_read_the_same(lines: list[bytes], tmp_pat
     assert _read(tmp_path, b"".join(shuffled)).rows() == full
 
 
-CHUNK, PART, END = (f'"name":"flowkit.{name}"'.encode() for name in ("journal", "journal.part", "session"))
-
-
-def _without(lines: list[bytes], *marks: bytes) -> list[bytes]:
-    return [line for line in lines if not any(mark in line for mark in marks)]
+CHUNK = b'"name":"flowkit.journal"'
 
 
 def test_a_missing_chunk_is_said_and_the_rest_before_it_read(
-    long: tuple[Recorded, list[bytes]], tmp_path: Path
+    recorded: Recorded, lines: list[bytes], tmp_path: Path
 ) -> None:
-    recorded, lines = long
     chunks = [line for line in lines if CHUNK in line]
-    assert len(chunks) == 3
-    trace = _read(tmp_path, b"".join(line for line in _without(lines, PART) if line != chunks[1]))
+    trace = _read(tmp_path, b"".join(line for line in lines if line != chunks[3]))
     rows = trace.rows()
     assert 0 < len(rows) < len(recorded.rows)
     assert rows == [tuple(row) for row in recorded.rows[: len(rows)]]
-    assert trace.notices[0] == "journal chunk 1 is missing; the 1 after it were left out"
+    left = len(chunks) - 4
+    assert trace.notices[0] == f"the journal is missing from row {len(rows)} on; {left} chunks after it were left out"
     assert "rows are missing" in trace.notices[1]
 
 
-@pytest.mark.parametrize("missing", [(), (0,), (1,), (2,), (1, 2), (0, 1, 2)])
-@pytest.mark.parametrize("killed", [True, False])
-def test_parts_stand_in_for_a_chunk_that_is_missing(
-    long: tuple[Recorded, list[bytes]], tmp_path: Path, missing: tuple[int, ...], killed: bool
-) -> None:
-    recorded, lines = long
-    chunks = [line for line in lines if CHUNK in line]
-    left = [line for line in _without(lines, *[END] * killed) if line not in [chunks[n] for n in missing]]
-    for order in (left, left[::-1], left[:1] + left[len(left) // 2 :] + left):
-        trace = _read(tmp_path, b"".join(order))
-        assert trace.rows() == recorded.rows
-        assert trace.digest == recorded.recording.digest
-        assert trace.levels == read_trace(recorded.recording.path).levels
-        assert (trace.parts > 0) is bool(missing)
-        assert len(trace.chunks) - trace.parts == 3 - len(missing)
-        assert bool(trace.notices) is killed
-
-
-def test_a_part_changed_where_its_chunk_is_missing_is_found_out(
-    long: tuple[Recorded, list[bytes]], tmp_path: Path
-) -> None:
-    changed = [
-        line.replace(b"What is the capital", b"What is the ______l") if PART in line else line for line in long[1]
-    ]
-    assert changed != long[1]
-    assert _read(tmp_path, b"".join(changed)).rows() == [tuple(row) for row in long[0].rows]
+def test_a_chunk_that_was_changed_is_found_out(lines: list[bytes], tmp_path: Path) -> None:
+    changed = [line.replace(b"What is the capital", b"What is the ______l") for line in lines]
+    assert changed != lines
     with pytest.raises(TraceError, match="digest is"):
-        _read(tmp_path, b"".join(_without(changed, CHUNK)))
+        _read(tmp_path, b"".join(changed))
 
 
-def test_a_missing_part_is_said_and_the_rest_before_it_read(long: tuple[Recorded, list[bytes]], tmp_path: Path) -> None:
-    recorded, lines = long
-    parts = {_first_row(line): line for line in lines if PART in line}  # on a busy machine some are written twice
-    missing = sorted(parts)[5]
-    left = [line for line in _without(lines, CHUNK, END) if PART not in line or _first_row(line) != missing]
-    trace = _read(tmp_path, b"".join(left))
-    rows = trace.rows()
-    assert trace.parts == len(trace.chunks) == 5
-    assert rows == [tuple(row) for row in recorded.rows[: len(rows)]]
-    assert (
-        trace.notices[0]
-        == f"the journal is missing from row {missing} on; {len(parts) - 6} parts after it were left out"
-    )
-    assert len(rows) == missing
-
-
-def _first_row(line: bytes) -> int:
-    (span,) = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]
-    return next(int(a["value"]["intValue"]) for a in span["attributes"] if a["key"] == "flowkit.first_row")
-
-
-def test_of_parts_that_begin_with_one_row_the_longest_counts(
-    long: tuple[Recorded, list[bytes]], tmp_path: Path
+def test_of_chunks_that_begin_with_one_row_the_longest_counts(
+    recorded: Recorded, lines: list[bytes], tmp_path: Path
 ) -> None:
-    recorded, lines = long
-    left = _without(lines, CHUNK, END)
-    first = next(line for line in left if PART in line)
-    shorter = Encoder(layout_of(recorded.plan))
+    first = next(line for line in lines if CHUNK in line)
+    layout = layout_of(recorded.plan)
+    shorter = Cutter(layout)
     (chunk,) = [*shorter.add(recorded.rows[:20]), *shorter.finish()]
     early = _changed(first, "flowkit.rows", {"intValue": "20"})
-    early = _changed(early, "flowkit.rows.text", {"stringValue": chunk.text})
-    for order in ([*left, early], [left[0], early, *left[1:]]):
+    early = _changed(early, "flowkit.rows.text", {"stringValue": chunk.text(layout)})
+    for order in ([*lines, early], [lines[0], early, *lines[1:]]):
         assert _read(tmp_path, b"".join(order)).rows() == recorded.rows
 
 
@@ -191,8 +132,8 @@ def _changed(line: bytes, key: str, value: Any) -> bytes:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("flowkit.format", {"intValue": "5"}, "format 5; this flowkit reads 4"),
-        ("flowkit.format", {"intValue": "3"}, "format 3; this flowkit reads 4"),
+        ("flowkit.format", {"intValue": "6"}, "format 6; this flowkit reads 5"),
+        ("flowkit.format", {"intValue": "4"}, "format 4; this flowkit reads 5"),
         ("flowkit.format", {"stringValue": "x"}, ":1: not a line"),
         ("flowkit.layout", {"stringValue": "{}"}, "not a line"),
         ("flowkit.layout", {"stringValue": "[" * 100_000}, "not a line"),

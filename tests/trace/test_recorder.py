@@ -20,15 +20,14 @@ from flowkit.plan import resolve
 from flowkit.plan.show import show
 from flowkit.secrets import known, learn_named
 from flowkit.trace.audio import read_sound
-from flowkit.trace.codec import journal_digest
+from flowkit.trace.chunks import Cutter, journal_digest
 from flowkit.trace.decode import decode
-from flowkit.trace.parts import Cutter
 from flowkit.trace.reader import read_trace
 from flowkit.trace.recorder import open_recorder
 from flowkit.trace.redact import MASK, Redactor
-from flowkit.trace.rewrite import as_one_document, redact, repair
+from flowkit.trace.rewrite import redact, repair
 from flowkit.trace.tape import Job
-from tests.trace.recording import Recorded, record, record_with_draft
+from tests.trace.recording import Recorded, record
 from tests.trace.sessions import PARIS, pipeline, planned, run
 from tests.trace.tool_sessions import CUT_OFF, bistro
 
@@ -304,10 +303,12 @@ def test_a_part_under_way_is_known_when_nothing_comes() -> None:
     pending = cutter.pending()
     shown = [row for part in pending for row in decode(part.text(layout), layout)]
     assert shown == rows[:40]
-    parts = [*cutter.add(rows[40:]), *cutter.finish()]
+    chunks = [*cutter.add(rows[40:]), *cutter.finish()]
     whole = Cutter(layout)
-    assert [part.text(layout) for part in parts] == [part.text(layout) for part in [*whole.add(rows), *whole.finish()]]
-    assert parts[0].first == pending[0].first
+    assert [chunk.text(layout) for chunk in chunks] == [
+        chunk.text(layout) for chunk in [*whole.add(rows), *whole.finish()]
+    ]
+    assert chunks[0].first == pending[0].first
 
 
 def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> None:
@@ -315,7 +316,7 @@ def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> No
     rows = session.rows
     recorder = open_recorder(path := tmp_path / "a.jsonl", session.plan)
     recorder.begin()
-    tape, kinds = recorder._tape, set[tuple[bool, bool]]()
+    tape = recorder._tape
     for begin in range(0, len(rows), 397):
         tape.job(Job(rows[begin : begin + 397], []))
         trace = read_trace(path)
@@ -323,8 +324,6 @@ def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> No
         assert trace.rows() == told[: trace.row_count]
         assert told[-1].handled_us - (trace.rows() or rows)[-1 if trace.row_count else 0].handled_us <= 800_000
         assert trace.digest == journal_digest(told[: trace.row_count], trace.layout)
-        kinds.add((trace.parts > 0, len(trace.chunks) > trace.parts))
-    assert {(True, False), (True, True)} <= kinds
     tape.idle()
     assert read_trace(path).row_count == len(rows)
     size = path.stat().st_size
@@ -332,7 +331,7 @@ def test_a_killed_session_has_left_all_but_its_last_moment(tmp_path: Path) -> No
     assert path.stat().st_size == size
     recorder.close()
     closed = read_trace(path)
-    assert (closed.rows(), closed.parts, closed.notices) == (rows, 0, ())
+    assert (closed.rows(), closed.notices) == (rows, ())
 
 
 def test_frames_that_the_device_dropped_have_no_level(tmp_path: Path) -> None:
@@ -355,51 +354,6 @@ def index_of(row: Row) -> int:
     return row.message.index if row.stage == "mic" and isinstance(row.message, Frames) else -1
 
 
-# -- the parts go ------------------------------------------------------------------------------------------------------
-
-PART = b'"name":"flowkit.journal.part"'
-
-
-def test_a_closed_trace_is_what_it_was_without_its_parts(tmp_path: Path) -> None:
-    plan = planned(pipeline(replies=('See "name":"flowkit.journal.part" there.', "flowkit.journal.part.")))
-    session, draft = record_with_draft(tmp_path / "a.jsonl", plan, audio=False)
-    before, after = (path.read_bytes().splitlines(keepends=True) for path in (draft, session.recording.path))
-    assert sum(PART in line for line in before) > 5
-    assert after == [line for line in before if PART not in line]
-    assert b"flowkit.journal.part" in b"".join(after)
-    assert session.recording.bytes == session.recording.path.stat().st_size
-    assert read_trace(draft).rows() == read_trace(session.recording.path).rows() == [tuple(row) for row in session.rows]
-    assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", "draft-a.jsonl"}
-
-
-def test_a_closed_trace_may_be_read_by_whom_it_might_before(tmp_path: Path) -> None:
-    recorder = open_recorder(path := tmp_path / "a.jsonl", planned(pipeline()), audio=False)
-    recorder.begin()
-    recorder.rows(run(pipeline()).rows)
-    path.chmod(0o640)
-    recorder.close()
-    assert PART not in path.read_bytes()
-    assert path.stat().st_mode & 0o777 == 0o640
-
-
-@pytest.mark.parametrize("step", ["mkstemp", "fsync", "replace"])
-def test_a_trace_that_cannot_be_made_shorter_stays_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(f"flowkit.trace.journal.{'tempfile' if step == 'mkstemp' else 'os'}.{step}", full)
-    session = record(tmp_path / "a.jsonl", planned(pipeline()), audio=False)
-    assert session.recording.lost == ""
-    assert session.recording.bytes == session.recording.path.stat().st_size
-    assert PART in session.recording.path.read_bytes()
-    trace = read_trace(session.recording.path)
-    assert (trace.rows(), trace.parts, trace.notices) == ([tuple(row) for row in session.rows], 0, ())
-    assert trace.digest == session.recording.digest
-    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
-
-
 def test_another_file_that_took_the_path_is_left_alone(tmp_path: Path) -> None:
     session = run(pipeline())
     recorder = open_recorder(path := tmp_path / "a.jsonl", session.plan, audio=False)
@@ -412,21 +366,3 @@ def test_another_file_that_took_the_path_is_left_alone(tmp_path: Path) -> None:
     assert recording.bytes == moved.stat().st_size
     assert read_trace(moved).rows() == [tuple(row) for row in session.rows]
     assert recorder.close() is recording, "only the first call counts"
-
-
-def test_a_document_has_no_parts_but_where_a_chunk_is_missing(tmp_path: Path) -> None:
-    session, draft = record_with_draft(tmp_path / "a.jsonl", planned(pipeline()), audio=False)
-    (whole,) = {as_one_document(read_trace(path)) for path in (draft, session.recording.path)}
-    assert '"name":"flowkit.journal.part"' not in whole
-    killed = tmp_path / "killed.jsonl"
-    lines = draft.read_bytes().splitlines(keepends=True)
-    killed.write_bytes(b"".join(line for line in lines if b'"name":"flowkit.journal"' not in line))
-    (out := tmp_path / "document.jsonl").write_text(as_one_document(read_trace(killed)) + "\n")
-    assert read_trace(out).rows() == [tuple(row) for row in session.rows]
-
-
-def test_what_is_written_again_has_no_parts(recorded: Recorded, tmp_path: Path) -> None:
-    trace = read_trace(recorded.recording.path)
-    redact(trace, out := tmp_path / "b.jsonl", ["tokens"])
-    assert b'"name":"flowkit.journal"' in out.read_bytes()
-    assert PART not in out.read_bytes()

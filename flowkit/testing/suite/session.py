@@ -23,7 +23,7 @@ from flowkit.replay.simulate import simulate
 from flowkit.testing.sessions import LONGEST_US, scripts_of
 from flowkit.testing.suite.environment import outside, within
 from flowkit.testing.suite.inject import Around, InjectedSpeech, levels_with, speech_at, when, with_injections
-from flowkit.trace.codec import journal_digest
+from flowkit.trace.chunks import journal_digest
 from flowkit.trace.reader import read_trace
 
 

@@ -1,4 +1,4 @@
-"""Cuts a journal into parts and turns the rows of each into columns. ``codec`` joins parts to chunks.
+"""A journal as text, in chunks that can be read one without another. Each is stored in a ``flowkit.journal`` span.
 
 Most rows of a session are a few kinds of message over and over: microphone frames on their way to VAD and ASR, the
 VAD's probabilities, audio on its way to the device. So values are stored by column.
@@ -6,30 +6,32 @@ VAD's probabilities, audio on its way to the device. So values are stored by col
 A *step* is one row, together with the rows that pass its message on at once. Steps with the same stage, kind, cause's
 stage, fate and followers have the same *shape* and share columns. One letter per step names its shape.
 
-Where a part ends depends on the rows alone. A part is short, because a killed session loses the part that was not
-written yet.
+Where a chunk ends depends on the rows alone. So equal journals have equal text, and only they do. The digest of a journal
+is the digest of its chunks' text. A chunk is short, because a killed session loses the one that was not written yet.
+``decode`` reads the text back; docs/trace-format.md specifies it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from hashlib import blake2b
+from itertools import chain, islice
 from typing import Any, NamedTuple, TypeAlias
 
 from flowkit.engine import Fate, Row
 from flowkit.figures.layout import Layout
 from flowkit.messages import Message
 from flowkit.trace.columns import WHOLE, packed
+from flowkit.trace.names import CHUNK_CHARS, CHUNK_ROWS
 from flowkit.trace.rows import FATES, Content, content_of, has_call, size_of, waits
 
-PART_US = 800_000
-PART_ROWS = 1000
-PART_CHARS = 40_000
-"""A part ends before a row that is handled in the next 800 ms of the session, and after this many rows or characters of
-content."""
+CHUNK_US = 800_000
+"""A chunk ends before a row that is handled in the next 800 ms of the session, and after CHUNK_ROWS rows or CHUNK_CHARS
+characters of content."""
 
 FIRST_LETTER = ord("a")
 """The letter of the first shape. The other shapes have the characters that follow it in Unicode."""
@@ -48,11 +50,6 @@ class _Form(NamedTuple):
     waits: bool
     caused: bool
     called: bool
-
-    @property
-    def width(self) -> int:
-        """How many columns there are at most."""
-        return 1 + self.waits + self.caused + self.called + len(self.content.names)
 
 
 _FORMS: dict[tuple[type[Message], bool], _Form] = {}
@@ -100,7 +97,7 @@ class _Shape:
 
 
 @dataclass(slots=True)
-class Part:
+class JournalChunk:
     """Consecutive rows of the journal as columns."""
 
     first: int
@@ -124,13 +121,13 @@ class Part:
     """The letter of each step's shape."""
 
     def fill(self, rows: Sequence[Row], i: int, ns: dict[str, int], *, ending: bool) -> int:
-        """Take rows from index `i` on until the part is full or there are no more rows.
+        """Take rows from index `i` on until the chunk is full or there are no more rows.
 
         Unless the rows are `ending`, the last step is not taken, because the next rows may pass its message on. Counts
         the rows of each stage in `ns`. Returns the index of the first row that was not taken.
         """
-        count, until_us, room = len(rows), self._until_us, i + PART_ROWS - self.rows
-        while i < count and i < room and self.chars < PART_CHARS and (row := rows[i]).handled_us < until_us:
+        count, until_us, room = len(rows), self._until_us, i + CHUNK_ROWS - self.rows
+        while i < count and i < room and self.chars < CHUNK_CHARS and (row := rows[i]).handled_us < until_us:
             behind, n = i + 1, row.n
             while behind < count and (next_row := rows[behind]).cause_n == n and _passes_on(next_row, row):
                 behind += 1
@@ -164,61 +161,31 @@ class Part:
         self.end_us = now_us
 
     def full(self, now_us: int) -> bool:
-        """Whether a row that is handled at `now_us` belongs to the next part."""
-        return now_us >= self._until_us or self.rows >= PART_ROWS or self.chars >= PART_CHARS
-
-    def values(self) -> int:
-        """How many numbers and characters the part holds at most."""
-        return self.chars + sum([len(shape.steps) * shape.form.width for shape in self.shapes.values()])
+        """Whether a row that is handled at `now_us` belongs to the next chunk."""
+        return now_us >= self._until_us or self.rows >= CHUNK_ROWS or self.chars >= CHUNK_CHARS
 
     @property
     def _until_us(self) -> int:
-        """When the next part begins at the latest."""
-        return (self.begin_us // PART_US + 1) * PART_US
+        """When the next chunk begins at the latest."""
+        return (self.begin_us // CHUNK_US + 1) * CHUNK_US
 
     def _shape(self, key: _Key) -> _Shape:
         """Add a shape."""
-        shape = self.shapes[key] = _Shape(self._next_letter(), _form(key[1], bool(key[2])))
+        shape = self.shapes[key] = _Shape(chr(FIRST_LETTER + len(self.shapes)), _form(key[1], bool(key[2])))
         return shape
 
-    def _next_letter(self) -> str:
-        return chr(FIRST_LETTER + len(self.shapes))
-
-    def join(self, part: Part) -> None:
-        """Append the part that follows this one, column by column. It costs little, because no row is looked at."""
-        steps, letters = len(self.pattern), dict[str, str]()
-        for key, shape in part.shapes.items():
-            own = self.shapes.get(key)
-            if own is None:
-                own = self.shapes[key] = _Shape(self._next_letter(), shape.form)
-            own.steps.extend(shape.steps)
-            letters[shape.letter] = own.letter
-        # Each part notes epoch and turn at its first step. In a chunk that is needed only where they change.
-        goes_on = part.ats[0][1:] == (self.epoch, self.turn)
-        self.ats.extend([(steps + step, epoch, turn) for step, epoch, turn in part.ats[goes_on:]])
-        self.pattern.extend([letters[letter] for letter in part.pattern])
-        self.rows, self.chars = self.rows + part.rows, self.chars + part.chars
-        self.end_us, self.epoch, self.turn = part.end_us, part.epoch, part.turn
-
-    def copy(self) -> Part:
+    def copy(self) -> JournalChunk:
         """A copy. The original may grow without changing it."""
         shapes = {key: replace(shape, steps=shape.steps.copy()) for key, shape in self.shapes.items()}
         return replace(self, shapes=shapes, ats=self.ats.copy(), pattern=self.pattern.copy())
 
     def text(self, layout: Layout) -> str:
-        """The part as it is stored."""
+        """The chunk as it is stored."""
         shapes = [[_head(key, layout), *shape.columns(self.begin_us)] for key, shape in self.shapes.items()]
-        head = [self.first, self.begin_us, self.ns, self.ats, "".join(self.pattern)]
-        text = self._json(_AS_IS, head, shapes)
+        stored = [self.first, self.begin_us, self.ns, self.ats, "".join(self.pattern), shapes]
+        text = _AS_IS(stored)
         # A model may emit half a surrogate pair. It cannot be encoded as UTF-8, so the whole text is escaped then.
-        return text if _encodable(text) else self._json(_ESCAPED, head, shapes)
-
-    def _json(self, encode: Callable[[Any], str], head: list[Any], shapes: list[list[Any]]) -> str:
-        if self.rows <= PART_ROWS:
-            return encode([*head, shapes])
-        # Column by column, because the encoder holds the GIL for the whole of one call.
-        texts = [f"[{','.join(map(encode, shape))}]" for shape in shapes]
-        return f"{encode(head)[:-1]},[{','.join(texts)}]]"
+        return text if _encodable(text) else _ESCAPED(stored)
 
 
 _AS_IS = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -238,53 +205,75 @@ def _head(key: _Key, layout: Layout) -> list[Any]:
 
 
 class Cutter:
-    """Cuts rows into parts. The result does not depend on how rows are grouped."""
+    """Cuts rows into chunks. The result does not depend on how rows are grouped."""
 
     def __init__(self, layout: Layout) -> None:
         self._held: list[Row] = []
         self._ns = dict.fromkeys(layout.places, 0)
         self._row = 0
-        self._open: Part | None = None
+        self._open: JournalChunk | None = None
 
-    def add(self, rows: Sequence[Row]) -> Iterator[Part]:
-        """Add rows and yield each part that they complete."""
+    def add(self, rows: Sequence[Row]) -> Iterator[JournalChunk]:
+        """Add rows and yield each chunk that they complete."""
         yield from self._add(rows, ending=False)
 
-    def pending(self) -> list[Part]:
-        """The part under way as it is now, in a list, or an empty list. It stays under way."""
+    def pending(self) -> list[JournalChunk]:
+        """The chunk under way as it is now, in a list, or an empty list. It stays under way."""
         # On a copy, because finishing takes a last step to which rows may still be added.
         twin = copy(self)
         twin._ns, twin._open = self._ns.copy(), self._open.copy() if self._open is not None else None
         return list(twin.finish())
 
-    def finish(self) -> Iterator[Part]:
-        """Yield the remaining parts."""
+    def finish(self) -> Iterator[JournalChunk]:
+        """Yield the remaining chunks."""
         yield from self._add((), ending=True)
         if self._open is not None:
             yield self._closed(self._open)
 
-    def _add(self, rows: Sequence[Row], *, ending: bool) -> Iterator[Part]:
+    def _add(self, rows: Sequence[Row], *, ending: bool) -> Iterator[JournalChunk]:
         rows, self._held = [*self._held, *rows] if self._held else rows, []
         i = 0
         while i < len(rows):
-            part = self._open or self._begin(rows[i].handled_us)
-            end = part.fill(rows, i, self._ns, ending=ending)
+            chunk = self._open or self._begin(rows[i].handled_us)
+            end = chunk.fill(rows, i, self._ns, ending=ending)
             self._row += end - i
             i = end
-            if i < len(rows) and part.full(rows[i].handled_us):
-                yield self._closed(part)
+            if i < len(rows) and chunk.full(rows[i].handled_us):
+                yield self._closed(chunk)
             elif i < len(rows):
                 # A row that passes the last message on may come with the next call.
                 self._held = list(rows[i:])
                 return
 
-    def _begin(self, now_us: int) -> Part:
-        self._open = Part(self._row, now_us, list(self._ns.values()))
+    def _begin(self, now_us: int) -> JournalChunk:
+        self._open = JournalChunk(self._row, now_us, list(self._ns.values()))
         return self._open
 
-    def _closed(self, part: Part) -> Part:
+    def _closed(self, chunk: JournalChunk) -> JournalChunk:
         self._open = None
-        return part
+        return chunk
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """The blake2b digest of chunk texts, 16 bytes in hex."""
+    state = blake2b(digest_size=16)
+    for text in texts:
+        state.update(text.encode())
+        # A separator, so that the same text cut at other places has another digest.
+        state.update(b"\n")
+    return state.hexdigest()
+
+
+def journal_digest(rows: Iterable[Row], layout: Layout) -> str:
+    """The digest of a whole journal. Only equal journals have equal digests."""
+    cutter, rows = Cutter(layout), iter(rows)
+    groups = iter(lambda: list(islice(rows, _GROUP)), [])
+    chunks = chain(chain.from_iterable(map(cutter.add, groups)), cutter.finish())
+    return digest_of(chunk.text(layout) for chunk in chunks)
+
+
+_GROUP = 10_000
+"""How many rows are in memory at once."""
 
 
 def _passes_on(row: Row, first: Row) -> bool:

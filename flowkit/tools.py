@@ -145,6 +145,12 @@ def client_tool(name: str) -> Tool:
     return Tool.model_construct(name=name, timeout=CLIENT_TIMEOUT_US)
 
 
+def names_of(tools: Iterable[Tool]) -> tuple[str, ...] | None:
+    """The names that a model may call. None if a server knows more."""
+    names = tuple(tool.title for tool in tools)
+    return names if all(names) else None
+
+
 class ToolSpec(NamedTuple):
     """A tool as it is described to a model. `parameters`: the JSON Schema of an object."""
 

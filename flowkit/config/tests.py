@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from flowkit import options as opt
 from flowkit.config.budgets import PARTS
+from flowkit.messages import ToolStatus
+from flowkit.options import parse_duration
 
 OF_TURN = (
     "user",
@@ -17,17 +19,20 @@ OF_TURN = (
     "spoken",
     "end_reason",
     "ttfa",
+    "answer",
     "clauses",
     "reasons",
+    "tools",
     "interrupts",
     *(f"parts.{p}" for p in PARTS),
 )
-OF_SESSION = ("turns", "interrupts", "messages", "stale_frames", "ttfa.p50", "ttfa.p95", "ttfa.max", "speech_to_silence",
+OF_SESSION = ("turns", "tools", "interrupts", "messages", "stale_frames", "ttfa.p50", "ttfa.p95", "ttfa.max", "speech_to_silence",
               "decision_to_silence", "wall")  # fmt: skip
-LISTS = ("clauses", "reasons")
+LISTS = ("clauses", "reasons", "tools")
 """Figures that are a list of texts."""
 OF_QUEUE = ("high_water", "dropped", "blocked")
 WORDS = ("within", "at_most", "equals", "contains", "absent")
+OF_TOOL = ("called", "arguments", "outcome")
 
 
 class ChunkerCase(opt.Options):
@@ -40,15 +45,15 @@ class ChunkerCase(opt.Options):
 
 
 class Assertion(opt.Options):
-    """One expectation about a turn or the whole session, with one of five conditions."""
+    """One expectation about a turn or the whole session: a figure with one of five conditions, or a tool and its calls."""
 
     turn: int | None = Field(default=None, ge=1)
     """The turn, counted from 1; without it, the whole session."""
-    what: str
-    """Of a turn: user, agent (what was written), heard, spoken (what TTS was given), end_reason, ttfa, parts.NAME, clauses
-    and reasons (lists of texts), interrupts. Of the session: turns,
-    interrupts, messages, stale_frames, ttfa.p50, ttfa.p95, ttfa.max, speech_to_silence, decision_to_silence (the longest),
-    wall, queues.STAGE.high_water, .dropped or .blocked."""
+    what: str | None = None
+    """Of a turn: user, agent (what was written), heard, spoken (what TTS was given), end_reason, ttfa, parts.NAME, answer
+    (until the first words about a tool's outcome), clauses, reasons and tools (lists of texts; tools by name), interrupts. Of the
+    session: turns, tools, interrupts, messages, stale_frames, ttfa.p50, ttfa.p95, ttfa.max, speech_to_silence,
+    decision_to_silence (the longest), wall, queues.STAGE.high_water, .dropped or .blocked."""
     within: opt.Duration | None = None
     """A duration is at most this."""
     at_most: int | str | None = None
@@ -59,10 +64,20 @@ class Assertion(opt.Options):
     """A text, or one of the clauses, contains this; with several, each of them."""
     absent: Literal[True] | str | None = None
     """There is none (`true`), or the text contains none of this."""
+    tool: str | None = None
+    """A tool, in place of `what`: it is called as `called`, `arguments` and `outcome` say."""
+    called: Literal["once", "never"] | Annotated[int, Field(ge=0)] | None = None
+    """How often: `once`, `never`, or a number. By default at least once."""
+    arguments: dict[str, Any] | None = None
+    """Only calls with these arguments count. They may have others besides."""
+    outcome: ToolStatus | None = None
+    """Only calls with this outcome count."""
 
     @field_validator("what")
     @classmethod
-    def _known(cls, what: str) -> str:
+    def _known(cls, what: str | None) -> str | None:
+        if what is None:
+            return None
         known = {*OF_TURN, *OF_SESSION}
         queue = what.split(".")
         if what in known or (len(queue) == 3 and queue[0] == "queues" and queue[2] in OF_QUEUE):
@@ -75,7 +90,18 @@ class Assertion(opt.Options):
         )
 
     @model_validator(mode="after")
+    def _one_subject(self) -> Assertion:
+        if (self.what is None) == (self.tool is None):
+            raise ValueError("needs either what or tool")
+        foreign = [word for word in (WORDS if self.tool else OF_TOOL) if getattr(self, word) is not None]
+        if foreign:
+            raise ValueError(f"{foreign[0]!r} is for {'what' if self.tool else 'tool'}")
+        return self
+
+    @model_validator(mode="after")
     def _one_word(self) -> Assertion:
+        if self.what is None:
+            return self
         if sum(getattr(self, word) is not None for word in WORDS) != 1:
             raise ValueError(f"needs exactly one of {', '.join(WORDS)}")
         if self.turn is None and self.what in OF_TURN and self.what not in OF_SESSION:
@@ -102,32 +128,63 @@ class After(opt.Options):
 
 
 class Injection(opt.Options):
-    """Something injected into a session: another user utterance, or a slower provider."""
+    """Something injected into a session: another user utterance, a slower provider, or other outcomes of a tool."""
 
     speech: opt.Duration | None = None
     """The user speaks for this long. The agent hears it like any other speech."""
     says: str = ""
-    """The transcript of that speech."""
+    """The transcript of that speech; with `tool`, what comes of its calls."""
     answer: str = ""
     """The LLM's answer to it."""
     at: opt.Duration | None = None
     """When the speech begins, from the session's start."""
     after: After | None = None
     """When it begins, relative to what the agent does."""
+    tool: str | None = None
+    """A tool that is `slow`, that `says` something else, or that fails."""
     slow: str | None = None
-    """Id of a stage whose provider is slower."""
+    """Id of a stage whose provider is slower; with `tool`, how much later its outcomes come, such as `2s`."""
     by: opt.Duration | None = None
     """How much later each of that provider's answers comes."""
+    fail: str | None = None
+    """The error that comes of each of its calls."""
+
+    @field_validator("slow")
+    @classmethod
+    def _how_much(cls, slow: str | None, known: ValidationInfo) -> str | None:
+        if slow is not None and known.data.get("tool") is not None:
+            parse_duration(slow)
+        return slow
 
     @model_validator(mode="after")
     def _one_thing(self) -> Injection:
+        if self.tool is not None:
+            return self._of_tool()
+        if self.fail is not None:
+            raise ValueError("fail is for a tool: add tool")
         if (self.speech is None) == (self.slow is None):
-            raise ValueError("needs either speech or slow")
+            raise ValueError("needs either speech or slow, or a tool")
         if self.slow is not None and self.by is None:
             raise ValueError("a slower provider needs by")
         if self.speech is not None and (self.at is None) == (self.after is None):
             raise ValueError("speech needs either at or after")
         return self
+
+    def _of_tool(self) -> Injection:
+        if (self.speech, self.by, self.at, self.after) != (None,) * 4 or self.answer:
+            raise ValueError(
+                "a tool is slow, says something else, or fails; the other keys are for speech and providers"
+            )
+        if self.fail is not None and self.says:
+            raise ValueError("a tool says something or fails")
+        if self.slow is None and self.fail is None and not self.says:
+            raise ValueError("needs slow, says or fail")
+        return self
+
+    @property
+    def later_us(self) -> int:
+        """How much later the tool's outcomes come."""
+        return 0 if self.slow is None else parse_duration(self.slow)
 
 
 class Case(opt.Options):

@@ -1,4 +1,4 @@
-"""The stages that ``tests:`` names. A test that names an unknown stage would fail only when it is run."""
+"""The stages and tools that ``tests:`` names. A test that names an unknown one would fail only when it is run, or never."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from flowkit.config.merge import with_overrides
 from flowkit.config.nodes import Mapping, Scalar, Sequence
 from flowkit.config.problems import Path, suggest
 from flowkit.config.tests import Case
+from flowkit.tools import Tools, names_of
 
 
 def check_cases(config: Config) -> Iterator[Problem]:
-    """Every stage that a test names and that the pipeline, with the settings of the test, does not have."""
+    """Every stage and tool that a test names and that the pipeline, with the settings of the test, does not have."""
     for index, case in enumerate(config.top.tests):
         where: Path = ("tests", index)
         tree, refused = _as_set(config, case, where)
@@ -22,6 +23,7 @@ def check_cases(config: Config) -> Iterator[Problem]:
             kinds = _kinds(tree)
             yield from _slowed(config, case, kinds, where)
             yield from _measured(config, case, kinds, where)
+            yield from _tools(config, case, where)
 
 
 def _as_set(config: Config, case: Case, where: Path) -> tuple[Mapping, list[Problem]]:
@@ -52,7 +54,7 @@ def _slowed(config: Config, case: Case, kinds: dict[str, str], where: Path) -> I
     pure = {stage.kind for stage in config.stages if not (stage.candidates or config.catalog.habits(stage.kind).serves)}
     able = [stage for stage, kind in kinds.items() if kind not in pure]
     for index, injection in enumerate(case.inject):
-        if injection.slow is not None and injection.slow not in able:
+        if injection.tool is None and injection.slow is not None and injection.slow not in able:
             path = (*where, "inject", index, "slow")
             what = f"no stage {injection.slow!r} has a provider that can be slowed down"
             yield Problem("FK128", config.at(path), path, what, help=suggest(injection.slow, able, "stages"))
@@ -62,8 +64,26 @@ def _measured(config: Config, case: Case, kinds: dict[str, str], where: Path) ->
     deaf = {stage.kind for stage in config.stages if not stage.cls.inputs}
     able = [stage for stage, kind in kinds.items() if kind not in deaf]
     for index, assertion in enumerate(case.expect):
-        parts = assertion.what.split(".")
+        parts = (assertion.what or "").split(".")
         if parts[0] == "queues" and parts[1] not in able:
             path = (*where, "expect", index, "what")
             what = f"there is no queue before {parts[1]!r}"
             yield Problem("FK128", config.at(path), path, what, help=suggest(parts[1], able, "stages"))
+
+
+def _tools(config: Config, case: Case, where: Path) -> Iterator[Problem]:
+    # The settings of a test may add tools.
+    if any("tools" in setting.partition("=")[0] for setting in case.set):
+        return
+    tools = [tool for stage in config.stages if isinstance(stage.options, Tools) for tool in stage.options.tools]
+    # What is built in is over at once, and nothing can be injected into it.
+    named = [("inject", index, injection.tool) for index, injection in enumerate(case.inject)]
+    named += [("expect", index, assertion.tool) for index, assertion in enumerate(case.expect)]
+    able = {"inject": names_of(tool for tool in tools if tool.builtin is None), "expect": names_of(tools)}
+    told = {"inject": "there is no tool {!r} that an outcome can be injected for", "expect": "there is no tool {!r}"}
+    for key, index, name in named:
+        known = able[key]
+        if name is not None and known is not None and name not in known:
+            path = (*where, key, index, "tool")
+            help = suggest(name, known, "tools")
+            yield Problem("FK128", config.at(path), path, told[key].format(name), help=help)

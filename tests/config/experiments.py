@@ -321,6 +321,11 @@ def unloadable(kind: str, text: str = BASE) -> Experiment:
 
 
 def tested(*settings: str) -> Any:
+    """The output of ``flowkit test`` for the tests of the file `BASE`, as ``outcome_of_tests`` gives it."""
+    return outcome_of_tests(BASE, *settings)
+
+
+def outcome_of_tests(text: str, *settings: str) -> Any:
     """The output of ``flowkit test`` for the file's tests.
 
     The last setting is ``tests=[...]``, which may name ``base.jsonl``.
@@ -332,7 +337,7 @@ def tested(*settings: str) -> Any:
             record = Recordings(load(path), print).open(Path(folder) / "base.jsonl", planned(()))
             in_time(_watched, planned(()), record.observers)
             record.finish()
-        path.write_text(f"{BASE}tests: {settings[-1].removeprefix('tests=')}\n")
+        path.write_text(f"{text}tests: {settings[-1].removeprefix('tests=')}\n")
         with redirect_stdout(StringIO()) as out:
             code = main(["test", str(path), "-v"])
         return code, re.sub(r"\([0-9.]+ m?s", "", out.getvalue().replace(folder, ""))

@@ -17,7 +17,7 @@ from flowkit.plan import Plan
 from flowkit.plan.resolve import resolve
 from flowkit.runtime.clock import SessionClock
 from flowkit.testing.sessions import heap_session, providers_of
-from tests.config.experiments import BASE
+from tests.config.experiments import BASE, outcome_of_tests
 
 TOOLED = (
     BASE.replace(
@@ -57,6 +57,10 @@ def called(*settings: str) -> Any:
 def interrupted(*settings: str) -> Any:
     """The same, where the tool still runs when the user interrupts."""
     return called("stages.tools.outcomes.0.after=2s", "stages.mic.speech.1.at=2500ms", *settings)
+
+
+tested = partial(outcome_of_tests, TOOLED)
+"""The output of ``flowkit test`` for tests of a file with tools."""
 
 
 def told(*settings: str) -> Any:

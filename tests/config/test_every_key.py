@@ -234,6 +234,15 @@ def expecting(changed: str, given: str) -> Try:
     return case(f"name: one, expect: [{{{changed}}}]", f"name: one, expect: [{{{given}}}]")
 
 
+def of_tool(key: str, changed: str, given: str) -> Try:
+    """An injection or an expectation about a tool. All of the rest fails, and says what it is instead."""
+    rest = "expect: [{tool: book_table, called: never}, {turn: 1, what: answer, within: 1ms}]"
+    one, other = (
+        f"[{{name: one, {key}: [{{{what}}}]{'' if key == 'expect' else f', {rest}'}}}]" for what in (changed, given)
+    )
+    return Try(one, tools.tested, (f"tests={other}",), "tests")
+
+
 OF_TESTS = {
     "tests.name": case(f"name: two, {TURN}"),
     "tests.chunker.feed": case(CUT.replace("Two.']", "Two']"), CUT),
@@ -248,6 +257,14 @@ OF_TESTS = {
     "tests.inject.after.event": injecting(AFTER.replace("first_audio", "released"), AFTER),
     "tests.inject.after.by": injecting(AFTER.replace("1s", "3s"), AFTER),
     "tests.inject.slow": injecting("slow: llm, by: 500ms", "slow: tts, by: 500ms"),
+    "tests.inject.tool": of_tool("inject", "tool: book_table, says: No.", "slow: llm, by: 1ms"),
+    "tests.inject.fail": of_tool("inject", "tool: book_table, fail: No.", "tool: book_table, fail: Never."),
+    "tests.expect.tool": of_tool("expect", "tool: end_call, called: 3", "tool: book_table, called: 3"),
+    "tests.expect.called": of_tool("expect", "tool: book_table, called: never", "tool: book_table, called: once"),
+    "tests.expect.arguments": of_tool(
+        "expect", "tool: book_table, arguments: {people: 3}", "tool: book_table, arguments: {people: 2}"
+    ),
+    "tests.expect.outcome": of_tool("expect", "tool: book_table, outcome: error", "tool: book_table, outcome: result"),
     "tests.inject.by": injecting("slow: llm, by: 900ms", "slow: llm, by: 500ms"),
     "tests.expect.turn": expecting("what: agent, turn: 2, contains: Paris", "what: agent, turn: 1, contains: Paris"),
     "tests.expect.what": expecting("what: user, turn: 1, contains: Paris", "what: agent, turn: 1, contains: Paris"),

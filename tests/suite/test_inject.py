@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowkit.config import load
+from flowkit.config.budgets import PARTS
 from flowkit.errors import UsageError
 from flowkit.testing.suite import collect, outcome_of
 from flowkit.testing.suite.session import Ran, run_case
@@ -56,7 +57,8 @@ def test_a_slower_voice_costs_what_it_is_slower(tmp_path: Path) -> None:
     plain = ran(tmp_path, case("a")).report
     slow = ran(tmp_path, case("a", "{slow: tts, by: 300ms}")).report
     assert (slow.turns[0].ttfa_us or 0) - (plain.turns[0].ttfa_us or 0) == 300_000
-    assert (slow.turns[0].parts_us or ())[5] - (plain.turns[0].parts_us or ())[5] == 300_000
+    (voice,) = (n for n, part in enumerate(PARTS) if part == "tts_first_audio")
+    assert (slow.turns[0].parts_us or ())[voice] - (plain.turns[0].parts_us or ())[voice] == 300_000
 
 
 def test_injections_build_on_one_another(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from flowkit.figures.reference import Reference
 from flowkit.figures.report import Report
 from flowkit.messages import Message
 from flowkit.plan import Plan, resolve
+from flowkit.plan.graph import ProviderChoice
 from flowkit.providers.inline import Script
+from flowkit.providers.scripted import ScriptedTools
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.simulate import simulate
 from flowkit.testing.sessions import LONGEST_US, scripts_of
@@ -68,12 +70,12 @@ def run_case(path: Path, case: Case, *, env: bool = False, root: str = "") -> Ra
 def _recorded(path: Path, case: Case, root: str) -> Play:
     assert case.trace is not None
     trace = read_trace(within(path, case.trace, root, ".jsonl"))
-    slow = [injection for injection in case.inject if injection.slow]
+    others = [injection for injection in case.inject if injection.speech is None]
 
     def play(speech: Sequence[InjectedSpeech]) -> Ran:
         class Injecting(HeapPump):
             def __init__(self, plan: Plan, scripts: Mapping[str, Script]) -> None:
-                super().__init__(plan, with_injections(scripts, plan, speech, slow))
+                super().__init__(plan, with_injections(scripts, plan, speech, others))
 
         heard = replace(trace, levels=levels_with(trace.levels, speech))
         replayed = simulate(heard, pipeline=str(path), overrides=case.set, frame_by_frame=True, pump_cls=Injecting)
@@ -83,8 +85,8 @@ def _recorded(path: Path, case: Case, root: str) -> Play:
 
 
 def _scripted(path: Path, case: Case, env: bool) -> Play:
-    plan = resolve(load(path, overrides=case.set, outside=outside(env, Unset.ERROR)))
-    slow = [injection for injection in case.inject if injection.slow]
+    plan = _without_real_tools(resolve(load(path, overrides=case.set, outside=outside(env, Unset.ERROR))))
+    others = [injection for injection in case.inject if injection.speech is None]
 
     def play(speech: Sequence[InjectedSpeech]) -> Ran:
         try:
@@ -98,11 +100,24 @@ def _scripted(path: Path, case: Case, env: bool) -> Play:
         source = plan.only("mic")
         if source is not None:
             scripts[source.id] = Around(scripts[source.id], lambda answers: _overheard(answers, reference))
-        pump = HeapPump(plan, with_injections(scripts, plan, speech, slow))
+        pump = HeapPump(plan, with_injections(scripts, plan, speech, others))
         pump.run(until_us=LONGEST_US)
         return _measured(pump, plan, Reference(frame_samples(plan), levels_with(reference.levels, speech)), path)
 
     return play
+
+
+def _without_real_tools(plan: Plan) -> Plan:
+    """The plan with scripted tools: a test calls no function and asks no server. Each call says `ok` unless something else is
+    injected."""
+    scripted = ProviderChoice("scripted", ScriptedTools, ScriptedTools.Options())
+    stages = (
+        replace(stage, provider=scripted)
+        if stage.kind == "tools" and stage.provider is not None and stage.provider.cls is not ScriptedTools
+        else stage
+        for stage in plan.stages
+    )
+    return replace(plan, stages=tuple(stages))
 
 
 def frame_samples(plan: Plan) -> int:

@@ -30,6 +30,7 @@ from flowkit.testing.suite.expectations import (
     with_approved,
 )
 from flowkit.testing.suite.words import judged
+from flowkit.tools import Tools, names_of
 from flowkit.trace.reader import Trace, read_trace
 
 
@@ -175,8 +176,17 @@ def _line_of(expectations: Expectations, turn: int) -> int:
 
 
 def _broken(stored: Stored) -> Iterator[Finding]:
-    for index, what in judged(stored.expectations.expect.expect, stored.replayed.report):
-        yield Finding(what, str(stored.expectations.path), stored.expectations.line("expect", index))
+    expect = stored.expectations.expect.expect
+    broken = dict(judged(expect, stored.replayed.report))
+    tools = stored.replayed.plan.only("tools")
+    able = names_of(tools.options.tools) if tools is not None and isinstance(tools.options, Tools) else ()
+    called = {call.name for call in stored.replayed.report.tools}  # a client may have had tools of its own
+    for index, assertion in enumerate(expect):
+        # Or a slip in the name would make `called: never` hold for ever.
+        if assertion.tool is not None and able is not None and assertion.tool not in {*able, *called}:
+            broken[index] = f"there is no tool {assertion.tool!r}: {', '.join(able) or 'the pipeline has none'}"
+        if index in broken:
+            yield Finding(broken[index], str(stored.expectations.path), stored.expectations.line("expect", index))
 
 
 def _over_budget(stored: Stored) -> Iterator[Finding]:

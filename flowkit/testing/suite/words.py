@@ -1,21 +1,24 @@
-"""Checks assertions on the figures of a session. There are five: within, at_most, equals, contains, absent.
+"""Checks assertions on the figures of a session. There are five: within, at_most, equals, contains, absent. Others are on
+the calls of a tool.
 
 - {turn: 1, what: ttfa, within: 900ms}
 - {turn: 2, what: agent, contains: Madrid}
 - {what: interrupts, equals: 1}
+- {tool: book_table, called: once, arguments: {people: 2}}
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flowkit.config.budgets import PARTS
 from flowkit.config.tests import WORDS, Assertion
-from flowkit.figures.report import Report, TurnReport, summary
+from flowkit.figures.report import Report, ToolReport, TurnReport, summary
 from flowkit.options import parse_duration
 
-_UNITS = ("ttfa", "parts.", "speech_to_silence", "decision_to_silence", "wall", "blocked")
+_UNITS = ("ttfa", "answer", "parts.", "speech_to_silence", "decision_to_silence", "wall", "blocked")
 
 
 class Missing(LookupError):
@@ -24,8 +27,12 @@ class Missing(LookupError):
 
 def broken(assertion: Assertion, report: Report) -> str:
     """Check one assertion. Returns how the report breaks it, or an empty string if it holds. Raises Missing."""
-    value = figure(report, assertion.turn, assertion.what)
     place = f"turn {assertion.turn}: " if assertion.turn else ""
+    if assertion.tool is not None:
+        said = _of_tool(assertion, assertion.tool, report)
+        return f"{place}{said}" if said else ""
+    assert assertion.what is not None
+    value = figure(report, assertion.turn, assertion.what)
     word = next(word for word in WORDS if getattr(assertion, word) is not None)
     unit = " ms" if any(part in assertion.what for part in _UNITS) else ""
     said = _JUDGES[word](value, getattr(assertion, word), unit)
@@ -54,6 +61,8 @@ def figure(report: Report, turn: int | None, what: str) -> Any:
     if what in ("speech_to_silence", "decision_to_silence"):
         values = [getattr(i, f"{what}_us") for i in report.interrupts]
         return max((us / 1000 for us in values if us is not None), default=None)
+    if what == "tools":
+        return [call.name for call in report.tools]
     if what == "stale_frames":
         return sum(i.stale_frames for i in report.interrupts)
     if what == "wall":
@@ -70,8 +79,11 @@ def _turn(report: Report, number: int) -> TurnReport:
 
 
 def _of_turn(report: Report, turn: TurnReport, what: str) -> Any:
-    if what == "ttfa":
-        return None if turn.ttfa_us is None else turn.ttfa_us / 1000
+    if what in ("ttfa", "answer"):
+        us: int | None = getattr(turn, f"{what}_us")
+        return None if us is None else us / 1000
+    if what == "tools":
+        return [call.name for call in report.tools if call.turn == turn.turn]
     if what.startswith("parts."):
         return None if turn.parts_us is None else turn.parts_us[PARTS.index(what.removeprefix("parts."))] / 1000
     if what in ("clauses", "reasons"):
@@ -88,6 +100,45 @@ def _of_queue(report: Report, stage: str, what: str) -> Any:
         if queue.stage == stage:
             return queue.blocked_us / 1000 if what == "blocked" else getattr(queue, what)
     raise Missing(f"there is no queue before {stage!r}: {', '.join(q.stage for q in report.queues)}")
+
+
+# -- tools -------------------------------------------------------------------------------------------------------------
+
+
+def _of_tool(assertion: Assertion, name: str, report: Report) -> str:
+    """How the calls of a tool break an assertion, or an empty string. Raises Missing."""
+    if assertion.turn is not None:
+        _turn(report, assertion.turn)
+    calls = [call for call in report.tools if call.name == name and assertion.turn in (None, call.turn)]
+    meant = [call for call in calls if _meant(assertion, call)]
+    if _often(assertion.called, len(meant)):
+        return ""
+    conditions = [] if assertion.arguments is None else [json.dumps(assertion.arguments, ensure_ascii=False)]
+    conditions += [] if assertion.outcome is None else [f"the outcome {assertion.outcome}"]
+    like = f" with {' and '.join(conditions)}" if conditions else ""
+    wanted = "at least once" if assertion.called is None else _times(assertion.called)
+    there = "; ".join(f"{call.arguments} gave {call.status} {call.content}".strip() for call in calls)
+    often = f"called {_times(len(meant))}" if meant else "never called"
+    return f"{name} was {often}{like}, not {wanted}" + (f" (its calls: {there})" if there else "")
+
+
+def _meant(assertion: Assertion, call: ToolReport) -> bool:
+    if assertion.outcome is not None and call.status != assertion.outcome:
+        return False
+    try:
+        given = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        given = None
+    wanted: Mapping[str, Any] = assertion.arguments or {}
+    return not wanted or (isinstance(given, dict) and all(k in given and given[k] == v for k, v in wanted.items()))
+
+
+def _often(wanted: str | int | None, times: int) -> bool:
+    return times > 0 if wanted is None else times == {"once": 1, "never": 0}.get(str(wanted), wanted)
+
+
+def _times(number: str | int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(number, f"{number} times") if isinstance(number, int) else number
 
 
 # -- the assertions: each returns what is wrong, or an empty string ----------------------------------------------------

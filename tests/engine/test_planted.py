@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flowkit.engine import Engine, Stimulus
-from flowkit.engine.mailbox import EPOCH, Envelope, Inbox, Push
+from flowkit.engine.mailbox import Envelope, Inbox, Push
 from flowkit.engine.slots import Slot
 from flowkit.errors import IllegalTurn
 from flowkit.messages import Audio, Clause, EndOfReply, Message, Token, Utterance
@@ -112,8 +112,9 @@ def without_epochs(monkeypatch: Monkey) -> None:
     handle = Engine._handle
 
     def trusting(self: Engine, slot: Slot, envelope: Envelope, call: int = 0) -> None:
-        if slot.replying and envelope[EPOCH] < slot.epoch:
-            slot.epoch = envelope[EPOCH]
+        epoch = envelope[4]
+        if slot.replying and epoch < slot.epoch:
+            slot.epoch = epoch
         handle(self, slot, envelope, call)
 
     monkeypatch.setattr(Engine, "_handle", trusting)

@@ -9,7 +9,7 @@ import pytest
 
 from flowkit.chunker import Chunker
 from flowkit.engine import Engine
-from flowkit.engine.mailbox import EPOCH, Envelope, Inbox
+from flowkit.engine.mailbox import Envelope, Inbox
 from flowkit.engine.slots import Slot
 from flowkit.messages import Audio, Clause, Message
 from flowkit.stages.base import Actions, Emit
@@ -27,8 +27,9 @@ def no_epoch_check(patch: Patch) -> None:
     handle = Engine._handle
 
     def trusting(self: Engine, slot: Slot, envelope: Envelope, call: int = 0) -> None:
-        if slot.replying and envelope[EPOCH] < slot.epoch:
-            slot.epoch = envelope[EPOCH]
+        epoch = envelope[4]
+        if slot.replying and epoch < slot.epoch:
+            slot.epoch = epoch
         handle(self, slot, envelope, call)
 
     patch.setattr(Engine, "_handle", trusting)

@@ -125,7 +125,8 @@ class InterruptOptions(opt.Options):
 
 
 OF_INTERRUPT: Mapping[str, tuple[str, ...]] = {
-    "gate": ("speech_for", "min_words", "ignore", "resume_after", "join_words"),
+    "vad": ("speech_for",),
+    "gate": ("min_words", "ignore", "resume_after", "join_words"),
     "llm": ("history",),
 }
 """Which kinds of stages have the keys of `interrupt` as their own, under a shorter name."""

@@ -49,6 +49,15 @@ class SpeechStarted(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechLasted(Message):
+    """The user's voice has lasted for `speech_for` since it was noticed, up to frame `frame`. It may interrupt the agent.
+    Control, vad -> gate, at most once after each SpeechStarted."""
+
+    lane: ClassVar[str] = "C"
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechStopped(Message):
     """The user's voice paused after frame `last_voiced`. The utterance has not ended yet. Control, vad -> gate."""
 

@@ -13,6 +13,7 @@ from flowkit.config.problems import Severity
 from flowkit.plan.graph import Edge, Plan, PlannedStage
 from flowkit.stages.base import CONTROL_CONTENT as CONTROL
 from flowkit.stages.chunking import Chunking
+from flowkit.stages.endpointing import Endpointing
 from flowkit.stages.gate import Gate
 from flowkit.words import has_words
 
@@ -151,6 +152,15 @@ def _never_matching(plan: Plan) -> Iterator[BrokenRule]:
                     )
 
 
+def _unheld(plan: Plan) -> Iterator[BrokenRule]:
+    """FK209. A hold that ends before a voice is long enough to interrupt."""
+    longest = max((s.options.speech_for for s in plan.stages if isinstance(s.options, Endpointing.Options)), default=0)
+    for stage in plan.stages:
+        if isinstance(stage.options, Gate.Options) and stage.options.resume_after < longest:
+            what = "the agent resumes before a voice has lasted for `speech_for`: no voice would interrupt it"
+            yield BrokenRule("FK209", stage.id, what, "raise `resume_after` above `speech_for`", ("resume_after",))
+
+
 LINTS: Mapping[str, Lint] = {
     "FK201": Lint(Severity.WARNING, _whole_reply),
     "FK202": Lint(Severity.ERROR, _ungated),
@@ -160,4 +170,5 @@ LINTS: Mapping[str, Lint] = {
     "FK206": Lint(Severity.ERROR, _unbounded),
     "FK207": Lint(Severity.WARNING, _contradicting),
     "FK208": Lint(Severity.WARNING, _never_matching),
+    "FK209": Lint(Severity.WARNING, _unheld),
 }

@@ -18,7 +18,7 @@ CONTENT: Mapping[str, tuple[type[Message], ...]] = {
     "tokens": (m.Token, m.EndOfStep, m.Filler, m.EndOfReply),
     "clauses": (m.Clause, m.EndOfStep, m.EndOfReply),
     "voice": (m.ClauseStarted, m.Audio, m.WordTimes, m.ClauseEnded, m.EndOfStep, m.EndOfReply),
-    "speech": (m.SpeechStarted, m.SpeechStopped),
+    "speech": (m.SpeechStarted, m.SpeechLasted, m.SpeechStopped),
     "turn": (m.Interrupt, m.Shutdown),
     "hold": (m.Hold, m.Resume),
     "verdict": (m.Commit, m.Revoke),

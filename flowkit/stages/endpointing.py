@@ -26,6 +26,7 @@ from flowkit.messages import (
     InputEnded,
     Message,
     Probability,
+    SpeechLasted,
     SpeechStarted,
     SpeechStopped,
 )
@@ -52,8 +53,9 @@ _QUIET, _VOICED = Voice.QUIET, (Voice.SPEECH, Voice.CUT)
 @dataclass(slots=True)
 class EndpointingState:
     """`threshold`, `release` and `end`: the options, or what a client wants instead. `since`: first frame of the utterance. `rise`:
-    first frame of voice that may be too short to count. `last_voiced`: newest voiced frame. `newest`: newest frame. `ends_at`: the
-    frame at which the input ends, if known."""
+    first frame of voice that may be too short to count. `noticed`: frame at which the voice was reported, until it has lasted for
+    `speech_for`. `last_voiced`: newest voiced frame. `newest`: newest frame. `ends_at`: the frame at which the input ends, if
+    known."""
 
     threshold: float
     release: float
@@ -63,6 +65,7 @@ class EndpointingState:
     newest: int = -1
     since: int = 0
     rise: int | None = None
+    noticed: int | None = None
     last_voiced: int = -1
     utterances: int = 0
     ends_at: int | None = None
@@ -80,6 +83,8 @@ class Endpointing(Stage[EndpointingState]):
         """How long a voice must last before it counts as speech."""
         pause: opt.Duration = opt.us("100ms")
         """Silence after which a pause is reported (a short noise is over)."""
+        speech_for: opt.Duration = opt.us("120ms")
+        """How long a voice must last, from its detection, to interrupt the agent; a shorter one is withdrawn."""
         end: opt.Duration = opt.us("400ms")
         """Silence that ends an utterance; the largest part of the delay of most answers."""
         longest: opt.Duration = opt.us("30s")
@@ -168,19 +173,35 @@ class Endpointing(Stage[EndpointingState]):
             if (frame - state.rise + 1) * self.frame_us < self.options.start:
                 return NOTHING
         state.voice, state.rise = Voice.SPEECH, None
-        actions = NOTHING
-        if was is not Voice.SPEECH:
-            # After a pause the utterance is the same, and only its voice begins again here.
-            started = frame if was is Voice.PAUSED else state.since
-            actions = (Emit("speech", SpeechStarted(started, goes_on=was is Voice.CUT)),)
-        return actions if frame < self._last_of(state) else (*actions, *self._cut(state, frame))
+        if was is Voice.SPEECH and state.noticed is None and frame < self._last_of(state):
+            return NOTHING
+        return [*self._started(state, frame, was), *self._lasted(state, frame), *self._cut(state, frame)]
+
+    def _started(self, state: EndpointingState, frame: int, was: Voice) -> Actions:
+        if was is Voice.SPEECH:
+            return NOTHING
+        # A voice that goes on after a cut was noticed before it.
+        if was is not Voice.CUT:
+            state.noticed = frame
+        # After a pause the utterance is the same, and only its voice begins again here.
+        started = frame if was is Voice.PAUSED else state.since
+        return (Emit("speech", SpeechStarted(started, goes_on=was is Voice.CUT)),)
+
+    def _lasted(self, state: EndpointingState, frame: int) -> Actions:
+        if state.noticed is None or (frame - state.noticed) * self.frame_us < self.options.speech_for:
+            return NOTHING
+        state.noticed = None
+        return (Emit("speech", SpeechLasted(frame)),)
 
     def _last_of(self, state: EndpointingState) -> int:
         """The frame at which the utterance has lasted for `longest`."""
         return state.since + self._longest - 1
 
     def _cut(self, state: EndpointingState, frame: int) -> Actions:
-        """The utterance ends although the voice goes on. The next one begins after it, if there is enough voice."""
+        """An utterance that is long enough ends although the voice goes on. The next one begins after it, if there is
+        enough voice."""
+        if frame < self._last_of(state):
+            return NOTHING
         state.utterances += 1
         state.voice, state.since = Voice.CUT, frame + 1
         return (Emit("endpoint", EndOfUtterance(state.utterances, frame)),)

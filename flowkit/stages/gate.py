@@ -36,6 +36,7 @@ from flowkit.messages import (
     Respond,
     Resume,
     Shutdown,
+    SpeechLasted,
     SpeechStarted,
     SpeechStopped,
     StopReply,
@@ -48,7 +49,7 @@ from flowkit.stages.question import Question
 from flowkit.stages.turn import Do, Event, Turn, turn_step
 from flowkit.words import Phrases, count, has_words, words
 
-_SPEECH_FOR, _FINAL, _RELEASE, _RESUME = "speech_for", "final", "release", "resume_after"
+_FINAL, _RELEASE, _RESUME = "final", "release", "resume_after"
 _GREETING, _IDLE, _LIMIT = "greeting", "idle", "limit"
 AGENT_ENDED, USER_IDLE, SESSION_LIMIT = "agent_ended", "user_idle", "session_limit"
 """Reasons for which a session ends by itself."""
@@ -106,9 +107,9 @@ class Idle(opt.Options):
 @dataclass(slots=True)
 class GateState:
     """`kept`: words of the current utterance. `noted`: what was written and asks for no answer by itself. `withdrawn`: number of
-    an utterance that was not an interruption and gets no answer. `held_at_us`: start of a hold. `held_from`: first frame of the
-    voice that caused it. `held_after`: utterances that had ended by then. `nudged`: how often the agent has spoken up since the
-    user was last heard. `ending`: the session ends with this reply. `attend`: who takes which turn. `asked`: the reply that a
+    an utterance that was not an interruption and gets no answer. `held_after`: utterances that had ended when a hold began.
+    `held_long`: the voice that caused it has lasted long enough to interrupt. `nudged`: how often the agent has spoken up since
+    the user was last heard. `ending`: the session ends with this reply. `attend`: who takes which turn. `asked`: the reply that a
     client waits for."""
 
     turn: Turn = Turn.LISTENING
@@ -117,9 +118,8 @@ class GateState:
     noted: str = ""
     utterances: int = 0
     withdrawn: int = 0
-    held_at_us: int = 0
-    held_from: int = 0
     held_after: int = 0
+    held_long: bool = False
     input_ended: bool = False
     nudged: int = 0
     ending: bool = False
@@ -148,8 +148,6 @@ class Gate(Stage[GateState]):
         """`none`, `interrupts` or `waits`: set by `run --text`."""
         final_timeout: opt.Duration = opt.us("5s")
         """How long to wait for the final transcript after an end of utterance, before giving up the turn."""
-        speech_for: opt.Duration = opt.us("120ms")
-        """How long a voice must last, from its detection, to interrupt the agent; a shorter one is withdrawn."""
         min_words: int = Field(0, ge=0)
         """How many words the ASR must have recognised before an interruption counts; 0 decides by the voice alone. In
         scripts without spaces (Chinese, Japanese, Thai) they are estimated from the characters."""
@@ -250,14 +248,13 @@ class Gate(Stage[GateState]):
     def _event(self, state: GateState, message: Message, now_us: int) -> Event | None:
         """The event of the table that a message means, if any."""
         match message:
-            case SpeechStarted(frame=frame, goes_on=goes_on):
-                # A hold is measured from the voice that caused it. One that starts again must not make it look shorter.
-                if state.turn is not Turn.HELD:
-                    state.held_from = frame
+            case SpeechStarted(goes_on=goes_on):
                 # A voice that goes on after a cut for length would interrupt every answer. Its words may.
                 return None if goes_on or self._deaf(state) or not state.attend.detects else Event.SPEECH
-            case SpeechStopped(last_voiced=frame):
-                return self._pause(state, frame, now_us)
+            case SpeechLasted():
+                return self._lasted(state)
+            case SpeechStopped():
+                return self._pause(state)
             case EndOfUtterance(utterance=utterance, dropped=dropped):
                 state.utterances = utterance
                 state.withdrawn = utterance if dropped else state.withdrawn
@@ -280,9 +277,6 @@ class Gate(Stage[GateState]):
             case InputEnded():
                 state.input_ended = True
                 return None
-            case Timer(tag=tag) if tag == _SPEECH_FOR:
-                # Where words decide, the length of a voice must not confirm the interruption.
-                return None if self._needs_words(state) else Event.CONFIRM
             case Timer(tag=tag) if tag in (_GREETING, _IDLE):
                 return Event.ADDRESS
             case Timer(tag=tag) if tag == _FINAL:
@@ -292,19 +286,21 @@ class Gate(Stage[GateState]):
                 return _EVENT_OF_TIMER[tag]
         return None
 
-    def _pause(self, state: GateState, last_voiced: int, now_us: int) -> Event | None:
-        """A voice that was too short was not an interruption. One that was long enough waits for its words, if they
-        decide. Frames that come late and then all at once make no voice shorter."""
+    def _lasted(self, state: GateState) -> Event | None:
+        """A voice that is long enough interrupts, unless words decide."""
+        if state.turn is not Turn.HELD:
+            return None
+        state.held_long = True
+        return None if self._needs_words(state) else Event.CONFIRM
+
+    def _pause(self, state: GateState) -> Event | None:
+        """A voice that was too short was not an interruption. One that was long enough waits for its words."""
         if state.turn is not Turn.HELD:
             return Event.PAUSE
-        early = now_us - state.held_at_us < self.options.speech_for
-        if early and (last_voiced - state.held_from) * self.frame_us < self.options.speech_for:
-            # Its utterance has not ended yet, so its number is the next one.
-            state.withdrawn = state.utterances + 1
-            return Event.PAUSE
-        if self._needs_words(state):
+        if state.held_long:
             return None
-        return Event.CONFIRM if early else Event.PAUSE
+        state.withdrawn = state.held_after + 1
+        return Event.PAUSE
 
     def _final(self, state: GateState, final: Final) -> Event | None:
         """Words of a withdrawn interruption do not count, nor do words that never interrupt while the agent has the
@@ -334,9 +330,8 @@ class Gate(Stage[GateState]):
         """A partial never starts a reply. It may confirm an interruption that waits for words. After the end of its
         utterance it cannot, because the final transcript decides."""
         waits = state.turn is Turn.HELD and self._needs_words(state) and state.utterances == state.held_after
-        held_long = now_us - state.held_at_us >= self.options.speech_for
         # The last words of a partial may be the beginning of a phrase that is ignored.
-        if waits and held_long and self._interrupting(text, incomplete=True):
+        if waits and state.held_long and self._interrupting(text, incomplete=True):
             return self._turn(state, Event.CONFIRM, now_us)
         return NOTHING
 
@@ -351,8 +346,8 @@ class Gate(Stage[GateState]):
     def _turn(self, state: GateState, event: Event, now_us: int) -> list[Action]:
         was, (state.turn, do) = state.turn, turn_step(state.turn, event)
         settled = was is Turn.HELD and state.turn is not Turn.HELD
-        # The hold is decided. Its timers would otherwise confirm or end the next one.
-        timers: list[Action] = [SetTimer(None, tag) for tag in (_SPEECH_FOR, _RESUME)] if settled else []
+        # The hold is decided. Its timer would otherwise end the next one.
+        timers: list[Action] = [SetTimer(None, _RESUME)] if settled else []
         # Otherwise it would report a lost transcript in a state that awaits none, for which the table has no row.
         if was is Turn.CONCLUDING and state.turn is not Turn.CONCLUDING:
             timers.append(SetTimer(None, _FINAL))
@@ -378,13 +373,10 @@ class Gate(Stage[GateState]):
             case Do.COMPLETE:
                 state.question.cut_off = False
             case Do.HOLD:
-                state.held_at_us, state.held_after = now_us, state.utterances
+                state.held_after, state.held_long = state.utterances, False
                 if state.withdrawn > state.utterances:
                     state.withdrawn = 0  # the voice is back in the same utterance, which is judged again
-                # Not before `speech_for`, or the reply would resume before any voice could be long enough.
-                resume_at_us = now_us + max(self.options.resume_after, self.options.speech_for)
-                confirm = SetTimer(now_us + self.options.speech_for, _SPEECH_FOR)
-                return [Emit("hold", Hold()), confirm, SetTimer(resume_at_us, _RESUME)]
+                return [Emit("hold", Hold()), SetTimer(now_us + self.options.resume_after, _RESUME)]
             case Do.RESUME | Do.COMPLETE_HELD:
                 return [Emit("hold", Resume())]
             case Do.INTERRUPT:

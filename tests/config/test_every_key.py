@@ -361,7 +361,7 @@ TABLE: dict[str, Try] = {
     "gate.release": Try("asr_final", look.complained),
     "gate.typing": Try("interrupts", look.typed),
     "gate.final_timeout": Try("20ms"),
-    "gate.speech_for": Try("600ms"),
+    "vad.speech_for": Try("600ms"),
     "gate.min_words": Try("2"),
     "gate.ignore": Try("[and now please stop]"),
     "gate.resume_after": Try("160ms", given=("stages.gate.min_words=9",)),

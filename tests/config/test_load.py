@@ -245,11 +245,13 @@ def test_failover_entries_take_the_options_of_their_own_provider() -> None:
 
 def test_interrupt_is_the_gates_own_under_a_shorter_name() -> None:
     config = reading(BASE + "interrupt: {speech_for: 90ms, ignore: [okay]}\n").config
-    options = config.stage("gate").options
-    assert (options.speech_for, options.ignore) == (90_000, ("okay",))  # type: ignore[attr-defined]
-    both = BASE.replace("kind: gate", "kind: gate, speech_for: 90ms") + "interrupt: {speech_for: 80ms}\n"
+    assert config.stage("gate").options.ignore == ("okay",)  # type: ignore[attr-defined]
+    spoken = BASE.replace("  - {kind: gate}", "  - {kind: mic}\n  - {kind: vad, provider: scripted}\n  - {kind: gate}")
+    config = reading(spoken + "interrupt: {speech_for: 90ms}\n").config
+    assert config.stage("vad").options.speech_for == 90_000  # type: ignore[attr-defined]
+    both = BASE.replace("kind: gate", "kind: gate, min_words: 1") + "interrupt: {min_words: 2}\n"
     assert lines(both) == [
-        "x.yaml:7:13: interrupt.speech_for: 'speech_for' is given twice: here, and by the gate on line 3 [FK107]"
+        "x.yaml:7:13: interrupt.min_words: 'min_words' is given twice: here, and by the gate on line 3 [FK107]"
     ]
 
 

@@ -33,9 +33,8 @@ PLAN = scripted_plan(
             {"at": "2900ms", "lasts": "300ms"},
         ]
     },
-    vad={"end": "200ms"},
+    vad={"end": "200ms", "speech_for": "40ms"},
     asr={"utterances": ("One.", "Two.", "Three.")},
-    gate={"speech_for": "40ms"},
     llm={
         "replies": ({"text": LONG}, {"text": LONG}, {"text": "Short. And sweet."}),
         "first_token": "60ms",

@@ -45,9 +45,8 @@ def talk(
     filler = {"after": "200ms", "text": "One moment."}
     return scripted_plan(
         mic={"speech": [{"at": f"{at}ms", "lasts": "200ms"} for at in speech_ms], "length": "5s"},
-        vad={"end": "100ms"},
+        vad={"end": "100ms", "speech_for": "40ms"},
         asr={"utterances": ("One.", "Two.", "Three.")},
-        gate={"speech_for": "40ms"},
         llm={"replies": (*replies, {"after": "book", "text": "Booked."})},
         tts={"per_char": "20ms"},
         tools={

@@ -64,7 +64,7 @@ def test_what_was_interrupted_is_marked_and_so_is_the_hold_before() -> None:
 
 def test_a_hold_that_is_withdrawn_interrupts_nothing() -> None:
     cough = "{at: 280ms, lasts: 820ms}, {at: 2780ms, lasts: 80ms}"
-    told = story(run(pipeline(cough, heard=("What is it?", ""), gate="speech_for: 200ms")))
+    told = story(run(pipeline(cough, heard=("What is it?", ""), vad="speech_for: 200ms")))
     assert [mark.what for mark in marks(told, "hold", "resume", "interrupt")] == ["hold", "resume"]
     assert not [span for span in told.spans if span.fate]
     assert {span.turn for span in told.spans if span.lane == "vad"} == {1, 0}, "it belongs to no turn"

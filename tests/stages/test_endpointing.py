@@ -11,6 +11,7 @@ from flowkit.messages import (
     InputEnded,
     Message,
     Probability,
+    SpeechLasted,
     SpeechStarted,
     SpeechStopped,
 )
@@ -21,7 +22,15 @@ from flowkit.stages.endpointing import Endpointing
 def marks(
     probabilities: list[float], ends_at: int | None = None, step: int = 1, **options: object
 ) -> list[tuple[int, Message]]:
-    """Which mark came at which frame; `step`: frames between two answers of the VAD."""
+    """Which mark of an utterance came at which frame; `step`: frames between two answers of the VAD."""
+    found = events(probabilities, ends_at, step, **options)
+    return [(frame, mark) for frame, mark in found if not isinstance(mark, SpeechLasted)]
+
+
+def events(
+    probabilities: list[float], ends_at: int | None = None, step: int = 1, **options: object
+) -> list[tuple[int, Message]]:
+    """The same, with those of a voice that has lasted."""
     stage = Endpointing(Endpointing.Options.model_validate(options))
     state, found = stage.fresh(), []
     if ends_at is not None:
@@ -98,6 +107,33 @@ def test_marks_come_in_order_and_silence_lasts_what_it_says(end: str, voiced: li
             assert not any(voiced[mark.last_voiced + 1 : frame + 1])
             assert (frame - mark.last_voiced) * 20 >= {"20ms": 20, "100ms": 100, "1s": 1000}[end]
             speaking = False
+
+
+def lasted(probabilities: list[float], step: int = 1, **options: object) -> list[int]:
+    """The frames at which a voice had lasted."""
+    return [frame for frame, mark in events(probabilities, step=step, **options) if isinstance(mark, SpeechLasted)]
+
+
+def test_a_voice_has_lasted_once_it_was_voiced_for_so_long_after_its_detection() -> None:
+    found = events([0.0] * 5 + [0.9] * 20 + [0.0] * 30, start="60ms", speech_for="120ms")
+    assert found[:2] == [(7, SpeechStarted(5)), (13, SpeechLasted(13))]
+    assert lasted([0.9] * 8 + [0.0] * 30, start="60ms", speech_for="120ms") == [], "silence is no voice"
+    assert lasted([0.9] * 9 + [0.0] * 30, start="60ms", speech_for="120ms") == [8]
+    assert lasted([0.9] * 9, start="60ms", speech_for="0ms") == [2]
+
+
+def test_a_gap_that_is_no_pause_belongs_to_the_voice() -> None:
+    assert lasted([0.9] * 4 + [0.0] * 3 + [0.9] * 3, start="60ms", pause="100ms", speech_for="120ms") == [8]
+    assert lasted([0.9] * 4 + [0.0] * 5 + [0.9] * 5, start="60ms", pause="100ms", speech_for="120ms") == []
+
+
+def test_a_voice_that_begins_again_after_a_pause_must_last_again() -> None:
+    voice = [0.9] * 20 + [0.0] * 6
+    assert lasted(voice + voice, start="60ms", pause="100ms", speech_for="120ms") == [8, 32]
+
+
+def test_a_voice_may_last_over_the_end_of_its_utterance_and_then_counts_once() -> None:
+    assert lasted([0.9] * 90, longest="200ms", start="60ms", speech_for="400ms") == [22]
 
 
 def test_a_voice_that_does_not_stop_is_ended_and_goes_on_as_the_next_utterance() -> None:

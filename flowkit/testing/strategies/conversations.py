@@ -91,7 +91,8 @@ def replies(draw: st.DrawFn, named: tuple[str, ...] = ()) -> dict[str, Any]:
 def vads() -> st.SearchStrategy[dict[str, Any]]:
     """Options of the endpointing, and the latency of the VAD."""
     return _some(
-        latency=_ms(40), start=_ms(80), pause=_ms(120), end=st.sampled_from(("60ms", "100ms", "140ms", "200ms")),
+        latency=_ms(40), start=_ms(80), pause=_ms(120), speech_for=_ms(120),
+        end=st.sampled_from(("60ms", "100ms", "140ms", "200ms")),
         longest=st.sampled_from(("30s", "30s", "200ms", "100ms")), queue=queues(),
     ).map(lambda options: {"end": "100ms", "start": "40ms", **options})  # fmt: skip
 
@@ -111,7 +112,7 @@ def asrs(named: tuple[str, ...] = ()) -> st.SearchStrategy[dict[str, Any]]:
 def gates() -> st.SearchStrategy[dict[str, Any]]:
     """What counts as an interrupt."""
     return _some(
-        speech_for=_ms(120), min_words=st.integers(0, 2), ignore=st.just(("okay",)), resume_after=_ms(300),
+        min_words=st.integers(0, 2), ignore=st.just(("okay",)), resume_after=_ms(300),
         final_timeout=_ms(100), queue=queues(),
     )  # fmt: skip
 
@@ -170,8 +171,7 @@ def interruptions(draw: st.DrawFn) -> tuple[Conversation, Conversation]:
     spans = [{"at": f"{first}ms", "lasts": "100ms"}, {"at": f"{second}ms", "lasts": "200ms"}]
     words = draw(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=10))
     shared: Conversation = {
-        "vad": {"end": "100ms", "start": "40ms"},
-        "gate": {"speech_for": draw(_ms(80))},
+        "vad": {"end": "100ms", "start": "40ms", "speech_for": draw(_ms(80))},
         "llm": {"replies": ({"text": " ".join(words)},), "first_token": draw(_ms(100)), "per_token": draw(_ms(20))},
         "chunker": {"queue": {"max": draw(st.integers(1, 10))}},
         "tts": {"first_audio": draw(_ms(100)), "per_char": "20ms", "per_piece": draw(_ms(20)), "rate": 22_050,

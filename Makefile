@@ -11,13 +11,15 @@ WORKERS ?= 2
 PIPELINE ?= pipelines/assistant.yaml
 INPUT ?= pipelines/audio/question.wav
 OUTPUT ?= out/reply.wav
+# Of `make release`: a Python, such as 3.11, or nothing for each that the machine has.
+ONLY ?=
 
 export PYTHON
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
 PY := .venv/bin/python
 
-.PHONY: help setup run test lint types bench deep lock clean
+.PHONY: help setup run test lint types bench deep wheel release lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -60,6 +62,12 @@ bench: setup  ## run tests/benchmarks/bench_*.py; each writes its figures to out
 	  name=$$(basename "$$script" .py); echo "bench: $$name"; \
 	  $(PY) "$$script" > "out/bench/$${name#bench_}.json"; \
 	done
+
+wheel: setup  ## build the wheel in dist/
+	$(PY) -m tools.release --wheel
+
+release: setup  ## build sdist and wheel, check them, and try them in fresh environments; ONLY=3.11 in one
+	$(PY) -m tools.release $(ONLY)
 
 lock: setup  ## make requirements.lock anew from pyproject.toml (needs uv); ARGS=--upgrade takes newer releases
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m tools.lock $(ARGS)

@@ -17,6 +17,7 @@ _MOST_DIGITS = 40
 """A duration with more digits is refused before it is converted."""
 LONGEST_US = 366 * 86_400_000_000
 """The longest duration: about a year. A longer one is a mistake, and could exceed what clocks can represent."""
+_SPACED = re.compile(r"(\d+(?:\.\d+)?)\s+(us|ms|s|min|h|d)", re.ASCII)
 _BARE_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
@@ -35,6 +36,8 @@ def parse_duration(value: Any) -> int:
     if not isinstance(value, bool) and _BARE_NUMBER.fullmatch(str(value).strip()):
         shown = str(value).strip()[:_MOST_DIGITS]
         raise ValueError(f"a duration needs a unit: write {shown}ms or {shown}s")
+    if isinstance(value, str) and (match := _SPACED.fullmatch(value.strip())):
+        raise ValueError(f"a duration has no space: write {match[1][:_MOST_DIGITS]}{match[2]}")
     raise ValueError("a duration is a number with a unit: us, ms, s, min, h or d, such as 200ms or 1.5s")
 
 

@@ -17,6 +17,7 @@ from flowkit.files import reason_of
 from flowkit.secrets import learn_environment
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("flowkit.cli.init", "begin a project: a pipeline, a test, a CI workflow and a README"),
     "run": ("flowkit.cli.run", "run a pipeline, live or from a file"),
     "check": ("flowkit.cli.check", "find every mistake in a pipeline file"),
     "show": ("flowkit.cli.show", "show a configuration as flowkit reads it, with defaults and origins"),

@@ -13,16 +13,17 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser(
         "new",
         help="write a pipeline file, or a package with a provider or a stage of your own",
-        description="Write a pipeline file with the named providers to standard output; the other stages get flowkit's default "
+        description="Write a pipeline file with the named providers; the other stages get flowkit's default "
         "providers. Or write a working package with a provider or a stage of your own into a new folder.",
-        usage="flowkit new [KIND/PROVIDER ...]\n"
+        usage="flowkit new [KIND/PROVIDER ...] [-o FILE]\n"
         "       flowkit new provider KIND/NAME [--into FOLDER]\n"
         "       flowkit new stage NAME [--into FOLDER]",
-        epilog="examples: flowkit new asr/moonshine llm/llamacpp tts/piper > my.yaml; flowkit new provider tts/mine",
+        epilog="examples: flowkit new asr/moonshine llm/llamacpp tts/piper -o my.yaml; flowkit new provider tts/mine",
     )
     parser.add_argument(
         "what", nargs="*", metavar="KIND/PROVIDER", help="such as llm/llamacpp; `flowkit providers` lists all"
     )
+    parser.add_argument("-o", "--output", metavar="FILE", help="a new file for the pipeline (default: standard output)")
     parser.add_argument("--into", metavar="FOLDER", help="parent of the package's folder (default: the current folder)")
 
 
@@ -32,13 +33,32 @@ def run(args: argparse.Namespace) -> int:
     from flowkit.errors import ExitCode, UsageError
 
     if args.what[:1] in (["provider"], ["stage"]):
+        if args.output is not None:
+            raise UsageError("--output is for a pipeline; a package goes into a folder: --into FOLDER")
         return _package(args.what, args.into or ".")
     if args.into is not None:
         raise UsageError("--into is only for `flowkit new provider` and `flowkit new stage`")
     from flowkit.config.template import template
 
-    sys.stdout.write(template(args.what))
+    text = template(args.what)
+    if args.output is None:
+        sys.stdout.write(text)
+        return ExitCode.FINE
+    _write(args.output, text)
+    print(f"next: flowkit check {args.output}", file=sys.stderr)
     return ExitCode.FINE
+
+
+def _write(output: str, text: str) -> None:
+    """Raises OutputError if there is such a file."""
+    from pathlib import Path
+
+    from flowkit.errors import OutputError
+    from flowkit.files import is_device, write_whole
+
+    if Path(output).exists() and not is_device(Path(output)):
+        raise OutputError(f"{output} already exists", hint="give another name")
+    write_whole(output, text)
 
 
 def _package(what: list[str], into: str) -> int:

@@ -18,7 +18,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser(
         "providers",
         help="list the providers and whether they are installed",
-        description="List all known providers, whether each is installed, and the command that installs it. "
+        description="List all known providers, whether each is installed, the command that installs it, and the licences of "
+        "the packages and models that it uses. "
         "After them, list the kinds of stages that installed packages add.",
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help="only providers for this kind of stage, such as tts")
@@ -41,8 +42,9 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         sys.stdout.write(json.dumps([_record(row) for row in wanted], indent=2) + "\n")
         return ExitCode.FINE
-    cells = [("provider", "state", "package")] + [(f"{row.kind}/{row.name}", state(row), row.package) for row in wanted]
-    widths = [max(len(line[column]) for line in cells) for column in range(3)]
+    cells = [("provider", "state", "package", "licences of what it uses")]
+    cells += [(f"{row.kind}/{row.name}", state(row), row.package, licences(row)) for row in wanted]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     if args.kind is None and (kinds_added := added()):
@@ -59,6 +61,11 @@ def state(row: ProviderEntry) -> str:
     return "installed"
 
 
+def licences(row: ProviderEntry) -> str:
+    """The licence of each package and model."""
+    return ", ".join(f"{what}: {licence}" for what, licence in row.licences)
+
+
 def _record(row: ProviderEntry) -> dict[str, object]:
     return {
         "kind": row.kind,
@@ -67,5 +74,6 @@ def _record(row: ProviderEntry) -> dict[str, object]:
         "installed": not row.missing and not row.problem,
         "missing": list(row.missing),
         "install": row.install,
+        "licences": dict(row.licences),
         "problem": row.problem,
     }

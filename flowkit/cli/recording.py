@@ -17,6 +17,7 @@ from flowkit.files import sounds_beside
 if TYPE_CHECKING:
     from flowkit.config import Config
     from flowkit.config.schema import TraceOptions
+    from flowkit.plan import Plan
 
 
 def record_path(args: argparse.Namespace, config: Config) -> Path | None:
@@ -24,6 +25,15 @@ def record_path(args: argparse.Namespace, config: Config) -> Path | None:
     if args.no_trace:
         return None
     return Path(args.trace) if args.trace else _fresh(Path(config.top.trace.dir), config.name)
+
+
+def recorded(plan: Plan, config: Config, path: Path) -> str:
+    """Tell the user that the session is recorded, and how to record less."""
+    voice = plan.only("tts")
+    spoken = voice is not None and voice.provider is not None and voice.provider.name != "print"
+    sound = config.top.trace.audio and (plan.only("mic") is not None or spoken)
+    how = "with its sound (--no-audio leaves it out, --no-trace records nothing)" if sound else "without sound"
+    return f"recording to {path}, {how}"
 
 
 _NAMED = re.compile(r".+-\d{8}-\d{6}-\d+\.jsonl")

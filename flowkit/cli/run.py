@@ -6,33 +6,28 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowkit import trust
-from flowkit.cli.streams import raw
-from flowkit.errors import ExitCode, UsageError
+from flowkit.errors import ExitCode, FlowkitError, UsageError
 from flowkit.files import make_folder
 
 if TYPE_CHECKING:
     from flowkit.config import Config
-    from flowkit.engine import Engine
     from flowkit.engine.observer import Observer
-    from flowkit.figures.live import LiveFigures
     from flowkit.figures.report import Report
     from flowkit.plan import Plan
-    from flowkit.report.live import LiveView
     from flowkit.runtime.session import SessionOutcome
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = commands.add_parser("run", help="run a pipeline", description="Run a pipeline live.")
-    parser.add_argument("file", metavar="FILE", help="the pipeline's YAML file")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the pipeline's YAML file (default: agent.yaml)")
     parser.add_argument("--input", metavar="WAV", help="speak this file instead of using a microphone")
     parser.add_argument("--output", metavar="WAV", help="write the agent's sound here instead of using a speaker")
     parser.add_argument("--overwrite", action="store_true", help="write over the --output file if it is there")
@@ -48,22 +43,39 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--trace", metavar="PATH", help="record the session here (default: a new file in traces/live/)")
     parser.add_argument("--no-trace", action="store_true", help="keep no record of the session")
+    parser.add_argument("--no-audio", action="store_true", help="keep no sound in the record")
     parser.add_argument("--duration", metavar="TIME", help="end after this long, such as 30s")
     parser.add_argument("--turns", metavar="N", type=int, help="end when this many turns are over")
     parser.add_argument("--check-budgets", action="store_true", help="exit 1 if a budget of the file is not kept")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the session.
+    """Run the session. On a terminal, offer to install embedded models that are missing.
 
     Exit code 0: it ended normally. 1: a budget was not kept (with ``--check-budgets``). 2: its trace could not be written.
     4: a provider or a device failed. 130: Ctrl-C.
     """
+    from flowkit.cli import ask, setup
+
+    try:
+        return _run(args)
+    except FlowkitError as error:
+        if not (setup.mends(error) and ask.can_ask()):
+            raise
+        # The parser may have changed `args` in the first attempt, but only in ways that a second one repeats.
+        print(f"flowkit: {error}", file=sys.stderr)
+        if not ask.yes("Install the embedded models now (flowkit setup local)?"):
+            return int(error.exit_code)
+    return setup.install() or _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     # Imported here, so that `--help` and the other commands do not wait for it.
     import trio
 
     from flowkit.cli.ends import check_ends
-    from flowkit.cli.recording import record_path, remove_old
+    from flowkit.cli.recording import record_path, recorded, remove_old
+    from flowkit.cli.views import prints, shown
     from flowkit.plan import require
     from flowkit.runtime.host import run_alone
 
@@ -71,14 +83,16 @@ def run(args: argparse.Namespace) -> int:
         trust.allow()
     config, duration_us = _config(args), _limits(args)
     plan = require(config)
-    if (speaker := plan.only("speaker")) is not None and speaker.provider is None:
+    if (speaker := plan.only("speaker")) is not None and speaker.provider is None and not prints(plan):
         _notice("no speaker: nothing will be played; write a file instead: --output reply.wav")
     path = record_path(args, config)
     check_ends(config, plan, path)
     # Only where this run adds a file by itself: with --trace, the user looks after the file.
     for old in remove_old(config.top.trace) if path is not None and not args.trace else ():
         _notice(f"flowkit: removed {old}, as trace.keep and trace.at_most say")
-    with _shown(args, plan) as view:
+    with shown(plan, args.format, typed=args.text, say=_notice) as view:
+        if path is not None:
+            view.say(recorded(plan, config, path))
         outcome = trio.run(
             partial(
                 run_alone,
@@ -124,7 +138,14 @@ _EXCLUDE_EACH_OTHER = (
     ("input", "mic"),
     ("output", "speaker"),
     ("trace", "no-trace"),
+    ("no-audio", "no-trace"),
 )
+_OF_ITSELF = {
+    "agent_ended": "the agent ended it",
+    "user_idle": "nobody spoke any more (`idle` in the file)",
+    "session_limit": "it has lasted as long as `limits` in the file allows",
+}
+"""Why a session ended by itself, by the reason of its outcome."""
 
 
 def _config(args: argparse.Namespace) -> Config:
@@ -136,7 +157,10 @@ def _config(args: argparse.Namespace) -> Config:
     for one, other in _EXCLUDE_EACH_OTHER:
         if getattr(args, one.replace("-", "_")) and getattr(args, other.replace("-", "_")):
             raise UsageError(f"--{one} and --{other} exclude each other; use one of them")
-    config = load(args.file, overrides=args.set, environ=os.environ)
+    overrides = [*args.set, *(["trace.audio=false"] if args.no_audio else [])]
+    config = load(args.file or _file_here(), overrides=overrides, environ=os.environ)
+    # Without a microphone there is nothing but the keyboard that could speak to a gate at the beginning.
+    args.text = args.text or (config.stages[0].kind == "gate" and not config.stages[0].candidates)
     if args.text:
         config = text_mode(config, waits=not sys.stdin.isatty())
     if args.overwrite and not args.output:
@@ -152,50 +176,13 @@ def _config(args: argparse.Namespace) -> Config:
     return with_playback(config)
 
 
-class _View:
-    """What is shown of a session while it runs: nothing (json), lines, or a picture."""
+def _file_here() -> Path:
+    """The pipeline of this folder. Raises UsageError if there is none."""
+    from flowkit.scaffold.project import AGENT
 
-    def __init__(self, lines: Observer | None = None, picture: LiveView | None = None) -> None:
-        watching = lines if picture is None else picture.state
-        self.observers: tuple[Observer, ...] = () if watching is None else (watching,)
-        self.say: Callable[[str], None] = _notice if picture is None else picture.say
-        self._picture = picture
-
-    def started(self, engine: Engine, figures: LiveFigures) -> None:
-        """The session begins."""
-        if self._picture is not None:
-            self._picture.started(engine, figures)
-        mic = engine.plan.only("mic")
-        if mic is not None and mic.provider is not None and mic.provider.name == "device":
-            self.say("listening; Ctrl-C ends the session")
-
-
-@contextmanager
-def _shown(args: argparse.Namespace, plan: Plan) -> Iterator[_View]:
-    """The view that fits: a picture only on a terminal, and not while lines are typed."""
-    picture = sys.stdout.isatty() and not args.text
-    form = args.format or ("rich" if picture else "plain")
-    if form == "json":
-        yield _View()
-    elif form == "rich" and picture:
-        from flowkit.report.captured import captured_stderr
-        from flowkit.report.live import LiveView
-
-        view = LiveView(plan, file=raw(sys.stdout))
-        # A library that writes to standard error would tear the picture.
-        with captured_stderr(view.say), view.shown():
-            yield _View(picture=view)
-    else:
-        yield _View(_lines(plan))
-
-
-def _lines(plan: Plan) -> Observer:
-    from flowkit.report.plain import PlainView
-
-    voice = plan.only("tts")
-    prints = voice is None or (voice.provider is not None and voice.provider.name == "print")
-    # Flushed, so that a program which reads the lines sees each of them at once.
-    return PlainView(lambda line: print(line, flush=True), voice="" if voice is None or prints else voice.id)
+    if not (path := Path(AGENT)).exists():
+        raise UsageError(f"no FILE is named, and there is no {AGENT} in this folder", hint="flowkit init writes one")
+    return path
 
 
 def _print(lines: list[str]) -> None:
@@ -216,6 +203,7 @@ def _notice(line: str) -> None:
 
 def _tell(args: argparse.Namespace, plan: Plan, outcome: SessionOutcome, path: Path | None) -> int:
     """Say how the session went; returns the exit code."""
+    from flowkit.cli.views import prints
     from flowkit.figures.queues import queue_reports
     from flowkit.report.plain import summary
 
@@ -231,9 +219,11 @@ def _tell(args: argparse.Namespace, plan: Plan, outcome: SessionOutcome, path: P
         json.dump(report.to_json(), sys.stdout, ensure_ascii=False, indent=1)
         print()
     else:
-        _print(summary(report))
+        _print(summary(report, voiced=not prints(plan)))
     if outcome.reason.startswith("failed"):
         _notice(f"flowkit: the session ended: {outcome.reason.removeprefix('failed: ')}")
+    if why := _OF_ITSELF.get(outcome.reason):
+        _notice(f"flowkit: the session ended: {why} [{outcome.reason}]")
     if not report.turns and outcome.reason == "input_ended":
         _notice(f"flowkit: nothing was {'typed' if args.text else 'said in the input: no speech was found'}")
     for line in outcome.figures.stalls.lines():

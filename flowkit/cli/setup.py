@@ -1,8 +1,12 @@
-"""``flowkit setup local``: installs the models that pip install does not bring."""
+"""``flowkit setup local``: installs the embedded models, which pip install alone does not bring."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowkit.errors import FlowkitError
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -11,10 +15,31 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "setup", description="Install the models that pip install does not bring, and check all embedded models."
     )
     parser.add_argument("what", choices=("local",), help="local: the embedded models")
+    parser.add_argument(
+        "--free", action="store_true", help="leave out what is licensed under the GPL (the voice piper)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Install and check the models. Exit code 4 if one cannot be installed or is damaged."""
+    return install(free=args.free)
+
+
+def mends(error: FlowkitError) -> bool:
+    """Whether this command installs what `error` says is missing."""
+    from flowkit.providers.weights import SETUP_LOCAL
+
+    problems = getattr(error, "problems", ())
+    faults = [problem.help for problem in problems if problem.severity == "error"]
+    return SETUP_LOCAL in error.hint or (bool(faults) and all(SETUP_LOCAL in help for help in faults))
+
+
+def install(*, free: bool = False) -> int:
+    """The same, for other commands."""
+    from flowkit.cli import ask
     from flowkit.cli.setup_local import setup_local
 
-    return setup_local(lambda line: print(line, flush=True))
+    def agrees() -> bool:
+        return not ask.can_ask() or ask.yes("Install piper-tts?")
+
+    return setup_local(lambda line: print(line, flush=True), free=free, agrees=agrees)

@@ -12,6 +12,7 @@ from flowkit.config.schema import CallOptions
 from flowkit.config.validate import build, keys_of
 from flowkit.errors import ConfigError, ProviderError, ProviderMissing
 from flowkit.options import us
+from flowkit.providers import registry
 from flowkit.providers.base import Provider
 
 
@@ -121,7 +122,7 @@ def _find(kind: str, name: str, at: Node, path: Path, context: StageReading) -> 
         return context.catalog.provider(kind, name)
     except ProviderMissing:
         shown = at.got() if isinstance(at, Scalar) else repr(name)
-        help = suggest(name, context.catalog.providers(kind))
+        help = registry.served(kind, name) or suggest(name, context.catalog.providers(kind))
         context.report("FK103", at, path, f"unknown provider {shown} for kind {kind!r}", help=help)
     except ConfigError as exc:
         context.report("FK106", at, path, str(exc), help=exc.hint)

@@ -19,6 +19,8 @@ from flowkit.secrets import is_secret_name, learn, learn_named
 # The last form matches an unclosed `${`, which would otherwise pass as text.
 _REFERENCE = re.compile(r"\$(?:(\$)|\{([^{}]*)\}|(\{))")
 _BODY = re.compile(r"(?:file:(?P<file>.+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<op>:-|:\?)(?P<rest>.*))?)", re.DOTALL)
+_SHELL = re.compile(r"\$([A-Z_][A-Z0-9_]*)", re.ASCII)
+"""A whole value that a shell would replace."""
 # A secret is short. Without a bound, a path to a device or to a recording would fill the memory.
 MAX_FILE_BYTES = 64 * 1024
 
@@ -98,6 +100,8 @@ def _resolve(scalar: Scalar, outside: Outside) -> Scalar:
         # The reference stays as written, so that `show` prints it and not an empty text.
         return match[0] if found.standing is Standing.UNREAD else found.text
 
+    if shell := _SHELL.fullmatch(scalar.text):
+        raise Failure("FK021", f"{shell[0]} is not a reference", f"write ${{{shell[1]}}}, or ${shell[0]} for the text")
     text = _REFERENCE.sub(value_of, scalar.text)
     return replace(
         scalar, text=text, value=text, standing=standing, origin=" and ".join(dict.fromkeys(o for o in origins if o))

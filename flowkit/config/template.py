@@ -14,6 +14,7 @@ from flowkit.config.validate import field_of
 from flowkit.errors import ProviderMissing, UsageError
 from flowkit.options import Microseconds, format_duration
 from flowkit.providers.base import Provider
+from flowkit.providers.registry import served
 
 ORDER = ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker")
 _PURPOSE = {
@@ -40,9 +41,12 @@ def template(named: list[str]) -> str:
         kind, _, provider = name.partition("/")
         if kind not in ORDER or kind in chosen or not provider:
             what = "is named twice" if kind in chosen else "is not kind/provider"
-            raise UsageError(f"{name!r} {what}", hint=suggest(kind, ORDER, "kinds"))
+            file = name.endswith((".yaml", ".yml"))
+            raise UsageError(
+                f"{name!r} {what}", hint=f"flowkit new -o {name}" if file else suggest(kind, ORDER, "kinds")
+            )
         if provider not in INSTALLED.providers(kind):
-            hint = suggest(provider, INSTALLED.providers(kind))
+            hint = served(kind, provider) or suggest(provider, INSTALLED.providers(kind))
             raise ProviderMissing(f"unknown provider {provider!r} for kind {kind!r}", hint=hint)
         chosen[kind] = provider
     lines = [

@@ -76,7 +76,7 @@ def _choice(expected: str, node: Node, hidden: bool) -> Refusal:
 
 def _declared(message: str, hidden: bool) -> Refusal:
     """The message of a component's own validator. Durations are the most common."""
-    if "a duration needs a unit: write" in message:
+    if re.search("a duration (needs a unit|has no space): write", message):
         what, _, spellings = message.partition(": ")
         return Refusal("FK113", what, "" if hidden else f"{spellings}")
     if message.startswith("a duration is"):

@@ -22,7 +22,7 @@ class Listening:
         self._current: SpeechRecord | None = None
         self._newest: int | None = None
         self._ended: VoiceEnd | None = None
-        self._typed_us: int | None = None
+        self._typed = False
         self._since = 0
 
     def newest(self) -> VoiceBegin | None:
@@ -46,7 +46,7 @@ class Listening:
             case Final():
                 return self._transcribed(message, now_us)
             case Typed():
-                self._typed_us = now_us
+                self._typed = True
         return None
 
     def released(self, at_us: int) -> tuple[VoiceEnd, list[SpeechRecord]]:
@@ -54,11 +54,13 @@ class Listening:
         made = [speech for speech in self._speech if speech.text is not None]
         for speech in made:
             self._speech.remove(speech)
-        ended, typed_us = self._ended, self._typed_us
-        self._newest = self._ended = self._typed_us = None
-        if typed_us is not None:
-            # With `until` 0 the reference detector has no frames to look in: a typed line counts from its own time.
-            return self._end(0, None, typed_us)._replace(until=0), made
+        ended, typed = self._ended, self._typed
+        self._newest = self._ended = None
+        self._typed = False
+        if typed:
+            # A typed line counts from its release, because it may wait for the reply before it, which is no delay of the
+            # agent. With `until` 0 the reference detector has no frames to look in.
+            return self._end(0, None, at_us)._replace(until=0), made
         decided_us, last_voiced = (at_us, None) if ended is None else (ended.decided_us, ended.last_voiced)
         end = self._end(self._since, last_voiced, decided_us)
         self._since = end.until

@@ -3,9 +3,9 @@
 `run`, `replay`, `test`, the live view and the reports all get their figures from here.
 
 TTFA counts from the end of the user's last voiced frame, found by the fixed detector of ``reference``, to the first
-frame of the reply that the device popped. A typed turn counts from its line. The milestones between are those of the
-first clause that was played (``milestones``). Each is taken as no earlier than the one before it. So work that was done
-early by speculation costs nothing, and the parts add up to TTFA.
+frame of the reply that the device popped. A typed turn counts from the release of its line. The milestones between are
+those of the first clause that was played (``milestones``). Each is taken as no earlier than the one before it. So work
+that was done early by speculation costs nothing, and the parts add up to TTFA.
 
 A filler is sound that the user hears, so TTFA may end with it. How long the user waited for what came of the tools is a
 figure of its own.

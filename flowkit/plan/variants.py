@@ -42,6 +42,11 @@ def with_playback(config: Config) -> Config:
     queue = voice.queue.model_copy(update={"max": 25})
     speaker = replace(voice, id="speaker", kind="speaker", cls=Playback, options=Playback.Options(), candidates=(),
                       sources=None, queue=queue, allow=frozenset())  # fmt: skip
+    if voice.candidates and voice.candidates[0].name == "print":
+        # A printed reply makes no sound. It needs no device.
+        quiet = with_provider(speaker, config, "memory", {})
+        assert quiet is not None
+        speaker = replace(speaker, candidates=(quiet,))
     return replace(config, stages=(*stages, speaker))
 
 

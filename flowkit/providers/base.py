@@ -78,6 +78,8 @@ class Provider(ABC):
     """Top-level modules that must be importable. Otherwise the provider counts as not installed."""
     install: ClassVar[str] = ""
     """The command that installs the modules in `requires`."""
+    licences: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """The packages and models that it uses, each with its licence: an SPDX expression, or a few words for a service."""
     variable: ClassVar[str] = ""
     """The environment variable that holds the API key, used if the option `api_key` is not given."""
     blocks: ClassVar[bool] = False

@@ -17,6 +17,7 @@ class Groq(Chat):
     """Answers an ``Ask`` with the tokens of the model's reply."""
 
     name = "groq"
+    licences = (*Chat.licences, ("Groq (service)", "the service's terms"))
     variable = "GROQ_API_KEY"
     path = "/openai/v1/chat/completions"
     models_path = "/openai/v1/models"

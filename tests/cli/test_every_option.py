@@ -27,7 +27,7 @@ import trio
 import trio.testing
 
 from flowkit import trust
-from flowkit.cli import COMMANDS, main
+from flowkit.cli import COMMANDS, main, setup_local
 from flowkit.cli import approve as cli_approve
 from flowkit.cli import replay as cli_replay
 from flowkit.errors import ExitCode
@@ -145,6 +145,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite_run, "FEW", 0)
     for module in (suite_run, cli_replay, cli_approve):
         monkeypatch.setattr(module, "in_order", run_jobs)
+    monkeypatch.setattr(setup_local, "setup_local", lambda echo, *, free, agrees: print(f"free: {free}") or 0)
     monkeypatch.setattr(Emulator, "serve", served)
     monkeypatch.setattr(host, "run_alone", settled_session)
     monkeypatch.setattr(trio, "run", in_time)
@@ -198,6 +199,14 @@ class Try(NamedTuple):
 REPLY = "'stages.llm.replies=[{text: Rome.}]'"
 SLOWER = "stages.vad.end=900ms"
 TABLE: dict[str, Try] = {
+    "init FOLDER": Try("init --text", "elsewhere"),
+    "init --local": Try("init", "--local"),
+    "init --cloud": Try("init", "--cloud"),
+    "init --text": Try("init", "--text"),
+    "init --samples": Try("init", "--samples"),
+    "init --language": Try("init --cloud", "--language fr"),
+    "init --name": Try("init --text", "--name Robin"),
+    "run FILE": Try("run --no-trace", "base.yaml"),
     "run --input": Try("run base.yaml --no-trace", "--input question.wav --set stages.vad.provider=webrtcvad"),
     "run --output": Try("run base.yaml --no-trace", "--output new.wav"),
     "run --overwrite": Try("run base.yaml --no-trace --output there.wav", "--overwrite"),
@@ -209,6 +218,7 @@ TABLE: dict[str, Try] = {
     "run --format": Try("run base.yaml --no-trace", terminal=True),
     "run --trace": Try("run base.yaml", "--trace new.jsonl"),
     "run --no-trace": Try("run base.yaml", "--no-trace"),
+    "run --no-audio": Try("run base.yaml --trace new.jsonl", "--no-audio"),
     "run --duration": Try("run base.yaml --no-trace", "--duration 1s"),
     "run --turns": Try("run base.yaml --no-trace", "--turns 1"),
     "run --check-budgets": Try("run late.yaml --no-trace", "--check-budgets", code=ExitCode.CHECKS_FAILED),
@@ -222,6 +232,7 @@ TABLE: dict[str, Try] = {
     "graph --format": Try("graph base.yaml"),
     "graph --set": Try("graph base.yaml", "--set stages.llm.queue.max=7"),
     "new KIND/PROVIDER": Try("new", "llm/canned"),
+    "new --output": Try("new llm/canned", "--output new.yaml"),
     "new --into": Try("new provider tts/mine", "--into elsewhere"),
     "schema --output": Try("schema", "--output new.json"),
     "explain CODE": Try("explain", "FK103"),
@@ -262,6 +273,7 @@ TABLE: dict[str, Try] = {
     "emulate NAME": Try("emulate", code=ExitCode.INTERRUPTED),
     "emulate --port": Try("emulate groq", "--port 5005", code=ExitCode.INTERRUPTED),
     "emulate --fault": Try("emulate groq", "--fault stall", code=ExitCode.INTERRUPTED),
+    "setup --free": Try("setup local", "--free"),
     "doctor --mic": Try("doctor", "--mic 1"),
     "doctor --speaker": Try("doctor", "--speaker 1"),
     "doctor --listen": Try("doctor", "--listen 1s"),
@@ -302,12 +314,15 @@ def test_giving_it_changes_something(option: str, stock: Path) -> None:
         ("run base.yaml --text --input question.wav", "exclude each other"),
         ("run base.yaml --trace new.jsonl --no-trace", "exclude each other"),
         ("run base.yaml --overwrite", "there is none"),
+        ("run base.yaml --no-trace --no-audio", "exclude each other"),
+        ("init --samples --name Robin", "takes neither"),
         ("diff a.jsonl old.jsonl --set stages.vad.end=1s", "two traces are given"),
         ("replay a.jsonl --exact --set stages.vad.end=1s", "changes nothing, so it cannot be combined"),
         ("replay masked.jsonl --set stages.vad.end=1s", "only its timing"),
         ("report a.jsonl old.jsonl --pipeline slow.yaml", "show the replay of one trace"),
         ("doctor --silent --mic 1", "opens no device"),
         ("new llm/canned --into here", "is only for"),
+        ("new stage mine --output here", "is for a pipeline"),
     ],
 )
 def test_options_of_which_one_would_change_nothing_are_refused(line: str, what: str, stock: Path) -> None:

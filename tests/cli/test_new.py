@@ -102,6 +102,7 @@ def test_they_are_laid_out_like_flowkit(packages: list[Path]) -> None:
         (["stage"], "flowkit new stage takes a name, such as word_filter"),
         (["stage", "chunker"], "there is a kind 'chunker' already"),
         (["llm/canned", "--into", "x"], "--into is only for"),
+        (["my.yaml"], "help: flowkit new -o my.yaml"),
     ],
 )
 def test_what_will_not_do_is_said(
@@ -126,3 +127,19 @@ def test_nothing_that_is_there_is_written_over(tmp_path: Path, capsys: pytest.Ca
 def test_a_pipeline_file_is_still_what_it_writes_without_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["new", "llm/canned"]) == 0
     assert "provider: canned" in capsys.readouterr().out
+
+
+def test_a_pipeline_goes_into_a_new_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "my.yaml"
+    assert main(["new", "llm/canned", "-o", str(file)]) == 0
+    assert main(["check", str(file)]) in (0, 2)  # a key that it must be given may be missing
+    assert "provider: canned" in file.read_text()
+    assert capsys.readouterr().err.startswith(f"next: flowkit check {file}\n")
+    assert main(["new", "-o", str(file)]) == 2
+    assert f"{file} already exists" in capsys.readouterr().err
+
+
+def test_a_server_without_a_provider_of_its_own_is_named_with_its_address(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", "llm/Ollama"]) == 4
+    help = 'write provider: openai_compatible, base_url: "http://127.0.0.1:11434/v1", model: ...'
+    assert help in capsys.readouterr().err

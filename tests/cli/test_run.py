@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from flowkit.files import sounds_beside
+
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = """
 flowkit: 1
@@ -80,10 +82,50 @@ def test_typed_lines_wait_for_the_reply_before_them(tmp_path: Path) -> None:
         "flowkit: 1\nstages:\n  - {kind: gate}\n  - {kind: llm, provider: canned, replies: [One., Two.]}\n"
         "  - {kind: chunker}\n  - {kind: tts, provider: print}\n"
     )
-    done = flowkit("run", path, "--text", stdin="first\n\nsecond\n")
+    trace = tmp_path / "typed.jsonl"
+    # `--text` may be left out, because a pipeline without a microphone can only be typed to.
+    done = flowkit("run", path, "--trace", trace, stdin="first\n\nsecond\n")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.index("One.") < done.stdout.index("Two.")
-    assert done.stdout.count("completed") == 2
+    assert done.stdout.splitlines() == ["> first", "One.", "> second", "Two."]
+    assert done.stderr == f"recording to {trace}, without sound\n"
+
+
+def test_waiting_for_the_reply_before_is_no_delay_of_a_typed_turn(tmp_path: Path) -> None:
+    path = pipeline(tmp_path)
+    done = flowkit("run", path, "--text", "--no-trace", "--format", "json", stdin="one\ntwo\n")
+    turns = json.loads(done.stdout)["turns"]
+    assert [turn["user"] for turn in turns] == ["one", "two"]
+    assert all(turn["parts_ms"]["asr_final"] < 50 for turn in turns)
+
+
+def test_where_a_session_is_recorded_and_that_its_sound_is(tmp_path: Path) -> None:
+    path, trace = pipeline(tmp_path), tmp_path / "a.jsonl"
+    done = flowkit("run", path, "--trace", trace, "--output", tmp_path / "a.wav")
+    how = "with its sound (--no-audio leaves it out, --no-trace records nothing)"
+    assert f"recording to {trace}, {how}\n" in done.stderr
+    assert sounds_beside(trace)
+    quiet = tmp_path / "b.jsonl"
+    done = flowkit("run", path, "--trace", quiet, "--no-audio", "--output", tmp_path / "b.wav")
+    assert f"recording to {quiet}, without sound\n" in done.stderr
+    assert not sounds_beside(quiet)
+
+
+@pytest.mark.parametrize(
+    ("key", "length", "why"),
+    [
+        ("idle: {after: 200ms, say: Hello?, times: 1, then: end_session}", "20s", "[user_idle]"),
+        ("limits: {session: 1s}", "20s", "`limits` in the file allows [session_limit]"),
+        ("tools: [{name: bye, builtin: end_session}]", "20s", "the agent ended it [agent_ended]"),
+    ],
+)
+def test_why_a_session_ended_by_itself(key: str, length: str, why: str, tmp_path: Path) -> None:
+    reply = "replies: [{text: 'Bye.', calls: [{name: bye}]}]" if "tools" in key else ""
+    path = pipeline(tmp_path, length=length, llm=reply)
+    path.write_text(f"{path.read_text('utf-8')}\n{key}\n", "utf-8")
+    done = flowkit("run", path, "--no-trace", "--output", tmp_path / "a.wav")
+    assert done.returncode == 0, done.stderr
+    assert "flowkit: the session ended: " in done.stderr
+    assert why in done.stderr
 
 
 def test_a_failing_llm_ends_the_turn_and_says_so(tmp_path: Path) -> None:

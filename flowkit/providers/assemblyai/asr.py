@@ -56,6 +56,7 @@ class AssemblyAI(Provider):
     name = "assemblyai"
     requires = ("websockets",)
     install = "pip install 'flowkit-voice[cloud]'"
+    licences = (("websockets", "BSD-3-Clause"), ("AssemblyAI (service)", "the service's terms"))
     remote = True
     variable = "ASSEMBLYAI_API_KEY"
 

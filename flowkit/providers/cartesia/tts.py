@@ -43,6 +43,7 @@ class Cartesia(Provider):
     name = "cartesia"
     requires = ("websockets",)
     install = "pip install 'flowkit-voice[cloud]'"
+    licences = (("websockets", "BSD-3-Clause"), ("Cartesia (service)", "the service's terms"))
     remote = True
     variable = "CARTESIA_API_KEY"
     continuous = True

@@ -67,6 +67,7 @@ class Chat(Provider):
     kind = "llm"
     requires = ("groq", "httpx")
     install = "pip install 'flowkit-voice[cloud]'"
+    licences: ClassVar[tuple[tuple[str, str], ...]] = (("groq", "Apache-2.0"), ("httpx", "BSD-3-Clause"))
     remote = True
     path: ClassVar[str]
     """Path of the chat completions, relative to the base URL."""

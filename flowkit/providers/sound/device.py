@@ -136,6 +136,7 @@ class DeviceMic(Provider):
     name = "device"
     requires = ("sounddevice", "soxr", "numpy")
     install = INSTALL
+    licences = (("sounddevice", "MIT"),)
     host: AudioHost = PORTAUDIO
 
     class Options(opt.Options):
@@ -236,6 +237,7 @@ class DeviceSpeaker(Provider):
     name = "device"
     requires = ("sounddevice", "soxr", "numpy")
     install = INSTALL
+    licences = (("sounddevice", "MIT"),)
     host: AudioHost = PORTAUDIO
 
     class Options(opt.Options):

@@ -38,6 +38,7 @@ class WavSource(InlineProvider):
     name = "wav"
     requires = ("numpy", "soundfile", "soxr")
     install = INSTALL
+    licences = (("soundfile", "BSD-3-Clause"), ("soxr", "LGPL-2.1-or-later"))
 
     class Options(opt.Options):
         path: Path
@@ -75,6 +76,7 @@ class WavSink(Provider):
     name = "wav"
     requires = ("numpy", "soxr")
     install = INSTALL
+    licences = (("soundfile", "BSD-3-Clause"), ("soxr", "LGPL-2.1-or-later"))
 
     class Options(opt.Options):
         path: Path

@@ -50,21 +50,52 @@ class Http(opt.Options):
 
 _NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
 _NO_NAME, _LONGEST_NAME = re.compile(r"[^A-Za-z0-9_-]"), 64
+_OF_SERVER = ("name", "description", "parameters")
 _FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 PLACE = re.compile(r"\{(\w+)\}")
 """Where an argument stands in the address of a request."""
-_WAYS = ("call", "http", "builtin")
+_WAYS = ("call", "http", "mcp", "builtin")
+
+
+class Mcp(opt.Options):
+    """A server of the Model Context Protocol: a program that flowkit starts (`command`), or one at a `url`."""
+
+    command: tuple[str, ...] = ()
+    """The program with its arguments. It runs as long as a session needs it."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables of the program's environment, such as {API_KEY: "${API_KEY}"}. It gets few of flowkit's own, such as PATH."""
+    url: str | None = Field(None, pattern=r"^https?://")
+    """The address of a server with the transport Streamable HTTP."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Headers of the requests, such as {authorization: "Bearer ${KEY}"}. They are not sent on to another host."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Mcp:
+        if bool(self.command) is bool(self.url):
+            raise ValueError("a server of tools has either a command or a url")
+        if (self.env and self.url) or (self.headers and self.command):
+            raise ValueError("env belongs to a command, and headers belong to a url")
+        return self
+
+    @property
+    def title(self) -> str:
+        """How messages call it. Arguments and queries are left out, because they may hold a key."""
+        return f"mcp server {(self.url or self.command[0]).partition('?')[0]}"
 
 
 class Tool(opt.Options):
-    """One tool. It is a Python function (`call`), a request (`http`), or built in."""
+    """One tool. It is a Python function (`call`), a request (`http`), or built in. With `mcp` it stands for a server's tools."""
 
     name: str | None = Field(None, pattern=_NAME)
-    """What the model calls it by; a function's own name by default."""
+    """What the model calls it by; a function's own name by default. Tools of a server have the server's names."""
     call: str | None = Field(None, pattern=_FUNCTION)
     """A function `package.module:function`, sync or async (Trio). The model gets its signature and docstring."""
     http: Http | None = None
     """A request."""
+    mcp: Mcp | None = None
+    """A server that has tools. All other keys hold for each of its tools."""
+    only: tuple[str, ...] = ()
+    """Which of the server's tools the model gets; by default all."""
     builtin: Literal["end_session"] | None = None
     """`end_session` lets the model end the session."""
     description: str = ""
@@ -88,7 +119,11 @@ class Tool(opt.Options):
         ways = [way for way in _WAYS if getattr(self, way) is not None]
         if len(ways) != 1:
             found = " and ".join(ways) or "none of them"
-            raise ValueError(f"a tool is one of call, http and builtin; here is {found}")
+            raise ValueError(f"a tool is one of call, http, mcp and builtin; here is {found}")
+        if self.mcp is None and self.only:
+            raise ValueError("only chooses among the tools of an mcp server")
+        if self.mcp is not None and (given := [key for key in _OF_SERVER if getattr(self, key)]):
+            raise ValueError(f"an mcp server has tools with a {given[0]} of their own, so there can be none here")
         if self.http is not None and self.name is None:
             raise ValueError("an http tool needs a name")
         unknown = [name for name in PLACE.findall(self.http.url) if name not in self.parameters] if self.http else []
@@ -100,7 +135,7 @@ class Tool(opt.Options):
 
     @property
     def title(self) -> str:
-        """What the model calls it by."""
+        """What the model calls it by. Empty for a server."""
         if self.name:
             return self.name
         if self.call:
@@ -110,16 +145,24 @@ class Tool(opt.Options):
     @property
     def of_client(self) -> bool:
         """Whether a client runs it. No file can declare such a tool."""
-        return self.call is None and self.http is None and self.builtin is None
+        return all(getattr(self, way) is None for way in _WAYS)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What the model calls it by, or those of the server's tools that are named here."""
+        return tuple(map(plain_name, self.only)) if self.mcp is not None else (self.title,)
 
 
 def unequal(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     """The tools, whose names must differ. Raises ValueError."""
     seen: set[str] = set()
-    for tool in tools:
-        if tool.title in seen:
-            raise ValueError(f"there are two tools with the name {tool.title!r}")
-        seen.add(tool.title)
+    for title in (title for tool in tools for title in tool.titles):
+        if title in seen:
+            raise ValueError(f"there are two tools with the name {title!r}")
+        seen.add(title)
+    if len([tool for tool in tools if tool.mcp is not None and not tool.only]) > 1:
+        # The names are not known before a server has started. With two such servers, a call's timeout would not be known.
+        raise ValueError("only one mcp server can have all its tools called; name those of the others with `only`")
     return tools
 
 
@@ -131,8 +174,10 @@ class Tools(opt.Options):
 
 
 def tool_named(tools: Iterable[Tool], name: str) -> Tool | None:
-    """The tool that the model calls `name`."""
-    return next((tool for tool in tools if tool.title == name), None)
+    """The tool that the model calls `name`. Any other name may be one of the server whose tools are not named here."""
+    known = list(tools)
+    rest = (tool for tool in known if tool.mcp is not None and not tool.only)
+    return next((tool for tool in known if name in tool.titles), next(rest, None))
 
 
 CLIENT_TIMEOUT_US = 600_000_000
@@ -147,8 +192,10 @@ def client_tool(name: str) -> Tool:
 
 def names_of(tools: Iterable[Tool]) -> tuple[str, ...] | None:
     """The names that a model may call. None if a server knows more."""
-    names = tuple(tool.title for tool in tools)
-    return names if all(names) else None
+    known = list(tools)
+    if any(tool.mcp is not None and not tool.only for tool in known):
+        return None
+    return tuple(title for tool in known for title in tool.titles)
 
 
 class ToolSpec(NamedTuple):
@@ -171,9 +218,9 @@ def content_of(call: Called) -> str:
     return call.content if call.status == ToolStatus.RESULT else f"{call.status}: {call.content}"
 
 
-def name_of(call: Called) -> str:
-    """The call's name in a request. Servers refuse a history with a name that no tool can have."""
-    return _NO_NAME.sub("_", call.name)[:_LONGEST_NAME] or "_"
+def plain_name(name: str) -> str:
+    """The name as models may have it: servers refuse a request with any other character, or with a longer name."""
+    return _NO_NAME.sub("_", name)[:_LONGEST_NAME] or "_"
 
 
 def arguments_of(call: Called) -> str:

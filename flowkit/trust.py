@@ -24,16 +24,26 @@ def allow(*names: str) -> None:
 
 
 def allows(name: str) -> bool:
-    """Whether package or program `name` may be used: it, or a package that it lies in, was allowed."""
+    """Whether module `name` may be imported: it, or a package that it lies in, was allowed."""
     allowed = _allowed | _declared() | _OWN
     # Cut at dots alone, so that allowing `foo` does not allow `foobar`.
     parents = {name, *(name[:at] for at, character in enumerate(name) if character == ".")}
     return _ALL in allowed or bool(parents & allowed)
 
 
-def hint(name: str) -> str:
-    """How a user allows `name`."""
-    return _HINT.format(name=name.partition(".")[0])
+def starts(program: str) -> bool:
+    """Whether `program` may be started. It must be allowed as the file spells it."""
+    return not {_ALL, program}.isdisjoint(_allowed | _declared())
+
+
+def hint(module: str) -> str:
+    """How a user allows `module`, with the package that it lies in."""
+    return _HINT.format(name=module.partition(".")[0])
+
+
+def hint_to_start(program: str) -> str:
+    """How a user allows `program`."""
+    return _HINT.format(name=program)
 
 
 def _declared() -> set[str]:

@@ -65,7 +65,8 @@ def _edge(w: Wire, target: StageConfig) -> Edge:
 
 def _planned(stage: StageConfig, config: Config, installed: bool, problems: list[Problem]) -> PlannedStage:
     candidates = candidates_of(stage, config)
-    choices = _installed(candidates, config, problems) if installed else [_choice(c) for c in candidates]
+    chosen = _installed(candidates, config, problems) if installed else candidates
+    choices = [_choice(candidate, stage) for candidate in chosen]
     return PlannedStage(
         stage.id,
         stage.kind,
@@ -78,13 +79,13 @@ def _planned(stage: StageConfig, config: Config, installed: bool, problems: list
     )
 
 
-def _choice(candidate: ProviderConfig) -> ProviderChoice:
-    call = candidate.call
+def _choice(candidate: ProviderConfig, stage: StageConfig) -> ProviderChoice:
+    call, options = candidate.call, candidate.cls.resolved(candidate.options, stage.options)
     timeouts = Timeouts(call.connect_timeout, call.first_item_timeout, call.idle_timeout)
-    return ProviderChoice(candidate.name, candidate.cls, candidate.options, timeouts, call.retry, call.circuit)
+    return ProviderChoice(candidate.name, candidate.cls, options, timeouts, call.retry, call.circuit)
 
 
-def _installed(candidates: tuple[ProviderConfig, ...], config: Config, problems: list[Problem]) -> list[ProviderChoice]:
+def _installed(candidates: tuple[ProviderConfig, ...], config: Config, problems: list[Problem]) -> list[ProviderConfig]:
     """The candidates whose modules are installed. The others are notices, or errors if none is left."""
     there, absent = [], []
     for candidate in candidates:
@@ -93,7 +94,7 @@ def _installed(candidates: tuple[ProviderConfig, ...], config: Config, problems:
             help = f"install it: {candidate.cls.install}" if candidate.cls.install else ""
             absent.append(Problem("FK105", candidate.mark, (*candidate.path, "provider"), what, help=help))
         else:
-            there.append(_choice(candidate))
+            there.append(candidate)
     severity = Severity.NOTICE if there else Severity.ERROR
     problems += [replace(problem, severity=severity) for problem in absent]
     return there

@@ -1,4 +1,4 @@
-"""Checks the functions that a pipeline file names as tools."""
+"""Checks the functions and programs that a pipeline file names as tools."""
 
 from __future__ import annotations
 
@@ -6,31 +6,47 @@ from collections.abc import Iterator
 
 from flowkit import trust
 from flowkit.config import Config, Problem, Severity, StageConfig
-from flowkit.errors import ConfigError
+from flowkit.config.problems import Path
+from flowkit.errors import ConfigError, ProviderMissing
 from flowkit.providers.tools.functions import Function
 from flowkit.providers.tools.local import LocalTools
-from flowkit.tools import Tools
+from flowkit.providers.tools.mcp.server import permit
+from flowkit.tools import Mcp, Tool, Tools
 
 
 def check_tools(config: Config) -> Iterator[Problem]:
-    """Functions that cannot be tools. Those whose module is not allowed are not imported, which is a notice."""
+    """What cannot be a tool. A module or a program that is not allowed is not imported or started, which is a notice."""
     for stage in config.stages:
         local = stage.candidates and stage.candidates[0].cls is LocalTools
         if local and isinstance(stage.options, Tools):
-            yield from _functions(stage, config, stage.options)
+            yield from _declared(stage, config, stage.options)
 
 
-def _functions(stage: StageConfig, config: Config, options: Tools) -> Iterator[Problem]:
+def _declared(stage: StageConfig, config: Config, options: Tools) -> Iterator[Problem]:
     for index, tool in enumerate(options.tools):
-        if tool.call is None:
-            continue
-        path = ("tools", index, "call")
-        mark, module = config.at(path), tool.call.partition(":")[0]
-        if not trust.allows(module):
-            what = f"{tool.call!r} was not looked at: its module may not be imported"
-            yield Problem("FK130", mark, path, what, help=trust.hint(module), severity=Severity.NOTICE)
-            continue
-        try:
-            Function(tool)
-        except ConfigError as error:
-            yield Problem("FK115", mark, path, str(error), help=error.hint)
+        if tool.call is not None:
+            yield from _function(tool, tool.call, ("tools", index, "call"), config)
+        elif tool.mcp is not None:
+            yield from _server(tool.mcp, ("tools", index, "mcp"), config)
+
+
+def _function(tool: Tool, call: str, path: Path, config: Config) -> Iterator[Problem]:
+    mark, module = config.at(path), call.partition(":")[0]
+    if not trust.allows(module):
+        what = f"{call!r} was not looked at: its module may not be imported"
+        yield Problem("FK130", mark, path, what, help=trust.hint(module), severity=Severity.NOTICE)
+        return
+    try:
+        Function(tool)
+    except ConfigError as error:
+        yield Problem("FK115", mark, path, str(error), help=error.hint)
+
+
+def _server(where: Mcp, path: Path, config: Config) -> Iterator[Problem]:
+    """A server is not started by a check. Without the SDK it cannot be, which is an error."""
+    try:
+        permit(where)
+    except ProviderMissing as error:
+        yield Problem("FK105", config.at(path), path, str(error), help=f"install it: {error.hint}")
+    except ConfigError as error:
+        yield Problem("FK130", config.at(path), path, str(error), help=error.hint, severity=Severity.NOTICE)

@@ -97,6 +97,11 @@ class Provider(ABC):
     """False for a provider that gives its whole answer at the end instead of piece by piece. Lint FK201 uses it."""
 
     @classmethod
+    def resolved(cls, options: Any, stage: Any) -> Any:
+        """The options with what the provider takes from its stage's options, `stage`. Called when the plan is made."""
+        return options
+
+    @classmethod
     def check(cls, options: Any) -> None:
         """Check the options before any model is loaded: whether a file exists, whether a key is given.
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from flowkit.errors import ProviderError
+from flowkit.errors import FlowkitError, ProviderError
 from flowkit.options import Options
 from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.loading import GRACE_S, loading
@@ -86,7 +86,7 @@ class Models:
                 with scope:
                     yield model.value
             if model.error is not None:
-                raise model.error if isinstance(model.error, ProviderError) else _failed(cls, model.error)
+                raise model.error if isinstance(model.error, FlowkitError) else _failed(cls, model.error)
         finally:
             model.users.remove(scope)
             if not model.users:

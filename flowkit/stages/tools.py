@@ -91,7 +91,7 @@ class ToolRunner(Stage[ToolState]):
         tool = tool_named(known, call.name)
         if tool is None:
             # With the names at hand, the model can correct its call.
-            there = ", ".join(tool.title for tool in known) or "none"
+            there = ", ".join(title for tool in known for title in tool.titles) or "none"
             return _outcome(call.id, ToolStatus.ERROR, f"There is no tool {call.name!r}. Tools: {there}.")
         if problem := _problem(call.arguments):
             return _outcome(call.id, ToolStatus.ERROR, problem)
@@ -118,7 +118,9 @@ class ToolRunner(Stage[ToolState]):
             return NOTHING
         if what == _SAY:
             return (Emit("outcomes", Filler(tool.say_after.text)),) if tool.say_after else NOTHING
-        late = ToolOutcome(id, ToolStatus.TIMEOUT.value, f"{tool.title} took longer than {tool.timeout // 1000} ms.")
+        late = ToolOutcome(
+            id, ToolStatus.TIMEOUT.value, f"{tool.title or 'It'} took longer than {tool.timeout // 1000} ms."
+        )
         return (Feed(CancelTool(id)), *self._over(state, late))
 
     def _interrupt(self, state: ToolState) -> Actions:

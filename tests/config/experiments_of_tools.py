@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import trio
 import trio.testing
 
+from flowkit import trust
 from flowkit.config import load
 from flowkit.errors import FlowkitError
 from flowkit.messages import Message, RunTools, ToolCall
@@ -108,7 +111,10 @@ def requested(*settings: str, path: str = "/a") -> Any:
             tool = HTTP.format(port=port, path=path)
             changed = [setting.replace("$PORT", str(port)) for setting in settings]
             plan = _planned(("stages.tools={kind: tools}", f"tools=[{tool}]", *changed))
-            outcomes = await _outcomes(plan, ToolCall("1", "look", '{"city": "Paris"}'))
+            try:
+                outcomes = await _outcomes(plan, ToolCall("1", "look", '{"city": "Paris"}'))
+            except FlowkitError as error:
+                outcomes = [str(error).replace(str(port), "PORT")]
             nursery.cancel_scope.cancel()
         return (
             [_KEY.sub(b"", request.replace(str(port).encode(), b"PORT")) for request in got],
@@ -138,3 +144,25 @@ async def _outcomes(plan: Plan, call: ToolCall) -> list[Any]:
 
         await providers["tools"].call(RunTools(), fed(), emit)
     return outcomes
+
+
+SERVER = """
+import json, os, sys
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" in asked:
+        about = {"inputSchema": {"type": "object"}, "description": os.environ.get("ORDER", "")}
+        named = [{"name": name, **about} for name in ("book", "pay")]
+        info = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "a", "version": "1"}}
+        known = {"initialize": info, "tools/list": {"tools": named}}
+        reply = {"result": known[asked["method"]]} if asked["method"] in known else {"error": {"code": -32601, "message": ""}}
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **reply}), flush=True)
+"""
+
+
+def served(*settings: str) -> Any:
+    """What a model is told of the tools of an MCP server that is a program."""
+    server = json.dumps([{"mcp": {"command": [sys.executable, "-c", SERVER]}}])
+    trust.allow(sys.executable)
+    return told(f"tools={server}", *(setting.replace("$PYTHON", sys.executable) for setting in settings))

@@ -452,6 +452,7 @@ IDLE = (
     "stages.llm.replies.0.text=Well.",
 )
 FUNCTION = ("tools=[{call: flowkit.samples.restaurant:book_table}]",)
+MCP = ("tools=[{mcp: {url: 'http://127.0.0.1:$PORT/mcp'}}]",)
 NAMED = ("tools=[{name: look, http: {url: 'http://127.0.0.1:1'}}]",)
 
 TABLE |= {
@@ -476,6 +477,13 @@ TABLE |= {
     "tools.http.method": Try("PUT", tools.requested, path="tools.0.http.method"),
     "tools.http.url": Try("http://127.0.0.1:$PORT/{city}", tools.requested, path="tools.0.http.url"),
     "tools.http.headers": Try("{x-key: abc}", tools.requested, path="tools.0.http.headers"),
+    "tools.mcp.command": Try("[$PYTHON, -c, 'raise SystemExit(7)']", tools.served, path="tools.0.mcp.command"),
+    "tools.mcp.env": Try("{ORDER: '7'}", tools.served, path="tools.0.mcp.env"),
+    "tools.mcp.url": Try(
+        "http://127.0.0.1:1/mcp", tools.told, ("tools=[{mcp: {url: 'http://127.0.0.1:2/mcp'}}]",), "tools.0.mcp.url"
+    ),
+    "tools.mcp.headers": Try("{x-key: abc}", tools.requested, MCP, "tools.0.mcp.headers"),
+    "tools.only": Try("[pay]", tools.served, path="tools.0.only"),
     "tools.builtin": Try("end_session", tools.called, ("tools.0={name: book_table, call: a:b}",), "tools.0"),
     "tools.description": Try("Look it up.", tools.told, FUNCTION, "tools.0.description"),
     "tools.parameters": Try("{town: {type: string}}", tools.requested, path="tools.0.parameters"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import types
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -31,6 +31,7 @@ from flowkit.runtime.host import run_alone
 from flowkit.testing.provider import FakeSession, PacedItems
 from flowkit.testing.sessions import Kept
 from flowkit.tools import Tools, ToolSpec
+from tests.providers.http_server import Server, served
 
 Tool = dict[str, Any]
 
@@ -58,8 +59,8 @@ def outcomes(
     specs: list[ToolSpec] = []
 
     async def main() -> None:
-        around = replace(FakeSession().around(), stage=Tools.model_validate({"tools": list(tools)}), session="s")
-        async with opened(LocalTools, LocalTools.Options(), around) as provider:
+        around = replace(FakeSession().around(), session="s")
+        async with opened(LocalTools, Tools.model_validate({"tools": list(tools)}), around) as provider:
             specs.extend(around.tools)
             with trio.move_on_after(30) as scope:
 
@@ -304,8 +305,8 @@ def test_a_cancelled_coroutine_stops_and_has_no_outcome(module: types.ModuleType
         finished.append("booked")
 
     async def main() -> None:
-        around = replace(FakeSession().around(), stage=Tools.model_validate({"tools": [add(module, book)]}))
-        async with opened(LocalTools, LocalTools.Options(), around) as provider:
+        tools = Tools.model_validate({"tools": [add(module, book)]})
+        async with opened(LocalTools, tools, FakeSession().around()) as provider:
 
             async def emit(item: Message) -> None:
                 finished.append(str(item))
@@ -391,72 +392,15 @@ def test_the_late_result_of_a_thread_is_stale(module: types.ModuleType) -> None:
 
 # -- HTTP --------------------------------------------------------------------------------------------------------------
 
-Respond = Callable[[h11.Request, bytes], tuple[int, list[tuple[str, str]], bytes]]
-
-
-class Server:
-    """An HTTP server on loopback for one test. `seen`: target, headers and body of each request."""
-
-    def __init__(self, respond: Respond) -> None:
-        self.respond = respond
-        self.seen: list[tuple[str, dict[str, str], bytes]] = []
-        self.url = ""
-
-    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        self.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
-        await trio.serve_listeners(self._answer, [listener], task_status=task_status)
-
-    async def _answer(self, stream: trio.SocketStream) -> None:
-        http = h11.Connection(h11.SERVER)
-        head, body = None, b""
-        while not isinstance(event := http.next_event(), h11.EndOfMessage):
-            if event is h11.NEED_DATA:
-                http.receive_data(await stream.receive_some(65_536))
-            elif isinstance(event, h11.Request):
-                head = event
-            elif isinstance(event, h11.Data):
-                body += bytes(event.data)
-            else:
-                return
-        assert head is not None
-        self.seen.append((head.target.decode(), {k.decode(): v.decode() for k, v in head.headers}, body))
-        status, headers, answer = self.respond(head, body)
-        if status:
-            begun = http.send(h11.Response(status_code=status, headers=[*headers, ("connection", "close")]))
-            data = http.send(h11.Data(data=answer))
-            try:
-                await stream.send_all((begun or b"") + (data or b"") + (http.send(h11.EndOfMessage()) or b""))
-            except trio.BrokenResourceError:
-                pass
-        await stream.aclose()
-
-
-def served(*responds: Respond, call: Callable[..., Awaitable[None]]) -> list[Server]:
-    """Run `call` with servers that answer so."""
-    servers = [Server(respond) for respond in responds]
-
-    async def main() -> None:
-        async with trio.open_nursery() as nursery:
-            for server in servers:
-                await nursery.start(lambda task_status, server=server: server.serve(task_status=task_status))
-            with trio.fail_after(20):
-                await call(*servers)
-            nursery.cancel_scope.cancel()
-
-    trio.run(main)
-    return servers
-
-
 CITY = {"city": {"type": "string", "description": "City"}}
 
 
 async def requested(tool: Tool, arguments: str = '{"city": "Köln"}') -> ToolOutcome:
     """The outcome of one call of an http tool, inside of Trio."""
     tool = {"name": "weather", "parameters": CITY, **tool}
-    around = replace(FakeSession().around(), stage=Tools.model_validate({"tools": [tool]}), session="s")
+    around = replace(FakeSession().around(), session="s")
     found: list[Message] = []
-    async with opened(LocalTools, LocalTools.Options(), around) as provider:
+    async with opened(LocalTools, Tools.model_validate({"tools": [tool]}), around) as provider:
 
         async def emit(item: Message) -> None:
             found.append(item)

@@ -26,7 +26,7 @@ from flowkit.providers.cloud.client import Client, http_fault, let_go
 from flowkit.providers.cloud.completions import Completion, Events
 from flowkit.providers.cloud.faults import CloudError, of_status
 from flowkit.providers.cloud.keys import cleaned, key_of
-from flowkit.tools import ToolSpec, arguments_of, content_of, name_of, tools_of
+from flowkit.tools import ToolSpec, arguments_of, content_of, plain_name, tools_of
 
 if TYPE_CHECKING:
     import httpx
@@ -285,7 +285,7 @@ def _said(role: str, text: str) -> list[dict[str, Any]]:
 def _step(step: ReplyStep) -> list[dict[str, Any]]:
     """A step of a reply: what the assistant wrote and called, and each outcome."""
     calls = [
-        {"id": c.id, "type": "function", "function": {"name": name_of(c), "arguments": arguments_of(c)}}
+        {"id": c.id, "type": "function", "function": {"name": plain_name(c.name), "arguments": arguments_of(c)}}
         for c in step.calls
     ]
     outcomes = [{"role": "tool", "tool_call_id": call.id, "content": content_of(call)} for call in step.calls]

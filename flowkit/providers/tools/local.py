@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 import trio
 
-from flowkit.errors import ProviderError
+from flowkit.errors import ConfigError, ProviderError
 from flowkit.messages import CancelTool, Message, ToolCall, ToolOutcome, ToolStatus
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.tools.functions import Function, ToolContext
 from flowkit.providers.tools.http import Request
-from flowkit.tools import Tools, ToolSpec
+from flowkit.providers.tools.mcp.server import Server, permit
+from flowkit.tools import Mcp, Tool, Tools, ToolSpec, tool_named
 
 LONGEST = 16_000
 """Characters of an outcome that a model is given. It would read, and be paid for, every one of them."""
@@ -36,6 +37,41 @@ class LocalTools(Provider):
     kind = "tools"
     name = "local"
 
+    options: Tools
+    model: Mapping[str, Server]
+    """The servers, by what the file says of them."""
+
+    @classmethod
+    def resolved(cls, options: Any, stage: Any) -> Any:
+        """The tools, which the file declares at its top level."""
+        return stage if isinstance(stage, Tools) else Tools()
+
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises ConfigError for a program that may not be started, ProviderMissing without the package mcp."""
+        for where in _servers(options):
+            permit(where)
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[Mapping[str, Server]]:
+        """Start the servers, all at the same time. Raises ProviderError for one that does not get ready."""
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            try:
+                servers = {_key(where): Server(where, nursery) for where in _servers(options)}
+                async with trio.open_nursery() as starting:
+                    for server in servers.values():
+                        starting.start_soon(server.connect)
+                yield servers
+                for server in servers.values():
+                    server.close()
+            except Exception as error:  # raised after the nursery, which would wrap it in a group
+                failure = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+                nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
         self._tools: dict[str, Runnable] = {}
@@ -43,20 +79,35 @@ class LocalTools(Provider):
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        """Import functions. Raises ConfigError for one that is no tool."""
-        declared = self.around.stage.tools if isinstance(self.around.stage, Tools) else ()
+        """Import functions, and ask servers for their tools. Raises ConfigError for what is no tool."""
         async with AsyncExitStack() as stack:
-            for tool in declared:
-                if tool.call is not None:
-                    self._tools[tool.title] = await trio.to_thread.run_sync(Function, tool)
-                elif tool.http is not None:
-                    self._tools[tool.title] = request = Request(tool)
-                    stack.push_async_callback(request.aclose)
-                elif tool.builtin is not None:
+            for tool in self.options.tools:
+                if tool.builtin is not None:
                     said = tool.description or "End the conversation, after saying good-bye."
                     self.around.tools.append(ToolSpec(tool.title, said, {"type": "object", "properties": {}}))
+                for runnable in await self._runnable(tool, stack):
+                    self._add(runnable, tool)
             self.around.tools.extend(tool.spec for tool in self._tools.values())
             yield
+
+    async def _runnable(self, tool: Tool, stack: AsyncExitStack) -> Sequence[Runnable]:
+        """What the model may call by this declaration."""
+        if tool.call is not None:
+            return [await trio.to_thread.run_sync(Function, tool)]
+        if tool.http is not None:
+            request = Request(tool)
+            stack.push_async_callback(request.aclose)
+            return [request]
+        return await self.model[_key(tool.mcp)].tools(tool.only) if tool.mcp is not None else []
+
+    def _add(self, runnable: Runnable, tool: Tool) -> None:
+        name = runnable.spec.name
+        if name in self._tools or (tool.mcp is not None and tool_named(self.options.tools, name) is not tool):
+            whose = f"one is of {tool.mcp.title}" if tool.mcp else "one is of an mcp server"
+            raise ConfigError(
+                f"there are two tools with the name {name!r}: {whose}", hint="choose the server's tools with `only`"
+            )
+        self._tools[name] = runnable
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         async with trio.open_nursery() as nursery:
@@ -91,6 +142,16 @@ class LocalTools(Provider):
             kind = "" if isinstance(error, (ValueError, ProviderError)) else f"{type(error).__name__}: "
             status, content = ToolStatus.ERROR, f"{kind}{error}"
         return ToolOutcome(call.id, status.value, _cut(content))
+
+
+def _servers(options: Any) -> list[Mcp]:
+    """The servers, each once, although it may be named in several places."""
+    found = [tool.mcp for tool in options.tools if tool.mcp is not None] if isinstance(options, Tools) else []
+    return [where for at, where in enumerate(found) if where not in found[:at]]
+
+
+def _key(where: Mcp) -> str:
+    return where.model_dump_json()
 
 
 def _as_text(result: Any) -> str:

@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -25,12 +24,11 @@ from flowkit.errors import ProviderError
 from flowkit.messages import Audio, Message, Speak
 from flowkit.providers.base import Emit
 from flowkit.providers.plain import plain
+from flowkit.providers.process import GRACE_S, READ_BYTES, ErrorOutput, reason, stop
 from flowkit.providers.worker.wire import Frame, FrameKind, Unpacker, total_and_pcm
 from flowkit.words import has_words
 
 LOAD_TIMEOUT_S = 60.0
-GRACE_S = 1.0
-"""How long the process may take to end after its standard input was closed. It needs milliseconds."""
 PING_EVERY_S = 1.0
 _PINGS = 2
 """After so many unanswered pings the process counts as dead. A thread answers them, even during a long clause."""
@@ -43,8 +41,6 @@ _AT_A_TIME = 16
 """Clauses that are at the process at a time. Further clauses wait in order."""
 _FRAMES_AHEAD = 64
 """Frames that may wait to be sent to the process: each clause, its cancel and its pings."""
-_READ_BYTES = 1 << 16
-_ERROR_LINES = 5
 _QUOTED = 60
 
 Heard = Callable[[int, bytes], Awaitable[None]]
@@ -124,7 +120,7 @@ class _Child:
         except OSError as exc:
             self.end(f"cannot be started: {exc.strerror}")
             return
-        errors = _ErrorOutput()
+        errors = ErrorOutput()
         try:
             async with trio.open_nursery() as nursery:
                 self._scope = nursery.cancel_scope
@@ -139,8 +135,8 @@ class _Child:
         finally:
             # A cancelled host must not leave the process running.
             with trio.CancelScope(shield=True):
-                await _stop(process)
-            self.end(_reason(process.returncode, errors.lines))
+                await stop(process)
+            self.end(reason(process.returncode, errors.lines))
 
     def end(self, why: str) -> None:
         """End the process and all its requests. The first reason is kept."""
@@ -163,7 +159,7 @@ class _Child:
         assert process.stdout is not None, "opened with a pipe"
         unpacker = Unpacker()
         try:
-            while data := await process.stdout.receive_some(_READ_BYTES):
+            while data := await process.stdout.receive_some(READ_BYTES):
                 for frame in unpacker.feed(bytes(data)):
                     await self._hand_on(frame)
         except ValueError as exc:
@@ -311,36 +307,6 @@ class Worker:
         assert self._nursery is not None, "speak() comes inside running()"
         self._child = _Child(self._title)
         self._nursery.start_soon(self._child.run, self._command, self._setup)
-
-
-class _ErrorOutput:
-    """The last lines of a process's standard error, for the error that reports its end."""
-
-    def __init__(self) -> None:
-        self.lines: deque[str] = deque(maxlen=_ERROR_LINES)
-        self.ended = trio.Event()
-
-    async def read(self, process: trio.Process) -> None:
-        assert process.stderr is not None, "opened with a pipe"
-        while data := await process.stderr.receive_some(_READ_BYTES):
-            self.lines.extend(line.strip() for line in data.decode(errors="replace").splitlines() if line.strip())
-        self.ended.set()
-
-
-async def _stop(process: trio.Process) -> None:
-    assert process.stdin is not None, "opened with a pipe"
-    await process.stdin.aclose()
-    with trio.move_on_after(GRACE_S):
-        await process.wait()
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
-
-
-def _reason(returncode: int | None, errors: deque[str]) -> str:
-    code = returncode or 0
-    why = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return f"{why} ({errors[-1]})" if errors and code else why
 
 
 def _import_path() -> str:

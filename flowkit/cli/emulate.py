@@ -10,11 +10,12 @@ from flowkit.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from flowkit.testing.emulators import Emulator
 
-NAMES = ("assemblyai", "groq", "cartesia")
+NAMES = ("assemblyai", "groq", "cartesia", "speech")
 _USE = {
     "assemblyai": 'kind: asr, provider: assemblyai, api_key: any, base_url: "{ws}"',
     "groq": 'kind: llm, provider: groq, api_key: any, base_url: "{http}"',
     "cartesia": 'kind: tts, provider: cartesia, voice: any, api_key: any, base_url: "{ws}"',
+    "speech": 'kind: tts, provider: openai_compatible, voice: any, model: tts-1, base_url: "{http}/v1"',
 }
 
 

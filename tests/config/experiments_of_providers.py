@@ -24,6 +24,7 @@ from flowkit.config import InvalidConfig, load
 from flowkit.errors import FlowkitError
 from flowkit.messages import (
     Ask,
+    Audio,
     Capture,
     Detect,
     EndOfUtterance,
@@ -105,7 +106,8 @@ def sent(
             addressed = [s.replace("$WS", server.ws_url).replace("$URL", server.url) for s in settings]
             ended = one_call(*provider_of(kind, addressed), request, fed)
             seen = [s for s in server.seen if s.body or s.messages]
-            return [(s.path, s.headers.get("authorization"), s.query, s.body, s.messages) for s in seen], ended.finals
+            requests = [(s.path, s.headers.get("authorization"), s.query, s.body, s.messages) for s in seen]
+            return requests, ended.finals, [item for item in ended.items if isinstance(item, Audio)]
 
     return experiment
 

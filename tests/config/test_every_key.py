@@ -99,6 +99,8 @@ NO_SERVER = stage("llm", "provider: openai_compatible, model: m, base_url: 'http
 NO_SERVICE = stage("asr", "provider: assemblyai, api_key: a-key")
 ASSEMBLY = stage("asr", "provider: assemblyai, api_key: a-key, base_url: '$WS'")
 CARTESIA = stage("tts", "provider: cartesia, voice: anna, api_key: a-key, base_url: '$WS'")
+HEARING = stage("asr", "provider: openai_compatible, model: m, api_key: a-key, base_url: '$URL/v1'")
+SPEAKING = stage("tts", "provider: openai_compatible, model: m, voice: anna, api_key: a-key, base_url: '$URL/v1'")
 LLAMA = stage("llm", "provider: llamacpp, model: $TMP/a.gguf")
 EXAMPLES = (*LLAMA, "stages.llm.examples=[{user: Why?, agent: No.}]")
 CANNED = stage("llm", "provider: canned")
@@ -117,6 +119,8 @@ asked = providers.sent("llm", "groq", ASK)
 transcribed = providers.sent("asr", "assemblyai", Transcribe(), utterance())
 unanswered = providers.sent("asr", "assemblyai", Transcribe(), utterance(), ServerFault.NO_FORCE)
 narrated = providers.sent("tts", "cartesia", Narrate(), [Speak(0, providers.MARKED)])
+sent_file = providers.sent("asr", "speech", Transcribe(), utterance())
+spoken = providers.sent("tts", "speech", Speak(0, "Hello there."))
 told_piper, told_nano = providers.told_worker("piper"), providers.told_worker("nanotts")
 wanted_mic, wanted_speaker = providers.claimed("mic"), providers.claimed("speaker")
 no_speaker = providers.claimed("speaker", present=False)
@@ -353,6 +357,15 @@ TABLE: dict[str, Try] = {
     "asr/assemblyai.catch_up": Try("4.0", providers.streamed, NO_SERVICE),
     "asr/moonshine.every": Try("300ms", providers.decoded, MOONSHINE),
     "asr/moonshine.longest": Try("8s", providers.decoded, MOONSHINE),
+    "asr/openai_compatible.base_url": Try("$URL/behind/v1", sent_file, HEARING),
+    "asr/openai_compatible.api_key": Try("other-key", sent_file, HEARING),
+    "asr/openai_compatible.model": Try("other", sent_file, HEARING),
+    "asr/openai_compatible.extra": Try("{temperature: 0}", sent_file, HEARING),
+    "asr/openai_compatible.every": Try("200ms", sent_file, HEARING),
+    "asr/openai_compatible.longest": Try("400ms", sent_file, HEARING),
+    "asr/openai_compatible.eager": Try("false", sent_file, HEARING),
+    "asr/openai_compatible.language": Try("de", sent_file, HEARING),
+    "asr/openai_compatible.prompt": Try("Tegernsee", sent_file, HEARING),
     "asr/scripted.utterances": Try("[Hello., Stop.]"),
     "asr/scripted.final_after": Try("160ms"),
     "asr/scripted.partial_every": Try("200ms"),
@@ -409,6 +422,13 @@ TABLE: dict[str, Try] = {
     **{f"chunker.speak.{span}": Try("verbatim", look.said, reply(text)) for span, text in SPANS.items()},
     "chunker.speculate_end": Try("true"),
     # -- tts
+    "tts/openai_compatible.base_url": Try("$URL/behind/v1", spoken, SPEAKING),
+    "tts/openai_compatible.api_key": Try("other-key", spoken, SPEAKING),
+    "tts/openai_compatible.model": Try("other", spoken, SPEAKING),
+    "tts/openai_compatible.extra": Try("{instructions: Whisper}", spoken, SPEAKING),
+    "tts/openai_compatible.voice": Try("berta", spoken, SPEAKING),
+    "tts/openai_compatible.rate": Try("16000", spoken, SPEAKING),
+    "tts/openai_compatible.speed": Try("1.5", spoken, SPEAKING),
     "tts/cartesia.voice": Try("berta", narrated, CARTESIA),
     "tts/cartesia.api_key": Try("other-key", narrated, CARTESIA),
     "tts/cartesia.base_url": Try("$WS/behind", narrated, CARTESIA),

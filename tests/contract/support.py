@@ -36,8 +36,8 @@ from flowkit.tools import ToolSpec
 OK, SILENT = "ok", "silent"
 VOICE, QUIET = b"\1\1" * 320, bytes(640)
 """A frame of 20 ms at 16 kHz."""
-SILENT_AFTER_S = 0.8
-"""A provider that has said nothing for this long will not: every fault that ends by itself does so sooner."""
+SILENT_AFTER_S, PATIENCE_S = 0.8, 5.0
+"""How long a provider is waited for of which nothing is expected, and any other: a busy machine is slow."""
 
 
 @dataclass
@@ -89,17 +89,19 @@ def around(outcome: Outcome) -> Surroundings:
     return Surroundings(16_000, 20_000, now_us, lambda line: None, event=lambda at, n, d: outcome.events.append((n, d)))
 
 
-async def call(provider: Provider, outcome: Outcome, request: Message, fed: AsyncIterator[Message]) -> None:
-    """Call a provider that is ready. The result goes into `outcome`."""
+async def call(
+    provider: Provider, outcome: Outcome, request: Message, fed: AsyncIterator[Message], patience_s: float = PATIENCE_S
+) -> None:
+    """Call a provider that is ready. The result goes into `outcome`; it is silent after `patience_s` without an answer."""
 
     async def emit(item: Message) -> None:
         for _ in range(20):  # a stage that takes its time: what a call has said last must not be lost when it ends
             await trio.lowlevel.checkpoint()
         outcome.items.append(item)
-        watch.deadline = trio.current_time() + SILENT_AFTER_S
+        watch.deadline = trio.current_time() + patience_s
 
     try:
-        with trio.move_on_after(SILENT_AFTER_S) as watch:
+        with trio.move_on_after(patience_s) as watch:
             await provider.call(request, fed, emit)
         if watch.cancelled_caught:
             outcome.end = SILENT
@@ -116,8 +118,12 @@ def one_call(
     fed: Iterable[Message] = (),
     pause_s: float = 0,
     tools: Iterable[ToolSpec] = (),
+    silent: bool = False,
 ) -> Outcome:
-    """Make a provider, get it ready and call it once, in a new event loop. `tools`: what an LLM may call."""
+    """Make a provider, get it ready and call it once, in a new event loop.
+
+    `tools`: what an LLM may call. `silent`: it is expected to fall silent, and is not waited for long.
+    """
     outcome = Outcome()
 
     async def main() -> None:
@@ -125,7 +131,9 @@ def one_call(
             here = around(outcome)
             here.tools.extend(tools)
             async with opened(cls, options, here) as provider:
-                await call(provider, outcome, request, PacedItems(fed, pause_s))
+                await call(
+                    provider, outcome, request, PacedItems(fed, pause_s), SILENT_AFTER_S if silent else PATIENCE_S
+                )
         except CloudError as error:
             outcome.end, outcome.error = error.trouble.value, str(error)
         except BaseExceptionGroup as group:

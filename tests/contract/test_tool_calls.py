@@ -11,7 +11,7 @@ from flowkit.messages import Ask, Called, Exchange, ReplyStep, ToolCall
 from flowkit.options import Options
 from flowkit.providers.base import Provider
 from flowkit.providers.groq import Groq
-from flowkit.providers.openai_compatible import OpenAICompatible
+from flowkit.providers.openai_compatible.llm import OpenAICompatible
 from flowkit.testing.emulators import ChatCall, ChatReply, GroqEmulator, ServerFault, running
 from flowkit.tools import ToolSpec
 from tests.contract.sdks import groq_chat

@@ -17,7 +17,7 @@ from flowkit.errors import ProviderError
 from flowkit.messages import Ask, Exchange, Token
 from flowkit.providers.base import Surroundings
 from flowkit.providers.models import opened
-from flowkit.providers.openai_compatible import OpenAICompatible
+from flowkit.providers.openai_compatible.llm import OpenAICompatible
 from flowkit.stages.unspoken import SpokenText
 from flowkit.testing.emulators import GroqEmulator, ServerFault, running
 from tests.contract.support import OK, Outcome, PacedItems, around, one_call

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.messages import EndOfUtterance, Frames
-from flowkit.providers.moonshine.utterances import PRE_ROLL_US, Purpose, RecentFrames, Segment, Utterances
+from flowkit.providers.segments.utterances import PRE_ROLL_US, Purpose, RecentFrames, Segment, Utterances
 
 SAMPLES, FRAME_US = 320, 20_000
 PRE_ROLL = PRE_ROLL_US // FRAME_US

@@ -8,7 +8,6 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,23 +16,19 @@ import trio
 from pydantic import Field
 
 from flowkit import options as opt
-from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError
 from flowkit.history import remembered, size
 from flowkit.messages import Ask, Message, ReplyStep, Token
-from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.cloud.client import Client, http_fault, let_go
+from flowkit.providers.base import Emit, Surroundings
+from flowkit.providers.cloud.client import let_go, next_bytes
 from flowkit.providers.cloud.completions import Completion, Events
 from flowkit.providers.cloud.faults import CloudError, of_status
-from flowkit.providers.cloud.keys import cleaned, key_of
+from flowkit.providers.cloud.service import HttpService
 from flowkit.tools import ToolSpec, arguments_of, content_of, plain_name, tools_of
 
 if TYPE_CHECKING:
     import httpx
 
-CONNECT_S = 5.0
-_NO_LIST = (404, 405, 501)
-"""HTTP statuses of a server that has no list of models."""
 _LIMITS = ("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-requests")
 _OPEN, _CLOSE = "<think>", "</think>"
 _SPARE_S = 1.0
@@ -61,53 +56,19 @@ class ChatOptions(opt.Options):
     """More keys for the body of the request, as the server documents them, such as {reasoning_effort: low}."""
 
 
-class Chat(Provider):
+class Chat(HttpService):
     """Answers an ``Ask`` with the tokens of the model's reply. A subclass sets `name`, `variable` and the paths."""
 
     kind = "llm"
-    requires = ("groq", "httpx")
-    install = "pip install 'flowkit-voice[cloud]'"
-    licences: ClassVar[tuple[tuple[str, str], ...]] = (("groq", "Apache-2.0"), ("httpx", "BSD-3-Clause"))
-    remote = True
     path: ClassVar[str]
     """Path of the chat completions, relative to the base URL."""
-    models_path: ClassVar[str]
-    """Path of the list of models, relative to the base URL."""
     opens_reasoning: bool = False
     """Whether the server's chat template opens the reasoning, so that only its end mark arrives."""
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
-        self.title = f"llm {self.name}"
-        connect_us = around.connect_us
-        self._connect_s = CONNECT_S if connect_us is None else connect_us / US_PER_S
         self._nursery: trio.Nursery | None = None
         self._noticed = False
-
-    @classmethod
-    def needs_key(cls, options: Any) -> bool:
-        """Whether the server is known to need an API key. The key from the environment is sent only to such a
-        server."""
-        return True
-
-    @classmethod
-    def check(cls, options: Any) -> None:
-        """Raises CloudError without a key."""
-        cls._key(options)
-
-    @classmethod
-    def _key(cls, options: Any) -> opt.Secret:
-        needed = cls.needs_key(options)
-        return key_of(f"llm {cls.name}", options.api_key, cls.variable if needed else "", needed=needed)
-
-    @classmethod
-    @asynccontextmanager
-    async def load(cls, options: Any) -> AsyncIterator[Client]:
-        """Import the client library and open a pool of connections. Raises CloudError without a key."""
-        key = cls._key(options)
-        client = await trio.to_thread.run_sync(Client, key, options.base_url)
-        async with client.closing():
-            yield client
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
@@ -121,6 +82,11 @@ class Chat(Provider):
 
     def learn(self, models: list[dict[str, Any]]) -> None:
         """The server has listed its models: find out what it can do."""
+
+    async def models(self) -> list[dict[str, Any]]:
+        models = await super().models()
+        self.learn(models)
+        return models
 
     def body(self, ask: Ask) -> dict[str, Any]:
         """The body of the request, to be sent as JSON."""
@@ -165,9 +131,8 @@ class Chat(Provider):
         if not isinstance(request, Ask):
             raise ProviderError(f"{self.title}: cannot answer {type(request).__name__}")
         try:
-            await self._answer(request, emit)
-        except CloudError as error:
-            raise cleaned(error, self.title, self._client.key) from error.__cause__
+            with self.named():
+                await self._answer(request, emit)
         except trio.Cancelled:
             self._keep_spare()
             raise
@@ -178,7 +143,7 @@ class Chat(Provider):
         response = await self._open(ask)
         stream = response.aiter_bytes()
         try:
-            while not completion.done and (data := await _next(stream)):
+            while not completion.done and (data := await next_bytes(stream)):
                 for event, payload in events.feed(data):
                     if not (text := completion.take(event, payload)):
                         continue
@@ -193,7 +158,7 @@ class Chat(Provider):
                     said = self._look_for_reasoning(said, text)
         finally:
             await let_go(response, stream)
-        self._tell("usage", " ".join(f"{k}={v}" for k, v in completion.usage.items() if isinstance(v, (int, float))))
+        self.tell("usage", " ".join(f"{k}={v}" for k, v in completion.usage.items() if isinstance(v, (int, float))))
         completion.check()
         # Only after the check: the arguments of a reply that broke off must not be used.
         for call in completion.tool_calls():
@@ -216,40 +181,12 @@ class Chat(Provider):
 
     async def _open(self, ask: Ask) -> httpx.Response:
         """Send the request. Returns when the headers of the response have come."""
-        response = await self._client.post(self.path, self.body(ask), self._connect_s)
-        self._tell("rate_limits", " ".join(f"{k}={response.headers[k]}" for k in _LIMITS if k in response.headers))
+        response = await self.client.post(self.path, self.body(ask), self.connect_s)
+        self.tell("rate_limits", " ".join(f"{k}={response.headers[k]}" for k in _LIMITS if k in response.headers))
         if "html" in response.headers.get("content-type", ""):
             await let_go(response)
             raise of_status(response.status_code, "an HTML page instead of a stream of JSON")
         return response
-
-    async def probe(self) -> str:
-        """Request the list of models, to see whether the server answers, the key works and the model exists.
-
-        Raises ProviderError.
-        """
-        try:
-            models = await self._models()
-        except CloudError as error:
-            if error.status in _NO_LIST:
-                return f"the server answers, but has no list of models; {self.options.model} was not looked for"
-            raise cleaned(error, self.title, self._client.key) from error.__cause__
-        names = [model.get("id") for model in models]
-        # An empty list proves nothing about the model.
-        if names and self.options.model not in names:
-            near = difflib.get_close_matches(self.options.model, map(str, names), n=1)
-            raise ProviderError(
-                f"{self.title}: the server answers, but has no model {self.options.model!r}",
-                hint=f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(str, names[:5]))}",
-            )
-        return f"the server answers, model {self.options.model}"
-
-    async def _models(self) -> list[dict[str, Any]]:
-        body = await self._client.get(self.models_path, self._connect_s)
-        listed = body.get("data") if isinstance(body, dict) else None
-        models = [model for model in listed if isinstance(model, dict)] if isinstance(listed, list) else []
-        self.learn(models)
-        return models
 
     # -- a spare connection -----------------------------------------------------------------------------------------
 
@@ -263,19 +200,10 @@ class Chat(Provider):
         # Shielded: httpcore does not close a socket whose TLS handshake is cancelled.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _SPARE_S):
             try:
-                await self._models()
+                await self.models()
             except CloudError as exc:
                 # Only recorded: the next call raises the same error.
-                self._tell("spare", f"no spare connection: {exc.trouble}")
-
-    @property
-    def _client(self) -> Client:
-        client: Client = self.model
-        return client
-
-    def _tell(self, name: str, detail: str) -> None:
-        if detail:
-            self.around.event(self.around.now_us(), name, f"{self.title}: {detail}")
+                self.tell("spare", f"no spare connection: {exc.trouble}")
 
 
 def _said(role: str, text: str) -> list[dict[str, Any]]:
@@ -295,13 +223,3 @@ def _step(step: ReplyStep) -> list[dict[str, Any]]:
 def _tool(spec: ToolSpec) -> dict[str, Any]:
     function = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
     return {"type": "function", "function": function}
-
-
-async def _next(stream: AsyncIterator[bytes]) -> bytes:
-    """The next bytes of the stream; empty at its end. Raises CloudError."""
-    import httpx
-
-    try:
-        return await anext(stream, b"")
-    except httpx.HTTPError as exc:
-        raise http_fault(exc) from exc

@@ -1,4 +1,4 @@
-"""The HTTP client of a chat server: the API key and a pool of connections, shared by all sessions of the process.
+"""The HTTP client of a server: the API key and a pool of connections, shared by all sessions of the process.
 
 Groq's official async client makes the requests; it supports Trio. Its exceptions are translated here into
 ``CloudError``. https://github.com/groq/groq-python
@@ -74,6 +74,21 @@ class Client:
         with _translated():
             return await self._groq.get(
                 path, cast_to=object, options={"timeout": httpx.Timeout(_SILENT_S, connect=connect_s)}
+            )
+
+    async def upload(self, path: str, fields: Mapping[str, Any], file: tuple[str, bytes], connect_s: float) -> object:
+        """Send a POST request with form fields and a `file` (name and content). Returns the parsed JSON. Raises
+        CloudError."""
+        import httpx
+
+        headers = {"Content-Type": "multipart/form-data"}  # in this spelling the library adds the boundary
+        with _translated():
+            return await self._groq.post(
+                path,
+                body=dict(fields),
+                files={"file": file},
+                cast_to=object,
+                options={"timeout": httpx.Timeout(_SILENT_S, connect=connect_s), "headers": headers},
             )
 
     @asynccontextmanager
@@ -191,3 +206,13 @@ async def let_go(response: httpx.Response, stream: AsyncIterator[bytes] | None =
             stream = None
     with trio.CancelScope(shield=True, deadline=trio.current_time() + _LET_GO_S):
         await response.aclose()
+
+
+async def next_bytes(stream: AsyncIterator[bytes]) -> bytes:
+    """The next bytes of the stream; empty at its end. Raises CloudError."""
+    import httpx
+
+    try:
+        return await anext(stream, b"")
+    except httpx.HTTPError as exc:
+        raise http_fault(exc) from exc

@@ -1,2 +1,3 @@
-"""Moonshine: `asr` is the provider, `model` is the model that sessions share, `utterances` decides what to decode
-next."""
+"""The Moonshine ASR. Read ``asr`` first, then ``model``."""
+
+"""The Moonshine ASR. Read ``asr`` first, then ``model``."""

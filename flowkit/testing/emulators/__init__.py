@@ -14,11 +14,13 @@ from flowkit.testing.emulators.cartesia import CartesiaEmulator
 from flowkit.testing.emulators.faults import ServerFault
 from flowkit.testing.emulators.groq import GroqEmulator
 from flowkit.testing.emulators.server import Emulator, Seen, running
+from flowkit.testing.emulators.speech import SpeechEmulator
 
 EMULATORS: dict[str, type[Emulator]] = {
     "assemblyai": AssemblyAIEmulator,
     "groq": GroqEmulator,
     "cartesia": CartesiaEmulator,
+    "speech": SpeechEmulator,
 }
 
 __all__ = [
@@ -31,5 +33,6 @@ __all__ = [
     "GroqEmulator",
     "Seen",
     "ServerFault",
+    "SpeechEmulator",
     "running",
 ]

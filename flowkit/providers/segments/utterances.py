@@ -111,13 +111,15 @@ class Utterances:
     Args:
         samples: Samples in a frame.
         frame_us: Length of a frame in microseconds.
-        every_us: Time between two partial transcripts in microseconds.
+        every_us: Time between two partial transcripts in microseconds. 0: none.
         longest_us: Longest segment in microseconds.
+        eager: Whether to decode a segment as soon as it may be complete.
     """
 
-    def __init__(self, samples: int, frame_us: int, every_us: int, longest_us: int) -> None:
+    def __init__(self, samples: int, frame_us: int, every_us: int, longest_us: int, *, eager: bool = True) -> None:
         self._frame_us = frame_us
         self._every = every_us // frame_us
+        self._eager = eager
         self._longest = longest_us // frame_us
         self._recording = RecentFrames(samples)
         self._begins: int | None = None
@@ -153,10 +155,10 @@ class Utterances:
         voiced = self._last_voiced(begins)
         quiet = recording.until - 1 - voiced
         if quiet >= self._count(QUIET_US):
-            due = self._decoded <= voiced + self._count(SETTLED_US)
+            due = self._eager and self._decoded <= voiced + self._count(SETTLED_US)
         else:
             # If the user has just become quiet, wait: soon it is either the end or speech again.
-            due = quiet <= PAUSING and recording.until - self._decoded >= self._every
+            due = quiet <= PAUSING and 0 < self._every <= recording.until - self._decoded
         return self._segment(Purpose.PARTIAL, begins, recording.until) if due else None
 
     def ended(self, end: EndOfUtterance) -> Segment:

@@ -15,6 +15,7 @@ from flowkit import options as opt
 from flowkit.messages import Ask
 from flowkit.providers.base import Surroundings
 from flowkit.providers.cloud.chat import Chat, ChatOptions
+from flowkit.providers.openai_compatible.speech import is_openai
 
 
 class OpenAICompatible(Chat):
@@ -53,7 +54,7 @@ class OpenAICompatible(Chat):
 
     @classmethod
     def needs_key(cls, options: Any) -> bool:
-        return "//api.openai.com" in options.base_url
+        return is_openai(options.base_url)
 
     def learn(self, models: list[dict[str, Any]]) -> None:
         """vLLM continues an answer if the request says so: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"""

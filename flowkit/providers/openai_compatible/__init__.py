@@ -1,0 +1,1 @@
+"""Any server with OpenAI's API: ``llm`` (chat completions), ``asr`` (transcriptions), ``tts`` (speech)."""

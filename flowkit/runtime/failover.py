@@ -83,7 +83,7 @@ async def resilient(stage: PlannedStage, around: Surroundings, models: Models) -
         if not members:
             # The first provider is the one that the user asked for.
             raise errors[0]
-        yield Resilient(stage.kind, members, around)
+        yield Resilient(stage.kind, members, replace(around, stage=stage.options))
 
 
 class Resilient(Provider):
@@ -99,7 +99,7 @@ class Resilient(Provider):
         self.title = members[0].name
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        work = work_for(request, self.around.frame_us)
+        work = work_for(request, self.around)
         if work is None:
             await self.members[0].provider.call(request, fed, emit)
             return

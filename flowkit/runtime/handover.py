@@ -35,12 +35,14 @@ from flowkit.messages import (
     Transcribe,
     WordTimes,
 )
-from flowkit.providers.base import Provider
+from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble
 from flowkit.runtime.fed import FedItems, Reader
 from flowkit.secrets import mask
+from flowkit.stages.llm import LlmTurn
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import FirstWord, SpokenText
+from flowkit.stages.written import written_calls
 from flowkit.words import has_words, sounded, speaking_s, spoken_until
 
 Pass = Callable[[Message], Awaitable[None]]
@@ -98,8 +100,10 @@ class ReplyWork(Work):
 
     request: Ask
 
-    def __init__(self, request: Ask) -> None:
+    def __init__(self, request: Ask, *, text_tools: bool = False) -> None:
+        """`text_tools`: calls that are written as text are passed on as calls."""
         super().__init__(request)
+        self._text_tools = text_tools
         self._said = request.said
         self._wordless = ""
         self._calls: list[ToolCall] = []
@@ -127,12 +131,17 @@ class ReplyWork(Work):
         """Reasoning is no part of the answer."""
         if isinstance(item, ToolCall):
             return True
+        if not isinstance(item, Token):
+            return False
         # A copy is asked, because `take` feeds the same text to the real one.
-        return isinstance(item, Token) and bool(replace(self._spoken).feed(item.text))
+        copy = replace(self._spoken)
+        return bool(copy.feed(item.text)) or (self._text_tools and copy.call != self._spoken.call)
 
     async def end(self, emit: Pass) -> None:
         """An attempt that has failed has called nothing: calls are passed on when it is over."""
         await self._say(self._spoken.end(), emit)
+        if self._text_tools and not self._calls:
+            self._calls.extend(written_calls(self._spoken.calls))
         for call in self._calls:
             await emit(call)
         if not self._first.end() and not self._calls:
@@ -376,15 +385,15 @@ class TranscriptionWork(Work):
         return sum(item.count for item in self.tape.items() if isinstance(item, Frames))
 
 
-def work_for(request: Message, frame_us: int) -> Work | None:
+def work_for(request: Message, around: Surroundings) -> Work | None:
     """The work of a request, or None for a kind of request that does not fail over."""
     match request:
         case Ask():
-            return ReplyWork(request)
+            return ReplyWork(request, text_tools=isinstance(around.stage, LlmTurn.Options) and around.stage.text_tools)
         case Speak():
             return ClauseSpoken(request)
         case Narrate():
             return NarrationWork(request)
         case Transcribe():
-            return TranscriptionWork(request, frame_us)
+            return TranscriptionWork(request, around.frame_us)
     return None

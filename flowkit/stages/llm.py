@@ -44,6 +44,7 @@ from flowkit.messages import (
 from flowkit.stages.base import AGAIN, DEADLINES, NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import FirstWord, SpokenText
+from flowkit.stages.written import written_calls
 
 _BUSY = frozenset({PROVIDER})
 _TRIES = 2
@@ -98,6 +99,9 @@ class LlmTurn(Stage[LlmState]):
         `generated`."""
         tool_rounds: int = Field(5, ge=1, le=100)
         """How often a reply may call tools. After that the model is asked to answer without them."""
+        text_tools: bool = False
+        """Whether a tool call that the model writes as text is called, such as <tool_call>{"name": ...}</tool_call>. It is
+        never spoken."""
 
     options: Options
 
@@ -233,6 +237,8 @@ class LlmTurn(Stage[LlmState]):
 
     def _done(self, state: LlmState) -> Actions:
         rest = self._rest(state)
+        if self.options.text_tools and not state.calls:
+            state.calls = written_calls(state.spoken.calls)
         # A model that calls tools although it was given none would never come to an end.
         if state.calls and state.asked is not None and state.asked.tools:
             return (*rest, *self._call(state, state.asked))

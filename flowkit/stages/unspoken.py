@@ -46,6 +46,9 @@ FORMS = (
     Form("<|end_response|", "<|start_response|", ">"),
     Form("<|end_of_solution|", "<|begin_of_solution|", ">"),
 )
+_CALLS = frozenset(n for n, form in enumerate(FORMS) if form.opens[1:] in _CALL_TAGS or form.opens == "[tool_calls") | {
+    len(FORMS)
+}
 # What a mark can begin with. Most tokens have none of these, and need no search.
 _HEADS = frozenset("<[◁`")
 _FENCED = len(FORMS)
@@ -86,12 +89,15 @@ _FENCED_CALL_BEGUN = re.compile(_begun((*_FENCE, *_FENCED_CALL[1:])))
 @dataclass(slots=True)
 class SpokenText:
     """The text of one reply without what is not spoken. `depth`: open marks of `form`. `held`: what may become a mark.
-    `before`: the last character read."""
+    `before`: the last character read. `calls`: the tool calls that were written as text, with their marks. `call`: what
+    there is of the next one."""
 
     form: int = 0
     depth: int = 0
     held: str = ""
     before: str = ""
+    calls: tuple[str, ...] = ()
+    call: str = ""
 
     def feed(self, text: str) -> str:
         """The next piece of the reply, split anywhere; returns the part of it, and of what was held back, that is
@@ -107,7 +113,9 @@ class SpokenText:
 
     def end(self) -> str:
         """The reply is complete: returns what was held back. Reasoning without an end mark is still not spoken."""
-        return self._read(self.held, final=True)
+        rest = self._read(self.held, final=True)
+        self._complete()
+        return rest
 
     def _read(self, text: str, *, final: bool) -> str:
         spoken, at = "", 0
@@ -117,22 +125,41 @@ class SpokenText:
                 continue  # a reply about such marks, which quotes one, or any other code block
             if not self.depth:
                 spoken += text[at : mark.start()]
+            else:
+                self._keep(text[at : mark.start()])
             group, at = mark.lastgroup or "", mark.end()
             if self.depth and self.form == _FENCED and group == f"o{_FENCED}":
                 group, at = f"c{_FENCED}", mark.start() + len(_FENCE)  # blocks do not nest, so it ends here
             self._pass(group, text[mark.start() : at])
         rest = len(text) if final else max(at, _undecided(text))
         self.held, self.before = text[rest:], text[rest - 1 : rest] or self.before
-        return spoken if self.depth else spoken + text[at:rest]
+        if not self.depth:
+            return spoken + text[at:rest]
+        self._keep(text[at:rest])
+        return spoken
+
+    def _keep(self, text: str) -> None:
+        """More of what is not spoken: of a call it may be needed."""
+        if self.form in _CALLS:
+            self.call += text
+
+    def _complete(self) -> None:
+        if self.call:
+            self.calls, self.call = (*self.calls, self.call), ""
 
     def _pass(self, group: str, mark: str) -> None:
         form = int(group[1:])
         # Marks of another form within reasoning are part of it.
         if self.depth and form != self.form:
+            self._keep(mark)
             return
         self.form = form
+        if self.depth or group[0] == "o":
+            self._keep(mark)
         if group[0] == "c":
             self.depth = max(0, self.depth - 1)
+            if not self.depth:
+                self._complete()
         elif not mark.endswith(("/>", "/]")):
             # A mark that closes itself has nothing inside.
             self.depth += 1

@@ -488,6 +488,7 @@ TABLE |= {
     "gate.idle": Try("{after: 500ms, say: Well?}"),
     "gate.session": Try("2s"),
     "llm.tool_rounds": Try("1", tools.called, ("stages.llm.replies.2.calls=[{name: book_table}]",)),
+    "llm.text_tools": Try("true", tools.called, ("stages.llm.replies.1.text=<function=book_table>{}</function>",)),
     "llm/scripted.replies.calls.name": Try("other", tools.called, path="stages.llm.replies.0.calls.0.name"),
     "llm/scripted.replies.calls.arguments": Try("'{'", tools.called, path="stages.llm.replies.0.calls.0.arguments"),
     "llm/scripted.replies.after": Try("other", tools.called, path="stages.llm.replies.3.after"),

@@ -4,7 +4,7 @@ emulator, and a user who speaks at given times. Under a clock that jumps, so tha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ def evening(
     llm: str = "",
     faults: Iterable[ServerFault] = (),
     length_ms: int = 14_000,
+    reply: Callable[[list[dict[str, Any]]], ChatReply] = replies,
 ) -> Evening:
     """Run a session in which the user speaks at `speech_ms` for 300 ms each, and a booking takes `takes_s`."""
     restaurant._booked.clear()
@@ -91,7 +92,7 @@ def evening(
     function = restaurant.book_table
     monkeypatch.setattr(restaurant, "book_table", book_table)
     speech = json.dumps([{"at": f"{at}ms", "lasts": "300ms"} for at in speech_ms])
-    emulator = GroqEmulator(reply=replies, token_s=0.2)
+    emulator = GroqEmulator(reply=reply, token_s=0.2)
     kept = Kept()
 
     def plan() -> Plan:

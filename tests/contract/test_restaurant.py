@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from flowkit.messages import ClauseStarted, Filler, Heard, Interrupt, Token, ToolCall, ToolOutcome
-from flowkit.testing.emulators import ServerFault
+from flowkit.testing.emulators import ChatReply, ServerFault
 from tests.contract.bistro import (
     ANSWER,
     BEFORE,
@@ -218,3 +219,20 @@ def test_a_call_that_cannot_be_made_is_told_to_the_model(
     sent = call["tool_calls"][0]["function"]["arguments"]
     assert sent == (CALL.arguments if fault is ServerFault.CALL_UNKNOWN else "{}")
     assert heard(session) == f"{BEFORE} {RESULT}"
+
+
+@pytest.mark.parametrize("text_tools", [True, False])
+def test_a_call_that_a_server_passes_on_as_text_books_where_the_file_says_so(
+    monkeypatch: pytest.MonkeyPatch, text_tools: bool
+) -> None:
+    """Also when the first attempt breaks off in the middle of the call."""
+    written = f'{BEFORE} <tool_call>{{"name": "book_table", "arguments": {CALL.arguments}}}</tool_call>'
+
+    def reply(messages: Messages) -> ChatReply:
+        return ChatReply(RESULT if messages[-1]["role"] == "tool" else written)
+
+    seen = evening(monkeypatch, llm=f"text_tools: {json.dumps(text_tools)}", reply=reply, faults=[ServerFault.FIN])
+    assert len(seen.booked) == int(text_tools)
+    said = "".join(row.message.text for row in seen.rows if isinstance(row.message, ClauseStarted))
+    expected = [GREETING, BEFORE, RESULT] if text_tools else [GREETING, BEFORE]
+    assert said.replace(" ", "") == "".join(expected).replace(" ", "")

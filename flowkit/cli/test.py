@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowkit.cli.pages import check_folder, write_pages
 from flowkit.cli.workers import configure, workers_of
 from flowkit.errors import ExitCode, UsageError
 from flowkit.files import cannot_write, reserve, write_whole
@@ -23,6 +24,7 @@ _SIGNS = {"passed": ".", "failed": "F", "error": "E"}
 _WIDTH = 72
 _MOST_CHANGES = 40
 _MARKS = {"junit": '<testsuites name="flowkit"', "json": '"findings": [', "markdown": "## flowkit test:"}
+_PAGES = "pages"
 """Near the beginning of a report: what distinguishes it from other files."""
 
 
@@ -46,7 +48,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="append",
         default=[],
         metavar="FORM=FILE",
-        help="also write a report: junit=FILE, json=FILE or markdown=FILE; may be repeated",
+        help="also write a report: junit=FILE, json=FILE, markdown=FILE, or pages=FOLDER with a page of each stored trace that "
+        "fails; may be repeated",
     )
     parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
 
@@ -71,7 +74,11 @@ def run(args: argparse.Namespace) -> int:
     for notice in found.notices:
         print(f"flowkit: {notice}", file=sys.stderr)
     for form, path in reports:
-        write_whole(path, _text(form, outcomes), mine=_MARKS[form])
+        if form == _PAGES:
+            for notice in write_pages(path, found.items, outcomes):
+                print(f"flowkit: {notice}", file=sys.stderr)
+        else:
+            write_whole(path, _text(form, outcomes), mine=_MARKS[form])
     _in_actions(outcomes)
     return _exit_code(outcomes)
 
@@ -158,8 +165,8 @@ def _table(outcome: Outcome) -> list[str]:
 
 def _report(text: str) -> tuple[str, Path]:
     form, sign, path = text.partition("=")
-    if form not in _MARKS or not sign or not path:
-        raise UsageError(f"--report takes junit=FILE, json=FILE or markdown=FILE (got {text!r})")
+    if form not in (*_MARKS, _PAGES) or not sign or not path:
+        raise UsageError(f"--report takes junit=FILE, json=FILE, markdown=FILE or pages=FOLDER (got {text!r})")
     return form, Path(path)
 
 
@@ -175,6 +182,9 @@ def _text(form: str, outcomes: Sequence[Outcome]) -> str:
 def _check_reports(reports: Sequence[tuple[str, Path]], inputs: list[Path]) -> None:
     """Check before any test runs that each report can be written, and that it replaces nothing but an older report."""
     for number, (form, path) in enumerate(reports):
+        if form == _PAGES:
+            check_folder(path)
+            continue
         # The earlier reports count as inputs, because two reports to one file would leave only the second.
         reserve(path, [*inputs, *(other for _, other in reports[:number])], mine=_MARKS[form])
 

@@ -161,6 +161,29 @@ def _unheld(plan: Plan) -> Iterator[BrokenRule]:
             yield BrokenRule("FK209", stage.id, what, "raise `resume_after` above `speech_for`", ("resume_after",))
 
 
+def _foreign(plan: Plan) -> Iterator[BrokenRule]:
+    """FK210. A provider that cannot hear or speak the language of the agent. That is the chunker's, or else the
+    language of the voice."""
+    named = [s.options.language for s in plan.stages if isinstance(s.options, Chunking.Options)]
+    wanted = {_base(code) for code in named if code != "auto"}
+    if not wanted:
+        voices = [stage.provider for stage in plan.stages if stage.kind == "tts" and stage.provider]
+        wanted = {_base(code) for voice in voices for code in voice.cls.languages(voice.options)}
+    for stage in plan.stages:
+        does = "speaks" if stage.kind == "tts" else "hears"
+        for choice in (*([stage.provider] if stage.provider else []), *stage.failover):
+            known = sorted({_base(code) for code in choice.cls.languages(choice.options)})
+            if known and wanted and not wanted & set(known):
+                what = f"{choice.name!r} {does} {', '.join(known)}, and the agent speaks {', '.join(sorted(wanted))}"
+                yield BrokenRule(
+                    "FK210", stage.id, what, "use another provider, model or voice, or change `language`", ("provider",)
+                )
+
+
+def _base(code: str) -> str:
+    return code.replace("_", "-").partition("-")[0].lower()
+
+
 LINTS: Mapping[str, Lint] = {
     "FK201": Lint(Severity.WARNING, _whole_reply),
     "FK202": Lint(Severity.ERROR, _ungated),
@@ -171,4 +194,5 @@ LINTS: Mapping[str, Lint] = {
     "FK207": Lint(Severity.WARNING, _contradicting),
     "FK208": Lint(Severity.WARNING, _never_matching),
     "FK209": Lint(Severity.WARNING, _unheld),
+    "FK210": Lint(Severity.WARNING, _foreign),
 }

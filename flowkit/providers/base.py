@@ -102,6 +102,14 @@ class Provider(ABC):
         return options
 
     @classmethod
+    def languages(cls, options: Any) -> tuple[str, ...]:
+        """The codes of the languages that it hears or speaks with these options, such as `en`. Lint FK210 uses them.
+
+        Empty: any language, or it is not known which.
+        """
+        return ()
+
+    @classmethod
     def check(cls, options: Any) -> None:
         """Check the options before any model is loaded: whether a file exists, whether a key is given.
 

@@ -103,7 +103,7 @@ jobs:
       - uses: actions/setup-python@v5
         with: {python-version: "3.12", cache: pip, cache-dependency-path: agent.yaml}
       - run: pip install flowkit-voice
-      - run: flowkit test . --report junit=out/junit.xml
+      - run: flowkit test . --report junit=out/junit.xml --report pages=out/
       - if: always()
         uses: actions/upload-artifact@v4
         with: {name: voice, path: out/}

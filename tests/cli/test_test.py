@@ -55,6 +55,23 @@ def test_in_github_actions_it_annotates_the_line_and_adds_to_the_summary(
     assert summary.read_text("utf-8").startswith("before\n## flowkit test: 1 failed")
 
 
+def test_each_stored_trace_that_fails_has_a_page_whatever_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An expectation that is not met leaves no ``.new`` file."""
+    project(tmp_path, "good", "bad")
+    expect = "pipeline: p.yaml\nset: [stages.vad.end=777ms]\nexpect: [{turn: 1, what: agent, contains: %s}]\n"
+    (tmp_path / "good.expect.yaml").write_text(expect % "Paris")
+    (tmp_path / "bad.expect.yaml").write_text(expect % "Rome")
+    out = tmp_path / "out"
+    assert main(["test", str(tmp_path), "-j", "1", "--report", f"pages={out}"]) == 1
+    assert [path.name for path in out.iterdir()] == ["bad.html"]
+    page = (out / "bad.html").read_text("utf-8")
+    assert "bad.jsonl, replayed" in page
+    assert not list(tmp_path.glob("*.new"))
+    assert f"{out / 'bad.html'}: {tmp_path / 'bad.jsonl'} and its replay" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("report", ["junit", "html=x", "junit="])
 def test_a_report_of_no_known_form_is_refused(report: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", "--report", report]) == 2

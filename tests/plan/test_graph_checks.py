@@ -21,6 +21,18 @@ stages:
   - {kind: tts, provider: print}
   - {kind: speaker}
 """
+FOREIGN = """\
+flowkit: 1
+stages:
+  - {kind: mic}
+  - {kind: vad, provider: scripted}
+  - {kind: asr, provider: moonshine}
+  - {kind: gate}
+  - {kind: llm, provider: canned}
+  - {kind: chunker}
+  - {kind: tts, provider: cartesia, voice: x, api_key: x, language: en}
+  - {kind: speaker}
+"""
 
 
 def planned(text: str) -> Plan:
@@ -183,6 +195,21 @@ LINTED = [
     (BASE.replace("provider: print", "provider: print, queue: {max: .inf}"), "FK206", "error", 6),
     (SPOKEN.replace("{kind: gate}", "{kind: gate, ignore: [uh-huh, 👍]}"), "FK208", "warning", 6),
     (SPOKEN.replace("kind: gate", "kind: gate, resume_after: 100ms"), "FK209", "warning", 6),
+    (
+        FOREIGN.replace("kind: chunker", "kind: chunker, language: de-AT").replace("moonshine", "scripted"),
+        "FK210",
+        "warning",
+        9,
+    ),
+    (FOREIGN.replace("language: en", "language: fr"), "FK210", "warning", 5),
+    (
+        FOREIGN.replace(
+            "kind: asr, provider: moonshine", "kind: asr, provider: scripted, failover: [{provider: moonshine}]"
+        ).replace("language: en", "language: fr"),
+        "FK210",
+        "warning",
+        5,
+    ),
 ]
 
 

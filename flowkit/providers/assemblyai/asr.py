@@ -49,6 +49,12 @@ class Ends(StrEnum):
     """The server, at the end of each of its turns. For `gate: {release: asr_final}` without a VAD."""
 
 
+_LANGUAGES = {
+    "universal-streaming-english": ("en",),
+    "universal-streaming-multilingual": ("en", "es", "de", "fr", "it", "pt"),
+}
+
+
 class AssemblyAI(Provider):
     """Answers with ``Partial`` while the user speaks, and with one ``Final`` for each end of utterance."""
 
@@ -89,6 +95,11 @@ class AssemblyAI(Provider):
         that sends much faster than real time (code 3007)."""
 
     options: Options
+
+    @classmethod
+    def languages(cls, options: Any) -> tuple[str, ...]:
+        """https://www.assemblyai.com/docs/speech-to-text/universal-streaming"""
+        return _LANGUAGES.get(options.model, ())
 
     @classmethod
     def check(cls, options: Any) -> None:

@@ -68,6 +68,11 @@ class Cartesia(Provider):
     options: Options
 
     @classmethod
+    def languages(cls, options: Any) -> tuple[str, ...]:
+        """The one that is asked for."""
+        return (options.language,)
+
+    @classmethod
     def check(cls, options: Any) -> None:
         """Raises CloudError without a key."""
         key_of(f"tts {cls.name}", options.api_key, cls.variable)

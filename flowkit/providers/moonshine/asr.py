@@ -36,6 +36,11 @@ class Moonshine(SegmentAsr):
     options: Options
 
     @classmethod
+    def languages(cls, options: Any) -> tuple[str, ...]:
+        """The bundled model is the English one."""
+        return ("en",)
+
+    @classmethod
     def check(cls, options: Any) -> None:
         """Raises ProviderMissing if the model is not installed."""
         for weights in (MOONSHINE_ENCODER, MOONSHINE_DECODER):

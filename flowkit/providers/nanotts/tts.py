@@ -57,6 +57,11 @@ class NanoTts(Provider):
     options: Options
 
     @classmethod
+    def languages(cls, options: Any) -> tuple[str, ...]:
+        """That of the voice."""
+        return (options.voice,)
+
+    @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Worker]:
         """Start the worker process and wait until its engine is loaded and has synthesized a phrase."""

@@ -50,6 +50,11 @@ class Piper(Provider):
     options: Options
 
     @classmethod
+    def languages(cls, options: Any) -> tuple[str, ...]:
+        """English for the bundled voice. A file does not say its language."""
+        return () if options.voice else ("en",)
+
+    @classmethod
     def check(cls, options: Any) -> None:
         """Raises ProviderError if a file of the voice is missing."""
         voice = options.voice or JOE.path()

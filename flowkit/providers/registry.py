@@ -51,18 +51,21 @@ BUILT_IN: Mapping[str, str] = {
     "tools.scripted": "flowkit.testing.scripted:ScriptedTools",
 }
 _OWN = own(BUILT_IN)
-SERVERS: Mapping[str, str] = {
-    "lmstudio": "http://127.0.0.1:1234/v1",
-    "llamafile": "http://127.0.0.1:8080/v1",
-    "llamaserver": "http://127.0.0.1:8080/v1",
-    "localai": "http://127.0.0.1:8080/v1",
-    "ollama": "http://127.0.0.1:11434/v1",
-    "openai": "https://api.openai.com/v1",
-    "openrouter": "https://openrouter.ai/api/v1",
-    "sglang": "http://127.0.0.1:30000/v1",
-    "vllm": "http://127.0.0.1:8000/v1",
+SERVERS: Mapping[str, tuple[str, str]] = {
+    "kokoro": ("tts", "http://127.0.0.1:8880/v1"),
+    "lmstudio": ("llm", "http://127.0.0.1:1234/v1"),
+    "llamafile": ("llm", "http://127.0.0.1:8080/v1"),
+    "llamaserver": ("llm", "http://127.0.0.1:8080/v1"),
+    "localai": ("asr llm tts", "http://127.0.0.1:8080/v1"),
+    "ollama": ("llm", "http://127.0.0.1:11434/v1"),
+    "openai": ("asr llm tts", "https://api.openai.com/v1"),
+    "openrouter": ("llm", "https://openrouter.ai/api/v1"),
+    "sglang": ("llm", "http://127.0.0.1:30000/v1"),
+    "speaches": ("asr tts", "http://127.0.0.1:8000/v1"),
+    "vllm": ("asr llm", "http://127.0.0.1:8000/v1"),
 }
-"""Servers that ``openai_compatible`` talks to, with the address that each has by default. Letters only."""
+"""Servers that ``openai_compatible`` talks to: for which kinds, and the address that each has by default. Names have
+letters only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,8 @@ def find(kind: str, name: str) -> type[Provider]:
 def served(kind: str, name: str) -> str:
     """How to use a server that has no provider of its own, such as Ollama. Empty if `name` is none that flowkit
     knows."""
-    address = SERVERS.get("".join(filter(str.isalpha, name.lower())), "")
-    if kind != "llm" or not address:
+    kinds, address = SERVERS.get("".join(filter(str.isalpha, name.lower())), ("", ""))
+    if kind not in kinds.split():
         return ""
     return f'write provider: openai_compatible, base_url: "{address}", model: ...'
 

@@ -12,6 +12,7 @@ from flowkit.plugins import Claim
 from flowkit.providers import registry
 from flowkit.providers.base import Provider
 from flowkit.providers.registry import BUILT_IN, available, ensure_installed, find, missing, names
+from flowkit.providers.sound.pushed import PushedSource
 from flowkit.providers.sound.stream import StreamSource
 
 
@@ -20,7 +21,7 @@ def declare(monkeypatch: pytest.MonkeyPatch, *claims: Claim) -> None:
     monkeypatch.setattr(registry, "declared", {"flowkit.providers": claims}.__getitem__)
 
 
-FOR_PROGRAMS = {StreamSource}
+FOR_PROGRAMS = {PushedSource, StreamSource}
 """No file can name its source of sound, which is a function."""
 
 
@@ -108,3 +109,19 @@ def test_listing_the_providers_imports_no_model_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] []"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "address"),
+    [
+        ("llm", "LM Studio", "http://127.0.0.1:1234/v1"),
+        ("llm", "ollama", "http://127.0.0.1:11434/v1"),
+        ("tts", "openai", "https://api.openai.com/v1"),
+        ("asr", "ollama", ""),
+        ("vad", "openai", ""),
+        ("llm", "piper", ""),
+    ],
+)
+def test_a_server_without_a_provider_of_its_own_is_known_by_its_address(kind: str, name: str, address: str) -> None:
+    hint = registry.served(kind, name)
+    assert (f'provider: openai_compatible, base_url: "{address}"' in hint) if address else hint == ""

@@ -111,8 +111,8 @@ def test_with_a_provider_of_ones_own_it_ends_within_a_minute() -> None:
 
 def test_a_clause_that_is_lost_is_found_shrunk_and_saved(tmp_path: Path) -> None:
     saved = tmp_path / "failing.jsonl"
+    long = settings(FEW, stateful_step_count=30)
     with pytest.raises(Broken) as found:
-        long = settings(FEW, stateful_step_count=30)
         run_state_machine_as_test(session_machine(save=saved, stages={"chunker": Losing}), settings=long)
     steps = [line for note in found.value.__notes__ for line in note.splitlines() if line.startswith("state.")]
     assert 2 <= len([step for step in steps if "teardown" not in step]) <= 6, "steps of the shrunk counterexample"

@@ -43,6 +43,11 @@ class OpenAITranscription(SpeechService, SegmentAsr):
 
     options: Options
 
+    @classmethod
+    def languages(cls, options: Any) -> tuple[str, ...]:
+        """The one that the file names. Otherwise the model detects it."""
+        return (options.language,) if options.language else ()
+
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
         self.eager = self.options.eager

@@ -48,19 +48,6 @@ async def imported(*modules: str) -> None:
         await trio.to_thread.run_sync(importlib.import_module, module)
 
 
-async def settled(model: trio.CapacityLimiter) -> bool:
-    """Wait until no abandoned thread uses a model any more.
-
-    `model` is the limiter, of one token, that guards the model. Returns False if a thread still uses it after
-    ``GRACE_S``.
-    """
-    # Also after a cancellation, a model must not be closed while a thread computes with it.
-    with trio.move_on_after(GRACE_S, shield=True):
-        async with model:
-            return True
-    return False
-
-
 @contextmanager
 def lone_error() -> Iterator[None]:
     """Unwrap a group of one exception that a nursery raises into that exception."""

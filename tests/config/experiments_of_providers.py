@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import threading
 import wave
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, redirect_stdout
@@ -19,9 +20,10 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from flowkit.config import InvalidConfig, load
-from flowkit.errors import FlowkitError
+from flowkit.errors import FlowkitError, ProviderError
 from flowkit.messages import (
     Ask,
     Audio,
@@ -46,6 +48,7 @@ from flowkit.providers.base import Emit, Provider
 from flowkit.providers.cloud.client import Client
 from flowkit.providers.cloud.faults import CloudError, Trouble
 from flowkit.providers.cloud.line import Address
+from flowkit.providers.llamacpp.model import Llama
 from flowkit.providers.models import open_models, opened
 from flowkit.providers.sound.device import DeviceMic, DeviceSpeaker
 from flowkit.runtime.failover import resilient
@@ -230,7 +233,8 @@ def told_llama(*settings: str) -> Any:
 
     class Server:
         def __init__(self, params: Any) -> None:
-            given.append((Path(params.model.path).name, params.n_ctx, params.cpuparams.n_threads))
+            slots = params.n_parallel
+            given.append((Path(params.model.path).name, params.n_ctx // slots, slots, params.cpuparams.n_threads))
 
         def handle_chat_completions(self, request: Any, heard: Any) -> None:
             given.append(request)
@@ -249,25 +253,56 @@ def told_llama(*settings: str) -> Any:
         return given, str(problem).replace(folder, "")
 
 
+def lined(*settings: str) -> Any:
+    """What becomes of four replies of llama.cpp that are asked for at the same time."""
+    said: list[str] = []
+
+    async def ask(provider: Provider, number: int) -> None:
+        try:
+            await answer(provider, Ask(number, "How are you?"))
+        except ProviderError as error:
+            said.append(str(error))
+
+    async def main(choice: tuple[type[Provider], Any], gate: threading.Event) -> None:
+        def generate(*_: Any) -> None:
+            gate.wait()
+
+        with pytest.MonkeyPatch.context() as patched:
+            async with opened(*choice, FakeSession().around()) as provider, trio.open_nursery() as nursery:
+                patched.setattr(Llama, "generate", generate)
+                for number in range(4):
+                    nursery.start_soon(ask, provider, number)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                gate.set()
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Llama, "load", lambda *_: None)
+        _without_weights(patched)
+        Path(folder, "a.gguf").write_bytes(b"GGUF")
+        placed = [setting.replace("$TMP", folder) for setting in settings]
+        trio.run(main, provider_of("llm", placed), threading.Event())
+    return sorted(said)
+
+
 def told_worker(package: str) -> Experiment:
     """The input of a TTS's worker process: its setup, and the text."""
 
     def experiment(*settings: str) -> Any:
         given: list[Any] = []
 
-        class Worker:
-            def __init__(self, title: str, process: str, setup: Any) -> None:
-                given.append(setup)
+        class Voices:
+            def __init__(self, title: str, process: str, setup: Any, options: Any) -> None:
+                given.append((setup, options.parallel, options.waiting))
 
             @asynccontextmanager
             async def running(self) -> AsyncIterator[Any]:
                 yield self
 
-            async def answer(self, request: Speak, emit: Any, escape: Any) -> None:
+            async def answer(self, request: Speak, around: Any, emit: Any, escape: Any) -> None:
                 given.append(escape(request.text))
 
         with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
-            patched.setattr(f"flowkit.providers.{package}.tts.Worker", Worker)
+            patched.setattr(f"flowkit.providers.{package}.tts.Voices", Voices)
             _without_weights(patched)
             for name in ("a.onnx", "b.onnx"):
                 Path(folder, name).touch()
@@ -280,15 +315,20 @@ def told_worker(package: str) -> Experiment:
 
 
 def decoded(*settings: str) -> Any:
-    """The lengths in samples of what Moonshine decodes in thirty seconds of speech."""
-    given: list[int] = []
+    """The lengths in samples of what Moonshine decodes in thirty seconds of speech, and how many it decodes at a time."""
+    given: list[Any] = []
 
     class Decoder:
+        free = True
+
+        def __init__(self, options: Any) -> None:
+            given.append((options.parallel, options.waiting))
+
         @asynccontextmanager
         async def closing(self) -> AsyncIterator[None]:
             yield
 
-        async def decode(self, pcm: bytes) -> str:
+        async def decode(self, pcm: bytes, around: Any) -> str:
             given.append(len(pcm) // 2)
             return "some words"
 

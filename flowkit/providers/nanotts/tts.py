@@ -14,13 +14,13 @@ from typing import Any, Literal
 import regex
 from pydantic import Field
 
-from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.messages import Message, Speak
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.plain import without_tags
+from flowkit.providers.waitlist import SharedOptions
 from flowkit.providers.weights import SETUP_LOCAL
-from flowkit.providers.worker.parent import Worker
+from flowkit.providers.worker.voices import Voices
 from flowkit.words import Word, words
 
 _LESS_THAN = {
@@ -44,7 +44,7 @@ class NanoTts(Provider):
     install = SETUP_LOCAL
     licences = (("py-nanotts", "Apache-2.0"), ("SVOX Pico (voices)", "Apache-2.0"))
 
-    class Options(opt.Options):
+    class Options(SharedOptions):
         voice: Literal["en-US", "en-GB", "de-DE", "es-ES", "fr-FR", "it-IT"] = "en-US"
         """Language and accent."""
         speed: float = Field(default=1.0, ge=0.2, le=5.0)
@@ -63,18 +63,19 @@ class NanoTts(Provider):
 
     @classmethod
     @asynccontextmanager
-    async def load(cls, options: Any) -> AsyncIterator[Worker]:
+    async def load(cls, options: Any) -> AsyncIterator[Voices]:
         """Start the worker process and wait until its engine is loaded and has synthesized a phrase."""
-        async with Worker("tts nanotts", "flowkit.providers.nanotts.process", options.model_dump()).running() as worker:
-            yield worker
+        setup = options.model_dump(exclude=set(SharedOptions.model_fields))
+        async with Voices("tts nanotts", "flowkit.providers.nanotts.process", setup, options).running() as voices:
+            yield voices
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if isinstance(request, Speak) and (said := words(request.text)) and not any(map(_is_latin, said)):
             raise ProviderError(f"tts nanotts: {self.options.voice} cannot speak {request.text[:60]!r}")
-        worker: Worker = self.model
+        voices: Voices = self.model
         less_than = _LESS_THAN[self.options.voice[:2]]
         # Pico's tags can write files and end its process, so there is no option to allow them.
-        await worker.answer(request, emit, lambda text: without_tags(text, less_than))
+        await voices.answer(request, self.around, emit, lambda text: without_tags(text, less_than))
 
 
 def _is_latin(word: Word) -> bool:

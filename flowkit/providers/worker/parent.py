@@ -37,14 +37,17 @@ _ATTEMPTS = 2
 _PIECES_AHEAD = 600
 """Pieces of 100 ms that may wait for a stage: one minute, so that a session that still plays does not stop the others.
 If more come, the pipe fills, and then the worker waits."""
-_AT_A_TIME = 16
-"""Clauses that are at the process at a time. Further clauses wait in order."""
 _FRAMES_AHEAD = 64
-"""Frames that may wait to be sent to the process: each clause, its cancel and its pings."""
+"""Frames that may wait to be sent to the process: a clause, its cancel and its pings, and those of clauses that were
+cancelled just now."""
 _QUOTED = 60
 
 Heard = Callable[[int, bytes], Awaitable[None]]
 """Takes the number of samples in the whole clause (0: not known yet) and a piece of its audio, s16le mono."""
+
+
+Finished = Callable[[], None]
+"""Called when the process has synthesized all of a clause, before all of it is passed on."""
 
 
 class _Child:
@@ -59,7 +62,7 @@ class _Child:
         self.ready = trio.Event()
         self.failure: ProviderError | None = None
         self._to_send, self._outgoing = trio.open_memory_channel[Frame](_FRAMES_AHEAD)
-        self._listeners: dict[int, trio.MemorySendChannel[Frame]] = {}
+        self._listeners: dict[int, tuple[trio.MemorySendChannel[Frame], Finished]] = {}
         self._held_back = False
         """A request's channel is full, so no frames are read, and an unanswered ping means nothing."""
         self._scope = trio.CancelScope()
@@ -78,11 +81,11 @@ class _Child:
             pass  # it has ended; the channels of all requests are closed
 
     @asynccontextmanager
-    async def listening(self, request: int) -> AsyncIterator[trio.MemoryReceiveChannel[Frame]]:
+    async def listening(self, request: int, finished: Finished) -> AsyncIterator[trio.MemoryReceiveChannel[Frame]]:
         """The frames that the process sends for `request`. The channel ends early if the process does. Later frames are
         discarded."""
         send, receive = trio.open_memory_channel[Frame](_PIECES_AHEAD)
-        self._listeners[request] = send
+        self._listeners[request] = send, finished
         try:
             with receive:
                 yield receive
@@ -145,7 +148,7 @@ class _Child:
         # A task that waits for the voice must wake, or it would never see the failure.
         self.ready.set()
         self._to_send.close()
-        for listener in self._listeners.values():
+        for listener, _ in self._listeners.values():
             listener.close()
         self._scope.cancel()
 
@@ -172,7 +175,10 @@ class _Child:
         # Request 0 is the setup. Its only other answer is a failure.
         elif frame.request == 0:
             self.end(f"cannot load the voice: {frame.payload.decode(errors='replace')}")
-        elif listener := self._listeners.get(frame.request):
+        elif frame.request in self._listeners:
+            listener, finished = self._listeners[frame.request]
+            if frame.kind in (FrameKind.DONE, FrameKind.FAILED):
+                finished()
             self._held_back = listener.statistics().current_buffer_used == _PIECES_AHEAD
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # cancelled while it was held back
                 await listener.send(frame)
@@ -199,7 +205,7 @@ class _Synthesis:
 
 
 class Worker:
-    """A TTS in a worker process.
+    """A TTS in a worker process. It speaks one clause after another, in the order of the calls.
 
     Args:
         title: Names it in errors.
@@ -215,7 +221,6 @@ class Worker:
         self._nursery: trio.Nursery | None = None
         self._child = _Child(title)
         self._requests = 0
-        self._turns = trio.CapacityLimiter(_AT_A_TIME)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
@@ -233,11 +238,18 @@ class Worker:
         if failure is not None:
             raise failure
 
-    async def answer(self, request: Message, emit: Emit, escape: Callable[[str], str] = str) -> None:
+    async def answer(
+        self,
+        request: Message,
+        emit: Emit,
+        escape: Callable[[str], str] = str,
+        finished: Finished = lambda: None,
+    ) -> None:
         """Answer a Speak with Audio: the ``call`` of a provider whose voice is this worker.
 
-        `escape` removes the voice's own markup from the text. Raises ProviderError, also if a text with words gives no
-        audio, because the history must not count it as heard.
+        `escape` removes the voice's own markup from the text. `finished` is called when the process is free for the next
+        clause. Raises ProviderError, also if a text with words gives no audio, because the history must not count it as
+        heard.
         """
         if not isinstance(request, Speak):
             raise ProviderError(f"{self._title}: cannot speak {type(request).__name__}")
@@ -249,11 +261,11 @@ class Worker:
             await emit(Audio(request.clause, first, samples, self._child.rate_hz, total, pcm))
             first += samples
 
-        await self.speak(escape(plain(request.text)), heard)
+        await self.speak(escape(plain(request.text)), heard, finished)
         if not first and has_words(request.text):
             raise ProviderError(f"{self._title}: returned no audio for {request.text[:_QUOTED]!r}")
 
-    async def speak(self, text: str, heard: Heard) -> None:
+    async def speak(self, text: str, heard: Heard, finished: Finished = lambda: None) -> None:
         """Speak `text`, and pass its audio to `heard` piece by piece. Cancelling abandons it at once.
 
         If the process dies or stops answering, a new one speaks the text again, and only the missing samples are passed
@@ -264,18 +276,17 @@ class Worker:
         if not text.strip():
             return
         synthesis = _Synthesis(text, heard)
-        async with self._turns:
-            for _ in range(_ATTEMPTS):
-                child = await self._running_child()
-                if await self._spoken(synthesis, child):
-                    return
+        for _ in range(_ATTEMPTS):
+            child = await self._running_child()
+            if await self._spoken(synthesis, child, finished):
+                return
         raise child.failure or ProviderError(f"{self._title}: the worker process stopped sending audio")
 
-    async def _spoken(self, synthesis: _Synthesis, child: _Child) -> bool:
+    async def _spoken(self, synthesis: _Synthesis, child: _Child, finished: Finished) -> bool:
         """Let `child` speak. Returns False if it ends before all audio has come."""
         self._requests += 1
         number = self._requests
-        async with child.listening(number) as frames:
+        async with child.listening(number, finished) as frames:
             child.send(Frame(FrameKind.SPEAK, number, synthesis.text.encode()))
             # A new process speaks the clause from its start.
             synthesis.skip = synthesis.samples

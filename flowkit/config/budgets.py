@@ -23,6 +23,9 @@ class Parts(opt.Options):
     """From the last voiced frame to the decision that the utterance has ended."""
     asr_final: Quantiles = Quantiles()
     """Until the final transcript is released."""
+    model_wait: Quantiles = Quantiles()
+    """While a call of `asr`, `llm` or `tts` waited for a local model that other sessions use. The parts of these stages
+    do not contain it."""
     llm_first_token: Quantiles = Quantiles()
     """Until the first token, without the time in which tools ran."""
     tool_wait: Quantiles = Quantiles()

@@ -25,6 +25,7 @@ from flowkit.figures.records import (
     TurnRecord,
 )
 from flowkit.figures.sound import SpeakerSound
+from flowkit.figures.waits import ModelWaits
 from flowkit.messages import (
     Ask,
     Audio,
@@ -80,6 +81,7 @@ class Follower:
         self._listening = Listening(self.clock)
         self._sound = SpeakerSound(layout.frame_us)
         self._device = DeviceEvents()
+        self._waits = ModelWaits()
         self._shutdown = ("", 0)
         by_kind: dict[str, Callable[[Row], None]] = {
             "mic": self._mic,
@@ -107,6 +109,7 @@ class Follower:
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Handle an event that is not a message. It may come before or after the rows of its time."""
         self._device.event(at_us, name, detail)
+        self._waits.event(at_us, name, detail)
 
     def finish(self) -> Sequence[Ended]:
         """Note that there are no more rows, and return the remaining records."""
@@ -143,6 +146,7 @@ class Follower:
                 continue
             for reply in turn.replies():
                 self._device.apply(reply)
+                self._waits.apply(reply)
             self._ended.append(self._turns.pop(turn.number))
 
     # -- stages -------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from flowkit.figures.milestones import Milestone, answer_us_of, milestones_of
 from flowkit.figures.records import Ended, InterruptRecord, ToolRecord, TurnRecord
 from flowkit.figures.reference import Reference
 from flowkit.figures.report import ClauseReport, InterruptReport, QueueReport, Report, ToolReport, TurnReport
+from flowkit.figures.waits import with_waits
 from flowkit.messages import Clause, Token
 from flowkit.plan.graph import Plan
 
@@ -206,6 +207,8 @@ def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
     # From the first reply on, because the user has waited since then, whichever reply sounded.
     answers = [us for reply in replies if (us := answer_us_of(reply)) is not None]
     milestones = milestones_of(replies, sounded)
+    if milestones is not None:
+        milestones = tuple(with_waits(milestones, [wait for reply in replies for wait in reply.waits]))
     return _Turn(known, replies[0].voice, milestones, sounded.late_us, interrupted, min(answers, default=None))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from flowkit.figures.frames import VoiceBegin, VoiceEnd
 from flowkit.messages import Clause, Message, ToolStatus
@@ -94,6 +94,14 @@ class ToolRecord:
     """Whether the reply was interrupted while it ran."""
 
 
+class ModelWait(NamedTuple):
+    """A call of a stage of this kind waited for its model, which other sessions use."""
+
+    kind: str
+    since_us: int
+    until_us: int
+
+
 @dataclass(slots=True, eq=False)
 class InterruptRecord:
     """One interrupt of a reply."""
@@ -153,6 +161,8 @@ class TurnRecord:
     """The tools that the model called. Some may still run when the turn is over."""
     sound: tuple[int, int] | None = None
     """(index of the clause, time) of the reply's first sound, as planned by playback."""
+    waits: list[ModelWait] = field(default_factory=list)
+    """How its calls waited for models, in order."""
     late_us: int = 0
     """How much later than planned the device popped it."""
     heard: list[str] = field(default_factory=list)

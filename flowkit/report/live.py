@@ -36,8 +36,8 @@ _STYLES = {
     "speaking": "bold magenta",
     "held": "bold red",
 }
-_PART_STYLES = ("cyan", "blue", "magenta", "bright_cyan", "yellow", "white", "green", "red")
-_PART_NAMES = ("endpoint", "asr", "llm", "tool", "clause", "queue", "tts", "play")
+_PART_STYLES = ("cyan", "blue", "bright_red", "magenta", "bright_cyan", "yellow", "white", "green", "red")
+_PART_NAMES = ("endpoint", "asr", "busy", "llm", "tool", "clause", "queue", "tts", "play")
 _TEXT_LINES = 5
 _LEAST_LOG, _FIXED_LINES = 4, 15
 

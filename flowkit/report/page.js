@@ -3,9 +3,9 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const PART_COLOURS = DATA.parts.map((_, i) => `var(--p${i})`);
-const LANE_COLOURS = { user: "var(--user)", vad: "var(--p0)", asr: "var(--p1)", gate: "var(--p7)", llm: "var(--p2)",
-  tools: "var(--p3)", chunker: "var(--p4)", tts: "var(--p6)", playback: "var(--agent)" };
-const REASON_COLOURS = ["var(--p0)", "var(--p2)", "var(--p4)", "var(--p6)", "var(--p1)", "var(--p5)", "var(--p7)", "var(--p3)"];
+const LANE_COLOURS = { user: "var(--user)", vad: "var(--p0)", asr: "var(--p1)", gate: "var(--p8)", llm: "var(--p3)",
+  tools: "var(--p4)", chunker: "var(--p5)", tts: "var(--p7)", playback: "var(--agent)" };
+const REASON_COLOURS = ["var(--p0)", "var(--p3)", "var(--p5)", "var(--p7)", "var(--p1)", "var(--p6)", "var(--p8)", "var(--p4)"];
 const REASONS = [...new Set(DATA.sides.flatMap((s) => s.report.turns.flatMap((t) => t.clauses.map((c) => c.reason))))].sort();
 
 const words = (name) => name.replaceAll("_", " ");

@@ -11,6 +11,7 @@ from flowkit.engine.observer import Observer
 from flowkit.figures.device import BEGAN, ENDED
 from flowkit.figures.report import InterruptReport, Report, TurnReport, spoken_note
 from flowkit.figures.stalls import STALL, STARVED
+from flowkit.figures.waits import WAITED
 from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, ToolCall, ToolOutcome, Utterance
 from flowkit.printable import one_line
 
@@ -40,7 +41,7 @@ class PlainView(Observer):
         Begin and end of the speaker's sound are left out, because figures show them. So are the watchdog's events,
         which are counted.
         """
-        if name not in (BEGAN, ENDED, STALL, STARVED):
+        if name not in (BEGAN, ENDED, STALL, STARVED, WAITED):
             self._line(at_us, name, detail.partition("\n")[0])
 
     def rows(self, rows: list[Row]) -> None:

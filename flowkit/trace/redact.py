@@ -65,7 +65,7 @@ REASONS = frozenset({"input_ended", "closed", "interrupted", "cut off", "agent_e
 """Reasons for the end of a session that quote nobody."""
 EVENTS = frozenset(
     {"stall", "starved", "masked", "attempt", "failover", "circuit", "left_out", "late", "device", "context", "spare", "odd_pcm",
-     "unknown", "microphone overrun", "speaker late", "speaker began", "speaker ended"}
+     "unknown", "microphone overrun", "speaker late", "speaker began", "speaker ended", "model wait"}
 )  # fmt: skip
 """Event names that reveal nothing about anyone. Any other name is masked like the details of events."""
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from flowkit.config.budgets import PARTS
 from flowkit.figures.metrics import measure
 from flowkit.figures.report import Report
+from flowkit.figures.waits import WAITED
 from flowkit.testing.sessions import heap_session, scripted_plan
 from tests.trace.sessions import PARIS, Session, pipeline, run
 
@@ -30,6 +31,7 @@ def test_parts_are_the_scripted_timings() -> None:
     assert parts(run(ALONE)) == {
         "endpointing": 400_000,
         "asr_final": 80_000,
+        "model_wait": 0,
         "llm_first_token": 180_000,
         "tool_wait": 0,
         "clause_fill": parts(run(ALONE))["clause_fill"],
@@ -57,6 +59,27 @@ def test_each_part_moves_with_its_own_timing_alone(stage: str, option: str, part
     moved = {name for name in PARTS if before[name] != after[name]}
     # Playback begins with a tick of the device's grid, so its wait depends on when the audio came.
     assert moved - {"playback_start"} == {part}
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "whole_us"),
+    [("asr", "asr_final", 80_000), ("llm", "llm_first_token", 180_000), ("tts", "tts_first_audio", 110_000)],
+)
+@pytest.mark.parametrize("late_us", [0, 20_000, 500_000])
+def test_a_wait_for_a_model_is_taken_out_of_its_part(kind: str, part: str, whole_us: int, late_us: int) -> None:
+    """However late its event comes, the parts add up. A wait that ended after the part is none of it."""
+    session = run(ALONE)
+    before, at_us = parts(session), 1_100_000
+    for name in PARTS:
+        if name == part:
+            break
+        at_us += before[name]
+    event = (at_us + 30_000 + late_us, WAITED, f"{kind} mine: waited_us=30000")
+    found = measure(session.rows, plan=session.plan, voiced=session.reference, events=[event])
+    after = dict(zip(PARTS, found.turns[0].parts_us or (), strict=True))
+    waited = 30_000 if late_us < 500_000 else 0
+    assert after == {**before, part: whole_us - waited, "model_wait": waited}
+    assert found.turns[0].ttfa_us == report(session).turns[0].ttfa_us
 
 
 def test_a_clause_that_waits_for_a_busy_voice_is_no_queue_wait_of_the_first() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from flowkit.config import Config, load
+from flowkit.config.budgets import PARTS
 from flowkit.engine import Row
 from flowkit.engine.observer import Observer
 from flowkit.errors import ProviderError, Refused, UsageError
@@ -23,6 +24,7 @@ from flowkit.messages import Ask, Message, Token, Transcribe
 from flowkit.options import Options
 from flowkit.plan.graph import Plan, ProviderChoice
 from flowkit.providers.base import Emit, Provider
+from flowkit.providers.waitlist import Waitlist
 from flowkit.runtime.host import Host, open_host
 from flowkit.runtime.session import SessionOutcome
 from flowkit.runtime.watchdog import Watchdog
@@ -104,6 +106,40 @@ def test_fifty_sessions_load_one_model_and_so_do_those_that_come_later() -> None
     in_time(main)
     assert seen == [["loaded"], ["loaded"]]
     assert Weighty.loaded == ["loaded", "closed"]
+
+
+class Shared(Provider):
+    """An LLM that serves one call at a time, and takes 300 ms."""
+
+    kind, name = "llm", "shared"
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[Waitlist[int]]:
+        yield Waitlist("llm shared", [1], 10)
+
+    async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        async with self.model.place(self.around):
+            await trio.sleep(0.3)
+            await emit(Token(0, "Fine."))
+
+
+def test_the_wait_for_a_model_that_others_use_is_a_part_of_its_own() -> None:
+    turns: list[dict[str, int]] = []
+
+    async def main() -> None:
+        async def one(host: Host) -> None:
+            outcome = await host.run_session()
+            report = outcome.figures.report()
+            turns.extend(dict(zip(PARTS, turn.parts_us or (), strict=True)) for turn in report.turns[:1])
+
+        async with quiet(with_provider(scripted_plan(**TALK), "llm", Shared)) as host, trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(one, host)
+
+    in_time(main)
+    assert sorted(turn["model_wait"] // 1000 for turn in turns) == [0, 300, 600]
+    assert {turn["llm_first_token"] // 1000 for turn in turns} == {300}
 
 
 class Broken(Weighty):

@@ -139,7 +139,7 @@ def test_an_interrupt_while_thinking_silences_nothing() -> None:
 @pytest.mark.parametrize("at", ["1640ms", "2640ms"])
 def test_a_turn_that_is_answered_again_after_a_noise_is_one_turn(at: str) -> None:
     """Its time to first audio is measured from the question, even if a noise came before any audio."""
-    noisy = run(pipeline(f"{{at: 280ms, lasts: 820ms}}, {{at: {at}, lasts: 80ms}}", heard=("What is it?",)))
+    noisy = run(pipeline(f"{{at: 280ms, lasts: 820ms}}, {{at: {at}, lasts: 200ms}}", heard=("What is it?",)))
     found, plain = report(noisy), report(run(pipeline("{at: 280ms, lasts: 820ms}", heard=("What is it?",))))
     (turn,), (barge_in,), (alone,) = found.turns, found.interrupts, plain.turns
     assert (turn.turn, turn.user, turn.end_reason, turn.heard) == (1, "What is it?", "completed", PARIS)

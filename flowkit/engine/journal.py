@@ -72,6 +72,8 @@ class Row(NamedTuple):
 
 
 _DEFAULTS: dict[type[Message], tuple[Any, ...]] = {}
+_fed: tuple[Message | None, bytes] = (None, b"")
+"""The item whose bytes were computed last. A frame is fed to the VAD and then to the ASR."""
 _VALUES: dict[type[Message], Callable[[Message], tuple[Any, ...]]] = {}
 
 
@@ -94,7 +96,17 @@ def _getter(name: str = "") -> Callable[[Message], tuple[Any, ...]]:
 
 
 def item_digest(item: Message, before: int) -> int:
-    """The CRC-32 of a series of fed items: that of `item`, continued from `before`, the digest of the items before it.
+    """The CRC-32 of a series of fed items: that of `item`, continued from `before`, the digest of the items before it."""
+    global _fed
+    known, content = _fed
+    if known is not item:
+        content = _content(item)
+        _fed = item, content
+    return crc32(content, before)
+
+
+def _content(item: Message) -> bytes:
+    """The kind and content of a fed item.
 
     Trailing fields that have their default are left out. So a field that a later version adds to a message does not
     change the digests of earlier recordings.
@@ -106,7 +118,7 @@ def item_digest(item: Message, before: int) -> int:
     while values and values[-1] == defaults[len(values) - 1]:
         values = values[:-1]
     # A model's text may hold half of a surrogate pair, which strict UTF-8 refuses.
-    return crc32(f"{cls.__name__}{values}".encode("utf-8", "surrogatepass"), before)
+    return f"{cls.__name__}{values}".encode("utf-8", "surrogatepass")
 
 
 class Journal:

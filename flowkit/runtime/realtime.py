@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _SWITCH_S = 0.0002
+_THRESHOLDS = (2_000, 5, 5)
+"""The collector looks at new objects less often than by default: most are rows, which live for a second and are no garbage."""
 
 
 class Counted:
@@ -42,15 +44,19 @@ def _begin() -> Callable[[], None]:
     milliseconds. What comes later is looked through as ever, the old too: a process that lives long would keep its cycles else. The
     collector goes by the number of objects that it found alive last, hence a second look when next to none are left to see. And a
     thread that wants to run, such as a sound card's callback, waits a fraction of a millisecond for the one that runs, not five."""
-    switch_s = sys.getswitchinterval()
+    switch_s, thresholds = sys.getswitchinterval(), gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.collect()
     # A shorter interval that the program has set is kept.
     sys.setswitchinterval(min(switch_s, _SWITCH_S))
+    # A program that has set more, or turned the collector off with 0, keeps that.
+    if 0 < thresholds[0] < _THRESHOLDS[0]:
+        gc.set_threshold(*_THRESHOLDS)
 
     def restore() -> None:
         sys.setswitchinterval(switch_s)
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
 
     return restore

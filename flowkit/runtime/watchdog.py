@@ -46,8 +46,8 @@ class Stall:
 
 
 class Watchdog(trio.abc.Instrument):
-    """``with Watchdog(report):`` inside ``trio.run``. The loop itself measures. A thread looks every quarter of the limit, for the
-    stack. A stall is reported once: what `timed` has reported of a step is not reported again with the step."""
+    """``with Watchdog(report):`` inside ``trio.run``. The loop itself measures. A thread looks twice in the time of the limit, for
+    the stack. A stall is reported once: what `timed` has reported of a step is not reported again with the step."""
 
     def __init__(self, report: Callable[[Stall], None], limit_us: int = LIMIT_US) -> None:
         self._report = report
@@ -97,10 +97,10 @@ class Watchdog(trio.abc.Instrument):
 
     def _look(self) -> None:
         """Two notes are kept. One must be from before a step that turns out long, so none is taken during such a step."""
-        quarter_ns = self._limit_ns // 4
-        while not self._over.wait(quarter_ns / 1e9):
+        half_ns = self._limit_ns // 2
+        while not self._over.wait(half_ns / 1e9):
             since_ns, now_ns = self._since_ns, _now_ns()
-            if not since_ns or now_ns - since_ns < quarter_ns:
+            if not since_ns or now_ns - since_ns < half_ns:
                 self.waits.note(now_ns)
             elif not self.stack and now_ns - since_ns > self._limit_ns:
                 frame = sys._current_frames().get(self._loop_thread)

@@ -7,6 +7,10 @@ token behind the sentence, another 17 ms, which are taken off: peers are given t
 
     taskset -c 1 .venv/bin/python tests/benchmarks/bench_sessions.py 25 --turns 4
 
+One session is compared with a bare Trio program that does the same waiting (`bare_over_ideal_ms`): the difference is flowkit's own
+share. With `--vad silero` each session runs the model on every window, and answers as the script would, so that
+the ideal is known.
+
 With `--virtual` time jumps from event to event: latencies are exact, and CPU time does not depend on who else uses the machine. No
 two events coincide then, so the event loop wakes more often than live. Peers run if there is an environment for them:
 ``--peers FOLDER --pipecat PYTHON --livekit PYTHON``; the folder holds their scripts.
@@ -20,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +36,12 @@ from trio.testing import MockClock
 
 from flowkit import options as opt
 from flowkit.config import Config, load
-from flowkit.messages import Message, Play
+from flowkit.messages import Frames, Message, Play, Probability
 from flowkit.plan import require
 from flowkit.plan.graph import Plan, ProviderChoice
+from flowkit.providers.base import Emit
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
+from flowkit.providers.silero import WINDOW, Silero, Windows, judge
 from flowkit.runtime.host import Host, open_host
 from flowkit.runtime.session import SessionOutcome
 
@@ -43,6 +50,8 @@ REST = (" Let", " me", " check", " it", " now", ".")
 TOKEN_US = 16_667
 IDEAL_US = 100_000 + 150_000 + 9 * TOKEN_US + 80_000
 SPEECH_US, PERIOD_US, LEAD_IN_US = 400_000, 3_600_000, 500_000
+END_US, FRAME_US, FRAME = 100_000, 20_000, 320
+"""The silence that ends an utterance, and a frame's length in time and in samples."""
 
 
 class Ear(InlineProvider):
@@ -69,19 +78,29 @@ class Ear(InlineProvider):
         return ()
 
 
+async def judged(silero: Silero, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+    """A call of Silero with the work of the model and the answers of the script: any sound is a voice."""
+    windows = Windows(FRAME)
+    async for item in fed:
+        if isinstance(item, Frames) and (full := windows.add(item)):
+            await trio.to_thread.run_sync(judge, silero._detector, [pcm for _, pcm in full])
+            for frame, pcm in full:
+                await emit(Probability(frame, 0.95 if any(pcm[-64:]) else 0.02))
+
+
 def resident_mb() -> float:
     """This process's memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 
 
-def pipeline(phase_us: int, turns: int) -> str:
+def pipeline(phase_us: int, turns: int, vad: str = "scripted") -> str:
     """A session's pipeline file; its user begins to speak `phase_us` later than others."""
     speech = [f"{{at: {begin_us(phase_us, i)}us, lasts: {SPEECH_US}us}}" for i in range(turns)]
     return f"""flowkit: 1
 name: bench
 stages:
   - {{kind: mic, provider: scripted, speech: [{", ".join(speech)}], length: {begin_us(phase_us, turns)}us}}
-  - {{kind: vad, provider: scripted, end: 100ms, start: 20ms}}
+  - {{kind: vad, provider: {vad}, end: 100ms, start: 20ms}}
   - {{kind: asr, provider: scripted, final_after: 0ms, utterances: [{", ".join(["hello there"] * turns)}]}}
   - {{kind: gate}}
   - {{kind: llm, provider: scripted, first_token: 150ms, per_token: {TOKEN_US}us,
@@ -103,10 +122,10 @@ def with_ear(config: Config) -> Plan:
     return replace(plan, stages=tuple(replace(s, provider=ear) if s.kind == "speaker" else s for s in plan.stages))
 
 
-async def measured(sessions: int, turns: int, folder: Path) -> dict[str, object]:
+async def measured(sessions: int, turns: int, folder: Path, vad: str) -> dict[str, object]:
     """Run them all, each recorded, and say what they took."""
     phases = [2_400_000 * i // sessions for i in range(sessions)]
-    configs = [load("bench.yaml", text=pipeline(phase, turns)) for phase in phases]
+    configs = [load("bench.yaml", text=pipeline(phase, turns, vad)) for phase in phases]
     plans = [with_ear(config) for config in configs]
     outcomes: list[SessionOutcome] = []
 
@@ -115,7 +134,7 @@ async def measured(sessions: int, turns: int, folder: Path) -> dict[str, object]
         outcomes.append(await host.run_session(plans[i], trace=folder / f"{i}.jsonl"))
 
     async with open_host(configs[0], max_lag_us=10_000_000) as host:
-        set_up_ms = [await set_up(host, with_ear(configs[0]), folder / f"set-up-{i}.jsonl") for i in range(6)]
+        set_up_ms = [await set_up(host, plans[0], folder / f"set-up-{i}.jsonl") for i in range(6)]
         gauges = host.gauges
         before_mb, cpu_s, wall_s = resident_mb(), time.process_time(), time.perf_counter()
         async with trio.open_nursery() as nursery:
@@ -125,7 +144,7 @@ async def measured(sessions: int, turns: int, folder: Path) -> dict[str, object]
             gauges, after_mb = host.gauges, resident_mb()
         cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
     ears = [plan.stage("speaker").provider.options for plan in plans]  # type: ignore[union-attr]
-    late_ms = [late / 1000 for phase, ear in zip(phases, ears, strict=True) for late in over_ideal_us(phase, ear)]
+    late_ms = [late / 1000 for phase, ear in zip(phases, ears, strict=True) for late in over_ideal_us(phase, ear, vad)]
     return {
         "sessions": sessions,
         "turns": turns,
@@ -148,11 +167,52 @@ async def set_up(host: Host, plan: Plan, path: Path) -> float:
     return round(1000 * (ready_s[0] - began_s), 2)
 
 
-def over_ideal_us(phase_us: int, ear: Any) -> list[int]:
-    """What each turn took beyond the ideal; the detector counts whole frames."""
-    ends_us = [-(-(begin_us(phase_us, i) + SPEECH_US) // 20_000) * 20_000 for i in range(len(ear.first_us))]
+def over_ideal_us(phase_us: int, ear: Any, vad: str) -> list[int]:
+    """What each turn took beyond the ideal; the detector counts whole frames, and silero whole windows."""
+    ends = [-(-(begin_us(phase_us, i) + SPEECH_US) // FRAME_US) for i in range(len(ear.first_us))]
+    decided_us = [(silero_frame(end) if vad == "silero" else end) * FRAME_US + END_US for end in ends]
     heard_us = [ear.first_us[epoch] for epoch in sorted(ear.first_us)]
-    return [heard - end - IDEAL_US - TOKEN_US for heard, end in zip(heard_us, ends_us, strict=True)]
+    return [heard - decided + END_US - IDEAL_US - TOKEN_US for heard, decided in zip(heard_us, decided_us, strict=True)]
+
+
+def silero_frame(end: int) -> int:
+    """How many frames the decision needs, less the silence, where the voice ended with frame number `end` - 1.
+
+    Its last voiced window may end in silence. The decision falls with the first window that ends late enough.
+    """
+    windows = [((n + 1) * WINDOW - 1) // FRAME for n in range(end * FRAME // WINDOW + 8)]
+    voiced = max(frame for n, frame in enumerate(windows) if (n + 1) * WINDOW - 32 < end * FRAME)
+    decides = min(n for n, frame in enumerate(windows) if (frame - voiced) * FRAME_US >= END_US)
+    return -(-(decides + 1) * WINDOW // FRAME) - END_US // FRAME_US
+
+
+async def bare(turns: int) -> list[float]:
+    """Milliseconds over the ideal of a bare Trio program: one task and one channel for each of ASR, LLM and voice."""
+    late_ms = list[float]()
+    ready, heard, done = (trio.open_memory_channel[float](1) for _ in range(3))
+
+    async def asr() -> None:
+        async for end_s in heard[1]:
+            await trio.sleep_until(end_s + END_US / 1e6)
+            await ready[0].send(trio.current_time())
+
+    async def llm() -> None:
+        async for asked_s in ready[1]:
+            for token in range(len(FIRST)):
+                await trio.sleep_until(asked_s + (150_000 + token * TOKEN_US) / 1e6)
+            await done[0].send(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asr)
+        nursery.start_soon(llm)
+        for _ in range(turns):
+            await trio.sleep(0.1)
+            end_s = trio.current_time()
+            await heard[0].send(end_s)
+            await trio.sleep_until(await done[1].receive() + 0.08)
+            late_ms.append(1000 * (trio.current_time() - end_s) - IDEAL_US / 1000)
+        nursery.cancel_scope.cancel()
+    return late_ms
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -175,17 +235,21 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("sessions", type=int, nargs="?", default=25)
     parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--vad", choices=("scripted", "silero"), default="scripted")
     parser.add_argument("--virtual", action="store_true", help="time jumps from event to event")
     parser.add_argument("--peers", type=Path, default=Path(), help="folder with the peers' scripts")
     parser.add_argument("--pipecat", help="Python that has Pipecat")
     parser.add_argument("--livekit", help="Python that has LiveKit Agents")
     args = parser.parse_args()
+    Silero.call = judged  # type: ignore[method-assign, assignment]
     begin = time.thread_time()
     sum(i for i in range(3_000_000))
     loop_s = time.thread_time() - begin
     clock = MockClock(autojump_threshold=0) if args.virtual else None
     with tempfile.TemporaryDirectory() as folder:
-        found = trio.run(measured, args.sessions, args.turns, Path(folder), clock=clock)
+        found = trio.run(measured, args.sessions, args.turns, Path(folder), args.vad, clock=clock)
+    if args.sessions == 1:
+        found["bare_over_ideal_ms"] = spread(trio.run(bare, args.turns))
     number, seconds = str(args.sessions), str(round(begin_us(0, args.turns) / 1e6))
     found |= {
         "python_loop_of_3M_s": round(loop_s, 3),

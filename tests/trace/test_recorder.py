@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from google.protobuf import json_format
@@ -27,6 +27,7 @@ from flowkit.trace.recorder import open_recorder
 from flowkit.trace.redact import MASK, Redactor
 from flowkit.trace.rewrite import redact, repair
 from flowkit.trace.tape import Job
+from flowkit.trace.writer import open_new
 from tests.trace.recording import Recorded, record
 from tests.trace.sessions import PARIS, pipeline, planned, run
 from tests.trace.tool_sessions import CUT_OFF, bistro
@@ -147,21 +148,21 @@ def test_a_trace_is_never_overwritten(recorded: Recorded) -> None:
 
 
 def test_a_full_disk_ends_the_recording_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import logging
+    def opened(path: Path) -> IO[str]:
+        file = open_new(path)
+        write = file.write
 
-    from flowkit.trace.writer import _Stream
+        def full(line: str) -> int:
+            if file.tell() > 5000:
+                raise OSError(28, "No space left on device")
+            return write(line)
 
-    logging.getLogger("opentelemetry.exporter.otlp.json.file.trace_exporter").disabled = True
-    written = _Stream.write
+        file.write = full  # type: ignore[method-assign]
+        return file
 
-    def full(self: _Stream, line: str) -> int:
-        if self.bytes > 5000:
-            raise OSError(28, "No space left on device")
-        return written(self, line)
-
-    monkeypatch.setattr(_Stream, "write", full)
+    monkeypatch.setattr("flowkit.trace.tape.open_new", opened)
     session = record(tmp_path / "a.jsonl", planned(pipeline()))
-    assert "disk full" in session.recording.lost
+    assert session.recording.lost == f"cannot write {session.recording.path}: No space left on device"
     monkeypatch.undo()
     rows = read_trace(session.recording.path).rows()
     assert rows == [tuple(row) for row in session.rows[: len(rows)]]

@@ -52,6 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="change a setting first",
     )
     parser.add_argument(
+        "--live-tools", action="store_true", help="really call the tools, instead of taking the recorded outcomes"
+    )
+    parser.add_argument(
+        "--allow-tools", action="store_true", help="with --live-tools: let tools import modules and start programs"
+    )
+    parser.add_argument(
         "--permute-ties", type=int, default=0, metavar="N", help="also replay simultaneous events in N other orders"
     )
     workers(parser)
@@ -63,6 +69,10 @@ def run(args: argparse.Namespace) -> int:
     events."""
     if args.exact and (args.pipeline or args.set or args.permute_ties):
         raise UsageError("--exact changes nothing, so it cannot be combined with --pipeline, --set or --permute-ties")
+    if args.live_tools and (args.exact or args.permute_ties):
+        raise UsageError("--live-tools changes outcomes, so it cannot be combined with --exact or --permute-ties")
+    if args.allow_tools and not args.live_tools:
+        raise UsageError("--allow-tools is for --live-tools: otherwise a replay calls no tool")
     worst = ExitCode.FINE
     jobs = [_Asked(args, name) for name in args.traces]
     with closing(in_order(_replayed, jobs, workers_of(args), name=attrgetter("name"))) as running:
@@ -109,6 +119,7 @@ def _again(args: argparse.Namespace, name: str) -> str:
     options = ["--exact"] if args.exact else []
     options += ["--pipeline", args.pipeline] if args.pipeline else []
     options += [part for value in args.set for part in ("--set", value)]
+    options += [f"--{name}-tools" for name in ("live", "allow") if getattr(args, f"{name}_tools")]
     options += ["--permute-ties", str(args.permute_ties)] if args.permute_ties else []
     return shlex.join(["flowkit", "replay", name, *options])
 
@@ -143,15 +154,28 @@ def _simulated(args: argparse.Namespace, name: str, said: _Said) -> bool:
 
     trace = read_trace(name)
     if trace.redacted:
-        if args.pipeline or args.set or args.permute_ties:
+        if args.pipeline or args.set or args.permute_ties or args.live_tools:
             raise UsageError(
                 f"{trace.path.name} is redacted: only its timing can be replayed, without changed settings"
             )
         _tell(args, timing_only(trace), said)
         return True
+    if args.live_tools:
+        _tell(args, _with_tools(args, trace), said)
+        return True
     replayed = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set))
     _tell(args, replayed.report, said)
     return not args.permute_ties or _ties(args, trace, replayed.report, said)
+
+
+def _with_tools(args: argparse.Namespace, trace: Trace) -> Report:
+    from flowkit import trust
+    from flowkit.replay.live_tools import simulate_with_tools
+
+    # Here and not in `run`, because this may be another process.
+    if args.allow_tools:
+        trust.allow()
+    return simulate_with_tools(trace, pipeline=args.pipeline, overrides=tuple(args.set)).report
 
 
 def _ties(args: argparse.Namespace, trace: Trace, usual: Report, said: _Said) -> bool:

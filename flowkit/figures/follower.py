@@ -34,6 +34,7 @@ from flowkit.messages import (
     Done,
     Failed,
     Fault,
+    Filler,
     Frames,
     Heard,
     Hold,
@@ -52,6 +53,7 @@ from flowkit.messages import (
     ToolOutcome,
     Utterance,
 )
+from flowkit.stages.chunking import FILLER
 
 _SETTLED_US = 1_000_000
 """A turn is returned this long after its end. By then the device's events about it have arrived."""
@@ -208,6 +210,8 @@ class Follower:
             case Token(index=index, text=text):
                 # Without a chunker, tokens go to TTS, and each counts as a clause.
                 turn.clauses[index] = ClauseRecord(Clause(index, text, text, 1, "token"), row.sent_us, taken_us)
+            case Filler(index=index, text=text):
+                turn.clauses[index] = ClauseRecord(Clause(index, "", text, 1, FILLER), row.sent_us, taken_us)
             case Revoke(clause=index):
                 if (revoked := turn.clauses.pop(index, None)) is not None:
                     turn.revoked.append(revoked.clause.spoken)

@@ -108,7 +108,8 @@ class Figures:
             interrupts=tuple(
                 interrupt for turn in self._turns for interrupt in turn.interrupts(voiced, self._frame_us)
             ),
-            tools=tuple(sorted(self._tools, key=lambda tool: tool.t_us)),
+            # In the order of the calls, and at one instant by their numbers: call_2 comes before call_10.
+            tools=tuple(sorted(self._tools, key=lambda tool: (tool.t_us, len(tool.id), tool.id))),
             modelled_share=sum(clause.modelled for clause in clauses) / len(clauses) if clauses else 0.0,
             notices=(_NO_LEVELS,) if voiced is None and clock.frames else (),
         )

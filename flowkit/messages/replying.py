@@ -46,9 +46,10 @@ class EndOfStep(Message):
 @dataclass(frozen=True, slots=True)
 class Filler(Message):
     """Said while a tool runs. It is not the model's text, so no history has it. Control from the tools to the llm; data from there
-    to the chunker."""
+    to the chunker, with the next `index` of the reply's tokens."""
 
     text: str
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flowkit.config import Outside, Unset, load
@@ -27,7 +27,14 @@ def recorded_plan(trace: Trace) -> Plan:
     return plan
 
 
-def changed_plan(trace: Trace, recorded: Plan, *, pipeline: str | None = None, overrides: Sequence[str] = ()) -> Plan:
+def changed_plan(
+    trace: Trace,
+    recorded: Plan,
+    *,
+    pipeline: str | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Plan:
     """The plan to replay with.
 
     Args:
@@ -35,6 +42,7 @@ def changed_plan(trace: Trace, recorded: Plan, *, pipeline: str | None = None, o
         recorded: its own plan.
         pipeline: the path of another pipeline file, or None.
         overrides: ``KEY=VALUE`` settings.
+        environ: the environment variables that the file may use; by default none.
 
     Raises:
         UsageError: a change needs answers that no recording holds; the message names the setting.
@@ -44,7 +52,7 @@ def changed_plan(trace: Trace, recorded: Plan, *, pipeline: str | None = None, o
     if pipeline is None:
         plan = _plan(trace.head.config, trace.path.name, overrides)
     else:
-        config = load(pipeline, overrides=overrides, outside=Outside(unset=Unset.KEEP, reveal=True))
+        config = load(pipeline, overrides=overrides, outside=Outside(environ or {}, unset=Unset.KEEP, reveal=True))
         plan = draw(config, installed=False).plan
     if refused := list(_refused(recorded, plan)):
         raise UsageError(f"cannot replay with another {refused[0]}", hint=REFUSAL)
@@ -71,8 +79,9 @@ def _refused(recorded: Plan, plan: Plan) -> Iterable[str]:
 
 def _provider_changes(before: PlannedStage, after: PlannedStage) -> Iterable[str]:
     """The settings of a stage's provider that differ."""
-    if before.kind in ("mic", "speaker"):
-        # Where sound comes from and goes to does not change what the engine does, so a file may replace a device.
+    if before.kind in ("mic", "speaker", "tools"):
+        # Where sound comes from and goes to does not change what the engine does, so a file may replace a device. Tools answer
+        # as recorded, and their timeouts and fillers are decisions.
         return
     old, new = before.provider, after.provider
     if (old.name if old else "") != (new.name if new else ""):

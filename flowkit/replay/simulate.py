@@ -113,6 +113,7 @@ def simulate(
     overrides: tuple[str, ...] = (),
     frame_by_frame: bool = False,
     pump_cls: type[HeapPump] = HeapPump,
+    tools: Script | None = None,
 ) -> Replayed:
     """Replay a trace, with its own pipeline or a changed one.
 
@@ -122,6 +123,7 @@ def simulate(
         overrides: ``KEY=VALUE`` settings.
         frame_by_frame: deliver every microphone frame as a message of its own.
         pump_cls: the pump to use.
+        tools: what answers tool calls instead of the recording; see ``live_tools``.
 
     Raises:
         TraceError: the trace cannot be replayed.
@@ -131,11 +133,13 @@ def simulate(
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     recorded = recorded_plan(trace)
     plan = changed_plan(trace, recorded, pipeline=pipeline, overrides=overrides)
-    changed = plan.stages != recorded.stages or plan.edges != recorded.edges
+    changed = plan.stages != recorded.stages or plan.edges != recorded.edges or tools is not None
     # Unchanged, the agent does what it did then, and the user speaks at the recorded times.
     turns = Turns(trace.layout) if changed else None
     material = gather(trace, recorded, turns)
     cast = Cast(material, plan, turns, block=1 if frame_by_frame else BLOCK)
+    if tools is not None and (stage := plan.only("tools")) is not None:
+        cast.scripts[stage.id], cast.tools = tools, None
     pump = pump_cls(plan, cast.scripts)
     if cast.warp is not None:
         cast.warp.follow(pump.engine)

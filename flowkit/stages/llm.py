@@ -137,9 +137,9 @@ class LlmTurn(Stage[LlmState]):
                 state.calls = (*state.calls, message)
             case ToolOutcome():
                 return self._outcome(state, message)
-            case Filler():
+            case Filler(text=text):
                 # If the outcome has come meanwhile, there is no wait left to fill.
-                return (Emit("tokens", message),) if _waits(state) else NOTHING
+                return self._filler(state, text) if _waits(state) else NOTHING
             case Instruct():
                 state.instruct = message
             case Remember(text=text):
@@ -234,6 +234,12 @@ class LlmTurn(Stage[LlmState]):
         if self.options.history == "generated":
             state.generated += spoken
         return (new(Emit, ("tokens", token)),)
+
+    def _filler(self, state: LlmState, text: str) -> Actions:
+        # It takes a number, because without a chunker each number is a clause.
+        filler = Filler(text, state.tokens)
+        state.tokens += 1
+        return (Emit("tokens", filler),)
 
     def _done(self, state: LlmState) -> Actions:
         rest = self._rest(state)

@@ -23,6 +23,7 @@ from flowkit.messages import (
     EndOfStep,
     Failed,
     Fault,
+    Filler,
     Message,
     Mute,
     Narrate,
@@ -113,7 +114,7 @@ class Narration(Stage[NarrationState]):
                 return self._clause_ended(state, index, message)
             case Clause():
                 return self._clause(state, message)
-            case Token():
+            case Token() | Filler():
                 return self._clause(state, clause_of(message, state.first))
             case Commit() | Revoke():
                 return self._judge(state, message)

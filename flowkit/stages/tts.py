@@ -22,6 +22,7 @@ from flowkit.messages import (
     EndOfStep,
     Failed,
     Fault,
+    Filler,
     Message,
     Mute,
     Revoke,
@@ -30,6 +31,7 @@ from flowkit.messages import (
     WordTimes,
 )
 from flowkit.stages.base import AGAIN, DEADLINES, NOTHING, PROVIDER, Actions, Cancel, Emit, Open, Stage, new
+from flowkit.stages.chunking import FILLER
 from flowkit.stages.unspoken import FirstWord
 
 MOST_FAILED = 3
@@ -91,7 +93,7 @@ class TtsOrder(Stage[TtsState]):
                 return (Emit("audio", message),)
             case Clause():
                 return self._speak(state, message)
-            case Token():
+            case Token() | Filler():
                 return self._speak(state, clause_of(message, state.first))
             case Commit() | Revoke():
                 return self._judge(state, message)
@@ -146,8 +148,11 @@ class TtsOrder(Stage[TtsState]):
         return [] if clause is None else [Emit("audio", ClauseEnded(clause.index, state.samples, whole))]
 
 
-def clause_of(token: Token, first: FirstWord) -> Clause:
-    """A token as a clause, in a pipeline without a chunker. Before the `first` word of the reply it is not spoken."""
+def clause_of(token: Token | Filler, first: FirstWord) -> Clause:
+    """A token or a filler as a clause, in a pipeline without a chunker. Before the `first` word of the reply a token is not
+    spoken."""
+    if isinstance(token, Filler):
+        return Clause(token.index, "", token.text, 1, FILLER)
     return Clause(token.index, token.text, token.text if first.feed(token.text) else "", 1, "token")
 
 

@@ -97,7 +97,7 @@ def fillers_are_said_while_tools_run(evidence: Evidence) -> None:
             running.add(message.id)
         elif row.stage == "llm" and row.cause_stage and isinstance(message, ToolOutcome):
             running.discard(message.id)
-        elif row.stage == "chunker" and isinstance(message, Filler) and row.sent_us == row.handled_us:
+        elif row.stage in ("chunker", "tts") and isinstance(message, Filler) and row.sent_us == row.handled_us:
             _hold(bool(running), f"a filler at {row.handled_us} us, when no tool ran")
         elif isinstance(message, Clause) and message.reason == FILLER:
             _hold(not message.text, f"a filler has the text {message.text!r}")

@@ -40,6 +40,7 @@ from flowkit.testing.emulators import Emulator
 from tests.config.experiments import BASE
 from tests.providers.support import AUDIO
 from tests.suite.stage import project
+from tests.trace.tool_sessions import bistro, record_as_real
 
 # -- the options -------------------------------------------------------------------------------------------------------
 
@@ -86,6 +87,8 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "poor.yaml").write_text(f"{BASE}interrupt: {{ignore: [...]}}\n")
     (folder / "late.yaml").write_text(f"{BASE}budgets: {{ttfa: {{p50: 700ms}}}}\n")
     (folder / "tools.yaml").write_text(f"{BASE}tools: [{{call: flowkit.clock:monotonic_us}}]\n")
+    clock = bistro().replace("bistro.tables:book", "flowkit.clock:monotonic_us")
+    record_as_real(folder / "tooled.jsonl", clock)
     (folder / "torn.jsonl").write_bytes((folder / "a.jsonl").read_bytes()[:-500])
     main(["trace", "redact", str(folder / "a.jsonl"), "-o", str(folder / "masked.jsonl")])
     (folder / "there.wav").write_bytes(b"RIFF")
@@ -241,6 +244,8 @@ TABLE: dict[str, Try] = {
     "replay --exact": Try("replay a.jsonl", "--exact"),
     "replay --pipeline": Try("replay a.jsonl", "--pipeline slow.yaml"),
     "replay --set": Try("replay a.jsonl", f"--set {SLOWER}"),
+    "replay --live-tools": Try("replay tooled.jsonl", "--live-tools", code=ExitCode.USAGE),
+    "replay --allow-tools": Try("replay tooled.jsonl --live-tools", "--allow-tools"),
     "replay --permute-ties": Try("replay a.jsonl", "--permute-ties 2"),
     "replay --jobs": Try("replay a.jsonl", "--jobs 3"),
     "replay --dask": Try("replay a.jsonl", "--dask tcp://127.0.0.1:9"),
@@ -318,7 +323,10 @@ def test_giving_it_changes_something(option: str, stock: Path) -> None:
         ("init --samples --name Robin", "takes neither"),
         ("diff a.jsonl old.jsonl --set stages.vad.end=1s", "two traces are given"),
         ("replay a.jsonl --exact --set stages.vad.end=1s", "changes nothing, so it cannot be combined"),
+        ("replay a.jsonl --exact --live-tools", "changes outcomes, so it cannot be combined"),
+        ("replay a.jsonl --allow-tools", "otherwise a replay calls no tool"),
         ("replay masked.jsonl --set stages.vad.end=1s", "only its timing"),
+        ("replay masked.jsonl --live-tools", "only its timing"),
         ("report a.jsonl old.jsonl --pipeline slow.yaml", "show the replay of one trace"),
         ("doctor --silent --mic 1", "opens no device"),
         ("new llm/canned --into here", "is only for"),

@@ -40,3 +40,14 @@ def test_each_call_has_one_outcome_whatever_interrupts_it(part: int) -> None:
             assert ours.journal.digest() == theirs.journal.digest()
 
     each()
+
+
+@settings(max_examples=50, phases=PHASES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(conversation=tool_conversations())
+def test_without_a_chunker_it_is_the_same(conversation: Conversation) -> None:
+    conversation = {kind: keys for kind, keys in conversation.items() if kind != "chunker"}
+    plan = scripted_plan(**conversation, without=("chunker",))
+    on_heap = Evidence(plan)
+    ours = heap_session(plan, on_heap)
+    check_tools(on_heap)
+    assert ours.journal.digest() == trio_session(plan, inline=False).journal.digest()

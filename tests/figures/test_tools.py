@@ -43,9 +43,8 @@ def talk(
     said = {"say_after": FILLER} if filler else {}
     return scripted_plan(
         mic={"speech": [{"at": f"{at}ms", "lasts": "300ms"} for at in speech_ms], "length": "6s"},
-        vad={"end": "100ms"},
+        vad={"end": "100ms", "speech_for": "40ms"},
         asr={"utterances": ("Book a table.", "And now?")},
-        gate={"speech_for": "40ms"},
         llm={"replies": ({"text": text, "calls": tuple({"name": name} for name in calls)}, *after)},
         tts={"per_char": "20ms"},
         tools={
@@ -89,6 +88,17 @@ def test_a_filler_is_the_first_sound_and_the_answer_is_told_apart() -> None:
     assert turn.to_json()["answer_ms"] == 1660
     assert "first audio after 680 ms" in summary(ran(talk())[1])[0]
     assert summary(ran(talk())[1])[0].endswith("; answer after 1660 ms")
+
+
+def test_without_a_chunker_a_filler_is_said_too_and_is_not_the_models_text() -> None:
+    turn = first(talk(without=("chunker",)))
+    assert parts_ms(turn) == {**BEFORE, "llm_first_token": TOKEN_MS, "tool_wait": 200, **AFTER}
+    assert turn.answer_us == 1_660_000
+    assert [(clause.text, clause.spoken, clause.reason) for clause in turn.clauses] == [
+        ("", "One moment.", "filler"),
+        ("Booked.", "Booked.", "token"),
+    ]
+    assert (turn.agent, turn.heard) == ("Booked.", "Booked.")
 
 
 def test_a_tool_after_the_first_words_is_no_part() -> None:
@@ -228,7 +238,7 @@ def test_the_terminals_report_tells_calls_and_the_answer() -> None:
 # -- random conversations ----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(conversation=tool_conversations())
 def test_parts_add_up_and_every_call_is_reported_once(conversation: Conversation) -> None:
     plan = scripted_plan(**conversation)

@@ -18,6 +18,7 @@ from flowkit.messages import (
     EndOfReply,
     Failed,
     Fault,
+    Filler,
     Message,
     Narrate,
     Revoke,
@@ -79,6 +80,14 @@ def test_both_pumps_give_the_same_journal(conversation: Conversation) -> None:
 
 def clause(index: int, text: str = "One.", *, provisional: bool = False) -> Clause:
     return Clause(index, text, text, 1, "sentence", (), provisional)
+
+
+def test_without_a_chunker_a_filler_is_narrated_like_a_clause() -> None:
+    narration = Narration(Narration.Options())
+    state = narration.fresh()
+    assert narration.step(state, Filler("Wait.", 3), 0) == [Open(Narrate()), Feed(Speak(3, "Wait."))]
+    audio = Audio(3, 0, 100, 16_000)
+    assert narration.step(state, audio, 0) == [Emit("audio", ClauseStarted(3, "", "Wait.")), Emit("audio", audio)]
 
 
 def test_one_call_a_reply_and_an_end_behind_its_last_clause() -> None:

@@ -288,7 +288,7 @@ def test_a_filler_is_said_only_while_tools_run(llm: LlmTurn) -> None:
     state = calling(llm)
     assert said(llm, state, Filler("Wait.")) == []
     said(llm, state, Done())
-    assert said(llm, state, Filler("Wait.")) == [Emit("tokens", Filler("Wait."))]
+    assert said(llm, state, Filler("Wait.")) == [Emit("tokens", Filler("Wait.", 1))]
     said(llm, state, outcome(1))
     assert said(llm, state, Filler("Wait.")) == []
 

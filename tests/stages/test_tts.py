@@ -11,6 +11,7 @@ from flowkit.messages import (
     EndOfReply,
     Failed,
     Fault,
+    Filler,
     Message,
     Speak,
     Token,
@@ -105,3 +106,11 @@ def test_without_a_chunker_marks_are_not_spoken_before_the_first_word(stage: Tts
     assert opened == [Open(Speak(2, " Well")), Open(Speak(3, ",")), Open(Speak(4, " yes"))]
     said(stage, state, EndOfReply())
     assert not any(isinstance(action, Open) for action in said(stage, state, Token(0, "?!")))
+
+
+def test_without_a_chunker_a_filler_is_a_clause_that_is_spoken_and_has_no_text(stage: TtsOrder) -> None:
+    state = stage.fresh()
+    assert said(stage, state, Filler("Wait.", 3)) == [
+        Emit("audio", ClauseStarted(3, "", "Wait.")),
+        Open(Speak(3, "Wait.")),
+    ]

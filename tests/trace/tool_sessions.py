@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from flowkit.config import load
+from flowkit.plan import resolve
+from flowkit.plan.show import show
+from tests.trace.recording import record
+
 BISTRO = """
 flowkit: 1
 name: bistro
@@ -35,3 +42,10 @@ ONCE, CUT_OFF = "[{at: 300ms, lasts: 800ms}]", "[{at: 300ms, lasts: 800ms}, {at:
 def bistro(speech: str = ONCE) -> str:
     """The file. With `CUT_OFF` the user interrupts while the tools run."""
     return BISTRO.format(speech=speech)
+
+
+def record_as_real(path: Path, text: str) -> Path:
+    """Record a session of the file `text` with its scripted tools, as if the file had called its own."""
+    real = load("bistro.yaml", text=text.partition("  - kind: tools")[0])
+    record(path, resolve(load("bistro.yaml", text=text)), config=show(real, resolve(real)), audio=False)
+    return path

@@ -58,12 +58,10 @@ def test_a_marker_is_data_and_never_dropped_and_control_is_out_of_band(cls: type
 
 
 @pytest.mark.parametrize("cls", [cls for cls in ALL if "pcm" in {f.name for f in dataclasses.fields(cls)}])
-def test_sound_takes_no_part_in_comparison_and_is_left_out_of_the_journal(cls: type[Message]) -> None:
+def test_sound_takes_no_part_in_comparison(cls: type[Message]) -> None:
     message = dataclasses.replace(made(cls), pcm=b"\x01\x02")  # type: ignore[call-arg]
     assert message == made(cls)
     assert "pcm" not in repr(message)
-    assert message.journaled() == message
-    assert message.journaled().pcm == b""  # type: ignore[attr-defined]
 
 
 def test_every_message_says_what_it_is() -> None:

@@ -15,6 +15,7 @@ from flowkit.stages.base import CONTROL_CONTENT as CONTROL
 from flowkit.stages.chunking import Chunking
 from flowkit.stages.endpointing import Endpointing
 from flowkit.stages.gate import Gate
+from flowkit.tools import Tools
 from flowkit.words import has_words
 
 
@@ -184,6 +185,14 @@ def _base(code: str) -> str:
     return code.replace("_", "-").partition("-")[0].lower()
 
 
+def _toolless(plan: Plan) -> Iterator[BrokenRule]:
+    """FK211. A model that cannot call the tools that the file has."""
+    if any(isinstance(stage.options, Tools) and stage.options.tools for stage in plan.stages):
+        for stage in plan.stages:
+            if stage.provider is not None and (why := stage.provider.cls.no_tools(stage.provider.options)):
+                yield BrokenRule("FK211", stage.id, why, "use another model, or remove `tools`", ("model",))
+
+
 LINTS: Mapping[str, Lint] = {
     "FK201": Lint(Severity.WARNING, _whole_reply),
     "FK202": Lint(Severity.ERROR, _ungated),
@@ -195,4 +204,5 @@ LINTS: Mapping[str, Lint] = {
     "FK208": Lint(Severity.WARNING, _never_matching),
     "FK209": Lint(Severity.WARNING, _unheld),
     "FK210": Lint(Severity.WARNING, _foreign),
+    "FK211": Lint(Severity.ERROR, _toolless),
 }

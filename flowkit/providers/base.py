@@ -119,6 +119,11 @@ class Provider(ABC):
         return None
 
     @classmethod
+    def no_tools(cls, options: Any) -> str:
+        """Why the LLM cannot call tools with these options. Empty if it can, and if that is not known."""
+        return ""
+
+    @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Any]:
         """Load the model: what the process needs once and any number of sessions share.

@@ -18,13 +18,13 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.history import remembered, size
-from flowkit.messages import Ask, Message, ReplyStep, Token
+from flowkit.messages import Ask, Message, Token
 from flowkit.providers.base import Emit, Surroundings
 from flowkit.providers.cloud.client import let_go, next_bytes
 from flowkit.providers.cloud.completions import Completion, Events
 from flowkit.providers.cloud.faults import CloudError, of_status
 from flowkit.providers.cloud.service import HttpService
-from flowkit.tools import ToolSpec, arguments_of, content_of, plain_name, tools_of
+from flowkit.providers.cloud.tool_messages import offered_tools, steps_messages
 
 if TYPE_CHECKING:
     import httpx
@@ -94,10 +94,10 @@ class Chat(HttpService):
         messages = _said("system", ask.instructions or options.system)
         for exchange in remembered(ask.history, options.remember, self._room(ask)):
             messages += _said("user", exchange.user)
-            messages += (message for step in exchange.steps for message in _step(step))
+            messages += steps_messages(exchange.steps)
             messages += _said("assistant", exchange.agent)
         messages += _said("user", ask.text)
-        messages += (message for step in ask.steps for message in _step(step))
+        messages += steps_messages(ask.steps)
         messages += _said("assistant", ask.said)
         body: dict[str, Any] = {
             "messages": messages,
@@ -108,10 +108,7 @@ class Chat(HttpService):
         }
         if options.seed is not None:
             body["seed"] = options.seed
-        if tools := [_tool(spec) for spec in (*self.around.tools, *tools_of(ask.offered))]:
-            body["tools"] = tools
-            if not ask.tools:
-                body["tool_choice"] = "none"
+        body |= offered_tools(ask, self.around.tools)
         # Last, so that the user can replace any key.
         body.update(options.extra)
         return body
@@ -208,18 +205,3 @@ class Chat(HttpService):
 
 def _said(role: str, text: str) -> list[dict[str, Any]]:
     return [{"role": role, "content": text}] if text else []
-
-
-def _step(step: ReplyStep) -> list[dict[str, Any]]:
-    """A step of a reply: what the assistant wrote and called, and each outcome."""
-    calls = [
-        {"id": c.id, "type": "function", "function": {"name": plain_name(c.name), "arguments": arguments_of(c)}}
-        for c in step.calls
-    ]
-    outcomes = [{"role": "tool", "tool_call_id": call.id, "content": content_of(call)} for call in step.calls]
-    return [{"role": "assistant", "content": step.text or None, "tool_calls": calls}, *outcomes]
-
-
-def _tool(spec: ToolSpec) -> dict[str, Any]:
-    function = {"name": spec.name, "description": spec.description, "parameters": spec.parameters}
-    return {"type": "function", "function": function}

@@ -96,9 +96,10 @@ class Completion:
         usage = chunk.get("usage") or (x_groq.get("usage") if isinstance(x_groq, dict) else None)
         if isinstance(usage, dict):
             self.usage = usage
-        return self._text(chunk)
+        return self.text_of(chunk)
 
-    def _text(self, chunk: Mapping[str, Any]) -> str:
+    def text_of(self, chunk: Mapping[str, Any]) -> str:
+        """Take a chunk. Returns the text that it adds. Raises CloudError for what is not a chunk."""
         choices = chunk.get("choices")
         # The chunk with the usage has none, and some servers send empty ones to keep the connection open.
         if choices is None or choices == []:

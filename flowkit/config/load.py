@@ -159,6 +159,7 @@ def _validated(
 
 def _declared(config: Config) -> Iterator[str]:
     """The values of options that are declared secret, whatever their names."""
+    yield from (token.get_secret_value() for token in config.top.serve.tokens)
     for stage in config.stages:
         for candidate in stage.candidates:
             if isinstance(candidate.options, BaseModel):

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from flowkit import options as opt
 from flowkit.config.budgets import Budgets
+from flowkit.config.serve import Serve
 from flowkit.config.tests import Case
 from flowkit.stages.gate import Greeting, Idle
 from flowkit.tools import Tool, unequal
@@ -200,6 +201,8 @@ class Top(opt.Options):
     """The recording of each session."""
     shutdown: ShutdownOptions = ShutdownOptions()
     """The end of a session."""
+    serve: Serve = Serve()
+    """How `flowkit serve` offers the pipeline to clients."""
     tests: tuple[Case, ...] = ()
     """The tests of this pipeline."""
 

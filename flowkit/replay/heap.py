@@ -64,14 +64,17 @@ class HeapPump:
         self._until_us = _FOR_EVER
         self._begun = False
 
-    def tell(self, kind: str, message: Message) -> None:
-        """Pass a message of a client to the stage of this kind, now. Does nothing if there is none, or after the end."""
+    def tell(self, kind: str, message: Message, at_us: int = 0) -> None:
+        """Pass a message of a client to the stage of this kind, at `at_us` or now, if that is later. Does nothing if there is no
+        such stage, or after the end."""
+        self._now_us = max(self._now_us, at_us)
         for index, stage in enumerate(self._plan.stages):
             if stage.kind == kind and self.engine.finished is None:
                 self._apply(self.engine.advance(self._now_us, (Stimulus(index, 0, message, self._now_us),)))
 
-    def push(self, item: Message) -> None:
-        """Give an item to the microphone's call, now."""
+    def push(self, item: Message, at_us: int = 0) -> None:
+        """Give an item to the microphone's call, at `at_us` or now, if that is later."""
+        self._now_us = max(self._now_us, at_us)
         for index, call in self._calls.items():
             if self._plan.stages[index].kind == "mic":
                 call.give(item, self._now_us)

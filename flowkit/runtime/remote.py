@@ -27,6 +27,11 @@ class Remote:
         if pump is not None:
             self.begun.set()
 
+    def close(self, reason: str = "closed") -> None:
+        """End the session in order."""
+        if self._pump is not None:
+            self._pump.close(reason)
+
     def tell(self, kind: str, message: Message) -> None:
         """Pass `message` to the stage of this kind, such as ``gate``."""
         if self._pump is not None:

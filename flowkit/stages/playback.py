@@ -9,7 +9,7 @@ taken back from the next tick on. Positions follow from times alone. Nothing wai
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import ClassVar
@@ -300,13 +300,19 @@ class Playback(Stage[PlaybackState]):
         started = state.texts.get(audio.clause)
         if started is None:
             return ""
-        chunk = Chunk(started.text, started.spoken, 1, Reason.END, started.marks)
-        # Word times are exact. A share of the samples takes all words as equally long.
-        if words := state.words.get(audio.clause):
-            return chunk.heard_until(spoken_until(started.spoken, [word for word, end in words if end <= played]))
-        # A voice that streams may not know its total (0). Then the usual time for the text stands in.
-        whole_s = total / audio.rate_hz or speaking_s(started.spoken)
-        return chunk.heard(played / audio.rate_hz / whole_s if whole_s else 1)
+        return heard_of(started, state.words.get(audio.clause, ()), played, total, audio.rate_hz)
+
+
+def heard_of(started: ClauseStarted, words: Sequence[tuple[str, int]], played: int, total: int, rate_hz: int) -> str:
+    """The part of a clause's text that has sounded when `played` of its `total` samples have (0: unknown). `words`: the word times,
+    if the voice gives any."""
+    chunk = Chunk(started.text, started.spoken, 1, Reason.END, started.marks)
+    # Word times are exact. A share of the samples takes all words as equally long.
+    if words:
+        return chunk.heard_until(spoken_until(started.spoken, [word for word, end in words if end <= played]))
+    # A voice that streams may not know its total (0). Then the usual time for the text stands in.
+    whole_s = total / rate_hz or speaking_s(started.spoken)
+    return chunk.heard(played / rate_hz / whole_s if whole_s else 1)
 
 
 def _joined(playing: Iterable[Piece | ClauseEnded | EndOfReply]) -> deque[Piece | ClauseEnded | EndOfReply]:

@@ -36,6 +36,7 @@ from flowkit.providers import registry
 from flowkit.providers.sound import device_host
 from flowkit.runtime import host, soundcheck
 from flowkit.runtime.session import SessionOutcome
+from flowkit.serve import server
 from flowkit.testing.emulators import Emulator
 from tests.config.experiments import BASE
 from tests.providers.support import AUDIO
@@ -93,6 +94,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     main(["trace", "redact", str(folder / "a.jsonl"), "-o", str(folder / "masked.jsonl")])
     (folder / "there.wav").write_bytes(b"RIFF")
     shutil.copy(AUDIO / "question.wav", folder)
+    shutil.copy(AUDIO.parents[1] / "tests/contract/self-signed.pem", folder)
     return folder
 
 
@@ -121,6 +123,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     async def served(emulator: Emulator, **_: Any) -> None:
         print(type(emulator).__name__, emulator.port, emulator.faults)
         raise KeyboardInterrupt
+
+    async def serve(config: Any, *, host: str, port: int, tls: Any, **_: Any) -> None:
+        print(config.name, host, port, tls is not None, trust.allows("flowkit.clock"))
 
     def run_jobs(job: Any, items: Any, workers: Workers, **_: Any) -> Any:
         print(f"{workers.processes} processes" if not workers.cluster else f"at {workers.cluster}")
@@ -151,6 +156,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup_local, "setup_local", lambda echo, *, free, agrees: print(f"free: {free}") or 0)
     monkeypatch.setattr(Emulator, "serve", served)
     monkeypatch.setattr(host, "run_alone", settled_session)
+    monkeypatch.setattr(server, "serve", serve)
     monkeypatch.setattr(trio, "run", in_time)
     monkeypatch.setenv("WANTED", "One.")
     monkeypatch.setattr(trust, "_allowed", set())
@@ -275,6 +281,12 @@ TABLE: dict[str, Try] = {
     "trace redact --output": Try("trace redact a.jsonl", "--output new.jsonl"),
     "trace export --to": Try("trace export a.jsonl"),
     "trace export --output": Try("trace export a.jsonl", "--output new.txt"),
+    "serve --host": Try("serve base.yaml", "--host 0.0.0.0"),
+    "serve --port": Try("serve base.yaml", "--port 5005"),
+    "serve --certfile": Try("serve base.yaml", "--certfile self-signed.pem"),
+    "serve --keyfile": Try("serve base.yaml", "--keyfile self-signed.pem", code=ExitCode.USAGE),
+    "serve --set": Try("serve base.yaml", "--set name=other"),
+    "serve --allow-tools": Try("serve tools.yaml", "--allow-tools"),
     "emulate NAME": Try("emulate", code=ExitCode.INTERRUPTED),
     "emulate --port": Try("emulate groq", "--port 5005", code=ExitCode.INTERRUPTED),
     "emulate --fault": Try("emulate groq", "--fault stall", code=ExitCode.INTERRUPTED),

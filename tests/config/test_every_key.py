@@ -21,6 +21,7 @@ from flowkit.options import Options
 from flowkit.testing.emulators import ServerFault
 from tests.config import experiments as look
 from tests.config import experiments_of_providers as providers
+from tests.config import experiments_of_serve as serve
 from tests.config import experiments_of_tools as tools
 from tests.config.experiments import Experiment
 from tests.contract.support import utterance
@@ -319,6 +320,21 @@ TABLE: dict[str, Try] = {
     "trace.at_most": Try("3MB", look.removed),
     "trace.redact.keep": Try("[transcripts]", look.recorded, ("trace.redact.keep=[tokens]",)),
     "shutdown.grace": Try("1s", look.closing),
+    # -- serve
+    "serve.tokens": Try("[a-token-of-some-length]", serve.needs_token),
+    "serve.origins": Try("[https://good.example]", serve.of_a_page),
+    "serve.client_may_set": Try("[tools]", serve.instructed),
+    "serve.greeting": Try("false", serve.greeted, ("greeting.text=Hello.",)),
+    "serve.lead": Try("100ms", serve.answered),
+    "serve.drain": Try("1s", serve.drained),
+    "serve.limits.sessions": Try("1", serve.two),
+    "serve.limits.per_peer": Try("1", serve.two),
+    "serve.limits.message": Try("2KB", serve.large),
+    "serve.limits.handshake": Try("2s", serve.half),
+    "serve.limits.idle": Try("5s", serve.silent, ("serve.limits.idle=15s",)),
+    "serve.limits.ahead": Try("1s", serve.ahead),
+    "serve.limits.unsent": Try("20KB", serve.slow),
+    "serve.trace.sample": Try("0", serve.recorded),
     # -- mic
     "mic.frame": Try("10ms"),
     "mic.ring": Try("200ms", providers.overrun, DEVICE_MIC),

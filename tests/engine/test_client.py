@@ -77,17 +77,17 @@ class Client:
     def say(self, us: int) -> None:
         """Push so much sound, frame by frame in real time."""
         for _ in range(us // self.plan.frame_us):
-            self.pump.push(Frames(self.frame, 1, bytes(640)))
+            self.pump.push(Frames(self.frame, 1, bytes(640)), self.us)
             self.frame += 1
             self.wait(self.plan.frame_us)
 
     def push(self, item: Message) -> None:
-        self.pump.push(item)
+        self.pump.push(item, self.us)
         self.wait(0)
 
     def tell(self, message: Message, *kinds: str) -> None:
         for kind in kinds or ("gate",):
-            self.pump.tell(kind, message)
+            self.pump.tell(kind, message, self.us)
         self.wait(0)
 
     def rows(self, kind: type[Message]) -> list[Any]:

@@ -1,0 +1,70 @@
+"""What ``serve:`` may contain: who may talk to ``flowkit serve``, what a client may change, and how much it may use."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from flowkit import options as opt
+
+
+class Settable(StrEnum):
+    """What a client may change with ``session.update``."""
+
+    INSTRUCTIONS = "instructions"
+    """The system prompt, for its session or for one response."""
+    TOOLS = "tools"
+    """Tools of its own, which it runs itself."""
+    TURN_DETECTION = "turn_detection"
+    """Who ends an utterance, the thresholds, and whether a voice interrupts."""
+    OUTPUT_MODALITIES = "output_modalities"
+    """Whether it gets speech or text."""
+
+
+class ServeLimits(opt.Options):
+    """How much clients may use. Who exceeds a limit gets an error with its reason, and the others do not notice."""
+
+    sessions: int = Field(default=100, ge=1, le=10_000)
+    """How many sessions may run at the same time. One more is refused with status 503."""
+    per_peer: int = Field(default=20, ge=1, le=10_000)
+    """How many of them may come from one address. One more is refused with status 429."""
+    message: opt.Size = Field(default=500_000, ge=1_000, le=16_000_000)
+    """The largest message. A larger one closes the connection with code 1009."""
+    handshake: opt.Duration = opt.us("10s")
+    """How long a request may take, from the connection to its last byte."""
+    idle: opt.Duration = opt.us("10min")
+    """How long a client may send nothing. After that its connection is closed."""
+    ahead: opt.Duration = opt.us("30s")
+    """How much more audio a client may send than time has passed. What exceeds it is refused with an error."""
+    unsent: opt.Size = Field(default=2_000_000, ge=10_000, le=100_000_000)
+    """How much may wait for a client that reads slowly. With more its connection is closed."""
+
+
+class ServeTrace(opt.Options):
+    """Which sessions are recorded."""
+
+    sample: float = Field(default=1.0, ge=0, le=1)
+    """Share of the sessions that are recorded, into `trace.dir`."""
+
+
+class Serve(opt.Options):
+    """How ``flowkit serve`` offers the pipeline to clients."""
+
+    tokens: tuple[Annotated[opt.Secret, Field(min_length=16)], ...] = ()
+    """Tokens of which a client must send one. Without any, only this machine can connect. A token has at least 16 characters."""
+    origins: tuple[str, ...] = ()
+    """Web pages that may connect, such as [https://example.com]. Programs other than browsers send no origin."""
+    client_may_set: tuple[Settable, ...] = tuple(Settable)
+    """What a client may change with `session.update`. By default everything."""
+    greeting: bool = True
+    """Whether the agent says the `greeting` of the file to each client."""
+    lead: opt.Duration = opt.us("500ms")
+    """How far ahead of its time audio is sent. An interruption has to take back at most so much."""
+    drain: opt.Duration = opt.us("30s")
+    """How long replies may go on after SIGTERM. Then the remaining sessions are closed."""
+    limits: ServeLimits = ServeLimits()
+    """How much clients may use."""
+    trace: ServeTrace = ServeTrace()
+    """Which sessions are recorded."""

@@ -1,0 +1,5 @@
+"""``flowkit serve``: clients talk to a pipeline over the network.
+
+Read ``server`` first: one port, one host behind it, and how it drains. ``http`` reads a request, ``auth`` decides who may
+connect, ``socket`` is a connection that has become a WebSocket, ``metrics`` is what a monitor reads.
+"""

@@ -1,0 +1,167 @@
+"""One client: its socket, its protocol and its session, from the handshake to the end of all three."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from flowkit.clock import US_PER_S
+from flowkit.config.serve import Serve
+from flowkit.engine import Row
+from flowkit.engine.observer import Observer
+from flowkit.errors import FlowkitError, Refused
+from flowkit.messages import Fault
+from flowkit.plan.graph import Plan
+from flowkit.runtime.clock import SessionClock
+from flowkit.runtime.host import Host
+from flowkit.runtime.remote import Remote
+from flowkit.runtime.session import SessionOutcome
+from flowkit.serve.log import Log
+from flowkit.serve.metrics import Metrics
+from flowkit.serve.realtime.protocol import Protocol
+from flowkit.serve.socket import GOING_AWAY, INTERNAL, NORMAL, POLICY, TRY_AGAIN, Socket
+
+LEAVING = "the server is shutting down"
+
+
+@dataclass(slots=True)
+class Shop:
+    """What the connections of a server share. `draining` is set when no reply is begun any more."""
+
+    host: Host
+    plan: Plan
+    options: Serve
+    metrics: Metrics
+    log: Log
+    draining: trio.Event = field(default_factory=trio.Event)
+
+
+class ClientConnection(Observer):
+    """Carries one session. `id` names it, `session` has the settings of its client secret, `trace` is where it is recorded."""
+
+    def __init__(self, shop: Shop, socket: Socket, id: str, session: Mapping[str, Any], trace: Path | None) -> None:
+        self._shop = shop
+        self._socket = socket
+        self._id = id
+        self._session = session
+        self._trace = trace
+        self._protocol = Protocol(shop.plan, shop.options, id)
+        self._remote = Remote()
+        self._clock = SessionClock()
+        self._due = trio.Event()
+        """Set when the session's own rows have led to orders, which must not be carried out within its step."""
+        self._busy = False
+
+    async def run(self) -> None:
+        """Run to the end of the session or of the connection, whichever comes first. Then both are over."""
+        self._shop.log("session began", session=self._id)
+        await self._socket.run(self._talk)
+        self._shop.log("session ended", session=self._id, how=self._socket.outcome)
+        if self._socket.dropped:
+            self._shop.metrics.drops.labels(self._socket.dropped.partition(":")[0]).inc()
+
+    async def _talk(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._run_session, nursery)
+            with trio.move_on_after(self._shop.options.limits.handshake / US_PER_S):
+                await self._remote.begun.wait()
+            self._protocol.begin(self._session)
+            self._carry_out()
+            nursery.start_soon(self._carry_out_later)
+            nursery.start_soon(self._drain)
+            await self._listen()
+            # The client is gone. The session ends in order, so that its recording is whole.
+            self._remote.close()
+
+    async def _listen(self) -> None:
+        idle_s = self._shop.options.limits.idle / US_PER_S
+        with trio.CancelScope(deadline=trio.current_time() + idle_s) as scope:
+            async for text in self._socket.texts():
+                scope.deadline = trio.current_time() + idle_s
+                self._protocol.received(text, self._clock.now_us())
+                self._carry_out()
+        if scope.cancelled_caught:
+            self._socket.close(POLICY, "nothing was sent for too long (serve.limits.idle)")
+
+    # -- the session --------------------------------------------------------------------------------------------------
+
+    async def _run_session(self, nursery: trio.Nursery) -> None:
+        """Run the session. When it ends, the connection is closed with its reason."""
+        shop = self._shop
+        try:
+            outcome = await shop.host.run_session(
+                shop.plan, name=self._id, trace=self._trace, observers=(self,), clock=self._clock, remote=self._remote
+            )
+        except Refused:
+            self._end(TRY_AGAIN, "the server takes no other session", "The server takes no other session now.")
+        except FlowkitError as error:
+            shop.log("session failed", session=self._id, error=type(error).__name__)
+            self._end(INTERNAL, "the session could not begin", "The session could not begin.")
+        else:
+            shop.metrics.session_over(outcome.figures.report())
+            self._ended(outcome)
+        nursery.cancel_scope.cancel()
+
+    def _ended(self, outcome: SessionOutcome) -> None:
+        if outcome.reason.startswith("failed"):
+            self._shop.log("session failed", session=self._id, error=type(outcome.error).__name__)
+            self._end(INTERNAL, "the session failed", "The session failed.")
+        elif outcome.reason == "closed":
+            self._end(GOING_AWAY, LEAVING)
+        else:
+            self._end(NORMAL, outcome.reason)
+
+    def _end(self, code: int, reason: str, message: str = "") -> None:
+        if message:
+            self._protocol.failed(message)
+            self._flush()
+        self._socket.close(code, reason)
+
+    def at_once(self, rows: list[Row]) -> None:
+        """The session has done something."""
+        self._protocol.observed(rows)
+        for row in rows:
+            if type(row.message) is Fault:
+                self._shop.metrics.faults.labels(row.message.stage).inc()
+        self._flush()
+        if self._protocol.talk.orders and not self._busy:
+            self._due.set()
+        if self._shop.draining.is_set():
+            self._leave()
+
+    async def _carry_out_later(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due = trio.Event()
+            self._carry_out()
+
+    def _carry_out(self) -> None:
+        """Carry out the orders, and those that they lead to."""
+        self._busy = True
+        while orders := self._protocol.orders():
+            for to, message in orders:
+                if to == "mic":
+                    self._remote.push(message)
+                else:
+                    self._remote.tell(to, message)
+        self._busy = False
+        self._flush()
+
+    def _flush(self) -> None:
+        for event in self._protocol.events():
+            self._socket.send(event)
+
+    # -- ending -------------------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        await self._shop.draining.wait()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Close the connection, unless a reply is under way. Called again when something has happened."""
+        if not self._protocol.reply.active and not self._protocol.reply.engaged and self._socket.open:
+            self._socket.close(GOING_AWAY, LEAVING)

@@ -1,0 +1,84 @@
+"""What a monitor reads: Prometheus text about the host, its sessions and how fast they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from flowkit.clock import US_PER_S
+from flowkit.figures.report import Report
+from flowkit.runtime.gauges import Gauges
+from flowkit.serve.http import HttpAnswer
+
+_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+_COUNTERS = {
+    "begun": ("flowkit_sessions_begun", "Sessions that were begun."),
+    "refused": ("flowkit_sessions_refused", "Sessions that the host did not admit."),
+    "failed": ("flowkit_sessions_failed", "Sessions that ended with an error."),
+    "stalls": ("flowkit_loop_stalls", "How often the event loop was held for more than 20 ms."),
+}
+
+
+class Metrics:
+    """The metrics of one server. `gauges` gives those of its host."""
+
+    def __init__(self, gauges: Callable[[], Gauges]) -> None:
+        # A registry of its own, because a program may run several servers.
+        self._registry = CollectorRegistry()
+        self._registry.register(_OfHost(gauges))
+        self.requests = Counter("flowkit_http_requests", "HTTP answers by status.", ["status"], registry=self._registry)
+        self.drops = Counter(
+            "flowkit_connections_dropped", "Connections given up, by reason.", ["reason"], registry=self._registry
+        )
+        self.faults = Counter(
+            "flowkit_provider_faults", "Failures of providers, by stage.", ["stage"], registry=self._registry
+        )
+        self._ttfa = Histogram(
+            "flowkit_ttfa_seconds",
+            "From the end of the user's speech to the first audio of the answer.",
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._turns = Counter("flowkit_turns", "Turns by how they ended.", ["end"], registry=self._registry)
+        self._interrupts = Counter("flowkit_interrupts", "Replies that were interrupted.", registry=self._registry)
+
+    def session_over(self, report: Report) -> None:
+        """Count the turns of a session that has ended."""
+        for turn in report.turns:
+            self._turns.labels(str(turn.end_reason)).inc()
+            if turn.ttfa_us is not None:
+                self._ttfa.observe(turn.ttfa_us / US_PER_S)
+        self._interrupts.inc(len(report.interrupts))
+
+    def answer(self) -> HttpAnswer:
+        """The metrics as text."""
+        return HttpAnswer(200, generate_latest(self._registry), CONTENT_TYPE_LATEST)
+
+
+class _OfHost(Collector):
+    def __init__(self, gauges: Callable[[], Gauges]) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterable[Metric]:
+        now = self._gauges()
+        yield GaugeMetricFamily("flowkit_sessions", "Sessions that run now.", now.sessions)
+        yield GaugeMetricFamily("flowkit_loop_lag_seconds", "How late the event loop wakes.", now.lag_us / US_PER_S)
+        yield GaugeMetricFamily(
+            "flowkit_cpu_seconds_per_session_second", "CPU time for each second of a session.",
+            now.cpu_us_a_session_s / US_PER_S,
+        )  # fmt: skip
+        for field, (name, what) in _COUNTERS.items():
+            yield CounterMetricFamily(name, what, getattr(now, field))
+        waiting = GaugeMetricFamily("flowkit_queue_messages", "Messages that wait, by stage.", labels=["stage"])
+        fullest = GaugeMetricFamily("flowkit_queue_fullest_ratio", "The fullest queue, by stage.", labels=["stage"])
+        for queue in now.queues:
+            waiting.add_metric([queue.stage], queue.waiting)
+            fullest.add_metric([queue.stage], queue.longest / queue.max)
+        yield waiting
+        yield fullest
+
+    def describe(self) -> Iterable[Metric]:
+        return ()

@@ -1,0 +1,345 @@
+"""What each client event does. ``HANDLERS`` has one function for each type of event.
+
+A handler checks everything first and changes nothing if it refuses. What it does are events for the client and orders for
+the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowkit.config.serve import Settable
+from flowkit.messages import ClearInput, CommitInput, Frames, HeardUntil, Mute, Remember, Respond, StopReply, Typed
+from flowkit.serve.realtime.audio import Ear
+from flowkit.serve.realtime.dialogue import Dialogue
+from flowkit.serve.realtime.errors import EventRefused, unsupported
+from flowkit.serve.realtime.items import function_call_output, message
+from flowkit.serve.realtime.reply import Replies, ReplyPhase
+from flowkit.serve.realtime.settings import TEXT, Settings, modality_of, updated
+from flowkit.serve.realtime.speech import Speech
+
+Given = Mapping[str, Any]
+_LEAST_COMMIT_US = 100_000
+"""The contract's shortest utterance of a client."""
+_BLOCK = 25
+"""How many frames are passed on as one message at most."""
+
+
+@dataclass(slots=True)
+class Hands:
+    """What the handlers work with, and the client's side of the audio. `frame`: the next frame's number. `held`: PCM that is not
+    a whole frame yet. `sent_us`: all the audio that was appended; `since_us`: of it, since the last utterance ended."""
+
+    talk: Dialogue
+    reply: Replies
+    speech: Speech
+    ear: Ear
+    now_us: int = 0
+    frame: int = 0
+    held: bytes = b""
+    sent_us: int = 0
+    since_us: int = 0
+    muted: bool = False
+
+    def apply(self, settings: Settings) -> None:
+        """Make these settings hold."""
+        talk, before = self.talk, self.talk.settings
+        talk.settings = settings
+        if settings.attend != before.attend:
+            talk.order(settings.attend, "vad", "gate")
+        if settings.instruct != before.instruct:
+            self.instruct()
+        if settings.input is not self.ear.format:
+            self.ear = Ear(settings.input, talk.rate_hz)
+        if not self.reply.active:
+            self.mute(settings.modality)
+
+    def instruct(self) -> None:
+        """Pass on what the model and the tools have to know."""
+        talk = self.talk
+        instruct = talk.settings.instruct
+        if talk.system:
+            text = "\n\n".join(part for part in (instruct.instructions, *talk.system) if part)
+            instruct = type(instruct)(text, instruct.tools)
+        talk.order(instruct, "llm", "tools")
+
+    def mute(self, modality: str) -> None:
+        """Speak, or do not."""
+        if (wanted := modality == TEXT) is not self.muted:
+            self.muted = wanted
+            self.talk.order(Mute(wanted), "tts")
+
+
+# -- the session ---------------------------------------------------------------------------------------------------------
+
+
+def _session_update(hands: Hands, event: Given) -> None:
+    talk = hands.talk
+    settings = updated(talk.settings, event.get("session"), talk.allowed)
+    if settings.attend.detects and not talk.defaults.detects:
+        settings = _without_vad(settings)
+    hands.apply(settings)
+    talk.send("session.updated", session=talk.settings.described(talk.id, talk.defaults))
+
+
+def _without_vad(settings: Settings) -> Settings:
+    """A pipeline without a VAD leaves the ends of utterances to its ASR. Nothing can be set there."""
+    return Settings(
+        settings.instructions, settings.tools, settings.modality, settings.input, settings.output, settings.transcribes
+    )
+
+
+# -- sound ---------------------------------------------------------------------------------------------------------------
+
+
+def _append(hands: Hands, event: Given) -> None:
+    audio, talk = event.get("audio"), hands.talk
+    if not isinstance(audio, str):
+        raise EventRefused("missing_required_parameter", "Missing required parameter: 'audio'.", "audio")
+    if hands.sent_us - hands.now_us > talk.ahead_us:
+        what = f"There is more than {talk.ahead_us // 1000} ms of audio ahead of its time (serve.limits.ahead)."
+        raise EventRefused("audio_ahead_of_time", what, "audio")
+    pcm, us = hands.ear.hear(audio)
+    hands.sent_us += us
+    hands.since_us += us
+    hands.held += pcm
+    size = 2 * talk.rate_hz * talk.frame_us // 1_000_000
+    whole = len(hands.held) // size
+    for first in range(0, whole, _BLOCK):
+        count = min(_BLOCK, whole - first)
+        talk.order(Frames(hands.frame, count, hands.held[first * size : (first + count) * size]), "mic")
+        hands.frame += count
+    hands.held = hands.held[whole * size :]
+
+
+def _commit(hands: Hands, event: Given) -> None:
+    detects = hands.talk.settings.attend.detects
+    if detects and not hands.talk.defaults.detects:
+        raise unsupported("input_audio_buffer.commit in a pipeline without a VAD")
+    if hands.since_us < _LEAST_COMMIT_US or (detects and hands.speech.current is None):
+        what = (
+            "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer only has "
+            f"{0 if detects else hands.since_us / 1000:.2f}ms of audio."
+        )
+        raise EventRefused("input_audio_buffer_commit_empty", what)
+    hands.since_us = 0
+    hands.talk.order(CommitInput(), "mic")
+
+
+def _clear(hands: Hands, event: Given) -> None:
+    hands.since_us, hands.held = 0, b""
+    hands.talk.order(ClearInput(), "mic")
+    hands.talk.send("input_audio_buffer.cleared")
+
+
+def _clear_output(hands: Hands, event: Given) -> None:
+    if not hands.reply.engaged:
+        raise EventRefused("response_cancel_not_active", "Nothing is being played.")
+    last = hands.reply.response or hands.reply.last
+    hands.reply.cancel()
+    hands.talk.order(StopReply(), "gate")
+    hands.talk.send("output_audio_buffer.cleared", response_id=last.id if last is not None else "")
+
+
+# -- the conversation ----------------------------------------------------------------------------------------------------
+
+
+def _create_item(hands: Hands, event: Given) -> None:
+    talk, item = hands.talk, event.get("item")
+    if not isinstance(item, dict):
+        raise EventRefused("missing_required_parameter", "Missing required parameter: 'item'.", "item")
+    id, before = item.get("id") or talk.new_id("item"), event.get("previous_item_id")
+    if not isinstance(id, str) or id in talk.items:
+        raise EventRefused("invalid_value", "item.id must be a string that no other item has.", "item.id")
+    if before not in (None, talk.items.last) and not (before == "root" and talk.items.last is None):
+        raise unsupported("An item before the last one", "previous_item_id")
+    make = _ITEMS.get((str(item.get("type")), str(item.get("role")) if item.get("type") == "message" else ""))
+    if make is None:
+        raise unsupported(f"An item of type {item.get('type')!r} and role {item.get('role')!r}", "item.type")
+    talk.add_item(make(hands, id, item))
+
+
+def _of_user(hands: Hands, id: str, item: Given) -> dict[str, Any]:
+    text = _text(item, ("input_text", "text"))
+    hands.talk.order(Typed(text, waits=True), "gate")
+    return message(id, "user", [{"type": "input_text", "text": text}])
+
+
+def _of_system(hands: Hands, id: str, item: Given) -> dict[str, Any]:
+    text = _text(item, ("input_text", "text"))
+    _may(hands, Settable.INSTRUCTIONS, "item.role")
+    hands.talk.system.append(text)
+    hands.instruct()
+    return message(id, "system", [{"type": "input_text", "text": text}])
+
+
+def _of_assistant(hands: Hands, id: str, item: Given) -> dict[str, Any]:
+    text = _text(item, ("output_text", "text"))
+    hands.talk.order(Remember(text), "llm")
+    return message(id, "assistant", [{"type": "output_text", "text": text}])
+
+
+def _output(hands: Hands, id: str, item: Given) -> dict[str, Any]:
+    call_id, output = item.get("call_id"), item.get("output")
+    if not isinstance(call_id, str) or not isinstance(output, str):
+        raise EventRefused("invalid_type", "item.call_id and item.output must be strings.", "item")
+    if not hands.reply.answer(call_id, output):
+        what = f"There is no function call {call_id[:80]!r} without an output."
+        raise EventRefused("invalid_tool_call_id", what, "item.call_id")
+    return function_call_output(id, call_id, output)
+
+
+_ITEMS: dict[tuple[str, str], Callable[[Hands, str, Given], dict[str, Any]]] = {
+    ("message", "user"): _of_user,
+    ("message", "system"): _of_system,
+    ("message", "assistant"): _of_assistant,
+    ("function_call_output", ""): _output,
+}
+
+
+def _text(item: Given, types: tuple[str, ...], path: str = "item.content") -> str:
+    """The text of a message. Raises EventRefused for content that is not text."""
+    content = item.get("content")
+    if not isinstance(content, list) or not content or not all(isinstance(part, dict) for part in content):
+        raise EventRefused("invalid_value", f"{path} must be an array of parts.", path)
+    for part in content:
+        if part.get("type") not in types:
+            raise unsupported(f"Content of type {str(part.get('type'))[:40]!r} in such an item", f"{path}.type")
+        if not isinstance(part.get("text"), str):
+            raise EventRefused("invalid_type", f"{path}.text must be a string.", f"{path}.text")
+    return " ".join(part["text"].strip() for part in content if part["text"].strip())
+
+
+def _truncate(hands: Hands, event: Given) -> None:
+    reply, item_id, ms = hands.reply, event.get("item_id"), event.get("audio_end_ms")
+    if hands.talk.items.get(item_id) is None:
+        raise EventRefused("item_truncate_invalid_item_id", f"There is no item {str(item_id)[:80]!r}.", "item_id")
+    if not isinstance(ms, int) or isinstance(ms, bool) or ms < 0:
+        raise EventRefused("invalid_value", "audio_end_ms must be an integer that is not negative.", "audio_end_ms")
+    if (
+        reply.last is None
+        or reply.last.message is None
+        or reply.last.message["id"] != item_id
+        or reply.last.modality == TEXT
+    ):
+        raise unsupported("Truncating any item but the last one that was spoken", "item_id")
+    text, length_ms = reply.heard_until(ms)
+    if ms > length_ms:
+        what = f"Audio content of {length_ms}ms is already shorter than {ms}ms."
+        raise EventRefused("invalid_value", what, "audio_end_ms")
+    # The client has stopped playing. So the reply stops, if it has not already.
+    if reply.engaged:
+        reply.cancel()
+        hands.talk.order(StopReply(), "gate")
+    hands.talk.order(HeardUntil(text), "gate")
+    hands.talk.send("conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=ms)
+
+
+def _retrieve(hands: Hands, event: Given) -> None:
+    item = hands.talk.items.get(event.get("item_id"))
+    if item is None:
+        what = f"There is no item {str(event.get('item_id'))[:80]!r}."
+        raise EventRefused("item_retrieve_invalid_item_id", what, "item_id")
+    hands.talk.send("conversation.item.retrieved", item=dict(item))
+
+
+def _delete(hands: Hands, event: Given) -> None:
+    raise unsupported("conversation.item.delete")
+
+
+# -- responses -----------------------------------------------------------------------------------------------------------
+
+_PLAIN = {"tool_choice": (None, "auto"), "max_output_tokens": (None, "inf"), "max_response_output_tokens": (None, "inf"),
+          "tools": (None, []), "prompt": (None,)}  # fmt: skip
+"""Fields of a response that have to be as in the session."""
+_IGNORED = frozenset({"voice", "audio", "temperature", "reasoning", "parallel_tool_calls", "output_audio_format"})
+
+
+def _create_response(hands: Hands, event: Given) -> None:
+    reply, talk = hands.reply, hands.talk
+    asked = event.get("response") or {}
+    if not isinstance(asked, dict):
+        raise EventRefused("invalid_type", "response must be an object.", "response")
+    if reply.active:
+        what = "Conversation already has an active response. Wait until the response is finished before creating a new one."
+        raise EventRefused("conversation_already_has_active_response", what)
+    respond, modality = _respond(hands, asked)
+    hands.mute(modality)
+    if reply.phase is ReplyPhase.CALLING and not respond.aside:
+        reply.create(modality, asked.get("metadata"), aside=False)
+        reply.pass_outputs()
+        return
+    if reply.phase is ReplyPhase.CALLING:
+        raise unsupported("A response outside the conversation while function calls wait for their outputs")
+    reply.create(modality, asked.get("metadata"), aside=respond.aside)
+    talk.order(respond, "gate")
+
+
+def _respond(hands: Hands, asked: Given) -> tuple[Respond, str]:
+    """What the gate is asked for, and the modality. Raises EventRefused."""
+    modality, aside, text = hands.talk.settings.modality, False, ""
+    instructions = asked.get("instructions") or ""
+    for name, value in asked.items():
+        path = f"response.{name}"
+        if name in _PLAIN:
+            if value not in _PLAIN[name]:
+                raise unsupported(f"{path} other than the session's", path)
+        elif name in ("output_modalities", "modalities"):
+            modality = modality if value is None else modality_of(value, path)
+        elif name == "conversation":
+            aside = value == "none"
+        elif name == "input":
+            text = "" if value is None else _input(value)
+        elif name not in ("instructions", "metadata") and name not in _IGNORED:
+            raise EventRefused("unknown_parameter", f"Unknown parameter: '{path}'.", path)
+    if not isinstance(instructions, str):
+        raise EventRefused("invalid_type", "response.instructions must be a string.", "response.instructions")
+    if instructions:
+        _may(hands, Settable.INSTRUCTIONS, "response.instructions")
+    if modality != hands.talk.settings.modality:
+        _may(hands, Settable.OUTPUT_MODALITIES, "response.output_modalities")
+    if text and not aside:
+        raise unsupported("response.input with the default conversation", "response.input")
+    return Respond(instructions, aside, text), modality
+
+
+def _input(items: Any) -> str:
+    """The text of the items that a response outside the conversation gets."""
+    if not isinstance(items, list):
+        raise EventRefused("invalid_type", "response.input must be an array.", "response.input")
+    texts = []
+    for item in items:
+        if not isinstance(item, dict) or item.get("type") != "message":
+            raise unsupported("An item in response.input that is no message", "response.input")
+        texts.append(_text(item, ("input_text", "output_text", "text"), "response.input.content"))
+    return "\n".join(texts)
+
+
+def _may(hands: Hands, what: Settable, path: str) -> None:
+    if what not in hands.talk.allowed:
+        raise EventRefused("not_allowed", f"This server does not let clients set {what.value}.", path)
+
+
+def _cancel(hands: Hands, event: Given) -> None:
+    reply, id = hands.reply, event.get("response_id")
+    if not reply.active or (id is not None and reply.response is not None and id != reply.response.id):
+        raise EventRefused("response_cancel_not_active", "Cancellation failed: no active response found.")
+    reply.cancel()
+    hands.talk.order(StopReply(), "gate")
+
+
+HANDLERS: dict[str, Callable[[Hands, Given], None]] = {
+    "session.update": _session_update,
+    "input_audio_buffer.append": _append,
+    "input_audio_buffer.commit": _commit,
+    "input_audio_buffer.clear": _clear,
+    "output_audio_buffer.clear": _clear_output,
+    "conversation.item.create": _create_item,
+    "conversation.item.truncate": _truncate,
+    "conversation.item.retrieve": _retrieve,
+    "conversation.item.delete": _delete,
+    "response.create": _create_response,
+    "response.cancel": _cancel,
+}

@@ -1,0 +1,303 @@
+"""The server: one port with one host behind it. It answers each request, and drains at a signal."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import trio
+
+from flowkit.clock import US_PER_S
+from flowkit.config import Config
+from flowkit.config.serve import Serve
+from flowkit.errors import UsageError
+from flowkit.plan.graph import Plan
+from flowkit.runtime.host import Host, open_host
+from flowkit.runtime.session import alone
+from flowkit.runtime.signals import open_signals
+from flowkit.serve.auth import LONGEST_S, SECRET_S, SHORTEST_S, Caller, Doorkeeper, is_local
+from flowkit.serve.connection import ClientConnection, Shop
+from flowkit.serve.http import BadRequest, HttpAnswer, HttpExchange, HttpRequest, json_bytes, refusal
+from flowkit.serve.log import Log, to_stderr
+from flowkit.serve.metrics import Metrics
+from flowkit.serve.pipeline import served
+from flowkit.serve.socket import Socket
+
+REALTIME, SECRETS = "/v1/realtime", "/v1/realtime/client_secrets"
+MOST_CONNECTIONS = 2_000
+"""Connections at the same time, with or without a session. More are closed at once."""
+_GONE = (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, ssl.SSLError, OSError)
+_AGAIN = "5"
+"""After how many seconds a client that was refused may try again."""
+Traces = Callable[[], Path | None]
+"""Called for each session: where it is recorded, if it is."""
+
+
+def nowhere() -> None:
+    """No session is recorded."""
+
+
+class RealtimeServer:
+    """Answers the connections of a port.
+
+    Args:
+        host: runs the sessions of `plan`.
+        options: the file's `serve:` block.
+        address: the address that the port is bound to.
+        tls: serve TLS with this context.
+        traces: says where each session is recorded.
+        log: called with each event.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        plan: Plan,
+        options: Serve,
+        address: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        traces: Traces = nowhere,
+        log: Log = to_stderr,
+    ) -> None:
+        self.host = host
+        self.options = options
+        self.metrics = Metrics(lambda: host.gauges)
+        self._doorkeeper = Doorkeeper(options, address)
+        self._shop = Shop(host, plan, options, self.metrics, log)
+        self._log = log
+        self._tls = tls
+        self._traces = traces
+        self._connections = 0
+        self._peers: Counter[str] = Counter()
+
+    async def drained(self) -> None:
+        """Take no session any more, and wait until those that run have ended. Replies go on to their end, within `drain`."""
+        self._log("draining", sessions=self.host.gauges.sessions)
+        self._shop.draining.set()
+        await self.host.drain(within_us=self.options.drain)
+        self._log("drained")
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    async def connection(self, stream: trio.SocketStream) -> None:
+        """Answer one connection of the port."""
+        await self.answer(stream, str(stream.socket.getpeername()[0]))
+
+    async def answer(self, stream: trio.abc.Stream, peer: str) -> None:
+        """Answer one connection, of a client at address `peer`. Whatever happens to it, the others do not notice."""
+        if self._connections >= MOST_CONNECTIONS:
+            await trio.aclose_forcefully(stream)
+            return
+        self._connections += 1
+        try:
+            await self._serve(stream, peer)
+        except _GONE:
+            pass
+        except Exception as error:
+            self._failed(error)
+        except BaseExceptionGroup as group:
+            if (others := group.split(_GONE)[1]) is not None:
+                if not isinstance(others, Exception):
+                    raise
+                self._failed(others)
+        finally:
+            self._connections -= 1
+            await trio.aclose_forcefully(stream)
+
+    def _failed(self, error: Exception) -> None:
+        first = alone(error)
+        self._log("connection failed", error=f"{type(first).__name__}: {first}")
+
+    async def _serve(self, stream: trio.abc.Stream, peer: str) -> None:
+        """HttpAnswer the requests of one connection."""
+        limit_s = self.options.limits.handshake / US_PER_S
+        if self._tls is not None:
+            stream = secured = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+            with trio.fail_after(limit_s):
+                await secured.do_handshake()
+        http = HttpExchange(stream)
+        while True:
+            request: HttpRequest | None = None
+            with trio.move_on_after(limit_s) as limit:
+                try:
+                    if (request := await http.request()) is None:
+                        return
+                    answer = self._refusal(request)
+                except BadRequest as error:
+                    answer = error.answer
+            if limit.cancelled_caught:
+                answer = refusal(408, "The request did not come in time.", "request_timeout")
+            if answer is None and request is not None and request.upgrades and request.path == REALTIME:
+                answer = await self._upgrade(http, request, peer)
+                if answer is None:
+                    return
+            if answer is None and request is not None:
+                answer = self._answer(request)
+            assert answer is not None
+            self.metrics.requests.labels(str(answer.status)).inc()
+            if not await http.answer(answer):
+                return
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def _refusal(self, request: HttpRequest) -> HttpAnswer | None:
+        """Why a request is refused whatever it asks for."""
+        return self._doorkeeper.stranger(request)
+
+    def _answer(self, request: HttpRequest) -> HttpAnswer:
+        method, handler = _ROUTES.get(request.path, ("", None))
+        if handler is None:
+            return refusal(404, f"There is nothing at {request.path[:80]!r}.", "not_found")
+        if request.method != method:
+            return refusal(405, f"{request.path} takes {method}.", "method_not_allowed", allow=method)
+        return handler(self, request)
+
+    def _healthy(self, request: HttpRequest) -> HttpAnswer:
+        """The process answers."""
+        return HttpAnswer(200, b"ok\n", "text/plain")
+
+    def _ready(self, request: HttpRequest) -> HttpAnswer:
+        """Whether a session would be admitted now. For load balancers."""
+        ready = self.host.accepting
+        return HttpAnswer(200 if ready else 503, b"ready\n" if ready else b"not ready\n", "text/plain")
+
+    def _metrics(self, request: HttpRequest) -> HttpAnswer:
+        caller = self._with_token(request)
+        return caller if isinstance(caller, HttpAnswer) else self.metrics.answer()
+
+    def _with_token(self, request: HttpRequest) -> Caller | HttpAnswer:
+        """The caller, who must have a token and not only a client secret."""
+        caller = self._doorkeeper.caller(request)
+        if isinstance(caller, Caller) and not caller.token:
+            return refusal(403, "This needs a token; a client secret opens sessions only.", "token_needed")
+        return caller
+
+    def _new_secret(self, request: HttpRequest) -> HttpAnswer:
+        """A client secret for a browser."""
+        caller = self._with_token(request)
+        if isinstance(caller, HttpAnswer):
+            return caller
+        try:
+            asked = json.loads(request.body or b"{}")
+            session, seconds = asked.get("session", {}), asked.get("expires_after", {}).get("seconds", SECRET_S)
+        except (ValueError, AttributeError, RecursionError):
+            return refusal(400, "The body is not a JSON object with session and expires_after.", "invalid_json")
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or not SHORTEST_S <= seconds <= LONGEST_S:
+            what = f"expires_after.seconds must be {SHORTEST_S} to {LONGEST_S}."
+            return refusal(400, what, "invalid_value")
+        if not isinstance(session, dict) or session.get("type", "realtime") != "realtime":
+            return refusal(400, "session must be an object of type 'realtime'.", "invalid_value")
+        value, expires_at = self._doorkeeper.secret(session, seconds)
+        known = {**session, "type": "realtime", "object": "realtime.session", "id": f"sess_{value[-16:]}"}
+        return HttpAnswer(200, json_bytes({"value": value, "expires_at": expires_at, "session": known}))
+
+    def _realtime(self, request: HttpRequest) -> HttpAnswer:
+        return refusal(426, f"{REALTIME} is a WebSocket.", "upgrade_required", upgrade="websocket")
+
+    # -- sessions -----------------------------------------------------------------------------------------------------
+
+    async def _upgrade(self, http: HttpExchange, request: HttpRequest, peer: str) -> HttpAnswer | None:
+        """Begin a session; returns why not, or None once it is over."""
+        caller = self._doorkeeper.caller(request)
+        if isinstance(caller, HttpAnswer):
+            return caller
+        for name, value in request.query.items():
+            if name in _UNSUPPORTED:
+                return refusal(400, f"{name}={value[:80]} is not supported by this server.", "unsupported")
+        if not self.host.accepting:
+            return refusal(
+                503, "This server takes no other session now.", "server_busy", "server_error", retry_after=_AGAIN
+            )
+        if self._peers[peer] >= self.options.limits.per_peer:
+            what = f"This address has {self._peers[peer]} sessions, as many as it may (serve.limits.per_peer)."
+            return refusal(429, what, "too_many_sessions", retry_after=_AGAIN)
+        with self._counted(peer):
+            limits = self.options.limits
+            socket = Socket(http.stream, most=limits.message, unsent=limits.unsent)
+            if await socket.accept(request, http.trailing):
+                id = f"sess_{uuid4().hex[:12]}"
+                await ClientConnection(self._shop, socket, id, caller.session, self._traces()).run()
+        return None
+
+    @contextmanager
+    def _counted(self, peer: str) -> Iterator[None]:
+        self._peers[peer] += 1
+        try:
+            yield
+        finally:
+            self._peers[peer] -= 1
+            if not self._peers[peer]:
+                del self._peers[peer]
+
+
+_UNSUPPORTED = frozenset({"intent", "call_id"})
+"""Parts of the address of a WebSocket that ask for something other than a conversation."""
+_ROUTES: dict[str, tuple[str, Callable[[Any, HttpRequest], HttpAnswer]]] = {
+    "/healthz": ("GET", RealtimeServer._healthy),
+    "/readyz": ("GET", RealtimeServer._ready),
+    "/metrics": ("GET", RealtimeServer._metrics),
+    SECRETS: ("POST", RealtimeServer._new_secret),
+    REALTIME: ("GET", RealtimeServer._realtime),
+}
+
+
+async def serve(
+    config: Config,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    traces: Traces = nowhere,
+    log: Log = to_stderr,
+    notice: Callable[[str], None],
+    ready: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve a pipeline until a signal. The first SIGTERM or Ctrl-C drains, the second ends everything at once.
+
+    Args:
+        config: the pipeline.
+        host: the address to listen on.
+        port: the port; 0 for any that is free.
+        tls: serve TLS with this context.
+        traces: says where each session is recorded.
+        log: called with each event.
+        notice: called with lines for people while the models are loaded.
+        ready: called with the server's URL once it listens.
+
+    Raises:
+        UsageError: the address is open to others and there is no token, or it cannot be listened on.
+        FlowkitError: the pipeline cannot work, or a model cannot be loaded.
+    """
+    options = config.top.serve
+    if not is_local(host) and not options.tokens:
+        raise UsageError(
+            f"others can reach {host}, and the pipeline has no token for them",
+            hint="add serve: {tokens: ['${TOKEN}']} to the file, or listen on 127.0.0.1",
+        )
+    config, plan = served(config)
+    async with (
+        open_signals() as signals,
+        open_host(config, max_sessions=options.limits.sessions, notice=notice) as running,
+        trio.open_nursery() as nursery,
+    ):
+        server = RealtimeServer(running, plan, options, host, tls=tls, traces=traces, log=log)
+        try:
+            listeners = await trio.open_tcp_listeners(port, host=host)
+        except OSError as error:
+            raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        nursery.start_soon(partial(trio.serve_listeners, server.connection, listeners, handler_nursery=nursery))
+        drain = trio.Event()
+        signals.in_order = drain.set
+        scheme, number = "https" if tls else "http", listeners[0].socket.getsockname()[1]
+        ready(f"{scheme}://{f'[{host}]' if ':' in host else host}:{number}")
+        await drain.wait()
+        await server.drained()
+        nursery.cancel_scope.cancel()

@@ -60,7 +60,8 @@ class Engine:
         self.plan = plan
         self.journal = Journal()
         self.finished: str | None = None
-        self._now_us = 0
+        self.now_us = 0
+        """The time of the last ``advance``."""
         self._epoch = self._seq = self._calls = 0
         # Bit sets of stage indexes: the lowest set bit is the next stage, without a search. `_control`: control messages
         # wait there. `_ready`: data may wait there that the stage takes.
@@ -95,7 +96,7 @@ class Engine:
 
     def begin(self, now_us: int = 0) -> list[Effect]:
         """Start the session at `now_us`: let every stage open its session call. Returns the effects to carry out."""
-        self._now_us = now_us
+        self.now_us = now_us
         for slot in self._slots:
             # Row 0, because no message caused what a stage opens here.
             self._act(slot, slot.stage.begin(slot.state), 0)
@@ -107,9 +108,9 @@ class Engine:
         Everything that is possible at an instant happens before the next stimulus is handled. Deadlines that `now_us`
         has reached go first. A `now_us` before the last one counts as the last one.
         """
-        if now_us > self._now_us:
-            self._now_us = now_us
-        deadlines, now_us = self._deadlines, self._now_us
+        if now_us > self.now_us:
+            self.now_us = now_us
+        deadlines, now_us = self._deadlines, self.now_us
         # The condition stands here, because after most stimuli there is nothing to settle and a call would cost more.
         if self._ready or self._control or (deadlines and deadlines[0][0] <= now_us):
             self._settle()
@@ -137,11 +138,6 @@ class Engine:
         """The session's current epoch."""
         return self._epoch
 
-    @property
-    def now_us(self) -> int:
-        """The time of the last ``advance``."""
-        return self._now_us
-
     def state(self, stage_id: str) -> Any:
         """The state of the stage with this id, for views and tests. Do not change it."""
         return next(slot.state for slot in self._slots if slot.id == stage_id)
@@ -163,7 +159,7 @@ class Engine:
 
     def _settle(self) -> None:
         """Handle everything that can be handled at this instant, in the fixed order."""
-        slots, deadlines, now_us = self._slots, self._deadlines, self._now_us
+        slots, deadlines, now_us = self._slots, self._deadlines, self.now_us
         while self.finished is None:
             if pending := self._control:
                 bit = pending & -pending  # the lowest set bit
@@ -216,12 +212,12 @@ class Engine:
         """Append a row for a message that the stage does not see."""
         message, stage, n, sent_us, epoch, turn, _ = envelope
         slot.rows += 1
-        self._append(Row(slot.id, slot.rows, stage, n, sent_us, self._now_us, epoch, turn, message, fate, call))
+        self._append(Row(slot.id, slot.rows, stage, n, sent_us, self.now_us, epoch, turn, message, fate, call))
 
     def _record_outgoing(self, slot: Slot, call: int, message: Message, n: int) -> None:
         """Append a row for what leaves for the stage's provider. Row `n` of the stage caused it; 0 if no row did."""
         slot.rows += 1
-        cause, now_us = slot.id if n else "", self._now_us
+        cause, now_us = slot.id if n else "", self.now_us
         row = (slot.id, slot.rows, cause, n, now_us, now_us, slot.epoch, slot.turn, message, _HANDLED, call)
         self._append(new(Row, row))
 
@@ -239,7 +235,7 @@ class Engine:
                 return
             # Before the step, so that what the stage emits for this message belongs to the new epoch.
             slot.epoch, slot.turn = epoch, turn
-        now_us, step = self._now_us, slot.step
+        now_us, step = self.now_us, slot.step
         n = slot.rows = slot.rows + 1
         # Before the step: if it raises, the journal must still show the message that caused the error.
         row = (slot.id, n, cause_stage, cause_n, sent_us, now_us, epoch, turn, message, _HANDLED, call)
@@ -286,7 +282,7 @@ class Engine:
 
     def _fire(self) -> None:
         """Pop the earliest deadline that was reached and send its timer to the stage."""
-        if (due := self._timers.pop_due(self._now_us)) is not None:
+        if (due := self._timers.pop_due(self.now_us)) is not None:
             self._due(*due)
 
     def _due(self, stage: int, tag: str, at_us: int) -> None:
@@ -362,7 +358,7 @@ class Engine:
     def _emit(self, slot: Slot, port: str, message: Message, n: int) -> None:
         # One number for the whole session, so that a stage with several inboxes can tell which message was sent first.
         seq = self._seq = self._seq + 1
-        envelope = (message, slot.id, n, self._now_us, slot.epoch, slot.turn, seq)
+        envelope = (message, slot.id, n, self.now_us, slot.epoch, slot.turn, seq)
         control = message.lane == "C"
         for target, inbox in slot.routes.get(port, ()):
             if control or inbox is None:
@@ -379,7 +375,7 @@ class Engine:
             return True
         done, dropped = inbox.full(envelope)
         if done is Push.BLOCKED:
-            inbox.blocked(self._now_us)
+            inbox.blocked(self.now_us)
             return False
         if done is Push.OVERFLOW:
             self._finish(f"failed: the queue before stage '{target.id}' is full ({inbox.bound.max}) and set to error")
@@ -393,7 +389,7 @@ class Engine:
             # What is behind it waits too, even for another edge: the outbox is one queue, and order is kept.
             if not self._push(self._slots[inbox.target], inbox, envelope):
                 return
-            inbox.unblocked(self._now_us)
+            inbox.unblocked(self.now_us)
             slot.outbox.popleft()
         self._ready |= slot.bit  # with an empty outbox the stage may take data again
 
@@ -450,7 +446,7 @@ class Engine:
 
     def _await_item(self, slot: Slot, call: OpenCall, within_us: int | None) -> None:
         """Set the deadline of the call's next item; None if it has none."""
-        call.deadline_us = None if within_us is None else self._now_us + within_us
+        call.deadline_us = None if within_us is None else self.now_us + within_us
         self._timers.set(slot.index, _CALL, call.deadline_us)
 
     def _item_arrived(self, slot: Slot, call: OpenCall, item: Message) -> None:
@@ -465,7 +461,7 @@ class Engine:
         call = slot.call
         if call is None or call.deadline_us is None:
             return
-        if call.deadline_us > self._now_us:
+        if call.deadline_us > self.now_us:
             self._timers.set(slot.index, _CALL, call.deadline_us)
         elif not self.accepts_item(slot.index):
             # The stage holds the items back, so the provider is not late. The new deadline counts from the old one and not
@@ -475,7 +471,7 @@ class Engine:
         else:
             self._cancel(slot, 0)
             what = "the provider gave nothing in time"
-            self._handle(slot, (Failed("timeout", what), "", 0, self._now_us, slot.epoch, slot.turn, 0))
+            self._handle(slot, (Failed("timeout", what), "", 0, self.now_us, slot.epoch, slot.turn, 0))
 
     # -- interrupts -------------------------------------------------------------------------------------------------
 
@@ -490,7 +486,7 @@ class Engine:
         if slot.stage.call_scope == "turn":
             self._cancel(slot, cause_n)
         self._drain(slot)
-        actions = slot.stage.step(slot.state, message, self._now_us)
+        actions = slot.stage.step(slot.state, message, self.now_us)
         # Cleared after the step and before its actions: a timer that the step sets belongs to the new state.
         self._timers.clear(slot.index)
         slot.state = slot.stage.reset(slot.state)
@@ -502,9 +498,9 @@ class Engine:
             while inbox.queue:
                 slot.waiting -= 1
                 self._record(slot, inbox.queue.popleft(), Fate.DISCARDED)
-            inbox.unblocked(self._now_us)
+            inbox.unblocked(self.now_us)
         while slot.outbox:
             inbox, envelope = slot.outbox.popleft()
-            inbox.unblocked(self._now_us)
+            inbox.unblocked(self.now_us)
             # A row belongs to the stage that would have received the message.
             self._record(self._slots[inbox.target], envelope, Fate.DISCARDED)

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from flowkit.engine import AT_ONCE
+from flowkit.engine import AT_ONCE, Engine
 from flowkit.messages import Message
 from flowkit.providers.inline import Agenda, InlineCall
 from flowkit.runtime.watchdog import Timed
 
 
 class PlacedCall(Agenda):
-    """Call `id` of stage number `stage`. `timed` measures how long the provider takes in place."""
+    """Call `id` of stage number `stage`. Delays of its answers count from the instant that `engine` is at. `timed` measures how
+    long the provider takes in place."""
 
-    __slots__ = ("_batch", "_now_us", "_timed", "_untold", "id", "stage", "tell")
+    __slots__ = ("_batch", "_engine", "_timed", "_untold", "id", "stage", "tell")
 
-    def __init__(
-        self, stage: int, id_: int, batch: int, call: InlineCall, now_us: Callable[[], int], timed: Timed
-    ) -> None:
+    def __init__(self, stage: int, id_: int, batch: int, call: InlineCall, engine: Engine, timed: Timed) -> None:
         self.stage = stage
         self.id = id_
         self._batch = batch
         self._untold = 0
         self.tell = False
-        self._now_us = now_us
+        self._engine = engine
         self._timed = timed
         with timed:
-            super().__init__(call, now_us())
+            super().__init__(call, engine.now_us)
 
     def feed(self, item: Message) -> None:
         """Hand over one item: it is taken at once."""
         with self._timed:
-            self.fed(item, self._now_us())
+            self.fed(item, self._engine.now_us)
         self._untold += 1
         if self._untold >= self._batch or type(item) in AT_ONCE:
             self.tell = True
@@ -39,7 +36,7 @@ class PlacedCall(Agenda):
     def end_input(self) -> None:
         """Nothing more will be fed."""
         with self._timed:
-            self.ended(self._now_us())
+            self.ended(self._engine.now_us)
 
     def cancel(self) -> None:
         """Nothing is left to be stopped."""

@@ -322,7 +322,7 @@ class TrioPump:
             timed = self._timed(f"{planned.id}: {provider.name} inline")
             with timed:
                 answers = guarded(provider, request)
-            self._calls[stage] = PlacedCall(stage, id_, batch, answers, self._engine_us, timed)
+            self._calls[stage] = PlacedCall(stage, id_, batch, answers, self.engine, timed)
         else:
             call = LiveCall(stage, id_, planned.window, batch, self._clock.now_us, self._look)
             self._calls[stage] = call
@@ -330,10 +330,6 @@ class TrioPump:
             self._nursery.start_soon(call.run, provider, request, name=f"{self._title}{planned.id} call {id_}")
         # Sorted, because the lowest stage comes first when several calls have an item.
         self._calls = dict(sorted(self._calls.items()))
-
-    def _engine_us(self) -> int:
-        """The instant that the engine is at. Delays of inline answers count from it."""
-        return self.engine.now_us
 
     def _hand_over_between(self) -> None:
         """Hand over rows if it is time, and nothing else is due soon."""

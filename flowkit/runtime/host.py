@@ -13,7 +13,7 @@ import math
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from flowkit.providers.models import open_models
 from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.gauges import Gauges, queue_depths
+from flowkit.runtime.handle import Session, in_background
 from flowkit.runtime.load import Load
 from flowkit.runtime.loading import preloaded
 from flowkit.runtime.realtime import in_real_time
@@ -137,6 +138,18 @@ class Host:
             self._open -= 1
             if not self._open:
                 self._idle.set()
+
+    def session(self, plan: Plan | None = None, **options: Any) -> AbstractAsyncContextManager[Session]:
+        """Run a session in the background, while the body of ``async with`` runs. The value is a ``Session``.
+
+            async with host.session() as session:
+                session.type("Hello?")
+                ...
+            outcome = await session.outcome()
+
+        `options` are those of ``run_session`` except `remote`. Raises as ``run_session`` does.
+        """
+        return in_background(lambda session: self.run_session(plan, remote=session, **options))
 
     async def _run(self, session: LiveSession) -> SessionOutcome:
         self._sessions.append(session)

@@ -247,11 +247,11 @@ def session_machine(save: str | Path | None = None, **subject: Any) -> type[Rule
     """
     tested = Subject(**subject)
 
-    class Session(SessionMachine):
+    class RandomSession(SessionMachine):
         subject = tested
         trace = None if save is None else Path(save)
 
-    return Session
+    return RandomSession
 
 
 class SessionMachine(RuleBasedStateMachine):

@@ -43,6 +43,19 @@ def test_in_trio(page: dict[str, Any]) -> None:
     assert trio.run(page["converse"]) == "closed"
 
 
+def test_a_session_that_is_typed_to(page: dict[str, Any]) -> None:
+    assert trio.run(page["typed"], ["Hello?", "And now?"]) == "closed"
+
+
+def test_in_a_notebook(page: dict[str, Any]) -> None:
+    assert page["cells"]() == ["Good day."]
+
+
+def test_a_replay_before_and_after(page: dict[str, Any], tmp_path: Path) -> None:
+    before, after = trio.run(page["before_and_after"], tmp_path / "a.jsonl")
+    assert after < before
+
+
 def test_sound_of_one_s_own(page: dict[str, Any]) -> None:
     async def main() -> bytes:
         async with flowkit.open_host("agent.yaml") as host:

@@ -1,0 +1,80 @@
+"""A session in the background: it is told things, ends with its body, and its errors come out alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+import flowkit
+from flowkit.errors import Refused
+from tests.runtime.test_threaded import AGENT
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Path:
+    path = tmp_path / "agent.yaml"
+    path.write_text(AGENT.replace("{at: 0ms, lasts: 100ms}", ""))
+    return path
+
+
+def run(main: Callable[[], Any]) -> Any:
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_what_is_typed_is_answered(agent: Path) -> None:
+    async def main() -> flowkit.SessionOutcome:
+        async with flowkit.open_host(agent) as host, host.session() as session:
+            session.type("Hello?")
+            await trio.sleep(1)
+        return await session.outcome()
+
+    outcome = run(main)
+    assert [(turn.user, turn.agent) for turn in outcome.figures.report().turns] == [("Hello?", "Good day.")]
+    assert outcome.reason == "closed"
+
+
+def test_a_reply_is_given_up(agent: Path) -> None:
+    async def main() -> flowkit.SessionOutcome:
+        async with flowkit.open_host(agent) as host, host.session() as session:
+            session.type("Hello?")
+            await trio.sleep(0.03)
+            session.stop()
+            await trio.sleep(1)
+        return await session.outcome()
+
+    [turn] = run(main).figures.report().turns
+    assert turn.end_reason == "interrupted"
+
+
+def test_it_ends_by_itself_or_when_it_is_told(agent: Path) -> None:
+    async def main() -> list[str]:
+        async with flowkit.open_host(agent) as host:
+            async with host.session(duration_us=50_000) as first:
+                first_over = await first.outcome()
+            async with host.session() as second:
+                second.close()
+                second_over = await second.outcome()
+                second.type("Nobody hears this.")
+        return [first_over.reason, second_over.reason]
+
+    assert run(main) == ["closed", "closed"]
+
+
+def test_errors_come_alone(agent: Path) -> None:
+    async def refused() -> None:
+        async with flowkit.open_host(agent, max_sessions=1) as host, host.session(), host.session():
+            pass
+
+    async def own() -> None:
+        async with flowkit.open_host(agent) as host, host.session():
+            raise ValueError("of the body")
+
+    with pytest.raises(Refused):
+        run(refused)
+    with pytest.raises(ValueError, match="of the body"):
+        run(own)

@@ -71,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
             if progress is not None:
                 progress.tell(outcome)
     _tell(outcomes, args.format)
+    for hint in dict.fromkeys(hint for outcome in outcomes for hint in outcome.hints):
+        print(f"flowkit: {hint}", file=sys.stderr)
     for notice in found.notices:
         print(f"flowkit: {notice}", file=sys.stderr)
     for form, path in reports:

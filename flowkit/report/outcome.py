@@ -71,6 +71,8 @@ class Outcome:
     modelled_share: float = 0.0
     wall_us: int = 0
     """How long it took. Only shown, never judged."""
+    hints: tuple[str, ...] = ()
+    """What the pipeline could do better. Shown for tests that passed, too."""
 
     @property
     def place(self) -> str:

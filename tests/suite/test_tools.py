@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flowkit.cli import main
 from flowkit.config import load, read
 from flowkit.config.tests import Assertion
 from flowkit.figures.report import Report
@@ -174,3 +175,17 @@ def test_arguments_that_are_no_json_match_no_expected_ones() -> None:
     told = broken(Assertion(tool="book", arguments={"people": 2}), Report(tools=calls))
     assert told.startswith('book was never called with {"people": 2}')
     assert broken(Assertion(tool="book", called="once"), Report(tools=calls)) == ""
+
+
+def test_a_filler_that_would_nearly_always_be_said_is_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`book` takes 1500 ms in the recording, and its filler comes after 500 ms."""
+    recorded(tmp_path)
+    (tmp_path / "a.expect.yaml").write_text("expect: [{tool: book}]\n")
+    assert main(["test", str(tmp_path / "a.jsonl")]) == 0
+    told = "a.jsonl: book usually takes 1500 ms (1 call), so its filler after 500ms is said nearly every time"
+    assert told in capsys.readouterr().err
+    (tmp_path / "a.expect.yaml").write_text("set: [stages.tools.tools.0.say_after.after=2s]\nexpect: [{tool: book}]\n")
+    assert main(["test", str(tmp_path / "a.jsonl")]) == 0
+    assert "usually takes" not in capsys.readouterr().err

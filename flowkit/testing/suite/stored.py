@@ -29,8 +29,9 @@ from flowkit.testing.suite.expectations import (
     read_expectations,
     with_approved,
 )
+from flowkit.testing.suite.fillers import early_fillers
 from flowkit.testing.suite.words import judged
-from flowkit.tools import Tools, names_of
+from flowkit.tools import Tool, Tools, names_of
 from flowkit.trace.reader import Trace, read_trace
 
 
@@ -83,7 +84,11 @@ def _outcome(path: Path, root: str) -> Outcome:
     findings = (*_declined(stored), *_differences(stored, changed), *_broken(stored), *_over_budget(stored))
     status = Status.FAILED if findings else Status.PASSED
     notices = (*report.notices, *_left(new, with_approved(stored.expectations, stored.now) if changed else None))
-    return Outcome(name, place, 1, status, findings, changed, notices, "", report.level, report.modelled_share)
+    hints = tuple(early_fillers(report, _tools(stored)))
+    level, modelled = report.level, report.modelled_share
+    return Outcome(
+        name, place, 1, status, findings, changed, notices, level=level, modelled_share=modelled, hints=hints
+    )
 
 
 def _left(new: Path, text: str | None) -> Iterator[str]:
@@ -175,11 +180,15 @@ def _line_of(expectations: Expectations, turn: int) -> int:
     return expectations.line("approved") if index is None else expectations.line("approved", "turns", index)
 
 
+def _tools(stored: Stored) -> tuple[Tool, ...]:
+    stage = stored.replayed.plan.only("tools")
+    return stage.options.tools if stage is not None and isinstance(stage.options, Tools) else ()
+
+
 def _broken(stored: Stored) -> Iterator[Finding]:
     expect = stored.expectations.expect.expect
     broken = dict(judged(expect, stored.replayed.report))
-    tools = stored.replayed.plan.only("tools")
-    able = names_of(tools.options.tools) if tools is not None and isinstance(tools.options, Tools) else ()
+    able = names_of(_tools(stored))
     called = {call.name for call in stored.replayed.report.tools}  # a client may have had tools of its own
     for index, assertion in enumerate(expect):
         # Or a slip in the name would make `called: never` hold for ever.

@@ -73,7 +73,8 @@ def simulate_with_tools(trace: Trace, *, pipeline: str | None = None, overrides:
             replayed = await trio.to_thread.run_sync(
                 lambda: simulate(trace, pipeline=pipeline, overrides=overrides, tools=tools)
             )
-        notice = f"{tools.calls} tool calls were really made; what depends on their times differs between runs"
+        made = f"{tools.calls} tool call{'s were' if tools.calls != 1 else ' was'} really made"
+        notice = f"{made}; what depends on how long a tool takes differs between runs"
         report = replace(replayed.report, notices=(*replayed.report.notices, notice))
         return replace(replayed, report=report)
 

@@ -1,0 +1,89 @@
+"""Clients that exist, unmodified, each in an environment of its own: a spoken round trip, a tool, a barge-in.
+
+The environment is made once, below out/clients/. Where it cannot be, the tests are skipped with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowkit.replay.rerun import exactly
+from tests.serve.support import TALK
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).parent / "clients" / "openai_sdk.py"
+SDK = "openai[realtime]==3.57.0"
+ANSWER = "Very well, thank you, it is a town on a river, with bridges and with towers."
+
+
+@pytest.fixture(scope="module")
+def sdk() -> Path:
+    """The Python of an environment with the SDK, which wants another websockets than flowkit."""
+    folder = ROOT / "out" / "clients" / "openai"
+    python = folder / "bin" / "python"
+    try:
+        if not (folder / "ready").exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)
+            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK]
+            subprocess.run(install, check=True, capture_output=True, timeout=300)
+            (folder / "ready").touch()
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"{SDK} cannot be installed: {type(error).__name__}")
+    return python
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """A server of the scripted pipeline in a process of its own, ended by SIGTERM, which it answers with exit code 0."""
+    (folder / "talk.yaml").write_text(TALK)
+    command = [sys.executable, "-m", "flowkit", "serve", "talk.yaml", "--port", "0"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        try:
+            url = re.search(r"http://\S+/v1", line)
+            assert url is not None, line
+            yield url[0]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, logged = process.communicate(timeout=60)
+    assert process.returncode == 0, logged
+    assert json.loads(logged.splitlines()[-1])["event"] == "drained"
+    assert "any-key" not in logged
+    assert "thank you" not in logged
+
+
+def talked(python: Path, folder: Path, way: str) -> dict[str, Any]:
+    with server(folder) as url:
+        done = subprocess.run([python, SCRIPT, url, way], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    happened: dict[str, Any] = json.loads(done.stdout)
+    return happened
+
+
+def test_the_python_sdk_async(sdk: Path, tmp_path: Path) -> None:
+    happened = talked(sdk, tmp_path, "async")
+    assert (happened["spoken"], happened["called"]) == (ANSWER, "look")
+    assert happened["answered"] == "It is on the left, beside the door."
+    assert happened["interrupted"] == "turn_detected"
+    assert happened["after"] == ANSWER
+    assert happened["errors"] == ["unsupported"]
+    (trace,) = (tmp_path / "traces" / "live").glob("*.jsonl")
+    assert exactly(trace).same
+
+
+def test_the_python_sdk_sync(sdk: Path, tmp_path: Path) -> None:
+    happened = talked(sdk, tmp_path, "sync")
+    assert (happened["secret"], happened["instructions"]) == ("ek_", "Be kind.")
+    assert happened["spoken"] == happened["text"] == ANSWER
+    assert happened["errors"] == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from tests.serve.support import TALK
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).parent / "clients" / "openai_sdk.py"
 SDK = "openai[realtime]==3.57.0"
+AGENTS = ("@openai/agents-realtime@0.20.0", "zod@4")
 ANSWER = "Very well, thank you, it is a town on a river, with bridges and with towers."
 
 
@@ -40,6 +42,28 @@ def sdk() -> Path:
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"{SDK} cannot be installed: {type(error).__name__}")
     return python
+
+
+@pytest.fixture(scope="module")
+def agents() -> Path:
+    """A folder with the agents SDK for JavaScript, and the script that uses it."""
+    folder = ROOT / "out" / "clients" / "agents"
+    if (node := shutil.which("node")) is None or shutil.which("npm") is None:
+        pytest.skip("there is no node, or no npm")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.lstrip("v").partition(".")[0]) < 20:
+        pytest.skip(f"the agents SDK needs Node 20 or newer; here is {version.strip()}")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "ready").exists():
+        (folder / "package.json").write_text('{"private": true}')
+        try:
+            install = ["npm", "install", "--no-audit", "--no-fund", *AGENTS]
+            subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=300)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"{AGENTS[0]} cannot be installed: {type(error).__name__}")
+        (folder / "ready").touch()
+    # Modules are looked for from where the script lies.
+    return shutil.copy(SCRIPT.with_name("agents.mjs"), folder)
 
 
 @contextmanager
@@ -63,16 +87,18 @@ def server(folder: Path) -> Iterator[str]:
     assert "thank you" not in logged
 
 
-def talked(python: Path, folder: Path, way: str) -> dict[str, Any]:
+def talked(folder: Path, *command: str | Path, scheme: str = "http") -> dict[str, Any]:
+    """What a client's script says has happened. `URL` stands for the server's."""
     with server(folder) as url:
-        done = subprocess.run([python, SCRIPT, url, way], capture_output=True, text=True, timeout=120)
+        line = [str(part).replace("URL", url.replace("http", scheme, 1)) for part in command]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     happened: dict[str, Any] = json.loads(done.stdout)
     return happened
 
 
 def test_the_python_sdk_async(sdk: Path, tmp_path: Path) -> None:
-    happened = talked(sdk, tmp_path, "async")
+    happened = talked(tmp_path, sdk, SCRIPT, "URL", "async")
     assert (happened["spoken"], happened["called"]) == (ANSWER, "look")
     assert happened["answered"] == "It is on the left, beside the door."
     assert happened["interrupted"] == "turn_detected"
@@ -83,7 +109,17 @@ def test_the_python_sdk_async(sdk: Path, tmp_path: Path) -> None:
 
 
 def test_the_python_sdk_sync(sdk: Path, tmp_path: Path) -> None:
-    happened = talked(sdk, tmp_path, "sync")
+    happened = talked(tmp_path, sdk, SCRIPT, "URL", "sync")
     assert (happened["secret"], happened["instructions"]) == ("ek_", "Be kind.")
     assert happened["spoken"] == happened["text"] == ANSWER
     assert happened["errors"] == []
+
+
+def test_the_agents_sdk_in_javascript(agents: Path, tmp_path: Path) -> None:
+    happened = talked(tmp_path, "node", agents, "URL/realtime", scheme="ws")
+    assert happened["errors"] == []
+    assert (happened["spoken"], happened["called"], happened["after"]) == (ANSWER, "look", ANSWER)
+    assert happened["answered"] == "It is on the left, beside the door."
+    assert happened["interrupted"]
+    assert happened["status"] == "cancelled"
+    assert happened["audio"]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,11 @@ class Reference:
     def levels(self) -> bytes:
         """All levels from frame 0 on. The detector needs nothing else."""
         return bytes(self._levels)
+
+    def voiced(self) -> Iterator[int]:
+        """Yield the voiced frames."""
+        for start, end in zip(*self._voiced.look(self._levels), strict=True):
+            yield from range(start, end)
 
     def last_voiced(self, since: int, until: int) -> int | None:
         """The last voiced frame with `since` <= frame < `until`, or None."""

@@ -61,7 +61,8 @@ class HeapPump:
         self._uncredited: list[int] = []
         """Stages whose call has a batch of items to credit, in order."""
         self._now_us = 0
-        self._until_us = _FOR_EVER
+        self.until_us = _FOR_EVER
+        """When the run ends at the latest."""
         self._begun = False
 
     def tell(self, kind: str, message: Message, at_us: int = 0) -> None:
@@ -84,7 +85,7 @@ class HeapPump:
 
         Called again, it continues from there.
         """
-        self._until_us = _FOR_EVER if until_us is None else until_us
+        self.until_us = _FOR_EVER if until_us is None else until_us
         engine = self.engine
         with without_collector():
             if not self._begun:
@@ -96,6 +97,10 @@ class HeapPump:
                     return
                 if effects := engine.advance(self._now_us, stimuli):
                     self._apply(effects)
+
+    def stop_at(self, at_us: int) -> None:
+        """End the run at `at_us`, if it does not end before. A script may call this while it runs."""
+        self.until_us = min(self.until_us, at_us)
 
     def _choose(self) -> tuple[Stimulus, ...] | None:
         """Choose what happens next, and set the clock to its time.
@@ -117,7 +122,7 @@ class HeapPump:
             deadline_us = engine.next_deadline()
             if deadline_us is not None and deadline_us <= next_us:  # at the same time the deadline goes first
                 next_us, chosen = max(deadline_us, now_us), None
-            if next_us > self._until_us:
+            if next_us > self.until_us:
                 return None
             self._now_us = next_us
         return () if chosen is None else self._take(chosen)

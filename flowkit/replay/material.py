@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from flowkit.engine import Fate, Row
 from flowkit.figures.follower import Follower
@@ -15,11 +17,11 @@ from flowkit.messages import (
     EndOfUtterance,
     Failed,
     Frames,
+    InputEnded,
     Message,
     Probability,
     Shutdown,
     Speak,
-    SpeechStarted,
     ToolCall,
 )
 from flowkit.plan.graph import Plan
@@ -77,8 +79,6 @@ class Input:
     """Microphone frames: (index, count, when they were available)."""
     answers: list[tuple[int, int, float]] = field(default_factory=list)
     """The VAD's answers: (when it was available, frame, probability)."""
-    speech: list[int] = field(default_factory=list)
-    """The frames at which the pipeline noticed speech."""
     utterances: list[tuple[int, int, int]] = field(default_factory=list)
     """The ends of utterances: (last voiced frame, time, number)."""
 
@@ -91,10 +91,24 @@ class Input:
 
     def at_gate(self, message: Message, sent_us: int) -> None:
         """Add a row of the gate."""
-        if isinstance(message, SpeechStarted):
-            self.speech.append(message.frame)
-        elif isinstance(message, EndOfUtterance):
+        if isinstance(message, EndOfUtterance):
             self.utterances.append((message.last_voiced, sent_us, message.utterance))
+
+    @property
+    def count(self) -> int:
+        """The number of frames, with those that never arrived."""
+        return max((index + count for index, count, _ in self.frames), default=0)
+
+    def arrivals(self) -> dict[int, int]:
+        """When each frame arrived. A message may bring several."""
+        return {frame: at_us for index, count, at_us in self.frames for frame in range(index, index + count)}
+
+
+class Follows(Protocol):
+    """Follows the rows of a session."""
+
+    def row(self, row: Row) -> None:
+        """Handle the next row."""
 
 
 class Turns:
@@ -124,18 +138,27 @@ class Material:
     last_us: int = 0
     """The time of the last row."""
 
+    def left_at(self, frame_us: int) -> int:
+        """The frame at which the user left: where the session was closed from outside, where the input ended, or else the
+        number of frames."""
+        if self.shutdowns:
+            return min(self.input.count, self.shutdowns[0][0] // frame_us)
+        calls = (call for calls in self.calls.values() for call in calls)
+        ended = (item.frame for call in calls for _, _, item in call.items if isinstance(item, InputEnded))
+        return next(ended, self.input.count)
 
-def gather(trace: Trace, plan: Plan, turns: Turns | None = None) -> Material:
+
+def gather(trace: Trace, plan: Plan, followers: Iterable[Follows] = ()) -> Material:
     """Read from the trace what a replay needs.
 
-    `plan` is the recorded plan. If `turns` is given, it follows the rows too.
+    `plan` is the recorded plan. The `followers` follow the rows too.
     """
     calls, material = Calls(), Material({stage.id: [] for stage in plan.stages})
     gate = plan.only("gate")
     for row in trace.journal():
         material.last_us = row.handled_us
-        if turns is not None:
-            turns.row(row)
+        for follower in followers:
+            follower.row(row)
         if row.call:
             calls.row(row)
             if row.fate is Fate.HANDLED:

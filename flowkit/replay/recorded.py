@@ -6,7 +6,9 @@ came then. Credits are not replayed, because the pump makes its own.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from statistics import median
 from typing import NamedTuple
 
@@ -24,12 +26,10 @@ from flowkit.messages import (
 )
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.material import Input, RecordedCall
+from flowkit.replay.unfinished import Unfinished
 
 BLOCK = 25
 """How many frames may come as one message: half a second. Fewer messages make a replay faster."""
-
-_SOON_US = 20_000
-"""If the replay does not cancel a call that was cancelled then, it ends this long after that time."""
 
 _Answers = list[tuple[int, Message]]
 
@@ -67,7 +67,7 @@ class RecordedSource(Script):
     """The microphone: its frames, at most `block` per message, and its end."""
 
     def __init__(self, calls: list[RecordedCall], recorded: Input, block: int = BLOCK) -> None:
-        self._ends = [
+        self._unfinished = [
             (there_us, item) for call in calls for there_us, _, item in call.items if not isinstance(item, Frames)
         ]
         self._frames = recorded.frames
@@ -78,9 +78,9 @@ class RecordedSource(Script):
 
     def _merged(self) -> Iterator[tuple[int, Message]]:
         # With an end that never comes, the loop need not check whether there is another one.
-        ends = iter([*self._ends, (1 << 62, Done())])
+        ends = iter([*self._unfinished, (1 << 62, Done())])
         end_us, end = next(ends)
-        for at_us, frames in self._blocks([at_us for at_us, _ in self._ends]):
+        for at_us, frames in self._blocks([at_us for at_us, _ in self._unfinished]):
             while end_us < at_us:
                 yield end_us, end
                 end_us, end = next(ends)
@@ -123,51 +123,117 @@ class Said(NamedTuple):
 
     last_voiced: int
     answers: list[tuple[int, Partial | Final]]
+    ready_us: int
+    """How long after the last voiced frame the final transcript was ready at the latest."""
+    after_us: int
+    """From then, or from the end of the utterance if that came later, to the final transcript."""
+    ahead: bool
+    """Whether it looks as if it was decoded before the end of the utterance was known."""
 
     @property
     def text(self) -> str:
-        """The final transcript."""
-        return self.answers[-1][1].text
+        """The final transcript. An utterance whose transcript never came has none."""
+        return self.answers[-1][1].text if self.answers else ""
 
 
 class Finals:
     """The final transcripts by the last voiced frame of their utterance.
 
     Partial transcripts after the end of the utterance are kept with its final one, so that it does not overtake them.
+
+    Most ASRs begin to work on the final transcript when the utterance has ended. Some decode ahead as soon as the user is
+    quiet, and then a shorter silence does not make the transcript come sooner. Of these it is known when the transcript was
+    ready: when the same text came as a partial one, or at the latest when the final one came.
     """
 
-    def __init__(self, calls: Iterable[RecordedCall], utterances: Iterable[tuple[int, int, int]]) -> None:
+    def __init__(self, calls: Iterable[RecordedCall], heard: Input, frame_us: int) -> None:
         items = [(at_us, item) for call in calls for at_us, _, item in call.items if isinstance(item, Partial | Final)]
-        self._partials = [(at_us, item.text) for at_us, item in items]
+        there = heard.arrivals()
+        arrived = list(there.values())
+        self._came = [(at_us, isinstance(item, Final), item.text) for at_us, item in items]
+        self._frame_us = frame_us
         self._left: list[Said] = []
-        self.tails: set[tuple[int, str]] = set()
-        """The partial transcripts that came after the end of an utterance, with their times."""
-        for frame, ended_us, number in utterances:
-            if tail := _until_final(items, ended_us, number):
-                self._left.append(Said(frame, [(max(0, at_us - ended_us), item) for at_us, item in tail]))
-                self.tails |= {(at_us, item.text) for at_us, item in tail[:-1]}
+        self._given = ""
+        self._tails: set[tuple[int, Message]] = set()
+        for frame, ended_us, number in heard.utterances:
+            if not (tail := _until_final(items, ended_us, number)):
+                self._left.append(Said(frame, [], 0, 0, False))
+            else:
+                newest = bisect_right(arrived, ended_us) - 1
+                self._left.append(_said(frame, ended_us - (newest - frame) * frame_us, ended_us, tail, items))
+                self._tails |= set(tail)
+        worded = [said for said in self._left if said.text]
+        self._ahead = 2 * sum(said.ahead for said in worded) > len(worded)
         # The median, so that one slow transcript does not move it.
-        self._usual_us = round(median(said.answers[-1][0] for said in self._left)) if self._left else 0
+        usual = [said.ready_us if self._ahead else said.answers[-1][0] for said in self._left if said.answers]
+        self._usual_us = round(median(usual)) if usual else 0
         self.assumed: list[str] = []
 
-    def answers(self, end: EndOfUtterance, last_voiced: int, frame_us: int) -> _Answers:
+    def answered(self, at_us: int, item: Message) -> bool:
+        """Whether an item that came at `at_us` was an answer to the end of an utterance. Without a VAD there are none, and the
+        ASR decides by itself."""
+        return (at_us, item) in self._tails
+
+    def answers(self, end: EndOfUtterance, last_voiced: int, silent_us: int | None = None) -> _Answers:
         """The answers to the utterance that ends with recorded frame `last_voiced`.
 
-        If a longer silence joins utterances, their transcripts are joined. If a shorter silence splits one, its first
-        part gets the newest partial transcript, which is noted in `assumed`.
+        `silent_us` is how long the user has been silent; None: as long as then. If a longer silence joins utterances, their
+        transcripts are joined. If a shorter silence splits one, its first part gets the newest partial transcript, which is
+        noted in `assumed`, and the last part gets the rest.
         """
         # With other VAD settings the same utterance may end a few frames earlier than it did.
-        slack = 100_000 // frame_us
+        same = any(said.last_voiced == last_voiced for said in self._left)
+        slack = 0 if same else 100_000 // self._frame_us
         taken = [said for said in self._left if said.last_voiced <= last_voiced + slack]
         self._left = self._left[len(taken) :]
         if taken:
+            if not taken[-1].answers:
+                return []
             *partials, (delay_us, _) = taken[-1].answers
             text = " ".join(said.text for said in taken if said.text)
+            text, self._given = text.removeprefix(self._given).strip() if self._given != text else text, ""
+            if silent_us is not None and self._ahead:
+                partials, delay_us = [], max(0, taken[-1].ready_us - silent_us) + taken[-1].after_us
             return [*partials, (delay_us, Final(text, end.utterance))]
-        spoken_us = (last_voiced + 1) * frame_us
-        text = next((text for at_us, text in reversed(self._partials) if at_us <= spoken_us + self._usual_us), "")
+        return self._cut(end, last_voiced, silent_us or 0)
+
+    def _cut(self, end: EndOfUtterance, last_voiced: int, silent_us: int) -> _Answers:
+        """The answer to a part of a recorded utterance."""
+        spoken_us = (last_voiced + 1) * self._frame_us
+        within_us = self._usual_us if self._ahead else silent_us + self._usual_us
+        # Not before the last final transcript, which was of the utterance before.
+        since_us = max((us for us, final, _ in self._came if final and us <= spoken_us), default=-1)
+        said = (
+            text for us, final, text in reversed(self._came) if not final and since_us < us <= spoken_us + within_us
+        )
+        text = next(said, "")
         self.assumed.append(f"utterance cut after frame {last_voiced}: {text[:40]!r} taken from a partial transcript")
-        return [(self._usual_us, Final(text, end.utterance))]
+        before, self._given = self._given, text
+        delay_us = max(0, self._usual_us - silent_us) if self._ahead else self._usual_us
+        return [(delay_us, Final(text.removeprefix(before).strip(), end.utterance))]
+
+
+_AT_ONCE_US = 5_000
+"""An ASR that gives a transcript within less had it ready."""
+
+
+def _said(
+    frame: int,
+    voiced_us: int,
+    ended_us: int,
+    tail: list[tuple[int, Partial | Final]],
+    items: list[tuple[int, Partial | Final]],
+) -> Said:
+    """The answers to an utterance whose last voiced frame came at `voiced_us`."""
+    final_us, final = tail[-1]
+    same = [
+        us for us, item in items if voiced_us < us <= final_us and isinstance(item, Partial) and item.text == final.text
+    ]
+    ready_us = min([*same, final_us])
+    # With the end of the utterance, or in the moment in which the decoding that was under way then was over.
+    ahead = final_us <= max(ended_us, ready_us if same else 0) + _AT_ONCE_US
+    answers = [(max(0, at_us - ended_us), item) for at_us, item in tail]
+    return Said(frame, answers, ready_us - voiced_us, final_us - max(ended_us, ready_us), ahead)
 
 
 def _until_final(
@@ -184,43 +250,39 @@ def _until_final(
 
 
 class RecordedAsr(Script):
-    """Partial transcripts at their recorded times, and a final one for each end of an utterance."""
+    """Transcripts at their recorded times, but for those that answer the end of an utterance: they follow it."""
 
-    def __init__(self, calls: list[RecordedCall], finals: Finals, frame_us: int) -> None:
+    def __init__(self, calls: list[RecordedCall], finals: Finals) -> None:
         self._calls = iter(calls)
         self._finals = finals
-        self._frame_us = frame_us
 
     def open(self, request: Message) -> InlineCall:
         recorded = next(self._calls, None)
-        kept = [] if recorded is None else [known for known in recorded.items if not self._at_end(known)]
+        kept = [] if recorded is None else [k for k in recorded.items if not self._finals.answered(k[0], k[2])]
         said = _rising((there_us - recorded.opened_us, item) for there_us, _, item in kept) if recorded else ()
         return InlineCall(opened=lambda: said, fed=self._fed)
-
-    def _at_end(self, known: tuple[int, int, Message]) -> bool:
-        """Whether the item was an answer to the end of an utterance."""
-        there_us, _, item = known
-        return isinstance(item, Final) or (isinstance(item, Partial) and (there_us, item.text) in self._finals.tails)
 
     def _fed(self, item: Message) -> _Answers:
         if not isinstance(item, EndOfUtterance):
             return []
-        return self._finals.answers(item, item.last_voiced, self._frame_us)
+        return self._finals.answers(item, item.last_voiced)
 
 
 class RecordedLlm(Script):
     """Replies by the user's text, in the order in which they were given. What follows tool calls is chosen among the replies
     after as many rounds.
 
-    A text that was never sent gets the next unused reply, which is noted in `assumed`. If there is none, the call ends
-    without an item.
+    A text that was never sent gets the reply to the text that has most words in common with it, or else the next unused
+    one. Both are noted in `assumed`. If there is none, the call ends without an item.
+
+    What a reply that was cut off would have said is unknown. It goes on as another reply of the recording did, with other
+    letters, which is noted too.
     """
 
     def __init__(self, calls: list[RecordedCall]) -> None:
         self._left = [call for call in calls if isinstance(call.request, Ask)]
         self._all = list(self._left)
-        gaps = [b - a for call in calls for (a, _, _), (b, _, _) in zip(call.items, call.items[1:], strict=False)]
-        self._gap_us = round(median(gaps)) if gaps else 0
+        self._unfinished = Unfinished(self._all)
         self.assumed: list[str] = []
 
     def open(self, request: Message) -> InlineCall:
@@ -229,11 +291,17 @@ class RecordedLlm(Script):
         if call is None:
             return scripted([(0, Done())])
         items = list(since_opened(call))
-        if call.cancelled:
-            # The call was cancelled then. If the replay does not cancel it, the reply ends where the recording does.
-            cut_us = (call.ended_us or call.opened_us) - call.opened_us
-            items.append((cut_us + max(self._gap_us, _SOON_US), Done()))
-        return scripted(items)
+        return scripted(chain(items, self._unknown(call, items, request.turn)) if call.cancelled else items)
+
+    def _unknown(self, call: RecordedCall, items: _Answers, turn: int) -> Iterator[tuple[int, Message]]:
+        """What comes after the time at which the call was cancelled then, unless the replay cancels it too."""
+        for number, answer in enumerate(
+            self._unfinished.after(items, (call.ended_us or call.opened_us) - call.opened_us)
+        ):
+            # Answers are drawn one ahead, so the second is drawn only when the first has been used.
+            if number == 1:
+                self.assumed.append(f"turn {turn}: how the reply goes on is unknown, because it was cut off")
+            yield answer
 
     def _chosen(self, request: Ask) -> RecordedCall | None:
         # A text may be asked several times. When its replies are used up, the newest one is given again.
@@ -241,7 +309,7 @@ class RecordedLlm(Script):
         again = [call for call in self._all if _same_question(call, request)]
         call = next(iter([*same, *again[-1:]]), None)
         if call is None:
-            call = next(iter(self._left), None)
+            call = self._nearest(request) or next(iter(self._left), None)
             self.assumed.append(f"turn {request.turn}: the reply to {request.text[:40]!r} is not in the trace")
         elif call.request.history != request.history:  # type: ignore[attr-defined]
             self.assumed.append(f"turn {request.turn}: the reply is taken from another history")
@@ -250,6 +318,16 @@ class RecordedLlm(Script):
         if call is not None and call in self._left:
             self._left.remove(call)
         return call
+
+    def _nearest(self, request: Ask) -> RecordedCall | None:
+        """The reply to the text that has most words in common, whole ones first; None if no text has any."""
+        words = set(request.text.split())
+        rated = [
+            (len(words & asked) / len(words | asked), not call.cancelled, -place, call)
+            for place, call in enumerate(self._all)
+            if words & (asked := set(call.request.text.split())) and len(call.request.steps) == len(request.steps)  # type: ignore[attr-defined]
+        ]
+        return max(rated, key=lambda rating: rating[:3])[3] if rated else None
 
 
 def _same_question(call: RecordedCall, request: Ask) -> bool:

@@ -8,6 +8,7 @@ get a modelled voice, and figures that depend on one are marked.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from flowkit.figures.queues import queue_reports
 from flowkit.figures.report import Report
 from flowkit.plan.graph import Plan
 from flowkit.providers.inline import Script
+from flowkit.replay.changes import other_turns
 from flowkit.replay.collector import without_collector
 from flowkit.replay.heap import HeapPump
+from flowkit.replay.hearing import Hearing
 from flowkit.replay.material import Material, RecordedCall, Turns, gather
 from flowkit.replay.recorded import (
     BLOCK,
@@ -33,8 +36,11 @@ from flowkit.replay.recorded import (
     RecordedVad,
 )
 from flowkit.replay.settings import changed_plan, recorded_plan
+from flowkit.replay.user import User, user_of
 from flowkit.replay.voice import RecordedVoice
-from flowkit.replay.warp import Warp, WarpedAsr, WarpedSource, WarpedVad
+from flowkit.replay.warp import Warp
+from flowkit.replay.warped import WarpedAsr, WarpedSource, WarpedVad
+from flowkit.stages.endpointing import Endpointing
 from flowkit.trace.chunks import journal_digest
 from flowkit.trace.reader import Trace, read_trace
 
@@ -57,19 +63,19 @@ class Cast:
     Args:
         material: what was recorded.
         plan: the plan to replay with.
-        turns: the recorded turns, to which the user's speech is anchored. None: the user speaks at the recorded times.
+        user: the recorded user. None: the user speaks at the recorded times.
         block: how many microphone frames may come as one message.
     """
 
-    def __init__(self, material: Material, plan: Plan, turns: Turns | None, block: int = BLOCK) -> None:
+    def __init__(self, material: Material, plan: Plan, user: User | None, block: int = BLOCK) -> None:
         self.scripts: dict[str, Script] = {}
         self.voice: RecordedVoice | None = None
         self.llm: RecordedLlm | None = None
         self.tools: RecordedTools | None = None
-        self.warp = None if turns is None else Warp(material, turns, plan.frame_us)
+        self.warp = None if user is None else Warp(material, user, plan.frame_us)
         self._material = material
         self._block = block
-        self.finals = Finals(self._calls("asr", plan), material.input.utterances)
+        self.finals = Finals(self._calls("asr", plan), material.input, plan.frame_us)
         for stage in plan.stages:
             self.scripts[stage.id] = self._script(stage.kind, stage.id, plan)
 
@@ -86,13 +92,13 @@ class Cast:
         calls, heard = self._material.calls.get(stage, []), self._material.input
         match kind:
             case "mic":
-                return WarpedSource(self.warp) if self.warp else RecordedSource(calls, heard, self._block)
+                return WarpedSource(self.warp, calls) if self.warp else RecordedSource(calls, heard, self._block)
             case "vad":
                 return WarpedVad(self.warp) if self.warp else RecordedVad(calls, heard)
             case "asr" if self.warp:
                 return WarpedAsr(self.warp, calls, self.finals)
             case "asr":
-                return RecordedAsr(calls, self.finals, plan.frame_us)
+                return RecordedAsr(calls, self.finals)
             case "llm":
                 self.llm = RecordedLlm(calls)
                 return self.llm
@@ -135,37 +141,70 @@ def simulate(
     plan = changed_plan(trace, recorded, pipeline=pipeline, overrides=overrides)
     changed = plan.stages != recorded.stages or plan.edges != recorded.edges or tools is not None
     # Unchanged, the agent does what it did then, and the user speaks at the recorded times.
-    turns = Turns(trace.layout) if changed else None
-    material = gather(trace, recorded, turns)
-    cast = Cast(material, plan, turns, block=1 if frame_by_frame else BLOCK)
+    hearing = Hearing(trace.layout)
+    then = Turns(trace.layout)
+    material = gather(trace, recorded, (hearing, then) if changed else ())
+    user = _user(trace, material, hearing, recorded, plan) if changed else None
+    cast = Cast(material, plan, user, block=1 if frame_by_frame else BLOCK)
     if tools is not None and (stage := plan.only("tools")) is not None:
         cast.scripts[stage.id], cast.tools = tools, None
     pump = pump_cls(plan, cast.scripts)
     if cast.warp is not None:
         cast.warp.follow(pump.engine)
-    _run(pump, material, ended=trace.end is not None, changed=changed, plan=plan)
+    _run(pump, material, cast.warp, ended=trace.end is not None)
     # The warp has taken these from the journal, to see what the agent was doing.
     rows = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
     report = _report(trace, plan, pump, rows, cast, level="what_if" if changed else "simulated")
+    if cast.warp is not None:
+        report = replace(report, notices=(*report.notices, *_other_turns(then, rows, trace, cast.warp)))
     return Replayed(replace(report, wall_us=monotonic_us() - started_us), rows, plan)
 
 
-def _run(pump: HeapPump, material: Material, *, ended: bool, changed: bool, plan: Plan) -> None:
-    """Run to the end of the recording. A session that was closed from outside is closed at the same time."""
-    gate = next((i for i, stage in enumerate(plan.stages) if stage.kind == "gate"), 0)
-    last_us = material.last_us
-    if material.shutdowns:
-        at_us, shutdown = material.shutdowns[0]
+def _other_turns(then: Turns, rows: list[Row], trace: Trace, warp: Warp) -> Iterator[str]:
+    """What has become of the recorded turns, where the prediction has others."""
+    now = Turns(trace.layout)
+    for row in rows:
+        now.row(row)
+    return other_turns(then.known.values(), now.known.values(), warp.recorded)
+
+
+def _user(trace: Trace, material: Material, hearing: Hearing, *plans: Plan) -> User:
+    """The user of the recording: what any of the plans takes for speech is speech."""
+    frame_us = plans[0].frame_us
+    least = min((limit for plan in plans for limit in _limits(plan)), default=1.0)
+    voiced: Iterable[int] = [frame for _, frame, p in material.input.answers if p >= least]
+    # Without a VAD only the reference detector knows when the user spoke.
+    if not material.input.answers and trace.reference is not None:
+        voiced = trace.reference.voiced()
+    return user_of(voiced, material.left_at(frame_us), hearing.sounds, frame_us)
+
+
+def _limits(plan: Plan) -> Iterator[float]:
+    """The probabilities that decide what is speech."""
+    vad = plan.only("vad")
+    if vad is not None and isinstance(vad.options, Endpointing.Options):
+        yield from (vad.options.threshold, vad.options.release)
+
+
+def _run(pump: HeapPump, material: Material, warp: Warp | None, *, ended: bool) -> None:
+    """Run to the end of the recording. A session that was closed from outside is closed at the same time, and in a
+    what-if when the user would have closed it."""
+    plan, last_us = pump.engine.plan, material.last_us
+    if not material.shutdowns:
+        # A changed pipeline may take longer, but must come to an end. What would have followed a kill is unknown.
+        pump.run(until_us=last_us + _LONGEST_US if warp is not None or ended else last_us)
+        return
+    at_us, shutdown = material.shutdowns[0]
+    if warp is None:
         pump.run(until_us=at_us)
-        # A changed pipeline may have come to its end before.
-        if pump.engine.finished is None:
-            pump.engine.advance(at_us, [Stimulus(gate, 0, shutdown, at_us)])
-    elif changed or ended:
-        # A changed pipeline may take longer, but must come to an end.
-        pump.run(until_us=last_us + _LONGEST_US)
     else:
-        # The session was killed: what would have followed is unknown.
-        pump.run(until_us=last_us)
+        at_us -= material.left_at(plan.frame_us) * plan.frame_us
+        warp.left = lambda left_us: pump.stop_at(left_us + at_us)
+        pump.run(until_us=last_us + _LONGEST_US)
+    # A changed pipeline may have come to its end before.
+    if pump.engine.finished is None:
+        gate = next((i for i, stage in enumerate(plan.stages) if stage.kind == "gate"), 0)
+        pump.engine.advance(pump.until_us, [Stimulus(gate, 0, shutdown, pump.until_us)])
 
 
 def _report(trace: Trace, plan: Plan, pump: HeapPump, rows: list[Row], cast: Cast, *, level: str) -> Report:

@@ -102,7 +102,8 @@ class VoiceModel:
         for first in range(last.first_sample + last.samples, total, self.piece):
             at_us += self.gap_us
             items.append((at_us, Audio(0, first, min(self.piece, total - first), self.rate_hz, total)))
-        return Spoken(cut.text, (*items, (at_us, Done())), True)
+        # Done had not come by then either, even if the audio was complete.
+        return Spoken(cut.text, (*items, (max(at_us, cut.cut_us + 1), Done())), True)
 
 
 def fit(spoken: Iterable[Spoken]) -> VoiceModel | None:

@@ -1,0 +1,117 @@
+"""Scripts for a what-if: microphone, VAD and ASR answer frame by frame, as they did for the frame that was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Probability
+from flowkit.providers.inline import InlineCall, Script
+from flowkit.replay.material import RecordedCall
+from flowkit.replay.recorded import Finals, scripted
+from flowkit.replay.warp import SILENT, Warp
+
+
+class WarpedSource(Script):
+    """The microphone: the chosen frames, each as late as it was, the end of the input, and then silence for the replies."""
+
+    def __init__(self, warp: Warp, calls: list[RecordedCall]) -> None:
+        self._warp = warp
+        there = warp.material.input.arrivals()
+        self._late = {frame: at_us - (frame + 1) * warp.frame_us for frame, at_us in there.items()}
+        self._usual_us = round(median(self._late.values())) if self._late else 0
+        ends = (at_us for call in calls for at_us, _, item in call.items if isinstance(item, InputEnded))
+        # Since the last frame before it.
+        self._ended_us = next((at_us - there.get(warp.user.pieces[-1].first - 1, at_us) for at_us in ends), None)
+
+    def open(self, request: Message) -> InlineCall:
+        return scripted(self._given())
+
+    def _given(self) -> Iterator[tuple[int, Message]]:
+        latest_us = 0
+        # One by one, because whether the next speech is due depends on what the engine has done by then.
+        for at_us, frames in self._timed(self._warp.chosen()):
+            latest_us = max(latest_us, at_us)
+            yield latest_us, frames
+        if self._ended_us is not None:
+            latest_us += max(0, self._ended_us)
+            yield latest_us, InputEnded(len(self._warp.frames))
+        for at_us, frames in self._timed(self._warp.rest()):
+            latest_us = max(latest_us, at_us)
+            yield latest_us, frames
+
+    def _timed(self, chosen: Iterator[int]) -> Iterator[tuple[int, Message]]:
+        for recorded in chosen:
+            late_us = self._usual_us if recorded == SILENT else self._late.get(recorded)
+            # A frame that the device lost does not come now either.
+            if late_us is not None:
+                count = len(self._warp.frames)
+                yield count * self._warp.frame_us + late_us, Frames(count - 1, 1)
+
+
+class WarpedVad(Script):
+    """Gives each frame its recorded answer with its recorded delay.
+
+    A frame without a recorded answer gets none. Inserted silence has probability 0.
+    """
+
+    def __init__(self, warp: Warp) -> None:
+        self._warp = warp
+        there = warp.material.input.arrivals()
+        self._answers = {
+            frame: (max(0, at_us - there.get(frame, at_us)), p) for at_us, frame, p in warp.material.input.answers
+        }
+
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self._fed)
+
+    def _fed(self, item: Message) -> list[tuple[int, Message]]:
+        if not isinstance(item, Frames):
+            return []
+        recorded = self._warp.frames[item.index]
+        if recorded == SILENT:
+            return [(0, Probability(item.index, 0.0))]
+        answer = self._answers.get(recorded)
+        return [] if answer is None else [(answer[0], Probability(item.index, answer[1]))]
+
+
+class WarpedAsr(Script):
+    """Gives transcripts as long after the frame before them as they came then, and those that answer the end of an
+    utterance after that."""
+
+    def __init__(self, warp: Warp, calls: list[RecordedCall], finals: Finals) -> None:
+        self._warp = warp
+        self._finals = finals
+        arrivals = iter(sorted(warp.material.input.arrivals().items()))
+        items = ((at_us, item) for call in calls for at_us, _, item in call.items)
+        said = [(at_us, item) for at_us, item in items if not finals.answered(at_us, item)]
+        self._said: list[tuple[int, int, Message]] = []
+        """(recorded frame, delay after it, item)."""
+        newest, newest_us = next(arrivals, (0, 0))
+        following = next(arrivals, None)
+        for at_us, item in said:
+            while following is not None and following[1] <= at_us:
+                (newest, newest_us), following = following, next(arrivals, None)
+            self._said.append((newest, max(0, at_us - newest_us), item))
+        self._told = 0
+        self._newest = 0
+        """The newest frame of the replay that the ASR was fed."""
+
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self._fed)
+
+    def _fed(self, item: Message) -> list[tuple[int, Message]]:
+        if isinstance(item, Frames):
+            self._newest = item.index
+            return list(self._until(self._warp.frames[item.index]))
+        if not isinstance(item, EndOfUtterance):
+            return []
+        silent_us = (self._newest - item.last_voiced) * self._warp.frame_us
+        return self._finals.answers(item, self._warp.recorded(item.last_voiced), silent_us)
+
+    def _until(self, recorded: int) -> Iterator[tuple[int, Message]]:
+        """What came up to this frame. Of frames that were left out, it comes now."""
+        while self._told < len(self._said) and self._said[self._told][0] <= recorded:
+            frame, delay_us, item = self._said[self._told]
+            self._told += 1
+            yield delay_us if frame == recorded else 0, item

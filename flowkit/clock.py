@@ -29,6 +29,11 @@ def ms(us: int) -> float:
     return round(us / US_PER_MS, 3)
 
 
+def whole_ms(us: int) -> int:
+    """Microseconds as whole milliseconds, for people. Half a millisecond is rounded up, as in the report page."""
+    return (us + 500) // US_PER_MS
+
+
 def chance() -> float:
     """A random number from 0 to 1, for jitter in the delay of a retry. Never used for a decision."""
     return random.random()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowkit.clock import whole_ms
 from flowkit.config.budgets import PARTS, Budgets, Parts, Quantiles
 from flowkit.figures.report import Report, TurnReport, quantile
 from flowkit.options import format_duration
@@ -36,7 +37,7 @@ class Verdict:
     def __str__(self) -> str:
         sign = "within" if self.kept else "OVER"
         return (
-            f"budget {self.name}: {self.value_us / 1000:.0f} ms, {sign} {format_duration(self.bound_us)} ({self.count})"
+            f"budget {self.name}: {whole_ms(self.value_us)} ms, {sign} {format_duration(self.bound_us)} ({self.count})"
         )
 
 
@@ -63,7 +64,7 @@ def over(turn: TurnReport, settings: Mapping[str, Any]) -> list[str]:
     figures = [("ttfa", budgets.ttfa, turn.ttfa_us)]
     figures += [(part, getattr(budgets.parts, part), us) for part, us in zip(PARTS, turn.parts_us, strict=True)]
     return [
-        f"{name} {us / 1000:.0f} ms > {format_duration(bound_us)}"
+        f"{name} {whole_ms(us)} ms > {format_duration(bound_us)}"
         for name, quantiles, us in figures
         if (bound_us := widest(quantiles)) is not None and us > bound_us
     ]

@@ -16,7 +16,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from flowkit.clock import US_PER_S
+from flowkit.clock import US_PER_S, whole_ms
 from flowkit.config.budgets import PARTS, Budgets
 from flowkit.engine import Engine
 from flowkit.figures.live import LiveFigures
@@ -205,10 +205,10 @@ def _plain_space(text: Text) -> list[Text]:
 def _verdict(turn: TurnReport, bound_us: int | None, late: list[str]) -> Text:
     assert turn.ttfa_us is not None
     text = Text("first audio ", "dim", no_wrap=True, overflow="ellipsis")
-    text.append(f"{turn.ttfa_us / 1000:.0f} ms", "bold red" if late else "bold")
+    text.append(f"{whole_ms(turn.ttfa_us)} ms", "bold red" if late else "bold")
     text.append(f" in turn {turn.turn}", "dim")
     if bound_us is not None:
-        text.append(f", budget {bound_us / 1000:.0f} ms", "dim")
+        text.append(f", budget {whole_ms(bound_us)} ms", "dim")
     if late:
         text.append(f"  over: {'; '.join(late)}", "red")
     return text
@@ -236,7 +236,7 @@ def _parts(parts_us: tuple[int, ...]) -> Text:
     text = Text("       ", no_wrap=True, overflow="ellipsis")
     for name, us, style in zip(_PART_NAMES, parts_us, _PART_STYLES, strict=True):
         text.append(f"{name} ", "dim")
-        text.append(f"{us / 1000:.0f}", style)
+        text.append(f"{whole_ms(us)}", style)
         text.append("  ")
     return text
 

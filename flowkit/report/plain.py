@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flowkit.clock import ms
+from flowkit.clock import whole_ms
 from flowkit.config.budgets import PARTS
 from flowkit.engine import Fate, Row
 from flowkit.engine.observer import Observer
@@ -90,7 +90,7 @@ def summary(report: Report, *, voiced: bool = True) -> list[str]:
     lines = [_turn(turn) for turn in report.turns if voiced or turn.end_reason != "completed"]
     lines += [_interrupt(interrupt) for interrupt in report.interrupts]
     lines += [
-        f"queue before {queue.stage}: full at {queue.max}, {queue.dropped} dropped, senders waited {ms(queue.blocked_us):.0f} ms"
+        f"queue before {queue.stage}: full at {queue.max}, {queue.dropped} dropped, senders waited {whole_ms(queue.blocked_us)} ms"
         for queue in report.queues
         if queue.dropped or queue.blocked_us
     ]
@@ -101,15 +101,15 @@ def _turn(turn: TurnReport) -> str:
     if turn.ttfa_us is None or turn.parts_us is None:
         return f"turn {turn.turn}: {turn.end_reason}, without sound"
     # Parts that would show as 0 ms are left out.
-    parts = " + ".join(f"{name} {ms(us):.0f}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
+    parts = " + ".join(f"{name} {whole_ms(us)}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
     cost = f"; {in_vain(turn)}" if turn.revoked else ""
-    return f"turn {turn.turn}: {turn.end_reason}, first audio after {ms(turn.ttfa_us):.0f} ms = {parts}{answered(turn)}{cost}"
+    return f"turn {turn.turn}: {turn.end_reason}, first audio after {whole_ms(turn.ttfa_us)} ms = {parts}{answered(turn)}{cost}"
 
 
 def answered(turn: TurnReport) -> str:
     """How long the user waited for what came of the tools, if something else sounded first."""
     later = turn.answer_us is not None and turn.answer_us != turn.ttfa_us
-    return f"; answer after {ms(turn.answer_us or 0):.0f} ms" if later else ""
+    return f"; answer after {whole_ms(turn.answer_us or 0)} ms" if later else ""
 
 
 def in_vain(turn: TurnReport) -> str:
@@ -118,9 +118,9 @@ def in_vain(turn: TurnReport) -> str:
 
 
 def _interrupt(interrupt: InterruptReport) -> str:
-    silent = f"silent {ms(interrupt.decision_to_silence_us):.0f} ms after the decision"
+    silent = f"silent {whole_ms(interrupt.decision_to_silence_us)} ms after the decision"
     if interrupt.speech_to_silence_us is not None:
-        silent += f", {ms(interrupt.speech_to_silence_us):.0f} ms after the voice"
+        silent += f", {whole_ms(interrupt.speech_to_silence_us)} ms after the voice"
     lost = f"discarded {interrupt.tokens} tokens, {interrupt.clauses} clauses, {interrupt.frames} frames"
     stale = f", {interrupt.stale_frames} stale frames" if interrupt.stale_frames else ""
     return f"interrupt in turn {interrupt.turn}: {silent}; {lost}{stale}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flowkit.clock import ms
+from flowkit.clock import ms, whole_ms
 from flowkit.engine import Row
 from flowkit.figures.layout import Layout
 from flowkit.figures.reference import Reference
@@ -74,7 +74,7 @@ def _bar(spans: Sequence[Span], begin_us: int, scale: float) -> str:
 
 
 def _tool(tool: ToolReport) -> str:
-    took = "" if tool.took_us is None else f" after {ms(tool.took_us):.0f} ms"
+    took = "" if tool.took_us is None else f" after {whole_ms(tool.took_us)} ms"
     notes = ", the reply was interrupted" if tool.interrupted else ""
     return one_line(
         f"  {tool.t_us / 1e6:8.3f}  {tool.name} {tool.arguments}: {tool.status}{took} {tool.content}{notes}"
@@ -85,7 +85,7 @@ def _interrupt(interrupt: InterruptReport) -> str:
     spoken = (
         ""
         if interrupt.speech_to_silence_us is None
-        else f", silent {ms(interrupt.speech_to_silence_us):.0f} ms after speech began"
+        else f", silent {whole_ms(interrupt.speech_to_silence_us)} ms after speech began"
     )
     return (
         f"  {interrupt.t_us / 1e6:8.3f}  interrupted{spoken}; discarded {interrupt.tokens} tokens, {interrupt.clauses} clauses, "

@@ -74,7 +74,7 @@ def _run(args: argparse.Namespace) -> int:
     import trio
 
     from flowkit.cli.ends import check_ends
-    from flowkit.cli.recording import record_path, recorded, remove_old
+    from flowkit.cli.recording import record_path, recorded
     from flowkit.cli.views import prints, shown
     from flowkit.plan import require
     from flowkit.runtime.host import run_alone
@@ -87,9 +87,6 @@ def _run(args: argparse.Namespace) -> int:
         _notice("no speaker: nothing will be played; write a file instead: --output reply.wav")
     path = record_path(args, config)
     check_ends(config, plan, path)
-    # Only where this run adds a file by itself: with --trace, the user looks after the file.
-    for old in remove_old(config.top.trace) if path is not None and not args.trace else ():
-        _notice(f"flowkit: removed {old}, as trace.keep and trace.at_most say")
     with shown(plan, args.format, typed=args.text, say=_notice) as view:
         if path is not None:
             view.say(recorded(plan, config, path))

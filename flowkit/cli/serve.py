@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,16 +102,10 @@ def _tls(args: argparse.Namespace) -> ssl.SSLContext | None:
 
 def _traces(config: Config) -> Callable[[], Path | None]:
     """Where each session is recorded: a share of them, under names of their own."""
-    from flowkit.cli.recording import fresh, remove_old
     from flowkit.clock import chance
-
-    settings, numbers = config.top.trace, count(1)
+    from flowkit.trace.retention import fresh_path
 
     def next_trace() -> Path | None:
-        if chance() >= config.top.serve.trace.sample:
-            return None
-        for old in remove_old(settings):
-            _notice(f"flowkit: removed {old}, as trace.keep and trace.at_most say")
-        return fresh(Path(settings.dir), config.name, next(numbers))
+        return fresh_path(config.top.trace, config.name) if chance() < config.top.serve.trace.sample else None
 
     return next_trace

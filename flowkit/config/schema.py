@@ -168,9 +168,10 @@ class TraceOptions(opt.Options):
     """Who may read a trace and its sound once the session is over, as for chmod: 0640 adds the group. By default, and until then,
     only their owner."""
     keep: opt.Duration | None = None
-    """How long traces stay in `dir`, such as 30d. Older ones are removed when a session begins; traces with expectations stay."""
+    """How long traces stay in `dir`, such as 30d. Older ones are removed when a host begins, and every ten minutes;
+    traces with expectations stay, and those with a name of your own."""
     at_most: opt.Size | None = None
-    """How much room the traces in `dir` may take with their sound, such as 5GB. The oldest are removed when a session begins."""
+    """How much room the traces in `dir` may take with their sound, such as 5GB. The oldest are removed first."""
 
 
 class ShutdownOptions(opt.Options):

@@ -37,7 +37,7 @@ from flowkit.runtime.handle import Session, in_background
 from flowkit.runtime.load import Load
 from flowkit.runtime.loading import preloaded
 from flowkit.runtime.realtime import in_real_time
-from flowkit.runtime.recording import Recordings
+from flowkit.runtime.recording import Recordings, open_recordings
 from flowkit.runtime.remote import Remote
 from flowkit.runtime.session import INTERRUPTED, LiveSession, SessionOutcome, Settled, Shared, Until, alone, stall_event
 from flowkit.runtime.signals import open_signals
@@ -84,7 +84,7 @@ class Host:
         plan: Plan | None = None,
         *,
         name: str | None = None,
-        trace: Path | None = None,
+        trace: Path | bool | None = None,
         observers: tuple[Observer, ...] = (),
         duration_us: int | None = None,
         turns: int | None = None,
@@ -98,7 +98,7 @@ class Host:
         Args:
             plan: another plan than the host's, such as one with other ends.
             name: what notices and stalls call the session; by default its number.
-            trace: record the session to this file, which must not exist.
+            trace: record the session to this file, which must not exist; True: to a new file in the folder `trace.dir`.
             observers: who watches it, besides.
             duration_us: end after so many microseconds.
             turns: end when so many turns are over.
@@ -304,7 +304,8 @@ async def _opened(
             # A lambda, because the host is made below.
             watchdog = stack.enter_context(Watchdog(lambda stall: host.stalled(stall)))
             shared = Shared(models, alarms, watchdog, notice, lambda stall: host.stalled(stall))
-            host = Host(plan, limits, shared, Recordings(config, notice))
+            recordings = await stack.enter_async_context(open_recordings(config, notice))
+            host = Host(plan, limits, shared, recordings)
             host.load.start()
             try:
                 yield host

@@ -15,13 +15,31 @@ from flowkit.figures.queues import queue_reports
 from flowkit.files import PRIVATE, PRIVATE_FOLDER, make_folder, sounds_beside
 from flowkit.plan.graph import Plan
 from flowkit.secrets import known
+from flowkit.trace.retention import fresh_path, has_rule, remove_old
 from flowkit.trace.thread import WritingThread
 
 if TYPE_CHECKING:
     from flowkit.config import Config
+    from flowkit.config.schema import TraceOptions
     from flowkit.engine.observer import Observer
     from flowkit.runtime.session import SessionOutcome
     from flowkit.trace.recorder import Recorder
+
+
+_EVERY_S = 600
+"""How often old recordings are looked for."""
+
+
+@asynccontextmanager
+async def open_recordings(config: Config | None, notice: Callable[[str], None]) -> AsyncIterator[Recordings]:
+    """The recordings of a host, and the rule about old ones, which is applied at once and then at intervals."""
+    recordings = Recordings(config, notice)
+    async with trio.open_nursery() as nursery:
+        if config is not None and has_rule(config.top.trace):
+            await recordings.tidy(config.top.trace)
+            nursery.start_soon(recordings.keep_tidy, config.top.trace, name="old recordings")
+        yield recordings
+        nursery.cancel_scope.cancel()
 
 
 class Recordings:
@@ -32,39 +50,57 @@ class Recordings:
         self._notice = notice
         self._thread = WritingThread()
         self._limiter = trio.CapacityLimiter(_AT_ONCE)
+        self._busy: set[Path] = set()
+        """The files of recordings that are not finished."""
 
     @asynccontextmanager
-    async def of(self, path: Path | None, plan: Plan) -> AsyncIterator[Record]:
-        """A record of one session of `plan`. Once the body has ended the file is finished, in a thread; until then it is not lost
-        even if the session is cancelled. Raises OutputError if the file cannot be made."""
-        if path is None:
+    async def of(self, path: Path | bool | None, plan: Plan) -> AsyncIterator[Record]:
+        """A record of one session of `plan`, at `path`; True: in the folder for traces, under a name of its own.
+
+        Once the body has ended the file is finished, in a thread; until then it is not lost even if the session is
+        cancelled. Raises OutputError if the file cannot be made.
+        """
+        if not path:
             yield Record(None)
             return
-        record = await trio.to_thread.run_sync(partial(self.open, path, plan))
+        if path is True:
+            path = fresh_path(self._configured().top.trace, self._configured().name)
+        self._busy.add(path)
         try:
-            yield record
+            record = await trio.to_thread.run_sync(partial(self.open, path, plan))
+            try:
+                yield record
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(record.finish, limiter=self._limiter)
         finally:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(record.finish, limiter=self._limiter)
+            self._busy.discard(path)
+
+    async def keep_tidy(self, settings: TraceOptions) -> None:
+        """Remove old recordings, at intervals."""
+        while True:
+            await trio.sleep(_EVERY_S)
+            await self.tidy(settings)
+
+    async def tidy(self, settings: TraceOptions) -> None:
+        """Remove old recordings, in a thread, because a folder may hold many."""
+        for gone in await trio.to_thread.run_sync(remove_old, settings, frozenset(self._busy)):
+            self._notice(f"removed {gone}, as trace.keep and trace.at_most say")
 
     def open(self, path: Path, plan: Plan) -> Record:
         """Begin a record. Raises OutputError if the file cannot be made."""
-        if self._config is None:
-            raise UsageError(
-                "a recording holds the configuration, and this host was opened with a plan alone",
-                hint="open it with a pipeline file or a Config",
-            )
+        config = self._configured()
         # Imported here: a host that records nothing need not load the recorder.
         from flowkit.plan.show import show
         from flowkit.trace import open_recorder
 
-        settings = self._config.top.trace
+        settings = config.top.trace
         # A user who may read the file must also be able to enter its folder.
         make_folder(path.parent, PRIVATE_FOLDER | (settings.mode & 0o066) | (settings.mode & 0o044) >> 2)
         recorder = open_recorder(
             path,
             plan,
-            config=show(self._config, plan),
+            config=show(config, plan),
             secrets=known().values,
             keep=settings.redact.keep if settings.redact is not None else None,
             audio=settings.audio,
@@ -72,6 +108,14 @@ class Recordings:
         )
         recorder.on_loss(self._notice)
         return Record(recorder, path, settings.mode)
+
+    def _configured(self) -> Config:
+        if self._config is None:
+            raise UsageError(
+                "a recording holds the configuration, and this host was opened with a plan alone",
+                hint="open it with a pipeline file or a Config",
+            )
+        return self._config
 
 
 _AT_ONCE = 2

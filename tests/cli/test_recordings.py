@@ -7,16 +7,20 @@ import os
 import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
 from flowkit.cli import main
-from flowkit.cli.recording import remove_old
 from flowkit.config.schema import TraceOptions
 from flowkit.errors import OutputError
 from flowkit.options import format_size, parse_mode, parse_size
+from flowkit.runtime import recording
+from flowkit.runtime.host import open_host
 from flowkit.trace.reader import read_trace
+from flowkit.trace.retention import remove_old
 from flowkit.trace.rewrite import redact, repair
 from tests.suite.stage import project
 
@@ -125,6 +129,34 @@ def test_run_keeps_the_rule(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "removed kept/a-20250101-000000-1.jsonl, as trace.keep" in capsys.readouterr().err
     assert not Path("kept/a-20250101-000000-1.jsonl").exists()
     assert remove_old(TraceOptions.model_validate({"dir": "nowhere", "keep": "30d"})) == []
+
+
+def test_a_host_keeps_the_rule_at_its_start_and_from_time_to_time(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it still records stays, however long it was not written to."""
+    monkeypatch.setattr(recording, "_EVERY_S", 0.02)
+    old("a-20250101-000000-1", 31)
+    Path("p.yaml").write_text(PIPELINE + "trace: {dir: kept, keep: 30d, audio: false}\n")
+    told: list[str] = []
+
+    async def main() -> None:
+        with trio.fail_after(20):
+            async with open_host("p.yaml", notice=told.append) as host, trio.open_nursery() as nursery:
+                assert left() == []
+                nursery.start_soon(partial(host.run_session, trace=True))
+                while not left():
+                    await trio.sleep(0.01)
+                [mine] = left()
+                old("a-20250101-000000-2", 31)
+                while len(left()) > 1:
+                    os.utime(Path("kept", mine), (0, 0))
+                    await trio.sleep(0.01)
+                assert left() == [mine]
+                host.close()
+
+    trio.run(main)
+    assert [line for line in told if "removed" in line] == [
+        f"removed kept/a-20250101-000000-{n}.jsonl, as trace.keep and trace.at_most say" for n in (1, 2)
+    ]
 
 
 @pytest.mark.parametrize(("size", "audio"), [(20_000, "true"), (9_000, "false"), (500, "false")])

@@ -21,7 +21,7 @@ import trio
 import trio.testing
 
 from flowkit.cli import main
-from flowkit.cli.recording import record_path, remove_old
+from flowkit.cli.recording import record_path
 from flowkit.config import Reading, load, read
 from flowkit.errors import FlowkitError, ProviderError
 from flowkit.figures.live import LiveFigures
@@ -55,6 +55,7 @@ from flowkit.runtime.host import run_alone
 from flowkit.runtime.pump import TrioPump
 from flowkit.runtime.recording import Recordings
 from flowkit.testing.sessions import Kept, heap_session, providers_of, trio_session
+from flowkit.trace.retention import remove_old
 
 BASE = """
 flowkit: 1

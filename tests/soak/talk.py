@@ -48,9 +48,9 @@ def sample(tasks: int = 0) -> dict[str, int]:
     }
 
 
-def _tasks(task: trio.lowlevel.Task) -> int:
+def tasks_of(task: trio.lowlevel.Task) -> int:
     """A task and all below it."""
-    return 1 + sum(_tasks(child) for nursery in task.child_nurseries for child in nursery.child_tasks)
+    return 1 + sum(tasks_of(child) for nursery in task.child_nurseries for child in nursery.child_tasks)
 
 
 def live(seconds: int, urls: list[str]) -> list[dict[str, int]]:
@@ -69,7 +69,7 @@ def live(seconds: int, urls: list[str]) -> list[dict[str, int]]:
                 view.picture()
                 root = trio.lowlevel.current_root_task()
                 assert root is not None
-                samples.append(sample(_tasks(root)))
+                samples.append(sample(tasks_of(root)))
 
         async def main() -> str:
             async with trio.open_nursery() as nursery:

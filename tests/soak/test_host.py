@@ -1,13 +1,21 @@
-"""Sessions that come and go leave nothing behind in their host: no engine, task, thread, descriptor, nor memory."""
+"""Sessions that come and go leave nothing behind in their host: no engine, task, thread, descriptor, nor memory.
+
+In virtual time, and in real time in another process: seconds in CI, an hour in the profile `deep`, where fifty talk at
+the same time and two thousand in all; FLOWKIT_SOAK_S says otherwise.
+"""
 
 from __future__ import annotations
 
 import gc
+import json
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import trio
@@ -15,11 +23,17 @@ from trio.testing import MockClock
 
 from flowkit.config import load
 from flowkit.engine import Engine
+from flowkit.replay.rerun import exactly
 from flowkit.runtime.host import Host, open_host
 from flowkit.runtime.session import LiveSession
 from flowkit.trace.reader import read_trace
+from flowkit.trace.rewrite import repair
+from tests.soak.test_flat import GROWTH
 
+ROOT = Path(__file__).parents[2]
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+LIVE_S = int(os.environ.get("FLOWKIT_SOAK_S", 3_600 if DEEP else 8))
+LIVE_AT_ONCE, LASTS_S = (50, max(2, LIVE_S / 40)) if DEEP else (12, 1)
 AT_ONCE, WAVES = (50, 40) if DEEP else (25, 3)
 TALK = """flowkit: 1
 name: talk
@@ -76,3 +90,53 @@ def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
     assert last["threads"] <= before["threads"]
     assert last["descriptors"] <= before["descriptors"]
     assert last["kilobytes"] - before["kilobytes"] < 10_000
+
+
+# -- in real time ------------------------------------------------------------------------------------------------------
+
+
+def comers(folder: Path) -> subprocess.Popen[str]:
+    """A host in another process, with recordings in `folder`."""
+    numbers = map(str, (LIVE_S, LIVE_AT_ONCE, LASTS_S))
+    command = [sys.executable, "-X", "faulthandler", "-m", "tests.soak.comers", str(folder), *numbers]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def test_sessions_that_come_and_go_in_real_time_leave_nothing_behind(tmp_path: Path) -> None:
+    """Some are cancelled, and some fail."""
+    process = comers(tmp_path)
+    *begun, last = process.communicate()[0].splitlines()
+    assert process.returncode == 0
+    assert len(begun) > LIVE_AT_ONCE
+    before, *during, after = json.loads(last)
+    if DEEP:
+        (ROOT / "out").mkdir(exist_ok=True)
+        (ROOT / "out" / "soak-comers.json").write_text(last)
+    # The threads are Trio's, which keeps some for the next job.
+    assert after["tasks"] <= before["tasks"]
+    assert after["descriptors"] <= before["descriptors"] + 2
+    assert after["threads"] <= before["threads"] + 16
+    third = len(during) // 3
+    grown = median(now["bytes"] for now in during[2 * third :]) - median(
+        now["bytes"] for now in during[third : 2 * third]
+    )
+    assert grown < GROWTH
+
+
+def test_whatever_a_killed_host_was_recording_can_be_read_repaired_and_replayed(tmp_path: Path) -> None:
+    process = comers(tmp_path)
+    assert process.stdout is not None
+    for _ in range(2 * LIVE_AT_ONCE):
+        process.stdout.readline()
+    process.kill()
+    process.communicate()
+    traces = [read_trace(path) for path in sorted(tmp_path.glob("*.jsonl")) if path.stat().st_size]
+    cut = [trace for trace in traces if trace.end is None]
+    assert len(cut) >= LIVE_AT_ONCE // 2, "it was in the middle of things"
+    for trace in traces:
+        assert exactly(trace).same, trace.path
+    for trace in cut:
+        repair(trace, trace.path.with_name(f"repaired-{trace.path.name}"))
+        repaired = read_trace(trace.path.with_name(f"repaired-{trace.path.name}"))
+        assert repaired.end is not None
+        assert repaired.rows() == trace.rows()

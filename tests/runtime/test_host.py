@@ -24,6 +24,7 @@ from flowkit.messages import Ask, Message, Token, Transcribe
 from flowkit.options import Options
 from flowkit.plan.graph import Plan, ProviderChoice
 from flowkit.providers.base import Emit, Provider
+from flowkit.providers.canned import Canned
 from flowkit.providers.waitlist import Waitlist
 from flowkit.runtime.host import Host, open_host
 from flowkit.runtime.session import SessionOutcome
@@ -140,6 +141,34 @@ def test_the_wait_for_a_model_that_others_use_is_a_part_of_its_own() -> None:
     in_time(main)
     assert sorted(turn["model_wait"] // 1000 for turn in turns) == [0, 300, 600]
     assert {turn["llm_first_token"] // 1000 for turn in turns} == {300}
+
+
+class Full(Shared):
+    """The same, and no call may wait for it."""
+
+    @classmethod
+    @asynccontextmanager
+    async def load(cls, options: Any) -> AsyncIterator[Waitlist[int]]:
+        yield Waitlist("llm shared", [1], 0)
+
+
+def test_a_call_that_finds_the_line_full_goes_to_the_next_provider() -> None:
+    heard: list[str] = []
+
+    async def main() -> None:
+        async def one(host: Host) -> None:
+            outcome = await host.run_session(turns=1)
+            heard.append(outcome.figures.report().turns[0].agent)
+
+        plan = with_provider(scripted_plan(**TALK), "llm", Full)
+        canned = ProviderChoice("canned", Canned, Canned.Options(text="I am busy."))
+        stages = tuple(replace(s, failover=(canned,)) if s.kind == "llm" else s for s in plan.stages)
+        async with quiet(replace(plan, stages=stages)) as host, trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(one, host)
+
+    in_time(main)
+    assert sorted(heard) == ["Fine.", "I am busy.", "I am busy."]
 
 
 class Broken(Weighty):

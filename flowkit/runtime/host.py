@@ -299,12 +299,12 @@ async def _opened(
             alarms = await stack.enter_async_context(open_alarms())
             models = await stack.enter_async_context(open_models(notice))
             await stack.enter_async_context(preloaded(plan, models))
+            recordings = await stack.enter_async_context(open_recordings(config, notice))
             # After the models are loaded, so that their objects are frozen too.
             stack.enter_context(in_real_time())
             # A lambda, because the host is made below.
             watchdog = stack.enter_context(Watchdog(lambda stall: host.stalled(stall)))
             shared = Shared(models, alarms, watchdog, notice, lambda stall: host.stalled(stall))
-            recordings = await stack.enter_async_context(open_recordings(config, notice))
             host = Host(plan, limits, shared, recordings)
             host.load.start()
             try:

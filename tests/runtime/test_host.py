@@ -453,7 +453,10 @@ def test_among_fifty_neighbours_a_journal_is_what_it_is_alone(drawn: list[Conver
                 for j, one in enumerate(kept[i]):
                     nursery.start_soon(session, plan, one, 0.0137 * (i + j))
 
-    in_time(main)
+    # Alarms that rest between two wakes shift times by up to a millisecond, and nothing else.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("flowkit.runtime.alarms.REST_S", 0.0)
+        in_time(main)
     for engine, same in zip(alone, kept, strict=True):
         for one in same:
             assert one.all == engine.journal.rows

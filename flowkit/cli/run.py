@@ -34,6 +34,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--text", action="store_true", help="typed lines are the utterances; no microphone, VAD or ASR")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the file")
     parser.add_argument(
+        "--var", action="append", default=[], metavar="NAME=VALUE", help="the value of {{NAME}} in prompts and greeting"
+    )
+    parser.add_argument(
         "--allow-tools", action="store_true", help="let the file's tools import modules and start programs"
     )
     parser.add_argument("--mic", metavar="DEVICE", help="use this microphone: number or part of its name, see doctor")
@@ -77,11 +80,14 @@ def _run(args: argparse.Namespace) -> int:
     from flowkit.cli.recording import record_path, recorded
     from flowkit.cli.views import prints, shown
     from flowkit.plan import require
+    from flowkit.plan.variables import check_given
     from flowkit.runtime.host import run_alone
 
     if args.allow_tools:
         trust.allow()
     config, duration_us = _config(args), _limits(args)
+    variables = _variables(args)
+    check_given(config, variables)
     plan = require(config)
     if (speaker := plan.only("speaker")) is not None and speaker.provider is None and not prints(plan):
         _notice("no speaker: nothing will be played; write a file instead: --output reply.wav")
@@ -101,6 +107,7 @@ def _run(args: argparse.Namespace) -> int:
                 duration_us=duration_us,
                 turns=args.turns,
                 started=view.started,
+                variables=variables,
             )
         )
     if outcome.error is not None:
@@ -114,6 +121,17 @@ def _echo_watch(plan: Plan, notice: Callable[[str], None]) -> tuple[Observer, ..
 
     names = [end.provider.name for kind in ("mic", "speaker") if (end := plan.only(kind)) and end.provider]
     return (EchoWatch(plan, notice),) if len(names) == 2 and not _WITHOUT_ECHO & set(names) else ()
+
+
+def _variables(args: argparse.Namespace) -> dict[str, str]:
+    """The values of ``--var``. Raises UsageError for one without a name."""
+    given: dict[str, str] = {}
+    for text in args.var:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise UsageError(f"--var {text}: write --var NAME=VALUE")
+        given[name.strip()] = value
+    return given
 
 
 def _limits(args: argparse.Namespace) -> int | None:

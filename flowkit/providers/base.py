@@ -82,6 +82,8 @@ class Provider(ABC):
     """The packages and models that it uses, each with its licence: an SPDX expression, or a few words for a service."""
     variable: ClassVar[str] = ""
     """The environment variable that holds the API key, used if the option `api_key` is not given."""
+    of_session: ClassVar[frozenset[str]] = frozenset()
+    """Options that do not change the model: sessions that differ in these alone share it."""
     blocks: ClassVar[bool] = False
     """True if a call blocks the event loop. Lint FK205 warns about it."""
     remote: ClassVar[bool] = False

@@ -97,12 +97,19 @@ class Models:
     def _of(self, cls: type[Provider], options: Options) -> _Model:
         for model in self._models:
             # A model that failed is not handed out again; the next session loads another.
-            if model.cls is cls and model.options == options and model.error is None:
+            if model.cls is cls and _alike(cls, model.options, options) and model.error is None:
                 return model
         model = _Model(cls, options)
         self._models.append(model)
         self._nursery.start_soon(model.hold, self._notice, name=f"{cls.kind} {cls.name} model")
         return model
+
+
+def _alike(cls: type[Provider], one: Options, other: Options) -> bool:
+    if not cls.of_session:
+        return one == other
+    apart = dict.fromkeys(cls.of_session)
+    return one.model_copy(update=apart) == other.model_copy(update=apart)
 
 
 def _failed(cls: type[Provider], error: Exception) -> ProviderError:

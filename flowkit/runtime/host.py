@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from flowkit.figures.live import LiveFigures
 from flowkit.figures.stalls import Stalls
 from flowkit.plan import require
 from flowkit.plan.graph import Plan
+from flowkit.plan.variables import fill_plan
 from flowkit.providers.models import open_models
 from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
@@ -91,6 +92,7 @@ class Host:
         started: Callable[[Engine, LiveFigures], None] | None = None,
         clock: SessionClock | None = None,
         remote: Remote | None = None,
+        variables: Mapping[str, str] | None = None,
         settled: Settled | None = None,
     ) -> SessionOutcome:
         """Run one session to its end, in the calling task, and return how it went.
@@ -105,22 +107,25 @@ class Host:
             started: called with the engine and the figures before anything happens.
             clock: the session's clock, if the caller wants to read it.
             remote: passes messages to the session while it runs.
+            variables: the values of `{{name}}` in system prompts and the greeting.
             settled: for tests under a clock that jumps.
 
         Raises:
             Refused: the host is full, too busy, or draining.
-            FlowkitError: a provider cannot be made ready, or the trace cannot be made.
+            FlowkitError: a variable is missing or unknown, a provider cannot be made ready, or the trace cannot be made.
         """
         self._admit()
+        given = variables or {}
+        self._recordings.check(given)
         name = f"session {self._begun}" if name is None else name
-        plan = plan or self.plan
+        plan = fill_plan(plan or self.plan, given)
         self._begun += 1
         # An event cannot be cleared, and the old one is set since the host was last idle.
         if not self._open:
             self._idle = trio.Event()
         self._open += 1
         try:
-            async with self._recordings.of(trace, plan) as record:
+            async with self._recordings.of(trace, plan, given) as record:
                 session = LiveSession(
                     plan,
                     self._shared,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -53,9 +53,17 @@ class Recordings:
         self._busy: set[Path] = set()
         """The files of recordings that are not finished."""
 
+    def check(self, variables: Mapping[str, str]) -> None:
+        """Raises FlowkitError if these are not the values that the configuration needs."""
+        from flowkit.plan.variables import check_given
+
+        if self._config is not None:
+            check_given(self._config, variables)
+
     @asynccontextmanager
-    async def of(self, path: Path | bool | None, plan: Plan) -> AsyncIterator[Record]:
-        """A record of one session of `plan`, at `path`; True: in the folder for traces, under a name of its own.
+    async def of(self, path: Path | bool | None, plan: Plan, variables: Mapping[str, str]) -> AsyncIterator[Record]:
+        """A record of one session of `plan`, in which `variables` are filled in, at `path`; True: in the folder for traces,
+        under a name of its own.
 
         Once the body has ended the file is finished, in a thread; until then it is not lost even if the session is
         cancelled. Raises OutputError if the file cannot be made.
@@ -67,7 +75,7 @@ class Recordings:
             path = fresh_path(self._configured().top.trace, self._configured().name)
         self._busy.add(path)
         try:
-            record = await trio.to_thread.run_sync(partial(self.open, path, plan))
+            record = await trio.to_thread.run_sync(partial(self.open, path, plan, variables))
             try:
                 yield record
             finally:
@@ -87,11 +95,12 @@ class Recordings:
         for gone in await trio.to_thread.run_sync(remove_old, settings, frozenset(self._busy)):
             self._notice(f"removed {gone}, as trace.keep and trace.at_most say")
 
-    def open(self, path: Path, plan: Plan) -> Record:
+    def open(self, path: Path, plan: Plan, variables: Mapping[str, str]) -> Record:
         """Begin a record. Raises OutputError if the file cannot be made."""
         config = self._configured()
         # Imported here: a host that records nothing need not load the recorder.
         from flowkit.plan.show import show
+        from flowkit.plan.variables import fill_config
         from flowkit.trace import open_recorder
 
         settings = config.top.trace
@@ -100,7 +109,7 @@ class Recordings:
         recorder = open_recorder(
             path,
             plan,
-            config=show(config, plan),
+            config=show(fill_config(config, variables), plan),
             secrets=known().values,
             keep=settings.redact.keep if settings.redact is not None else None,
             audio=settings.audio,

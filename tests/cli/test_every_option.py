@@ -87,6 +87,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "base.yaml").write_text(BASE)
     (folder / "poor.yaml").write_text(f"{BASE}interrupt: {{ignore: [...]}}\n")
     (folder / "late.yaml").write_text(f"{BASE}budgets: {{ttfa: {{p50: 700ms}}}}\n")
+    (folder / "greets.yaml").write_text(f"{BASE}greeting: {{text: 'Hello, {{{{name}}}}.'}}\n")
     (folder / "tools.yaml").write_text(f"{BASE}tools: [{{call: flowkit.clock:monotonic_us}}]\n")
     clock = bistro().replace("bistro.tables:book", "flowkit.clock:monotonic_us")
     record_as_real(folder / "tooled.jsonl", clock)
@@ -221,6 +222,7 @@ TABLE: dict[str, Try] = {
     "run --overwrite": Try("run base.yaml --no-trace --output there.wav", "--overwrite"),
     "run --text": Try("run base.yaml --no-trace", "--text", typed="Hello?\n"),
     "run --set": Try("run base.yaml --no-trace", f"--set {REPLY}"),
+    "run --var": Try("run greets.yaml --no-trace --var name=Ann", "--var name=Bob"),
     "run --allow-tools": Try("run tools.yaml --no-trace", "--allow-tools"),
     "run --mic": Try("run base.yaml --no-trace", "--mic 1", code=ExitCode.UNAVAILABLE),
     "run --speaker": Try("run base.yaml --no-trace", "--speaker 1", code=ExitCode.UNAVAILABLE),

@@ -60,6 +60,7 @@ class Chat(HttpService):
     """Answers an ``Ask`` with the tokens of the model's reply. A subclass sets `name`, `variable` and the paths."""
 
     kind = "llm"
+    of_session = frozenset({"system"})
     path: ClassVar[str]
     """Path of the chat completions, relative to the base URL."""
     opens_reasoning: bool = False

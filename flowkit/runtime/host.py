@@ -118,7 +118,7 @@ class Host:
         given = variables or {}
         self._recordings.check(given)
         name = f"session {self._begun}" if name is None else name
-        plan = fill_plan(plan or self.plan, given)
+        plan = fill_plan(plan or self.plan, given) if given else plan or self.plan
         self._begun += 1
         # An event cannot be cleared, and the old one is set since the host was last idle.
         if not self._open:

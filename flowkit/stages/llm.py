@@ -182,8 +182,7 @@ class LlmTurn(Stage[LlmState]):
         asked = state.asked
         if asked is not None and (heard or asked.steps) and not state.aside:
             said = heard if self.options.history == "heard" else state.generated.strip()
-            steps = tuple(step._replace(text="") for step in asked.steps)  # what was heard of it is in `said`
-            state.history = (*state.history, Exchange(asked.text, said, steps))
+            state.history = (*state.history, Exchange(asked.text, *_in_order(asked.steps, said)))
 
     def _ask(self, state: LlmState, ask: Ask) -> Actions:
         """Ask the model for the next step, or wait until the outcomes of the last one are there."""
@@ -311,6 +310,17 @@ def _follows_text(state: LlmState) -> bool:
     """Whether the step before said something."""
     steps = state.asked.steps if state.asked is not None else ()
     return bool(steps and steps[-1].text)
+
+
+def _in_order(steps: tuple[ReplyStep, ...], said: str) -> tuple[str, tuple[ReplyStep, ...]]:
+    """What was heard of a reply, behind its steps and at each: a text that stood before a call must not follow its
+    outcome."""
+    placed: list[ReplyStep] = []
+    for step in steps:
+        heard = step.text if said.startswith(step.text) else said if step.text.startswith(said) else ""
+        said = said.removeprefix(heard).lstrip()
+        placed.append(step._replace(text=heard))
+    return said, tuple(placed)
 
 
 def _said_since(steps: tuple[ReplyStep, ...], said: str) -> str:

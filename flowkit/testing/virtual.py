@@ -133,8 +133,9 @@ class KeptModel:
 
     async def _hold(self) -> None:
         before = tasks()
-        with loading(self._cls, lambda line: None):
-            context = self._cls.load(self._cls.Options())
+        options = self._cls.Options()
+        with loading(self._cls, lambda line: None, options):
+            context = self._cls.load(options)
             self.value = await context.__aenter__()
         self.bound = bool(tasks() - before or trio.lowlevel.current_task().child_nurseries)
         self._loaded.set()

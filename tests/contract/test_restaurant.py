@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowkit.messages import ClauseStarted, Filler, Heard, Interrupt, Token, ToolCall, ToolOutcome
+from flowkit.messages import ClauseStarted, Fault, Filler, Heard, Interrupt, Token, ToolCall, ToolOutcome
 from flowkit.testing.emulators import ChatReply, ServerFault
 from tests.contract.bistro import (
     ANSWER,
@@ -52,8 +52,9 @@ def call_and(outcome: str, text: str | None = None, arguments: str = CALL.argume
 
 
 def past(outcome: str, heard: str) -> Messages:
-    """The first turn, in requests of later ones."""
-    return [user(QUESTION), *call_and(outcome), agent(heard)]
+    """The first turn, in requests of later ones. What was heard before the call stands before it."""
+    behind = heard.removeprefix(BEFORE).strip()
+    return [user(QUESTION), *call_and(outcome, BEFORE), *([agent(behind)] if behind else [])]
 
 
 ASKED_ABOUT_OUTCOME = [user(QUESTION), *call_and(BOOKED, BEFORE)]
@@ -236,3 +237,12 @@ def test_a_call_that_a_server_passes_on_as_text_books_where_the_file_says_so(
     said = "".join(row.message.text for row in seen.rows if isinstance(row.message, ClauseStarted))
     expected = [GREETING, BEFORE, RESULT] if text_tools else [GREETING, BEFORE]
     assert said.replace(" ", "") == "".join(expected).replace(" ", "")
+
+
+def test_a_server_that_refuses_the_tools_is_a_fault_and_the_agent_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a request is not made again, because it would be refused again. The next question is asked as ever."""
+    seen = evening(monkeypatch, speech_ms=(2_000, 7_000), faults=[ServerFault.HTTP_400])
+    (fault,) = {row.message for row in seen.rows if isinstance(row.message, Fault)}
+    assert (fault.stage, "HTTP 400" in fault.what) == ("llm", True)
+    assert [request["messages"][-1]["content"] for request in seen.requests] == [QUESTION, SECOND]
+    assert all("tools" in request for request in seen.requests)

@@ -118,6 +118,19 @@ def test_what_a_function_returns_is_text_for_the_model(
     found[1].encode()
 
 
+def test_a_coroutine_that_a_plain_function_returns_is_awaited(module: types.ModuleType) -> None:
+    """Many decorators make such functions."""
+
+    async def slowly(seats: int) -> str:
+        await trio.lowlevel.checkpoint()
+        return f"{seats} seats"
+
+    def look(seats: int) -> Any:
+        return slowly(seats)
+
+    assert outcome(add(module, look), '{"seats": 2}') == ("result", "2 seats")
+
+
 def test_a_result_of_10_mb_is_cut(module: types.ModuleType) -> None:
     def much() -> list[str]:
         return ["x" * 1000] * 10_000

@@ -5,7 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowkit.history import size, size_of
-from flowkit.messages import Ask, Done, EndOfReply, Exchange, Failed, Fault, Final, Message, Token, Utterance
+from flowkit.messages import (
+    Ask,
+    Done,
+    EndOfReply,
+    Exchange,
+    Failed,
+    Fault,
+    Final,
+    Message,
+    Token,
+    ToolCall,
+    ToolOutcome,
+    Utterance,
+)
 from flowkit.stages.base import PROVIDER, Action, Emit, Open
 from flowkit.stages.llm import LlmState, LlmTurn
 
@@ -195,3 +208,29 @@ def test_without_a_gate_a_final_transcript_is_asked(stage: LlmTurn) -> None:
     state = stage.fresh()
     assert said(stage, state, Final("", 1)) == []
     assert said(stage, state, Final("Hello?", 2)) == [Open(Ask(1, "Hello?", ()))]
+
+
+@pytest.mark.parametrize(
+    ("heard", "texts", "behind"),
+    [
+        ("", ["", ""], ""),
+        ("Let me", ["Let me", ""], ""),
+        ("Let me see. One", ["Let me see.", "One"], ""),
+        ("Let me see. One more. It is booked.", ["Let me see.", "One more."], "It is booked."),
+        ("Something else.", ["", ""], "Something else."),
+    ],
+)
+def test_what_was_heard_before_a_call_stands_before_it_in_the_history(
+    stage: LlmTurn, heard: str, texts: list[str], behind: str
+) -> None:
+    call = ToolCall("", "look", "{}")
+    steps = [
+        [Token(0, "Let me see."), call, Done(), ToolOutcome("call_1", "result", "1")],
+        [Token(0, "One more."), call, Done(), ToolOutcome("call_2", "result", "2")],
+        [Token(0, "It is booked."), Done()],
+    ]
+    state = stage.fresh()
+    said(stage, state, Utterance(1, "A table.", ""), *(message for step in steps for message in step))
+    said(stage, state, Utterance(2, "Thank you.", heard))
+    (exchange,) = state.history
+    assert ([step.text for step in exchange.steps], exchange.agent) == (texts, behind)

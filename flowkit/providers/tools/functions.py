@@ -61,7 +61,9 @@ class Function:
             values[self._context] = context
         if self.stoppable:
             return await self._function(**values)
-        return await trio.to_thread.run_sync(lambda: self._function(**values), abandon_on_cancel=True)
+        # In a tuple, because Trio takes no coroutine as the result. A decorator often hides that a function is async.
+        (result,) = await trio.to_thread.run_sync(lambda: (self._function(**values),), abandon_on_cancel=True)
+        return await result if inspect.isawaitable(result) else result
 
 
 def _found(call: str) -> Callable[..., Any]:

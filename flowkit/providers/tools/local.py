@@ -47,6 +47,10 @@ class LocalTools(Provider):
         return stage if isinstance(stage, Tools) else Tools()
 
     @classmethod
+    def loads_nothing(cls, options: Any) -> bool:
+        return not _servers(options)
+
+    @classmethod
     def check(cls, options: Any) -> None:
         """Raises ConfigError for a program that may not be started, ProviderMissing without the package mcp."""
         for where in _servers(options):

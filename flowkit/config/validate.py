@@ -163,12 +163,15 @@ def _with(node: Node, path: Path, new: Node) -> Node:
 
 
 def _translated(model: type[BaseModel], node: Mapping, path: Path, found: Seq[Any]) -> list[Problem]:
-    """One problem per place. A union reports every branch, but the first is enough."""
+    """One problem per place. A union reports every branch, but the first is enough, and one that has looked inside says more."""
     problems: dict[tuple[Path, str], Problem] = {}
     for error in found:
         problem = _translate(model, node, path, error)
         problems.setdefault((problem.path, str(problem.mark)), problem)
-    return list(problems.values())
+    places = [problem.path for problem in problems.values()]
+    return [
+        p for p in problems.values() if not any(len(at) > len(p.path) and at[: len(p.path)] == p.path for at in places)
+    ]
 
 
 def _translate(model: type[BaseModel], node: Mapping, path: Path, error: Any) -> Problem:

@@ -6,7 +6,7 @@ from collections import deque
 
 from flowkit.engine import Row
 from flowkit.figures.frames import FrameClock, VoiceBegin, VoiceEnd
-from flowkit.figures.records import SpeechRecord
+from flowkit.figures.records import SpeechRecord, TurnEnding
 from flowkit.messages import EndOfUtterance, Final, SpeechStarted, Typed
 
 _MOST = 32
@@ -39,10 +39,11 @@ class Listening:
                 # After a pause the voice begins again within the same speech, and only its first begin counts.
                 if speech.begin is None:
                     speech.begin, speech.began_us = self.newest(), now_us
-            case EndOfUtterance(utterance=utterance, last_voiced=frame):
+            case EndOfUtterance(utterance=utterance, last_voiced=frame, why=why, by=by, p=p):
                 self._ended = self._end(0, frame, now_us)
                 speech, self._current = self._open(), None
                 speech.end, speech.utterance = self._ended, utterance
+                speech.ending = TurnEnding(why, by, p) if why else None
             case Final():
                 return self._transcribed(message, now_us)
             case Typed():

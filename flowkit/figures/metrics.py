@@ -202,6 +202,7 @@ def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
         modelled=any(clause.modelled for clause in clauses),
         revoked=sum(len(reply.revoked) for reply in replies),
         revoked_chars=sum(len(text) for reply in replies for text in reply.revoked),
+        ending=next((speech.ending for speech in reversed(replies[0].speech) if speech.end is not None), None),
     )
     sounded = next((reply for reply in replies if reply.sound is not None), turn)
     interrupted = tuple(reply.interrupt for reply in replies if reply.interrupt is not None)

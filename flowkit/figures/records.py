@@ -13,6 +13,18 @@ from flowkit.figures.frames import VoiceBegin, VoiceEnd
 from flowkit.messages import Clause, Message, ToolStatus
 
 
+class TurnEnding(NamedTuple):
+    """Why the user's turn was taken to be over: an EndOfUtterance's `why`, `by` and `p`."""
+
+    why: str
+    by: str
+    p: float
+
+    def __str__(self) -> str:
+        """Such as ``words 0.95: complete``."""
+        return f"{self.by} {self.p:.2f}: {self.why}" if self.by else self.why
+
+
 @dataclass(slots=True, eq=False)
 class SpeechRecord:
     """What the user said without a pause that ends an utterance."""
@@ -23,6 +35,8 @@ class SpeechRecord:
     end: VoiceEnd | None = None
     utterance: int = 0
     """Number of the utterance, once it has ended."""
+    ending: TurnEnding | None = None
+    """Why it ended, if a predictor or its length had a part in that."""
     text: str | None = None
     """The final transcript. Empty: it has no words, or no transcript will come."""
     final_us: int | None = None

@@ -11,6 +11,7 @@ from typing import Any
 
 from flowkit.clock import ms
 from flowkit.config.budgets import PARTS
+from flowkit.figures.records import TurnEnding
 
 
 def _ms(us: int | None) -> float | None:
@@ -77,6 +78,8 @@ class TurnReport:
     """How many provisional clauses were sent to TTS and revoked."""
     revoked_chars: int = 0
     """Length of their spoken texts."""
+    ending: TurnEnding | None = None
+    """Why the user's turn was taken to be over, if a predictor or its length had a part in that."""
 
     def to_json(self) -> dict[str, Any]:
         """The turn in a report's JSON."""
@@ -93,6 +96,8 @@ class TurnReport:
         }
         if self.answer_us is not None:
             known["answer_ms"] = ms(self.answer_us)
+        if self.ending is not None:
+            known["user_turn_ended"] = self.ending._asdict()
         if self.revoked:
             known["revoked"] = {"clauses": self.revoked, "characters": self.revoked_chars}
         return {**known, "modelled": True} if self.modelled else known

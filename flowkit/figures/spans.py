@@ -95,6 +95,9 @@ def _turn(turn: TurnRecord) -> SpanPlan:
     # A turn begins with the user's speech. Speech without words, such as a cough before it, does not count.
     begin_us = min([asked.released_us, *(s.began_us for s in asked.speech if s.text and s.began_us is not None)])
     attributes: dict[str, Value] = {"flowkit.end_reason": turn.end.value}
+    ending = next((speech.ending for speech in reversed(asked.speech) if speech.end is not None), None)
+    if ending is not None:
+        attributes |= {f"flowkit.user_turn_ended.{name}": value for name, value in ending._asdict().items()}
     if (sound := next((reply.sound for reply in replies if reply.sound is not None), None)) is not None:
         attributes["flowkit.first_sound_ms"] = (sound[1] - begin_us) / 1000
     return SpanPlan("invoke_agent", begin_us, turn.ended_us or begin_us, turn.number, attributes, turn.fault)

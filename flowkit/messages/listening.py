@@ -68,19 +68,41 @@ class SpeechStopped(Message):
 @dataclass(frozen=True, slots=True)
 class EndOfUtterance(Message):
     """Utterance number `utterance` ended with frame `last_voiced`: the silence after it lasted long enough. Data, a
-    marker, vad -> asr and gate. `dropped`: it does not count."""
+    marker, vad -> asr and gate. `dropped`: it does not count.
+
+    `why`: ``longest``, or how complete the turn was taken to be (a ``Completeness``); empty if one silence ends every
+    utterance. `by`: the predictor that decided, with its probability `p`; empty if none had answered.
+    """
 
     utterance: int
     last_voiced: int
     dropped: bool = False
+    why: str = ""
+    by: str = ""
+    p: float = 0.0
 
 
 @filled
 @dataclass(frozen=True, slots=True)
 class Partial(Message):
-    """The transcript so far, which replaces the one before. Shown, never sent to the LLM. Data, asr -> gate."""
+    """The transcript so far, which replaces the one before. Shown, never sent to the LLM. Data, asr -> gate.
+
+    `until`: the last frame that it covers; -1 if the ASR does not tell.
+    """
 
     text: str
+    until: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction(Message):
+    """How likely the user's turn has ended, `p` from 0 to 1, as predictor `by` judges the speech up to frame `until` (-1:
+    unknown). Control, provider -> turn -> vad."""
+
+    lane: ClassVar[str] = "C"
+    p: float
+    by: str
+    until: int = -1
 
 
 @dataclass(frozen=True, slots=True)

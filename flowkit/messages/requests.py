@@ -24,8 +24,25 @@ class Detect(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Predict(Message):
+    """Open an end-of-turn predictor. It is fed one TurnSoFar at a time. Answered by one Prediction for each. Session scope."""
+
+    lane: ClassVar[str] = "P"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSoFar(Message):
+    """What the user has `said` in this turn, up to frame `until` (-1: unknown), and what the agent said last: `asked`."""
+
+    lane: ClassVar[str] = "P"
+    said: str
+    asked: str = ""
+    until: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Transcribe(Message):
-    """Open the ASR. It is fed Frames, SpeechStarted and EndOfUtterance. Session scope.
+    """Open the ASR. It is fed Frames, SpeechStarted, SpeechStopped and EndOfUtterance. Session scope.
 
     Answered by Partial, and by one Final for each EndOfUtterance.
     """

@@ -9,6 +9,7 @@ from flowkit.config import Config, Problem
 from flowkit.config.budgets import Budgets, Parts, Quantiles
 from flowkit.config.problems import Path
 from flowkit.options import format_duration
+from flowkit.stages.endpointing import Endpointing, least
 
 _QUANTILES = ("p50", "p95", "max")
 
@@ -53,7 +54,7 @@ def _parts(config: Config, budgets: Budgets) -> Iterator[Problem]:
 
 def _silence(config: Config, budgets: Budgets) -> Iterator[Problem]:
     """Endpointing waits for the VAD's `end` of silence before anything else can begin."""
-    waits = [s.options.end for s in config.stages if s.kind == "vad" and hasattr(s.options, "end")]
+    waits = [least(s.options.end) for s in config.stages if isinstance(s.options, Endpointing.Options)]
     gates = [getattr(s.options, "release", None) for s in config.stages if s.kind == "gate"]
     if not waits or "end_of_utterance" not in gates:
         return

@@ -18,6 +18,8 @@ from flowkit.messages import (
     Message,
     Narrate,
     Partial,
+    Predict,
+    Prediction,
     Probability,
     RunTools,
     Speak,
@@ -35,6 +37,7 @@ ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
     Capture: (Frames, InputEnded, Typed, CommitInput, ClearInput),
     Detect: (Probability,),
     Transcribe: (Partial, Final),
+    Predict: (Prediction,),
     Ask: (Token, ToolCall),
     Speak: (Audio, WordTimes),
     Narrate: (Audio, WordTimes, ClauseEnded),
@@ -68,6 +71,8 @@ def checked(item: Message, answers: tuple[type[Message], ...], provider: Provide
         raise Malformed(f"emitted {type(item).__name__}, which a {provider.kind} provider may not emit")
     if isinstance(item, Audio) and (item.samples < 1 or len(item.pcm) != 2 * item.samples or item.rate_hz < 1):
         raise Malformed(f"emitted malformed audio: {len(item.pcm)} bytes for {item.samples} samples of 16 bits")
+    if isinstance(item, Prediction) and not 0 <= item.p <= 1:
+        raise Malformed(f"emitted a probability of {item.p}, which is not from 0 to 1")
     if isinstance(item, Token) and not isinstance(item.text, str):
         raise Malformed(f"emitted a token whose text is not a str but {type(item.text).__name__}")
     return item

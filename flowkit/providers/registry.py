@@ -32,6 +32,8 @@ BUILT_IN: Mapping[str, str] = {
     "asr.moonshine": "flowkit.providers.moonshine.asr:Moonshine",
     "asr.openai_compatible": "flowkit.providers.openai_compatible.asr:OpenAITranscription",
     "asr.scripted": "flowkit.testing.scripted:ScriptedAsr",
+    "turn.words": "flowkit.providers.turn_words:TurnWords",
+    "turn.scripted": "flowkit.testing.scripted:ScriptedTurn",
     "gate.typed": "flowkit.providers.typed:TypedLines",
     "llm.groq": "flowkit.providers.groq:Groq",
     "llm.openai_compatible": "flowkit.providers.openai_compatible.llm:OpenAICompatible",

@@ -24,6 +24,7 @@ from flowkit.messages import (
     InputEnded,
     Message,
     Partial,
+    Prediction,
     Probability,
     Speak,
     SpeechStarted,
@@ -31,6 +32,7 @@ from flowkit.messages import (
     ToolCall,
     ToolOutcome,
     ToolStatus,
+    TurnSoFar,
 )
 from flowkit.providers.base import Surroundings
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
@@ -196,6 +198,34 @@ class ScriptedAsr(ScriptedProvider):
 
     def open(self, request: Message) -> InlineCall:
         return InlineCall(fed=_Recognition(self.options, self.around.frame_us).fed)
+
+
+# -- end of turn ---------------------------------------------------------------------------------------------------------
+
+
+class ScriptedTurn(ScriptedProvider):
+    """An end-of-turn predictor with declared probabilities."""
+
+    kind = "turn"
+
+    class Options(opt.Options):
+        likelihood: tuple[float, ...] = (0.5,)
+        """The probabilities of its answers, in order. The last one is given again."""
+        latency: opt.Duration = opt.us("0s")
+        """Delay from what was said to the answer."""
+        hangs: bool = False
+        """It never answers."""
+
+    def open(self, request: Message) -> InlineCall:
+        left = list(self.options.likelihood)
+
+        def fed(item: Message) -> Iterable[tuple[int, Message]]:
+            if not isinstance(item, TurnSoFar) or self.options.hangs:
+                return ()
+            p = left.pop(0) if len(left) > 1 else left[0]
+            return (Answer(self.options.latency, Prediction(p, self.name, item.until)),)
+
+        return InlineCall(fed=fed)
 
 
 # -- LLM ---------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from flowkit.messages import (
     Shutdown,
     Speak,
     ToolCall,
+    TurnSoFar,
 )
 from flowkit.plan.graph import Plan
 from flowkit.trace.reader import Trace
@@ -46,6 +47,8 @@ class RecordedCall:
     cancelled: bool = False
     fed: list[tuple[int, Speak]] = field(default_factory=list)
     """The clauses that were fed to a continuous voice, with the time."""
+    judged: list[tuple[int, TurnSoFar]] = field(default_factory=list)
+    """What an end-of-turn predictor was fed, with the time. It answers one by one."""
 
 
 @dataclass(slots=True)
@@ -65,6 +68,8 @@ class Calls:
             call.ended_us, call.cancelled = now_us, True
         elif type(message) is Speak:
             call.fed.append((now_us, message))
+        elif type(message) is TurnSoFar:
+            call.judged.append((now_us, message))
         elif row.lane != "P" and row.fate is Fate.HANDLED and type(message) not in _NO_ANSWER:
             call.items.append((row.sent_us, now_us, message))
             if type(message) in _LAST:

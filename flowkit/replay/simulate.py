@@ -33,6 +33,7 @@ from flowkit.replay.recorded import (
     RecordedLlm,
     RecordedSource,
     RecordedTools,
+    RecordedTurn,
     RecordedVad,
 )
 from flowkit.replay.settings import changed_plan, recorded_plan
@@ -99,6 +100,8 @@ class Cast:
                 return WarpedAsr(self.warp, calls, self.finals)
             case "asr":
                 return RecordedAsr(calls, self.finals)
+            case "turn":
+                return RecordedTurn(calls)
             case "llm":
                 self.llm = RecordedLlm(calls)
                 return self.llm

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from statistics import median
 
-from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Probability
+from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Partial, Probability
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.material import RecordedCall
 from flowkit.replay.recorded import Finals, scripted
@@ -114,4 +115,9 @@ class WarpedAsr(Script):
         while self._told < len(self._said) and self._said[self._told][0] <= recorded:
             frame, delay_us, item = self._said[self._told]
             self._told += 1
-            yield delay_us if frame == recorded else 0, item
+            yield delay_us if frame == recorded else 0, _moved(item, self._newest - recorded)
+
+
+def _moved(item: Message, frames: int) -> Message:
+    """What covers audio up to so many frames later, if it is a partial transcript that knows."""
+    return replace(item, until=item.until + frames) if isinstance(item, Partial) and item.until >= 0 else item

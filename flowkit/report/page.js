@@ -10,6 +10,7 @@ const REASONS = [...new Set(DATA.sides.flatMap((s) => s.report.turns.flatMap((t)
 
 const words = (name) => name.replaceAll("_", " ");
 // How a clause is spoken, if not as it is written.
+const endingText = (e) => (e.by ? `${e.by} ${e.p.toFixed(2)}: ${e.why}` : e.why);
 const spokenNote = (c) => (c.spoken === undefined ? "" : c.spoken.trim() ? ` (spoken: ${c.spoken.trim()})` : " (not spoken)");
 const msText = (v) => (v === null || v === undefined ? "none" : `${Math.round(v).toLocaleString("en")} ms`);
 const short = (text, most) => (text.length <= most ? text : most < 3 ? "" : text.slice(0, most - 1) + "…");
@@ -224,6 +225,7 @@ class Side {
       h("dl", {}, h("dt", {}, "user"), h("dd", {}, turn.user), h("dt", {}, "agent"), h("dd", {}, ...this.said(turn)),
         h("dt", {}, "first audio"), h("dd", {}, turn.ttfa_ms === null ? "none: this turn made no sound" : `${msText(turn.ttfa_ms)}${turn.modelled ? ", modelled" : ""}: ` +
           DATA.parts.filter((p) => turn.parts_ms[p] >= 0.5).map((p) => `${words(p)} ${msText(turn.parts_ms[p])}${this.overText(p, turn)}`).join(" + ")),
+        ...(turn.user_turn_ended === undefined ? [] : [h("dt", {}, "user's turn ended"), h("dd", {}, endingText(turn.user_turn_ended))]),
         ...(turn.answer_ms === undefined ? [] : [h("dt", {}, "answer"), h("dd", {}, `${msText(turn.answer_ms)}: the first words about what a tool said`)])),
       this.slots.turn,
       ...this.tools(turn),

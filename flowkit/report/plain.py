@@ -9,10 +9,23 @@ from flowkit.config.budgets import PARTS
 from flowkit.engine import Fate, Row
 from flowkit.engine.observer import Observer
 from flowkit.figures.device import BEGAN, ENDED
+from flowkit.figures.records import TurnEnding
 from flowkit.figures.report import InterruptReport, Report, TurnReport, spoken_note
 from flowkit.figures.stalls import STALL, STARVED
 from flowkit.figures.waits import WAITED
-from flowkit.messages import Clause, Fault, Heard, Hold, Interrupt, Resume, Timer, ToolCall, ToolOutcome, Utterance
+from flowkit.messages import (
+    Clause,
+    EndOfUtterance,
+    Fault,
+    Heard,
+    Hold,
+    Interrupt,
+    Resume,
+    Timer,
+    ToolCall,
+    ToolOutcome,
+    Utterance,
+)
 from flowkit.printable import one_line
 
 Write = Callable[[str], None]
@@ -31,7 +44,7 @@ class PlainView(Observer):
         self._write = write
         self._user = user
         self._voice = voice
-        self._epoch = 0
+        self._epoch = self._utterance = 0
         self._tools: dict[str, str] = {}
         """The names of the tools that run, by call."""
 
@@ -57,6 +70,10 @@ class PlainView(Observer):
                 case Clause(text=text, spoken=spoken) if row.stage == self._voice:
                     note = spoken_note(text, spoken) if text else ""
                     self._line(row.handled_us, "agent", f"{text.strip()} ({note})" if note else text.strip() or spoken)
+                # The ASR's stage has a row for it, too.
+                case EndOfUtterance(utterance=utterance) as end if end.why and utterance > self._utterance:
+                    self._utterance = utterance
+                    self._line(row.handled_us, "turn over", str(TurnEnding(end.why, end.by, end.p)))
                 case ToolCall(id=id, name=name, arguments=arguments) if row.cause_stage and id not in self._tools:
                     self._tools[id] = name
                     self._line(row.handled_us, "tool", f"{name} {arguments}")
@@ -103,7 +120,8 @@ def _turn(turn: TurnReport) -> str:
     # Parts that would show as 0 ms are left out.
     parts = " + ".join(f"{name} {whole_ms(us)}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
     cost = f"; {in_vain(turn)}" if turn.revoked else ""
-    return f"turn {turn.turn}: {turn.end_reason}, first audio after {whole_ms(turn.ttfa_us)} ms = {parts}{answered(turn)}{cost}"
+    notes = answered(turn) + cost + ("" if turn.ending is None else f"; your turn ended by {turn.ending}")
+    return f"turn {turn.turn}: {turn.end_reason}, first audio after {whole_ms(turn.ttfa_us)} ms = {parts}{notes}"
 
 
 def answered(turn: TurnReport) -> str:

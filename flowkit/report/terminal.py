@@ -55,6 +55,8 @@ def _turn(turn: TurnReport, story: Story, settings: Mapping[str, Any], width: in
         notes = [clause.reason, f"{clause.tokens} tokens", *(["sound modelled"] if clause.modelled else [])]
         said = f"  ({clause.note})" if clause.note else ""
         yield f"  {ms(clause.t_us) / 1000:8.3f}  {clause.text.strip()}{said}  [{', '.join(notes)}]"
+    if turn.ending is not None:
+        yield f"  the user's turn ended: {turn.ending}"
     if turn.revoked:
         yield f"  in vain: {in_vain(turn)}"
     yield from (f"  over budget: {what}" for what in over(turn, settings))

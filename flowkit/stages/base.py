@@ -76,7 +76,7 @@ AGAIN = frozenset({"retry", "circuit"})
 PROVIDER = "provider"
 """The port through which a provider's items enter. ``accepts`` names it like any other."""
 
-CONTROL_CONTENT = frozenset({"speech", "turn", "hold", "verdict", "progress", "calls", "outcomes"})
+CONTROL_CONTENT = frozenset({"speech", "prediction", "turn", "hold", "verdict", "progress", "calls", "outcomes"})
 """Content that travels out of band. All other content is data and needs a bounded edge."""
 
 S = TypeVar("S")

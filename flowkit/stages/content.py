@@ -19,6 +19,7 @@ CONTENT: Mapping[str, tuple[type[Message], ...]] = {
     "clauses": (m.Clause, m.EndOfStep, m.EndOfReply),
     "voice": (m.ClauseStarted, m.Audio, m.WordTimes, m.ClauseEnded, m.EndOfStep, m.EndOfReply),
     "speech": (m.SpeechStarted, m.SpeechLasted, m.SpeechStopped),
+    "prediction": (m.Prediction,),
     "turn": (m.Interrupt, m.Shutdown),
     "hold": (m.Hold, m.Resume),
     "verdict": (m.Commit, m.Revoke),

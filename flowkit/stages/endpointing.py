@@ -6,8 +6,8 @@ The provider only says how likely speech is. Every threshold is here and can be 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum, auto
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum, auto
 from typing import ClassVar
 
 from pydantic import Field
@@ -25,6 +25,7 @@ from flowkit.messages import (
     Frames,
     InputEnded,
     Message,
+    Prediction,
     Probability,
     SpeechLasted,
     SpeechStarted,
@@ -46,8 +47,56 @@ class Voice(Enum):
     """The utterance was ended for its length. Whether there is voice for a next one is not known yet."""
 
 
+class Completeness(StrEnum):
+    """How complete the user's turn is taken to be."""
+
+    COMPLETE = "complete"
+    UNSURE = "unsure"
+    """No predictor is certain, or none has judged the last words yet."""
+    INCOMPLETE = "incomplete"
+
+
+LONGEST = "longest"
+"""Why an utterance ended that was ended for its length."""
+
+
+class Silences(opt.Options):
+    """The silence that ends an utterance, by what the stages of kind `turn` say. The most certain of them decides."""
+
+    complete: opt.Duration = opt.us("200ms")
+    """If the turn is complete."""
+    unsure: opt.Duration = opt.us("500ms")
+    """If that is not certain, or not known yet."""
+    incomplete: opt.Duration = opt.us("1200ms")
+    """If the user is likely to go on."""
+    likely: float = Field(0.7, ge=0.5, le=1)
+    """A turn is complete from this probability on."""
+    unlikely: float = Field(0.3, ge=0, le=0.5)
+    """A turn is incomplete up to this probability."""
+
+    def judged(self, p: float) -> Completeness:
+        """What a probability means."""
+        if p >= self.likely:
+            return Completeness.COMPLETE
+        return Completeness.INCOMPLETE if p <= self.unlikely else Completeness.UNSURE
+
+    def after(self, judged: Completeness) -> int:
+        """The silence in microseconds."""
+        return {
+            Completeness.COMPLETE: self.complete,
+            Completeness.UNSURE: self.unsure,
+            Completeness.INCOMPLETE: self.incomplete,
+        }[judged]
+
+
+def least(end: int | Silences) -> int:
+    """The shortest silence, in microseconds, that may end an utterance."""
+    return end if isinstance(end, int) else min(map(end.after, Completeness))
+
+
 _QUIET, _VOICED = Voice.QUIET, (Voice.SPEECH, Voice.CUT)
 # Looked up once, because it is needed for every frame.
+_FIXED, _NO_ANSWER = ("", "", 0.0), Prediction(0.5, "")
 
 
 @dataclass(slots=True)
@@ -55,11 +104,11 @@ class EndpointingState:
     """`threshold`, `release` and `end`: the options, or what a client wants instead. `since`: first frame of the utterance. `rise`:
     first frame of voice that may be too short to count. `noticed`: frame at which the voice was reported, until it has lasted for
     `speech_for`. `last_voiced`: newest voiced frame. `newest`: newest frame. `ends_at`: the frame at which the input ends, if
-    known."""
+    known. `predicted`: the newest answer of each predictor."""
 
     threshold: float
     release: float
-    end: int
+    end: int | Silences
     detects: bool = True
     voice: Voice = Voice.QUIET
     newest: int = -1
@@ -69,13 +118,14 @@ class EndpointingState:
     last_voiced: int = -1
     utterances: int = 0
     ends_at: int | None = None
+    predicted: dict[str, Prediction] = field(default_factory=dict)
 
 
 class Endpointing(Stage[EndpointingState]):
     """Frames are fed to the VAD. Its probabilities become speech events."""
 
     kind = "vad"
-    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"audio": ("audio",), "end": ("end",)}
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {"audio": ("audio",), "end": ("end",), "prediction": ("prediction",)}
     outputs: ClassVar[dict[str, str]] = {"speech": "speech", "endpoint": "endpoint", "faults": "progress"}
 
     class Options(opt.Options):
@@ -85,8 +135,9 @@ class Endpointing(Stage[EndpointingState]):
         """Silence after which a pause is reported (a short noise is over)."""
         speech_for: opt.Duration = opt.us("120ms")
         """How long a voice must last, from its detection, to interrupt the agent; a shorter one is withdrawn."""
-        end: opt.Duration = opt.us("400ms")
-        """Silence that ends an utterance; the largest part of the delay of most answers."""
+        end: opt.Duration | Silences = opt.us("400ms")
+        """Silence that ends an utterance; the largest part of the delay of most answers. A duration, or several by how
+        complete the turn seems: `{complete: 200ms, unsure: 500ms, incomplete: 1200ms}`, with a stage of kind `turn`."""
         longest: opt.Duration = opt.us("30s")
         """An utterance that has lasted this long is ended: the user does not stop, or there is a noise. A voice that
         continues for `start` is the next one."""
@@ -121,6 +172,10 @@ class Endpointing(Stage[EndpointingState]):
             return self._attend(state, message)
         if isinstance(message, InputEnded):
             state.ends_at = message.frame
+        if isinstance(message, Prediction):
+            # Of a transcript whose extent is not known, what has been said by now is taken to be in it.
+            until = state.last_voiced if message.until < 0 else message.until
+            state.predicted[message.by] = replace(message, until=until)
         if isinstance(message, (Failed, Done)):
             return (Emit("faults", Fault("vad", gone(message, "voice detector"))),)
         return NOTHING
@@ -204,7 +259,7 @@ class Endpointing(Stage[EndpointingState]):
             return NOTHING
         state.utterances += 1
         state.voice, state.since = Voice.CUT, frame + 1
-        return (Emit("endpoint", EndOfUtterance(state.utterances, frame)),)
+        return (Emit("endpoint", EndOfUtterance(state.utterances, frame, why=LONGEST)),)
 
     def _silent(self, state: EndpointingState, frame: int) -> Actions:
         # Only an unbroken voice counts. So `start` begins again after each silent frame.
@@ -213,21 +268,32 @@ class Endpointing(Stage[EndpointingState]):
             state.voice = Voice.QUIET
             return NOTHING
         silence_us = (frame - state.last_voiced) * self.frame_us
-        ended = silence_us >= state.end
+        least_us, why = self._least(state)
+        ended = silence_us >= least_us
         # Its utterance has ended already, at the cut. So only the voice is over.
         if state.voice is Voice.CUT:
             state.voice = Voice.QUIET if ended else Voice.CUT
             return (Emit("speech", SpeechStopped(state.last_voiced)),) if ended else NOTHING
         actions: list[Emit] = []
         # `end` may be shorter than `pause`, and even then each end comes after a pause.
-        if state.voice is Voice.SPEECH and silence_us >= min(self.options.pause, state.end):
+        if state.voice is Voice.SPEECH and silence_us >= min(self.options.pause, least(state.end)):
             state.voice = Voice.PAUSED
             actions.append(Emit("speech", SpeechStopped(state.last_voiced)))
         if ended:
             state.voice = Voice.QUIET
             state.utterances += 1
-            actions.append(Emit("endpoint", EndOfUtterance(state.utterances, state.last_voiced)))
+            actions.append(Emit("endpoint", EndOfUtterance(state.utterances, state.last_voiced, False, *why)))
         return actions
+
+    def _least(self, state: EndpointingState) -> tuple[int, tuple[str, str, float]]:
+        """The silence that ends the utterance, as far as is known now, and why: an EndOfUtterance's `why`, `by` and `p`."""
+        if isinstance(state.end, int):
+            return state.end, _FIXED
+        # An answer that does not know the last words says nothing about them.
+        known = [answer for answer in state.predicted.values() if answer.until >= state.last_voiced]
+        best = max(known, key=lambda answer: abs(answer.p - 0.5), default=_NO_ANSWER)
+        judged = state.end.judged(best.p)
+        return state.end.after(judged), (judged.value, best.by, best.p)
 
     def _end_of_input(self, state: EndpointingState, frame: int) -> Actions:
         """The end of a file counts only once its last utterance has ended, as it would have on a microphone."""

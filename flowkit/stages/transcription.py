@@ -17,6 +17,7 @@ from flowkit.messages import (
     Message,
     Partial,
     SpeechStarted,
+    SpeechStopped,
     Transcribe,
 )
 from flowkit.stages.base import AGAIN, NOTHING, Actions, Emit, Feed, Open, Stage, gone, new
@@ -56,7 +57,7 @@ class Transcription(Stage[TranscriptionState]):
 
     def step(self, state: TranscriptionState, message: Message, now_us: int) -> Actions:
         kind = type(message)
-        if kind is Frames or kind is SpeechStarted:
+        if kind is Frames or kind is SpeechStarted or kind is SpeechStopped:
             return (new(Feed, (message,)),)
         if isinstance(message, Partial):
             return (Emit("transcript", message),)

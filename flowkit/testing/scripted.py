@@ -10,6 +10,7 @@ from flowkit.providers.scripted import (
     ScriptedSpeech,
     ScriptedTools,
     ScriptedTts,
+    ScriptedTurn,
     ScriptedVad,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "ScriptedSpeech",
     "ScriptedTools",
     "ScriptedTts",
+    "ScriptedTurn",
     "ScriptedVad",
 ]

@@ -39,6 +39,7 @@ from flowkit.providers.scripted import (
     ScriptedSource,
     ScriptedTools,
     ScriptedTts,
+    ScriptedTurn,
     ScriptedVad,
 )
 from flowkit.replay.heap import HeapPump
@@ -52,11 +53,14 @@ SCRIPTED: Mapping[str, type[ScriptedProvider]] = {
     "mic": ScriptedSource,
     "vad": ScriptedVad,
     "asr": ScriptedAsr,
+    "turn": ScriptedTurn,
     "llm": ScriptedLlm,
     "tts": ScriptedTts,
     "tools": ScriptedTools,
 }
 PIPELINE = ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker")
+_PLACES = ("mic", "vad", "asr", "turn", *PIPELINE[3:], "tools")
+"""The same with the stages that a pipeline may have besides."""
 LONGEST_US = 120_000_000
 """Virtual time in microseconds after which a session is stopped."""
 
@@ -93,7 +97,8 @@ def scripted_plan(frame: str = "20ms", without: Iterable[str] = (), **stages: Ma
     """
     settings = {"mic": {"frame": frame}, **stages}
     settings["mic"] = {"frame": frame, **settings["mic"]}
-    chosen = [kind for kind in (*PIPELINE, *(["tools"] if "tools" in stages else [])) if kind not in set(without)]
+    known = [kind for kind in _PLACES if kind in PIPELINE or kind in stages]
+    chosen = [kind for kind in known if kind not in set(without)]
     queues = {kind: _queue(kind, settings.get(kind, {})) for kind in chosen}
     planned = tuple(_planned(kind, settings.get(kind, {}), queues[kind]) for kind in chosen)
     return planned_of(planned, queues, frame_us=planned[0].options.frame if chosen[0] == "mic" else 20_000)  # type: ignore[attr-defined]

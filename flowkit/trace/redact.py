@@ -27,6 +27,8 @@ _CONTENT = {
     ("Partial", "text"): "transcripts",
     ("Final", "text"): "transcripts",
     ("Typed", "text"): "transcripts",
+    ("TurnSoFar", "said"): "transcripts",
+    ("TurnSoFar", "asked"): "clauses",
     ("Utterance", "text"): "transcripts",
     ("Utterance", "heard"): "clauses",
     ("Token", "text"): "tokens",
@@ -55,6 +57,7 @@ _CONTENT = {
 }
 """The class of each text field."""
 _HARMLESS = {
+    ("EndOfUtterance", "why"), ("EndOfUtterance", "by"), ("Prediction", "by"),
     ("Clause", "reason"), ("Timer", "tag"), ("Fault", "stage"), ("Failed", "kind"),
     ("ToolCall", "id"), ("ToolOutcome", "id"), ("ToolOutcome", "status"), ("CancelTool", "id"),
 }  # fmt: skip

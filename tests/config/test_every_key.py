@@ -23,6 +23,7 @@ from tests.config import experiments as look
 from tests.config import experiments_of_providers as providers
 from tests.config import experiments_of_serve as serve
 from tests.config import experiments_of_tools as tools
+from tests.config import experiments_of_turns as turns
 from tests.config.experiments import Experiment
 from tests.contract.support import utterance
 
@@ -351,7 +352,11 @@ TABLE: dict[str, Try] = {
     # -- vad
     "vad.start": Try("200ms"),
     "vad.pause": Try("200ms"),
-    "vad.end": Try("700ms"),
+    "vad.end.complete": Try("100ms", turns.ended),
+    "vad.end.unsure": Try("700ms", turns.ended),
+    "vad.end.incomplete": Try("900ms", turns.ended),
+    "vad.end.likely": Try("0.95", turns.ended),
+    "vad.end.unlikely": Try("0.05", turns.ended),
     "vad.longest": Try("500ms"),
     "vad.threshold": Try("0.99"),
     "vad.release": Try("0.01"),
@@ -388,6 +393,18 @@ TABLE: dict[str, Try] = {
     "asr/scripted.final_after": Try("160ms"),
     "asr/scripted.partial_every": Try("200ms"),
     "asr/scripted.partial_after": Try("90ms"),
+    # -- turn
+    "turn.id": Try("another", turns.drawn),
+    "turn.allow": Try("[FK999]", turns.ended),
+    "turn.from": Try("mic", turns.ended),
+    "turn.queue.max": Try("7", turns.drawn),
+    "turn.queue.when_full": Try("error", turns.drawn),
+    "turn.provider": Try("words", turns.drawn, ("stages.turn={kind: turn, provider: scripted}",)),
+    "turn.failover": Try("[{provider: words}]", look.unloadable("turn", turns.TURNED)),
+    "turn/words.language": Try("de", turns.judged),
+    "turn/scripted.likelihood": Try("[0.1]", turns.ended),
+    "turn/scripted.latency": Try("300ms", turns.ended),
+    "turn/scripted.hangs": Try("true", turns.ended),
     # -- gate
     "gate.release": Try("asr_final", look.complained),
     "gate.typing": Try("interrupts", look.typed),

@@ -55,6 +55,7 @@ SESSIONS = {
     "failing": pipeline(tts="fail: true"),
     "tools": TOOLED,
     "a tool interrupted": TOOLED.replace("after: 400ms", "after: 3s").replace("at: 3s", "at: 2500ms"),
+    "predicted": pipeline(vad="end: {}", turn="likelihood: [0.9, 0.1, 0.5], latency: 30ms"),
     "withdrawn": pipeline("{at: 280ms, lasts: 820ms}, {at: 2780ms, lasts: 80ms}"),
 }
 

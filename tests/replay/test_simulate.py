@@ -65,6 +65,24 @@ def test_same_bytes_with_any_hash_seed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "change", ["complete: 320ms", "unsure: 700ms", "likely: 0.95", "likely: 0.95, unsure: 160ms", "incomplete: 600ms"]
+)
+@pytest.mark.parametrize("p", [0.9, 0.5, 0.1])
+def test_what_a_predictor_said_sweeps_other_silences_and_thresholds(tmp_path: Path, change: str, p: float) -> None:
+    def talk(end: str) -> str:
+        vad, turn = f"end: {{{end}}}", f"likelihood: [{p}], latency: 30ms"
+        return pipeline("{at: 280ms, lasts: 920ms}", replies=(PARIS,), vad=vad, turn=turn)
+
+    before = recorded(tmp_path, talk(""))
+    replayed = simulate(before, overrides=[f"stages.vad.end.{pair.replace(': ', '=')}" for pair in change.split(", ")])
+    truth = run(talk(change))
+    expected = measure(truth.rows, plan=truth.plan, voiced=truth.reference)
+    assert [turn.ttfa_us for turn in replayed.report.turns] == [turn.ttfa_us for turn in expected.turns]
+    assert [turn.ending for turn in replayed.report.turns] == [turn.ending for turn in expected.turns]
+    assert replayed.report.notices == ()
+
+
+@pytest.mark.parametrize(
     ("change", "stage"),
     [("stages.vad.end=700ms", {"vad": "end: 700ms"}), ("stages.vad.end=200ms", {"vad": "end: 200ms"})],
 )

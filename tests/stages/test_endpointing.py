@@ -10,6 +10,7 @@ from flowkit.messages import (
     Frames,
     InputEnded,
     Message,
+    Prediction,
     Probability,
     SpeechLasted,
     SpeechStarted,
@@ -140,9 +141,9 @@ def test_a_voice_that_does_not_stop_is_ended_and_goes_on_as_the_next_utterance()
     found = marks([0.9] * 125 + [0.0] * 30, longest="1s", end="400ms", start="60ms")
     assert found == [
         (2, SpeechStarted(0)),
-        (49, EndOfUtterance(1, 49)),
+        (49, EndOfUtterance(1, 49, why="longest")),
         (52, SpeechStarted(50, goes_on=True)),
-        (99, EndOfUtterance(2, 99)),
+        (99, EndOfUtterance(2, 99, why="longest")),
         (102, SpeechStarted(100, goes_on=True)),
         (129, SpeechStopped(124)),
         (144, EndOfUtterance(3, 124)),
@@ -161,7 +162,7 @@ def test_a_voice_that_stops_where_it_is_ended_has_no_other_utterance(more: int) 
 
 def test_a_voice_that_takes_a_breath_where_it_is_ended_still_goes_on() -> None:
     found = marks([0.9] * 51 + [0.0] * 10 + [0.9] * 20 + [0.0] * 30, longest="1s", end="400ms", start="60ms")
-    assert found[1:3] == [(49, EndOfUtterance(1, 49)), (63, SpeechStarted(50, goes_on=True))]
+    assert found[1:3] == [(49, EndOfUtterance(1, 49, why="longest")), (63, SpeechStarted(50, goes_on=True))]
     assert found[-1] == (100, EndOfUtterance(2, 80))
 
 
@@ -173,7 +174,7 @@ def test_a_voice_that_comes_back_after_its_end_is_a_new_one() -> None:
 
 def test_pauses_within_an_utterance_count_towards_its_length() -> None:
     found = marks(([0.9] * 20 + [0.0] * 5) * 4, longest="1s", end="400ms")
-    assert (50, EndOfUtterance(1, 50)) in found
+    assert (50, EndOfUtterance(1, 50, why="longest")) in found
 
 
 @given(voiced=st.lists(st.integers(1, 120), min_size=1, max_size=6), longest=st.integers(5, 100))
@@ -209,3 +210,79 @@ def test_every_utterance_has_one_start_and_one_end(
             assert speaking
             speaking, last = False, mark.last_voiced
     assert not speaking
+
+
+# -- the silence asked for, by what was said -----------------------------------------------------------------------------
+
+ADAPTIVE = {"complete": "200ms", "unsure": "400ms", "incomplete": "800ms"}
+
+
+def ends(*answers: tuple[int, Prediction], end: object = ADAPTIVE, voiced: int = 20) -> tuple[int, EndOfUtterance]:
+    """The end of an utterance with these answers, each before the probability of a frame, and that of a pause before it."""
+    stage = Endpointing(Endpointing.Options.model_validate({"end": end}))
+    state = stage.fresh()
+    for frame in range(voiced + 100):
+        for at, answer in answers:
+            if at == frame:
+                assert not stage.step(state, answer, 0)
+        for action in stage.step(state, Probability(frame, 0.9 if frame < voiced else 0.0), 0):
+            if isinstance(action, Emit) and isinstance(action.message, EndOfUtterance):
+                return (frame - action.message.last_voiced) * 20, action.message
+    raise AssertionError("it never ended")
+
+
+def told(p: float, until: int = 25, by: str = "words") -> Prediction:
+    return Prediction(p, by, until)
+
+
+@pytest.mark.parametrize(
+    ("p", "silence_ms", "why"),
+    [(0.9, 200, "complete"), (0.7, 200, "complete"), (0.5, 400, "unsure"), (0.3, 800, "incomplete")],
+)
+def test_the_silence_is_that_of_what_was_said(p: float, silence_ms: int, why: str) -> None:
+    assert ends((25, told(p))) == (silence_ms, EndOfUtterance(1, 19, why=why, by="words", p=p))
+
+
+def test_without_an_answer_it_is_not_certain() -> None:
+    assert ends() == (400, EndOfUtterance(1, 19, why="unsure", p=0.5))
+
+
+def test_an_answer_that_does_not_know_the_last_words_counts_for_nothing() -> None:
+    assert ends((15, told(0.9, until=18)))[0] == 400
+    assert ends((15, told(0.9, until=-1)))[0] == 400, "its extent is not known, and more was said since"
+    assert ends((24, told(0.9, until=-1)))[0] == 200
+
+
+def test_an_answer_that_comes_late_decides_from_then_on() -> None:
+    assert ends((33, told(0.9)))[0] == 280
+    assert ends((33, told(0.1)))[0] == 800
+    assert ends((50, told(0.1))) == (400, EndOfUtterance(1, 19, why="unsure", p=0.5)), "after the decision"
+
+
+def test_the_most_certain_predictor_decides_and_the_newest_answer_of_each() -> None:
+    assert ends((24, told(0.8)), (24, told(0.05, by="melody")))[1].by == "melody"
+    assert ends((24, told(0.05)), (26, told(0.8)), (26, told(0.6, by="melody"))) == (
+        200,
+        EndOfUtterance(1, 19, why="complete", by="words", p=0.8),
+    )
+
+
+@given(
+    answers=st.lists(st.tuples(st.integers(0, 70), st.builds(told, st.floats(0, 1), st.integers(-1, 70))), max_size=6)
+)
+def test_whatever_is_predicted_the_turn_ends_by_silence(answers: list[tuple[int, Prediction]]) -> None:
+    silence_ms, end = ends(*answers)
+    assert 200 <= silence_ms <= 800
+    assert end.last_voiced == 19
+
+
+def test_thresholds_decide_what_a_probability_means() -> None:
+    assert ends((24, told(0.9)), end={**ADAPTIVE, "likely": 0.95})[0] == 400
+    assert ends((24, told(0.1)), end={**ADAPTIVE, "unlikely": 0.05})[0] == 400
+
+
+def test_an_end_shorter_than_the_pause_still_comes_after_one() -> None:
+    found = marks(
+        [0.9] * 10 + [0.0] * 30, end={"complete": "60ms", "unsure": "60ms", "incomplete": "60ms"}, pause="100ms"
+    )
+    assert [type(mark).__name__ for _, mark in found] == ["SpeechStarted", "SpeechStopped", "EndOfUtterance"]

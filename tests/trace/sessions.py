@@ -61,9 +61,19 @@ def pipeline(
         "tts": "",
     }
     lines = ["flowkit: 1", "name: test", "stages:"]
-    for kind in ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker"):
+    for kind in (
+        "mic",
+        "vad",
+        "asr",
+        *(["turn"] if "turn" in stages else []),
+        "gate",
+        "llm",
+        "chunker",
+        "tts",
+        "speaker",
+    ):
         options = [fixed.get(kind, ""), stages.get(kind, "")]
-        provider = "provider: scripted" if kind in fixed else ""
+        provider = "provider: scripted" if kind in fixed or kind == "turn" else ""
         lines.append("  - {" + ", ".join(part for part in (f"kind: {kind}", provider, *options) if part) + "}")
     return "\n".join(lines) + "\n"
 

@@ -13,7 +13,7 @@ import trio
 
 from flowkit import options as opt
 from flowkit.clock import US_PER_S
-from flowkit.messages import EndOfUtterance, Final, Frames, Message, Partial, SpeechStarted
+from flowkit.messages import EndOfUtterance, Final, Frames, Message, Partial, SpeechStarted, SpeechStopped
 from flowkit.providers.base import Emit, Provider
 from flowkit.providers.loading import lone_error
 from flowkit.providers.segments.utterances import Purpose, Segment, Utterances
@@ -89,6 +89,9 @@ class _Call:
                     await self._send.send(self._utterances.ended(item))
                 elif isinstance(item, SpeechStarted):
                     self._utterances.speech_started(item.frame)
+                elif isinstance(item, SpeechStopped) and (segment := self._utterances.paused()):
+                    # Not skipped while the model is busy: whether the turn is over depends on the last words.
+                    await self._send.send(segment)
                 elif isinstance(item, Frames) and (segment := self._hear(item)):
                     await self._send.send(segment)
 
@@ -127,4 +130,4 @@ class _Call:
         elif segment.purpose is Purpose.COMMIT:
             self._committed.append(text)
         elif whole:
-            await self._emit(Partial(whole))
+            await self._emit(Partial(whole, segment.until - 1))

@@ -161,6 +161,13 @@ class Utterances:
             due = quiet <= PAUSING and 0 < self._every <= recording.until - self._decoded
         return self._segment(Purpose.PARTIAL, begins, recording.until) if due else None
 
+    def paused(self) -> Segment | None:
+        """The segment to decode when the VAD has noticed a pause, or None if nobody spoke or it is not eager."""
+        until = self._recording.until
+        if not self._eager or self._begins is None or self._decoded >= until:
+            return None
+        return self._segment(Purpose.PARTIAL, self._begins, until)
+
     def ended(self, end: EndOfUtterance) -> Segment:
         """The last segment of the utterance. Speech that started after its end belongs to the next utterance."""
         begins = self._recording.until if self._begins is None else self._begins

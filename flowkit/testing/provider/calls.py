@@ -10,7 +10,7 @@ from typing import TypeVar
 import trio
 
 from flowkit.clock import US_PER_S
-from flowkit.messages import EndOfUtterance, Frames, Message, SpeechStarted
+from flowkit.messages import EndOfUtterance, Frames, Message, SpeechStarted, SpeechStopped
 from flowkit.providers.base import Provider, Surroundings
 
 RATE_HZ = 16_000
@@ -122,10 +122,18 @@ def frames(pcm: bytes, first: int = 0) -> list[Message]:
 def utterance(pcm: bytes, number: int = 1, first: int = 0) -> list[Message]:
     """One utterance as the ASR stage feeds it, for audio `pcm` (s16le mono at 16 kHz).
 
-    It consists of frames numbered from `first`, 0.5 s of silence, a SpeechStarted, and the EndOfUtterance number
-    `number`.
+    It consists of frames numbered from `first`, 0.5 s of silence, a SpeechStarted, a SpeechStopped, and the EndOfUtterance
+    number `number`.
     """
     voiced = frames(pcm, first)
     last = first + len(voiced) - 1
     silent = frames(bytes(25 * FRAME_BYTES), last + 1)
-    return [*voiced[:3], SpeechStarted(first), *voiced[3:], *silent, EndOfUtterance(number, last)]
+    return [
+        *voiced[:3],
+        SpeechStarted(first),
+        *voiced[3:],
+        *silent[:5],
+        SpeechStopped(last),
+        *silent[5:],
+        EndOfUtterance(number, last),
+    ]

@@ -19,6 +19,8 @@ from flowkit.messages import (
     Narrate,
     Partial,
     Play,
+    Predict,
+    Prediction,
     Probability,
     Render,
     RunTools,
@@ -29,6 +31,7 @@ from flowkit.messages import (
     ToolOutcome,
     ToolStatus,
     Transcribe,
+    TurnSoFar,
     Typed,
 )
 from flowkit.providers.answers import ANSWERS
@@ -175,6 +178,30 @@ def _transcribed(case: CallCase, items: list[Message]) -> Iterator[str]:
     yield from (f"a transcript is {type(text).__name__}, not str" for text in texts if not isinstance(text, str))
 
 
+# -- end of turn ---------------------------------------------------------------------------------------------------------
+
+
+def _predictions(speech: bytes) -> list[CallCase]:
+    said = ("I", "I would like", "I would like a table.", "", "\u0000 \U0001f600 %s", _TOO_LONG)
+    fed = tuple(TurnSoFar(text, "What can I do for you?", 10 * n) for n, text in enumerate(said))
+    return [
+        CallCase("a sentence that grows", Predict(), fed[:3]),
+        CallCase("odd, empty and long texts", Predict(), fed[3:]),
+        CallCase("nothing said", Predict(), says=False),
+    ]
+
+
+def _predicted(case: CallCase, items: list[Message]) -> Iterator[str]:
+    given = [item for item in items if isinstance(item, Prediction)]
+    if len(given) != len(case.fed):
+        yield f"{len(given)} answers to {len(case.fed)} texts: there must be one for each"
+    for item, fed in zip(given, case.fed, strict=False):
+        if not 0 <= item.p <= 1:  # also if it is no number
+            yield f"a probability of {item.p}, not from 0 to 1"
+        if isinstance(fed, TurnSoFar) and item.until != fed.until:
+            yield f"an answer up to frame {item.until} to words up to frame {fed.until}"
+
+
 # -- LLM ---------------------------------------------------------------------------------------------------------------
 
 
@@ -255,6 +282,7 @@ _CASES: Mapping[str, Callable[[bytes], list[CallCase]]] = {
     "gate": _typed,
     "vad": _detections,
     "asr": _transcriptions,
+    "turn": _predictions,
     "llm": _questions,
     "tools": _tool_calls,
     "tts": clauses,
@@ -265,6 +293,7 @@ _JUDGES: Mapping[type[Message], Judge] = {
     Render: _rendered,
     Detect: _detected,
     Transcribe: _transcribed,
+    Predict: _predicted,
     Ask: _asked,
     RunTools: _outcomes,
     Speak: spoken,

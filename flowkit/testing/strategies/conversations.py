@@ -33,6 +33,7 @@ _WORDS = (
     "é",
     "東京。",
 )
+_BY_WORDS = {"complete": "60ms", "unsure": "140ms", "incomplete": "260ms"}
 _FRAMES_MS = (10, 20, 20, 20, 30)
 
 
@@ -92,9 +93,18 @@ def vads() -> st.SearchStrategy[dict[str, Any]]:
     """Options of the endpointing, and the latency of the VAD."""
     return _some(
         latency=_ms(40), start=_ms(80), pause=_ms(120), speech_for=_ms(120),
-        end=st.sampled_from(("60ms", "100ms", "140ms", "200ms")),
+        end=st.sampled_from(("60ms", "100ms", "140ms", "200ms", _BY_WORDS)),
         longest=st.sampled_from(("30s", "30s", "200ms", "100ms")), queue=queues(),
     ).map(lambda options: {"end": "100ms", "start": "40ms", **options})  # fmt: skip
+
+
+@st.composite
+def predictors(draw: st.DrawFn) -> dict[str, Any]:
+    """An end-of-turn predictor in one of four conversations: what it says and how late, or that it hangs."""
+    if draw(st.integers(0, 3)) < 3:
+        return {}
+    said = st.lists(st.sampled_from((0.0, 0.2, 0.5, 0.8, 1.0)), min_size=1, max_size=5).map(tuple)
+    return {"turn": draw(_some(likelihood=said, latency=_ms(300), hangs=_seldom(), queue=queues()))}
 
 
 def asrs(named: tuple[str, ...] = ()) -> st.SearchStrategy[dict[str, Any]]:
@@ -155,6 +165,7 @@ def conversations(draw: st.DrawFn, words: tuple[str, ...] = ()) -> Conversation:
         ),
         tts=draw(voices()),
         speaker=draw(_some(lead=st.sampled_from(("20ms", "40ms", "100ms", "300ms")), queue=queues())),
+        **draw(predictors()),
     )
 
 

@@ -1,0 +1,25 @@
+"""English."""
+
+from flowkit.phrases.table import Endings
+
+ENDINGS = Endings(
+    opens="""and, or, but, so, because, since, although, though, if, when, while, unless, until, that, which,
+        who, whose, than, as, like, the, a, an, my, your, his, her, its, our, their, this, these, those, some,
+        any, every, to, of, in, on, at, for, from, with, without, by, about, into, between, near, under, over,
+        is, are, was, were, am, i'm, it's, that's, there's, be, been, have, has, had, will, would, could,
+        should, can, might, must, do, does, did, don't, going to, want to, i want, i need, i would like,
+        i'd like, let me, tell me, i think, i guess, i mean, you know, i was wondering, wondering if, whether,
+        spelled, spelled with, not, very, really, just, also, then, maybe, actually, i""",
+    fillers="""um, uh, er, erm, hmm, hm, well, let me see, let me think, let's see, hold on, one moment,
+        just a second, wait""",
+    questions="""what, what's, who, who's, where, where's, when, why, how, which, whose, is, are, was, were, do,
+        does, did, can, could, will, would, should, may, have, has, please""",
+    answers="""yes, yeah, yep, yes please, no, nope, no thanks, no thank you, okay, ok, sure, right, correct,
+        exactly, of course, that's right, that's fine, that's all, sounds good, go ahead, thank you, thanks,
+        please do, absolutely, not really""",
+    numbers="""zero, oh, one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen,
+        fourteen, fifteen, sixteen, seventeen, eighteen, nineteen, twenty, thirty, forty, fifty, sixty, seventy,
+        eighty, ninety, hundred, thousand, double, triple""",
+    asks_number="number, phone, code, digits, zip, account, card, pin, reference",
+    asks_name="name, called, city, town, street, country, address, spell",
+)

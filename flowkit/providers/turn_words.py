@@ -1,0 +1,162 @@
+"""``words``: how likely a turn has ended, judged by what was said. Rules over a small table for each language.
+
+The first rule that fits decides, in the order of ``_judged``. An open end ("because", "my number is") counts before the
+punctuation, because an ASR puts a full stop behind any part of a sentence.
+
+    {kind: turn, provider: words, language: auto}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from pydantic import Field
+
+from flowkit import options as opt
+from flowkit import phrases
+from flowkit.chunker.languages import guess
+from flowkit.messages import Message, Prediction, TurnSoFar
+from flowkit.providers.inline import Answer, InlineCall, InlineProvider
+from flowkit.words import words
+
+_TAIL = 48
+"""How many characters of a transcript are looked at, from its end. More would take longer, and tell no more."""
+_ASKED = 200
+"""The same for what the agent said last."""
+_WHOLE_NUMBER = 7
+"""A number that is read in groups has at least so many digits."""
+_FEW = 4
+"""An answer of at most so many words is a short one."""
+
+_MARKS = ("?", "？", "؟")
+_STOPS = (".", "!", "。", "！", "।")
+_UNFINISHED = (",", ";", ":", "-", "–", "—", "…", "...", "、", "，")
+
+_ENDED, _QUESTION, _STATED, _ANSWERED, _NAMED, _BARE = 0.95, 0.9, 0.75, 0.85, 0.8, 0.45
+_OPEN, _FILLED, _LISTED, _GROUPED, _LONG_NUMBER = 0.1, 0.05, 0.15, 0.2, 0.6
+_UNKNOWN = 0.5
+"""The probabilities, by rule."""
+
+
+class _Tables:
+    """The phrases of one language, as words to compare."""
+
+    def __init__(self, code: str) -> None:
+        table = phrases.load(code)
+        self.opens, self.fillers, self.questions = map(_keys, (table.opens, table.fillers, table.questions))
+        self.answers, self.numbers = _keys(table.answers), _keys(table.numbers)
+        self.asks_number, self.asks_name = _keys(table.asks_number), _keys(table.asks_name)
+
+
+def _keys(listed: str) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(word.key for word in words(phrase)) for phrase in listed.split(",") if phrase.strip())
+
+
+@lru_cache(maxsize=32)
+def _tables(code: str) -> _Tables:
+    return _Tables(code)
+
+
+class _Wish:
+    """What the agent's last words ask for."""
+
+    def __init__(self, text: str, known: _Tables) -> None:
+        keys = tuple(word.key for word in words(text))
+        self.anything = text.endswith(_MARKS) or _begins(keys, known.questions)
+        self.number = _holds(keys, known.asks_number)
+        self.name = _holds(keys, known.asks_name)
+
+
+@lru_cache(maxsize=32)
+def _wish(asked: str, code: str) -> _Wish:
+    # It stays the same for all partial transcripts of a turn.
+    return _Wish(asked.strip(), _tables(code))
+
+
+def likelihood(said: str, asked: str = "", language: str = "en") -> float | None:
+    """How likely a turn with the words `said` has ended, 0 to 1; None if nothing was said.
+
+    Args:
+        said: the transcript so far.
+        asked: what the agent said last.
+        language: a code such as `en`.
+    """
+    text = said.rstrip()
+    tail = text if len(text) <= _TAIL else text[-_TAIL:].partition(" ")[2] or text[-_TAIL:]
+    keys = tuple(word.key for word in words(tail))
+    return (
+        _judged(tail, keys, _tables(language), _wish(asked[-_ASKED:], language), len(text) <= _TAIL) if keys else None
+    )
+
+
+class TurnWords(InlineProvider):
+    """Answers each TurnSoFar at once."""
+
+    kind = "turn"
+    name = "words"
+
+    class Options(opt.Options):
+        language: str = Field("auto", pattern=r"^(auto|[a-z]{2}(-[A-Za-z]{2,4})?)$")
+        """The language of the tables: a code such as `en` or `de-AT`, or `auto`: found out from what was said. A language
+        without a table is judged by punctuation and digits alone."""
+
+    options: Options
+
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self._fed)
+
+    def _fed(self, item: Message) -> Iterable[tuple[int, Message]]:
+        if not isinstance(item, TurnSoFar):
+            return ()
+        code = self.options.language
+        if code == "auto":
+            code = guess(f"{item.asked[-_ASKED:]} {item.said[-_TAIL:]}", "en") or "en"
+        p = likelihood(item.said, item.asked, code)
+        return (Answer(0, Prediction(_UNKNOWN if p is None else p, self.name, item.until)),)
+
+
+def _judged(text: str, keys: tuple[str, ...], known: _Tables, wish: _Wish, whole: bool) -> float:
+    """`text` is the end of what was said, or the `whole` of it."""
+    if _ends(keys, known.fillers):
+        return _FILLED
+    answer = whole and keys in known.answers
+    if answer and wish.anything:
+        return _ENDED
+    if _ends(keys, known.opens) and not answer:
+        return _OPEN
+    if text.endswith(_UNFINISHED):
+        return _LISTED
+    count, digits = _number(keys, known)
+    if digits and (count > 1 or digits > 2 or wish.number):
+        return _GROUPED if digits < _WHOLE_NUMBER else _LONG_NUMBER
+    short = whole and len(keys) <= _FEW
+    if short and wish.anything and (count or wish.name):
+        return _ANSWERED
+    if text.endswith(_MARKS):
+        return _QUESTION
+    if answer or (short and wish.anything):
+        return _NAMED
+    return _STATED if text.endswith(_STOPS) else _BARE
+
+
+def _ends(keys: tuple[str, ...], listed: frozenset[tuple[str, ...]]) -> bool:
+    return any(keys[-size:] in listed for size in range(1, min(len(keys), 6) + 1))
+
+
+def _begins(keys: tuple[str, ...], listed: frozenset[tuple[str, ...]]) -> bool:
+    return any(keys[:size] in listed for size in range(1, min(len(keys), 4) + 1))
+
+
+def _holds(keys: tuple[str, ...], listed: frozenset[tuple[str, ...]]) -> bool:
+    return any(keys[at : at + size] in listed for at in range(len(keys)) for size in (1, 2))
+
+
+def _number(keys: tuple[str, ...], known: _Tables) -> tuple[int, int]:
+    """How many words of a number or of a spelling the text ends with, and how many digits or letters they are."""
+    count = digits = 0
+    for key in reversed(keys):
+        if not (key.isdigit() or len(key) == 1 or (key,) in known.numbers):
+            break
+        count, digits = count + 1, digits + (len(key) if key.isdigit() else 1)
+    return count, digits

@@ -1,0 +1,49 @@
+"""What the keys of end-of-turn prediction change: in a conversation whose predictor is not always certain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowkit.config import load
+from flowkit.errors import FlowkitError
+from flowkit.messages import Predict, TurnSoFar
+from flowkit.plan.resolve import draw, resolve
+from flowkit.providers.turn_words import TurnWords
+from flowkit.testing.sessions import heap_session
+from tests.config.experiments import BASE
+
+TURNED = (
+    BASE.replace("provider: scripted}\n  - {kind: asr", "provider: scripted, end: {}}\n  - {kind: asr", 1)
+    .replace(
+        "  - {kind: gate}",
+        "  - {kind: turn, provider: scripted, likelihood: [0.9, 0.9, 0.9, 0.5, 0.1]}\n  - {kind: gate}",
+    )
+    .replace("{at: 3s, lasts: 700ms}", "{at: 3s, lasts: 700ms}, {at: 7s, lasts: 300ms}")
+    .replace("length: 6s", "length: 9s")
+)
+"""One utterance is taken to be complete, and one incomplete; of one it is not certain."""
+
+
+def ended(*settings: str) -> Any:
+    """Every row of the conversation, and how it ended."""
+    try:
+        plan = resolve(load("turned.yaml", text=TURNED, overrides=settings))
+    except FlowkitError as error:
+        return str(error)
+    engine = heap_session(plan, limit_us=30_000_000)
+    return [row.plain() for row in engine.journal], engine.finished
+
+
+def drawn(*settings: str) -> Any:
+    """The edges, their bounds and the stages' providers."""
+    plan = draw(load("turned.yaml", text=TURNED, overrides=settings)).plan
+    return plan.edges, [(stage.id, stage.provider.name if stage.provider else "") for stage in plan.stages]
+
+
+def judged(*settings: str) -> Any:
+    """What `words` says about a sentence that is open in German alone."""
+    options = TurnWords.Options.model_validate(
+        dict(setting.removeprefix("stages.turn.").split("=") for setting in settings)
+    )
+    call = TurnWords(options, None).open(Predict())  # type: ignore[arg-type]
+    return list(call.fed(TurnSoFar("I am weil")))

@@ -1,0 +1,116 @@
+"""What ``words`` says about a turn's last words: kinds of endings in several languages, not sentences of any recording."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowkit import phrases
+from flowkit.messages import Predict, Prediction, TurnSoFar
+from flowkit.providers.turn_words import TurnWords, likelihood
+from flowkit.stages.endpointing import Completeness, Silences
+from flowkit.words import words
+
+DEFAULT = Silences()
+
+
+def judged(said: str, asked: str = "", language: str = "en") -> Completeness:
+    p = likelihood(said, asked, language)
+    assert p is not None
+    return DEFAULT.judged(p)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("Is it far from here?", ""),
+        ("Yes.", "Shall I book it?"),
+        ("no thanks", "Anything else?"),
+        ("Seven.", "How many people?"),
+        ("Anna Berg", "And your name, please? What are you called?"),
+        ("I would take the blue one.", ""),
+    ],
+)
+def test_complete(said: str, asked: str) -> None:
+    assert judged(said, asked) is Completeness.COMPLETE
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I would like to come, but",
+        "We were late because.",
+        "He lives in the",
+        "My postcode is.",
+        "Well, um",
+        "Let me see.",
+        "The blue one,",
+        "It is 4 7 1",
+        "It's spelled K L",
+        "My code is nine two",
+    ],
+)
+def test_incomplete(said: str) -> None:
+    assert judged(said) is Completeness.INCOMPLETE
+
+
+@pytest.mark.parametrize("said", ["I saw the house", "It is 040 123 45 67"])
+def test_unsure(said: str) -> None:
+    assert judged(said) is Completeness.UNSURE
+
+
+@pytest.mark.parametrize(
+    ("language", "asked", "answer", "open_end"),
+    [
+        ("de", "Wann möchten Sie kommen? Soll ich das buchen?", "Ja, gerne.", "Ich komme, weil"),
+        ("es", "¿Cuándo quiere venir? ¿Lo reservo para usted?", "Sí, por favor.", "Quiero ir, pero"),
+        ("fr", "Quand voulez-vous venir ? Je réserve pour vous ?", "Oui, merci.", "Je viens parce que"),
+        ("it", "Quando vuole venire? Prenoto il tavolo per lei?", "Sì, grazie.", "Vengo perché"),
+        ("pt", "Quando você quer vir? Posso reservar para você?", "Sim, por favor.", "Eu venho porque"),
+        ("nl", "Wanneer wilt u komen? Zal ik het voor u boeken?", "Ja, graag.", "Ik kom omdat"),
+        ("pl", "Kiedy chce pan przyjść? Czy mam rezerwować?", "Tak, proszę.", "Przyjdę, ale"),
+        ("ru", "Забронировать?", "Да, пожалуйста.", "Я приду, потому что"),
+        ("ja", "予約しますか？", "はい。", "行きたいですけど"),
+    ],
+)
+def test_every_language(language: str, asked: str, answer: str, open_end: str) -> None:
+    assert judged(answer, asked, language) is Completeness.COMPLETE
+    assert judged(open_end, asked, language) is Completeness.INCOMPLETE
+    call = TurnWords(TurnWords.Options(), None).open(Predict())  # type: ignore[arg-type]
+    [(delay_us, found)] = call.fed(TurnSoFar(open_end, asked, 7))
+    assert isinstance(found, Prediction)
+    assert (delay_us, found.until, found.by) == (0, 7, "words")
+    assert DEFAULT.judged(found.p) is Completeness.INCOMPLETE, "the language is found out"
+
+
+def test_nothing_said_tells_nothing() -> None:
+    assert likelihood("") is None
+    assert likelihood("… !") is None
+
+
+def test_a_language_without_a_table_has_its_punctuation() -> None:
+    assert judged("Hvad er det?", language="da") is Completeness.COMPLETE
+    assert judged("Det er,", language="da") is Completeness.INCOMPLETE
+
+
+@pytest.mark.parametrize("code", phrases.languages())
+def test_every_phrase_of_a_table_consists_of_words(code: str) -> None:
+    table = phrases.load(code)
+    lists = {name: [p.strip() for p in getattr(table, name).split(",")] for name in table.__slots__}
+    for name, listed in lists.items():
+        assert listed, name
+        assert all(words(phrase) for phrase in listed), name
+        assert len(set(listed)) == len(listed), f"{name}: a phrase stands twice"
+
+
+def test_there_are_ten_languages() -> None:
+    assert set(phrases.languages()) == {"de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "ru"}
+
+
+@given(
+    said=st.text(max_size=400), asked=st.text(max_size=400), language=st.sampled_from(["", "en", "ja", "xx", "../en"])
+)
+def test_any_text_has_a_probability(said: str, asked: str, language: str) -> None:
+    p = likelihood(said, asked, language)
+    assert p is None or 0 <= p <= 1

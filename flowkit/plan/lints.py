@@ -13,7 +13,7 @@ from flowkit.config.problems import Severity
 from flowkit.plan.graph import Edge, Plan, PlannedStage
 from flowkit.stages.base import CONTROL_CONTENT as CONTROL
 from flowkit.stages.chunking import Chunking
-from flowkit.stages.endpointing import Endpointing
+from flowkit.stages.endpointing import Endpointing, Silences
 from flowkit.stages.gate import Gate
 from flowkit.tools import Tools
 from flowkit.words import has_words
@@ -193,6 +193,23 @@ def _toolless(plan: Plan) -> Iterator[BrokenRule]:
                 yield BrokenRule("FK211", stage.id, why, "use another model, or remove `tools`", ("model",))
 
 
+def _unasked(plan: Plan) -> Iterator[BrokenRule]:
+    """FK212. Predictors whose answers change nothing, or silences that no predictor chooses among."""
+    predictors = list(_into(plan, "prediction"))
+    for stage in plan.stages:
+        if isinstance(stage.options, Endpointing.Options):
+            chosen, asked = isinstance(stage.options.end, Silences), stage in predictors
+            if asked and not chosen:
+                what = "one silence ends every utterance, so what the stages of kind 'turn' say changes nothing"
+                help = "write end: {complete: 200ms, unsure: 500ms, incomplete: 1200ms}, or leave the stages out"
+                yield BrokenRule("FK212", stage.id, what, help, ("end",))
+            elif chosen and not asked:
+                what = "no predictor says how complete a turn is, so every utterance ends after `unsure`"
+                yield BrokenRule(
+                    "FK212", stage.id, what, "add {kind: turn} behind the asr, or write one duration", ("end",)
+                )
+
+
 LINTS: Mapping[str, Lint] = {
     "FK201": Lint(Severity.WARNING, _whole_reply),
     "FK202": Lint(Severity.ERROR, _ungated),
@@ -205,4 +222,5 @@ LINTS: Mapping[str, Lint] = {
     "FK209": Lint(Severity.WARNING, _unheld),
     "FK210": Lint(Severity.WARNING, _foreign),
     "FK211": Lint(Severity.ERROR, _toolless),
+    "FK212": Lint(Severity.WARNING, _unasked),
 }

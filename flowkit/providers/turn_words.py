@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -18,10 +19,11 @@ from flowkit import phrases
 from flowkit.chunker.languages import guess
 from flowkit.messages import Message, Prediction, TurnSoFar
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
-from flowkit.words import words
+from flowkit.words import count, script_of, words
 
-_TAIL = 48
-"""How many characters of a transcript are looked at, from its end. More would take longer, and tell no more."""
+_TAIL, _DENSE_TAIL = 40, 14
+"""How many characters of a transcript are looked at, from its end; the second in scripts without spaces. More would take longer,
+and tell no more."""
 _ASKED = 200
 """The same for what the agent said last."""
 _WHOLE_NUMBER = 7
@@ -58,6 +60,15 @@ def _tables(code: str) -> _Tables:
     return _Tables(code)
 
 
+class _Said(NamedTuple):
+    """The end of what was said, or the `whole` of it: the text, its words to compare, and how many they are."""
+
+    text: str
+    keys: tuple[str, ...]
+    words: int
+    whole: bool
+
+
 class _Wish:
     """What the agent's last words ask for."""
 
@@ -83,11 +94,19 @@ def likelihood(said: str, asked: str = "", language: str = "en") -> float | None
         language: a code such as `en`.
     """
     text = said.rstrip()
-    tail = text if len(text) <= _TAIL else text[-_TAIL:].partition(" ")[2] or text[-_TAIL:]
-    keys = tuple(word.key for word in words(tail))
-    return (
-        _judged(tail, keys, _tables(language), _wish(asked[-_ASKED:], language), len(text) <= _TAIL) if keys else None
-    )
+    most = _DENSE_TAIL if script_of(text[-2:-1] or " ").per_word else _TAIL
+    tail = text if len(text) <= most else text[-most:].partition(" ")[2] or text[-most:]
+    pieces = [_piece(piece) for piece in tail.split()]
+    keys = tuple(key for known, _ in pieces for key in known)
+    last = _Said(tail, keys, sum(size for _, size in pieces), whole=len(text) <= most)
+    return _judged(last, _tables(language), _wish(asked[-_ASKED:], language)) if keys else None
+
+
+@lru_cache(maxsize=2_000)
+def _piece(text: str) -> tuple[tuple[str, ...], int]:
+    """The words between two spaces, and how many they are. Kept, because each partial transcript repeats those before it."""
+    found = words(text)
+    return tuple(word.key for word in found), count(found)
 
 
 class TurnWords(InlineProvider):
@@ -111,13 +130,19 @@ class TurnWords(InlineProvider):
             return ()
         code = self.options.language
         if code == "auto":
-            code = guess(f"{item.asked[-_ASKED:]} {item.said[-_TAIL:]}", "en") or "en"
+            code = _spoken(item.asked[-_ASKED:]) or guess(item.said[-_TAIL:], "en") or "en"
         p = likelihood(item.said, item.asked, code)
         return (Answer(0, Prediction(_UNKNOWN if p is None else p, self.name, item.until)),)
 
 
-def _judged(text: str, keys: tuple[str, ...], known: _Tables, wish: _Wish, whole: bool) -> float:
-    """`text` is the end of what was said, or the `whole` of it."""
+@lru_cache(maxsize=32)
+def _spoken(asked: str) -> str | None:
+    """The language of the agent's last words, which stay the same for all partial transcripts of a turn."""
+    return guess(asked, "en")
+
+
+def _judged(said: _Said, known: _Tables, wish: _Wish) -> float:
+    text, keys, whole = said.text, said.keys, said.whole
     if _ends(keys, known.fillers):
         return _FILLED
     answer = whole and keys in known.answers
@@ -127,11 +152,11 @@ def _judged(text: str, keys: tuple[str, ...], known: _Tables, wish: _Wish, whole
         return _OPEN
     if text.endswith(_UNFINISHED):
         return _LISTED
-    count, digits = _number(keys, known)
-    if digits and (count > 1 or digits > 2 or wish.number):
+    parts, digits = _number(keys, known)
+    if digits and (parts > 1 or digits > 2 or wish.number):
         return _GROUPED if digits < _WHOLE_NUMBER else _LONG_NUMBER
-    short = whole and len(keys) <= _FEW
-    if short and wish.anything and (count or wish.name):
+    short = whole and said.words <= _FEW
+    if short and wish.anything and (parts or wish.name):
         return _ANSWERED
     if text.endswith(_MARKS):
         return _QUESTION
@@ -154,9 +179,9 @@ def _holds(keys: tuple[str, ...], listed: frozenset[tuple[str, ...]]) -> bool:
 
 def _number(keys: tuple[str, ...], known: _Tables) -> tuple[int, int]:
     """How many words of a number or of a spelling the text ends with, and how many digits or letters they are."""
-    count = digits = 0
+    parts = digits = 0
     for key in reversed(keys):
         if not (key.isdigit() or len(key) == 1 or (key,) in known.numbers):
             break
-        count, digits = count + 1, digits + (len(key) if key.isdigit() else 1)
-    return count, digits
+        parts, digits = parts + 1, digits + (len(key) if key.isdigit() else 1)
+    return parts, digits

@@ -52,7 +52,7 @@ from flowkit.testing.evidence import Evidence, Step, content
 from flowkit.testing.faults import Faults
 from flowkit.testing.invariants import check
 from flowkit.testing.plain import plain_conversations, words_of
-from flowkit.testing.sessions import PIPELINE, heap_session, planned_of, scripted_plan, trio_session
+from flowkit.testing.sessions import SCRIPTED, heap_session, planned_of, scripted_plan, trio_session
 from flowkit.testing.strategies.conversations import Conversation, conversations
 
 _LONGEST_US = 20_000_000
@@ -171,12 +171,14 @@ class _Subject:
 
         The stage replaces flowkit's own stage of its kind, or else comes after the stages whose output it takes.
         """
-        plan = scripted_plan(**conversation)
+        kind = self._cls.kind
+        # A stage that a pipeline need not have is in it here, or nobody would answer its calls.
+        plan = scripted_plan(**{**({kind: {}} if kind in SCRIPTED else {}), **conversation})
         queues = {edge.target: edge.bound for edge in plan.edges if edge.bound is not None}
         choice = None
         if self._provider is not None:
             choice = ProviderChoice(self._provider.name, self._provider, self._provider.Options())
-        if self._cls.kind in PIPELINE:
+        if any(stage.kind == kind for stage in plan.stages):
             own = [self._instead_of(stage) if stage.kind == self._cls.kind else stage for stage in plan.stages]
         else:
             bound = Bound(self._cls.queue_max or QUEUE)

@@ -195,6 +195,7 @@ LINTED = [
     (BASE.replace("provider: print", "provider: print, queue: {max: .inf}"), "FK206", "error", 6),
     (SPOKEN.replace("{kind: gate}", "{kind: gate, ignore: [uh-huh, 👍]}"), "FK208", "warning", 6),
     (SPOKEN.replace("kind: gate", "kind: gate, resume_after: 100ms"), "FK209", "warning", 6),
+    (SPOKEN.replace("  - {kind: gate}", "  - {kind: turn}\n  - {kind: gate}"), "FK212", "warning", 4),
     (
         FOREIGN.replace("kind: chunker", "kind: chunker, language: de-AT").replace("moonshine", "scripted"),
         "FK210",

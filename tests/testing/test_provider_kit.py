@@ -77,6 +77,8 @@ SHIPPED: dict[str, dict[str, Any]] = {
     "vad.webrtcvad": {},
     "asr.scripted": {},
     "asr.moonshine": {"more": {"within_s": 60}},
+    "turn.words": {},
+    "turn.scripted": {},
     "llm.canned": {},
     "llm.scripted": {"replies": [{"text": "Paris is the capital."}], "first_token": "5ms"},
     "llm.llamacpp": {"max_tokens": 8, "broken": ({"model": "none.gguf"},), "more": {"within_s": 60}},

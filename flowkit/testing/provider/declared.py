@@ -12,7 +12,7 @@ from flowkit.options import Options
 from flowkit.providers.base import Provider
 from flowkit.providers.registry import missing
 
-KINDS = ("mic", "vad", "asr", "gate", "llm", "tools", "tts", "speaker")
+KINDS = ("mic", "vad", "asr", "turn", "gate", "llm", "tools", "tts", "speaker")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 

@@ -19,7 +19,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
 PY := .venv/bin/python
 
-.PHONY: help setup run serve test lint types bench deep wheel release lock clean
+.PHONY: help setup run serve test lint types bench deep wheel release mutants lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -71,6 +71,9 @@ wheel: setup  ## build the wheel in dist/
 
 release: setup  ## build sdist and wheel, check them, and try them in fresh environments; ONLY=3.11 in one
 	$(PY) -m tools.release $(ONLY)
+
+mutants: setup  ## plant changes in the source one at a time, and say which of them the kept traces catch
+	$(PY) -m tests.mutants.run
 
 lock: setup  ## make requirements.lock anew from pyproject.toml (needs uv); ARGS=--upgrade takes newer releases
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m tools.lock $(ARGS)

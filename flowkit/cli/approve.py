@@ -74,6 +74,8 @@ class _Proposal(NamedTuple):
     changes: list[Change]
     turns: int
     text: str
+    lacking: bool = False
+    """Whether the approved result was stored before all of today's figures were."""
 
 
 def _proposed(asked: _Asked) -> _Proposal:
@@ -84,7 +86,8 @@ def _proposed(asked: _Asked) -> _Proposal:
     stored = replay_stored(asked.path, begin_with(asked.path, asked.pipeline))
     approved, now = stored.expectations.approved, stored.now
     found = list(changes(approved, now)) if approved else []
-    return _Proposal(asked.path, not approved, found, len(now["turns"]), with_approved(stored.expectations, now))
+    text, lacking = with_approved(stored.expectations, now), not {*now} <= {*approved}
+    return _Proposal(asked.path, not approved, found, len(now["turns"]), text, lacking)
 
 
 def _approve(proposal: _Proposal, args: argparse.Namespace) -> bool:
@@ -95,6 +98,9 @@ def _approve(proposal: _Proposal, args: argparse.Namespace) -> bool:
     if not proposal.new and not found:
         print(f"{path}: as approved")
         new_path(path).unlink(missing_ok=True)
+        # An older result lacks figures that are compared today.
+        if proposal.lacking and not args.dry_run:
+            write_whole(expectations_path(path), proposal.text)
         return True
     print(f"{path}: new, {proposal.turns} turns" if proposal.new else f"{path}: {len(found)} changes")
     for change in found:

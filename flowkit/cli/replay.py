@@ -18,7 +18,6 @@ from flowkit.jobs import in_order
 
 if TYPE_CHECKING:
     from flowkit.figures.report import Report
-    from flowkit.replay.rerun import Exactly
     from flowkit.trace.reader import Trace
 
 
@@ -125,26 +124,12 @@ def _again(args: argparse.Namespace, name: str) -> str:
 
 
 def _exact(args: argparse.Namespace, name: str, said: _Said) -> bool:
-    from flowkit.replay.rerun import exactly
+    from flowkit.replay.rerun import exactly, lines_of
 
     result = exactly(name)
     _tell(args, result.report, said)
-    said.err += _difference_lines(result)
+    said.err += lines_of(result.difference)
     return result.same
-
-
-def _difference_lines(result: Exactly) -> list[str]:
-    from flowkit.replay.compare import row_line
-
-    found = result.difference
-    if found is None:
-        return []
-    lines = [f"first difference, at stage '{found.stage}': {found.what}"]
-    lines.append(f"- recorded: {row_line(found.recorded) if found.recorded else 'nothing'}")
-    lines += [f"-   because of {row_line(row)}" for row in found.causes]
-    lines.append(f"+ now:      {row_line(found.now) if found.now else 'nothing'}")
-    lines += [f"+   because of {row_line(row)}" for row in found.causes_now]
-    return lines
 
 
 def _simulated(args: argparse.Namespace, name: str, said: _Said) -> bool:

@@ -23,7 +23,7 @@ from flowkit.figures.report import Report
 from flowkit.messages import Failed, Speak, Timer
 from flowkit.plan.graph import Plan
 from flowkit.replay.collector import without_collector
-from flowkit.replay.compare import chain
+from flowkit.replay.compare import chain, row_line
 from flowkit.replay.settings import recorded_plan
 from flowkit.trace.reader import Trace, read_trace
 from flowkit.trace.rows import content_of
@@ -63,6 +63,18 @@ class Exactly:
     def same(self) -> bool:
         """Whether the journal came out as recorded."""
         return self.difference is None
+
+
+def lines_of(found: Difference | None) -> list[str]:
+    """A difference as lines of text: what differs at which stage, and the row then and now with its causes."""
+    if found is None:
+        return []
+    lines = [f"first difference, at stage '{found.stage}': {found.what}"]
+    lines.append(f"- recorded: {row_line(found.recorded) if found.recorded else 'nothing'}")
+    lines += [f"-   because of {row_line(row)}" for row in found.causes]
+    lines.append(f"+ now:      {row_line(found.now) if found.now else 'nothing'}")
+    lines += [f"+   because of {row_line(row)}" for row in found.causes_now]
+    return lines
 
 
 @without_collector()

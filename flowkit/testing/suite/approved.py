@@ -11,22 +11,25 @@ from typing import Any
 
 from flowkit.clock import ms
 from flowkit.config.budgets import PARTS
-from flowkit.figures.report import InterruptReport, Report, TurnReport
+from flowkit.figures.report import InterruptReport, QueueReport, Report, TurnReport
 from flowkit.report.outcome import Change
 
 _TEXTS = ("user", "end_reason", "heard")
 _OF_INTERRUPT = ("speech_to_silence_ms", "decision_to_silence_ms", "stale_frames", "discarded")
 
 
-def snapshot(report: Report, settings: Mapping[str, str]) -> dict[str, Any]:
+def snapshot(report: Report, settings: Mapping[str, str], sent: Mapping[str, str]) -> dict[str, Any]:
     """The part of a report that ``flowkit approve`` stores.
 
     `settings` are those that differ from the recorded ones, so that a later comparison can say which setting changed.
+    `sent` has a digest of what left for the provider of each stage.
     """
     return {
         "settings": dict(settings),
         "turns": [_turn(turn) for turn in report.turns],
         "interrupts": [_interrupt(told) for told in report.interrupts],
+        "queues": {queue.stage: _queue(queue) for queue in report.queues},
+        "sent": dict(sent),
     }
 
 
@@ -54,6 +57,10 @@ def _interrupt(told: InterruptReport) -> dict[str, Any]:
     return {"turn": told.turn, **{name: _plain(stored[name]) for name in _OF_INTERRUPT}}
 
 
+def _queue(queue: QueueReport) -> dict[str, Any]:
+    return {"high_water": queue.high_water, "dropped": queue.dropped, "blocked_ms": _number(queue.blocked_us)}
+
+
 def _number(us: int) -> int | float:
     return _plain(ms(us))  # type: ignore[no-any-return]
 
@@ -64,8 +71,28 @@ def _plain(value: Any) -> Any:
 
 
 def changes(approved: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """The differences between two results of ``snapshot``, in the order of turns."""
-    return sorted(_changes(approved, now), key=lambda change: change.turn)
+    """The differences between two results of ``snapshot``, in the order of turns.
+
+    Queues and what was sent count only where nothing else differs: another delay or clause changes them too. A result that
+    was approved before they were stored has neither.
+    """
+    found = sorted(_changes(approved, now), key=lambda change: change.turn)
+    return found or [*_by_stage("queue", approved, now, "queues"), *_by_stage("sent to", approved, now, "sent")]
+
+
+def _by_stage(what: str, approved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> Iterator[Change]:
+    if name not in approved:
+        return
+    before, after = approved[name] or {}, now[name]
+    for stage in dict.fromkeys([*before, *after]):
+        if before.get(stage) != after.get(stage):
+            yield Change(0, f"{what} {stage}", _told(before.get(stage)), _told(after.get(stage)))
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {told}" for name, told in value.items())
+    return "nothing" if value is None else str(value)
 
 
 def _changes(approved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Change]:

@@ -14,7 +14,10 @@ from flowkit.config import Config, load
 from flowkit.config.discover import SUFFIXES as PIPELINES
 from flowkit.config.problems import InvalidConfig
 from flowkit.errors import ExitCode, FlowkitError, OutputError
+from flowkit.figures.layout import layout_of
 from flowkit.files import reason_of, write_whole
+from flowkit.replay.rerun import exactly, lines_of
+from flowkit.replay.sent import sent_digests
 from flowkit.replay.settings import recorded_plan
 from flowkit.replay.simulate import Replayed, simulate
 from flowkit.report.budgets import judge
@@ -47,7 +50,8 @@ class Stored:
 
     @property
     def now(self) -> dict[str, Any]:
-        return snapshot(self.replayed.report, self.settings)
+        replayed = self.replayed
+        return snapshot(replayed.report, self.settings, sent_digests(replayed.rows, layout_of(replayed.plan)))
 
 
 def replay_stored(path: Path, expectations: Expectations | None = None) -> Stored:
@@ -83,12 +87,20 @@ def _outcome(path: Path, root: str) -> Outcome:
     changed = tuple(changes(stored.expectations.approved, stored.now)) if stored.expectations.approved else ()
     findings = (*_declined(stored), *_differences(stored, changed), *_broken(stored), *_over_budget(stored))
     status = Status.FAILED if findings else Status.PASSED
-    notices = (*report.notices, *_left(new, with_approved(stored.expectations, stored.now) if changed else None))
+    text = with_approved(stored.expectations, stored.now) if changed else None
+    notices = (*report.notices, *_first_row(stored, changed), *_left(new, text))
     hints = tuple(early_fillers(report, _tools(stored)))
     level, modelled = report.level, report.modelled_share
     return Outcome(
         name, place, 1, status, findings, changed, notices, level=level, modelled_share=modelled, hints=hints
     )
+
+
+def _first_row(stored: Stored, changed: tuple[Change, ...]) -> Iterator[str]:
+    """Where the code behaves differently than when the trace was recorded, with the row then and now. With other settings
+    than the recorded ones the two cannot be compared."""
+    if changed and stored.replayed.report.level == "simulated":
+        yield from lines_of(exactly(stored.trace).difference)
 
 
 def _left(new: Path, text: str | None) -> Iterator[str]:

@@ -45,6 +45,7 @@ from flowkit.testing.emulators.assemblyai import AssemblyAIEmulator
 from flowkit.testing.emulators.cartesia import CartesiaEmulator
 from flowkit.testing.emulators.groq import GroqEmulator
 from flowkit.testing.emulators.server import running
+from flowkit.testing.emulators.speech import SpeechEmulator
 from flowkit.testing.provider import Faults, check_provider
 from tests.devices.fake import FakeHost, spans
 
@@ -96,9 +97,11 @@ ELSEWHERE = {
     "speaker.device",
     "speaker.wav",
     "asr.assemblyai",
+    "asr.openai_compatible",
     "llm.groq",
     "llm.openai_compatible",
     "tts.cartesia",
+    "tts.openai_compatible",
 }
 
 
@@ -165,6 +168,11 @@ def test_services() -> None:
             broken=({"api_key": "wrong"}, {"model": "no-such-model"}),
             **served,
         )
+    with running(SpeechEmulator(turns=("what is it",), pause_s=0.01)) as there:
+        heard = {"base_url": f"{there.url}/v1", "model": "whisper-1", "api_key": "any-key"}
+        passes("asr.openai_compatible", broken=({"api_key": "wrong"}, {"model": "no-such-model"}), **heard)
+        said = heard | {"model": "tts-1", "voice": "alloy"}
+        passes("tts.openai_compatible", broken=({"api_key": "wrong"}, {"model": "no-such-model"}), **said)
     with running(AssemblyAIEmulator(turns=("what is it",) * 500, pause_s=0.01)) as there:
         passes(
             "asr.assemblyai",

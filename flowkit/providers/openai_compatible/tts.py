@@ -41,8 +41,10 @@ class OpenAISpeech(SpeechService):
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if not isinstance(request, Speak):
             raise ProviderError(f"{self.title}: cannot speak {type(request).__name__}")
-        with self.named():
-            await self._speak(request, emit)
+        # The server refuses an empty text.
+        if plain(request.text).strip():
+            with self.named():
+                await self._speak(request, emit)
 
     async def _speak(self, request: Speak, emit: Emit) -> None:
         response = await self.client.post("/audio/speech", self._body(request), self.connect_s)

@@ -70,7 +70,7 @@ def every_option() -> dict[str, argparse.Action]:
 # -- a machine for them ------------------------------------------------------------------------------------------------
 
 VARY = re.compile(
-    r"in \S+ s \(\d+ x\)|\([\d.]+ m?s( of work)?\)|\"wall_(us|ms|s)\": [\d.]+|\d{8}-\d{6}-\d+"
+    r"in \S+ s \(\d+ x\)|\([\d.]+ m?s( of work)?\)|\"wall_(us|ms|s)\": [\d.]+|\d{8}-\d{6}-\d+(-\d+)?"
     r"|flowkit: (other processes had|the event loop was held).*\n|(?s:\x1b\[\?25l.*(?=\x1b\[\?25h))"
 )
 """Durations, times of day, what a busy machine does, and how often a picture is drawn."""
@@ -89,7 +89,11 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "late.yaml").write_text(f"{BASE}budgets: {{ttfa: {{p50: 700ms}}}}\n")
     (folder / "greets.yaml").write_text(f"{BASE}greeting: {{text: 'Hello, {{{{name}}}}.'}}\n")
     (folder / "tools.yaml").write_text(f"{BASE}tools: [{{call: flowkit.clock:monotonic_us}}]\n")
-    clock = bistro().replace("bistro.tables:book", "flowkit.clock:monotonic_us")
+    clock = (
+        bistro()
+        .replace("bistro.tables:book", "flowkit.clock:monotonic_us")
+        .replace("bistro.tables:look", "flowkit.clock:wall_us")
+    )
     record_as_real(folder / "tooled.jsonl", clock)
     (folder / "torn.jsonl").write_bytes((folder / "a.jsonl").read_bytes()[:-500])
     main(["trace", "redact", str(folder / "a.jsonl"), "-o", str(folder / "masked.jsonl")])

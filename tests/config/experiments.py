@@ -173,7 +173,7 @@ def recorded(*settings: str) -> Any:
         config = load("base.yaml", text=BASE, overrides=[f"trace.dir={folder}", *placed])
         path = record_path(SimpleNamespace(no_trace=False, trace=None), config)  # type: ignore[arg-type]
         assert path is not None
-        record = Recordings(config, print).open(path, resolve(config))
+        record = Recordings(config, print).open(path, resolve(config), {})
         in_time(_watched, resolve(config), record.observers)
         record.outcome = SimpleNamespace(reason="closed", inboxes=[])  # type: ignore[assignment]
         record.finish()
@@ -335,7 +335,7 @@ def outcome_of_tests(text: str, *settings: str) -> Any:
         path = Path(folder) / "base.yaml"
         path.write_text(BASE)
         if "trace:" in settings[-1]:
-            record = Recordings(load(path), print).open(Path(folder) / "base.jsonl", planned(()))
+            record = Recordings(load(path), print).open(Path(folder) / "base.jsonl", planned(()), {})
             in_time(_watched, planned(()), record.observers)
             record.finish()
         path.write_text(f"{text}tests: {settings[-1].removeprefix('tests=')}\n")

@@ -107,7 +107,7 @@ def sent(
     def experiment(*settings: str) -> Any:
         with running(EMULATORS[name](always=fault)) as server:
             addressed = [s.replace("$WS", server.ws_url).replace("$URL", server.url) for s in settings]
-            ended = one_call(*provider_of(kind, addressed), request, fed)
+            ended = one_call(*provider_of(kind, addressed), request, fed, silent=fault is not ServerFault.NONE)
             seen = [s for s in server.seen if s.body or s.messages]
             requests = [(s.path, s.headers.get("authorization"), s.query, s.body, s.messages) for s in seen]
             return requests, ended.finals, [item for item in ended.items if isinstance(item, Audio)]
@@ -264,8 +264,9 @@ def lined(*settings: str) -> Any:
             said.append(str(error))
 
     async def main(choice: tuple[type[Provider], Any], gate: threading.Event) -> None:
-        def generate(*_: Any) -> None:
+        def generate(*_: Any) -> tuple[()]:
             gate.wait()
+            return ()
 
         with pytest.MonkeyPatch.context() as patched:
             async with opened(*choice, FakeSession().around()) as provider, trio.open_nursery() as nursery:

@@ -240,7 +240,7 @@ def test_failover_entries_take_the_options_of_their_own_provider() -> None:
     assert not read("x.yaml", text=f"flowkit: 1\nstages:\n  - {{{asr}}}\n").problems
     swapped = "kind: asr, provider: assemblyai, api_key: x, failover: [{provider: moonshine, connect_timeout: 1s}]"
     (problem,) = read("x.yaml", text=f"flowkit: 1\nstages:\n  - {{{swapped}}}\n").problems
-    assert problem.help == "'connect_timeout' belongs to the provider assemblyai"
+    assert problem.help == "'connect_timeout' belongs to the provider assemblyai, the provider openai_compatible"
 
 
 def test_interrupt_is_the_gates_own_under_a_shorter_name() -> None:

@@ -233,15 +233,16 @@ def test_the_assistant_answers_a_spoken_question_aloud(card: Card, tmp_path: Pat
 
 def _transcribed(recording: Path) -> list[str]:
     """Moonshine's transcript of a recording, with more and with less silence around the speech."""
-    from flowkit.providers.moonshine.model import Decoder
+    from flowkit.providers.moonshine import model
+    from flowkit.providers.moonshine.asr import Moonshine
 
     samples, rate_hz = soundfile.read(recording, dtype="float32")
     heard = np.flatnonzero(np.abs(samples) > 0.002)
-    moonshine = Decoder()
+    (moonshine,) = model.Decoder(Moonshine.Options())._models
     texts = []
     for around_s in (0.1, 0.3, 0.5):
         margin = int(around_s * rate_hz)
         part = soxr.resample(samples[max(0, heard[0] - margin) : heard[-1] + margin], rate_hz, 16_000)
-        texts.append(moonshine._decode((part * 32_767).astype("<i2").tobytes()))
-    moonshine._model.close()
+        texts.append(model._decode(moonshine, (part * 32_767).astype("<i2").tobytes()))
+    moonshine.close()
     return texts

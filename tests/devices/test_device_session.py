@@ -30,7 +30,7 @@ flowkit: 1
 name: claimed
 stages:
   - {{kind: mic, provider: device}}
-  - {{kind: vad, provider: scripted}}
+  - {{kind: vad, provider: scripted{vad}}}
   - {{kind: asr, provider: scripted, utterances: {utterances}}}
   - {{kind: gate{gate}}}
   - {{kind: llm, provider: scripted, replies: [{{text: "{long}"}}, {{text: "Madrid is."}}, {{text: "You are welcome."}}]}}
@@ -41,8 +41,8 @@ stages:
 QUESTIONS = '["What is the capital of France?", "And of Spain?", "Thank you.", "Good bye."]'
 
 
-def pipeline(gate: str = "", speaker: str = "", utterances: str = QUESTIONS) -> Plan:
-    text = PIPELINE.format(gate=gate, speaker=speaker, utterances=utterances, long=LONG)
+def pipeline(gate: str = "", speaker: str = "", utterances: str = QUESTIONS, vad: str = "") -> Plan:
+    text = PIPELINE.format(vad=vad, gate=gate, speaker=speaker, utterances=utterances, long=LONG)
     return require(load("claimed.yaml", text=text, environ={}))
 
 
@@ -162,15 +162,17 @@ def test_an_interrupt_silences_the_device_within_a_frame_and_the_history_is_what
 
 
 @pytest.mark.parametrize(
-    ("cough", "gate"),
-    [((3000, 3050), ""), ((3000, 3300), ", min_words: 1"), ((3000, 3300), ", speech_for: 400ms")],
+    ("cough", "gate", "vad"),
+    [((3000, 3050), "", ""), ((3000, 3300), ", min_words: 1", ""), ((3000, 3300), "", ", speech_for: 400ms")],
     ids=["a click", "a cough, by its words", "a cough, by its length"],
 )
 def test_a_cough_is_held_and_then_resumed_at_the_held_sample(
-    cough: tuple[int, int], gate: str, monkeypatch: pytest.MonkeyPatch
+    cough: tuple[int, int], gate: str, vad: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = FakeHost(spans((300, 1300), cough))
-    _, watched = session(host, pipeline(gate, utterances='["What is the capital of France?", ""]'), monkeypatch)
+    _, watched = session(
+        host, pipeline(gate, utterances='["What is the capital of France?", ""]', vad=vad), monkeypatch
+    )
     assert len(messages(watched, Hold, "speaker")) == 1
     assert len(messages(watched, Resume, "speaker")) == 1
     assert not messages(watched, Interrupt, "speaker")

@@ -52,7 +52,9 @@ def test_a_speaker_that_the_file_does_not_have_needs_no_device(monkeypatch: pyte
     monkeypatch.setattr(DeviceSpeaker, "requires", ("no_such_module",))
     typed = "flowkit: 1\nstages:\n  - {kind: gate}\n  - {kind: llm, provider: canned}\n  - {kind: chunker}\n"
     implied = text_mode(reading(typed + "  - {kind: tts, provider: print}\n").config)
-    assert require(implied).stage("speaker").provider is None
+    speaker = require(implied).stage("speaker").provider
+    assert speaker is not None
+    assert speaker.name == "memory"
     named = text_mode(reading(typed + "  - {kind: tts, provider: print}\n  - {kind: speaker}\n").config)
     with pytest.raises(DeviceError, match="there is no device for the speaker"):
         require(named)

@@ -242,4 +242,5 @@ def test_tools_that_fail_are_an_outcome_for_the_model_and_run_again_at_the_next_
 
 
 def test_no_stage_with_a_provider_is_left_out() -> None:
-    assert {row.kind for row in available()} == {stage.partition(",")[0] for stage in WHOLE}
+    # Without a predictor the silence decides: tests/engine/test_turn_ends.py.
+    assert {row.kind for row in available()} - {"turn"} == {stage.partition(",")[0] for stage in WHOLE}

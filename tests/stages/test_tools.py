@@ -217,11 +217,11 @@ def test_an_outcome_after_an_interrupt_stands_in_the_history_of_the_next_request
     state = llm.reset(state)
     (asked,) = said(llm, state, Utterance(2, "Stop.", "Let me"))
     running = BOOKED._replace(status="running", content="")
-    assert asked == Open(Ask(2, "Stop.", (Exchange("A table.", "Let me", (ReplyStep("", (running,)),)),)))
+    assert asked == Open(Ask(2, "Stop.", (Exchange("A table.", "", (ReplyStep("Let me", (running,)),)),)))
     assert said(llm, state, outcome(1)) == []
     said(llm, state, Token(0, "Fine."), Done())
     (asked,) = said(llm, state, Utterance(3, "And?", "Fine."))
-    past = (Exchange("A table.", "Let me", (ReplyStep("", (BOOKED,)),)), Exchange("Stop.", "Fine."))
+    past = (Exchange("A table.", "", (ReplyStep("Let me", (BOOKED,)),)), Exchange("Stop.", "Fine."))
     assert asked == Open(Ask(3, "And?", past))
 
 

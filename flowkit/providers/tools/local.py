@@ -77,7 +77,7 @@ class LocalTools(Provider):
             raise failure
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
-        super().__init__(options, around, model)
+        super().__init__(self.resolved(around, options), around, model)
         self._tools: dict[str, Runnable] = {}
         self._scopes: dict[str, trio.CancelScope] = {}
 

@@ -19,11 +19,11 @@ from flowkit import options as opt
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Surroundings
 from flowkit.providers.cloud.faults import schema
-from flowkit.providers.openai_compatible.speech import SpeechOptions, SpeechService
+from flowkit.providers.openai_compatible.server import OpenAIServer, SpeechOptions
 from flowkit.providers.segments.asr import SegmentAsr, SegmentOptions
 
 
-class OpenAITranscription(SpeechService, SegmentAsr):
+class OpenAITranscription(OpenAIServer, SegmentAsr):
     """Answers with one ``Final`` for each end of utterance, and with ``Partial`` transcripts if `every` is not 0."""
 
     kind = "asr"

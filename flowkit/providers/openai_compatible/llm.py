@@ -11,28 +11,18 @@ from typing import Any
 
 from pydantic import Field
 
-from flowkit import options as opt
 from flowkit.messages import Ask
 from flowkit.providers.base import Surroundings
 from flowkit.providers.cloud.chat import Chat, ChatOptions
-from flowkit.providers.openai_compatible.speech import is_openai
+from flowkit.providers.openai_compatible.server import OpenAIServer, ServerOptions
 
 
-class OpenAICompatible(Chat):
+class OpenAICompatible(OpenAIServer, Chat):
     """Answers an ``Ask`` with the tokens of the model's reply."""
 
-    name = "openai_compatible"
-    licences = (*Chat.licences, ("the server's model", "see the server"))
-    variable = "OPENAI_API_KEY"
     path = "/chat/completions"
-    models_path = "/models"
 
-    class Options(ChatOptions):
-        base_url: str = Field(pattern="^https?://[^ ]+$")
-        """The server's address up to `/chat/completions`, usually ending in `/v1`."""
-        api_key: opt.Secret | None = None
-        """The API key, if the server needs one. Default: the environment variable OPENAI_API_KEY if the server is
-        OpenAI's."""
+    class Options(ServerOptions, ChatOptions):
         token_limit: str = Field(default="max_tokens", pattern="^(max_tokens|max_completion_tokens)$")
         """The server's name for the limit of a reply. OpenAI's newer models need `max_completion_tokens`; other servers
         know only `max_tokens`."""
@@ -51,10 +41,6 @@ class OpenAICompatible(Chat):
         self.resumes = bool(self.options.resumes)
         self.opens_reasoning = self.options.opens_reasoning
         self._is_vllm = False
-
-    @classmethod
-    def needs_key(cls, options: Any) -> bool:
-        return is_openai(options.base_url)
 
     def learn(self, models: list[dict[str, Any]]) -> None:
         """vLLM continues an answer if the request says so: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"""

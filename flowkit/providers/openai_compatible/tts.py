@@ -19,11 +19,11 @@ from flowkit.providers.base import Emit
 from flowkit.providers.cloud.client import let_go, next_bytes
 from flowkit.providers.cloud.faults import of_status
 from flowkit.providers.openai_compatible.samples import Samples
-from flowkit.providers.openai_compatible.speech import SpeechOptions, SpeechService
+from flowkit.providers.openai_compatible.server import OpenAIServer, SpeechOptions
 from flowkit.providers.plain import plain
 
 
-class OpenAISpeech(SpeechService):
+class OpenAISpeech(OpenAIServer):
     """Answers a ``Speak`` with its audio, in pieces of at most 100 ms. The API gives no word times."""
 
     kind = "tts"

@@ -1,7 +1,4 @@
-"""What the servers of speech with OpenAI's API have in common: their address and key.
-
-Speaches, Kokoro-FastAPI, LocalAI, vLLM and OpenAI itself have this API.
-"""
+"""What servers with OpenAI's API have in common: their address and key."""
 
 from __future__ import annotations
 
@@ -13,27 +10,27 @@ from flowkit import options as opt
 from flowkit.providers.cloud.service import HttpService
 
 
-def is_openai(base_url: str) -> bool:
-    """Whether this is OpenAI's own server."""
-    return "//api.openai.com" in base_url
-
-
-class SpeechOptions(opt.Options):
-    """Options of both directions."""
+class ServerOptions(opt.Options):
+    """Options of every such server."""
 
     base_url: str = Field(pattern="^https?://[^ ]+$")
-    """The server's address up to `/audio`, usually ending in `/v1`."""
+    """The server's address, usually ending in `/v1`."""
     api_key: opt.Secret | None = None
     """The API key, if the server needs one. Default: the environment variable OPENAI_API_KEY if the server is
     OpenAI's."""
+
+
+class SpeechOptions(ServerOptions):
+    """Options of both directions of speech."""
+
     model: str
     """The model's name, as the server knows it."""
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """More fields of the request, as the server documents them."""
 
 
-class SpeechService(HttpService):
-    """A server of speech at `base_url`."""
+class OpenAIServer(HttpService):
+    """A server at `base_url`. OpenAI's own needs a key, and no other gets the one of the environment."""
 
     name = "openai_compatible"
     variable = "OPENAI_API_KEY"
@@ -41,4 +38,4 @@ class SpeechService(HttpService):
 
     @classmethod
     def needs_key(cls, options: Any) -> bool:
-        return is_openai(options.base_url)
+        return "//api.openai.com" in options.base_url

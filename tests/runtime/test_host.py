@@ -33,6 +33,7 @@ from flowkit.stages.base import Actions
 from flowkit.stages.llm import LlmState, LlmTurn
 from flowkit.testing.sessions import Kept, heap_session, scripted_plan
 from flowkit.testing.strategies.conversations import Conversation, conversations
+from tests.soak.test_host import TALK as PIPELINE
 
 TALK: dict[str, Any] = {
     "mic": {"speech": [{"at": "0ms", "lasts": "200ms"}, {"at": "2s", "lasts": "200ms"}]},
@@ -40,21 +41,6 @@ TALK: dict[str, Any] = {
     "asr": {"utterances": ("How are you?", "And else?")},
     "llm": {"replies": ({"text": "Very well, thank you."},)},
 }
-
-
-SHORT = """flowkit: 1
-name: talk
-stages:
-  - {kind: mic, provider: scripted, speech: [{at: 100ms, lasts: 200ms}], length: 1s}
-  - {kind: vad, provider: scripted, end: 100ms}
-  - {kind: asr, provider: scripted, utterances: [Hello there.]}
-  - {kind: gate}
-  - {kind: llm, provider: canned, text: "Good day to you."}
-  - {kind: chunker}
-  - {kind: tts, provider: scripted}
-  - {kind: speaker, provider: memory}
-"""
-"""A pipeline's file and no plan, because a recording holds the configuration."""
 
 
 def in_time(main: Callable[[], Awaitable[Any]]) -> Any:
@@ -242,7 +228,7 @@ def test_a_session_counts_while_its_recording_is_being_made(tmp_path: Path) -> N
             except Refused:
                 refused += 1
 
-        async with quiet(load("talk.yaml", text=SHORT), max_sessions=2) as host:
+        async with quiet(load("talk.yaml", text=PIPELINE), max_sessions=2) as host:
             async with trio.open_nursery() as nursery:
                 for number in range(5):
                     nursery.start_soon(caller, host, number)

@@ -97,6 +97,7 @@ class ClientConnection(Observer):
                 shop.plan, name=self._id, trace=self._trace, observers=(self,), clock=self._clock, remote=self._remote
             )
         except Refused:
+            shop.metrics.refused.labels("server_busy").inc()
             self._end(TRY_AGAIN, "the server takes no other session", "The server takes no other session now.")
         except FlowkitError as error:
             shop.log("session failed", session=self._id, error=type(error).__name__)

@@ -56,19 +56,20 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """One answer. Its connection is closed afterwards unless the client may go on."""
+    """One answer. Its connection is closed afterwards unless the client may go on. `code` is the error's, if it is one."""
 
     status: int
     body: bytes = b""
     type: str = "application/json"
     headers: Sequence[tuple[str, str]] = field(default=())
+    code: str = ""
 
 
 def refusal(status: int, message: str, code: str, kind: str = "invalid_request_error", **headers: str) -> HttpAnswer:
     """An error in the form in which OpenAI's API gives it."""
     error = {"message": message, "type": kind, "code": code, "param": None}
     extra = [(name.replace("_", "-"), value) for name, value in headers.items()]
-    return HttpAnswer(status, json_bytes({"error": error}), headers=extra)
+    return HttpAnswer(status, json_bytes({"error": error}), headers=extra, code=code)
 
 
 def json_bytes(value: Any) -> bytes:

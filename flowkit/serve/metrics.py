@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flowkit.clock import US_PER_S
 from flowkit.figures.report import Report
 from flowkit.runtime.gauges import Gauges
-from flowkit.serve.http import HttpAnswer
+from flowkit.serve.families import Families, families_of
 
 _BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _COUNTERS = {
     "begun": ("flowkit_sessions_begun", "Sessions that were begun."),
-    "refused": ("flowkit_sessions_refused", "Sessions that the host did not admit."),
     "failed": ("flowkit_sessions_failed", "Sessions that ended with an error."),
     "stalls": ("flowkit_loop_stalls", "How often the event loop was held for more than 20 ms."),
 }
 
 
 class Metrics:
-    """The metrics of one server. `gauges` gives those of its host."""
+    """The metrics of one server. `gauges` gives those of its host, `limit` is how many sessions it may have."""
 
-    def __init__(self, gauges: Callable[[], Gauges]) -> None:
+    def __init__(self, gauges: Callable[[], Gauges], limit: int) -> None:
         # A registry of its own, because a program may run several servers.
         self._registry = CollectorRegistry()
-        self._registry.register(_OfHost(gauges))
+        self._registry.register(_OfHost(gauges, limit))
         self.requests = Counter("flowkit_http_requests", "HTTP answers by status.", ["status"], registry=self._registry)
+        self.refused = Counter(
+            "flowkit_sessions_refused", "Sessions that were refused, by the error's code.", ["code"],
+            registry=self._registry,
+        )  # fmt: skip
         self.drops = Counter(
             "flowkit_connections_dropped", "Connections given up, by reason.", ["reason"], registry=self._registry
         )
@@ -53,18 +56,20 @@ class Metrics:
                 self._ttfa.observe(turn.ttfa_us / US_PER_S)
         self._interrupts.inc(len(report.interrupts))
 
-    def answer(self) -> HttpAnswer:
-        """The metrics as text."""
-        return HttpAnswer(200, generate_latest(self._registry), CONTENT_TYPE_LATEST)
+    def families(self) -> Families:
+        """The metrics as they are now."""
+        return families_of(self._registry)
 
 
 class _OfHost(Collector):
-    def __init__(self, gauges: Callable[[], Gauges]) -> None:
+    def __init__(self, gauges: Callable[[], Gauges], limit: int) -> None:
         self._gauges = gauges
+        self._limit = limit
 
     def collect(self) -> Iterable[Metric]:
         now = self._gauges()
         yield GaugeMetricFamily("flowkit_sessions", "Sessions that run now.", now.sessions)
+        yield GaugeMetricFamily("flowkit_sessions_limit", "Sessions that may run at the same time.", self._limit)
         yield GaugeMetricFamily("flowkit_loop_lag_seconds", "How late the event loop wakes.", now.lag_us / US_PER_S)
         yield GaugeMetricFamily(
             "flowkit_cpu_seconds_per_session_second", "CPU time for each second of a session.",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import trio
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from flowkit.clock import US_PER_S
 from flowkit.config import Config
@@ -24,10 +23,12 @@ from flowkit.runtime.session import alone
 from flowkit.runtime.signals import open_signals
 from flowkit.serve.auth import LONGEST_S, SECRET_S, SHORTEST_S, Caller, Doorkeeper, is_local
 from flowkit.serve.connection import ClientConnection, Shop
+from flowkit.serve.families import text_of
 from flowkit.serve.http import BadRequest, HttpAnswer, HttpExchange, HttpRequest, json_bytes, refusal
 from flowkit.serve.log import Log, to_stderr
 from flowkit.serve.metrics import Metrics
 from flowkit.serve.pipeline import served
+from flowkit.serve.places import Alone, Coordinator, PlaceAnswer
 from flowkit.serve.socket import Socket
 
 REALTIME, SECRETS = "/v1/realtime", "/v1/realtime/client_secrets"
@@ -54,6 +55,7 @@ class RealtimeServer:
         tls: serve TLS with this context.
         traces: says where each session is recorded.
         log: called with each event.
+        coordinator: covers the other processes of the server too.
     """
 
     def __init__(
@@ -66,17 +68,18 @@ class RealtimeServer:
         tls: ssl.SSLContext | None = None,
         traces: Traces = nowhere,
         log: Log = to_stderr,
+        coordinator: Coordinator | None = None,
     ) -> None:
         self.host = host
         self.options = options
-        self.metrics = Metrics(lambda: host.gauges)
+        self.metrics = Metrics(lambda: host.gauges, options.limits.sessions)
         self._doorkeeper = Doorkeeper(options, address)
         self._shop = Shop(host, plan, options, self.metrics, log)
         self._log = log
         self._tls = tls
         self._traces = traces
         self._connections = 0
-        self._peers: Counter[str] = Counter()
+        self._coordinator = coordinator or Alone(options.limits)
 
     async def drained(self) -> None:
         """Take no session any more, and wait until those that run have ended. Replies go on to their end, within `drain`."""
@@ -135,12 +138,13 @@ class RealtimeServer:
                     answer = error.answer
             if limit.cancelled_caught:
                 answer = refusal(408, "The request did not come in time.", "request_timeout")
-            if answer is None and request is not None and request.upgrades and request.path == REALTIME:
-                answer = await self._upgrade(http, request, peer)
+            if request is not None and request.upgrades and request.path == REALTIME:
+                answer = answer or await self._upgrade(http, request, peer)
                 if answer is None:
                     return
+                self.metrics.refused.labels(answer.code).inc()
             if answer is None and request is not None:
-                answer = self._answer(request)
+                answer = await self._answer(request)
             assert answer is not None
             self.metrics.requests.labels(str(answer.status)).inc()
             if not await http.answer(answer):
@@ -152,26 +156,29 @@ class RealtimeServer:
         """Why a request is refused whatever it asks for."""
         return self._doorkeeper.stranger(request)
 
-    def _answer(self, request: HttpRequest) -> HttpAnswer:
+    async def _answer(self, request: HttpRequest) -> HttpAnswer:
         method, handler = _ROUTES.get(request.path, ("", None))
         if handler is None:
             return refusal(404, f"There is nothing at {request.path[:80]!r}.", "not_found")
         if request.method != method:
             return refusal(405, f"{request.path} takes {method}.", "method_not_allowed", allow=method)
-        return handler(self, request)
+        return await handler(self, request)
 
-    def _healthy(self, request: HttpRequest) -> HttpAnswer:
+    async def _healthy(self, request: HttpRequest) -> HttpAnswer:
         """The process answers."""
         return HttpAnswer(200, b"ok\n", "text/plain")
 
-    def _ready(self, request: HttpRequest) -> HttpAnswer:
+    async def _ready(self, request: HttpRequest) -> HttpAnswer:
         """Whether a session would be admitted now. For load balancers."""
-        ready = self.host.accepting
+        ready = await self._coordinator.accepting(self.host.accepting)
         return HttpAnswer(200 if ready else 503, b"ready\n" if ready else b"not ready\n", "text/plain")
 
-    def _metrics(self, request: HttpRequest) -> HttpAnswer:
+    async def _metrics(self, request: HttpRequest) -> HttpAnswer:
         caller = self._with_token(request)
-        return caller if isinstance(caller, HttpAnswer) else self.metrics.answer()
+        if isinstance(caller, HttpAnswer):
+            return caller
+        families = await self._coordinator.families(self.metrics.families())
+        return HttpAnswer(200, text_of(families), CONTENT_TYPE_LATEST)
 
     def _with_token(self, request: HttpRequest) -> Caller | HttpAnswer:
         """The caller, who must have a token and not only a client secret."""
@@ -180,7 +187,7 @@ class RealtimeServer:
             return refusal(403, "This needs a token; a client secret opens sessions only.", "token_needed")
         return caller
 
-    def _new_secret(self, request: HttpRequest) -> HttpAnswer:
+    async def _new_secret(self, request: HttpRequest) -> HttpAnswer:
         """A client secret for a browser."""
         caller = self._with_token(request)
         if isinstance(caller, HttpAnswer):
@@ -199,7 +206,7 @@ class RealtimeServer:
         known = {**session, "type": "realtime", "object": "realtime.session", "id": f"sess_{value[-16:]}"}
         return HttpAnswer(200, json_bytes({"value": value, "expires_at": expires_at, "session": known}))
 
-    def _realtime(self, request: HttpRequest) -> HttpAnswer:
+    async def _realtime(self, request: HttpRequest) -> HttpAnswer:
         return refusal(426, f"{REALTIME} is a WebSocket.", "upgrade_required", upgrade="websocket")
 
     # -- sessions -----------------------------------------------------------------------------------------------------
@@ -212,35 +219,28 @@ class RealtimeServer:
         for name, value in request.query.items():
             if name in _UNSUPPORTED:
                 return refusal(400, f"{name}={value[:80]} is not supported by this server.", "unsupported")
-        if not self.host.accepting:
+        limits = self.options.limits
+        verdict = await self._coordinator.take(peer) if self.host.accepting else PlaceAnswer.FULL
+        if verdict is PlaceAnswer.FULL:
             return refusal(
                 503, "This server takes no other session now.", "server_busy", "server_error", retry_after=_AGAIN
             )
-        if self._peers[peer] >= self.options.limits.per_peer:
-            what = f"This address has {self._peers[peer]} sessions, as many as it may (serve.limits.per_peer)."
+        if verdict is PlaceAnswer.PEER_FULL:
+            what = f"This address has {limits.per_peer} sessions, as many as it may (serve.limits.per_peer)."
             return refusal(429, what, "too_many_sessions", retry_after=_AGAIN)
-        with self._counted(peer):
-            limits = self.options.limits
+        try:
             socket = Socket(http.stream, most=limits.message, unsent=limits.unsent)
             if await socket.accept(request, http.trailing):
                 id = f"sess_{uuid4().hex[:12]}"
                 await ClientConnection(self._shop, socket, id, caller.session, self._traces()).run()
-        return None
-
-    @contextmanager
-    def _counted(self, peer: str) -> Iterator[None]:
-        self._peers[peer] += 1
-        try:
-            yield
         finally:
-            self._peers[peer] -= 1
-            if not self._peers[peer]:
-                del self._peers[peer]
+            self._coordinator.leave(peer)
+        return None
 
 
 _UNSUPPORTED = frozenset({"intent", "call_id"})
 """Parts of the address of a WebSocket that ask for something other than a conversation."""
-_ROUTES: dict[str, tuple[str, Callable[[Any, HttpRequest], HttpAnswer]]] = {
+_ROUTES: dict[str, tuple[str, Callable[[Any, HttpRequest], Awaitable[HttpAnswer]]]] = {
     "/healthz": ("GET", RealtimeServer._healthy),
     "/readyz": ("GET", RealtimeServer._ready),
     "/metrics": ("GET", RealtimeServer._metrics),

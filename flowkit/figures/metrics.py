@@ -95,6 +95,10 @@ class Figures:
         """The figures of a turn so far."""
         return _measured(turn, self._modelled).report(self.reference())
 
+    def interrupts_of(self, turn: TurnRecord) -> list[InterruptReport]:
+        """The interrupts of a turn so far."""
+        return list(_measured(turn, self._modelled).interrupts(self.reference(), self._frame_us))
+
     def report(self) -> Report:
         """The figures of the whole session. Call it once, after the last row."""
         self._keep(self.follower.finish())

@@ -17,14 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from flowkit.clock import US_PER_S, whole_ms
-from flowkit.config.budgets import PARTS, Budgets
+from flowkit.config.budgets import PARTS
 from flowkit.engine import Engine
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.report import TurnReport
 from flowkit.plan.graph import Plan
 from flowkit.printable import one_line, printable
-from flowkit.report.budgets import over, widest
 from flowkit.report.live_state import SILENT_DB, LiveState
+from flowkit.report.observation import Observation
 
 PER_SECOND = 5
 _STYLES = {
@@ -55,7 +55,7 @@ class LiveView:
 
     def started(self, engine: Engine, figures: LiveFigures) -> None:
         """Start to show the session of `engine`."""
-        self.state.engine, self.state.figures = engine, figures
+        self.state.started(engine, figures)
 
     def _now_us(self) -> int:
         """The engine's time. The clock itself may only be read on the event loop; frames keep the engine's time up to
@@ -85,99 +85,97 @@ class LiveView:
     def picture(self) -> RenderableType:
         """The picture for the terminal's current size. Its height is constant while that size is."""
         width, height = self._console.size
-        now_us = self._now_us()
-        tools = self._tools(now_us)
+        now = self.state.observed(self._now_us())
+        tools = _tools(now)
         log_lines = max(_LEAST_LOG, min(20, height - _FIXED_LINES - len(tools) - 1))
         return Group(
-            self._head(now_us),
-            self._levels(now_us, width),
+            _head(now),
+            _levels(now, width),
             Rule(style="dim"),
-            *self._texts(now_us, width),
+            *self._texts(now, width),
             Rule(style="dim"),
-            self._queues(),
+            _queues(now),
             *tools,
-            *self._delay(width),
+            *_delay(now, width),
             Rule(style="dim"),
-            *self._log(log_lines),
+            *_log(now, log_lines),
         )
 
-    def _head(self, now_us: int) -> RenderableType:
-        state = self.state
-        turn = state.turn
-        row = Table.grid(expand=True)
-        row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        row.add_column(width=12, no_wrap=True)
-        row.add_column(width=10, justify="right", no_wrap=True)
-        name = Text.assemble(("flowkit ", "dim"), (one_line(state.plan.name), "bold"))
-        clock = f"{now_us // 60_000_000:02}:{now_us % 60_000_000 / US_PER_S:04.1f}"
-        row.add_row(name, Text(f"● {turn}", style=_STYLES.get(turn, "")), Text(clock, style="dim"))
-        return row
-
-    def _levels(self, now_us: int, width: int) -> RenderableType:
-        size = max(8, min(24, (width - 30) // 2))
-        line = Text(no_wrap=True, overflow="crop")
-        line.append_text(_meter("you", self.state.microphone.db, size, "green"))
-        line.append("   ")
-        line.append_text(_meter("agent", self.state.speaker.db(now_us), size, "magenta"))
-        return line
-
-    def _texts(self, now_us: int, width: int) -> list[Text]:
+    def _texts(self, now: Observation, width: int) -> list[Text]:
         """The user's text and the reply, with the spoken part bright. The number of lines is constant."""
-        state = self.state
-        shown = (state.partial, "italic dim") if state.partial else (state.user, "")
+        shown = (now.partial, "italic dim") if now.partial else (now.user, "")
         user = Text.assemble(("user   ", "dim"), _tail(shown[0], width - 8), no_wrap=True, overflow="crop")
         user.stylize(shown[1], 7)
         reply = Text()
-        for spoken in list(state.clauses.values()):  # a copy: the event loop may add a clause meanwhile
-            done = spoken.characters(now_us)
-            reply.append(printable(spoken.text[:done]), "bold")
-            reply.append(printable(spoken.text[done:]), "dim")
+        for text, spoken in now.clauses:
+            reply.append(printable(text[:spoken]), "bold")
+            reply.append(printable(text[spoken:]), "dim")
         words = Text.assemble(*_plain_space(reply))
         wrapped = list(words.wrap(self._console, max(20, width - 8)))[-(_TEXT_LINES - 1) :]
         lines = [Text.assemble(("agent  " if i == 0 else "       ", "dim"), line) for i, line in enumerate(wrapped)]
         lines += [Text("agent", "dim")] if not lines else []
         return [user, *lines, *[Text("")] * (_TEXT_LINES - 1 - len(lines))]
 
-    def _queues(self) -> RenderableType:
-        line = Text("queues ", "dim", no_wrap=True, overflow="ellipsis")
-        for stage, waiting, most, dropped in self.state.queues():
-            line.append(f" {stage} ", "")
-            line.append(f"{waiting}/{most}", "bold yellow" if waiting >= most else "")
-            line.append(f" ({dropped} dropped)" if dropped else "", "red")
-            line.append(" ")
-        return line
 
-    def _tools(self, now_us: int) -> list[RenderableType]:
-        """The tools that run, and for how long. No line if the agent has no tools."""
-        if self.state.plan.only("tools") is None:
-            return []
-        line = Text("tools  ", "dim", no_wrap=True, overflow="ellipsis")
-        for tool in self.state.running():
-            line.append(f" {one_line(tool.name)} ", "bold")
-            line.append(f"{max(0, now_us - tool.called_us) / US_PER_S:.1f} s ", "yellow")
-        return [line]
+def _head(now: Observation) -> RenderableType:
+    row = Table.grid(expand=True)
+    row.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    row.add_column(width=12, no_wrap=True)
+    row.add_column(width=10, justify="right", no_wrap=True)
+    name = Text.assemble(("flowkit ", "dim"), (one_line(now.pipeline), "bold"))
+    clock = f"{now.at_us // 60_000_000:02}:{now.at_us % 60_000_000 / US_PER_S:04.1f}"
+    row.add_row(name, Text(f"● {now.turn}", style=_STYLES.get(now.turn, "")), Text(clock, style="dim"))
+    return row
 
-    def _delay(self, width: int) -> list[RenderableType]:
-        """TTFA of the newest turn: as a number, as a bar of its parts against the budget, and its parts in words."""
-        if not self.state.turns:
-            # As many lines as with a turn, so that the picture keeps its height.
-            return [Text("first audio", "dim"), Text(""), Text("")]
-        turn = self.state.turns[-1]
-        assert turn.ttfa_us is not None
-        assert turn.parts_us is not None
-        budgets = self.state.plan.settings.get("budgets")
-        bound_us = widest(budgets.ttfa) if isinstance(budgets, Budgets) else None
-        return [
-            _verdict(turn, bound_us, over(turn, self.state.plan.settings)),
-            _bar(turn.parts_us, bound_us, max(20, width - 8)),
-            _parts(turn.parts_us),
-        ]
 
-    def _log(self, lines: int) -> list[Text]:
-        # A copy, because another thread may add a line meanwhile.
-        newest = list(self.state.log)[-lines:]
-        shown = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in newest]
-        return [*shown, *[Text("")] * (lines - len(shown))]
+def _levels(now: Observation, width: int) -> RenderableType:
+    size = max(8, min(24, (width - 30) // 2))
+    line = Text(no_wrap=True, overflow="crop")
+    line.append_text(_meter("you", now.user_db, size, "green"))
+    line.append("   ")
+    line.append_text(_meter("agent", now.agent_db, size, "magenta"))
+    return line
+
+
+def _queues(now: Observation) -> RenderableType:
+    line = Text("queues ", "dim", no_wrap=True, overflow="ellipsis")
+    for stage, waiting, most, dropped in now.queues:
+        line.append(f" {stage} ", "")
+        line.append(f"{waiting}/{most}", "bold yellow" if waiting >= most else "")
+        line.append(f" ({dropped} dropped)" if dropped else "", "red")
+        line.append(" ")
+    return line
+
+
+def _tools(now: Observation) -> list[RenderableType]:
+    """The tools that run, and for how long. No line if the agent has no tools."""
+    if now.tools is None:
+        return []
+    line = Text("tools  ", "dim", no_wrap=True, overflow="ellipsis")
+    for name, running_us in now.tools:
+        line.append(f" {one_line(name)} ", "bold")
+        line.append(f"{running_us / US_PER_S:.1f} s ", "yellow")
+    return [line]
+
+
+def _delay(now: Observation, width: int) -> list[RenderableType]:
+    """TTFA of the newest turn: as a number, as a bar of its parts against the budget, and its parts in words."""
+    turn = now.newest
+    if turn is None:
+        # As many lines as with a turn, so that the picture keeps its height.
+        return [Text("first audio", "dim"), Text(""), Text("")]
+    assert turn.parts_us is not None
+    return [
+        _verdict(turn, now.bound_us, now.late),
+        _bar(turn.parts_us, now.bound_us, max(20, width - 8)),
+        _parts(turn.parts_us),
+    ]
+
+
+def _log(now: Observation, lines: int) -> list[Text]:
+    newest = now.log[-lines:]
+    shown = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in newest]
+    return [*shown, *[Text("")] * (lines - len(shown))]
 
 
 def _meter(name: str, db: float, size: int, style: str) -> Text:

@@ -1,4 +1,4 @@
-"""What the live view shows of a session. ``live`` draws it.
+"""Follows what a session looks like. ``live`` draws what it observes, and ``flowkit.serve`` sends it.
 
 The event loop changes these values and the drawing thread reads them, one attribute at a time. A picture may mix two
 moments that are 20 ms apart. In exchange, no lock can delay the session.
@@ -9,18 +9,23 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from flowkit.clock import US_PER_S
+from flowkit.config.budgets import Budgets
 from flowkit.engine import Engine, Row
 from flowkit.engine.observer import Observer
 from flowkit.figures.live import LiveFigures
-from flowkit.figures.records import ToolRecord, TurnRecord
-from flowkit.figures.report import TurnReport
+from flowkit.figures.records import TurnRecord
+from flowkit.figures.report import InterruptReport, TurnReport
 from flowkit.messages import Audio, Final, Frames, Message, Partial, Play, Silence
 from flowkit.plan.graph import Plan
+from flowkit.report.observation import Observation, QueueLevel, ShownClause, ToolUnderWay
 from flowkit.report.plain import PlainView
 
 LOG_LINES = 200
+_INTERRUPTS = 5
 SILENT_DB = -60.0
 _FALL_DB = 1.5
 """How much the level falls in each frame: 75 dB a second, so that the bar does not flicker between syllables."""
@@ -95,7 +100,8 @@ class SpokenClause:
 
 
 class LiveState(Observer):
-    """An observer that keeps what the view shows. `figures` follows the turns of the session."""
+    """An observer that keeps what the view shows. `figures` follows the turns of the session. It may begin to watch in the middle
+    of a session."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -104,11 +110,38 @@ class LiveState(Observer):
         self.microphone, self.speaker = LevelMeter(), Loudness()
         self.user, self.partial = "", ""
         self.clauses: dict[int, SpokenClause] = {}
-        self.turns: deque[TurnReport] = deque(maxlen=3)
+        self.newest: TurnReport | None = None
+        """The newest turn that has sound, as it was when its sound began."""
+        self.interrupts: deque[InterruptReport] = deque(maxlen=_INTERRUPTS)
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         # Without the agent's clauses, because the picture has a place of its own for them.
         self._plain = PlainView(self.log.append, voice="")
-        self._number = self._measured = 0
+        self._number = 0
+
+    def started(self, engine: Engine, figures: LiveFigures) -> None:
+        """Watch the session of `engine`, from now on."""
+        self.engine, self.figures = engine, figures
+
+    def observed(self, now_us: int, log_lines: int = LOG_LINES) -> Observation:
+        """The session at time `now_us`, with the newest lines of its log."""
+        budgets = self.plan.settings.get("budgets")
+        return Observation(
+            self.plan.name,
+            now_us,
+            self.turn,
+            self.microphone.db,
+            self.speaker.db(now_us),
+            self.user,
+            self.partial,
+            # Copies, because the event loop may add to them meanwhile.
+            tuple(ShownClause(spoken.text, spoken.characters(now_us)) for spoken in list(self.clauses.values())),
+            self._queues(),
+            self._tools(now_us),
+            self.newest,
+            tuple(self.interrupts),
+            budgets if isinstance(budgets, Budgets) else None,
+            tuple(list(self.log)[-log_lines:]),
+        )
 
     @property
     def turn(self) -> str:
@@ -118,17 +151,20 @@ class LiveState(Observer):
             return "loading"
         return str(self.engine.state(gate.id).turn.value)
 
-    def queues(self) -> list[tuple[str, int, int, int]]:
-        """Each bounded edge of the reply: (stage, messages waiting, bound, messages dropped)."""
+    def _queues(self) -> tuple[QueueLevel, ...]:
+        """Each bounded edge of the reply."""
         if self.engine is None:
-            return []
+            return ()
         replying = {stage.id for stage in self.plan.stages if stage.cls.replying}
         edges = [(id_, inbox) for id_, inbox in self.engine.inboxes() if id_ in replying]
-        return [(id_, len(inbox.queue), inbox.bound.max, inbox.dropped) for id_, inbox in edges]
+        return tuple(QueueLevel(id_, len(inbox.queue), inbox.bound.max, inbox.dropped) for id_, inbox in edges)
 
-    def running(self) -> list[ToolRecord]:
+    def _tools(self, now_us: int) -> tuple[ToolUnderWay, ...] | None:
         """The tools that run, the one that was called first before the others."""
-        return [] if self.figures is None else list(self.figures.follower.running.values())
+        if self.plan.only("tools") is None:
+            return None
+        running = [] if self.figures is None else list(self.figures.follower.running.values())
+        return tuple(ToolUnderWay(tool.name, max(0, now_us - tool.called_us)) for tool in running)
 
     # -- watching ---------------------------------------------------------------------------------------------------
 
@@ -176,9 +212,20 @@ class LiveState(Observer):
             known = self.clauses.get(index)
             if of.taken_us is not None and (known is None or known.text != of.clause.text):
                 self.clauses[index] = SpokenClause(of.clause.text)
-        if turn.sound is not None and turn.number > self._measured:
-            self._measured = turn.number
-            self.turns.append(figures.of_turn(turn))
+        if turn.sound is not None and (self.newest is None or turn.number > self.newest.turn):
+            self.newest = figures.of_turn(turn)
+        # Its figures are known when the device has fallen silent, well within a second.
+        if (cut := turn.interrupt) is not None and self._now_us() < cut.t_us + US_PER_S:
+            self._interrupted(cut.t_us, figures.interrupts_of(turn))
+
+    def _now_us(self) -> int:
+        return 0 if self.engine is None else self.engine.now_us
+
+    def _interrupted(self, at_us: int, known: Iterable[InterruptReport]) -> None:
+        """Keep the interrupt of time `at_us`, instead of what was known of it before."""
+        if self.interrupts and self.interrupts[-1].t_us == at_us:
+            self.interrupts.pop()
+        self.interrupts += [interrupt for interrupt in known if interrupt.t_us == at_us]
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         self._plain.event(at_us, name, detail)

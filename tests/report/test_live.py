@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import trio
@@ -54,23 +57,29 @@ def pictures(width: int, height: int, drawn: Plan) -> list[list[str]]:
         assert isinstance(paper.file, io.StringIO)
         shown.append(paper.file.getvalue().splitlines())
 
+    take()
+    watch(drawn, view, take)
+    take()
+    return shown
+
+
+def watch(drawn: Plan, view: LiveView, take: Callable[[], object]) -> None:
+    """Run a session, and call `take` five times a second meanwhile."""
+
     async def whole() -> None:
-        async def draw() -> None:
+        async def look() -> None:
             while True:
                 take()
                 await trio.sleep(0.2)
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(draw)
+            nursery.start_soon(look)
             await run_alone(
                 drawn, notice=view.say, observers=(view.state,), duration_us=6_000_000, started=view.started
             )
             nursery.cancel_scope.cancel()
 
-    take()
     trio.run(whole, clock=trio.testing.MockClock(autojump_threshold=0))
-    take()
-    return shown
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50), (100, 30)])
@@ -148,3 +157,23 @@ def test_what_libraries_print_goes_into_the_log_and_stderr_comes_back(capfd: pyt
     os.write(2, b"behind it\n")
     assert said == ["from C", "and more"]
     assert capfd.readouterr().err == "behind it\n"
+
+
+def test_an_observation_tells_as_data_what_the_picture_shows() -> None:
+    drawn = plan()
+    view = LiveView(drawn)
+    told: list[dict[str, Any]] = []
+    watch(drawn, view, lambda: told.append(view.state.observed(view._now_us(), 5).to_json()))
+    last = json.loads(json.dumps(told[-1]))
+    assert (last["pipeline"], last["tools"], last["budgets"]["ttfa_ms"]) == ("claimed", None, 700)
+    assert last["newest"]["over"] == ["ttfa 860 ms > 700ms"]
+    assert sum(last["newest"]["parts_ms"].values()) == last["newest"]["ttfa_ms"] == 860
+    assert [interrupt["turn"] for interrupt in last["interrupts"]] == [1]
+    assert 0 < last["interrupts"][0]["speech_to_silence_ms"] < 500
+    assert len(last["log"]) == 5
+    (queue,) = [queue for queue in last["queues"] if queue["stage"] == "tts"]
+    assert queue["max"] == 3
+    states = {str(one["turn"]) for one in told}
+    assert {"loading", "listening", "hearing", "thinking", "speaking"} <= states
+    spoken = [sum(clause["spoken"] for clause in one["clauses"]) for one in told]
+    assert max(spoken) > 20

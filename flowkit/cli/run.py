@@ -80,13 +80,13 @@ def _run(args: argparse.Namespace) -> int:
     from flowkit.cli.recording import record_path, recorded
     from flowkit.cli.views import prints, shown
     from flowkit.plan import require
-    from flowkit.plan.variables import check_given
+    from flowkit.plan.variables import check_given, parse_variables
     from flowkit.runtime.host import run_alone
 
     if args.allow_tools:
         trust.allow()
     config, duration_us = _config(args), _limits(args)
-    variables = _variables(args)
+    variables = parse_variables(args.var)
     check_given(config, variables)
     plan = require(config)
     if (speaker := plan.only("speaker")) is not None and speaker.provider is None and not prints(plan):
@@ -121,17 +121,6 @@ def _echo_watch(plan: Plan, notice: Callable[[str], None]) -> tuple[Observer, ..
 
     names = [end.provider.name for kind in ("mic", "speaker") if (end := plan.only(kind)) and end.provider]
     return (EchoWatch(plan, notice),) if len(names) == 2 and not _WITHOUT_ECHO & set(names) else ()
-
-
-def _variables(args: argparse.Namespace) -> dict[str, str]:
-    """The values of ``--var``. Raises UsageError for one without a name."""
-    given: dict[str, str] = {}
-    for text in args.var:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise UsageError(f"--var {text}: write --var NAME=VALUE")
-        given[name.strip()] = value
-    return given
 
 
 def _limits(args: argparse.Namespace) -> int | None:

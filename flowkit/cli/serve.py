@@ -35,6 +35,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--keyfile", metavar="PEM", help="the certificate's key, unless it is in the same file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the file")
     parser.add_argument(
+        "--var",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the value of {{NAME}} in every session's prompts",
+    )
+    parser.add_argument(
         "--allow-tools", action="store_true", help="let the file's tools import modules and start programs"
     )
 
@@ -42,7 +49,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal.
 
-    Exit code 0: drained. 2: the address cannot be used. 4: a model cannot be loaded.
+    Exit code 0: drained. 2: the address cannot be used, or a variable is unknown. 4: a model cannot be loaded.
     """
     try:
         from flowkit.serve import server
@@ -52,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     import trio
 
     from flowkit.config import load
+    from flowkit.plan.variables import parse_variables
     from flowkit.runtime.session import alone
 
     if not 0 <= args.port <= 65_535:
@@ -69,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
             port=args.port,
             tls=_tls(args),
             traces=_traces(config),
+            variables=parse_variables(args.var),
             notice=_notice,
             ready=lambda url: print(f"serving {config.name} on {url}{server.REALTIME}", flush=True),
         )

@@ -199,6 +199,8 @@ class Case(opt.Options):
     scripted providers run."""
     set: tuple[str, ...] = ()
     """Settings to change for this test, as with `--set`."""
+    variables: dict[str, str] = Field(default_factory=dict)
+    """The values of `{{name}}` in prompts and the greeting. A recording has its own."""
     inject: tuple[Injection, ...] = ()
     """What to inject into the session."""
     expect: tuple[Assertion, ...] = ()
@@ -210,4 +212,6 @@ class Case(opt.Options):
             raise ValueError("needs chunker, or expect for a session")
         if self.chunker is not None and (self.expect or self.inject or self.trace):
             raise ValueError("a chunker case feeds text; trace, inject and expect are for sessions")
+        if self.variables and (self.trace or self.chunker is not None):
+            raise ValueError("variables are for sessions of scripted providers; a recording holds the filled text")
         return self

@@ -7,7 +7,7 @@ replay needs no value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -60,6 +60,17 @@ def check_given(config: Config, values: Mapping[str, str]) -> None:
 
 
 _HELP = "give one: --var {0}=VALUE; in Python: run_session(variables={{'{0}': ...}})"
+
+
+def parse_variables(given: Iterable[str]) -> dict[str, str]:
+    """The values of ``--var NAME=VALUE`` options. Raises UsageError for one without a name."""
+    values: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise UsageError(f"--var {text}: write --var NAME=VALUE")
+        values[name.strip()] = value
+    return values
 
 
 def fill_config(config: Config, values: Mapping[str, str]) -> Config:

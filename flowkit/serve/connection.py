@@ -41,13 +41,23 @@ class Shop:
 
 
 class ClientConnection(Observer):
-    """Carries one session. `id` names it, `session` has the settings of its client secret, `trace` is where it is recorded."""
+    """Carries one session. `id` names it, `session` has the settings of its client secret, `variables` the values of
+    `{{name}}`, and `trace` is where it is recorded."""
 
-    def __init__(self, shop: Shop, socket: Socket, id: str, session: Mapping[str, Any], trace: Path | None) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        socket: Socket,
+        id: str,
+        session: Mapping[str, Any],
+        variables: Mapping[str, str],
+        trace: Path | None,
+    ) -> None:
         self._shop = shop
         self._socket = socket
         self._id = id
         self._session = session
+        self._variables = variables
         self._trace = trace
         self._protocol = Protocol(shop.plan, shop.options, id)
         self._remote = Remote()
@@ -94,7 +104,13 @@ class ClientConnection(Observer):
         shop = self._shop
         try:
             outcome = await shop.host.run_session(
-                shop.plan, name=self._id, trace=self._trace, observers=(self,), clock=self._clock, remote=self._remote
+                shop.plan,
+                name=self._id,
+                trace=self._trace,
+                observers=(self,),
+                clock=self._clock,
+                remote=self._remote,
+                variables=self._variables,
             )
         except Refused:
             shop.metrics.refused.labels("server_busy").inc()

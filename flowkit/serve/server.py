@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from flowkit.serve.metrics import Metrics
 from flowkit.serve.pipeline import served
 from flowkit.serve.places import Alone, Coordinator, PlaceAnswer
 from flowkit.serve.socket import Socket
+from flowkit.serve.variables import SessionVariables, without_variables
 
 REALTIME, SECRETS = "/v1/realtime", "/v1/realtime/client_secrets"
 MOST_CONNECTIONS = 2_000
@@ -56,6 +57,7 @@ class RealtimeServer:
         traces: says where each session is recorded.
         log: called with each event.
         coordinator: covers the other processes of the server too.
+        variables: the values of `{{name}}`; by default the pipeline needs none.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class RealtimeServer:
         traces: Traces = nowhere,
         log: Log = to_stderr,
         coordinator: Coordinator | None = None,
+        variables: SessionVariables | None = None,
     ) -> None:
         self.host = host
         self.options = options
@@ -78,6 +81,7 @@ class RealtimeServer:
         self._log = log
         self._tls = tls
         self._traces = traces
+        self._variables = variables
         self._connections = 0
         self._coordinator = coordinator or Alone(options.limits)
 
@@ -219,6 +223,9 @@ class RealtimeServer:
         for name, value in request.query.items():
             if name in _UNSUPPORTED:
                 return refusal(400, f"{name}={value[:80]} is not supported by this server.", "unsupported")
+        values = self._variables.of(request, caller) if self._variables else {}
+        if isinstance(values, HttpAnswer):
+            return values
         limits = self.options.limits
         verdict = await self._coordinator.take(peer) if self.host.accepting else PlaceAnswer.FULL
         if verdict is PlaceAnswer.FULL:
@@ -232,7 +239,8 @@ class RealtimeServer:
             socket = Socket(http.stream, most=limits.message, unsent=limits.unsent)
             if await socket.accept(request, http.trailing):
                 id = f"sess_{uuid4().hex[:12]}"
-                await ClientConnection(self._shop, socket, id, caller.session, self._traces()).run()
+                session = without_variables(caller.session)
+                await ClientConnection(self._shop, socket, id, session, values, self._traces()).run()
         finally:
             self._coordinator.leave(peer)
         return None
@@ -257,6 +265,7 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     traces: Traces = nowhere,
     log: Log = to_stderr,
+    variables: Mapping[str, str] | None = None,
     notice: Callable[[str], None],
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
@@ -269,11 +278,13 @@ async def serve(
         tls: serve TLS with this context.
         traces: says where each session is recorded.
         log: called with each event.
+        variables: the values of `{{name}}` that every session has.
         notice: called with lines for people while the models are loaded.
         ready: called with the server's URL once it listens.
 
     Raises:
-        UsageError: the address is open to others and there is no token, or it cannot be listened on.
+        UsageError: the address is open to others and there is no token, it cannot be listened on, or the pipeline has no
+            place for a variable.
         FlowkitError: the pipeline cannot work, or a model cannot be loaded.
     """
     options = config.top.serve
@@ -283,12 +294,13 @@ async def serve(
             hint="add serve: {tokens: ['${TOKEN}']} to the file, or listen on 127.0.0.1",
         )
     config, plan = served(config)
+    values = SessionVariables(config, variables or {})
     async with (
         open_signals() as signals,
         open_host(config, max_sessions=options.limits.sessions, notice=notice) as running,
         trio.open_nursery() as nursery,
     ):
-        server = RealtimeServer(running, plan, options, host, tls=tls, traces=traces, log=log)
+        server = RealtimeServer(running, plan, options, host, tls=tls, traces=traces, log=log, variables=values)
         try:
             listeners = await trio.open_tcp_listeners(port, host=host)
         except OSError as error:

@@ -129,8 +129,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         print(type(emulator).__name__, emulator.port, emulator.faults)
         raise KeyboardInterrupt
 
-    async def serve(config: Any, *, host: str, port: int, tls: Any, **_: Any) -> None:
-        print(config.name, host, port, tls is not None, trust.allows("flowkit.clock"))
+    async def serve(config: Any, *, host: str, port: int, tls: Any, variables: Any, **_: Any) -> None:
+        print(config.name, host, port, tls is not None, variables, trust.allows("flowkit.clock"))
 
     def run_jobs(job: Any, items: Any, workers: Workers, **_: Any) -> Any:
         print(f"{workers.processes} processes" if not workers.cluster else f"at {workers.cluster}")
@@ -292,6 +292,7 @@ TABLE: dict[str, Try] = {
     "serve --certfile": Try("serve base.yaml", "--certfile self-signed.pem"),
     "serve --keyfile": Try("serve base.yaml", "--keyfile self-signed.pem", code=ExitCode.USAGE),
     "serve --set": Try("serve base.yaml", "--set name=other"),
+    "serve --var": Try("serve greets.yaml --var name=Ann", "--var name=Bob"),
     "serve --allow-tools": Try("serve tools.yaml", "--allow-tools"),
     "emulate NAME": Try("emulate", code=ExitCode.INTERRUPTED),
     "emulate --port": Try("emulate groq", "--port 5005", code=ExitCode.INTERRUPTED),

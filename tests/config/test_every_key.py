@@ -255,6 +255,15 @@ OF_TESTS = {
     "tests.chunker.expect": case(CUT.replace("[One., Two.]", "[One.]"), CUT),
     "tests.trace": case(f"name: one, trace: base.jsonl, {ROME}", f"name: one, {ROME}"),
     "tests.set": case(f"name: one, {ROME}"),
+    "tests.variables": Try(
+        "[{name: one, variables: {who: Bartholomew}, expect: [{what: messages, at_most: 1}]}]",
+        look.tested,
+        (
+            "tests=[{name: one, variables: {who: Al}, expect: [{what: messages, at_most: 1}]}]",
+            "greeting={text: 'Hello {{who}}.'}",
+        ),
+        "tests",
+    ),
     "tests.inject.speech": injecting(SPEECH.replace("500ms", "900ms"), SPEECH),
     "tests.inject.says": injecting(SPEECH.replace("Why", "When"), SPEECH),
     "tests.inject.answer": injecting(SPEECH.replace("So", "No"), SPEECH),

@@ -20,6 +20,7 @@ from flowkit.config import load
 from flowkit.runtime.host import open_host
 from flowkit.serve.pipeline import served
 from flowkit.serve.server import RealtimeServer
+from flowkit.serve.variables import SessionVariables
 from tests.serve.support import TALK
 
 TOKEN = "a-token-of-some-length"
@@ -76,9 +77,10 @@ def get(path: str, *headers: str) -> str:
 
 
 @asynccontextmanager
-async def site(*settings: str, text: str = TALK) -> AsyncIterator[Site]:
-    """A server of a scripted pipeline."""
+async def site(*settings: str, text: str = TALK, **variables: str) -> AsyncIterator[Site]:
+    """A server of a scripted pipeline, with the values that every session has."""
     config, plan = served(load("talk.yaml", text=text, overrides=settings))
+    values = SessionVariables(config, variables)
     logged: list[dict[str, Any]] = []
 
     def log(event: str, **fields: Any) -> None:
@@ -89,7 +91,7 @@ async def site(*settings: str, text: str = TALK) -> AsyncIterator[Site]:
         open_host(config, max_sessions=limits.sessions, notice=lambda line: None) as host,
         trio.open_nursery() as nursery,
     ):
-        server = RealtimeServer(host, plan, config.top.serve, "127.0.0.1", log=log)
+        server = RealtimeServer(host, plan, config.top.serve, "127.0.0.1", log=log, variables=values)
         yield Site(server, nursery, logged)
         nursery.cancel_scope.cancel()
 

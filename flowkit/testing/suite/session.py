@@ -18,6 +18,7 @@ from flowkit.figures.report import Report
 from flowkit.messages import Message
 from flowkit.plan import Plan, resolve
 from flowkit.plan.graph import ProviderChoice
+from flowkit.plan.variables import check_given, fill_plan
 from flowkit.providers.inline import Script
 from flowkit.providers.scripted import ScriptedTools
 from flowkit.replay.heap import HeapPump
@@ -85,7 +86,9 @@ def _recorded(path: Path, case: Case, root: str) -> Play:
 
 
 def _scripted(path: Path, case: Case, env: bool) -> Play:
-    plan = _without_real_tools(resolve(load(path, overrides=case.set, outside=outside(env, Unset.ERROR))))
+    config = load(path, overrides=case.set, outside=outside(env, Unset.ERROR))
+    check_given(config, case.variables)
+    plan = _without_real_tools(fill_plan(resolve(config), case.variables))
     others = [injection for injection in case.inject if injection.speech is None]
 
     def play(speech: Sequence[InjectedSpeech]) -> Ran:

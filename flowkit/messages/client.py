@@ -71,6 +71,19 @@ class HeardUntil(Message):
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Keys(Message):
+    """The user has pressed these keys of a telephone, such as ``12``. They are answered like words. Control, client -> gate."""
+
+    lane: ClassVar[str] = "C"
+    keys: str
+
+    @property
+    def text(self) -> str:
+        """How the model reads them."""
+        return f"[keys: {self.keys}]"
+
+
 # -- the reply -----------------------------------------------------------------------------------------------------------
 
 
@@ -98,3 +111,13 @@ class Mute(Message):
 
     lane: ClassVar[str] = "C"
     on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Played(Message):
+    """The client has played clause `clause` up to sample `sample`, and all before it. After the first such report the speaker's
+    clock no longer tells what was heard, but the reports. Control, client -> speaker."""
+
+    lane: ClassVar[str] = "C"
+    clause: int
+    sample: int

@@ -29,6 +29,7 @@ from flowkit.messages import (
     Hold,
     InputEnded,
     Interrupt,
+    Keys,
     Message,
     Partial,
     PlaybackStarted,
@@ -267,8 +268,8 @@ class Gate(Stage[GateState]):
                 return Event.CANCEL
             case Final():
                 return self._final(state, message)
-            case Typed(text=text):
-                state.kept = text
+            case Typed(text=text) | Keys(text=text):
+                state.kept = _joined(state.kept, text)
                 return None if self._deaf(state) else Event.FINAL
             case PlaybackStarted():
                 return Event.AUDIBLE

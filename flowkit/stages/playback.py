@@ -30,6 +30,7 @@ from flowkit.messages import (
     Message,
     Play,
     PlaybackStarted,
+    Played,
     Render,
     ReplyPlayed,
     Resume,
@@ -53,6 +54,8 @@ from flowkit.words import speaking_s, spoken_until
 _US = 1_000_000
 NEXT = "next"
 """The tag of its only deadline."""
+PATIENCE_US = 3_000_000
+"""How late a device that reports what it has played may be. Then its sound counts as played, or the reply would never end."""
 # The device's own messages still pass, or its failure would not be seen while enough was sent.
 _CLOSED = frozenset({PROVIDER})
 
@@ -68,12 +71,13 @@ class Output(Enum):
 @dataclass(slots=True)
 class Piece:
     """Audio that was sent to the device and may still be sounding: due from `at_us` to `ends_us`. Its last sample was
-    out by `out_us`."""
+    out by `out_us`. `reported`: how many of its samples the device says it has played, if it does."""
 
     audio: Audio
     at_us: int = 0
     ends_us: int = 0
     out_us: int = 0
+    reported: int = 0
 
     def sounded(self, now_us: int) -> int:
         """How many of its samples were due before `now_us`. A device has popped exactly these by then."""
@@ -86,7 +90,7 @@ class Piece:
 class PlaybackState:
     """`playing`: pieces sent, and marks between them, oldest first, at most `lead` and one piece. `until_us`: when the
     last piece ends. `carry`: the fraction of a microsecond after that, times the sample rate. `texts`: of the current
-    clauses. `full`: enough was sent."""
+    clauses. `full`: enough was sent. `reports`: the device says what it has played."""
 
     sound: Output = Output.IDLE
     playing: deque[Piece | ClauseEnded | EndOfReply] = field(default_factory=deque)
@@ -96,6 +100,7 @@ class PlaybackState:
     words: dict[int, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     position: tuple[int, Audio | None] = (0, None)
     full: bool = False
+    reports: bool = False
 
 
 class Playback(Stage[PlaybackState]):
@@ -116,6 +121,9 @@ class Playback(Stage[PlaybackState]):
 
     def fresh(self) -> PlaybackState:
         return PlaybackState()
+
+    def reset(self, state: PlaybackState) -> PlaybackState:
+        return PlaybackState(reports=state.reports)
 
     def begin(self, state: PlaybackState) -> Actions:
         return (Open(Render()),)
@@ -143,6 +151,8 @@ class Playback(Stage[PlaybackState]):
                 actions += self._resume(state, now_us)
             case Interrupt():
                 return [*actions, *self._interrupt(state, now_us)]
+            case Played():
+                actions += self._report(state, message, now_us)
             case Failed() | Done():
                 return [*actions, Emit("progress", Fault("speaker", gone(message, "speaker")))]
             case Timer():
@@ -178,11 +188,11 @@ class Playback(Stage[PlaybackState]):
     def _sounded(self, state: PlaybackState, now_us: int) -> list[Action]:
         """Remove from the front what has sounded by now, and report each mark that was reached."""
         actions: list[Action] = []
-        # While held nothing sounds, so nothing is over, however much time has passed.
-        while state.playing and state.sound is not Output.HELD:
+        # While held nothing sounds, so nothing is over, however much time has passed. But a device may have more to report.
+        while state.playing and (state.reports or state.sound is not Output.HELD):
             front = state.playing[0]
             if isinstance(front, Piece):
-                if now_us < front.out_us:
+                if not _is_over(state, front, now_us):
                     break
                 state.position = (front.audio.first_sample + front.audio.samples, front.audio)
             elif isinstance(front, ClauseEnded):
@@ -216,8 +226,23 @@ class Playback(Stage[PlaybackState]):
         for item in state.playing:
             if not isinstance(item, Piece):
                 return ends_us
-            ends_us = item.ends_us
+            ends_us = item.ends_us + (PATIENCE_US if state.reports else 0)
         return None
+
+    def _report(self, state: PlaybackState, report: Played, now_us: int) -> list[Action]:
+        """The device says what it has played. It may play on while the reply is held."""
+        state.reports = True
+        pieces = [item for item in state.playing if isinstance(item, Piece)]
+        begun = [n for n, piece in enumerate(pieces) if _reaches(report, piece.audio)]
+        for piece in pieces[: begun[-1]] if begun else ():
+            piece.reported = piece.audio.samples
+        for piece in (pieces[n] for n in begun):
+            piece.reported = max(piece.reported, min(piece.audio.samples, report.sample - piece.audio.first_sample))
+        actions = self._sounded(state, now_us)
+        front = state.playing[0] if state.playing else None
+        if state.sound is Output.HELD and isinstance(front, Piece):
+            self._cut(state, front, front.reported)
+        return actions
 
     # -- stopping ---------------------------------------------------------------------------------------------------
 
@@ -243,13 +268,15 @@ class Playback(Stage[PlaybackState]):
             state.sound = Output.HELD
             return actions
         front = state.playing[0] if state.playing else None
-        if isinstance(front, Piece) and front.at_us < cut_us:
-            audio = front.audio
-            gone = front.sounded(cut_us)
-            state.position = (audio.first_sample + gone, audio)
-            state.playing[0] = Piece(_rest(audio, gone))
+        if isinstance(front, Piece) and (state.reports or front.at_us < cut_us):
+            self._cut(state, front, front.reported if state.reports else front.sounded(cut_us))
         state.sound = Output.HELD
         return [*actions, Feed(Silence(cut_us))]
+
+    def _cut(self, state: PlaybackState, front: Piece, gone: int) -> None:
+        """Of the piece in front `gone` samples have sounded. Only the rest is left."""
+        state.position = (front.audio.first_sample + gone, front.audio)
+        state.playing[0] = Piece(_rest(front.audio, gone))
 
     def _resume(self, state: PlaybackState, now_us: int) -> list[Action]:
         if state.sound is not Output.HELD:
@@ -313,6 +340,18 @@ def heard_of(started: ClauseStarted, words: Sequence[tuple[str, int]], played: i
     # A voice that streams may not know its total (0). Then the usual time for the text stands in.
     whole_s = total / rate_hz or speaking_s(started.spoken)
     return chunk.heard(played / rate_hz / whole_s if whole_s else 1)
+
+
+def _is_over(state: PlaybackState, piece: Piece, now_us: int) -> bool:
+    """Whether a piece has sounded to its end."""
+    if not state.reports:
+        return now_us >= piece.out_us
+    lost = state.sound is not Output.HELD and now_us >= piece.out_us + PATIENCE_US
+    return lost or piece.reported >= piece.audio.samples
+
+
+def _reaches(report: Played, audio: Audio) -> bool:
+    return audio.clause == report.clause and audio.first_sample < report.sample
 
 
 def _joined(playing: Iterable[Piece | ClauseEnded | EndOfReply]) -> deque[Piece | ClauseEnded | EndOfReply]:

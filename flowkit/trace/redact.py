@@ -46,6 +46,7 @@ _CONTENT = {
     ("Respond", "instructions"): "config",
     ("Respond", "text"): "transcripts",
     ("HeardUntil", "text"): "clauses",
+    ("Keys", "keys"): "transcripts",
     ("Instruct", "instructions"): "config",
     ("Instruct", "tools"): "tools",
     ("Remember", "text"): "clauses",

@@ -17,6 +17,7 @@ from flowkit.messages import (
     Message,
     Play,
     PlaybackStarted,
+    Played,
     Render,
     ReplyPlayed,
     Resume,
@@ -26,7 +27,7 @@ from flowkit.messages import (
 )
 from flowkit.providers.sound.timeline import Timeline
 from flowkit.stages.base import Action, Emit, Feed, Open, SetTimer
-from flowkit.stages.playback import Output, Playback, PlaybackState
+from flowkit.stages.playback import PATIENCE_US, Output, Playback, PlaybackState
 
 NEXT = Timer("next")
 START, END = "clause started", "clause ended"
@@ -283,3 +284,83 @@ def test_holds_at_any_instant_lose_and_repeat_no_sample(rate: int, pieces: list[
         assert pop.first_sample == place
         place += pop.samples
     assert place == first
+
+
+# -- a device that reports what it has played ---------------------------------------------------------------------------
+
+
+def reporting(**options: Any) -> Driven:
+    playback = Driven(**options)
+    assert playback(0, Played(0, 0)) == []
+    return playback
+
+
+def test_what_a_device_reports_was_heard_whatever_the_time_is() -> None:
+    playback = reporting()
+    playback(0, started(0, " One."), audio(100), ClauseEnded(0, 1_600), EndOfReply())
+    assert playback(500, NEXT, Played(0, 1_599)) == []
+    assert playback(501, Played(0, 1_600)) == [Heard(0, " One.", 1_600, 1_600), ReplyPlayed()]
+
+
+def test_of_an_interrupted_reply_that_was_heard_which_was_reported() -> None:
+    playback = reporting()
+    playback(0, started(0, " One two three four."), audio(100, total=3_200), audio(100, 100, total=3_200))
+    playback(150, Played(0, 800))
+    *_, heard = playback(190, Interrupt())
+    assert heard == Heard(0, " One", 800, 3_200)
+
+
+def test_without_any_report_nothing_was_heard() -> None:
+    playback = reporting()
+    playback(0, started(0, " One two three four."), audio(100))
+    assert playback(190, Interrupt()) == [Silence(200_000)]
+
+
+def test_a_device_may_play_on_while_the_reply_is_held() -> None:
+    playback = reporting()
+    playback(0, started(0, " One."), audio(100), audio(100, 100))
+    assert playback(50, Hold()) == [Silence(60_000)]
+    playback(130, Played(0, 2_000))
+    (play,) = [m for m in playback(300, Resume()) if isinstance(m, Play)]
+    assert (play.at_us, play.first_sample, play.samples) == (300_000, 2_000, 1_200)
+
+
+def test_a_reply_whose_end_is_never_reported_ends_all_the_same() -> None:
+    playback = reporting()
+    playback(0, started(0, " One."), audio(100), ClauseEnded(0, 1_600))
+    assert playback.timer_ms(0, EndOfReply()) == 100 + PATIENCE_US / 1000
+    assert playback(100 + PATIENCE_US / 1000, NEXT)[-1] == ReplyPlayed()
+
+
+def test_the_next_reply_is_told_by_reports_too() -> None:
+    playback = reporting()
+    playback(0, started(0, " One."), audio(100))
+    playback(10, Interrupt())
+    playback.state = playback.stage.reset(playback.state)
+    playback(1000, started(0, " Two."), audio(100), ClauseEnded(0, 1_600), EndOfReply())
+    assert playback(2000, NEXT) == []
+    assert playback(2000, Played(0, 1_600))[-1] == ReplyPlayed()
+
+
+@given(
+    st.lists(st.integers(1, 3_000), min_size=1, max_size=8),
+    st.lists(st.tuples(st.sampled_from(["report", "hold", "resume", "wait"]), st.integers(0, 8_000)), max_size=12),
+)
+def test_reports_in_any_order_are_never_unlearned(pieces: list[int], steps: list[tuple[str, int]]) -> None:
+    """What was heard at the interruption is the furthest report, whatever holds and resumes lie between."""
+    playback, first, reported, now_ms = reporting(lead="10s"), 0, 0, 0.0
+    playback(0, started(0, " One two three four five six seven eight nine ten."))
+    for count in pieces:
+        playback(0, Audio(0, first, count, 16_000, 30_000, bytes(2 * count)))
+        first += count
+    for name, number in steps:
+        now_ms += 5
+        if name == "report":
+            reported = max(reported, min(number, first))
+            playback(now_ms, Played(0, min(number, first)))
+        elif name == "wait":
+            playback(now_ms, NEXT)
+        else:
+            playback(now_ms, Hold() if name == "hold" else Resume())
+    heard = [m.played for m in playback(now_ms + 5, Interrupt()) if isinstance(m, Heard)]
+    assert heard == ([reported] if reported else [])

@@ -32,7 +32,8 @@ QUIET_SHARE = 3e-4
 """A frame is quiet if it is 35 dB below the loudest frame of the segment (a final "s" is 26 dB below it) ..."""
 FLOOR_RISE = 4.0
 """... or, in a noisy room, at most 6 dB above the quietest tenth of the segment, which the pre-roll provides."""
-
+_LONGEST_GAP = 1_500
+"""Lost frames that are taken for silence: half a minute, as long as the longest segment of any model."""
 PAUSING = 2
 """Quiet frames that occur within words. After more of them, a partial transcript waits until the user goes on or has
 ended."""
@@ -84,6 +85,11 @@ class RecentFrames:
         import numpy as np
 
         lost = max(0, frames.index - self.until)
+        # Minutes of silence would take long to compare, and no segment is that long.
+        if lost > _LONGEST_GAP:
+            self._pcm.clear()
+            self._loudness.clear()
+            self.first, lost = frames.index, 0
         pcm = bytes(lost * self._bytes) + frames.pcm.ljust(frames.count * self._bytes, b"\0")
         by_frame = np.frombuffer(pcm, "<i2").reshape(lost + frames.count, -1).astype(np.float32)
         self._pcm += pcm

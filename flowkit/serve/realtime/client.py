@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowkit.config.serve import Settable
-from flowkit.messages import ClearInput, CommitInput, Frames, HeardUntil, Mute, Remember, Respond, StopReply, Typed
+from flowkit.messages import ClearInput, CommitInput, HeardUntil, Mute, Remember, Respond, StopReply, Typed
 from flowkit.serve.realtime.audio import Ear
 from flowkit.serve.realtime.dialogue import Dialogue
 from flowkit.serve.realtime.errors import EventRefused, unsupported
@@ -23,22 +23,18 @@ from flowkit.serve.realtime.speech import Speech
 Given = Mapping[str, Any]
 _LEAST_COMMIT_US = 100_000
 """The contract's shortest utterance of a client."""
-_BLOCK = 25
-"""How many frames are passed on as one message at most."""
 
 
 @dataclass(slots=True)
 class Hands:
-    """What the handlers work with, and the client's side of the audio. `frame`: the next frame's number. `held`: PCM that is not
-    a whole frame yet. `sent_us`: all the audio that was appended; `since_us`: of it, since the last utterance ended."""
+    """What the handlers work with, and the client's side of the audio. `sent_us`: all the audio that was appended; `since_us`: of
+    it, since the last utterance ended."""
 
     talk: Dialogue
     reply: Replies
     speech: Speech
     ear: Ear
     now_us: int = 0
-    frame: int = 0
-    held: bytes = b""
     sent_us: int = 0
     since_us: int = 0
     muted: bool = False
@@ -104,14 +100,8 @@ def _append(hands: Hands, event: Given) -> None:
     pcm, us = hands.ear.hear(audio)
     hands.sent_us += us
     hands.since_us += us
-    hands.held += pcm
-    size = 2 * talk.rate_hz * talk.frame_us // 1_000_000
-    whole = len(hands.held) // size
-    for first in range(0, whole, _BLOCK):
-        count = min(_BLOCK, whole - first)
-        talk.order(Frames(hands.frame, count, hands.held[first * size : (first + count) * size]), "mic")
-        hands.frame += count
-    hands.held = hands.held[whole * size :]
+    for frames in talk.mic.hear(pcm, hands.now_us):
+        talk.order(frames, "mic")
 
 
 def _commit(hands: Hands, event: Given) -> None:
@@ -129,7 +119,8 @@ def _commit(hands: Hands, event: Given) -> None:
 
 
 def _clear(hands: Hands, event: Given) -> None:
-    hands.since_us, hands.held = 0, b""
+    hands.since_us = 0
+    hands.talk.mic.clear()
     hands.talk.order(ClearInput(), "mic")
     hands.talk.send("input_audio_buffer.cleared")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from flowkit.config.serve import Settable
 from flowkit.messages import Message
+from flowkit.serve.microphone import Microphone
 from flowkit.serve.realtime.items import Items
 from flowkit.serve.realtime.settings import Defaults, Settings
 
@@ -28,7 +29,7 @@ class Dialogue:
     defaults: Defaults
     allowed: frozenset[Settable]
     rate_hz: int
-    frame_us: int
+    mic: Microphone
     ahead_us: int
     settings: Settings = field(default_factory=Settings)
     items: Items = field(default_factory=Items)
@@ -58,7 +59,3 @@ class Dialogue:
         if done:
             self.send("conversation.item.done", previous_item_id=before, item=dict(item))
         return before
-
-    def ms(self, frame: int) -> int:
-        """The time in the input at which a frame begins, in milliseconds."""
-        return frame * self.frame_us // 1000

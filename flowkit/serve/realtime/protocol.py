@@ -37,6 +37,7 @@ from flowkit.messages import (
 )
 from flowkit.plan.graph import Plan
 from flowkit.serve.http import json_bytes
+from flowkit.serve.microphone import Microphone
 from flowkit.serve.realtime.audio import Ear
 from flowkit.serve.realtime.client import HANDLERS, Given, Hands
 from flowkit.serve.realtime.dialogue import Dialogue, Order
@@ -62,7 +63,7 @@ class Protocol:
             _defaults(plan),
             frozenset(options.client_may_set),
             plan.input_rate_hz,
-            plan.frame_us,
+            Microphone(plan.input_rate_hz, plan.frame_us),
             options.limits.ahead,
         )
         self.reply = Replies(talk)

@@ -109,7 +109,7 @@ class Speech:
     def _announce(self, spoken: UserSpeech) -> None:
         if not spoken.announced:
             spoken.announced = True
-            at_ms = self._talk.ms(spoken.start)
+            at_ms = self._talk.mic.ms(spoken.start)
             self._talk.send("input_audio_buffer.speech_started", audio_start_ms=at_ms, item_id=spoken.item_id)
 
     def _commit(self, spoken: UserSpeech) -> None:
@@ -118,7 +118,7 @@ class Speech:
             return
         spoken.committed = True
         if spoken.announced:
-            at_ms = talk.ms((spoken.ends or 0) + 1)
+            at_ms = talk.mic.ms((spoken.ends or 0) + 1)
             talk.send("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=spoken.item_id)
         item = message(spoken.item_id, "user", [{"type": "input_audio", "transcript": None}])
         talk.send("input_audio_buffer.committed", previous_item_id=talk.items.last, item_id=spoken.item_id)
@@ -147,7 +147,7 @@ class Speech:
         if not talk.settings.transcribes:
             return
         self._delta(spoken, text)
-        seconds = ((spoken.ends or 0) + 1 - spoken.start) * talk.frame_us / 1_000_000
+        seconds = ((spoken.ends or 0) + 1 - spoken.start) * talk.mic.frame_us / 1_000_000
         talk.send(
             "conversation.item.input_audio_transcription.completed",
             item_id=spoken.item_id,

@@ -215,6 +215,10 @@ def _set(node: Node, keys: Seq[str], value: Node, path: Path, whole: Mark) -> No
         raise _NoSuchPlace(f"{'.'.join(map(str, path))} has no keys below it", "set it as a whole")
     below = node.get(key)
     if below is None and rest:
+        if rest[0].isdecimal():
+            raise _NoSuchPlace(
+                f"there is no list {key!r}", f"set the whole list: {'.'.join((*map(str, path), key))}=[...]"
+            )
         # A group that the file leaves out can be set as well.
         below = Mapping(whole)
     new = value if below is None else _set(below, rest, value, (*path, key), whole)

@@ -43,6 +43,7 @@ def test_set_is_typed_as_the_option_wants() -> None:
         ("na me=1", "--set:1:1: 'na me=1' is not a setting [FK031]"),
         ("stages.chnker.max_tokens=1", "--set:1:1: there is no stage 'chnker' [FK031]"),
         ("stages.9.max_tokens=1", "--set:1:1: there is no stage '9' [FK031]"),
+        ("tools.0.timeout=5s", "--set:1:1: there is no list 'tools' [FK031]"),
         ("flowkit.x=1", "--set:1:1: flowkit has no keys below it [FK031]"),
         ("stages.chunker.max_tokens=0", "--set:1:27: stages[2].max_tokens: must be >= 1 (got '0' from --set) [FK110]"),
         ("stages.chunker.max_tokns=3", "--set:1:1: stages[2].max_tokns: unknown key 'max_tokns' [FK101]"),

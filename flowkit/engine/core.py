@@ -20,13 +20,12 @@ from typing import Any
 
 from flowkit.engine.effects import CallCancelled, CallEnded, CallFed, CallOpened, Effect, Finished, Stimulus
 from flowkit.engine.journal import Fate, Journal, Row, item_digest
-from flowkit.engine.mailbox import SEQ, Envelope, Inbox, Push
-from flowkit.engine.slots import OpenCall, Slot
+from flowkit.engine.mailbox import Envelope, Inbox, Push
+from flowkit.engine.slots import OpenCall, Slot, slots_of
 from flowkit.engine.timers import Timers
 from flowkit.messages import Cancelled, Credit, Done, Failed, Fed, InputClosed, Interrupt, Message, Play, Timer
 from flowkit.plan.graph import CONTROL_BOUND, Plan
 from flowkit.stages.base import (
-    PROVIDER,
     Action,
     Actions,
     Cancel,
@@ -37,12 +36,12 @@ from flowkit.stages.base import (
     Open,
     RaiseEpoch,
     SetTimer,
-    Stage,
     new,
 )
 
 _LAST = frozenset({Done, Failed})
 _HANDLED = Fate.HANDLED
+_TOO_LATE = Failed("timeout", "the provider gave nothing in time")
 _CALL = "(call)"
 """Tag of the engine's own timer: the deadline of a stage's open call."""
 FED_ITEMS = 100
@@ -71,26 +70,7 @@ class Engine:
         # The heap itself, because its front is compared after every stimulus and a call would cost more.
         self._deadlines = self._timers.heap
         self._effects: list[Effect] = []
-        self._slots: list[Slot] = []
-        for index, planned in enumerate(plan.stages):
-            stage = planned.cls(planned.options, plan.frame_us)
-            slot = Slot(index, planned.id, stage, stage.step, stage.fresh(), planned.window, planned.timeouts)
-            slot.bit, slot.replying = 1 << index, stage.replying
-            # Asked once: most stages override neither, and then a message costs no call.
-            slot.selective = type(stage).accepts is not Stage.accepts
-            slot.judging = type(stage).stale is not Stage.stale
-            self._slots.append(slot)
-        self._connect(plan)
-
-    def _connect(self, plan: Plan) -> None:
-        by_id = {slot.id: slot for slot in self._slots}
-        for edge in plan.edges:
-            source, target = by_id[edge.source], by_id[edge.target]
-            # Control must overtake data, so its edges have no inbox. Its messages wait in the target's control queue.
-            inbox = Inbox(source.index, target.index, edge.input, edge.bound) if edge.bound else None
-            if inbox is not None:
-                target.inboxes.append(inbox)
-            source.routes.setdefault(edge.output, []).append((target, inbox))
+        self._slots = slots_of(plan)
 
     # -- what a pump calls ------------------------------------------------------------------------------------------
 
@@ -98,8 +78,7 @@ class Engine:
         """Start the session at `now_us`: let every stage open its session call. Returns the effects to carry out."""
         self.now_us = now_us
         for slot in self._slots:
-            # Row 0, because no message caused what a stage opens here.
-            self._act(slot, slot.stage.begin(slot.state), 0)
+            self._act(slot, slot.stage.begin(slot.state), 0)  # row 0: no message caused what a stage opens here
         return self._taken_effects()
 
     def advance(self, now_us: int, stimuli: Iterable[Stimulus] = ()) -> list[Effect]:
@@ -129,9 +108,7 @@ class Engine:
 
         If not, the pump leaves the item with the provider. It must not read further.
         """
-        slot = self._slots[stage]
-        # An item that is taken now would add to what waits in the outbox, which has no bound of its own.
-        return not slot.outbox and (not slot.selective or PROVIDER in slot.stage.accepts(slot.state))
+        return self._slots[stage].accepts_item()
 
     @property
     def epoch(self) -> int:
@@ -148,8 +125,7 @@ class Engine:
 
     def waiting(self) -> int:
         """How many messages wait in the replying stages: in mailboxes, outboxes and control queues."""
-        replying = [slot for slot in self._slots if slot.stage.replying]
-        return sum(len(s.control) + len(s.outbox) + sum(len(i.queue) for i in s.inboxes) for s in replying)
+        return sum(len(s.control) + len(s.outbox) + s.waiting for s in self._slots if s.replying)
 
     def _taken_effects(self) -> list[Effect]:
         effects, self._effects = self._effects, []
@@ -174,7 +150,7 @@ class Engine:
             elif ready := self._ready:
                 bit = ready & -ready
                 slot = slots[bit.bit_length() - 1]
-                if (inbox := self._takeable(slot)) is None:
+                if (inbox := slot.takeable()) is None:
                     # The bit is set again when this may have changed: by a message, a credit, or a step of the stage.
                     self._ready = ready ^ bit
                     continue
@@ -189,37 +165,15 @@ class Engine:
             else:
                 return
 
-    def _takeable(self, slot: Slot) -> Inbox | None:
-        """The inbox that the stage takes from next, or None. Of several, the one whose first message was sent earliest."""
-        # What the step emits would pile up in the outbox, and what it feeds would exceed the provider's window.
-        if not slot.waiting or slot.outbox or slot.fed >= slot.window:
-            return None
-        best: Inbox | None = None
-        accepted = slot.stage.accepts(slot.state) if slot.selective else None
-        for inbox in slot.inboxes:
-            queue = inbox.queue
-            if queue and (accepted is None or inbox.port in accepted):
-                if len(queue) == slot.waiting:
-                    return inbox  # nothing waits in the other inboxes
-                # By number and not by time, because several messages may be sent within one instant.
-                if best is None or queue[0][SEQ] < best.queue[0][SEQ]:
-                    best = inbox
-        return best
-
     # -- handling ---------------------------------------------------------------------------------------------------
 
     def _record(self, slot: Slot, envelope: Envelope, fate: Fate, call: int = 0) -> None:
         """Append a row for a message that the stage does not see."""
-        message, stage, n, sent_us, epoch, turn, _ = envelope
-        slot.rows += 1
-        self._append(Row(slot.id, slot.rows, stage, n, sent_us, self.now_us, epoch, turn, message, fate, call))
+        self._append(slot.row(envelope, self.now_us, fate, call))
 
     def _record_outgoing(self, slot: Slot, call: int, message: Message, n: int) -> None:
         """Append a row for what leaves for the stage's provider. Row `n` of the stage caused it; 0 if no row did."""
-        slot.rows += 1
-        cause, now_us = slot.id if n else "", self.now_us
-        row = (slot.id, slot.rows, cause, n, now_us, now_us, slot.epoch, slot.turn, message, _HANDLED, call)
-        self._append(new(Row, row))
+        self._append(slot.outgoing(message, self.now_us, n, call))
 
     def _handle(self, slot: Slot, envelope: Envelope, call: int = 0) -> None:
         """Append the row, then let the stage handle the message.
@@ -266,9 +220,10 @@ class Engine:
                 self._ready |= slot.bit
             self._make_room(slot)
         else:
-            # Most calls have no deadline, and then a frame must not cost a call here.
-            if call.timed or type(item) in _LAST:
-                self._item_arrived(slot, call, item)
+            if type(item) in _LAST:
+                self._close(slot, call)
+            elif call.timed:
+                self._await_item(slot, call, call.timeouts.idle_us)
             if slot.judging and slot.stage.stale(slot.state, item):
                 self._record(slot, envelope, Fate.STALE, call_id)
             else:
@@ -281,18 +236,16 @@ class Engine:
                 self._flush(self._slots[inbox.source])
 
     def _fire(self) -> None:
-        """Pop the earliest deadline that was reached and send its timer to the stage."""
-        if (due := self._timers.pop_due(self.now_us)) is not None:
-            self._due(*due)
-
-    def _due(self, stage: int, tag: str, at_us: int) -> None:
-        """Handle a deadline that was reached: the call's own, or else one that the stage set."""
+        """Handle the earliest deadline that was reached: the call's own, or else one that the stage set."""
+        if (due := self._timers.pop_due(self.now_us)) is None:
+            return
+        stage, tag, at_us = due
         slot = self._slots[stage]
         # The stage did not set this timer and would not know its tag.
         if tag == _CALL:
             self._call_timed_out(slot)
-            return
-        self._to_control(slot, (Timer(tag), "", 0, at_us, slot.epoch, slot.turn, 0))
+        else:
+            self._to_control(slot, (Timer(tag), "", 0, at_us, slot.epoch, slot.turn, 0))
 
     def _to_control(self, slot: Slot, envelope: Envelope) -> None:
         slot.control.append(envelope)
@@ -399,8 +352,7 @@ class Engine:
         self._cancel(slot, n)  # a stage has at most one open call
         self._calls += 1
         self._record_outgoing(slot, self._calls, request, n)
-        timed = slot.timeouts.first_item_us is not None or slot.timeouts.idle_us is not None
-        slot.call = OpenCall(self._calls, slot.timeouts, timed)
+        slot.call = OpenCall(self._calls, slot.timeouts)
         self._await_item(slot, slot.call, slot.timeouts.first_item_us)
         self._effects.append(CallOpened(slot.index, self._calls, request, slot.stage.call_scope))
 
@@ -449,13 +401,6 @@ class Engine:
         call.deadline_us = None if within_us is None else self.now_us + within_us
         self._timers.set(slot.index, _CALL, call.deadline_us)
 
-    def _item_arrived(self, slot: Slot, call: OpenCall, item: Message) -> None:
-        """The provider gave an item: close the call after the last one, else restart its idle deadline."""
-        if type(item) in _LAST:
-            self._close(slot, call)
-        else:
-            self._await_item(slot, call, call.timeouts.idle_us)
-
     def _call_timed_out(self, slot: Slot) -> None:
         """The call's deadline was reached: fail the call, unless the stage itself holds its items back."""
         call = slot.call
@@ -463,15 +408,14 @@ class Engine:
             return
         if call.deadline_us > self.now_us:
             self._timers.set(slot.index, _CALL, call.deadline_us)
-        elif not self.accepts_item(slot.index):
+        elif not slot.accepts_item():
             # The stage holds the items back, so the provider is not late. The new deadline counts from the old one and not
             # from now, because what the engine does must not depend on when the pump called it.
             call.deadline_us += call.timeouts.idle_us or call.timeouts.first_item_us or 0
             self._timers.set(slot.index, _CALL, call.deadline_us)
         else:
             self._cancel(slot, 0)
-            what = "the provider gave nothing in time"
-            self._handle(slot, (Failed("timeout", what), "", 0, self.now_us, slot.epoch, slot.turn, 0))
+            self._handle(slot, (_TOO_LATE, "", 0, self.now_us, slot.epoch, slot.turn, 0))
 
     # -- interrupts -------------------------------------------------------------------------------------------------
 

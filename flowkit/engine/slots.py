@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowkit.engine.mailbox import Envelope, Inbox
+from flowkit.engine.journal import Fate, Row
+from flowkit.engine.mailbox import SEQ, Envelope, Inbox
 from flowkit.messages import Message
-from flowkit.plan.graph import Timeouts
-from flowkit.stages.base import Actions, Stage
+from flowkit.plan.graph import Plan, Timeouts
+from flowkit.stages.base import PROVIDER, Actions, Stage, new
+
+_HANDLED = Fate.HANDLED
 
 
 @dataclass(slots=True)
@@ -19,7 +22,7 @@ class OpenCall:
 
     id: int
     timeouts: Timeouts
-    timed: bool
+    timed: bool = field(init=False)
     """Whether the call has a deadline at all. Most have none, and then no timer is set for each item."""
     deadline_us: int | None = None
     """When the next item is due. None: never."""
@@ -31,6 +34,9 @@ class OpenCall:
     """Number of the row that forwarded the last of them."""
     recorded: int = 0
     """How many of them the journal's ``Fed`` rows cover so far."""
+
+    def __post_init__(self) -> None:
+        self.timed = self.timeouts.first_item_us is not None or self.timeouts.idle_us is not None
 
 
 @dataclass(slots=True)
@@ -66,3 +72,60 @@ class Slot:
     """Whether the stage overrides ``accepts``, and so does not always take everything."""
     judging: bool = False
     """Whether the stage overrides ``stale``, and so may refuse an item of its provider."""
+
+    def row(self, envelope: Envelope, now_us: int, fate: Fate, call: int) -> Row:
+        """The stage's next row: a message that it does not see."""
+        message, stage, n, sent_us, epoch, turn, _ = envelope
+        self.rows += 1
+        return Row(self.id, self.rows, stage, n, sent_us, now_us, epoch, turn, message, fate, call)
+
+    def outgoing(self, message: Message, now_us: int, n: int, call: int) -> Row:
+        """The stage's next row: what leaves for its provider. Its row `n` caused it; 0 if no row did."""
+        self.rows += 1
+        cause = self.id if n else ""
+        row = (self.id, self.rows, cause, n, now_us, now_us, self.epoch, self.turn, message, _HANDLED, call)
+        return new(Row, row)
+
+    def accepts_item(self) -> bool:
+        """Whether the stage accepts an item of its provider now."""
+        # An item that is taken now would add to what waits in the outbox, which has no bound of its own.
+        return not self.outbox and (not self.selective or PROVIDER in self.stage.accepts(self.state))
+
+    def takeable(self) -> Inbox | None:
+        """The inbox that the stage takes from next, or None. Of several, the one whose first message was sent earliest."""
+        # What the step emits would pile up in the outbox, and what it feeds would exceed the provider's window.
+        if not self.waiting or self.outbox or self.fed >= self.window:
+            return None
+        best: Inbox | None = None
+        accepted = self.stage.accepts(self.state) if self.selective else None
+        for inbox in self.inboxes:
+            queue = inbox.queue
+            if queue and (accepted is None or inbox.port in accepted):
+                if len(queue) == self.waiting:
+                    return inbox  # nothing waits in the other inboxes
+                # By number and not by time, because several messages may be sent within one instant.
+                if best is None or queue[0][SEQ] < best.queue[0][SEQ]:
+                    best = inbox
+        return best
+
+
+def slots_of(plan: Plan) -> list[Slot]:
+    """The slots of a new session, in the order of the stages, with the queues between them."""
+    slots: list[Slot] = []
+    for index, planned in enumerate(plan.stages):
+        stage = planned.cls(planned.options, plan.frame_us)
+        slot = Slot(index, planned.id, stage, stage.step, stage.fresh(), planned.window, planned.timeouts)
+        slot.bit, slot.replying = 1 << index, stage.replying
+        # Asked once: most stages override neither, and then a message costs no call.
+        slot.selective = type(stage).accepts is not Stage.accepts
+        slot.judging = type(stage).stale is not Stage.stale
+        slots.append(slot)
+    by_id = {slot.id: slot for slot in slots}
+    for edge in plan.edges:
+        source, target = by_id[edge.source], by_id[edge.target]
+        # Control must overtake data, so its edges have no inbox. Its messages wait in the target's control queue.
+        inbox = Inbox(source.index, target.index, edge.input, edge.bound) if edge.bound else None
+        if inbox is not None:
+            target.inboxes.append(inbox)
+        source.routes.setdefault(edge.output, []).append((target, inbox))
+    return slots

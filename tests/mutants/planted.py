@@ -296,8 +296,8 @@ MUTANTS = (
         "a resumed reply begins again at its piece",
         "speaker",
         _PLAYBACK,
-        "            state.playing[0] = Piece(_rest(audio, gone))\n",
-        "            state.playing[0] = Piece(audio)\n",
+        "        state.playing[0] = Piece(_rest(front.audio, gone))\n",
+        "        state.playing[0] = Piece(front.audio)\n",
     ),
     Mutant(
         "the device is not silenced",

@@ -239,15 +239,15 @@ def _settle_last_first(self: Engine) -> None:
             if not slot.control:
                 self._control &= ~slot.bit
             self._handle(slot, envelope)
-        elif self._deadlines and self._deadlines[0][0] <= self._now_us:
+        elif self._deadlines and self._deadlines[0][0] <= self.now_us:
             self._fire()
         else:
-            ready = [slot for slot in self._slots if self._takeable(slot) is not None]
+            ready = [slot for slot in self._slots if slot.takeable() is not None]
             if not ready:
                 self._ready = 0
                 return
             slot = ready[-1]
-            inbox = self._takeable(slot)
+            inbox = slot.takeable()
             assert inbox is not None
             envelope = inbox.queue.popleft()
             slot.waiting -= 1

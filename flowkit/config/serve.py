@@ -64,6 +64,9 @@ class Serve(opt.Options):
     """How far ahead of its time audio is sent. An interruption has to take back at most so much."""
     drain: opt.Duration = opt.us("30s")
     """How long replies may go on after SIGTERM. Then the remaining sessions are closed."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """How many processes share the port, each with models of its own. One that dies is started again. More of them than cores make
+    nothing faster."""
     limits: ServeLimits = ServeLimits()
     """How much clients may use."""
     trace: ServeTrace = ServeTrace()

@@ -42,15 +42,16 @@ class Caller:
 
 
 class Doorkeeper:
-    """Decides who may connect. `host` is the address that the server listens on."""
+    """Decides who may connect. `host` is the address that the server listens on. `key` signs client secrets if there are no tokens;
+    without it only this process accepts them."""
 
-    def __init__(self, options: Serve, host: str) -> None:
+    def __init__(self, options: Serve, host: str, key: bytes = b"") -> None:
         self._tokens = tuple(token.get_secret_value() for token in options.tokens)
         learn(*self._tokens)
         self._origins = frozenset(origin.rstrip("/").lower() for origin in options.origins)
         self._names = _LOCAL_NAMES | {host.lower()}
-        # Without tokens nobody else could check the signature, so any key will do.
-        key = "\n".join(sorted(self._tokens)).encode() or secrets.token_bytes(32)
+        # The tokens first: with them, servers on other machines accept the secrets too.
+        key = "\n".join(sorted(self._tokens)).encode() or key or secrets.token_bytes(32)
         self._key = hmac.new(key, b"flowkit client secret", hashlib.sha256).digest()
 
     @property

@@ -21,4 +21,6 @@ def to_stderr(event: str, **fields: str | int | float) -> None:
     """Write one event."""
     at = datetime.fromtimestamp(wall_us() / US_PER_S, UTC).isoformat(timespec="milliseconds")
     line = json.dumps({"at": at, "event": event, **fields}, ensure_ascii=False)
-    print(mask(line), file=sys.stderr, flush=True)
+    # In one piece: several processes may write to the same place.
+    sys.stderr.write(mask(line) + "\n")
+    sys.stderr.flush()

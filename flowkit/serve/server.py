@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from uuid import uuid4
 import trio
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from flowkit.clock import US_PER_S
+from flowkit.clock import US_PER_S, chance
 from flowkit.config import Config
 from flowkit.config.serve import Serve
 from flowkit.errors import UsageError
@@ -25,12 +26,14 @@ from flowkit.serve.auth import LONGEST_S, SECRET_S, SHORTEST_S, Caller, Doorkeep
 from flowkit.serve.connection import ClientConnection, Shop
 from flowkit.serve.families import text_of
 from flowkit.serve.http import BadRequest, HttpAnswer, HttpExchange, HttpRequest, json_bytes, refusal
+from flowkit.serve.listening import Endpoint
 from flowkit.serve.log import Log, to_stderr
 from flowkit.serve.metrics import Metrics
 from flowkit.serve.pipeline import served
 from flowkit.serve.places import Alone, Coordinator, PlaceAnswer
 from flowkit.serve.socket import Socket
 from flowkit.serve.variables import SessionVariables, without_variables
+from flowkit.trace.retention import fresh_path
 
 REALTIME, SECRETS = "/v1/realtime", "/v1/realtime/client_secrets"
 MOST_CONNECTIONS = 2_000
@@ -58,6 +61,7 @@ class RealtimeServer:
         log: called with each event.
         coordinator: covers the other processes of the server too.
         variables: the values of `{{name}}`; by default the pipeline needs none.
+        key: signs client secrets if there are no tokens, so that other processes accept them.
     """
 
     def __init__(
@@ -72,11 +76,12 @@ class RealtimeServer:
         log: Log = to_stderr,
         coordinator: Coordinator | None = None,
         variables: SessionVariables | None = None,
+        key: bytes = b"",
     ) -> None:
         self.host = host
         self.options = options
         self.metrics = Metrics(lambda: host.gauges, options.limits.sessions)
-        self._doorkeeper = Doorkeeper(options, address)
+        self._doorkeeper = Doorkeeper(options, address, key)
         self._shop = Shop(host, plan, options, self.metrics, log)
         self._log = log
         self._tls = tls
@@ -84,6 +89,15 @@ class RealtimeServer:
         self._variables = variables
         self._connections = 0
         self._coordinator = coordinator or Alone(options.limits)
+
+    async def run(self, listeners: list[trio.SocketListener], drain: trio.Event, started: Callable[[], None]) -> None:
+        """Answer connections until `drain` is set; then drain. `started` is called once that begins."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(trio.serve_listeners, self.connection, listeners, handler_nursery=nursery))
+            started()
+            await drain.wait()
+            await self.drained()
+            nursery.cancel_scope.cancel()
 
     async def drained(self) -> None:
         """Take no session any more, and wait until those that run have ended. Replies go on to their end, within `drain`."""
@@ -257,26 +271,56 @@ _ROUTES: dict[str, tuple[str, Callable[[Any, HttpRequest], Awaitable[HttpAnswer]
 }
 
 
+def sampled(config: Config) -> Traces:
+    """Where each session is recorded: a share of them, under names of their own."""
+
+    def next_trace() -> Path | None:
+        return fresh_path(config.top.trace, config.name) if chance() < config.top.serve.trace.sample else None
+
+    return next_trace
+
+
+def checked(config: Config, endpoint: Endpoint) -> None:
+    """Raises UsageError if others can reach the address and no token is declared."""
+    if not is_local(endpoint.host) and not config.top.serve.tokens:
+        raise UsageError(
+            f"others can reach {endpoint.host}, and the pipeline has no token for them",
+            hint="add serve: {tokens: ['${TOKEN}']} to the file, or listen on 127.0.0.1",
+        )
+
+
+@asynccontextmanager
+async def open_server(
+    config: Config, endpoint: Endpoint, variables: Mapping[str, str], *, notice: Callable[[str], None], **options: Any
+) -> AsyncIterator[RealtimeServer]:
+    """A server of a pipeline, with everything loaded. Every session has `variables`. The other options are those of
+    ``RealtimeServer``.
+
+    Raises:
+        UsageError: the certificate cannot be read, or the pipeline has no place for a variable.
+        FlowkitError: the pipeline cannot work, or a model cannot be loaded.
+    """
+    limits, tls = config.top.serve.limits, endpoint.tls()
+    config, plan = served(config)
+    options = {"traces": sampled(config), "variables": SessionVariables(config, variables), **options}
+    async with open_host(config, max_sessions=limits.sessions, notice=notice) as host:
+        yield RealtimeServer(host, plan, config.top.serve, endpoint.host, tls=tls, **options)
+
+
 async def serve(
     config: Config,
+    endpoint: Endpoint,
     *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    tls: ssl.SSLContext | None = None,
-    traces: Traces = nowhere,
     log: Log = to_stderr,
     variables: Mapping[str, str] | None = None,
     notice: Callable[[str], None],
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve a pipeline until a signal. The first SIGTERM or Ctrl-C drains, the second ends everything at once.
+    """Serve a pipeline in this process, until a signal. The first SIGTERM or Ctrl-C drains, the second ends everything at once.
 
     Args:
         config: the pipeline.
-        host: the address to listen on.
-        port: the port; 0 for any that is free.
-        tls: serve TLS with this context.
-        traces: says where each session is recorded.
+        endpoint: where to listen.
         log: called with each event.
         variables: the values of `{{name}}` that every session has.
         notice: called with lines for people while the models are loaded.
@@ -285,31 +329,15 @@ async def serve(
     Raises:
         UsageError: the address is open to others and there is no token, it cannot be listened on, or the pipeline has no
             place for a variable.
-        FlowkitError: the pipeline cannot work, or a model cannot be loaded.
+        FlowkitError: as ``open_server``.
     """
-    options = config.top.serve
-    if not is_local(host) and not options.tokens:
-        raise UsageError(
-            f"others can reach {host}, and the pipeline has no token for them",
-            hint="add serve: {tokens: ['${TOKEN}']} to the file, or listen on 127.0.0.1",
-        )
-    config, plan = served(config)
-    values = SessionVariables(config, variables or {})
+    checked(config, endpoint)
     async with (
         open_signals() as signals,
-        open_host(config, max_sessions=options.limits.sessions, notice=notice) as running,
-        trio.open_nursery() as nursery,
+        open_server(config, endpoint, variables or {}, log=log, notice=notice) as server,
     ):
-        server = RealtimeServer(running, plan, options, host, tls=tls, traces=traces, log=log, variables=values)
-        try:
-            listeners = await trio.open_tcp_listeners(port, host=host)
-        except OSError as error:
-            raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-        nursery.start_soon(partial(trio.serve_listeners, server.connection, listeners, handler_nursery=nursery))
+        listeners = await endpoint.listeners()
         drain = trio.Event()
         signals.in_order = drain.set
-        scheme, number = "https" if tls else "http", listeners[0].socket.getsockname()[1]
-        ready(f"{scheme}://{f'[{host}]' if ':' in host else host}:{number}")
-        await drain.wait()
-        await server.drained()
-        nursery.cancel_scope.cancel()
+        url = endpoint.url(listeners[0].socket.getsockname()[1])
+        await server.run(listeners, drain, lambda: ready(url))

@@ -36,7 +36,8 @@ from flowkit.providers import registry
 from flowkit.providers.sound import device_host
 from flowkit.runtime import host, soundcheck
 from flowkit.runtime.session import SessionOutcome
-from flowkit.serve import server
+from flowkit.serve import parent, server
+from flowkit.serve.listening import Endpoint
 from flowkit.testing.emulators import Emulator
 from tests.config.experiments import BASE
 from tests.providers.support import AUDIO
@@ -129,8 +130,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         print(type(emulator).__name__, emulator.port, emulator.faults)
         raise KeyboardInterrupt
 
-    async def serve(config: Any, *, host: str, port: int, tls: Any, variables: Any, **_: Any) -> None:
-        print(config.name, host, port, tls is not None, variables, trust.allows("flowkit.clock"))
+    async def serve(config: Any, endpoint: Endpoint, variables: Any, **_: Any) -> None:
+        workers, tls = config.top.serve.workers, endpoint.tls() is not None
+        print(config.name, endpoint.host, endpoint.port, tls, workers, variables, trust.allows("flowkit.clock"))
 
     def run_jobs(job: Any, items: Any, workers: Workers, **_: Any) -> Any:
         print(f"{workers.processes} processes" if not workers.cluster else f"at {workers.cluster}")
@@ -161,7 +163,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup_local, "setup_local", lambda echo, *, free, agrees: print(f"free: {free}") or 0)
     monkeypatch.setattr(Emulator, "serve", served)
     monkeypatch.setattr(host, "run_alone", settled_session)
-    monkeypatch.setattr(server, "serve", serve)
+    for module in (server, parent):
+        monkeypatch.setattr(module, "serve", serve)
     monkeypatch.setattr(trio, "run", in_time)
     monkeypatch.setenv("WANTED", "One.")
     monkeypatch.setattr(trust, "_allowed", set())
@@ -289,6 +292,7 @@ TABLE: dict[str, Try] = {
     "trace export --output": Try("trace export a.jsonl", "--output new.txt"),
     "serve --host": Try("serve base.yaml", "--host 0.0.0.0"),
     "serve --port": Try("serve base.yaml", "--port 5005"),
+    "serve --workers": Try("serve base.yaml", "--workers 2"),
     "serve --certfile": Try("serve base.yaml", "--certfile self-signed.pem"),
     "serve --keyfile": Try("serve base.yaml", "--keyfile self-signed.pem", code=ExitCode.USAGE),
     "serve --set": Try("serve base.yaml", "--set name=other"),

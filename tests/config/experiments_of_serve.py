@@ -6,11 +6,15 @@ import base64
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 import trio
 
-from flowkit.cli.serve import _traces
 from flowkit.config import load
+from flowkit.serve import parent
+from flowkit.serve.listening import Endpoint
+from flowkit.serve.server import sampled
 from tests.serve.support import TALK, HeapClient, S, tone
+from tests.serve.test_parent import Worker
 from tests.serve.wire import Caller, Site, caller, get, in_time, site
 
 
@@ -116,5 +120,29 @@ silent, slow, drained = _timed(_silent), _timed(_slow), _timed(_draining)
 
 def recorded(*settings: str) -> Any:
     """Which of twenty sessions are recorded."""
-    next_trace = _traces(load("talk.yaml", text=TALK, overrides=settings))
+    next_trace = sampled(load("talk.yaml", text=TALK, overrides=settings))
     return [next_trace() is None for _ in range(20)]
+
+
+def started(*settings: str) -> Any:
+    """The workers that are started."""
+    numbers: list[int] = []
+
+    async def start(work: Any, number: int) -> Worker:
+        numbers.append(number)
+        worker = Worker(number)
+        trio.lowlevel.spawn_system_task(worker.run)
+        return worker
+
+    async def main() -> None:
+        with trio.move_on_after(1):
+            config = load("talk.yaml", text=TALK, overrides=settings)
+            await parent.serve(config, Endpoint(), allow_tools=False, log=_unheard)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parent, "start_worker", start)
+        in_time(main)
+    return numbers
+
+
+def _unheard(*_: Any, **__: Any) -> None: ...

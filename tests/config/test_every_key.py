@@ -337,6 +337,7 @@ TABLE: dict[str, Try] = {
     "serve.greeting": Try("false", serve.greeted, ("greeting.text=Hello.",)),
     "serve.lead": Try("100ms", serve.answered),
     "serve.drain": Try("1s", serve.drained),
+    "serve.workers": Try("2", serve.started),
     "serve.limits.sessions": Try("1", serve.two),
     "serve.limits.per_peer": Try("1", serve.two),
     "serve.limits.message": Try("2KB", serve.large),

@@ -10,6 +10,7 @@ import trio
 
 from flowkit.errors import UsageError
 from flowkit.serve import auth
+from flowkit.serve.listening import Endpoint
 from flowkit.serve.server import serve
 from tests.serve.support import TALK, silence, tone
 from tests.serve.wire import TOKEN, Caller, Site, caller, get, in_time, site
@@ -152,7 +153,7 @@ def test_an_address_that_others_reach_needs_a_token() -> None:
     from flowkit.config import load
 
     async def main() -> None:
-        await serve(load("talk.yaml", text=TALK), host="0.0.0.0", notice=lambda line: None)
+        await serve(load("talk.yaml", text=TALK), Endpoint("0.0.0.0"), notice=lambda line: None)
 
     with pytest.raises(UsageError, match="no token"):
         trio.run(main)

@@ -19,7 +19,7 @@ ALL = sorted(
 MARKERS = {"InputEnded", "EndOfUtterance", "EndOfReply", "ClauseStarted", "ClauseEnded", "Done"}
 CONTROL = {
     "Interrupt", "SpeechStarted", "SpeechStopped", "Timer", "Heard", "Fault", "Failed", "Shutdown", "Hold", "Resume",
-    "PlaybackStarted", "ReplyPlayed", "Credit",
+    "PlaybackStarted", "ReplyPlayed", "Credit", "Usage",
 }  # fmt: skip
 
 

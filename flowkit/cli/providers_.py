@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flowkit.providers.registry import ProviderEntry
 
 from flowkit.cli import quick
+from flowkit.config.prices import UNITS
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,8 +19,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = subparsers.add_parser(
         "providers",
         help="list the providers and whether they are installed",
-        description="List all known providers, whether each is installed, the command that installs it, and the licences of "
-        "the packages and models that it uses. "
+        description="List all known providers, whether each is installed, the command that installs it, the unit of its "
+        "price, and the licences of the packages and models that it uses. "
         "After them, list the kinds of stages that installed packages add.",
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help="only providers for this kind of stage, such as tts")
@@ -42,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         sys.stdout.write(json.dumps([_record(row) for row in wanted], indent=2) + "\n")
         return ExitCode.FINE
-    cells = [("provider", "state", "package", "licences of what it uses")]
-    cells += [(f"{row.kind}/{row.name}", state(row), row.package, licences(row)) for row in wanted]
+    cells = [("provider", "state", "package", "paid by", "licences of what it uses")]
+    cells += [(f"{row.kind}/{row.name}", state(row), row.package, paid_by(row), licences(row)) for row in wanted]
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -61,6 +62,11 @@ def state(row: ProviderEntry) -> str:
     return "installed"
 
 
+def paid_by(row: ProviderEntry) -> str:
+    """The unit of its price; ``nothing`` for one that runs on this machine."""
+    return UNITS.get(row.kind, "nothing") if row.remote else "nothing"
+
+
 def licences(row: ProviderEntry) -> str:
     """The licence of each package and model."""
     return ", ".join(f"{what}: {licence}" for what, licence in row.licences)
@@ -75,5 +81,6 @@ def _record(row: ProviderEntry) -> dict[str, object]:
         "missing": list(row.missing),
         "install": row.install,
         "licences": dict(row.licences),
+        "paid_by": paid_by(row),
         "problem": row.problem,
     }

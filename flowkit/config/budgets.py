@@ -1,6 +1,8 @@
-"""What ``budgets:`` may contain: how fast a pipeline has to be."""
+"""What ``budgets:`` may contain: how fast a pipeline has to be, and what it may cost."""
 
 from __future__ import annotations
+
+from pydantic import Field
 
 from flowkit import options as opt
 
@@ -44,8 +46,17 @@ PARTS = tuple(Parts.model_fields)
 """TTFA's parts, in the order of their milestones."""
 
 
+class CostBudget(opt.Options):
+    """Upper bounds of what a session costs, in the file's `currency`. At least one provider needs a `price`."""
+
+    per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """A minute of a session, on average."""
+    per_turn: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Every turn."""
+
+
 class Budgets(opt.Options):
-    """How fast the pipeline has to be. Reports and tests check it."""
+    """How fast the pipeline has to be, and what it may cost. Reports and tests check it."""
 
     ttfa: Quantiles = Quantiles()
     """Time to first audio: from the user's last voiced frame to the agent's first frame."""
@@ -55,3 +66,5 @@ class Budgets(opt.Options):
     """From the decision to interrupt to the last frame that sounds."""
     speech_to_silence: Quantiles = Quantiles()
     """From the first voiced frame of the interruption to the last frame that sounds."""
+    cost: CostBudget = CostBudget()
+    """What a session may cost."""

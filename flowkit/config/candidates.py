@@ -7,6 +7,7 @@ from dataclasses import replace
 from flowkit.config.keys import ALIASES, StageReading, call_keys, only, refuse_keys, text_of
 from flowkit.config.model import ProviderConfig
 from flowkit.config.nodes import Entry, Mapping, Node, Scalar, Sequence, Standing
+from flowkit.config.prices import PRICED_BY
 from flowkit.config.problems import Path, Problem, Severity, suggest
 from flowkit.config.schema import CallOptions
 from flowkit.config.validate import build, keys_of
@@ -79,7 +80,22 @@ def _provider(kind: str, node: Mapping, path: Path, context: StageReading) -> Pr
     options = build(found.Options, only(node, keys_of(found.Options)), path, context.problems)
     if call is None or options is None:
         return None
+    _refuse_price(kind, call, node, path, context)
     return ProviderConfig(found.name, found, options, _with_habits(call, kind, context), node, path)
+
+
+def _refuse_price(kind: str, call: CallOptions, node: Mapping, path: Path, context: StageReading) -> None:
+    """A price in a unit that providers of this kind are not paid by."""
+    price, known = node.get("price"), PRICED_BY.get(kind, ())
+    if call.price is None or not isinstance(price, Mapping):
+        return
+    for key, entry in price.entries.items():
+        if key not in known:
+            what, help = (
+                f"a {kind} has no price by {key!r}",
+                f"its price is {' and '.join(known)}: price: {{{known[0]}: ...}}",
+            )
+            context.problems.append(Problem("FK101", entry.key, (*path, "price", key), what, help=help))
 
 
 def _call(node: Mapping, path: Path, context: StageReading) -> CallOptions | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from flowkit.config.catalog import Catalog
 from flowkit.config.nodes import Mapping, Node, Scalar
+from flowkit.config.prices import PRICED_BY
 from flowkit.config.problems import Path, Problem, suggest
 from flowkit.config.schema import CallOptions, Top
 from flowkit.config.validate import deeper, keys_of
@@ -40,6 +41,7 @@ def call_keys(stage: type[Stage[Any]], provider: type[Provider] | None) -> list[
     if provider is None:
         return []
     taken = stage.call_keys | ({"connect_timeout"} if provider.remote else set())
+    taken |= {"price"} if provider.kind in PRICED_BY else set()
     return [key for key in (*keys_of(CallOptions), *ALIASES) if ALIASES.get(key, key) in taken]
 
 

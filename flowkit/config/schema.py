@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from flowkit import options as opt
 from flowkit.config.budgets import Budgets
+from flowkit.config.prices import Price
 from flowkit.config.serve import Serve
 from flowkit.config.tests import Case
 from flowkit.stages.gate import Greeting, Idle
@@ -93,6 +94,8 @@ class CallOptions(opt.Options):
     """Retrying a failed call; for asr, llm and tts."""
     circuit: Circuit | None = None
     """Leaving the provider out after failures in a row; for asr, llm and tts."""
+    price: Price | None = None
+    """What the provider costs; for asr, llm and tts. Reports then say what a turn and a session cost."""
 
 
 class Wiring(opt.Options):
@@ -197,7 +200,9 @@ class Top(opt.Options):
     tools: Annotated[tuple[Tool, ...], AfterValidator(unequal)] = ()
     """What the model may call."""
     budgets: Budgets = Budgets()
-    """How fast the pipeline has to be."""
+    """How fast the pipeline has to be, and what it may cost."""
+    currency: Annotated[str, *_form(r"^[A-Z]{3}$", "three capital letters, such as USD")] = "USD"
+    """Of all prices in the file."""
     trace: TraceOptions = TraceOptions()
     """The recording of each session."""
     shutdown: ShutdownOptions = ShutdownOptions()

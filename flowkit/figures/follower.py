@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from flowkit.engine import Fate, Row
+from flowkit.figures.cost import Listened
 from flowkit.figures.device import DeviceEvents
 from flowkit.figures.frames import FrameClock
 from flowkit.figures.layout import Layout
@@ -51,6 +52,7 @@ from flowkit.messages import (
     Token,
     ToolCall,
     ToolOutcome,
+    Usage,
     Utterance,
 )
 from flowkit.stages.chunking import FILLER
@@ -84,6 +86,8 @@ class Follower:
         self._sound = SpeakerSound(layout.frame_us)
         self._device = DeviceEvents()
         self._waits = ModelWaits()
+        self._listened = Listened()
+        self._frame_us = layout.frame_us
         self._shutdown = ("", 0)
         by_kind: dict[str, Callable[[Row], None]] = {
             "mic": self._mic,
@@ -95,9 +99,11 @@ class Follower:
         }
         self._handlers: dict[str, Callable[[Row], None]] = {id_: self._replying for id_, _ in layout.kinds}
         self._handlers |= {layout.only(kind): handler for kind, handler in by_kind.items()}
-        # Most rows are theirs, and the follower needs none of them.
+        # Most rows are theirs, and the follower needs none of them, or next to none.
         for kind in ("vad", "asr"):
             self._handlers.pop(layout.only(kind), None)
+        if layout.prices and layout.only("asr"):
+            self._handlers[layout.only("asr")] = self._asr
 
     def row(self, row: Row) -> Sequence[Ended]:
         """Handle the next row. Returns the records that are complete by then."""
@@ -122,6 +128,15 @@ class Follower:
         self._settle(_NEVER)
         self._ended += [*self._listening.rest(), *self.running.values()]
         return self._take_ended()
+
+    @property
+    def now_us(self) -> int:
+        """The time of the newest row."""
+        return self._now_us
+
+    def listened(self) -> list[Usage]:
+        """What was transcribed since the newest turn was released. Asked once, it is forgotten."""
+        return self._listened.since(self.clock.frames * self._frame_us)
 
     def _take_ended(self) -> list[Ended]:
         ended, self._ended = self._ended, []
@@ -186,6 +201,10 @@ class Follower:
         elif isinstance(row.message, Interrupt) and row.cause != self._shutdown:
             self._interrupt(row)
 
+    def _asr(self, row: Row) -> None:
+        if isinstance(row.message, Usage):
+            self._listened.used(row.call, row.message)
+
     def _llm(self, row: Row) -> None:
         self._replying(row)
         message, turn = row.message, self._turns.get(row.turn)
@@ -215,6 +234,7 @@ class Follower:
             case Revoke(clause=index):
                 if (revoked := turn.clauses.pop(index, None)) is not None:
                     turn.revoked.append(revoked.clause.spoken)
+                    _revoke(turn, row.stage, index)
             case Audio(clause=index) if taken_us is not None and (of := turn.clauses.get(index)) is not None:
                 of.first_audio_us = row.sent_us if of.first_audio_us is None else of.first_audio_us
                 of.last_audio_us = taken_us
@@ -264,6 +284,7 @@ class Follower:
         self._due_us = min(self._due_us, row.sent_us)
         voice, speech = self._listening.released(row.sent_us)
         self.turn = TurnRecord(message.turn, row.epoch, message.text, speech, voice, row.sent_us, before=before)
+        self.turn.listened = [*(before.listened if before else ()), *self.listened()]
         self._turns[message.turn] = self.turn
 
     def _interrupt(self, row: Row) -> None:
@@ -297,18 +318,31 @@ def _planned(turn: TurnRecord, message: Play | Silence) -> None:
         known.sound_us = message.at_us
 
 
+def _revoke(turn: TurnRecord, stage: str, clause: int) -> None:
+    """Mark the call that spoke a clause that is revoked. If it still waited in the queue, there is none."""
+    call = next((call for call in reversed(turn.calls.values()) if call.stage == stage), None)
+    if call is not None and call.end is CallEnd.OPEN and [speak.clause for speak in call.fed] == [clause]:
+        call.revoked = True
+
+
 def _call(turn: TurnRecord, row: Row) -> None:
     """Handle a row of a provider call: its request, an item, or its end."""
     message, now_us = row.message, row.handled_us
     call = turn.calls.get(row.call)
     if isinstance(message, Ask | Speak | Narrate) and call is None:
-        turn.calls[row.call] = CallRecord(row.stage, message, now_us)
+        turn.calls[row.call] = call = CallRecord(row.stage, message, now_us)
+        call.fed += [message] if isinstance(message, Speak) else []
+        return
     elif isinstance(message, Failed) and not row.call:
         # The engine's own timeout has no call number. It cancelled the stage's newest call.
         call = next((call for call in reversed(turn.calls.values()) if call.stage == row.stage), None)
     if call is None:
         return
     match message:
+        case Usage():
+            call.used(message)
+        case Speak():
+            call.fed.append(message)
         case Cancelled():
             call.end, call.ended_us = CallEnd.CANCELLED, now_us
         case Done():
@@ -320,6 +354,7 @@ def _call(turn: TurnRecord, row: Row) -> None:
             call.items += 1
             if isinstance(message, Token):
                 call.tokens.append(message.text)
+                call.unreported_tokens += 1
 
 
 def _length_us(audio: Audio) -> int:

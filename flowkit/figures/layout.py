@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from flowkit.config.prices import Price
 from flowkit.plan.graph import Plan
 
 
@@ -20,8 +21,21 @@ class BoundedEdge(NamedTuple):
     when_full: str
 
 
+class StagePrice(NamedTuple):
+    """What a provider of stage `stage` costs: a million tokens or characters, an hour of audio. `place`: 0 for the stage's first
+    provider, then the failover list."""
+
+    stage: str
+    place: int = 0
+    input: float = 0.0
+    cached: float = 0.0
+    output: float = 0.0
+    characters: float = 0.0
+    hour: float = 0.0
+
+
 class Layout(NamedTuple):
-    """The stages, edges and frame length of a pipeline."""
+    """The stages, edges, frame length and prices of a pipeline."""
 
     kinds: tuple[tuple[str, str], ...]
     """(stage id, kind) in the order of the pipeline."""
@@ -29,6 +43,10 @@ class Layout(NamedTuple):
     """The bounded edges."""
     frame_us: int = 20_000
     """Length of an input frame."""
+    prices: tuple[StagePrice, ...] = ()
+    """The providers that have a price."""
+    currency: str = ""
+    """Of the prices."""
 
     @property
     def places(self) -> dict[str, int]:
@@ -41,11 +59,12 @@ class Layout(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The layout as a trace stores it. ``flowkit.trace.schema`` reads it back."""
-        return {
+        known: dict[str, Any] = {
             "frame_us": self.frame_us,
             "stages": [list(k) for k in self.kinds],
             "edges": [list(e) for e in self.edges],
         }
+        return {**known, "prices": [list(r) for r in self.prices], "currency": self.currency} if self.prices else known
 
 
 MOST_STAGES = 100
@@ -59,4 +78,17 @@ def layout_of(plan: Plan) -> Layout:
         for e in plan.edges
         if e.bound is not None
     )
-    return Layout(kinds, edges, plan.frame_us)
+    prices = tuple(
+        _price(stage.id, place, choice.price)
+        for stage in plan.stages
+        for place, choice in enumerate(stage.choices)
+        if choice.price is not None
+    )
+    return Layout(kinds, edges, plan.frame_us, prices, str(plan.settings.get("currency", "")) if prices else "")
+
+
+def _price(stage: str, place: int, price: Price) -> StagePrice:
+    cached = price.input if price.cached is None else price.cached
+    return StagePrice(
+        stage, place, price.input or 0.0, cached or 0.0, price.output or 0.0, price.characters or 0.0, price.hour or 0.0
+    )

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from flowkit.config.budgets import PARTS
 from flowkit.engine import Row
+from flowkit.figures.cost import Cost, Prices
 from flowkit.figures.follower import Follower
 from flowkit.figures.frames import VoiceEnd
 from flowkit.figures.layout import Layout, layout_of
@@ -71,6 +72,7 @@ class Figures:
         self._voiced = voiced
         self._frame_us = layout.frame_us
         self._modelled = modelled
+        self._prices = Prices(layout)
         self._messages = 0
         self._turns: list[_Turn] = []
         self._tools: list[ToolReport] = []
@@ -93,11 +95,11 @@ class Figures:
 
     def of_turn(self, turn: TurnRecord) -> TurnReport:
         """The figures of a turn so far."""
-        return _measured(turn, self._modelled).report(self.reference())
+        return self._measured(turn).report(self.reference())
 
     def interrupts_of(self, turn: TurnRecord) -> list[InterruptReport]:
         """The interrupts of a turn so far."""
-        return list(_measured(turn, self._modelled).interrupts(self.reference(), self._frame_us))
+        return list(self._measured(turn).interrupts(self.reference(), self._frame_us))
 
     def report(self) -> Report:
         """The figures of the whole session. Call it once, after the last row."""
@@ -116,12 +118,24 @@ class Figures:
             tools=tuple(sorted(self._tools, key=lambda tool: (tool.t_us, len(tool.id), tool.id))),
             modelled_share=sum(clause.modelled for clause in clauses) / len(clauses) if clauses else 0.0,
             notices=(_NO_LEVELS,) if voiced is None and clock.frames else (),
+            lasted_us=self.follower.now_us,
+            cost=self._cost(turns),
         )
+
+    def _measured(self, turn: TurnRecord) -> _Turn:
+        return _measured(turn, self._modelled, self._prices.of_turn(turn) if self._prices else None)
+
+    def _cost(self, turns: Iterable[TurnReport]) -> Cost | None:
+        """What the session costs: its turns, and the audio after the last one."""
+        if not self._prices:
+            return None
+        rest = self._prices.of_listening(self.follower.listened())
+        return sum((turn.cost for turn in turns if turn.cost is not None), rest)
 
     def _keep(self, ended: Iterable[Ended]) -> None:
         for record in ended:
             if isinstance(record, TurnRecord):
-                self._turns.append(_measured(record, self._modelled))
+                self._turns.append(self._measured(record))
             elif isinstance(record, ToolRecord):
                 self._tools.append(_called(record))
 
@@ -178,7 +192,7 @@ class _Turn:
             )
 
 
-def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
+def _measured(turn: TurnRecord, modelled: frozenset[str], cost: Cost | None) -> _Turn:
     """The figures of a turn."""
     replies = turn.replies()
     clauses = tuple(
@@ -207,6 +221,7 @@ def _measured(turn: TurnRecord, modelled: frozenset[str]) -> _Turn:
         revoked=sum(len(reply.revoked) for reply in replies),
         revoked_chars=sum(len(text) for reply in replies for text in reply.revoked),
         ending=next((speech.ending for speech in reversed(replies[0].speech) if speech.end is not None), None),
+        cost=cost,
     )
     sounded = next((reply for reply in replies if reply.sound is not None), turn)
     interrupted = tuple(reply.interrupt for reply in replies if reply.interrupt is not None)

@@ -5,12 +5,12 @@ Times are microseconds since the session started. None means that there was no s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 from flowkit.figures.frames import VoiceBegin, VoiceEnd
-from flowkit.messages import Clause, Message, ToolStatus
+from flowkit.messages import Clause, Message, Speak, ToolStatus, Usage
 
 
 class TurnEnding(NamedTuple):
@@ -69,6 +69,23 @@ class CallRecord:
     ended_us: int | None = None
     what: str = ""
     """Why it failed."""
+    reported: dict[int, Usage] = field(default_factory=dict)
+    """What its provider reported of each attempt, by number."""
+    unreported_tokens: int = 0
+    """How many tokens came since its last report."""
+    fed: list[Speak] = field(default_factory=list)
+    """The texts that a voice was given."""
+    revoked: bool = False
+    """Whether it spoke a provisional clause that was revoked."""
+
+    def used(self, usage: Usage) -> None:
+        """Take what its provider reports. The tokens that came before another attempt began belong to the one before."""
+        if self.reported and usage.attempt not in self.reported:
+            number, before = list(self.reported.items())[-1]
+            self.reported[number] = replace(
+                before, output_tokens=before.output_tokens + self.unreported_tokens, estimated=True
+            )
+        self.reported[usage.attempt], self.unreported_tokens = usage, 0
 
 
 @dataclass(slots=True, eq=False)
@@ -171,6 +188,8 @@ class TurnRecord:
     """The spoken texts of provisional clauses that were revoked."""
     calls: dict[int, CallRecord] = field(default_factory=dict)
     """By number."""
+    listened: list[Usage] = field(default_factory=list)
+    """The audio that was transcribed for it: since the release before."""
     tools: list[ToolRecord] = field(default_factory=list)
     """The tools that the model called. Some may still run when the turn is over."""
     sound: tuple[int, int] | None = None

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flowkit.clock import ms
+from flowkit.clock import US_PER_S, ms
 from flowkit.config.budgets import PARTS
+from flowkit.figures.cost import Cost
 from flowkit.figures.records import TurnEnding
 
 
@@ -81,6 +82,9 @@ class TurnReport:
     ending: TurnEnding | None = None
     """Why the user's turn was taken to be over, if a predictor or its length had a part in that."""
 
+    cost: Cost | None = None
+    """What it costs. None: no provider has a price."""
+
     def to_json(self) -> dict[str, Any]:
         """The turn in a report's JSON."""
         parts = None if self.parts_us is None else {name: ms(us) for name, us in zip(PARTS, self.parts_us, strict=True)}
@@ -98,6 +102,8 @@ class TurnReport:
             known["answer_ms"] = ms(self.answer_us)
         if self.ending is not None:
             known["user_turn_ended"] = self.ending._asdict()
+        if self.cost is not None:
+            known["cost"] = self.cost.to_json()
         if self.revoked:
             known["revoked"] = {"clauses": self.revoked, "characters": self.revoked_chars}
         return {**known, "modelled": True} if self.modelled else known
@@ -216,6 +222,17 @@ class Report:
     """Share of the clauses whose audio is modelled, 0 to 1."""
     notices: tuple[str, ...] = ()
     """What a reader should know about these figures."""
+    lasted_us: int = 0
+    """From the session's start to its last message."""
+    cost: Cost | None = None
+    """What it costs. None: no provider has a price."""
+
+    @property
+    def cost_a_minute(self) -> float | None:
+        """In the currency of `cost`. None: no provider has a price, or nothing happened."""
+        if self.cost is None or not self.lasted_us:
+            return None
+        return self.cost.whole.amount * 60 * US_PER_S / self.lasted_us
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``--format json`` prints."""
@@ -234,6 +251,9 @@ class Report:
             "queues": [queue.to_json() for queue in self.queues],
             "summary": {"ttfa_ms": summary([turn.ttfa_us for turn in self.turns])},
         }
+        if self.cost is not None:
+            minute = self.cost_a_minute
+            known["cost"] = {**self.cost.to_json(), "per_minute": None if minute is None else round(minute, 9)}
         return {**known, "notices": list(self.notices)} if self.notices else known
 
 

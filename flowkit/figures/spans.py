@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from flowkit.figures.cost import used_by
 from flowkit.figures.records import CallEnd, CallRecord, Ended, SpeechRecord, ToolRecord, TurnRecord
 from flowkit.messages import Ask, Speak, ToolStatus
 
@@ -63,6 +64,13 @@ def _call(call: CallRecord, turn: TurnRecord) -> SpanPlan:
     if call.end is CallEnd.CANCELLED:
         attributes["flowkit.cancelled"] = True
     name = "chat" if isinstance(call.request, Ask) else "text_to_speech"
+    if name == "chat" and call.reported:
+        used = used_by(call)[-1]
+        attributes |= {
+            "gen_ai.usage.input_tokens": used.input_tokens,
+            "gen_ai.usage.output_tokens": used.output_tokens,
+            "gen_ai.usage.cache_read.input_tokens": used.cached_tokens,
+        }
     # A session that was killed leaves calls without an end, and a span needs one.
     ended_us = call.ended_us or turn.ended_us or call.opened_us
     return SpanPlan(name, call.opened_us, ended_us, turn.number, attributes, call.what)

@@ -43,6 +43,7 @@ from flowkit.messages.control import (
     ToolCall,
     ToolOutcome,
     ToolStatus,
+    Usage,
 )
 from flowkit.messages.listening import (
     EndOfUtterance,
@@ -164,6 +165,7 @@ __all__ = [
     "Transcribe",
     "TurnSoFar",
     "Typed",
+    "Usage",
     "Utterance",
     "WordTimes",
 ]

@@ -170,6 +170,31 @@ class Failed(Message):
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Usage(Message):
+    """What a call has used so far, as its provider bills it. It replaces what the same attempt reported before. Control,
+    provider -> asr, llm or tts.
+
+    The runtime sets `attempt` and `place`; a provider leaves them alone.
+    """
+
+    lane: ClassVar[str] = "C"
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    """Those of `input_tokens` that the server had in its cache."""
+    output_tokens: int = 0
+    characters: int = 0
+    """Of text that was sent to be spoken."""
+    audio_us: int = 0
+    """Length of the audio that was sent to be transcribed."""
+    estimated: bool = False
+    """Whether the provider has counted for itself, because the server does not say."""
+    attempt: int = 0
+    """Which attempt at the call it was, from 1 on. 0: there is only one."""
+    place: int = 0
+    """Place of its provider among those of the stage: 0 for the first, then the failover list."""
+
+
 @filled
 @dataclass(frozen=True, slots=True)
 class Credit(Message):

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from flowkit.config import Config, Problem
-from flowkit.config.budgets import Budgets, Parts, Quantiles
+from flowkit.config.budgets import Budgets, CostBudget, Parts, Quantiles
 from flowkit.config.problems import Path
 from flowkit.options import format_duration
 from flowkit.stages.endpointing import Endpointing, least
@@ -21,7 +21,7 @@ def check_budgets(config: Config) -> list[Problem]:
     for path, quantiles in _all(budgets):
         problems += _rising(config, path, quantiles)
     problems += _parts(config, budgets)
-    return [*problems, *_silence(config, budgets)]
+    return [*problems, *_silence(config, budgets), *_unpriced(config, budgets)]
 
 
 def _all(budgets: Budgets) -> Iterator[tuple[Path, Quantiles]]:
@@ -50,6 +50,17 @@ def _parts(config: Config, budgets: Budgets) -> Iterator[Problem]:
         where: Path = ("budgets", "ttfa", name)
         what = f"the parts add up to {format_duration(total)} ({' + '.join(parts)}), more than the whole"
         yield Problem("FK124", config.at(where), where, what, format_duration(whole))
+
+
+def _unpriced(config: Config, budgets: Budgets) -> Iterator[Problem]:
+    """A budget for a cost that nothing adds to."""
+    if any(candidate.call.price is not None for stage in config.stages for candidate in stage.candidates):
+        return
+    for name in CostBudget.model_fields:
+        if getattr(budgets.cost, name) is not None:
+            where: Path = ("budgets", "cost", name)
+            help = "add one to the llm, asr or tts: price: {input: 0.59, output: 0.79}"
+            yield Problem("FK124", config.at(where), where, "no provider has a price, so nothing is counted", help=help)
 
 
 def _silence(config: Config, budgets: Budgets) -> Iterator[Problem]:

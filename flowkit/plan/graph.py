@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowkit.config.prices import Price
 from flowkit.config.schema import Circuit, Retry, ShutdownOptions, WhenFull
 from flowkit.options import Options
 from flowkit.providers.base import Provider
@@ -60,6 +61,7 @@ class ProviderChoice:
     timeouts: Timeouts = Timeouts()
     retry: Retry | None = None
     circuit: Circuit | None = None
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from flowkit import chunker
+from flowkit.config.prices import PRICED_BY
 from flowkit.config.problems import Severity
 from flowkit.plan.graph import Edge, Plan, PlannedStage
 from flowkit.stages.base import CONTROL_CONTENT as CONTROL
@@ -210,6 +211,19 @@ def _unasked(plan: Plan) -> Iterator[BrokenRule]:
                 )
 
 
+def _unpriced(plan: Plan) -> Iterator[BrokenRule]:
+    """FK213. A server without a price, in a pipeline where others have one: the cost is too low."""
+    asked = [(stage, choice) for stage in plan.stages for choice in stage.choices if stage.kind in PRICED_BY]
+    if any(choice.price is not None for _, choice in asked):
+        for stage, choice in asked:
+            if choice.cls.remote and choice.price is None:
+                what = f"provider {choice.name!r} has no price, so what it costs is in no figure"
+                keys = ", ".join(f"{key}: ..." for key in PRICED_BY[stage.kind])
+                yield BrokenRule(
+                    "FK213", stage.id, what, f"write price: {{{keys}}}, or 0 if it costs nothing", ("provider",)
+                )
+
+
 LINTS: Mapping[str, Lint] = {
     "FK201": Lint(Severity.WARNING, _whole_reply),
     "FK202": Lint(Severity.ERROR, _ungated),
@@ -223,4 +237,5 @@ LINTS: Mapping[str, Lint] = {
     "FK210": Lint(Severity.WARNING, _foreign),
     "FK211": Lint(Severity.ERROR, _toolless),
     "FK212": Lint(Severity.WARNING, _unasked),
+    "FK213": Lint(Severity.WARNING, _unpriced),
 }

@@ -82,7 +82,7 @@ def _planned(stage: StageConfig, config: Config, installed: bool, problems: list
 def _choice(candidate: ProviderConfig, stage: StageConfig) -> ProviderChoice:
     call, options = candidate.call, candidate.cls.resolved(candidate.options, stage.options)
     timeouts = Timeouts(call.connect_timeout, call.first_item_timeout, call.idle_timeout)
-    return ProviderChoice(candidate.name, candidate.cls, options, timeouts, call.retry, call.circuit)
+    return ProviderChoice(candidate.name, candidate.cls, options, timeouts, call.retry, call.circuit, call.price)
 
 
 def _installed(candidates: tuple[ProviderConfig, ...], config: Config, problems: list[Problem]) -> list[ProviderConfig]:

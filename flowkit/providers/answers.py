@@ -28,6 +28,7 @@ from flowkit.messages import (
     ToolOutcome,
     Transcribe,
     Typed,
+    Usage,
     WordTimes,
 )
 from flowkit.providers.base import Provider
@@ -36,11 +37,11 @@ from flowkit.providers.cloud.faults import CloudError, Trouble
 ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
     Capture: (Frames, InputEnded, Typed, CommitInput, ClearInput),
     Detect: (Probability,),
-    Transcribe: (Partial, Final),
+    Transcribe: (Partial, Final, Usage),
     Predict: (Prediction,),
-    Ask: (Token, ToolCall),
-    Speak: (Audio, WordTimes),
-    Narrate: (Audio, WordTimes, ClauseEnded),
+    Ask: (Token, ToolCall, Usage),
+    Speak: (Audio, WordTimes, Usage),
+    Narrate: (Audio, WordTimes, ClauseEnded, Usage),
     RunTools: (ToolOutcome,),
 }
 

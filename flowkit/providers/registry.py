@@ -75,7 +75,8 @@ class ProviderEntry:
     """One line of the table of providers.
 
     `missing` are modules that are not installed, and `install` is the command for them. `problem` is why the class
-    cannot be imported. `licences` are those of the packages and models that it uses, by name.
+    cannot be imported. `licences` are those of the packages and models that it uses, by name. `remote`: it asks a
+    server.
     """
 
     kind: str
@@ -85,6 +86,7 @@ class ProviderEntry:
     install: str = ""
     problem: str = ""
     licences: tuple[tuple[str, str], ...] = ()
+    remote: bool = False
 
 
 def find(kind: str, name: str) -> type[Provider]:
@@ -169,7 +171,7 @@ def _row(claims: list[Claim]) -> ProviderEntry:
         cls = _load(claims)
     except (ConfigError, ProviderError) as exc:
         return ProviderEntry(kind, name, package, problem=str(exc))
-    return ProviderEntry(kind, name, package, missing(cls), cls.install, licences=cls.licences)
+    return ProviderEntry(kind, name, package, missing(cls), cls.install, licences=cls.licences, remote=cls.remote)
 
 
 def _suggestion(kind: str, name: str, known: list[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from flowkit.clock import whole_ms
 from flowkit.config.budgets import PARTS, Budgets, Parts, Quantiles
+from flowkit.figures.cost import money
 from flowkit.figures.report import Report, TurnReport, quantile
 from flowkit.options import format_duration
 
@@ -41,33 +42,75 @@ class Verdict:
         )
 
 
-def judge(report: Report, settings: Mapping[str, Any]) -> list[Verdict]:
+@dataclass(frozen=True, slots=True)
+class CostVerdict:
+    """The result for one budget of money."""
+
+    name: str
+    """Such as ``cost.per_minute``."""
+    bound: float
+    value: float
+    currency: str
+
+    @property
+    def kept(self) -> bool:
+        """Whether the value is within the bound."""
+        return self.value <= self.bound
+
+    def __str__(self) -> str:
+        sign = "within" if self.kept else "OVER"
+        return f"budget {self.name}: {money(self.value, self.currency)}, {sign} {self.bound:g}"
+
+
+def judge(report: Report, settings: Mapping[str, Any]) -> list[Verdict | CostVerdict]:
     """A verdict for each budget that there are figures for. `settings` are those of a plan."""
     budgets = settings.get("budgets")
     if not isinstance(budgets, Budgets):
         return []
-    verdicts: list[Verdict] = []
+    verdicts: list[Verdict | CostVerdict] = []
     for name, quantiles, values_us in _figures(report, budgets):
         ordered = sorted(values_us)
         for short, share in _SHARES.items():
             bound_us = getattr(quantiles, short)
             if bound_us is not None and ordered:
                 verdicts.append(Verdict(f"{name}.{short}", bound_us, quantile(ordered, share), len(ordered)))
-    return verdicts
+    return [*verdicts, *_costs(report, budgets)]
+
+
+def _costs(report: Report, budgets: Budgets) -> Iterator[CostVerdict]:
+    if report.cost is None:
+        return
+    turns = [turn.cost.whole.amount for turn in report.turns if turn.cost is not None]
+    values = {"per_minute": report.cost_a_minute, "per_turn": max(turns, default=None)}
+    for name, value in values.items():
+        bound = getattr(budgets.cost, name)
+        if bound is not None and value is not None:
+            yield CostVerdict(f"cost.{name}", bound, value, report.cost.currency)
 
 
 def over(turn: TurnReport, settings: Mapping[str, Any]) -> list[str]:
     """The figures of `turn` that are over their budget, as texts such as ``ttfa 912 ms > 900ms``."""
     budgets = settings.get("budgets")
-    if not isinstance(budgets, Budgets) or turn.ttfa_us is None or turn.parts_us is None:
+    if not isinstance(budgets, Budgets):
         return []
+    return [*_slow(turn, budgets), *_dear(turn, budgets)]
+
+
+def _slow(turn: TurnReport, budgets: Budgets) -> Iterator[str]:
+    if turn.ttfa_us is None or turn.parts_us is None:
+        return
     figures = [("ttfa", budgets.ttfa, turn.ttfa_us)]
     figures += [(part, getattr(budgets.parts, part), us) for part, us in zip(PARTS, turn.parts_us, strict=True)]
-    return [
-        f"{name} {whole_ms(us)} ms > {format_duration(bound_us)}"
-        for name, quantiles, us in figures
-        if (bound_us := widest(quantiles)) is not None and us > bound_us
-    ]
+    for name, quantiles, us in figures:
+        bound_us = widest(quantiles)
+        if bound_us is not None and us > bound_us:
+            yield f"{name} {whole_ms(us)} ms > {format_duration(bound_us)}"
+
+
+def _dear(turn: TurnReport, budgets: Budgets) -> Iterator[str]:
+    bound = budgets.cost.per_turn
+    if bound is not None and turn.cost is not None and turn.cost.whole.amount > bound:
+        yield f"cost {money(turn.cost.whole.amount, turn.cost.currency)} > {bound:g}"
 
 
 def widest(quantiles: Quantiles) -> int | None:

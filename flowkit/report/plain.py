@@ -8,6 +8,7 @@ from flowkit.clock import whole_ms
 from flowkit.config.budgets import PARTS
 from flowkit.engine import Fate, Row
 from flowkit.engine.observer import Observer
+from flowkit.figures.cost import Cost, money
 from flowkit.figures.device import BEGAN, ENDED
 from flowkit.figures.records import TurnEnding
 from flowkit.figures.report import InterruptReport, Report, TurnReport, spoken_note
@@ -111,7 +112,18 @@ def summary(report: Report, *, voiced: bool = True) -> list[str]:
         for queue in report.queues
         if queue.dropped or queue.blocked_us
     ]
-    return lines
+    return [*lines, *([] if report.cost is None else [_cost(report, report.cost)])]
+
+
+def _cost(report: Report, cost: Cost) -> str:
+    """What the session costs, and what of that bought nothing that was heard."""
+    whole, minute = cost.whole, report.cost_a_minute
+    stages = ", ".join(f"{id_} {money(stage.amount, cost.currency)}" for id_, stage in cost.stages.items())
+    notes = [stages, *([] if minute is None else [f"{money(minute, cost.currency)} a minute"])]
+    notes += [f"of it {money(whole.speculation, cost.currency)} for revoked clauses"] if whole.speculation else []
+    notes += [f"of it {money(whole.retries, cost.currency)} for failed attempts"] if whole.retries else []
+    about = "about " if whole.used.estimated else ""
+    return f"cost: {about}{money(whole.amount, cost.currency)}; {'; '.join(notes)}"
 
 
 def _turn(turn: TurnReport) -> str:
@@ -120,6 +132,7 @@ def _turn(turn: TurnReport) -> str:
     # Parts that would show as 0 ms are left out.
     parts = " + ".join(f"{name} {whole_ms(us)}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
     cost = f"; {in_vain(turn)}" if turn.revoked else ""
+    cost += "" if turn.cost is None else f"; {money(turn.cost.whole.amount, turn.cost.currency)}"
     notes = answered(turn) + cost + ("" if turn.ending is None else f"; your turn ended by {turn.ending}")
     return f"turn {turn.turn}: {turn.end_reason}, first audio after {whole_ms(turn.ttfa_us)} ms = {parts}{notes}"
 

@@ -7,16 +7,17 @@ module. Each attempt is an event in the trace.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from itertools import count
 
 import trio
 
 from flowkit.clock import US_PER_MS
 from flowkit.errors import FlowkitError, ProviderError
-from flowkit.messages import Ask, ClauseEnded, Message, Narrate, Speak
+from flowkit.messages import Ask, ClauseEnded, Message, Narrate, Speak, Usage
 from flowkit.plan.graph import PlannedStage
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble
@@ -40,12 +41,14 @@ class Ending(Enum):
 class Attempts:
     """The attempts of one call at one provider.
 
-    `tries` counts them since the call began. For work that is done piece by piece (``Work.lasting``), it counts them
-    since the last piece. `useful`: the provider gave something. `relieved`: a preferred provider may be asked again.
+    `numbers` gives each attempt of the call, at whichever provider, its number. `tries` counts those at this one since the
+    call began. For work that is done piece by piece (``Work.lasting``), it counts them since the last piece. `useful`: the
+    provider gave something. `relieved`: a preferred provider may be asked again.
     """
 
     member: Member
     patience: Patience
+    numbers: Iterator[int]
     tries: int = 0
     useful: bool = False
     relieved: bool = False
@@ -115,8 +118,9 @@ class Resilient(Provider):
             nursery.start_soon(work.tape.fill, fed, watch.seen)
         tried: list[Member] = []
         failures: dict[str, str] = {}
+        numbers = count(1)
         while (member := self._next(tried)) is not None:
-            part = Attempts(member, Patience(member.timeouts, flows=work.flows, owed=lambda: work.owed))
+            part = Attempts(member, Patience(member.timeouts, flows=work.flows, owed=lambda: work.owed), numbers)
             watch.patience = part.patience
             end = await self._part(part, work, emit)
             if end is Ending.DONE:
@@ -177,8 +181,12 @@ class Resilient(Provider):
         if work.complete:
             return None
         scope = trio.CancelScope()
+        number, place = next(part.numbers), self.members.index(member)
 
         async def take(item: Message) -> None:
+            if isinstance(item, Usage):
+                await emit(replace(item, attempt=number, place=place))
+                return
             useful = work.useful(item)
             since_s = patience.hold()
             await work.take(item, emit)

@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from flowkit.clock import US_PER_S
+from flowkit.figures.cost import Cost
 from flowkit.figures.report import Report
 from flowkit.runtime.gauges import Gauges
 from flowkit.serve.families import Families, families_of
@@ -48,6 +49,20 @@ class Metrics:
         self._turns = Counter("flowkit_turns", "Turns by how they ended.", ["end"], registry=self._registry)
         self._interrupts = Counter("flowkit_interrupts", "Replies that were interrupted.", registry=self._registry)
 
+        self._cost = Counter(
+            "flowkit_cost", "What providers cost at the pipeline's prices, by stage.", ["stage", "currency"],
+            registry=self._registry,
+        )  # fmt: skip
+        self._in_vain = Counter(
+            "flowkit_cost_in_vain",
+            "The part of the cost that nobody heard.",
+            ["why", "currency"],
+            registry=self._registry,
+        )
+        self._used = Counter(
+            "flowkit_usage", "What providers with a price were used for.", ["stage", "unit"], registry=self._registry
+        )
+
     def session_over(self, report: Report) -> None:
         """Count the turns of a session that has ended."""
         for turn in report.turns:
@@ -55,6 +70,17 @@ class Metrics:
             if turn.ttfa_us is not None:
                 self._ttfa.observe(turn.ttfa_us / US_PER_S)
         self._interrupts.inc(len(report.interrupts))
+        if report.cost is not None:
+            self._spend(report.cost)
+
+    def _spend(self, cost: Cost) -> None:
+        for id_, stage in cost.stages.items():
+            self._cost.labels(id_, cost.currency).inc(stage.amount)
+            self._in_vain.labels("speculation", cost.currency).inc(stage.speculation)
+            self._in_vain.labels("retries", cost.currency).inc(stage.retries)
+            counted = {name: count for name, count in stage.to_json().items() if name != "cost"}
+            for unit, count in counted.items():
+                self._used.labels(id_, unit).inc(count)
 
     def families(self) -> Families:
         """The metrics as they are now."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from flowkit.engine import Row
 from flowkit.errors import UsageError
-from flowkit.messages import Audio, Credit, Frames, Message, Probability
+from flowkit.messages import Audio, Credit, Frames, Message, Probability, Usage
 from flowkit.secrets import Masks
 from flowkit.trace.rows import content_of
 
@@ -74,7 +74,7 @@ EVENTS = frozenset(
 """Event names that reveal nothing about anyone. Any other name is masked like the details of events."""
 
 
-_WITHOUT_TEXT = frozenset({Frames, Probability, Credit, Audio})
+_WITHOUT_TEXT = frozenset({Frames, Probability, Credit, Audio, Usage})
 """Frequent messages without text, which are skipped to save time."""
 
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from flowkit.errors import TraceError
-from flowkit.figures.layout import MOST_STAGES, BoundedEdge, Layout
+from flowkit.figures.layout import MOST_STAGES, BoundedEdge, Layout, StagePrice
 from flowkit.trace import names
 from flowkit.trace.names import CHUNK_ROWS
 
@@ -169,6 +169,8 @@ class _Layout(Struct):
     stages: Annotated[list[tuple[str, str]], Meta(min_length=1, max_length=MOST_STAGES)]
     edges: Annotated[list[BoundedEdge], Meta(max_length=MOST_STAGES**2)]
     frame_us: Annotated[int, Meta(ge=1_000, le=1_000_000)] = 20_000
+    prices: Annotated[list[StagePrice], Meta(max_length=MOST_STAGES**2)] = []
+    currency: Annotated[str, Meta(max_length=3)] = ""
 
 
 def layout(text: str) -> Layout:
@@ -179,7 +181,7 @@ def layout(text: str) -> Layout:
         raise ValueError("a stage occurs twice in the layout")
     if unknown := {id_ for edge in stored.edges for id_ in edge[:2]} - known:
         raise ValueError(f"an edge of a stage that does not exist: {min(unknown)[:40]!r}")
-    return Layout(tuple(stored.stages), tuple(stored.edges), stored.frame_us)
+    return Layout(tuple(stored.stages), tuple(stored.edges), stored.frame_us, tuple(stored.prices), stored.currency)
 
 
 # -- the journal's text ------------------------------------------------------------------------------------------------

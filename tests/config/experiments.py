@@ -24,6 +24,7 @@ from flowkit.cli import main
 from flowkit.cli.recording import record_path
 from flowkit.config import Reading, load, read
 from flowkit.errors import FlowkitError, ProviderError
+from flowkit.figures.layout import layout_of
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.queues import queue_reports
 from flowkit.messages import (
@@ -145,6 +146,19 @@ def judged(*settings: str) -> Any:
     figures = LiveFigures(plan)
     figures.rows(heap_session(plan).journal.rows)
     return [str(verdict) for verdict in judge(figures.report(), plan.settings)]
+
+
+def billed(*settings: str) -> Any:
+    """What the session costs."""
+    plan = planned(settings)
+    figures = LiveFigures(plan)
+    figures.rows(heap_session(plan).journal.rows)
+    return figures.report().to_json().get("cost")
+
+
+def prices(*settings: str) -> Any:
+    """The prices that figures get."""
+    return layout_of(planned(settings)).prices
 
 
 def typed(*settings: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args
 import pytest
 
 from flowkit.config.keys import ALIASES, call_keys
+from flowkit.config.prices import PRICED_BY, Price
 from flowkit.config.reference import BuiltIn
 from flowkit.config.schema import APART, WHOLE, CallOptions, Top, Wiring
 from flowkit.messages import Message, Narrate, Speak, Transcribe
@@ -207,9 +208,20 @@ def of_calls() -> Iterator[tuple[str, Try]]:
         yield f"{kind}.circuit.probe_every", Try("1s", fails, (other, f"stages.{kind}.circuit.open_after=1"))
 
 
+def of_prices() -> Iterator[tuple[str, Try]]:
+    """A price in a unit that the kind is not paid by is refused."""
+    for kind, fitting in PRICED_BY.items():
+        for key in keys_below(Price, ""):
+            seen = look.billed if key in fitting else look.resolved
+            # No scripted model tells of tokens from a cache, so what they cost shows in the layout.
+            yield f"{kind}.price.{key}", Try("7", look.prices if key == "cached" and key in fitting else seen)
+
+
 def of_budgets() -> Iterator[tuple[str, Try]]:
     for key in keys_below(Top, ""):
-        if key.startswith("budgets."):
+        if key.startswith("budgets.cost."):
+            yield key, Try("0.5", look.judged, ("stages.llm.price.output=1",))
+        elif key.startswith("budgets."):
             yield key, Try("3s", look.judged)
 
 
@@ -309,6 +321,7 @@ OF_CHATS = {
 TABLE: dict[str, Try] = {
     **dict(of_every_kind()),
     **dict(of_calls()),
+    **dict(of_prices()),
     **dict(of_budgets()),
     **OF_TESTS,
     # -- the file
@@ -317,6 +330,7 @@ TABLE: dict[str, Try] = {
     "defaults": Try("{vad: {end: 900ms}}", look.resolved),
     "include": Try("below.yaml", look.merged),
     "name": Try("another", look.recorded),
+    "currency": Try("EUR", look.billed, ("stages.llm.price.output=1",)),
     "interrupt.speech_for": Try("600ms"),
     "interrupt.min_words": Try("2"),
     "interrupt.ignore": Try("[and now please stop]"),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowkit.errors import ProviderError
-from flowkit.messages import Ask, Exchange, Token
+from flowkit.messages import Ask, Exchange, Token, Usage
 from flowkit.providers.base import Surroundings
 from flowkit.providers.models import opened
 from flowkit.providers.openai_compatible.llm import OpenAICompatible
@@ -195,8 +195,12 @@ def test_a_real_llama_cpp_server_answers(llama_url: str) -> None:
                         provider.probe()
                     )  # the server names its model by the file, and answers whatever it is asked for
                 items: list[Token] = []
+                used: list[Usage] = []
 
                 async def emit(item: object) -> None:
+                    if isinstance(item, Usage):
+                        used.append(item)
+                        return
                     assert isinstance(item, Token)
                     items.append(item)
 
@@ -205,9 +209,10 @@ def test_a_real_llama_cpp_server_answers(llama_url: str) -> None:
                 )
                 assert "Paris" in "".join(item.text for item in items)
                 assert [item.index for item in items] == list(range(len(items)))
+                assert not used[-1].estimated
+                assert 0 < used[-1].output_tokens <= 12
 
     trio.run(main)
-    assert any(name == "usage" for name, _ in outcome.events)
 
 
 def test_a_real_server_is_left_in_the_middle_of_a_reply(llama_url: str) -> None:

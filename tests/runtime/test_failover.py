@@ -28,6 +28,7 @@ from flowkit.messages import (
     SpeechStarted,
     Token,
     Transcribe,
+    Usage,
     WordTimes,
 )
 from flowkit.options import Options, us
@@ -204,6 +205,20 @@ def test_a_server_that_begins_anew_although_it_was_to_go_on_is_not_said_twice(re
     first = Fake(says("The capital of", " France is", then=broke()), resumes=resumes)
     anew = Fake(says("The capital of", " France", " is Paris."), resumes=resumes)
     assert run([member(first), member(anew, "two")], Ask(1, "hi")).text == "The capital of France is Paris."
+
+
+def test_each_attempt_tells_its_own_usage_with_its_number_and_its_provider() -> None:
+    def telling(then: Exception | None = None) -> Behave:
+        async def behave(request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+            await emit(Usage(input_tokens=10))
+            await says("Well.", then=then)(request, fed, emit)
+
+        return behave
+
+    first = member(Fake(telling(broke())), retry=Retry(max=1))
+    stage = run([first, member(Fake(telling()), "two")], Ask(1, "hi"))
+    used = [(item.attempt, item.place) for item in stage.items if isinstance(item, Usage)]
+    assert used == [(1, 0), (2, 0), (3, 1)]
 
 
 def test_a_thought_is_no_answer_within_the_time_for_the_first_token() -> None:

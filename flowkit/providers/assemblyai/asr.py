@@ -22,7 +22,7 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.clock import US_PER_MS, US_PER_S
 from flowkit.errors import ProviderError
-from flowkit.messages import EndOfUtterance, Frames, Message
+from flowkit.messages import EndOfUtterance, Frames, Message, Usage
 from flowkit.providers.assemblyai.turns import Owed, ServerTurn, ServerTurns
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble, lone_fault, of_close, schema
@@ -34,6 +34,8 @@ from flowkit.providers.loading import imported
 _SHORTEST_US = 50_000
 """The shortest piece of audio that the service accepts. It closes the connection (code 3007) for a piece below 50 ms or
 over 1 s."""
+_REPORT_US = 5_000_000
+"""How much audio is sent before the usage is reported again, if nobody ends an utterance."""
 _VERSION = "2025-05-12"
 _TERMINATE = json.dumps({"type": "Terminate"})
 _FORCE = json.dumps({"type": "ForceEndpoint"})
@@ -200,6 +202,7 @@ class _Session:
         self._audio = Outgoing(provider.around, provider.options)
         self._forced = trio.Event()
         self._emitted = trio.Event()
+        self._reported_us = 0
         self._emitting = 0
         """Batches of answers that ``_give`` is emitting. ``run`` must not end before they are accepted."""
 
@@ -216,6 +219,8 @@ class _Session:
         async for item in fed:
             if isinstance(item, Frames):
                 await self._audio.send(self._line, item)
+                if self._audio.sent_us - self._reported_us >= _REPORT_US:
+                    await self._used()
             elif isinstance(item, EndOfUtterance):
                 await self._end(item)
 
@@ -223,11 +228,17 @@ class _Session:
         options, around = self._provider.options, self._provider.around
         # The server must have all audio of the turn before it is forced to end it.
         await self._audio.flush(self._line)
+        await self._used()
         owed = Owed(end.utterance, self._audio.ms_of(end.last_voiced + 1), around.now_us() + options.final_within)
         await self._give(self._turns.ended(owed))
         if self._turns.owed:
             self._forced.set()
             await self._line.send(_FORCE)
+
+    async def _used(self) -> None:
+        """Report what the service has got. It bills the time of the connection, which is that of its audio."""
+        self._reported_us = self._audio.sent_us
+        await self._emit(Usage(audio_us=self._reported_us))
 
     async def _listen(self) -> None:
         while True:
@@ -283,6 +294,8 @@ class Outgoing:
         self._next = 0
         self._waiting = bytearray()
         self._free_at_s = 0.0
+        self.sent_us = 0
+        """Length of the audio that was sent, in microseconds."""
 
     def _bytes(self, us: int) -> int:
         """Size of `us` microseconds of audio in bytes, rounded up to whole frames."""
@@ -319,6 +332,7 @@ class Outgoing:
         # A pause saves up no more than one piece, or audio that waited would be sent in a burst.
         self._free_at_s = max(self._free_at_s, trio.current_time() - lasts_s) + lasts_s / self._catch_up
         await line.send(piece)
+        self.sent_us += size // self._frame_bytes * self._frame_us
 
 
 _LONGEST_GAP = 500

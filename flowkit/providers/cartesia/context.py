@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from flowkit.messages import Audio, ClauseEnded, Message, Speak, WordTimes
+from flowkit.messages import Audio, ClauseEnded, Message, Speak, Usage, WordTimes
 from flowkit.providers.base import Emit
 from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, schema
 from flowkit.words import has_words
@@ -73,6 +73,8 @@ class Narrator:
         self._context: Context | None = None
         self._changed = trio.Event()
         self._lost = 0
+        self._characters = 0
+        """Sent in this reply, with those that were sent again."""
         # A new clause must not get between those that are sent again: their order gives the flush numbers.
         self._sending = trio.Lock()
 
@@ -125,6 +127,8 @@ class Narrator:
         self._context.sent += 1
         await self._send(space + clause.text, goes_on=True)
         await self._send("", goes_on=True, flush=True)
+        self._characters += len(clause.text)
+        await self._emit(Usage(characters=self._characters))
 
     async def _send(self, transcript: str, *, goes_on: bool, flush: bool = False) -> None:
         if self._context is not None:

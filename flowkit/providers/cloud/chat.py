@@ -8,8 +8,10 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
@@ -18,10 +20,10 @@ from pydantic import Field
 from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.history import remembered, size
-from flowkit.messages import Ask, Message, Token
+from flowkit.messages import Ask, Message, Token, Usage
 from flowkit.providers.base import Emit, Surroundings
 from flowkit.providers.cloud.client import let_go, next_bytes
-from flowkit.providers.cloud.completions import Completion, Events
+from flowkit.providers.cloud.completions import Completion, Events, usage_of
 from flowkit.providers.cloud.faults import CloudError, of_status
 from flowkit.providers.cloud.service import HttpService
 from flowkit.providers.cloud.tool_messages import offered_tools, steps_messages
@@ -138,9 +140,13 @@ class Chat(HttpService):
     async def _answer(self, ask: Ask, emit: Emit) -> None:
         completion, events, index, said = Completion(), Events(), 0, ""
         opened = self.opens_reasoning and not ask.said
-        response = await self._open(ask)
+        body = self.body(ask)
+        response = await self._open(body)
         stream = response.aiter_bytes()
+        # Reported before the reply: one that is interrupted has no other chance to report what was sent for it.
+        asked = Usage(input_tokens=_asked_tokens(body), estimated=True)
         try:
+            await emit(asked)
             while not completion.done and (data := await next_bytes(stream)):
                 for event, payload in events.feed(data):
                     if not (text := completion.take(event, payload)):
@@ -156,7 +162,7 @@ class Chat(HttpService):
                     said = self._look_for_reasoning(said, text)
         finally:
             await let_go(response, stream)
-        self.tell("usage", " ".join(f"{k}={v}" for k, v in completion.usage.items() if isinstance(v, (int, float))))
+        await emit(usage_of(completion.usage) or replace(asked, output_tokens=index))
         completion.check()
         # Only after the check: the arguments of a reply that broke off must not be used.
         for call in completion.tool_calls():
@@ -177,9 +183,9 @@ class Chat(HttpService):
         # The mark may be split between two tokens.
         return said[-len(_CLOSE) :]
 
-    async def _open(self, ask: Ask) -> httpx.Response:
+    async def _open(self, body: dict[str, Any]) -> httpx.Response:
         """Send the request. Returns when the headers of the response have come."""
-        response = await self.client.post(self.path, self.body(ask), self.connect_s)
+        response = await self.client.post(self.path, body, self.connect_s)
         self.tell("rate_limits", " ".join(f"{k}={response.headers[k]}" for k in _LIMITS if k in response.headers))
         if "html" in response.headers.get("content-type", ""):
             await let_go(response)
@@ -202,6 +208,12 @@ class Chat(HttpService):
             except CloudError as exc:
                 # Only recorded: the next call raises the same error.
                 self.tell("spare", f"no spare connection: {exc.trouble}")
+
+
+def _asked_tokens(body: dict[str, Any]) -> int:
+    """The estimated size of a request in tokens."""
+    contents = [message.get("content") or json.dumps(message) for message in body["messages"]]
+    return size(*(content for content in contents if isinstance(content, str)), *map(json.dumps, body.get("tools", ())))
 
 
 def _said(role: str, text: str) -> list[dict[str, Any]]:

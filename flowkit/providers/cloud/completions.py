@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowkit.messages import ToolCall
+from flowkit.messages import ToolCall, Usage
 from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, schema, too_long
 from flowkit.providers.cloud.keys import body_message
 from flowkit.providers.cloud.text import Characters, json_object
@@ -158,6 +158,27 @@ class Completion:
             raise CloudError(Trouble.NETWORK, _BROKEN_OFF)
         if self.empty:
             raise CloudError(Trouble.EMPTY, f"the reply is empty (finish_reason {self.finish})")
+
+
+def usage_of(counted: Mapping[str, Any]) -> Usage | None:
+    """A server's own count. None if it has none.
+
+    https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage
+    """
+    asked, said = _count(counted.get("prompt_tokens")), _count(counted.get("completion_tokens"))
+    if asked is None or said is None:
+        return None
+    details = counted.get("prompt_tokens_details")
+    cached = _count(details.get("cached_tokens")) if isinstance(details, Mapping) else None
+    return Usage(input_tokens=asked, cached_tokens=min(cached or 0, asked), output_tokens=said)
+
+
+def _count(value: Any) -> int | None:
+    # A server may answer anything, and a trace holds no larger numbers.
+    return value if type(value) is int and 0 <= value < _MOST_TOKENS else None
+
+
+_MOST_TOKENS = 2**31
 
 
 def _parts_text(content: Any) -> Any:

@@ -16,7 +16,8 @@ from typing import Any
 from pydantic import Field
 
 from flowkit import options as opt
-from flowkit.messages import Message
+from flowkit.clock import US_PER_S
+from flowkit.messages import Message, Usage
 from flowkit.providers.base import Emit, Surroundings
 from flowkit.providers.cloud.faults import schema
 from flowkit.providers.openai_compatible.server import OpenAIServer, SpeechOptions
@@ -51,14 +52,19 @@ class OpenAITranscription(OpenAIServer, SegmentAsr):
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
         self.eager = self.options.eager
+        self._sent_us = 0
+        """Length of the audio that was sent in this call."""
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
+        self._emit, self._sent_us = emit, 0
         with self.named():
             await super().call(request, fed, emit)
 
     async def decode(self, pcm: bytes) -> str:
         file = ("speech.wav", _wav(pcm, self.around.input_rate_hz))
         answer = await self.client.upload("/audio/transcriptions", self._fields(), file, self.connect_s)
+        self._sent_us += len(pcm) // 2 * US_PER_S // self.around.input_rate_hz
+        await self._emit(Usage(audio_us=self._sent_us))
         text = answer.get("text") if isinstance(answer, dict) else None
         if not isinstance(text, str):
             raise schema("a transcription without a text")

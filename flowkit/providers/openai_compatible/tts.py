@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from flowkit.errors import ProviderError
-from flowkit.messages import Audio, Message, Speak
+from flowkit.messages import Audio, Message, Speak, Usage
 from flowkit.providers.base import Emit
 from flowkit.providers.cloud.client import let_go, next_bytes
 from flowkit.providers.cloud.faults import of_status
@@ -51,6 +51,7 @@ class OpenAISpeech(OpenAIServer):
         stream = response.aiter_bytes()
         samples, first = Samples(self.options.rate), 0
         try:
+            await emit(Usage(characters=len(plain(request.text))))
             kind = response.headers.get("content-type", "")
             if "json" in kind or "html" in kind:
                 raise of_status(response.status_code, f"{kind} instead of audio")

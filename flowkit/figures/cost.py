@@ -1,0 +1,181 @@
+"""What a session costs: what each provider call has used, at the prices of the pipeline file. No I/O.
+
+This is the one place where money is computed. What a call has used is what its provider reports (``Usage``). A provider that
+reports nothing is counted by the journal: the size of the request and its tokens, the characters of the clauses, the audio that
+was heard. Such a count is an estimate, and so is what the reply of an interrupted call has cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flowkit.clock import US_PER_S
+from flowkit.figures.layout import Layout, StagePrice
+from flowkit.figures.records import CallEnd, CallRecord, TurnRecord
+from flowkit.history import size_of
+from flowkit.messages import Ask, Usage
+
+_MILLION = 1_000_000
+_HOUR_US = 3_600 * US_PER_S
+_COUNTS = ("input_tokens", "cached_tokens", "output_tokens", "characters", "audio_us")
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """What one stage has used and what that costs."""
+
+    used: Usage = field(default_factory=Usage)
+    amount: float = 0.0
+    speculation: float = 0.0
+    """The part of `amount` for clauses that were spoken ahead and revoked."""
+    retries: float = 0.0
+    """The part of `amount` for attempts that failed."""
+
+    def __add__(self, other: StageCost) -> StageCost:
+        return StageCost(
+            added(self.used, other.used),
+            self.amount + other.amount,
+            self.speculation + other.speculation,
+            self.retries + other.retries,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The stage's cost in a report's JSON, with the counts that are not 0."""
+        counted = {name: getattr(self.used, name) for name in _COUNTS[:-1] if getattr(self.used, name)}
+        if self.used.audio_us:
+            counted["audio_s"] = round(self.used.audio_us / US_PER_S, 3)
+        return {"cost": _rounded(self.amount), **counted}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a turn or a session costs, by stage."""
+
+    currency: str
+    stages: dict[str, StageCost]
+
+    @property
+    def whole(self) -> StageCost:
+        """All stages together."""
+        return sum(self.stages.values(), StageCost())
+
+    def __add__(self, other: Cost) -> Cost:
+        ids = dict.fromkeys([*self.stages, *other.stages])
+        none = StageCost()
+        return Cost(self.currency, {id_: self.stages.get(id_, none) + other.stages.get(id_, none) for id_ in ids})
+
+    def to_json(self) -> dict[str, Any]:
+        """The cost in a report's JSON."""
+        whole = self.whole
+        return {
+            "currency": self.currency,
+            "total": _rounded(whole.amount),
+            "speculation": _rounded(whole.speculation),
+            "retries": _rounded(whole.retries),
+            "estimated": whole.used.estimated,
+            "stages": {id_: stage.to_json() for id_, stage in self.stages.items()},
+        }
+
+
+def money(amount: float, currency: str) -> str:
+    """An amount for people, such as ``0.0042 USD``."""
+    digits = 2 if amount >= 10 else 4 if amount >= 0.01 else 6
+    return f"{amount:.{digits}f} {currency}"
+
+
+def added(one: Usage, other: Usage) -> Usage:
+    """The sum of two counts."""
+    sums = {name: getattr(one, name) + getattr(other, name) for name in _COUNTS}
+    return Usage(**sums, estimated=one.estimated or other.estimated)
+
+
+class Prices:
+    """Computes costs at the prices of a layout."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._prices = {(rate.stage, rate.place): rate for rate in layout.prices}
+        self._currency = layout.currency
+        self._asr = layout.only("asr")
+
+    def __bool__(self) -> bool:
+        return bool(self._prices)
+
+    def of_turn(self, turn: TurnRecord) -> Cost:
+        """What a turn costs: its provider calls, and the audio that was heard for it."""
+        cost = self.of_listening(turn.listened)
+        for reply in turn.replies():
+            for call in reply.calls.values():
+                cost += Cost(self._currency, {call.stage: self._call(call)})
+        return cost
+
+    def of_listening(self, used: Iterable[Usage]) -> Cost:
+        """What transcribing costs."""
+        stages = {self._asr: sum((self._priced(self._asr, one) for one in used), StageCost())} if self._asr else {}
+        return Cost(self._currency, stages)
+
+    def _call(self, call: CallRecord) -> StageCost:
+        attempts = [self._priced(call.stage, used) for used in used_by(call)]
+        retries = sum(cost.amount for cost in attempts[:-1])
+        whole = sum(attempts, StageCost(retries=retries))
+        return replace(whole, speculation=whole.amount) if call.revoked else whole
+
+    def _priced(self, stage: str, used: Usage) -> StageCost:
+        rate = self._prices.get((stage, used.place))
+        # What costs nothing is known exactly, however it was counted.
+        return StageCost(used, _amount(rate, used)) if rate else StageCost(replace(used, estimated=False))
+
+
+def used_by(call: CallRecord) -> list[Usage]:
+    """What each attempt at the call has used, the last one last."""
+    reported = list(call.reported.values())
+    if not reported:
+        return [_counted(call)]
+    # The provider could not report the reply of a call that was cancelled or broke off.
+    if call.end is not CallEnd.DONE and call.unreported_tokens:
+        whole = reported[-1].output_tokens + call.unreported_tokens
+        reported[-1] = replace(reported[-1], output_tokens=whole, estimated=True)
+    return reported
+
+
+def _counted(call: CallRecord) -> Usage:
+    if isinstance(call.request, Ask):
+        return Usage(input_tokens=size_of(call.request), output_tokens=len(call.tokens), estimated=True)
+    return Usage(characters=sum(len(speak.text) for speak in call.fed), estimated=True)
+
+
+def _amount(rate: StagePrice, used: Usage) -> float:
+    fresh = used.input_tokens - used.cached_tokens
+    millions = fresh * rate.input + used.cached_tokens * rate.cached + used.output_tokens * rate.output
+    return (millions + used.characters * rate.characters) / _MILLION + used.audio_us * rate.hour / _HOUR_US
+
+
+def _rounded(amount: float) -> float:
+    return round(amount, 9)
+
+
+class Listened:
+    """Counts the audio that an ASR has heard, between one release and the next."""
+
+    def __init__(self) -> None:
+        self._reported: dict[tuple[int, int], Usage] = {}
+        self._before: dict[int, int] = {}
+        """What was counted already, in microseconds, by the provider's place."""
+
+    def used(self, call: int, used: Usage) -> None:
+        """What the provider of this call reports."""
+        self._reported[call, used.attempt] = used
+
+    def since(self, heard_us: int) -> list[Usage]:
+        """What was used since the last time this was asked. `heard_us`: length of the input so far."""
+        return [used for used in self._since(heard_us) if used.audio_us]
+
+    def _since(self, heard_us: int) -> Iterator[Usage]:
+        now: dict[int, int] = {}
+        for used in self._reported.values():
+            now[used.place] = now.get(used.place, 0) + used.audio_us
+        for place, whole_us in (now or {0: heard_us}).items():
+            more_us = max(0, whole_us - self._before.get(place, 0))
+            self._before[place] = self._before.get(place, 0) + more_us
+            yield Usage(audio_us=more_us, estimated=not now, place=place)

@@ -1,0 +1,189 @@
+"""Money against amounts computed by hand: what is counted, what is told, what was in vain."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowkit.engine import Row
+from flowkit.figures.cost import Cost, Listened, money
+from flowkit.figures.layout import layout_of
+from flowkit.figures.metrics import measure
+from flowkit.figures.report import Report
+from flowkit.history import size_of
+from flowkit.messages import Ask, Done, Speak, Token, Usage
+from flowkit.report.budgets import judge, over
+from flowkit.report.plain import summary
+from flowkit.runtime.gauges import Gauges
+from flowkit.serve.metrics import Metrics
+from flowkit.trace.schema import layout as stored_layout
+from tests.trace.sessions import PARIS, Session, pipeline, run
+
+PRICED = {
+    "llm": "price: {input: 2, cached: 0.5, output: 10}",
+    "tts": "price: {characters: 30}",
+    "asr": "price: {hour: 0.36}",
+}
+ASKED = pipeline("{at: 280ms, lasts: 820ms}", replies=("Paris. That is it.",), **PRICED)
+
+
+def report(session: Session, rows: list[Row] | None = None) -> Report:
+    return measure(session.rows if rows is None else rows, plan=session.plan, voiced=session.reference)
+
+
+def cost(session: Session, rows: list[Row] | None = None) -> Cost:
+    found = report(session, rows).cost
+    assert found is not None
+    return found
+
+
+def told(session: Session, used: Usage, *, before: type = Done) -> list[Row]:
+    """The rows with what the LLM's provider tells before a row of its first call."""
+    at = next(n for n, row in enumerate(session.rows) if row.stage == "llm" and isinstance(row.message, before))
+    return [*session.rows[:at], session.rows[at]._replace(message=used), *session.rows[at:]]
+
+
+def test_without_a_price_there_is_no_cost() -> None:
+    found = report(run(pipeline("{at: 280ms, lasts: 820ms}", replies=("Paris.",))))
+    assert (found.cost, found.turns[0].cost) == (None, None)
+    assert "cost" not in found.to_json()
+
+
+def test_what_no_provider_tells_is_counted_and_called_an_estimate() -> None:
+    session = run(ASKED)
+    asked = next(row.message for row in session.rows if isinstance(row.message, Ask))
+    tokens = sum(isinstance(row.message, Token) for row in session.rows if row.stage == "llm")
+    spoken = sum(len(row.message.text) for row in session.rows if isinstance(row.message, Speak))
+    stages = cost(session).stages
+    assert stages["llm"].amount == pytest.approx((2 * size_of(asked) + 10 * tokens) / 1e6)
+    assert stages["tts"].amount == pytest.approx(30 * spoken / 1e6)
+    heard_s = report(session).audio_us / 1e6
+    assert stages["asr"].amount == pytest.approx(0.36 * heard_s / 3600)
+    assert all(stage.used.estimated for stage in stages.values())
+
+
+def test_what_a_provider_tells_takes_the_place_of_the_count() -> None:
+    session = run(ASKED)
+    used = Usage(input_tokens=1000, cached_tokens=400, output_tokens=50)
+    llm = cost(session, told(session, used)).stages["llm"]
+    assert llm.amount == pytest.approx((600 * 2 + 400 * 0.5 + 50 * 10) / 1e6)
+    assert llm.used == used
+
+
+def test_tokens_that_came_after_the_last_word_about_them_are_counted_where_a_reply_broke_off() -> None:
+    slow = {**PRICED, "llm": f"{PRICED['llm']}, per_token: 200ms"}
+    session = run(pipeline("{at: 280ms, lasts: 820ms}, {at: 2s, lasts: 700ms}", replies=(PARIS, "Well."), **slow))
+    first = next(row for row in session.rows if row.stage == "llm" and isinstance(row.message, Token))
+    rows = told(session, Usage(input_tokens=100, estimated=True), before=Token)
+    done = [row for row in session.rows if row.call == first.call and isinstance(row.message, Done)]
+    tokens = sum(
+        row.call == first.call and isinstance(row.message, Token) and row.stage == "llm" for row in session.rows
+    )
+    assert not done, "the reply was not interrupted"
+    turn = report(session, rows).turns[0]
+    assert turn.cost is not None
+    assert turn.cost.stages["llm"].used.output_tokens == tokens
+
+
+def test_a_failed_attempt_is_a_retry_and_keeps_its_own_tokens() -> None:
+    session = run(ASKED)
+    rows = told(session, Usage(input_tokens=100, estimated=True, attempt=1), before=Token)
+    end = next(n for n, row in enumerate(rows) if row.stage == "llm" and isinstance(row.message, Done))
+    second = Usage(input_tokens=110, output_tokens=7, attempt=2)
+    rows.insert(end, rows[end]._replace(message=second))
+    llm = cost(session, rows).stages["llm"]
+    tokens = sum(isinstance(row.message, Token) for row in session.rows if row.stage == "llm")
+    assert llm.retries == pytest.approx((100 * 2 + tokens * 10) / 1e6)
+    assert llm.amount == pytest.approx(llm.retries + (110 * 2 + 7 * 10) / 1e6)
+
+
+def test_each_provider_of_a_failover_list_has_its_own_price() -> None:
+    session = run(
+        ASKED.replace("price: {input: 2", "failover: [{provider: canned, price: {output: 1}}], price: {input: 2")
+    )
+    assert [price.place for price in layout_of(session.plan).prices if price.stage == "llm"] == [0, 1]
+    rows = told(session, Usage(input_tokens=1000, output_tokens=50, place=1))
+    assert cost(session, rows).stages["llm"].amount == pytest.approx(50 / 1e6)
+
+
+def test_clauses_that_were_spoken_ahead_in_vain_are_told_apart() -> None:
+    text = pipeline("{at: 280ms, lasts: 820ms}", replies=("X",), chunker="speculate_end: true", **PRICED)
+    tokens = "[See, ' example', ., com, ' for', ' more', ., ' Good', ' bye']"
+    session = run(text.replace("{text: 'X'}", f"{{text: '', tokens: {tokens}}}"))
+    found = cost(session)
+    revoked = report(session).turns[0].revoked_chars
+    assert revoked, "nothing was revoked"
+    assert found.whole.speculation == pytest.approx(30 * revoked / 1e6)
+    assert found.stages["tts"].amount > found.whole.speculation
+
+
+def test_turns_and_what_was_heard_after_them_add_up_to_the_session() -> None:
+    session = run(pipeline("{at: 280ms, lasts: 820ms}, {at: 4s, lasts: 700ms}", replies=("Yes.", "No."), **PRICED))
+    found = report(session)
+    assert found.cost is not None
+    turns = sum(turn.cost.whole.amount for turn in found.turns if turn.cost is not None)
+    rest = found.cost.whole.amount - turns
+    assert 0 < rest < found.cost.stages["asr"].amount
+    assert found.cost.stages["asr"].used.audio_us == found.audio_us
+
+
+@given(st.lists(st.integers(0, 10_000_000), min_size=1, max_size=6), st.integers(0, 5_000_000))
+def test_told_seconds_count_once_however_often_they_are_told(steps_us: list[int], heard_us: int) -> None:
+    listened, whole, billed = Listened(), 0, 0
+    for step_us in steps_us:
+        whole += step_us
+        listened.used(7, Usage(audio_us=whole))
+        billed += sum(used.audio_us for used in listened.since(heard_us))
+    assert billed == whole
+
+
+def test_a_stored_layout_has_the_prices() -> None:
+    layout = layout_of(run(ASKED).plan)
+    assert layout.currency == "USD"
+    assert stored_layout(json.dumps(layout.to_json())) == layout
+
+
+def budgeted(**bounds: Any) -> list[str]:
+    session = run(ASKED + f"budgets: {{cost: {json.dumps(bounds)}}}\n")
+    found = report(session)
+    return [*map(str, judge(found, session.plan.settings)), *over(found.turns[0], session.plan.settings)]
+
+
+def test_budgets_of_money_are_judged() -> None:
+    assert budgeted(per_minute=0.000001)[0].startswith("budget cost.per_minute: 0.0")
+    assert "OVER" in budgeted(per_minute=0.000001)[0]
+    assert "within" in budgeted(per_minute=9)[0]
+    verdict, late = budgeted(per_turn=0.000001)
+    assert "OVER" in verdict
+    assert late.startswith("cost 0.00")
+
+
+def test_people_read_it_in_one_line() -> None:
+    last = summary(report(run(ASKED)))[-1]
+    assert last.startswith("cost: about 0.00")
+    assert "llm 0.00" in last
+    assert "a minute" in last
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [(0.0000042, "0.000004 USD"), (0.0421, "0.0421 USD"), (12.3456, "12.35 USD")]
+)
+def test_amounts_have_as_many_digits_as_they_need(amount: float, text: str) -> None:
+    assert money(amount, "USD") == text
+
+
+def test_a_monitor_gets_the_sums_of_all_sessions() -> None:
+    metrics = Metrics(lambda: Gauges(0, 0, 0, 0, 0, 0, 0, ()), 1)
+    found = report(run(ASKED))
+    assert found.cost is not None
+    for _ in range(2):
+        metrics.session_over(found)
+    values = {
+        (sample.name, *sample.labels.values()): sample.value for each in metrics.families() for sample in each.samples
+    }
+    assert values["flowkit_cost_total", "tts", "USD"] == pytest.approx(2 * found.cost.stages["tts"].amount)
+    assert values["flowkit_usage_total", "llm", "output_tokens"] > 0

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("flowkit.cli.schema", "write the JSON Schema of pipeline files, for editors"),
     "explain": ("flowkit.cli.explain", "explain an error code"),
     "providers": ("flowkit.cli.providers_", "list the providers and whether they are installed"),
+    "import": ("flowkit.cli.import_", "make a trace of a call that another system recorded"),
     "replay": ("flowkit.cli.replay", "run a trace again"),
     "diff": ("flowkit.cli.diff", "compare two traces, or a trace and its replay"),
     "test": ("flowkit.cli.test", "run the tests of pipeline files and stored traces"),

@@ -65,6 +65,11 @@ class HeapPump:
         """When the run ends at the latest."""
         self._begun = False
 
+    @property
+    def now_us(self) -> int:
+        """The session time."""
+        return self._now_us
+
     def tell(self, kind: str, message: Message, at_us: int = 0) -> None:
         """Pass a message of a client to the stage of this kind, at `at_us` or now, if that is later. Does nothing if there is no
         such stage, or after the end."""

@@ -35,9 +35,9 @@ class Recorder(Observer):
         self._thread = thread
         thread.add(self._backlog)
 
-    def begin(self) -> None:
-        """Note that the session starts now, by the wall clock. Only the first call counts."""
-        self._tape.begin(wall_us())
+    def begin(self, base_us: int | None = None) -> None:
+        """Note that the session started at `base_us`, in microseconds since 1970, or starts now. Only the first call counts."""
+        self._tape.begin(wall_us() if base_us is None else base_us)
 
     def rows(self, rows: list[Row]) -> None:
         """Pass everything since the last call to the writing thread."""

@@ -22,7 +22,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+import soundfile
 import trio
 import trio.testing
 
@@ -99,6 +101,9 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "torn.jsonl").write_bytes((folder / "a.jsonl").read_bytes()[:-500])
     main(["trace", "redact", str(folder / "a.jsonl"), "-o", str(folder / "masked.jsonl")])
     (folder / "there.wav").write_bytes(b"RIFF")
+    shutil.copy(AUDIO / "call.json", folder)
+    noise = np.random.default_rng(1).normal(0, 0.001, (16_000, 2))
+    soundfile.write(folder / "pair.wav", noise * [1, 0], 16_000)
     shutil.copy(AUDIO / "question.wav", folder)
     shutil.copy(AUDIO.parents[1] / "tests/contract/self-signed.pem", folder)
     return folder
@@ -256,6 +261,11 @@ TABLE: dict[str, Try] = {
     "explain CODE": Try("explain", "FK103"),
     "providers KIND": Try("providers", "vad"),
     "providers --format": Try("providers"),
+    "import --output": Try("import call.json", "--output new.jsonl"),
+    "import --pipeline": Try("import call.json", "--pipeline none.yaml", code=ExitCode.USAGE),
+    "import --swap": Try("import pair.wav", "--swap"),
+    "import --drift": Try("import pair.wav", "--drift 50%", code=ExitCode.USAGE),
+    "import --turns": Try("import call.json", "--turns new.json"),
     "replay --exact": Try("replay a.jsonl", "--exact"),
     "replay --pipeline": Try("replay a.jsonl", "--pipeline slow.yaml"),
     "replay --set": Try("replay a.jsonl", f"--set {SLOWER}"),

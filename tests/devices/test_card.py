@@ -238,11 +238,11 @@ def _transcribed(recording: Path) -> list[str]:
 
     samples, rate_hz = soundfile.read(recording, dtype="float32")
     heard = np.flatnonzero(np.abs(samples) > 0.002)
-    (moonshine,) = model.Decoder(Moonshine.Options())._models
+    (moonshine,) = model.Decoder(Moonshine.Options()).models
     texts = []
     for around_s in (0.1, 0.3, 0.5):
         margin = int(around_s * rate_hz)
         part = soxr.resample(samples[max(0, heard[0] - margin) : heard[-1] + margin], rate_hz, 16_000)
-        texts.append(model._decode(moonshine, (part * 32_767).astype("<i2").tobytes()))
+        texts.append(model.decoded(moonshine, (part * 32_767).astype("<i2").tobytes()))
     moonshine.close()
     return texts

@@ -31,10 +31,10 @@ class Decoder:
         MOONSHINE_DECODER.checked()
         # 0 switches the library's own VAD off, which invents words at the start.
         arguments: Any = {"options": {"vad_threshold": "0"}}
-        self._models = [Transcriber(folder, ModelArch.TINY, **arguments) for _ in range(options.parallel)]
-        self._waitlist = Waitlist("asr moonshine", self._models, options.waiting)
-        for model in self._models:
-            _decode(model, bytes(2 * RATE_HZ))
+        self.models = [Transcriber(folder, ModelArch.TINY, **arguments) for _ in range(options.parallel)]
+        self._waitlist = Waitlist("asr moonshine", self.models, options.waiting)
+        for model in self.models:
+            decoded(model, bytes(2 * RATE_HZ))
 
     @property
     def free(self) -> bool:
@@ -50,15 +50,16 @@ class Decoder:
         finally:
             if await self._waitlist.settled():
                 with trio.CancelScope(shield=True):
-                    for model in self._models:
+                    for model in self.models:
                         await trio.to_thread.run_sync(model.close)  # takes a tenth of a second
 
     async def decode(self, pcm: bytes, around: Surroundings) -> str:
         """Transcribe `pcm` (s16le mono, 16 kHz) for the session `around`. Raises ProviderError."""
-        return await self._waitlist.in_thread(around, lambda model: _decode(model, pcm))
+        return await self._waitlist.in_thread(around, lambda model: decoded(model, pcm))
 
 
-def _decode(model: Any, pcm: bytes) -> str:
+def decoded(model: Any, pcm: bytes) -> str:
+    """The transcript of `pcm` (s16le mono, 16 kHz) by one of a decoder's models."""
     # Through the library's C interface: its Python wrapper copies the samples one by one with the GIL held, 60 ms for 15 s.
     import numpy as np
     from moonshine_voice.errors import check_error

@@ -20,9 +20,9 @@ from flowkit.providers.segments.utterances import Purpose, Segment, Utterances
 
 _WAITING = 8
 """Segments that may wait for the model. While so many wait, the call takes no frames, and the stage's queue fills."""
-_SILENT = 58.0**2
+SILENT = 58.0**2
 """Mean square of a frame at -55 dB of full scale. A segment without a louder frame contains no speech."""
-_NOTHING = frozenset({"", "you", "you."})
+NOTHING = frozenset({"", "you", "you."})
 """What Moonshine and Whisper return for silence."""
 _SHORTEST_US = 800_000
 """A segment this short that is transcribed as "you" is a noise: besides pre-roll and tail it has less than 0.3 s of
@@ -112,7 +112,7 @@ class _Call:
 
     async def _text(self, segment: Segment) -> str:
         """The transcript of `segment`. The last transcript is used again if it covers the same audio."""
-        if segment.loudest < _SILENT:
+        if segment.loudest < SILENT:
             return ""
         if segment.purpose is Purpose.FINAL and self._last:
             earlier, text = self._last
@@ -120,7 +120,7 @@ class _Call:
                 return text
         text = await self._asr.decode(segment.pcm)
         short = segment.until - segment.first <= self._shortest
-        return "" if short and text.casefold() in _NOTHING else text
+        return "" if short and text.casefold() in NOTHING else text
 
     async def _say(self, segment: Segment, text: str) -> None:
         whole = " ".join([*self._committed, text]).strip()

@@ -50,6 +50,17 @@ def read_recording(path: Path, rate_hz: int) -> WavSound:
     return _decode(path, rate_hz, _share(path))
 
 
+def read_channels(path: Path, rate_hz: int) -> tuple[list[bytes], tuple[str, ...]]:
+    """Each channel of the file as s16le at `rate_hz`, and lines for the user. Raises InputError as `read_recording` does."""
+    promised = _share(path)
+    with _opened(path) as file:
+        blocks = list(_blocks(file, path, rate_hz, apart=True))
+        channels = [b"".join(block[channel] for block in blocks) for channel in range(file.channels)]
+    if not any(channels):
+        raise InputError(f"{path}: holds no samples")
+    return channels, tuple(_notices(path, b"".join(channels), rate_hz * len(channels), promised))
+
+
 def look(path: Path) -> None:
     """Check a file without decoding its samples. Raises InputError as `read_recording` does."""
     _share(path)
@@ -111,18 +122,19 @@ def _promised(file: BinaryIO, path: Path, size: int) -> float:
 
 def _decode(path: Path, rate_hz: int, promised: float) -> WavSound:
     with _opened(path) as file:
-        pcm = b"".join(_blocks(file, path, rate_hz))
+        pcm = b"".join(channel for (channel,) in _blocks(file, path, rate_hz))
     if not pcm:
         raise InputError(f"{path}: holds no samples")
     return WavSound(pcm, tuple(_notices(path, pcm, rate_hz, promised)))
 
 
-def _blocks(file: Any, path: Path, rate_hz: int) -> Iterator[bytes]:
-    """Yield the file's samples as s16le mono at `rate_hz`, block by block."""
+def _blocks(file: Any, path: Path, rate_hz: int, *, apart: bool = False) -> Iterator[list[bytes]]:
+    """Yield the file's samples as s16le at `rate_hz`, block by block: one channel, or with `apart` all channels."""
     import numpy as np
     import soxr
 
-    resampler = soxr.ResampleStream(file.samplerate, rate_hz, 1, dtype="float32")
+    channels = file.channels if apart else 1
+    resampler = soxr.ResampleStream(file.samplerate, rate_hz, channels, dtype="float32")
     position, last = 0, False
     while not last:
         block: Samples = file.read(_BLOCK, dtype="float32", always_2d=True)
@@ -131,11 +143,11 @@ def _blocks(file: Any, path: Path, rate_hz: int) -> Iterator[bytes]:
             odd = position + int(np.argmin(np.isfinite(block).all(axis=1)))
             raise InputError(f"{path}: sample {odd} is not a number")
         position += len(block)
-        mono: Samples = block[:, 0] if file.channels == 1 else block.mean(axis=1, dtype=np.float32)
+        kept: Samples = block if apart else block.mean(axis=1, dtype=np.float32, keepdims=True)
         if file.samplerate != rate_hz:
-            mono = resampler.resample_chunk(mono, last=last)
-        whole = np.rint(mono * _FULL_SCALE).clip(-_FULL_SCALE, _FULL_SCALE - 1)
-        yield whole.astype("<i2").tobytes()
+            kept = resampler.resample_chunk(kept, last=last)
+        whole = np.rint(kept * _FULL_SCALE).clip(-_FULL_SCALE, _FULL_SCALE - 1).astype("<i2")
+        yield [whole[:, channel].tobytes() for channel in range(channels)]
 
 
 def _notices(path: Path, pcm: bytes, rate_hz: int, promised: float) -> Iterator[str]:

@@ -35,7 +35,7 @@ setup:  ## make .venv/ hold what requirements.lock names; nothing to do when it 
 run: setup  ## talk to the agent; without microphone and speaker, or with INPUT=, a file is asked and OUTPUT written
 	@$(PY) -m tools.run "$(PIPELINE)" "$(INPUT)" "$(OUTPUT)" "$(origin INPUT)"
 
-serve: setup  ## let clients of OpenAI's Realtime protocol talk to the agent, on this machine
+serve: setup  ## talk to the agent in a browser, and let clients of OpenAI's Realtime protocol talk to it
 	@$(PY) -m flowkit serve "$(PIPELINE)"
 
 test: setup  ## linter, formatting, type checker and all tests, as CI runs them

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         _notice(f"flowkit: {workers} workers share {cores()} cores; more workers than cores make nothing faster")
 
     def ready(url: str) -> None:
-        print(f"serving {config.name} on {url}{server.REALTIME}", flush=True)
+        print(f"serving {config.name} on {url}{server.REALTIME}\nto talk, open {url}/ in a browser", flush=True)
 
     async def main() -> None:
         common: dict[str, Any] = {"variables": parse_variables(args.var), "ready": ready}

@@ -24,9 +24,8 @@ from flowkit.figures.report import TurnReport
 from flowkit.plan.graph import Plan
 from flowkit.printable import one_line, printable
 from flowkit.report.live_state import SILENT_DB, LiveState
-from flowkit.report.observation import Observation
+from flowkit.report.observation import PER_SECOND, Observation
 
-PER_SECOND = 5
 _STYLES = {
     "loading": "dim",
     "listening": "cyan",

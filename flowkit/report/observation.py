@@ -12,6 +12,9 @@ from flowkit.figures.report import InterruptReport, TurnReport
 from flowkit.printable import all_printable
 from flowkit.report.budgets import over, widest
 
+PER_SECOND = 5
+"""How often it is drawn or sent."""
+
 
 class ShownClause(NamedTuple):
     """A clause of the reply, and how many characters of it were spoken."""

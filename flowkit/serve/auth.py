@@ -35,10 +35,12 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who has connected. `token`: with a token, not a client secret. `session`: the settings that its client secret carries."""
+    """Who has connected. `token`: with a token, not a client secret. `session`: the settings that its client secret carries.
+    `observes`: whether it may look inside sessions."""
 
     token: bool
     session: Mapping[str, Any]
+    observes: bool = True
 
 
 class Doorkeeper:
@@ -84,10 +86,10 @@ class Doorkeeper:
         code = "invalid_api_key" if given else "missing_api_key"
         return refusal(401, message, code, www_authenticate="Bearer")
 
-    def secret(self, session: Mapping[str, Any], seconds: int) -> tuple[str, int]:
+    def secret(self, session: Mapping[str, Any], seconds: int, *, observes: bool = False) -> tuple[str, int]:
         """A new client secret, and the time at which it expires, in seconds since 1970."""
         expires_at = wall_us() // US_PER_S + seconds
-        content = {"exp": expires_at, "session": session, "id": secrets.token_hex(8)}
+        content = {"exp": expires_at, "session": session, "id": secrets.token_hex(8), "observe": observes}
         body = _packed(json.dumps(content, separators=(",", ":")).encode())
         value = f"{PREFIX}{body}.{self._signature(body)}"
         return value, expires_at
@@ -99,7 +101,7 @@ class Doorkeeper:
         content = json.loads(_unpacked(body))
         if content["exp"] <= wall_us() // US_PER_S:
             return refusal(401, "The client secret has expired.", "expired_api_key")
-        return Caller(False, content["session"])
+        return Caller(False, content["session"], content["observe"])
 
     def _signature(self, body: str) -> str:
         return _packed(hmac.new(self._key, body.encode(), hashlib.sha256).digest())

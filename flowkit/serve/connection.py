@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from flowkit.runtime.remote import Remote
 from flowkit.runtime.session import SessionOutcome
 from flowkit.serve.log import Log
 from flowkit.serve.metrics import Metrics
+from flowkit.serve.observe import Running, Watched
 from flowkit.serve.realtime.protocol import Protocol
 from flowkit.serve.socket import GOING_AWAY, INTERNAL, NORMAL, POLICY, TRY_AGAIN, Socket
 
@@ -30,14 +32,25 @@ LEAVING = "the server is shutting down"
 
 @dataclass(slots=True)
 class Shop:
-    """What the connections of a server share. `draining` is set when no reply is begun any more."""
+    """What the connections of a server share. `running`: the sessions, by id. `draining` is set when no reply is begun any more."""
 
     host: Host
     plan: Plan
     options: Serve
     metrics: Metrics
     log: Log
+    running: dict[str, Running] = field(default_factory=dict)
     draining: trio.Event = field(default_factory=trio.Event)
+
+    @contextmanager
+    def shown(self, session: Running) -> Iterator[None]:
+        """Others may look inside `session` while the body runs."""
+        self.running[session.id] = session
+        try:
+            yield
+        finally:
+            del self.running[session.id]
+            session.over.set()
 
 
 class ClientConnection(Observer):
@@ -101,17 +114,14 @@ class ClientConnection(Observer):
 
     async def _run_session(self, nursery: trio.Nursery) -> None:
         """Run the session. When it ends, the connection is closed with its reason."""
-        shop = self._shop
+        shop, watched = self._shop, Watched(self._shop.plan)
+        recording = "" if self._trace is None else self._trace.name
         try:
-            outcome = await shop.host.run_session(
-                shop.plan,
-                name=self._id,
-                trace=self._trace,
-                observers=(self,),
-                clock=self._clock,
-                remote=self._remote,
-                variables=self._variables,
-            )
+            with shop.shown(Running(self._id, self._clock, watched, recording)):
+                outcome = await shop.host.run_session(
+                    shop.plan, name=self._id, trace=self._trace, observers=(self, watched), started=watched.started,
+                    clock=self._clock, remote=self._remote, variables=self._variables,
+                )  # fmt: skip
         except Refused:
             shop.metrics.refused.labels("server_busy").inc()
             self._end(TRY_AGAIN, "the server takes no other session", "The server takes no other session now.")

@@ -16,16 +16,19 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from flowkit.clock import US_PER_S, chance
 from flowkit.config import Config
+from flowkit.config.schema import TraceOptions
 from flowkit.config.serve import Serve
 from flowkit.errors import UsageError
 from flowkit.plan.graph import Plan
 from flowkit.runtime.host import Host, open_host
 from flowkit.runtime.session import alone
 from flowkit.runtime.signals import open_signals
+from flowkit.serve import page
 from flowkit.serve.auth import LONGEST_S, SECRET_S, SHORTEST_S, Caller, Doorkeeper, is_local
 from flowkit.serve.connection import ClientConnection, Shop
 from flowkit.serve.families import text_of
 from flowkit.serve.http import BadRequest, HttpAnswer, HttpExchange, HttpRequest, json_bytes, refusal
+from flowkit.serve.inside import Inside
 from flowkit.serve.listening import Endpoint
 from flowkit.serve.log import Log, to_stderr
 from flowkit.serve.metrics import Metrics
@@ -36,6 +39,7 @@ from flowkit.serve.variables import SessionVariables, without_variables
 from flowkit.trace.retention import fresh_path
 
 REALTIME, SECRETS = "/v1/realtime", "/v1/realtime/client_secrets"
+PAGE, OBSERVE = "/page/", "/v1/flowkit/observe"
 MOST_CONNECTIONS = 2_000
 """Connections at the same time, with or without a session. More are closed at once."""
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, ssl.SSLError, OSError)
@@ -62,6 +66,7 @@ class RealtimeServer:
         coordinator: covers the other processes of the server too.
         variables: the values of `{{name}}`; by default the pipeline needs none.
         key: signs client secrets if there are no tokens, so that other processes accept them.
+        recordings: where the file says that sessions are recorded, for those who look inside.
     """
 
     def __init__(
@@ -77,12 +82,14 @@ class RealtimeServer:
         coordinator: Coordinator | None = None,
         variables: SessionVariables | None = None,
         key: bytes = b"",
+        recordings: TraceOptions | None = None,
     ) -> None:
         self.host = host
         self.options = options
         self.metrics = Metrics(lambda: host.gauges, options.limits.sessions)
         self._doorkeeper = Doorkeeper(options, address, key)
         self._shop = Shop(host, plan, options, self.metrics, log)
+        self._inside = Inside(self._doorkeeper, self._shop, recordings or TraceOptions())
         self._log = log
         self._tls = tls
         self._traces = traces
@@ -161,6 +168,10 @@ class RealtimeServer:
                 if answer is None:
                     return
                 self.metrics.refused.labels(answer.code).inc()
+            if answer is None and request is not None and request.upgrades and request.path == OBSERVE:
+                answer = await self._inside.observe(http, request)
+                if answer is None:
+                    return
             if answer is None and request is not None:
                 answer = await self._answer(request)
             assert answer is not None
@@ -213,6 +224,7 @@ class RealtimeServer:
         try:
             asked = json.loads(request.body or b"{}")
             session, seconds = asked.get("session", {}), asked.get("expires_after", {}).get("seconds", SECRET_S)
+            observes = asked.get("observe", False)
         except (ValueError, AttributeError, RecursionError):
             return refusal(400, "The body is not a JSON object with session and expires_after.", "invalid_json")
         if not isinstance(seconds, int) or isinstance(seconds, bool) or not SHORTEST_S <= seconds <= LONGEST_S:
@@ -220,12 +232,29 @@ class RealtimeServer:
             return refusal(400, what, "invalid_value")
         if not isinstance(session, dict) or session.get("type", "realtime") != "realtime":
             return refusal(400, "session must be an object of type 'realtime'.", "invalid_value")
-        value, expires_at = self._doorkeeper.secret(session, seconds)
+        if not isinstance(observes, bool):
+            return refusal(400, "observe must be true or false.", "invalid_value")
+        value, expires_at = self._doorkeeper.secret(session, seconds, observes=observes)
         known = {**session, "type": "realtime", "object": "realtime.session", "id": f"sess_{value[-16:]}"}
         return HttpAnswer(200, json_bytes({"value": value, "expires_at": expires_at, "session": known}))
 
     async def _realtime(self, request: HttpRequest) -> HttpAnswer:
         return refusal(426, f"{REALTIME} is a WebSocket.", "upgrade_required", upgrade="websocket")
+
+    async def _page(self, request: HttpRequest) -> HttpAnswer:
+        return page.index(self._shop.plan.name, token=not self._doorkeeper.open)
+
+    async def _asset(self, request: HttpRequest) -> HttpAnswer:
+        return page.asset(request.path.removeprefix(PAGE))
+
+    async def _sessions(self, request: HttpRequest) -> HttpAnswer:
+        return await self._inside.sessions(request)
+
+    async def _report(self, request: HttpRequest) -> HttpAnswer:
+        return await self._inside.report(request)
+
+    async def _observe(self, request: HttpRequest) -> HttpAnswer:
+        return refusal(426, f"{OBSERVE} is a WebSocket.", "upgrade_required", upgrade="websocket")
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -268,6 +297,11 @@ _ROUTES: dict[str, tuple[str, Callable[[Any, HttpRequest], Awaitable[HttpAnswer]
     "/metrics": ("GET", RealtimeServer._metrics),
     SECRETS: ("POST", RealtimeServer._new_secret),
     REALTIME: ("GET", RealtimeServer._realtime),
+    "/": ("GET", RealtimeServer._page),
+    **{f"{PAGE}{name}": ("GET", RealtimeServer._asset) for name in page.ASSETS},
+    "/v1/flowkit/sessions": ("GET", RealtimeServer._sessions),
+    "/v1/flowkit/report": ("POST", RealtimeServer._report),
+    OBSERVE: ("GET", RealtimeServer._observe),
 }
 
 
@@ -302,9 +336,13 @@ async def open_server(
     """
     limits, tls = config.top.serve.limits, endpoint.tls()
     config, plan = served(config)
-    options = {"traces": sampled(config), "variables": SessionVariables(config, variables), **options}
+    known: dict[str, Any] = {
+        "traces": sampled(config),
+        "recordings": config.top.trace,
+        "variables": SessionVariables(config, variables),
+    }
     async with open_host(config, max_sessions=limits.sessions, notice=notice) as host:
-        yield RealtimeServer(host, plan, config.top.serve, endpoint.host, tls=tls, **options)
+        yield RealtimeServer(host, plan, config.top.serve, endpoint.host, tls=tls, **known, **options)
 
 
 async def serve(

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -77,8 +78,8 @@ def get(path: str, *headers: str) -> str:
 
 
 @asynccontextmanager
-async def site(*settings: str, text: str = TALK, **variables: str) -> AsyncIterator[Site]:
-    """A server of a scripted pipeline, with the values that every session has."""
+async def site(*settings: str, text: str = TALK, trace: Path | None = None, **variables: str) -> AsyncIterator[Site]:
+    """A server of a scripted pipeline, with the values that every session has. `trace`: where its one session is recorded."""
     config, plan = served(load("talk.yaml", text=text, overrides=settings))
     values = SessionVariables(config, variables)
     logged: list[dict[str, Any]] = []
@@ -91,7 +92,10 @@ async def site(*settings: str, text: str = TALK, **variables: str) -> AsyncItera
         open_host(config, max_sessions=limits.sessions, notice=lambda line: None) as host,
         trio.open_nursery() as nursery,
     ):
-        server = RealtimeServer(host, plan, config.top.serve, "127.0.0.1", log=log, variables=values)
+        server = RealtimeServer(
+            host, plan, config.top.serve, "127.0.0.1", log=log, variables=values, traces=lambda: trace,
+            recordings=config.top.trace,
+        )  # fmt: skip
         yield Site(server, nursery, logged)
         nursery.cancel_scope.cancel()
 

@@ -1,0 +1,74 @@
+// The microphone and the speaker of this page. Times are in milliseconds of what was given to the player since it began.
+
+const WORKLETS = "/page/worklets.js", RATE = 24000, SILENT_DB = -60;
+
+export class Microphone {
+  #context; #stream;
+  // `heard` is called with pieces of 16-bit samples at 24 kHz, as bytes, and with their level in decibels.
+  constructor(heard) { this.heard = heard; }
+
+  // Why there can be no microphone here; empty if there can.
+  static get refused() {
+    if (navigator.mediaDevices?.getUserMedia) return "";
+    return "The browser gives no microphone to this address: it needs https, or localhost. You can write instead.";
+  }
+
+  async open() {
+    const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+    this.#stream = await navigator.mediaDevices.getUserMedia({ audio });
+    this.#context = new AudioContext();
+    await this.#context.audioWorklet.addModule(WORKLETS);
+    const node = new AudioWorkletNode(this.#context, "microphone");
+    node.port.onmessage = ({ data }) => this.heard(new Uint8Array(data.pcm), data.db);
+    // A node that leads nowhere would not be run. It plays nothing.
+    this.#context.createMediaStreamSource(this.#stream).connect(node).connect(this.#context.destination);
+    await this.#context.resume();
+  }
+
+  set muted(muted) { for (const track of this.#stream?.getTracks() ?? []) track.enabled = !muted; }
+
+  close() {
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#context?.close();
+  }
+}
+
+export class Player {
+  #context; #node; #given = 0; #played = 0; #cleared = [];
+  db = SILENT_DB;
+
+  async open() {
+    this.#context = new AudioContext({ sampleRate: RATE });
+    await this.#context.audioWorklet.addModule(WORKLETS);
+    this.#node = new AudioWorkletNode(this.#context, "player", { outputChannelCount: [1] });
+    this.#node.port.onmessage = ({ data }) => {
+      this.#played = data.played;
+      this.db = data.db;
+      if (data.cleared) this.#cleared.shift()?.();
+    };
+    this.#node.connect(this.#context.destination);
+    await this.#context.resume();
+  }
+
+  // Plays bytes of 16-bit samples, after what was given before.
+  play(bytes) {
+    this.#given += bytes.length / 2;
+    this.#node.port.postMessage({ pcm: bytes.buffer }, [bytes.buffer]);
+  }
+
+  // Drops what has not been played, and waits until that is done. Then `playedMs` is exact.
+  async clear() {
+    await new Promise((resolve) => { this.#cleared.push(resolve); this.#node.port.postMessage({}); });
+    this.#given = this.#played;
+  }
+
+  get givenMs() { return (this.#given / RATE) * 1000; }
+  // What has left the loudspeaker: what the device has taken and not played yet does not count.
+  get playedMs() {
+    const waiting = this.#played < this.#given || this.db > SILENT_DB ? (this.#context?.outputLatency || 0) : 0;
+    return Math.max(0, (this.#played / RATE - waiting) * 1000);
+  }
+  get playing() { return this.#played < this.#given; }
+
+  close() { this.#context?.close(); }
+}

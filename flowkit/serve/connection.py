@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from flowkit.runtime.remote import Remote
 from flowkit.runtime.session import SessionOutcome
 from flowkit.serve.log import Log
 from flowkit.serve.metrics import Metrics
-from flowkit.serve.observe import Running, Watched
+from flowkit.serve.observe import Running, RunningSessions
 from flowkit.serve.realtime.protocol import Protocol
 from flowkit.serve.socket import GOING_AWAY, INTERNAL, NORMAL, POLICY, TRY_AGAIN, Socket
 
@@ -32,25 +31,15 @@ LEAVING = "the server is shutting down"
 
 @dataclass(slots=True)
 class Shop:
-    """What the connections of a server share. `running`: the sessions, by id. `draining` is set when no reply is begun any more."""
+    """What the connections of a server share. `running` are their sessions. `draining` is set when no reply is begun any more."""
 
     host: Host
     plan: Plan
     options: Serve
     metrics: Metrics
     log: Log
-    running: dict[str, Running] = field(default_factory=dict)
+    running: RunningSessions = field(default_factory=RunningSessions)
     draining: trio.Event = field(default_factory=trio.Event)
-
-    @contextmanager
-    def shown(self, session: Running) -> Iterator[None]:
-        """Others may look inside `session` while the body runs."""
-        self.running[session.id] = session
-        try:
-            yield
-        finally:
-            del self.running[session.id]
-            session.over.set()
 
 
 class ClientConnection(Observer):
@@ -114,12 +103,12 @@ class ClientConnection(Observer):
 
     async def _run_session(self, nursery: trio.Nursery) -> None:
         """Run the session. When it ends, the connection is closed with its reason."""
-        shop, watched = self._shop, Watched(self._shop.plan)
-        recording = "" if self._trace is None else self._trace.name
+        shop, recording = self._shop, "" if self._trace is None else self._trace.name
+        running = Running(self._id, shop.plan, self._clock, recording)
         try:
-            with shop.shown(Running(self._id, self._clock, watched, recording)):
+            with shop.running.holding(running):
                 outcome = await shop.host.run_session(
-                    shop.plan, name=self._id, trace=self._trace, observers=(self, watched), started=watched.started,
+                    shop.plan, name=self._id, trace=self._trace, observers=(self, running), started=running.started,
                     clock=self._clock, remote=self._remote, variables=self._variables,
                 )  # fmt: skip
         except Refused:

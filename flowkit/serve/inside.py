@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +20,8 @@ from flowkit.config.schema import TraceOptions
 from flowkit.serve.auth import Doorkeeper
 from flowkit.serve.connection import Shop
 from flowkit.serve.http import HttpAnswer, HttpExchange, HttpRequest, json_bytes, refusal
-from flowkit.serve.observe import MOST_LOOKERS, show
+from flowkit.serve.observe import Seen, show
+from flowkit.serve.places import Coordinator
 from flowkit.serve.socket import Socket
 from flowkit.trace.retention import recorded
 
@@ -35,12 +37,14 @@ class Inside:
     Args:
         doorkeeper: says who may.
         shop: has the sessions that run.
+        coordinator: knows those of the other processes.
         traces: where and how sessions are recorded.
     """
 
-    def __init__(self, doorkeeper: Doorkeeper, shop: Shop, traces: TraceOptions) -> None:
+    def __init__(self, doorkeeper: Doorkeeper, shop: Shop, coordinator: Coordinator, traces: TraceOptions) -> None:
         self._doorkeeper = doorkeeper
         self._shop = shop
+        self._coordinator = coordinator
         self._traces = traces
         self._one_at_a_time = trio.CapacityLimiter(1)
 
@@ -59,26 +63,27 @@ class Inside:
         if (refused := self.refuses(request)) is not None:
             return refused
         id = request.query.get("session", "")
-        if (session := self._shop.running.get(id)) is None:
-            return refusal(404, f"No session {id[:80]!r} runs here.", "not_found")
-        if session.watched.lookers >= MOST_LOOKERS:
-            return refusal(429, f"{MOST_LOOKERS} look inside this session already.", "too_many_lookers")
+        if await self._observed(id) is None:
+            return refusal(404, f"No session {id[:80]!r} runs.", "not_found")
         limits = self._shop.options.limits
         socket = Socket(http.stream, most=limits.message, unsent=limits.unsent)
         if await socket.accept(request, http.trailing):
             self._shop.log("session observed", session=id)
-            await socket.run(lambda: show(socket, session))
+            await socket.run(partial(show, socket, partial(self._observed, id)))
         return None
 
+    async def _observed(self, id: str) -> Seen | None:
+        return await self._coordinator.observed(id, self._shop.running.observed(id))
+
     async def sessions(self, request: HttpRequest) -> HttpAnswer:
-        """The sessions that run, and the recordings, the newest first."""
+        """The sessions that run, and the recordings of those that have ended, the newest first."""
         if (refused := self.refuses(request)) is not None:
             return refused
-        running = list(self._shop.running.values())
+        running = await self._coordinator.running(self._shop.running.described())
         stored = await trio.to_thread.run_sync(recorded, self._traces, self._shop.plan.name, MOST_LISTED)
-        busy = {session.recording for session in running}
+        busy = {session["recording"] for session in running}
         told: dict[str, Any] = {
-            "running": [{"session": one.id, "for_ms": ms(one.clock.now_us())} for one in running],
+            "running": running,
             "recorded": [
                 {"recording": one.path.name, "began": one.began_us // US_PER_S, "lasted_ms": ms(one.length_us)}
                 for one in stored

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 
+from flowkit.clock import ms
 from flowkit.engine import Engine, Row
 from flowkit.engine.observer import Observer
 from flowkit.figures.live import LiveFigures
@@ -20,18 +21,30 @@ from flowkit.serve.socket import NORMAL, Socket
 
 LOG_LINES = 20
 """How many lines of the log an observation has."""
-MOST_LOOKERS = 8
-"""How many may look inside one session at the same time."""
+_PATIENCE_US = 3_000_000
+"""Who does not ask for so long looks no longer."""
+Seen = Mapping[str, Any]
+"""An observation, or a line of the list of sessions, as plain data."""
 
 
-class Watched(Observer):
-    """Follows a session while someone looks inside it, and does nothing otherwise."""
+class Running(Observer):
+    """A session that runs. It is followed while someone looks inside, and costs nothing otherwise.
 
-    def __init__(self, plan: Plan) -> None:
+    Args:
+        id: the session's id.
+        plan: what it runs.
+        clock: its clock.
+        recording: the name of its trace, or empty.
+    """
+
+    def __init__(self, id: str, plan: Plan, clock: SessionClock, recording: str) -> None:
+        self.id = id
+        self.recording = recording
         self._plan = plan
+        self._clock = clock
         self._session: tuple[Engine, LiveFigures] | None = None
         self._state: LiveState | None = None
-        self.lookers = 0
+        self._asked_us = 0
 
     def started(self, engine: Engine, figures: LiveFigures) -> None:
         """The session begins."""
@@ -40,57 +53,67 @@ class Watched(Observer):
     def rows(self, rows: list[Row]) -> None:
         if self._state is not None:
             self._state.rows(rows)
+            if self._clock.now_us() > self._asked_us + _PATIENCE_US:
+                self._state = None
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         if self._state is not None:
             self._state.event(at_us, name, detail)
 
-    @contextmanager
-    def look(self) -> Iterator[LiveState]:
-        """What is seen of the session, from now on."""
+    @property
+    def followed(self) -> bool:
+        """Whether someone looks inside."""
+        return self._state is not None
+
+    @property
+    def described(self) -> Seen:
+        """The session in a list."""
+        return {"session": self.id, "recording": self.recording, "for_ms": ms(self._clock.now_us())}
+
+    def observed(self) -> Seen:
+        """What is seen of it now. The first to ask sees what holds then, and the following from there on."""
         if self._state is None:
             self._state = LiveState(self._plan)
             if self._session is not None:
                 self._state.started(*self._session)
-        self.lookers += 1
+        now_us = self._asked_us = self._clock.now_us()
+        seen = self._state.observed(now_us, LOG_LINES).to_json()
+        return {"type": "observation", "session": self.id, "recording": self.recording, **seen}
+
+
+class RunningSessions:
+    """The sessions that run in this process."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Running] = {}
+
+    @contextmanager
+    def holding(self, session: Running) -> Iterator[None]:
+        """Others may look inside `session` while the body runs."""
+        self._by_id[session.id] = session
         try:
-            yield self._state
+            yield
         finally:
-            self.lookers -= 1
-            if not self.lookers:
-                self._state = None
+            del self._by_id[session.id]
+
+    def described(self) -> list[Seen]:
+        """Each session, for a list."""
+        return [session.described for session in self._by_id.values()]
+
+    def observed(self, id: str) -> Seen | None:
+        """What is seen of a session now; None if it does not run here."""
+        return None if (session := self._by_id.get(id)) is None else session.observed()
 
 
-@dataclass(slots=True)
-class Running:
-    """A session that runs, for those who may look inside. `recording` is its file's name, or empty. `over` is set at its end."""
-
-    id: str
-    clock: SessionClock
-    watched: Watched
-    recording: str
-    over: trio.Event = field(default_factory=trio.Event)
-
-
-async def show(socket: Socket, session: Running) -> None:
-    """Send observations of the session until it ends or the client leaves. What the client sends is not looked at."""
+async def show(socket: Socket, ask: Callable[[], Awaitable[Seen | None]]) -> None:
+    """Send what `ask` returns until it is None or the client leaves. What the client sends is not looked at."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_until_gone, socket, nursery.cancel_scope)
-        with session.watched.look() as state:
-            while not session.over.is_set():
-                _send(socket, session, state)
-                with trio.move_on_after(1 / PER_SECOND):
-                    await session.over.wait()
-            _send(socket, session, state)
+        while (seen := await ask()) is not None:
+            socket.send(json_bytes(seen))
+            await trio.sleep(1 / PER_SECOND)
         socket.close(NORMAL, "the session has ended")
         nursery.cancel_scope.cancel()
-
-
-def _send(socket: Socket, session: Running, state: LiveState) -> None:
-    seen = state.observed(session.clock.now_us(), LOG_LINES)
-    socket.send(
-        json_bytes({"type": "observation", "session": session.id, "recording": session.recording, **seen.to_json()})
-    )
 
 
 async def _until_gone(socket: Socket, scope: trio.CancelScope) -> None:

@@ -22,6 +22,7 @@ from flowkit.serve.families import Families, Family, Sample, lasting, merged, re
 from flowkit.serve.link import Link, LinkLost
 from flowkit.serve.listening import Endpoint
 from flowkit.serve.log import Log, to_stderr
+from flowkit.serve.observe import Seen
 from flowkit.serve.pipeline import served
 from flowkit.serve.places import Places
 from flowkit.serve.process import Process, start_worker
@@ -162,6 +163,8 @@ class Parent:
         about_all: dict[str, Callable[[Any], Awaitable[Any]]] = {
             "accepting": self._accepting,
             "families": self._families,
+            "running": self._running,
+            "observed": self._observed,
         }
         return {"take": take, "leave": leave, "ready": ready, "last": last, **about_all}
 
@@ -187,11 +190,22 @@ class Parent:
         ]
         return merged([*self._counted.values(), self._past, own])
 
+    async def _running(self, given: None) -> list[Seen]:
+        """The sessions of all workers."""
+        return [one for link in list(self._links.values()) for one in await _asked(link, "running") or []]
 
-async def _asked(link: Link, what: str) -> Any:
+    async def _observed(self, id: str) -> Seen | None:
+        """What the worker sees that has the session."""
+        for link in list(self._links.values()):
+            if (seen := await _asked(link, "observed", id)) is not None:
+                return dict(seen)
+        return None
+
+
+async def _asked(link: Link, what: str, given: Any = None) -> Any:
     """A worker's answer; None if it does not answer in time."""
     with suppress(LinkLost), trio.move_on_after(ANSWER_S):
-        return await link.ask(what)
+        return await link.ask(what, given)
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from flowkit.config.serve import ServeLimits
 from flowkit.serve.families import Families
+from flowkit.serve.observe import Seen
 
 
 class PlaceAnswer(StrEnum):
@@ -72,6 +73,14 @@ class Coordinator(Protocol):
         """The metrics; `own` are those of this process."""
         ...
 
+    async def running(self, own: list[Seen]) -> list[Seen]:
+        """The sessions that run; `own` are those of this process."""
+        ...
+
+    async def observed(self, id: str, own: Seen | None) -> Seen | None:
+        """What is seen inside a session now, and None if it does not run; `own`: what this process sees."""
+        ...
+
 
 class Alone:
     """The coordinator of a server with one process."""
@@ -89,4 +98,10 @@ class Alone:
         return own and self._places.free
 
     async def families(self, own: Families) -> Families:
+        return own
+
+    async def running(self, own: list[Seen]) -> list[Seen]:
+        return own
+
+    async def observed(self, id: str, own: Seen | None) -> Seen | None:
         return own

@@ -32,6 +32,7 @@ from flowkit.serve.inside import Inside
 from flowkit.serve.listening import Endpoint
 from flowkit.serve.log import Log, to_stderr
 from flowkit.serve.metrics import Metrics
+from flowkit.serve.observe import RunningSessions
 from flowkit.serve.pipeline import served
 from flowkit.serve.places import Alone, Coordinator, PlaceAnswer
 from flowkit.serve.socket import Socket
@@ -89,13 +90,18 @@ class RealtimeServer:
         self.metrics = Metrics(lambda: host.gauges, options.limits.sessions)
         self._doorkeeper = Doorkeeper(options, address, key)
         self._shop = Shop(host, plan, options, self.metrics, log)
-        self._inside = Inside(self._doorkeeper, self._shop, recordings or TraceOptions())
         self._log = log
         self._tls = tls
         self._traces = traces
         self._variables = variables
         self._connections = 0
         self._coordinator = coordinator or Alone(options.limits)
+        self._inside = Inside(self._doorkeeper, self._shop, self._coordinator, recordings or TraceOptions())
+
+    @property
+    def running(self) -> RunningSessions:
+        """The sessions that run in this process."""
+        return self._shop.running
 
     async def run(self, listeners: list[trio.SocketListener], drain: trio.Event, started: Callable[[], None]) -> None:
         """Answer connections until `drain` is set; then drain. `started` is called once that begins."""

@@ -27,6 +27,7 @@ from flowkit.serve.families import Families, read
 from flowkit.serve.link import Link, LinkLost
 from flowkit.serve.listening import BoundAddress, Endpoint, shared_listeners
 from flowkit.serve.log import to_stderr
+from flowkit.serve.observe import Seen
 from flowkit.serve.places import PlaceAnswer
 from flowkit.serve.server import RealtimeServer, open_server
 
@@ -81,6 +82,18 @@ class Linked:
         except LinkLost:
             return own
 
+    async def running(self, own: list[Seen]) -> list[Seen]:
+        try:
+            return list(await self._link.ask("running"))
+        except LinkLost:
+            return own
+
+    async def observed(self, id: str, own: Seen | None) -> Seen | None:
+        try:
+            return own or await self._link.ask("observed", id)
+        except LinkLost:
+            return None
+
 
 def main() -> None:
     """Run the worker whose standard input is its link."""
@@ -129,7 +142,10 @@ class _Worker:
     def __init__(self, stream: trio.abc.Stream, drain: trio.Event) -> None:
         self.server: RealtimeServer | None = None
         self._drain = drain
-        self._answers = {"accepting": self._accepting, "families": self._families, "drain": self._drained}
+        self._answers = {
+            "accepting": self._accepting, "families": self._families, "drain": self._drained,
+            "running": self._running, "observed": self._observed,
+        }  # fmt: skip
         self.link = Link(stream, self._answers)
 
     async def linked(self, scope: trio.CancelScope) -> None:
@@ -147,6 +163,12 @@ class _Worker:
 
     async def _families(self, given: Any) -> Families:
         return [] if self.server is None else self.server.metrics.families()
+
+    async def _running(self, given: Any) -> list[Seen]:
+        return [] if self.server is None else self.server.running.described()
+
+    async def _observed(self, id: str) -> Seen | None:
+        return None if self.server is None else self.server.running.observed(id)
 
     async def _drained(self, given: Any) -> None:
         self._drain.set()

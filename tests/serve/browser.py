@@ -69,13 +69,16 @@ class Page:
         self._socket = socket
         self._count = 0
         self.errors: list[str] = []
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=_BEFORE)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """A command of the DevTools protocol; returns its result."""
         self._count += 1
         self._socket.send(json.dumps({"id": self._count, "method": method, "params": params}))
         while True:
-            told = json.loads(self._socket.recv(timeout=_PATIENCE_S))
+            told = json.loads(self._socket.recv(timeout=2 * _PATIENCE_S))
             if told.get("id") == self._count:
                 assert "error" not in told, told
                 result: dict[str, Any] = told["result"]
@@ -93,11 +96,9 @@ class Page:
 
     def open(self, url: str, *, width: int = 1280, height: int = 900) -> None:
         """Go to `url` in a window of this size. 375 pixels and less are a phone."""
-        for domain in ("Page", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
+        self.errors.clear()
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width <= 375}
         self.call("Emulation.setDeviceMetricsOverride", **size)
-        self.call("Page.addScriptToEvaluateOnNewDocument", source=_BEFORE)
         self.call("Page.navigate", url=url)
         self.until("document.readyState === 'complete'")
 
@@ -119,6 +120,13 @@ class Page:
         value = self.run(wait % (within_s * 1000, script))
         assert value, f"not within {within_s} s: {script}; the page shows: {self.text()[:2000]}; errors: {self.errors}"
         return value
+
+    def until_other(self, title: str) -> None:
+        """Wait until there is another page, with a title that ends like this."""
+        end = time.monotonic() + _PATIENCE_S
+        while not any(one["title"].endswith(title) for one in self.call("Target.getTargets")["targetInfos"]):
+            assert time.monotonic() < end, f"no page has the title {title!r}"
+            self.run("new Promise((done) => setTimeout(done, 50))")
 
     def text(self) -> str:
         text: str = self.run("document.body.innerText")

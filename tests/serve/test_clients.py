@@ -67,9 +67,9 @@ def agents() -> Path:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """A server of the scripted pipeline in a process of its own, ended by SIGTERM, which it answers with exit code 0."""
-    (folder / "talk.yaml").write_text(TALK)
+def server(folder: Path, text: str = TALK) -> Iterator[str]:
+    """A server of a scripted pipeline in a process of its own, ended by SIGTERM, which it answers with exit code 0."""
+    (folder / "talk.yaml").write_text(text)
     command = [sys.executable, "-m", "flowkit", "serve", "talk.yaml", "--port", "0"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -154,22 +154,22 @@ def test_a_looker_sees_the_session_and_changes_nothing() -> None:
     in_time(main)
 
 
-def test_one_who_comes_later_sees_what_holds_then_and_only_so_many_may_look() -> None:
+def test_one_who_comes_later_sees_what_holds_then_and_nothing_is_followed_for_nobody() -> None:
     async def main() -> None:
         async with site() as it:
             talking = await caller(it)
             id = talking.got[0]["session"]["id"]
+            session = it.server.running._by_id[id]
             await talking.say(tone(600_000) + silence(600_000))
-            many = [await lookers(it, id) for _ in range(9)]
-            assert [looker.status for looker in many] == [101] * 8 + [429]
-            first = await many[0].until("observation")
-            assert first["user"] in ("", "How are you?")
+            assert not session.followed
+            looker, other = await lookers(it, id), await lookers(it, id)
+            assert (await looker.until("observation"))["turn"] in ("speaking", "thinking")
             await talking.until("response.done")
-            watched = it.server._shop.running[id].watched
-            for looker in many[:8]:
-                await looker.stream.aclose()
-            await trio.sleep(1)
-            assert (watched.lookers, watched._state) == (0, None)
+            assert session.followed
+            for one in (looker, other):
+                await one.stream.aclose()
+            await talking.say(silence(4_000_000))
+            assert not session.followed
             _, _, body = await it.ask(get(SESSIONS))
             assert [one["session"] for one in json.loads(body)["running"]] == [id]
 
@@ -189,7 +189,7 @@ def test_a_recorded_session_is_listed_and_has_its_report(tmp_path: Path) -> None
             listed = json.loads((await it.ask(get(SESSIONS)))[2])
             assert (len(listed["running"]), listed["recorded"]) == (1, [])
             await talking.stream.aclose()
-            while it.server.host.gauges.sessions or it.server._shop.running:
+            while it.server.host.gauges.sessions or it.server.running.described():
                 await trio.sleep(0.01)
             (tmp_path / "other-20260102-030405-1-1.jsonl").write_text("of another pipeline")
             (tmp_path / "talk-mine.jsonl").write_text("not named by flowkit")

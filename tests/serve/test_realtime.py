@@ -158,10 +158,12 @@ def test_what_the_client_says_was_heard_beats_our_own_estimate() -> None:
     client.send("response.cancel")
     client.send("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=500)
     assert client.of("conversation.item.truncated")[0]["audio_end_ms"] == 500
+    (retrieved,) = client.send("conversation.item.retrieve", item_id=item)
     client.write("And?")
     client.wait(9 * S)
     heard = messages(client, Ask)[-1].history[-1].agent
     assert heard
+    assert retrieved["item"]["content"] == [{"type": "output_audio", "transcript": heard}]
     assert ANSWER.startswith(heard)
     assert len(heard) < len("".join(h.text for h in messages(client, Heard)).strip())
     assert client.replays()

@@ -56,10 +56,10 @@ class Server:
             self.logged.append(json.loads(self._lines.get(timeout=60)))
         return found
 
-    async def caller(self, **headers: str) -> Caller:
+    async def caller(self, path: str = "/v1/realtime", **headers: str) -> Caller:
         stream = await trio.open_tcp_stream(self.host, self.port)
         self.connections.push_async_callback(trio.aclose_forcefully, stream)
-        client = Caller(stream, headers=headers)
+        client = Caller(stream, path, headers)
         await client.open()
         return client
 
@@ -115,6 +115,14 @@ def test_a_worker_is_killed_and_then_all_are_ended(tmp_path: Path) -> None:
     async def talk() -> None:
         secret = json.loads((await server.get("/v1/realtime/client_secrets", "POST", "{}"))[1])["value"]
         found = await talkers(server)
+        # Whichever worker is asked, it looks into the sessions of both.
+        ids = {client.got[0]["session"]["id"] for clients in found.values() for client in clients}
+        for id in sorted(ids) * 2:
+            assert (await (await server.caller(f"/v1/flowkit/observe?session={id}")).until("observation"))[
+                "session"
+            ] == id
+        listed = json.loads((await server.get("/v1/flowkit/sessions"))[1])["running"]
+        assert {one["session"] for one in listed} == ids
         killed = next(one for one in server.logged if one["event"] == "worker started" and one["worker"] == 1)
         os.kill(killed["pid"], signal.SIGKILL)
         for client in found[1]:

@@ -7,6 +7,8 @@ export const element = (tag, name = "", text = "") => {
   return made;
 };
 
+const MS_PER_LETTER = 65;  // of a voice that has said nothing yet
+
 // One message. Texts are set as text, so nothing in them is taken for HTML.
 class Message {
   constructor(list, who) {
@@ -33,7 +35,7 @@ class Message {
 
   // The text of the sound that follows.
   begins(text) {
-    const at = this.pieces.at(-1)?.toMs ?? 0;
+    const at = this.lengthMs;
     this.pieces.push({ text, fromMs: at, toMs: at, sounds: true });
     this.heardUntil(this.untilMs ?? 0);
   }
@@ -42,25 +44,46 @@ class Message {
 
   get lengthMs() { return this.pieces.at(-1)?.toMs ?? 0; }
 
+  // How long a piece takes. Of the last one more may come: it is taken to be spoken as fast as those before.
+  #takesMs(piece) {
+    const known = piece.toMs - piece.fromMs;
+    if (piece !== this.pieces.at(-1) || this.whole) return known;
+    const before = this.pieces.slice(0, -1).filter(({ sounds }) => sounds);
+    const letters = before.reduce((sum, { text }) => sum + text.length, 0);
+    return Math.max(known, piece.text.length * (letters ? piece.fromMs / letters : MS_PER_LETTER));
+  }
+
   heardUntil(ms) {
     this.untilMs = ms;
-    const heard = this.pieces.map(({ text, fromMs, toMs, sounds }) => {
-      if (!sounds || (toMs > fromMs && ms >= toMs)) return text.length;
-      if (toMs <= fromMs || ms <= fromMs) return 0;
+    let count = 0;
+    for (const piece of this.pieces) {
+      const { text, fromMs, sounds } = piece, lasts = sounds ? this.#takesMs(piece) : 0;
+      if (ms >= fromMs + lasts) count += text.length;
       // Whole words, as in the history that the model gets.
-      return text.slice(0, Math.floor((text.length * (ms - fromMs)) / (toMs - fromMs))).lastIndexOf(" ") + 1;
-    });
-    const count = heard.reduce((sum, n) => sum + n, 0), text = this.text;
+      else if (ms > fromMs) count += text.slice(0, Math.floor((text.length * (ms - fromMs)) / lasts)).lastIndexOf(" ") + 1;
+    }
+    this.#show(count);
+  }
+
+  // The server says that of the text only `heard` was heard.
+  heardText(heard) {
+    const text = this.text, at = text.indexOf(heard);
+    if (at >= 0) this.#show(heard ? at + heard.length : 0);
+  }
+
+  #show(count) {
+    const { text } = this;
     if (this.heard.textContent.length === count && this.rest.textContent.length === text.length - count) return;
     this.heard.textContent = text.slice(0, count);
     this.rest.textContent = text.slice(count);
   }
 
-  // The rest will not sound, even if it is still on its way.
-  cut(note) {
+  // The rest will not sound, even if it is still on its way. `why` is shown, if there is a rest.
+  cut(why = this.why) {
     this.over = true;
+    this.why = why;
     this.line.classList.add("cut");
-    this.note.textContent = this.rest.textContent ? note : "";
+    this.note.textContent = this.rest.textContent ? why : "";
   }
 }
 

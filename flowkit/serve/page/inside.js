@@ -23,10 +23,10 @@ export class Inside {
     const watching = (this.#watching = socket(`/v1/flowkit/observe?session=${encodeURIComponent(id)}`, secret));
     $("whose").textContent = whose;
     watching.onmessage = ({ data }) => { if (watching === this.#watching) this.draw(JSON.parse(data)); };
-    watching.onclose = () => {
+    watching.onclose = ({ code }) => {
       if (watching !== this.#watching) return;
       this.refuse("The session has ended.");
-      this.ended();
+      if (code === 1000) this.ended();
     };
   }
 

@@ -7,8 +7,10 @@ import { Microphone, Player } from "./sound.js";
 
 const $ = (id) => document.getElementById(id);
 const LOCKED = document.body.dataset.token === "needed";
+// The values of {{name}} for the sessions of this page, from its own address: ?var.name=Ann.
+const VALUES = [...new URLSearchParams(location.search)].filter(([name]) => name.startsWith("var."));
 const OWN = "of this conversation";
-const CODES = { 1006: "The server is gone, or refused the connection.", 1013: "The server is full. Try again later." };
+const GONE = "The server is gone, or refuses the connection.", BUSY = "The server takes no other session now. Try again later.";
 
 // Where the connection is. Only CONNECTED has a session.
 const Phase = Object.freeze({ APART: "not connected", CONNECTING: "connecting", CONNECTED: "connected" });
@@ -24,8 +26,8 @@ class Page {
     this.conversation = new Conversation($("conversation"), (text) => { $("said").textContent = text; });
     this.inside = new Inside(() => this.list());
     $("access").hidden = !LOCKED;
-    $("start").addEventListener("click", () => (this.phase === Phase.APART ? this.start(true) : this.end()));
-    $("mute").addEventListener("click", () => this.mute(!this.muted));
+    $("start").addEventListener("click", () => (this.phase === Phase.CONNECTED ? this.end() : this.start(true)));
+    $("mute").addEventListener("click", () => { if (this.microphone) this.mute(!this.muted); });
     $("stop").addEventListener("click", () => this.stop());
     $("refresh").addEventListener("click", () => this.list());
     $("token").addEventListener("change", () => this.list());
@@ -44,7 +46,9 @@ class Page {
     const given = $("token").value.trim();
     if (!LOCKED || given.startsWith("ek_")) return LOCKED ? given : "";
     if (!given) throw new Error("Give a token first.");
-    const asked = { method: "POST", headers: authorized(given), body: JSON.stringify({ observe: true }) };
+    const variables = Object.fromEntries(VALUES.map(([name, value]) => [name.slice(4), value]));
+    const session = VALUES.length ? { prompt: { variables } } : {};
+    const asked = { method: "POST", headers: authorized(given), body: JSON.stringify({ observe: true, session }) };
     const answer = await fetch("/v1/realtime/client_secrets", asked);
     const told = await answer.json();
     if (!answer.ok) throw new Error(told.error.message);
@@ -81,7 +85,7 @@ class Page {
       this.sounding = null;
       await new Promise((resolve) => {
         this.connected = resolve;
-        this.client = new Realtime(secret, this.handlers());
+        this.client = new Realtime(secret, LOCKED ? [] : VALUES, this.handlers());
       });
     } catch (error) {
       this.fail(error.name === "NotAllowedError" ? "The microphone was refused. Allow it in the browser, or write." : error.message);
@@ -139,6 +143,15 @@ class Page {
         this.conversation.item(item_id)?.begins(delta);
         this.conversation.follow();
       },
+      "response.output_audio.done": ({ item_id }) => {
+        const message = this.conversation.item(item_id);
+        if (message) message.whole = true;
+      },
+      "conversation.item.retrieved": ({ item }) => {
+        const message = this.conversation.item(item.id);
+        message?.heardText(item.content.map((part) => part.transcript ?? "").join(""));
+        message?.cut();
+      },
       "response.output_text.delta": ({ item_id, delta }) => {
         const message = this.conversation.item(item_id);
         message?.write(message.text + delta);
@@ -151,10 +164,13 @@ class Page {
     };
   }
 
-  closed(code, reason) {
+  async closed(code, reason) {
     if (!this.client) return;  // it was this page that ended it
-    if (code !== 1000) this.fail(CODES[code] && !reason ? CODES[code] : `The connection was closed: ${reason || code}.`);
+    if (code !== 1000) this.fail(reason ? `The connection was closed: ${reason}.` : GONE);
     this.release();
+    // A browser does not say why a WebSocket was refused.
+    const ready = code === 1006 && (await fetch("/readyz").catch(() => null));
+    if (ready && !ready.ok) this.fail(BUSY);
   }
 
   // -- the conversation -----------------------------------------------------------------------------------------------------
@@ -199,7 +215,6 @@ class Page {
     if (!playing) return false;
     const heardMs = Math.min(player.playedMs - sounding.fromMs, sounding.message.lengthMs);
     client?.truncate(sounding.id, Math.max(0, Math.floor(heardMs)));
-    sounding.message.heardUntil(Math.max(0, heardMs));
     this.cutOff(note);
     return true;
   }
@@ -225,8 +240,7 @@ class Page {
   }
 
   mute(muted) {
-    this.muted = muted;
-    if (this.microphone) this.microphone.muted = muted;
+    this.muted = this.microphone.muted = muted;
     this.show();
   }
 
@@ -256,10 +270,10 @@ class Page {
     if ($("state").textContent !== state) $("state").textContent = state;
     $("dot").className = state.replace(" ", "-");
     $("start").textContent = phase === Phase.APART ? "Start talking" : connected ? "End" : "Connecting…";
-    $("start").disabled = phase === Phase.CONNECTING;
-    $("mute").disabled = !connected || !this.microphone;
+    // None is disabled as HTML has it: a button that is would lose the focus when it is pressed.
+    const idle = { start: phase === Phase.CONNECTING, mute: !connected || !this.microphone, stop: !connected || !(this.replying || this.player?.playing) };
+    for (const [id, is] of Object.entries(idle)) $(id).setAttribute("aria-disabled", String(is));
     $("mute").setAttribute("aria-pressed", String(this.muted));
-    $("stop").disabled = !connected || !(this.replying || this.player?.playing);
     $("empty").hidden = $("conversation").childElementCount > 0;
   }
 

@@ -12,9 +12,10 @@ export function socket(path, secret) {
 
 export class Realtime {
   #socket;
-  // `handlers` has a function for each type of event that matters, and `closed`, which is called with the reason.
-  constructor(secret, handlers) {
-    this.#socket = socket("/v1/realtime", secret);
+  // `values` are parameters of the address. `handlers` has a function for each type of event that matters, and `closed`, which is
+  // called with the reason.
+  constructor(secret, values, handlers) {
+    this.#socket = socket(`/v1/realtime?${new URLSearchParams(values)}`, secret);
     this.#socket.onmessage = ({ data }) => {
       const event = JSON.parse(data);
       if (event.type === "response.output_audio.delta") event.audio = decode(event.delta);
@@ -35,8 +36,11 @@ export class Realtime {
     this.#send("response.create");
   }
 
-  // Of this item only so much was heard. A reply that is under way stops.
-  truncate(item_id, ms) { this.#send("conversation.item.truncate", { item_id, content_index: 0, audio_end_ms: ms }); }
+  // Of this item only so much was heard. A reply that is under way stops. The server then tells which words these were.
+  truncate(item_id, ms) {
+    this.#send("conversation.item.truncate", { item_id, content_index: 0, audio_end_ms: ms });
+    this.#send("conversation.item.retrieve", { item_id });
+  }
 
   cancel() { this.#send("response.cancel"); }
 

@@ -225,6 +225,8 @@ def _truncate(hands: Hands, event: Given) -> None:
         reply.cancel()
         hands.talk.order(StopReply(), "gate")
     hands.talk.order(HeardUntil(text), "gate")
+    # Of its text the item keeps what was heard, as the model's history does.
+    reply.last.message["content"] = [{"type": "output_audio", "transcript": text.strip()}]
     hands.talk.send("conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=ms)
 
 

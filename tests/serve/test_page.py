@@ -1,0 +1,161 @@
+"""The page in a real Chromium with a fake microphone: talk, interrupt, look inside; by keyboard, on a phone, with a token."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from flowkit.replay.rerun import exactly
+from tests.report_page.browser import OVERLAPS
+from tests.serve.browser import Page, browser
+from tests.serve.support import TALK, silence, tone
+from tests.serve.test_clients import ANSWER, server
+from tests.serve.wire import TOKEN
+
+MOST_FIRST_VIEW_MS = 1_000
+PHONE = {"width": 375, "height": 812}
+BUDGETS = "budgets: {ttfa: {p95: 300ms}, parts: {clause_fill: {p95: 1ms}}}\n"
+HEARD = "[...document.querySelectorAll('.agent .heard')].at(-1).textContent"
+REST = "[...document.querySelectorAll('.agent .rest')].at(-1).textContent"
+NOTES = "[...document.querySelectorAll('.note')].map((note) => note.textContent).filter(Boolean).join()"
+STATE = "document.getElementById('state').textContent"
+FIRST_VIEW = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+GONE = """(async () => { do await new Promise((done) => setTimeout(done, 50));
+while ((await (await fetch("/v1/flowkit/sessions", %s)).json()).running.length) })()"""
+LAYOUT = f"(() => {{ {OVERLAPS} return {{clashes: overlapping(), wide: document.documentElement.scrollWidth}}; }})()"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A browser whose microphone hears a tone of 800 ms every 2.4 s."""
+    folder = tmp_path_factory.mktemp("browser")
+    with wave.open(str(folder / "voice.wav"), "wb") as file:
+        file.setparams((1, 2, 24_000, 0, "NONE", ""))
+        file.writeframes(silence(300_000) + tone(800_000) + silence(1_300_000))
+    with browser(folder, folder / "voice.wav") as page:
+        yield page
+
+
+def writes(page: Page, text: str) -> None:
+    """Write a line with the keyboard."""
+    page.run("document.getElementById('line').focus()")
+    page.type(text)
+    page.press("Enter")
+
+
+def test_talk_hear_interrupt_and_look_inside(chromium: Page, tmp_path: Path) -> None:
+    page = chromium
+    with server(tmp_path, TALK + BUDGETS) as url:
+        page.open(url.removesuffix("v1"))
+        assert page.until(FIRST_VIEW) < MOST_FIRST_VIEW_MS
+        page.click("start")
+        page.until("document.body.innerText.includes('How are you?')")
+        page.click("mute")
+        page.until(f"{STATE} === 'speaking'")
+        page.until(f"{HEARD}.includes('thank')")
+        assert "bridges" in page.run(REST) or not page.run(REST).strip()
+        page.until("output.loudest > 0.01")
+        page.until("document.getElementById('delay').textContent.includes('in turn 1, budget 300 ms')")
+        assert "clause fill" in page.run("document.querySelector('#parts .bad').textContent")
+        # The microphone hears the next tone, which interrupts.
+        page.click("mute")
+        page.until(f"{NOTES} === 'not heard: you spoke'")
+        page.click("mute")
+        page.until("output.now < 0.001")
+        heard = page.run(HEARD).strip()
+        assert heard
+        assert ANSWER.startswith(heard)
+        page.until("document.getElementById('interrupts').textContent.includes('in turn 1, silent')")
+        # What was said is shown, and is no code.
+        evil = "<script>window.evil = 1</script><img src=x onerror='window.evil = 1'>"
+        writes(page, evil)
+        page.until(f"document.getElementById('conversation').innerText.includes({json.dumps(evil)})")
+        page.until(f"{STATE} === 'speaking'")
+        page.press("Escape")
+        page.until(f"{NOTES}.endsWith('not heard: you stopped it')")
+        page.until("output.now < 0.001")
+        assert page.run("window.evil") is None
+        page.until("document.getElementById('log').textContent.includes('onerror')")
+        assert page.run(LAYOUT) == {"clashes": [], "wide": 1280}
+        # Its recording is listed, and its report opens.
+        page.click("start")
+        page.until("document.querySelector('#sessions button')?.textContent === 'Report'")
+        page.run("document.querySelector('#sessions button').click()")
+        page.until_other("- flowkit report")
+        assert page.errors == []
+    (trace,) = (tmp_path / "traces" / "live").glob("*.jsonl")
+    assert exactly(trace).same
+
+
+def test_the_keyboard_alone_is_enough_on_a_phone(chromium: Page, tmp_path: Path) -> None:
+    page = chromium
+    answer = ANSWER.partition(", it is")[0]
+    with server(tmp_path, TALK.replace(ANSWER, answer)) as url:
+        page.open(url.removesuffix("v1"), **PHONE)
+        reached: list[str] = []
+        for _ in range(7):
+            page.press("Tab")
+            focus = "(document.activeElement.id || document.activeElement.textContent)"
+            style = "getComputedStyle(document.activeElement).outlineStyle"
+            reached.append(page.run(focus))
+            assert page.run(style) != "none", f"no visible focus on {reached[-1]}"
+        assert reached == ["start", "mute", "stop", "conversation", "line", "Send", "refresh"]
+        page.run("document.activeElement.blur()")
+        writes(page, "Hello?")
+        page.until(f"{STATE} === 'speaking'")
+        assert page.run(LAYOUT) == {"clashes": [], "wide": 375}
+        page.until(f"document.getElementById('said').textContent === {json.dumps(f'Agent: {answer}')}")
+        page.until(f"{STATE} === 'connected'")
+        page.until(f"{HEARD} === {json.dumps(answer)} && !{REST}")
+        assert page.run("document.getElementById('user-level').value") == -60
+        page.run("document.getElementById('start').focus()")
+        page.press("Enter")
+        page.until(f"{STATE} === 'not connected'")
+        assert page.run("document.activeElement.id") == "start"
+        page.run(GONE % "{}")
+        page.press(" ")
+        page.until(f"{STATE} === 'listening'")
+        page.press(" ")
+        page.until(f"{STATE} === 'not connected'")
+        assert page.errors == []
+
+
+def test_a_token_opens_the_page_and_a_client_secret_alone_looks_nowhere(chromium: Page, tmp_path: Path) -> None:
+    page = chromium
+    with server(tmp_path, f"{TALK}serve: {{tokens: [{TOKEN}]}}\n") as url:
+        page.open(url.removesuffix("v1"))
+        writes(page, "Hello?")
+        page.until("document.getElementById('notice').textContent === 'Give a token first.'")
+        assert page.errors == []
+
+        def give(token: str) -> None:
+            page.run(f"document.getElementById('token').value = {token!r}")
+            page.click("start")
+
+        give("wrong")
+        page.until("document.getElementById('notice').textContent === 'The token is wrong.'")
+        asked = Request(f"{url}/realtime/client_secrets", b"{}", {"authorization": f"Bearer {TOKEN}"})
+        with urlopen(asked) as answer:
+            give(json.load(answer)["value"])
+        page.until(f"{STATE} === 'listening'")
+        page.until("document.getElementById('closed').textContent.startsWith('No looking inside: ')")
+        page.click("start")
+        # A busy server takes no second session as long as there is one.
+        page.run(GONE % json.dumps({"headers": {"authorization": f"Bearer {TOKEN}"}}))
+        # A browser reports each status above 400 as an error; these are the two that were just provoked.
+        assert len(page.errors) == 2
+        assert all("status of 401" in error or "status of 403" in error for error in page.errors)
+        page.errors.clear()
+        give(TOKEN)
+        page.until("document.getElementById('turn').textContent.startsWith('hearing')")
+        page.click("start")
+        page.until("document.querySelector('#sessions button').textContent === 'Report'")
+        assert page.errors == []
+        assert TOKEN not in page.run(
+            "document.documentElement.outerHTML + JSON.stringify({...localStorage, ...sessionStorage})"
+        )

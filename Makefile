@@ -19,7 +19,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
 PY := .venv/bin/python
 
-.PHONY: help setup run serve test lint types bench deep wheel release mutants lock clean
+.PHONY: help setup run serve docs test lint types bench deep wheel release mutants lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -37,6 +37,10 @@ run: setup  ## talk to the agent; without microphone and speaker, or with INPUT=
 
 serve: setup  ## talk to the agent in a browser, and let clients of OpenAI's Realtime protocol talk to it
 	@$(PY) -m flowkit serve "$(PIPELINE)"
+
+docs: setup  ## the documentation as a site in out/site/; its packages have an environment of their own
+	@$(PY) docs/reference/build.py --check
+	@$(PY) -m tools.docs
 
 test: setup  ## linter, formatting, type checker and all tests, as CI runs them
 	$(PY) -m ruff check
@@ -79,5 +83,5 @@ lock: setup  ## make requirements.lock anew from pyproject.toml (needs uv); ARGS
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m tools.lock $(ARGS)
 
 clean:  ## remove .venv/ and everything that can be made again; out/ stays
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-docs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find flowkit tests tools -name __pycache__ -prune -exec rm -rf {} +

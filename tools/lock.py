@@ -1,4 +1,5 @@
-"""Makes requirements.lock from pyproject.toml: all packages that the project can use, with versions and hashes.
+"""Makes requirements.lock from pyproject.toml: all packages that the project can use, with versions and hashes. And
+requirements-docs.lock, with those that build the site.
 
 Run it with `make lock` after a change of dependencies. It needs `uv` (extra `lock`), which resolves for all platforms
 and Pythons at once. The lock is installed with `pip install --no-deps --require-hashes`, so it must be complete. For
@@ -7,11 +8,13 @@ the same reason it can contain a package without that package's dependencies.
 
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
+DOCS_LOCK = ROOT / "requirements-docs.lock"
 OLDEST_PYTHON = "3.11"
 EXTRAS = ("local", "devices", "aec", "cloud", "dask", "mcp", "serve", "dev")
 
@@ -23,6 +26,7 @@ HEADER = """\
 # Everything flowkit can use, pinned with hashes; made from pyproject.toml by `make lock`.
 # Install: pip install --no-deps --require-hashes -r requirements.lock
 """
+DOCS_HEADER = "# What `make docs` installs, pinned with hashes; made from pyproject.toml by `make lock`.\n"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,6 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         resolved = compile_lock([str(ROOT / "pyproject.toml"), *extras()], keep)
         alone = compile_lock(["-", "--no-deps"], [], stdin="\n".join(ALONE))
+        kept = "" if "--upgrade" in arguments else "\n".join(pins(DOCS_LOCK))
+        docs = compile_lock(["-"], [], stdin="\n".join([*declared("docs"), kept]))
     except FileNotFoundError:
         print("lock: uv is not installed; install it with: .venv/bin/python -m pip install uv", file=sys.stderr)
         return 1
@@ -38,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         print(exc.stderr, "lock: uv found no compatible set of packages", sep="\n", file=sys.stderr)
         return 1
     LOCK.write_text(HEADER + resolved + alone, encoding="utf-8")
+    DOCS_LOCK.write_text(DOCS_HEADER + docs, encoding="utf-8")
     print(f"lock: {len(pins(LOCK))} packages")
     return 0
 
@@ -45,6 +52,13 @@ def main(arguments: Sequence[str]) -> int:
 def extras() -> list[str]:
     """The options that select the extras: all but `lock`, which only maintainers need."""
     return [f"--extra={name}" for name in EXTRAS]
+
+
+def declared(extra: str) -> list[str]:
+    """The requirements of an extra, as pyproject.toml has them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines: list[str] = project["optional-dependencies"][extra]
+    return lines
 
 
 def pins(lock: Path) -> list[str]:

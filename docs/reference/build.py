@@ -19,6 +19,7 @@ from flowkit.config.markdown import yaml_blocks  # noqa: E402
 from flowkit.config.reference import BuiltIn, reference  # noqa: E402
 from flowkit.config.text import NamedText  # noqa: E402
 from flowkit.plan import vet  # noqa: E402
+from tools import reference_pages  # noqa: E402
 
 
 def built() -> dict[Path, str]:
@@ -28,6 +29,7 @@ def built() -> dict[Path, str]:
         DOCS / "flowkit.schema.json": schema_text(BuiltIn()),
         DOCS / "reference" / "configuration.md": head + "\n" + reference(BuiltIn()),
         DOCS / "errors.md": errors_page(),
+        **{DOCS / "reference" / name: text for name, text in reference_pages.pages().items()},
     }
 
 

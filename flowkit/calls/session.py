@@ -16,6 +16,7 @@ import yaml
 from flowkit.calls.call import FRAME_US, RATE_HZ, ImportedCall, gaps, overlaps
 from flowkit.calls.listen import JOIN_US, heard_in, settings_of
 from flowkit.calls.scripts import CalledAgent, CalledAsr, CalledLlm, CalledMicrophone, CalledVad, CalledVoice
+from flowkit.clock import whole_ms
 from flowkit.config import Config, Outside, Unset, load
 from flowkit.errors import OutputError, UsageError
 from flowkit.figures.queues import queue_reports
@@ -84,7 +85,7 @@ def _check(plan: Plan) -> None:
         raise UsageError(f"a call needs a pipeline with one stage of kind {', '.join(missing)}")
     if (plan.input_rate_hz, plan.frame_us) != (RATE_HZ, FRAME_US):
         raise UsageError(
-            f"a call is imported at {RATE_HZ} Hz and {FRAME_US // 1000} ms a frame; the pipeline has "
+            f"a call is imported at {RATE_HZ} Hz and {whole_ms(FRAME_US)} ms a frame; the pipeline has "
             f"{plan.input_rate_hz} Hz and {plan.frame_us / 1000:g} ms"
         )
 
@@ -156,7 +157,7 @@ def _differences(call: ImportedCall, sounded: Sequence[int]) -> Iterator[str]:
     into = [one for one in overlaps(call.agent, call.user) if one.lasts_us > _TALKED_ON_US]
     if into:
         yield (
-            f"the agent talked on for more than {_TALKED_ON_US // 1000} ms while the user spoke, {len(into)} x, first at "
+            f"the agent talked on for more than {whole_ms(_TALKED_ON_US)} ms while the user spoke, {len(into)} x, first at "
             f"{into[0].begin_us / 1e6:.1f} s; in the trace it falls silent at once, as flowkit would"
         )
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from flowkit.cli.streams import raw
+from flowkit.clock import US_PER_MS, whole_ms
 from flowkit.errors import DeviceError, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -199,5 +200,9 @@ def _device_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"speaker      {problem}"
     elif speaker:
         trip_ms = speaker["round_trip_ms"]
-        heard = "its chirp was not heard (a headset?)" if trip_ms is None else f"round trip {trip_ms:.0f} ms"
+        heard = (
+            "its chirp was not heard (a headset?)"
+            if trip_ms is None
+            else f"round trip {whole_ms(round(trip_ms * US_PER_MS))} ms"
+        )
         yield f"speaker      {speaker['name']}: {heard}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from flowkit.cli.pages import check_folder, write_pages
 from flowkit.cli.workers import configure, workers_of
+from flowkit.clock import whole_ms
 from flowkit.errors import ExitCode, UsageError
 from flowkit.files import cannot_write, reserve, write_whole
 
@@ -109,7 +110,7 @@ class _Progress:
     def tell(self, outcome: Outcome) -> None:
         """Print the outcome of one more test."""
         if self._verbose:
-            print(f"{outcome.place} {outcome.name} ... {outcome.status} ({outcome.wall_us / 1000:.0f} ms)", flush=True)
+            print(f"{outcome.place} {outcome.name} ... {outcome.status} ({whole_ms(outcome.wall_us)} ms)", flush=True)
             return
         stored = outcome.file.endswith(".expect.yaml")
         # Each stored trace has a file of its own. With a line for each file, every dot would get a line.

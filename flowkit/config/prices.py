@@ -19,7 +19,7 @@ UNITS: Mapping[str, str] = {"asr": "hours of audio", "llm": "tokens", "tts": "ch
 
 
 def _amount() -> float | None:
-    found: float | None = Field(default=None, ge=0, le=1_000_000, allow_inf_nan=False)
+    found: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     return found
 
 

@@ -76,17 +76,22 @@ def _options(model: type[Options]) -> Iterator[str]:
 
 
 def _table(keys: dict[str, Any], needed: list[str]) -> Iterator[str]:
-    yield "| key | takes | default | |"
+    yield "| key | | takes | default |"
     yield "|---|---|---|---|"
-    yield from _rows(keys, needed, "")
+    yield from _rows(keys, needed, "", {})
 
 
-def _rows(keys: dict[str, Any], needed: list[str], above: str) -> Iterator[str]:
+def _rows(keys: dict[str, Any], needed: list[str], above: str, shown: dict[str, str]) -> Iterator[str]:
+    """A row for each key. Keys that a mapping before has too are not repeated: `shown` are those mappings, by their keys."""
     for key, schema in keys.items():
         default = "required" if key in needed else _default(schema)
-        cells = (f"`{above}{key}`", takes(schema), default, schema.get("description", ""))
+        inner, needed_inside = _nested(schema)
+        first = shown.setdefault(repr(inner), above + key) if inner else above + key
+        form = takes(schema) if first == above + key else f"as `{first}`"
+        cells = (f"`{above}{key}`", schema.get("description", ""), form, default)
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-        yield from _rows(*_nested(schema), f"{above}{key}.")
+        if first == above + key:
+            yield from _rows(inner, needed_inside, f"{above}{key}.", shown)
 
 
 def _nested(schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -8,7 +8,7 @@ no live VAD can. A frame is voiced if its level, the median of three, is above t
 within a run of frames that are clearly above it for 80 ms. No click lasts that long.
 
 On 240 labelled recordings with noise down to 0 dB its last voiced frame is off by 11 ms in the median. webrtcvad, run
-on the same recordings, is off by 116 ms at best (see docs/trace-format.md).
+on the same recordings, is off by 116 ms at best (see docs/internals/reference-detector.md).
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from flowkit.clock import whole_ms
+
 STALL, STARVED = "stall", "starved"
 _HELD = re.compile(r"(?P<task>.*) held the loop for (?P<us>\d+) us(?:\n(?P<stack>.*))?", re.DOTALL)
 _WAITED = re.compile(r"(?P<task>.*) waited (?P<us>\d+) of \d+ us for a core", re.DOTALL)
@@ -50,11 +52,11 @@ class Stalls:
         """One line for each kind of event that occurred."""
         lines = []
         if self.held:
-            ms = f"{self._longest.us / 1000:.0f} ms"
+            ms = f"{whole_ms(self._longest.us)} ms"
             lines.append(f"the event loop was held {_times(self.held)}, for {ms} at most, by {self._longest.task}")
         if self.starved:
             lines.append(
-                f"other processes had the cores {_times(self.starved)}, for {self._most.us / 1000:.0f} ms at most; "
+                f"other processes had the cores {_times(self.starved)}, for {whole_ms(self._most.us)} ms at most; "
                 "delays measured meanwhile are this machine's, not the pipeline's"
             )
         return lines
@@ -76,7 +78,7 @@ def stall_details(events: Iterable[tuple[int, str, str]]) -> list[str]:
     details = []
     for task, of_task in by_task.items():
         worst = max(of_task, key=_us)
-        details.append(f"{task}: {_times(len(of_task))}, {worst.us / 1000:.0f} ms at most\n{worst.stack}".rstrip())
+        details.append(f"{task}: {_times(len(of_task))}, {whole_ms(worst.us)} ms at most\n{worst.stack}".rstrip())
     return details
 
 

@@ -20,6 +20,7 @@ from flowkit.messages import (
     InputEnded,
     Message,
     Probability,
+    ReplyPlayed,
     Shutdown,
     Speak,
     ToolCall,
@@ -140,6 +141,8 @@ class Material:
     tools: list[tuple[int, ToolCall]] = field(default_factory=list)
     """The tool calls of the session, each with the time at which it was made."""
     shutdowns: list[tuple[int, Shutdown]] = field(default_factory=list)
+    replies: int = 0
+    """How many replies had been played to their end when the session was closed."""
     last_us: int = 0
     """The time of the last row."""
 
@@ -174,6 +177,7 @@ def gather(trace: Trace, plan: Plan, followers: Iterable[Follows] = ()) -> Mater
             material.shutdowns.append((row.handled_us, row.message))
         if gate is not None and row.stage == gate.id:
             material.input.at_gate(row.message, row.sent_us)
+            material.replies += type(row.message) is ReplyPlayed and not material.shutdowns
     for call in calls.known.values():
         material.calls[call.stage].append(call)
     return material

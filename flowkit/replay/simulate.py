@@ -18,6 +18,7 @@ from flowkit.figures.layout import layout_of
 from flowkit.figures.metrics import measure
 from flowkit.figures.queues import queue_reports
 from flowkit.figures.report import Report
+from flowkit.messages import ReplyPlayed
 from flowkit.plan.graph import Plan
 from flowkit.providers.inline import Script
 from flowkit.replay.changes import other_turns
@@ -46,6 +47,8 @@ from flowkit.trace.chunks import journal_digest
 from flowkit.trace.reader import Trace, read_trace
 
 _LONGEST_US = 600_000_000
+_PLAYED_OUT_US = 5_000_000
+"""How much later than then a reply may end that the recording has played to its end."""
 """How much longer than the recording a replay may last."""
 
 
@@ -200,6 +203,7 @@ def _run(pump: HeapPump, material: Material, warp: Warp | None, *, ended: bool) 
     at_us, shutdown = material.shutdowns[0]
     if warp is None:
         pump.run(until_us=at_us)
+        _play_out(pump, material.replies)
     else:
         at_us -= material.left_at(plan.frame_us) * plan.frame_us
         warp.left = lambda left_us: pump.stop_at(left_us + at_us)
@@ -208,6 +212,22 @@ def _run(pump: HeapPump, material: Material, warp: Warp | None, *, ended: bool) 
     if pump.engine.finished is None:
         gate = next((i for i, stage in enumerate(plan.stages) if stage.kind == "gate"), 0)
         pump.engine.advance(pump.until_us, [Stimulus(gate, 0, shutdown, pump.until_us)])
+
+
+def _play_out(pump: HeapPump, replies: int) -> None:
+    """Run on until as many replies were played to their end as in the recording.
+
+    A session may be closed because its last reply is over (``run --turns``). If the code has become slower, that reply is
+    not cut off.
+    """
+    end_us, read = pump.until_us + _PLAYED_OUT_US, 0
+    while pump.engine.finished is None and pump.until_us < end_us:
+        rows = pump.engine.journal.rows
+        replies -= sum(type(row.message) is ReplyPlayed for row in rows[read:])
+        if replies <= 0:
+            return
+        read = len(rows)
+        pump.run(until_us=pump.until_us + pump.engine.plan.frame_us)
 
 
 def _report(trace: Trace, plan: Plan, pump: HeapPump, rows: list[Row], cast: Cast, *, level: str) -> Report:

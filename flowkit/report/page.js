@@ -80,9 +80,11 @@ class Side {
     const ttfa = report.summary.ttfa_ms;
     const figure = (value, label) => h("li", {}, h("b", {}, String(value)), label);
     const modelled = report.modelled_share ? [figure(`${(100 * report.modelled_share).toFixed(0)} %`, "modelled")] : [];
+    const about = report.cost?.estimated ? "about " : "";
+    const cost = report.cost ? [figure(`${about}${report.cost.total.toPrecision(3)} ${report.cost.currency}`, "cost")] : [];
     return h("section", { "aria-label": "summary" }, h("h2", {}, `${name} `, h("span", { class: "tag" }, words(report.level))),
       h("ul", { class: "figures" }, figure(msText(ttfa.p50), "first audio, median"), figure(msText(ttfa.p95), "p95"), figure(msText(ttfa.max), "slowest"),
-        figure(report.turns.length, "turns"), figure(report.interrupts.length, "interrupts"), figure(report.messages.toLocaleString("en"), "messages"), ...modelled),
+        figure(report.turns.length, "turns"), figure(report.interrupts.length, "interrupts"), figure(report.messages.toLocaleString("en"), "messages"), ...modelled, ...cost),
       ...verdicts.map((v) => h("p", { class: v.kept ? "notice good" : "notice bad" }, v.text)),
       ...notices.map((text) => h("p", { class: "notice" }, text)));
   }

@@ -49,8 +49,7 @@ def _turn(turn: TurnReport, story: Story, settings: Mapping[str, Any], width: in
         scale = (max(span.end_us for span in spans) - begin_us) / max(20, width - _LABEL - 1) or 1.0
         for lane in story.lanes:
             yield f"{lane:{_LABEL}}{_bar([s for s in spans if s.lane == lane], begin_us, scale)}".rstrip()
-        cell_ms = scale / 1000
-        yield f"{'':{_LABEL}}from {begin_us / 1e6:.3f} s, {cell_ms:.0f} ms a column"
+        yield f"{'':{_LABEL}}from {begin_us / 1e6:.3f} s, {whole_ms(round(scale))} ms a column"
     for clause in turn.clauses:
         notes = [clause.reason, f"{clause.tokens} tokens", *(["sound modelled"] if clause.modelled else [])]
         said = f"  ({clause.note})" if clause.note else ""

@@ -15,7 +15,7 @@ from itertools import count
 
 import trio
 
-from flowkit.clock import US_PER_MS
+from flowkit.clock import US_PER_S, whole_ms
 from flowkit.errors import FlowkitError, ProviderError
 from flowkit.messages import Ask, ClauseEnded, Message, Narrate, Speak, Usage
 from flowkit.plan.graph import PlannedStage
@@ -148,7 +148,7 @@ class Resilient(Provider):
             began_us = self.around.now_us()
             part.tries += 1
             part.error = await self._attempt(part, work, emit)
-            lasted_ms = (self.around.now_us() - began_us) // US_PER_MS
+            lasted_ms = whole_ms(self.around.now_us() - began_us)
             if part.error is None:
                 member.breaker.worked()
                 if part.relieved:
@@ -169,7 +169,7 @@ class Resilient(Provider):
                 left_out = member.breaker.failed(part.error, self.around.now_us())
                 self._tell("attempt", f"{said}; {'left out for now' if left_out else 'given up for this call'}")
                 return Ending.FAILED
-            self._tell("attempt", f"{said}; again in {wait_s * 1000:.0f} ms")
+            self._tell("attempt", f"{said}; again in {whole_ms(round(wait_s * US_PER_S))} ms")
             await trio.sleep(wait_s)
 
     async def _attempt(self, part: Attempts, work: Work, emit: Emit) -> ProviderError | None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import trio
 
-from flowkit.clock import US_PER_S
+from flowkit.clock import US_PER_S, whole_ms
 from flowkit.config import Config, load
 from flowkit.engine import Engine
 from flowkit.engine.observer import Observer
@@ -181,7 +181,7 @@ class Host:
             return f"it runs {sessions} sessions, as many as it may (max_sessions)"
         # The limit protects the sessions that run; without any there is nothing to protect.
         if sessions and self.load.lag_us > limits.max_lag_us:
-            return f"its event loop wakes {self.load.lag_us // 1000} ms late (max_lag_us)"
+            return f"its event loop wakes {whole_ms(self.load.lag_us)} ms late (max_lag_us)"
         return ""
 
     def _admit(self) -> None:

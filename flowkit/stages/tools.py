@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from flowkit.clock import whole_ms
 from flowkit.messages import (
     Acted,
     CancelTool,
@@ -119,7 +120,7 @@ class ToolRunner(Stage[ToolState]):
         if what == _SAY:
             return (Emit("outcomes", Filler(tool.say_after.text)),) if tool.say_after else NOTHING
         late = ToolOutcome(
-            id, ToolStatus.TIMEOUT.value, f"{tool.title or 'It'} took longer than {tool.timeout // 1000} ms."
+            id, ToolStatus.TIMEOUT.value, f"{tool.title or 'It'} took longer than {whole_ms(tool.timeout)} ms."
         )
         return (Feed(CancelTool(id)), *self._over(state, late))
 

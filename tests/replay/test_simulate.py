@@ -13,10 +13,10 @@ import pytest
 from flowkit.config import load
 from flowkit.errors import TraceError, UsageError
 from flowkit.figures.metrics import measure
-from flowkit.messages import Audio, Frames, Probability, RunTools, ToolCall, ToolOutcome
+from flowkit.messages import Audio, Frames, Probability, ReplyPlayed, RunTools, Shutdown, ToolCall, ToolOutcome
 from flowkit.plan import resolve
 from flowkit.replay.compare import first_difference
-from flowkit.replay.material import RecordedCall
+from flowkit.replay.material import Material, RecordedCall, gather
 from flowkit.replay.recorded import RecordedTools
 from flowkit.replay.simulate import simulate
 from flowkit.replay.ties import depending, permuted
@@ -218,3 +218,21 @@ def test_a_tool_s_outcome_comes_as_long_after_its_call_as_then_and_is_never_aske
         'tool look {"n": 2}: was recorded with other arguments',
         "tool pay {}: has no outcome in the trace",
     ]
+
+
+def test_a_recording_that_ends_with_its_last_reply_is_no_regression_where_that_comes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``run --turns`` ends one. Here the code has become 300 ms slower: the recording is 300 ms ahead."""
+    before = recorded(tmp_path, pipeline("{at: 280ms, lasts: 820ms}", replies=("Paris. That is it.",)))
+    played_us = next(row.handled_us for row in before.rows() if isinstance(row.message, ReplyPlayed))
+
+    def closed_then(*arguments: Any) -> Material:
+        material = gather(*arguments)
+        material.replies, material.shutdowns = 1, [(played_us - 300_000, Shutdown("closed"))]
+        return material
+
+    monkeypatch.setattr("flowkit.replay.simulate.gather", closed_then)
+    replayed = simulate(before)
+    assert [turn.end_reason for turn in replayed.report.turns] == ["completed"]
+    assert replayed.rows[-1].handled_us <= played_us + before.layout.frame_us

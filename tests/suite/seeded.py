@@ -1,4 +1,4 @@
-"""Bugs planted in flowkit, one at a time, that session tests must find. See docs/seeded-bugs.md."""
+"""Bugs planted in flowkit, one at a time, that session tests must find. See docs/internals/seeded-bugs.md."""
 
 from __future__ import annotations
 

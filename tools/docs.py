@@ -1,0 +1,47 @@
+"""Builds the documentation as a site in out/site/, offline once its packages are there. Run it with `make docs`.
+
+The packages of the site have a lock and an environment of their own (.venv-docs/), so that nobody who only runs or tests
+flowkit has to install them.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements-docs.lock"
+ENVIRONMENT = ROOT / ".venv-docs"
+PYTHON = ENVIRONMENT / "bin" / "python"
+
+
+def main() -> int:
+    """Build the site. Returns MkDocs's exit code: 1 for a dead link, or a page that is in no menu."""
+    set_up()
+    done = subprocess.run(
+        [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet"],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        check=False,
+    )
+    if done.returncode == 0:
+        print("docs: open out/site/index.html, or serve the folder: python -m http.server -d out/site")
+    return done.returncode
+
+
+def set_up() -> None:
+    """Install the packages of the lock, unless they are there. Raises CalledProcessError."""
+    stamp, wanted = ENVIRONMENT / "flowkit-docs.stamp", hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text("utf-8") == wanted:
+        return
+    print("docs: an environment in .venv-docs/, once", file=sys.stderr)
+    venv.create(ENVIRONMENT, with_pip=True, clear=True)
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-deps", "--require-hashes", "--requirement", str(LOCK)], check=True)
+    stamp.write_text(wanted, "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,7 +16,8 @@ from flowkit.config.budgets import Budgets
 from flowkit.config.prices import Price
 from flowkit.config.serve import Serve
 from flowkit.config.tests import Case
-from flowkit.stages.gate import Greeting, Idle
+from flowkit.stages.gate_options import Greeting, Idle
+from flowkit.stages.interrupting import Backchannel, While
 from flowkit.tools import Tool, unequal
 
 VERSION = 1
@@ -119,18 +120,27 @@ class InterruptOptions(opt.Options):
     min_words: int | None = Field(default=None, ge=0)
     """How many recognised words an interruption needs; 0 (default) decides by the voice alone."""
     ignore: tuple[str, ...] | None = None
-    """Words and phrases that never interrupt on their own. If there are any, an interruption waits for words."""
+    """Words and phrases that never interrupt on their own. If there are any, an interruption waits for words. By default
+    the backchannels of the language that the agent speaks, as far as that is known; [] for none."""
+    backchannel: Backchannel | None = None
+    """What a voice does until it is known whether it interrupts: hold (default) makes the agent silent, ignore does not."""
+    level: float | None = Field(default=None, ge=0, le=1)
+    """Probability that a voice must reach to interrupt, unless it lasts for a second. Default 0.95."""
+    always_for: opt.Duration | None = None
+    """Where words decide: how long a voice must last to interrupt whatever they are. Default 1200ms."""
     resume_after: opt.Duration | None = None
     """How long a hold may wait for confirmation before the agent resumes. Default 1500ms."""
     join_words: int | None = Field(default=None, ge=0)
     """How many words of questions interrupted before any answer are asked again with the next one. Default 200."""
     history: Literal["heard", "generated"] | None = None
     """What the model's history keeps of each reply: what the user `heard` (default), or all that was `generated`."""
+    by_state: While | None = Field(default=None, alias="while")
+    """Other values while the agent is in a state: greeting, thinking, tool or speaking."""
 
 
 OF_INTERRUPT: Mapping[str, tuple[str, ...]] = {
-    "vad": ("speech_for",),
-    "gate": ("min_words", "ignore", "resume_after", "join_words"),
+    "vad": ("speech_for", "level"),
+    "gate": ("min_words", "ignore", "backchannel", "always_for", "resume_after", "join_words", "while"),
     "llm": ("history",),
 }
 """Which kinds of stages have the keys of `interrupt` as their own, under a shorter name."""

@@ -50,11 +50,12 @@ class SpeechStarted(Message):
 
 @dataclass(frozen=True, slots=True)
 class SpeechLasted(Message):
-    """The user's voice has lasted for `speech_for` since it was noticed, up to frame `frame`. It may interrupt the agent.
-    Control, vad -> gate, at most once after each SpeechStarted."""
+    """The user's voice is clear and has lasted for `lasted_us` since it was noticed, up to frame `frame`. It may interrupt the
+    agent. Control, vad -> gate, at most once for each length after each SpeechStarted. `lasted_us`: 0 is `speech_for`."""
 
     lane: ClassVar[str] = "C"
     frame: int
+    lasted_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

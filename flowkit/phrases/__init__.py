@@ -1,17 +1,18 @@
-"""What people say where a turn ends or goes on, one table for each language.
+"""What people say where a turn ends, goes on, or stays with the other, one table for each language.
 
 To add a language: copy a file and fill in its lists. No other file names the language.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
 
 from flowkit.phrases.table import Endings
 
-__all__ = ["Endings", "languages", "load"]
+__all__ = ["Endings", "backchannels", "languages", "load"]
 
 _NO_LANGUAGE = "table"
 
@@ -30,3 +31,9 @@ def load(code: str) -> Endings:
         return Endings()
     table: Endings = import_module(f"{__name__}.{name}").ENDINGS
     return table
+
+
+def backchannels(codes: Iterable[str]) -> tuple[str, ...]:
+    """What a listener says in these languages without wanting the turn."""
+    listed = (phrase for code in sorted(codes) for phrase in load(code).backchannels.split(","))
+    return tuple(dict.fromkeys(" ".join(phrase.split()) for phrase in listed if phrase.strip()))

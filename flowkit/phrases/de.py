@@ -21,4 +21,7 @@ ENDINGS = Endings(
         fünfzig, sechzig, siebzig, achtzig, neunzig, hundert, tausend, doppel""",
     asks_number="nummer, telefonnummer, kundennummer, kontonummer, postleitzahl, pin, code",
     asks_name="name, namen, heißen, stadt, ort, straße, adresse, land, buchstabieren",
+    backchannels="""mhm, hm, hmm, mm, aha, ah, oh, ach, ach so, achso, äh, ähm, ja, jaja, ja ja, jo, okay, ok, gut, genau, klar,
+        richtig, stimmt, verstehe, ich verstehe, verstanden, alles klar, in ordnung, sicher, natürlich, super, prima,
+        schön, toll, echt, wirklich, eben, ha ha, haha, hahaha""",
 )

@@ -22,4 +22,8 @@ ENDINGS = Endings(
         eighty, ninety, hundred, thousand, double, triple""",
     asks_number="number, phone, code, digits, zip, account, card, pin, reference",
     asks_name="name, called, city, town, street, country, address, spell",
+    backchannels="""mhm, mm-hmm, mm, mmm, hm, hmm, uh-huh, um-hum, aha, ah, oh, ooh, um, uh, er, okay, ok, okay okay, yeah, yes,
+        yep, yup, ya, right, sure, alright, all right, i see, i know, got it, gotcha, good, great, cool, nice, fine, wow,
+        really, exactly, absolutely, of course, true, makes sense, sounds good, fair enough, that's right, ha, ha ha,
+        haha, hahaha""",
 )

@@ -18,4 +18,7 @@ ENDINGS = Endings(
         sesenta, setenta, ochenta, noventa, cien, ciento, mil, doble""",
     asks_number="número, teléfono, código, cuenta, tarjeta, dígitos, pin",
     asks_name="nombre, llama, ciudad, calle, país, dirección, deletrear",
+    backchannels="""mhm, mm, mmm, hm, ajá, aja, ah, oh, eh, em, sí, si, sí sí, vale, ok, okay, bien, muy bien, claro, claro que sí,
+        ya, ya veo, entiendo, entendido, de acuerdo, exacto, correcto, perfecto, por supuesto, bueno, genial, qué bien,
+        ah sí, en serio, ja ja, jaja, jajaja""",
 )

@@ -19,4 +19,7 @@ ENDINGS = Endings(
         quatorze, quinze, seize, vingt, trente, quarante, cinquante, soixante, cent, mille, double""",
     asks_number="numéro, téléphone, code, compte, carte, chiffres",
     asks_name="nom, prénom, appelez, ville, rue, pays, adresse, épeler",
+    backchannels="""mhm, mm, mmh, hum, hm, ah, oh, euh, heu, oui, ouais, oui oui, d'accord, ok, okay, bien, très bien, bien sûr,
+        je vois, je comprends, compris, entendu, exact, exactement, c'est ça, voilà, tout à fait, parfait, super, génial,
+        ah bon, ah oui, vraiment, ha ha, haha, hahaha""",
 )

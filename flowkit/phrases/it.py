@@ -19,4 +19,6 @@ ENDINGS = Endings(
         cinquanta, sessanta, settanta, ottanta, novanta, cento, mille, doppio""",
     asks_number="numero, telefono, codice, conto, carta, cifre",
     asks_name="nome, cognome, chiama, città, via, paese, indirizzo",
+    backchannels="""mhm, mm, mmm, hm, ah, oh, eh, ehm, sì, si, sì sì, va bene, ok, okay, bene, molto bene, certo, capisco, capito,
+        ho capito, d'accordo, esatto, giusto, perfetto, ottimo, ecco, già, davvero, ah sì, ha ha, haha, ahah""",
 )

@@ -19,4 +19,7 @@ ENDINGS = Endings(
         zeventig, tachtig, negentig, honderd, duizend, dubbel""",
     asks_number="nummer, telefoonnummer, klantnummer, postcode, code, pin, rekeningnummer",
     asks_name="naam, heet, stad, plaats, straat, land, adres, spellen",
+    backchannels="""mhm, mm, hm, hmm, aha, ah, oh, eh, uh, uhm, ja, jaja, ja ja, oké, ok, okay, goed, prima, precies, juist, klopt,
+        natuurlijk, zeker, duidelijk, ik snap het, ik begrijp het, begrepen, mooi, leuk, echt, echt waar, inderdaad,
+        ha ha, haha, hahaha""",
 )

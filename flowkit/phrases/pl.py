@@ -19,4 +19,7 @@ ENDINGS = Endings(
         osiemdziesiąt, dziewięćdziesiąt, sto, tysiąc""",
     asks_number="numer, telefon, telefonu, kod, konta, karty, pin",
     asks_name="imię, nazwisko, nazywa, miasto, ulica, kraj, adres, przeliterować",
+    backchannels="""mhm, mm, hm, hmm, aha, ach, och, eee, yyy, tak, tak tak, no, no tak, no no, okej, ok, okay, dobrze,
+        dobra, jasne, rozumiem, rozumiem rozumiem, dokładnie, właśnie, racja, zgadza się, oczywiście, pewnie, super, świetnie,
+        naprawdę, ha ha, haha, hahaha""",
 )

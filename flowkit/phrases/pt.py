@@ -19,4 +19,7 @@ ENDINGS = Endings(
         cinquenta, sessenta, setenta, oitenta, noventa, cem, cento, mil""",
     asks_number="número, telefone, código, conta, cartão, dígitos, cep",
     asks_name="nome, chama, cidade, rua, país, endereço, morada, soletrar",
+    backchannels="""mhm, mm, hm, hum, aham, uhum, ah, oh, ahn, sim, sim sim, é, tá, tá bom, está bem, tudo bem, ok, okay, bom, bem,
+        muito bem, claro, certo, entendi, percebo, entendo, exato, exatamente, isso, pois, pois é, perfeito, ótimo, legal,
+        sério, ha ha, haha, rsrs""",
 )

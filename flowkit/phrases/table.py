@@ -26,3 +26,5 @@ class Endings:
     """What the agent says when it asks for a number that is read in groups."""
     asks_name: str = ""
     """What the agent says when it asks for a name or a place."""
+    backchannels: str = ""
+    """What a listener says without wanting the turn: "mhm", "I see", a laugh."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from flowkit import chunker
 from flowkit.config.prices import PRICED_BY
 from flowkit.config.problems import Severity
+from flowkit.plan.agree import base, spoken
 from flowkit.plan.graph import Edge, Plan, PlannedStage
 from flowkit.stages.base import CONTROL_CONTENT as CONTROL
 from flowkit.stages.chunking import Chunking
@@ -146,7 +147,7 @@ def _never_matching(plan: Plan) -> Iterator[BrokenRule]:
     """FK208. An ignored word that no transcript can contain."""
     for stage in plan.stages:
         if isinstance(stage.options, Gate.Options):
-            for phrase in stage.options.ignore:
+            for phrase in stage.options.ignore or ():
                 if not has_words(phrase):
                     what = f"{phrase!r} in `ignore` contains no word, so no transcript ever matches it"
                     yield BrokenRule(
@@ -166,24 +167,16 @@ def _unheld(plan: Plan) -> Iterator[BrokenRule]:
 def _foreign(plan: Plan) -> Iterator[BrokenRule]:
     """FK210. A provider that cannot hear or speak the language of the agent. That is the chunker's, or else the
     language of the voice."""
-    named = [s.options.language for s in plan.stages if isinstance(s.options, Chunking.Options)]
-    wanted = {_base(code) for code in named if code != "auto"}
-    if not wanted:
-        voices = [stage.provider for stage in plan.stages if stage.kind == "tts" and stage.provider]
-        wanted = {_base(code) for voice in voices for code in voice.cls.languages(voice.options)}
+    wanted = spoken(plan.stages)
     for stage in plan.stages:
         does = "speaks" if stage.kind == "tts" else "hears"
         for choice in (*([stage.provider] if stage.provider else []), *stage.failover):
-            known = sorted({_base(code) for code in choice.cls.languages(choice.options)})
+            known = sorted({base(code) for code in choice.cls.languages(choice.options)})
             if known and wanted and not wanted & set(known):
                 what = f"{choice.name!r} {does} {', '.join(known)}, and the agent speaks {', '.join(sorted(wanted))}"
                 yield BrokenRule(
                     "FK210", stage.id, what, "use another provider, model or voice, or change `language`", ("provider",)
                 )
-
-
-def _base(code: str) -> str:
-    return code.replace("_", "-").partition("-")[0].lower()
 
 
 def _toolless(plan: Plan) -> Iterator[BrokenRule]:

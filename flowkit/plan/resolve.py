@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from flowkit.config import Config, InvalidConfig, Problem, ProviderConfig, Severity, StageConfig
 from flowkit.config.problems import errors
 from flowkit.config.schema import CallOptions
+from flowkit.plan.agree import agreed
 from flowkit.plan.checks import check
 from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts
 from flowkit.plan.wiring import Station, Wire, wire
@@ -44,7 +45,7 @@ def draw(config: Config, *, installed: bool = True) -> Drawn:
     problems: list[Problem] = []
     stations = [Station(stage.id, stage.cls, stage.sources) for stage in config.stages]
     wires = wire(stations)
-    stages = tuple(_planned(stage, config, installed, problems) for stage in config.stages)
+    stages = agreed([_planned(stage, config, installed, problems) for stage in config.stages])
     problems += check(config, stations, wires)
     edges = tuple(_edge(w, config.stage(w.target)) for w in wires)
     frame_us = next((s.options.frame for s in stages if hasattr(s.options, "frame")), 20_000)

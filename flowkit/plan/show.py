@@ -83,7 +83,8 @@ class _Writer:
             written["queue"] = self.queue(stage)
         if stage.allow:
             written["allow"] = self.noted(sorted(stage.allow), stage.node.get("allow"))
-        written |= self.options(stage.options, stage.node)
+        # Those of the plan, which hold what stages have taken over from each other.
+        written |= self.options(self.plan.stage(stage.id).options, stage.node)
         if candidates:
             written |= self.provider(candidates[0])
         if len(candidates) > 1:

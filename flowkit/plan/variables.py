@@ -18,7 +18,8 @@ from flowkit.errors import UsageError
 from flowkit.options import Options
 from flowkit.plan.graph import Plan, ProviderChoice
 from flowkit.secrets import learn_named
-from flowkit.stages.gate import Gate, Greeting
+from flowkit.stages.gate import Gate
+from flowkit.stages.gate_options import Greeting
 
 _PLACE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 _SYSTEM = "system"

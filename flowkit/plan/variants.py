@@ -11,7 +11,7 @@ from flowkit.options import Options
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.plan.resolve import with_provider
 from flowkit.providers.base import Provider
-from flowkit.stages.gate import Typing
+from flowkit.stages.gate_options import Typing
 from flowkit.stages.playback import Playback
 
 End: TypeAlias = tuple[type[Provider], Options]

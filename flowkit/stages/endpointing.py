@@ -94,6 +94,8 @@ def least(end: int | Silences) -> int:
     return end if isinstance(end, int) else min(map(end.after, Completeness))
 
 
+UNCLEAR_US = 1_000_000
+"""How long a voice must last at least to interrupt if it does not reach `level`."""
 _QUIET, _VOICED = Voice.QUIET, (Voice.SPEECH, Voice.CUT)
 # Looked up once, because it is needed for every frame.
 _FIXED, _NO_ANSWER = ("", "", 0.0), Prediction(0.5, "")
@@ -102,9 +104,10 @@ _FIXED, _NO_ANSWER = ("", "", 0.0), Prediction(0.5, "")
 @dataclass(slots=True)
 class EndpointingState:
     """`threshold`, `release` and `end`: the options, or what a client wants instead. `since`: first frame of the utterance. `rise`:
-    first frame of voice that may be too short to count. `noticed`: frame at which the voice was reported, until it has lasted for
-    `speech_for`. `last_voiced`: newest voiced frame. `newest`: newest frame. `ends_at`: the frame at which the input ends, if
-    known. `predicted`: the newest answer of each predictor."""
+    first frame of voice that may be too short to count. `noticed`: frame at which the voice was reported, until all its
+    lengths were. `lasted`: how many of them were. `clear`: it has reached `level`. `last_voiced`: newest voiced frame.
+    `newest`: newest frame. `ends_at`: the frame at which the input ends, if known. `predicted`: the newest answer of each
+    predictor."""
 
     threshold: float
     release: float
@@ -115,6 +118,8 @@ class EndpointingState:
     since: int = 0
     rise: int | None = None
     noticed: int | None = None
+    lasted: int = 0
+    clear: bool = False
     last_voiced: int = -1
     utterances: int = 0
     ends_at: int | None = None
@@ -135,6 +140,11 @@ class Endpointing(Stage[EndpointingState]):
         """Silence after which a pause is reported (a short noise is over)."""
         speech_for: opt.Duration = opt.us("120ms")
         """How long a voice must last, from its detection, to interrupt the agent; a shorter one is withdrawn."""
+        level: float | None = Field(None, ge=0, le=1)
+        """Probability that a voice must reach to interrupt the agent, unless it lasts for a second. A hum ("mhm") stays
+        below it with some VADs. By default 0.95 where words decide about interruptions, else 0."""
+        lengths: tuple[opt.Duration, ...] = ()
+        """Other lengths of a voice, from its detection, that are reported to the gate. Those that it asks for are added."""
         end: opt.Duration | Silences = opt.us("400ms")
         """Silence that ends an utterance; the largest part of the delay of most answers. A duration, or several by how
         complete the turn seems: `{complete: 200ms, unsure: 500ms, incomplete: 1200ms}`, with a stage of kind `turn`."""
@@ -150,6 +160,10 @@ class Endpointing(Stage[EndpointingState]):
         super().__init__(options, frame_us)
         # Rounded up: decisions fall on whole frames, and none may come before `longest`.
         self._longest = -(-options.longest // frame_us)
+        self._level = options.level or 0.0
+        # What is reported of a voice: after how long, and as what. A length counts only behind the one before it.
+        self._lengths = [(options.speech_for, 0), *((us, us) for us in sorted(set(options.lengths)))]
+        self._lengths.sort()
 
     def fresh(self) -> EndpointingState:
         return EndpointingState(self.options.threshold, self.options.release, self.options.end)
@@ -214,6 +228,8 @@ class Endpointing(Stage[EndpointingState]):
         if not state.detects:
             return NOTHING
         if p >= (state.release if voice in _VOICED else state.threshold):
+            # A new voice begins with what it is itself.
+            state.clear = p >= self._level or (state.clear and voice not in (_QUIET, Voice.PAUSED))
             actions = self._voiced(state, frame)
         else:
             actions = NOTHING if voice is _QUIET else self._silent(state, frame)
@@ -237,16 +253,24 @@ class Endpointing(Stage[EndpointingState]):
             return NOTHING
         # A voice that goes on after a cut was noticed before it.
         if was is not Voice.CUT:
-            state.noticed = frame
+            state.noticed, state.lasted = frame, 0
         # After a pause the utterance is the same, and only its voice begins again here.
         started = frame if was is Voice.PAUSED else state.since
         return (Emit("speech", SpeechStarted(started, goes_on=was is Voice.CUT)),)
 
-    def _lasted(self, state: EndpointingState, frame: int) -> Actions:
-        if state.noticed is None or (frame - state.noticed) * self.frame_us < self.options.speech_for:
-            return NOTHING
-        state.noticed = None
-        return (Emit("speech", SpeechLasted(frame)),)
+    def _lasted(self, state: EndpointingState, frame: int) -> list[Emit]:
+        if state.noticed is None:
+            return []
+        lasted_us, reached = (frame - state.noticed) * self.frame_us, list[Emit]()
+        while state.lasted < len(self._lengths) and (state.clear or lasted_us >= UNCLEAR_US):
+            least_us, named_us = self._lengths[state.lasted]
+            if lasted_us < least_us:
+                return reached
+            state.lasted += 1
+            reached.append(Emit("speech", SpeechLasted(frame, named_us)))
+        if state.lasted == len(self._lengths):
+            state.noticed = None
+        return reached
 
     def _last_of(self, state: EndpointingState) -> int:
         """The frame at which the utterance has lasted for `longest`."""

@@ -8,7 +8,6 @@ actions.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import Field
@@ -46,72 +45,37 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, Open, RaiseEpoch, SetTimer, Stage, gone
+from flowkit.stages.gate_options import Greeting, Idle, Release, Then, Typing
+from flowkit.stages.interrupting import (
+    Backchannel,
+    Interrupting,
+    State,
+    Suspicion,
+    VoteRules,
+    is_question,
+    rules_of,
+)
 from flowkit.stages.question import Question
 from flowkit.stages.turn import Do, Event, Turn, turn_step
-from flowkit.words import Phrases, count, has_words, words
+from flowkit.words import has_words
 
 _FINAL, _RELEASE, _RESUME = "final", "release", "resume_after"
 _GREETING, _IDLE, _LIMIT = "greeting", "idle", "limit"
 AGENT_ENDED, USER_IDLE, SESSION_LIMIT = "agent_ended", "user_idle", "session_limit"
 """Reasons for which a session ends by itself."""
+_SETTLING = frozenset({Event.CONFIRM, Event.FINAL, Event.EMPTY, Event.CANCEL, Event.PLAYED, Event.PAUSE})
+"""Events after which a voice is no longer suspected of interrupting."""
 # A hold that nothing has confirmed in time ends like one whose voice has paused: the reply resumes.
 _EVENT_OF_TIMER = {_RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
-
-
-class Typing(StrEnum):
-    """What typed lines do if there is a keyboard instead of a microphone."""
-
-    NONE = "none"
-    """There is no keyboard."""
-    INTERRUPTS = "interrupts"
-    """A line interrupts the reply, as a voice would."""
-    WAITS = "waits"
-    """A line waits until the reply has been played. For scripts."""
-
-
-class Release(StrEnum):
-    """What releases an utterance."""
-
-    END_OF_UTTERANCE = "end_of_utterance"
-    ASR_FINAL = "asr_final"
-
-
-class Greeting(opt.Options):
-    """What the agent says when the session begins."""
-
-    text: str = Field(min_length=1)
-    """What it says, word for word. The model finds it in its history."""
-    interruptible: bool = True
-    """Whether the user may interrupt it. If not, what the user says meanwhile is answered afterwards."""
-
-
-class Then(StrEnum):
-    """What follows when the user stays silent."""
-
-    END_SESSION = "end_session"
-    WAIT = "wait"
-
-
-class Idle(opt.Options):
-    """What the agent does when nobody says anything."""
-
-    after: opt.Duration = opt.us("8s")
-    """How long it is silent, from the end of the agent's reply."""
-    say: str = Field(min_length=1)
-    """What the agent says then."""
-    times: int = Field(2, ge=1, le=100)
-    """How often, until the user speaks again."""
-    then: Then = Then.WAIT
-    """What follows after that: `end_session`, or `wait` for as long as it takes."""
 
 
 @dataclass(slots=True)
 class GateState:
     """`kept`: words of the current utterance. `noted`: what was written and asks for no answer by itself. `withdrawn`: number of
-    an utterance that was not an interruption and gets no answer. `held_after`: utterances that had ended when a hold began.
-    `held_long`: the voice that caused it has lasted long enough to interrupt. `nudged`: how often the agent has spoken up since
-    the user was last heard. `ending`: the session ends with this reply. `attend`: who takes which turn. `asked`: the reply that a
-    client waits for."""
+    an utterance that was not an interruption and gets no answer. `suspicion`: the voice that may be interrupting. `ignored`:
+    words that did not, and answer what the agent asks, if it does. `nudged`: how often the agent has spoken up since the user
+    was last heard. `ending`: the session ends with this reply. `attend`: who takes which turn. `asked`: the reply that a client
+    waits for."""
 
     turn: Turn = Turn.LISTENING
     question: Question = field(default_factory=Question)
@@ -119,8 +83,8 @@ class GateState:
     noted: str = ""
     utterances: int = 0
     withdrawn: int = 0
-    held_after: int = 0
-    held_long: bool = False
+    suspicion: Suspicion | None = None
+    ignored: str = ""
     input_ended: bool = False
     nudged: int = 0
     ending: bool = False
@@ -142,24 +106,15 @@ class Gate(Stage[GateState]):
     call_keys: ClassVar[frozenset[str]] = frozenset()
     """A person at a keyboard has no deadline."""
 
-    class Options(opt.Options):
+    class Options(Interrupting):
         release: Release = Release.END_OF_UTTERANCE
         """`end_of_utterance`: the VAD decides; `asr_final`: trust the ASR's own finals, without a VAD."""
         typing: Typing = Typing.NONE
         """`none`, `interrupts` or `waits`: set by `run --text`."""
         final_timeout: opt.Duration = opt.us("5s")
         """How long to wait for the final transcript after an end of utterance, before giving up the turn."""
-        min_words: int = Field(0, ge=0)
-        """How many words the ASR must have recognised before an interruption counts; 0 decides by the voice alone. In
-        scripts without spaces (Chinese, Japanese, Thai) they are estimated from the characters."""
-        ignore: tuple[str, ...] = ()
-        """Words and phrases that never interrupt on their own (uh-huh, got it). If there are any, an interruption waits
-        for words. Case, hyphens and the kind of apostrophe do not matter."""
-        resume_after: opt.Duration = opt.us("1500ms")
-        """How long a hold may wait for confirmation before the agent resumes."""
         join_words: int = Field(200, ge=0)
         """How many words of questions interrupted before any answer are asked again with the next one; the newest count."""
-
         greeting: Greeting | None = None
         """What the agent says when the session begins."""
         idle: Idle | None = None
@@ -172,7 +127,7 @@ class Gate(Stage[GateState]):
 
     def __init__(self, options: Options, frame_us: int = 20_000) -> None:
         super().__init__(options, frame_us)
-        self._ignored = Phrases(options.ignore)
+        self._rules = rules_of(options)
 
     def fresh(self) -> GateState:
         return GateState()
@@ -195,9 +150,10 @@ class Gate(Stage[GateState]):
     def step(self, state: GateState, message: Message, now_us: int) -> Actions:
         if isinstance(message, Heard):
             state.question.heard.append(message.text)
+            state.ignored = state.ignored if is_question(message.text) else ""
             return NOTHING
         if isinstance(message, Partial):
-            return self._partial(state, message.text, now_us)
+            return self._partial(state, message, now_us)
         # Without one of these nothing is heard or nothing sounds. A failure in the reply costs only its turn.
         if isinstance(message, Fault):
             return (
@@ -222,10 +178,14 @@ class Gate(Stage[GateState]):
             over = state.input_ended and isinstance(message, Done)
             return NOTHING if over else (Finish(f"failed: {gone(message, 'keyboard')}"),)
         was, event = state.turn, self._event(state, message, now_us)
+        suspicion = state.suspicion
         actions = [] if event is None else self._turn(state, event, now_us)
         decided = event is Event.CONFIRM or (event is Event.CANCEL and was is Turn.HELD)
-        if decided and state.utterances > state.held_after:
+        if decided and suspicion is not None and state.utterances > suspicion.after:
             actions += self._turn(state, Event.ENDED, now_us)  # its utterance has ended meanwhile, for its length
+        if event is Event.PLAYED:
+            # An answer to the agent's question that came a little early is no backchannel.
+            state.kept, state.ignored = state.kept or state.ignored, ""
         # What was said while the agent could not be interrupted, or the reply for which a client waits.
         spoken = event is Event.PLAYED and state.kept and state.attend.answers
         if state.turn is Turn.LISTENING and (spoken or state.asked is not None):
@@ -249,13 +209,12 @@ class Gate(Stage[GateState]):
     def _event(self, state: GateState, message: Message, now_us: int) -> Event | None:
         """The event of the table that a message means, if any."""
         match message:
-            case SpeechStarted(goes_on=goes_on):
-                # A voice that goes on after a cut for length would interrupt every answer. Its words may.
-                return None if goes_on or self._deaf(state) or not state.attend.detects else Event.SPEECH
-            case SpeechLasted():
-                return self._lasted(state)
-            case SpeechStopped():
-                return self._pause(state)
+            case SpeechStarted():
+                return self._started(state, message)
+            case SpeechLasted(lasted_us=lasted_us):
+                return self._lasted(state, lasted_us)
+            case SpeechStopped(last_voiced=last_voiced):
+                return self._pause(state, last_voiced)
             case EndOfUtterance(utterance=utterance, dropped=dropped):
                 state.utterances = utterance
                 state.withdrawn = utterance if dropped else state.withdrawn
@@ -287,20 +246,53 @@ class Gate(Stage[GateState]):
                 return _EVENT_OF_TIMER[tag]
         return None
 
-    def _lasted(self, state: GateState) -> Event | None:
-        """A voice that is long enough interrupts, unless words decide."""
-        if state.turn is not Turn.HELD:
+    def _started(self, state: GateState, started: SpeechStarted) -> Event | None:
+        # A voice that goes on after a cut for length would interrupt every answer. Its words may.
+        if started.goes_on or self._deaf(state) or not state.attend.detects:
             return None
-        state.held_long = True
-        return None if self._needs_words(state) else Event.CONFIRM
+        if state.turn is Turn.HELD and state.suspicion is not None:
+            state.suspicion.paused = None
+        if state.turn not in (Turn.THINKING, Turn.SPEAKING):
+            return Event.SPEECH
+        rules = self._rules[self._doing(state)]
+        # After a pause it is the same voice.
+        before = state.suspicion is not None and state.suspicion.after == state.utterances and state.suspicion.long
+        state.suspicion = Suspicion(rules, state.utterances, started.frame, before)
+        if state.withdrawn > state.utterances:
+            state.withdrawn = 0  # the voice is back in the same utterance, which is judged again
+        return Event.SPEECH if rules.backchannel is Backchannel.HOLD else None
 
-    def _pause(self, state: GateState) -> Event | None:
-        """A voice that was too short was not an interruption. One that was long enough waits for its words."""
-        if state.turn is not Turn.HELD:
-            return Event.PAUSE
-        if state.held_long:
+    def _doing(self, state: GateState) -> State:
+        greeting = self.options.greeting
+        # A greeting is always the first turn.
+        if greeting is not None and state.question.number == 1:
+            return State.GREETING
+        if state.turn is Turn.SPEAKING:
+            return State.SPEAKING
+        return State.TOOL if state.question.acted else State.THINKING
+
+    def _lasted(self, state: GateState, lasted_us: int) -> Event | None:
+        """A voice that is long enough interrupts, unless words decide. A voice that is very long always does."""
+        suspicion = state.suspicion
+        if suspicion is None or not _open(state):
             return None
-        state.withdrawn = state.held_after + 1
+        rules = suspicion.rules
+        asked_us = rules.speech_us
+        suspicion.long = suspicion.long or (not lasted_us if asked_us is None else lasted_us >= asked_us)
+        if suspicion.long and not self._needs_words(state):
+            return Event.CONFIRM
+        # A reply that noise has cut off already is cut off by words alone.
+        return Event.CONFIRM if lasted_us >= rules.always_us and state.question.asked <= 1 else None
+
+    def _pause(self, state: GateState, last_voiced: int) -> Event | None:
+        """A voice that was too short was not an interruption. One that was long enough waits for its words."""
+        suspicion = state.suspicion
+        if suspicion is None or not _open(state):
+            return Event.PAUSE
+        if suspicion.long:
+            suspicion.paused = last_voiced
+            return None
+        state.withdrawn = suspicion.after + 1
         return Event.PAUSE
 
     def _final(self, state: GateState, final: Final) -> Event | None:
@@ -308,15 +300,21 @@ class Gate(Stage[GateState]):
         turn. Of a suspected interruption, the words before it tell nothing."""
         replying = state.turn in (Turn.THINKING, Turn.SPEAKING, Turn.HELD)
         interrupts = replying and state.attend.interrupts
-        unwanted = final.utterance == state.withdrawn or (interrupts and not self._interrupting(final.text))
-        text = "" if unwanted or not has_words(final.text) else final.text.strip()
-        state.kept = _joined(state.kept, text)
+        said = final.text.strip() if has_words(final.text) and final.utterance != state.withdrawn else ""
+        unwanted = interrupts and not self._deciding(state).count(said)
+        # Kept even so: the agent may be about to ask what this answers.
+        state.ignored = _joined(state.ignored, said) if unwanted else ""
+        state.kept = _joined(state.kept, "" if unwanted else said)
         if state.kept:
             return None if self._deaf(state) else _with_words(state)
-        # This is about an utterance before the hold, and says nothing about the voice that caused it.
-        if state.turn is Turn.HELD and final.utterance <= state.held_after:
+        # This is about an utterance before the voice that is suspected, and says nothing about that.
+        if state.suspicion is not None and final.utterance <= state.suspicion.after:
             return None
         return _without_words(state, Event.EMPTY)
+
+    def _deciding(self, state: GateState) -> VoteRules:
+        """The rules for what is said now."""
+        return state.suspicion.rules if state.suspicion else self._rules[self._doing(state)]
 
     def _deaf(self, state: GateState) -> bool:
         """Whether the agent says something that may not be interrupted."""
@@ -327,26 +325,26 @@ class Gate(Stage[GateState]):
         greets = greeting is not None and not greeting.interruptible and state.question.number == 1
         return greets and state.turn in (Turn.THINKING, Turn.SPEAKING)
 
-    def _partial(self, state: GateState, text: str, now_us: int) -> Actions:
+    def _partial(self, state: GateState, partial: Partial, now_us: int) -> Actions:
         """A partial never starts a reply. It may confirm an interruption that waits for words. After the end of its
         utterance it cannot, because the final transcript decides."""
-        waits = state.turn is Turn.HELD and self._needs_words(state) and state.utterances == state.held_after
-        # The last words of a partial may be the beginning of a phrase that is ignored.
-        if waits and state.held_long and self._interrupting(text, incomplete=True):
-            return self._turn(state, Event.CONFIRM, now_us)
-        return NOTHING
+        suspicion = state.suspicion
+        if suspicion is None or not suspicion.long or not _open(state) or state.utterances != suspicion.after:
+            return NOTHING
+        interrupts = suspicion.judged(partial, self.frame_us) if self._needs_words(state) else None
+        if interrupts is None:
+            return NOTHING
+        return self._turn(state, Event.CONFIRM if interrupts else Event.PAUSE, now_us)
 
     def _needs_words(self, state: GateState) -> bool:
         """Whether a voice alone interrupts nothing: so declared, or because one has cut this reply off for nothing already."""
-        return bool(self.options.min_words or self.options.ignore or state.question.asked > 1)
-
-    def _interrupting(self, text: str, *, incomplete: bool = False) -> bool:
-        # At least one word, or what consists of ignored phrases alone would interrupt.
-        return count(self._ignored.without(words(text), incomplete=incomplete)) >= max(1, self.options.min_words)
+        return self._deciding(state).by_words or state.question.asked > 1
 
     def _turn(self, state: GateState, event: Event, now_us: int) -> list[Action]:
         was, (state.turn, do) = state.turn, turn_step(state.turn, event)
         settled = was is Turn.HELD and state.turn is not Turn.HELD
+        if settled or event in _SETTLING:
+            state.suspicion = None
         # The hold is decided. Its timer would otherwise end the next one.
         timers: list[Action] = [SetTimer(None, _RESUME)] if settled else []
         # Otherwise it would report a lost transcript in a state that awaits none, for which the table has no row.
@@ -374,10 +372,7 @@ class Gate(Stage[GateState]):
             case Do.COMPLETE:
                 state.question.cut_off = False
             case Do.HOLD:
-                state.held_after, state.held_long = state.utterances, False
-                if state.withdrawn > state.utterances:
-                    state.withdrawn = 0  # the voice is back in the same utterance, which is judged again
-                return [Emit("hold", Hold()), SetTimer(now_us + self.options.resume_after, _RESUME)]
+                return [Emit("hold", Hold()), SetTimer(now_us + self._deciding(state).resume_us, _RESUME)]
             case Do.RESUME | Do.COMPLETE_HELD:
                 return [Emit("hold", Resume())]
             case Do.INTERRUPT:
@@ -406,7 +401,8 @@ class Gate(Stage[GateState]):
         if asked is not None and asked.aside:
             asking = state.question.next(asked.text, self.options.join_words)
         else:
-            text, state.noted, state.kept = _joined(state.noted, state.kept), "", ""
+            text = _joined(state.noted, state.kept)
+            state.noted = state.kept = state.ignored = ""
             asking = state.question.next(text, self.options.join_words)
         return asking if asked is None else replace(asking, instructions=asked.instructions, aside=asked.aside)
 
@@ -433,6 +429,11 @@ class Gate(Stage[GateState]):
 
     def _shutdown(self, message: Shutdown) -> Actions:
         return (Emit("turn", Interrupt()), Finish(message.reason))
+
+
+def _open(state: GateState) -> bool:
+    """Whether the agent has the turn, or is held."""
+    return state.turn in (Turn.THINKING, Turn.SPEAKING, Turn.HELD)
 
 
 def _joined(one: str, other: str) -> str:

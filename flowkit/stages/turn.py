@@ -130,6 +130,9 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     # Words interrupt without a hold too: those of a voice that goes on after a cut, or a typed line.
     (_T.THINKING, _E.FINAL): (_T.CONCLUDING, _D.INTERRUPT_THEN_RELEASE),
     (_T.THINKING, _E.EMPTY): (_T.THINKING, _D.NOTHING),
+    # A voice that the agent did not pause for, and that turns out to be an interruption.
+    (_T.THINKING, _E.CONFIRM): (_T.HEARING, _D.INTERRUPT),
+    (_T.SPEAKING, _E.CONFIRM): (_T.HEARING, _D.INTERRUPT),
     (_T.THINKING, _E.AUDIBLE): (_T.SPEAKING, _D.NOTHING),
     # A reply without sound.
     (_T.THINKING, _E.PLAYED): (_T.LISTENING, _D.COMPLETE),

@@ -23,10 +23,12 @@ import trio.testing
 
 from flowkit.config import kinds
 from flowkit.config.schema import CallOptions, Queue
+from flowkit.config.validate import keys_of
 from flowkit.engine import Engine, Row
 from flowkit.engine.observer import Observer
 from flowkit.messages import Message
 from flowkit.options import Options
+from flowkit.plan.agree import agreed
 from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts
 from flowkit.plan.wiring import Station, wire
 from flowkit.providers.base import Emit, Provider, Surroundings
@@ -100,7 +102,7 @@ def scripted_plan(frame: str = "20ms", without: Iterable[str] = (), **stages: Ma
     known = [kind for kind in _PLACES if kind in PIPELINE or kind in stages]
     chosen = [kind for kind in known if kind not in set(without)]
     queues = {kind: _queue(kind, settings.get(kind, {})) for kind in chosen}
-    planned = tuple(_planned(kind, settings.get(kind, {}), queues[kind]) for kind in chosen)
+    planned = agreed([_planned(kind, settings.get(kind, {}), queues[kind]) for kind in chosen])
     return planned_of(planned, queues, frame_us=planned[0].options.frame if chosen[0] == "mic" else 20_000)  # type: ignore[attr-defined]
 
 
@@ -131,7 +133,7 @@ def _planned(kind: str, settings: Mapping[str, Any], bound: Bound) -> PlannedSta
     left = {key: value for key, value in settings.items() if key != "queue"}
     built: list[Options] = []
     for group in groups:
-        mine = {key: value for key, value in settings.items() if key != "queue" and key in group.model_fields}
+        mine = {key: value for key, value in settings.items() if key != "queue" and key in keys_of(group)}
         left = {key: value for key, value in left.items() if key not in mine}
         built.append(group.model_validate(mine | (left if group is groups[-1] else {})))
     choice = None

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from flowkit.config import load
 from flowkit.errors import FlowkitError
-from flowkit.messages import Predict, TurnSoFar
+from flowkit.messages import (
+    Acted,
+    EndOfUtterance,
+    Final,
+    Message,
+    Partial,
+    PlaybackStarted,
+    Predict,
+    SpeechLasted,
+    SpeechStarted,
+    Timer,
+    TurnSoFar,
+)
 from flowkit.plan.resolve import draw, resolve
 from flowkit.providers.turn_words import TurnWords
+from flowkit.stages.gate import Gate
+from flowkit.stages.interrupting import State
 from flowkit.testing.sessions import heap_session
-from tests.config.experiments import BASE
+from tests.config.experiments import BASE, Experiment, planned
 
 TURNED = (
     BASE.replace("provider: scripted}\n  - {kind: asr", "provider: scripted, end: {}}\n  - {kind: asr", 1)
@@ -47,3 +62,35 @@ def judged(*settings: str) -> Any:
     )
     call = TurnWords(options, None).open(Predict())  # type: ignore[arg-type]
     return list(call.fed(TurnSoFar("I am weil")))
+
+
+@cache
+def spoken_over(state: State) -> Experiment:
+    """What the gate does about a voice that is heard while the agent is in a state."""
+
+    def seen(*settings: str) -> Any:
+        greeting = ("greeting.text=Hello.",) if state is State.GREETING else ()
+        options = planned((*settings, *greeting)).stage("gate").options
+        gate = Gate(options)
+        now, told = gate.fresh(), []
+        for message in (*_INTO[state], *_VOICE):
+            told.append(list(gate.step(now, message, 1_000_000)))
+        return told
+
+    return seen
+
+
+_ASKED = (SpeechStarted(0), EndOfUtterance(1, 5), Final("What is it?", 1))
+_INTO: dict[State, tuple[Message, ...]] = {
+    State.GREETING: (Timer("greeting"), PlaybackStarted(0, 0)),
+    State.THINKING: _ASKED,
+    State.TOOL: (*_ASKED, Acted()),
+    State.SPEAKING: (*_ASKED, PlaybackStarted(0, 0)),
+}
+_VOICE = (
+    SpeechStarted(50),
+    SpeechLasted(60),
+    SpeechLasted(70, 300_000),
+    Partial("and now", 90),
+    SpeechLasted(120, 1_200_000),
+)

@@ -19,6 +19,7 @@ from flowkit.config.reference import BuiltIn
 from flowkit.config.schema import APART, WHOLE, CallOptions, Top, Wiring
 from flowkit.messages import Message, Narrate, Speak, Transcribe
 from flowkit.options import Options
+from flowkit.stages.interrupting import State
 from flowkit.testing.emulators import ServerFault
 from tests.config import experiments as look
 from tests.config import experiments_of_providers as providers
@@ -318,6 +319,19 @@ OF_CHATS = {
 }
 """What all chat models behind a server have in common."""
 
+
+def of_states(block: str, above: str) -> Iterator[tuple[str, Try]]:
+    """What counts as an interruption in each state of the agent."""
+    for state in State:
+        seen = turns.spoken_over(state)
+        yield f"{block}.{state}.speech_for", Try("300ms", seen)
+        yield f"{block}.{state}.always_for", Try("300ms", seen, (f"{above}min_words=9",))
+        yield f"{block}.{state}.min_words", Try("2", seen)
+        yield f"{block}.{state}.ignore", Try("[and now]", seen)
+        yield f"{block}.{state}.backchannel", Try("ignore", seen)
+        yield f"{block}.{state}.resume_after", Try("160ms", seen)
+
+
 TABLE: dict[str, Try] = {
     **dict(of_every_kind()),
     **dict(of_calls()),
@@ -335,6 +349,10 @@ TABLE: dict[str, Try] = {
     "interrupt.min_words": Try("2"),
     "interrupt.ignore": Try("[and now please stop]"),
     "interrupt.resume_after": Try("160ms", given=("interrupt.min_words=9",)),
+    "interrupt.backchannel": Try("ignore"),
+    "interrupt.level": Try("0.99"),
+    "interrupt.always_for": Try("300ms", given=("interrupt.min_words=9",)),
+    **dict(of_states("interrupt.while", "interrupt.")),
     "interrupt.join_words": Try("0", given=BEFORE_ANY_SOUND),
     "interrupt.history": Try("generated"),
     "trace.dir": Try("$TMP/elsewhere", look.recorded),
@@ -434,9 +452,14 @@ TABLE: dict[str, Try] = {
     "gate.typing": Try("interrupts", look.typed),
     "gate.final_timeout": Try("20ms"),
     "vad.speech_for": Try("600ms"),
+    "vad.level": Try("0.99"),
+    "vad.lengths": Try("[300ms]"),
     "gate.min_words": Try("2"),
     "gate.ignore": Try("[and now please stop]"),
     "gate.resume_after": Try("160ms", given=("stages.gate.min_words=9",)),
+    "gate.backchannel": Try("ignore"),
+    "gate.always_for": Try("300ms", given=("stages.gate.min_words=9",)),
+    **dict(of_states("gate.while", "stages.gate.")),
     "gate.join_words": Try("0", given=BEFORE_ANY_SOUND),
     # -- llm
     "llm.max_history": Try("0"),

@@ -386,6 +386,8 @@ WALKS: list[tuple[dict[str, Any], tuple[Message, ...]]] = [
     (FEW, (*HELD, ended(2), said("Two.", 2), RELEASE)),
     ({"greeting": {"text": "Hello."}}, (Timer("greeting"),)),
     ({}, (StopReply(), STARTED, StopReply(), ended(), StopReply(), said("One."), StopReply())),
+    ({"backchannel": "ignore"}, (*THINKING, STARTED, LASTED)),
+    ({"backchannel": "ignore"}, (*SPEAKING, STARTED, LASTED)),
     ({}, (*SPEAKING, StopReply())),
     ({}, (*HELD, StopReply())),
 ]

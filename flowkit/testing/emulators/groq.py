@@ -104,7 +104,7 @@ class GroqEmulator(HttpEmulator):
             return await http.end()
         if not await self._error(http, fault):
             return False
-        for data in self._last(seen, finish_of(reply, fault)):
+        for data in self._last(seen, finish_of(reply, fault), len(pieces)):
             await http.data(data)
         return await http.end()
 
@@ -169,10 +169,22 @@ class GroqEmulator(HttpEmulator):
         await http.end()
         return False
 
-    def _last(self, seen: Seen, finish: str) -> Iterator[bytes]:
-        usage = {"prompt_tokens": 20, "completion_tokens": 9, "total_tokens": 29, "total_time": 0.03}
-        end = _chunk(seen, {}, finish) | {"x_groq": {"id": "req_1", "usage": usage}}
-        yield _event(end)
+    def _last(self, seen: Seen, finish: str, said: int) -> Iterator[bytes]:
+        """The end of an answer of `said` tokens, with what it has used: a token for each word of the request."""
+        asked = _words(seen)
+        usage = {
+            "prompt_tokens": asked,
+            "completion_tokens": said,
+            "total_tokens": asked + said,
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "total_time": 0.03,
+        }
+        # OpenAI's servers give it if it is asked for, in a chunk of its own. Groq gives it always, in the last one.
+        if (seen.body.get("stream_options") or {}).get("include_usage"):
+            yield _event(_chunk(seen, {}, finish))
+            yield _event(_chunk(seen, {}) | {"choices": [], "usage": usage})
+        else:
+            yield _event(_chunk(seen, {}, finish) | {"x_groq": {"id": "req_1", "usage": usage}})
         yield b"data: [DONE]\n\n"
 
 

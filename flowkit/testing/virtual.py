@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, NoReturn
 from unittest.mock import patch
 
 import trio
 
+from flowkit.clock import US_PER_S, cpu_us
 from flowkit.errors import UsageError
+from flowkit.options import Options
 from flowkit.providers.base import Provider
 from flowkit.providers.loading import loading
 from flowkit.testing.provider.left import tasks
@@ -28,7 +29,11 @@ class VirtualTime:
 
     ``started`` is entered around ``trio.run``, ``inside`` in it. The first use ends the session, and ``started`` raises
     UsageError.
+
+    `computes`: threads are allowed. Their work is done in place, and takes the processor time that it needs.
     """
+
+    computes: bool = False
 
     _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     _refused: str = ""
@@ -42,7 +47,8 @@ class VirtualTime:
                 (trio, "run_process", "a process"),
                 (trio.lowlevel, "open_process", "a process"),
             ):
-                stack.enter_context(patch.object(module, name, self._refusing(what)))
+                in_place = self.computes and module is trio.to_thread
+                stack.enter_context(patch.object(module, name, _computed if in_place else self._refusing(what)))
             try:
                 yield
             finally:
@@ -72,6 +78,21 @@ class VirtualTime:
             self.refuse(what)
 
         return refused
+
+
+async def _computed(work: Callable[..., Any], *args: Any, limiter: Any = None, **options: Any) -> Any:
+    """What ``trio.to_thread.run_sync`` does, without a thread."""
+    if limiter is not None:
+        await limiter.acquire_on_behalf_of(args)
+    began_us = cpu_us()
+    try:
+        result = work(*args)
+        # Not the time that passed: on a busy machine that would say more of the other programs.
+        await trio.sleep((cpu_us() - began_us) / US_PER_S)
+        return result
+    finally:
+        if limiter is not None:
+            limiter.release_on_behalf_of(args)
 
 
 def _provider() -> str:
@@ -110,11 +131,12 @@ class KeptModel:
     So loading it may use threads and files, and it is not loaded again for each session.
     """
 
-    def __init__(self, cls: type[Provider]) -> None:
+    def __init__(self, cls: type[Provider], options: Options) -> None:
         self.value: Any = None
         self.bound = False
         """The model has tasks or a nursery, so that it works only in the event loop that loaded it."""
         self._cls = cls
+        self._options = options
         self._error: BaseException | None = None
         self._loaded = threading.Event()
         # A daemon, because the end of the process must not wait for it.
@@ -133,9 +155,8 @@ class KeptModel:
 
     async def _hold(self) -> None:
         before = tasks()
-        options = self._cls.Options()
-        with loading(self._cls, lambda line: None, options):
-            context = self._cls.load(options)
+        with loading(self._cls, lambda line: None, self._options):
+            context = self._cls.load(self._options)
             self.value = await context.__aenter__()
         self.bound = bool(tasks() - before or trio.lowlevel.current_task().child_nurseries)
         self._loaded.set()
@@ -145,7 +166,13 @@ class KeptModel:
         await trio.sleep_forever()
 
 
-@cache
-def kept_model(cls: type[Provider]) -> KeptModel:
-    """The model of a provider with default options. Raises what loading it raises."""
-    return KeptModel(cls)
+_kept: dict[tuple[type[Provider], str], KeptModel] = {}
+
+
+def kept_model(cls: type[Provider], options: Options | None = None) -> KeptModel:
+    """The model of a provider with these options, or with default ones. Raises what loading it raises."""
+    options = options or cls.Options()
+    key = (cls, options.model_dump_json())
+    if key not in _kept:
+        _kept[key] = KeptModel(cls, options)
+    return _kept[key]

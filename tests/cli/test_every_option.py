@@ -44,6 +44,7 @@ from flowkit.testing.emulators import Emulator
 from tests.config.experiments import BASE
 from tests.providers.support import AUDIO
 from tests.suite.stage import project
+from tests.trace.sessions import pipeline
 from tests.trace.tool_sessions import bistro, record_as_real
 
 # -- the options -------------------------------------------------------------------------------------------------------
@@ -100,6 +101,10 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record_as_real(folder / "tooled.jsonl", clock)
     (folder / "torn.jsonl").write_bytes((folder / "a.jsonl").read_bytes()[:-500])
     main(["trace", "redact", str(folder / "a.jsonl"), "-o", str(folder / "masked.jsonl")])
+    judged = pipeline(vad="end: {complete: 100ms}", turn="likelihood: [0.1, 0.9]")
+    (folder / "judged.yaml").write_text(judged)
+    for name in ("a.jsonl.labels", "old.jsonl.labels", "question"):
+        (folder / f"{name}.json").write_text('{"turns": [{"begins": 0.4, "ends": 1.5, "parts": ["What?"]}]}')
     (folder / "there.wav").write_bytes(b"RIFF")
     shutil.copy(AUDIO / "call.json", folder)
     noise = np.random.default_rng(1).normal(0, 0.001, (16_000, 2))
@@ -125,7 +130,7 @@ class Outcome(NamedTuple):
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """No devices, no keys, and clocks that jump. What cannot be tried here prints its arguments instead."""
 
-    def in_time(main: Any, *args: Any) -> Any:
+    def in_time(main: Any, *args: Any, **_: Any) -> Any:
         return runs(main, *args, clock=trio.testing.MockClock(autojump_threshold=0))
 
     async def settled_session(plan: Any, **given: Any) -> SessionOutcome:
@@ -279,6 +284,11 @@ TABLE: dict[str, Try] = {
     "diff --pipeline": Try("diff a.jsonl", "--pipeline slow.yaml", code=ExitCode.CHECKS_FAILED),
     "diff --set": Try("diff a.jsonl", f"--set {SLOWER}", code=ExitCode.CHECKS_FAILED),
     "diff --format": Try("diff a.jsonl old.jsonl", code=ExitCode.CHECKS_FAILED),
+    "bench --pipeline": Try("bench turns a.jsonl", "--pipeline slow.yaml"),
+    "bench --set": Try("bench turns a.jsonl", f"--set {SLOWER}"),
+    "bench --from-labels": Try("bench turns question.wav --pipeline judged.yaml", "--from-labels"),
+    "bench --plot": Try("bench turns a.jsonl", "--plot new.svg"),
+    "bench --format": Try("bench turns a.jsonl"),
     "test PATH": Try("test", "p.yaml"),
     "test --jobs": Try("test p.yaml", "--jobs 3"),
     "test --dask": Try("test p.yaml", "--dask tcp://127.0.0.1:9"),

@@ -6,6 +6,7 @@ The environment is made once, below out/clients/. Where it cannot be, the tests 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -24,24 +25,34 @@ from tests.serve.support import TALK
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).parent / "clients" / "openai_sdk.py"
 SDK = "openai[realtime]==3.57.0"
+FRAMEWORKS = {
+    "pipecat": ("pipecat-ai[openai,websocket]==1.14.0",),
+    "livekit": ("livekit-agents==1.8.9", "livekit-plugins-openai==1.8.9"),
+}
+SLOW = os.environ.get("HYPOTHESIS_PROFILE") == "deep" or "FLOWKIT_CLIENTS" in os.environ
+slow = pytest.mark.skipif(not SLOW, reason="takes minutes; runs with the profile deep, or with FLOWKIT_CLIENTS=1")
 AGENTS = ("@openai/agents-realtime@0.20.0", "zod@4")
 ANSWER = "Very well, thank you, it is a town on a river, with bridges and with towers."
 
 
-@pytest.fixture(scope="module")
-def sdk() -> Path:
-    """The Python of an environment with the SDK, which wants another websockets than flowkit."""
-    folder = ROOT / "out" / "clients" / "openai"
+def environment(name: str, *packages: str) -> Path:
+    """The Python of an environment with these packages, which may want others than flowkit."""
+    folder = ROOT / "out" / "clients" / name
     python = folder / "bin" / "python"
     try:
         if not (folder / "ready").exists():
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)
-            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK]
-            subprocess.run(install, check=True, capture_output=True, timeout=300)
+            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+            subprocess.run(install, check=True, capture_output=True, timeout=600)
             (folder / "ready").touch()
     except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"{SDK} cannot be installed: {type(error).__name__}")
+        pytest.skip(f"{packages[0]} cannot be installed: {type(error).__name__}")
     return python
+
+
+@pytest.fixture(scope="module")
+def sdk() -> Path:
+    return environment("openai", SDK)
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +98,9 @@ def server(folder: Path, text: str = TALK) -> Iterator[str]:
     assert "thank you" not in logged
 
 
-def talked(folder: Path, *command: str | Path, scheme: str = "http") -> dict[str, Any]:
+def talked(folder: Path, *command: str | Path, scheme: str = "http", text: str = TALK) -> dict[str, Any]:
     """What a client's script says has happened. `URL` stands for the server's."""
-    with server(folder) as url:
+    with server(folder, text) as url:
         line = [str(part).replace("URL", url.replace("http", scheme, 1)) for part in command]
         done = subprocess.run(line, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -123,3 +134,27 @@ def test_the_agents_sdk_in_javascript(agents: Path, tmp_path: Path) -> None:
     assert happened["interrupted"]
     assert happened["status"] == "cancelled"
     assert happened["audio"]
+
+
+SPOKEN = TALK.replace("[How are you?, And else?, Good bye.]", "[How are you?, Where is it?, Tell me., Stop.]")
+
+
+@slow
+@pytest.mark.parametrize(("name", "address", "scheme"), [("pipecat", "URL/realtime", "ws"), ("livekit", "URL", "http")])
+def test_a_framework_whose_model_is_this_server(name: str, address: str, scheme: str, tmp_path: Path) -> None:
+    python = environment(name, *FRAMEWORKS[name])
+    script = SCRIPT.with_name(f"{name}_realtime.py")
+    happened = talked(tmp_path, python, script, address, scheme=scheme, text=SPOKEN)
+    assert "timeout" not in happened
+    assert happened["errors"] == []
+    assert happened["heard"] == ["How are you?", "Where is it?", "Tell me.", "Stop."]
+    first, *middle, interrupted, last = happened["said"]
+    assert first == last == ANSWER
+    assert "".join(middle).replace(" ", "") == "Letmesee.Itisontheleft,besidethedoor."
+    assert happened["called"] == ["look"]
+    assert ANSWER.startswith(interrupted)
+    assert len(interrupted) < len(ANSWER)
+    assert happened["interrupted"][-2:] == [True, False]
+    assert happened["audio"]
+    (trace,) = (tmp_path / "traces" / "live").glob("*.jsonl")
+    assert exactly(trace).same

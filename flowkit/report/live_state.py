@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flowkit.clock import US_PER_S
@@ -117,6 +116,8 @@ class LiveState(Observer):
         # Without the agent's clauses, because the picture has a place of its own for them.
         self._plain = PlainView(self.log.append, voice="")
         self._number = 0
+        self._before: TurnRecord | None = None
+        """The turn that was the newest when rows came last."""
 
     def started(self, engine: Engine, figures: LiveFigures) -> None:
         """Watch the session of `engine`, from now on."""
@@ -171,7 +172,11 @@ class LiveState(Observer):
     def rows(self, rows: list[Row]) -> None:
         self._plain.rows(rows)
         if self.figures is not None and (turn := self.figures.follower.turn) is not None:
+            # The turn before may have been interrupted by this one, among these very rows.
+            for known in dict.fromkeys((self._before or turn, turn)):
+                self._cut_off(known, self.figures)
             self._turn(turn, self.figures)
+            self._before = turn
         for row in rows:
             if row.lane == "P" or not row.cause_stage:  # to a provider or from one
                 self._message(row.message)
@@ -214,18 +219,18 @@ class LiveState(Observer):
                 self.clauses[index] = SpokenClause(of.clause.text)
         if turn.sound is not None and (self.newest is None or turn.number > self.newest.turn):
             self.newest = figures.of_turn(turn)
-        # Its figures are known when the device has fallen silent, well within a second.
-        if (cut := turn.interrupt) is not None and self._now_us() < cut.t_us + US_PER_S:
-            self._interrupted(cut.t_us, figures.interrupts_of(turn))
+
+    def _cut_off(self, turn: TurnRecord, figures: LiveFigures) -> None:
+        """Keep the turn's interrupt, instead of what was known of it before. Within a second all is known."""
+        cut = turn.interrupt
+        if cut is None or self._now_us() > cut.t_us + US_PER_S:
+            return
+        if self.interrupts and self.interrupts[-1].t_us == cut.t_us:
+            self.interrupts.pop()
+        self.interrupts += [interrupt for interrupt in figures.interrupts_of(turn) if interrupt.t_us == cut.t_us]
 
     def _now_us(self) -> int:
         return 0 if self.engine is None else self.engine.now_us
-
-    def _interrupted(self, at_us: int, known: Iterable[InterruptReport]) -> None:
-        """Keep the interrupt of time `at_us`, instead of what was known of it before."""
-        if self.interrupts and self.interrupts[-1].t_us == at_us:
-            self.interrupts.pop()
-        self.interrupts += [interrupt for interrupt in known if interrupt.t_us == at_us]
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         self._plain.event(at_us, name, detail)

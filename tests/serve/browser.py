@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+NAMES = ("chromium", "google-chrome", "chromium-browser")
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -46,17 +47,16 @@ AudioNode.prototype.connect = function (to, ...more) {
 };
 """
 _KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
-_PATIENCE_S = 30.0
+_PATIENCE_S, _ANSWER_S = 30.0, 120.0
 
 
 @cache
 def chromium() -> str:
     """The browser; installed with apt where there is none and this is allowed. Skips the test otherwise."""
-    names = ("chromium", "google-chrome", "chromium-browser")
-    if not any(map(shutil.which, names)) and shutil.which("apt-get"):
+    if not any(map(shutil.which, NAMES)) and shutil.which("apt-get"):
         for command in ("update", "install -y chromium"):
             subprocess.run(["apt-get", *command.split()], capture_output=True, check=False, timeout=300)
-    found = next(filter(None, map(shutil.which, names)), None)
+    found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip("no Chromium here, and apt-get cannot install it")
     return found
@@ -78,7 +78,7 @@ class Page:
         self._count += 1
         self._socket.send(json.dumps({"id": self._count, "method": method, "params": params}))
         while True:
-            told = json.loads(self._socket.recv(timeout=2 * _PATIENCE_S))
+            told = json.loads(self._socket.recv(timeout=_ANSWER_S))
             if told.get("id") == self._count:
                 assert "error" not in told, told
                 result: dict[str, Any] = told["result"]

@@ -176,6 +176,27 @@ def test_one_who_comes_later_sees_what_holds_then_and_nothing_is_followed_for_no
     in_time(main)
 
 
+def test_an_interrupt_is_seen_even_if_the_next_turn_begins_with_it() -> None:
+    async def main() -> None:
+        async with site() as it:
+            talking = await caller(it)
+            looker = await lookers(it, talking.got[0]["session"]["id"])
+            await talking.write("Hello?")
+            await talking.until("response.output_audio.delta")
+            await looker.until("observation")
+            # In one piece, so that the session gets them at the same instant.
+            talking.protocol.send_text(b'{"type": "response.cancel"}')
+            await talking.write("And?")
+            await talking.until("response.output_audio.delta")
+            while not (seen := await looker.until("observation"))["newest"] or seen["newest"]["turn"] < 2:
+                pass
+            (interrupt,) = seen["interrupts"]
+            assert interrupt["turn"] == 1
+            assert interrupt["decision_to_silence_ms"] >= 0
+
+    in_time(main)
+
+
 def test_a_recorded_session_is_listed_and_has_its_report(tmp_path: Path) -> None:
     """In real time, because another process makes the report."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.serve.support import TALK, silence, tone
 from tests.serve.test_clients import ANSWER, server
 from tests.serve.wire import TOKEN
 
+ROOT = Path(__file__).resolve().parents[2]
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 MOST_FIRST_VIEW_MS = 1_000
 PHONE = {"width": 375, "height": 812}
 BUDGETS = "budgets: {ttfa: {p95: 300ms}, parts: {clause_fill: {p95: 1ms}}}\n"
@@ -159,3 +162,26 @@ def test_a_token_opens_the_page_and_a_client_secret_alone_looks_nowhere(chromium
         assert TOKEN not in page.run(
             "document.documentElement.outerHTML + JSON.stringify({...localStorage, ...sessionStorage})"
         )
+
+
+@pytest.mark.skipif(not DEEP, reason="with the profile deep, because the embedded models take long to load")
+def test_the_shipped_question_is_answered_by_the_embedded_models(tmp_path: Path) -> None:
+    question = Path(f"{ROOT / 'pipelines' / 'audio' / 'question.wav'}%noloop")
+    with (
+        browser(tmp_path, question) as page,
+        server(tmp_path, (ROOT / "pipelines" / "assistant.yaml").read_text()) as url,
+    ):
+        page.open(url.removesuffix("v1"))
+        page.click("start")
+        page.until("document.querySelector('.user .words').textContent.includes('capital of France')", 60)
+        page.until(f"{HEARD}.includes('Paris') && output.loudest > 0.01", 60)
+        page.until(f"{STATE} === 'listening'", 60)
+        writes(page, "Tell me a long story about Paris.")
+        page.until(f"{STATE} === 'speaking' && {HEARD}", 60)
+        page.press("Escape")
+        page.until(f"{NOTES} === 'not heard: you stopped it'")
+        page.until("output.now < 0.001")
+        page.until("document.getElementById('interrupts').textContent.includes('in turn 2')")
+        assert page.errors == []
+    (trace,) = (tmp_path / "traces" / "live").glob("*.jsonl")
+    assert exactly(trace).same

@@ -97,6 +97,7 @@ class Page {
     if (Microphone.refused) throw new Error(Microphone.refused);
     const microphone = new Microphone((bytes, db) => {
       $("user-level").value = this.muted ? -60 : db;
+      if (this.muted) bytes.fill(0);  // what was on its way
       if (this.phase === Phase.CONNECTED) this.client.append(bytes);
     });
     this.microphone = microphone;

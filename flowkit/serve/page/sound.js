@@ -47,7 +47,7 @@ export class Player {
       if (data.cleared) this.#cleared.shift()?.();
     };
     this.#node.connect(this.#context.destination);
-    await this.#context.resume();
+    this.#context.resume();  // not awaited: without a loudspeaker it would never be done, and one can read
   }
 
   // Plays bytes of 16-bit samples, after what was given before.
@@ -58,7 +58,9 @@ export class Player {
 
   // Drops what has not been played, and waits until that is done. Then `playedMs` is exact.
   async clear() {
-    await new Promise((resolve) => { this.#cleared.push(resolve); this.#node.port.postMessage({}); });
+    if (this.#context.state === "running") {
+      await new Promise((resolve) => { this.#cleared.push(resolve); this.#node.port.postMessage({}); });
+    }
     this.#given = this.#played;
   }
 

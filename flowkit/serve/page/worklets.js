@@ -2,6 +2,7 @@
 // What runs on the audio thread: the microphone, in pieces for the server, and the player, which knows what it has played.
 
 const RATE = 24000, PIECE = 960, SILENT_DB = -60;
+const SILENCE = new Float32Array(128);
 const TAPS = 12;  // zero crossings of the sinc on each side
 
 const decibels = (peak) => (peak > 0 ? Math.max(SILENT_DB, 20 * Math.log10(peak)) : SILENT_DB);
@@ -49,9 +50,8 @@ class Microphone extends AudioWorkletProcessor {
   }
 
   process(inputs) {
-    const channels = inputs[0];
-    if (!channels.length) return true;
-    for (const value of this.resampler.push(channels[0])) {
+    // A muted microphone may give nothing at all, and the server has to hear the silence.
+    for (const value of this.resampler.push(inputs[0][0] ?? SILENCE)) {
       this.peak = Math.max(this.peak, Math.abs(value));
       this.piece[this.filled++] = Math.max(-32768, Math.min(32767, Math.round(value * 32767)));
       if (this.filled === PIECE) this.send();

@@ -12,7 +12,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK = ROOT / "requirements-docs.lock"
+LOCK = ROOT / "tools" / "docs.lock"
 ENVIRONMENT = ROOT / ".venv-docs"
 PYTHON = ENVIRONMENT / "bin" / "python"
 
@@ -21,7 +21,7 @@ def main() -> int:
     """Build the site. Returns MkDocs's exit code: 1 for a dead link, or a page that is in no menu."""
     set_up()
     done = subprocess.run(
-        [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet"],
+        [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", "tools/mkdocs.yml"],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         check=False,

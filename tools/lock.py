@@ -1,5 +1,5 @@
 """Makes requirements.lock from pyproject.toml: all packages that the project can use, with versions and hashes. And
-requirements-docs.lock, with those that build the site.
+tools/docs.lock, with those that build the site.
 
 Run it with `make lock` after a change of dependencies. It needs `uv` (extra `lock`), which resolves for all platforms
 and Pythons at once. The lock is installed with `pip install --no-deps --require-hashes`, so it must be complete. For
@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
-DOCS_LOCK = ROOT / "requirements-docs.lock"
+DOCS_LOCK = ROOT / "tools" / "docs.lock"
 OLDEST_PYTHON = "3.11"
 EXTRAS = ("local", "devices", "aec", "cloud", "dask", "mcp", "serve", "dev")
 

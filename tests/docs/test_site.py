@@ -17,11 +17,11 @@ DOCS = ROOT / "docs"
 
 
 class Loader(yaml.SafeLoader):
-    """Reads mkdocs.yml, which names a function."""
+    """Reads tools/mkdocs.yml, which names a function."""
 
 
 Loader.add_multi_constructor("tag:yaml.org,2002:python/name:", lambda loader, suffix, node: suffix)
-SITE = yaml.load((ROOT / "mkdocs.yml").read_text("utf-8"), Loader)
+SITE = yaml.load((ROOT / "tools/mkdocs.yml").read_text("utf-8"), Loader)
 
 
 def in_menu(entry: Any) -> Iterator[str]:
@@ -41,7 +41,9 @@ def test_every_page_is_in_the_menu_once() -> None:
     menu, left_out = sorted(in_menu(SITE["nav"])), SITE["exclude_docs"].split()
     pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} - set(left_out)
     pages |= set(site_hooks.ROOT_FILES.values())
-    assert sorted(pages) == menu, "add each page of docs/ to `nav:` in mkdocs.yml, under what a reader would look for"
+    assert sorted(pages) == menu, (
+        "add each page of docs/ to `nav:` in tools/mkdocs.yml, under what a reader would look for"
+    )
 
 
 def test_nothing_is_loaded_from_another_machine() -> None:

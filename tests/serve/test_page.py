@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 MOST_FIRST_VIEW_MS = 1_000
 PHONE = {"width": 375, "height": 812}
+LONG = f"{ANSWER} It has a square, too, and a market on every second day of the week, at which fish is sold, and bread."
+EVIL = "<script>window.evil = 1</script><img src=x onerror=window.evil=1>"
+"""What the user says, as the ASR understands it."""
 BUDGETS = "budgets: {ttfa: {p95: 300ms}, parts: {clause_fill: {p95: 1ms}}}\n"
 HEARD = "[...document.querySelectorAll('.agent .heard')].at(-1).textContent"
 REST = "[...document.querySelectorAll('.agent .rest')].at(-1).textContent"
@@ -53,7 +56,8 @@ def writes(page: Page, text: str) -> None:
 
 def test_talk_hear_interrupt_and_look_inside(chromium: Page, tmp_path: Path) -> None:
     page = chromium
-    with server(tmp_path, TALK + BUDGETS) as url:
+    text = TALK.replace(ANSWER, LONG).replace("And else?", f"'{EVIL}'") + BUDGETS
+    with server(tmp_path, text) as url:
         page.open(url.removesuffix("v1"))
         assert page.until(FIRST_VIEW) < MOST_FIRST_VIEW_MS
         page.click("start")
@@ -61,7 +65,6 @@ def test_talk_hear_interrupt_and_look_inside(chromium: Page, tmp_path: Path) -> 
         page.click("mute")
         page.until(f"{STATE} === 'speaking'")
         page.until(f"{HEARD}.includes('thank')")
-        assert "bridges" in page.run(REST) or not page.run(REST).strip()
         page.until("output.loudest > 0.01")
         page.until("document.getElementById('delay').textContent.includes('in turn 1, budget 300 ms')")
         assert "clause fill" in page.run("document.querySelector('#parts .bad').textContent")
@@ -72,18 +75,16 @@ def test_talk_hear_interrupt_and_look_inside(chromium: Page, tmp_path: Path) -> 
         page.until("output.now < 0.001")
         heard = page.run(HEARD).strip()
         assert heard
-        assert ANSWER.startswith(heard)
+        assert LONG.startswith(heard)
         page.until("document.getElementById('interrupts').textContent.includes('in turn 1, silent')")
         # What was said is shown, and is no code.
-        evil = "<script>window.evil = 1</script><img src=x onerror='window.evil = 1'>"
-        writes(page, evil)
-        page.until(f"document.getElementById('conversation').innerText.includes({json.dumps(evil)})")
+        page.until(f"document.getElementById('conversation').innerText.includes({json.dumps(EVIL)})")
+        page.until("document.getElementById('log').textContent.includes('onerror')")
         page.until(f"{STATE} === 'speaking'")
         page.press("Escape")
         page.until(f"{NOTES}.endsWith('not heard: you stopped it')")
         page.until("output.now < 0.001")
         assert page.run("window.evil") is None
-        page.until("document.getElementById('log').textContent.includes('onerror')")
         assert page.run(LAYOUT) == {"clashes": [], "wide": 1280}
         # Its recording is listed, and its report opens.
         page.click("start")

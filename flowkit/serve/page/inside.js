@@ -43,7 +43,7 @@ export class Inside {
     $("queues").replaceChildren(...seen.queues.map(queue));
     $("tools").textContent = seen.tools === null ? "none" : seen.tools.map((tool) => `${tool.name}, running for ${(tool.running_ms / 1000).toFixed(1)} s`).join("; ") || "none runs";
     $("interrupts").textContent = seen.interrupts.map(interruptText).join("; ") || "none";
-    $("log").textContent = seen.log.join("\n");
+    log(seen.log.join("\n"));
     if (seen.newest) this.#delay(seen.newest, seen.budgets);
   }
 
@@ -80,6 +80,14 @@ export class Inside {
     $("none").textContent = why;
     if (why) $("sessions").replaceChildren();
   }
+}
+
+// Follows the newest line, unless the user has scrolled up.
+function log(text) {
+  const place = $("log"), follows = place.scrollHeight - place.scrollTop - place.clientHeight < 20;
+  if (place.textContent === text) return;
+  place.textContent = text;
+  if (follows) place.scrollTop = place.scrollHeight;
 }
 
 function queue({ stage, waiting, max, dropped }) {

@@ -29,6 +29,7 @@ FRAMEWORKS = {
     "pipecat": ("pipecat-ai[openai,websocket]==1.14.0",),
     "livekit": ("livekit-agents==1.8.9", "livekit-plugins-openai==1.8.9"),
 }
+CALLERS = ("streamdouble==0.3.0", "voicebench==0.2.0")
 SLOW = os.environ.get("HYPOTHESIS_PROFILE") == "deep" or "FLOWKIT_CLIENTS" in os.environ
 slow = pytest.mark.skipif(not SLOW, reason="takes minutes; runs with the profile deep, or with FLOWKIT_CLIENTS=1")
 AGENTS = ("@openai/agents-realtime@0.20.0", "zod@4")
@@ -156,5 +157,65 @@ def test_a_framework_whose_model_is_this_server(name: str, address: str, scheme:
     assert len(interrupted) < len(ANSWER)
     assert happened["interrupted"][-2:] == [True, False]
     assert happened["audio"]
+    (trace,) = (tmp_path / "traces" / "live").glob("*.jsonl")
+    assert exactly(trace).same
+
+
+BENCH = """flowkit: 1
+name: bench
+interrupt: {speech_for: 260ms}
+stages:
+  - {kind: mic}
+  - {kind: vad, provider: webrtcvad, end: 300ms}
+  - kind: asr
+    provider: scripted
+    utterances: [hi there i need to change my booking, it's for next tuesday, actually wait make it wednesday, "", yes that works]
+    partial_every: 200ms
+  - {kind: gate}
+  - {kind: llm, provider: scripted, replies: [{text: "Very well, thank you, it is a town on a river, with many bridges."}]}
+  - {kind: chunker}
+  - {kind: tts, provider: scripted}
+  - {kind: speaker}
+"""
+"""What voicebench says in its example. The fourth utterance is a cough."""
+
+
+@slow
+def test_voicebench_measures_its_own_example(tmp_path: Path) -> None:
+    python = environment("callers", *CALLERS)
+    voicebench = python.with_name("voicebench")
+    shutil.copy(SCRIPT.with_name("voicebench_realtime.py"), tmp_path)
+    example = subprocess.run([voicebench, "example", "mock-conversation"], capture_output=True, text=True, check=True)
+    (tmp_path / "example.yaml").write_text(example.stdout)
+    with server(tmp_path, BENCH) as url:
+        command = [voicebench, "run", "example.yaml", "-a", "voicebench_realtime:RealtimeAdapter", "--no-write"]
+        address = f"{url.replace('http', 'ws')}/realtime"
+        environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        command += ["--url", address]
+        ran = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120)
+    # It ends with another code if the example's bounds are not met.
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "5/5" in ran.stdout
+
+
+@slow
+@pytest.mark.parametrize(("loss", "jitter_ms"), [(0, 0), (0.05, 40)])
+def test_streamdouble_telephones(loss: float, jitter_ms: float, tmp_path: Path) -> None:
+    pytest.importorskip("flowkit.serve.twilio")
+    python = environment("callers", *CALLERS)
+    token = "an-auth-token-of-twilio"
+    script = SCRIPT.with_name("streamdouble_call.py")
+    text = f"{TALK}serve: {{twilio: {{auth_token: {token}}}}}\n"
+    with server(tmp_path, text) as url:
+        command = [python, script, url.removesuffix("/v1"), token, str(loss), str(jitter_ms)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    happened = json.loads(ran.stdout)
+    assert happened["violations"] == []
+    assert (happened["clears"], happened["closed_by"]) == (1, None)
+    assert happened["first_audio_s"] < 2.5
+    assert happened["audio_s"] > 2
+    assert happened["marks"] > 5
+    assert (happened["lost"] > 0) is (loss > 0)
     (trace,) = (tmp_path / "traces" / "live").glob("*.jsonl")
     assert exactly(trace).same

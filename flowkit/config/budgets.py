@@ -62,6 +62,8 @@ class Budgets(opt.Options):
     """Time to first audio: from the user's last voiced frame to the agent's first frame."""
     parts: Parts = Parts()
     """Its parts."""
+    greeting: Quantiles = Quantiles()
+    """From the begin of the session to the first frame of its greeting. It is a turn too, whose `ttfa` is the same time."""
     decision_to_silence: Quantiles = Quantiles()
     """From the decision to interrupt to the last frame that sounds."""
     speech_to_silence: Quantiles = Quantiles()

@@ -42,6 +42,17 @@ class ServeLimits(opt.Options):
     """How much may wait for a client that reads slowly. With more its connection is closed."""
 
 
+class Twilio(opt.Options):
+    """Telephone calls by Twilio Media Streams."""
+
+    auth_token: Annotated[opt.Secret, Field(min_length=16)]
+    """The auth token of the Twilio account, which signs the account's requests."""
+    url: str | None = Field(default=None, pattern=r"^https?://[^/?#]+/?$")
+    """The server as Twilio calls it, such as https://voice.example.com, where a proxy is in front. By default requests tell."""
+    key_pause: opt.Duration = opt.us("1500ms")
+    """After this long without another key, the keys that were pressed are answered. `#` passes them on at once."""
+
+
 class ServeTrace(opt.Options):
     """Which sessions are recorded."""
 
@@ -67,6 +78,8 @@ class Serve(opt.Options):
     workers: int = Field(default=1, ge=1, le=256)
     """How many processes share the port, each with models of its own. One that dies is started again. More of them than cores make
     nothing faster."""
+    twilio: Twilio | None = None
+    """Takes telephone calls."""
     limits: ServeLimits = ServeLimits()
     """How much clients may use."""
     trace: ServeTrace = ServeTrace()

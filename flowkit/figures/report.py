@@ -234,6 +234,12 @@ class Report:
             return None
         return self.cost.whole.amount * 60 * US_PER_S / self.lasted_us
 
+    @property
+    def greeting_us(self) -> int | None:
+        """From the session's begin to the first audio of its greeting. None: it had none."""
+        first = next(iter(self.turns), None)
+        return None if first is None or first.user or first.started_us else first.ttfa_us
+
     def to_json(self) -> dict[str, Any]:
         """The object that ``--format json`` prints."""
         known = {

@@ -25,7 +25,7 @@ def check_budgets(config: Config) -> list[Problem]:
 
 
 def _all(budgets: Budgets) -> Iterator[tuple[Path, Quantiles]]:
-    for name in ("ttfa", "decision_to_silence", "speech_to_silence"):
+    for name in ("ttfa", "greeting", "decision_to_silence", "speech_to_silence"):
         yield ("budgets", name), getattr(budgets, name)
     for name in Parts.model_fields:
         yield ("budgets", "parts", name), getattr(budgets.parts, name)

@@ -125,6 +125,7 @@ def _figures(report: Report, budgets: Budgets) -> Iterator[tuple[str, Quantiles,
         values_us = [turn.parts_us[index] for turn in report.turns if turn.parts_us is not None]
         assert part in Parts.model_fields
         yield f"parts.{part}", getattr(budgets.parts, part), values_us
+    yield "greeting", budgets.greeting, [us for us in (report.greeting_us,) if us is not None]
     interrupts = report.interrupts
     yield "decision_to_silence", budgets.decision_to_silence, [i.decision_to_silence_us for i in interrupts]
     spoken = [i.speech_to_silence_us for i in interrupts if i.speech_to_silence_us is not None]

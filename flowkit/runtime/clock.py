@@ -21,6 +21,10 @@ class SessionClock:
         """Microseconds since the session began."""
         return 0 if self._zero_s is None else round((trio.current_time() - self._zero_s) * _US)
 
+    def began_us(self, at_s: float) -> int:
+        """How long after the time `at_s` of Trio's clock the session began."""
+        return 0 if self._zero_s is None else round((self._zero_s - at_s) * _US)
+
     def at_s(self, at_us: int) -> float:
         """The time `at_us` of the session as a time on Trio's clock: for absolute deadlines, equal for equal `at_us`."""
         return (self._zero_s or 0.0) + at_us / _US

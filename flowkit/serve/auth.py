@@ -43,6 +43,10 @@ class Caller:
     observes: bool = True
 
 
+NOBODY = Caller(False, {})
+"""Someone without a token, whom something else lets in."""
+
+
 class Doorkeeper:
     """Decides who may connect. `host` is the address that the server listens on. `key` signs client secrets if there are no tokens;
     without it only this process accepts them."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import trio
 
@@ -23,10 +24,56 @@ from flowkit.runtime.session import SessionOutcome
 from flowkit.serve.log import Log
 from flowkit.serve.metrics import Metrics
 from flowkit.serve.observe import Running, RunningSessions
-from flowkit.serve.realtime.protocol import Protocol
+from flowkit.serve.orders import Order
 from flowkit.serve.socket import GOING_AWAY, INTERNAL, NORMAL, POLICY, TRY_AGAIN, Socket
 
 LEAVING = "the server is shutting down"
+_LAST = "\0"
+"""Stands for the end of a client's messages. None of them is JSON."""
+HUNG_UP = "hung_up"
+"""Why a session ends whose client has said that it goes."""
+
+
+class ClientProtocol(Protocol):
+    """What a client speaks: its messages and the session's rows in, messages and orders out. No I/O."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the client may have its session."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the client has said that it goes."""
+
+    @property
+    def broken(self) -> str:
+        """Why the connection must be closed; empty if it need not."""
+
+    @property
+    def replying(self) -> bool:
+        """Whether the agent says something, or is about to."""
+
+    @property
+    def ordering(self) -> bool:
+        """Whether there are orders."""
+
+    def begin(self) -> None:
+        """The session has begun."""
+
+    def received(self, text: str | None, now_us: int) -> None:
+        """Handle a message, at session time `now_us`. None: one that is not text."""
+
+    def observed(self, rows: Iterable[Row]) -> None:
+        """Handle what the session has done."""
+
+    def failed(self, message: str) -> None:
+        """The session ends, and not because the client wants it to."""
+
+    def events(self) -> list[bytes]:
+        """The new messages for the client."""
+
+    def orders(self) -> list[Order]:
+        """The new orders for the session."""
 
 
 @dataclass(slots=True)
@@ -43,25 +90,25 @@ class Shop:
 
 
 class ClientConnection(Observer):
-    """Carries one session. `id` names it, `session` has the settings of its client secret, `variables` the values of
-    `{{name}}`, and `trace` is where it is recorded."""
+    """Carries one session. `id` names it, `protocol` is what its client speaks, `variables` are the values of `{{name}}`, and
+    `trace` is where it is recorded."""
 
     def __init__(
         self,
         shop: Shop,
         socket: Socket,
         id: str,
-        session: Mapping[str, Any],
+        protocol: ClientProtocol,
         variables: Mapping[str, str],
         trace: Path | None,
     ) -> None:
         self._shop = shop
         self._socket = socket
         self._id = id
-        self._session = session
         self._variables = variables
         self._trace = trace
-        self._protocol = Protocol(shop.plan, shop.options, id)
+        self._protocol = protocol
+        self._ready_s = 0.0
         self._remote = Remote()
         self._clock = SessionClock()
         self._due = trio.Event()
@@ -77,25 +124,48 @@ class ClientConnection(Observer):
             self._shop.metrics.drops.labels(self._socket.dropped.partition(":")[0]).inc()
 
     async def _talk(self) -> None:
-        async with trio.open_nursery() as nursery:
+        async with aclosing(self._socket.texts()) as texts, trio.open_nursery() as nursery:
+            if not await self._introduced(texts):
+                return
+            self._ready_s = trio.current_time()
             nursery.start_soon(self._run_session, nursery)
             with trio.move_on_after(self._shop.options.limits.handshake / US_PER_S):
                 await self._remote.begun.wait()
-            self._protocol.begin(self._session)
+            self._protocol.begin()
             self._carry_out()
             nursery.start_soon(self._carry_out_later)
             nursery.start_soon(self._drain)
-            await self._listen()
+            await self._listen(texts)
             # The client is gone. The session ends in order, so that its recording is whole.
-            self._remote.close()
+            self._remote.close(HUNG_UP if self._protocol.over else "closed")
 
-    async def _listen(self) -> None:
+    async def _introduced(self, texts: AsyncIterator[str | None]) -> bool:
+        """Whether the client has said what its session needs, in time. If not, its connection is closed with the reason."""
+        with trio.move_on_after(self._shop.options.limits.handshake / US_PER_S) as limit:
+            while not self._decided() and (text := await anext(texts, _LAST)) is not _LAST:
+                self._protocol.received(text, 0)
+        if why := "the stream did not start in time" if limit.cancelled_caught else self._protocol.broken:
+            self._refuse(why)
+        return self._protocol.ready
+
+    def _decided(self) -> bool:
+        return self._protocol.ready or bool(self._protocol.broken)
+
+    def _refuse(self, why: str) -> None:
+        self._shop.log("client refused", session=self._id, why=why)
+        self._socket.close(POLICY, why)
+
+    async def _listen(self, texts: AsyncIterator[str | None]) -> None:
         idle_s = self._shop.options.limits.idle / US_PER_S
         with trio.CancelScope(deadline=trio.current_time() + idle_s) as scope:
-            async for text in self._socket.texts():
+            async for text in texts:
                 scope.deadline = trio.current_time() + idle_s
                 self._protocol.received(text, self._clock.now_us())
                 self._carry_out()
+                if self._protocol.broken:
+                    self._refuse(self._protocol.broken)
+                if self._protocol.over:
+                    break
         if scope.cancelled_caught:
             self._socket.close(POLICY, "nothing was sent for too long (serve.limits.idle)")
 
@@ -118,7 +188,8 @@ class ClientConnection(Observer):
             shop.log("session failed", session=self._id, error=type(error).__name__)
             self._end(INTERNAL, "the session could not begin", "The session could not begin.")
         else:
-            shop.metrics.session_over(outcome.figures.report())
+            loading_us = self._clock.began_us(self._ready_s)
+            shop.metrics.session_over(outcome.figures.report(), loading_us)
             self._ended(outcome)
         nursery.cancel_scope.cancel()
 
@@ -144,7 +215,7 @@ class ClientConnection(Observer):
             if type(row.message) is Fault:
                 self._shop.metrics.faults.labels(row.message.stage).inc()
         self._flush()
-        if self._protocol.talk.orders and not self._busy:
+        if self._protocol.ordering and not self._busy:
             self._due.set()
         if self._shop.draining.is_set():
             self._leave()
@@ -179,5 +250,5 @@ class ClientConnection(Observer):
 
     def _leave(self) -> None:
         """Close the connection, unless a reply is under way. Called again when something has happened."""
-        if not self._protocol.reply.active and not self._protocol.reply.engaged and self._socket.open:
+        if not self._protocol.replying and self._socket.open:
             self._socket.close(GOING_AWAY, LEAVING)

@@ -39,7 +39,7 @@ _REASONS = {
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """One request. `headers` have lower-case names; of a name that is given twice the values are joined by commas. `head` is the
-    request line and the headers as bytes."""
+    request line and the headers as bytes. `target` is the path with the query, as it was sent."""
 
     method: str
     path: str
@@ -47,6 +47,7 @@ class HttpRequest:
     headers: Mapping[str, str]
     body: bytes = b""
     head: bytes = b""
+    target: str = ""
 
     @property
     def upgrades(self) -> bool:
@@ -157,9 +158,10 @@ def _read(request: h11.Request, body: bytes) -> HttpRequest:
     headers: dict[str, str] = {}
     for name, value in ((n.decode("ascii"), v.decode("latin-1")) for n, v in request.headers):
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    url = urlsplit(request.target.decode("ascii"))
+    target = request.target.decode("ascii")
+    url = urlsplit(target)
     lines = [b"%s %s HTTP/1.1" % (request.method, request.target)]
     lines += [b"%s: %s" % pair for pair in request.headers.raw_items()]
     head = b"\r\n".join((*lines, b"", b""))
     method = request.method.decode("ascii")
-    return HttpRequest(method, url.path, dict(parse_qsl(url.query)), headers, body, head)
+    return HttpRequest(method, url.path, dict(parse_qsl(url.query)), headers, body, head, target)

@@ -46,6 +46,12 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self._greeting = Histogram(
+            "flowkit_greeting_seconds",
+            "From a client's start to the first audio of the greeting.",
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
         self._turns = Counter("flowkit_turns", "Turns by how they ended.", ["end"], registry=self._registry)
         self._interrupts = Counter("flowkit_interrupts", "Replies that were interrupted.", registry=self._registry)
 
@@ -63,8 +69,11 @@ class Metrics:
             "flowkit_usage", "What providers with a price were used for.", ["stage", "unit"], registry=self._registry
         )
 
-    def session_over(self, report: Report) -> None:
-        """Count the turns of a session that has ended."""
+    def session_over(self, report: Report, loading_us: int) -> None:
+        """Count the turns of a session that has ended, and that began `loading_us` after its client had asked for it."""
+        greeting_us = report.greeting_us
+        if greeting_us is not None:
+            self._greeting.observe((loading_us + greeting_us) / US_PER_S)
         for turn in report.turns:
             self._turns.labels(str(turn.end_reason)).inc()
             if turn.ttfa_us is not None:

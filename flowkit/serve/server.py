@@ -24,8 +24,8 @@ from flowkit.runtime.host import Host, open_host
 from flowkit.runtime.session import alone
 from flowkit.runtime.signals import open_signals
 from flowkit.serve import page
-from flowkit.serve.auth import LONGEST_S, SECRET_S, SHORTEST_S, Caller, Doorkeeper, is_local
-from flowkit.serve.connection import ClientConnection, Shop
+from flowkit.serve.auth import LONGEST_S, NOBODY, SECRET_S, SHORTEST_S, Caller, Doorkeeper, is_local
+from flowkit.serve.connection import ClientConnection, ClientProtocol, Shop
 from flowkit.serve.families import text_of
 from flowkit.serve.http import BadRequest, HttpAnswer, HttpExchange, HttpRequest, json_bytes, refusal
 from flowkit.serve.inside import Inside
@@ -35,7 +35,10 @@ from flowkit.serve.metrics import Metrics
 from flowkit.serve.observe import RunningSessions
 from flowkit.serve.pipeline import served
 from flowkit.serve.places import Alone, Coordinator, PlaceAnswer
+from flowkit.serve.realtime.protocol import Protocol
 from flowkit.serve.socket import Socket
+from flowkit.serve.twilio.protocol import PhoneCall
+from flowkit.serve.twilio.webhook import STREAM, VOICE, Switchboard
 from flowkit.serve.variables import SessionVariables, without_variables
 from flowkit.trace.retention import fresh_path
 
@@ -89,6 +92,7 @@ class RealtimeServer:
         self.options = options
         self.metrics = Metrics(lambda: host.gauges, options.limits.sessions)
         self._doorkeeper = Doorkeeper(options, address, key)
+        self._switchboard = None if options.twilio is None else Switchboard(options.twilio, secure=tls is not None)
         self._shop = Shop(host, plan, options, self.metrics, log)
         self._log = log
         self._tls = tls
@@ -169,7 +173,7 @@ class RealtimeServer:
                     answer = error.answer
             if limit.cancelled_caught:
                 answer = refusal(408, "The request did not come in time.", "request_timeout")
-            if request is not None and request.upgrades and request.path == REALTIME:
+            if request is not None and request.upgrades and request.path in (REALTIME, STREAM):
                 answer = answer or await self._upgrade(http, request, peer)
                 if answer is None:
                     return
@@ -189,7 +193,9 @@ class RealtimeServer:
 
     def _refusal(self, request: HttpRequest) -> HttpAnswer | None:
         """Why a request is refused whatever it asks for."""
-        return self._doorkeeper.stranger(request)
+        # Twilio calls the server by its public name. What it may do is in its signature.
+        of_a_call = self._switchboard is not None and request.path in (VOICE, STREAM)
+        return None if of_a_call else self._doorkeeper.stranger(request)
 
     async def _answer(self, request: HttpRequest) -> HttpAnswer:
         method, handler = _ROUTES.get(request.path, ("", None))
@@ -244,8 +250,15 @@ class RealtimeServer:
         known = {**session, "type": "realtime", "object": "realtime.session", "id": f"sess_{value[-16:]}"}
         return HttpAnswer(200, json_bytes({"value": value, "expires_at": expires_at, "session": known}))
 
-    async def _realtime(self, request: HttpRequest) -> HttpAnswer:
-        return refusal(426, f"{REALTIME} is a WebSocket.", "upgrade_required", upgrade="websocket")
+    async def _websocket(self, request: HttpRequest) -> HttpAnswer:
+        return refusal(426, f"{request.path} is a WebSocket.", "upgrade_required", upgrade="websocket")
+
+    async def _voice(self, request: HttpRequest) -> HttpAnswer:
+        """TwiML for a call."""
+        if self._switchboard is None:
+            return refusal(404, _NO_TWILIO, "not_found")
+        accepting = await self._coordinator.accepting(self.host.accepting)
+        return self._switchboard.voice(request, accepting=accepting)
 
     async def _page(self, request: HttpRequest) -> HttpAnswer:
         return page.index(self._shop.plan.name, token=not self._doorkeeper.open)
@@ -259,23 +272,22 @@ class RealtimeServer:
     async def _report(self, request: HttpRequest) -> HttpAnswer:
         return await self._inside.report(request)
 
-    async def _observe(self, request: HttpRequest) -> HttpAnswer:
-        return refusal(426, f"{OBSERVE} is a WebSocket.", "upgrade_required", upgrade="websocket")
-
     # -- sessions -----------------------------------------------------------------------------------------------------
 
     async def _upgrade(self, http: HttpExchange, request: HttpRequest, peer: str) -> HttpAnswer | None:
         """Begin a session; returns why not, or None once it is over."""
-        caller = self._doorkeeper.caller(request)
+        id, limits = f"sess_{uuid4().hex[:12]}", self.options.limits
+        # All calls come from Twilio's few addresses, so for them that limit says nothing.
+        peer = id if request.path == STREAM else peer
+        caller = NOBODY if request.path == STREAM else self._doorkeeper.caller(request)
         if isinstance(caller, HttpAnswer):
             return caller
-        for name, value in request.query.items():
-            if name in _UNSUPPORTED:
-                return refusal(400, f"{name}={value[:80]} is not supported by this server.", "unsupported")
+        protocol = self._protocol(request, caller, id)
+        if isinstance(protocol, HttpAnswer):
+            return protocol
         values = self._variables.of(request, caller) if self._variables else {}
         if isinstance(values, HttpAnswer):
             return values
-        limits = self.options.limits
         verdict = await self._coordinator.take(peer) if self.host.accepting else PlaceAnswer.FULL
         if verdict is PlaceAnswer.FULL:
             return refusal(
@@ -287,14 +299,26 @@ class RealtimeServer:
         try:
             socket = Socket(http.stream, most=limits.message, unsent=limits.unsent)
             if await socket.accept(request, http.trailing):
-                id = f"sess_{uuid4().hex[:12]}"
-                session = without_variables(caller.session)
-                await ClientConnection(self._shop, socket, id, session, values, self._traces()).run()
+                await ClientConnection(self._shop, socket, id, protocol, values, self._traces()).run()
         finally:
             self._coordinator.leave(peer)
         return None
 
+    def _protocol(self, request: HttpRequest, caller: Caller, id: str) -> ClientProtocol | HttpAnswer:
+        """What a client at this address speaks, or why it is refused."""
+        plan, options, switchboard = self._shop.plan, self.options, self._switchboard
+        if request.path == STREAM:
+            if switchboard is None or options.twilio is None:
+                return refusal(404, _NO_TWILIO, "not_found")
+            signed = switchboard.signed(request)
+            return PhoneCall(plan, options, lambda call, ticket: signed or switchboard.admits(call, ticket))
+        for name, value in request.query.items():
+            if name in _UNSUPPORTED:
+                return refusal(400, f"{name}={value[:80]} is not supported by this server.", "unsupported")
+        return Protocol(plan, options, id, without_variables(caller.session))
 
+
+_NO_TWILIO = "This server takes no calls: its file has no serve.twilio."
 _UNSUPPORTED = frozenset({"intent", "call_id"})
 """Parts of the address of a WebSocket that ask for something other than a conversation."""
 _ROUTES: dict[str, tuple[str, Callable[[Any, HttpRequest], Awaitable[HttpAnswer]]]] = {
@@ -302,12 +326,14 @@ _ROUTES: dict[str, tuple[str, Callable[[Any, HttpRequest], Awaitable[HttpAnswer]
     "/readyz": ("GET", RealtimeServer._ready),
     "/metrics": ("GET", RealtimeServer._metrics),
     SECRETS: ("POST", RealtimeServer._new_secret),
-    REALTIME: ("GET", RealtimeServer._realtime),
     "/": ("GET", RealtimeServer._page),
     **{f"{PAGE}{name}": ("GET", RealtimeServer._asset) for name in page.ASSETS},
     "/v1/flowkit/sessions": ("GET", RealtimeServer._sessions),
     "/v1/flowkit/report": ("POST", RealtimeServer._report),
-    OBSERVE: ("GET", RealtimeServer._observe),
+    OBSERVE: ("GET", RealtimeServer._websocket),
+    REALTIME: ("GET", RealtimeServer._websocket),
+    STREAM: ("GET", RealtimeServer._websocket),
+    VOICE: ("POST", RealtimeServer._voice),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import trio
 from websockets.exceptions import ProtocolError
@@ -79,7 +79,7 @@ class Socket:
                 await self._drained()
                 nursery.cancel_scope.cancel()
 
-    async def texts(self) -> AsyncIterator[str | None]:
+    async def texts(self) -> AsyncGenerator[str | None, None]:
         """Each message of the client, until the connection closes. None stands for a message that is not text."""
         parts: list[bytes] = []
         text = True

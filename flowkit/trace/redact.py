@@ -65,7 +65,9 @@ _HARMLESS = {
 """Fields that hold single short words chosen by flowkit. They are kept, unless they hold anything else: a trace that is
 redacted a second time may come from anyone."""
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,23}")
-REASONS = frozenset({"input_ended", "closed", "interrupted", "cut off", "agent_ended", "user_idle", "session_limit"})
+REASONS = frozenset(
+    {"input_ended", "closed", "interrupted", "cut off", "hung_up", "agent_ended", "user_idle", "session_limit"}
+)
 """Reasons for the end of a session that quote nobody."""
 EVENTS = frozenset(
     {"stall", "starved", "masked", "attempt", "failover", "circuit", "left_out", "late", "device", "context", "spare", "odd_pcm",

@@ -10,12 +10,21 @@ import pytest
 import trio
 
 from flowkit.config import load
+from flowkit.config.serve import Twilio
+from flowkit.messages import Keys
 from flowkit.serve import parent
 from flowkit.serve.listening import Endpoint
 from flowkit.serve.server import sampled
+from flowkit.serve.twilio.webhook import Switchboard
+from tests.serve.phone import AUTH, HeapCaller
 from tests.serve.support import TALK, HeapClient, S, tone
 from tests.serve.test_parent import Worker
 from tests.serve.wire import Caller, Site, caller, get, in_time, site
+
+
+def _signed(url: str) -> str:
+    """Twilio's signature of a request without fields."""
+    return Switchboard(Twilio(auth_token=AUTH), secure=False).signature(url, ())
 
 
 def _statuses(*requests: str) -> Callable[..., Any]:
@@ -33,6 +42,19 @@ def _statuses(*requests: str) -> Callable[..., Any]:
 
 needs_token = _statuses(get("/metrics"))
 of_a_page = _statuses(get("/healthz", "origin: https://good.example"))
+
+
+PUBLIC = "https://voice.example.com"
+_CALL = get("/twilio/voice", f"x-twilio-signature: {_signed(f'{PUBLIC}/twilio/voice')}").replace("GET", "POST")
+called = _statuses(_CALL)
+
+
+def keyed(*settings: str) -> Any:
+    """The keys that are answered within two seconds."""
+    caller = HeapCaller(*settings)
+    caller.press("1")
+    caller.listen(2 * S)
+    return caller.messages(Keys)
 
 
 def _talked(talk: Callable[[HeapClient], Any]) -> Callable[..., Any]:

@@ -28,6 +28,7 @@ from tests.config import experiments_of_tools as tools
 from tests.config import experiments_of_turns as turns
 from tests.config.experiments import Experiment
 from tests.contract.support import utterance
+from tests.serve import phone
 
 CATALOG = BuiltIn()
 
@@ -223,7 +224,8 @@ def of_budgets() -> Iterator[tuple[str, Try]]:
         if key.startswith("budgets.cost."):
             yield key, Try("0.5", look.judged, ("stages.llm.price.output=1",))
         elif key.startswith("budgets."):
-            yield key, Try("3s", look.judged)
+            given = ("greeting.text=Hello.",) if key.startswith("budgets.greeting.") else ()
+            yield key, Try("3s", look.judged, given)
 
 
 # -- tests: ------------------------------------------------------------------------------------------------------------
@@ -370,6 +372,9 @@ TABLE: dict[str, Try] = {
     "serve.lead": Try("100ms", serve.answered),
     "serve.drain": Try("1s", serve.drained),
     "serve.workers": Try("2", serve.started),
+    "serve.twilio.auth_token": Try(phone.AUTH, serve.called),
+    "serve.twilio.url": Try(serve.PUBLIC, serve.called, phone.PHONE),
+    "serve.twilio.key_pause": Try("3s", serve.keyed),
     "serve.limits.sessions": Try("1", serve.two),
     "serve.limits.per_peer": Try("1", serve.two),
     "serve.limits.message": Try("2KB", serve.large),

@@ -14,6 +14,7 @@ from flowkit.config.serve import Serve
 from flowkit.plan.graph import Plan
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.rerun import Rerun
+from flowkit.serve.connection import ClientProtocol
 from flowkit.serve.pipeline import served
 from flowkit.serve.realtime.protocol import Protocol
 from flowkit.testing.sessions import scripts_of
@@ -62,30 +63,30 @@ def silence(us: int, rate_hz: int = 24_000) -> bytes:
     return bytes(2 * (us * rate_hz // S))
 
 
-class HeapClient:
-    """A client in virtual time. `got` has every event that the server has sent. It is looked at every `step_us`."""
+class HeapSession:
+    """A session and its client's protocol in virtual time. `got` has every event that the server has sent. It is looked at every
+    `step_us`."""
 
     step_us = 10_000
 
-    def __init__(self, *settings: str, text: str = TALK, session: dict[str, Any] | None = None) -> None:
-        self.plan, options = plan_of(text, *settings)
+    def __init__(self, plan: Plan, protocol: ClientProtocol) -> None:
+        self.plan = plan
         # No tool of the file is called here, and what runs these is not inline.
-        inline = replace(self.plan, stages=tuple(stage for stage in self.plan.stages if stage.kind != "tools"))
-        self.pump = HeapPump(self.plan, scripts_of(inline))
-        self.protocol = Protocol(self.plan, options, "sess_test")
+        inline = replace(plan, stages=tuple(stage for stage in plan.stages if stage.kind != "tools"))
+        self.pump = HeapPump(plan, scripts_of(inline))
+        self.talk = protocol
         self.got: list[dict[str, Any]] = []
         self.us = self._seen = 0
         self.pump.run(until_us=0)
-        self.protocol.begin(session or {})
+
+    def begin(self) -> None:
+        self.talk.begin()
         self.wait(0)
 
-    def send(self, type: str, **fields: Any) -> list[dict[str, Any]]:
-        """Send an event; returns what the server sends at once."""
-        return self.send_text(json.dumps({"type": type, **fields}))
-
     def send_text(self, text: str | None) -> list[dict[str, Any]]:
+        """Send a message; returns what the server sends at once."""
         before = len(self.got)
-        self.protocol.received(text, self.us)
+        self.talk.received(text, self.us)
         self.wait(0)
         return self.got[before:]
 
@@ -98,16 +99,20 @@ class HeapClient:
             self.us = min(until, self.us + self.step_us)
             self.pump.run(until_us=self.us)
             self._carry_out()
+            self.passed()
         return self.got[before:]
+
+    def passed(self) -> None:
+        """A step of time has passed."""
 
     def _carry_out(self) -> None:
         journal = self.pump.engine.journal
         while True:
             rows = journal.since(self._seen)
             self._seen += len(rows)
-            self.protocol.observed(rows)
-            self.got += [json.loads(event) for event in self.protocol.events()]
-            orders = self.protocol.orders()
+            self.talk.observed(rows)
+            self.got += [json.loads(event) for event in self.talk.events()]
+            orders = self.talk.orders()
             if not orders and not rows:
                 return
             for to, message in orders:
@@ -116,6 +121,30 @@ class HeapClient:
                 else:
                     self.pump.tell(to, message, self.us)
             self.pump.run(until_us=self.us)
+
+    def messages(self, kind: type) -> list[Any]:
+        """The messages of this kind that were handled."""
+        return [row.message for row in self.pump.engine.journal.rows if type(row.message) is kind and not row.fate]
+
+    def replays(self) -> bool:
+        again = Rerun(self.plan, self.pump.engine.journal.rows, whole=False)
+        for _ in again:
+            pass
+        return again.difference is None
+
+
+class HeapClient(HeapSession):
+    """A client of the Realtime protocol."""
+
+    def __init__(self, *settings: str, text: str = TALK, session: dict[str, Any] | None = None) -> None:
+        plan, options = plan_of(text, *settings)
+        self.protocol = Protocol(plan, options, "sess_test", session)
+        super().__init__(plan, self.protocol)
+        self.begin()
+
+    def send(self, type: str, **fields: Any) -> list[dict[str, Any]]:
+        """Send an event; returns what the server sends at once."""
+        return self.send_text(json.dumps({"type": type, **fields}))
 
     def say(self, pcm: bytes, piece_us: int = 100_000) -> None:
         """Append sound in real time."""
@@ -143,9 +172,3 @@ class HeapClient:
 
     def audio(self) -> bytes:
         return b"".join(base64.b64decode(event["delta"]) for event in self.of("response.output_audio.delta"))
-
-    def replays(self) -> bool:
-        again = Rerun(self.plan, self.pump.engine.journal.rows, whole=False)
-        for _ in again:
-            pass
-        return again.difference is None

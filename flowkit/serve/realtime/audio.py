@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from flowkit.messages import Play
 from flowkit.serve.realtime.errors import EventRefused
 from flowkit.serve.realtime.resample import Resampler
 
@@ -93,10 +94,19 @@ class Mouth:
         self.rate_hz = rate_hz
         self._stream = Resampler(rate_hz, format.rate_hz)
 
-    def say(self, pcm: bytes, *, last: bool = False) -> str:
-        """The next piece; with `last` also what the resampler has kept back. Empty if nothing is ready yet."""
+    def sound(self, pcm: bytes, *, last: bool = False) -> bytes:
+        """The next piece in the client's format; with `last` also what the resampler has kept back."""
         samples = self._stream(np.frombuffer(pcm, "<i2"), last=last)
         if self.format is not AudioFormat.PCM:
-            samples = _CODES[self.format][samples.astype(np.int32) + 32_768]
-            return base64.b64encode(samples.tobytes()).decode()
-        return base64.b64encode(samples.astype("<i2").tobytes()).decode()
+            return bytes(_CODES[self.format][samples.astype(np.int32) + 32_768].tobytes())
+        return bytes(samples.astype("<i2").tobytes())
+
+    def say(self, pcm: bytes, *, last: bool = False) -> str:
+        """The same as Base64 text. Empty if nothing is ready yet."""
+        return base64.b64encode(self.sound(pcm, last=last)).decode()
+
+
+def unsent(row: Play, sent: int) -> bytes:
+    """The part of `row` that a client does not have yet, who has `sent` samples of the clause. After a hold the engine sends again
+    what had not sounded."""
+    return row.pcm[2 * max(0, sent - row.first_sample) :]

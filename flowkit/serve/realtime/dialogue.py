@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from flowkit.config.serve import Settable
 from flowkit.messages import Message
 from flowkit.serve.microphone import Microphone
+from flowkit.serve.orders import Order
 from flowkit.serve.realtime.items import Items
 from flowkit.serve.realtime.settings import Defaults, Settings
-
-
-class Order(NamedTuple):
-    """A message for the session: for the stage of kind `to`. For ``mic`` it is pushed, in order with the frames."""
-
-    to: str
-    message: Message
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The protocol of one connection as a state machine: client events and journal rows in, server events and orders out.
 
 protocol = Protocol(plan, options, "sess_1")
-protocol.begin({})
+protocol.begin()
 protocol.received(text, now_us)      # what the client has sent
 protocol.observed(rows)              # what the session has done
 protocol.orders(), protocol.events() # what the session is to do, and what the client is to know
@@ -38,9 +38,10 @@ from flowkit.messages import (
 from flowkit.plan.graph import Plan
 from flowkit.serve.http import json_bytes
 from flowkit.serve.microphone import Microphone
+from flowkit.serve.orders import Order
 from flowkit.serve.realtime.audio import Ear
 from flowkit.serve.realtime.client import HANDLERS, Given, Hands
-from flowkit.serve.realtime.dialogue import Dialogue, Order
+from flowkit.serve.realtime.dialogue import Dialogue
 from flowkit.serve.realtime.errors import SERVER, EventRefused, error_event
 from flowkit.serve.realtime.reply import Replies, ReplyPhase
 from flowkit.serve.realtime.settings import Defaults, updated
@@ -54,9 +55,13 @@ class Protocol:
         plan: what its session runs.
         options: the file's `serve:` block.
         id: the session's id.
+        session: the settings that a client secret carries.
     """
 
-    def __init__(self, plan: Plan, options: Serve, id: str) -> None:
+    ready, over, broken = True, False, ""
+    """A session begins as soon as there is a client, and mistakes do not end it."""
+
+    def __init__(self, plan: Plan, options: Serve, id: str, session: Mapping[str, Any] | None = None) -> None:
         self.talk = talk = Dialogue(
             id,
             {stage.id: stage.kind for stage in plan.stages},
@@ -66,17 +71,28 @@ class Protocol:
             Microphone(plan.input_rate_hz, plan.frame_us),
             options.limits.ahead,
         )
+        self._session = session or {}
         self.reply = Replies(talk)
         self.speech = Speech(talk)
         self._hands = Hands(talk, self.reply, self.speech, Ear(talk.settings.input, talk.rate_hz))
 
-    def begin(self, session: Mapping[str, Any]) -> None:
-        """The session begins, with the settings that a client secret carries."""
+    @property
+    def replying(self) -> bool:
+        """Whether there is a response, or one that still plays."""
+        return self.reply.active or self.reply.engaged
+
+    @property
+    def ordering(self) -> bool:
+        """Whether there are new orders."""
+        return bool(self.talk.orders)
+
+    def begin(self) -> None:
+        """The session begins."""
         talk = self.talk
         refused: EventRefused | None = None
         try:
             # The one who made the secret has a token, and may set everything.
-            self._hands.apply(updated(talk.settings, dict(session), frozenset(Serve().client_may_set)))
+            self._hands.apply(updated(talk.settings, dict(self._session), frozenset(Serve().client_may_set)))
         except EventRefused as error:
             refused = error
         talk.send("session.created", session=talk.settings.described(talk.id, talk.defaults))

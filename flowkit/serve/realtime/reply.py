@@ -13,7 +13,7 @@ from typing import Any
 
 from flowkit import history
 from flowkit.messages import Ask, ClauseEnded, ClauseStarted, Play, ToolCall, ToolOutcome, ToolStatus
-from flowkit.serve.realtime.audio import Mouth
+from flowkit.serve.realtime.audio import Mouth, unsent
 from flowkit.serve.realtime.dialogue import Dialogue
 from flowkit.serve.realtime.items import function_call, message
 from flowkit.serve.realtime.settings import AUDIO, TEXT
@@ -222,12 +222,12 @@ class Replies:
             self._part("response.output_audio_transcript.delta", response, delta=text)
 
     def audio(self, row: Play) -> None:
-        """Sound for the client. After a hold the engine sends again what had not sounded; the client has it already."""
+        """Sound for the client."""
         response = self.response
         if response is None or self.phase is not ReplyPhase.RUNNING:
             return
         voiced = next((one for one in reversed(response.voiced) if one.clause.clause == row.clause), None)
-        if voiced is None or not (pcm := row.pcm[2 * max(0, voiced.samples - row.first_sample) :]):
+        if voiced is None or not (pcm := unsent(row, voiced.samples)):
             return
         voiced.samples, voiced.rate_hz = max(voiced.samples, row.first_sample + row.samples), row.rate_hz
         if response.mouth is None or response.mouth.rate_hz != row.rate_hz:

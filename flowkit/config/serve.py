@@ -30,6 +30,8 @@ class ServeLimits(opt.Options):
     """How many sessions may run at the same time. One more is refused with status 503."""
     per_peer: int = Field(default=20, ge=1, le=10_000)
     """How many of them may come from one address. One more is refused with status 429."""
+    lag: opt.Duration = Field(default=opt.us("50ms"), ge=1_000)
+    """While the event loop wakes later than this, no further session is admitted. It protects those that run."""
     message: opt.Size = Field(default=500_000, ge=1_000, le=16_000_000)
     """The largest message. A larger one closes the connection with code 1009."""
     handshake: opt.Duration = opt.us("10s")
@@ -74,7 +76,9 @@ class Serve(opt.Options):
     lead: opt.Duration = opt.us("500ms")
     """How far ahead of its time audio is sent. An interruption has to take back at most so much."""
     drain: opt.Duration = opt.us("30s")
-    """How long replies may go on after SIGTERM. Then the remaining sessions are closed."""
+    """How long replies and the goodbye may go on after SIGTERM. Then the remaining sessions are closed."""
+    goodbye: str | None = Field(default=None, min_length=1)
+    """What the agent says to each client after SIGTERM, once nobody is being answered. Without it the connection is closed."""
     workers: int = Field(default=1, ge=1, le=256)
     """How many processes share the port, each with models of its own. One that dies is started again. More of them than cores make
     nothing faster."""

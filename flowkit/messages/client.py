@@ -45,14 +45,17 @@ class Respond(Message):
     """Reply now, to what was said and written so far. If a reply is under way, or the user speaks, reply as soon as that is
     over. Control, client -> gate.
 
-    `instructions`: the system prompt of this reply alone; empty for that of the session. `aside`: reply to `text` instead, and
-    remember neither.
+    `instructions`, `tools` and `choice` are those of this reply alone, as in `Instruct`; empty for those of the session. `aside`:
+    reply to `text` instead, and remember neither. `farewell`: say this instead, whatever was said, and end the session.
     """
 
     lane: ClassVar[str] = "C"
     instructions: str = ""
     aside: bool = False
     text: str = ""
+    tools: str = ""
+    choice: str = ""
+    farewell: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +93,13 @@ class Keys(Message):
 @dataclass(frozen=True, slots=True)
 class Instruct(Message):
     """From now on this is the system prompt (empty: that of the file), and these are the client's tools: a JSON array of
-    objects with name, description and parameters. Control, client -> llm and tools."""
+    objects with name, description and parameters. `choice`: what a reply calls first; as the model likes (empty), ``none``,
+    ``required`` for any, or ``function NAME``. Control, client -> llm and tools."""
 
     lane: ClassVar[str] = "C"
     instructions: str = ""
     tools: str = ""
+    choice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

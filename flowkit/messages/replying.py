@@ -14,8 +14,8 @@ class Utterance(Message):
 
     `heard` is what was heard of the reply before. `said` is set if the same turn is answered again, because an
     interruption without words cut its reply off: it is what was heard of that reply. `say` is set if nobody asked
-    anything: the agent says this, and the model is not asked. `instructions`: the system prompt of this reply alone. `aside`:
-    nothing of it is remembered.
+    anything: the agent says this, and the model is not asked. `instructions`, `offered` and `choice`: a client's for this reply
+    alone, as in `Instruct`. `aside`: nothing of it is remembered.
     """
 
     turn: int
@@ -25,6 +25,8 @@ class Utterance(Message):
     say: str = ""
     instructions: str = ""
     aside: bool = False
+    offered: str = ""
+    choice: str = ""
 
 
 @filled

@@ -97,6 +97,8 @@ class Ask(Message):
     """The system prompt, in place of the provider's own."""
     offered: str = ""
     """Tools besides those of the file, as in `Instruct`."""
+    choice: str = ""
+    """What it is to call, as in `Instruct`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ class Provider(ABC):
     resumes: bool = False
     """True for an LLM that continues from ``Ask.said`` instead of starting its reply again. Set it only if the server
     is known to do so."""
+    chooses: ClassVar[bool] = False
+    """True for an LLM that heeds ``Ask.choice``: it calls some tool, or the one that is named."""
     streams: ClassVar[bool] = True
     """False for a provider that gives its whole answer at the end instead of piece by piece. Lint FK201 uses it."""
 

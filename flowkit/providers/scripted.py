@@ -261,6 +261,7 @@ class ScriptedLlm(ScriptedProvider):
     """An LLM with declared replies, chosen by the user's text or else by the order of the turns in which it is asked."""
 
     kind = "llm"
+    chooses = True
 
     class Options(opt.Options):
         replies: tuple[ScriptedReply, ...] = ()

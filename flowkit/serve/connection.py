@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from flowkit.config.serve import Serve
 from flowkit.engine import Row
 from flowkit.engine.observer import Observer
 from flowkit.errors import FlowkitError, Refused
-from flowkit.messages import Fault
+from flowkit.messages import Fault, Respond
 from flowkit.plan.graph import Plan
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.host import Host
@@ -32,6 +33,15 @@ _LAST = "\0"
 """Stands for the end of a client's messages. None of them is JSON."""
 HUNG_UP = "hung_up"
 """Why a session ends whose client has said that it goes."""
+
+
+class Parting(Enum):
+    """How far the agent has taken leave of a client, when the server shuts down."""
+
+    STAYS = auto()
+    ASKED = auto()
+    """The session is to say the goodbye. While the user speaks it waits."""
+    SAYS = auto()
 
 
 class ClientProtocol(Protocol):
@@ -114,6 +124,8 @@ class ClientConnection(Observer):
         self._due = trio.Event()
         """Set when the session's own rows have led to orders, which must not be carried out within its step."""
         self._busy = False
+        self._parting = Parting.STAYS
+        self._farewell: list[Order] = []
 
     async def run(self) -> None:
         """Run to the end of the session or of the connection, whichever comes first. Then both are over."""
@@ -215,10 +227,10 @@ class ClientConnection(Observer):
             if type(row.message) is Fault:
                 self._shop.metrics.faults.labels(row.message.stage).inc()
         self._flush()
-        if self._protocol.ordering and not self._busy:
-            self._due.set()
         if self._shop.draining.is_set():
             self._leave()
+        if (self._protocol.ordering or self._farewell) and not self._busy:
+            self._due.set()
 
     async def _carry_out_later(self) -> None:
         while True:
@@ -229,7 +241,8 @@ class ClientConnection(Observer):
     def _carry_out(self) -> None:
         """Carry out the orders, and those that they lead to."""
         self._busy = True
-        while orders := self._protocol.orders():
+        while orders := self._protocol.orders() + self._farewell:
+            self._farewell = []
             for to, message in orders:
                 if to == "mic":
                     self._remote.push(message)
@@ -247,8 +260,17 @@ class ClientConnection(Observer):
     async def _drain(self) -> None:
         await self._shop.draining.wait()
         self._leave()
+        self._due.set()
 
     def _leave(self) -> None:
-        """Close the connection, unless a reply is under way. Called again when something has happened."""
-        if not self._protocol.replying and self._socket.open:
+        """Say the goodbye, then close the connection. Each waits for a reply that is under way: this is called again when something
+        has happened."""
+        goodbye = self._shop.options.goodbye
+        if self._protocol.replying:
+            if self._parting is Parting.ASKED:
+                self._parting = Parting.SAYS
+        elif self._parting is Parting.STAYS and goodbye is not None:
+            self._parting = Parting.ASKED
+            self._farewell.append(Order("gate", Respond(farewell=goodbye)))
+        elif self._parting is not Parting.ASKED and self._socket.open:
             self._socket.close(GOING_AWAY, LEAVING)

@@ -373,7 +373,7 @@ async def open_server(
         "recordings": config.top.trace,
         "variables": SessionVariables(config, variables),
     }
-    async with open_host(config, max_sessions=limits.sessions, notice=notice) as host:
+    async with open_host(config, max_sessions=limits.sessions, max_lag_us=limits.lag, notice=notice) as host:
         yield RealtimeServer(host, plan, config.top.serve, endpoint.host, tls=tls, **known, **options)
 
 

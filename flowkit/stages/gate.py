@@ -398,13 +398,19 @@ class Gate(Stage[GateState]):
     def _question(self, state: GateState) -> Utterance:
         """What is answered next: what was said and written, or else what a client asks aside."""
         asked, state.asked = state.asked, None
+        if asked is not None and asked.farewell:
+            state.ending, state.noted, state.kept = True, "", ""
+            return state.question.address(asked.farewell)
         if asked is not None and asked.aside:
             asking = state.question.next(asked.text, self.options.join_words)
         else:
             text = _joined(state.noted, state.kept)
             state.noted = state.kept = state.ignored = ""
             asking = state.question.next(text, self.options.join_words)
-        return asking if asked is None else replace(asking, instructions=asked.instructions, aside=asked.aside)
+        if asked is None:
+            return asking
+        own = replace(asking, instructions=asked.instructions, offered=asked.tools, choice=asked.choice)
+        return replace(own, aside=asked.aside)
 
     # -- speaking up ------------------------------------------------------------------------------------------------
 

@@ -48,6 +48,8 @@ from flowkit.stages.written import written_calls
 
 _BUSY = frozenset({PROVIDER})
 _TRIES = 2
+NO_TOOLS = "none"
+"""The choice of a client that wants no tool called."""
 
 
 @dataclass(slots=True)
@@ -169,7 +171,8 @@ class LlmTurn(Stage[LlmState]):
             _said_since(steps, utterance.said),
             steps=steps,
             instructions=utterance.instructions or state.instruct.instructions,
-            offered=state.instruct.tools,
+            offered=utterance.offered or state.instruct.tools,
+            choice=utterance.choice or state.instruct.choice,
         )
         if utterance.say:
             # Kept like a request, so that the history holds what the agent said by itself.
@@ -198,7 +201,10 @@ class LlmTurn(Stage[LlmState]):
         # The question and its steps come first. History only gets the room that they leave.
         tokens = min(self.options.history_tokens, state.room - history.size_of(replace(ask, history=())))
         state.history = history.fitting(state.history, self.options.max_history, tokens)
-        state.asked = replace(ask, history=state.history, tools=len(ask.steps) < self.options.tool_rounds)
+        tools = len(ask.steps) < self.options.tool_rounds and ask.choice != NO_TOOLS
+        # What a reply must call it calls first. Asked again, it would call that for ever.
+        choice = "" if ask.steps and tools else ask.choice
+        state.asked = replace(ask, history=state.history, tools=tools, choice=choice)
         state.tries += 1
         # A request that failed half-way may have left calls, and what is asked again must not make them twice.
         state.calls, state.text = (), ""

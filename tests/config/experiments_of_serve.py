@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,6 +137,16 @@ async def _draining(it: Site) -> Any:
     return [event["type"] for event in client.got].count("response.done")
 
 
+async def _lagging(it: Site) -> int:
+    """The status of a client while the loop wakes 100 ms late."""
+    await caller(it)
+    vars(it.server.host)["load"] = SimpleNamespace(lag_us=100_000)
+    late = Caller(it.connect())
+    await late.open()
+    return late.status
+
+
+lagging = _timed(_lagging)
 two, large, half = _timed(_two), _timed(_large), _timed(_half)
 silent, slow, drained = _timed(_silent), _timed(_slow), _timed(_draining)
 

@@ -375,6 +375,8 @@ TABLE: dict[str, Try] = {
     "serve.twilio.auth_token": Try(phone.AUTH, serve.called),
     "serve.twilio.url": Try(serve.PUBLIC, serve.called, phone.PHONE),
     "serve.twilio.key_pause": Try("3s", serve.keyed),
+    "serve.goodbye": Try("Bye.", serve.drained),
+    "serve.limits.lag": Try("200ms", serve.lagging),
     "serve.limits.sessions": Try("1", serve.two),
     "serve.limits.per_peer": Try("1", serve.two),
     "serve.limits.message": Try("2KB", serve.large),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 
 from flowkit.messages import Ask, Frames, Heard, Interrupt, Play, Utterance
+from flowkit.providers.scripted import ScriptedLlm
 from flowkit.serve.realtime.audio import _SAMPLES, AudioFormat, Ear, Mouth
 from flowkit.serve.realtime.client import HANDLERS
 from flowkit.serve.realtime.errors import EventRefused
@@ -413,6 +415,69 @@ def test_an_output_after_an_interruption_reaches_the_next_request() -> None:
     assert client.error()["code"] == "invalid_tool_call_id"
 
 
+def test_a_response_with_tools_of_its_own() -> None:
+    client = HeapClient()
+    content = [{"type": "input_text", "text": "Where is it?"}]
+    client.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+    choice = {"type": "function", "name": "look"}
+    client.send("response.create", response={"tools": [TOOL], "tool_choice": choice, "instructions": "Look."})
+    client.wait(5 * S)
+    call_id = client.of("response.function_call_arguments.done")[0]["call_id"]
+    give(client, call_id, "on the left")
+    client.send("response.create", response={"instructions": "Another."}, event_id="late")
+    assert (client.error()["code"], client.error()["event_id"]) == ("unsupported", "late")
+    client.send("response.create")
+    client.wait(9 * S)
+    asks = messages(client, Ask)
+    assert [json.loads(ask.offered)[0]["name"] for ask in asks] == ["look", "look"]
+    assert [ask.choice for ask in asks] == ["function look", ""]
+    assert {ask.instructions for ask in asks} == {"Look."}
+    client.write("Where is it?")
+    client.wait(9 * S)
+    assert messages(client, Ask)[2].offered == ""
+    assert len(client.of("response.function_call_arguments.done")) == 1
+    assert client.replays()
+
+
+def test_a_response_without_the_sessions_tools() -> None:
+    client = HeapClient()
+    client.send("session.update", session={"type": "realtime", "tools": [TOOL]})
+    client.send("response.create", response={"tools": []})
+    client.wait(5 * S)
+    client.send("response.create", response={"tool_choice": "none"})
+    client.wait(5 * S)
+    first, second = messages(client, Ask)
+    assert (json.loads(first.offered), first.tools) == ([], True)
+    assert (json.loads(second.offered)[0]["name"], second.tools) == ("look", False)
+
+
+def test_the_sessions_tool_choice() -> None:
+    client = HeapClient()
+    client.send("session.update", session={"type": "realtime", "tools": [TOOL], "tool_choice": "required"})
+    assert client.of("session.updated")[0]["session"]["tool_choice"] == "required"
+    client.write("Hello?")
+    client.wait(5 * S)
+    assert messages(client, Ask)[0].choice == "required"
+
+
+def test_a_model_that_cannot_be_told_what_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ScriptedLlm, "chooses", False)
+    client = HeapClient()
+    client.send("session.update", session={"type": "realtime", "tools": [TOOL], "tool_choice": "required"})
+    assert (client.error()["code"], client.error()["param"]) == ("unsupported", "session.tool_choice")
+    client.send("response.create", response={"tool_choice": {"type": "function", "name": "look"}})
+    assert (client.error()["code"], client.error()["param"]) == ("unsupported", "response.tool_choice")
+    assert client.send("session.update", session={"tool_choice": "none"})[0]["type"] == "session.updated"
+
+
+def test_a_cancelled_response_in_text_does_not_silence_the_next_one() -> None:
+    client = HeapClient()
+    client.send("response.create", response={"output_modalities": ["text"]})
+    client.send("response.cancel")
+    spoken(client)
+    assert len(client.audio()) > 48_000
+
+
 # -- items -------------------------------------------------------------------------------------------------------------
 
 
@@ -440,7 +505,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("session.update", {"session": 3}, "invalid_type", "session"),
     ("session.update", {"session": {"type": "transcription"}}, "unsupported", "session.type"),
     ("session.update", {"session": {"novelty": 1}}, "unknown_parameter", "session.novelty"),
-    ("session.update", {"session": {"tool_choice": "required"}}, "unsupported", "session.tool_choice"),
+    ("session.update", {"session": {"tool_choice": {"type": "mcp"}}}, "unsupported", "session.tool_choice"),
     ("session.update", {"session": {"tools": [{"type": "mcp"}]}}, "unsupported", "session.tools[0].type"),
     ("session.update", {"session": {"max_output_tokens": 5}}, "unsupported", "session.max_output_tokens"),
     ("session.update", {"session": {"audio": {"output": {"speed": 1.5}}}}, "unsupported", "session.audio.output.speed"),
@@ -462,7 +527,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("conversation.item.truncate", {"item_id": "x", "audio_end_ms": 1}, "item_truncate_invalid_item_id", "item_id"),
     ("conversation.item.delete", {"item_id": "x"}, "unsupported", None),
     ("response.create", {"response": {"novelty": 1}}, "unknown_parameter", "response.novelty"),
-    ("response.create", {"response": {"tools": [TOOL]}}, "unsupported", "response.tools"),
+    ("response.create", {"response": {"tools": [{"type": "mcp"}]}}, "unsupported", "response.tools[0].type"),
+    ("response.create", {"response": {"tool_choice": 3}}, "unsupported", "response.tool_choice"),
     ("response.create", {"response": {"input": [{"type": "item_reference"}]}}, "unsupported", "response.input"),
     ("response.cancel", {}, "response_cancel_not_active", None),
 ]  # fmt: skip

@@ -290,6 +290,39 @@ def test_draining_ends_replies_and_refuses_sessions() -> None:
     in_time(main)
 
 
+def test_the_agent_says_goodbye_before_the_server_ends() -> None:
+    async def main() -> None:
+        async with site("serve.goodbye=We close now. Bye.") as it, trio.open_nursery() as nursery:
+            idle, busy, speaking = await caller(it), await caller(it), await caller(it)
+            await busy.write("Hello?")
+            await busy.until("response.output_audio.delta")
+            nursery.start_soon(speaking.say, tone(1_000_000) + silence(600_000))
+            await trio.sleep(0.5)
+            nursery.start_soon(it.server.drained)
+            for client, responses in ((idle, 1), (busy, 2), (speaking, 1)):
+                assert await client.until_closed() == 1001
+                done = [event["response"] for event in client.got if event["type"] == "response.done"]
+                assert [response["status"] for response in done] == ["completed"] * responses
+                assert done[-1]["output"][0]["content"][0]["transcript"] == "We close now. Bye."
+            assert it.server.host.gauges.failed == 0
+
+    in_time(main)
+
+
+def test_a_goodbye_does_not_last_longer_than_the_drain() -> None:
+    async def main() -> None:
+        async with site("serve.goodbye=We close now. Bye.", "serve.drain=1s") as it, trio.open_nursery() as nursery:
+            client = await caller(it)
+            nursery.start_soon(client.say, tone(3_000_000))
+            await trio.sleep(0.5)
+            began_s = trio.current_time()
+            await it.server.drained()
+            assert trio.current_time() - began_s < 2
+            nursery.cancel_scope.cancel()
+
+    in_time(main)
+
+
 def test_what_does_not_end_within_the_time_is_closed() -> None:
     async def main() -> None:
         async with site("serve.drain=1s") as it, trio.open_nursery() as nursery:

@@ -89,7 +89,7 @@ async def site(*settings: str, text: str = TALK, trace: Path | None = None, **va
 
     limits = config.top.serve.limits
     async with (
-        open_host(config, max_sessions=limits.sessions, notice=lambda line: None) as host,
+        open_host(config, max_sessions=limits.sessions, max_lag_us=limits.lag, notice=lambda line: None) as host,
         trio.open_nursery() as nursery,
     ):
         server = RealtimeServer(

@@ -63,6 +63,7 @@ class Chat(HttpService):
 
     kind = "llm"
     of_session = frozenset({"system"})
+    chooses = True
     path: ClassVar[str]
     """Path of the chat completions, relative to the base URL."""
     opens_reasoning: bool = False

@@ -22,7 +22,12 @@ def offered_tools(ask: Ask, tools: Iterable[ToolSpec]) -> dict[str, Any]:
     given = [_tool(spec) for spec in (*tools, *tools_of(ask.offered))]
     if not given:
         return {}
-    return {"tools": given} if ask.tools else {"tools": given, "tool_choice": "none"}
+    if not ask.tools:
+        return {"tools": given, "tool_choice": "none"}
+    choice, _, name = ask.choice.partition(" ")
+    if name:
+        return {"tools": given, "tool_choice": {"type": "function", "function": {"name": name}}}
+    return {"tools": given, "tool_choice": choice} if choice else {"tools": given}
 
 
 def _step(step: ReplyStep) -> list[dict[str, Any]]:

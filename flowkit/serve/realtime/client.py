@@ -7,19 +7,31 @@ the session.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flowkit.clock import whole_ms
 from flowkit.config.serve import Settable
-from flowkit.messages import ClearInput, CommitInput, HeardUntil, Mute, Remember, Respond, StopReply, Typed
+from flowkit.messages import (
+    Attend,
+    ClearInput,
+    CommitInput,
+    HeardUntil,
+    Instruct,
+    Mute,
+    Remember,
+    Respond,
+    StopReply,
+    Typed,
+)
 from flowkit.serve.realtime.audio import Ear
 from flowkit.serve.realtime.dialogue import Dialogue
 from flowkit.serve.realtime.errors import EventRefused, unsupported
 from flowkit.serve.realtime.items import function_call_output, message
 from flowkit.serve.realtime.reply import Replies, ReplyPhase
-from flowkit.serve.realtime.settings import TEXT, Settings, modality_of, updated
+from flowkit.serve.realtime.settings import TEXT, Settings, choice_of, modality_of, offered, tools_in, updated
 from flowkit.serve.realtime.speech import Speech
+from flowkit.stages.llm import NO_TOOLS
 
 Given = Mapping[str, Any]
 _LEAST_COMMIT_US = 100_000
@@ -29,7 +41,7 @@ _LEAST_COMMIT_US = 100_000
 @dataclass(slots=True)
 class Hands:
     """What the handlers work with, and the client's side of the audio. `sent_us`: all the audio that was appended; `since_us`: of
-    it, since the last utterance ended."""
+    it, since the last utterance ended. `lent`: tools are taken that only one response has."""
 
     talk: Dialogue
     reply: Replies
@@ -39,6 +51,7 @@ class Hands:
     sent_us: int = 0
     since_us: int = 0
     muted: bool = False
+    lent: bool = False
 
     def apply(self, settings: Settings) -> None:
         """Make these settings hold."""
@@ -59,8 +72,29 @@ class Hands:
         instruct = talk.settings.instruct
         if talk.system:
             text = "\n\n".join(part for part in (instruct.instructions, *talk.system) if part)
-            instruct = type(instruct)(text, instruct.tools)
+            instruct = replace(instruct, instructions=text)
         talk.order(instruct, "llm", "tools")
+
+    def stop(self) -> None:
+        """Give up the reply."""
+        self.reply.cancel()
+        self.talk.order(StopReply(), "gate")
+        self.settle()
+
+    def settle(self) -> None:
+        """The response is over: what it had for itself no longer holds."""
+        if not self.reply.active:
+            self.mute(self.talk.settings.modality)
+            if self.lent:
+                self.lent = False
+                self.talk.order(self.talk.settings.instruct, "tools")
+
+    def lend(self, tools: tuple[Mapping[str, Any], ...]) -> None:
+        """Take calls of a response's own tools too."""
+        known = {tool["name"]: tool for tool in (*self.talk.settings.tools, *tools)}
+        if self.lent or len(known) > len(self.talk.settings.tools):
+            self.lent = True
+            self.talk.order(Instruct(tools=offered(known.values())), "tools")
 
     def mute(self, modality: str) -> None:
         """Speak, or do not."""
@@ -75,6 +109,7 @@ class Hands:
 def _session_update(hands: Hands, event: Given) -> None:
     talk = hands.talk
     settings = updated(talk.settings, event.get("session"), talk.allowed)
+    _can_choose(hands, settings.choice, "session.tool_choice")
     if settings.attend.detects and not talk.defaults.detects:
         settings = _without_vad(settings)
     hands.apply(settings)
@@ -83,9 +118,7 @@ def _session_update(hands: Hands, event: Given) -> None:
 
 def _without_vad(settings: Settings) -> Settings:
     """A pipeline without a VAD leaves the ends of utterances to its ASR. Nothing can be set there."""
-    return Settings(
-        settings.instructions, settings.tools, settings.modality, settings.input, settings.output, settings.transcribes
-    )
+    return replace(settings, attend=Attend())
 
 
 # -- sound ---------------------------------------------------------------------------------------------------------------
@@ -130,8 +163,7 @@ def _clear_output(hands: Hands, event: Given) -> None:
     if not hands.reply.engaged:
         raise EventRefused("response_cancel_not_active", "Nothing is being played.")
     last = hands.reply.response or hands.reply.last
-    hands.reply.cancel()
-    hands.talk.order(StopReply(), "gate")
+    hands.stop()
     hands.talk.send("output_audio_buffer.cleared", response_id=last.id if last is not None else "")
 
 
@@ -223,8 +255,7 @@ def _truncate(hands: Hands, event: Given) -> None:
         raise EventRefused("invalid_value", what, "audio_end_ms")
     # The client has stopped playing. So the reply stops, if it has not already.
     if reply.engaged:
-        reply.cancel()
-        hands.talk.order(StopReply(), "gate")
+        hands.stop()
     hands.talk.order(HeardUntil(text), "gate")
     # Of its text the item keeps what was heard, as the model's history does.
     reply.last.message["content"] = [{"type": "output_audio", "transcript": text.strip()}]
@@ -245,8 +276,7 @@ def _delete(hands: Hands, event: Given) -> None:
 
 # -- responses -----------------------------------------------------------------------------------------------------------
 
-_PLAIN = {"tool_choice": (None, "auto"), "max_output_tokens": (None, "inf"), "max_response_output_tokens": (None, "inf"),
-          "tools": (None, []), "prompt": (None,)}  # fmt: skip
+_PLAIN = {"max_output_tokens": (None, "inf"), "max_response_output_tokens": (None, "inf"), "prompt": (None,)}
 """Fields of a response that have to be as in the session."""
 _IGNORED = frozenset({"voice", "audio", "temperature", "reasoning", "parallel_tool_calls", "output_audio_format"})
 
@@ -259,22 +289,26 @@ def _create_response(hands: Hands, event: Given) -> None:
     if reply.active:
         what = "Conversation already has an active response. Wait until the response is finished before creating a new one."
         raise EventRefused("conversation_already_has_active_response", what)
-    respond, modality = _respond(hands, asked)
+    respond, modality, tools = _respond(hands, asked)
+    calling = reply.phase is ReplyPhase.CALLING
+    if calling and respond != Respond():
+        # The reply goes on, with what it has begun with.
+        raise unsupported("A response of its own while function calls wait for their outputs")
     hands.mute(modality)
-    if reply.phase is ReplyPhase.CALLING and not respond.aside:
-        reply.create(modality, asked.get("metadata"), aside=False)
+    names = None if tools is None else frozenset(tool["name"] for tool in tools)
+    reply.create(modality, asked.get("metadata"), aside=respond.aside, tools=names)
+    if calling:
         reply.pass_outputs()
         return
-    if reply.phase is ReplyPhase.CALLING:
-        raise unsupported("A response outside the conversation while function calls wait for their outputs")
-    reply.create(modality, asked.get("metadata"), aside=respond.aside)
+    if tools:
+        hands.lend(tools)
     talk.order(respond, "gate")
 
 
-def _respond(hands: Hands, asked: Given) -> tuple[Respond, str]:
-    """What the gate is asked for, and the modality. Raises EventRefused."""
-    modality, aside, text = hands.talk.settings.modality, False, ""
-    instructions = asked.get("instructions") or ""
+def _respond(hands: Hands, asked: Given) -> tuple[Respond, str, tuple[Mapping[str, Any], ...] | None]:
+    """What the gate is asked for, the modality, and the response's own tools, if it has any. Raises EventRefused."""
+    modality, aside, text, choice = hands.talk.settings.modality, False, "", ""
+    instructions, tools = asked.get("instructions") or "", None
     for name, value in asked.items():
         path = f"response.{name}"
         if name in _PLAIN:
@@ -284,6 +318,10 @@ def _respond(hands: Hands, asked: Given) -> tuple[Respond, str]:
             modality = modality if value is None else modality_of(value, path)
         elif name == "conversation":
             aside = value == "none"
+        elif name == "tools":
+            tools = None if value is None else tools_in(value, path)
+        elif name == "tool_choice":
+            choice = choice_of(value, path)
         elif name == "input":
             text = "" if value is None else _input(value)
         elif name not in ("instructions", "metadata") and name not in _IGNORED:
@@ -296,7 +334,16 @@ def _respond(hands: Hands, asked: Given) -> tuple[Respond, str]:
         _may(hands, Settable.OUTPUT_MODALITIES, "response.output_modalities")
     if text and not aside:
         raise unsupported("response.input with the default conversation", "response.input")
-    return Respond(instructions, aside, text), modality
+    if tools is not None or choice:
+        _may(hands, Settable.TOOLS, "response.tools")
+    _can_choose(hands, choice, "response.tool_choice")
+    own = "" if tools is None else offered(tools)
+    return Respond(instructions, aside, text, own, choice), modality, tools
+
+
+def _can_choose(hands: Hands, choice: str, path: str) -> None:
+    if choice not in ("", NO_TOOLS) and not hands.talk.defaults.chooses:
+        raise unsupported(f"{path} other than 'auto' and 'none', with this pipeline's model,", path)
 
 
 def _input(items: Any) -> str:
@@ -320,8 +367,7 @@ def _cancel(hands: Hands, event: Given) -> None:
     reply, id = hands.reply, event.get("response_id")
     if not reply.active or (id is not None and reply.response is not None and id != reply.response.id):
         raise EventRefused("response_cancel_not_active", "Cancellation failed: no active response found.")
-    reply.cancel()
-    hands.talk.order(StopReply(), "gate")
+    hands.stop()
 
 
 HANDLERS: dict[str, Callable[[Hands, Given], None]] = {

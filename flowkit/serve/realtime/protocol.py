@@ -46,6 +46,7 @@ from flowkit.serve.realtime.errors import SERVER, EventRefused, error_event
 from flowkit.serve.realtime.reply import Replies, ReplyPhase
 from flowkit.serve.realtime.settings import Defaults, updated
 from flowkit.serve.realtime.speech import Speech
+from flowkit.stages.endpointing import least
 
 
 class Protocol:
@@ -152,14 +153,11 @@ class Protocol:
         if self.reply.phase is not ReplyPhase.QUIET:
             self.speech.interrupted()
         self.reply.interrupted()
+        self._hands.settle()
 
     def _answered(self, row: Utterance) -> None:
         self.speech.answered()
         self.reply.begun()
-
-    def _called(self, row: ToolCall) -> None:
-        if any(tool["name"] == row.name for tool in self.talk.settings.tools):
-            self.reply.called(row)
 
     def _text(self, row: Token | Filler) -> None:
         self.reply.text(row.text)
@@ -168,14 +166,9 @@ class Protocol:
         if row.stage in ("llm", "tts", "tools"):
             self.reply.failed(row.stage)
 
-    def _done(self) -> None:
-        """The response is over: its own modality no longer holds."""
-        if not self.reply.active:
-            self._hands.mute(self.talk.settings.modality)
-
     def _sent(self, row: EndOfReply) -> None:
         self.reply.sent()
-        self._done()
+        self._hands.settle()
 
 
 def _read(text: str | None) -> Any:
@@ -203,11 +196,12 @@ def _defaults(plan: Plan) -> Defaults:
         stage = plan.only(kind)
         return stage.provider.name if stage is not None and stage.provider is not None else kind
 
-    vad = plan.only("vad")
+    vad, model = plan.only("vad"), plan.only("llm")
+    chooses = model is not None and all(choice.cls.chooses for choice in model.choices)
     if vad is None:
-        return Defaults(plan.name, name("asr"), detects=False)
+        return Defaults(plan.name, name("asr"), detects=False, chooses=chooses)
     options: Any = vad.options
-    return Defaults(plan.name, name("asr"), True, options.threshold, options.end)
+    return Defaults(plan.name, name("asr"), True, options.threshold, least(options.end), chooses)
 
 
 _Handler = Callable[[Protocol, Any], None]
@@ -221,7 +215,7 @@ _ROWS: dict[type[Message], tuple[tuple[str, _Handler], ...]] = {
     Ask: (("llm", lambda self, row: self.reply.asked(row)),),
     Token: (("chunker", Protocol._text), ("tts", Protocol._text)),
     Filler: (("chunker", Protocol._text), ("tts", Protocol._text)),
-    ToolCall: (("tools", Protocol._called),),
+    ToolCall: (("tools", lambda self, row: self.reply.called(row)),),
     ClauseStarted: (("speaker", lambda self, row: self.reply.clause(row)),),
     ClauseEnded: (("speaker", lambda self, row: self.reply.clause_ended(row)),),
     Play: (("speaker", lambda self, row: self.reply.audio(row)),),

@@ -94,7 +94,8 @@ class Voiced:
 @dataclass(slots=True)
 class Response:
     """A response that was created. `message`: its open message item, which follows item `before`. `said`: the text of that.
-    `calls`: of the client's tools. `voiced`: the message's clauses, for a truncation. `fault`: the stage that failed."""
+    `calls`: of the client's tools. `voiced`: the message's clauses, for a truncation. `fault`: the stage that failed. `tools`: the
+    names of the client's tools, if it has its own."""
 
     id: str
     modality: str
@@ -108,6 +109,7 @@ class Response:
     voiced: list[Voiced] = field(default_factory=list)
     mouth: Mouth | None = None
     fault: str = ""
+    tools: frozenset[str] | None = None
     asked_tokens: int = 0
     tokens: int = 0
 
@@ -141,10 +143,10 @@ class Replies:
 
     # -- what the client does -----------------------------------------------------------------------------------------
 
-    def create(self, modality: str, metadata: Any, *, aside: bool) -> None:
+    def create(self, modality: str, metadata: Any, *, aside: bool, tools: frozenset[str] | None = None) -> None:
         """A response that the client has asked for. It must not ask while one is active."""
         self._step(ReplyEvent.ASK)
-        self._open(modality, metadata, aside=aside)
+        self._open(modality, metadata, aside=aside, tools=tools)
 
     def pass_outputs(self) -> None:
         """Pass the outcomes of the client's tools on. A call without one has failed, as far as the model knows."""
@@ -242,9 +244,13 @@ class Replies:
                 voiced.total = row.samples
 
     def called(self, row: ToolCall) -> None:
-        """The model calls a tool of the client. It is passed on after what was said before."""
-        if self.response is not None:
-            self.response.calls.append(row)
+        """The model calls a tool. One of the client is passed on after what was said before."""
+        response = self.response
+        if response is None:
+            return
+        names = response.tools
+        if row.name in ({tool["name"] for tool in self._talk.settings.tools} if names is None else names):
+            response.calls.append(row)
 
     def step_sent(self) -> None:
         """What the model said before it called tools has been sent."""
@@ -286,8 +292,8 @@ class Replies:
 
     # -- events -------------------------------------------------------------------------------------------------------
 
-    def _open(self, modality: str, metadata: Any, *, aside: bool) -> None:
-        self.response = Response(self._talk.new_id("resp"), modality, metadata, aside)
+    def _open(self, modality: str, metadata: Any, *, aside: bool, tools: frozenset[str] | None = None) -> None:
+        self.response = Response(self._talk.new_id("resp"), modality, metadata, aside, tools=tools)
         self._talk.send("response.created", response=self._described(self.response, "in_progress"))
 
     def _message(self, response: Response) -> None:

@@ -8,7 +8,7 @@ be had is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,17 +20,20 @@ from flowkit.serve.realtime.errors import EventRefused, unsupported
 AUDIO, TEXT = "audio", "text"
 _BETA_FORMATS = {"pcm16": AudioFormat.PCM, "g711_ulaw": AudioFormat.PCMU, "g711_alaw": AudioFormat.PCMA}
 _MS = 1000
+_FUNCTION = "function"
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the pipeline has: names, and the thresholds of its VAD. Without a VAD, `detects` is false."""
+    """What the pipeline has: names, and the thresholds of its VAD. Without a VAD, `detects` is false. `chooses`: its models can be
+    told which tool to call."""
 
     model: str
     transcriber: str
     detects: bool = True
     threshold: float = 0.5
     end_us: int = 400_000
+    chooses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Settings:
     instructions: str = ""
     """Empty: those of the file."""
     tools: tuple[Mapping[str, Any], ...] = ()
+    choice: str = ""
+    """As an `Instruct` has it."""
     modality: str = AUDIO
     input: AudioFormat = AudioFormat.PCM
     output: AudioFormat = AudioFormat.PCM
@@ -49,15 +54,7 @@ class Settings:
     @property
     def instruct(self) -> Instruct:
         """Instructions and tools, as the stages take them."""
-        offered = [
-            {
-                "name": tool["name"],
-                "description": tool.get("description") or "",
-                "parameters": tool.get("parameters") or {},
-            }
-            for tool in self.tools
-        ]
-        return Instruct(self.instructions, json.dumps(offered, ensure_ascii=False) if offered else "")
+        return Instruct(self.instructions, offered(self.tools) if self.tools else "", self.choice)
 
     def described(self, id: str, defaults: Defaults) -> dict[str, Any]:
         """The session object that holds now."""
@@ -69,7 +66,7 @@ class Settings:
             "output_modalities": [self.modality],
             "instructions": self.instructions,
             "tools": [dict(tool) for tool in self.tools],
-            "tool_choice": "auto",
+            "tool_choice": described_choice(self.choice),
             "max_output_tokens": "inf",
             "audio": {
                 "input": {
@@ -155,12 +152,48 @@ def _instructions(settings: Settings, value: Any, path: str) -> Settings:
 
 
 def _tools(settings: Settings, value: Any, path: str) -> Settings:
+    return replace(settings, tools=tools_in(value, path))
+
+
+def offered(tools: Iterable[Mapping[str, Any]]) -> str:
+    """Tools as an `Instruct` has them."""
+    kept = ("name", "description", "parameters")
+    return json.dumps([{name: tool[name] for name in kept} for tool in tools], ensure_ascii=False)
+
+
+def choice_of(value: Any, path: str) -> str:
+    """A `tool_choice` as an `Instruct` has it. Raises EventRefused."""
+    if value in (None, "auto"):
+        return ""
+    if value in ("none", "required"):
+        return str(value)
+    if isinstance(value, dict) and value.get("type") == "function" and _is_name(value.get("name")):
+        return f"{_FUNCTION} {value['name']}"
+    raise unsupported(f"{path} = {json.dumps(value)[:80]}", path)
+
+
+def described_choice(choice: str) -> Any:
+    """A `tool_choice` as clients write it."""
+    kind, _, name = choice.partition(" ")
+    return {"type": kind, "name": name} if name else choice or "auto"
+
+
+def _choice(settings: Settings, value: Any, path: str) -> Settings:
+    return replace(settings, choice=choice_of(value, path))
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= 64 and " " not in name
+
+
+def tools_in(value: Any, path: str) -> tuple[Mapping[str, Any], ...]:
+    """A list of tools. Raises EventRefused."""
     if not isinstance(value, (list, type(None))):
         raise EventRefused("invalid_type", f"{path} must be an array.", path)
     tools = tuple(_tool(tool, f"{path}[{n}]") for n, tool in enumerate(value or []))
     if len({tool["name"] for tool in tools}) < len(tools):
         raise EventRefused("invalid_value", "Two tools have the same name.", path)
-    return replace(settings, tools=tools)
+    return tools
 
 
 def _tool(tool: Any, path: str) -> Mapping[str, Any]:
@@ -169,8 +202,10 @@ def _tool(tool: Any, path: str) -> Mapping[str, Any]:
     if tool.get("type", "function") != "function":
         raise unsupported(f"A tool of type {tool['type']!r}", f"{path}.type")
     name, parameters = tool.get("name"), tool.get("parameters")
-    if not isinstance(name, str) or not 0 < len(name) <= 64:
-        raise EventRefused("invalid_value", f"{path}.name must be a string of 1 to 64 characters.", f"{path}.name")
+    if not _is_name(name):
+        raise EventRefused(
+            "invalid_value", f"{path}.name must be a string of 1 to 64 characters without spaces.", f"{path}.name"
+        )
     if not isinstance(parameters, (dict, type(None))) or not isinstance(tool.get("description") or "", str):
         raise EventRefused("invalid_type", f"{path} has a description or parameters of a wrong type.", path)
     return {
@@ -247,7 +282,7 @@ _NAMES = ("type", "object", "id", "model", "tracing", "truncation", "reasoning",
 _READERS: dict[str, tuple[Settable | None, _Read]] = {
     "instructions": (Settable.INSTRUCTIONS, _instructions),
     "tools": (Settable.TOOLS, _tools),
-    "tool_choice": (None, _only(None, "auto")),
+    "tool_choice": (Settable.TOOLS, _choice),
     "output_modalities": (Settable.OUTPUT_MODALITIES, _modality),
     "audio.input.format": (None, _input),
     "audio.input.transcription": (None, _transcription),

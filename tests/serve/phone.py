@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from flowkit.serve.realtime.audio import AudioFormat, Mouth
+from flowkit.messages import Play
+from flowkit.serve.realtime.audio import _SAMPLES, AudioFormat, Mouth
+from flowkit.serve.twilio.line import PhoneLine
 from flowkit.serve.twilio.protocol import PhoneCall
 from tests.serve.support import TALK, HeapSession, S, plan_of, silence, tone
 
@@ -121,9 +124,35 @@ class HeapCaller(HeapSession):
         return [event["event"] for event in self.got]
 
 
+def told_and_sent(plays: list[tuple[int, int]], rate_hz: int) -> list[tuple[float, int]]:
+    """For each mark how long the sound was that it tells of, and how long what was sent before it; in microseconds. `plays`:
+    whether a new clause begins, and how many samples come."""
+    line, clause, lengths, sent_us = PhoneLine(), 0, {0: 0}, 0
+    found = []
+
+    def take(parts: Iterable[bytes | str]) -> None:
+        nonlocal sent_us
+        for part in parts:
+            if isinstance(part, bytes):
+                sent_us += 20_000
+                continue
+            played = line.returned(part)
+            assert played is not None
+            before = sum(length for at, length in lengths.items() if at < played.clause)
+            found.append(((before + played.sample) * S / rate_hz, sent_us))
+
+    line.begin()
+    for new, count in plays:
+        if new and lengths[clause]:
+            clause += 1
+            lengths[clause] = 0
+        take(line.play(Play(0, clause, lengths[clause], count, rate_hz, 1, bytes(2 * count))))
+        lengths[clause] += count
+    take(line.flush())
+    return found
+
+
 def loudness(sound: bytes) -> float:
     """The mean power of mu-law."""
-    from flowkit.serve.realtime.audio import _SAMPLES
-
     samples = _SAMPLES[AudioFormat.PCMU][np.frombuffer(sound, np.uint8)].astype(float)
     return float((samples**2).mean())

@@ -25,8 +25,8 @@ _FUNCTION = "function"
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the pipeline has: names, and the thresholds of its VAD. Without a VAD, `detects` is false. `chooses`: its models can be
-    told which tool to call."""
+    """What the pipeline has: names, and the thresholds of its VAD. Without a VAD, `detects` is false. `chooses`: its models heed
+    which tool they are to call."""
 
     model: str
     transcriber: str

@@ -20,7 +20,7 @@ _MARKS = 200
 """How many marks are awaited: more than the speaker sends ahead and waits for. A caller who returns none must cost no memory."""
 
 
-class Line:
+class PhoneLine:
     """What is sent to one caller. ``play`` and ``flush`` return media and marks: `bytes` of sound, and `str` names."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ from flowkit.serve.microphone import Microphone
 from flowkit.serve.orders import Order
 from flowkit.serve.realtime.audio import AudioFormat, Ear
 from flowkit.serve.realtime.errors import EventRefused
-from flowkit.serve.twilio.line import Line, payload
+from flowkit.serve.twilio.line import PhoneLine, payload
 from flowkit.serve.twilio.webhook import TICKET
 
 LAST_KEY = "#"
@@ -55,7 +55,7 @@ TABLE: dict[tuple[CallPhase, str], CallPhase] = {
 _NAMES = frozenset(event for _, event in TABLE)
 
 
-class Broken(Exception):
+class CallBroken(Exception):
     """Twilio's messages are not as documented, or the stream is not admitted. Ends the call; the reason is in its close."""
 
 
@@ -81,7 +81,7 @@ class PhoneCall:
         self._ear = Ear(AudioFormat.PCMU, plan.input_rate_hz)
         self._mic = Microphone(plan.input_rate_hz, plan.frame_us)
         self._kinds = {stage.id: stage.kind for stage in plan.stages}
-        self._line = Line()
+        self._line = PhoneLine()
         self._stream = ""
         self._number = 0
         """The number of the newest message."""
@@ -112,7 +112,7 @@ class PhoneCall:
             return
         try:
             self._handle(_read(text), now_us)
-        except (Broken, EventRefused) as error:
+        except (CallBroken, EventRefused) as error:
             self.broken = str(error)
         # Sound comes all the time, so no clock of its own is needed.
         if self._keys and now_us - self._keys_us >= self._pause_us:
@@ -152,7 +152,7 @@ class PhoneCall:
             return  # what is not documented yet must not end calls
         after = TABLE.get((self.phase, name))
         if after is None:
-            raise Broken(f"{name} is out of place")
+            raise CallBroken(f"{name} is out of place")
         if name != "connected" and not self._follows(event):
             return
         if (handler := _HANDLERS.get(name)) is not None:
@@ -170,13 +170,13 @@ class PhoneCall:
     def _start(self, start: Mapping[str, Any], now_us: int) -> None:
         format = _object(start.get("mediaFormat"), "start.mediaFormat")
         if (format.get("encoding"), str(format.get("sampleRate"))) != ("audio/x-mulaw", "8000"):
-            raise Broken("the stream is not mu-law at 8000 Hz")
+            raise CallBroken("the stream is not mu-law at 8000 Hz")
         stream, call = start.get("streamSid"), start.get("callSid")
         if not isinstance(stream, str) or not stream or not isinstance(call, str):
-            raise Broken("start has no streamSid or no callSid")
+            raise CallBroken("start has no streamSid or no callSid")
         ticket = _object(start.get("customParameters", {}), "start.customParameters").get(TICKET, "")
         if not self._admits(call, str(ticket)):
-            raise Broken("the stream has no valid ticket")
+            raise CallBroken("the stream has no valid ticket")
         self._stream = stream
 
     def _media(self, media: Mapping[str, Any], now_us: int) -> None:
@@ -184,9 +184,9 @@ class PhoneCall:
         if media.get("track", "inbound") != "inbound":
             return
         if not isinstance(sound := media.get("payload"), str):
-            raise Broken("media has no payload")
+            raise CallBroken("media has no payload")
         if self._heard_us - now_us > self._ahead_us:
-            raise Broken("there is too much sound ahead of its time (serve.limits.ahead)")
+            raise CallBroken("there is too much sound ahead of its time (serve.limits.ahead)")
         pcm, us = self._ear.hear(sound)
         self._heard_us += us
         self._orders += [Order("mic", frames) for frames in self._mic.hear(pcm, now_us)]
@@ -198,7 +198,7 @@ class PhoneCall:
     def _dtmf(self, dtmf: Mapping[str, Any], now_us: int) -> None:
         key = dtmf.get("digit")
         if not isinstance(key, str) or len(key) != 1 or key not in _DIGITS:
-            raise Broken("dtmf has no digit")
+            raise CallBroken("dtmf has no digit")
         self._keys_us = now_us
         if key != LAST_KEY:
             self._keys += key
@@ -260,18 +260,18 @@ def _read(text: str | None) -> Mapping[str, Any]:
     try:
         event = json.loads(text or "")
     except (ValueError, RecursionError):
-        raise Broken("a message is not JSON") from None
+        raise CallBroken("a message is not JSON") from None
     return _object(event, "a message")
 
 
 def _object(value: Any, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise Broken(f"{what} is not an object")
+        raise CallBroken(f"{what} is not an object")
     return value
 
 
 def _number(value: Any, what: str) -> int:
     """Twilio writes numbers as strings."""
     if not isinstance(value, str) or not value.isascii() or not value.isdigit() or len(value) > 18:
-        raise Broken(f"{what} is not a number as a string")
+        raise CallBroken(f"{what} is not a number as a string")
     return int(value)

@@ -101,7 +101,7 @@ async def site(*settings: str, text: str = TALK, trace: Path | None = None, **va
 
 
 class Caller:
-    """A WebSocket client. `got` has every event, `code` and `reason` are those of the close."""
+    """A WebSocket client. `got` has every event, `at_s` when each came, `code` and `reason` are those of the close."""
 
     def __init__(
         self,
@@ -116,6 +116,7 @@ class Caller:
         self.headers = headers or {}
         self.status = 0
         self.got: list[dict[str, Any]] = []
+        self.at_s: list[float] = []
         self._parts: list[bytes] = []
 
     async def open(self) -> bool:
@@ -166,6 +167,9 @@ class Caller:
             pass
         return self.code
 
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.got]
+
     @property
     def code(self) -> int | None:
         return self.protocol.close_rcvd.code if self.protocol.close_rcvd is not None else None
@@ -190,6 +194,7 @@ class Caller:
                 self._parts.append(bytes(event.data))
                 if event.fin:
                     self.got.append(json.loads(b"".join(self._parts)))
+                    self.at_s.append(trio.current_time())
                     self._parts = []
         await self._flush()
         return True

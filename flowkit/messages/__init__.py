@@ -13,9 +13,11 @@ Times are integer microseconds. Positions are frame indexes on the input side an
 """
 
 from flowkit.messages.client import (
+    NEWEST,
     Attend,
     ClearInput,
     CommitInput,
+    Forget,
     HeardUntil,
     Instruct,
     Keys,
@@ -96,6 +98,7 @@ from flowkit.messages.requests import (
 )
 
 __all__ = [
+    "NEWEST",
     "Acted",
     "Ask",
     "Attend",
@@ -123,6 +126,7 @@ __all__ = [
     "Fed",
     "Filler",
     "Final",
+    "Forget",
     "Frames",
     "Heard",
     "HeardUntil",

@@ -8,6 +8,9 @@ from typing import ClassVar
 
 from flowkit.messages.message import Message
 
+NEWEST = 1_000_000_000
+"""Behind everything."""
+
 # -- its speech ----------------------------------------------------------------------------------------------------------
 
 
@@ -104,9 +107,24 @@ class Instruct(Message):
 
 @dataclass(frozen=True, slots=True)
 class Remember(Message):
-    """The agent has said `text` before, as far as the model knows. Control, client -> llm."""
+    """The agent, or the `user`, has said `text` before, as far as the model knows. It is an exchange with this `number`, which is
+    below those of turns, behind exchange `after`: 0 for the beginning. Control, client -> llm."""
 
     lane: ClassVar[str] = "C"
+    text: str
+    user: bool = False
+    number: int = -1
+    after: int = NEWEST
+
+
+@dataclass(frozen=True, slots=True)
+class Forget(Message):
+    """What the agent said in exchange `number` was never said, or `text` of what the `user` said. The number is that of a turn or
+    of a `Remember`; 0: what waits for an answer. Control, client -> gate and llm."""
+
+    lane: ClassVar[str] = "C"
+    number: int
+    user: bool
     text: str
 
 

@@ -7,7 +7,7 @@ actions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
@@ -23,6 +23,7 @@ from flowkit.messages import (
     Failed,
     Fault,
     Final,
+    Forget,
     Heard,
     HeardUntil,
     Hold,
@@ -46,6 +47,7 @@ from flowkit.messages import (
 )
 from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, Open, RaiseEpoch, SetTimer, Stage, gone
 from flowkit.stages.gate_options import Greeting, Idle, Release, Then, Typing
+from flowkit.stages.gate_state import GateState, hear_client, joined
 from flowkit.stages.interrupting import (
     Backchannel,
     Interrupting,
@@ -55,7 +57,6 @@ from flowkit.stages.interrupting import (
     is_question,
     rules_of,
 )
-from flowkit.stages.question import Question
 from flowkit.stages.turn import Do, Event, Turn, turn_step
 from flowkit.words import has_words
 
@@ -67,29 +68,6 @@ _SETTLING = frozenset({Event.CONFIRM, Event.FINAL, Event.EMPTY, Event.CANCEL, Ev
 """Events after which a voice is no longer suspected of interrupting."""
 # A hold that nothing has confirmed in time ends like one whose voice has paused: the reply resumes.
 _EVENT_OF_TIMER = {_RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
-
-
-@dataclass(slots=True)
-class GateState:
-    """`kept`: words of the current utterance. `noted`: what was written and asks for no answer by itself. `withdrawn`: number of
-    an utterance that was not an interruption and gets no answer. `suspicion`: the voice that may be interrupting. `ignored`:
-    words that did not, and answer what the agent asks, if it does. `nudged`: how often the agent has spoken up since the user
-    was last heard. `ending`: the session ends with this reply. `attend`: who takes which turn. `asked`: the reply that a client
-    waits for."""
-
-    turn: Turn = Turn.LISTENING
-    question: Question = field(default_factory=Question)
-    kept: str = ""
-    noted: str = ""
-    utterances: int = 0
-    withdrawn: int = 0
-    suspicion: Suspicion | None = None
-    ignored: str = ""
-    input_ended: bool = False
-    nudged: int = 0
-    ending: bool = False
-    attend: Attend = field(default_factory=Attend)
-    asked: Respond | None = None
 
 
 class Gate(Stage[GateState]):
@@ -164,8 +142,8 @@ class Gate(Stage[GateState]):
         if isinstance(message, Acted):
             state.question.acted = True
             return NOTHING
-        if isinstance(message, (Attend, HeardUntil)) or (isinstance(message, Typed) and message.waits):
-            return self._told(state, message)
+        if isinstance(message, (Attend, Forget, HeardUntil)) or (isinstance(message, Typed) and message.waits):
+            return hear_client(state, message)
         if isinstance(message, EndSession):
             state.ending = True
             return NOTHING if message.after_playout else self._shutdown(Shutdown(AGENT_ENDED))
@@ -195,17 +173,6 @@ class Gate(Stage[GateState]):
             actions = [*actions, Finish("input_ended" if state.input_ended else AGENT_ENDED)]
         return actions
 
-    def _told(self, state: GateState, message: Message) -> Actions:
-        """What a client says that is no event of a turn."""
-        match message:
-            case Attend():
-                state.attend = message
-            case HeardUntil(text=text):
-                state.question.heard = [text] if text else []
-            case Typed(text=text):
-                state.noted = _joined(state.noted, text)
-        return NOTHING
-
     def _event(self, state: GateState, message: Message, now_us: int) -> Event | None:
         """The event of the table that a message means, if any."""
         match message:
@@ -228,7 +195,7 @@ class Gate(Stage[GateState]):
             case Final():
                 return self._final(state, message)
             case Typed(text=text) | Keys(text=text):
-                state.kept = _joined(state.kept, text)
+                state.kept = joined(state.kept, text)
                 return None if self._deaf(state) else Event.FINAL
             case PlaybackStarted():
                 return Event.AUDIBLE
@@ -303,8 +270,8 @@ class Gate(Stage[GateState]):
         said = final.text.strip() if has_words(final.text) and final.utterance != state.withdrawn else ""
         unwanted = interrupts and not self._deciding(state).count(said)
         # Kept even so: the agent may be about to ask what this answers.
-        state.ignored = _joined(state.ignored, said) if unwanted else ""
-        state.kept = _joined(state.kept, "" if unwanted else said)
+        state.ignored = joined(state.ignored, said) if unwanted else ""
+        state.kept = joined(state.kept, "" if unwanted else said)
         if state.kept:
             return None if self._deaf(state) else _with_words(state)
         # This is about an utterance before the voice that is suspected, and says nothing about that.
@@ -404,7 +371,7 @@ class Gate(Stage[GateState]):
         if asked is not None and asked.aside:
             asking = state.question.next(asked.text, self.options.join_words)
         else:
-            text = _joined(state.noted, state.kept)
+            text = joined(state.noted, state.kept)
             state.noted = state.kept = state.ignored = ""
             asking = state.question.next(text, self.options.join_words)
         if asked is None:
@@ -440,10 +407,6 @@ class Gate(Stage[GateState]):
 def _open(state: GateState) -> bool:
     """Whether the agent has the turn, or is held."""
     return state.turn in (Turn.THINKING, Turn.SPEAKING, Turn.HELD)
-
-
-def _joined(one: str, other: str) -> str:
-    return " ".join(part for part in (one, other) if part)
 
 
 def _with_words(state: GateState) -> Event:

@@ -21,6 +21,7 @@ from pydantic import Field
 from flowkit import history
 from flowkit import options as opt
 from flowkit.messages import (
+    NEWEST,
     Ask,
     Called,
     Done,
@@ -31,6 +32,7 @@ from flowkit.messages import (
     Fault,
     Filler,
     Final,
+    Forget,
     Instruct,
     Message,
     Remember,
@@ -42,6 +44,7 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.stages.base import AGAIN, DEADLINES, NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
+from flowkit.stages.question import without
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import FirstWord, SpokenText
 from flowkit.stages.written import written_calls
@@ -54,13 +57,16 @@ NO_TOOLS = "none"
 
 @dataclass(slots=True)
 class LlmState:
-    """`asked`: the current or last request, made `tries` times (0: no reply is under way). `calls`: what the model wants
-    called when it has finished. `called`: how many tools were, in all. `tokens`: of this reply so far. `text`: of this
-    step. `spoken`: what of it is for the listener. `repeats`: what of that was said before. `first`: its first word.
-    `generated`: all that was passed on, if it is to be remembered. `room`: how many estimated tokens a request may
-    have, as refusals have shown. `instruct`: what a client wants. `aside`: the reply is not remembered."""
+    """`numbers`: of the exchanges in `history`, which are those of their turns, or a client's. `later`: exchanges that follow the
+    one under way. `asked`: the current or last request, made `tries` times (0: no reply is under way). `calls`: what the
+    model wants called when it has finished. `called`: how many tools were, in all. `tokens`: of this reply so far. `text`: of
+    this step. `spoken`: what of it is for the listener. `repeats`: what of that was said before. `first`: its first word.
+    `generated`: all that was passed on, if it is to be remembered. `room`: how many estimated tokens a request may have, as
+    refusals have shown. `instruct`: what a client wants. `aside`: the reply is not remembered."""
 
     history: tuple[Exchange, ...] = ()
+    numbers: tuple[int, ...] = ()
+    later: tuple[tuple[int, Exchange], ...] = ()
     asked: Ask | None = None
     tries: int = 0
     calls: tuple[ToolCall, ...] = ()
@@ -114,6 +120,8 @@ class LlmTurn(Stage[LlmState]):
         # What was asked and said before the interrupt is history for the next request.
         return LlmState(
             history=state.history,
+            numbers=state.numbers,
+            later=state.later,
             asked=state.asked,
             called=state.called,
             generated=state.generated,
@@ -144,8 +152,10 @@ class LlmTurn(Stage[LlmState]):
                 return self._filler(state, text) if _waits(state) else NOTHING
             case Instruct():
                 state.instruct = message
-            case Remember(text=text):
-                state.history = (*state.history, Exchange("", text))
+            case Remember():
+                _insert(state, message)
+            case Forget():
+                _forget(state, message)
             case Failed(kind=kind, what=what):
                 if kind == "length" and state.tries < _TRIES:
                     return self._shorter(state)
@@ -185,7 +195,10 @@ class LlmTurn(Stage[LlmState]):
         asked = state.asked
         if asked is not None and (heard or asked.steps) and not state.aside:
             said = heard if self.options.history == "heard" else state.generated.strip()
-            state.history = (*state.history, Exchange(asked.text, *_in_order(asked.steps, said)))
+            _append(state, asked.turn, Exchange(asked.text, *_in_order(asked.steps, said)))
+        for number, exchange in state.later:
+            _append(state, number, exchange)
+        state.later = ()
 
     def _ask(self, state: LlmState, ask: Ask) -> Actions:
         """Ask the model for the next step, or wait until the outcomes of the last one are there."""
@@ -201,6 +214,7 @@ class LlmTurn(Stage[LlmState]):
         # The question and its steps come first. History only gets the room that they leave.
         tokens = min(self.options.history_tokens, state.room - history.size_of(replace(ask, history=())))
         state.history = history.fitting(state.history, self.options.max_history, tokens)
+        state.numbers = state.numbers[len(state.numbers) - len(state.history) :]
         tools = len(ask.steps) < self.options.tool_rounds and ask.choice != NO_TOOLS
         # What a reply must call it calls first. Asked again, it would call that for ever.
         choice = "" if ask.steps and tools else ask.choice
@@ -304,6 +318,56 @@ class LlmTurn(Stage[LlmState]):
             return self._end(state)
         state.tries = 0
         return self._open(state, asked)
+
+
+def _append(state: LlmState, number: int, exchange: Exchange) -> None:
+    state.history, state.numbers = (*state.history, exchange), (*state.numbers, number)
+
+
+def _insert(state: LlmState, said: Remember) -> None:
+    """An exchange of a client's takes its place."""
+    exchange = Exchange(said.text, "") if said.user else Exchange("", said.text)
+    known, later = state.numbers, [number for number, _ in state.later]
+    last = [*known, *([state.asked.turn] if state.asked is not None else []), *later]
+    if said.after == NEWEST or (last and said.after == last[-1]) or said.after in later:
+        at = later.index(said.after) + 1 if said.after in later else len(later)
+        # The one under way is not over, and comes before.
+        if state.asked is not None:
+            state.later = (*state.later[:at], (said.number, exchange), *state.later[at:])
+        else:
+            _append(state, said.number, exchange)
+    elif state.asked is not None and said.after == state.asked.turn:
+        state.later = ((said.number, exchange), *state.later)
+    else:
+        # What it would follow may be forgotten already, and then it is the oldest.
+        at = known.index(said.after) + 1 if said.after in known else 0
+        state.history = (*state.history[:at], exchange, *state.history[at:])
+        state.numbers = (*known[:at], said.number, *known[at:])
+
+
+def _forget(state: LlmState, what: Forget) -> None:
+    """A part of an exchange was never said. Without anything left, there was no exchange."""
+    asked = state.asked
+    if asked is not None and asked.turn == what.number:
+        if what.user:
+            state.asked = replace(asked, text=without(asked.text, what.text))
+        elif not asked.steps:
+            # Nothing will be heard of it, and then it would not be remembered at all.
+            state.later = ((asked.turn, Exchange(asked.text, "")), *state.later)
+    kept = [
+        (number, _part_of(exchange, number, what))
+        for number, exchange in zip(state.numbers, state.history, strict=True)
+    ]
+    kept = [(number, exchange) for number, exchange in kept if any(exchange)]
+    state.numbers, state.history = tuple(number for number, _ in kept), tuple(exchange for _, exchange in kept)
+    later = [(number, _part_of(exchange, number, what)) for number, exchange in state.later]
+    state.later = tuple((number, exchange) for number, exchange in later if any(exchange))
+
+
+def _part_of(exchange: Exchange, number: int, what: Forget) -> Exchange:
+    if number != what.number:
+        return exchange
+    return exchange._replace(user=without(exchange.user, what.text)) if what.user else exchange._replace(agent="")
 
 
 def _waits(state: LlmState) -> bool:

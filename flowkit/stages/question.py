@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flowkit.messages import Utterance
+from flowkit.messages import Forget, Utterance
 from flowkit.words import count, words
 
 
@@ -50,12 +50,27 @@ class Question:
         self.before, self.heard, self.asked, self.cut_off = self._heard(), [], self.asked + 1, False
         return Utterance(self.number, " ".join(self.parts), "", self.before)
 
+    def forget(self, what: Forget) -> None:
+        """The user never said this, or the agent never answered, if it was in this turn."""
+        if what.number != self.number:
+            return
+        if what.user:
+            self.parts = tuple(part for text in self.parts if (part := without(text, what.text)))
+        else:
+            self.before, self.heard = "", []
+
     def _begin(self, parts: tuple[str, ...]) -> None:
         self.number, self.parts, self.asked = self.number + 1, parts, 1
         self.before, self.heard, self.cut_off, self.cancelled, self.acted = "", [], False, False, False
 
     def _heard(self) -> str:
         return " ".join(part for part in (self.before, "".join(self.heard).strip()) if part)
+
+
+def without(said: str, text: str) -> str:
+    """What was said, without `text` where it stands first. What was said in one turn is joined by spaces."""
+    before, found, behind = said.partition(text)
+    return " ".join(part for part in (before.strip(), behind.strip()) if part) if found and text else said
 
 
 def _newest(parts: tuple[str, ...], most: int) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def test_the_python_sdk_async(sdk: Path, tmp_path: Path) -> None:
     assert happened["answered"] == "It is on the left, beside the door."
     assert happened["interrupted"] == "turn_detected"
     assert happened["after"] == ANSWER
-    assert happened["errors"] == ["unsupported"]
+    assert happened["errors"] == ["item_delete_invalid_item_id"]
     (trace,) = (tmp_path / "traces" / "live").glob("*.jsonl")
     assert exactly(trace).same
 

@@ -73,13 +73,14 @@ RESPONSES = st.sampled_from(
         {"novelty": 1},
     ]
 )
-IDS = st.sampled_from(["item_test_1", "item_test_2", "item_test_3", "last", "no-such"])
+IDS = st.sampled_from(["item_test_1", "item_test_2", "item_test_3", "last", "root", "no-such"])
 EVENTS = st.one_of(
     st.builds(lambda session: ("session.update", {"session": session}), st.sampled_from(SESSIONS)),
     st.builds(lambda name: ("input_audio_buffer.append", {"audio": PIECES[name]}), st.sampled_from(sorted(PIECES))),
     st.sampled_from(["input_audio_buffer.commit", "input_audio_buffer.clear", "output_audio_buffer.clear", "response.cancel"])
     .map(lambda type: (type, {})),
-    st.builds(lambda item: ("conversation.item.create", {"item": item}), ITEMS),
+    st.builds(lambda item, before: ("conversation.item.create", {"item": item, **before}), ITEMS,
+              st.one_of(st.just({}), IDS.map(lambda id: {"previous_item_id": id}))),
     st.builds(lambda response: ("response.create", {"response": response}), RESPONSES),
     st.builds(lambda id, ms: ("conversation.item.truncate", {"item_id": id, "content_index": 0, "audio_end_ms": ms}),
               IDS, st.sampled_from([0, 100, 700, 100_000, -1])),
@@ -94,9 +95,10 @@ class Sequence(HeapClient):
     step_us = 50_000
 
     def carry_out(self, type: str, fields: dict[str, Any]) -> None:
-        if fields.get("item_id") == "last":
-            added = self.of("response.output_item.added")
-            fields = {**fields, "item_id": added[-1]["item"]["id"] if added else "none"}
+        for name in ("item_id", "previous_item_id"):
+            if fields.get(name) == "last":
+                added = self.of("response.output_item.added")
+                fields = {**fields, name: added[-1]["item"]["id"] if added else "none"}
         if type != "input_audio_buffer.append":
             before = len(self.got)
             self.send(type, **fields)

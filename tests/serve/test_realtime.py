@@ -497,6 +497,110 @@ def test_items_that_are_no_messages_of_the_user() -> None:
     assert client.error()["code"] == "item_retrieve_invalid_item_id"
 
 
+def put(client: HeapClient, role: str, text: str, before: str | None = None) -> str:
+    """Create a message behind item `before`; returns its id."""
+    type = "output_text" if role == "assistant" else "input_text"
+    item = {"type": "message", "role": role, "content": [{"type": type, "text": text}]}
+    got = client.send("conversation.item.create", item=item, **({} if before is None else {"previous_item_id": before}))
+    assert got[0]["type"] == "conversation.item.added", got
+    assert before is None or got[0]["previous_item_id"] == (None if before == "root" else before)
+    id: str = got[0]["item"]["id"]
+    return id
+
+
+def past(client: HeapClient) -> list[tuple[str, str]]:
+    """What the model remembers when it is asked next."""
+    client.write("What now?")
+    client.wait(12 * S)
+    return [(exchange.user, exchange.agent) for exchange in messages(client, Ask)[-1].history]
+
+
+def replied(client: HeapClient, text: str) -> tuple[str, str]:
+    """Ask and hear the answer; returns the ids of both."""
+    client.write(text)
+    client.wait(12 * S)
+    question, answer = client.of("conversation.item.added")[-2:]
+    return question["item"]["id"], answer["item"]["id"]
+
+
+def test_items_are_put_where_the_client_wants_them() -> None:
+    client = HeapClient()
+    first, answer = replied(client, "Hello?")
+    put(client, "assistant", "Three.")
+    two = put(client, "assistant", "Two.", answer)
+    put(client, "user", "One and a half.", two)
+    put(client, "user", "Zero.", "root")
+    put(client, "system", "Be kind.", first)
+    assert past(client) == [
+        ("Zero.", ""), ("Hello?", ANSWER), ("", "Two."), ("One and a half.", ""), ("", "Three."),
+    ]  # fmt: skip
+    assert messages(client, Ask)[-1].instructions == "Be kind."
+    assert client.replays()
+
+
+def test_an_item_within_an_exchange_is_refused() -> None:
+    client = HeapClient()
+    question, _ = replied(client, "Hello?")
+    item = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hm."}]}
+    client.send("conversation.item.create", item=item, previous_item_id=question)
+    assert (client.error()["code"], client.error()["param"]) == ("unsupported", "previous_item_id")
+
+
+def test_deleted_items_are_forgotten() -> None:
+    client = HeapClient()
+    one, _ = replied(client, "One?")
+    two, second = replied(client, "Two?")
+    three, third = replied(client, "Three?")
+    own = put(client, "assistant", "Besides.")
+    for id in (one, second, two, third, own):
+        assert client.send("conversation.item.delete", item_id=id)[0] == {
+            "type": "conversation.item.deleted", "event_id": client.got[-1]["event_id"], "item_id": id,
+        }  # fmt: skip
+        client.send("conversation.item.retrieve", item_id=id)
+        assert client.error()["code"] == "item_retrieve_invalid_item_id"
+    assert past(client) == [("", ANSWER), ("Three?", "")]
+    client.send("conversation.item.delete", item_id=three)
+    assert past(client)[:2] == [("", ANSWER), ("What now?", ANSWER)]
+    assert client.replays()
+
+
+def test_what_waits_for_an_answer_can_be_deleted() -> None:
+    client = HeapClient()
+    put(client, "user", "Hello?")
+    wrong = put(client, "user", "Where is it?")
+    rule = put(client, "system", "Be rude.")
+    client.send("conversation.item.delete", item_id=wrong)
+    client.send("conversation.item.delete", item_id=rule)
+    client.send("response.create")
+    client.wait(9 * S)
+    assert [(ask.text, ask.instructions) for ask in messages(client, Ask)] == [("Hello?", "")]
+
+
+def test_speech_can_be_deleted_once_it_is_understood() -> None:
+    client = HeapClient()
+    spoken(client)
+    client.send("conversation.item.delete", item_id=client.of("input_audio_buffer.committed")[0]["item_id"])
+    assert past(client) == [("", ANSWER)]
+
+
+def test_what_is_being_said_cannot_be_deleted() -> None:
+    client = HeapClient()
+    client.write("Hello?")
+    client.wait(1 * S)
+    for event in client.of("conversation.item.added"):
+        client.send("conversation.item.delete", item_id=event["item"]["id"])
+        assert client.error()["code"] == "unsupported"
+
+
+def test_function_calls_cannot_be_deleted() -> None:
+    client = HeapClient()
+    give(client, called(client), "on the left")
+    client.wait(9 * S)
+    for event in client.of("conversation.item.added")[1:]:
+        client.send("conversation.item.delete", item_id=event["item"]["id"])
+        assert client.error()["code"] == "unsupported"
+
+
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 USER = {"type": "message", "role": "user"}
@@ -523,9 +627,10 @@ REFUSED: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("conversation.item.create", {"item": {**USER, "content": []}}, "invalid_value", "item.content"),
     ("conversation.item.create", {"item": {**USER, "content": [{"type": "input_text"}]}}, "invalid_type", "item.content.text"),
     ("conversation.item.create", {"item": {"type": "mcp_call"}}, "unsupported", "item.type"),
-    ("conversation.item.create", {"item": USER, "previous_item_id": "x"}, "unsupported", "previous_item_id"),
+    ("conversation.item.create", {"item": USER, "previous_item_id": "x"}, "item_create_invalid_previous_item_id",
+     "previous_item_id"),
     ("conversation.item.truncate", {"item_id": "x", "audio_end_ms": 1}, "item_truncate_invalid_item_id", "item_id"),
-    ("conversation.item.delete", {"item_id": "x"}, "unsupported", None),
+    ("conversation.item.delete", {"item_id": "x"}, "item_delete_invalid_item_id", "item_id"),
     ("response.create", {"response": {"novelty": 1}}, "unknown_parameter", "response.novelty"),
     ("response.create", {"response": {"tools": [{"type": "mcp"}]}}, "unsupported", "response.tools[0].type"),
     ("response.create", {"response": {"tool_choice": 3}}, "unsupported", "response.tool_choice"),

@@ -187,7 +187,7 @@ def test_a_reset_keeps_the_history_only(stage: LlmTurn) -> None:
     state = stage.fresh()
     said(stage, state, Utterance(1, "One?", ""), Utterance(2, "Two?", "Yes."), Token(0, "a"))
     past = (Exchange("One?", "Yes."),)
-    assert stage.reset(state) == LlmState(history=past, asked=Ask(2, "Two?", past))
+    assert stage.reset(state) == LlmState(history=past, numbers=(1,), asked=Ask(2, "Two?", past))
 
 
 @pytest.mark.parametrize(

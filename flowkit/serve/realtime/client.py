@@ -19,21 +19,19 @@ from flowkit.messages import (
     HeardUntil,
     Instruct,
     Mute,
-    Remember,
     Respond,
     StopReply,
-    Typed,
 )
+from flowkit.serve.realtime import conversation
 from flowkit.serve.realtime.audio import Ear
+from flowkit.serve.realtime.conversation import Given, text_of
 from flowkit.serve.realtime.dialogue import Dialogue
 from flowkit.serve.realtime.errors import EventRefused, unsupported
-from flowkit.serve.realtime.items import function_call_output, message
 from flowkit.serve.realtime.reply import Replies, ReplyPhase
 from flowkit.serve.realtime.settings import TEXT, Settings, choice_of, modality_of, offered, tools_in, updated
 from flowkit.serve.realtime.speech import Speech
 from flowkit.stages.llm import NO_TOOLS
 
-Given = Mapping[str, Any]
 _LEAST_COMMIT_US = 100_000
 """The contract's shortest utterance of a client."""
 
@@ -95,6 +93,11 @@ class Hands:
         if self.lent or len(known) > len(self.talk.settings.tools):
             self.lent = True
             self.talk.order(Instruct(tools=offered(known.values())), "tools")
+
+    def may(self, what: Settable, path: str) -> None:
+        """Raises EventRefused if the file does not let clients set this."""
+        if what not in self.talk.allowed:
+            raise EventRefused("not_allowed", f"This server does not let clients set {what.value}.", path)
 
     def mute(self, modality: str) -> None:
         """Speak, or do not."""
@@ -170,72 +173,6 @@ def _clear_output(hands: Hands, event: Given) -> None:
 # -- the conversation ----------------------------------------------------------------------------------------------------
 
 
-def _create_item(hands: Hands, event: Given) -> None:
-    talk, item = hands.talk, event.get("item")
-    if not isinstance(item, dict):
-        raise EventRefused("missing_required_parameter", "Missing required parameter: 'item'.", "item")
-    id, before = item.get("id") or talk.new_id("item"), event.get("previous_item_id")
-    if not isinstance(id, str) or id in talk.items:
-        raise EventRefused("invalid_value", "item.id must be a string that no other item has.", "item.id")
-    if before not in (None, talk.items.last) and not (before == "root" and talk.items.last is None):
-        raise unsupported("An item before the last one", "previous_item_id")
-    make = _ITEMS.get((str(item.get("type")), str(item.get("role")) if item.get("type") == "message" else ""))
-    if make is None:
-        raise unsupported(f"An item of type {item.get('type')!r} and role {item.get('role')!r}", "item.type")
-    talk.add_item(make(hands, id, item))
-
-
-def _of_user(hands: Hands, id: str, item: Given) -> dict[str, Any]:
-    text = _text(item, ("input_text", "text"))
-    hands.talk.order(Typed(text, waits=True), "gate")
-    return message(id, "user", [{"type": "input_text", "text": text}])
-
-
-def _of_system(hands: Hands, id: str, item: Given) -> dict[str, Any]:
-    text = _text(item, ("input_text", "text"))
-    _may(hands, Settable.INSTRUCTIONS, "item.role")
-    hands.talk.system.append(text)
-    hands.instruct()
-    return message(id, "system", [{"type": "input_text", "text": text}])
-
-
-def _of_assistant(hands: Hands, id: str, item: Given) -> dict[str, Any]:
-    text = _text(item, ("output_text", "text"))
-    hands.talk.order(Remember(text), "llm")
-    return message(id, "assistant", [{"type": "output_text", "text": text}])
-
-
-def _output(hands: Hands, id: str, item: Given) -> dict[str, Any]:
-    call_id, output = item.get("call_id"), item.get("output")
-    if not isinstance(call_id, str) or not isinstance(output, str):
-        raise EventRefused("invalid_type", "item.call_id and item.output must be strings.", "item")
-    if not hands.reply.answer(call_id, output):
-        what = f"There is no function call {call_id[:80]!r} without an output."
-        raise EventRefused("invalid_tool_call_id", what, "item.call_id")
-    return function_call_output(id, call_id, output)
-
-
-_ITEMS: dict[tuple[str, str], Callable[[Hands, str, Given], dict[str, Any]]] = {
-    ("message", "user"): _of_user,
-    ("message", "system"): _of_system,
-    ("message", "assistant"): _of_assistant,
-    ("function_call_output", ""): _output,
-}
-
-
-def _text(item: Given, types: tuple[str, ...], path: str = "item.content") -> str:
-    """The text of a message. Raises EventRefused for content that is not text."""
-    content = item.get("content")
-    if not isinstance(content, list) or not content or not all(isinstance(part, dict) for part in content):
-        raise EventRefused("invalid_value", f"{path} must be an array of parts.", path)
-    for part in content:
-        if part.get("type") not in types:
-            raise unsupported(f"Content of type {str(part.get('type'))[:40]!r} in such an item", f"{path}.type")
-        if not isinstance(part.get("text"), str):
-            raise EventRefused("invalid_type", f"{path}.text must be a string.", f"{path}.text")
-    return " ".join(part["text"].strip() for part in content if part["text"].strip())
-
-
 def _truncate(hands: Hands, event: Given) -> None:
     reply, item_id, ms = hands.reply, event.get("item_id"), event.get("audio_end_ms")
     if hands.talk.items.get(item_id) is None:
@@ -260,18 +197,6 @@ def _truncate(hands: Hands, event: Given) -> None:
     # Of its text the item keeps what was heard, as the model's history does.
     reply.last.message["content"] = [{"type": "output_audio", "transcript": text.strip()}]
     hands.talk.send("conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=ms)
-
-
-def _retrieve(hands: Hands, event: Given) -> None:
-    item = hands.talk.items.get(event.get("item_id"))
-    if item is None:
-        what = f"There is no item {str(event.get('item_id'))[:80]!r}."
-        raise EventRefused("item_retrieve_invalid_item_id", what, "item_id")
-    hands.talk.send("conversation.item.retrieved", item=dict(item))
-
-
-def _delete(hands: Hands, event: Given) -> None:
-    raise unsupported("conversation.item.delete")
 
 
 # -- responses -----------------------------------------------------------------------------------------------------------
@@ -329,13 +254,13 @@ def _respond(hands: Hands, asked: Given) -> tuple[Respond, str, tuple[Mapping[st
     if not isinstance(instructions, str):
         raise EventRefused("invalid_type", "response.instructions must be a string.", "response.instructions")
     if instructions:
-        _may(hands, Settable.INSTRUCTIONS, "response.instructions")
+        hands.may(Settable.INSTRUCTIONS, "response.instructions")
     if modality != hands.talk.settings.modality:
-        _may(hands, Settable.OUTPUT_MODALITIES, "response.output_modalities")
+        hands.may(Settable.OUTPUT_MODALITIES, "response.output_modalities")
     if text and not aside:
         raise unsupported("response.input with the default conversation", "response.input")
     if tools is not None or choice:
-        _may(hands, Settable.TOOLS, "response.tools")
+        hands.may(Settable.TOOLS, "response.tools")
     _can_choose(hands, choice, "response.tool_choice")
     own = "" if tools is None else offered(tools)
     return Respond(instructions, aside, text, own, choice), modality, tools
@@ -354,13 +279,8 @@ def _input(items: Any) -> str:
     for item in items:
         if not isinstance(item, dict) or item.get("type") != "message":
             raise unsupported("An item in response.input that is no message", "response.input")
-        texts.append(_text(item, ("input_text", "output_text", "text"), "response.input.content"))
+        texts.append(text_of(item, ("input_text", "output_text", "text"), "response.input.content"))
     return "\n".join(texts)
-
-
-def _may(hands: Hands, what: Settable, path: str) -> None:
-    if what not in hands.talk.allowed:
-        raise EventRefused("not_allowed", f"This server does not let clients set {what.value}.", path)
 
 
 def _cancel(hands: Hands, event: Given) -> None:
@@ -376,10 +296,10 @@ HANDLERS: dict[str, Callable[[Hands, Given], None]] = {
     "input_audio_buffer.commit": _commit,
     "input_audio_buffer.clear": _clear,
     "output_audio_buffer.clear": _clear_output,
-    "conversation.item.create": _create_item,
+    "conversation.item.create": conversation.create,
     "conversation.item.truncate": _truncate,
-    "conversation.item.retrieve": _retrieve,
-    "conversation.item.delete": _delete,
+    "conversation.item.retrieve": conversation.retrieve,
+    "conversation.item.delete": conversation.delete,
     "response.create": _create_response,
     "response.cancel": _cancel,
 }

@@ -10,6 +10,7 @@ from flowkit.config.serve import Settable
 from flowkit.messages import Message
 from flowkit.serve.microphone import Microphone
 from flowkit.serve.orders import Order
+from flowkit.serve.realtime.conversation import ItemPlaces
 from flowkit.serve.realtime.items import Items
 from flowkit.serve.realtime.settings import Defaults, Settings
 
@@ -27,6 +28,7 @@ class Dialogue:
     ahead_us: int
     settings: Settings = field(default_factory=Settings)
     items: Items = field(default_factory=Items)
+    places: ItemPlaces = field(default_factory=ItemPlaces)
     system: list[str] = field(default_factory=list)
     """What system messages have added to the instructions."""
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -46,9 +48,9 @@ class Dialogue:
         """A message for the stages of these kinds."""
         self.orders += [Order(stage, message) for stage in stages]
 
-    def add_item(self, item: dict[str, Any], *, done: bool = True) -> str | None:
-        """A new item of the conversation; returns the id of the one before it."""
-        before = self.items.add(item)
+    def add_item(self, item: dict[str, Any], *, done: bool = True, after: str | None = None) -> str | None:
+        """A new item of the conversation, behind item `after` or the last one; returns the id of the one before it."""
+        before = self.items.add(item) if after is None else self.items.insert(item, after)
         self.send("conversation.item.added", previous_item_id=before, item=dict(item))
         if done:
             self.send("conversation.item.done", previous_item_id=before, item=dict(item))

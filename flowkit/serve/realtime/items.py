@@ -34,6 +34,23 @@ class Items:
             del self._items[next(iter(self._items))]
         return before
 
+    def insert(self, item: dict[str, Any], after: str) -> str | None:
+        """Put an item behind item `after`, or before all (``root``); returns the id of the one before it."""
+        kept = list(self._items.items())
+        at = 0 if after == "root" else 1 + list(self._items).index(after)
+        self._items = dict([*kept[:at], (item["id"], item), *kept[at:]])
+        return None if after == "root" else after
+
+    def remove(self, id: str) -> None:
+        """Forget an item."""
+        del self._items[id]
+
+    def around(self, id: str) -> tuple[list[str], list[str]]:
+        """The ids up to this one, and those behind it."""
+        ids = list(self._items)
+        at = ids.index(id) + 1
+        return ids[:at], ids[at:]
+
 
 def message(id: str, role: str, content: list[dict[str, Any]], status: str = "completed") -> dict[str, Any]:
     """A message of the user, the assistant or the system."""

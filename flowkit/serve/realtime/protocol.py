@@ -40,7 +40,8 @@ from flowkit.serve.http import json_bytes
 from flowkit.serve.microphone import Microphone
 from flowkit.serve.orders import Order
 from flowkit.serve.realtime.audio import Ear
-from flowkit.serve.realtime.client import HANDLERS, Given, Hands
+from flowkit.serve.realtime.client import HANDLERS, Hands
+from flowkit.serve.realtime.conversation import Given
 from flowkit.serve.realtime.dialogue import Dialogue
 from flowkit.serve.realtime.errors import SERVER, EventRefused, error_event
 from flowkit.serve.realtime.reply import Replies, ReplyPhase
@@ -157,6 +158,10 @@ class Protocol:
 
     def _answered(self, row: Utterance) -> None:
         self.speech.answered()
+        # What is asked aside leaves what waits where it is.
+        if not row.aside and not row.say:
+            self.talk.places.answered(row.turn)
+        self.talk.places.turn = row.turn
         self.reply.begun()
 
     def _text(self, row: Token | Filler) -> None:

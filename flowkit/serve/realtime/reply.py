@@ -130,6 +130,8 @@ class Replies:
         """The calls of the client's tools for which the reply waits."""
         self.outputs: dict[str, str] = {}
         """What the client has given for them. It is passed on when it asks for the response."""
+        self.called_in: set[int] = set()
+        """The turns in which tools of the client were called."""
         self.late: set[str] = set()
         """Calls of replies that are over, and that the client may still answer."""
 
@@ -251,6 +253,7 @@ class Replies:
         names = response.tools
         if row.name in ({tool["name"] for tool in self._talk.settings.tools} if names is None else names):
             response.calls.append(row)
+            self.called_in.add(self._talk.places.turn)
 
     def step_sent(self) -> None:
         """What the model said before it called tools has been sent."""
@@ -307,6 +310,7 @@ class Replies:
         talk.send("response.output_item.added", response_id=response.id, output_index=index, item=dict(item))
         if not response.aside:
             response.before = talk.add_item(item, done=False)
+            talk.places.agent(item["id"])
         part = {"type": "text", "text": ""} if response.modality == TEXT else {"type": "audio", "transcript": ""}
         self._part("response.content_part.added", response, part=part)
 

@@ -123,6 +123,7 @@ class Speech:
         item = message(spoken.item_id, "user", [{"type": "input_audio", "transcript": None}])
         talk.send("input_audio_buffer.committed", previous_item_id=talk.items.last, item_id=spoken.item_id)
         talk.add_item(item)
+        talk.places.user(spoken.item_id)
         if spoken.final is not None:
             self._complete(spoken)
         elif spoken.partial:

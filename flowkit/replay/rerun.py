@@ -32,6 +32,12 @@ _CAUSES_AMONG = 20_000
 """How many of the latest equal rows are kept, to look for causes in: more than a minute of a session."""
 _LOOK_AHEAD = 200
 """How many recorded rows after a difference are looked at."""
+_MAY_HOLD = frozenset({"llm", "tts"})
+"""The stages that hold back what their providers give: while what they sent waits, or until a guess is judged."""
+_WAKES = 5
+"""An item that waited while the session woke up so often was held back by its stage. Less may be a busy event loop."""
+_APART_US = 5_000
+"""What is handled within less belongs to one awakening, such as all that has waited for a busy event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,11 @@ class Rerun:
         self._then: deque[Row] = deque()
         self._now: deque[Row] = deque()
         self._equal: deque[Row] = deque(maxlen=_CAUSES_AMONG)
+        self._holding = [place for place, stage in enumerate(plan.stages) if stage.kind in _MAY_HOLD]
+        self._accepting_us = [0] * len(plan.stages)
+        """Since when each stage accepts what its provider gives; -1 while it does not."""
+        self._wakes: deque[int] = deque([-1] * _WAKES, maxlen=_WAKES)
+        """When the session last woke up."""
 
     def __iter__(self) -> Iterator[Row]:
         self.engine.begin(0)
@@ -167,9 +178,24 @@ class Rerun:
             return
         # The engine produces these itself: a stage's timer, and the timeout of a provider call.
         own = type(row.message) is Timer or (type(row.message) is Failed and not row.call)
-        stimulus = Stimulus(self._places[row.stage], row.call, row.message, row.sent_us)
-        self.engine.advance(row.handled_us, () if own else (stimulus,))
+        place = self._places[row.stage]
+        if place in self._holding and row.call and row.fate is Fate.HANDLED and self._would_not_wait(place, row):
+            self._stop("the stage held this item back, and accepts it now", row, None)
+            return
+        self.engine.advance(row.handled_us, () if own else (Stimulus(place, row.call, row.message, row.sent_us),))
         self._now.extend(self.engine.journal.take())
+        if row.handled_us >= self._wakes[-1] + _APART_US:
+            self._wakes.append(row.handled_us)
+        for place in self._holding:
+            if not self.engine.accepts_item(place):
+                self._accepting_us[place] = -1
+            elif self._accepting_us[place] < 0:
+                self._accepting_us[place] = row.handled_us
+
+    def _would_not_wait(self, place: int, row: Row) -> bool:
+        """Whether the stage held an item of its provider back then, and would have accepted it long before now."""
+        since_us = self._accepting_us[place]
+        return since_us >= 0 and self._wakes[0] >= max(row.sent_us, since_us)
 
     def _stop(self, what: str, then: Row | None, now: Row | None) -> None:
         """Store the difference with the causes on both sides."""

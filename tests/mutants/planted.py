@@ -36,6 +36,8 @@ class Mutant(NamedTuple):
 _VAD, _GATE, _LLM = "stages/endpointing.py", "stages/gate.py", "stages/llm.py"
 _CHUNKING, _TTS, _PLAYBACK = "stages/chunking.py", "stages/tts.py", "stages/playback.py"
 _CORE, _MAILBOX = "engine/core.py", "engine/mailbox.py"
+_SCRIPTED, _NO_PROVIDER = "providers/scripted.py", "exact replay asks no provider"
+_CONTRACT = f"{_NO_PROVIDER}, and nor does the test of a trace: tests/contract shows it with a server"
 
 MUTANTS = (
     # -- endpointing
@@ -407,5 +409,54 @@ MUTANTS = (
         "stages/tools.py",
         "return self._over(state, message) if id in state.running else NOTHING",
         'return self._over(state, ToolOutcome(id, message.status, "")) if id in state.running else NOTHING',
+    ),
+    # -- the providers' side, of which a replay has only the answers
+    Mutant(
+        "a scripted model does not answer outcomes",
+        "llm",
+        _SCRIPTED,
+        "reply = self._after_tools(request) if request.steps else self._by_text.get(request.text)",
+        "reply = self._by_text.get(request.text)",
+        _NO_PROVIDER,
+    ),
+    Mutant(
+        "a transcript names the utterance before",
+        "asr",
+        _SCRIPTED,
+        "Final(text, item.utterance)),)",
+        "Final(text, item.utterance - 1)),)",
+        _NO_PROVIDER,
+    ),
+    Mutant(
+        "an inline provider does not answer what it is fed",
+        "asr",
+        "providers/inline.py",
+        "        if answers := answer(item):\n            self._add(answers, at_us)\n",
+        "        answer(item)\n",
+        _NO_PROVIDER,
+    ),
+    Mutant(
+        "an inline provider does not give its answers in order",
+        "tts",
+        "providers/inline.py",
+        "            heappush(heap, (at_us + delay_us, seq, answer))",
+        "            heappush(heap, (at_us + delay_us, -seq, answer))",
+        _NO_PROVIDER,
+    ),
+    Mutant(
+        "a chat server gets no history",
+        "llm",
+        "providers/cloud/chat.py",
+        "for exchange in remembered(ask.history, options.remember, self._room(ask)):",
+        "for exchange in remembered((), options.remember, self._room(ask)):",
+        _CONTRACT,
+    ),
+    Mutant(
+        "a chat server is not asked for a stream",
+        "llm",
+        "providers/cloud/chat.py",
+        '"stream": True,',
+        '"stream": False,',
+        _CONTRACT,
     ),
 )

@@ -34,7 +34,7 @@ from flowkit.replay.compare import row_line
 from flowkit.replay.rerun import Difference, Rerun, exactly
 from flowkit.replay.settings import recorded_plan
 from flowkit.stages import playback
-from flowkit.stages.base import Actions, Emit, Feed, Open
+from flowkit.stages.base import PROVIDER, Actions, Emit, Feed, Open
 from flowkit.stages.chunking import Chunking
 from flowkit.stages.llm import LlmTurn
 from flowkit.stages.transcription import Transcription
@@ -46,6 +46,7 @@ from tests.config.experiments_of_tools import TOOLED
 from tests.trace.recording import record
 from tests.trace.sessions import pipeline
 
+KEPT = Path(__file__).resolve().parents[2] / "traces"
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 SESSIONS = {
     "barge_in": pipeline(),
@@ -125,6 +126,18 @@ def test_a_journal_may_end_anywhere() -> None:
     rows = heap_session(plan).journal.rows
     for end in range(1, 60):
         assert difference(plan, rows[:end], whole=False) is None
+
+
+def test_an_item_that_was_held_back_and_would_not_be_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sound of a guess waits for the verdict. In the journal it comes when it was accepted, so only its wait tells."""
+    trace = read_trace(KEPT / "spoken-on-trust.jsonl")
+    assert exactly(trace).same
+    monkeypatch.setattr(
+        TtsOrder, "accepts", lambda stage, state: frozenset({PROVIDER}) if state.speaking else stage.everything
+    )
+    found = exactly(trace).difference
+    assert found is not None
+    assert (found.stage, found.what) == ("tts", "the stage held this item back, and accepts it now")
 
 
 # -- another journal ---------------------------------------------------------------------------------------------------

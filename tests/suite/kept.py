@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flowkit.config import load
-from flowkit.engine import CallCancelled, Effect, Stimulus
+from flowkit.engine import CallCancelled, CallOpened, Effect, Stimulus
 from flowkit.messages import Audio, Message, Token
 from flowkit.plan import Plan, resolve
 from flowkit.plan.show import show
+from flowkit.providers.inline import Script
 from flowkit.replay.heap import HeapPump
 from flowkit.testing.sessions import scripts_of
 from flowkit.trace.recorder import open_recorder
@@ -51,7 +52,7 @@ SESSIONS: Mapping[str, str] = {
         f"{{text: '{_LONG}'}}, {{text: Fine.}}",
         llm="per_token: 3ms, queue: {max: 2}",
         chunker="max_tokens: 9, queue: {max: 3}",
-        tts="per_char: 40ms, piece: 40ms, per_piece: 1ms, rate: 22050, queue: {max: 1}",
+        tts="per_char: 40ms, piece: 33ms, per_piece: 1ms, rate: 22050, queue: {max: 1}",
         speaker="queue: {max: 2}, lead: 60ms",
     ),
     "two-interrupts": pipeline(
@@ -62,8 +63,8 @@ SESSIONS: Mapping[str, str] = {
         tts="per_char: 40ms",
     ),
     "withdrawn": pipeline(
-        "{at: 200ms, lasts: 500ms}, {at: 2300ms, lasts: 80ms}, {at: 3800ms, lasts: 400ms}, {at: 6s, lasts: 500ms}",
-        ("Tell me about Paris.", "", "okay", "wait, stop"),
+        "{at: 200ms, lasts: 500ms}, {at: 2300ms, lasts: 80ms}, {at: 3800ms, lasts: 1500ms}, {at: 6500ms, lasts: 500ms}",
+        ("Tell me about Paris.", "Ah, so", "okay", "wait, stop"),
         f"{{text: '{_LONG}'}}, {{text: Fine.}}",
         vad="speech_for: 200ms",
         gate="ignore: [okay], resume_after: 1s",
@@ -104,13 +105,22 @@ SESSIONS: Mapping[str, str] = {
         ("How much is it?", "Thanks."),
         "{tokens: ['Look at fine', '.', 'com, it is there', '.', ' Or at', ' another, i.e.', ' fair.']},"
         " {tokens: ['You are welcome', '.', ' Bye.']}",
-        llm="per_token: 150ms",
+        llm="per_token: 400ms",
         chunker="speculate_end: true, first: {min_tokens: 2}, queue: {max: 2, when_full: drop_oldest}",
     ),
+    "dropped-words": pipeline(
+        "{at: 200ms, lasts: 500ms}",
+        ("Tell me about Paris.",),
+        f"{{text: '{_LONG}'}}",
+        llm="per_token: 10ms",
+        chunker="max_tokens: 8, queue: {max: 4, when_full: drop_oldest}",
+        tts="per_char: 20ms, per_piece: 60ms, queue: {max: 1}",
+        speaker="queue: {max: 2}, lead: 60ms",
+    ),
     "silent-user": pipeline(
-        "{at: 2500ms, lasts: 400ms}",
-        ("Hello.",),
-        "{text: Good day.}",
+        "{at: 400ms, lasts: 300ms}, {at: 5500ms, lasts: 400ms}",
+        ("Who is there?", "Hello."),
+        "{text: Me.}, {text: Good day.}",
         mic="length: 14s",
         gate="greeting: {text: 'Hello, this is Paris.', interruptible: false}, idle: {after: 2s, say: 'Are you there?', times: 1,"
         " then: end_session}",
@@ -128,23 +138,35 @@ SESSIONS: Mapping[str, str] = {
         ("Is a table free?", "Then book it."),
         "{text: 'Let me look.', to: 'Is a table free?', calls: [{name: look}]}, {text: 'Yes, at eight.', after: look},"
         " {text: '', to: Then book it., calls: [{name: book}]}, {text: It is booked., after: book}",
-        tools="provider: scripted, outcomes: [{tool: look, after: 400ms, says: free}, {tool: book, after: 200ms, fails: true}]",
+        tools="provider: scripted, tools: [{name: look, http: {url: 'http://localhost/look'}},"
+        " {name: book, http: {url: 'http://localhost/book'}}],"
+        " outcomes: [{tool: look, after: 400ms, says: free}, {tool: book, after: 200ms, fails: true, says: The table is gone.}]",
         tts="per_char: 30ms",
     ),
 }
 
 
 class _GoesOn(HeapPump):
-    """A pump whose providers send an item more after they were cancelled, as one does that has not heard of it yet."""
+    """A pump whose providers send items more after they were cancelled, as one does that has not heard of it yet: one at
+    once, and one when the stage has already opened its next call."""
+
+    def __init__(self, plan: Plan, scripts: Mapping[str, Script]) -> None:
+        super().__init__(plan, scripts)
+        self._cancelled: dict[int, int] = {}
 
     def _apply(self, effects: list[Effect]) -> None:
         super()._apply(effects)
         for effect in effects:
             if isinstance(effect, CallCancelled):
-                late: Message = (
-                    Token(99, " late") if self._plan.stages[effect[0]].kind == "llm" else Audio(0, 0, 160, 16_000, 160)
-                )
-                self._apply(self.engine.advance(self._now_us, [Stimulus(effect[0], effect[1], late, self._now_us)]))
+                self._cancelled[effect[0]] = effect[1]
+                self._send(effect[0], effect[1])
+            elif isinstance(effect, CallOpened) and effect[0] in self._cancelled:
+                self._send(effect[0], self._cancelled.pop(effect[0]))
+
+    def _send(self, stage: int, call: int) -> None:
+        is_llm = self._plan.stages[stage].kind == "llm"
+        late: Message = Token(99, " late") if is_llm else Audio(0, 0, 160, 16_000, 160)
+        self._apply(self.engine.advance(self._now_us, [Stimulus(stage, call, late, self._now_us)]))
 
 
 def plan_of(name: str) -> tuple[Plan, str]:

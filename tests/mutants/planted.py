@@ -270,7 +270,6 @@ MUTANTS = (
         _TTS,
         "if state.muted or not clause.spoken.strip():",
         "if state.muted:",
-        "no kept reply has a clause without words",
     ),
     # -- playback
     Mutant(
@@ -400,7 +399,6 @@ MUTANTS = (
         _CORE,
         "        self._timers.clear(slot.index)\n",
         "",
-        "its timers find a fresh state, in which they do nothing",
     ),
     # -- tools
     Mutant(

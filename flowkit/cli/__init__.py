@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("flowkit.cli.import_", "make a trace of a call that another system recorded"),
     "replay": ("flowkit.cli.replay", "run a trace again"),
     "diff": ("flowkit.cli.diff", "compare two traces, or a trace and its replay"),
+    "fidelity": ("flowkit.cli.fidelity", "say how well predictions hold on recordings of one's own"),
     "test": ("flowkit.cli.test", "run the tests of pipeline files and stored traces"),
     "approve": ("flowkit.cli.approve", "accept the new results of stored traces"),
     "bench": ("flowkit.cli.bench", "measure on recordings when the user's turn is taken to be over"),

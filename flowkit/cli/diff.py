@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare the sessions. Exit code 0 if all stages handled the same messages, 1 otherwise."""
     from flowkit.replay.compare import difference_json, difference_lines, first_difference
-    from flowkit.replay.simulate import simulate
+    from flowkit.replay.predict import predict
     from flowkit.trace.reader import read_trace
 
     if args.b is not None and (args.pipeline or args.set):
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     trace = read_trace(args.a)
     rows, report = _recorded(trace)
     if args.b is None:
-        replayed = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set))
+        replayed = predict(trace, pipeline=args.pipeline, overrides=tuple(args.set))
         other_rows, other = replayed.rows, replayed.report
     else:
         other_rows, other = _recorded(read_trace(args.b))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from flowkit.trace.reader import Trace
 
 
+_WORLDS = 20
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     configure(
@@ -59,17 +62,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--permute-ties", type=int, default=0, metavar="N", help="also replay simultaneous events in N other orders"
     )
+    parser.add_argument(
+        "--worlds",
+        type=int,
+        default=_WORLDS,
+        metavar="N",
+        help="with changed settings: draw what the recording cannot tell N times (default: 20); 0: the likely values only",
+    )
     workers(parser)
     parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay each trace. Exit code 1 if one differs from its recording, or depends on the order of simultaneous
-    events."""
+    events; 2 if a recording cannot tell what a change would do."""
     if args.exact and (args.pipeline or args.set or args.permute_ties):
         raise UsageError("--exact changes nothing, so it cannot be combined with --pipeline, --set or --permute-ties")
     if args.live_tools and (args.exact or args.permute_ties):
         raise UsageError("--live-tools changes outcomes, so it cannot be combined with --exact or --permute-ties")
+    if args.worlds < 0:
+        raise UsageError(f"--worlds is a number of worlds, not {args.worlds}")
     if args.allow_tools and not args.live_tools:
         raise UsageError("--allow-tools is for --live-tools: otherwise a replay calls no tool")
     worst = ExitCode.FINE
@@ -79,8 +91,7 @@ def run(args: argparse.Namespace) -> int:
             print("\n".join(said.out))
             for line in said.err:
                 print(line, file=sys.stderr)
-            if not said.fine:
-                worst = ExitCode.CHECKS_FAILED
+            worst = max(worst, said.code)
     return worst
 
 
@@ -93,22 +104,22 @@ class _Asked(NamedTuple):
 
 @dataclass
 class _Said:
-    """What a replay prints to stdout and stderr, and whether all is well."""
+    """What a replay prints to stdout and stderr, and its exit code."""
 
     out: list[str] = field(default_factory=list)
     err: list[str] = field(default_factory=list)
-    fine: bool = True
+    code: ExitCode = ExitCode.FINE
 
 
 def _replayed(asked: _Asked) -> _Said:
     args, name = asked
     said = _Said()
     try:
-        said.fine = _exact(args, name, said) if args.exact else _simulated(args, name, said)
+        said.code = _exact(args, name, said) if args.exact else _simulated(args, name, said)
     except BaseExceptionGroup as group:
         # Trio groups what fails in a nursery, and the command line reports a single error.
         raise group.exceptions[0] from group
-    if not said.fine:
+    if said.code is not ExitCode.FINE:
         said.err.append(f"reproduce: {_again(args, name)}")
     return said
 
@@ -120,21 +131,22 @@ def _again(args: argparse.Namespace, name: str) -> str:
     options += [part for value in args.set for part in ("--set", value)]
     options += [f"--{name}-tools" for name in ("live", "allow") if getattr(args, f"{name}_tools")]
     options += ["--permute-ties", str(args.permute_ties)] if args.permute_ties else []
+    options += ["--worlds", str(args.worlds)] if args.worlds != _WORLDS else []
     return shlex.join(["flowkit", "replay", name, *options])
 
 
-def _exact(args: argparse.Namespace, name: str, said: _Said) -> bool:
+def _exact(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
     from flowkit.replay.rerun import exactly, lines_of
 
     result = exactly(name)
     _tell(args, result.report, said)
     said.err += lines_of(result.difference)
-    return result.same
+    return ExitCode.FINE if result.same else ExitCode.CHECKS_FAILED
 
 
-def _simulated(args: argparse.Namespace, name: str, said: _Said) -> bool:
+def _simulated(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
+    from flowkit.replay.predict import predict
     from flowkit.replay.rerun import timing_only
-    from flowkit.replay.simulate import simulate
     from flowkit.trace.reader import read_trace
 
     trace = read_trace(name)
@@ -144,13 +156,18 @@ def _simulated(args: argparse.Namespace, name: str, said: _Said) -> bool:
                 f"{trace.path.name} is redacted: only its timing can be replayed, without changed settings"
             )
         _tell(args, timing_only(trace), said)
-        return True
+        return ExitCode.FINE
     if args.live_tools:
         _tell(args, _with_tools(args, trace), said)
-        return True
-    replayed = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set))
+        return ExitCode.FINE
+    replayed = predict(
+        trace, pipeline=args.pipeline, overrides=tuple(args.set), worlds=args.worlds, following=args.worlds > 0
+    )
     _tell(args, replayed.report, said)
-    return not args.permute_ties or _ties(args, trace, replayed.report, said)
+    if args.permute_ties and not _ties(args, trace, said):
+        return ExitCode.CHECKS_FAILED
+    outlook = replayed.report.outlook
+    return ExitCode.USAGE if outlook is not None and outlook.refusal else ExitCode.FINE
 
 
 def _with_tools(args: argparse.Namespace, trace: Trace) -> Report:
@@ -163,9 +180,11 @@ def _with_tools(args: argparse.Namespace, trace: Trace) -> Report:
     return simulate_with_tools(trace, pipeline=args.pipeline, overrides=tuple(args.set)).report
 
 
-def _ties(args: argparse.Namespace, trace: Trace, usual: Report, said: _Said) -> bool:
+def _ties(args: argparse.Namespace, trace: Trace, said: _Said) -> bool:
+    from flowkit.replay.simulate import simulate
     from flowkit.replay.ties import depending, permuted
 
+    usual = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set)).report
     others = permuted(trace, args.permute_ties, pipeline=args.pipeline, overrides=tuple(args.set))
     lines = depending(usual, [other.report for other in others])
     said.err += lines or [f"{args.permute_ties} other orders of simultaneous events: the same figures"]

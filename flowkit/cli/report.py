@@ -69,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
 def _replayed(args: argparse.Namespace) -> ShownSession:
     """The trace's replay with changed settings, to be shown beside it."""
     from flowkit.figures.layout import layout_of
-    from flowkit.replay.simulate import simulate
+    from flowkit.replay.predict import predict
     from flowkit.report.page import ShownSession
 
-    replayed = simulate(args.traces[0], pipeline=args.pipeline, overrides=tuple(args.set))
+    replayed = predict(args.traces[0], pipeline=args.pipeline, overrides=tuple(args.set))
     plan = replayed.plan
     name = f"{replayed.report.trace}, replayed"
     return ShownSession(name, replayed.report, replayed.rows, layout_of(plan), settings=plan.settings)

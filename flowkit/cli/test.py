@@ -155,7 +155,7 @@ def _table(outcome: Outcome) -> list[str]:
     rows = [("turn", "what", "approved", "now", "change")]
     for change in outcome.changes[:_MOST_CHANGES]:
         delta = "" if change.delta_ms is None else f"{change.delta_ms:+g} ms"
-        said = (delta + ", modelled" * change.modelled).removeprefix(", ")
+        said = (delta + change.marks).removeprefix(", ")
         rows.append((str(change.turn or ""), change.what, change.before, change.now, said))
     widths = [min(48, max(len(row[i]) for row in rows)) for i in range(5)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -12,6 +12,7 @@ from typing import Any
 from flowkit.clock import US_PER_S, ms
 from flowkit.config.budgets import PARTS
 from flowkit.figures.cost import Cost
+from flowkit.figures.outlook import Outlook, TurnOdds
 from flowkit.figures.records import TurnEnding
 
 
@@ -81,9 +82,16 @@ class TurnReport:
     """Length of their spoken texts."""
     ending: TurnEnding | None = None
     """Why the user's turn was taken to be over, if a predictor or its length had a part in that."""
-
     cost: Cost | None = None
     """What it costs. None: no provider has a price."""
+    odds: TurnOdds | None = None
+    """How likely the turn is, if it is predicted and might be otherwise."""
+
+    @property
+    def marks(self) -> str:
+        """What a reader must know about the figures, in brackets behind them; empty if they are certain."""
+        known = [*(["modelled"] if self.modelled else []), *([str(self.odds)] if self.odds else [])]
+        return f" ({'; '.join(known)})" if known else ""
 
     def to_json(self) -> dict[str, Any]:
         """The turn in a report's JSON."""
@@ -104,6 +112,8 @@ class TurnReport:
             known["user_turn_ended"] = self.ending._asdict()
         if self.cost is not None:
             known["cost"] = self.cost.to_json()
+        if self.odds is not None:
+            known["odds"] = self.odds.to_json()
         if self.revoked:
             known["revoked"] = {"clauses": self.revoked, "characters": self.revoked_chars}
         return {**known, "modelled": True} if self.modelled else known
@@ -222,6 +232,8 @@ class Report:
     """Share of the clauses whose audio is modelled, 0 to 1."""
     notices: tuple[str, ...] = ()
     """What a reader should know about these figures."""
+    outlook: Outlook | None = None
+    """How sure a prediction is. None: the figures are not predicted."""
     lasted_us: int = 0
     """From the session's start to its last message."""
     cost: Cost | None = None
@@ -260,6 +272,8 @@ class Report:
         if self.cost is not None:
             minute = self.cost_a_minute
             known["cost"] = {**self.cost.to_json(), "per_minute": None if minute is None else round(minute, 9)}
+        if self.outlook is not None:
+            known["outlook"] = self.outlook.to_json()
         return {**known, "notices": list(self.notices)} if self.notices else known
 
 

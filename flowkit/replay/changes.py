@@ -6,48 +6,61 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from flowkit.figures.records import TurnRecord
 
-_Span = tuple[int, int]
-"""First and last frame of speech."""
+Spans = Mapping[int, Sequence[tuple[int, int]]]
+"""The speech that each turn answers, by turn number: first and last recorded frame of each piece."""
 
 
-def other_turns(
-    recorded: Iterable[TurnRecord], predicted: Iterable[TurnRecord], frame_then: Callable[[int], int]
-) -> Iterator[str]:
-    """A line for each turn that is not answered as it was then.
+def spans_of(turns: Iterable[TurnRecord], frame_then: Callable[[int], int] = lambda frame: frame) -> Spans:
+    """The speech of turns. `frame_then` gives the recorded frame of a frame of theirs."""
+    return {turn.number: [(frame_then(first), frame_then(last)) for first, last in _speech(turn)] for turn in turns}
 
-    `frame_then` gives the recorded frame of a frame of the prediction.
-    """
-    then = {turn.number: turn for turn in recorded}
-    spoken = {number: list(_speech(turn)) for number, turn in then.items()}
-    now = {turn.number: [(frame_then(first), frame_then(last)) for first, last in _speech(turn)] for turn in predicted}
-    for number, spans in spoken.items():
+
+def other_turns(then: Spans, users: Mapping[int, str], now: Spans) -> Iterator[str]:
+    """A line for each turn that is not answered as it was then. `users` has what was said in the recorded turns."""
+    for number, spans in then.items():
         among = _overlapping(spans, now)
         if spans and not among:
-            yield f"turn {number} of the recording is not predicted: {then[number].user[:40]!r} does not get an answer"
+            yield f"turn {number} of the recording is not predicted: {users[number][:40]!r} does not get an answer"
         elif len(among) > 1:
             yield f"turn {number} of the recording is predicted as turns {_listed(among)}"
     for number, spans in now.items():
-        among = _overlapping(spans, spoken)
+        among = _overlapping(spans, then)
         if len(among) > 1:
             yield f"turns {_listed(among)} of the recording are predicted as turn {number}"
         elif spans and not among:
             yield f"turn {number} is new: the recording has no answer to it"
 
 
-def _speech(turn: TurnRecord) -> Iterator[_Span]:
+def matched(a: Spans, b: Spans) -> dict[int, int]:
+    """Which turn of `b` each turn of `a` is: the next one that answers some of the same speech. A turn that nobody asked for
+    is the next such turn."""
+    found: dict[int, int] = {}
+    left = list(b)
+    for number, spans in a.items():
+        for place, other in enumerate(left):
+            if _alike(spans, b[other]):
+                found[number] = other
+                left = left[place + 1 :]
+                break
+    return found
+
+
+def _alike(spans: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> bool:
+    if not spans or not others:
+        return not spans and not others
+    return any(first <= b and a <= last for first, last in spans for a, b in others)
+
+
+def _speech(turn: TurnRecord) -> Iterator[tuple[int, int]]:
     """The speech that a turn answers. A turn that nobody asked for has none."""
     for speech in turn.replies()[0].speech:
         if speech.begin is not None and speech.end is not None and speech.end.last_voiced is not None:
             yield speech.begin.frame, speech.end.last_voiced
 
 
-def _overlapping(spans: Sequence[_Span], turns: Mapping[int, Sequence[_Span]]) -> list[int]:
+def _overlapping(spans: Sequence[tuple[int, int]], turns: Spans) -> list[int]:
     """The turns that answer some of the same speech."""
-    return [
-        number
-        for number, others in turns.items()
-        if any(first <= b and a <= last for first, last in spans for a, b in others)
-    ]
+    return [number for number, others in turns.items() if spans and others and _alike(spans, others)]
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -118,12 +118,11 @@ def _turn_lines(a: TurnReport | None, b: TurnReport | None) -> Iterator[str]:
     if a is None or b is None:
         turn = a or b
         assert turn is not None
-        yield f"{'-' if b is None else '+'} turn {turn.turn} only here: {turn.user!r}"
+        yield f"{'-' if b is None else '+'} turn {turn.turn} only here: {turn.user!r}{turn.marks}"
         return
     parts = [(name, _parts(a)[i], _parts(b)[i]) for i, name in enumerate(PARTS)]
     moved = [f"{name} {_signed(after - before)}" for name, before, after in parts if after != before]
-    mark = " (modelled)" if b.modelled else ""
-    yield f"  turn {a.turn}: TTFA {_known(a.ttfa_us)} -> {_known(b.ttfa_us)} ms{mark}{': ' + ', '.join(moved) if moved else ''}"
+    yield f"  turn {a.turn}: TTFA {_known(a.ttfa_us)} -> {_known(b.ttfa_us)} ms{b.marks}{': ' + ', '.join(moved) if moved else ''}"
     if a.answer_us != b.answer_us:
         yield f"    answer after {_known(a.answer_us)} -> {_known(b.answer_us)} ms"
     if a.end_reason != b.end_reason:

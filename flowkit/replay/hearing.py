@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from flowkit.engine import Fate, Row
 from flowkit.figures.layout import Layout
-from flowkit.messages import Hold, Interrupt, PlaybackStarted, ReplyPlayed
+from flowkit.messages import Hold, Interrupt, Play, PlaybackStarted, ReplyPlayed
 
 
 @dataclass(slots=True)
@@ -27,6 +27,13 @@ class AgentSound:
     """None: it still sounds."""
     whole: bool = False
     """Whether the reply ended with it. Else it was cut off, or it still sounds."""
+    clauses: list[int] = field(default_factory=list)
+    """When each of its clauses begins."""
+
+    @property
+    def lasts_us(self) -> int | None:
+        """How long it sounded; None while it does."""
+        return None if self.ended_us is None else self.ended_us - self.began_us
 
 
 @dataclass(slots=True)
@@ -35,18 +42,32 @@ class Hearing:
 
     layout: Layout
     sounds: list[AgentSound] = field(default_factory=list)
+    _clause: tuple[int, int] = (-1, -1)
+    _begun: list[int] = field(default_factory=list)
+    """When the clauses of the newest reply begin. Its sounds share it."""
 
     def row(self, row: Row) -> None:
         """Handle the next row."""
         message = row.message
         if row.fate is not Fate.HANDLED:
             return
-        if isinstance(message, PlaybackStarted):
-            self.sounds.append(AgentSound(row.epoch, message.at_us))
+        if isinstance(message, Play):
+            self._plays(message)
+        elif isinstance(message, PlaybackStarted):
+            begun = self._begun if self._clause[0] == row.epoch else []
+            self.sounds.append(AgentSound(row.epoch, message.at_us, clauses=begun))
         elif isinstance(message, ReplyPlayed):
             self._ends(row)
         elif isinstance(message, Hold | Interrupt) and row.stage == self.layout.only("speaker"):
             self._silenced(-(-row.handled_us // self.layout.frame_us) * self.layout.frame_us)
+
+    def _plays(self, play: Play) -> None:
+        """Note where a clause begins. What plays first is known before the voice is noted."""
+        if play.epoch != self._clause[0]:
+            self._begun = []
+        if (play.epoch, play.clause) != self._clause:
+            self._clause = (play.epoch, play.clause)
+            self._begun.append(play.at_us)
 
     def _ends(self, row: Row) -> None:
         # A reply without sound ends too, and then the last sound is of another one.

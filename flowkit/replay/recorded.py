@@ -6,20 +6,15 @@ came then. Credits are not replayed, because the pump makes its own.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from statistics import median
-from typing import NamedTuple
 
 from flowkit.messages import (
     Ask,
     Done,
     EndOfUtterance,
-    Final,
     Frames,
     Message,
-    Partial,
     Prediction,
     Probability,
     ToolCall,
@@ -27,7 +22,9 @@ from flowkit.messages import (
     TurnSoFar,
 )
 from flowkit.providers.inline import InlineCall, Script
+from flowkit.replay.chance import Chance, World, delays_of
 from flowkit.replay.material import Input, RecordedCall
+from flowkit.replay.transcripts import Finals
 from flowkit.replay.unfinished import Unfinished
 
 BLOCK = 25
@@ -120,137 +117,6 @@ class RecordedVad(Script):
         return scripted(_rising(self._items))
 
 
-class Said(NamedTuple):
-    """The answers to the end of an utterance: partial transcripts and the final one, with their delays after it."""
-
-    last_voiced: int
-    answers: list[tuple[int, Partial | Final]]
-    ready_us: int
-    """How long after the last voiced frame the final transcript was ready at the latest."""
-    after_us: int
-    """From then, or from the end of the utterance if that came later, to the final transcript."""
-    ahead: bool
-    """Whether it looks as if it was decoded before the end of the utterance was known."""
-
-    @property
-    def text(self) -> str:
-        """The final transcript. An utterance whose transcript never came has none."""
-        return self.answers[-1][1].text if self.answers else ""
-
-
-class Finals:
-    """The final transcripts by the last voiced frame of their utterance.
-
-    Partial transcripts after the end of the utterance are kept with its final one, so that it does not overtake them.
-
-    Most ASRs begin to work on the final transcript when the utterance has ended. Some decode ahead as soon as the user is
-    quiet, and then a shorter silence does not make the transcript come sooner. Of these it is known when the transcript was
-    ready: when the same text came as a partial one, or at the latest when the final one came.
-    """
-
-    def __init__(self, calls: Iterable[RecordedCall], heard: Input, frame_us: int) -> None:
-        items = [(at_us, item) for call in calls for at_us, _, item in call.items if isinstance(item, Partial | Final)]
-        there = heard.arrivals()
-        arrived = list(there.values())
-        self._came = [(at_us, isinstance(item, Final), item.text) for at_us, item in items]
-        self._frame_us = frame_us
-        self._left: list[Said] = []
-        self._given = ""
-        self._tails: set[tuple[int, Message]] = set()
-        for frame, ended_us, number in heard.utterances:
-            if not (tail := _until_final(items, ended_us, number)):
-                self._left.append(Said(frame, [], 0, 0, False))
-            else:
-                newest = bisect_right(arrived, ended_us) - 1
-                self._left.append(_said(frame, ended_us - (newest - frame) * frame_us, ended_us, tail, items))
-                self._tails |= set(tail)
-        worded = [said for said in self._left if said.text]
-        self._ahead = 2 * sum(said.ahead for said in worded) > len(worded)
-        # The median, so that one slow transcript does not move it.
-        usual = [said.ready_us if self._ahead else said.answers[-1][0] for said in self._left if said.answers]
-        self._usual_us = round(median(usual)) if usual else 0
-        self.assumed: list[str] = []
-
-    def answered(self, at_us: int, item: Message) -> bool:
-        """Whether an item that came at `at_us` was an answer to the end of an utterance. Without a VAD there are none, and the
-        ASR decides by itself."""
-        return (at_us, item) in self._tails
-
-    def answers(self, end: EndOfUtterance, last_voiced: int, silent_us: int | None = None) -> _Answers:
-        """The answers to the utterance that ends with recorded frame `last_voiced`.
-
-        `silent_us` is how long the user has been silent; None: as long as then. If a longer silence joins utterances, their
-        transcripts are joined. If a shorter silence splits one, its first part gets the newest partial transcript, which is
-        noted in `assumed`, and the last part gets the rest.
-        """
-        # With other VAD settings the same utterance may end a few frames earlier than it did.
-        same = any(said.last_voiced == last_voiced for said in self._left)
-        slack = 0 if same else 100_000 // self._frame_us
-        taken = [said for said in self._left if said.last_voiced <= last_voiced + slack]
-        self._left = self._left[len(taken) :]
-        if taken:
-            if not taken[-1].answers:
-                return []
-            *partials, (delay_us, _) = taken[-1].answers
-            text = " ".join(said.text for said in taken if said.text)
-            text, self._given = text.removeprefix(self._given).strip() if self._given != text else text, ""
-            if silent_us is not None and self._ahead:
-                partials, delay_us = [], max(0, taken[-1].ready_us - silent_us) + taken[-1].after_us
-            return [*partials, (delay_us, Final(text, end.utterance))]
-        return self._cut(end, last_voiced, silent_us or 0)
-
-    def _cut(self, end: EndOfUtterance, last_voiced: int, silent_us: int) -> _Answers:
-        """The answer to a part of a recorded utterance."""
-        spoken_us = (last_voiced + 1) * self._frame_us
-        within_us = self._usual_us if self._ahead else silent_us + self._usual_us
-        # Not before the last final transcript, which was of the utterance before.
-        since_us = max((us for us, final, _ in self._came if final and us <= spoken_us), default=-1)
-        said = (
-            text for us, final, text in reversed(self._came) if not final and since_us < us <= spoken_us + within_us
-        )
-        text = next(said, "")
-        self.assumed.append(f"utterance cut after frame {last_voiced}: {text[:40]!r} taken from a partial transcript")
-        before, self._given = self._given, text
-        delay_us = max(0, self._usual_us - silent_us) if self._ahead else self._usual_us
-        return [(delay_us, Final(text.removeprefix(before).strip(), end.utterance))]
-
-
-_AT_ONCE_US = 5_000
-"""An ASR that gives a transcript within less had it ready."""
-
-
-def _said(
-    frame: int,
-    voiced_us: int,
-    ended_us: int,
-    tail: list[tuple[int, Partial | Final]],
-    items: list[tuple[int, Partial | Final]],
-) -> Said:
-    """The answers to an utterance whose last voiced frame came at `voiced_us`."""
-    final_us, final = tail[-1]
-    same = [
-        us for us, item in items if voiced_us < us <= final_us and isinstance(item, Partial) and item.text == final.text
-    ]
-    ready_us = min([*same, final_us])
-    # With the end of the utterance, or in the moment in which the decoding that was under way then was over.
-    ahead = final_us <= max(ended_us, ready_us if same else 0) + _AT_ONCE_US
-    answers = [(max(0, at_us - ended_us), item) for at_us, item in tail]
-    return Said(frame, answers, ready_us - voiced_us, final_us - max(ended_us, ready_us), ahead)
-
-
-def _until_final(
-    items: list[tuple[int, Partial | Final]], ended_us: int, number: int
-) -> list[tuple[int, Partial | Final]]:
-    """What came from the end of the utterance to its final transcript; empty if there was none."""
-    found: list[tuple[int, Partial | Final]] = []
-    for at_us, item in items:
-        if isinstance(item, Final) and item.utterance == number:
-            return [*found, (at_us, item)]
-        if at_us >= ended_us and isinstance(item, Partial):
-            found.append((at_us, item))
-    return []
-
-
 class RecordedAsr(Script):
     """Transcripts at their recorded times, but for those that answer the end of an utterance: they follow it."""
 
@@ -310,36 +176,47 @@ class RecordedLlm(Script):
     letters, which is noted too.
     """
 
-    def __init__(self, calls: list[RecordedCall]) -> None:
+    def __init__(self, calls: list[RecordedCall], chance: Chance | None = None) -> None:
         self._left = [call for call in calls if isinstance(call.request, Ask)]
         self._all = list(self._left)
-        self._unfinished = Unfinished(self._all)
+        self._chance = chance or Chance()
+        self._unfinished = Unfinished(self._all, self._chance)
+        self._firsts = delays_of([items[0][0] for call in self._all if (items := list(since_opened(call)))])
         self.assumed: list[str] = []
 
     def open(self, request: Message) -> InlineCall:
         assert isinstance(request, Ask)
-        call = self._chosen(request)
+        call, known = self._chosen(request)
         if call is None:
             return scripted([(0, Done())])
         items = list(since_opened(call))
-        return scripted(chain(items, self._unknown(call, items, request.turn)) if call.cancelled else items)
+        answers = chain(items, self._unknown(call, items, request.turn)) if call.cancelled else items
+        if items and (self._chance.fresh or not known):
+            name = (request.text, len(request.steps))
+            first_us = items[0][0] if self._chance.world is World.MIDDLE else self._first_us(name)
+            later_us = first_us - items[0][0]
+            return scripted((max(0, at_us + later_us), item) for at_us, item in answers)
+        return scripted(answers)
+
+    def _first_us(self, name: object) -> int:
+        return self._firsts.drawn_us(self._chance, "when a reply begins", name)
 
     def _unknown(self, call: RecordedCall, items: _Answers, turn: int) -> Iterator[tuple[int, Message]]:
         """What comes after the time at which the call was cancelled then, unless the replay cancels it too."""
-        for number, answer in enumerate(
-            self._unfinished.after(items, (call.ended_us or call.opened_us) - call.opened_us)
-        ):
+        cut_us = (call.ended_us or call.opened_us) - call.opened_us
+        for number, answer in enumerate(self._unfinished.after(items, cut_us, call.opened_us)):
             # Answers are drawn one ahead, so the second is drawn only when the first has been used.
             if number == 1:
                 self.assumed.append(f"turn {turn}: how the reply goes on is unknown, because it was cut off")
             yield answer
 
-    def _chosen(self, request: Ask) -> RecordedCall | None:
+    def _chosen(self, request: Ask) -> tuple[RecordedCall | None, bool]:
+        """The reply to a request, and whether this text was asked."""
         # A text may be asked several times. When its replies are used up, the newest one is given again.
         same = [call for call in self._left if _same_question(call, request)]
         again = [call for call in self._all if _same_question(call, request)]
         call = next(iter([*same, *again[-1:]]), None)
-        if call is None:
+        if unknown := call is None:
             call = self._nearest(request) or next(iter(self._left), None)
             self.assumed.append(f"turn {request.turn}: the reply to {request.text[:40]!r} is not in the trace")
         elif call.request.history != request.history:  # type: ignore[attr-defined]
@@ -348,17 +225,25 @@ class RecordedLlm(Script):
             self.assumed.append(f"turn {request.turn}: the reply is taken from other tool calls")
         if call is not None and call in self._left:
             self._left.remove(call)
-        return call
+        return call, not unknown
 
     def _nearest(self, request: Ask) -> RecordedCall | None:
-        """The reply to the text that has most words in common, whole ones first; None if no text has any."""
+        """The reply to the text that has most words in common, whole ones first; None if no text has any. In other worlds,
+        any reply to as many outcomes of tools: another text may get an answer of any length."""
         words = set(request.text.split())
-        rated = [
-            (len(words & asked) / len(words | asked), not call.cancelled, -place, call)
-            for place, call in enumerate(self._all)
-            if words & (asked := set(call.request.text.split())) and len(call.request.steps) == len(request.steps)  # type: ignore[attr-defined]
-        ]
-        return max(rated, key=lambda rating: rating[:3])[3] if rated else None
+        rated = sorted(
+            (
+                (len(words & asked) / max(1, len(words | asked)), not call.cancelled, -place, call)
+                for place, call in enumerate(self._all)
+                if len(call.request.steps) == len(request.steps)  # type: ignore[attr-defined]
+                for asked in [set(call.request.text.split())]  # type: ignore[attr-defined]
+            ),
+            key=lambda rating: rating[:3],
+            reverse=True,
+        )
+        if not rated or (self._chance.world is World.MIDDLE and not rated[0][0]):
+            return None
+        return rated[self._chance.index(len(rated), 0, "the answer to another text", request.text)][3]
 
 
 def _same_question(call: RecordedCall, request: Ask) -> bool:

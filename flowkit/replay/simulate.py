@@ -14,21 +14,21 @@ from pathlib import Path
 
 from flowkit.clock import monotonic_us
 from flowkit.engine import Row, Stimulus
-from flowkit.figures.layout import layout_of
+from flowkit.figures.layout import Layout, layout_of
 from flowkit.figures.metrics import measure
 from flowkit.figures.queues import queue_reports
 from flowkit.figures.report import Report
 from flowkit.messages import ReplyPlayed
 from flowkit.plan.graph import Plan
 from flowkit.providers.inline import Script
-from flowkit.replay.changes import other_turns
+from flowkit.replay.chance import Chance
+from flowkit.replay.changes import Spans, other_turns, spans_of
 from flowkit.replay.collector import without_collector
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.hearing import Hearing
 from flowkit.replay.material import Material, RecordedCall, Turns, gather
 from flowkit.replay.recorded import (
     BLOCK,
-    Finals,
     InOrder,
     RecordedAsr,
     RecordedLlm,
@@ -38,6 +38,7 @@ from flowkit.replay.recorded import (
     RecordedVad,
 )
 from flowkit.replay.settings import changed_plan, recorded_plan
+from flowkit.replay.transcripts import Finals
 from flowkit.replay.user import User, user_of
 from flowkit.replay.voice import RecordedVoice
 from flowkit.replay.warp import Warp
@@ -59,6 +60,8 @@ class Replayed:
     report: Report
     rows: list[Row]
     plan: Plan
+    spans: Spans
+    """The speech that each of its turns answers, in recorded frames; empty if nothing was changed."""
 
 
 class Cast:
@@ -69,9 +72,13 @@ class Cast:
         plan: the plan to replay with.
         user: the recorded user. None: the user speaks at the recorded times.
         block: how many microphone frames may come as one message.
+        chance: the dice, for what the recording does not hold.
     """
 
-    def __init__(self, material: Material, plan: Plan, user: User | None, block: int = BLOCK) -> None:
+    def __init__(
+        self, material: Material, plan: Plan, user: User | None, block: int = BLOCK, chance: Chance | None = None
+    ) -> None:
+        self._chance = chance or Chance()
         self.scripts: dict[str, Script] = {}
         self.voice: RecordedVoice | None = None
         self.llm: RecordedLlm | None = None
@@ -79,7 +86,7 @@ class Cast:
         self.warp = None if user is None else Warp(material, user, plan.frame_us)
         self._material = material
         self._block = block
-        self.finals = Finals(self._calls("asr", plan), material.input, plan.frame_us)
+        self.finals = Finals(self._calls("asr", plan), material.input, plan.frame_us, self._chance)
         for stage in plan.stages:
             self.scripts[stage.id] = self._script(stage.kind, stage.id, plan)
 
@@ -106,10 +113,10 @@ class Cast:
             case "turn":
                 return RecordedTurn(calls)
             case "llm":
-                self.llm = RecordedLlm(calls)
+                self.llm = RecordedLlm(calls, self._chance)
                 return self.llm
             case "tts":
-                self.voice = RecordedVoice(calls)
+                self.voice = RecordedVoice(calls, self._chance)
                 return self.voice
             case "tools":
                 self.tools = RecordedTools(calls, self._material.tools)
@@ -141,37 +148,83 @@ def simulate(
         TraceError: the trace cannot be replayed.
         UsageError: a change needs answers that no recording holds.
     """
-    started_us = monotonic_us()
+    prepared = prepare(trace, pipeline=pipeline, overrides=overrides, changed=tools is not None)
+    return prepared.run(frame_by_frame=frame_by_frame, pump_cls=pump_cls, tools=tools)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A trace that was read for replays with one plan. Each ``run`` is a replay of its own."""
+
+    trace: Trace
+    plan: Plan
+    material: Material
+    user: User | None
+    """None: nothing was changed. Then the agent does what it did, and the user speaks at the recorded times."""
+    then: Turns
+
+    def run(
+        self,
+        chance: Chance | None = None,
+        *,
+        frame_by_frame: bool = False,
+        pump_cls: type[HeapPump] = HeapPump,
+        tools: Script | None = None,
+        brief: bool = False,
+    ) -> Replayed:
+        """Replay the trace, with these dice. A `brief` result has neither rows nor their digest. The other arguments are those
+        of ``simulate``."""
+        started_us, plan, chance = monotonic_us(), self.plan, chance or Chance()
+        user = None if self.user is None else replace(self.user, chance=chance)
+        cast = Cast(self.material, plan, user, block=1 if frame_by_frame else BLOCK, chance=chance)
+        if tools is not None and (stage := plan.only("tools")) is not None:
+            cast.scripts[stage.id], cast.tools = tools, None
+        pump = pump_cls(plan, cast.scripts)
+        if cast.warp is not None:
+            cast.warp.follow(pump.engine)
+        _run(pump, self.material, cast.warp, ended=self.trace.end is not None)
+        # The warp has taken these from the journal, to see what the agent was doing.
+        rows = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
+        level, layout = "simulated" if user is None else "what_if", layout_of(plan)
+        report = _report(self.trace, layout, pump, rows, cast, level=level)
+        if not brief:
+            report = replace(report, digest=journal_digest(rows, layout))
+        spans: Spans = {}
+        if cast.warp is not None:
+            spans = _spans(rows, self.trace, cast.warp)
+            report = replace(report, notices=(*report.notices, *self._other_turns(spans)))
+        return Replayed(replace(report, wall_us=monotonic_us() - started_us), [] if brief else rows, plan, spans)
+
+    def _other_turns(self, now: Spans) -> Iterator[str]:
+        """What has become of the recorded turns, where the replay has others."""
+        turns = self.then.known.values()
+        return other_turns(spans_of(turns), {turn.number: turn.user for turn in turns}, now)
+
+
+@without_collector()
+def prepare(
+    trace: Trace | Path | str, *, pipeline: str | None = None, overrides: tuple[str, ...] = (), changed: bool = False
+) -> Prepared:
+    """Read a trace for replays with its own pipeline or a changed one. `changed`: something else than the plan is.
+
+    Raises the errors of ``simulate``.
+    """
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     recorded = recorded_plan(trace)
     plan = changed_plan(trace, recorded, pipeline=pipeline, overrides=overrides)
-    changed = plan.stages != recorded.stages or plan.edges != recorded.edges or tools is not None
-    # Unchanged, the agent does what it did then, and the user speaks at the recorded times.
-    hearing = Hearing(trace.layout)
-    then = Turns(trace.layout)
+    changed = changed or plan.stages != recorded.stages or plan.edges != recorded.edges
+    hearing, then = Hearing(trace.layout), Turns(trace.layout)
     material = gather(trace, recorded, (hearing, then) if changed else ())
     user = _user(trace, material, hearing, recorded, plan) if changed else None
-    cast = Cast(material, plan, user, block=1 if frame_by_frame else BLOCK)
-    if tools is not None and (stage := plan.only("tools")) is not None:
-        cast.scripts[stage.id], cast.tools = tools, None
-    pump = pump_cls(plan, cast.scripts)
-    if cast.warp is not None:
-        cast.warp.follow(pump.engine)
-    _run(pump, material, cast.warp, ended=trace.end is not None)
-    # The warp has taken these from the journal, to see what the agent was doing.
-    rows = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
-    report = _report(trace, plan, pump, rows, cast, level="what_if" if changed else "simulated")
-    if cast.warp is not None:
-        report = replace(report, notices=(*report.notices, *_other_turns(then, rows, trace, cast.warp)))
-    return Replayed(replace(report, wall_us=monotonic_us() - started_us), rows, plan)
+    return Prepared(trace, plan, material, user, then)
 
 
-def _other_turns(then: Turns, rows: list[Row], trace: Trace, warp: Warp) -> Iterator[str]:
-    """What has become of the recorded turns, where the prediction has others."""
+def _spans(rows: list[Row], trace: Trace, warp: Warp) -> Spans:
+    """The speech that each turn of a replay answers."""
     now = Turns(trace.layout)
     for row in rows:
         now.row(row)
-    return other_turns(then.known.values(), now.known.values(), warp.recorded)
+    return spans_of(now.known.values(), warp.recorded)
 
 
 def _user(trace: Trace, material: Material, hearing: Hearing, *plans: Plan) -> User:
@@ -230,8 +283,7 @@ def _play_out(pump: HeapPump, replies: int) -> None:
         pump.run(until_us=pump.until_us + pump.engine.plan.frame_us)
 
 
-def _report(trace: Trace, plan: Plan, pump: HeapPump, rows: list[Row], cast: Cast, *, level: str) -> Report:
-    layout = layout_of(plan)
+def _report(trace: Trace, layout: Layout, pump: HeapPump, rows: list[Row], cast: Cast, *, level: str) -> Report:
     reference = trace.reference if cast.warp is None else cast.warp.reference(trace.reference)
     modelled = frozenset(text.strip() for text in cast.voice.modelled) if cast.voice else frozenset()
     report = measure(
@@ -240,7 +292,6 @@ def _report(trace: Trace, plan: Plan, pump: HeapPump, rows: list[Row], cast: Cas
         voiced=reference,
         trace=trace.path.name,
         level=level,
-        digest=journal_digest(rows, layout),
         queues=queue_reports(pump.engine.inboxes()),
         modelled=modelled,
     )

@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
+from math import exp, log, sqrt
 from statistics import median
 
 from flowkit.messages import Audio, ClauseEnded, Done, Failed, Message, Narrate, Speak, WordTimes
 from flowkit.providers.inline import InlineCall, Script
+from flowkit.replay.chance import Chance, spread_of
 from flowkit.replay.material import RecordedCall
 
 _US = 1_000_000
 _MOST_PAIRS = 20_000
+_USUAL_LENGTHS = 0.1
+"""How much the length of audio varies for texts of a length, before there are recorded ones."""
 _NO_VOICE = "the trace holds no clause that was spoken to its end, so no other can be modelled"
 
 
@@ -73,11 +77,18 @@ class VoiceModel:
     rate_hz: int
     calls: int
     """How many calls the model was fitted to."""
+    spreads: tuple[float, float] = (0.0, 0.0)
+    """How far single calls are from these lines: the standard deviation of the logarithm, of the time and of the length."""
 
-    def speak(self, text: str) -> Spoken:
-        """What the voice would give for `text`: audio of the modelled length, without samples."""
-        at_us = max(0, round(self.first_us[0] + self.first_us[1] * len(text)))
-        total = max(1, round(self.samples[0] + self.samples[1] * len(text)))
+    def likely_first_us(self, text: str) -> int:
+        """The likely time to first audio of `text`."""
+        return max(0, round(self.first_us[0] + self.first_us[1] * len(text)))
+
+    def speak(self, text: str, later: float = 1, longer: float = 1) -> Spoken:
+        """What the voice would give for `text`: audio of the modelled length, without samples. Or one that begins so many
+        times later, and is so many times longer."""
+        at_us = round(self.likely_first_us(text) * later)
+        total = max(1, round((self.samples[0] + self.samples[1] * len(text)) * longer))
         items: list[tuple[int, Message]] = []
         for first in range(0, total, self.piece):
             items.append((at_us, Audio(0, first, min(self.piece, total - first), self.rate_hz, total)))
@@ -114,7 +125,7 @@ def fit(spoken: Iterable[Spoken]) -> VoiceModel | None:
     gaps = [b - a for s in known for (a, _), (b, _) in pairwise(s.audio)]
     # Without the last piece of each text, which is shorter. A voice that gives whole texts has no others.
     pieces = [audio.samples for s in known for _, audio in s.audio[:-1]] or [max(s.samples for s in known)]
-    return VoiceModel(
+    model = VoiceModel(
         first_us=theil_sen([(len(s.text), s.audio[0][0]) for s in known]),
         samples=theil_sen([(len(s.text), s.samples) for s in known]),
         piece=max(1, round(median(pieces))),
@@ -122,6 +133,14 @@ def fit(spoken: Iterable[Spoken]) -> VoiceModel | None:
         rate_hz=known[0].audio[0][1].rate_hz,
         calls=len(known),
     )
+    return replace(model, spreads=_spreads(model, known))
+
+
+def _spreads(model: VoiceModel, known: list[Spoken]) -> tuple[float, float]:
+    likely = [model.speak(spoken.text) for spoken in known]
+    firsts = [log(max(1, s.audio[0][0]) / max(1, o.audio[0][0])) for s, o in zip(known, likely, strict=True)]
+    lengths = [log(s.samples / o.samples) for s, o in zip(known, likely, strict=True)]
+    return spread_of(firsts), spread_of(lengths, _USUAL_LENGTHS)
 
 
 def theil_sen(points: list[tuple[int, int]]) -> tuple[float, float]:
@@ -142,8 +161,9 @@ class RecordedVoice(Script):
     `modelled` lists the texts that the model answered.
     """
 
-    def __init__(self, calls: Iterable[RecordedCall]) -> None:
+    def __init__(self, calls: Iterable[RecordedCall], chance: Chance | None = None) -> None:
         spoken = list(spoken_in(calls))
+        self._chance = chance or Chance()
         self.model = fit(spoken)
         self.modelled: list[str] = []
         failures = (s for s in spoken if s.whole)
@@ -166,9 +186,29 @@ class RecordedVoice(Script):
             # The last one stays, for a replay in which the text is said more often.
             spoken = known.pop(0) if len(known) > 1 else known[0]
             # A cancelled call gives what it gave then. If the replay does not cancel it, the model gives the rest.
-            return spoken if spoken.whole or self.model is None else self.model.finish(spoken)
+            whole = spoken if spoken.whole or self.model is None else self.model.finish(spoken)
+            return self._another_time(whole) if self._chance.fresh else whole
         self.modelled.append(text)
-        return self._voiceless if self.model is None else self.model.speak(text)
+        if self.model is None:
+            return self._voiceless
+        return self.model.speak(
+            text, self._factor(0, "when audio comes", text), self._factor(1, "how long audio is", text)
+        )
+
+    def _factor(self, which: int, what: str, text: str) -> float:
+        assert self.model is not None
+        kind = self._chance.normal(what, "of the voice") / sqrt(self.model.calls)
+        return exp(self.model.spreads[which] * (kind + self._chance.normal(what, text)))
+
+    def _another_time(self, spoken: Spoken) -> Spoken:
+        """The same audio, when it would come on another day."""
+        if self.model is None or not spoken.audio:
+            return spoken
+        first_us = spoken.audio[0][0]
+        later_us = (
+            round(self.model.likely_first_us(spoken.text) * self._factor(0, "when audio comes", spoken.text)) - first_us
+        )
+        return replace(spoken, items=tuple((max(0, at_us + later_us), item) for at_us, item in spoken.items))
 
     def _answer(self, speak: Speak) -> Iterator[tuple[int, Message]]:
         latest_us = 0

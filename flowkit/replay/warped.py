@@ -9,7 +9,8 @@ from statistics import median
 from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Partial, Probability
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.material import RecordedCall
-from flowkit.replay.recorded import Finals, scripted
+from flowkit.replay.recorded import scripted
+from flowkit.replay.transcripts import Finals
 from flowkit.replay.warp import SILENT, Warp
 
 

@@ -36,7 +36,7 @@ def _section(outcome: Outcome) -> list[str]:
                 change.what,
                 change.before,
                 change.now,
-                delta + " modelled" * change.modelled,
+                (delta + change.marks).removeprefix(", "),
             )
             lines.append("| " + " | ".join(_text(cell) for cell in cells) + " |")
         if len(outcome.changes) > _MOST_CHANGES:

@@ -47,11 +47,18 @@ class Change:
     """The difference, if both are durations."""
     modelled: bool = False
     """Whether the new value depends on a modelled answer."""
+    odds: str = ""
+    """How likely the turn is, if it might be otherwise."""
+
+    @property
+    def marks(self) -> str:
+        """What a reader must know about the new value; empty if it is certain."""
+        return "".join(f", {mark}" for mark in ("modelled" * self.modelled, self.odds) if mark)
 
     def __str__(self) -> str:
         place = f"turn {self.turn}: " if self.turn else ""
         delta = "" if self.delta_ms is None else f" ({self.delta_ms:+g} ms)"
-        return f"{place}{self.what}: {self.before} -> {self.now}{delta}{', modelled' if self.modelled else ''}"
+        return f"{place}{self.what}: {self.before} -> {self.now}{delta}{self.marks}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ const words = (name) => name.replaceAll("_", " ");
 // How a clause is spoken, if not as it is written.
 const endingText = (e) => (e.by ? `${e.by} ${e.p.toFixed(2)}: ${e.why}` : e.why);
 const spokenNote = (c) => (c.spoken === undefined ? "" : c.spoken.trim() ? ` (spoken: ${c.spoken.trim()})` : " (not spoken)");
+const oddsText = (turn) => (turn.odds ? ` (exists in ${Math.round(100 * turn.odds.exists)} % of the worlds, interrupted in ${Math.round(100 * turn.odds.interrupted)} %)` : "");
 const msText = (v) => (v === null || v === undefined ? "none" : `${Math.round(v).toLocaleString("en")} ms`);
 const short = (text, most) => (text.length <= most ? text : most < 3 ? "" : text.slice(0, most - 1) + "…");
 
@@ -192,8 +193,8 @@ class Side {
     const { data } = this, spoken = this.turns.filter((t) => t.ttfa_ms !== null);
     if (!spoken.length) return this.slots.ttfa.replaceChildren(h("p", { class: "notice" }, "No turn has made a sound."));
     const parts = spoken.flatMap((t) => DATA.parts.map((part) => ({ turn: t.turn, part, ms: t.parts_ms[part] })));
-    const whole = spoken.map((t) => ({ turn: t.turn, ms: t.ttfa_ms, modelled: t.modelled, over: data.budget !== null && t.ttfa_ms > data.budget,
-      text: `turn ${t.turn}: ${msText(t.ttfa_ms)}${t.modelled ? " (modelled)" : ""}\n` + DATA.parts.filter((p) => t.parts_ms[p] >= 0.5).map((p) => `${words(p)} ${msText(t.parts_ms[p])}`).join("\n") }));
+    const whole = spoken.map((t) => ({ turn: t.turn, ms: t.ttfa_ms, modelled: t.modelled, unsure: Boolean(t.odds), over: data.budget !== null && t.ttfa_ms > data.budget,
+      text: `turn ${t.turn}: ${msText(t.ttfa_ms)}${t.modelled ? " (modelled)" : ""}${oddsText(t)}\n` + DATA.parts.filter((p) => t.parts_ms[p] >= 0.5).map((p) => `${words(p)} ${msText(t.parts_ms[p])}`).join("\n") }));
     const most = Math.max(...this.page.sides.flatMap((s) => s.turns.map((t) => t.ttfa_ms ?? 0)), data.budget ?? 0);
     const every = Math.ceil(this.turns.length / Math.max(4, (width - 60) / 28));
     const plot = Plot.plot({
@@ -204,7 +205,7 @@ class Side {
         Plot.barY(parts, { x: "turn", y: "ms", fill: "part", order: DATA.parts }),
         ...(data.budget === null ? [] : [Plot.ruleY([data.budget], { stroke: "var(--bad)", strokeDasharray: "5,3" }),
           Plot.text([`- - budget ${msText(data.budget)}`], { frameAnchor: "top-right", dy: -14, fill: "var(--bad)" })]),
-        Plot.text(whole, { x: "turn", y: "ms", dy: -7, fill: (d) => (d.over ? "var(--bad)" : "var(--accent)"), text: (d) => (d.turn === this.page.turn ? "▼" : d.modelled ? "~" : "") }),
+        Plot.text(whole, { x: "turn", y: "ms", dy: -7, fill: (d) => (d.over ? "var(--bad)" : "var(--accent)"), text: (d) => (d.turn === this.page.turn ? "▼" : d.unsure ? "?" : d.modelled ? "~" : "") }),
         Plot.tip(whole, Plot.pointerX({ x: "turn", y: "ms", title: "text", fill: "var(--paper)" })),
         Plot.ruleY([0], { stroke: "var(--ink)" }),
       ],
@@ -225,7 +226,7 @@ class Side {
       h("div", { class: "row" }, h("button", { class: "previous", onclick: () => this.page.step(-1) }, "← previous"), select, h("button", { class: "next", onclick: () => this.page.step(1) }, "next →"),
         this.audio ? h("button", { onclick: () => this.seek(t0) }, "play this turn") : null),
       h("dl", {}, h("dt", {}, "user"), h("dd", {}, turn.user), h("dt", {}, "agent"), h("dd", {}, ...this.said(turn)),
-        h("dt", {}, "first audio"), h("dd", {}, turn.ttfa_ms === null ? "none: this turn made no sound" : `${msText(turn.ttfa_ms)}${turn.modelled ? ", modelled" : ""}: ` +
+        h("dt", {}, "first audio"), h("dd", {}, turn.ttfa_ms === null ? "none: this turn made no sound" : `${msText(turn.ttfa_ms)}${turn.modelled ? ", modelled" : ""}${oddsText(turn)}: ` +
           DATA.parts.filter((p) => turn.parts_ms[p] >= 0.5).map((p) => `${words(p)} ${msText(turn.parts_ms[p])}${this.overText(p, turn)}`).join(" + ")),
         ...(turn.user_turn_ended === undefined ? [] : [h("dt", {}, "user's turn ended"), h("dd", {}, endingText(turn.user_turn_ended))]),
         ...(turn.answer_ms === undefined ? [] : [h("dt", {}, "answer"), h("dd", {}, `${msText(turn.answer_ms)}: the first words about what a tool said`)])),

@@ -128,13 +128,13 @@ def _cost(report: Report, cost: Cost) -> str:
 
 def _turn(turn: TurnReport) -> str:
     if turn.ttfa_us is None or turn.parts_us is None:
-        return f"turn {turn.turn}: {turn.end_reason}, without sound"
+        return f"turn {turn.turn}: {turn.end_reason}, without sound{turn.marks}"
     # Parts that would show as 0 ms are left out.
     parts = " + ".join(f"{name} {whole_ms(us)}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
     cost = f"; {in_vain(turn)}" if turn.revoked else ""
     cost += "" if turn.cost is None else f"; {money(turn.cost.whole.amount, turn.cost.currency)}"
     notes = answered(turn) + cost + ("" if turn.ending is None else f"; your turn ended by {turn.ending}")
-    return f"turn {turn.turn}: {turn.end_reason}, first audio after {whole_ms(turn.ttfa_us)} ms = {parts}{notes}"
+    return f"turn {turn.turn}: {turn.end_reason}, first audio after {whole_ms(turn.ttfa_us)} ms = {parts}{notes}{turn.marks}"
 
 
 def answered(turn: TurnReport) -> str:

@@ -42,7 +42,7 @@ def lines(
 
 
 def _turn(turn: TurnReport, story: Story, settings: Mapping[str, Any], width: int) -> Iterator[str]:
-    yield f"turn {turn.turn}: {turn.user!r}, {turn.end_reason}" + (" (modelled)" if turn.modelled else "")
+    yield f"turn {turn.turn}: {turn.user!r}, {turn.end_reason}{turn.marks}"
     spans = [span for span in story.spans if span.turn == turn.turn]
     if spans:
         begin_us = min(span.begin_us for span in spans)

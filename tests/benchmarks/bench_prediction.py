@@ -6,7 +6,8 @@ nothing changes.
 
     TALKS=500 python tests/benchmarks/bench_prediction.py [SETTING...]
 
-Prints JSON. `SEED` is the first seed, `TALKS` the number of conversations.
+Prints JSON. `SEED` is the first seed, `TALKS` the number of conversations, and `EACH` how many of the settings, in turn, each
+conversation is tried with (all).
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from flowkit.replay.simulate import simulate
-from tests.fidelity.score import Score
+from flowkit.replay.predict import predict
+from tests.fidelity.score import Admission, Score
 from tests.fidelity.world import talk
 
 SETTINGS: dict[str, tuple[str, ...]] = {
@@ -42,26 +44,42 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 }
 
 
-def measured(seeds: range, settings: dict[str, tuple[str, ...]]) -> dict[str, Any]:
-    """The figures of each setting."""
+def measured(seeds: range, settings: dict[str, tuple[str, ...]], each: int) -> dict[str, Any]:
+    """The figures of each setting. Each conversation is tried with `each` of them in turn; 0: with all."""
     predicted = {name: Score() for name in settings}
     unchanged = {name: Score() for name in settings}
-    worst: dict[str, list[int]] = {name: [] for name in settings}
+    sure = {name: Admission() for name in settings}
+    names = list(settings)
     for seed in seeds:
         before = talk(seed)
-        for name, overrides in settings.items():
-            true = talk(seed, overrides).report.turns
-            if predicted[name].add(simulate(before.trace, overrides=overrides).report.turns, true):
-                worst[name].append(seed)
-            unchanged[name].add(before.report.turns, true)
+        for name in [names[(seed * each + place) % len(names)] for place in range(each or len(names))]:
+            overrides = settings[name]
+            true, fresh = talk(seed, overrides).report, talk(seed, overrides, fresh=1).report
+            found = predict(before.trace, overrides=overrides).report
+            sure[name].add(seed, found, true, fresh)
+            # What is refused is no prediction.
+            if found.outlook is not None and not found.outlook.refusal:
+                predicted[name].add(found.turns, true.turns)
+                unchanged[name].add(before.report.turns, true.turns)
     return {
         name: {
             **predicted[name].to_json(),
             "assuming_no_change": unchanged[name].to_json()["structure_wrong_percent"],
-            "wrong_seeds": worst[name][:10],
+            **sure[name].to_json(),
         }
         for name in settings
-    }
+        if sure[name].asked
+    } | {"all": _pooled(predicted.values(), sure.values())}
+
+
+def _pooled(scores: Iterable[Score], sure: Iterable[Admission]) -> dict[str, Any]:
+    """The figures over all settings."""
+    score, known = Score(), Admission()
+    for one in scores:
+        score.pool(one)
+    for other in sure:
+        known.pool(other)
+    return {**score.to_json(), **known.to_json()}
 
 
 def main() -> None:
@@ -69,7 +87,7 @@ def main() -> None:
     chosen = {name: SETTINGS[name] for name in sys.argv[1:] or SETTINGS}
     seeds = range(first := int(os.environ.get("SEED", "1")), first + int(os.environ.get("TALKS", "100")))
     started = time.process_time()
-    found = measured(seeds, chosen)
+    found = measured(seeds, chosen, int(os.environ.get("EACH", "0")))
     print(
         json.dumps(
             {"seeds": [seeds.start, seeds.stop - 1], "settings": found, "cpu_s": time.process_time() - started},

@@ -9,9 +9,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from flowkit.engine import Engine, Fate, Row
-from flowkit.messages import Frames, Hold, InputEnded, Interrupt, Message, PlaybackStarted, ReplyPlayed
+from flowkit.messages import Frames, Hold, InputEnded, Interrupt, Message, Play, PlaybackStarted, ReplyPlayed
 from flowkit.providers.inline import InlineCall, Script
 
 FRAME_US = 20_000
@@ -30,16 +31,45 @@ class Spurt:
     pause: int
 
 
+class Cut(Enum):
+    """What the person does if the agent begins to speak in a pause."""
+
+    TALKS_OVER = auto()
+    """Goes on as if nothing were."""
+    WAITS = auto()
+    """Stops, hears the answer out, and then says the rest."""
+    DROPS = auto()
+    """Stops, and never says the rest."""
+    PROTESTS = auto()
+    """Stops for a moment, and goes on against the agent."""
+
+
+class Cue(Enum):
+    """What makes the person speak into an answer."""
+
+    VOICE = auto()
+    """So long after the agent's voice has begun."""
+    CLAUSE = auto()
+    """So long after a later clause has begun, whenever that sounds."""
+    CLOCK = auto()
+    """So long after the person's own last words, if the agent speaks by then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What the person wants to say, and when: so long after the agent has finished, or `into` its answer."""
+    """What the person wants to say, and when: so long after the agent has finished, or `into_us` after a cue in its answer.
+
+    `slower`: how much longer the person thinks for each second of the answer.
+    """
 
     spurts: tuple[Spurt, ...]
     reaction_us: int
+    slower: float
     into_us: int | None
+    cue: Cue
+    clause: int
     patience_us: int
-    yields: bool
-    """Whether he or she stops in a pause if the agent begins to speak."""
+    cut: Cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +86,11 @@ class Ear:
 
     def __init__(self) -> None:
         self.on_us: int | None = None
-        self.ended_us = -1
-        self.cut_us = -1
+        self.ended_us = self.cut_us = -1
+        self.lasted_us = 0
+        self.clauses: list[int] = []
+        """When each clause of the answer that sounds began."""
+        self._clause: tuple[int, int] = (-1, -1)
         self.rows: list[Row] = []
 
     def listen(self, engine: Engine) -> None:
@@ -69,7 +102,13 @@ class Ear:
             if row.stage == "gate" and isinstance(message, PlaybackStarted):
                 self.on_us = message.at_us if self.on_us is None else self.on_us
             elif row.stage == "gate" and isinstance(message, ReplyPlayed):
+                self.lasted_us = row.handled_us - (row.handled_us if self.on_us is None else self.on_us)
                 self.ended_us, self.on_us = row.handled_us, None
+            elif isinstance(message, Play) and self._clause != (row.epoch, message.clause):
+                if self._clause[0] != row.epoch:
+                    self.clauses.clear()
+                self._clause = (row.epoch, message.clause)
+                self.clauses.append(message.at_us)
             elif row.stage == "speaker" and isinstance(message, Hold | Interrupt) and self.on_us is not None:
                 self.cut_us, self.on_us = row.handled_us, None
         self.rows += new
@@ -101,8 +140,14 @@ def remarks(seed: int) -> list[Remark]:
     syllables = ("ba", "de", "ki", "lo", "mu", "ne", "ra", "so", "ti", "vu")
     words = (f"{dice.choice(syllables)}{dice.choice(syllables)}{n}" for n in range(10_000))
     said: list[Remark] = []
+    # Each person has manners of his or her own, and keeps to them only mostly.
+    pace_us, slower = 6e5 * dice.lognormvariate(0, 0.5), max(0.0, dice.gauss(0.03, 0.04))
+    manners = dice.choices(tuple(Cut), k=2)
+    cues = dice.choices(tuple(Cue), (3, 2, 1), k=2)
+    patience_us = dice.uniform(3.5e6, 8e6)
+    barges = dice.choice((0.0, 0.2, 0.35, 0.5))
     for _ in range(dice.randint(3, 8)):
-        into = dice.random() < 0.3
+        into = dice.random() < barges
         if into and dice.random() < 0.3:  # a short sound that means nothing
             voice = tuple(dice.uniform(0.7, 1) for _ in range(dice.randint(3, 14)))
             heard = ((len(voice) - 1, f"mhm{len(said)}"),) if dice.random() < 0.5 else ()
@@ -112,10 +157,13 @@ def remarks(seed: int) -> list[Remark]:
         said.append(
             Remark(
                 spurts,
-                reaction_us=round(min(3e6, max(2e5, 6e5 * dice.lognormvariate(0, 0.5)))),
+                reaction_us=round(min(4e6, max(1.2e5, pace_us * dice.lognormvariate(0, 0.35)))),
+                slower=slower,
                 into_us=round(dice.uniform(2e5, 3.5e6)) if into else None,
-                patience_us=round(dice.uniform(4e6, 9e6)),
-                yields=dice.random() < 0.5,
+                cue=dice.choice(cues),
+                clause=dice.randint(1, 3),
+                patience_us=round(patience_us * dice.uniform(0.8, 1.2)),
+                cut=dice.choice(manners),
             )
         )
     return said
@@ -169,19 +217,30 @@ class Person(Script):
     def _chosen(self) -> Iterator[Frame]:
         for remark in self._remarks:
             yield from self._waits(remark, remark.into_us)
-            for place, spurt in enumerate(remark.spurts):
-                words = dict(spurt.words)
-                for at, p in enumerate(spurt.voice):
-                    yield Frame(p, words.get(at, ""), voiced=True)
-                if place + 1 < len(remark.spurts):
-                    since_us = self._now_us
-                    for _ in range(spurt.pause):
-                        yield self._quiet()
-                    if remark.yields and self._interrupted(since_us):
-                        yield from self._waits(remark, None)
+            yield from self._says(remark)
         yield from self._waits(self._remarks[-1], None)
         for _ in range(60):
             yield self._quiet()
+
+    def _says(self, remark: Remark) -> Iterator[Frame]:
+        for place, spurt in enumerate(remark.spurts):
+            words = dict(spurt.words)
+            for at, p in enumerate(spurt.voice):
+                yield Frame(p, words.get(at, ""), voiced=True)
+            if place + 1 == len(remark.spurts):
+                return
+            since_us = self._now_us
+            for _ in range(spurt.pause):
+                yield self._quiet()
+            if remark.cut is Cut.TALKS_OVER or not self._interrupted(since_us):
+                continue
+            if remark.cut is Cut.DROPS:
+                return
+            if remark.cut is Cut.WAITS:
+                yield from self._waits(remark, None)
+            else:
+                for _ in range(20):
+                    yield self._quiet()
 
     def _interrupted(self, since_us: int) -> bool:
         """Whether the agent has begun to speak in a pause, long enough ago to be noticed."""
@@ -198,11 +257,30 @@ class Person(Script):
             ear.listen(self._engine)
             now_us = self._now_us
             if ear.on_us is not None:
-                if into_us is not None and now_us >= max(ear.on_us, began_us) + into_us:
+                due_us = None if into_us is None else self._interrupts_us(remark, into_us, began_us)
+                if due_us is not None and now_us >= due_us:
                     return
             elif ear.ended_us > began_us:
-                if now_us >= ear.ended_us + remark.reaction_us:
+                if now_us >= ear.ended_us + self._thinks_us(remark, ear.ended_us - ear.lasted_us - began_us):
                     return
             elif now_us >= max(began_us if began_us else 500_000, ear.cut_us) + (remark.patience_us if began_us else 0):
                 return
             yield self._quiet()
+
+    def _thinks_us(self, remark: Remark, waited_us: int) -> float:
+        """From the end of an answer to the remark. Another answer is thought about for another time, and after a long wait
+        the person has thought before."""
+        lasted_us = self.ear.lasted_us
+        mood = random.Random(f"{remark.reaction_us}:{lasted_us // 200_000}").lognormvariate(0, 0.2)
+        return (remark.reaction_us * mood + remark.slower * lasted_us) * (0.8 if waited_us > 2_000_000 else 1)
+
+    def _interrupts_us(self, remark: Remark, into_us: int, began_us: int) -> int | None:
+        """When the person speaks into the answer that sounds. None: the cue has not come."""
+        on_us = self.ear.on_us
+        assert on_us is not None
+        if remark.cue is Cue.CLOCK:
+            return max(began_us + 1_000_000 + into_us, on_us + 200_000)
+        if remark.cue is Cue.VOICE:
+            return max(on_us, began_us) + into_us
+        begun = [at_us for at_us in self.ear.clauses if at_us <= self._now_us]
+        return max(begun[remark.clause], began_us) + into_us // 3 if len(begun) > remark.clause else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from flowkit.figures.report import TurnReport
+from flowkit.figures.outlook import Ranges, Sureness
+from flowkit.figures.report import Report, TurnReport
+from flowkit.replay.predict import ranges
 
 
 @dataclass
@@ -36,6 +39,11 @@ class Score:
         ]
         return wrong
 
+    def pool(self, other: Score) -> None:
+        """Add the sums of another score."""
+        for known in fields(self):
+            setattr(self, known.name, getattr(self, known.name) + getattr(other, known.name))
+
     def to_json(self) -> dict[str, Any]:
         """The figures, in milliseconds and percent."""
         errors = sorted(self.errors_us) or [0]
@@ -48,6 +56,87 @@ class Score:
             "interrupted": self.interrupted,
             "interrupted_predicted": self.interrupted_predicted,
         }
+
+
+@dataclass
+class Admission:
+    """How well predictions know how good they are, as sums over conversations. `truths` counts those that lie in their range,
+    below it and above it, by figure and by the name of the range."""
+
+    asked: int = 0
+    refused: int = 0
+    sure_and_right: int = 0
+    sure_but_wrong: int = 0
+    unsure_but_right: int = 0
+    unsure_and_wrong: int = 0
+    wrong_seeds: list[int] = field(default_factory=list)
+    truths: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
+
+    def add(self, seed: int, predicted: Report, true: Report, fresh: Report) -> None:
+        """Add a conversation: its prediction, its rerun with the same noise, and one with fresh noise."""
+        outlook = predicted.outlook
+        assert outlook is not None
+        self.asked += 1
+        if outlook.verdict is Sureness.CANNOT_JUDGE:
+            self.refused += 1
+            return
+        wrong = Score().add(predicted.turns, true.turns) > 0
+        if outlook.verdict is Sureness.CERTAIN:
+            self.sure_but_wrong, self.sure_and_right = self.sure_but_wrong + wrong, self.sure_and_right + (not wrong)
+            self.wrong_seeds += [seed] if wrong else []
+        else:
+            self.unsure_and_wrong, self.unsure_but_right = (
+                self.unsure_and_wrong + wrong,
+                self.unsure_but_right + (not wrong),
+            )
+        assert outlook.next is not None
+        self._count("this conversation", outlook.this, true)
+        self._count("the next one", outlook.next, fresh)
+
+    def pool(self, other: Admission) -> None:
+        """Add the sums of other predictions."""
+        for known in fields(self):
+            if known.name != "truths":
+                setattr(self, known.name, getattr(self, known.name) + getattr(other, known.name))
+        for name, figures in other.truths.items():
+            for figure, found in figures.items():
+                self.truths.setdefault(name, {}).setdefault(figure, Counter()).update(found)
+
+    def _count(self, name: str, predicted: Ranges, truth: Report) -> None:
+        exact = ranges([truth])
+        for figure in FIGURES:
+            found, value = getattr(predicted, figure), getattr(exact, figure).low
+            if value is not None and found.low is not None:
+                where = "below" if value < found.low else "above" if value > found.high else "within"
+                self.truths.setdefault(name, {}).setdefault(figure, Counter())[where] += 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures in percent: of conversations, and of truths."""
+        of = 100 / max(1, self.asked)
+        return {
+            "conversations": self.asked,
+            "cannot_judge_percent": round(of * self.refused, 1),
+            "wrong_without_admission_percent": round(of * self.sure_but_wrong, 1),
+            "admitted_though_right_percent": round(of * self.unsure_but_right, 1),
+            "admitted_and_wrong_percent": round(of * self.unsure_and_wrong, 1),
+            "covered_percent": {name: _covered(known) for name, known in self.truths.items()},
+            "wrong_seeds": self.wrong_seeds[:10],
+        }
+
+
+FIGURES = ("ttfa_p50", "ttfa_p95", "turns", "interrupts")
+
+
+def _covered(known: dict[str, Counter[str]]) -> dict[str, Any]:
+    every = sum(known.values(), Counter[str]())
+    return {
+        name: {
+            "within": round(100 * found["within"] / found.total(), 1),
+            "below": found["below"],
+            "above": found["above"],
+        }
+        for name, found in ({**known, "all": every}).items()
+    }
 
 
 def aligned(a: Sequence[TurnReport], b: Sequence[TurnReport]) -> list[tuple[TurnReport, TurnReport]]:

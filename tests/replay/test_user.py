@@ -37,7 +37,7 @@ def test_speech_is_anchored_to_what_was_heard() -> None:
         (Manner.INTO, 500),
         (Manner.OWN, 2200),
     ]
-    assert user.reaction_us == 600 * MS
+    assert user.reactions.middle_us == 600 * MS
 
 
 def test_what_nobody_can_have_noticed_yet_is_no_anchor() -> None:
@@ -69,7 +69,7 @@ def test_a_user_who_waited_in_vain_stops_to_listen_when_the_agent_begins() -> No
     asks = user.pieces[1]
     assert (asks.manner, asks.gap_us, user.patience_us) == (Manner.OWN, 5000 * MS, 5000 * MS)
     assert user.due_us(asks, 1000 * MS, [heard(3000, None)]) is None
-    assert user.due_us(asks, 1000 * MS, [heard(3000, 4000)]) == 4000 * MS + user.reaction_us
+    assert user.due_us(asks, 1000 * MS, [heard(3000, 4000)]) == 4000 * MS + user.reactions.middle_us
     assert user.due_us(asks, 1000 * MS, [heard(5900, None)]) == 6000 * MS
 
 
@@ -77,7 +77,7 @@ def test_who_has_heard_two_answers_waits_for_two() -> None:
     """A greeting and a nudge, say."""
     user = of(frames((300, 1000), (9000, 9500)), heard(2000, 3000), heard(7000, 8000))
     asks = user.pieces[1]
-    assert asks == UserPiece(450, 474, Manner.AFTER, 1000 * MS, 2)
+    assert asks == UserPiece(450, 474, Manner.AFTER, 1000 * MS, 2, heard_us=1000 * MS)
     assert user.due_us(asks, 1000 * MS, [heard(2500, 3500)]) == 3500 * MS + user.patience_us
     assert user.due_us(asks, 1000 * MS, [heard(2500, 3500), heard(7500, 8500)]) == 9500 * MS
 

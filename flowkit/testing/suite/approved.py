@@ -7,6 +7,7 @@ a tolerance.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flowkit.clock import ms
@@ -42,6 +43,8 @@ def _turn(turn: TurnReport) -> dict[str, Any]:
         known["answer_ms"] = _number(turn.answer_us)
     if turn.modelled:
         known["modelled"] = True
+    if turn.odds is not None:
+        known["odds"] = str(turn.odds)
     if turn.revoked:
         known["revoked"] = turn.revoked
     # Relative to the user's last voiced frame, so that a turn that is only shifted in time does not differ.
@@ -101,9 +104,10 @@ def _changes(approved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Ch
         if number not in after:
             yield Change(number, "turn", "there", "gone")
         elif number not in before:
-            yield Change(number, "turn", "none", "new")
+            yield Change(number, "turn", "none", "new", odds=after[number].get("odds", ""))
         else:
-            yield from _of_turn(number, before[number], after[number])
+            odds = after[number].get("odds", "")
+            yield from (replace(change, odds=odds) for change in _of_turn(number, before[number], after[number]))
     yield from _interrupts(approved.get("interrupts") or (), now["interrupts"])
 
 

@@ -16,10 +16,11 @@ from flowkit.config.problems import InvalidConfig
 from flowkit.errors import ExitCode, FlowkitError, OutputError
 from flowkit.figures.layout import layout_of
 from flowkit.files import reason_of, write_whole
+from flowkit.replay.predict import predict
 from flowkit.replay.rerun import exactly, lines_of
 from flowkit.replay.sent import sent_digests
 from flowkit.replay.settings import recorded_plan
-from flowkit.replay.simulate import Replayed, simulate
+from flowkit.replay.simulate import Replayed
 from flowkit.report.budgets import judge
 from flowkit.report.outcome import Change, Finding, Outcome, Status
 from flowkit.testing.suite.approved import changes, snapshot
@@ -59,7 +60,8 @@ def replay_stored(path: Path, expectations: Expectations | None = None) -> Store
     expectations = expectations or read_expectations(expectations_path(path))
     trace = read_trace(path)
     expect = expectations.expect
-    replayed = simulate(trace, pipeline=_pipeline(expectations), overrides=expect.set)
+    # A test compares with what was approved of this conversation, so the next one is not asked for.
+    replayed = predict(trace, pipeline=_pipeline(expectations), overrides=expect.set, following=False)
     changed = replayed.report.level == "what_if"
     return Stored(trace, expectations, replayed, differing(recorded_plan(trace), replayed.plan) if changed else {})
 

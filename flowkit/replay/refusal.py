@@ -1,0 +1,52 @@
+"""When a recording cannot tell what a change would do, and what to record instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flowkit.clock import ms
+from flowkit.figures.outlook import Outlook
+from flowkit.replay.manifest import ANSWERS, REPLIES, TRANSCRIPTS, VOICE, Manifest
+from flowkit.stages.endpointing import Endpointing, least
+
+if TYPE_CHECKING:
+    from flowkit.replay.simulate import Prepared, Replayed
+
+_MOST = 0.5
+"""The share of turns, or of clauses, that may be uncertain or modelled."""
+_FEWEST_TURNS = 2
+
+
+def refusal(prepared: Prepared, replayed: Replayed, outlook: Outlook, manifest: Manifest) -> Iterator[str]:
+    """Why no prediction is made; nothing if one can be."""
+    report = replayed.report
+    needed = {"vad": ANSWERS, "asr": TRANSCRIPTS, "llm": REPLIES, "tts": VOICE}
+    for kind, entry in needed.items():
+        if prepared.plan.only(kind) is not None and manifest.lacks(entry):
+            yield f"the trace has no {entry}: record the conversation with flowkit"
+    if outlook.worlds and len(prepared.then.known) < _FEWEST_TURNS:
+        yield f"the recording has fewer than {_FEWEST_TURNS} turns: record a longer conversation"
+    if report.modelled_share > _MOST:
+        yield f"{report.modelled_share:.0%} of the clauses would be modelled: record a conversation with this change"
+    unsure = [odds for odds in outlook.turns if not odds.sure]
+    if len(unsure) > _MOST * max(1, len(outlook.turns)):
+        told = f"{len(unsure)} of {len(outlook.turns)} turns"
+        yield f"{told} might be otherwise: record a conversation with this change, or change less"
+    yield from _beyond(prepared)
+
+
+def _beyond(prepared: Prepared) -> Iterator[str]:
+    """A silence that is longer than any in the recording: what the user would do in it is nowhere to be seen."""
+    vad = prepared.plan.only("vad")
+    if vad is None or prepared.user is None or not isinstance(vad.options, Endpointing.Options):
+        return
+    ends_us, frame_us = least(vad.options.end), prepared.plan.frame_us
+    pieces = prepared.user.pieces
+    longest_us = max((b.first - a.last - 1 for a, b in pairwise(pieces)), default=0) * frame_us
+    if ends_us > longest_us:
+        yield (
+            f"the user was never silent for more than {ms(longest_us):.0f} ms, and stages.{vad.id}.end is {ms(ends_us):.0f} ms: "
+            "record a conversation with a longer silence"
+        )

@@ -11,6 +11,7 @@ from flowkit.replay.chance import Chance, delays_of
 from flowkit.replay.material import Input, RecordedCall
 
 _Answers = list[tuple[int, Message]]
+_WHEN = "when a transcript comes"
 
 
 class Said(NamedTuple):
@@ -26,6 +27,8 @@ class Said(NamedTuple):
     """Whether it looks as if it was decoded before the end of the utterance was known."""
     known: bool = True
     """Whether it is known when the final transcript was ready, and not only at the latest when."""
+    behind: bool = False
+    """Whether it looks as if it was decoded only then: an ASR that decodes ahead would have had new words before."""
     silent_us: int = 0
     """From the last voiced frame to the end of the utterance."""
 
@@ -66,14 +69,12 @@ class Finals:
                 self._tails |= set(tail)
         worded = [said for said in self._left if said.text]
         self._ready = delays_of([said.ready_us for said in worded if said.known])
-        ahead = sum(said.ahead for said in worded)
-        self._ahead = 2 * ahead > len(worded)
-        self._likely = (ahead + 0.5) / (len(worded) + 1)
+        ahead, behind = sum(said.ahead for said in worded), sum(said.behind for said in worded)
+        self._likely = (ahead + 0.5) / (ahead + behind + 1)
         """How likely it decodes ahead."""
-        # The median, so that one slow transcript does not move it.
-        usual = [said.ready_us if self._ahead else said.answers[-1][0] for said in self._left if said.answers]
-        self._delays = delays_of(usual)
-        self._usual_us = self._delays.middle_us
+        self._after = delays_of([said.answers[-1][0] for said in self._left if said.answers])
+        self._quiet = delays_of([said.ready_us for said in self._left if said.answers])
+        """How long after the end of an utterance its transcript comes, and how long after the last voiced frame it is ready."""
         self.assumed: list[str] = []
 
     def answered(self, at_us: int, item: Message) -> bool:
@@ -99,32 +100,37 @@ class Finals:
             *partials, (delay_us, _) = taken[-1].answers
             text = " ".join(said.text for said in taken if said.text)
             text, self._given = text.removeprefix(self._given).strip() if self._given != text else text, ""
-            ready_us, fresh = taken[-1].ready_us, self._chance.fresh
-            if self._ahead and not taken[-1].known and self._ready.count:
-                # It came with the end of the utterance, and may have been ready before.
-                ready_us = min(ready_us, self._ready.drawn_us(self._chance, "when a transcript was ready", last_voiced))
-            other = silent_us is not None and abs(silent_us - taken[-1].silent_us) > self._frame_us
-            ahead = self._decodes_ahead() if other or fresh else False
-            if fresh:
-                drawn_us = self._drawn_us(last_voiced)
-                ready_us, delay_us = (drawn_us, delay_us) if self._ahead else (ready_us, drawn_us)
-            if silent_us is not None and ahead:
-                partials, delay_us = [], max(0, ready_us - silent_us) + taken[-1].after_us
+            delay_us, modelled = self._delay_us(taken[-1], delay_us, last_voiced, silent_us)
+            partials = [] if modelled else partials
             return [*partials, (delay_us, Final(text, end.utterance))]
         return self._cut(end, last_voiced, silent_us or 0)
+
+    def _delay_us(self, said: Said, recorded_us: int, last_voiced: int, silent_us: int | None) -> tuple[int, bool]:
+        """How long after the end of the utterance the transcript comes, and whether that is modelled."""
+        fresh = self._chance.fresh
+        other = silent_us is not None and abs(silent_us - said.silent_us) > self._frame_us
+        if silent_us is None or not (other or fresh) or not self._decodes_ahead():
+            return (self._after.drawn_us(self._chance, _WHEN, last_voiced) if fresh else recorded_us), False
+        if fresh:
+            ready_us = self._quiet.drawn_us(self._chance, _WHEN, last_voiced)
+        elif said.known or not self._ready.count:
+            ready_us = said.ready_us
+        else:  # it came with the end of the utterance, and may have been ready before
+            ready_us = min(
+                said.ready_us, self._ready.drawn_us(self._chance, "when a transcript was ready", last_voiced)
+            )
+        return max(0, ready_us - silent_us) + said.after_us, True
 
     def _decodes_ahead(self) -> bool:
         """Whether a shorter silence does not make the transcript come sooner."""
         return self._chance.happens(self._likely, "whether transcripts are decoded ahead")
 
-    def _drawn_us(self, last_voiced: int) -> int:
-        return self._delays.drawn_us(self._chance, "when a transcript comes", last_voiced)
-
     def _cut(self, end: EndOfUtterance, last_voiced: int, silent_us: int) -> _Answers:
         """The answer to a part of a recorded utterance."""
         spoken_us = (last_voiced + 1) * self._frame_us
         ahead = self._decodes_ahead()
-        within_us = self._usual_us if ahead else silent_us + self._usual_us
+        usual_us = (self._quiet if ahead else self._after).middle_us
+        within_us = usual_us if ahead else silent_us + usual_us
         # Not before the last final transcript, which was of the utterance before.
         since_us = max((us for us, final, _ in self._came if final and us <= spoken_us), default=-1)
         said = (
@@ -133,7 +139,7 @@ class Finals:
         text = next(said, "")
         self.assumed.append(f"utterance cut after frame {last_voiced}: {text[:40]!r} taken from a partial transcript")
         before, self._given = self._given, text
-        usual_us = self._drawn_us(last_voiced)
+        usual_us = (self._quiet if ahead else self._after).drawn_us(self._chance, _WHEN, last_voiced)
         delay_us = max(0, usual_us - silent_us) if ahead else usual_us
         return [(delay_us, Final(text.removeprefix(before).strip(), end.utterance))]
 
@@ -164,7 +170,9 @@ def _said(
     answers = [(max(0, at_us - ended_us), item) for at_us, item in tail]
     known = bool(same) or final_us > ended_us + _AT_ONCE_US
     after_us = final_us - max(ended_us, ready_us)
-    return Said(frame, answers, ready_us - voiced_us, after_us, ahead, known, ended_us - voiced_us)
+    newest = next((item.text for us, item in reversed(items) if us < final_us and isinstance(item, Partial)), "")
+    behind = not ahead and not same and newest != final.text
+    return Said(frame, answers, ready_us - voiced_us, after_us, ahead, known, behind, ended_us - voiced_us)
 
 
 def _until_final(

@@ -105,7 +105,7 @@ class Cast:
             case "mic":
                 return WarpedSource(self.warp, calls) if self.warp else RecordedSource(calls, heard, self._block)
             case "vad":
-                return WarpedVad(self.warp) if self.warp else RecordedVad(calls, heard)
+                return WarpedVad(self.warp, self._chance) if self.warp else RecordedVad(calls, heard)
             case "asr" if self.warp:
                 return WarpedAsr(self.warp, calls, self.finals)
             case "asr":

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from statistics import median
 
 from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Partial, Probability
 from flowkit.providers.inline import InlineCall, Script
+from flowkit.replay.chance import Chance
 from flowkit.replay.material import RecordedCall
 from flowkit.replay.recorded import scripted
 from flowkit.replay.transcripts import Finals
 from flowkit.replay.warp import SILENT, Warp
+
+_LONGEST_PERIOD = 16
+"""In frames. A window of 32 ms and frames of 20 ms have a period of 8."""
 
 
 class WarpedSource(Script):
@@ -54,15 +58,19 @@ class WarpedSource(Script):
 class WarpedVad(Script):
     """Gives each frame its recorded answer with its recorded delay.
 
-    A frame without a recorded answer gets none. Inserted silence has probability 0.
+    A frame without a recorded answer gets none. Inserted silence has probability 0. A VAD with windows of its own answers some
+    frames only, by their place in the session. Where speech is moved, other frames of it are answered. Which is drawn, with
+    what was said of the nearest frame, because a silence of about `end` may then end an utterance or not.
     """
 
-    def __init__(self, warp: Warp) -> None:
+    def __init__(self, warp: Warp, chance: Chance) -> None:
         self._warp = warp
+        self._chance = chance
         there = warp.material.input.arrivals()
         self._answers = {
             frame: (max(0, at_us - there.get(frame, at_us)), p) for at_us, frame, p in warp.material.input.answers
         }
+        self._grid = _grid(self._answers.keys(), max(there, default=0))
 
     def open(self, request: Message) -> InlineCall:
         return InlineCall(fed=self._fed)
@@ -73,8 +81,33 @@ class WarpedVad(Script):
         recorded = self._warp.frames[item.index]
         if recorded == SILENT:
             return [(0, Probability(item.index, 0.0))]
-        answer = self._answers.get(recorded)
+        answer = self._moved(item.index, recorded) if self._grid else self._answers.get(recorded)
         return [] if answer is None else [(answer[0], Probability(item.index, answer[1]))]
+
+    def _moved(self, index: int, recorded: int) -> tuple[int, float] | None:
+        """The answer of a VAD with windows, to a recorded frame that now has another place."""
+        grid, known = self._grid, self._answers
+        if index == recorded:
+            return known.get(recorded)
+        shift = self._chance.index(len(grid), 0, "which frames the VAD answers", index - recorded)
+        if not shift:
+            return known.get(recorded)
+        if not grid[(recorded + shift) % len(grid)]:
+            return None
+        # The window that ends in the next frame holds this one too.
+        return known.get(recorded) or known.get(recorded + 1) or known.get(recorded - 1)
+
+
+def _grid(answered: Collection[int], newest: int) -> tuple[bool, ...]:
+    """Which places of a period are answered. Empty if the VAD answers every frame, or without a rule."""
+    if newest < _LONGEST_PERIOD or len(answered) > newest:
+        return ()
+    for period in range(2, _LONGEST_PERIOD + 1):
+        grid = tuple(frame in answered for frame in range(period))
+        # The last frames may be without an answer because the session ended.
+        if all((frame in answered) == grid[frame % period] for frame in range(newest - _LONGEST_PERIOD)):
+            return grid
+    return ()
 
 
 class WarpedAsr(Script):

@@ -49,7 +49,7 @@ class Twilio(opt.Options):
 
     auth_token: Annotated[opt.Secret, Field(min_length=16)]
     """The auth token of the Twilio account, which signs the account's requests."""
-    url: str | None = Field(default=None, pattern=r"^https?://[^/?#]+/?$")
+    url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
     """The server as Twilio calls it, such as https://voice.example.com, where a proxy is in front. By default requests tell."""
     key_pause: opt.Duration = opt.us("1500ms")
     """After this long without another key, the keys that were pressed are answered. `#` passes them on at once."""

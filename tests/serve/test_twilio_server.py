@@ -124,6 +124,7 @@ class Stream:
         (f"{URL}:8443", "", f"{URL}:8443"),
         (f"{URL}:8443", "", URL),
         ("http://127.0.0.1", "", "http://127.0.0.1:80"),
+        (f"{URL}/behind/a/proxy", "?a", f"{URL}/behind/a/proxy"),
     ],
 )
 def test_the_signature_is_that_of_twilios_package(official: Any, host: str, tail: str, signed: str) -> None:

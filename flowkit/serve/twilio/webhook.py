@@ -49,7 +49,9 @@ class Switchboard:
         """Answer the request for a call: to the stream, or busy."""
         fields = parse_qsl(request.body.decode("latin-1"), keep_blank_values=True)
         if not self.signed(request, fields):
-            return refusal(403, "The request is not signed with this server's auth token.", "invalid_signature")
+            # The address shows what is wrong with `url`.
+            what = f"The request is not signed with this server's auth token, for {self._url(request, request.target)[:200]}."
+            return refusal(403, what, "invalid_signature")
         # A call that is rejected before it is answered costs nothing, and its caller hears that the line is busy.
         if not accepting:
             return _twiml('<Reject reason="busy" />')

@@ -21,7 +21,7 @@ from flowkit.config.budgets import PARTS, Parts
 from flowkit.config.docs import field_docs
 from flowkit.messages import Message
 from flowkit.runtime.gauges import Gauges, QueueDepth
-from flowkit.serve.metrics import Metrics
+from flowkit.serve.metrics import Metrics, of_workers
 
 _COMMANDS = """\
 `flowkit COMMAND --help` says the same. Exit code 0 means that all is well, 1 that something was found, 2 that the command cannot do
@@ -206,6 +206,6 @@ def _metrics() -> Iterator[str]:
     yield "`/metrics` of [`flowkit serve`](../serving.md). Counters and histograms count since the server began.\n"
     yield "| metric | type | |\n|---|---|---|"
     gauges = Gauges(0, 0, 0, 0, 0, 0, 0, (QueueDepth("tts", 0, 0, 1),))
-    for family in Metrics(lambda: gauges, 1).families():
+    for family in (*Metrics(lambda: gauges, 1).families(), *of_workers(0, 0)):
         name = f"{family.name}_total" if family.kind == "counter" else family.name
         yield f"| `{name}` | {family.kind} | {_cell(family.help)} |"

@@ -5,9 +5,26 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from flowkit import options as opt
+
+_SHORTEST = 16
+
+
+def masked(token: opt.Secret) -> bool:
+    """Whether only asterisks are left of it, as in the configuration that a trace holds."""
+    text = token.get_secret_value()
+    return bool(text) and not text.strip("*")
+
+
+def _long_enough(token: opt.Secret) -> opt.Secret:
+    if len(token.get_secret_value()) < _SHORTEST and not masked(token):
+        raise ValueError(f"must have at least {_SHORTEST} characters")
+    return token
+
+
+Token = Annotated[opt.Secret, AfterValidator(_long_enough), Field(json_schema_extra={"minLength": _SHORTEST})]
 
 
 class Settable(StrEnum):
@@ -47,7 +64,7 @@ class ServeLimits(opt.Options):
 class Twilio(opt.Options):
     """Telephone calls by Twilio Media Streams."""
 
-    auth_token: Annotated[opt.Secret, Field(min_length=16)]
+    auth_token: Token
     """The auth token of the Twilio account, which signs the account's requests."""
     url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
     """The server as Twilio calls it, such as https://voice.example.com, where a proxy is in front. By default requests tell."""
@@ -65,7 +82,7 @@ class ServeTrace(opt.Options):
 class Serve(opt.Options):
     """How ``flowkit serve`` offers the pipeline to clients."""
 
-    tokens: tuple[Annotated[opt.Secret, Field(min_length=16)], ...] = ()
+    tokens: tuple[Token, ...] = ()
     """Tokens of which a client must send one. Without any, only this machine can connect. A token has at least 16 characters."""
     origins: tuple[str, ...] = ()
     """Web pages that may connect, such as [https://example.com]. Programs other than browsers send no origin."""

@@ -124,7 +124,9 @@ class _Writer:
             elif isinstance(value, (SecretStr, SecretBytes)) or (isinstance(value, str) and is_secret_name(key)):
                 shown[key] = self.noted(MASK, below)
             else:
-                shown[key] = self.noted(_without_secrets(dumped[key], below, is_secret_name(key)), below)
+                # A number is no secret, though a duration such as `key_pause` is written as text.
+                secret = is_secret_name(key) and not isinstance(value, (int, float))
+                shown[key] = self.noted(_without_secrets(dumped[key], below, secret), below)
         return shown
 
     def below(self, node: Node | None, key: str) -> Node | None:

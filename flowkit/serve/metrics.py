@@ -12,7 +12,7 @@ from flowkit.clock import US_PER_S
 from flowkit.figures.cost import Cost
 from flowkit.figures.report import Report
 from flowkit.runtime.gauges import Gauges
-from flowkit.serve.families import Families, families_of
+from flowkit.serve.families import Families, Family, Sample, families_of
 
 _BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _COUNTERS = {
@@ -94,6 +94,17 @@ class Metrics:
     def families(self) -> Families:
         """The metrics as they are now."""
         return families_of(self._registry)
+
+
+def of_workers(ready: int, ended: int) -> Families:
+    """The metrics of several processes themselves."""
+    return [
+        Family(name, kind, what, [Sample(f"{name}{suffix}", {}, value)])
+        for name, suffix, kind, what, value in (
+            ("flowkit_workers", "", "gauge", "Processes that are ready, where there are several.", ready),
+            ("flowkit_workers_ended", "_total", "counter", "Processes that ended and were started again.", ended),
+        )
+    ]
 
 
 class _OfHost(Collector):

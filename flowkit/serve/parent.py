@@ -18,10 +18,11 @@ from flowkit.config import Config
 from flowkit.errors import WorkersError
 from flowkit.runtime.signals import open_signals
 from flowkit.secrets import known
-from flowkit.serve.families import Families, Family, Sample, lasting, merged, read
+from flowkit.serve.families import Families, lasting, merged, read
 from flowkit.serve.link import Link, LinkLost
 from flowkit.serve.listening import Endpoint
 from flowkit.serve.log import Log, to_stderr
+from flowkit.serve.metrics import of_workers
 from flowkit.serve.observe import Seen
 from flowkit.serve.pipeline import served
 from flowkit.serve.places import Places
@@ -170,7 +171,9 @@ class Parent:
 
     async def _accepting(self, given: None) -> bool:
         """Whether any worker would admit a session."""
-        return self._places.free and any([await _asked(link, "accepting") for link in self._links.values()])
+        # A worker may end meanwhile.
+        links = list(self._links.values())
+        return self._places.free and any([await _asked(link, "accepting") for link in links])
 
     async def _families(self, given: None) -> Families:
         """The metrics of all workers, and those of the workers themselves."""
@@ -182,13 +185,7 @@ class Parent:
         async with trio.open_nursery() as nursery:
             for number, link in self._links.items():
                 nursery.start_soon(count, number, link)
-        running = Sample("flowkit_workers", {}, len(self._links))
-        ended = Sample("flowkit_workers_ended_total", {}, self._lost)
-        own = [
-            Family("flowkit_workers", "gauge", "Processes that are ready.", [running]),
-            Family("flowkit_workers_ended", "counter", "Processes that ended and were started again.", [ended]),
-        ]
-        return merged([*self._counted.values(), self._past, own])
+        return merged([*self._counted.values(), self._past, of_workers(len(self._links), self._lost)])
 
     async def _running(self, given: None) -> list[Seen]:
         """The sessions of all workers."""

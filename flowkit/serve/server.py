@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from flowkit.clock import US_PER_S, chance
 from flowkit.config import Config
 from flowkit.config.schema import TraceOptions
-from flowkit.config.serve import Serve
+from flowkit.config.serve import Serve, masked
 from flowkit.errors import UsageError
 from flowkit.plan.graph import Plan
 from flowkit.runtime.host import Host, open_host
@@ -347,7 +347,9 @@ def sampled(config: Config) -> Traces:
 
 
 def checked(config: Config, endpoint: Endpoint) -> None:
-    """Raises UsageError if others can reach the address and no token is declared."""
+    """Raises UsageError if others can reach the address and no token is declared, or one is masked."""
+    if any(map(masked, config.top.serve.tokens)):
+        raise UsageError("a token of the pipeline is masked: this is the configuration of a trace")
     if not is_local(endpoint.host) and not config.top.serve.tokens:
         raise UsageError(
             f"others can reach {endpoint.host}, and the pipeline has no token for them",

@@ -16,7 +16,7 @@ import yaml
 
 from flowkit.cli import serve as command
 from flowkit.runtime.gauges import Gauges, QueueDepth
-from flowkit.serve.metrics import Metrics
+from flowkit.serve.metrics import Metrics, of_workers
 from flowkit.serve.server import _ROUTES
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +91,7 @@ def test_the_deployment_asks_for_paths_that_exist_and_waits_for_the_drain() -> N
 def test_every_metric_that_is_named_exists() -> None:
     gauges = Gauges(0, 0, 0, 0, 0, 0, 0, (QueueDepth("llm", 0, 0, 1),))
     metrics = Metrics(lambda: gauges, 1)
-    there = {family.name for family in metrics.families()} | {"flowkit_workers", "flowkit_workers_ended"}
+    there = {family.name for family in (*metrics.families(), *of_workers(0, 0))}
     scaled = yaml.safe_load(block("yaml", 1))["spec"]["metrics"][0]["pods"]["metric"]["name"]
     rules = yaml.safe_load(block("yaml", 2))["groups"][0]["rules"]
     named = {scaled, *(name for rule in rules for name in re.findall(r"flowkit_\w+", rule["expr"]))}

@@ -196,6 +196,20 @@ def test_draining_tells_every_worker_and_one_that_does_not_end_is_ended() -> Non
     assert began_s[1] - began_s[0] == pytest.approx(5 + 2 * GRACE_S, abs=1)
 
 
+def test_a_worker_may_end_while_it_is_asked() -> None:
+    class Dying(Worker):
+        async def _yes(self, given: None) -> bool:
+            self.die()
+            return False
+
+    async def talk(company: Company) -> None:
+        (_, second) = await company.settled(2)
+        assert await second.link.ask("accepting") is True
+        company.drain.set()
+
+    with_company(talk, lambda number: Dying(number) if number == 1 else Worker(number))
+
+
 def test_one_that_does_not_answer_is_left_out() -> None:
     class Stuck(Worker):
         async def _yes(self, given: None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from flowkit.errors import UsageError
+from flowkit.errors import FlowkitError, UsageError
 from flowkit.serve import auth
 from flowkit.serve.listening import Endpoint
 from flowkit.serve.server import serve
@@ -156,6 +156,20 @@ def test_an_address_that_others_reach_needs_a_token() -> None:
         await serve(load("talk.yaml", text=TALK), Endpoint("0.0.0.0"), notice=lambda line: None)
 
     with pytest.raises(UsageError, match="no token"):
+        trio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("token", "wrong"), [("'***'", "masked"), ("too-short", "at least 16 characters"), ("''", "at least")]
+)
+def test_a_token_that_anyone_could_guess(token: str, wrong: str) -> None:
+    from flowkit.config import load
+
+    async def main() -> None:
+        config = load("talk.yaml", text=TALK, overrides=[f"serve.tokens=[{token}]"])
+        await serve(config, Endpoint(), notice=lambda line: None)
+
+    with pytest.raises(FlowkitError, match=wrong):
         trio.run(main)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ import trio
 
 from flowkit import secrets
 from flowkit.config import load
+from flowkit.replay.rerun import exactly
 from flowkit.runtime.host import open_host
 from flowkit.serve.log import to_stderr
 from flowkit.serve.pipeline import served
-from flowkit.serve.server import RealtimeServer
+from flowkit.serve.server import RealtimeServer, sampled
 from tests.serve.support import silence, tone
 from tests.serve.wire import Caller, Site, caller, get, in_time
 
@@ -69,20 +71,21 @@ async def busy_day(it: Site) -> dict[str, float]:
     return await figures(it)
 
 
-def watched(log: Any) -> tuple[dict[str, float], list[str]]:
+def watched(log: Any, *settings: str) -> dict[str, float]:
     async def main() -> dict[str, float]:
-        config, plan = served(load("watched.yaml", text=WATCHED))
+        config, plan = served(load("watched.yaml", text=WATCHED, overrides=settings))
         async with open_host(config, notice=lambda line: None) as host, trio.open_nursery() as nursery:
-            server = RealtimeServer(host, plan, config.top.serve, "127.0.0.1", log=log)
+            server = RealtimeServer(host, plan, config.top.serve, "127.0.0.1", log=log, traces=sampled(config))
             found = await busy_day(Site(server, nursery, []))
             nursery.cancel_scope.cancel()
         return found
 
-    return in_time(main)
+    found: dict[str, float] = in_time(main)
+    return found
 
 
 def test_each_metric_is_there_and_right() -> None:
-    found = watched(lambda *_, **__: None)
+    found = watched(lambda *_, **__: None, "serve.trace.sample=0")
     assert (found["flowkit_sessions"], found["flowkit_sessions_begun_total"]) == (0, 1)
     assert found['flowkit_sessions_refused_total{code="too_many_sessions"}'] == 1
     assert found['flowkit_sessions_refused_total{code="invalid_api_key"}'] == 1
@@ -107,9 +110,19 @@ def test_each_metric_is_there_and_right() -> None:
 
 def test_the_log_has_a_line_for_each_event_and_no_content(capsys: pytest.CaptureFixture[str]) -> None:
     secrets.forget()
-    watched(to_stderr)
+    watched(to_stderr, "serve.trace.sample=0")
     lines = capsys.readouterr().err.splitlines()
     events = [json.loads(line) for line in lines]
     assert [event["event"] for event in events] == ["session began", "session ended"]
     assert all(event["session"].startswith("sess_") and event["at"].endswith("+00:00") for event in events)
     assert "canary" not in "\n".join(lines).lower()
+
+
+def test_a_session_of_a_server_with_tokens_replays(tmp_path: Path) -> None:
+    auth = "serve.twilio={auth_token: another-canary-0815, key_pause: 2s}"
+    watched(lambda *_, **__: None, f"trace.dir={tmp_path}", auth)
+    (trace,) = tmp_path.glob("*.jsonl")
+    assert "canary-4711" not in trace.read_text()
+    assert "another-canary" not in trace.read_text()
+    assert "key_pause: 2s" in trace.read_text()
+    assert exactly(trace).same

@@ -18,6 +18,8 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 NAMES = ("chromium", "google-chrome", "chromium-browser")
+ELSEWHERE = "talk.test"
+"""A name of this machine that browsers do not take for it."""
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -29,6 +31,7 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
     "--autoplay-policy=no-user-gesture-required",
+    f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )

@@ -25,7 +25,6 @@ _HEADERS = (
     ),
     ("referrer-policy", "same-origin"),
     ("permissions-policy", "microphone=(self), camera=(), geolocation=()"),
-    ("cross-origin-opener-policy", "same-origin"),
 )
 
 

@@ -78,8 +78,10 @@ class Page {
     this.enter(Phase.CONNECTING);
     try {
       const secret = await this.secret();
-      this.player = new Player();
-      await this.player.open();
+      if (Player.possible) {
+        this.player = new Player();
+        await this.player.open();
+      }
       if (speaks) await this.openMicrophone();
       this.conversation.clear();
       this.sounding = null;
@@ -124,6 +126,7 @@ class Page {
     return {
       "session.created": ({ session }) => {
         this.session = session.id;
+        if (!this.player) this.client.read();
         this.enter(Phase.CONNECTED);
         this.connected?.();
         this.look(session.id, OWN);
@@ -281,7 +284,7 @@ class Page {
   // Twenty times a second: how much was heard, the level, the time.
   tick() {
     if (this.phase !== Phase.CONNECTED) return;
-    $("agent-level").value = this.player.db;
+    $("agent-level").value = this.player?.db ?? -60;
     const s = Math.floor((performance.now() - this.began) / 1000);
     $("clock").textContent = `${String(Math.floor(s / 60)).padStart(2, "0")}:${String(s % 60).padStart(2, "0")}`;
     if (this.sounding) this.sounding.message.heardUntil(this.player.playedMs - this.sounding.fromMs);

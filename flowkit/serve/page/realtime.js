@@ -28,6 +28,9 @@ export class Realtime {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify({ type, ...fields }));
   }
 
+  // The agent answers in text, and does not speak.
+  read() { this.#send("session.update", { session: { type: "realtime", output_modalities: ["text"] } }); }
+
   append(bytes) { this.#send("input_audio_buffer.append", { audio: encode(bytes) }); }
 
   // The user has written something, and wants an answer.

@@ -10,7 +10,7 @@ export class Microphone {
   // Why there can be no microphone here; empty if there can.
   static get refused() {
     if (navigator.mediaDevices?.getUserMedia) return "";
-    return "The browser gives no microphone to this address: it needs https, or localhost. You can write instead.";
+    return "The browser gives no microphone and no sound to this address: it needs https, or localhost. You can write, and read.";
   }
 
   async open() {
@@ -36,6 +36,9 @@ export class Microphone {
 export class Player {
   #context; #node; #given = 0; #played = 0; #cleared = [];
   db = SILENT_DB;
+
+  // Browsers play by a worklet only where they give a microphone, too.
+  static get possible() { return "audioWorklet" in AudioContext.prototype; }
 
   async open() {
     this.#context = new AudioContext({ sampleRate: RATE });

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from flowkit.errors import FlowkitError, UsageError
-from flowkit.serve import auth
+from flowkit.serve import auth, server
 from flowkit.serve.listening import Endpoint
 from flowkit.serve.server import serve
 from tests.serve.support import TALK, silence, tone
@@ -82,6 +82,23 @@ def test_half_a_handshake_is_answered_when_its_time_is_over() -> None:
             return answer
 
     assert in_time(main).startswith(b"HTTP/1.1 408")
+
+
+def test_connections_beyond_the_most_are_closed_and_those_inside_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(server, "MOST_CONNECTIONS", 3)
+        async with site("serve.limits.handshake=3s") as it:
+            client = await caller(it)
+            silent = [it.connect() for _ in range(2)]
+            await trio.testing.wait_all_tasks_blocked()
+            assert await it.connect().receive_some() == b""
+            await client.write("Hello?")
+            assert (await client.until("response.done"))["response"]["status"] == "completed"
+            # Those that said nothing have had their time, and there is room again.
+            assert [await one.receive_some() for one in silent] != [b"", b""]
+            assert (await it.ask(get("/healthz")))[0] == 200
+
+    in_time(main)
 
 
 # -- tokens ------------------------------------------------------------------------------------------------------------

@@ -57,6 +57,10 @@ def test_a_conversation_over_tls(certificate: Path) -> None:
 
     async def talk(port: int) -> None:
         with trio.fail_after(30):
+            # Half a handshake gets its time, and no more.
+            async with await trio.open_tcp_stream("127.0.0.1", port) as half:
+                await half.send_all(b"\x16\x03\x01\x02")
+                assert await half.receive_some() == b""
             plain = await trio.open_tcp_stream("127.0.0.1", port)
             async with plain:
                 await plain.send_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -73,7 +77,7 @@ def test_a_conversation_over_tls(certificate: Path) -> None:
                 assert client.got
 
     async def main() -> None:
-        config = load("talk.yaml", text=SHORT, overrides=["serve.trace.sample=0"])
+        config = load("talk.yaml", text=SHORT, overrides=["serve.trace.sample=0", "serve.limits.handshake=1s"])
         listens = trio.Event()
 
         def ready(url: str) -> None:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from flowkit.trace.reader import Trace
 
 
-_WORLDS = 20
-
-
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     configure(
@@ -65,7 +62,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--worlds",
         type=int,
-        default=_WORLDS,
         metavar="N",
         help="with changed settings: draw what the recording cannot tell N times (default: 20); 0: the likely values only",
     )
@@ -80,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--exact changes nothing, so it cannot be combined with --pipeline, --set or --permute-ties")
     if args.live_tools and (args.exact or args.permute_ties):
         raise UsageError("--live-tools changes outcomes, so it cannot be combined with --exact or --permute-ties")
-    if args.worlds < 0:
+    if args.worlds is not None and args.worlds < 0:
         raise UsageError(f"--worlds is a number of worlds, not {args.worlds}")
     if args.allow_tools and not args.live_tools:
         raise UsageError("--allow-tools is for --live-tools: otherwise a replay calls no tool")
@@ -131,7 +127,7 @@ def _again(args: argparse.Namespace, name: str) -> str:
     options += [part for value in args.set for part in ("--set", value)]
     options += [f"--{name}-tools" for name in ("live", "allow") if getattr(args, f"{name}_tools")]
     options += ["--permute-ties", str(args.permute_ties)] if args.permute_ties else []
-    options += ["--worlds", str(args.worlds)] if args.worlds != _WORLDS else []
+    options += ["--worlds", str(args.worlds)] if args.worlds is not None else []
     return shlex.join(["flowkit", "replay", name, *options])
 
 
@@ -145,7 +141,7 @@ def _exact(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
 
 
 def _simulated(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
-    from flowkit.replay.predict import predict
+    from flowkit.replay.predict import WORLDS, predict
     from flowkit.replay.rerun import timing_only
     from flowkit.trace.reader import read_trace
 
@@ -160,9 +156,9 @@ def _simulated(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
     if args.live_tools:
         _tell(args, _with_tools(args, trace), said)
         return ExitCode.FINE
-    replayed = predict(
-        trace, pipeline=args.pipeline, overrides=tuple(args.set), worlds=args.worlds, following=args.worlds > 0
-    )
+    worlds = WORLDS if args.worlds is None else args.worlds
+    overrides = tuple(args.set)
+    replayed = predict(trace, pipeline=args.pipeline, overrides=overrides, worlds=worlds, following=worlds > 0)
     _tell(args, replayed.report, said)
     if args.permute_ties and not _ties(args, trace, said):
         return ExitCode.CHECKS_FAILED

@@ -88,9 +88,11 @@ class Delays:
         return round(self.middle_us * self.factor(chance, what, *name))
 
     def factor(self, chance: Chance, what: str, *name: object) -> float:
-        """How many times the usual delay one takes. In one world all of them share what is unknown of the kind itself."""
-        kind = chance.normal(what, "of the kind") / sqrt(max(1, self.count))
-        return exp(self.spread * (kind + chance.normal(what, *name)))
+        """How many times the usual delay one takes. In one world all of them share what is unknown of the kind itself: its
+        middle and its spread, of which few recorded delays tell little."""
+        middle = chance.normal(what, "of the kind") / sqrt(max(1, self.count))
+        wider = exp(chance.normal(what, "how it varies") / sqrt(2 * (self.count + _WEIGHT)))
+        return exp(self.spread * (middle + wider * chance.normal(what, *name)))
 
 
 def delays_of(recorded_us: Sequence[int], otherwise_us: int = 0, usual_spread: float = _USUAL_SPREAD) -> Delays:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
-from math import exp, log, sqrt
+from math import log
 from statistics import median
 
 from flowkit.messages import Audio, ClauseEnded, Done, Failed, Message, Narrate, Speak, WordTimes
 from flowkit.providers.inline import InlineCall, Script
-from flowkit.replay.chance import Chance, spread_of
+from flowkit.replay.chance import Chance, Delays, spread_of
 from flowkit.replay.material import RecordedCall
 
 _US = 1_000_000
@@ -197,8 +197,7 @@ class RecordedVoice(Script):
 
     def _factor(self, which: int, what: str, text: str) -> float:
         assert self.model is not None
-        kind = self._chance.normal(what, "of the voice") / sqrt(self.model.calls)
-        return exp(self.model.spreads[which] * (kind + self._chance.normal(what, text)))
+        return Delays(0, self.model.spreads[which], self.model.calls).factor(self._chance, what, text)
 
     def _another_time(self, spoken: Spoken) -> Spoken:
         """The same audio, when it would come on another day."""

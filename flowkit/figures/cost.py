@@ -29,7 +29,7 @@ class StageCost:
     used: Usage = field(default_factory=Usage)
     amount: float = 0.0
     speculation: float = 0.0
-    """The part of `amount` for clauses that were spoken ahead and revoked."""
+    """The part of `amount` for answers that were begun early, and clauses that were spoken ahead, and were given up."""
     retries: float = 0.0
     """The part of `amount` for attempts that failed."""
 
@@ -106,7 +106,7 @@ class Prices:
         """What a turn costs: its provider calls, and the audio that was heard for it."""
         cost = self.of_listening(turn.listened)
         for reply in turn.replies():
-            for call in reply.calls.values():
+            for call in (*reply.calls.values(), *(reply.early.calls if reply.early else ())):
                 cost += Cost(self._currency, {call.stage: self._call(call)})
         return cost
 

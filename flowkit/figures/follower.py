@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from flowkit.engine import Fate, Row
 from flowkit.figures.cost import Listened
 from flowkit.figures.device import DeviceEvents
-from flowkit.figures.frames import FrameClock
+from flowkit.figures.frames import FrameClock, VoiceEnd
 from flowkit.figures.layout import Layout
 from flowkit.figures.listening import Listening
 from flowkit.figures.records import (
     CallEnd,
     CallRecord,
     ClauseRecord,
+    Early,
     Ended,
     InterruptRecord,
     ToolRecord,
@@ -44,6 +45,7 @@ from flowkit.messages import (
     Narrate,
     Play,
     PlaybackStarted,
+    Released,
     ReplyPlayed,
     Revoke,
     Shutdown,
@@ -82,6 +84,9 @@ class Follower:
         """The turns that were not returned yet, by number."""
         self._interrupted: TurnRecord | None = None
         """The turn that was interrupted last. It may be answered again until another turn is released."""
+        self._early: Early | None = None
+        self._draft: TurnRecord | None = None
+        """The turn that was begun before it was over and is not released yet, and what such turns cost since the last release."""
         self._listening = Listening(self.clock)
         self._sound = SpeakerSound(layout.frame_us)
         self._device = DeviceEvents()
@@ -198,6 +203,8 @@ class Follower:
         """Handle what any replying stage may record: losses and interrupts."""
         if row.fate in _LOST:
             self._lost(row.message, row.turn)
+        elif isinstance(row.message, Interrupt) and row.message.early:
+            self._given_up()
         elif isinstance(row.message, Interrupt) and row.cause != self._shutdown:
             self._interrupt(row)
 
@@ -208,8 +215,12 @@ class Follower:
     def _llm(self, row: Row) -> None:
         self._replying(row)
         message, turn = row.message, self._turns.get(row.turn)
-        if isinstance(message, Utterance):
+        if isinstance(message, Utterance) and message.early:
+            self._begin_early(row, message)
+        elif isinstance(message, Utterance):
             self._release(row, message)
+        elif isinstance(message, Released):
+            self._release_early(row)
         elif isinstance(message, ToolOutcome):
             self._tool_ended(row, message)
         elif turn is not None and row.fate is Fate.HANDLED:
@@ -284,8 +295,43 @@ class Follower:
         self._due_us = min(self._due_us, row.sent_us)
         voice, speech = self._listening.released(row.sent_us)
         self.turn = TurnRecord(message.turn, row.epoch, message.text, speech, voice, row.sent_us, before=before)
+        self.turn.early, self._early = self._early, None
         self.turn.listened = [*(before.listened if before else ()), *self.listened()]
         self._turns[message.turn] = self.turn
+
+    def _begin_early(self, row: Row, message: Utterance) -> None:
+        """Follow what may become a turn. Where the user's voice ends is not known yet."""
+        self._early = self._early or Early()
+        self._early.tries, self._early.asked_us = self._early.tries + 1, row.sent_us
+        nowhere = VoiceEnd(0, 0, None, row.sent_us, self._frame_us, 0)
+        self._draft = TurnRecord(message.turn, row.epoch, message.text, [], nowhere, row.sent_us)
+        self._turns[message.turn] = self._draft
+
+    def _release_early(self, row: Row) -> None:
+        """What was begun early is the turn. It keeps what was made of it."""
+        draft, self._draft = self._draft, None
+        if draft is None:
+            return
+        self._release(row, Utterance(draft.number, draft.user, ""))
+        assert self.turn is not None
+        draft.speech, draft.voice, draft.released_us = self.turn.speech, self.turn.voice, row.sent_us
+        draft.listened, draft.early, draft.ended_us, draft.before = self.turn.listened, self.turn.early, None, None
+        if draft.early is not None:
+            draft.early.released_us = row.sent_us
+        self.turn = self._turns[draft.number] = draft
+
+    def _given_up(self) -> None:
+        """Nothing remains of what was begun early but what it cost. Every replying stage has a row for that; the first counts."""
+        draft, self._draft = self._draft, None
+        if draft is None or self._early is None:
+            return
+        del self._turns[draft.number]
+        self._early.asked_us = None
+        for call in draft.calls.values():
+            call.revoked = True
+            self._early.tokens += len(call.tokens)
+            self._early.characters += sum(len(speak.text) for speak in call.fed)
+            self._early.calls.append(call)
 
     def _interrupt(self, row: Row) -> None:
         """Record an interrupt. Every replying stage has a row for it; the first one makes the record."""

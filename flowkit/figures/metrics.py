@@ -25,7 +25,15 @@ from flowkit.figures.layout import Layout, layout_of
 from flowkit.figures.milestones import Milestone, answer_us_of, milestones_of
 from flowkit.figures.records import Ended, InterruptRecord, ToolRecord, TurnRecord
 from flowkit.figures.reference import Reference
-from flowkit.figures.report import ClauseReport, InterruptReport, QueueReport, Report, ToolReport, TurnReport
+from flowkit.figures.report import (
+    ClauseReport,
+    EarlyReport,
+    InterruptReport,
+    QueueReport,
+    Report,
+    ToolReport,
+    TurnReport,
+)
 from flowkit.figures.waits import with_waits
 from flowkit.messages import Clause, Token
 from flowkit.plan.graph import Plan
@@ -222,6 +230,7 @@ def _measured(turn: TurnRecord, modelled: frozenset[str], cost: Cost | None) -> 
         revoked_chars=sum(len(text) for reply in replies for text in reply.revoked),
         ending=next((speech.ending for speech in reversed(replies[0].speech) if speech.end is not None), None),
         cost=cost,
+        early=_early(replies[0]),
     )
     sounded = next((reply for reply in replies if reply.sound is not None), turn)
     interrupted = tuple(reply.interrupt for reply in replies if reply.interrupt is not None)
@@ -231,6 +240,24 @@ def _measured(turn: TurnRecord, modelled: frozenset[str], cost: Cost | None) -> 
     if milestones is not None:
         milestones = tuple(with_waits(milestones, [wait for reply in replies for wait in reply.waits]))
     return _Turn(known, replies[0].voice, milestones, sounded.late_us, interrupted, min(answers, default=None))
+
+
+def _early(reply: TurnRecord) -> EarlyReport | None:
+    """What was saved: without it, all that happened until the first sound was there would have begun at the release."""
+    early = reply.early
+    if early is None:
+        return None
+    saved_us = 0
+    of = None if reply.sound is None else reply.clauses.get(reply.sound[0])
+    if (
+        of is not None
+        and of.first_audio_us is not None
+        and early.asked_us is not None
+        and early.released_us is not None
+    ):
+        there_us = of.first_audio_us
+        saved_us = there_us + early.released_us - early.asked_us - max(there_us, early.released_us)
+    return EarlyReport(early.tries, saved_us, early.tokens, early.characters)
 
 
 def _called(tool: ToolRecord) -> ToolReport:

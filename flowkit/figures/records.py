@@ -166,6 +166,25 @@ class TurnEnd(StrEnum):
     CLOSED = "session_closed"
 
 
+@dataclass(slots=True)
+class Early:
+    """What it cost and brought that a turn was answered before it was over.
+
+    Args:
+        tries: how many answers were begun early.
+        tokens, characters: what the model said and the voice was given of those that were given up.
+        calls: the provider calls of those.
+        asked_us, released_us: when the one that was released was asked for, and released.
+    """
+
+    tries: int = 0
+    tokens: int = 0
+    characters: int = 0
+    calls: list[CallRecord] = field(default_factory=list)
+    asked_us: int | None = None
+    released_us: int | None = None
+
+
 @dataclass(slots=True, eq=False)
 class TurnRecord:
     """One turn."""
@@ -205,6 +224,8 @@ class TurnRecord:
     interrupt: InterruptRecord | None = None
     end: TurnEnd = TurnEnd.CLOSED
     ended_us: int | None = None
+    early: Early | None = None
+    """What was begun before it was over. None: nothing."""
     before: TurnRecord | None = None
     """The earlier reply of this turn, if an interruption without words cut it off and the turn was answered again."""
 

@@ -54,6 +54,29 @@ class ClauseReport:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyReport:
+    """What it brought and cost that a turn was answered before it was over."""
+
+    tries: int
+    """How many answers were begun early."""
+    saved_us: int
+    """How much later the first sound would have come without. 0: none of them was the answer."""
+    tokens: int
+    """Tokens of those that were given up."""
+    characters: int
+    """Characters of their texts that the voice was given."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The ledger in a report's JSON."""
+        return {
+            "tries": self.tries,
+            "saved_ms": ms(self.saved_us),
+            "tokens": self.tokens,
+            "characters": self.characters,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class TurnReport:
     """The figures of one turn."""
 
@@ -93,6 +116,9 @@ class TurnReport:
         known = [*(["modelled"] if self.modelled else []), *([str(self.odds)] if self.odds else [])]
         return f" ({'; '.join(known)})" if known else ""
 
+    early: EarlyReport | None = None
+    """What came of answers that were begun before it was over. None: there were none."""
+
     def to_json(self) -> dict[str, Any]:
         """The turn in a report's JSON."""
         parts = None if self.parts_us is None else {name: ms(us) for name, us in zip(PARTS, self.parts_us, strict=True)}
@@ -114,6 +140,8 @@ class TurnReport:
             known["cost"] = self.cost.to_json()
         if self.odds is not None:
             known["odds"] = self.odds.to_json()
+        if self.early is not None:
+            known["preempt"] = self.early.to_json()
         if self.revoked:
             known["revoked"] = {"clauses": self.revoked, "characters": self.revoked_chars}
         return {**known, "modelled": True} if self.modelled else known

@@ -68,8 +68,18 @@ class EndSession(Message):
 class Interrupt(Message):
     """STOP, DRAIN and RESET every replying stage. Control, gate -> replying stages.
 
-    The envelope carries the new epoch.
+    The envelope carries the new epoch. `early`: what is given up is an answer that was begun early, so nothing of it was
+    heard, and nothing of it is remembered.
     """
+
+    lane: ClassVar[str] = "C"
+    early: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Released(Message):
+    """The answer that was begun early is the answer to what was said: it may sound, and its tools may run. Control, gate ->
+    replying stages."""
 
     lane: ClassVar[str] = "C"
 

@@ -15,7 +15,8 @@ class Utterance(Message):
     `heard` is what was heard of the reply before. `said` is set if the same turn is answered again, because an
     interruption without words cut its reply off: it is what was heard of that reply. `say` is set if nobody asked
     anything: the agent says this, and the model is not asked. `instructions`, `offered` and `choice`: a client's for this reply
-    alone, as in `Instruct`. `aside`: nothing of it is remembered.
+    alone, as in `Instruct`. `aside`: nothing of it is remembered. `early`: the user may not have finished.
+    The answer waits for Released.
     """
 
     turn: int
@@ -27,6 +28,7 @@ class Utterance(Message):
     aside: bool = False
     offered: str = ""
     choice: str = ""
+    early: bool = False
 
 
 @filled

@@ -11,6 +11,8 @@ from flowkit.stages.chunking import Chunking
 from flowkit.stages.endpointing import Endpointing
 from flowkit.stages.gate import Gate
 from flowkit.stages.interrupting import Interrupting, lengths, rules_of
+from flowkit.stages.llm import LlmTurn
+from flowkit.stages.preempting import Preempt
 
 LEVEL = 0.95
 """The default of a VAD's `level` where words decide. With silero, the hums among recorded backchannels reached 0.93 at most,
@@ -20,7 +22,9 @@ and short words 0.98 (`tests/benchmarks/bench_interruptions.py`)."""
 def agreed(stages: Sequence[PlannedStage]) -> tuple[PlannedStage, ...]:
     """The stages with options that follow from those of others. What the file says stays."""
     ignored = phrases.backchannels(_listened(stages))
-    told = [_told(stage, ignored) for stage in stages]
+    wishes = (stage.options.preempt for stage in stages if isinstance(stage.options, LlmTurn.Options))
+    preempt = next((wish for wish in wishes if wish is not None), None)
+    told = [_told(stage, ignored, preempt) for stage in stages]
     gates = [stage.options for stage in told if isinstance(stage.options, Gate.Options)]
     return tuple(_reporting(stage, gates) for stage in told)
 
@@ -48,10 +52,13 @@ def base(code: str) -> str:
     return code.replace("_", "-").partition("-")[0].lower()
 
 
-def _told(stage: PlannedStage, ignored: tuple[str, ...]) -> PlannedStage:
-    if not isinstance(stage.options, Gate.Options) or stage.options.ignore is not None:
+def _told(stage: PlannedStage, ignored: tuple[str, ...], preempt: Preempt | None) -> PlannedStage:
+    """A gate that knows what it ignores, and when it asks before a turn is over."""
+    options = stage.options
+    if not isinstance(options, Gate.Options):
         return stage
-    return replace(stage, options=stage.options.model_copy(update={"ignore": ignored}))
+    ignore = ignored if options.ignore is None else options.ignore
+    return replace(stage, options=options.model_copy(update={"ignore": ignore, "preempt": options.preempt or preempt}))
 
 
 def _reporting(stage: PlannedStage, gates: Sequence[Interrupting]) -> PlannedStage:

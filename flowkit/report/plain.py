@@ -11,7 +11,7 @@ from flowkit.engine.observer import Observer
 from flowkit.figures.cost import Cost, money
 from flowkit.figures.device import BEGAN, ENDED
 from flowkit.figures.records import TurnEnding
-from flowkit.figures.report import InterruptReport, Report, TurnReport, spoken_note
+from flowkit.figures.report import EarlyReport, InterruptReport, Report, TurnReport, spoken_note
 from flowkit.figures.stalls import STALL, STARVED
 from flowkit.figures.waits import WAITED
 from flowkit.messages import (
@@ -120,7 +120,11 @@ def _cost(report: Report, cost: Cost) -> str:
     whole, minute = cost.whole, report.cost_a_minute
     stages = ", ".join(f"{id_} {money(stage.amount, cost.currency)}" for id_, stage in cost.stages.items())
     notes = [stages, *([] if minute is None else [f"{money(minute, cost.currency)} a minute"])]
-    notes += [f"of it {money(whole.speculation, cost.currency)} for revoked clauses"] if whole.speculation else []
+    notes += (
+        [f"of it {money(whole.speculation, cost.currency)} for what was begun early and given up"]
+        if whole.speculation
+        else []
+    )
     notes += [f"of it {money(whole.retries, cost.currency)} for failed attempts"] if whole.retries else []
     about = "about " if whole.used.estimated else ""
     return f"cost: {about}{money(whole.amount, cost.currency)}; {'; '.join(notes)}"
@@ -131,7 +135,8 @@ def _turn(turn: TurnReport) -> str:
         return f"turn {turn.turn}: {turn.end_reason}, without sound{turn.marks}"
     # Parts that would show as 0 ms are left out.
     parts = " + ".join(f"{name} {whole_ms(us)}" for name, us in zip(PARTS, turn.parts_us, strict=True) if us >= 500)
-    cost = f"; {in_vain(turn)}" if turn.revoked else ""
+    cost = f"; {ledger(turn.early)}" if turn.early is not None else ""
+    cost += f"; {in_vain(turn)}" if turn.revoked else ""
     cost += "" if turn.cost is None else f"; {money(turn.cost.whole.amount, turn.cost.currency)}"
     notes = answered(turn) + cost + ("" if turn.ending is None else f"; your turn ended by {turn.ending}")
     return f"turn {turn.turn}: {turn.end_reason}, first audio after {whole_ms(turn.ttfa_us)} ms = {parts}{notes}{turn.marks}"
@@ -141,6 +146,14 @@ def answered(turn: TurnReport) -> str:
     """How long the user waited for what came of the tools, if something else sounded first."""
     later = turn.answer_us is not None and turn.answer_us != turn.ttfa_us
     return f"; answer after {whole_ms(turn.answer_us or 0)} ms" if later else ""
+
+
+def ledger(early: EarlyReport) -> str:
+    """What it brought and cost that an answer was begun before the user's turn was over."""
+    vain = (
+        f", {early.tokens} tokens and {early.characters} characters in vain" if early.tokens or early.characters else ""
+    )
+    return f"begun early {early.tries}x: {whole_ms(early.saved_us)} ms saved{vain}"
 
 
 def in_vain(turn: TurnReport) -> str:

@@ -20,7 +20,7 @@ CONTENT: Mapping[str, tuple[type[Message], ...]] = {
     "voice": (m.ClauseStarted, m.Audio, m.WordTimes, m.ClauseEnded, m.EndOfStep, m.EndOfReply),
     "speech": (m.SpeechStarted, m.SpeechLasted, m.SpeechStopped),
     "prediction": (m.Prediction,),
-    "turn": (m.Interrupt, m.Shutdown),
+    "turn": (m.Interrupt, m.Released, m.Shutdown),
     "hold": (m.Hold, m.Resume),
     "verdict": (m.Commit, m.Revoke),
     "progress": (m.Fault, m.Heard, m.PlaybackStarted, m.ReplyPlayed, m.Acted, m.EndSession),

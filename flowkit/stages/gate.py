@@ -33,6 +33,8 @@ from flowkit.messages import (
     Message,
     Partial,
     PlaybackStarted,
+    Prediction,
+    Released,
     ReplyPlayed,
     Respond,
     Resume,
@@ -46,26 +48,40 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.stages.base import NOTHING, Action, Actions, Emit, Finish, Open, RaiseEpoch, SetTimer, Stage, gone
-from flowkit.stages.gate_options import Greeting, Idle, Release, Then, Typing
-from flowkit.stages.gate_state import GateState, hear_client, joined
+from flowkit.stages.gate_options import Greeting, Idle, Release, Typing
+from flowkit.stages.gate_state import (
+    IDLE,
+    GateState,
+    address,
+    await_user,
+    doing,
+    given_up,
+    hear_client,
+    if_ended,
+    joined,
+    may_be_interrupted,
+    with_words,
+    without_words,
+)
 from flowkit.stages.interrupting import (
     Backchannel,
     Interrupting,
-    State,
     Suspicion,
     VoteRules,
     is_question,
     rules_of,
 )
+from flowkit.stages.preempting import EarlyAsk, Preempt
 from flowkit.stages.turn import Do, Event, Turn, turn_step
 from flowkit.words import has_words
 
-_FINAL, _RELEASE, _RESUME = "final", "release", "resume_after"
-_GREETING, _IDLE, _LIMIT = "greeting", "idle", "limit"
-AGENT_ENDED, USER_IDLE, SESSION_LIMIT = "agent_ended", "user_idle", "session_limit"
+_FINAL, _RELEASE, _RESUME, _DRAFT = "final", "release", "resume_after", "draft"
+_GREETING, _LIMIT = "greeting", "limit"
+AGENT_ENDED, USERIDLE, SESSION_LIMIT = "agent_ended", "user_idle", "session_limit"
 """Reasons for which a session ends by itself."""
 _SETTLING = frozenset({Event.CONFIRM, Event.FINAL, Event.EMPTY, Event.CANCEL, Event.PLAYED, Event.PAUSE})
 """Events after which a voice is no longer suspected of interrupting."""
+_HEARING = (Turn.HEARING, Turn.CONCLUDING)
 # A hold that nothing has confirmed in time ends like one whose voice has paused: the reply resumes.
 _EVENT_OF_TIMER = {_RELEASE: Event.RELEASE, _RESUME: Event.PAUSE}
 
@@ -79,6 +95,7 @@ class Gate(Stage[GateState]):
         "endpoint": ("endpoint",),
         "transcript": ("transcript",),
         "progress": ("progress",),
+        "prediction": ("prediction",),
     }
     outputs: ClassVar[dict[str, str]] = {"utterance": "utterance", "turn": "turn", "hold": "hold"}
     call_keys: ClassVar[frozenset[str]] = frozenset()
@@ -93,6 +110,9 @@ class Gate(Stage[GateState]):
         """How long to wait for the final transcript after an end of utterance, before giving up the turn."""
         join_words: int = Field(200, ge=0)
         """How many words of questions interrupted before any answer are asked again with the next one; the newest count."""
+        preempt: Preempt | None = None
+        """When the model is asked before the user's turn is over. By default as the LLM's `preempt` says."""
+
         greeting: Greeting | None = None
         """What the agent says when the session begins."""
         idle: Idle | None = None
@@ -117,7 +137,7 @@ class Gate(Stage[GateState]):
         options = self.options
         opened = [] if options.typing is Typing.NONE else [Open(Capture())]
         # The greeting is an event like any other, so that it has a row that causes it.
-        greets = [SetTimer(0, _GREETING)] if options.greeting is not None else self._await_user(state, 0)
+        greets = [SetTimer(0, _GREETING)] if options.greeting is not None else await_user(state, self.options.idle, 0)
         return [*opened, *greets, *([SetTimer(options.session, _LIMIT)] if options.session is not None else [])]
 
     def accepts(self, state: GateState) -> frozenset[str]:
@@ -131,12 +151,14 @@ class Gate(Stage[GateState]):
             state.ignored = state.ignored if is_question(message.text) else ""
             return NOTHING
         if isinstance(message, Partial):
-            return self._partial(state, message, now_us)
+            return [*self._partial(state, message, now_us), *self._drafted(state, message, now_us)]
+        if isinstance(message, Prediction) or message == Timer(_DRAFT):
+            return self._drafted(state, message, now_us)
         # Without one of these nothing is heard or nothing sounds. A failure in the reply costs only its turn.
         if isinstance(message, Fault):
-            return (
-                (Finish(f"failed: {message.what}"),) if message.stage in ("asr", "vad", "mic", "speaker") else NOTHING
-            )
+            ends = message.stage in ("asr", "vad", "mic", "speaker")
+            # An answer that failed before its time is asked for again in time.
+            return (Finish(f"failed: {message.what}"),) if ends else self._give_up(state)
         if isinstance(message, Shutdown):
             return self._shutdown(message)
         if isinstance(message, Acted):
@@ -149,8 +171,8 @@ class Gate(Stage[GateState]):
             return NOTHING if message.after_playout else self._shutdown(Shutdown(AGENT_ENDED))
         if message == Timer(_LIMIT):
             return self._shutdown(Shutdown(SESSION_LIMIT))
-        if message == Timer(_IDLE) and self._given_up(state):
-            return (Finish(USER_IDLE),)
+        if message == Timer(IDLE) and given_up(state, self.options.idle):
+            return (Finish(USERIDLE),)
         if isinstance(message, (Failed, Done)):
             # A script's input ends and then its call does. A keyboard that is gone before is a failure.
             over = state.input_ended and isinstance(message, Done)
@@ -204,11 +226,11 @@ class Gate(Stage[GateState]):
             case InputEnded():
                 state.input_ended = True
                 return None
-            case Timer(tag=tag) if tag in (_GREETING, _IDLE):
+            case Timer(tag=tag) if tag in (_GREETING, IDLE):
                 return Event.ADDRESS
             case Timer(tag=tag) if tag == _FINAL:
                 # Words of an earlier part are an utterance, even if those of the last part never came.
-                return _with_words(state) if state.kept else _without_words(state, Event.LOST)
+                return with_words(state) if state.kept else without_words(state, Event.LOST)
             case Timer(tag=tag):
                 return _EVENT_OF_TIMER[tag]
         return None
@@ -221,7 +243,7 @@ class Gate(Stage[GateState]):
             state.suspicion.paused = None
         if state.turn not in (Turn.THINKING, Turn.SPEAKING):
             return Event.SPEECH
-        rules = self._rules[self._doing(state)]
+        rules = self._rules[doing(state, self.options.greeting)]
         # After a pause it is the same voice.
         before = state.suspicion is not None and state.suspicion.after == state.utterances and state.suspicion.long
         state.suspicion = Suspicion(rules, state.utterances, started.frame, before)
@@ -229,19 +251,10 @@ class Gate(Stage[GateState]):
             state.withdrawn = 0  # the voice is back in the same utterance, which is judged again
         return Event.SPEECH if rules.backchannel is Backchannel.HOLD else None
 
-    def _doing(self, state: GateState) -> State:
-        greeting = self.options.greeting
-        # A greeting is always the first turn.
-        if greeting is not None and state.question.number == 1:
-            return State.GREETING
-        if state.turn is Turn.SPEAKING:
-            return State.SPEAKING
-        return State.TOOL if state.question.acted else State.THINKING
-
     def _lasted(self, state: GateState, lasted_us: int) -> Event | None:
         """A voice that is long enough interrupts, unless words decide. A voice that is very long always does."""
         suspicion = state.suspicion
-        if suspicion is None or not _open(state):
+        if suspicion is None or not may_be_interrupted(state):
             return None
         rules = suspicion.rules
         asked_us = rules.speech_us
@@ -254,7 +267,7 @@ class Gate(Stage[GateState]):
     def _pause(self, state: GateState, last_voiced: int) -> Event | None:
         """A voice that was too short was not an interruption. One that was long enough waits for its words."""
         suspicion = state.suspicion
-        if suspicion is None or not _open(state):
+        if suspicion is None or not may_be_interrupted(state):
             return Event.PAUSE
         if suspicion.long:
             suspicion.paused = last_voiced
@@ -273,15 +286,15 @@ class Gate(Stage[GateState]):
         state.ignored = joined(state.ignored, said) if unwanted else ""
         state.kept = joined(state.kept, "" if unwanted else said)
         if state.kept:
-            return None if self._deaf(state) else _with_words(state)
+            return None if self._deaf(state) else with_words(state)
         # This is about an utterance before the voice that is suspected, and says nothing about that.
         if state.suspicion is not None and final.utterance <= state.suspicion.after:
             return None
-        return _without_words(state, Event.EMPTY)
+        return without_words(state, Event.EMPTY)
 
     def _deciding(self, state: GateState) -> VoteRules:
         """The rules for what is said now."""
-        return state.suspicion.rules if state.suspicion else self._rules[self._doing(state)]
+        return state.suspicion.rules if state.suspicion else self._rules[doing(state, self.options.greeting)]
 
     def _deaf(self, state: GateState) -> bool:
         """Whether the agent says something that may not be interrupted."""
@@ -296,7 +309,12 @@ class Gate(Stage[GateState]):
         """A partial never starts a reply. It may confirm an interruption that waits for words. After the end of its
         utterance it cannot, because the final transcript decides."""
         suspicion = state.suspicion
-        if suspicion is None or not suspicion.long or not _open(state) or state.utterances != suspicion.after:
+        if (
+            suspicion is None
+            or not suspicion.long
+            or not may_be_interrupted(state)
+            or state.utterances != suspicion.after
+        ):
             return NOTHING
         interrupts = suspicion.judged(partial, self.frame_us) if self._needs_words(state) else None
         if interrupts is None:
@@ -319,10 +337,13 @@ class Gate(Stage[GateState]):
             timers.append(SetTimer(None, _FINAL))
         # The agent may speak up only while nobody has the turn.
         if was is Turn.LISTENING and state.turn is not Turn.LISTENING:
-            timers.append(SetTimer(None, _IDLE))
+            timers.append(SetTimer(None, IDLE))
         elif was is not state.turn is Turn.LISTENING:
-            timers += self._await_user(state, now_us)
-        return [*timers, *self._do(state, do, now_us)]
+            timers += await_user(state, self.options.idle, now_us)
+        if was is Turn.LISTENING:
+            state.draft = EarlyAsk()
+        left = [] if state.turn in _HEARING or do is Do.RELEASE else self._give_up(state)
+        return [*timers, *left, *self._do(state, do, now_us)]
 
     def _do(self, state: GateState, do: Do, now_us: int) -> list[Action]:
         match do:
@@ -331,9 +352,9 @@ class Gate(Stage[GateState]):
             case Do.RELEASE:
                 # The user spoke again, so the count begins again, and the session no longer ends.
                 state.nudged, state.ending = 0, False
-                return self._ask(self._question(state))
+                return self._release(state)
             case Do.ADDRESS:
-                return self._ask(state.question.address(self._address(state)))
+                return self._ask(state.question.address(address(state, self.options.greeting, self.options.idle)))
             case Do.ANSWER_AGAIN:
                 return self._ask(state.question.again())
             case Do.COMPLETE:
@@ -362,6 +383,46 @@ class Gate(Stage[GateState]):
         # The epoch first, so that the utterance carries it to the replying stages.
         return [RaiseEpoch(utterance.turn), Emit("utterance", utterance)]
 
+    # -- before the turn is over ------------------------------------------------------------------------------------
+
+    def _drafted(self, state: GateState, message: Message, now_us: int) -> list[Action]:
+        """A transcript, a prediction, or the time for which both have stayed the same."""
+        wish, draft = self.options.preempt, state.draft
+        if wish is None or state.turn not in _HEARING or not state.attend.answers:
+            return []
+        if isinstance(message, Timer):
+            return self._ask_early(state) if draft.asked is None and draft.tries < wish.max_tries else []
+        ended = draft.ends(wish)
+        other = isinstance(message, Partial) and draft.heard(message)
+        if isinstance(message, Prediction):
+            draft.predicted(message)
+        left = self._give_up(state) if other else []
+        if ended and not other and draft.ends(wish):
+            return left  # nothing has changed, so the time goes on
+        return [*left, SetTimer(now_us + wish.stable_for if draft.ends(wish) else None, _DRAFT)]
+
+    def _ask_early(self, state: GateState) -> list[Action]:
+        asking = self._question(if_ended(state))
+        state.draft.asked, state.draft.tries = asking, state.draft.tries + 1
+        return [RaiseEpoch(asking.turn), Emit("hold", Hold()), Emit("utterance", replace(asking, early=True))]
+
+    def _release(self, state: GateState) -> list[Action]:
+        """The turn is over. What was asked early is released if it is what is asked now."""
+        asking, draft = self._question(state), state.draft
+        left = [] if draft.asked == asking else self._give_up(state)
+        state.draft = EarlyAsk()
+        still: list[Action] = [SetTimer(None, _DRAFT)] if self.options.preempt is not None else []
+        if draft.asked is not None:
+            return [*still, Emit("turn", Released()), Emit("hold", Resume())]
+        return [*still, *left, *self._ask(asking)]
+
+    def _give_up(self, state: GateState) -> list[Action]:
+        """What was asked early is not what is asked."""
+        if state.draft.asked is None:
+            return []
+        state.draft.asked = None
+        return [RaiseEpoch(state.question.number), Emit("turn", Interrupt(early=True))]
+
     def _question(self, state: GateState) -> Utterance:
         """What is answered next: what was said and written, or else what a client asks aside."""
         asked, state.asked = state.asked, None
@@ -381,39 +442,5 @@ class Gate(Stage[GateState]):
 
     # -- speaking up ------------------------------------------------------------------------------------------------
 
-    def _address(self, state: GateState) -> str:
-        """What the agent says although nobody asked."""
-        if self.options.greeting is not None and not state.question.number:
-            return self.options.greeting.text
-        state.nudged += 1
-        return self.options.idle.say if self.options.idle is not None else ""
-
-    def _await_user(self, state: GateState, now_us: int) -> list[Action]:
-        """Look again later whether the user has said anything."""
-        idle = self.options.idle
-        # With `end_session` the timer is still needed after the last time, because it ends the session.
-        if idle is None or (state.nudged >= idle.times and idle.then is Then.WAIT):
-            return []
-        return [SetTimer(now_us + idle.after, _IDLE)]
-
-    def _given_up(self, state: GateState) -> bool:
-        idle = self.options.idle
-        return idle is not None and state.nudged >= idle.times
-
     def _shutdown(self, message: Shutdown) -> Actions:
         return (Emit("turn", Interrupt()), Finish(message.reason))
-
-
-def _open(state: GateState) -> bool:
-    """Whether the agent has the turn, or is held."""
-    return state.turn in (Turn.THINKING, Turn.SPEAKING, Turn.HELD)
-
-
-def _with_words(state: GateState) -> Event:
-    """Words have come. They are answered at once, or kept until a client asks for the reply."""
-    return Event.FINAL if state.attend.answers else Event.EMPTY
-
-
-def _without_words(state: GateState, event: Event) -> Event:
-    """No words came: `event`, or what that means where a reply was cut off for them."""
-    return Event.VAIN if state.turn is Turn.CONCLUDING and state.question.cut_off else event

@@ -35,6 +35,7 @@ from flowkit.messages import (
     Forget,
     Instruct,
     Message,
+    Released,
     Remember,
     ReplyStep,
     Token,
@@ -44,6 +45,7 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.stages.base import AGAIN, DEADLINES, NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
+from flowkit.stages.preempting import Preempt
 from flowkit.stages.question import without
 from flowkit.stages.repeats import Repeats
 from flowkit.stages.unspoken import FirstWord, SpokenText
@@ -62,7 +64,9 @@ class LlmState:
     model wants called when it has finished. `called`: how many tools were, in all. `tokens`: of this reply so far. `text`: of
     this step. `spoken`: what of it is for the listener. `repeats`: what of that was said before. `first`: its first word.
     `generated`: all that was passed on, if it is to be remembered. `room`: how many estimated tokens a request may have, as
-    refusals have shown. `instruct`: what a client wants. `aside`: the reply is not remembered."""
+    refusals have shown. `instruct`: what a client wants. `aside`: the reply is not remembered. `before`: the
+    state before a reply that was begun early, to which it returns if that is given up. `withheld`: its calls wait for its
+    release."""
 
     history: tuple[Exchange, ...] = ()
     numbers: tuple[int, ...] = ()
@@ -80,6 +84,8 @@ class LlmState:
     room: int = sys.maxsize
     instruct: Instruct = field(default_factory=Instruct)
     aside: bool = False
+    before: LlmState | None = None
+    withheld: bool = False
 
 
 class LlmTurn(Stage[LlmState]):
@@ -107,6 +113,9 @@ class LlmTurn(Stage[LlmState]):
         `generated`."""
         tool_rounds: int = Field(5, ge=1, le=100)
         """How often a reply may call tools. After that the model is asked to answer without them."""
+        preempt: Preempt | None = None
+        """When the model is asked before the user's turn is over: `{at: 0.85, stable_for: 50ms, max_tries: 2}`, with a stage
+        of kind `turn`. Its answer waits for the end of the turn. By default never."""
         text_tools: bool = False
         """Whether a tool call that the model writes as text is called, such as <tool_call>{"name": ...}</tool_call>. It is
         never spoken."""
@@ -117,6 +126,11 @@ class LlmTurn(Stage[LlmState]):
         return LlmState()
 
     def reset(self, state: LlmState) -> LlmState:
+        if state.before is not None:
+            return state.before
+        return self._kept(state)
+
+    def _kept(self, state: LlmState) -> LlmState:
         # What was asked and said before the interrupt is history for the next request.
         return LlmState(
             history=state.history,
@@ -134,6 +148,8 @@ class LlmTurn(Stage[LlmState]):
         return _BUSY if state.tries else self.everything
 
     def step(self, state: LlmState, message: Message, now_us: int) -> Actions:
+        if state.before is not None and isinstance(message, (Instruct, Remember, Forget, ToolOutcome)):
+            self.step(state.before, message, now_us)  # it holds whatever becomes of the early reply
         match message:
             case Token(text=text):
                 return self._token(state, message, self._new(state, state.spoken.feed(text)))
@@ -143,6 +159,8 @@ class LlmTurn(Stage[LlmState]):
                 return self._begin(state, message)
             case Final(text=text) if text:
                 return self._begin(state, Utterance(1 + (state.asked.turn if state.asked else 0), text, ""))
+            case Released():
+                return self._released(state)
             case ToolCall():
                 state.calls = (*state.calls, message)
             case ToolOutcome():
@@ -166,6 +184,7 @@ class LlmTurn(Stage[LlmState]):
 
     def _begin(self, state: LlmState, utterance: Utterance) -> Actions:
         """A turn begins, or is answered again after an interruption for nothing."""
+        state.before = self._kept(state) if utterance.early else None
         before = state.asked
         again = before is not None and before.turn == utterance.turn
         # An answer that goes on belongs to the same exchange, which is not over.
@@ -266,12 +285,19 @@ class LlmTurn(Stage[LlmState]):
             state.calls = written_calls(state.spoken.calls)
         # A model that calls tools although it was given none would never come to an end.
         if state.calls and state.asked is not None and state.asked.tools:
-            return (*rest, *self._call(state, state.asked))
+            # Whether the user means this is not known before the release, and a tool may change the world.
+            state.withheld = state.before is not None
+            return rest if state.withheld else (*rest, *self._call(state, state.asked))
         if state.first.end():
             return (*rest, *self._end(state))
         if state.tries < _TRIES and state.asked is not None:
             return (*rest, *self._apart(state), *self._open(state, state.asked))
         return (*rest, *self._end(state, "the model's reply has no words"))
+
+    def _released(self, state: LlmState) -> Actions:
+        """The reply that was begun early is one like any other from now on."""
+        state.before, withheld, state.withheld = None, state.withheld, False
+        return self._call(state, state.asked) if withheld and state.asked is not None else NOTHING
 
     def _apart(self, state: LlmState) -> Actions:
         """A line break, so that the next reply is not read together with the marks of this one."""

@@ -35,7 +35,7 @@ from flowkit.plan.graph import ProviderChoice
 from flowkit.providers.base import Emit
 from flowkit.providers.inline import InlineCall, InlineProvider
 from flowkit.providers.moonshine.asr import Moonshine
-from flowkit.providers.moonshine.model import _decode
+from flowkit.providers.moonshine.model import decoded
 from flowkit.providers.silero import RATE_HZ, Detectors, Silero, Windows, judge
 from flowkit.testing.sessions import trio_session
 
@@ -45,7 +45,7 @@ _LEAD_S = 5.5
 _AFTER_S = 3
 _DECODES = 0.1
 """Seconds that the ASR takes for a second of audio."""
-_PIPELINE = """flowkit: 1
+PIPELINE = """flowkit: 1
 stages:
   - {kind: mic, provider: scripted}
   - {kind: vad, provider: silero}
@@ -139,12 +139,12 @@ class MoonshineInTime(Moonshine):
 
     async def decode(self, pcm: bytes) -> str:
         await trio.sleep(_DECODES * len(pcm) / 2 / RATE_HZ)
-        return _decode(self.model, pcm)
+        return decoded(self.model, pcm)
 
 
-def plan_of(overrides: Iterable[str], sound: bytes) -> Plan:
+def plan_of(overrides: Iterable[str], sound: bytes, text: str = PIPELINE) -> Plan:
     """The pipeline with these settings, whose caller is `sound`."""
-    plan = resolve(load("interruptions.yaml", text=_PIPELINE % _TALK.strip(), overrides=tuple(overrides)))
+    plan = resolve(load("interruptions.yaml", text=text % _TALK.strip(), overrides=tuple(overrides)))
     mic = type("Mic", (ClipMic,), {"sound": sound})
     own: dict[str, Any] = {"mic": mic, "vad": SileroAtOnce, "asr": MoonshineInTime}
     stages = []

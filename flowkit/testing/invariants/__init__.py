@@ -17,6 +17,11 @@ from flowkit.testing.invariants.bounds import (
     bounds_hold,
     nothing_is_hoarded,
 )
+from flowkit.testing.invariants.early import (
+    early_answers_fit,
+    early_answers_wait,
+    nothing_of_given_up_answers_is_left,
+)
 from flowkit.testing.invariants.ends import (
     no_turn_is_lost_in_silence,
     session_ends,
@@ -58,6 +63,9 @@ PROMISES: tuple[Callable[[Evidence], None], ...] = (
     sound_is_whole,
     sound_is_on_time,
     history_is_what_was_heard,
+    early_answers_wait,
+    early_answers_fit,
+    nothing_of_given_up_answers_is_left,
 )
 
 
@@ -74,6 +82,8 @@ __all__ = [
     "cancelled_calls_are_gone",
     "check",
     "clauses_hold_the_reply",
+    "early_answers_fit",
+    "early_answers_wait",
     "ends_come_last",
     "history_is_what_was_heard",
     "interrupts_leave_nothing",
@@ -81,6 +91,7 @@ __all__ = [
     "no_turn_is_lost_in_silence",
     "nothing_is_hoarded",
     "nothing_is_lost",
+    "nothing_of_given_up_answers_is_left",
     "nothing_stale_is_handled",
     "nothing_stale_sounds",
     "order_is_kept",

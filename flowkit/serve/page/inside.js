@@ -1,7 +1,7 @@
 // Looking inside: draws the observations of a session, and lists the sessions with their reports.
 
 import { element } from "./conversation.js";
-import { socket } from "./realtime.js";
+import { at, socket } from "./realtime.js";
 
 const $ = (id) => document.getElementById(id);
 const words = (name) => name.replaceAll("_", " ");
@@ -20,7 +20,7 @@ export class Inside {
   look(id, secret, whose) {
     this.#watching?.close();
     this.#turns.clear();
-    const watching = (this.#watching = socket(`/v1/flowkit/observe?session=${encodeURIComponent(id)}`, secret));
+    const watching = (this.#watching = socket(`v1/flowkit/observe?session=${encodeURIComponent(id)}`, secret));
     $("whose").textContent = whose;
     watching.onmessage = ({ data }) => { if (watching === this.#watching) this.draw(JSON.parse(data)); };
     watching.onclose = ({ code }) => {
@@ -67,7 +67,7 @@ export class Inside {
   // The sessions that run, apart from `own`, and those that were recorded. `secrets` makes a client secret.
   async list(secrets, own, look) {
     const headers = authorized(await secrets());
-    const answer = await fetch("/v1/flowkit/sessions", { headers });
+    const answer = await fetch(at("v1/flowkit/sessions"), { headers });
     if (!answer.ok) return this.nothing((await answer.json()).error.message);
     const { running, recorded } = await answer.json();
     const others = running.filter((one) => one.session !== own);
@@ -139,7 +139,7 @@ function runningLine({ session, for_ms }, look) {
 
 // A form, because a link could not carry the secret but in its address, where others would read it.
 function recordedLine({ recording, began, lasted_ms }, secrets) {
-  const form = Object.assign(element("form"), { method: "post", action: "/v1/flowkit/report", target: "_blank" });
+  const form = Object.assign(element("form"), { method: "post", action: at("v1/flowkit/report"), target: "_blank" });
   const [which, secret] = ["recording", "secret"].map((name) => Object.assign(element("input"), { type: "hidden", name }));
   which.value = recording;
   const when = new Date(began * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });

@@ -2,7 +2,7 @@
 
 import { Conversation } from "./conversation.js";
 import { Inside, authorized } from "./inside.js";
-import { Realtime } from "./realtime.js";
+import { Realtime, at } from "./realtime.js";
 import { Microphone, Player } from "./sound.js";
 
 const $ = (id) => document.getElementById(id);
@@ -49,7 +49,7 @@ class Page {
     const variables = Object.fromEntries(VALUES.map(([name, value]) => [name.slice(4), value]));
     const session = VALUES.length ? { prompt: { variables } } : {};
     const asked = { method: "POST", headers: authorized(given), body: JSON.stringify({ observe: true, session }) };
-    const answer = await fetch("/v1/realtime/client_secrets", asked);
+    const answer = await fetch(at("v1/realtime/client_secrets"), asked);
     const told = await answer.json();
     if (!answer.ok) throw new Error(told.error.message);
     return told.value;
@@ -65,7 +65,7 @@ class Page {
   // Looks inside a session, if that is allowed. What a client secret allows, only the server knows.
   async look(id, whose) {
     const secret = await this.secret();
-    const allowed = LOCKED ? await fetch("/v1/flowkit/sessions", { headers: authorized(secret) }) : { ok: true };
+    const allowed = LOCKED ? await fetch(at("v1/flowkit/sessions"), { headers: authorized(secret) }) : { ok: true };
     if (allowed.ok) this.inside.look(id, secret, whose);
     else this.inside.refuse(`No looking inside: ${(await allowed.json()).error.message}`);
   }
@@ -173,7 +173,7 @@ class Page {
     if (code !== 1000) this.fail(reason ? `The connection was closed: ${reason}.` : GONE);
     this.release();
     // A browser does not say why a WebSocket was refused.
-    const ready = code === 1006 && (await fetch("/readyz").catch(() => null));
+    const ready = code === 1006 && (await fetch(at("readyz")).catch(() => null));
     if (ready && !ready.ok) this.fail(BUSY);
   }
 

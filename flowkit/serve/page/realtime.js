@@ -3,9 +3,12 @@
 const encode = (bytes) => btoa(String.fromCharCode(...bytes));
 const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
+// An address of this server, which may stand behind a path of another.
+export const at = (path) => new URL(`../${path}`, import.meta.url);
+
 // A WebSocket of this server. A browser cannot set its headers, so the secret is the name of a subprotocol.
 export function socket(path, secret) {
-  const url = new URL(path, location.href);
+  const url = at(path);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return new WebSocket(url, secret ? ["realtime", `openai-insecure-api-key.${secret}`] : ["realtime"]);
 }
@@ -15,7 +18,7 @@ export class Realtime {
   // `values` are parameters of the address. `handlers` has a function for each type of event that matters, and `closed`, which is
   // called with the reason.
   constructor(secret, values, handlers) {
-    this.#socket = socket(`/v1/realtime?${new URLSearchParams(values)}`, secret);
+    this.#socket = socket(`v1/realtime?${new URLSearchParams(values)}`, secret);
     this.#socket.onmessage = ({ data }) => {
       const event = JSON.parse(data);
       if (event.type === "response.output_audio.delta") event.audio = decode(event.delta);

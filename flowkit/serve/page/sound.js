@@ -1,6 +1,6 @@
 // The microphone and the speaker of this page. Times are in milliseconds of what was given to the player since it began.
 
-const WORKLETS = "/page/worklets.js", RATE = 24000, SILENT_DB = -60;
+const WORKLETS = new URL("worklets.js", import.meta.url), RATE = 24000, SILENT_DB = -60;
 
 export class Microphone {
   #context; #stream;

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowkit.messages import Ask, Frames, Heard, Interrupt, Play, Utterance
+from flowkit.messages import Ask, Frames, Heard, Interrupt, Play, Usage, Utterance
 from flowkit.providers.scripted import ScriptedLlm
 from flowkit.serve.realtime.audio import _SAMPLES, AudioFormat, Ear, Mouth
 from flowkit.serve.realtime.client import HANDLERS
@@ -117,6 +117,19 @@ def test_usage_counts_what_was_asked_and_said() -> None:
     usage = client.of("response.done")[0]["response"]["usage"]
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
     assert usage["input_tokens"] > 0 < usage["output_tokens"]
+
+
+def test_usage_is_what_the_models_provider_reports() -> None:
+    client = HeapClient()
+    client.write("Hello?")
+    while not client.of("response.output_item.added"):
+        client.wait(10_000)
+    client.pump.tell("llm", Usage(input_tokens=120, cached_tokens=20, output_tokens=45))
+    while not client.of("response.done"):
+        client.wait(100_000)
+    usage = client.of("response.done")[0]["response"]["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (120, 45, 165)
+    assert usage["input_token_details"]["cached_tokens"] == 20
 
 
 # -- interruptions -----------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from flowkit.messages import (
     SpeechStarted,
     Token,
     ToolCall,
+    Usage,
     Utterance,
 )
 from flowkit.plan.graph import Plan
@@ -218,6 +219,7 @@ _ROWS: dict[type[Message], tuple[tuple[str, _Handler], ...]] = {
     Interrupt: (("llm", Protocol._interrupted),),
     Utterance: (("llm", Protocol._answered),),
     Ask: (("llm", lambda self, row: self.reply.asked(row)),),
+    Usage: (("llm", lambda self, row: self.reply.used(row)),),
     Token: (("chunker", Protocol._text), ("tts", Protocol._text)),
     Filler: (("chunker", Protocol._text), ("tts", Protocol._text)),
     ToolCall: (("tools", lambda self, row: self.reply.called(row)),),

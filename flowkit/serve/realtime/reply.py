@@ -7,12 +7,13 @@ client's turn between them. ``TABLE`` has both sides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
 from flowkit import history
-from flowkit.messages import Ask, ClauseEnded, ClauseStarted, Play, ToolCall, ToolOutcome, ToolStatus
+from flowkit.figures.cost import added
+from flowkit.messages import Ask, ClauseEnded, ClauseStarted, Play, ToolCall, ToolOutcome, ToolStatus, Usage
 from flowkit.serve.realtime.audio import Mouth, unsent
 from flowkit.serve.realtime.dialogue import Dialogue
 from flowkit.serve.realtime.items import function_call, message
@@ -110,8 +111,8 @@ class Response:
     mouth: Mouth | None = None
     fault: str = ""
     tools: frozenset[str] | None = None
-    asked_tokens: int = 0
-    tokens: int = 0
+    used: list[Usage] = field(default_factory=list)
+    """What each request to the model has used: counted, until its provider reports it."""
 
 
 class Replies:
@@ -200,14 +201,21 @@ class Replies:
     def asked(self, row: Ask) -> None:
         """The model gets a request."""
         if self.response is not None:
-            self.response.asked_tokens += history.size_of(row)
+            self.response.used.append(Usage(input_tokens=history.size_of(row), estimated=True))
+
+    def used(self, row: Usage) -> None:
+        """The model's provider reports what the request has used."""
+        if self.response is not None and self.response.used and not row.estimated:
+            self.response.used[-1] = row
 
     def text(self, text: str) -> None:
         """A token of the model, or what is said while a tool runs."""
         response = self.response
         if response is None or self.phase is not ReplyPhase.RUNNING:
             return
-        response.tokens += 1
+        # What is counted gives way to what the provider reports, which may come before the last token is passed on.
+        if response.used and (counted := response.used[-1]).estimated:
+            response.used[-1] = replace(counted, output_tokens=counted.output_tokens + 1)
         if response.modality == TEXT and text:
             self._message(response)
             response.said += text
@@ -396,12 +404,15 @@ def _details(status: str, reason: str, fault: str) -> dict[str, Any]:
 
 
 def _usage(response: Response) -> dict[str, Any]:
-    """Estimated: only a model's own tokeniser knows the exact numbers."""
-    asked, said = response.asked_tokens, response.tokens
+    """As the model's provider reports it. What it does not report is an estimate."""
+    whole = Usage()
+    for used in response.used:
+        whole = added(whole, used)
+    asked, said = whole.input_tokens, whole.output_tokens
     return {
         "total_tokens": asked + said,
         "input_tokens": asked,
         "output_tokens": said,
-        "input_token_details": {"text_tokens": asked, "audio_tokens": 0, "cached_tokens": 0},
+        "input_token_details": {"text_tokens": asked, "audio_tokens": 0, "cached_tokens": whole.cached_tokens},
         "output_token_details": {"text_tokens": said, "audio_tokens": 0},
     }

@@ -38,7 +38,7 @@ class InlineCall(NamedTuple):
     fed: Callable[[Message], Iterable[tuple[int, Message]]] = _nothing
     """Answers to one message that the stage feeds."""
     ended: Callable[[], Iterable[tuple[int, Message]]] = _nothing
-    """Answers to the end of the stage's input."""
+    """Answers to the end of the stage's input. A Done comes after all that is still due."""
 
 
 class Script(Protocol):
@@ -128,7 +128,10 @@ class Agenda:
 
     def ended(self, at_us: int) -> None:
         """The stage ended its input at `at_us`."""
-        self._add(self._call.ended(), at_us)
+        latest_us = max((due_us for due_us, _, _ in self._heap), default=at_us) - at_us
+        # Nothing follows the end of a call.
+        answers = [(max(delay, latest_us) if type(item) is Done else delay, item) for delay, item in self._call.ended()]
+        self._add(answers, at_us)
 
     def pop(self) -> Message:
         """Remove and return the next answer. Call ``accepted`` when the stage has accepted it."""

@@ -13,16 +13,32 @@ import pytest
 from flowkit.config import load
 from flowkit.errors import TraceError, UsageError
 from flowkit.figures.metrics import measure
-from flowkit.messages import Audio, Frames, Probability, ReplyPlayed, RunTools, Shutdown, ToolCall, ToolOutcome
+from flowkit.messages import (
+    Audio,
+    ClauseEnded,
+    Done,
+    Frames,
+    Narrate,
+    Probability,
+    ReplyPlayed,
+    RunTools,
+    Shutdown,
+    Speak,
+    ToolCall,
+    ToolOutcome,
+)
 from flowkit.plan import resolve
 from flowkit.replay.compare import first_difference
+from flowkit.replay.heap import HeapPump
 from flowkit.replay.material import Material, RecordedCall, gather
 from flowkit.replay.recorded import RecordedTools
 from flowkit.replay.simulate import simulate
 from flowkit.replay.ties import depending, permuted
-from flowkit.replay.voice import fit, spoken_in, theil_sen
+from flowkit.replay.voice import RecordedVoice, fit, spoken_in, theil_sen
+from flowkit.testing.sessions import scripted_plan, scripts_of
 from flowkit.trace.reader import Trace, read_trace
 from tests.replay.test_rerun import SESSIONS, recorded
+from tests.runtime.test_narration import narrated
 from tests.trace.recording import record
 from tests.trace.sessions import PARIS, pipeline, run
 
@@ -236,3 +252,17 @@ def test_a_recording_that_ends_with_its_last_reply_is_no_regression_where_that_c
     replayed = simulate(before)
     assert [turn.end_reason for turn in replayed.report.turns] == ["completed"]
     assert replayed.rows[-1].handled_us <= played_us + before.layout.frame_us
+
+
+def test_a_continuous_voice_ends_after_its_last_audio_also_where_the_reply_has_ended_long_before() -> None:
+    """A model may write a reply faster than the voice gives its first sound."""
+    speech = {"speech": [{"at": "0s", "lasts": "300ms"}]}
+    said = {"replies": ({"text": "Well."},)}
+    plan = narrated(scripted_plan(mic=speech, asr={"utterances": ("Hello?",)}, llm=said))
+    pieces = [(400_000 + 50_000 * n, Audio(0, 1_200 * n, 1_200, 24_000)) for n in range(4)]
+    items = [*pieces, (600_000, ClauseEnded(0, 4_800)), (600_000, Done())]
+    call = RecordedCall("tts", Narrate(), 0, [(us, us, item) for us, item in items], fed=[(0, Speak(0, "Well."))])
+    pump = HeapPump(plan, {**scripts_of(plan), "tts": RecordedVoice([call])})
+    pump.run(until_us=20_000_000)
+    (turn,) = measure(pump.engine.journal.rows, plan=plan).turns
+    assert (turn.end_reason, turn.heard) == ("completed", "Well.")

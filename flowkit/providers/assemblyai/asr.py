@@ -238,7 +238,7 @@ class _Session:
     async def _used(self) -> None:
         """Report what the service has got. It bills the time of the connection, which is that of its audio."""
         self._reported_us = self._audio.sent_us
-        await self._emit(Usage(audio_us=self._reported_us))
+        await self._give([Usage(audio_us=self._reported_us)])
 
     async def _listen(self) -> None:
         while True:

@@ -73,8 +73,8 @@ class Narrator:
         self._context: Context | None = None
         self._changed = trio.Event()
         self._lost = 0
-        self._characters = 0
-        """Sent in this reply, with those that were sent again."""
+        self._characters = self._reported = 0
+        """Sent in this reply, with those that were sent again; and how many of them were reported."""
         # A new clause must not get between those that are sent again: their order gives the flush numbers.
         self._sending = trio.Lock()
 
@@ -128,7 +128,6 @@ class Narrator:
         await self._send(space + clause.text, goes_on=True)
         await self._send("", goes_on=True, flush=True)
         self._characters += len(clause.text)
-        await self._emit(Usage(characters=self._characters))
 
     async def _send(self, transcript: str, *, goes_on: bool, flush: bool = False) -> None:
         if self._context is not None:
@@ -169,7 +168,14 @@ class Narrator:
                 continue  # another context has replaced it
             if isinstance(message, CloudError):
                 raise message
+            await self._report()
             await self._take(context, message)
+
+    async def _report(self) -> None:
+        """Report what was sent. From the task that emits everything else, because items are emitted one at a time."""
+        if self._characters != self._reported:
+            self._reported = self._characters
+            await self._emit(Usage(characters=self._reported))
 
     async def _take(self, context: Context, message: dict[str, Any]) -> None:
         match message.get("type"):

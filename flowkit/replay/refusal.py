@@ -14,8 +14,9 @@ from flowkit.stages.endpointing import Endpointing, least
 if TYPE_CHECKING:
     from flowkit.replay.simulate import Prepared, Replayed
 
-_MOST = 0.5
-"""The share of turns, or of clauses, that may be uncertain or modelled."""
+_MOST_UNSURE, _MOST_MODELLED = 0.5, 0.75
+"""The share of turns that may be uncertain, and of clauses that may be modelled. How long a clause sounds is known well from
+its length, so more of them may be."""
 _FEWEST_TURNS = 2
 
 
@@ -28,10 +29,10 @@ def refusal(prepared: Prepared, replayed: Replayed, outlook: Outlook, manifest: 
             yield f"the trace has no {entry}: record the conversation with flowkit"
     if outlook.worlds and len(prepared.then.known) < _FEWEST_TURNS:
         yield f"the recording has fewer than {_FEWEST_TURNS} turns: record a longer conversation"
-    if report.modelled_share > _MOST:
+    if report.modelled_share > _MOST_MODELLED:
         yield f"{report.modelled_share:.0%} of the clauses would be modelled: record a conversation with this change"
     unsure = [odds for odds in outlook.turns if not odds.sure]
-    if len(unsure) > _MOST * max(1, len(outlook.turns)):
+    if len(unsure) > _MOST_UNSURE * max(1, len(outlook.turns)):
         told = f"{len(unsure)} of {len(outlook.turns)} turns"
         yield f"{told} might be otherwise: record a conversation with this change, or change less"
     yield from _beyond(prepared)

@@ -774,3 +774,15 @@ def test_a_pipeline_without_a_vad() -> None:
     client.write("Hello?")
     client.wait(9 * S)
     assert client.of("response.done")[0]["response"]["status"] == "completed"
+
+
+def test_a_client_learns_of_an_answer_that_was_begun_early_when_it_is_released() -> None:
+    """And of one that was given up, never."""
+    early, patient = HeapClient("stages.llm.preempt={at: 0, stable_for: 0ms, max_tries: 3}"), HeapClient()
+    for client in (early, patient):
+        client.say(tone(1_500_000) + silence(1_500_000))
+        client.wait(9 * S)
+    assert any(message.early for message in early.messages(Utterance))
+    for type in ("response.created", "response.done", "response.output_audio_transcript.delta"):
+        assert len(early.of(type)) == len(patient.of(type)) > 0
+    assert len(early.audio()) == len(patient.audio())

@@ -29,6 +29,7 @@ from flowkit.messages import (
     Message,
     Partial,
     Play,
+    Released,
     ReplyPlayed,
     SpeechStarted,
     Token,
@@ -75,6 +76,8 @@ class Protocol:
             options.limits.ahead,
         )
         self._session = session or {}
+        self._early: list[Row] = []
+        """What has come of an answer that was begun early and is not released."""
         self.reply = Replies(talk)
         self.speech = Speech(talk)
         self._hands = Hands(talk, self.reply, self.speech, Ear(talk.settings.input, talk.rate_hz))
@@ -116,10 +119,30 @@ class Protocol:
     def observed(self, rows: Iterable[Row]) -> None:
         """Handle what the session has done."""
         for row in rows:
-            if row.fate is Fate.HANDLED:
-                for kind, handler in _ROWS.get(type(row.message), ()):
-                    if kind == self.talk.kinds.get(row.stage):
-                        handler(self, row.message)
+            if row.fate is Fate.HANDLED and not self._withheld(row):
+                self._observe(row)
+
+    def _observe(self, row: Row) -> None:
+        for kind, handler in _ROWS.get(type(row.message), ()):
+            if kind == self.talk.kinds.get(row.stage):
+                handler(self, row.message)
+
+    def _withheld(self, row: Row) -> bool:
+        """Whether the client does not learn of the row now: it belongs to an answer that was begun early."""
+        message, kind = row.message, self.talk.kinds.get(row.stage)
+        if kind not in _REPLYING:
+            return False
+        if kind == "llm" and isinstance(message, Released):
+            released, self._early = self._early, []
+            for one in released:
+                self._observe(one)
+        elif isinstance(message, Interrupt) and message.early:
+            self._early = []
+        elif self._early or (isinstance(message, Utterance) and message.early):
+            self._early.append(row)
+        else:
+            return False
+        return True
 
     def failed(self, message: str, code: str = "session_failed") -> None:
         """The session ends, and not because the client wants it to."""
@@ -210,6 +233,7 @@ def _defaults(plan: Plan) -> Defaults:
     return Defaults(plan.name, name("asr"), True, options.threshold, least(options.end), chooses)
 
 
+_REPLYING = frozenset({"llm", "chunker", "tts", "speaker", "tools"})
 _Handler = Callable[[Protocol, Any], None]
 _ROWS: dict[type[Message], tuple[tuple[str, _Handler], ...]] = {
     SpeechStarted: (("gate", Protocol._speech_started),),

@@ -69,8 +69,10 @@ class Question:
 
 def without(said: str, text: str) -> str:
     """What was said, without `text` where it stands first. What was said in one turn is joined by spaces."""
-    before, found, behind = said.partition(text)
-    return " ".join(part for part in (before.strip(), behind.strip()) if part) if found and text else said
+    if not text or text not in said:
+        return said
+    before, _, behind = said.partition(text)
+    return " ".join(part for part in (before.strip(), behind.strip()) if part)
 
 
 def _newest(parts: tuple[str, ...], most: int) -> tuple[str, ...]:

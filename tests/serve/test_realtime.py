@@ -589,6 +589,12 @@ def test_what_waits_for_an_answer_can_be_deleted() -> None:
     assert [(ask.text, ask.instructions) for ask in messages(client, Ask)] == [("Hello?", "")]
 
 
+def test_an_item_without_words_can_be_deleted() -> None:
+    client = HeapClient()
+    id = put(client, "user", "")
+    assert client.send("conversation.item.delete", item_id=id)[0]["type"] == "conversation.item.deleted"
+
+
 def test_speech_can_be_deleted_once_it_is_understood() -> None:
     client = HeapClient()
     spoken(client)

@@ -134,12 +134,21 @@ class CalledAgent:
         self._agent = agent
         self._user = user
 
-    def greet(self) -> str:
-        """What the agent says before anyone has asked anything. It is then what the agent is saying."""
-        first_us = min((speech.end_us for speech in self._user), default=1 << 60)
-        opening = [speech for speech in self._agent if speech.begin_us < first_us]
+    @property
+    def greeting(self) -> str:
+        """What the agent says before anyone has asked anything."""
+        return "\n".join(speech.text for speech in self._opening())
+
+    def greet(self, text: str) -> None:
+        """The agent says this at the beginning: what was heard then, or what its pipeline has it say."""
+        opening = self._opening()
+        if opening and text != self.greeting:
+            opening = [CallLine(opening[0].begin_us, opening[-1].end_us, text)]
         self.saying = deque(_saying(speech, 0) for speech in opening)
-        return "\n".join(saying.text for saying in self.saying)
+
+    def _opening(self) -> list[CallLine]:
+        first_us = min((speech.end_us for speech in self._user), default=1 << 60)
+        return [speech for speech in self._agent if speech.begin_us < first_us]
 
     def reply(self) -> Iterator[Saying]:
         """What the agent says now that it is asked, one after another, until the user asks the next thing."""

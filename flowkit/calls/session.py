@@ -28,6 +28,7 @@ from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.recorded import RecordedTools, RecordedTurn, scripted
 from flowkit.stages.endpointing import Endpointing, least
+from flowkit.stages.gate import Gate
 from flowkit.trace import open_recorder
 
 IMPORTED = "imported"
@@ -61,8 +62,9 @@ def plan_of(call: ImportedCall, pipeline: str | None = None) -> tuple[Config, Pl
     for kind in ("llm", "tts"):
         settings += [f"stages.{_id(own, kind)}.{key}={_PATIENT}" for key in ("first_item_timeout", "idle_timeout")]
     gate = _id(own, "gate")
-    greeting = CalledAgent(call.agent, call.user, lambda: 0).greet()
-    if greeting:
+    greeting = CalledAgent(call.agent, call.user, lambda: 0).greeting
+    # The words of one's own pipeline are surer than those that were heard.
+    if greeting and not _greeting(own):
         settings.append(f"stages.{gate}.greeting={json.dumps({'text': greeting})}")
     config = load(name, text=text, overrides=settings, outside=outside)
     return config, draw(config, installed=False).plan
@@ -78,6 +80,13 @@ def _id(plan: Plan, kind: str) -> str:
     stage = plan.only(kind)
     assert stage is not None
     return stage.id
+
+
+def _greeting(plan: Plan) -> str:
+    """What the agent says first, as the pipeline has it; empty if it waits for the user."""
+    stage = plan.only("gate")
+    greeting = stage.options.greeting if stage is not None and isinstance(stage.options, Gate.Options) else None
+    return greeting.text if greeting is not None else ""
 
 
 def _check(plan: Plan) -> None:
@@ -129,7 +138,7 @@ def played(call: ImportedCall, plan: Plan) -> PlayedCall:
     scripts: dict[str, Script] = {}
     pump = HeapPump(plan, scripts)
     agent = CalledAgent(call.agent, call.user, lambda: pump.now_us)
-    agent.greet()
+    agent.greet(_greeting(plan))
     known: Mapping[str, Script] = {
         "mic": CalledMicrophone(call, plan.frame_us),
         "vad": CalledVad(call),

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from flowkit.cli.workers import configure, workers_of
+from flowkit.cli.workers import configure, traces_of, workers_of
 from flowkit.errors import ExitCode, UsageError
 from flowkit.files import write_whole
 from flowkit.jobs import in_order
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "approve does not run in CI", hint="approve on your own machine and commit the .expect.yaml files"
         )
-    paths = [path for given in args.traces for path in _traces(Path(given))]
+    paths = traces_of(args.traces)
     if not paths:
         print("flowkit: no traces found", file=sys.stderr)
         return int(ExitCode.NOTHING_COLLECTED)
@@ -47,12 +47,6 @@ def run(args: argparse.Namespace) -> int:
     with closing(in_order(_proposed, jobs, workers_of(args), name=str)) as running:
         refused = sum(not _approve(proposal, args) for proposal in running)
     return int(ExitCode.CHECKS_FAILED if refused else ExitCode.FINE)
-
-
-def _traces(path: Path) -> list[Path]:
-    if not path.exists():
-        raise UsageError(f"there is no {path}")
-    return sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
 
 
 class _Asked(NamedTuple):

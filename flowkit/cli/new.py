@@ -17,7 +17,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "providers. Or write a working package with a provider or a stage of your own into a new folder.",
         usage="flowkit new [KIND/PROVIDER ...] [-o FILE]\n"
         "       flowkit new provider KIND/NAME [--into FOLDER]\n"
-        "       flowkit new stage NAME [--into FOLDER]",
+        "       flowkit new stage NAME [--into FOLDER]\n"
+        "       flowkit new ci [--into FOLDER]",
         epilog="examples: flowkit new asr/moonshine llm/llamacpp tts/piper -o my.yaml; flowkit new provider tts/mine",
     )
     parser.add_argument(
@@ -32,12 +33,14 @@ def run(args: argparse.Namespace) -> int:
     quick.start()
     from flowkit.errors import ExitCode, UsageError
 
+    if args.what == ["ci"] and args.output is None:
+        return _workflow(args.into or ".")
     if args.what[:1] in (["provider"], ["stage"]):
         if args.output is not None:
             raise UsageError("--output is for a pipeline; a package goes into a folder: --into FOLDER")
         return _package(args.what, args.into or ".")
     if args.into is not None:
-        raise UsageError("--into is only for `flowkit new provider` and `flowkit new stage`")
+        raise UsageError("--into is only for `flowkit new provider`, `flowkit new stage` and `flowkit new ci`")
     from flowkit.config.template import template
 
     text = template(args.what)
@@ -59,6 +62,22 @@ def _write(output: str, text: str) -> None:
     if Path(output).exists() and not is_device(Path(output)):
         raise OutputError(f"{output} already exists", hint="give another name")
     write_whole(output, text)
+
+
+def _workflow(into: str) -> int:
+    """Write the GitHub Actions workflow. Raises OutputError if there is one."""
+    from pathlib import Path
+
+    from flowkit.errors import ExitCode
+    from flowkit.scaffold.project_text import CORPUS_WORKFLOW
+
+    path = str(Path(into) / ".github" / "workflows" / "voice.yaml")
+    _write(path, CORPUS_WORKFLOW)
+    print(path)
+    print(
+        "next: flowkit import CALL.wav -o calls/NAME.jsonl && flowkit approve calls, and commit both", file=sys.stderr
+    )
+    return ExitCode.FINE
 
 
 def _package(what: list[str], into: str) -> int:

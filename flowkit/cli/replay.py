@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowkit.cli.workers import configure as workers
-from flowkit.cli.workers import workers_of
+from flowkit.cli.workers import traces_of, workers_of
 from flowkit.errors import ExitCode, UsageError
 from flowkit.jobs import in_order
 
@@ -36,7 +36,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("traces", nargs="+", metavar="TRACE", help="a recorded session (.jsonl)")
+    parser.add_argument("traces", nargs="+", metavar="TRACE", help="recorded sessions (.jsonl), or folders with them")
     parser.add_argument(
         "--exact",
         action="store_true",
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     if args.allow_tools and not args.live_tools:
         raise UsageError("--allow-tools is for --live-tools: otherwise a replay calls no tool")
     worst = ExitCode.FINE
-    jobs = [_Asked(args, name) for name in args.traces]
+    jobs = [_Asked(args, str(path)) for path in traces_of(args.traces)]
     with closing(in_order(_replayed, jobs, workers_of(args), name=attrgetter("name"))) as running:
         for said in running:
             print("\n".join(said.out))

@@ -20,6 +20,7 @@ from flowkit.files import cannot_write, reserve, write_whole
 
 if TYPE_CHECKING:
     from flowkit.report.outcome import Outcome
+    from flowkit.testing.suite import Collected
 
 _SIGNS = {"passed": ".", "failed": "F", "error": "E"}
 _WIDTH = 72
@@ -37,7 +38,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "NAME.jsonl). Exit code 0: all passed, 1: some failed, 2: a test cannot be run, 5: no tests found.",
     )
     parser.add_argument(
-        "paths", nargs="*", default=["."], metavar="PATH", help="files, FILE::TEST, or folders to search (default: .)"
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="files, FILE::TEST, or folders to search (default: ., without --corpus)",
+    )
+    parser.add_argument(
+        "--corpus",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="also test the traces of this folder, and fail only for what is worse than approved: slower, cut off, or gone; may be "
+        "repeated",
     )
     configure(parser)
     parser.add_argument(
@@ -57,12 +69,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run all tests found. Prints progress and failures to stdout, and notices to stderr."""
-    from flowkit.testing.suite import collect
     from flowkit.testing.suite import run as run_all
 
     reports = [_report(text) for text in args.report]
     workers = workers_of(args)
-    found = collect(args.paths, env=args.env)
+    found = _collected(args)
     _check_reports(reports, [*found.read, *(Path(path) for item in found.items for path in item.files())])
     progress = _Progress(args.verbose) if args.format == "plain" else None
     outcomes: list[Outcome] = []
@@ -84,6 +95,19 @@ def run(args: argparse.Namespace) -> int:
             write_whole(path, _text(form, outcomes), mine=_MARKS[form])
     _in_actions(outcomes)
     return _exit_code(outcomes)
+
+
+def _collected(args: argparse.Namespace) -> Collected:
+    from flowkit.testing.suite import collect
+
+    found = collect(args.paths or ([] if args.corpus else ["."]), env=args.env)
+    if args.corpus:
+        calls = collect(args.corpus, env=args.env)
+        found.items += [item._replace(corpus=True) for item in calls.items]
+        found.wrong += calls.wrong
+        found.notices += calls.notices
+        found.read += calls.read
+    return found
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:
@@ -134,9 +158,21 @@ def _tell(outcomes: Sequence[Outcome], form: str) -> None:
     for outcome in outcomes:
         if outcome.status is not Status.PASSED:
             _failure(outcome)
+    _corpus(outcomes)
     if outcomes:
         wall_us = sum(outcome.wall_us for outcome in outcomes)
         print(f"\n{summary(outcomes)} ({wall_us / 1e6:.2f} s of work)")
+
+
+def _corpus(outcomes: Sequence[Outcome]) -> None:
+    """Print what has changed in each call of a corpus, good or bad."""
+    from flowkit.report.outcome import verdicts
+
+    calls = [outcome for outcome in outcomes if outcome.corpus]
+    for outcome in calls:
+        if told := ", ".join(f"{count} {verdict}" for verdict, count in verdicts(outcome).items() if count):
+            print(f"\n{outcome.name}: {told}", end="")
+    print(end="\n" if calls else "")
 
 
 def _failure(outcome: Outcome) -> None:

@@ -42,6 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="rows",
         help="rows: one JSON object per row; otlp: one document (default: rows)",
     )
+    convert.add_argument("--stereo", metavar="FILE.wav", help="write the sound: user left, agent right")
+    convert.add_argument("--turns", metavar="FILE.json", help="write who said what when, with the figures of each turn")
+    convert.add_argument("--subtitles", metavar="FILE.vtt", help="write the same as WebVTT")
     for action in (info, mend, mask, convert):
         action.add_argument("trace", metavar="TRACE", help="a recorded session (.jsonl)")
     for action, default in (
@@ -141,7 +144,25 @@ def _redact(args: argparse.Namespace, trace: Trace) -> int:
     return ExitCode.FINE
 
 
+def _export_call(args: argparse.Namespace, trace: Trace) -> int:
+    """Write what was asked for of a session as others see it: sound, turns, subtitles."""
+    from flowkit.calls.export import lines_json, lines_of, subtitles, write_stereo
+    from flowkit.files import write_whole
+
+    if args.stereo:
+        write_stereo(trace, Path(args.stereo))
+        print(args.stereo)
+    lines = lines_of(trace) if args.turns or args.subtitles else []
+    for path, text, mine in ((args.turns, lines_json(lines), '"who"'), (args.subtitles, subtitles(lines), "WEBVTT")):
+        if path:
+            write_whole(Path(path), text, mine=mine)
+            print(path)
+    return ExitCode.FINE
+
+
 def _export(args: argparse.Namespace, trace: Trace) -> int:
+    if args.stereo or args.turns or args.subtitles:
+        return _export_call(args, trace)
     from flowkit.trace.rewrite import as_one_document
     from flowkit.trace.rows import content_of
     from flowkit.trace.writer import open_new

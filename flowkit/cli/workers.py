@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from pathlib import Path
 
 from flowkit.errors import UsageError
 from flowkit.jobs import Workers, cores
@@ -16,6 +18,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="run on the Dask cluster whose scheduler is there, such as tcp://10.0.0.7:8786",
     )
+
+
+def traces_of(names: Iterable[str]) -> list[Path]:
+    """The traces that these files and folders are and hold. Raises UsageError if one does not exist."""
+    found: list[Path] = []
+    for path in map(Path, names):
+        if not path.exists():
+            raise UsageError(f"there is no {path}")
+        found += sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    return found
 
 
 def workers_of(args: argparse.Namespace) -> Workers:

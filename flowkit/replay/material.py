@@ -87,6 +87,7 @@ class Input:
     """The VAD's answers: (when it was available, frame, probability)."""
     utterances: list[tuple[int, int, int]] = field(default_factory=list)
     """The ends of utterances: (last voiced frame, time, number)."""
+    _arrivals: dict[int, int] = field(default_factory=dict)
 
     def row(self, message: Message, at_us: int) -> None:
         """Add a recorded stimulus."""
@@ -106,8 +107,16 @@ class Input:
         return max((index + count for index, count, _ in self.frames), default=0)
 
     def arrivals(self) -> dict[int, int]:
-        """When each frame arrived. A message may bring several."""
-        return {frame: at_us for index, count, at_us in self.frames for frame in range(index, index + count)}
+        """When each frame arrived. A message may bring several. Do not change it: it is made once."""
+        if not self._arrivals:
+            self._arrivals = {
+                frame: at_us for index, count, at_us in self.frames for frame in range(index, index + count)
+            }
+        return self._arrivals
+
+    def heard(self, answers: list[tuple[int, int, float]], utterances: list[tuple[int, int, int]]) -> Input:
+        """The same frames, with other answers and utterances."""
+        return Input(self.frames, answers, utterances, self._arrivals)
 
 
 class Follows(Protocol):

@@ -33,7 +33,7 @@ BLOCK = 25
 _Answers = list[tuple[int, Message]]
 
 
-def _rising(items: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message]]:
+def rising(items: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message]]:
     """The items with delays that never decrease: items leave a call one after another."""
     latest_us = 0
     for at_us, item in items:
@@ -43,7 +43,7 @@ def _rising(items: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message
 
 def since_opened(call: RecordedCall) -> Iterator[tuple[int, Message]]:
     """A call's items with their delay after its request."""
-    return _rising((there_us - call.opened_us, item) for there_us, _, item in call.items)
+    return rising((there_us - call.opened_us, item) for there_us, _, item in call.items)
 
 
 def scripted(answers: Iterable[tuple[int, Message]]) -> InlineCall:
@@ -73,7 +73,7 @@ class RecordedSource(Script):
         self._block = block
 
     def open(self, request: Message) -> InlineCall:
-        return scripted(_rising(self._merged()))
+        return scripted(rising(self._merged()))
 
     def _merged(self) -> Iterator[tuple[int, Message]]:
         # With an end that never comes, the loop need not check whether there is another one.
@@ -114,7 +114,7 @@ class RecordedVad(Script):
         self._items = sorted([*answers, *ends], key=lambda item: item[0]) if ends else answers
 
     def open(self, request: Message) -> InlineCall:
-        return scripted(_rising(self._items))
+        return scripted(rising(self._items))
 
 
 class RecordedAsr(Script):
@@ -127,7 +127,7 @@ class RecordedAsr(Script):
     def open(self, request: Message) -> InlineCall:
         recorded = next(self._calls, None)
         kept = [] if recorded is None else [k for k in recorded.items if not self._finals.answered(k[0], k[2])]
-        said = _rising((there_us - recorded.opened_us, item) for there_us, _, item in kept) if recorded else ()
+        said = rising((there_us - recorded.opened_us, item) for there_us, _, item in kept) if recorded else ()
         return InlineCall(opened=lambda: said, fed=self._fed)
 
     def _fed(self, item: Message) -> _Answers:

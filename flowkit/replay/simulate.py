@@ -8,7 +8,7 @@ get a modelled voice, and figures that depend on one are marked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from flowkit.providers.inline import Script
 from flowkit.replay.chance import Chance
 from flowkit.replay.changes import Spans, other_turns, spans_of
 from flowkit.replay.collector import without_collector
+from flowkit.replay.fewer import Fewer, spoken_turns
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.hearing import Hearing
 from flowkit.replay.material import Material, RecordedCall, Turns, gather
@@ -62,6 +63,8 @@ class Replayed:
     plan: Plan
     spans: Spans
     """The speech that each of its turns answers, in recorded frames; empty if nothing was changed."""
+    levels: bytes = b""
+    """The levels of its input, for the reference detector."""
 
 
 class Cast:
@@ -162,6 +165,22 @@ class Prepared:
     user: User | None
     """None: nothing was changed. Then the agent does what it did, and the user speaks at the recorded times."""
     then: Turns
+    hearing: Hearing
+    recorded: Plan
+
+    def with_settings(self, overrides: tuple[str, ...], pipeline: str | None = None) -> Prepared:
+        """The same trace with other settings, without reading it again. Only of a trace that was prepared as `changed`.
+
+        Raises UsageError if a change needs answers that no recording holds.
+        """
+        plan = changed_plan(self.trace, self.recorded, pipeline=pipeline, overrides=overrides)
+        return replace(self, plan=plan, user=_user(self.trace, self.material, self.hearing, self.recorded, plan))
+
+    def with_turns(self, kept: Collection[int]) -> Prepared:
+        """The same trace, of which the user says only these turns. Only of a trace that was prepared as `changed`."""
+        assert self.user is not None
+        fewer = Fewer(spoken_turns(spans_of(self.then.known.values())), kept)
+        return replace(self, user=fewer.user(self.user), material=fewer.material(self.material))
 
     def run(
         self,
@@ -171,9 +190,11 @@ class Prepared:
         pump_cls: type[HeapPump] = HeapPump,
         tools: Script | None = None,
         brief: bool = False,
+        together: int = 1,
     ) -> Replayed:
-        """Replay the trace, with these dice. A `brief` result has neither rows nor their digest. The other arguments are those
-        of ``simulate``."""
+        """Replay the trace, with these dice. A `brief` result has neither rows nor their digest. `together`: how many frames of
+        silence may come as one message, where nothing waits for them; that is faster. The other arguments are those of
+        ``simulate``."""
         started_us, plan, chance = monotonic_us(), self.plan, chance or Chance()
         user = None if self.user is None else replace(self.user, chance=chance)
         cast = Cast(self.material, plan, user, block=1 if frame_by_frame else BLOCK, chance=chance)
@@ -181,7 +202,7 @@ class Prepared:
             cast.scripts[stage.id], cast.tools = tools, None
         pump = pump_cls(plan, cast.scripts)
         if cast.warp is not None:
-            cast.warp.follow(pump.engine)
+            cast.warp.follow(pump.engine, together)
         _run(pump, self.material, cast.warp, ended=self.trace.end is not None)
         # The warp has taken these from the journal, to see what the agent was doing.
         rows = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
@@ -193,7 +214,10 @@ class Prepared:
         if cast.warp is not None:
             spans = _spans(rows, self.trace, cast.warp)
             report = replace(report, notices=(*report.notices, *self._other_turns(spans)))
-        return Replayed(replace(report, wall_us=monotonic_us() - started_us), [] if brief else rows, plan, spans)
+        reference = self.trace.reference if cast.warp is None else cast.warp.reference(self.trace.reference)
+        levels = b"" if reference is None else reference.levels
+        report = replace(report, wall_us=monotonic_us() - started_us)
+        return Replayed(report, [] if brief else rows, plan, spans, levels)
 
     def _other_turns(self, now: Spans) -> Iterator[str]:
         """What has become of the recorded turns, where the replay has others."""
@@ -216,7 +240,7 @@ def prepare(
     hearing, then = Hearing(trace.layout), Turns(trace.layout)
     material = gather(trace, recorded, (hearing, then) if changed else ())
     user = _user(trace, material, hearing, recorded, plan) if changed else None
-    return Prepared(trace, plan, material, user, then)
+    return Prepared(trace, plan, material, user, then, hearing, recorded)
 
 
 def _spans(rows: list[Row], trace: Trace, warp: Warp) -> Spans:

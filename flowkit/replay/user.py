@@ -95,7 +95,7 @@ class User:
 
         `since_us` is when the speech before ended, and `sounds` is what was heard so far.
         """
-        sounds = [sound for sound in sounds if sound.ended_us is None or sound.ended_us > since_us]
+        sounds = _since(since_us, sounds)
         match piece.manner:
             case Manner.OWN:
                 return self._own(piece, since_us, sounds)
@@ -171,6 +171,14 @@ class User:
         if piece.manner is not Manner.OWN or not piece.alone:
             patience_us = round(patience_us * exp(_MOOD * self.chance.normal("how long the user waits", piece.first)))
         return max([since_us, *(sound.ended_us or 0 for sound in sounds)]) + patience_us
+
+
+def _since(since_us: int, sounds: Sequence[AgentSound]) -> Sequence[AgentSound]:
+    """The sounds that end after `since_us`. This is asked for every frame, so it looks at the newest sounds alone."""
+    first = len(sounds)
+    while first and ((ended_us := sounds[first - 1].ended_us) is None or ended_us > since_us):
+        first -= 1
+    return sounds[first:]
 
 
 def user_of(voiced: Iterable[int], ends: int, sounds: Sequence[AgentSound], frame_us: int) -> User:

@@ -6,7 +6,7 @@ of speech. The sound within a piece, and the silence close to it, stays as it wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from flowkit.engine import Engine, Row
@@ -15,6 +15,7 @@ from flowkit.figures.reference import QUIETEST, Reference
 from flowkit.replay.hearing import Hearing
 from flowkit.replay.material import Material
 from flowkit.replay.user import User, UserPiece
+from flowkit.stages.endpointing import EndpointingState, Voice
 
 SILENT = -1
 """Marks a frame of inserted silence."""
@@ -40,34 +41,42 @@ class Warp:
     """Called with the time at which the user has nothing more to say, and leaves."""
     engine: Engine = field(init=False)
     hearing: Hearing = field(init=False)
+    together: int = 1
+    vad: str = ""
+    """Id of the stage that decides what is speech."""
 
-    def follow(self, engine: Engine) -> None:
-        """Follow this engine to hear what the agent says in the replay."""
-        self.engine, self.hearing = engine, Hearing(layout_of(engine.plan))
+    def follow(self, engine: Engine, together: int = 1) -> None:
+        """Follow this engine to hear what the agent says in the replay. `together`: how many frames of silence may come at
+        once; less than a reaction takes."""
+        self.engine, self.hearing, self.together = engine, Hearing(layout_of(engine.plan)), together
+        stage = engine.plan.only("vad")
+        self.vad = stage.id if stage is not None else ""
 
-    def chosen(self) -> Iterator[int]:
-        """Yield the recorded frame, or SILENT, for each frame of the replay, until the user leaves."""
+    def chosen(self) -> Iterator[list[int]]:
+        """Yield the recorded frame, or SILENT, for each frame of the replay, until the user leaves. Frames in one list come
+        together."""
         recorded, spoke_us = 0, 0
         for piece in self.user.pieces:
             while (ahead := self._ahead(piece.first - recorded, self._due_us(piece, spoke_us))) != 0:
+                together = self.together if (ahead is None or ahead > 2 * self.together) and self._quiet() else 1
                 if ahead is None:
-                    yield self._next(SILENT)
+                    yield self._next([SILENT] * together)
                     continue
                 recorded = max(recorded, piece.first - ahead)  # the rest of the pause is left out
-                yield self._next(recorded)
-                recorded += 1
+                yield self._next(range(recorded, recorded + together))
+                recorded += together
             for recorded in range(piece.first, piece.last + 1):
-                yield self._next(recorded)
+                yield self._next([recorded])
             recorded = piece.last + 1
             spoke_us = len(self.frames) * self.frame_us
         self.left(spoke_us)
 
-    def rest(self) -> Iterator[int]:
+    def rest(self) -> Iterator[list[int]]:
         """Yield what was recorded after the user had left, then silence, in which the last answer may end."""
         for recorded in range(self.user.pieces[-1].first, self.material.input.count):
-            yield self._next(recorded)
+            yield self._next([recorded])
         for _ in range(_AFTERWARDS):
-            yield self._next(SILENT)
+            yield self._next([SILENT])
 
     def recorded(self, frame: int) -> int:
         """The recorded frame of frame `frame` of the replay. For inserted silence, the one before it."""
@@ -82,9 +91,15 @@ class Warp:
         known = reference.levels
         return Reference(levels=bytes(known[f] if 0 <= f < len(known) else QUIETEST for f in self.frames))
 
-    def _next(self, recorded: int) -> int:
-        self.frames.append(recorded)
-        return recorded
+    def _next(self, recorded: Iterable[int]) -> list[int]:
+        new = list(recorded)
+        self.frames += new
+        return new
+
+    def _quiet(self) -> bool:
+        """Whether endpointing has nothing to decide, so that it does not matter if a silent frame comes a little later."""
+        state = self.engine.state(self.vad) if self.vad and self.together > 1 else None
+        return isinstance(state, EndpointingState) and state.voice is Voice.QUIET
 
     def _due_us(self, piece: UserPiece, spoke_us: int) -> int | None:
         # Taken and kept, so that a row is followed only once, however often this is asked.

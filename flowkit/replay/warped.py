@@ -10,7 +10,7 @@ from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Partia
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.chance import Chance
 from flowkit.replay.material import RecordedCall
-from flowkit.replay.recorded import scripted
+from flowkit.replay.recorded import rising, scripted
 from flowkit.replay.transcripts import Finals
 from flowkit.replay.warp import SILENT, Warp
 
@@ -46,13 +46,18 @@ class WarpedSource(Script):
             latest_us = max(latest_us, at_us)
             yield latest_us, frames
 
-    def _timed(self, chosen: Iterator[int]) -> Iterator[tuple[int, Message]]:
-        for recorded in chosen:
-            late_us = self._usual_us if recorded == SILENT else self._late.get(recorded)
+    def _timed(self, chosen: Iterator[list[int]]) -> Iterator[tuple[int, Message]]:
+        for group in chosen:
+            first = len(self._warp.frames) - len(group)
+            late = [self._usual_us if recorded == SILENT else self._late.get(recorded) for recorded in group]
+            last_us = late[-1]
+            if last_us is not None and None not in late:
+                yield (first + len(group)) * self._warp.frame_us + last_us, Frames(first, len(group))
+                continue
             # A frame that the device lost does not come now either.
-            if late_us is not None:
-                count = len(self._warp.frames)
-                yield count * self._warp.frame_us + late_us, Frames(count - 1, 1)
+            for index, late_us in enumerate(late, first):
+                if late_us is not None:
+                    yield (index + 1) * self._warp.frame_us + late_us, Frames(index, 1)
 
 
 class WarpedVad(Script):
@@ -78,11 +83,16 @@ class WarpedVad(Script):
     def _fed(self, item: Message) -> list[tuple[int, Message]]:
         if not isinstance(item, Frames):
             return []
-        recorded = self._warp.frames[item.index]
+        frames = range(item.index, item.index + item.count)
+        answers = ((frame, self._answer(frame, self._warp.frames[frame])) for frame in frames)
+        return list(
+            rising((answer[0], Probability(frame, answer[1])) for frame, answer in answers if answer is not None)
+        )
+
+    def _answer(self, index: int, recorded: int) -> tuple[int, float] | None:
         if recorded == SILENT:
-            return [(0, Probability(item.index, 0.0))]
-        answer = self._moved(item.index, recorded) if self._grid else self._answers.get(recorded)
-        return [] if answer is None else [(answer[0], Probability(item.index, answer[1]))]
+            return 0, 0.0
+        return self._moved(index, recorded) if self._grid else self._answers.get(recorded)
 
     def _moved(self, index: int, recorded: int) -> tuple[int, float] | None:
         """The answer of a VAD with windows, to a recorded frame that now has another place."""
@@ -137,8 +147,8 @@ class WarpedAsr(Script):
 
     def _fed(self, item: Message) -> list[tuple[int, Message]]:
         if isinstance(item, Frames):
-            self._newest = item.index
-            return list(self._until(self._warp.frames[item.index]))
+            self._newest = item.index + item.count - 1
+            return list(self._until(self._warp.frames[self._newest]))
         if not isinstance(item, EndOfUtterance):
             return []
         silent_us = (self._newest - item.last_voiced) * self._warp.frame_us

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowkit.printable import one_line
-from flowkit.report.outcome import Outcome, Status, summary
+from flowkit.report.outcome import ChangeVerdict, Outcome, Status, summary, verdicts
 
 _MOST_CHANGES = 200
 
@@ -16,11 +16,27 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     A headline, and for each test that did not pass its findings, a table of what changed, and the command that runs it
     again.
     """
-    lines = [f"## flowkit test: {summary(outcomes)}", ""]
+    lines = [f"## flowkit test: {summary(outcomes)}", "", *_corpus(outcomes)]
     for outcome in outcomes:
         if outcome.status is not Status.PASSED:
             lines += _section(outcome)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _corpus(outcomes: Sequence[Outcome]) -> list[str]:
+    """What has changed in the calls of a corpus, whether that is good or bad."""
+    calls = [outcome for outcome in outcomes if outcome.corpus]
+    rows = [(outcome, counted) for outcome in calls if any((counted := verdicts(outcome)).values())]
+    if not calls:
+        return []
+    lines = [f"{len(calls)} calls, {len(calls) - len(rows)} as approved", ""]
+    if rows:
+        lines += [f"| call | {' | '.join(ChangeVerdict)} |", "|---|--:|--:|--:|--:|"]
+        lines += [
+            f"| {_text(one.name)} | {' | '.join(map(str, counted.values()))} |" for one, counted in rows[:_MOST_CHANGES]
+        ]
+        lines.append("")
+    return lines
 
 
 def _section(outcome: Outcome) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from flowkit.clock import ms
 
+_DELAYS = ("ttfa", "answer")
+
 
 class Status(StrEnum):
     """``failed``: an expectation was not met. ``error``: the test could not be judged."""
@@ -31,6 +33,16 @@ class Finding:
         return f"{self.file}:{self.line}: {self.what}"
 
 
+class ChangeVerdict(StrEnum):
+    """Whether a change is good for the user."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    UNSURE = "cannot be judged"
+    OTHER = "other"
+    """Neither good nor bad by itself, such as another clause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A figure or text that differs from the approved one."""
@@ -49,6 +61,21 @@ class Change:
     """Whether the new value depends on a modelled answer."""
     odds: str = ""
     """How likely the turn is, if it might be otherwise."""
+
+    @property
+    def verdict(self) -> ChangeVerdict:
+        """What the change means for the user. What depends on a modelled answer, or might be otherwise, cannot be judged."""
+        if self.what in _DELAYS:
+            found = ChangeVerdict.BETTER if self.before == "none" or (self.delta_ms or 0) < 0 else ChangeVerdict.WORSE
+        elif self.what == "end_reason":
+            found = ChangeVerdict.WORSE if self.before == "'completed'" else ChangeVerdict.BETTER
+        elif self.what == "interrupts":
+            found = ChangeVerdict.WORSE if int(self.now) > int(self.before) else ChangeVerdict.BETTER
+        elif self.what == "turn":
+            found = ChangeVerdict.WORSE
+        else:
+            return ChangeVerdict.OTHER
+        return ChangeVerdict.UNSURE if self.marks else found
 
     @property
     def marks(self) -> str:
@@ -78,6 +105,8 @@ class Outcome:
     modelled_share: float = 0.0
     wall_us: int = 0
     """How long it took. Only shown, never judged."""
+    corpus: bool = False
+    """Whether only what is worse fails, as for one call of many."""
     hints: tuple[str, ...] = ()
     """What the pipeline could do better. Shown for tests that passed, too."""
 
@@ -105,3 +134,11 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     """The counts as text, such as ``2 failed, 98 passed``."""
     known = counts(outcomes)
     return ", ".join(f"{known[s]} {s}" for s in (Status.ERROR, Status.FAILED, Status.PASSED) if known[s]) or "no tests"
+
+
+def verdicts(outcome: Outcome) -> dict[ChangeVerdict, int]:
+    """How many changes of an outcome have each verdict."""
+    found = dict.fromkeys(ChangeVerdict, 0)
+    for change in outcome.changes:
+        found[change.verdict] += 1
+    return found

@@ -16,7 +16,8 @@ from flowkit.providers.sound.timeline import Pop
 
 LEVEL_US = 20_000
 """One level is drawn for this much sound."""
-_RATE_HZ = 16_000
+RATE_HZ = 16_000
+"""Sample rate of the sound of both sides."""
 _SHORT_S = 120
 _PIECE = 1 << 16
 
@@ -52,7 +53,7 @@ def sides(
             level.
         frame_us: length of a frame, for `levels`.
     """
-    total = length_us * _RATE_HZ // 1_000_000 + 1
+    total = length_us * RATE_HZ // 1_000_000 + 1
     heard = user is not None and (not pops or any(pop.pcm for pop in pops))
     if not heard or user is None:
         count = -(-length_us // LEVEL_US)
@@ -61,7 +62,7 @@ def sides(
     left = _at_rate(user, rate_hz)[:total]
     sound[: len(left), 0] = left
     for begin, samples in _runs(pops):
-        at = begin * _RATE_HZ // 1_000_000
+        at = begin * RATE_HZ // 1_000_000
         sound[at : at + len(samples), 1] = samples[: max(0, total - at)]
     return Sides(_levels(sound[:, 0]), _levels(sound[:, 1]), sound)
 
@@ -71,8 +72,8 @@ def data_uri(sound: NDArray[np.int16]) -> str:
     import soundfile
 
     file = io.BytesIO()
-    level = 0.7 if len(sound) < _SHORT_S * _RATE_HZ else 1.0
-    with soundfile.SoundFile(file, "w", _RATE_HZ, 2, format="OGG", subtype="VORBIS", compression_level=level) as sink:
+    level = 0.7 if len(sound) < _SHORT_S * RATE_HZ else 1.0
+    with soundfile.SoundFile(file, "w", RATE_HZ, 2, format="OGG", subtype="VORBIS", compression_level=level) as sink:
         # In pieces, because libsndfile's Vorbis encoder overflows the stack when it gets minutes at once.
         for first in range(0, len(sound), _PIECE):
             sink.write(sound[first : first + _PIECE])
@@ -94,17 +95,17 @@ def _runs(pops: Sequence[Pop]) -> list[tuple[int, NDArray[np.int16]]]:
 
 
 def _at_rate(samples: NDArray[np.int16], rate_hz: int) -> NDArray[np.int16]:
-    if rate_hz == _RATE_HZ or not len(samples):
+    if rate_hz == RATE_HZ or not len(samples):
         return samples
     import soxr
 
-    resampled: NDArray[np.int16] = soxr.resample(samples, rate_hz, _RATE_HZ)
+    resampled: NDArray[np.int16] = soxr.resample(samples, rate_hz, RATE_HZ)
     return resampled
 
 
 def _levels(samples: NDArray[np.int16]) -> bytes:
     """The loudest sample of each 20 ms. Its square root is drawn, so that quiet voices are visible."""
-    step = _RATE_HZ * LEVEL_US // 1_000_000
+    step = RATE_HZ * LEVEL_US // 1_000_000
     begins = np.arange(0, len(samples), step)
     # In 32 bits, because -32768 has no opposite in 16.
     whole = np.maximum(

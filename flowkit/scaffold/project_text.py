@@ -109,6 +109,11 @@ jobs:
         with: {name: voice, path: out/}
 """
 
+CORPUS_WORKFLOW = WORKFLOW.replace("cache-dependency-path: agent.yaml", 'cache-dependency-path: "**/*.yaml"').replace(
+    "flowkit test . --report", "flowkit test --corpus calls --report"
+)
+"""The same for recorded calls, which fail only for what is worse than approved."""
+
 IGNORED = """\
 traces/live/
 out/

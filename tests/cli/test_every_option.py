@@ -29,6 +29,7 @@ import trio
 import trio.testing
 
 from flowkit import trust
+from flowkit.calls import sweep as calls_sweep
 from flowkit.cli import COMMANDS, main, setup_local
 from flowkit.cli import approve as cli_approve
 from flowkit.cli import replay as cli_replay
@@ -168,7 +169,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "available", lambda: few)
     suite_run: Any = importlib.import_module("flowkit.testing.suite.run")
     monkeypatch.setattr(suite_run, "FEW", 0)
-    for module in (suite_run, cli_replay, cli_approve):
+    for module in (suite_run, cli_replay, cli_approve, calls_sweep):
         monkeypatch.setattr(module, "in_order", run_jobs)
     monkeypatch.setattr(setup_local, "setup_local", lambda echo, *, free, agrees: print(f"free: {free}") or 0)
     monkeypatch.setattr(Emulator, "serve", served)
@@ -271,6 +272,21 @@ TABLE: dict[str, Try] = {
     "import --swap": Try("import pair.wav", "--swap"),
     "import --drift": Try("import pair.wav", "--drift 50%", code=ExitCode.USAGE),
     "import --turns": Try("import call.json", "--turns new.json"),
+    "pin --turn": Try("pin a.jsonl --name b --turn 1", "--turn 2"),
+    "pin --at": Try("pin a.jsonl --name b --at 1s", "--at 0s", code=ExitCode.USAGE),
+    "pin --name": Try("pin a.jsonl --turn 1 --name b", "--name c"),
+    "pin --into": Try("pin a.jsonl --turn 1 --name b", "--into elsewhere"),
+    "pin --pipeline": Try("pin a.jsonl --turn 1 --name b", "--pipeline p.yaml"),
+    "pin --expect": Try("pin a.jsonl --turn 1 --name b", "--expect '{what: turns, equals: 1}'"),
+    "sweep --set": Try("sweep a.jsonl --set stages.vad.end=300ms", "--set stages.vad.end=400ms,500ms"),
+    "sweep --pipeline": Try("sweep a.jsonl --set stages.chunker.max_tokens=9", "--pipeline slow.yaml"),
+    "sweep --objective": Try("sweep a.jsonl --set stages.vad.end=300ms,900ms", "--objective turns"),
+    "sweep --jobs": Try("sweep a.jsonl --set stages.vad.end=300ms", "--jobs 3"),
+    "sweep --dask": Try("sweep a.jsonl --set stages.vad.end=300ms", "--dask tcp://127.0.0.1:9"),
+    "sweep --format": Try("sweep a.jsonl --set stages.vad.end=300ms"),
+    "shrink --if": Try("shrink a.jsonl --if '{what: stale_frames, equals: 0}'", "--if '{what: turns, equals: 2}'"),
+    "shrink --set": Try("shrink a.jsonl --if '{what: ttfa.p50, at_most: 1s}'", f"--set {SLOWER}", code=ExitCode.USAGE),
+    "shrink --output": Try("shrink a.jsonl --if '{what: turns, at_most: 9}'", "--output new.jsonl"),
     "replay --exact": Try("replay a.jsonl", "--exact"),
     "replay --pipeline": Try("replay a.jsonl", "--pipeline slow.yaml"),
     "replay --set": Try("replay a.jsonl", f"--set {SLOWER}"),
@@ -292,6 +308,7 @@ TABLE: dict[str, Try] = {
     "bench --plot": Try("bench turns a.jsonl", "--plot new.svg"),
     "bench --format": Try("bench turns a.jsonl"),
     "test PATH": Try("test", "p.yaml"),
+    "test --corpus": Try("test p.yaml", "--corpus ."),
     "test --jobs": Try("test p.yaml", "--jobs 3"),
     "test --dask": Try("test p.yaml", "--dask tcp://127.0.0.1:9"),
     "test --env": Try("test asks.yaml", "--env"),
@@ -312,6 +329,9 @@ TABLE: dict[str, Try] = {
     "trace redact --output": Try("trace redact a.jsonl", "--output new.jsonl"),
     "trace export --to": Try("trace export a.jsonl"),
     "trace export --output": Try("trace export a.jsonl", "--output new.txt"),
+    "trace export --stereo": Try("trace export a.jsonl", "--stereo new.wav", code=ExitCode.USAGE),
+    "trace export --turns": Try("trace export a.jsonl", "--turns new.json"),
+    "trace export --subtitles": Try("trace export a.jsonl", "--subtitles new.vtt"),
     "serve --host": Try("serve base.yaml", "--host 0.0.0.0"),
     "serve --port": Try("serve base.yaml", "--port 5005"),
     "serve --workers": Try("serve base.yaml", "--workers 2"),

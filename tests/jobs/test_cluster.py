@@ -17,6 +17,8 @@ pytest.importorskip("distributed")
 import dask
 from distributed import Client, LocalCluster
 
+from flowkit.calls import sweep as calls_sweep
+from flowkit.calls.sweep import points_of
 from flowkit.cli import main
 from flowkit.errors import TraceError, WorkersError
 from flowkit.jobs import Workers, cluster, in_order
@@ -25,6 +27,7 @@ from flowkit.testing.suite import collect, run
 from tests.jobs.work import Deed, do, pid, until
 from tests.suite.stage import project
 
+TRACES = Path(__file__).parents[2] / "traces"
 # Dask leaves some of its sockets to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -69,6 +72,24 @@ def test_the_outcomes_of_tests_are_the_same_wherever_they_run(
             found.append(outcome)
         assert victim not in client.run(os.getpid).values()
     assert timeless(found) == serial
+
+
+def test_a_sweep_is_the_same_wherever_it_runs(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serial, and on three workers, one of which is killed on the way."""
+    points = points_of(["stages.vad.end=200ms..600ms/50ms", "stages.chunker.max_tokens=8,16"])
+    traces = [str(TRACES / f"{name}.jsonl") for name in ("busy", "barge-in")]
+    serial = calls_sweep.sweep(traces, points, Workers())
+
+    def killing(*given: Any, **named: Any) -> Iterator[Any]:
+        with Client(workers.cluster, set_as_default=False) as client:
+            victim = next(iter(client.run(os.getpid).values()))
+            for number, answer in enumerate(in_order(*given, **named)):
+                if number == 0:
+                    os.kill(victim, signal.SIGKILL)
+                yield answer
+
+    monkeypatch.setattr(calls_sweep, "in_order", killing)
+    assert calls_sweep.sweep(traces, points, workers) == serial
 
 
 def test_the_command_line_says_the_same(

@@ -47,6 +47,8 @@ class Item(NamedTuple):
     """Whether its pipeline may use environment variables."""
     root: str = ""
     """The folder that the user asked to test."""
+    corpus: bool = False
+    """Whether it is one call of many, of which only what is worse fails."""
 
     @property
     def id(self) -> str:

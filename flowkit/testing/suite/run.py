@@ -38,7 +38,7 @@ def run(items: Sequence[Item], workers: Workers) -> Generator[Outcome, None, Non
 def outcome_of(item: Item) -> Outcome:
     """Run one test."""
     if item.kind is ItemKind.STORED:
-        return stored_outcome(Path(item.path), item.root)
+        return stored_outcome(Path(item.path), item.root, corpus=item.corpus)
     started_us = monotonic_us()
     again = f"flowkit test {shlex.quote(item.id)}"
     try:

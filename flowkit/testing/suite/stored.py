@@ -22,7 +22,7 @@ from flowkit.replay.sent import sent_digests
 from flowkit.replay.settings import recorded_plan
 from flowkit.replay.simulate import Replayed
 from flowkit.report.budgets import judge
-from flowkit.report.outcome import Change, Finding, Outcome, Status
+from flowkit.report.outcome import Change, ChangeVerdict, Finding, Outcome, Status
 from flowkit.testing.suite.approved import changes, snapshot
 from flowkit.testing.suite.causes import changed_since, differing, place_of
 from flowkit.testing.suite.environment import outside, within
@@ -66,17 +66,18 @@ def replay_stored(path: Path, expectations: Expectations | None = None) -> Store
     return Stored(trace, expectations, replayed, differing(recorded_plan(trace), replayed.plan) if changed else {})
 
 
-def stored_outcome(path: Path, root: str = "") -> Outcome:
+def stored_outcome(path: Path, root: str = "", *, corpus: bool = False) -> Outcome:
     """Test the trace at `path`. A result that differs from the approved one is written to ``NAME.new``.
 
-    `root` is the folder that must contain the pipeline file of its expectations.
+    `root` is the folder that must contain the pipeline file of its expectations. In a `corpus` only what is worse for the user
+    fails, and what cannot be judged is a notice.
     """
     started_us = monotonic_us()
-    outcome = _outcome(path, root)
+    outcome = _outcome(path, root, corpus)
     return replace(outcome, again=f"flowkit test {shlex.quote(str(path))}", wall_us=monotonic_us() - started_us)
 
 
-def _outcome(path: Path, root: str) -> Outcome:
+def _outcome(path: Path, root: str, corpus: bool) -> Outcome:
     name, place = path.name.removesuffix(".jsonl"), str(expectations_path(path))
     try:
         stored = replay_stored(path, replace(read_expectations(expectations_path(path)), root=root))
@@ -87,15 +88,22 @@ def _outcome(path: Path, root: str) -> Outcome:
         return Outcome(name, place, 1, status, (Finding(what, file, line),))
     report, new = stored.replayed.report, new_path(path)
     changed = tuple(changes(stored.expectations.approved, stored.now)) if stored.expectations.approved else ()
-    findings = (*_declined(stored), *_differences(stored, changed), *_broken(stored), *_over_budget(stored))
+    declined = tuple(_declined(stored))
+    worse = changed
+    if corpus:
+        worse = tuple(change for change in changed if change.verdict is ChangeVerdict.WORSE and not declined)
+    differences = tuple(_differences(stored, worse))
+    findings = (*(() if corpus else declined), *differences, *_broken(stored), *_over_budget(stored))
     status = Status.FAILED if findings else Status.PASSED
     text = with_approved(stored.expectations, stored.now) if changed else None
-    notices = (*report.notices, *_first_row(stored, changed), *_left(new, text))
+    unjudged = tuple(f"cannot be judged: {finding.what}" for finding in declined) if corpus else ()
+    notices = (*report.notices, *unjudged, *_first_row(stored, changed), *_left(new, text))
     hints = tuple(early_fillers(report, _tools(stored)))
     level, modelled = report.level, report.modelled_share
-    return Outcome(
+    known = Outcome(
         name, place, 1, status, findings, changed, notices, level=level, modelled_share=modelled, hints=hints
     )
+    return replace(known, corpus=corpus)
 
 
 def _first_row(stored: Stored, changed: tuple[Change, ...]) -> Iterator[str]:

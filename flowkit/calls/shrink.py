@@ -1,0 +1,145 @@
+"""Finds the fewest turns of a recording that still show something: delta debugging over its turns.
+
+https://www.debuggingbook.org/html/DeltaDebugger.html
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import ValidationError
+
+from flowkit.config.tests import OF_SESSION, OF_TURN, Assertion
+from flowkit.errors import UsageError
+from flowkit.figures.report import Report
+from flowkit.replay.changes import spans_of
+from flowkit.replay.fewer import spoken_turns
+from flowkit.replay.simulate import Prepared, Replayed, prepare
+from flowkit.testing.suite.words import judged
+from flowkit.trace.reader import Trace
+
+_TOGETHER = 9
+Shows = Callable[[Report], bool]
+"""A condition on the figures of a replay."""
+
+
+class Shrunk(NamedTuple):
+    """The result of ``shrink``."""
+
+    turns: tuple[int, ...]
+    """The numbers of the turns that are left, as in the recording."""
+    of: int
+    """How many turns it had."""
+    replays: int
+    replayed: Replayed
+    """The session with these turns alone."""
+
+
+@dataclass
+class _Search:
+    prepared: Prepared
+    shows: Shows
+    replays: int = 0
+    known: dict[tuple[int, ...], Report | None] = field(default_factory=dict)
+
+    def showing(self, turns: tuple[int, ...]) -> Report | None:
+        """The figures of the session with these turns alone, if it shows what is looked for."""
+        if turns not in self.known:
+            self.replays += 1
+            report = self.prepared.with_turns(turns).run(brief=True, together=_TOGETHER).report
+            self.known[turns] = report if self.shows(report) else None
+        return self.known[turns]
+
+
+def shrink(trace: Trace, shows: Shows, *, overrides: tuple[str, ...] = ()) -> Shrunk:
+    """The fewest turns with which `shows` holds, such that it does not without any one of them.
+
+    Raises UsageError if the whole recording does not show it.
+    """
+    prepared = prepare(trace, overrides=overrides, changed=True)
+    whole = tuple(turn.number for turn in spoken_turns(spans_of(prepared.then.known.values())))
+    search = _Search(prepared, shows)
+    # With nothing changed, the user need not be followed, which is faster.
+    found = (prepared if overrides else replace(prepared, user=None)).run(brief=True).report
+    if not shows(found):
+        raise UsageError(f"{trace.path.name}: the condition does not hold in a replay of the whole recording")
+    left = _around(whole, _last(whole, found, shows), lambda some: search.showing(some) is not None)
+    # Again, because only now its rows are needed.
+    return Shrunk(left, len(whole), search.replays, prepared.with_turns(left).run(together=_TOGETHER))
+
+
+def _last(turns: tuple[int, ...], report: Report, shows: Shows) -> int | None:
+    """The turn with which the condition begins to hold. That costs no replay, because it is in the figures of the whole."""
+
+    def until(count: int) -> bool:
+        return shows(replace(report, turns=report.turns[:count]))
+
+    count = bisect_left(range(len(report.turns)), True, key=lambda count: until(count))
+    number = report.turns[count - 1].turn if count else 0
+    return number if number in turns and until(count) else None
+
+
+def _around(turns: tuple[int, ...], last: int | None, holds: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
+    """The fewest turns. Those before the last one are searched first, together with it."""
+    if last is not None:
+        if holds((last,)):
+            return (last,)
+        before = _fewest(turns[: turns.index(last)], lambda some: holds((*some, last)))
+        if holds((*before, last)):
+            return _fewest((*before, last), holds)
+    return _fewest(turns, holds)
+
+
+def _fewest(items: tuple[int, ...], holds: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
+    """Delta debugging: parts, then complements of parts, that get smaller."""
+    parts = 2
+    while len(items) > 1:
+        pieces = _cut(items, parts)
+        rest = [tuple(item for item in items if item not in set(piece)) for piece in pieces]
+        smaller = next((some for some in (*pieces, *(rest if parts > 2 else ())) if some and holds(some)), None)
+        if smaller is not None:
+            parts = 2 if smaller in pieces else max(2, parts - 1)
+            items = smaller
+        elif parts >= len(items):
+            return items
+        else:
+            parts = min(len(items), 2 * parts)
+    return () if items and holds(()) else items
+
+
+def _cut(items: Sequence[int], parts: int) -> list[tuple[int, ...]]:
+    size = -(-len(items) // parts)
+    return [tuple(items[at : at + size]) for at in range(0, len(items), size)]
+
+
+def condition(texts: Sequence[str]) -> Shows:
+    """What holds if each assertion does, written as under `expect:`. One about a turn without its number holds if it does in any
+    turn.
+
+    Raises UsageError if a text is no assertion.
+    """
+    assertions = [_assertion(text) for text in texts]
+    return lambda report: all(_holds(*one, report) for one in assertions)
+
+
+def _assertion(text: str) -> tuple[Assertion, bool]:
+    """The assertion, and whether any turn will do."""
+    try:
+        known: Any = yaml.safe_load(text)
+        any_turn = "turn" not in known and known.get("what") in OF_TURN and known["what"] not in OF_SESSION
+        return Assertion.model_validate({**known, "turn": 1} if any_turn else known), any_turn
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        what = str(error).splitlines()[-1].strip() if isinstance(error, ValidationError) else "no mapping"
+        raise UsageError(
+            f"--if takes an assertion, such as '{{what: end_reason, equals: interrupted}}' (got {text!r}: {what})"
+        ) from error
+
+
+def _holds(assertion: Assertion, any_turn: bool, report: Report) -> bool:
+    if not any_turn:
+        return not list(judged([assertion], report))
+    return any(not list(judged([assertion.model_copy(update={"turn": turn.turn})], report)) for turn in report.turns)

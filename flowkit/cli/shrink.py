@@ -1,0 +1,42 @@
+"""``flowkit shrink``: finds the fewest turns of a recording that still show something."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flowkit.errors import ExitCode
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "shrink",
+        description="Replay a session with fewer and fewer turns, and write a trace of the fewest with which the conditions hold.",
+    )
+    parser.add_argument("trace", metavar="TRACE", help="a recorded session (.jsonl)")
+    parser.add_argument(
+        "--if", dest="conditions", action="append", required=True, metavar="ASSERTION",
+        help="what must still hold, as under `expect:`, such as '{what: end_reason, equals: interrupted}'; without a turn any turn "
+        "will do; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting first")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="where to write (default: NAME.shrunk.jsonl beside the trace)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Shrink the session. Prints the turns that are left."""
+    from flowkit.calls.shrink import condition, shrink
+    from flowkit.trace.reader import read_trace
+    from flowkit.trace.redact import Redactor
+    from flowkit.trace.rewrite import Part, rewrite
+
+    trace = read_trace(args.trace)
+    found = shrink(trace, condition(args.conditions), overrides=tuple(args.set))
+    out = Path(args.output or trace.path.with_name(f"{trace.path.name.removesuffix('.jsonl')}.shrunk.jsonl"))
+    rewrite(trace, out, Redactor(), part=Part(found.replayed.rows, found.replayed.levels, 0, sound=False))
+    left = ", ".join(map(str, found.turns)) or "none"
+    print(f"{out}: {len(found.turns)} of {found.of} turns are left, after {found.replays} replays: {left}")
+    return int(ExitCode.FINE)

@@ -1,0 +1,97 @@
+"""``flowkit sweep``: tries many settings on many traces."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from flowkit.cli.workers import configure as workers
+from flowkit.cli.workers import traces_of, workers_of
+from flowkit.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from flowkit.calls.sweep import SweptPoint
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "sweep",
+        description="Replay traces with every combination of the given settings. Prints the figures of each, and marks with * "
+        "those that no other beats in all objectives.",
+    )
+    parser.add_argument("traces", nargs="+", metavar="TRACE", help="traces, or folders with traces")
+    parser.add_argument(
+        "--set", action="append", required=True, metavar="PATH=VALUES",
+        help="values of a setting: 300ms,500ms or 200ms..900ms/100ms; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--pipeline", metavar="FILE", help="replay with this pipeline file")
+    parser.add_argument(
+        "--objective",
+        metavar="FIGURE,...",
+        help="what to make small, or `turns` large (default: ttfa.p50,interrupted,requests)",
+    )
+    workers(parser)
+    parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sweep. Exit code 5 if there are no traces."""
+    from flowkit.calls.sweep import FIGURES, OBJECTIVES, points_of, sweep
+
+    objectives = tuple(args.objective.split(",")) if args.objective else OBJECTIVES
+    if unknown := [name for name in objectives if name not in FIGURES]:
+        raise UsageError(f"unknown figure {unknown[0]!r}", hint=f"one of {', '.join(FIGURES)}")
+    traces = list(map(str, traces_of(args.traces)))
+    if not traces:
+        print("flowkit: no traces found", file=sys.stderr)
+        return int(ExitCode.NOTHING_COLLECTED)
+    found = sweep(traces, points_of(args.set), workers_of(args), pipeline=args.pipeline, objectives=objectives)
+    print(_json(traces, objectives, found) if args.format == "json" else "\n".join(_table(found, objectives, args)))
+    return int(ExitCode.FINE)
+
+
+def _json(traces: list[str], objectives: tuple[str, ...], found: list[SweptPoint]) -> str:
+    points = [
+        {"settings": list(one.settings), **one.figures, "assumed": one.assumed, "front": one.front} for one in found
+    ]
+    return json.dumps({"flowkit": 1, "traces": traces, "objectives": list(objectives), "points": points}, indent=1)
+
+
+def _table(found: list[SweptPoint], objectives: tuple[str, ...], args: argparse.Namespace) -> list[str]:
+    """A line for each setting, and the commands that replay those of the front."""
+    paths = [setting.partition("=")[0] for setting in found[0].settings]
+    names = [name for name in found[0].figures if any(one.figures[name] is not None for one in found)]
+    head = ["", *(path.removeprefix("stages.") for path in paths), *names, "assumed"]
+    rows = [
+        [
+            "*" if one.front else "",
+            *(setting.partition("=")[2] for setting in one.settings),
+            *(_shown(one.figures[name]) for name in names),
+            str(one.assumed),
+        ]
+        for one in found
+    ]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
+    own = ["--pipeline", args.pipeline] if args.pipeline else []
+    front = [one for one in found if one.front]
+    commands = (
+        shlex.join(
+            ["flowkit", "replay", *args.traces, *own, *(part for one in point.settings for part in ("--set", one))]
+        )
+        for point in front
+    )
+    return [
+        *lines,
+        "",
+        f"* no other is better in {', '.join(objectives)}; to look at one:",
+        *(f"  {line}" for line in commands),
+    ]
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"

@@ -1,0 +1,45 @@
+"""What a sweep and a shrink cost. The figure for 100 settings on 100 minutes is extrapolated from a part of it.
+
+python -m tests.benchmarks.bench_sweep TRACE    # a trace of some minutes, such as an imported call
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from flowkit.calls.shrink import condition, shrink
+from flowkit.calls.sweep import SweepJob, points_of, tallied
+from flowkit.trace.reader import read_trace
+from tests.calls.support import talk
+
+POINTS = points_of(["stages.vad.end=300ms..1s/100ms"])
+
+
+def main(trace: str) -> None:
+    """Print the processor time of both."""
+    began_s = time.process_time()
+    tallied(SweepJob(trace, None, tuple(POINTS)))
+    each_s = (time.process_time() - began_s) / len(POINTS)
+    known = read_trace(trace)
+    minutes = len(known.levels) * known.layout.frame_us / 6e7
+    print(f"sweep: {each_s:.2f} s for a setting on {minutes:.1f} min, {60 * minutes / each_s:.0f} times real time")
+    print(f"       100 settings on 100 minutes: {100 * 100 / minutes * each_s:.0f} s, shared by the cores")
+    said = [f"Question number {number}." for number in range(400)]
+    said[137], said[301] = "The word is alpha.", "The word is omega."
+    with tempfile.TemporaryDirectory() as folder:
+        session = read_trace(talk(Path(folder) / "many.jsonl", said, every_ms=5000))
+        began_s = time.process_time()
+        found = shrink(session, condition(["{what: user, contains: alpha}", "{what: user, contains: omega}"]))
+    took_s = time.process_time() - began_s
+    print(f"shrink: turns {found.turns} of {found.of}, {found.replays} replays, {took_s:.1f} s")
+    began_s = time.process_time()
+    for _ in range(3_000_000):
+        pass
+    print(f"bare loop: {time.process_time() - began_s:.2f} s")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,103 @@
+"""A sweep gives the same bytes wherever it runs, and its front is what no other setting beats."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowkit.calls.sweep import OBJECTIVES, SweptPoint, points_of, sweep, with_front
+from flowkit.cli import main
+from flowkit.errors import UsageError
+from flowkit.jobs import Workers
+from flowkit.replay.simulate import prepare
+from tests.calls.support import talk
+
+TRACES = Path(__file__).parents[2] / "traces"
+
+
+@pytest.mark.parametrize(
+    ("given", "values"),
+    [
+        ("a=1,2,3", ["1", "2", "3"]),
+        ("a=[x, y],[z]", ["[x, y]", "[z]"]),
+        ("a='b,c',d", ["'b,c'", "d"]),
+        ("a=200ms..500ms/100ms", ["200ms", "300ms", "400ms", "500ms"]),
+        ("a=0.5s..1s/250ms", ["500ms", "750ms", "1s"]),
+        ("a=1..7/3,9", ["1", "4", "7", "9"]),
+    ],
+)
+def test_values_of_a_setting(given: str, values: list[str]) -> None:
+    assert points_of([given]) == [(f"a={value}",) for value in values]
+
+
+def test_every_combination_is_tried() -> None:
+    assert points_of(["a=1,2", "b=3,4"]) == list(product(["a=1", "a=2"], ["b=3", "b=4"]))
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "=1", "a=500ms..200ms/100ms", "a=1..5/0", "a=1..9999999/1,2"])
+def test_other_values_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        points_of([text, "b=1,2"])
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=12))
+def test_the_front_is_what_no_other_beats(rows: list[tuple[int, int, int]]) -> None:
+    points = [SweptPoint((str(n),), dict(zip(OBJECTIVES, row, strict=True)), 0) for n, row in enumerate(rows)]
+    for point, row in zip(with_front(points, OBJECTIVES), rows, strict=True):
+        beaten = any(other != row and all(a <= b for a, b in zip(other, row, strict=True)) for other in rows)
+        assert point.front is not beaten
+
+
+def test_a_setting_without_sound_is_no_fast_one() -> None:
+    silent, slow = ({"ttfa.p50": ms, "interrupted": 0, "requests": 1} for ms in (None, 900.0))
+    found = with_front([SweptPoint(("a",), silent, 0), SweptPoint(("b",), slow, 0)], OBJECTIVES)
+    assert [one.front for one in found] == [False, True]
+
+
+def test_it_is_the_same_serially_and_in_two_processes() -> None:
+    traces = [str(TRACES / f"{name}.jsonl") for name in ("busy", "barge-in", "two-interrupts")]
+    points = points_of(["stages.vad.end=300ms,500ms,700ms"])
+    assert sweep(traces, points, Workers()) == sweep(traces, points, Workers(processes=2))
+
+
+def test_silence_that_comes_together_changes_no_figure() -> None:
+    for name in ("busy", "barge-in", "conversation", "noisy-room", "withdrawn"):
+        world = prepare(TRACES / f"{name}.jsonl", changed=True).with_settings(("stages.vad.end=650ms",))
+        single, several = (world.run(brief=True, together=count).report for count in (1, 5))
+        for one, other in zip(single.turns, several.turns, strict=True):
+            assert (one.end_reason, one.user, one.heard) == (other.end_reason, other.user, other.heard)
+            # A device delivers each frame a little late, and of several only the last one counts.
+            assert abs((one.ttfa_us or 0) - (other.ttfa_us or 0)) < 1_000
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = str(talk(tmp_path / "a.jsonl", ["One.", "Two."]))
+    assert main(["sweep", trace, "--set", "stages.vad.end=200ms,400ms", "--format", "json", "-j", "1"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [point["front"] for point in told["points"]] == [True, False]
+    assert told["points"][1]["ttfa.p50"] - told["points"][0]["ttfa.p50"] == 200
+    assert main(["sweep", trace, "--set", "stages.vad.end=200ms,400ms", "-j", "1"]) == 0
+    assert f"flowkit replay {trace} --set stages.vad.end=200ms" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("--set stages.tts.per_char=9ms", "another"),
+        ("--set stages.vad.end=1ms --objective speed", "unknown figure"),
+        ("--set stages.vad.nothing=1", "nothing"),
+    ],
+)
+def test_what_cannot_be_swept(line: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = talk(tmp_path / "a.jsonl", ["One."])
+    assert main(["sweep", str(trace), *line.split()]) == 2
+    assert what in capsys.readouterr().err
+
+
+def test_no_traces(tmp_path: Path) -> None:
+    assert main(["sweep", str(tmp_path), "--set", "a=1"]) == 5

@@ -1,0 +1,88 @@
+"""From a stereo recording to a red and then a green CI, with the command of the workflow that flowkit writes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+from flowkit.cli import main
+
+# `flowkit new` loads numpy late, which suits a process of its own and not one that runs several commands.
+pytest.importorskip("numpy.typing")
+ROOT = Path(__file__).parents[2]
+AGENT = """\
+flowkit: 1
+name: blue-door
+greeting: {text: "Hello, this is the Blue Door restaurant. How can I help you?"}
+stages:
+  - {kind: mic}
+  - {kind: vad, provider: silero, end: 400ms}
+  - {kind: asr, provider: moonshine}
+  - {kind: gate}
+  - {kind: llm, provider: llamacpp}
+  - {kind: chunker}
+  - {kind: tts, provider: piper}
+  - {kind: speaker}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A team's repository, with a recorded call."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CI", raising=False)
+    shutil.copy(ROOT / "pipelines/audio/call.wav", tmp_path)
+    (tmp_path / "agent.yaml").write_text(AGENT)
+    return tmp_path
+
+
+def ci(project: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the workflow's test as GitHub would. Returns its exit code."""
+    workflow = yaml.safe_load((project / ".github/workflows/voice.yaml").read_text())
+    [line] = [step["run"] for step in workflow["jobs"]["test"]["steps"] if "flowkit test" in step.get("run", "")]
+    (project / "summary.md").unlink(missing_ok=True)
+    with monkeypatch.context() as github:
+        for name, value in (("CI", "true"), ("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "summary.md")):
+            github.setenv(name, value)
+        return main(shlex.split(line)[1:])
+
+
+def test_from_a_recording_to_red_and_green(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["new", "ci"]) == 0
+    assert main(["import", "call.wav", "-o", "calls/call.jsonl", "--pipeline", "agent.yaml"]) == 0
+    assert main(["approve", "calls", "--pipeline", "agent.yaml", "--yes"]) == 0
+    assert ci(project, monkeypatch) == 0
+
+    # A slower answer is worse: the pull request is red, and says which line of the pipeline did it.
+    (project / "agent.yaml").write_text(AGENT.replace("end: 400ms", "end: 900ms"))
+    capsys.readouterr()
+    assert ci(project, monkeypatch) == 1
+    assert "::error file=agent.yaml,line=6" in capsys.readouterr().out
+    summary = (project / "summary.md").read_text()
+    assert "1 calls, 0 as approved" in summary
+    assert re.search(r"\| ttfa \| .* \+4\d\d ms \|", summary)
+    [case] = ElementTree.parse("out/junit.xml").getroot().iter("testcase")
+    assert case.find("failure") is not None
+    assert (project / "out/call.html").exists()
+
+    # Back again, and it is green. A faster answer is green too, although it is another one.
+    (project / "agent.yaml").write_text(AGENT)
+    assert ci(project, monkeypatch) == 0
+    (project / "agent.yaml").write_text(AGENT.replace("end: 400ms", "end: 300ms"))
+    assert ci(project, monkeypatch) == 0
+    assert "better" in (project / "summary.md").read_text()
+    assert main(["test", "calls"]) == 1  # without --corpus any difference fails
+
+
+def test_a_workflow_is_not_overwritten(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", "ci", "--into", "sub"]) == 0
+    assert main(["new", "ci", "--into", "sub"]) == 2
+    assert "already exists" in capsys.readouterr().err

@@ -74,8 +74,8 @@ MUTANTS = (
         "the voice's length is counted from its first frame",
         "vad",
         _VAD,
-        "            state.noticed = frame\n",
-        "            state.noticed = state.since\n",
+        "            state.noticed, state.lasted = frame, 0\n",
+        "            state.noticed, state.lasted = state.since, 0\n",
     ),
     # -- transcription
     Mutant(
@@ -103,16 +103,16 @@ MUTANTS = (
     Mutant(
         "ignored words interrupt",
         "gate",
-        _GATE,
-        "count(self._ignored.without(words(text), incomplete=incomplete))",
-        "count(words(text))",
+        "stages/interrupting.py",
+        "self.ignored.without(found, incomplete=incomplete) if self.ignored else found",
+        "found",
     ),
     Mutant(
         "a withdrawn interruption's words count",
         "gate",
         _GATE,
-        "unwanted = final.utterance == state.withdrawn or",
-        "unwanted = False or",
+        "if has_words(final.text) and final.utterance != state.withdrawn else",
+        "if has_words(final.text) else",
     ),
     Mutant("a hold is never ended by time", "gate", _GATE, "_EVENT_OF_TIMER[tag]", "None"),
     Mutant(
@@ -133,8 +133,8 @@ MUTANTS = (
         "the session does not end after the last nudge",
         "gate",
         _GATE,
-        "        if message == Timer(_IDLE) and self._given_up(state):\n",
-        "        if message == Timer(_IDLE) and not self._given_up(state):\n",
+        "        if message == Timer(IDLE) and given_up(state, self.options.idle):\n",
+        "        if message == Timer(IDLE) and not given_up(state, self.options.idle):\n",
     ),
     Mutant(
         "a reply that was cut off before it sounded is forgotten",

@@ -181,7 +181,7 @@ def test_a_monitor_gets_the_sums_of_all_sessions() -> None:
     found = report(run(ASKED))
     assert found.cost is not None
     for _ in range(2):
-        metrics.session_over(found)
+        metrics.session_over(found, 0)
     values = {
         (sample.name, *sample.labels.values()): sample.value for each in metrics.families() for sample in each.samples
     }

@@ -26,7 +26,8 @@ from flowkit.plan.resolve import draw
 from flowkit.plan.show import show
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.heap import HeapPump
-from flowkit.replay.recorded import RecordedTools, RecordedTurn, scripted
+from flowkit.replay.predicted import RecordedWords
+from flowkit.replay.recorded import RecordedTools, scripted
 from flowkit.stages.endpointing import Endpointing, least
 from flowkit.stages.gate import Gate
 from flowkit.trace import open_recorder
@@ -143,7 +144,7 @@ def played(call: ImportedCall, plan: Plan) -> PlayedCall:
         "mic": CalledMicrophone(call, plan.frame_us),
         "vad": CalledVad(call),
         "asr": CalledAsr(call),
-        "turn": RecordedTurn(()),
+        "turn": RecordedWords(()),
         "llm": CalledLlm(agent),
         "tts": CalledVoice(agent, call.agent_pcm),
         "tools": RecordedTools((), ()),

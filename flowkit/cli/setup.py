@@ -1,9 +1,11 @@
-"""``flowkit setup local``: installs the embedded models, which pip install alone does not bring."""
+"""``flowkit setup``: installs the models that pip install alone does not bring."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
+
+from flowkit.errors import UsageError
 
 if TYPE_CHECKING:
     from flowkit.errors import FlowkitError
@@ -14,7 +16,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "setup", description="Install the models that pip install does not bring, and check all embedded models."
     )
-    parser.add_argument("what", choices=("local",), help="local: the embedded models")
+    parser.add_argument(
+        "what", choices=("local", "turn"), help="local: the embedded models; turn: the predictor smart_turn"
+    )
     parser.add_argument(
         "--free", action="store_true", help="leave out what is licensed under the GPL (the voice piper)"
     )
@@ -22,7 +26,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Install and check the models. Exit code 4 if one cannot be installed or is damaged."""
-    return install(free=args.free)
+    if args.what == "local":
+        return install(free=args.free)
+    if args.free:
+        raise UsageError("--free is for the embedded models; nothing that the predictor needs is under the GPL")
+    from flowkit.cli.setup_local import setup_turn
+
+    return setup_turn(lambda line: print(line, flush=True))
 
 
 def mends(error: FlowkitError) -> bool:

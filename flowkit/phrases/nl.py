@@ -8,6 +8,8 @@ ENDINGS = Endings(
         over, onder, tussen, tot, door, is, was, waren, ben, heb, heeft, hebben, had, wil, zou, kan, moet,
         ik wil, ik wil graag, ik zou graag, ik heb, ik denk dat, ik bedoel, heel, niet, ook, dan, misschien, ik,
         wij, mijn nummer is, ik heet""",
+    loose="""op, aan, uit, in, door, voor, over, onder, om, is, was, waren, ben, heb, heeft, hebben, had, wil, zou, kan, moet,
+        niet, ook, dan""",
     fillers="""eh, uh, uhm, ehm, hmm, nou, even kijken, even denken, een moment, wacht, wacht even,
         laat me even denken""",
     questions="""wat, wie, waar, waarheen, wanneer, waarom, hoe, hoeveel, welke, welk, kunt u, kun je, kan ik,

@@ -8,6 +8,7 @@ ENDINGS = Endings(
         we, z, ze, na, do, od, dla, o, po, przy, przez, pod, nad, między, bez, jest, są, był, była, mam, ma,
         chcę, chciałbym, chciałabym, potrzebuję, myślę że, wydaje mi się, to znaczy, bardzo, nie, też, więc,
         może, ja, nazywam się, mój numer to""",
+    loose="jest, są, był, była, też, nie, to, może",
     fillers="yyy, eee, hmm, no, no więc, zaraz, chwileczkę, moment, proszę poczekać, niech pomyślę, zobaczmy",
     questions="""co, kto, kogo, gdzie, dokąd, skąd, kiedy, dlaczego, czemu, jak, jaki, jaka, jakie, który,
         która, ile, czy, czy może, czy mogę, proszę""",

@@ -8,6 +8,7 @@ ENDINGS = Endings(
         da, dos, das, em, no, na, nos, nas, com, sem, por, pelo, pela, sobre, entre, até, é, são, está, era,
         ser, sou, tenho, tem, há, quero, queria, gostaria de, preciso, preciso de, acho que, penso que,
         quer dizer, muito, não, também, então, talvez, eu, meu nome é, o meu número é""",
+    loose="""é, são, era, está, não, também, isso, isto, mais""",
     fillers="""é, hum, ahn, hmm, bem, bom, então, deixa ver, deixe-me ver, deixe-me pensar, um momento, espera,
         espere""",
     questions="""o que, que, quem, onde, aonde, quando, por que, porquê, como, qual, quais, quanto, quanta,

@@ -14,6 +14,8 @@ class Endings:
 
     opens: str = ""
     """What cannot be the end of a turn: conjunctions, articles, prepositions, verbs that lack their object."""
+    loose: str = ""
+    """Those of `opens` that end a sentence too, such as "on" in "turn it on"."""
     fillers: str = ""
     """What a speaker says to keep the turn."""
     questions: str = ""

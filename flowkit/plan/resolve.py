@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -14,7 +14,9 @@ from flowkit.plan.agree import agreed
 from flowkit.plan.checks import check
 from flowkit.plan.graph import Bound, Edge, Plan, PlannedStage, ProviderChoice, Timeouts
 from flowkit.plan.wiring import Station, Wire, wire
+from flowkit.stages.base import Stage
 from flowkit.stages.narration import Narration
+from flowkit.stages.predicting import Predicting, PredictingBySound
 from flowkit.stages.tts import TtsOrder
 
 _WINDOW = 50
@@ -43,7 +45,7 @@ def resolve(config: Config, *, installed: bool = True) -> Plan:
 def draw(config: Config, *, installed: bool = True) -> Drawn:
     """As `resolve`, but never raises: a plan to show, and its problems."""
     problems: list[Problem] = []
-    stations = [Station(stage.id, stage.cls, stage.sources) for stage in config.stages]
+    stations = [Station(stage.id, _class(stage, config), stage.sources) for stage in config.stages]
     wires = wire(stations)
     stages = agreed([_planned(stage, config, installed, problems) for stage in config.stages])
     problems += check(config, stations, wires)
@@ -71,13 +73,19 @@ def _planned(stage: StageConfig, config: Config, installed: bool, problems: list
     return PlannedStage(
         stage.id,
         stage.kind,
-        Narration if choices and choices[0].cls.continuous and stage.cls is TtsOrder else stage.cls,
+        Narration if choices and choices[0].cls.continuous and stage.cls is TtsOrder else _class(stage, config),
         stage.options,
         choices[0] if choices else None,
         tuple(choices[1:]),
         window=stage.queue.max or _WINDOW,
         allow=stage.allow,
     )
+
+
+def _class(stage: StageConfig, config: Config) -> type[Stage[Any]]:
+    """The class whose ports the stage has: what a predictor hears depends on who it is."""
+    first = next(iter(candidates_of(stage, config)), None)
+    return PredictingBySound if first is not None and first.cls.hears and stage.cls is Predicting else stage.cls
 
 
 def _choice(candidate: ProviderConfig, stage: StageConfig) -> ProviderChoice:

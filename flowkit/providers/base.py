@@ -92,6 +92,8 @@ class Provider(ABC):
     continuous: ClassVar[bool] = False
     """True for a TTS that takes a whole reply in one call (``Narrate``), clause by clause, instead of one call per
     clause."""
+    hears: ClassVar[bool] = False
+    """True for an end-of-turn predictor that judges the sound of the turn instead of its transcript."""
     resumes: bool = False
     """True for an LLM that continues from ``Ask.said`` instead of starting its reply again. Set it only if the server
     is known to do so."""

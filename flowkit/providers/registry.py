@@ -33,6 +33,7 @@ BUILT_IN: Mapping[str, str] = {
     "asr.openai_compatible": "flowkit.providers.openai_compatible.asr:OpenAITranscription",
     "asr.scripted": "flowkit.testing.scripted:ScriptedAsr",
     "turn.words": "flowkit.providers.turn_words:TurnWords",
+    "turn.smart_turn": "flowkit.providers.turn_smart:SmartTurn",
     "turn.scripted": "flowkit.testing.scripted:ScriptedTurn",
     "gate.typed": "flowkit.providers.typed:TypedLines",
     "llm.groq": "flowkit.providers.groq:Groq",

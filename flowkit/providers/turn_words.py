@@ -36,7 +36,7 @@ _STOPS = (".", "!", "。", "！", "।")
 _UNFINISHED = (",", ";", ":", "-", "–", "—", "…", "...", "、", "，")
 
 _ENDED, _QUESTION, _STATED, _ANSWERED, _NAMED, _BARE = 0.95, 0.9, 0.75, 0.85, 0.8, 0.45
-_OPEN, _FILLED, _LISTED, _GROUPED, _LONG_NUMBER = 0.1, 0.05, 0.15, 0.2, 0.6
+_OPEN, _FILLED, _LISTED, _LOOSE, _GROUPED, _LONG_NUMBER = 0.1, 0.05, 0.2, 0.4, 0.2, 0.6
 _UNKNOWN = 0.5
 """The probabilities, by rule."""
 
@@ -47,6 +47,7 @@ class _Tables:
     def __init__(self, code: str) -> None:
         table = phrases.load(code)
         self.opens, self.fillers, self.questions = map(_keys, (table.opens, table.fillers, table.questions))
+        self.loose = _keys(table.loose)
         self.answers, self.numbers = _keys(table.answers), _keys(table.numbers)
         self.asks_number, self.asks_name = _keys(table.asks_number), _keys(table.asks_name)
 
@@ -117,7 +118,7 @@ class TurnWords(InlineProvider):
 
     class Options(opt.Options):
         language: str = Field("auto", pattern=r"^(auto|[a-z]{2}(-[A-Za-z]{2,4})?)$")
-        """The language of the tables: a code such as `en` or `de-AT`, or `auto`: found out from what was said. A language
+        """The language of the tables: a code such as `en` or `de-AT`, or `auto`: found out from what both have said. A language
         without a table is judged by punctuation and digits alone."""
 
     options: Options
@@ -130,15 +131,10 @@ class TurnWords(InlineProvider):
             return ()
         code = self.options.language
         if code == "auto":
-            code = _spoken(item.asked[-_ASKED:]) or guess(item.said[-_TAIL:], "en") or "en"
+            # Both together, because a question and the begin of an answer are each too short to be sure.
+            code = guess(f"{item.asked[-_ASKED:]} {item.said[-_ASKED:]}", "en") or "en"
         p = likelihood(item.said, item.asked, code)
         return (Answer(0, Prediction(_UNKNOWN if p is None else p, self.name, item.until)),)
-
-
-@lru_cache(maxsize=32)
-def _spoken(asked: str) -> str | None:
-    """The language of the agent's last words, which stay the same for all partial transcripts of a turn."""
-    return guess(asked, "en")
 
 
 def _judged(said: _Said, known: _Tables, wish: _Wish) -> float:
@@ -149,18 +145,19 @@ def _judged(said: _Said, known: _Tables, wish: _Wish) -> float:
     if answer and wish.anything:
         return _ENDED
     if _ends(keys, known.opens) and not answer:
-        return _OPEN
+        # "Turn it on." ends with one too, but only with a full stop behind it.
+        return _LOOSE if keys[-1:] in known.loose and text.endswith(_STOPS) and said.words > 3 else _OPEN
     if text.endswith(_UNFINISHED):
         return _LISTED
     parts, digits = _number(keys, known)
     if digits and (parts > 1 or digits > 2 or wish.number):
-        return _GROUPED if digits < _WHOLE_NUMBER else _LONG_NUMBER
+        return _GROUPED if max(digits, _digits(text)) < _WHOLE_NUMBER else _LONG_NUMBER
     short = whole and said.words <= _FEW
     if short and wish.anything and (parts or wish.name):
         return _ANSWERED
     if text.endswith(_MARKS):
         return _QUESTION
-    if answer or (short and wish.anything):
+    if answer or (short and wish.anything and text.endswith(_STOPS)):
         return _NAMED
     return _STATED if text.endswith(_STOPS) else _BARE
 
@@ -175,6 +172,11 @@ def _begins(keys: tuple[str, ...], listed: frozenset[tuple[str, ...]]) -> bool:
 
 def _holds(keys: tuple[str, ...], listed: frozenset[tuple[str, ...]]) -> bool:
     return any(keys[at : at + size] in listed for at in range(len(keys)) for size in (1, 2))
+
+
+def _digits(text: str) -> int:
+    """How many digits there are. An ASR writes some words of a long number as other words."""
+    return sum(map(str.isdigit, text))
 
 
 def _number(keys: tuple[str, ...], known: _Tables) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flowkit.errors import ProviderError, ProviderMissing
 
-SETUP_LOCAL = "flowkit setup local"
+SETUP_LOCAL, SETUP_TURN = "flowkit setup local", "flowkit setup turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,13 @@ JOE = Weights(
     "data/en_US-joe-medium.onnx",
     "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
     SETUP_LOCAL,
+)
+SMART_TURN = Weights(
+    "Smart Turn v3.2",
+    "pipecat",
+    "audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx",
+    "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+    SETUP_TURN,
 )
 BUNDLED = (SMOLLM2, SILERO, MOONSHINE_ENCODER, MOONSHINE_DECODER, JOE)
 """Every weights file that the embedded pipeline uses."""

@@ -15,11 +15,9 @@ from flowkit.messages import (
     EndOfUtterance,
     Frames,
     Message,
-    Prediction,
     Probability,
     ToolCall,
     ToolOutcome,
-    TurnSoFar,
 )
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.chance import Chance, World, delays_of
@@ -134,35 +132,6 @@ class RecordedAsr(Script):
         if not isinstance(item, EndOfUtterance):
             return []
         return self._finals.answers(item, item.last_voiced)
-
-
-class RecordedTurn(Script):
-    """An end-of-turn predictor: what it said about the same words, with the recorded delay.
-
-    Words that it never judged get no answer, so that silence alone decides.
-    """
-
-    def __init__(self, calls: Iterable[RecordedCall]) -> None:
-        self._known: dict[str, tuple[int, Prediction]] = {}
-        for call in calls:
-            answers = [(at_us, item) for at_us, _, item in call.items if isinstance(item, Prediction)]
-            for (fed_us, item), (at_us, answer) in zip(call.judged, answers, strict=False):
-                self._known[_words(item)] = (max(0, at_us - fed_us), answer)
-
-    def open(self, request: Message) -> InlineCall:
-        return InlineCall(fed=self._fed)
-
-    def _fed(self, item: Message) -> _Answers:
-        if not isinstance(item, TurnSoFar):
-            return []
-        known = self._known.get(_words(item))
-        # Half: an answer that tells nothing, so that the stage goes on to what comes next.
-        delay_us, answer = (0, Prediction(0.5, "")) if known is None else known
-        return [(delay_us, Prediction(answer.p, answer.by, item.until))]
-
-
-def _words(item: TurnSoFar) -> str:
-    return f"{item.asked}\n{item.said}"
 
 
 class RecordedLlm(Script):

@@ -79,9 +79,9 @@ def _refused(recorded: Plan, plan: Plan) -> Iterable[str]:
 
 def _provider_changes(before: PlannedStage, after: PlannedStage) -> Iterable[str]:
     """The settings of a stage's provider that differ."""
-    if before.kind in ("mic", "speaker", "tools"):
+    if before.kind in ("mic", "speaker", "tools", "turn"):
         # Where sound comes from and goes to does not change what the engine does, so a file may replace a device. Tools answer
-        # as recorded, and their timeouts and fillers are decisions.
+        # as recorded, and their timeouts and fillers are decisions. Another predictor is computed by the replay.
         return
     old, new = before.provider, after.provider
     if (old.name if old else "") != (new.name if new else ""):

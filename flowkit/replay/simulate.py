@@ -28,6 +28,7 @@ from flowkit.replay.fewer import Fewer, spoken_turns
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.hearing import Hearing
 from flowkit.replay.material import Material, RecordedCall, Turns, gather
+from flowkit.replay.predicted import RecordedSound, RecordedWords, computed
 from flowkit.replay.recorded import (
     BLOCK,
     InOrder,
@@ -35,7 +36,6 @@ from flowkit.replay.recorded import (
     RecordedLlm,
     RecordedSource,
     RecordedTools,
-    RecordedTurn,
     RecordedVad,
 )
 from flowkit.replay.settings import changed_plan, recorded_plan
@@ -45,6 +45,7 @@ from flowkit.replay.voice import RecordedVoice
 from flowkit.replay.warp import Warp
 from flowkit.replay.warped import WarpedAsr, WarpedSource, WarpedVad
 from flowkit.stages.endpointing import Endpointing
+from flowkit.stages.predicting import PredictingBySound
 from flowkit.trace.chunks import journal_digest
 from flowkit.trace.reader import Trace, read_trace
 
@@ -72,6 +73,7 @@ class Cast:
 
     Args:
         material: what was recorded.
+        trace: the trace that it is from.
         plan: the plan to replay with.
         user: the recorded user. None: the user speaks at the recorded times.
         block: how many microphone frames may come as one message.
@@ -79,7 +81,13 @@ class Cast:
     """
 
     def __init__(
-        self, material: Material, plan: Plan, user: User | None, block: int = BLOCK, chance: Chance | None = None
+        self,
+        material: Material,
+        trace: Trace,
+        plan: Plan,
+        user: User | None,
+        block: int = BLOCK,
+        chance: Chance | None = None,
     ) -> None:
         self._chance = chance or Chance()
         self.scripts: dict[str, Script] = {}
@@ -87,7 +95,8 @@ class Cast:
         self.llm: RecordedLlm | None = None
         self.tools: RecordedTools | None = None
         self.warp = None if user is None else Warp(material, user, plan.frame_us)
-        self._material = material
+        self._material, self._trace = material, trace
+        self._computed: list[str] = []
         self._block = block
         self.finals = Finals(self._calls("asr", plan), material.input, plan.frame_us, self._chance)
         for stage in plan.stages:
@@ -96,11 +105,25 @@ class Cast:
     def assumed(self) -> list[str]:
         """Where the scripts had to guess an answer, for people."""
         others = (self.llm, self.tools)
-        return [*self.finals.assumed, *(line for other in others if other for line in other.assumed)]
+        return [*self.finals.assumed, *self._computed, *(line for other in others if other for line in other.assumed)]
 
     def _calls(self, kind: str, plan: Plan) -> list[RecordedCall]:
         stage = plan.only(kind)
         return self._material.calls.get(stage.id, []) if stage else []
+
+    def _predictor(self, id_: str, plan: Plan) -> Script:
+        """What an end-of-turn predictor said, or what another one says."""
+        warp, stage = self.warp, plan.stage(id_)
+        recorded = warp.recorded if warp else lambda frame: frame
+        if (then := recorded_plan(self._trace).stage(id_)).provider == stage.provider:
+            calls = self._material.calls.get(id_, [])
+            heard = stage.cls is PredictingBySound
+            return RecordedSound(calls, self._material.input.arrivals(), recorded) if heard else RecordedWords(calls)
+        assert stage.provider is not None, "a predictor is never pure"
+        self._computed.append(
+            f"{id_}: {stage.provider.name} computed by the replay instead of {then.provider and then.provider.name}"
+        )
+        return computed(stage.provider, plan, self._trace, warp.frames.__getitem__ if warp else lambda frame: frame)
 
     def _script(self, kind: str, stage: str, plan: Plan) -> Script:
         calls, heard = self._material.calls.get(stage, []), self._material.input
@@ -114,7 +137,7 @@ class Cast:
             case "asr":
                 return RecordedAsr(calls, self.finals)
             case "turn":
-                return RecordedTurn(calls)
+                return self._predictor(stage, plan)
             case "llm":
                 self.llm = RecordedLlm(calls, self._chance)
                 return self.llm
@@ -197,7 +220,7 @@ class Prepared:
         ``simulate``."""
         started_us, plan, chance = monotonic_us(), self.plan, chance or Chance()
         user = None if self.user is None else replace(self.user, chance=chance)
-        cast = Cast(self.material, plan, user, block=1 if frame_by_frame else BLOCK, chance=chance)
+        cast = Cast(self.material, self.trace, plan, user, block=1 if frame_by_frame else BLOCK, chance=chance)
         if tools is not None and (stage := plan.only("tools")) is not None:
             cast.scripts[stage.id], cast.tools = tools, None
         pump = pump_cls(plan, cast.scripts)

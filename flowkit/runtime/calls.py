@@ -6,7 +6,8 @@ holds items back, the provider waits in ``emit`` and reads no further.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 import trio
@@ -81,7 +82,9 @@ class LiveCall:
 
         with self.scope:
             try:
-                await provider.call(request, self._items(), emit)
+                # Closed here, because a provider that fails leaves it half-way.
+                async with aclosing(self._items()) as items:
+                    await provider.call(request, items, emit)
                 last: Message = Done()
             # The call was cancelled, and nothing listens for its failure.
             except trio.BrokenResourceError:
@@ -106,7 +109,7 @@ class LiveCall:
         brought, self._brought = self._brought, None
         return brought
 
-    async def _items(self) -> AsyncIterator[Message]:
+    async def _items(self) -> AsyncGenerator[Message]:
         async for item in self._fed:
             self._untold += 1
             if self._untold >= self._batch or type(item) in AT_ONCE:

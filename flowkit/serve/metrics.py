@@ -52,6 +52,12 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self._ends = Counter(
+            "flowkit_user_turn_ends",
+            "The user's turns by why they ended when they did: complete, unsure, incomplete, longest, or silence.",
+            ["why"],
+            registry=self._registry,
+        )
         self._turns = Counter("flowkit_turns", "Turns by how they ended.", ["end"], registry=self._registry)
         self._interrupts = Counter("flowkit_interrupts", "Replies that were interrupted.", registry=self._registry)
 
@@ -76,6 +82,7 @@ class Metrics:
             self._greeting.observe((loading_us + greeting_us) / US_PER_S)
         for turn in report.turns:
             self._turns.labels(str(turn.end_reason)).inc()
+            self._ends.labels(turn.ending.why if turn.ending is not None else "silence").inc()
             if turn.ttfa_us is not None:
                 self._ttfa.observe(turn.ttfa_us / US_PER_S)
         self._interrupts.inc(len(report.interrupts))

@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from flowkit import options as opt
-from flowkit.messages import Done, Failed, Heard, Message, Partial, Predict, Prediction, TurnSoFar
+from flowkit.messages import (
+    Done,
+    EndOfUtterance,
+    Failed,
+    Frames,
+    Heard,
+    Message,
+    Partial,
+    Predict,
+    Prediction,
+    SpeechStarted,
+    SpeechStopped,
+    TurnSoFar,
+)
 from flowkit.stages.base import NOTHING, Actions, Emit, Feed, Open, Stage
 
 _ASKED = 400
@@ -67,3 +80,24 @@ class Predicting(Stage[PredictingState]):
             return NOTHING
         item, state.newest, state.busy = state.newest, None, True
         return (Feed(item),)
+
+
+class PredictingBySound(Predicting):
+    """The same for a predictor that hears the microphone. It knows itself what it is asked: at each pause it judges."""
+
+    inputs: ClassVar[dict[str, tuple[str, ...]]] = {
+        "audio": ("audio",),
+        "endpoint": ("endpoint",),
+        "speech": ("speech",),
+    }
+    queue_max = 50
+
+    def step(self, state: PredictingState, message: Message, now_us: int) -> Actions:
+        match message:
+            case Prediction():
+                return (Emit("prediction", message),)
+            case Failed() | Done():
+                state.busy = True
+            case Frames() | SpeechStarted() | SpeechStopped() | EndOfUtterance() if not state.busy:
+                return (Feed(message),)
+        return NOTHING

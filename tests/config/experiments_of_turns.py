@@ -21,12 +21,14 @@ from flowkit.messages import (
     TurnSoFar,
 )
 from flowkit.plan.resolve import draw, resolve
+from flowkit.providers.turn_smart import session_options
 from flowkit.providers.turn_words import TurnWords
 from flowkit.stages.gate import Gate
 from flowkit.stages.interrupting import State
 from flowkit.testing.sessions import heap_session
 from tests.config.experiments import BASE, Experiment, planned
 
+SMART = "{kind: turn, provider: smart_turn}"
 TURNED = (
     BASE.replace("provider: scripted}\n  - {kind: asr", "provider: scripted, end: {}}\n  - {kind: asr", 1)
     .replace(
@@ -94,3 +96,11 @@ _VOICE = (
     Partial("and now", 90),
     SpeechLasted(120, 1_200_000),
 )
+
+
+def threads(*settings: str) -> Any:
+    """What ONNX Runtime is asked for when the model is loaded."""
+    text = TURNED.replace("{kind: turn, provider: scripted, likelihood: [0.9, 0.9, 0.9, 0.5, 0.1]}", SMART)
+    stage = draw(load("smart.yaml", text=text, overrides=settings), installed=False).plan.stage("turn")
+    assert stage.provider is not None
+    return session_options(stage.provider.options).intra_op_num_threads

@@ -451,6 +451,7 @@ TABLE: dict[str, Try] = {
     "turn.provider": Try("words", turns.drawn, ("stages.turn={kind: turn, provider: scripted}",)),
     "turn.failover": Try("[{provider: words}]", look.unloadable("turn", turns.TURNED)),
     "turn/words.language": Try("de", turns.judged),
+    "turn/smart_turn.threads": Try("2", turns.threads),
     "turn/scripted.likelihood": Try("[0.1]", turns.ended),
     "turn/scripted.latency": Try("300ms", turns.ended),
     "turn/scripted.hangs": Try("true", turns.ended),

@@ -11,7 +11,7 @@ from flowkit.providers.segments.utterances import PRE_ROLL_US, Purpose, RecentFr
 
 SAMPLES, FRAME_US = 320, 20_000
 PRE_ROLL = PRE_ROLL_US // FRAME_US
-TAIL, SETTLED, QUIET = 10, 5, 12
+TAIL, SETTLED = 10, 5
 LOUD, QUIET_LEVEL = 8_000, 5
 
 
@@ -58,7 +58,7 @@ def test_when_it_falls_quiet_it_is_decoded_once_without_waiting() -> None:
     ears = utterances(every_ms=10_000)
     assert spoken(ears, quiet=100, voiced=50) == []
     asked = hear(ears, 150, 250, QUIET_LEVEL)
-    assert [(segment.purpose, segment.until) for segment in asked] == [(Purpose.PARTIAL, 150 + QUIET)]
+    assert [(segment.purpose, segment.until) for segment in asked] == [(Purpose.PARTIAL, 150 + SETTLED)]
     final = ears.ended(EndOfUtterance(0, 149))
     assert asked[0].first == final.first
     assert asked[0].until >= final.settled, "so the final transcript is there already"
@@ -68,7 +68,27 @@ def test_a_partial_that_is_due_waits_while_the_voice_may_have_ended() -> None:
     ears = utterances(every_ms=200)
     spoken(ears, quiet=100, voiced=50)
     ends = [segment.until for segment in hear(ears, 150, 170, QUIET_LEVEL)]
-    assert not [end for end in ends if 152 < end < 150 + QUIET]
+    assert not [end for end in ends if 150 < end < 150 + SETTLED]
+
+
+def test_a_pause_that_the_vad_notices_late_is_known_already() -> None:
+    ears = utterances(every_ms=10_000)
+    spoken(ears, quiet=100, voiced=50)
+    [early] = hear(ears, 150, 158, QUIET_LEVEL)
+    paused = ears.paused()
+    assert paused is not None
+    assert (paused.first, paused.until) == (early.first, 158)
+    assert early.until >= paused.settled, "so nothing is decoded again"
+    assert early.until >= ears.ended(EndOfUtterance(0, 153)).settled, "nor for an end that the VAD saw later"
+
+
+def test_in_a_noise_it_is_decoded_when_the_vad_notices_the_pause() -> None:
+    ears = utterances(every_ms=10_000)
+    spoken(ears, quiet=0, voiced=50)
+    assert hear(ears, 50, 58, LOUD // 2) == []
+    paused = ears.paused()
+    assert paused is not None
+    assert paused.until == paused.settled == 58
 
 
 def test_the_last_segment_ends_a_little_behind_the_voice() -> None:

@@ -91,6 +91,8 @@ def test_each_metric_is_there_and_right() -> None:
     assert found['flowkit_sessions_refused_total{code="invalid_api_key"}'] == 1
     assert found['flowkit_connections_dropped_total{reason="the client is gone"}'] == 1
     assert found["flowkit_interrupts_total"] == 1
+    ends = sum(number for name, number in found.items() if name.startswith("flowkit_user_turn_ends_total{"))
+    assert ends == sum(number for name, number in found.items() if name.startswith("flowkit_turns_total{"))
     assert found['flowkit_provider_faults_total{stage="llm"}'] >= 1
     assert found['flowkit_http_requests_total{status="429"}'] == 1
     turns = sum(value for name, value in found.items() if name.startswith("flowkit_turns_total"))

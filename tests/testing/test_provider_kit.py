@@ -21,7 +21,7 @@ import pytest
 import trio
 
 from flowkit.clock import monotonic_us
-from flowkit.errors import ProviderError
+from flowkit.errors import ProviderError, ProviderMissing
 from flowkit.messages import (
     Ask,
     Audio,
@@ -41,6 +41,7 @@ from flowkit.providers.base import Emit, Provider
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
 from flowkit.providers.registry import BUILT_IN, find, missing
 from flowkit.providers.sound.device import DeviceMic, DeviceSpeaker
+from flowkit.providers.weights import SMART_TURN, Weights
 from flowkit.testing.emulators.assemblyai import AssemblyAIEmulator
 from flowkit.testing.emulators.cartesia import CartesiaEmulator
 from flowkit.testing.emulators.groq import GroqEmulator
@@ -79,6 +80,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
     "asr.scripted": {},
     "asr.moonshine": {"more": {"within_s": 60}},
     "turn.words": {},
+    "turn.smart_turn": {"more": {"within_s": 60}},
     "turn.scripted": {},
     "llm.canned": {},
     "llm.scripted": {"replies": [{"text": "Paris is the capital."}], "first_token": "5ms"},
@@ -109,10 +111,19 @@ def test_every_provider_is_examined() -> None:
     assert set(SHIPPED) | ELSEWHERE == set(BUILT_IN)
 
 
+def model_or_skip(weights: Weights) -> None:
+    try:
+        weights.path()
+    except ProviderMissing as missed:
+        pytest.skip(f"{missed} ({missed.hint})")
+
+
 @pytest.mark.parametrize("entry", SHIPPED)
 def test_what_flowkit_ships(entry: str) -> None:
     if lacking := missing(find(*entry.split("."))):
         pytest.skip(f"not installed: {', '.join(lacking)}")
+    if entry == "turn.smart_turn":
+        model_or_skip(SMART_TURN)
     passes(entry, **SHIPPED[entry])
 
 

@@ -114,7 +114,7 @@ class _Call:
         """The transcript of `segment`. The last transcript is used again if it covers the same audio."""
         if segment.loudest < SILENT:
             return ""
-        if segment.purpose is Purpose.FINAL and self._last:
+        if segment.settled and self._last:
             earlier, text = self._last
             if earlier.first == segment.first and earlier.until >= segment.settled:
                 return text

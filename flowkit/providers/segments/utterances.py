@@ -9,7 +9,7 @@ place, and the first part is committed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from flowkit.messages import EndOfUtterance, Frames
@@ -19,11 +19,10 @@ PRE_ROLL_US = 300_000
 utterance before."""
 TAIL_US = 200_000
 """Audio decoded after the last voiced frame, for a soft last consonant."""
-QUIET_US = 240_000
-"""After so much quiet a segment may be complete, and is decoded at once. It is longer than SETTLED_US because a VAD may
-report voice for longer than the loudness shows."""
 SETTLED_US = 100_000
-"""A transcript of the audio up to this long after the last voiced frame is as good as one of the whole tail."""
+"""A transcript of the audio up to this long after the last voiced frame is as good as one of the whole tail. That is the last
+frame for the VAD or for the loudness, whichever is earlier: a VAD may report voice for a tenth of a second too long. So after
+so much quiet a segment may be complete, and is decoded at once."""
 IDLE_US = 2_000_000
 """Audio kept while nobody speaks: the pre-roll, and the time that a VAD may take to notice speech."""
 CUT_WITHIN_US = 3_000_000
@@ -34,9 +33,6 @@ FLOOR_RISE = 4.0
 """... or, in a noisy room, at most 6 dB above the quietest tenth of the segment, which the pre-roll provides."""
 _LONGEST_GAP = 1_500
 """Lost frames that are taken for silence: half a minute, as long as the longest segment of any model."""
-PAUSING = 2
-"""Quiet frames that occur within words. After more of them, a partial transcript waits until the user goes on or has
-ended."""
 
 
 class Purpose(Enum):
@@ -54,7 +50,7 @@ class Purpose(Enum):
 class Segment:
     """Frames `first` to `until` (exclusive) of the input, as s16le. `loudest` is the mean square of the loudest frame.
 
-    For FINAL, a transcript of `first` to `settled` is as good, and `utterance` is the number of the utterance.
+    If `settled` is set, a transcript of `first` to `settled` is as good. For FINAL, `utterance` is the number of the utterance.
     """
 
     purpose: Purpose
@@ -160,11 +156,11 @@ class Utterances:
             return None
         voiced = self._last_voiced(begins)
         quiet = recording.until - 1 - voiced
-        if quiet >= self._count(QUIET_US):
+        if quiet >= self._count(SETTLED_US):
             due = self._eager and self._decoded <= voiced + self._count(SETTLED_US)
         else:
-            # If the user has just become quiet, wait: soon it is either the end or speech again.
-            due = quiet <= PAUSING and 0 < self._every <= recording.until - self._decoded
+            # If the user has just become quiet, the model has to be free: soon it is either the end or speech again.
+            due = not quiet and 0 < self._every <= recording.until - self._decoded
         return self._segment(Purpose.PARTIAL, begins, recording.until) if due else None
 
     def paused(self) -> Segment | None:
@@ -172,7 +168,8 @@ class Utterances:
         until = self._recording.until
         if not self._eager or self._begins is None or self._decoded >= until:
             return None
-        return self._segment(Purpose.PARTIAL, self._begins, until)
+        segment = self._segment(Purpose.PARTIAL, self._begins, until)
+        return replace(segment, settled=min(until, self._last_voiced(self._begins) + 1 + self._count(SETTLED_US)))
 
     def ended(self, end: EndOfUtterance) -> Segment:
         """The last segment of the utterance. Speech that started after its end belongs to the next utterance."""
@@ -195,7 +192,8 @@ class Utterances:
         pcm, loudest = self._recording.pcm(first, until), max(self._recording.loudness(first, until), default=0.0)
         if end is None:
             return Segment(purpose, first, until, pcm, loudest)
-        settled = min(end.last_voiced + 1 + self._count(SETTLED_US), until)
+        voiced = min(end.last_voiced, self._last_voiced(first))
+        settled = min(voiced + 1 + self._count(SETTLED_US), until)
         return Segment(purpose, first, until, pcm, loudest, settled, end.utterance)
 
     def _last_voiced(self, begins: int) -> int:

@@ -26,6 +26,8 @@ from flowkit.messages import (
     RunTools,
     Silence,
     Speak,
+    SpeechStarted,
+    SpeechStopped,
     Token,
     ToolCall,
     ToolOutcome,
@@ -58,6 +60,8 @@ def cases(cls: type[Provider], speech: bytes) -> list[CallCase]:
     """
     if cls.kind == "tts" and cls.continuous:
         return narrations()
+    if cls.kind == "turn" and cls.hears:
+        return _pauses(speech)
     return _CASES[cls.kind](speech)
 
 
@@ -191,11 +195,24 @@ def _predictions(speech: bytes) -> list[CallCase]:
     ]
 
 
+def _pauses(speech: bytes) -> list[CallCase]:
+    one = utterance(speech)
+    last = max(item.last_voiced for item in one if isinstance(item, EndOfUtterance))
+    two = utterance(speech, 2, first=last + 26)
+    return [
+        CallCase("a turn", Predict(), tuple(one)),
+        CallCase("two turns", Predict(), (*one, *two)),
+        CallCase("silence", Predict(), (*frames(bytes(20 * FRAME_BYTES)), SpeechStarted(3), SpeechStopped(9))),
+        CallCase("nothing said", Predict(), says=False),
+    ]
+
+
 def _predicted(case: CallCase, items: list[Message]) -> Iterator[str]:
     given = [item for item in items if isinstance(item, Prediction)]
-    if len(given) != len(case.fed):
-        yield f"{len(given)} answers to {len(case.fed)} texts: there must be one for each"
-    for item, fed in zip(given, case.fed, strict=False):
+    asked = [item for item in case.fed if isinstance(item, (TurnSoFar, SpeechStopped))]
+    if len(given) != len(asked):
+        yield f"{len(given)} answers to {len(asked)} texts or pauses: there must be one for each"
+    for item, fed in zip(given, asked, strict=False):
         if not 0 <= item.p <= 1:  # also if it is no number
             yield f"a probability of {item.p}, not from 0 to 1"
         if isinstance(fed, TurnSoFar) and item.until != fed.until:

@@ -20,12 +20,10 @@ from flowkit.testing.turns.labels import UserTurn
 from flowkit.testing.turns.listening import HeardRecording
 
 ALONE_MS = (100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200)
-_COMPLETE_MS, _UNSURE_MS, _INCOMPLETE_MS = (
-    (100, 200, 300, 400),
-    (300, 400, 500, 600, 700, 900),
-    (500, 700, 900, 1200, 1500),
-)
-_LIMITS = ((0.6, 0.4), (0.7, 0.3), (0.8, 0.3), (0.8, 0.2), (0.9, 0.1))
+_COMPLETE_MS = (100, 200, 400)
+_OTHER_MS = ((200, 300), (300, 500), (300, 900), (500, 800), (500, 1200), (700, 1200), (900, 1200), (900, 1500))
+"""Where it is not sure, and where the user is likely to go on."""
+_LIMITS = ((0.6, 0.4), (0.7, 0.3), (0.8, 0.3), (0.9, 0.1))
 _NOTICED_US = 100_000
 """A VAD notices a voice so much later at most. An end until then still belongs to the pause."""
 
@@ -131,10 +129,9 @@ def alone() -> Iterator[Policy]:
 def grid() -> Iterator[Policy]:
     """Silences by how complete a turn seems."""
     for complete in _COMPLETE_MS:
-        for unsure in _UNSURE_MS:
-            for incomplete in _INCOMPLETE_MS:
-                if complete < unsure < incomplete:
-                    yield from (_policy(complete, unsure, incomplete, *limits) for limits in _LIMITS)
+        for unsure, incomplete in _OTHER_MS:
+            if complete < unsure:
+                yield from (_policy(complete, unsure, incomplete, *limits) for limits in _LIMITS)
 
 
 def _policy(complete: int, unsure: int, incomplete: int, likely: float, unlikely: float) -> Policy:

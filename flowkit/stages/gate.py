@@ -241,14 +241,14 @@ class Gate(Stage[GateState]):
             return None
         if state.turn is Turn.HELD and state.suspicion is not None:
             state.suspicion.paused = None
+        if state.withdrawn > state.utterances:
+            state.withdrawn = 0  # the voice is back in the same utterance, which is judged again
         if state.turn not in (Turn.THINKING, Turn.SPEAKING):
             return Event.SPEECH
         rules = self._rules[doing(state, self.options.greeting)]
         # After a pause it is the same voice.
         before = state.suspicion is not None and state.suspicion.after == state.utterances and state.suspicion.long
         state.suspicion = Suspicion(rules, state.utterances, started.frame, before)
-        if state.withdrawn > state.utterances:
-            state.withdrawn = 0  # the voice is back in the same utterance, which is judged again
         return Event.SPEECH if rules.backchannel is Backchannel.HOLD else None
 
     def _lasted(self, state: GateState, lasted_us: int) -> Event | None:

@@ -299,6 +299,13 @@ def test_a_click_does_not_withdraw_the_words_that_follow_it_in_the_same_utteranc
     assert "Interrupt" in kinds(gate(said("Stop.", 2)))
 
 
+def test_a_click_during_a_reply_does_not_withdraw_the_words_that_follow_the_reply() -> None:
+    gate = speaking()
+    gate(SpeechStarted(50), SpeechStopped(51), AUDIBLE, PLAYED)
+    gate(SpeechStarted(60), SpeechStopped(90), ended(2))
+    assert [utterance.text for utterance in released(gate(said("And the price?", 2)))] == ["And the price?"]
+
+
 def test_a_reply_that_ends_while_it_is_held_completes() -> None:
     gate = speaking()
     gate(SpeechStarted(50))

@@ -308,7 +308,7 @@ TABLE: dict[str, Try] = {
     "bench --plot": Try("bench turns a.jsonl", "--plot new.svg"),
     "bench --format": Try("bench turns a.jsonl"),
     "test PATH": Try("test", "p.yaml"),
-    "test --corpus": Try("test p.yaml", "--corpus ."),
+    "test --corpus": Try("test p.yaml", "--corpus .", code=ExitCode.CHECKS_FAILED),
     "test --jobs": Try("test p.yaml", "--jobs 3"),
     "test --dask": Try("test p.yaml", "--dask tcp://127.0.0.1:9"),
     "test --env": Try("test asks.yaml", "--env"),

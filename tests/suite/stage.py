@@ -10,13 +10,22 @@ from flowkit.plan.show import show
 from tests.trace.recording import record
 from tests.trace.sessions import pipeline
 
+_RECORDED: dict[str, bytes] = {}
+"""Traces by pipeline. They are recorded once, because hundreds of tests begin with the same."""
+
 
 def project(folder: Path, *names: str, text: str = "", **stages: str) -> Path:
     """`folder` with ``p.yaml`` and, recorded with it in virtual time, a trace for each name; returns the pipeline's path."""
     path = folder / "p.yaml"
-    path.write_text(pipeline(**stages) + text, encoding="utf-8")  # type: ignore[arg-type]
+    written = pipeline(**stages) + text  # type: ignore[arg-type]
+    path.write_text(written, encoding="utf-8")
     for name in names:
-        config = load(path)
-        plan = resolve(config)
-        record(folder / f"{name}.jsonl", plan, config=show(config, plan), audio=False)
+        trace = folder / f"{name}.jsonl"
+        if written not in _RECORDED:
+            config = load(path)
+            plan = resolve(config)
+            record(trace, plan, config=show(config, plan), audio=False)
+            _RECORDED[written] = trace.read_bytes()
+        trace.write_bytes(_RECORDED[written])
+        trace.chmod(0o600)
     return path

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "test": ("flowkit.cli.test", "run the tests of pipeline files and stored traces"),
     "approve": ("flowkit.cli.approve", "accept the new results of stored traces"),
     "bench": ("flowkit.cli.bench", "measure on recordings when the user's turn is taken to be over"),
+    "label": ("flowkit.cli.label", "say by hand when the user's turns ended in a recorded session"),
     "report": ("flowkit.cli.report", "show a recorded session, on the terminal or as an HTML page"),
     "trace": ("flowkit.cli.trace_", "inspect, repair, redact or export a trace"),
     "setup": ("flowkit.cli.setup", "install models that pip install does not bring"),

@@ -32,6 +32,7 @@ from flowkit import trust
 from flowkit.calls import sweep as calls_sweep
 from flowkit.cli import COMMANDS, main, setup_local
 from flowkit.cli import approve as cli_approve
+from flowkit.cli import label as cli_label
 from flowkit.cli import replay as cli_replay
 from flowkit.errors import ExitCode
 from flowkit.jobs import Workers
@@ -42,6 +43,7 @@ from flowkit.runtime.session import SessionOutcome
 from flowkit.serve import parent, server
 from flowkit.serve.listening import Endpoint
 from flowkit.testing.emulators import Emulator
+from flowkit.testing.turns.labelling import LabelServer
 from tests.config.experiments import BASE
 from tests.providers.support import AUDIO
 from tests.suite.stage import project
@@ -60,7 +62,7 @@ def parameters(parser: argparse.ArgumentParser, command: str) -> Iterator[tuple[
         elif action.option_strings and not isinstance(action, argparse._HelpAction):
             yield f"{command} {action.option_strings[-1]}", action
         elif action.nargs in ("?", "*") or len(list(action.choices or ())) > 1:
-            yield f"{command} {action.metavar}", action
+            yield f"{command} {action.metavar or action.dest}", action
 
 
 @cache
@@ -145,6 +147,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         workers, tls = config.top.serve.workers, endpoint.tls() is not None
         print(config.name, endpoint.host, endpoint.port, tls, workers, variables, trust.allows("flowkit.clock"))
 
+    async def label(server: LabelServer, port: int, ready: Any) -> bool:
+        ready(f"port {port}")
+        return True
+
     def run_jobs(job: Any, items: Any, workers: Workers, **_: Any) -> Any:
         print(f"{workers.processes} processes" if not workers.cluster else f"at {workers.cluster}")
         return (job(item) for item in items)
@@ -172,7 +178,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (suite_run, cli_replay, cli_approve, calls_sweep):
         monkeypatch.setattr(module, "in_order", run_jobs)
     monkeypatch.setattr(setup_local, "setup_local", lambda echo, *, free, agrees: print(f"free: {free}") or 0)
+    monkeypatch.setattr(setup_local, "setup_turn", lambda echo: print("turn") or 0)
     monkeypatch.setattr(Emulator, "serve", served)
+    monkeypatch.setattr(LabelServer, "run", label)
+    monkeypatch.setattr(cli_label, "_open", lambda url: print(f"opens {url}"))
     monkeypatch.setattr(host, "run_alone", settled_session)
     for module in (server, parent):
         monkeypatch.setattr(module, "serve", serve)
@@ -307,6 +316,8 @@ TABLE: dict[str, Try] = {
     "bench --from-labels": Try("bench turns question.wav --pipeline judged.yaml", "--from-labels"),
     "bench --plot": Try("bench turns a.jsonl", "--plot new.svg"),
     "bench --format": Try("bench turns a.jsonl"),
+    "label --port": Try("label a.jsonl", "--port 5005"),
+    "label --no-open": Try("label a.jsonl", "--no-open"),
     "test PATH": Try("test", "p.yaml"),
     "test --corpus": Try("test p.yaml", "--corpus .", code=ExitCode.CHECKS_FAILED),
     "test --jobs": Try("test p.yaml", "--jobs 3"),
@@ -343,6 +354,7 @@ TABLE: dict[str, Try] = {
     "emulate NAME": Try("emulate", code=ExitCode.INTERRUPTED),
     "emulate --port": Try("emulate groq", "--port 5005", code=ExitCode.INTERRUPTED),
     "emulate --fault": Try("emulate groq", "--fault stall", code=ExitCode.INTERRUPTED),
+    "setup what": Try("setup"),
     "setup --free": Try("setup local", "--free"),
     "doctor --mic": Try("doctor", "--mic 1"),
     "doctor --speaker": Try("doctor", "--speaker 1"),

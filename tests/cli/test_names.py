@@ -44,6 +44,7 @@ COMMANDS: list[tuple[list[str], int]] = [
     (["replay", "{}.jsonl", "--exact"], 0),
     (["diff", "{}.jsonl", "{}.jsonl", "--format", "json"], 0),
     (["bench", "turns", "{}.jsonl"], 2),
+    (["label", "{}.gone.jsonl"], 2),
     (["trace", "info", "{}.jsonl"], 0),
     (["trace", "info", "{}.jsonl", "--format", "json"], 0),
     (["trace", "redact", "{}.jsonl", "-o", "{}.redacted.jsonl"], 0),

@@ -31,7 +31,7 @@ LISTED = "labels.jsonl"
 class UserTurn(BaseModel):
     """One turn of the user. Times are in seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     begins: float = Field(ge=0)
     ends: float
@@ -84,7 +84,7 @@ def collect(paths: Sequence[str]) -> Iterator[Labelled]:
 def read_labels(path: Path) -> tuple[UserTurn, ...]:
     """Read a file of labels. Raises InputError."""
     try:
-        return _checked(json.loads(path.read_text("utf-8")), str(path))
+        return checked(json.loads(path.read_text("utf-8")), str(path))
     except OSError as exc:
         hint = "label it by hand (flowkit label TRACE), or write the file: docs/turn-taking.md"
         raise InputError(f"{path}: labels cannot be read: {exc.strerror}", hint=hint) from exc
@@ -92,7 +92,8 @@ def read_labels(path: Path) -> tuple[UserTurn, ...]:
         raise InputError(f"{path}: not JSON: {exc}") from exc
 
 
-def _checked(value: Any, where: str) -> tuple[UserTurn, ...]:
+def checked(value: Any, where: str) -> tuple[UserTurn, ...]:
+    """The turns of a file's content. Errors name the place as `where`. Raises InputError."""
     try:
         turns = _File.model_validate(value).turns
     except ValidationError as exc:
@@ -127,4 +128,4 @@ def _listed(path: Path) -> Iterator[Labelled]:
             turn = {"begins": segments[0][0], "ends": segments[-1][1], "pauses": pauses}
         except (ValueError, TypeError, LookupError) as exc:
             raise InputError(f"{where}: needs `file` and `segments`: {exc}") from exc
-        yield Labelled(file, _checked({"turns": [turn]}, where))
+        yield Labelled(file, checked({"turns": [turn]}, where))

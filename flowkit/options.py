@@ -122,4 +122,4 @@ class Options(BaseModel):
     made, because reading them on import would take a millisecond for each class.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)

@@ -111,7 +111,7 @@ class _Writer:
 
     def options(self, model: BaseModel, node: Node | None) -> dict[str, Any]:
         """Every key of a model that has a value."""
-        dumped = model.model_dump(mode="json", by_alias=True)
+        dumped = model.model_dump(mode="json")
         shown: dict[str, Any] = {}
         for (name, field), key in zip(type(model).model_fields.items(), keys_of(type(model)), strict=True):
             value, below = getattr(model, name), self.below(node, key)

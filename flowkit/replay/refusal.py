@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowkit.clock import ms
+from flowkit.clock import whole_ms
 from flowkit.figures.outlook import Outlook
 from flowkit.replay.manifest import ANSWERS, REPLIES, TRANSCRIPTS, VOICE, Manifest
 from flowkit.stages.endpointing import Endpointing, least
@@ -48,6 +48,6 @@ def _beyond(prepared: Prepared) -> Iterator[str]:
     longest_us = max((b.first - a.last - 1 for a, b in pairwise(pieces)), default=0) * frame_us
     if ends_us > longest_us:
         yield (
-            f"the user was never silent for more than {ms(longest_us):.0f} ms, and stages.{vad.id}.end is {ms(ends_us):.0f} ms: "
-            "record a conversation with a longer silence"
+            f"the user was never silent for more than {whole_ms(longest_us)} ms, and "
+            f"stages.{vad.id}.end is {whole_ms(ends_us)} ms: record a conversation with a longer silence"
         )

@@ -24,6 +24,7 @@ from flowkit.messages import (
     ReplyStep,
     Token,
     ToolCall,
+    Usage,
 )
 from flowkit.plan import require, vet
 from flowkit.providers.base import Provider
@@ -197,7 +198,7 @@ async def answered(llm: Provider) -> None:
     for ask in REQUESTS:
         items = (await answer(llm, ask)).items
         assert items
-        assert all(isinstance(item, Token) for item in items)
+        assert all(isinstance(item, (Token, Usage)) for item in items)
 
 
 @installed(LlamaCpp)

@@ -70,7 +70,7 @@ def _curve(outcomes: Sequence[PolicyOutcome], colour: str) -> str:
 
 
 def _dot(outcome: PolicyOutcome, colour: str, radius: float, opacity: float) -> str:
-    title = escape(f"{outcome.policy.name}: {outcome.share:.1%} cut, {outcome.mean_ms:.0f} ms")
+    title = escape(f"{outcome.policy.name}: {outcome.share:.1%} cut, {round(outcome.mean_ms)} ms")
     place = f'cx="{_x(outcome.mean_ms):.1f}" cy="{_y(outcome.share):.1f}"'
     return f'<circle {place} r="{radius}" fill="{colour}" opacity="{opacity}"><title>{title}</title></circle>'
 

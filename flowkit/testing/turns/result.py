@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowkit.clock import whole_ms
 from flowkit.errors import UsageError
 from flowkit.plan.graph import Plan
 from flowkit.stages.endpointing import Endpointing
@@ -66,7 +67,7 @@ class Result:
         if kinds:
             yield f"  pauses cut, by kind: {', '.join(kinds)}"
         if self.harms:
-            yield f"  worse than {unsure_of(use.policy) // 1000} ms of silence alone: {len(self.harms)}"
+            yield f"  worse than {whole_ms(unsure_of(use.policy))} ms of silence alone: {len(self.harms)}"
             yield from (f"    {harm}" for harm in self.harms[:_SHOWN])
 
     def _within(self) -> Iterator[str]:
@@ -130,7 +131,7 @@ def _harms(used: PolicyOutcome, unsure: PolicyOutcome, heard: Iterable[HeardReco
                 yield Harm(mine.recording, "pause cut", end.by, end.p, texts[mine.recording].said_at(at_us))
         if _longer(mine, plain) and mine.end is not None and mine.delay_us is not None and plain.delay_us is not None:
             at_us = round(mine.turn.ends * 1_000_000) + mine.delay_us
-            more = f"waited {(mine.delay_us - plain.delay_us) // 1000} ms more"
+            more = f"waited {whole_ms(mine.delay_us - plain.delay_us)} ms more"
             yield Harm(mine.recording, more, mine.end.by, mine.end.p, texts[mine.recording].said_at(at_us))
 
 

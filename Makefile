@@ -46,7 +46,7 @@ test: setup  ## linter, formatting, type checker and all tests, as CI runs them
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal
+	$(PY) -m pytest -n $(WORKERS)
 
 lint: setup  ## linter and formatting only
 	$(PY) -m ruff check
@@ -60,7 +60,7 @@ types: setup  ## type checker only
 	$(PY) -m mypy
 
 deep: setup  ## the property tests with 10,000 examples each; takes long
-	HYPOTHESIS_PROFILE=deep $(PY) -m pytest -n $(WORKERS) --dist worksteal
+	HYPOTHESIS_PROFILE=deep $(PY) -m pytest -n $(WORKERS)
 
 bench: setup  ## run tests/benchmarks/bench_*.py; each writes its figures to out/bench/NAME.json
 	@mkdir -p out/bench

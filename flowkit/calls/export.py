@@ -73,7 +73,8 @@ def lines_of(trace: Trace) -> list[ExportedLine]:
     """Who said what, when, in the order in which it begins. Of a reply, only what was heard."""
     rows = trace.rows()
     report = measure(rows, plan=trace.layout, voiced=trace.reference)
-    found = [line for turn in _turns(rows, trace) for line in _of_turn(turn, trace, report, _sounding(rows, trace))]
+    sounding = _sounding(rows, trace)
+    found = [line for turn in _turns(rows, trace) for line in _of_turn(turn, trace, report, sounding)]
     return sorted(found, key=lambda line: line.begin_us)
 
 
@@ -104,36 +105,22 @@ def _of_turn(
         yield ExportedLine("user", figures.user, *spoken, turn.number)
     parts = figures.to_json()
     told = {name: parts[name] for name in ("ttfa_ms", "parts_ms", "end_reason")}
-    for one in _yields(turn, report):
-        told |= {"interrupted_ms": ms(one.at_us), "yield_ms": ms(one.after_us)}
+    for at_us, after_us in _yields(turn, report):
+        told |= {"interrupted_ms": ms(at_us), "yield_ms": ms(after_us)}
     heard = [reply for reply in turn.replies() if reply.epoch in sounding]
     for number, reply in enumerate(heard):
         text = "".join(reply.heard).strip()
         yield ExportedLine("agent", text, *sounding[reply.epoch], turn.number, told if number == 0 else {})
 
 
-class Yield(NamedTuple):
-    """The user began to speak into a reply at `at_us`, and the agent was silent `after_us` later."""
-
-    turn: int
-    at_us: int
-    after_us: int
-
-
-def yields_of(trace: Trace) -> list[Yield]:
-    """The interruptions of a session that had sound to interrupt."""
-    rows = trace.rows()
-    report = measure(rows, plan=trace.layout, voiced=trace.reference)
-    return [one for turn in _turns(rows, trace) for one in _yields(turn, report)]
-
-
-def _yields(turn: TurnRecord, report: Report) -> Iterator[Yield]:
+def _yields(turn: TurnRecord, report: Report) -> Iterator[tuple[int, int]]:
+    """When the user began to speak into a reply that sounded, and how long after that the agent was silent."""
     told = [one for one in report.interrupts if one.turn == turn.number]
     records = [reply.interrupt for reply in turn.replies() if reply.interrupt is not None]
     for one, record in zip(told, records, strict=False):
         if one.speech_to_silence_us is not None:
             silent_us = record.silent_us if record.popped_us is None else record.popped_us
-            yield Yield(turn.number, silent_us - one.speech_to_silence_us, one.speech_to_silence_us)
+            yield silent_us - one.speech_to_silence_us, one.speech_to_silence_us
 
 
 def _speech(turn: TurnRecord, trace: Trace) -> tuple[int, int] | None:

@@ -64,6 +64,15 @@ def ticket_of(twiml: str) -> str:
     return found[1]
 
 
+async def called(site: Any, official: Any) -> Stream:
+    """A call that was admitted by the webhook, and whose stream has begun."""
+    _, _, twiml = await call(site, sign(official, f"{URL}/twilio/voice", FIELDS))
+    stream = Stream(connect(site))
+    assert await stream.caller.open()
+    await stream.start(ticket_of(twiml))
+    return stream
+
+
 def connect(it: Site, **headers: str) -> Caller:
     return Caller(it.connect(), "/twilio", {name.replace("_", "-"): value for name, value in headers.items()})
 
@@ -217,10 +226,7 @@ def test_a_call_from_the_webhook_to_the_goodbye(official: Any) -> None:
 def test_hanging_up_ends_the_session_in_order(official: Any) -> None:
     async def main() -> None:
         async with site(*PUBLIC) as it:
-            _, _, twiml = await call(it, sign(official, f"{URL}/twilio/voice", FIELDS))
-            stream = Stream(connect(it))
-            assert await stream.caller.open()
-            await stream.start(ticket_of(twiml))
+            stream = await called(it, official)
             await stream.say(VOICE + QUIET)
             await stream.until("media")
             await stream.send("stop")
@@ -268,10 +274,7 @@ def test_a_stream_without_a_ticket_or_a_signature_is_refused(official: Any, monk
 def test_what_breaks_the_protocol_closes_the_connection_with_its_reason(official: Any) -> None:
     async def main() -> None:
         async with site(*PUBLIC) as it:
-            _, _, twiml = await call(it, sign(official, f"{URL}/twilio/voice", FIELDS))
-            stream = Stream(connect(it))
-            assert await stream.caller.open()
-            await stream.start(ticket_of(twiml))
+            stream = await called(it, official)
             await stream.send("media", {"payload": "A"})
             assert await stream.caller.until_closed() == 1008
             assert "not Base64" in stream.caller.reason

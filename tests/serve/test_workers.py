@@ -26,7 +26,9 @@ from flowkit.replay.rerun import exactly
 from tests.serve.support import TALK
 from tests.serve.wire import Caller
 
-SHORT = TALK.replace(", it is a town on a river, with bridges and with towers.", ".")
+SHORT = TALK.replace(", it is a town on a river, with bridges and with towers.", ".") + (
+    "serve: {limits: {per_peer: 1000}}  # chance decides which worker takes a connection, so it may take many\n"
+)
 
 
 class Server:

@@ -7,10 +7,13 @@ Most conversations last two to three seconds of virtual time, so that a thousand
     def test(conversation): heap_session(scripted_plan(**conversation))
 
 Simultaneous events are common: half of all delays are multiples of the frame length.
+
+Strategies are made once, because to make them takes longer than to draw from them.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -37,6 +40,7 @@ _BY_WORDS = {"complete": "60ms", "unsure": "140ms", "incomplete": "260ms"}
 _FRAMES_MS = (10, 20, 20, 20, 30)
 
 
+@cache
 def _ms(most: int) -> st.SearchStrategy[str]:
     """A delay of 0 to `most` ms: a multiple of 20 ms, any number of ms, or 1 us from a multiple of 20 ms."""
     grid = st.integers(0, most // 20).map(lambda n: f"{20 * n}ms")
@@ -47,6 +51,7 @@ def _ms(most: int) -> st.SearchStrategy[str]:
     return st.one_of(grid, grid, anywhere, beside)
 
 
+@cache
 def _seldom() -> st.SearchStrategy[bool]:
     # Hypothesis shrinks to 0, and so to a conversation without the rare event.
     return st.integers(0, 11).map(lambda n: n == 11)
@@ -69,6 +74,7 @@ def speech(draw: st.DrawFn, most: int = 3) -> list[dict[str, str]]:
     return spans
 
 
+@cache
 def queues() -> st.SearchStrategy[dict[str, Any]]:
     """A queue with a bound of 1 to 10 and a policy, mostly `block`."""
     policies = st.sampled_from(("block", "block", "block", "drop_oldest", "drop_newest", "error"))
@@ -89,6 +95,7 @@ def replies(draw: st.DrawFn, named: tuple[str, ...] = ()) -> dict[str, Any]:
     return reply
 
 
+@cache
 def vads() -> st.SearchStrategy[dict[str, Any]]:
     """Options of the endpointing, and the latency of the VAD."""
     return _some(
@@ -107,6 +114,7 @@ def predictors(draw: st.DrawFn) -> dict[str, Any]:
     return {"turn": draw(_some(likelihood=said, latency=_ms(300), hangs=_seldom(), queue=queues()))}
 
 
+@cache
 def asrs(named: tuple[str, ...] = ()) -> st.SearchStrategy[dict[str, Any]]:
     """What the user says, which may be nothing, and the delays of the transcripts. `named`: more that may be said."""
     known = ("What is it?", "No, stop that.", "okay", "", *named)
@@ -119,6 +127,7 @@ def asrs(named: tuple[str, ...] = ()) -> st.SearchStrategy[dict[str, Any]]:
     ).flatmap(lambda options: texts.map(lambda said: {"utterances": ("Tell me.", *said), **options}))
 
 
+@cache
 def gates() -> st.SearchStrategy[dict[str, Any]]:
     """What counts as an interrupt."""
     return _some(
@@ -127,6 +136,7 @@ def gates() -> st.SearchStrategy[dict[str, Any]]:
     )  # fmt: skip
 
 
+@cache
 def llms(named: tuple[str, ...] = ()) -> st.SearchStrategy[dict[str, Any]]:
     """The replies, the delays of the LLM, and its timeouts. `named`: more words for the replies."""
     paces = _some(
@@ -136,11 +146,13 @@ def llms(named: tuple[str, ...] = ()) -> st.SearchStrategy[dict[str, Any]]:
     return paces.flatmap(lambda options: several.map(lambda said: {"first_token": "40ms", "replies": said, **options}))
 
 
+@cache
 def _late() -> st.SearchStrategy[str]:
     # Repeated, so that most conversations run into no timeout.
     return st.sampled_from(("5s", "5s", "5s", "5s", "5s", "60ms", "10ms"))
 
 
+@cache
 def voices() -> st.SearchStrategy[dict[str, Any]]:
     """A TTS: its delays, the length of its pieces, its rate, its failures and its timeouts."""
     return _some(
@@ -148,6 +160,16 @@ def voices() -> st.SearchStrategy[dict[str, Any]]:
         per_char=st.sampled_from(("20ms", "9ms", "1ms")), rate=st.sampled_from((8_000, 11_025, 16_000, 22_050, 24_000, 44_100)),
         fail=_seldom(), first_item_timeout=_late(), idle_timeout=_late(), queue=queues(),
     ).map(lambda options: {"first_audio": "40ms", "per_char": "15ms", **options})  # fmt: skip
+
+
+@cache
+def _chunkers() -> st.SearchStrategy[dict[str, Any]]:
+    return _some(max_tokens=st.integers(3, 30), flush_after=_ms(100), speculate_end=st.booleans(), queue=queues())
+
+
+@cache
+def _speakers() -> st.SearchStrategy[dict[str, Any]]:
+    return _some(lead=st.sampled_from(("20ms", "40ms", "100ms", "300ms")), queue=queues())
 
 
 @st.composite
@@ -160,11 +182,9 @@ def conversations(draw: st.DrawFn, words: tuple[str, ...] = ()) -> Conversation:
         asr=draw(asrs(words)),
         gate=draw(gates()),
         llm=draw(llms(words)),
-        chunker=draw(
-            _some(max_tokens=st.integers(3, 30), flush_after=_ms(100), speculate_end=st.booleans(), queue=queues())
-        ),
+        chunker=draw(_chunkers()),
         tts=draw(voices()),
-        speaker=draw(_some(lead=st.sampled_from(("20ms", "40ms", "100ms", "300ms")), queue=queues())),
+        speaker=draw(_speakers()),
         **draw(predictors()),
     )
 

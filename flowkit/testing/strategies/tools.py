@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,17 +12,20 @@ from flowkit.testing.strategies.conversations import Conversation, conversations
 NAMES = ("book", "look", "bye")
 
 
+@cache
 def _delay(most_ms: int) -> st.SearchStrategy[str]:
     grid = st.integers(0, most_ms // 20).map(lambda n: f"{20 * n}ms")
     return st.one_of(grid, st.integers(0, most_ms).map(lambda n: f"{n}ms"))
 
 
+@cache
 def calls() -> st.SearchStrategy[tuple[dict[str, str], ...]]:
     """What a reply calls: usually one tool, sometimes several, one that is not there, or arguments that are none."""
     names, arguments = st.sampled_from((*NAMES[:2], *NAMES, "none")), st.sampled_from(("{}", "{}", '{"n": 2}', "{"))
     return st.lists(st.fixed_dictionaries({"name": names, "arguments": arguments}), min_size=1, max_size=3).map(tuple)
 
 
+@cache
 def tools() -> st.SearchStrategy[tuple[dict[str, Any], ...]]:
     """Two tools and the end of the session."""
 
@@ -45,6 +49,7 @@ def tools() -> st.SearchStrategy[tuple[dict[str, Any], ...]]:
     return st.tuples(one("book"), one("look"), bye)
 
 
+@cache
 def outcomes() -> st.SearchStrategy[tuple[dict[str, Any], ...]]:
     """How long each tool takes, and what comes of it."""
     one = st.fixed_dictionaries(
@@ -52,6 +57,15 @@ def outcomes() -> st.SearchStrategy[tuple[dict[str, Any], ...]]:
         optional={"fails": st.booleans(), "hangs": st.sampled_from((False, False, True))},
     )
     return st.lists(one, max_size=2).map(tuple)
+
+
+@cache
+def _replies_to_outcomes() -> st.SearchStrategy[list[dict[str, Any]]]:
+    after = st.fixed_dictionaries(
+        {"after": st.sampled_from(NAMES), "text": st.sampled_from(("Done.", "It is booked for two.", ""))},
+        optional={"calls": calls()},
+    )
+    return st.lists(after, max_size=2)
 
 
 @st.composite
@@ -62,11 +76,7 @@ def tool_conversations(draw: st.DrawFn) -> Conversation:
     for reply in replies:
         if draw(st.sampled_from((True, True, False))):
             reply["calls"] = draw(calls())
-    after = st.fixed_dictionaries(
-        {"after": st.sampled_from(NAMES), "text": st.sampled_from(("Done.", "It is booked for two.", ""))},
-        optional={"calls": calls()},
-    )
-    replies += draw(st.lists(after, max_size=2))
+    replies += draw(_replies_to_outcomes())
     conversation["llm"] = {**conversation["llm"], "replies": tuple(replies), "tool_rounds": draw(st.integers(1, 3))}
     if draw(st.booleans()):
         greeting = {"text": "Hello.", "interruptible": draw(st.booleans())}

@@ -40,7 +40,8 @@ Settled = Callable[[], Awaitable[None]]
 class SessionOutcome:
     """How a session went.
 
-    `figures` are those of its turns and interrupts. `reason` is ``input_ended``, ``closed``, ``interrupted`` or ``failed: ...``.
+    `figures` are those of its turns and interrupts. `reason` is ``input_ended``, ``closed``, ``interrupted``, ``agent_ended``,
+    ``user_idle``, ``session_limit`` or ``failed: ...``.
     `error` is the exception that ended the session, if one did. `recording` says what was recorded, if anything was. `wall_us` is
     the session's length.
     """

@@ -15,11 +15,12 @@ def spans_of(turns: Iterable[TurnRecord], frame_then: Callable[[int], int] = lam
     return {turn.number: [(frame_then(first), frame_then(last)) for first, last in _speech(turn)] for turn in turns}
 
 
-def other_turns(then: Spans, users: Mapping[int, str], now: Spans) -> Iterator[str]:
-    """A line for each turn that is not answered as it was then. `users` has what was said in the recorded turns."""
+def other_turns(then: Spans, users: Mapping[int, str], now: Spans, users_now: Mapping[int, str]) -> Iterator[str]:
+    """A line for each turn that is not answered as it was then. `users` and `users_now` have what was said in the turns."""
     for number, spans in then.items():
         among = _overlapping(spans, now)
-        if spans and not among:
+        # What was typed, or heard without a VAD, is known by its text alone.
+        if not among and (spans or not any(users[number] in text for text in users_now.values())):
             yield f"turn {number} of the recording is not predicted: {users[number][:40]!r} does not get an answer"
         elif len(among) > 1:
             yield f"turn {number} of the recording is predicted as turns {_listed(among)}"

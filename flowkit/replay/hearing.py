@@ -53,10 +53,11 @@ class Hearing:
             return
         if isinstance(message, Play):
             self._plays(message)
-        elif isinstance(message, PlaybackStarted):
+        # Others that follow a reply's progress, such as an end-of-turn predictor, have a row for it too.
+        elif isinstance(message, PlaybackStarted) and row.stage == self.layout.only("gate"):
             begun = self._begun if self._clause[0] == row.epoch else []
             self.sounds.append(AgentSound(row.epoch, message.at_us, clauses=begun))
-        elif isinstance(message, ReplyPlayed):
+        elif isinstance(message, ReplyPlayed) and row.stage == self.layout.only("gate"):
             self._ends(row)
         elif isinstance(message, Hold | Interrupt) and row.stage == self.layout.only("speaker"):
             self._silenced(-(-row.handled_us // self.layout.frame_us) * self.layout.frame_us)

@@ -17,6 +17,7 @@ from flowkit.engine import Row, Stimulus
 from flowkit.figures.layout import Layout, layout_of
 from flowkit.figures.metrics import measure
 from flowkit.figures.queues import queue_reports
+from flowkit.figures.records import TurnRecord
 from flowkit.figures.report import Report
 from flowkit.messages import ReplyPlayed
 from flowkit.plan.graph import Plan
@@ -235,17 +236,19 @@ class Prepared:
             report = replace(report, digest=journal_digest(rows, layout))
         spans: Spans = {}
         if cast.warp is not None:
-            spans = _spans(rows, self.trace, cast.warp)
-            report = replace(report, notices=(*report.notices, *self._other_turns(spans)))
+            now = _turns_of(rows, self.trace)
+            spans = spans_of(now, cast.warp.recorded)
+            report = replace(report, notices=(*report.notices, *self._other_turns(now, spans)))
         reference = self.trace.reference if cast.warp is None else cast.warp.reference(self.trace.reference)
         levels = b"" if reference is None else reference.levels
         report = replace(report, wall_us=monotonic_us() - started_us)
         return Replayed(report, [] if brief else rows, plan, spans, levels)
 
-    def _other_turns(self, now: Spans) -> Iterator[str]:
+    def _other_turns(self, now: Collection[TurnRecord], spans: Spans) -> Iterator[str]:
         """What has become of the recorded turns, where the replay has others."""
-        turns = self.then.known.values()
-        return other_turns(spans_of(turns), {turn.number: turn.user for turn in turns}, now)
+        then = self.then.known.values()
+        users, users_now = ({turn.number: turn.user for turn in turns} for turns in (then, now))
+        return other_turns(spans_of(then), users, spans, users_now)
 
 
 @without_collector()
@@ -266,12 +269,12 @@ def prepare(
     return Prepared(trace, plan, material, user, then, hearing, recorded)
 
 
-def _spans(rows: list[Row], trace: Trace, warp: Warp) -> Spans:
-    """The speech that each turn of a replay answers."""
+def _turns_of(rows: list[Row], trace: Trace) -> Collection[TurnRecord]:
+    """The turns of a replay."""
     now = Turns(trace.layout)
     for row in rows:
         now.row(row)
-    return spans_of(now.known.values(), warp.recorded)
+    return now.known.values()
 
 
 def _user(trace: Trace, material: Material, hearing: Hearing, *plans: Plan) -> User:
@@ -320,10 +323,10 @@ def _play_out(pump: HeapPump, replies: int) -> None:
     A session may be closed because its last reply is over (``run --turns``). If the code has become slower, that reply is
     not cut off.
     """
-    end_us, read = pump.until_us + _PLAYED_OUT_US, 0
+    end_us, read, gate = pump.until_us + _PLAYED_OUT_US, 0, pump.engine.plan.only("gate")
     while pump.engine.finished is None and pump.until_us < end_us:
         rows = pump.engine.journal.rows
-        replies -= sum(type(row.message) is ReplyPlayed for row in rows[read:])
+        replies -= sum(type(row.message) is ReplyPlayed for row in rows[read:] if gate and row.stage == gate.id)
         if replies <= 0:
             return
         read = len(rows)

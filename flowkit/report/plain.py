@@ -21,6 +21,7 @@ from flowkit.messages import (
     Heard,
     Hold,
     Interrupt,
+    Message,
     Resume,
     Timer,
     ToolCall,
@@ -46,6 +47,8 @@ class PlainView(Observer):
         self._user = user
         self._voice = voice
         self._epoch = self._utterance = 0
+        self._progress: Message | None = None
+        """The newest progress of a reply that got a line."""
         self._tools: dict[str, str] = {}
         """The names of the tools that run, by call."""
 
@@ -80,7 +83,11 @@ class PlainView(Observer):
                     self._line(row.handled_us, "tool", f"{name} {arguments}")
                 case ToolOutcome(id=id, status=status, content=content) if id in self._tools and row.cause_stage:
                     self._line(row.handled_us, "tool", f"{self._tools.pop(id)}: {status} {content}")
+                # An end-of-turn predictor follows a reply's progress too, and has a row for each of these.
+                case Fault() | Heard() if row.message is self._progress:
+                    pass
                 case Fault(stage=stage, what=what):
+                    self._progress = row.message
                     self._line(row.handled_us, "error", f"{stage}: {what}")
                 # Every replying stage has a row for it, but only the first is shown. The end of a session sends interrupts
                 # too, but does not raise the epoch.
@@ -88,6 +95,7 @@ class PlainView(Observer):
                     self._epoch = row.epoch
                     self._line(row.handled_us, "interrupted", "the user speaks")
                 case Heard(text=text, played=played, total=total) if played != total:
+                    self._progress = row.message
                     self._line(row.handled_us, "heard", f"up to: {text.strip()!r}")
                 case Hold():
                     self._line(row.handled_us, "held", "")

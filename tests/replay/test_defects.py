@@ -12,6 +12,7 @@ from flowkit.figures.report import Report
 from flowkit.messages import Done, EndOfUtterance, Final, Frames, Message, Partial, Token
 from flowkit.plan.show import show
 from flowkit.providers.inline import InlineCall, Script
+from flowkit.replay.changes import other_turns
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.simulate import simulate
 from flowkit.testing.sessions import scripts_of
@@ -206,3 +207,24 @@ def test_a_turn_without_an_answer_is_named() -> None:
     assert any(
         "turn 2 of the recording is not predicted: 'And of Spain?' does not get an answer" in n for n in report.notices
     )
+
+
+def test_an_end_of_turn_predictor_does_not_make_the_agent_speak_for_ever() -> None:
+    """It hears of the reply's progress as the gate does. The user waits for an answer to end, which ends only once."""
+    text = pipeline(
+        "{at: 280ms, lasts: 820ms}, {at: 10s, lasts: 1s}", vad="end: {complete: 200ms}", turn="likelihood: [0.9]"
+    )
+    before = run(text)
+    trace = trace_of(before.plan, text, before.rows, reason="input_ended")
+    nothing = simulate(trace, overrides=("stages.gate.join_words=201",)).report
+    assert [turn.user for turn in nothing.turns] == ["What is the capital of France?", "And of Spain?"]
+    assert nothing.digest == trace.digest
+
+
+def test_a_typed_turn_without_an_answer_is_named() -> None:
+    """It has no speech by which it could be found in the replay."""
+    then = {1: [(5, 9)], 2: [], 3: []}
+    users = {1: "Hello.", 2: "And of Spain?", 3: ""}
+    lines = list(other_turns(then, users, {1: [(5, 9)], 2: []}, {1: "Hello.", 2: ""}))
+    assert lines == ["turn 2 of the recording is not predicted: 'And of Spain?' does not get an answer"]
+    assert list(other_turns(then, users, then, {1: "Hello.", 2: "Well. And of Spain?", 3: ""})) == []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings
+from hypothesis import strategies as st
 
 from flowkit.config.problems import InvalidConfig
 from flowkit.messages import Partial, Probability
@@ -59,3 +61,30 @@ def test_any_conversation_comes_out_as_simulated(conversation: Conversation) -> 
     assert after.report.turns == before.report.turns
     assert after.report.interrupts == before.report.interrupts
     assert after.report.digest == before.report.digest
+
+
+CHANGES = (
+    ("stages.vad.end=60ms",),
+    ("stages.vad.end=300ms",),
+    ("stages.vad.speech_for=400ms",),
+    ("stages.gate.min_words=2",),
+    ("stages.chunker.max_tokens=3", "stages.chunker.queue={max: 1}"),
+)
+
+
+@settings(max_examples=2_000 if DEEP else 60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(conversations(), st.sampled_from(CHANGES))
+def test_no_turn_is_lost_in_silence(conversation: Conversation, change: tuple[str, ...]) -> None:
+    try:
+        plan = planned(pipeline_of(conversation))
+    except InvalidConfig:
+        reject()
+    engine = heap_session(plan)
+    assume(engine.finished is not None and not engine.finished.startswith("failed"))
+    trace = trace_of(plan, pipeline_of(conversation), engine.journal.rows, reason=engine.finished)
+    before, after = simulate(trace).report, simulate(trace, overrides=change).report
+    heard = [turn.user for turn in after.turns]
+    told = [line for line in after.notices if " of the recording " in line]
+    for turn in before.turns:
+        named = any(re.search(rf"\b{turn.turn}\b", line.partition(" of the recording ")[0]) for line in told)
+        assert named or any(turn.user in text for text in heard), (turn.user, heard, after.notices)

@@ -23,6 +23,13 @@ def test_an_interrupt_is_told_once_whatever_its_stages_are_called() -> None:
     assert lines[-1] == "agent Madrid."
 
 
+def test_what_a_predictor_hears_of_a_reply_is_told_once() -> None:
+    for voice in ("", "fail: true"):
+        alone = shown(run(pipeline(tts=voice)).rows)
+        assert any(line.startswith("error" if voice else "heard up to") for line in alone)
+        assert shown(run(pipeline(tts=voice, turn="likelihood: [0.5]")).rows) == alone
+
+
 def test_the_end_of_a_session_interrupts_nobody() -> None:
     plan = planned(pipeline("{at: 280ms, lasts: 820ms}"))
     pump = HeapPump(plan, scripts_of(plan))

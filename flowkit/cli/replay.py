@@ -51,6 +51,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="change a setting first",
     )
     parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="let a provider fail, stall, be slow, or drop or double what it gives, such as 'llm: fail after 3 tokens in turn 2'; "
+        "may be repeated",
+    )
+    parser.add_argument(
         "--live-tools", action="store_true", help="really call the tools, instead of taking the recorded outcomes"
     )
     parser.add_argument(
@@ -72,10 +80,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replay each trace. Exit code 1 if one differs from its recording, or depends on the order of simultaneous
     events; 2 if a recording cannot tell what a change would do."""
-    if args.exact and (args.pipeline or args.set or args.permute_ties):
-        raise UsageError("--exact changes nothing, so it cannot be combined with --pipeline, --set or --permute-ties")
-    if args.live_tools and (args.exact or args.permute_ties):
-        raise UsageError("--live-tools changes outcomes, so it cannot be combined with --exact or --permute-ties")
+    if args.exact and (args.pipeline or args.set or args.permute_ties or args.fault):
+        raise UsageError(
+            "--exact changes nothing, so it cannot be combined with --pipeline, --set, --fault or --permute-ties"
+        )
+    if args.live_tools and (args.exact or args.permute_ties or args.fault):
+        raise UsageError(
+            "--live-tools changes outcomes, so it cannot be combined with --exact, --fault or --permute-ties"
+        )
     if args.worlds is not None and args.worlds < 0:
         raise UsageError(f"--worlds is a number of worlds, not {args.worlds}")
     if args.allow_tools and not args.live_tools:
@@ -125,6 +137,7 @@ def _again(args: argparse.Namespace, name: str) -> str:
     options = ["--exact"] if args.exact else []
     options += ["--pipeline", args.pipeline] if args.pipeline else []
     options += [part for value in args.set for part in ("--set", value)]
+    options += [part for fault in args.fault for part in ("--fault", fault)]
     options += [f"--{name}-tools" for name in ("live", "allow") if getattr(args, f"{name}_tools")]
     options += ["--permute-ties", str(args.permute_ties)] if args.permute_ties else []
     options += ["--worlds", str(args.worlds)] if args.worlds is not None else []
@@ -141,15 +154,16 @@ def _exact(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
 
 
 def _simulated(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
+    from flowkit.config.faults import faults_of
     from flowkit.replay.predict import WORLDS, predict
     from flowkit.replay.rerun import timing_only
     from flowkit.trace.reader import read_trace
 
     trace = read_trace(name)
     if trace.redacted:
-        if args.pipeline or args.set or args.permute_ties or args.live_tools:
+        if args.pipeline or args.set or args.permute_ties or args.live_tools or args.fault:
             raise UsageError(
-                f"{trace.path.name} is redacted: only its timing can be replayed, without changed settings"
+                f"{trace.path.name} is redacted: only its timing can be replayed, without changed settings or faults"
             )
         _tell(args, timing_only(trace), said)
         return ExitCode.FINE
@@ -157,8 +171,14 @@ def _simulated(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
         _tell(args, _with_tools(args, trace), said)
         return ExitCode.FINE
     worlds = WORLDS if args.worlds is None else args.worlds
-    overrides = tuple(args.set)
-    replayed = predict(trace, pipeline=args.pipeline, overrides=overrides, worlds=worlds, following=worlds > 0)
+    replayed = predict(
+        trace,
+        pipeline=args.pipeline,
+        overrides=tuple(args.set),
+        worlds=worlds,
+        following=worlds > 0,
+        faults=faults_of(args.fault),
+    )
     _tell(args, replayed.report, said)
     if args.permute_ties and not _ties(args, trace, said):
         return ExitCode.CHECKS_FAILED

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from flowkit import options as opt
 from flowkit.config.budgets import PARTS
+from flowkit.config.faults import Action, InjectedFault, Law, parse_fault
 from flowkit.messages import ToolStatus
 from flowkit.options import parse_duration
 
@@ -148,6 +149,15 @@ class Injection(opt.Options):
     """How much later each of that provider's answers comes."""
     fail: str | None = None
     """The error that comes of each of its calls."""
+    fault: str | None = None
+    """What goes wrong with a provider, such as `llm: fail after 3 tokens in turn 2`."""
+
+    @field_validator("fault")
+    @classmethod
+    def _readable(cls, fault: str | None) -> str | None:
+        if fault is not None:
+            parse_fault(fault)
+        return fault
 
     @field_validator("slow")
     @classmethod
@@ -158,16 +168,23 @@ class Injection(opt.Options):
 
     @model_validator(mode="after")
     def _one_thing(self) -> Injection:
+        if self.fault is not None:
+            return self._alone()
         if self.tool is not None:
             return self._of_tool()
         if self.fail is not None:
             raise ValueError("fail is for a tool: add tool")
         if (self.speech is None) == (self.slow is None):
-            raise ValueError("needs either speech or slow, or a tool")
+            raise ValueError("needs either speech, fault or slow, or a tool")
         if self.slow is not None and self.by is None:
             raise ValueError("a slower provider needs by")
         if self.speech is not None and (self.at is None) == (self.after is None):
             raise ValueError("speech needs either at or after")
+        return self
+
+    def _alone(self) -> Injection:
+        if len(self.model_fields_set) > 1:
+            raise ValueError("a fault says everything: remove the other keys")
         return self
 
     def _of_tool(self) -> Injection:
@@ -182,9 +199,22 @@ class Injection(opt.Options):
         return self
 
     @property
-    def later_us(self) -> int:
-        """How much later the tool's outcomes come."""
-        return 0 if self.slow is None else parse_duration(self.slow)
+    def faults(self) -> tuple[InjectedFault, ...]:
+        """What goes wrong with the providers; nothing if it is speech."""
+        if self.fault is not None:
+            return (parse_fault(self.fault),)
+        target = self.tool or self.slow
+        if target is None:
+            return ()
+        later_us = self.by or 0 if self.tool is None else parse_duration(self.slow or "0s")
+        slow = InjectedFault(target, Action.SLOW, law=Law(later_us, later_us), written=f"{target}: slow")
+        if self.tool is None:
+            return (slow,)
+        said = Action.SAY if self.fail is None else Action.FAIL
+        other = InjectedFault(
+            target, said, text=self.says if self.fail is None else self.fail, written=f"{target}: {said}"
+        )
+        return (*((other,) if self.says or self.fail is not None else ()), *((slow,) if later_us else ()))
 
 
 class Case(opt.Options):

@@ -115,6 +115,10 @@ class Engine:
         """The session's current epoch."""
         return self._epoch
 
+    def turn(self, stage: int) -> int:
+        """The turn that the stage with index `stage` works for. For a listening stage the newest one, which has been released."""
+        return self._slots[stage].turn
+
     def state(self, stage_id: str) -> Any:
         """The state of the stage with this id, for views and tests. Do not change it."""
         return next(slot.state for slot in self._slots if slot.id == stage_id)

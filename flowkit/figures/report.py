@@ -97,6 +97,8 @@ class TurnReport:
     clauses: tuple[ClauseReport, ...] = ()
     modelled: bool = False
     """Whether a figure of the turn depends on a modelled answer."""
+    assumed: bool = False
+    """Whether the turn is that of an injected fault, or comes after it, so that no recording holds it."""
     answer_us: int | None = None
     """From the end of the user's voice to the first words about a tool's outcome. None: there were none."""
     revoked: int = 0
@@ -113,7 +115,8 @@ class TurnReport:
     @property
     def marks(self) -> str:
         """What a reader must know about the figures, in brackets behind them; empty if they are certain."""
-        known = [*(["modelled"] if self.modelled else []), *([str(self.odds)] if self.odds else [])]
+        known = [*(["modelled"] if self.modelled else []), *(["after a fault"] if self.assumed else [])]
+        known += [str(self.odds)] if self.odds else []
         return f" ({'; '.join(known)})" if known else ""
 
     early: EarlyReport | None = None
@@ -144,6 +147,8 @@ class TurnReport:
             known["preempt"] = self.early.to_json()
         if self.revoked:
             known["revoked"] = {"clauses": self.revoked, "characters": self.revoked_chars}
+        if self.assumed:
+            known["assumed"] = True
         return {**known, "modelled": True} if self.modelled else known
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowkit.config import Config, Problem
+from flowkit.config.faults import parse_fault
 from flowkit.config.merge import with_overrides
 from flowkit.config.nodes import Mapping, Scalar, Sequence
 from flowkit.config.problems import Path, suggest
@@ -22,6 +23,7 @@ def check_cases(config: Config) -> Iterator[Problem]:
         if not refused:
             kinds = _kinds(tree)
             yield from _slowed(config, case, kinds, where)
+            yield from _faulty(config, case, kinds, where)
             yield from _measured(config, case, kinds, where)
             yield from _tools(config, case, where)
 
@@ -60,6 +62,17 @@ def _slowed(config: Config, case: Case, kinds: dict[str, str], where: Path) -> I
             yield Problem("FK128", config.at(path), path, what, help=suggest(injection.slow, able, "stages"))
 
 
+def _faulty(config: Config, case: Case, kinds: dict[str, str], where: Path) -> Iterator[Problem]:
+    names = _tool_names(config, case)["inject"]
+    for index, injection in enumerate(case.inject):
+        if injection.fault is not None and names is not None:
+            target, path = parse_fault(injection.fault).target, (*where, "inject", index, "fault")
+            if target not in kinds and target not in names:
+                what = f"there is no stage or tool {target!r} that could be faulty"
+                help = suggest(target, [*kinds, *names], "stages and tools")
+                yield Problem("FK128", config.at(path), path, what, help=help)
+
+
 def _measured(config: Config, case: Case, kinds: dict[str, str], where: Path) -> Iterator[Problem]:
     deaf = {stage.kind for stage in config.stages if not stage.cls.inputs}
     able = [stage for stage, kind in kinds.items() if kind not in deaf]
@@ -71,15 +84,20 @@ def _measured(config: Config, case: Case, kinds: dict[str, str], where: Path) ->
             yield Problem("FK128", config.at(path), path, what, help=suggest(parts[1], able, "stages"))
 
 
-def _tools(config: Config, case: Case, where: Path) -> Iterator[Problem]:
+def _tool_names(config: Config, case: Case) -> dict[str, tuple[str, ...] | None]:
+    """The tools that each key of a test may name; None if that is not known."""
     # The settings of a test may add tools.
     if any("tools" in setting.partition("=")[0] for setting in case.set):
-        return
+        return {"inject": None, "expect": None}
     tools = [tool for stage in config.stages if isinstance(stage.options, Tools) for tool in stage.options.tools]
     # What is built in is over at once, and nothing can be injected into it.
+    return {"inject": names_of(tool for tool in tools if tool.builtin is None), "expect": names_of(tools)}
+
+
+def _tools(config: Config, case: Case, where: Path) -> Iterator[Problem]:
+    able = _tool_names(config, case)
     named = [("inject", index, injection.tool) for index, injection in enumerate(case.inject)]
     named += [("expect", index, assertion.tool) for index, assertion in enumerate(case.expect)]
-    able = {"inject": names_of(tool for tool in tools if tool.builtin is None), "expect": names_of(tools)}
     told = {"inject": "there is no tool {!r} that an outcome can be injected for", "expect": "there is no tool {!r}"}
     for key, index, name in named:
         known = able[key]

@@ -66,11 +66,21 @@ class Chance:
         share = self._share(what, name)
         return middle if share is None else min(count - 1, int(share * count))
 
+    def share(self, what: str, *name: object) -> float:
+        """A share from 0 to 1 that is drawn in every world, the middle one too: no value of it is the likely one."""
+        key = (what, name)
+        if (share := self._shares.get(key)) is None:
+            share = self._shares[key] = self._drawn(what, name)
+        return share
+
+    def _drawn(self, what: str, name: tuple[object, ...]) -> float:
+        return random.Random(f"{self.seed}:{what}:{name}").random()
+
     def _share(self, what: str, name: tuple[object, ...]) -> float | None:
         key = (what, name)
         if key not in self._shares:  # the same thing may be asked for at every frame
             middle = self.world is World.MIDDLE
-            self._shares[key] = None if middle else random.Random(f"{self.seed}:{what}:{name}").random()
+            self._shares[key] = None if middle else self._drawn(what, name)
         return self._shares[key]
 
 

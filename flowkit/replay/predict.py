@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from flowkit.clock import monotonic_us
+from flowkit.config.faults import InjectedFault
 from flowkit.figures.outlook import Outlook, Range, Ranges, TurnOdds
 from flowkit.figures.records import TurnEnd
 from flowkit.figures.report import Report, TurnReport, quantile
@@ -23,7 +24,7 @@ from flowkit.replay.chance import Chance, World
 from flowkit.replay.changes import matched
 from flowkit.replay.manifest import Manifest, manifest_of
 from flowkit.replay.refusal import refusal
-from flowkit.replay.simulate import Prepared, Replayed, prepare
+from flowkit.replay.simulate import Prepared, Replayed, all_hit, prepare
 from flowkit.trace.reader import Trace
 
 WORLDS = 20
@@ -41,6 +42,7 @@ def predict(
     overrides: tuple[str, ...] = (),
     worlds: int = WORLDS,
     following: bool = True,
+    faults: tuple[InjectedFault, ...] = (),
 ) -> Replayed:
     """Replay a trace with changed settings, and say in `report.outlook` how sure that is.
 
@@ -50,13 +52,14 @@ def predict(
         overrides: ``KEY=VALUE`` settings.
         worlds: how many worlds to draw at most.
         following: whether to draw worlds of the next conversation too.
+        faults: what goes wrong with the providers' answers; see ``flowkit.config.faults``.
 
     A replay that changes nothing has no outlook. Raises the errors of ``simulate``.
     """
     started_us = monotonic_us()
-    prepared = prepare(trace, pipeline=pipeline, overrides=overrides)
+    prepared = prepare(trace, pipeline=pipeline, overrides=overrides, faults=faults)
     middle = Chance()
-    first = prepared.run(middle)
+    first = all_hit(prepared.run(middle))
     if prepared.user is None:
         return first
     drawn = _worlds(prepared, World.THIS, worlds if middle.drawn else 0)
@@ -101,15 +104,17 @@ def _chance(prepared: Prepared, world: World, number: int) -> Chance:
 def _rests_on(manifest: Manifest, report: Report, chance: Chance) -> dict[str, tuple[str, ...]]:
     assumed = tuple(told.removeprefix(_ASSUMED) for told in report.notices if told.startswith(_ASSUMED))
     modelled = (f"{report.modelled_share:.0%} of the clauses are modelled",) if report.modelled_share else ()
+    injected = tuple(told.removeprefix(_INJECTED) for told in report.notices if told.startswith(_INJECTED))
     return {
         "recorded": manifest.recorded,
         "missing": manifest.missing,
+        **({"injected": injected} if injected else {}),
         "assumed": (*modelled, *assumed),
         "drawn": tuple(chance.drawn),
     }
 
 
-_ASSUMED = "assumed: "
+_ASSUMED, _INJECTED = "assumed: ", "injected: "
 
 # -- structure ---------------------------------------------------------------------------------------------------------
 

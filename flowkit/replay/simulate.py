@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowkit.clock import monotonic_us
+from flowkit.config.faults import InjectedFault
 from flowkit.engine import Row, Stimulus
+from flowkit.errors import UsageError
 from flowkit.figures.layout import Layout, layout_of
 from flowkit.figures.metrics import measure
 from flowkit.figures.queues import queue_reports
@@ -25,6 +27,7 @@ from flowkit.providers.inline import Script
 from flowkit.replay.chance import Chance
 from flowkit.replay.changes import Spans, other_turns, spans_of
 from flowkit.replay.collector import without_collector
+from flowkit.replay.faults import FaultyProviders, after_faults
 from flowkit.replay.fewer import Fewer, spoken_turns
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.hearing import Hearing
@@ -50,6 +53,8 @@ from flowkit.stages.predicting import PredictingBySound
 from flowkit.trace.chunks import journal_digest
 from flowkit.trace.reader import Trace, read_trace
 
+MISSED = "its turn, its items or its tool never come"
+"""Why an injected fault may have done nothing."""
 _LONGEST_US = 600_000_000
 _PLAYED_OUT_US = 5_000_000
 """How much later than then a reply may end that the recording has played to its end."""
@@ -67,6 +72,8 @@ class Replayed:
     """The speech that each of its turns answers, in recorded frames; empty if nothing was changed."""
     levels: bytes = b""
     """The levels of its input, for the reference detector."""
+    missed: tuple[str, ...] = ()
+    """The injected faults that have done nothing, for people."""
 
 
 class Cast:
@@ -160,6 +167,7 @@ def simulate(
     frame_by_frame: bool = False,
     pump_cls: type[HeapPump] = HeapPump,
     tools: Script | None = None,
+    faults: tuple[InjectedFault, ...] = (),
 ) -> Replayed:
     """Replay a trace, with its own pipeline or a changed one.
 
@@ -170,13 +178,23 @@ def simulate(
         frame_by_frame: deliver every microphone frame as a message of its own.
         pump_cls: the pump to use.
         tools: what answers tool calls instead of the recording; see ``live_tools``.
+        faults: what goes wrong with the providers' answers; see ``flowkit.config.faults``.
 
     Raises:
         TraceError: the trace cannot be replayed.
-        UsageError: a change needs answers that no recording holds.
+        UsageError: a change needs answers that no recording holds, or a fault does nothing.
     """
-    prepared = prepare(trace, pipeline=pipeline, overrides=overrides, changed=tools is not None)
-    return prepared.run(frame_by_frame=frame_by_frame, pump_cls=pump_cls, tools=tools)
+    prepared = prepare(trace, pipeline=pipeline, overrides=overrides, faults=faults, changed=tools is not None)
+    return all_hit(prepared.run(frame_by_frame=frame_by_frame, pump_cls=pump_cls, tools=tools))
+
+
+def all_hit(replayed: Replayed) -> Replayed:
+    """The same. Raises UsageError if an injected fault has done nothing, because then the replay shows nothing of it."""
+    if replayed.missed:
+        raise UsageError(
+            replayed.missed[0], hint="its turn, its items or its count never come: look at the replay without it"
+        )
+    return replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +209,7 @@ class Prepared:
     then: Turns
     hearing: Hearing
     recorded: Plan
+    faults: tuple[InjectedFault, ...] = ()
 
     def with_settings(self, overrides: tuple[str, ...], pipeline: str | None = None) -> Prepared:
         """The same trace with other settings, without reading it again. Only of a trace that was prepared as `changed`.
@@ -224,14 +243,16 @@ class Prepared:
         cast = Cast(self.material, self.trace, plan, user, block=1 if frame_by_frame else BLOCK, chance=chance)
         if tools is not None and (stage := plan.only("tools")) is not None:
             cast.scripts[stage.id], cast.tools = tools, None
-        pump = pump_cls(plan, cast.scripts)
+        faulty = FaultyProviders(plan, self.faults, chance)
+        pump = pump_cls(plan, faulty.into(cast.scripts))
+        faulty.follow(pump.engine)
         if cast.warp is not None:
             cast.warp.follow(pump.engine, together)
         _run(pump, self.material, cast.warp, ended=self.trace.end is not None)
         # The warp has taken these from the journal, to see what the agent was doing.
         rows = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
         level, layout = "simulated" if user is None else "what_if", layout_of(plan)
-        report = _report(self.trace, layout, pump, rows, cast, level=level)
+        report = after_faults(_report(self.trace, layout, pump, rows, cast, level=level), faulty)
         if not brief:
             report = replace(report, digest=journal_digest(rows, layout))
         spans: Spans = {}
@@ -242,7 +263,8 @@ class Prepared:
         reference = self.trace.reference if cast.warp is None else cast.warp.reference(self.trace.reference)
         levels = b"" if reference is None else reference.levels
         report = replace(report, wall_us=monotonic_us() - started_us)
-        return Replayed(report, [] if brief else rows, plan, spans, levels)
+        missed = tuple(faulty.missed(len(report.turns)))
+        return Replayed(report, [] if brief else rows, plan, spans, levels, missed)
 
     def _other_turns(self, now: Collection[TurnRecord], spans: Spans) -> Iterator[str]:
         """What has become of the recorded turns, where the replay has others."""
@@ -253,20 +275,26 @@ class Prepared:
 
 @without_collector()
 def prepare(
-    trace: Trace | Path | str, *, pipeline: str | None = None, overrides: tuple[str, ...] = (), changed: bool = False
+    trace: Trace | Path | str,
+    *,
+    pipeline: str | None = None,
+    overrides: tuple[str, ...] = (),
+    faults: tuple[InjectedFault, ...] = (),
+    changed: bool = False,
 ) -> Prepared:
-    """Read a trace for replays with its own pipeline or a changed one. `changed`: something else than the plan is.
+    """Read a trace for replays with its own pipeline or a changed one. `changed`: something else than the plan and the providers
+    is.
 
     Raises the errors of ``simulate``.
     """
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     recorded = recorded_plan(trace)
     plan = changed_plan(trace, recorded, pipeline=pipeline, overrides=overrides)
-    changed = changed or plan.stages != recorded.stages or plan.edges != recorded.edges
+    changed = changed or bool(faults) or plan.stages != recorded.stages or plan.edges != recorded.edges
     hearing, then = Hearing(trace.layout), Turns(trace.layout)
     material = gather(trace, recorded, (hearing, then) if changed else ())
     user = _user(trace, material, hearing, recorded, plan) if changed else None
-    return Prepared(trace, plan, material, user, then, hearing, recorded)
+    return Prepared(trace, plan, material, user, then, hearing, recorded, faults)
 
 
 def _turns_of(rows: list[Row], trace: Trace) -> Collection[TurnRecord]:

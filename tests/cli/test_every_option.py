@@ -305,6 +305,7 @@ TABLE: dict[str, Try] = {
     "replay --set": Try("replay a.jsonl", f"--set {SLOWER}"),
     "replay --live-tools": Try("replay tooled.jsonl", "--live-tools", code=ExitCode.USAGE),
     "replay --allow-tools": Try("replay tooled.jsonl --live-tools", "--allow-tools"),
+    "replay --fault": Try("replay a.jsonl", "--fault=llm:fail"),
     "replay --permute-ties": Try("replay a.jsonl", "--permute-ties 2"),
     "replay --worlds": Try("replay a.jsonl --set stages.vad.end=300ms", "--worlds 0"),
     "replay --jobs": Try("replay a.jsonl", "--jobs 3"),

@@ -287,6 +287,7 @@ OF_TESTS = {
     "tests.inject.after.event": injecting(AFTER.replace("first_audio", "released"), AFTER),
     "tests.inject.after.by": injecting(AFTER.replace("1s", "3s"), AFTER),
     "tests.inject.slow": injecting("slow: llm, by: 500ms", "slow: tts, by: 500ms"),
+    "tests.inject.fault": injecting("fault: 'llm: fail in turn 1'", "fault: 'tts: fail in turn 1'"),
     "tests.inject.tool": of_tool("inject", "tool: book_table, says: No.", "slow: llm, by: 1ms"),
     "tests.inject.fail": of_tool("inject", "tool: book_table, fail: No.", "tool: book_table, fail: Never."),
     "tests.expect.tool": of_tool("expect", "tool: end_call, called: 3", "tool: book_table, called: 3"),

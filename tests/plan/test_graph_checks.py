@@ -257,6 +257,10 @@ CASE = SPOKEN + "tests:\n  - name: slow\n    expect: [{what: turns, equals: 1}]\
     [
         ("inject: [{slow: ts, by: 1s}]", "14:21: tests[0].inject[0].slow: no stage 'ts' has a provider"),
         ("inject: [{slow: gate, by: 1s}]", "14:21: tests[0].inject[0].slow: no stage 'gate' has a provider"),
+        (
+            "inject: [{fault: 'lm: fail'}]",
+            "14:22: tests[0].inject[0].fault: there is no stage or tool 'lm' that could be",
+        ),
         ('set: ["stages.lm.text=x"]', "14:11: tests[0].set[0]: there is no stage 'lm'"),
         ('set: ["stages.tts.kind=nothing"]', ""),
         ("inject: [{slow: voice, by: 1s}]\n    set: [stages.tts.id=voice]", ""),

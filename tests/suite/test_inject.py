@@ -8,6 +8,7 @@ import pytest
 
 from flowkit.config import load
 from flowkit.config.budgets import PARTS
+from flowkit.config.problems import InvalidConfig
 from flowkit.errors import UsageError
 from flowkit.testing.suite import collect, outcome_of
 from flowkit.testing.suite.session import Ran, run_case
@@ -112,3 +113,45 @@ def test_what_was_spoken_may_be_expected(tmp_path: Path) -> None:
     clauses = [clause.to_json() for clause in ran.report.turns[0].clauses]
     assert clauses[0]["spoken"] == "Paris it is."
     assert "spoken" not in clauses[1], "as it is written"
+
+
+ALIKE = [
+    ("{slow: tts, by: 300ms}", "{fault: 'tts: slow by 300ms'}"),
+    ("{slow: llm, by: 1s}", "{fault: 'llm: slow by 1s in turn 1'}"),
+]
+
+
+@pytest.mark.parametrize(("keys", "fault"), ALIKE)
+@pytest.mark.parametrize("more", ["", "    trace: a.jsonl\n"], ids=["scripted", "recorded"])
+def test_a_fault_as_a_text_is_the_same_as_its_keys(tmp_path: Path, keys: str, fault: str, more: str) -> None:
+    project(tmp_path, "a", speech=ONE, replies=(TALK, "Madrid."))
+    one, other, plain = (ran(tmp_path, case("a", *inject, more=more)).report for inject in ((keys,), (fault,), ()))
+    assert one.digest == other.digest != plain.digest
+
+
+def test_a_faulty_model_in_a_file_of_tests(tmp_path: Path) -> None:
+    expect = "{turn: 1, what: end_reason, equals: error}, {turn: 1, what: agent, contains: Paris is the}"
+    fault = "{fault: 'llm: fail after 5 tokens in turn 1'}"
+    path = project(tmp_path, text=case("a", fault, expect=expect), speech=ONE, replies=(TALK, "Madrid."))
+    assert outcome_of(collect([str(path)]).items[0]).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("inject", "what"),
+    [
+        ("{fault: 'llm: fial'}", "tests[0].inject[0].fault: column 6: unknown fault 'fial' (did you mean 'fail'?"),
+        ("{fault: 'llm: fail', by: 1s}", "a fault says everything: remove the other keys"),
+    ],
+)
+def test_a_bad_fault_has_its_place_in_the_file(tmp_path: Path, inject: str, what: str) -> None:
+    path = project(tmp_path, text=case("a", inject), speech=ONE)
+    with pytest.raises(InvalidConfig) as error:
+        load(path)
+    assert what in str(error.value)
+    assert f"p.yaml:{len(path.read_text('utf-8').splitlines()) - 1}:" in str(error.value)
+
+
+def test_a_fault_that_never_comes_fails_the_test(tmp_path: Path) -> None:
+    path = project(tmp_path, text=case("a", "{fault: 'llm: fail in turn 7'}"), speech=ONE)
+    [finding] = outcome_of(collect([str(path)]).items[0]).findings
+    assert "the fault 'llm: fail in turn 7' hits nothing in a session of 1 turn" in finding.what

@@ -1,4 +1,4 @@
-"""Injects speech, delays or outcomes of tools into a scripted or recorded session, by wrapping the scripts of its providers.
+"""Injects speech into a scripted or recorded session, by wrapping the scripts of its providers.
 
 Injected speech goes in at the microphone: the VAD reports voice in its frames, the ASR answers its end with the given
 text, and the LLM answers that text with the given reply. A time that is relative to the agent's reply is found by
@@ -27,9 +27,6 @@ from flowkit.messages import (
     ReplyPlayed,
     SpeechStarted,
     Token,
-    ToolCall,
-    ToolOutcome,
-    ToolStatus,
     Utterance,
 )
 from flowkit.plan.graph import Plan
@@ -89,31 +86,13 @@ def levels_with(levels: bytes, speech: Iterable[InjectedSpeech]) -> bytes:
     return bytes(changed)
 
 
-def with_injections(
-    scripts: Mapping[str, Script], plan: Plan, speech: Sequence[InjectedSpeech], others: Iterable[Injection]
-) -> dict[str, Script]:
-    """The scripts of a session with injected speech, delays and outcomes of tools. Raises UsageError if a stage to be
-    slowed down has no provider, or if there are no tools."""
+def with_speech(scripts: Mapping[str, Script], plan: Plan, speech: Sequence[InjectedSpeech]) -> dict[str, Script]:
+    """The scripts of a session with injected speech."""
     made = dict(scripts)
     for stage in plan.stages:
         if speech and stage.kind in _HEARING and stage.id in made:
             made[stage.id] = _HEARING[stage.kind](made[stage.id], speech)
-    for injection in others:
-        if injection.tool is not None:
-            if (tools := plan.only("tools")) is None:
-                raise UsageError(f"there is no tool {injection.tool!r}: the pipeline has none")
-            made[tools.id] = OtherOutcomes(made[tools.id], injection)
-            continue
-        if injection.slow not in made or injection.by is None:
-            raise UsageError(
-                f"no stage {injection.slow!r} has a provider that can be slowed down", hint=f"stages: {', '.join(made)}"
-            )
-        made[injection.slow] = Around(made[injection.slow], _later(injection.by))
     return made
-
-
-def _later(by_us: int) -> Callable[[Answers], Answers]:
-    return lambda answers: ((delay_us + by_us, item) for delay_us, item in answers)
 
 
 class Around(Script):
@@ -130,30 +109,6 @@ class Around(Script):
             fed=lambda item: change(inner.fed(item)),
             ended=lambda: change(inner.ended()),
         )
-
-
-class OtherOutcomes(Script):
-    """Tools of which one is slow, says something else, or fails. A tool whose outcome would not come gets one as well."""
-
-    def __init__(self, inner: Script, injection: Injection) -> None:
-        self._inner = inner
-        self._injection = injection
-
-    def open(self, request: Message) -> InlineCall:
-        inner = self._inner.open(request)
-        return inner._replace(fed=lambda item: self._fed(inner, item))
-
-    def _fed(self, inner: InlineCall, item: Message) -> Answers:
-        answers, injection = inner.fed(item), self._injection
-        if not isinstance(item, ToolCall) or item.name != injection.tool:
-            return answers
-        later_us = injection.later_us
-        if injection.fail is None and not injection.says:
-            return [(delay_us + later_us, answer) for delay_us, answer in answers]
-        status = ToolStatus.RESULT if injection.fail is None else ToolStatus.ERROR
-        content = injection.says if injection.fail is None else injection.fail
-        delay_us = next((delay_us for delay_us, _ in answers), 0)
-        return [(delay_us + later_us, ToolOutcome(item.id, status.value, content))]
 
 
 class HearingVad(Around):

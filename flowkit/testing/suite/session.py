@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowkit.config import Unset, load
+from flowkit.config.faults import InjectedFault
 from flowkit.config.tests import Case
 from flowkit.engine import Row
 from flowkit.errors import UsageError
@@ -21,11 +22,12 @@ from flowkit.plan.graph import ProviderChoice
 from flowkit.plan.variables import check_given, fill_plan
 from flowkit.providers.inline import Script
 from flowkit.providers.scripted import ScriptedTools
+from flowkit.replay.faults import FaultyProviders, after_faults
 from flowkit.replay.heap import HeapPump
-from flowkit.replay.simulate import simulate
+from flowkit.replay.simulate import MISSED, prepare
 from flowkit.testing.sessions import LONGEST_US, scripts_of
 from flowkit.testing.suite.environment import outside, within
-from flowkit.testing.suite.inject import Around, InjectedSpeech, levels_with, speech_at, when, with_injections
+from flowkit.testing.suite.inject import Around, InjectedSpeech, levels_with, speech_at, when, with_speech
 from flowkit.trace.chunks import journal_digest
 from flowkit.trace.reader import read_trace
 
@@ -37,6 +39,8 @@ class Ran:
     report: Report
     rows: Sequence[Row]
     plan: Plan
+    missed: tuple[str, ...] = ()
+    """The injected faults that have done nothing, for people."""
 
 
 Play = Callable[[Sequence[InjectedSpeech]], Ran]
@@ -47,8 +51,8 @@ def run_case(path: Path, case: Case, *, env: bool = False, root: str = "") -> Ra
 
     With `env` the file may use environment variables. `root` is the folder that must contain its traces.
 
-    Raises FlowkitError if the file is invalid, if a provider is not scripted, or if the session ends before an
-    injection.
+    Raises FlowkitError if the file is invalid, if a provider is not scripted, if the session ends before an injection, or if an
+    injected fault does nothing.
     """
     play = _recorded(path, case, root) if case.trace else _scripted(path, case, env)
     speech: list[InjectedSpeech] = []
@@ -65,22 +69,28 @@ def run_case(path: Path, case: Case, *, env: bool = False, root: str = "") -> Ra
                 f"speech injected at {at_us / 1e6:g} s comes too late: the session ends at {last_us / 1e6:g} s"
             )
         speech.append(speech_at(at_us, injection, ran.plan.frame_us))
-    return play(speech)
+    ran = play(speech)
+    if ran.missed:
+        raise UsageError(ran.missed[0], hint=MISSED)
+    return ran
 
 
 def _recorded(path: Path, case: Case, root: str) -> Play:
     assert case.trace is not None
     trace = read_trace(within(path, case.trace, root, ".jsonl"))
-    others = [injection for injection in case.inject if injection.speech is None]
+    faults, spoken = _faults(case), any(injection.speech is not None for injection in case.inject)
 
     def play(speech: Sequence[InjectedSpeech]) -> Ran:
         class Injecting(HeapPump):
             def __init__(self, plan: Plan, scripts: Mapping[str, Script]) -> None:
-                super().__init__(plan, with_injections(scripts, plan, speech, others))
+                super().__init__(plan, with_speech(scripts, plan, speech))
 
         heard = replace(trace, levels=levels_with(trace.levels, speech))
-        replayed = simulate(heard, pipeline=str(path), overrides=case.set, frame_by_frame=True, pump_cls=Injecting)
-        return Ran(replayed.report, replayed.rows, replayed.plan)
+        # What is said at a time of the session comes at that time, so then the user does not react to a fault.
+        reacts = () if spoken else faults
+        prepared = prepare(heard, pipeline=str(path), overrides=case.set, faults=reacts)
+        replayed = replace(prepared, faults=faults).run(frame_by_frame=True, pump_cls=Injecting)
+        return Ran(replayed.report, replayed.rows, replayed.plan, replayed.missed)
 
     return play
 
@@ -89,7 +99,7 @@ def _scripted(path: Path, case: Case, env: bool) -> Play:
     config = load(path, overrides=case.set, outside=outside(env, Unset.ERROR))
     check_given(config, case.variables)
     plan = _without_real_tools(fill_plan(resolve(config), case.variables))
-    others = [injection for injection in case.inject if injection.speech is None]
+    faults = _faults(case)
 
     def play(speech: Sequence[InjectedSpeech]) -> Ran:
         try:
@@ -103,11 +113,18 @@ def _scripted(path: Path, case: Case, env: bool) -> Play:
         source = plan.only("mic")
         if source is not None:
             scripts[source.id] = Around(scripts[source.id], lambda answers: _overheard(answers, reference))
-        pump = HeapPump(plan, with_injections(scripts, plan, speech, others))
+        faulty = FaultyProviders(plan, faults)
+        pump = HeapPump(plan, faulty.into(with_speech(scripts, plan, speech)))
+        faulty.follow(pump.engine)
         pump.run(until_us=LONGEST_US)
-        return _measured(pump, plan, Reference(frame_samples(plan), levels_with(reference.levels, speech)), path)
+        ran = _measured(pump, plan, Reference(frame_samples(plan), levels_with(reference.levels, speech)), path)
+        return replace(ran, report=after_faults(ran.report, faulty), missed=tuple(faulty.missed(len(ran.report.turns))))
 
     return play
+
+
+def _faults(case: Case) -> tuple[InjectedFault, ...]:
+    return tuple(fault for injection in case.inject for fault in injection.faults)
 
 
 def _without_real_tools(plan: Plan) -> Plan:

@@ -32,14 +32,14 @@ class _Later(ModuleType):
     """Takes the place of a module until one of its names is used.
 
     The standard library's LazyLoader does not help. It loads a module when its ``__file__`` is read, and pydantic,
-    through ``inspect``, reads that of every module for each class.
+    through ``inspect``, reads that of every module for each class. There is no ``__path__``, because a submodule that is
+    imported before its package is only half there when the package wants it.
     """
 
     def __init__(self, spec: ModuleSpec) -> None:
         super().__init__(spec.name)
         self.__spec__ = spec
         self.__file__ = spec.origin
-        self.__path__ = spec.submodule_search_locations or []
 
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(self.__name__) is self:

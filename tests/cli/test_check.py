@@ -278,3 +278,11 @@ def test_missing_weights_are_not_ready(
     code, line = asks(here, capsys, stage)
     assert code == 4
     assert "not installed" in line
+
+
+def test_a_part_of_a_module_that_is_loaded_late_can_be_imported_first() -> None:
+    code = (
+        "from flowkit.cli import quick; quick.start(); from numpy.typing import NDArray; import numpy; numpy.zeros(1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ from flowkit.figures.device import BEGAN, ENDED
 from flowkit.figures.records import TurnEnding
 from flowkit.figures.report import EarlyReport, InterruptReport, Report, TurnReport, spoken_note
 from flowkit.figures.stalls import STALL, STARVED
+from flowkit.figures.unreleased import Unreleased
 from flowkit.figures.waits import WAITED
 from flowkit.messages import (
     Clause,
@@ -22,6 +23,7 @@ from flowkit.messages import (
     Hold,
     Interrupt,
     Message,
+    Released,
     Resume,
     Timer,
     ToolCall,
@@ -46,7 +48,8 @@ class PlainView(Observer):
         self._write = write
         self._user = user
         self._voice = voice
-        self._epoch = self._utterance = 0
+        self._epoch = self._utterance = self._held = 0
+        self._unreleased = Unreleased(_replying)
         self._progress: Message | None = None
         """The newest progress of a reply that got a line."""
         self._tools: dict[str, str] = {}
@@ -63,49 +66,62 @@ class PlainView(Observer):
 
     def rows(self, rows: list[Row]) -> None:
         for row in rows:
-            if row.fate is not Fate.HANDLED:
-                continue
-            match row.message:
-                case Utterance(text=text):
-                    self._epoch = row.epoch
-                    if text and self._user:
-                        self._line(row.handled_us, "user", text)
-                # A stage between the chunker and the voice has a row for each clause, too.
-                case Clause(text=text, spoken=spoken) if row.stage == self._voice:
-                    note = spoken_note(text, spoken) if text else ""
-                    self._line(row.handled_us, "agent", f"{text.strip()} ({note})" if note else text.strip() or spoken)
-                # The ASR's stage has a row for it, too.
-                case EndOfUtterance(utterance=utterance) as end if end.why and utterance > self._utterance:
-                    self._utterance = utterance
-                    self._line(row.handled_us, "turn over", str(TurnEnding(end.why, end.by, end.p)))
-                case ToolCall(id=id, name=name, arguments=arguments) if row.cause_stage and id not in self._tools:
-                    self._tools[id] = name
-                    self._line(row.handled_us, "tool", f"{name} {arguments}")
-                case ToolOutcome(id=id, status=status, content=content) if id in self._tools and row.cause_stage:
-                    self._line(row.handled_us, "tool", f"{self._tools.pop(id)}: {status} {content}")
-                # An end-of-turn predictor follows a reply's progress too, and has a row for each of these.
-                case Fault() | Heard() if row.message is self._progress:
-                    pass
-                case Fault(stage=stage, what=what):
-                    self._progress = row.message
-                    self._line(row.handled_us, "error", f"{stage}: {what}")
-                # Every replying stage has a row for it, but only the first is shown. The end of a session sends interrupts
-                # too, but does not raise the epoch.
-                case Interrupt() if row.epoch > self._epoch:
-                    self._epoch = row.epoch
-                    self._line(row.handled_us, "interrupted", "the user speaks")
-                case Heard(text=text, played=played, total=total) if played != total:
-                    self._progress = row.message
-                    self._line(row.handled_us, "heard", f"up to: {text.strip()!r}")
-                case Hold():
-                    self._line(row.handled_us, "held", "")
-                case Resume():
-                    self._line(row.handled_us, "resumed", "")
-                case Timer(tag="final"):
-                    self._line(row.handled_us, "error", "asr: no final transcript came; listening again")
+            if row.fate is Fate.HANDLED:
+                for shown in self._unreleased.take(row):
+                    self._row(shown._replace(handled_us=row.handled_us))
+
+    def _row(self, row: Row) -> None:
+        match row.message:
+            case Utterance(text=text):
+                self._epoch = row.epoch
+                if text and self._user:
+                    self._line(row.handled_us, "user", text)
+            # A stage between the chunker and the voice has a row for each clause, too.
+            case Clause(text=text, spoken=spoken) if row.stage == self._voice:
+                note = spoken_note(text, spoken) if text else ""
+                self._line(row.handled_us, "agent", f"{text.strip()} ({note})" if note else text.strip() or spoken)
+            # The ASR's stage has a row for it, too.
+            case EndOfUtterance(utterance=utterance) as end if end.why and utterance > self._utterance:
+                self._utterance = utterance
+                self._line(row.handled_us, "turn over", str(TurnEnding(end.why, end.by, end.p)))
+            case ToolCall(id=id, name=name, arguments=arguments) if row.cause_stage and id not in self._tools:
+                self._tools[id] = name
+                self._line(row.handled_us, "tool", f"{name} {arguments}")
+            case ToolOutcome(id=id, status=status, content=content) if id in self._tools and row.cause_stage:
+                self._line(row.handled_us, "tool", f"{self._tools.pop(id)}: {status} {content}")
+            # An end-of-turn predictor follows a reply's progress too, and has a row for each of these.
+            case Fault() | Heard() if row.message is self._progress:
+                pass
+            case Fault(stage=stage, what=what):
+                self._progress = row.message
+                self._line(row.handled_us, "error", f"{stage}: {what}")
+            # Every replying stage has a row for it, but only the first is shown. The end of a session sends interrupts
+            # too, but does not raise the epoch.
+            case Interrupt() if row.epoch > self._epoch:
+                self._epoch = row.epoch
+                self._line(row.handled_us, "interrupted", "the user speaks")
+            case Heard(text=text, played=played, total=total) if played != total:
+                self._progress = row.message
+                self._line(row.handled_us, "heard", f"up to: {text.strip()!r}")
+            # An answer that is begun early is held too, in an epoch of its own, and nobody could hear it yet.
+            case Hold() if row.epoch == self._epoch:
+                self._held = row.epoch
+                self._line(row.handled_us, "held", "")
+            case Resume() if row.epoch == self._held:
+                self._line(row.handled_us, "resumed", "")
+            case Timer(tag="final"):
+                self._line(row.handled_us, "error", "asr: no final transcript came; listening again")
 
     def _line(self, at_us: int, what: str, text: str) -> None:
         self._write(f"{at_us / 1e6:8.3f}  {what:<11} {one_line(text)}".rstrip())
+
+
+def _replying(row: Row) -> bool:
+    """Whether this is what a listener would notice of a reply, or what ends it. No tool runs before the release."""
+    message = row.message
+    if isinstance(message, Fault):
+        return message.stage in ("llm", "tts")
+    return isinstance(message, (Utterance, Clause, Interrupt, Released))
 
 
 def summary(report: Report, *, voiced: bool = True) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from flowkit.engine import Fate, Row, Stimulus
-from flowkit.messages import Clause, PlaybackStarted, Shutdown
+from flowkit.messages import Clause, PlaybackStarted, Shutdown, Utterance
 from flowkit.replay.heap import HeapPump
 from flowkit.report.plain import PlainView
-from flowkit.testing.sessions import scripts_of
+from flowkit.testing.sessions import heap_session, scripted_plan, scripts_of
 from tests.trace.sessions import pipeline, planned, run
 
 
@@ -39,6 +39,19 @@ def test_the_end_of_a_session_interrupts_nobody() -> None:
     rows = pump.engine.journal.rows
     assert any(isinstance(row.message, PlaybackStarted) for row in rows), "in the midst of its reply"
     assert not [line for line in shown(rows) if line.startswith("interrupted")]
+
+
+def test_of_what_is_begun_early_only_what_is_released_is_told() -> None:
+    plan = scripted_plan(
+        mic={"speech": [{"at": "100ms", "lasts": "900ms"}], "length": "7s"},
+        asr={"utterances": ["What is it?"], "partial_every": "150ms"},
+        turn={"likelihood": (0.9,)},
+        llm={"replies": [{"text": "It is a house. It has a door."}], "preempt": {"stable_for": "80ms", "max_tries": 3}},
+        tts={"per_char": "20ms"},
+    )
+    rows = heap_session(plan).journal.rows
+    assert sum(isinstance(row.message, Utterance) and row.message.early for row in rows) == 3, "two are given up"
+    assert shown(rows) == ["user What is it?", "agent It is a house.", "agent It has a door."]
 
 
 def test_a_clause_is_told_once_as_the_voice_takes_it_and_how_it_is_spoken() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from flowkit.config.serve import Serve
 from flowkit.engine import Fate, Row
+from flowkit.figures.unreleased import Unreleased
 from flowkit.messages import (
     Ask,
     ClauseEnded,
@@ -29,7 +30,6 @@ from flowkit.messages import (
     Message,
     Partial,
     Play,
-    Released,
     ReplyPlayed,
     SpeechStarted,
     Token,
@@ -76,8 +76,7 @@ class Protocol:
             options.limits.ahead,
         )
         self._session = session or {}
-        self._early: list[Row] = []
-        """What has come of an answer that was begun early and is not released."""
+        self._unreleased = Unreleased(lambda row: talk.kinds.get(row.stage) in _REPLYING)
         self.reply = Replies(talk)
         self.speech = Speech(talk)
         self._hands = Hands(talk, self.reply, self.speech, Ear(talk.settings.input, talk.rate_hz))
@@ -119,30 +118,10 @@ class Protocol:
     def observed(self, rows: Iterable[Row]) -> None:
         """Handle what the session has done."""
         for row in rows:
-            if row.fate is Fate.HANDLED and not self._withheld(row):
-                self._observe(row)
-
-    def _observe(self, row: Row) -> None:
-        for kind, handler in _ROWS.get(type(row.message), ()):
-            if kind == self.talk.kinds.get(row.stage):
-                handler(self, row.message)
-
-    def _withheld(self, row: Row) -> bool:
-        """Whether the client does not learn of the row now: it belongs to an answer that was begun early."""
-        message, kind = row.message, self.talk.kinds.get(row.stage)
-        if kind not in _REPLYING:
-            return False
-        if kind == "llm" and isinstance(message, Released):
-            released, self._early = self._early, []
-            for one in released:
-                self._observe(one)
-        elif isinstance(message, Interrupt) and message.early:
-            self._early = []
-        elif self._early or (isinstance(message, Utterance) and message.early):
-            self._early.append(row)
-        else:
-            return False
-        return True
+            for shown in self._unreleased.take(row) if row.fate is Fate.HANDLED else ():
+                for kind, handler in _ROWS.get(type(shown.message), ()):
+                    if kind == self.talk.kinds.get(shown.stage):
+                        handler(self, shown.message)
 
     def failed(self, message: str, code: str = "session_failed") -> None:
         """The session ends, and not because the client wants it to."""

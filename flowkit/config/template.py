@@ -12,21 +12,30 @@ from flowkit.config.problems import suggest
 from flowkit.config.schema import VERSION
 from flowkit.config.validate import field_of
 from flowkit.errors import ProviderMissing, UsageError
-from flowkit.options import Microseconds, format_duration
+from flowkit.options import Microseconds, Options, format_duration
 from flowkit.providers.base import Provider
 from flowkit.providers.registry import served
+from flowkit.stages.endpointing import Silences
+from flowkit.stages.preempting import Preempt
 
-ORDER = ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker")
+ORDER = ("mic", "vad", "asr", "turn", "gate", "llm", "chunker", "tts", "speaker")
 _PURPOSE = {
     "mic": "sound from the microphone; flowkit run --input FILE reads a WAV file instead",
     "vad": "detects speech and the end of an utterance",
     "asr": "sound to text",
+    "turn": "says whether the user's turn seems complete, which chooses the silence in `end` of the vad",
     "gate": "releases an utterance when it has ended, and interrupts the agent when the user speaks",
     "llm": "text to answer, token by token",
     "chunker": "tokens to clauses that can be spoken",
     "tts": "clauses to sound",
     "speaker": "plays it; flowkit run --output FILE writes a WAV file instead",
 }
+_KEYS: dict[str, tuple[tuple[str, type[Options]], ...]] = {
+    "vad": (("end", Silences),),
+    "llm": (("# preempt", Preempt),),
+}
+"""Blocks of a stage that many want, with the models that hold their defaults."""
+_INTERRUPT = "# interrupt: {backchannel: ignore, while: {greeting: {min_words: 2}}}"
 
 
 def template(named: list[str]) -> str:
@@ -55,18 +64,26 @@ def template(named: list[str]) -> str:
     lines += [f"flowkit: {VERSION}", "stages:"]
     for kind in ORDER:
         lines += _stage(kind, chosen.get(kind) or INSTALLED.habits(kind).provider)
-    return "\n".join(lines) + "\n"
+    return (
+        "\n".join([*lines, "# what interrupts the agent, and what only does in some of its states", _INTERRUPT]) + "\n"
+    )
 
 
 def _stage(kind: str, provider: str | None) -> list[str]:
     lines = [f"  # {_PURPOSE[kind]}", f"  - kind: {kind}"]
+    blocks = [f"    {key}: {{{', '.join(_defaults(model))}}}" for key, model in _KEYS.get(kind, ())]
     if provider is None:
-        return lines
+        return lines + blocks
     cls = INSTALLED.provider(kind, provider)
     lines.append(f"    provider: {provider}")
+    lines += blocks
     needed = required_keys(cls.Options)
     lines += [f"    {key}: {_placeholder(cls, key, provider)}" for key in needed]
     return lines + [f"    # {key}: {value}" for key, value in _optional(cls) if key not in needed]
+
+
+def _defaults(model: type[Options]) -> list[str]:
+    return [f"{name}: {_written(field.default)}" for name, field in model.model_fields.items()]
 
 
 def _optional(cls: type[Provider]) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from flowkit.stages.base import CONTROL_CONTENT as CONTROL
 from flowkit.stages.chunking import Chunking
 from flowkit.stages.endpointing import Endpointing, Silences
 from flowkit.stages.gate import Gate
+from flowkit.stages.llm import LlmTurn
 from flowkit.tools import Tools
 from flowkit.words import has_words
 
@@ -188,12 +189,17 @@ def _toolless(plan: Plan) -> Iterator[BrokenRule]:
 
 
 def _unasked(plan: Plan) -> Iterator[BrokenRule]:
-    """FK212. Predictors whose answers change nothing, or silences that no predictor chooses among."""
+    """FK212. Predictors whose answers change nothing, or silences and early answers that wait for none."""
     predictors = list(_into(plan, "prediction"))
+    early = [
+        (stage, stage.options.preempt)
+        for stage in plan.stages
+        if isinstance(stage.options, Gate.Options) and stage.options.preempt is not None
+    ]
     for stage in plan.stages:
         if isinstance(stage.options, Endpointing.Options):
             chosen, asked = isinstance(stage.options.end, Silences), stage in predictors
-            if asked and not chosen:
+            if asked and not chosen and not early:
                 what = "one silence ends every utterance, so what the stages of kind 'turn' say changes nothing"
                 help = "write end: {complete: 200ms, unsure: 500ms, incomplete: 1200ms}, or leave the stages out"
                 yield BrokenRule("FK212", stage.id, what, help, ("end",))
@@ -202,6 +208,15 @@ def _unasked(plan: Plan) -> Iterator[BrokenRule]:
                 yield BrokenRule(
                     "FK212", stage.id, what, "add {kind: turn} behind the asr, or write one duration", ("end",)
                 )
+    # Typed lines are whole, so a gate that hears nobody needs no predictor.
+    hearing = list(_into(plan, "transcript"))
+    for gate, wish in early:
+        if gate in hearing and gate not in predictors and wish.at > 0:
+            models = (stage for stage in plan.stages if isinstance(stage.options, LlmTurn.Options))
+            stage = next((model for model in models if getattr(model.options, "preempt", None) == wish), gate)
+            what = "no predictor says that a turn is likely to be over, so no answer is begun early"
+            help = "add {kind: turn} behind the asr, or write preempt: {at: 0}, and every transcript begins one"
+            yield BrokenRule("FK212", stage.id, what, help, ("preempt",))
 
 
 def _unpriced(plan: Plan) -> Iterator[BrokenRule]:

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from flowkit.cli import main
+from flowkit.config import load
+from flowkit.config.template import template
+from flowkit.plan import require
 from flowkit.scaffold import write
+from flowkit.stages.gate import Gate
+from flowkit.stages.interrupting import While
+from flowkit.stages.llm import LlmTurn
+from flowkit.stages.preempting import Preempt
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,3 +150,20 @@ def test_a_server_without_a_provider_of_its_own_is_named_with_its_address(capsys
     assert main(["new", "llm/Ollama"]) == 4
     help = 'write provider: openai_compatible, base_url: "http://127.0.0.1:11434/v1", model: ...'
     assert help in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [[], ["vad/silero", "llm/llamacpp"]])
+def test_a_new_pipeline_is_sound_and_so_is_every_line_that_it_offers(named: list[str], tmp_path: Path) -> None:
+    text = template(named)
+    offered = re.sub(r"^( *)# (\w+: )", r"\1\2", text, flags=re.MULTILINE)
+    assert offered.count("\n") == text.count("\n")
+    assert offered != text
+    for one in (text, offered):
+        file = tmp_path / "new.yaml"
+        file.write_text(one)
+        assert main(["check", "--deny-warnings", str(file)]) == 0
+    plan = require(load("new.yaml", text=offered))
+    assert "turn" in [stage.kind for stage in plan.stages]
+    assert [stage.options.preempt for stage in plan.stages if isinstance(stage.options, LlmTurn.Options)] == [Preempt()]
+    (gate,) = (stage.options for stage in plan.stages if isinstance(stage.options, Gate.Options))
+    assert gate.by_state != While()

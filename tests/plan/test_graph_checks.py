@@ -196,6 +196,8 @@ LINTED = [
     (SPOKEN.replace("{kind: gate}", "{kind: gate, ignore: [uh-huh, 👍]}"), "FK208", "warning", 6),
     (SPOKEN.replace("kind: gate", "kind: gate, resume_after: 100ms"), "FK209", "warning", 6),
     (SPOKEN.replace("  - {kind: gate}", "  - {kind: turn}\n  - {kind: gate}"), "FK212", "warning", 4),
+    (SPOKEN.replace("canned}", "canned, preempt: {}}"), "FK212", "warning", 7),
+    (SPOKEN.replace("kind: gate", "kind: gate, preempt: {}"), "FK212", "warning", 6),
     (
         FOREIGN.replace("kind: chunker", "kind: chunker, language: de-AT").replace("moonshine", "scripted"),
         "FK210",
@@ -214,6 +216,18 @@ LINTED = [
 ]
 
 
+EARLY = SPOKEN.replace("canned}", "canned, preempt: {}}").replace(
+    "  - {kind: gate}", "  - {kind: turn}\n  - {kind: gate}"
+)
+
+
+def test_an_early_answer_needs_a_predictor_or_none_at_all() -> None:
+    assert not problems(EARLY), "a single silence is fine where the predictor begins answers"
+    assert not problems(SPOKEN.replace("canned}", "canned, preempt: {at: 0}}"))
+    typed = BASE.replace("text: hi", "text: hi, preempt: {}")
+    assert not problems(typed), "typed lines are whole"
+
+
 @pytest.mark.parametrize(("text", "code", "severity", "line"), LINTED)
 def test_a_lint_stands_on_the_line_of_the_receiving_stage_and_can_be_allowed(
     text: str, code: str, severity: str, line: int
@@ -228,7 +242,7 @@ def test_a_lint_stands_on_the_line_of_the_receiving_stage_and_can_be_allowed(
         if "allow" in stage
         else stage.replace("}", f", allow: [{code}]}}", 1)
     )
-    if "{max" in stage or "failover" in stage:
+    if any(word in stage for word in ("{max", "failover", "preempt")):
         rows[line - 1] = stage.replace("{kind", f"{{allow: [{code}], kind")
     assert not problems("\n".join(rows))
 

@@ -16,11 +16,13 @@ PIPELINES = {
     "local": _HEAD
     + """\
   - {{kind: mic}}
-  - {{kind: vad, provider: silero}}
-  - {{kind: asr, provider: moonshine}}
+  # How long a silence ends your turn depends on what you said, and the model is asked before that.
+  - {{kind: vad, provider: silero, end: {{complete: 200ms, unsure: 500ms, incomplete: 1200ms}}}}
+  - {{kind: asr, provider: moonshine, ahead: 40ms}}
+  - {{kind: turn, provider: words}}
   - {{kind: gate}}
   # SmolLM2-135M is small and knows little. For a model of your own add `model: path.gguf`.
-  - {{kind: llm, provider: llamacpp, system: """
+  - {{kind: llm, provider: llamacpp, preempt: {{stable_for: 0ms}}, system: """
     + _SYSTEM
     + """}}
   - {{kind: chunker}}
@@ -30,9 +32,11 @@ PIPELINES = {
     "cloud": _HEAD
     + """\
   - {{kind: mic}}
-  - {{kind: vad, provider: silero}}
+  # How long a silence ends your turn depends on what you said.
+  - {{kind: vad, provider: silero, end: {{complete: 200ms, unsure: 500ms, incomplete: 1200ms}}}}
   # The keys come from the environment: ASSEMBLYAI_API_KEY, GROQ_API_KEY, CARTESIA_API_KEY.
   - {{kind: asr, provider: assemblyai, model: {asr_model}}}
+  - {{kind: turn, provider: words}}
   - {{kind: gate}}
   - kind: llm
     provider: groq
@@ -41,6 +45,7 @@ PIPELINES = {
     + _SYSTEM
     + """
     first_token_timeout: 1500ms
+    # preempt: {{}} asks before your turn is over: sooner answers, and some that are paid for in vain.
     failover: [{{provider: canned, text: {sorry}}}]
   - {{kind: chunker}}
   - {{kind: tts, provider: cartesia, voice: 6ccbfb76-1fc6-48f7-b71d-91ac6298247b, language: {code}}}

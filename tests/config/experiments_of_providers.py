@@ -316,7 +316,7 @@ def told_worker(package: str) -> Experiment:
 
 
 def decoded(*settings: str) -> Any:
-    """The lengths in samples of what Moonshine decodes in thirty seconds of speech, and how many it decodes at a time."""
+    """The lengths in samples of what Moonshine decodes of thirty seconds of speech, and how much it decodes at a time."""
     given: list[Any] = []
 
     class Decoder:
@@ -334,8 +334,8 @@ def decoded(*settings: str) -> Any:
             return "some words"
 
     loud = b"\x00\x10\x00\xf0" * 160
-    begin = [Frames(0, 1, loud), SpeechStarted(0)]
-    fed = [*begin, *(Frames(n, 1, loud) for n in range(1, 1_500)), EndOfUtterance(1, 1_499)]
+    frames = [Frames(n, 1, bytes(640) if n < 15 or 60 < n < 80 else loud) for n in range(1_500)]
+    fed = [*frames[:16], SpeechStarted(15), *frames[16:], EndOfUtterance(1, 1_499)]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("flowkit.providers.moonshine.asr.Decoder", Decoder)
         _without_weights(patched)

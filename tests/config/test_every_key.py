@@ -430,6 +430,7 @@ TABLE: dict[str, Try] = {
     "asr/moonshine.parallel": Try("2", providers.decoded, MOONSHINE),
     "asr/moonshine.waiting": Try("2", providers.decoded, MOONSHINE),
     "asr/moonshine.longest": Try("8s", providers.decoded, MOONSHINE),
+    "asr/moonshine.ahead": Try("40ms", providers.decoded, MOONSHINE),
     "asr/openai_compatible.base_url": Try("$URL/behind/v1", sent_file, HEARING),
     "asr/openai_compatible.api_key": Try("other-key", sent_file, HEARING),
     "asr/openai_compatible.model": Try("other", sent_file, HEARING),

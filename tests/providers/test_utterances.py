@@ -15,8 +15,8 @@ TAIL, SETTLED = 10, 5
 LOUD, QUIET_LEVEL = 8_000, 5
 
 
-def utterances(every_ms: int = 600, longest_ms: int = 15_000) -> Utterances:
-    return Utterances(SAMPLES, FRAME_US, every_ms * 1_000, longest_ms * 1_000)
+def utterances(every_ms: int = 600, longest_ms: int = 15_000, ahead_ms: int = 0, *, eager: bool = True) -> Utterances:
+    return Utterances(SAMPLES, FRAME_US, every_ms * 1_000, longest_ms * 1_000, eager=eager, ahead_us=ahead_ms * 1_000)
 
 
 def frame(index: int, level: int) -> Frames:
@@ -62,6 +62,23 @@ def test_when_it_falls_quiet_it_is_decoded_once_without_waiting() -> None:
     final = ears.ended(EndOfUtterance(0, 149))
     assert asked[0].first == final.first
     assert asked[0].until >= final.settled, "so the final transcript is there already"
+
+
+def test_ahead_of_that_it_is_decoded_once_but_what_counts_has_the_soft_end() -> None:
+    ears = utterances(every_ms=10_000, ahead_ms=40)
+    spoken(ears, quiet=100, voiced=50)
+    asked = hear(ears, 150, 250, QUIET_LEVEL)
+    assert [segment.until for segment in asked] == [150 + 2, 150 + SETTLED]
+    assert asked[0].until < ears.ended(EndOfUtterance(0, 149)).settled <= asked[1].until
+    assert spoken(utterances(every_ms=10_000, ahead_ms=40, eager=False), quiet=100, voiced=50) == []
+
+
+def test_a_model_that_is_busy_at_40_ms_is_asked_when_it_is_free() -> None:
+    ears = utterances(every_ms=10_000, ahead_ms=40)
+    spoken(ears, quiet=100, voiced=50)
+    for index in range(150, 153):
+        ears.hear(frame(index, QUIET_LEVEL))
+    assert [segment.until for segment in hear(ears, 153, 170, QUIET_LEVEL)] == [154, 150 + SETTLED]
 
 
 def test_a_partial_that_is_due_waits_while_the_voice_may_have_ended() -> None:

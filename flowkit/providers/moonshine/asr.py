@@ -16,6 +16,7 @@ from typing import Any
 
 import trio
 
+from flowkit import options as opt
 from flowkit.errors import ProviderError
 from flowkit.providers.moonshine.model import RATE_HZ, Decoder
 from flowkit.providers.segments.asr import SegmentAsr, SegmentOptions
@@ -32,7 +33,11 @@ class Moonshine(SegmentAsr):
     licences = (("moonshine-voice", "MIT"), ("Moonshine tiny (model)", "MIT"))
 
     class Options(SegmentOptions, SharedOptions):
-        """Those of every ASR that decodes segments, and of every model that sessions share."""
+        """Those of every ASR that decodes segments, of every model that sessions share, and one more."""
+
+        ahead: opt.Duration = opt.us("0ms")
+        """Quiet after which there is a first transcript of what was said, such as 40ms, for an answer that is begun early
+        (`preempt`). 0ms: none. The one that counts follows after 100 ms of quiet, and knows soft last consonants."""
 
     options: Options
 
@@ -60,6 +65,7 @@ class Moonshine(SegmentAsr):
         """Raises ProviderError if the input rate is not 16 kHz."""
         if self.around.input_rate_hz != RATE_HZ:
             raise ProviderError(f"asr moonshine: takes {RATE_HZ} Hz, the session has {self.around.input_rate_hz} Hz")
+        self.ahead_us = self.options.ahead
         yield
 
     @property

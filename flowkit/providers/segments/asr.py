@@ -47,6 +47,8 @@ class SegmentAsr(Provider):
     kind = "asr"
     eager: bool = True
     """Whether the utterance is decoded as soon as the user is quiet, so that the transcript is there when it ends."""
+    ahead_us: int = 0
+    """Quiet after which it is decoded once before that. 0: not."""
 
     @property
     def free(self) -> bool:
@@ -70,7 +72,9 @@ class _Call:
         self._emit = emit
         self._shortest = _SHORTEST_US // around.frame_us
         samples = around.input_rate_hz * around.frame_us // US_PER_S
-        self._utterances = Utterances(samples, around.frame_us, options.every, options.longest, eager=asr.eager)
+        self._utterances = Utterances(
+            samples, around.frame_us, options.every, options.longest, eager=asr.eager, ahead_us=asr.ahead_us
+        )
         self._send, self._receive = trio.open_memory_channel[Segment](_WAITING)
         self._busy = False
         self._committed: list[str] = []

@@ -116,11 +116,16 @@ class Utterances:
         every_us: Time between two partial transcripts in microseconds. 0: none.
         longest_us: Longest segment in microseconds.
         eager: Whether to decode a segment as soon as it may be complete.
+        ahead_us: Silence in microseconds after which it is decoded once before that. 0: not.
     """
 
-    def __init__(self, samples: int, frame_us: int, every_us: int, longest_us: int, *, eager: bool = True) -> None:
+    def __init__(
+        self, samples: int, frame_us: int, every_us: int, longest_us: int, *, eager: bool = True, ahead_us: int = 0
+    ) -> None:
         self._frame_us = frame_us
         self._every = every_us // frame_us
+        self._silences = [us // frame_us for us in (SETTLED_US, ahead_us) if us and eager]
+        """After so many quiet frames a segment is decoded at once, the longest first."""
         self._eager = eager
         self._longest = longest_us // frame_us
         self._recording = RecentFrames(samples)
@@ -156,8 +161,8 @@ class Utterances:
             return None
         voiced = self._last_voiced(begins)
         quiet = recording.until - 1 - voiced
-        if quiet >= self._count(SETTLED_US):
-            due = self._eager and self._decoded <= voiced + self._count(SETTLED_US)
+        if silence := next((silence for silence in self._silences if quiet >= silence), 0):
+            due = self._decoded <= voiced + silence
         else:
             # If the user has just become quiet, the model has to be free: soon it is either the end or speech again.
             due = not quiet and 0 < self._every <= recording.until - self._decoded

@@ -1,4 +1,4 @@
-"""Several processes behind one port: this one starts the workers, starts them again when they die, and drains them.
+"""Several processes behind one port: this one starts the workers, starts them again when they die or hang, and drains them.
 
 It holds no session and loads no model. What covers all workers is kept here: the places of sessions, readiness and metrics.
 """
@@ -36,6 +36,10 @@ STEADY_S = 60.0
 """The failure of a worker that has run for so long is the first one again."""
 ANSWER_S = 1.0
 """A worker that does not answer within this time is left out."""
+WATCH_S = 5.0
+"""How often each worker is asked whether its event loop still turns, and how long it may take to answer."""
+MISSED = 2
+"""After so many unanswered questions it hangs. One may be missed because the parent itself stood still."""
 GRACE_S = 10.0
 """How much longer than `drain` a worker may take to end, or to end at once."""
 
@@ -117,6 +121,7 @@ class Parent:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._drain, link)
+                nursery.start_soon(self._watch, number, process, nursery.cancel_scope)
                 await link.run()
                 nursery.cancel_scope.cancel()
         finally:
@@ -134,6 +139,19 @@ class Parent:
                 process.kill()
                 how = await process.ended()
         return how
+
+    async def _watch(self, number: int, process: Process, scope: trio.CancelScope) -> None:
+        """Kill a worker that hangs. Then it is one that has died."""
+        missed = 0
+        while missed < MISSED:
+            await trio.sleep(WATCH_S)
+            # While it loads its models it is not ready, and may take long.
+            link = self._links.get(number)
+            answered = link is None or await _asked(link, "accepting", within_s=WATCH_S) is not None
+            missed = 0 if answered else missed + 1
+        self._log("worker hangs", worker=number, pid=process.pid)
+        process.kill()
+        scope.cancel()
 
     async def _drain(self, link: Link) -> None:
         await self._draining.wait()
@@ -199,9 +217,9 @@ class Parent:
         return None
 
 
-async def _asked(link: Link, what: str, given: Any = None) -> Any:
+async def _asked(link: Link, what: str, given: Any = None, within_s: float = ANSWER_S) -> Any:
     """A worker's answer; None if it does not answer in time."""
-    with suppress(LinkLost), trio.move_on_after(ANSWER_S):
+    with suppress(LinkLost), trio.move_on_after(within_s):
         return await link.ask(what, given)
     return None
 

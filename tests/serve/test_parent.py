@@ -12,7 +12,7 @@ from trio.testing import memory_stream_pair
 from flowkit.config.serve import ServeLimits
 from flowkit.errors import WorkersError
 from flowkit.serve.link import Link, LinkLost
-from flowkit.serve.parent import GRACE_S, Parent, pause_s
+from flowkit.serve.parent import GRACE_S, WATCH_S, Parent, pause_s
 from flowkit.serve.places import Places
 from tests.serve.wire import in_time
 
@@ -222,6 +222,70 @@ def test_one_that_does_not_answer_is_left_out() -> None:
         company.drain.set()
 
     with_company(talk, lambda number: Stuck(number) if number == 2 else Worker(number))
+
+
+class Sleepy(Worker):
+    """Answers no question while `asleep`."""
+
+    asleep = False
+
+    async def _yes(self, given: None) -> bool:
+        while self.asleep:
+            await trio.sleep(0.1)
+        return True
+
+
+def test_one_that_hangs_is_killed_told_of_and_started_again() -> None:
+    async def talk(company: Company) -> None:
+        first, second = await company.settled(2)
+        assert await second.link.ask("take", "a") == await second.link.ask("take", "b") == "admitted"
+        assert isinstance(second, Sleepy)
+        second.asleep = True
+        began_s = trio.current_time()
+        await company.settled(3)
+        assert 2 * WATCH_S < trio.current_time() - began_s < 5 * WATCH_S
+        assert [await first.link.ask("take", name) for name in "aab"] == ["admitted"] * 3, "its places are free again"
+        await trio.sleep(10 * WATCH_S)
+        company.drain.set()
+
+    company = with_company(talk, lambda number: Sleepy(number))
+    assert [worker.killed for worker in company.workers] == [False, True, False]
+    told = [
+        (event["event"], event["worker"])
+        for event in company.logged
+        if event["event"] in ("worker hangs", "worker ended")
+    ]
+    assert told == [("worker hangs", 2), ("worker ended", 2)]
+
+
+def test_one_answer_that_is_missed_is_not_a_hang() -> None:
+    async def talk(company: Company) -> None:
+        (_, second) = await company.settled(2)
+        assert isinstance(second, Sleepy)
+        for _ in range(5):
+            second.asleep = True
+            await trio.sleep(1.2 * WATCH_S)
+            second.asleep = False
+            await trio.sleep(2 * WATCH_S)
+        company.drain.set()
+
+    company = with_company(talk, lambda number: Sleepy(number))
+    assert [worker.killed for worker in company.workers] == [False, False]
+
+
+def test_one_that_loads_its_models_for_long_is_let_be() -> None:
+    class Loading(Sleepy):
+        async def run(self, *, ready: bool = True) -> None:
+            if self.number == 2:
+                await trio.sleep(20 * WATCH_S)
+            await super().run()
+
+    async def talk(company: Company) -> None:
+        await company.settled(2)
+        company.drain.set()
+
+    company = with_company(talk, Loading)
+    assert [worker.killed for worker in company.workers] == [False, False]
 
 
 def test_who_waits_for_an_answer_learns_that_the_other_side_is_gone() -> None:

@@ -79,7 +79,9 @@ class Server:
 @contextmanager
 def two_workers(folder: Path) -> Iterator[Server]:
     (folder / "talk.yaml").write_text(SHORT)
-    command = [sys.executable, "-m", "flowkit", "serve", "talk.yaml", "--port", "0", "--workers", "2"]
+    # Sooner than by default, since a test waits for it.
+    code = "import sys; from flowkit.serve import parent; parent.WATCH_S = 2.0; from flowkit.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "serve", "talk.yaml", "--port", "0", "--workers", "2"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             server = Server(process)
@@ -158,6 +160,19 @@ def test_a_worker_is_killed_and_then_all_are_ended(tmp_path: Path) -> None:
     assert len(traces) >= 8
     for trace in traces:
         assert exactly(trace).same
+
+
+def test_a_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
+    with two_workers(tmp_path) as server:
+        stopped = next(one for one in server.logged if one["event"] == "worker started" and one["worker"] == 2)
+        os.kill(stopped["pid"], signal.SIGSTOP)
+        (hangs,) = server.until("worker hangs", 1)
+        assert (hangs["worker"], hangs["pid"]) == (2, stopped["pid"])
+        (ended,) = server.until("worker ended", 1)
+        assert (ended["worker"], ended["how"]) == (2, "SIGKILL")
+        server.until("worker ready", 3)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=30) == 0
 
 
 def test_a_port_that_is_taken_and_more_workers_than_cores(

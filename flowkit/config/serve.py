@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -25,6 +26,14 @@ def _long_enough(token: opt.Secret) -> opt.Secret:
 
 
 Token = Annotated[opt.Secret, AfterValidator(_long_enough), Field(json_schema_extra={"minLength": _SHORTEST})]
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"must be an address or a network, such as 127.0.0.1 or 10.0.0.0/8: {error}") from error
+    return text
 
 
 class Settable(StrEnum):
@@ -86,6 +95,9 @@ class Serve(opt.Options):
     """Tokens of which a client must send one. Without any, only this machine can connect. A token has at least 16 characters."""
     origins: tuple[str, ...] = ()
     """Web pages that may connect, such as [https://example.com]. Programs other than browsers send no origin."""
+    proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    """Addresses or networks of reverse proxies, such as [127.0.0.1]. From these alone `X-Forwarded-For` is believed, so that
+    `limits.per_peer` counts clients instead of the proxy."""
     client_may_set: tuple[Settable, ...] = tuple(Settable)
     """What a client may change with `session.update`. By default everything."""
     greeting: bool = True

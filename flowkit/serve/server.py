@@ -35,6 +35,7 @@ from flowkit.serve.metrics import Metrics
 from flowkit.serve.observe import RunningSessions
 from flowkit.serve.pipeline import served
 from flowkit.serve.places import Alone, Coordinator, PlaceAnswer
+from flowkit.serve.proxies import HEADER, Proxies
 from flowkit.serve.realtime.protocol import Protocol
 from flowkit.serve.socket import Socket
 from flowkit.serve.twilio.protocol import PhoneCall
@@ -91,6 +92,7 @@ class RealtimeServer:
         self.host = host
         self.options = options
         self.metrics = Metrics(lambda: host.gauges, options.limits.sessions)
+        self._proxies = Proxies(options.proxies)
         self._doorkeeper = Doorkeeper(options, address, key)
         self._switchboard = None if options.twilio is None else Switchboard(options.twilio, secure=tls is not None)
         self._shop = Shop(host, plan, options, self.metrics, log)
@@ -278,7 +280,8 @@ class RealtimeServer:
         """Begin a session; returns why not, or None once it is over."""
         id, limits = f"sess_{uuid4().hex[:12]}", self.options.limits
         # All calls come from Twilio's few addresses, so for them that limit says nothing.
-        peer = id if request.path == STREAM else peer
+        forwarded = request.headers.get(HEADER, "")
+        peer = id if request.path == STREAM else self._proxies.client(peer, forwarded)
         caller = NOBODY if request.path == STREAM else self._doorkeeper.caller(request)
         if isinstance(caller, HttpAnswer):
             return caller

@@ -94,12 +94,16 @@ def _timed(live: Callable[[Site], Awaitable[Any]]) -> Callable[..., Any]:
     return seen
 
 
-async def _two(it: Site) -> list[int]:
-    clients = [Caller(it.connect()) for _ in range(2)]
+async def _two(it: Site, *headers: dict[str, str]) -> list[int]:
+    clients = [Caller(it.connect(), headers=given) for given in headers or ({}, {})]
     for client in clients:
         await client.open()
         await trio.sleep(0.1)
     return [client.status for client in clients]
+
+
+async def _forwarded(it: Site) -> list[int]:
+    return await _two(it, {"x-forwarded-for": "192.0.2.1"}, {"x-forwarded-for": "192.0.2.2"})
 
 
 async def _large(it: Site) -> Any:
@@ -148,6 +152,7 @@ async def _lagging(it: Site) -> int:
 
 lagging = _timed(_lagging)
 two, large, half = _timed(_two), _timed(_large), _timed(_half)
+forwarded = _timed(_forwarded)
 silent, slow, drained = _timed(_silent), _timed(_slow), _timed(_draining)
 
 

@@ -368,6 +368,7 @@ TABLE: dict[str, Try] = {
     # -- serve
     "serve.tokens": Try("[a-token-of-some-length]", serve.needs_token),
     "serve.origins": Try("[https://good.example]", serve.of_a_page),
+    "serve.proxies": Try("[127.0.0.1]", serve.forwarded, ("serve.limits.per_peer=1",)),
     "serve.client_may_set": Try("[tools]", serve.instructed),
     "serve.greeting": Try("false", serve.greeted, ("greeting.text=Hello.",)),
     "serve.lead": Try("100ms", serve.answered),

@@ -15,9 +15,11 @@ import pytest
 import yaml
 
 from flowkit.cli import serve as command
+from flowkit.config import load
 from flowkit.runtime.gauges import Gauges, QueueDepth
 from flowkit.serve.metrics import Metrics, of_workers
 from flowkit.serve.server import _ROUTES
+from tests.serve.support import TALK
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deploying.md").read_text("utf-8")
@@ -56,6 +58,13 @@ def test_caddy_takes_its_block(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+def test_flowkit_believes_the_proxy_of_the_page() -> None:
+    (proxy,) = load("talk.yaml", text=TALK + block("yaml")).top.serve.proxies
+    assert f"server {proxy}:" in block("nginx")
+    assert f"reverse_proxy {proxy}:" in block("caddy")
+    assert "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;" in block("nginx")
+
+
 def test_systemd_takes_its_block_and_flowkit_the_command_in_it(tmp_path: Path) -> None:
     unit = block("ini")
     (line,) = re.findall(r"^ExecStart=\S+/flowkit (.*)$", unit, re.MULTILINE)
@@ -80,7 +89,7 @@ def test_the_containers_file_installs_what_exists_and_runs_flowkit() -> None:
 
 
 def test_the_deployment_asks_for_paths_that_exist_and_waits_for_the_drain() -> None:
-    pod = yaml.safe_load(block("yaml"))["spec"]["template"]["spec"]
+    pod = yaml.safe_load(block("yaml", 1))["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert container[probe]["httpGet"]["path"] in _ROUTES
@@ -92,8 +101,8 @@ def test_every_metric_that_is_named_exists() -> None:
     gauges = Gauges(0, 0, 0, 0, 0, 0, 0, (QueueDepth("llm", 0, 0, 1),))
     metrics = Metrics(lambda: gauges, 1)
     there = {family.name for family in (*metrics.families(), *of_workers(0, 0))}
-    scaled = yaml.safe_load(block("yaml", 1))["spec"]["metrics"][0]["pods"]["metric"]["name"]
-    rules = yaml.safe_load(block("yaml", 2))["groups"][0]["rules"]
+    scaled = yaml.safe_load(block("yaml", 2))["spec"]["metrics"][0]["pods"]["metric"]["name"]
+    rules = yaml.safe_load(block("yaml", 3))["groups"][0]["rules"]
     named = {scaled, *(name for rule in rules for name in re.findall(r"flowkit_\w+", rule["expr"]))}
     assert len(named) >= 7
     assert {re.sub(r"_(bucket|total)$", "", name) for name in named} <= there

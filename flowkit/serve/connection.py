@@ -52,6 +52,10 @@ class ClientProtocol(Protocol):
         """Whether the client may have its session."""
 
     @property
+    def variables(self) -> Mapping[str, str]:
+        """The values of `{{name}}` in its session."""
+
+    @property
     def over(self) -> bool:
         """Whether the client has said that it goes."""
 
@@ -100,8 +104,7 @@ class Shop:
 
 
 class ClientConnection(Observer):
-    """Carries one session. `id` names it, `protocol` is what its client speaks, `variables` are the values of `{{name}}`, and
-    `trace` is where it is recorded."""
+    """Carries one session. `id` names it, `protocol` is what its client speaks, and `trace` is where it is recorded."""
 
     def __init__(
         self,
@@ -109,13 +112,11 @@ class ClientConnection(Observer):
         socket: Socket,
         id: str,
         protocol: ClientProtocol,
-        variables: Mapping[str, str],
         trace: Path | None,
     ) -> None:
         self._shop = shop
         self._socket = socket
         self._id = id
-        self._variables = variables
         self._trace = trace
         self._protocol = protocol
         self._ready_s = 0.0
@@ -191,7 +192,7 @@ class ClientConnection(Observer):
             with shop.running.holding(running):
                 outcome = await shop.host.run_session(
                     shop.plan, name=self._id, trace=self._trace, observers=(self, running), started=running.started,
-                    clock=self._clock, remote=self._remote, variables=self._variables,
+                    clock=self._clock, remote=self._remote, variables=self._protocol.variables,
                 )  # fmt: skip
         except Refused:
             shop.metrics.refused.labels("server_busy").inc()

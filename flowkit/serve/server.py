@@ -288,9 +288,6 @@ class RealtimeServer:
         protocol = self._protocol(request, caller, id)
         if isinstance(protocol, HttpAnswer):
             return protocol
-        values = self._variables.of(request, caller) if self._variables else {}
-        if isinstance(values, HttpAnswer):
-            return values
         verdict = await self._coordinator.take(peer) if self.host.accepting else PlaceAnswer.FULL
         if verdict is PlaceAnswer.FULL:
             return refusal(
@@ -302,7 +299,7 @@ class RealtimeServer:
         try:
             socket = Socket(http.stream, most=limits.message, unsent=limits.unsent)
             if await socket.accept(request, http.trailing):
-                await ClientConnection(self._shop, socket, id, protocol, values, self._traces()).run()
+                await ClientConnection(self._shop, socket, id, protocol, self._traces()).run()
         finally:
             self._coordinator.leave(peer)
         return None
@@ -314,11 +311,15 @@ class RealtimeServer:
             if switchboard is None or options.twilio is None:
                 return refusal(404, _NO_TWILIO, "not_found")
             signed = switchboard.signed(request)
-            return PhoneCall(plan, options, lambda call, ticket: signed or switchboard.admits(call, ticket))
+            given = {} if self._variables is None else {"values": self._variables.with_those}
+            return PhoneCall(plan, options, lambda call, ticket: signed or switchboard.admits(call, ticket), **given)
         for name, value in request.query.items():
             if name in _UNSUPPORTED:
                 return refusal(400, f"{name}={value[:80]} is not supported by this server.", "unsupported")
-        return Protocol(plan, options, id, without_variables(caller.session))
+        values = self._variables.of(request, caller) if self._variables else {}
+        if isinstance(values, HttpAnswer):
+            return values
+        return Protocol(plan, options, id, without_variables(caller.session), values)
 
 
 _NO_TWILIO = "This server takes no calls: its file has no serve.twilio."
@@ -351,7 +352,8 @@ def sampled(config: Config) -> Traces:
 
 def checked(config: Config, endpoint: Endpoint) -> None:
     """Raises UsageError if others can reach the address and no token is declared, or one is masked."""
-    if any(map(masked, config.top.serve.tokens)):
+    twilio = config.top.serve.twilio
+    if any(map(masked, (*config.top.serve.tokens, *([] if twilio is None else [twilio.auth_token])))):
         raise UsageError("a token of the pipeline is masked: this is the configuration of a trace")
     if not is_local(endpoint.host) and not config.top.serve.tokens:
         raise UsageError(

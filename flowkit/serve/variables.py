@@ -2,7 +2,8 @@
 
 `flowkit serve --var` gives values for every session. A program with a token adds those of one session: in the address of the
 WebSocket (``?var.name=Ann``), or in a client secret (``session.prompt.variables``, where OpenAI's protocol has them), so
-that a browser cannot choose them. A session without a value that the pipeline needs is refused.
+that a browser cannot choose them. Those of a call stand in what Twilio has signed: the address of the webhook, or the TwiML.
+A session without a value that the pipeline needs is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,20 @@ from flowkit.plan.variables import places
 from flowkit.serve.auth import Caller
 from flowkit.serve.http import HttpAnswer, HttpRequest, refusal
 
-_IN_ADDRESS = "var."
+PREFIX = "var."
+
+
+class ValuesRefused(Exception):
+    """A session cannot have these values. `code` is the error's."""
+
+    def __init__(self, what: str, code: str) -> None:
+        super().__init__(what)
+        self.code = code
+
+
+def asked_for(named: Mapping[str, Any]) -> dict[str, Any]:
+    """The values among the parts of an address, or the parameters of a stream: `var.name`, without the prefix."""
+    return {name.removeprefix(PREFIX): value for name, value in named.items() if name.startswith(PREFIX)}
 
 
 class SessionVariables:
@@ -32,23 +46,26 @@ class SessionVariables:
 
     def of(self, request: HttpRequest, caller: Caller) -> dict[str, str] | HttpAnswer:
         """The values of the session that a caller asks for, or why it is refused."""
-        asked = {
-            name.removeprefix(_IN_ADDRESS): value
-            for name, value in request.query.items()
-            if name.startswith(_IN_ADDRESS)
-        }
+        asked = asked_for(request.query)
         if asked and not caller.token:
             what = "A client secret carries its own values; the address may not give any."
             return refusal(403, what, "token_needed")
-        values: dict[str, Any] = {**self._given, **prompt_variables(caller.session), **asked}
+        try:
+            return self.with_those({**prompt_variables(caller.session), **asked})
+        except ValuesRefused as refused:
+            return refusal(400, str(refused), refused.code)
+
+    def with_those(self, asked: Mapping[str, Any]) -> dict[str, str]:
+        """The values of a session for which these are given. Raises ValuesRefused."""
+        values: dict[str, Any] = {**self._given, **asked}
         for name, value in values.items():
             if name not in self._names:
-                return refusal(400, f"This pipeline has no {{{{{name[:80]}}}}}.", "unknown_variable")
+                raise ValuesRefused(f"This pipeline has no {{{{{name[:80]}}}}}.", "unknown_variable")
             if not isinstance(value, str):
-                return refusal(400, f"The value of {name} must be a string.", "invalid_type")
+                raise ValuesRefused(f"The value of {name} must be a string.", "invalid_type")
         if missing := [name for name in self._names if name not in values]:
             what = f"This session needs a value for {', '.join(missing)}: add var.{missing[0]}=VALUE to the address."
-            return refusal(400, what, "missing_variable")
+            raise ValuesRefused(what, "missing_variable")
         return values
 
 

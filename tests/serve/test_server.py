@@ -11,7 +11,7 @@ import trio
 from flowkit.errors import FlowkitError, UsageError
 from flowkit.serve import auth, server
 from flowkit.serve.listening import Endpoint
-from flowkit.serve.server import serve
+from flowkit.serve.server import checked, serve
 from tests.serve.support import TALK, silence, tone
 from tests.serve.wire import TOKEN, Caller, Site, caller, get, in_time, site
 
@@ -188,6 +188,16 @@ def test_a_token_that_anyone_could_guess(token: str, wrong: str) -> None:
 
     with pytest.raises(FlowkitError, match=wrong):
         trio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("token", "wrong"), [("'***'", "masked"), ("too-short", "at least 16 characters"), ("''", "at least")]
+)
+def test_an_auth_token_with_which_anyone_could_sign(token: str, wrong: str) -> None:
+    from flowkit.config import load
+
+    with pytest.raises(FlowkitError, match=wrong):
+        checked(load("talk.yaml", text=TALK, overrides=[f"serve.twilio.auth_token={token}"]), Endpoint())
 
 
 def test_what_the_address_asks_for_and_is_not_there() -> None:

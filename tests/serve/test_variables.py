@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from flowkit.config.serve import Twilio
 from flowkit.errors import UsageError
+from flowkit.messages import Utterance
+from flowkit.serve.twilio.webhook import Switchboard
+from flowkit.trace.reader import read_trace
+from tests.serve.phone import AUTH, CALL, MULAW, PHONE, STREAM_SID
 from tests.serve.support import TALK
 from tests.serve.wire import TOKEN, Caller, Site, get, in_time, site
 
@@ -94,3 +101,75 @@ def test_a_value_that_the_pipeline_has_no_place_for_is_told_at_the_start() -> No
 
     with pytest.raises(UsageError, match=r"the pipeline has no \{\{nam\}\}"):
         served(try_, nam="Ann")
+
+
+# -- calls -------------------------------------------------------------------------------------------------------------
+
+
+async def stream(it: Site, parameters: dict[str, Any], *, signed: bool = True) -> Caller:
+    """A stream that TwiML has opened, signed by Twilio or not, after its `start`."""
+    headers = {"x-twilio-signature": SWITCHBOARD.signature("wss://localhost:8080/twilio", ())} if signed else {}
+    client = Caller(it.connect(), "/twilio", headers)
+    assert await client.open(), client.status
+    started = {"streamSid": STREAM_SID, "callSid": CALL, "mediaFormat": MULAW, "customParameters": parameters}
+    await client.send_text(json.dumps({"event": "connected"}))
+    await client.send_text(json.dumps({"event": "start", "sequenceNumber": "1", "start": started}))
+    return client
+
+
+PHONED = (*PHONE, "serve.twilio.url=https://localhost:8080")
+SWITCHBOARD = Switchboard(Twilio(auth_token=AUTH), secure=True)
+
+
+def test_a_call_has_the_values_of_its_twiml(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with site(*PHONED, text=GREETS, trace=tmp_path / "call.jsonl", place="the bistro") as it:
+            client = await stream(it, {"var.name": "Ann Lee", "other": "1"})
+            while not any(event["event"] == "media" for event in client.got):
+                assert await client._read()
+            await client.send_text(json.dumps({"event": "stop", "sequenceNumber": "2"}))
+            await client.until_closed()
+
+    in_time(main)
+    rows = read_trace(tmp_path / "call.jsonl").rows()
+    assert "Good day Ann Lee, this is the bistro." in {
+        row.message.say for row in rows if isinstance(row.message, Utterance)
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "signed", "why"),
+    [
+        ({"name": "Ann"}, True, "needs a value for name"),
+        ({"var.name": "Ann", "var.nam": "x"}, True, "has no {{nam}}"),
+        ({"var.name": 1}, True, "must be a string"),
+        ({"var.name": "Ann"}, False, "no valid ticket"),
+    ],
+)
+def test_a_call_without_its_values_or_with_others_is_refused(
+    parameters: dict[str, Any], signed: bool, why: str
+) -> None:
+    async def main() -> None:
+        async with site(*PHONED, text=GREETS, place="the bistro") as it:
+            client = await stream(it, parameters, signed=signed)
+            assert await client.until_closed() == 1008
+            assert why in client.reason
+
+    in_time(main)
+
+
+def test_the_address_of_the_webhook_gives_values_only_if_it_is_signed() -> None:
+    async def main() -> None:
+        async with site(*PHONED, text=GREETS, place="the bistro") as it:
+            path = "/twilio/voice?var.name=Ann%20%22Lee%22&other=1"
+            signature = SWITCHBOARD.signature(f"https://localhost:8080{path}", ())
+            request = get(path, f"x-twilio-signature: {signature}").replace("GET", "POST")
+            status, _, body = await it.ask(request)
+            assert status == 200
+            given = {one.get("name"): one.get("value") for one in ElementTree.fromstring(body).iter("Parameter")}
+            assert given == {"ticket": given["ticket"], "var.name": 'Ann "Lee"'}
+            assert (await it.ask(request.replace("Ann", "Bob")))[0] == 403
+            client = await stream(it, {**given, "var.name": "Ann"}, signed=False)
+            assert await client.until_closed() == 1008, "the ticket is of a call without a number"
+
+    in_time(main)

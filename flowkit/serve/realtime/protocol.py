@@ -60,12 +60,21 @@ class Protocol:
         options: the file's `serve:` block.
         id: the session's id.
         session: the settings that a client secret carries.
+        variables: the values of `{{name}}`.
     """
 
     ready, over, broken = True, False, ""
     """A session begins as soon as there is a client, and mistakes do not end it."""
 
-    def __init__(self, plan: Plan, options: Serve, id: str, session: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        options: Serve,
+        id: str,
+        session: Mapping[str, Any] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.variables = variables or {}
         self.talk = talk = Dialogue(
             id,
             {stage.id: stage.kind for stage in plan.stages},

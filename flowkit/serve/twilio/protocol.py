@@ -24,11 +24,13 @@ from flowkit.serve.realtime.audio import AudioFormat, Ear
 from flowkit.serve.realtime.errors import EventRefused
 from flowkit.serve.twilio.line import PhoneLine, payload
 from flowkit.serve.twilio.webhook import TICKET
+from flowkit.serve.variables import ValuesRefused, asked_for
 
 LAST_KEY = "#"
 """Passes on the keys before it at once, and is not one of them."""
 _MOST_KEYS = 32
 _DIGITS = "0123456789*#ABCD"
+Values = Callable[[Mapping[str, Any]], Mapping[str, str]]
 
 
 class CallPhase(Enum):
@@ -66,15 +68,18 @@ class PhoneCall:
         plan: what its session runs.
         options: the file's `serve:` block, which has `twilio`.
         admits: whether a stream of this CallSid may begin, with this ticket.
+        values: the session's values of `{{name}}`, given those of the stream. May raise ValuesRefused.
     """
 
-    def __init__(self, plan: Plan, options: Serve, admits: Callable[[str, str], bool]) -> None:
+    def __init__(self, plan: Plan, options: Serve, admits: Callable[[str, str], bool], values: Values = dict) -> None:
+        self.variables: Mapping[str, str] = {}
         self.phase = CallPhase.OPENED
         self.broken = ""
         """Why the connection must be closed; empty if it need not."""
         self.replying = False
         """Whether the agent says something, or is about to."""
         self._admits = admits
+        self._values = values
         assert options.twilio is not None
         self._pause_us = options.twilio.key_pause
         self._ahead_us = options.limits.ahead
@@ -112,7 +117,7 @@ class PhoneCall:
             return
         try:
             self._handle(_read(text), now_us)
-        except (CallBroken, EventRefused) as error:
+        except (CallBroken, EventRefused, ValuesRefused) as error:
             self.broken = str(error)
         # Sound comes all the time, so no clock of its own is needed.
         if self._keys and now_us - self._keys_us >= self._pause_us:
@@ -174,9 +179,10 @@ class PhoneCall:
         stream, call = start.get("streamSid"), start.get("callSid")
         if not isinstance(stream, str) or not stream or not isinstance(call, str):
             raise CallBroken("start has no streamSid or no callSid")
-        ticket = _object(start.get("customParameters", {}), "start.customParameters").get(TICKET, "")
-        if not self._admits(call, str(ticket)):
+        parameters = _object(start.get("customParameters", {}), "start.customParameters")
+        if not self._admits(call, str(parameters.get(TICKET, ""))):
             raise CallBroken("the stream has no valid ticket")
+        self.variables = self._values(asked_for(parameters))
         self._stream = stream
 
     def _media(self, media: Mapping[str, Any], now_us: int) -> None:

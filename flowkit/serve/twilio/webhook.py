@@ -22,6 +22,7 @@ from flowkit.clock import US_PER_S, wall_us
 from flowkit.config.serve import Twilio
 from flowkit.secrets import learn
 from flowkit.serve.http import HttpAnswer, HttpRequest, refusal
+from flowkit.serve.variables import PREFIX, asked_for
 
 VOICE, STREAM = "/twilio/voice", "/twilio"
 TICKET_S = 60
@@ -57,8 +58,15 @@ class Switchboard:
             return _twiml('<Reject reason="busy" />')
         call = next((value for name, value in fields if name == "CallSid"), "")
         url = quoteattr(self._url(request, STREAM).replace("http", "ws", 1))
-        ticket = f"<Parameter name={quoteattr(TICKET)} value={quoteattr(self.ticket(call))} />"
-        return _twiml(f"<Connect><Stream url={url}>{ticket}</Stream></Connect>")
+        # The address is signed, so its values are those of the account's owner.
+        given = {
+            TICKET: self.ticket(call),
+            **{f"{PREFIX}{name}": value for name, value in asked_for(request.query).items()},
+        }
+        parameters = "".join(
+            f"<Parameter name={quoteattr(name)} value={quoteattr(value)} />" for name, value in given.items()
+        )
+        return _twiml(f"<Connect><Stream url={url}>{parameters}</Stream></Connect>")
 
     def signed(self, request: HttpRequest, fields: Iterable[tuple[str, str]] = ()) -> bool:
         """Whether Twilio has signed the request, with these form fields."""

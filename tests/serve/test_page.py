@@ -96,6 +96,36 @@ def test_talk_hear_interrupt_and_look_inside(chromium: Page, tmp_path: Path) -> 
     assert exactly(trace).same
 
 
+HELD = """
+window.arrives = new Promise((open) => { window.letIn = open; });
+window.WebSocket = class extends WebSocket {
+  set onmessage(handler) { super.onmessage = async (event) => { await arrives; handler(event); }; }
+};
+"""
+"""Whatever the server sends comes late."""
+
+
+def test_what_is_said_while_it_connects_is_heard(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "once.wav"), "wb") as file:
+        file.setparams((1, 2, 24_000, 0, "NONE", ""))
+        file.writeframes(silence(500_000) + tone(800_000) + silence(90_000_000))
+    with server(tmp_path, TALK) as url, browser(tmp_path, tmp_path / "once.wav") as page:
+        page.open(url.removesuffix("v1"))
+        page.run(HELD)
+        page.click("start")
+        page.until("document.getElementById('user-level').value > -40")
+        page.until("document.getElementById('user-level').value < -50")
+        assert page.run(STATE) == "connecting"
+        page.run("letIn()")
+        page.until("document.getElementById('conversation').innerText.includes('How are you?')")
+        page.until(f"{HEARD}.includes('thank')")
+        kept = """(async () => { const { Kept } = await import("/page/sound.js"), kept = new Kept(3);
+            for (let i = 0; i < 5; i++) kept.add(i);
+            return [kept.take(), kept.take()]; })()"""
+        assert page.run(kept) == [[2, 3, 4], []], "the newest alone"
+        assert page.errors == []
+
+
 def test_the_keyboard_alone_is_enough_on_a_phone(chromium: Page, tmp_path: Path) -> None:
     page = chromium
     answer = ANSWER.partition(", it is")[0]

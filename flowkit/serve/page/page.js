@@ -3,7 +3,7 @@
 import { Conversation } from "./conversation.js";
 import { Inside, authorized } from "./inside.js";
 import { Realtime, at } from "./realtime.js";
-import { Microphone, Player } from "./sound.js";
+import { Kept, Microphone, Player } from "./sound.js";
 
 const $ = (id) => document.getElementById(id);
 const LOCKED = document.body.dataset.token === "needed";
@@ -11,6 +11,7 @@ const LOCKED = document.body.dataset.token === "needed";
 const VALUES = [...new URLSearchParams(location.search)].filter(([name]) => name.startsWith("var."));
 const OWN = "of this conversation";
 const GONE = "The server is gone, or refuses the connection.", BUSY = "The server takes no other session now. Try again later.";
+const KEPT = 250;  // pieces of 40 ms that are kept while the page connects: ten seconds
 
 // Where the connection is. Only CONNECTED has a session.
 const Phase = Object.freeze({ APART: "not connected", CONNECTING: "connecting", CONNECTED: "connected" });
@@ -20,6 +21,7 @@ class Page {
   session = null;
   muted = false;
   replying = false;
+  early = new Kept(KEPT);  // what was said while it connected
   sounding = null;  // {id, message, fromMs}: the item that plays, or played last
 
   constructor() {
@@ -101,6 +103,7 @@ class Page {
       $("user-level").value = this.muted ? -60 : db;
       if (this.muted) bytes.fill(0);  // what was on its way
       if (this.phase === Phase.CONNECTED) this.client.append(bytes);
+      else if (this.phase === Phase.CONNECTING) this.early.add(bytes);
     });
     this.microphone = microphone;
     await microphone.open();
@@ -116,6 +119,7 @@ class Page {
     this.microphone?.close();
     this.player?.close();
     this.connected?.();
+    this.early.take();
     this.cutOff("not heard: the conversation ended");
     Object.assign(this, { microphone: null, player: null, client: null, session: null, connected: null, muted: false, replying: false });
     $("user-level").value = $("agent-level").value = -60;
@@ -128,6 +132,7 @@ class Page {
         this.session = session.id;
         if (!this.player) this.client.read();
         this.enter(Phase.CONNECTED);
+        for (const bytes of this.early.take()) this.client.append(bytes);
         this.connected?.();
         this.look(session.id, OWN);
       },

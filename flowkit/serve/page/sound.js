@@ -33,6 +33,20 @@ export class Microphone {
   }
 }
 
+// The newest pieces of sound, for a session that is not there yet.
+export class Kept {
+  #pieces = [];
+  constructor(most) { this.most = most; }
+
+  add(bytes) {
+    this.#pieces.push(bytes);
+    if (this.#pieces.length > this.most) this.#pieces.shift();
+  }
+
+  // What was kept, from the oldest on. Afterwards nothing is.
+  take() { return this.#pieces.splice(0); }
+}
+
 export class Player {
   #context; #node; #given = 0; #played = 0; #cleared = [];
   db = SILENT_DB;

@@ -441,11 +441,11 @@ class Engine:
         self._act(slot, actions, cause_n)
 
     def _drain(self, slot: Slot) -> None:
-        """Record everything in the stage's inboxes and its outbox as discarded."""
+        """Record what waits in the stage's inboxes and its outbox as discarded, except what has come for a later epoch."""
         for inbox in slot.inboxes:
-            while inbox.queue:
+            for envelope in inbox.drained(slot.epoch):
                 slot.waiting -= 1
-                self._record(slot, inbox.queue.popleft(), Fate.DISCARDED)
+                self._record(slot, envelope, Fate.DISCARDED)
             inbox.unblocked(self.now_us)
         while slot.outbox:
             inbox, envelope = slot.outbox.popleft()

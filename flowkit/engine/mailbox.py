@@ -17,8 +17,9 @@ A plain tuple, because every message gets one: making a named tuple would cost m
 does with the message.
 """
 
+EPOCH: Final = 4
 SEQ: Final = 6
-"""The index of the number in an envelope, because a plain tuple has no names."""
+"""The indexes of epoch and number in an envelope, because a plain tuple has no names."""
 
 
 class Push(Enum):
@@ -119,6 +120,14 @@ class Inbox:
         # A sender that tries again has waited since its first try.
         if self.blocked_since_us < 0:
             self.blocked_since_us = now_us
+
+    def drained(self, epoch: int) -> list[Envelope]:
+        """Take out what belongs to `epoch` or an earlier one. What follows an interrupt within the same instant stays."""
+        gone = [envelope for envelope in self.queue if envelope[EPOCH] <= epoch]
+        later = [envelope for envelope in self.queue if envelope[EPOCH] > epoch]
+        self.queue.clear()
+        self.queue.extend(later)
+        return gone
 
     def unblocked(self, now_us: int) -> None:
         """Note that no sender waits any more, and add up how long one did."""

@@ -91,6 +91,21 @@ def test_words_that_were_complete_are_answered_as_soon_as_the_turn_is_over() -> 
     assert ledger.saved_us == pytest.approx(patient_us - early_us, abs=20_000)
 
 
+def test_a_final_transcript_that_no_partial_foretold_is_answered() -> None:
+    """The early answer is given up in the instant in which the turn is released, and takes nothing with it."""
+    plan = talk({**EAGER, "stable_for": "0ms"}, asr={"partial_every": "500ms"})
+    rows = heap_session(plan).journal.rows
+    asked = [
+        (row.message.text, row.message.early)
+        for row in rows
+        if row.stage == "llm" and isinstance(row.message, Utterance)
+    ]
+    assert asked == [("What", True), ("What is", True), ("What is it?", False)]
+    assert not any(isinstance(row.message, Utterance) and row.fate for row in rows), "none is lost"
+    assert answers(plan)[1] == ["It is a house.", " It has a door."]
+    assert trio_session(plan).journal.digest() == heap_session(plan).journal.digest()
+
+
 def test_what_is_given_up_is_told() -> None:
     plan = talk({**EAGER, "stable_for": "0ms"}, ("Yes. And on Sunday too please",), likelihood=(0.9, 0.1))
     report = measure(heap_session(talk(None)).journal.rows, plan=talk(None))

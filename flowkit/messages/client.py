@@ -70,11 +70,12 @@ class StopReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class HeardUntil(Message):
-    """Of the last reply, which is over, the user has heard `text`: the client knows better than the speaker's clock. Control,
-    client -> gate."""
+    """Of the reply in turn `number`, which is over, the user has heard `text`: the client knows better than the speaker's clock.
+    0: the last one. Control, client -> gate and llm."""
 
     lane: ClassVar[str] = "C"
     text: str
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

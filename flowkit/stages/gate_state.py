@@ -50,7 +50,8 @@ def hear_client(state: GateState, message: Message) -> tuple[()]:
             state.noted, state.kept = without(state.noted, text), without(state.kept, text)
         case Forget():
             state.question.forget(message)
-        case HeardUntil(text=text):
+        # Of an earlier turn the model's stage remembers what was heard.
+        case HeardUntil(text=text, number=number) if number in (0, state.question.number):
             state.question.heard = [text] if text else []
         case Typed(text=text):
             state.noted = joined(state.noted, text)

@@ -33,6 +33,7 @@ from flowkit.messages import (
     Filler,
     Final,
     Forget,
+    HeardUntil,
     Instruct,
     Message,
     Released,
@@ -148,7 +149,7 @@ class LlmTurn(Stage[LlmState]):
         return _BUSY if state.tries else self.everything
 
     def step(self, state: LlmState, message: Message, now_us: int) -> Actions:
-        if state.before is not None and isinstance(message, (Instruct, Remember, Forget, ToolOutcome)):
+        if state.before is not None and isinstance(message, (Instruct, Remember, Forget, HeardUntil, ToolOutcome)):
             self.step(state.before, message, now_us)  # it holds whatever becomes of the early reply
         match message:
             case Token(text=text):
@@ -174,6 +175,8 @@ class LlmTurn(Stage[LlmState]):
                 _insert(state, message)
             case Forget():
                 _forget(state, message)
+            case HeardUntil() if self.options.history == "heard":
+                _correct(state, message)
             case Failed(kind=kind, what=what):
                 if kind == "length" and state.tries < _TRIES:
                     return self._shorter(state)
@@ -388,6 +391,14 @@ def _forget(state: LlmState, what: Forget) -> None:
     state.numbers, state.history = tuple(number for number, _ in kept), tuple(exchange for _, exchange in kept)
     later = [(number, _part_of(exchange, number, what)) for number, exchange in state.later]
     state.later = tuple((number, exchange) for number, exchange in later if any(exchange))
+
+
+def _correct(state: LlmState, heard: HeardUntil) -> None:
+    """A client says late how much of a reply was heard. Of the newest one the next utterance says so."""
+    state.history = tuple(
+        Exchange(exchange.user, *_in_order(exchange.steps, heard.text)) if number == heard.number else exchange
+        for number, exchange in zip(state.numbers, state.history, strict=True)
+    )
 
 
 def _part_of(exchange: Exchange, number: int, what: Forget) -> Exchange:

@@ -24,7 +24,7 @@ from flowkit.messages import (
 )
 from flowkit.serve.realtime import conversation
 from flowkit.serve.realtime.audio import Ear
-from flowkit.serve.realtime.conversation import Given, text_of
+from flowkit.serve.realtime.conversation import UNANSWERED, Given, text_of
 from flowkit.serve.realtime.dialogue import Dialogue
 from flowkit.serve.realtime.errors import EventRefused, unsupported
 from flowkit.serve.realtime.reply import Replies, ReplyPhase
@@ -174,29 +174,31 @@ def _clear_output(hands: Hands, event: Given) -> None:
 
 
 def _truncate(hands: Hands, event: Given) -> None:
-    reply, item_id, ms = hands.reply, event.get("item_id"), event.get("audio_end_ms")
-    if hands.talk.items.get(item_id) is None:
+    reply, talk, item_id, ms = hands.reply, hands.talk, event.get("item_id"), event.get("audio_end_ms")
+    if talk.items.get(item_id) is None:
         raise EventRefused("item_truncate_invalid_item_id", f"There is no item {str(item_id)[:80]!r}.", "item_id")
     if not isinstance(ms, int) or isinstance(ms, bool) or ms < 0:
         raise EventRefused("invalid_value", "audio_end_ms must be an integer that is not negative.", "audio_end_ms")
-    if (
-        reply.last is None
-        or reply.last.message is None
-        or reply.last.message["id"] != item_id
-        or reply.last.modality == TEXT
-    ):
-        raise unsupported("Truncating any item but the last one that was spoken", "item_id")
-    text, length_ms = reply.heard_until(ms)
+    turn, before = talk.places.of.get(str(item_id), UNANSWERED), ""
+    for spoken in reply.spoken:
+        if (item := spoken.message) is None or talk.places.of.get(item["id"], UNANSWERED) != turn:
+            continue
+        if item["id"] == item_id and spoken.modality != TEXT:
+            break
+        before = f"{before}{spoken.said.strip()} "
+    else:
+        raise unsupported("Truncating any item but the last ones that were spoken", "item_id")
+    text, length_ms = spoken.heard_until(ms)
     if ms > length_ms:
         what = f"Audio content of {length_ms}ms is already shorter than {ms}ms."
         raise EventRefused("invalid_value", what, "audio_end_ms")
-    # The client has stopped playing. So the reply stops, if it has not already.
-    if reply.engaged:
+    # The client has stopped playing. So this reply stops, if it has not already; but not the next one, which has begun since.
+    if reply.engaged and turn == talk.places.turn:
         hands.stop()
-    hands.talk.order(HeardUntil(text), "gate")
+    talk.order(HeardUntil(f"{before}{text}", turn), "gate", "llm")
     # Of its text the item keeps what was heard, as the model's history does.
-    reply.last.message["content"] = [{"type": "output_audio", "transcript": text.strip()}]
-    hands.talk.send("conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=ms)
+    item["content"] = [{"type": "output_audio", "transcript": text.strip()}]
+    talk.send("conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=ms)
 
 
 # -- responses -----------------------------------------------------------------------------------------------------------

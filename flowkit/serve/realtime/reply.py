@@ -7,6 +7,7 @@ client's turn between them. ``TABLE`` has both sides.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
@@ -19,6 +20,9 @@ from flowkit.serve.realtime.dialogue import Dialogue
 from flowkit.serve.realtime.items import function_call, message
 from flowkit.serve.realtime.settings import AUDIO, TEXT
 from flowkit.stages.playback import heard_of
+
+_SPOKEN = 4
+"""So many spoken messages can be truncated. A slow client tells of one when the next reply speaks already."""
 
 
 class ReplyPhase(Enum):
@@ -114,6 +118,17 @@ class Response:
     used: list[Usage] = field(default_factory=list)
     """What each request to the model has used: counted, until its provider reports it."""
 
+    def heard_until(self, ms: int) -> tuple[str, int]:
+        """The text that has sounded when `ms` milliseconds of its message have, and the message's length in milliseconds."""
+        text, before_ms = "", 0.0
+        for voiced in self.voiced:
+            length_ms = voiced.samples * 1000 / voiced.rate_hz if voiced.rate_hz else 0.0
+            played = min(voiced.samples, round((ms - before_ms) * voiced.rate_hz / 1000)) if voiced.rate_hz else 0
+            if played > 0:
+                text += heard_of(voiced.clause, (), played, voiced.total, voiced.rate_hz)
+            before_ms += length_ms
+        return text, round(before_ms)
+
 
 class Replies:
     """Follows the agent's replies in one session."""
@@ -123,8 +138,8 @@ class Replies:
         self.phase = ReplyPhase.QUIET
         self.response: Response | None = None
         """The response that is not done."""
-        self.last: Response | None = None
-        """The newest response that has said something, done or not."""
+        self.spoken: deque[Response] = deque(maxlen=_SPOKEN)
+        """The newest responses that have said something, done or not."""
         self.engaged = False
         """Whether the engine is replying: a voice may be an interruption."""
         self.calls: dict[str, ToolCall] = {}
@@ -176,16 +191,10 @@ class Replies:
         self._close("cancelled", reason)
         self.phase = ReplyPhase.QUIET
 
-    def heard_until(self, ms: int) -> tuple[str, int]:
-        """The text that has sounded when `ms` milliseconds of the last message have, and the message's length in milliseconds."""
-        text, before_ms = "", 0.0
-        for voiced in self.last.voiced if self.last is not None else []:
-            length_ms = voiced.samples * 1000 / voiced.rate_hz if voiced.rate_hz else 0.0
-            played = min(voiced.samples, round((ms - before_ms) * voiced.rate_hz / 1000)) if voiced.rate_hz else 0
-            if played > 0:
-                text += heard_of(voiced.clause, (), played, voiced.total, voiced.rate_hz)
-            before_ms += length_ms
-        return text, round(before_ms)
+    @property
+    def last(self) -> Response | None:
+        """The newest response that has said something."""
+        return self.spoken[-1] if self.spoken else None
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
@@ -311,7 +320,8 @@ class Replies:
         """The message item of the response, which begins with its first word."""
         if response.message is not None:
             return
-        talk, self.last = self._talk, response
+        talk = self._talk
+        self.spoken.append(response)
         item = response.message = message(talk.new_id("item"), "assistant", [], "in_progress")
         index = len(response.output)
         response.output.append(item)

@@ -66,6 +66,11 @@ class Chance:
         share = self._share(what, name)
         return middle if share is None else min(count - 1, int(share * count))
 
+    def part(self, whole: int, what: str, *name: object) -> int:
+        """A part of `whole`, any one; half of it in the middle world."""
+        share = self._share(what, name)
+        return round(whole * (0.5 if share is None else share))
+
     def share(self, what: str, *name: object) -> float:
         """A share from 0 to 1 that is drawn in every world, the middle one too: no value of it is the likely one."""
         key = (what, name)

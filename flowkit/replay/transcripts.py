@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from math import exp, log
+from statistics import median
 from typing import NamedTuple
 
 from flowkit.messages import EndOfUtterance, Final, Message, Partial
@@ -11,7 +13,7 @@ from flowkit.replay.chance import Chance, delays_of
 from flowkit.replay.material import Input, RecordedCall
 
 _Answers = list[tuple[int, Message]]
-_WHEN = "when a transcript comes"
+_WHEN, _READY = "when a transcript comes", "when a transcript was ready"
 
 
 class Said(NamedTuple):
@@ -23,12 +25,10 @@ class Said(NamedTuple):
     """How long after the last voiced frame the final transcript was ready at the latest."""
     after_us: int
     """From then, or from the end of the utterance if that came later, to the final transcript."""
-    ahead: bool
-    """Whether it looks as if it was decoded before the end of the utterance was known."""
+    wait_us: int
+    """From the end of the utterance to the final transcript, or from the same text as a partial one if that came later."""
     known: bool = True
     """Whether it is known when the final transcript was ready, and not only at the latest when."""
-    behind: bool = False
-    """Whether it looks as if it was decoded only then: an ASR that decodes ahead would have had new words before."""
     silent_us: int = 0
     """From the last voiced frame to the end of the utterance."""
 
@@ -62,16 +62,14 @@ class Finals:
         self._tails: set[tuple[int, Message]] = set()
         for frame, ended_us, number in heard.utterances:
             if not (tail := _until_final(items, ended_us, number)):
-                self._left.append(Said(frame, [], 0, 0, False))
+                self._left.append(Said(frame, [], 0, 0, 0))
             else:
                 newest = bisect_right(arrived, ended_us) - 1
                 self._left.append(_said(frame, ended_us - (newest - frame) * frame_us, ended_us, tail, items))
                 self._tails |= set(tail)
         worded = [said for said in self._left if said.text]
         self._ready = delays_of([said.ready_us for said in worded if said.known])
-        ahead, behind = sum(said.ahead for said in worded), sum(said.behind for said in worded)
-        self._likely = (ahead + 0.5) / (ahead + behind + 1)
-        """How likely it decodes ahead."""
+        self._likely = _likely_ahead([said.wait_us for said in worded])
         self._after = delays_of([said.answers[-1][0] for said in self._left if said.answers])
         self._quiet = delays_of([said.ready_us for said in self._left if said.answers])
         """How long after the end of an utterance its transcript comes, and how long after the last voiced frame it is ready."""
@@ -113,12 +111,12 @@ class Finals:
             return (self._after.drawn_us(self._chance, _WHEN, last_voiced) if fresh else recorded_us), False
         if fresh:
             ready_us = self._quiet.drawn_us(self._chance, _WHEN, last_voiced)
-        elif said.known or not self._ready.count:
+        elif said.known:
             ready_us = said.ready_us
-        else:  # it came with the end of the utterance, and may have been ready before
-            ready_us = min(
-                said.ready_us, self._ready.drawn_us(self._chance, "when a transcript was ready", last_voiced)
-            )
+        elif self._ready.count:  # it came with the end of the utterance, and may have been ready before
+            ready_us = min(said.ready_us, self._ready.drawn_us(self._chance, _READY, last_voiced))
+        else:
+            ready_us = said.ready_us - self._chance.part(max(0, said.ready_us - silent_us), _READY, last_voiced)
         return max(0, ready_us - silent_us) + said.after_us, True
 
     def _decodes_ahead(self) -> bool:
@@ -148,6 +146,12 @@ _QUIET_US = 120_000
 """A partial transcript that comes sooner after the last voiced frame was not decoded in the quiet behind it."""
 _AT_ONCE_US = 5_000
 """An ASR that gives a transcript within less had it ready."""
+_STEADY, _ANY = 0.45, 1.1
+"""How much the delays of an ASR vary that begins at the end of an utterance, and of one that had begun before, as the standard
+deviation of their logarithm."""
+_AT_ONCE, _MOST = -3.0, 3.5
+"""What a transcript that comes at once counts against an ASR that begins then, and the most that all may count, as the logarithm
+of the odds."""
 
 
 def _said(
@@ -165,14 +169,25 @@ def _said(
         if voiced_us + _QUIET_US < us <= final_us and isinstance(item, Partial) and item.text == final.text
     ]
     ready_us = min([*same, final_us])
-    # With the end of the utterance, or in the moment in which the decoding that was under way then was over.
-    ahead = final_us <= max(ended_us, ready_us if same else 0) + _AT_ONCE_US
     answers = [(max(0, at_us - ended_us), item) for at_us, item in tail]
     known = bool(same) or final_us > ended_us + _AT_ONCE_US
+    wait_us = final_us - max(ended_us, ready_us if same else 0)
     after_us = final_us - max(ended_us, ready_us)
-    newest = next((item.text for us, item in reversed(items) if us < final_us and isinstance(item, Partial)), "")
-    behind = not ahead and not same and newest != final.text
-    return Said(frame, answers, ready_us - voiced_us, after_us, ahead, known, behind, ended_us - voiced_us)
+    return Said(frame, answers, ready_us - voiced_us, after_us, wait_us, known, ended_us - voiced_us)
+
+
+def _likely_ahead(waits_us: list[int]) -> float:
+    """How likely an ASR decodes ahead that took so long after the end of each utterance.
+
+    One that begins only then takes about as long each time. What is left of a decoding that was under way may be any time, and
+    often none.
+    """
+    late = [log(us) for us in waits_us if us > _AT_ONCE_US]
+    middle = median(late) if late else 0.0
+    behind = _AT_ONCE * (len(waits_us) - len(late))
+    behind += max(0, len(late) - 1) * log(_ANY / _STEADY)
+    behind -= sum((value - middle) ** 2 for value in late) * (_STEADY**-2 - _ANY**-2) / 2
+    return 1 / (1 + exp(max(-_MOST, min(_MOST, behind))))
 
 
 def _until_final(

@@ -144,6 +144,51 @@ def test_an_asr_that_decodes_ahead_is_bounded_by_when_it_was_ready(then: str, no
     assert 0 <= late_us <= (0 if partials else 160_000)
 
 
+class Timed(Script):
+    """An ASR that is ready so long after the end of each utterance, or, `ahead`, after its last voiced frame. It gives no
+    partial transcripts."""
+
+    def __init__(self, times_ms: Iterable[int], *, ahead: bool) -> None:
+        self._times_ms, self._ahead = iter(times_ms), ahead
+        self._newest = 0
+
+    def open(self, request: Message) -> InlineCall:
+        return InlineCall(fed=self._fed)
+
+    def _fed(self, item: Message) -> Iterable[tuple[int, Message]]:
+        if isinstance(item, Frames):
+            self._newest = item.index
+        elif isinstance(item, EndOfUtterance):
+            ready_us = next(self._times_ms) * 1000
+            passed_us = (self._newest - item.last_voiced) * 20_000 if self._ahead else 0
+            return ((max(0, ready_us - passed_us), Final(f"Question {item.utterance}?", item.utterance)),)
+        return ()
+
+
+@pytest.mark.parametrize("now", ["260ms", "300ms", "700ms"])
+@pytest.mark.parametrize(
+    ("times_ms", "ahead"),
+    [
+        ((370, 420, 400, 480, 350, 410), True),
+        ((330, 310, 350, 390, 340, 360), True),
+        ((500, 410, 440, 405, 460, 425), True),
+        ((80, 100, 120, 90, 70, 110), False),
+        ((300, 200, 250, 160, 350, 220), False),
+    ],
+)
+def test_when_an_asr_began_shows_in_how_its_delays_vary(times_ms: tuple[int, ...], ahead: bool, now: str) -> None:
+    speech = ", ".join(f"{{at: {280 + 4000 * place}ms, lasts: 820ms}}" for place in range(len(times_ms)))
+    before, truth = (
+        ran(pipeline(speech, replies=("Paris.",), vad=f"end: {end}"), asr=Timed(times_ms, ahead=ahead))
+        for end in ("400ms", now)
+    )
+    predicted = simulate(before, overrides=(f"stages.vad.end={now}",)).report.turns
+    true = measure(truth.rows(), plan=truth.layout).turns
+    assert len(predicted) == len(true) == len(times_ms)
+    errors_us = [abs((a.ttfa_us or 0) - (b.ttfa_us or 0)) for a, b in zip(predicted, true, strict=True)]
+    assert sorted(errors_us)[-2] <= 80_000, errors_us
+
+
 def test_a_question_that_is_cut_in_two_is_asked_whole_again_if_it_is_joined() -> None:
     """The first part has the words so far, the second one the rest: together they are what was recorded."""
     speech = "{at: 300ms, lasts: 900ms}, {at: 1520ms, lasts: 800ms}"

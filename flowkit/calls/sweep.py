@@ -2,6 +2,9 @@
 
 Each job replays one trace with some of the settings. What comes back are small records of figures, so it does not matter
 where a job runs: the same sweep gives the same table.
+
+Every setting is replayed in the middle world. Those that are not beaten are then drawn in other worlds (``replay.predict``),
+so that their figures have ranges.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from flowkit.errors import UsageError
 from flowkit.figures.report import Report, summary
 from flowkit.jobs import Workers, in_order
 from flowkit.options import format_duration, parse_duration
+from flowkit.replay.predict import WORLDS, worlds_of
 from flowkit.replay.settings import changed_plan, recorded_plan
 from flowkit.replay.simulate import Prepared, prepare
 from flowkit.trace.reader import read_trace
@@ -24,7 +28,6 @@ from flowkit.trace.reader import read_trace
 _RANGE = re.compile(
     r"(?P<first>[\d.]+)(?P<unit>[a-z]*)\.\.(?P<last>[\d.]+)(?P<last_unit>[a-z]*)/(?P<step>[\d.]+)(?P<step_unit>[a-z]*)"
 )
-_TOGETHER = 5
 _MOST = 10_000
 """Settings of a sweep."""
 _SHARE = 8
@@ -65,6 +68,8 @@ class SweepJob(NamedTuple):
     trace: str
     pipeline: str | None
     points: tuple[tuple[str, ...], ...]
+    worlds: int = 0
+    """How many worlds to draw besides the middle one."""
 
 
 class SweptPoint(NamedTuple):
@@ -75,6 +80,8 @@ class SweptPoint(NamedTuple):
     assumed: int
     front: bool = False
     """Whether no other setting is better in one objective and not worse in any."""
+    ranges: Mapping[str, tuple[float, float]] | None = None
+    """In which the figures of this conversation lie nine times in ten, as far as they are known; None if no world was drawn."""
 
 
 def points_of(given: Sequence[str]) -> list[tuple[str, ...]]:
@@ -148,8 +155,10 @@ def sweep(
     *,
     pipeline: str | None = None,
     objectives: Sequence[str] = OBJECTIVES,
+    worlds: int = WORLDS,
 ) -> list[SweptPoint]:
-    """Replay each trace with each setting. The result does not depend on where the jobs run.
+    """Replay each trace with each setting, and those of the front in so many other worlds. The result does not depend on where
+    the jobs run.
 
     Raises:
         UsageError: a setting needs answers that no recording holds.
@@ -157,16 +166,39 @@ def sweep(
         WorkersError: the workers are lost.
     """
     _check(traces[0], points, pipeline)
-    jobs = [
-        SweepJob(trace, pipeline, tuple(points[at : at + _SHARE]))
-        for trace in traces
-        for at in range(0, len(points), _SHARE)
+    middle = _tallied(traces, points, workers, pipeline, 0)
+    found = with_front([_swept(point, middle[point][0]) for point in points], objectives)
+    front = [point.settings for point in found if point.front]
+    drawn = _tallied(traces, front, workers, pipeline, worlds) if worlds else {}
+    return [
+        point._replace(ranges=_ranges(drawn[point.settings])) if point.settings in drawn else point for point in found
     ]
-    tallies: dict[tuple[str, ...], list[Tally]] = {point: [] for point in points}
+
+
+def _tallied(
+    traces: Sequence[str], points: Sequence[tuple[str, ...]], workers: Workers, pipeline: str | None, worlds: int
+) -> dict[tuple[str, ...], list[list[Tally]]]:
+    """For each setting, the figures of all traces in each world."""
+    share = max(1, _SHARE // (1 + worlds))
+    jobs = [
+        SweepJob(trace, pipeline, tuple(points[at : at + share]), worlds)
+        for trace in traces
+        for at in range(0, len(points), share)
+    ]
+    tallies: dict[tuple[str, ...], list[list[Tally]]] = {point: [[] for _ in range(1 + worlds)] for point in points}
     for job, found in zip(jobs, in_order(tallied, jobs, workers, name=_name), strict=True):
-        for point, tally in zip(job.points, found, strict=True):
-            tallies[point].append(tally)
-    return with_front([_swept(point, tallies[point]) for point in points], objectives)
+        for point, known in zip(job.points, found, strict=True):
+            for world, pooled in enumerate(tallies[point]):
+                # Where nothing is drawn, all worlds are the middle one.
+                pooled.append(known[world] if world < len(known) else known[0])
+    return tallies
+
+
+def _ranges(worlds: Sequence[Sequence[Tally]]) -> dict[str, tuple[float, float]]:
+    """The ranges of the figures over these worlds."""
+    figures = [_swept((), tallies).figures for tallies in worlds]
+    known = {name: [value for one in figures if (value := one[name]) is not None] for name in figures[0]}
+    return {name: (min(values), max(values)) for name, values in known.items() if values}
 
 
 def _name(job: SweepJob) -> str:
@@ -181,12 +213,12 @@ def _check(trace: str, points: Sequence[tuple[str, ...]], pipeline: str | None) 
         changed_plan(known, recorded, pipeline=pipeline, overrides=point)
 
 
-def tallied(job: SweepJob) -> list[Tally]:
-    """Run one job."""
+def tallied(job: SweepJob) -> list[list[Tally]]:
+    """Run one job: for each setting, the figures in each world, the middle one first."""
     known = Path(job.trace).stat()
     prepared = _prepared(job.trace, known.st_mtime_ns, known.st_size)
-    worlds = (prepared.with_settings(point, job.pipeline) for point in job.points)
-    return [_tally(world.run(brief=True, together=_TOGETHER).report) for world in worlds]
+    changed = (prepared.with_settings(point, job.pipeline) for point in job.points)
+    return [[_tally(report) for report in worlds_of(one, job.worlds)] for one in changed]
 
 
 # A worker gets several jobs of the same trace, one after another.

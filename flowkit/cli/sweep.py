@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowkit.cli.workers import configure as workers
@@ -21,7 +22,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "sweep",
         description="Replay traces with every combination of the given settings. Prints the figures of each, and marks with * "
-        "those that no other beats in all objectives.",
+        "those that no other beats in all objectives, with the range in which their figures lie nine times in ten.",
     )
     parser.add_argument("traces", nargs="+", metavar="TRACE", help="traces, or folders with traces")
     parser.add_argument(
@@ -34,6 +35,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="FIGURE,...",
         help="what to make small, or `turns` large (default: ttfa.p50,interrupted,requests)",
     )
+    parser.add_argument(
+        "--worlds", type=int, metavar="N", help="how many worlds to draw for the ranges (default: 20; 0: no ranges)"
+    )
+    parser.add_argument("--plot", metavar="SVG", help="write a plot of the first two objectives to this file")
     workers(parser)
     parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
 
@@ -41,22 +46,61 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Sweep. Exit code 5 if there are no traces."""
     from flowkit.calls.sweep import FIGURES, OBJECTIVES, points_of, sweep
+    from flowkit.files import reserve, write_whole
+    from flowkit.replay.predict import WORLDS
 
     objectives = tuple(args.objective.split(",")) if args.objective else OBJECTIVES
     if unknown := [name for name in objectives if name not in FIGURES]:
         raise UsageError(f"unknown figure {unknown[0]!r}", hint=f"one of {', '.join(FIGURES)}")
+    worlds = WORLDS if args.worlds is None else args.worlds
+    if worlds < 0:
+        raise UsageError(f"--worlds is a number of worlds, not {worlds}")
+    if args.plot and len(objectives) < 2:
+        raise UsageError("--plot shows two objectives, and only one is given")
     traces = list(map(str, traces_of(args.traces)))
     if not traces:
         print("flowkit: no traces found", file=sys.stderr)
         return int(ExitCode.NOTHING_COLLECTED)
-    found = sweep(traces, points_of(args.set), workers_of(args), pipeline=args.pipeline, objectives=objectives)
+    if args.plot:
+        # Before the long work, so that a wrong name costs nothing.
+        reserve(args.plot, traces, mine="<svg")
+    found = sweep(
+        traces,
+        points_of(args.set),
+        workers_of(args),
+        pipeline=args.pipeline,
+        objectives=objectives,
+        worlds=worlds,
+    )
     print(_json(traces, objectives, found) if args.format == "json" else "\n".join(_table(found, objectives, args)))
+    if args.plot:
+        write_whole(Path(args.plot), _plot(found, objectives), mine="<svg")
     return int(ExitCode.FINE)
+
+
+def _plot(found: list[SweptPoint], objectives: tuple[str, ...]) -> str:
+    """The settings by their first two objectives, the front in colour with its ranges."""
+    from flowkit.report.scatter import Point, scatter
+
+    across, up = objectives[:2]
+    points: list[Point] = []
+    for one in found:
+        x, y, ranges = one.figures[across], one.figures[up], one.ranges or {}
+        if x is not None and y is not None:
+            points.append(Point(x, y, " ".join(one.settings), one.front, ranges.get(across), ranges.get(up)))
+    return scatter(points, across, up)
 
 
 def _json(traces: list[str], objectives: tuple[str, ...], found: list[SweptPoint]) -> str:
     points = [
-        {"settings": list(one.settings), **one.figures, "assumed": one.assumed, "front": one.front} for one in found
+        {
+            "settings": list(one.settings),
+            **one.figures,
+            "assumed": one.assumed,
+            "front": one.front,
+            "ranges": None if one.ranges is None else {name: list(ends) for name, ends in one.ranges.items()},
+        }
+        for one in found
     ]
     return json.dumps({"flowkit": 1, "traces": traces, "objectives": list(objectives), "points": points}, indent=1)
 
@@ -70,7 +114,7 @@ def _table(found: list[SweptPoint], objectives: tuple[str, ...], args: argparse.
         [
             "*" if one.front else "",
             *(setting.partition("=")[2] for setting in one.settings),
-            *(_shown(one.figures[name]) for name in names),
+            *(_shown(one.figures[name], (one.ranges or {}).get(name)) for name in names),
             str(one.assumed),
         ]
         for one in found
@@ -93,5 +137,7 @@ def _table(found: list[SweptPoint], objectives: tuple[str, ...], args: argparse.
     ]
 
 
-def _shown(value: float | None) -> str:
-    return "none" if value is None else f"{value:g}"
+def _shown(value: float | None, ends: tuple[float, float] | None) -> str:
+    """A figure with its range, if that is more than one value."""
+    told = "none" if value is None else f"{value:g}"
+    return told if ends is None or ends[0] == ends[1] else f"{told} ({ends[0]:g}..{ends[1]:g})"

@@ -29,6 +29,8 @@ from flowkit.trace.reader import Trace
 
 WORLDS = 20
 """How many worlds are drawn. With so many, their range holds nine in ten."""
+_TOGETHER = 5
+"""How many frames of silence come at once where only figures are wanted. It halves the time, and moves none by a millisecond."""
 _MARGIN = 0.25
 """By how many turns another world must be more like all the others, before it is more typical than the middle one."""
 _RARE = 0.1
@@ -62,7 +64,7 @@ def predict(
     first = all_hit(prepared.run(middle))
     if prepared.user is None:
         return first
-    drawn = _worlds(prepared, World.THIS, worlds if middle.drawn else 0)
+    drawn = _drawn(prepared, middle, worlds)
     later = _worlds(prepared, World.NEXT, worlds if following else 0)
     typical = _typical([first, *drawn])
     # The same dice again, because only of the world that is shown the journal is needed.
@@ -93,8 +95,20 @@ def next_ranges(trace: Trace, overrides: tuple[str, ...] = (), worlds: int = WOR
     return ranges([world.report for world in _worlds(prepared, World.NEXT, worlds)], _resolution_us(prepared))
 
 
+def worlds_of(prepared: Prepared, worlds: int = WORLDS) -> list[Report]:
+    """The report of this conversation in the middle world, and in so many others, if anything is drawn in them."""
+    first = prepared.run(middle := Chance(), brief=True, together=_TOGETHER)
+    return [world.report for world in (first, *_drawn(prepared, middle, worlds))]
+
+
+def _drawn(prepared: Prepared, middle: Chance, worlds: int) -> list[Replayed]:
+    """Worlds of this conversation, unless there is nothing to draw in them."""
+    return _worlds(prepared, World.THIS, worlds if middle.drawn else 0)
+
+
 def _worlds(prepared: Prepared, world: World, count: int) -> list[Replayed]:
-    return [prepared.run(_chance(prepared, world, number), brief=True) for number in range(count)]
+    chances = (_chance(prepared, world, number) for number in range(count))
+    return [prepared.run(chance, brief=True, together=_TOGETHER) for chance in chances]
 
 
 def _chance(prepared: Prepared, world: World, number: int) -> Chance:
@@ -167,10 +181,10 @@ def _others(found: Sequence[tuple[Replayed, dict[int, int], dict[int, str]]]) ->
 
 
 def ranges(reports: Sequence[Report], resolution_us: int = 0) -> Ranges:
-    """The ranges of the figures of these worlds. Times are known only to `resolution_us`."""
+    """The ranges of the figures of these worlds. Times are known only to `resolution_us`: half of it to either side."""
     return Ranges(
-        ttfa_p50=_range(reports, lambda report: _ttfa(report, 0.5), resolution_us),
-        ttfa_p95=_range(reports, lambda report: _ttfa(report, 0.95), resolution_us),
+        ttfa_p50=_range(reports, lambda report: _ttfa(report, 0.5), resolution_us // 2),
+        ttfa_p95=_range(reports, lambda report: _ttfa(report, 0.95), resolution_us // 2),
         turns=_range(reports, lambda report: len(report.turns)),
         interrupts=_range(reports, interrupted),
     )
@@ -198,4 +212,4 @@ def interrupted(report: Report) -> int:
     return sum(turn.end_reason == TurnEnd.INTERRUPTED for turn in report.turns)
 
 
-__all__ = ["WORLDS", "interrupted", "next_ranges", "predict", "ranges"]
+__all__ = ["WORLDS", "interrupted", "next_ranges", "predict", "ranges", "worlds_of"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import product
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -62,7 +63,25 @@ def test_a_setting_without_sound_is_no_fast_one() -> None:
 def test_it_is_the_same_serially_and_in_two_processes() -> None:
     traces = [str(TRACES / f"{name}.jsonl") for name in ("busy", "barge-in", "two-interrupts")]
     points = points_of(["stages.vad.end=300ms,500ms,700ms"])
-    assert sweep(traces, points, Workers()) == sweep(traces, points, Workers(processes=2))
+    found = sweep(traces, points, Workers(), worlds=3)
+    assert found == sweep(traces, points, Workers(processes=2), worlds=3)
+    assert any(one.ranges for one in found)
+
+
+def test_the_front_has_ranges_that_hold_its_figures() -> None:
+    traces = [str(TRACES / f"{name}.jsonl") for name in ("busy", "conversation")]
+    points = points_of(["stages.vad.end=300ms,500ms"])
+    few, more, none = (sweep(traces, points, Workers(), worlds=worlds) for worlds in (2, 4, 0))
+    assert [one._replace(ranges=None) for one in few] == [one._replace(ranges=None) for one in more] == none
+    assert [one.ranges is not None for one in few] == [one.front for one in few] == [True, False]
+    ranges, wider = few[0].ranges, more[0].ranges
+    assert ranges is not None
+    assert wider is not None
+    for name, (low, high) in ranges.items():
+        value = few[0].figures[name]
+        assert value is not None
+        assert wider[name][0] <= low <= value <= high <= wider[name][1]
+    assert any(low < high for low, high in wider.values())
 
 
 def test_silence_that_comes_together_changes_no_figure() -> None:
@@ -81,13 +100,41 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     told = json.loads(capsys.readouterr().out)
     assert [point["front"] for point in told["points"]] == [True, False]
     assert told["points"][1]["ttfa.p50"] - told["points"][0]["ttfa.p50"] == 200
+    assert told["points"][0]["ranges"]["turns"] == [2, 2]
+    assert told["points"][1]["ranges"] is None
     assert main(["sweep", trace, "--set", "stages.vad.end=200ms,400ms", "-j", "1"]) == 0
     assert f"flowkit replay {trace} --set stages.vad.end=200ms" in capsys.readouterr().out
+
+
+def test_the_plot_and_the_table_show_the_ranges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace, plot = str(TRACES / "conversation.jsonl"), tmp_path / "sweep.svg"
+    line = [
+        "sweep",
+        trace,
+        "--set",
+        "stages.vad.end=300ms,500ms,700ms",
+        "--worlds",
+        "3",
+        "--plot",
+        str(plot),
+        "-j",
+        "1",
+    ]
+    assert main(line) == 0
+    rows = capsys.readouterr().out.splitlines()[1:4]
+    assert [".." in row for row in rows] == ["*" in row for row in rows] == [True, False, False]
+    tree = ElementTree.parse(plot)
+    circles = tree.findall(".//{*}circle")
+    assert [circle[0].text for circle in circles][-1] == "stages.vad.end=300ms"
+    assert len(circles) == 3
+    assert main([*line, "--objective", "turns"]) == 2
+    assert "--plot shows two objectives" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("line", "what"),
     [
+        ("--set stages.vad.end=300ms --worlds -1", "number of worlds"),
         ("--set stages.tts.per_char=9ms", "another"),
         ("--set stages.vad.end=1ms --objective speed", "unknown figure"),
         ("--set stages.vad.nothing=1", "nothing"),

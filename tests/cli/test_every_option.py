@@ -294,6 +294,8 @@ TABLE: dict[str, Try] = {
     "sweep --set": Try("sweep a.jsonl --set stages.vad.end=300ms", "--set stages.vad.end=400ms,500ms"),
     "sweep --pipeline": Try("sweep a.jsonl --set stages.chunker.max_tokens=9", "--pipeline slow.yaml"),
     "sweep --objective": Try("sweep a.jsonl --set stages.vad.end=300ms,900ms", "--objective turns"),
+    "sweep --worlds": Try("sweep a.jsonl --set stages.vad.end=300ms", "--worlds 0"),
+    "sweep --plot": Try("sweep a.jsonl --set stages.vad.end=300ms", "--plot new.svg"),
     "sweep --jobs": Try("sweep a.jsonl --set stages.vad.end=300ms", "--jobs 3"),
     "sweep --dask": Try("sweep a.jsonl --set stages.vad.end=300ms", "--dask tcp://127.0.0.1:9"),
     "sweep --format": Try("sweep a.jsonl --set stages.vad.end=300ms"),

@@ -78,7 +78,8 @@ def test_a_sweep_is_the_same_wherever_it_runs(workers: Workers, monkeypatch: pyt
     """Serial, and on three workers, one of which is killed on the way."""
     points = points_of(["stages.vad.end=200ms..600ms/50ms", "stages.chunker.max_tokens=8,16"])
     traces = [str(TRACES / f"{name}.jsonl") for name in ("busy", "barge-in")]
-    serial = calls_sweep.sweep(traces, points, Workers())
+    serial = calls_sweep.sweep(traces, points, Workers(), worlds=2)
+    assert any(one.ranges for one in serial)
 
     def killing(*given: Any, **named: Any) -> Iterator[Any]:
         with Client(workers.cluster, set_as_default=False) as client:
@@ -89,7 +90,7 @@ def test_a_sweep_is_the_same_wherever_it_runs(workers: Workers, monkeypatch: pyt
                 yield answer
 
     monkeypatch.setattr(calls_sweep, "in_order", killing)
-    assert calls_sweep.sweep(traces, points, workers) == serial
+    assert calls_sweep.sweep(traces, points, workers, worlds=2) == serial
 
 
 def test_the_command_line_says_the_same(

@@ -72,7 +72,7 @@ def predict(
     manifest = manifest_of(prepared.trace, prepared.material)
     outlook = Outlook(
         worlds=len(drawn),
-        this=ranges([world.report for world in (first, *drawn)], _resolution_us(prepared)),
+        this=ranges([world.report for world in (first, *drawn)]),
         next=ranges([world.report for world in later], _resolution_us(prepared)) if later else None,
         turns=tuple(_odds(chosen, [first, *drawn])),
         rests_on=_rests_on(manifest, chosen.report, middle),
@@ -180,11 +180,11 @@ def _others(found: Sequence[tuple[Replayed, dict[int, int], dict[int, str]]]) ->
 # -- figures -----------------------------------------------------------------------------------------------------------
 
 
-def ranges(reports: Sequence[Report], resolution_us: int = 0) -> Ranges:
-    """The ranges of the figures of these worlds. Times are known only to `resolution_us`: half of it to either side."""
+def ranges(reports: Sequence[Report], margin_us: int = 0) -> Ranges:
+    """The ranges of the figures of these worlds. Those of times get the margin at both ends."""
     return Ranges(
-        ttfa_p50=_range(reports, lambda report: _ttfa(report, 0.5), resolution_us // 2),
-        ttfa_p95=_range(reports, lambda report: _ttfa(report, 0.95), resolution_us // 2),
+        ttfa_p50=_range(reports, lambda report: _ttfa(report, 0.5), margin_us),
+        ttfa_p95=_range(reports, lambda report: _ttfa(report, 0.95), margin_us),
         turns=_range(reports, lambda report: len(report.turns)),
         interrupts=_range(reports, interrupted),
     )
@@ -196,7 +196,7 @@ def _range(reports: Sequence[Report], figure: Callable[[Report], int | None], ma
 
 
 def _resolution_us(prepared: Prepared) -> int:
-    """How often the VAD answers. Where the user's speech is moved, it may answer in other frames than it did."""
+    """How often the VAD answers. The speech of another talk begins and ends in other frames of that."""
     answered = [frame for _, frame, _ in prepared.material.input.answers]
     gaps = sorted(b - a for a, b in pairwise(answered)) or [1]
     return prepared.plan.frame_us * quantile(gaps, 0.9)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flowkit.calls.shrink import condition, shrink
 from flowkit.calls.sweep import SweepJob, points_of, tallied
+from flowkit.replay.predict import WORLDS
 from flowkit.trace.reader import read_trace
 from tests.calls.support import talk
 
@@ -24,11 +25,14 @@ def main(trace: str) -> None:
     tallied(SweepJob(trace, None, tuple(POINTS)))
     each_s = (time.process_time() - began_s) / len(POINTS)
     known = read_trace(trace)
-    minutes = len(known.levels) * known.layout.frame_us / 6e7
+    minutes = known.rows()[-1][5] / 6e7
     print(f"sweep: {each_s:.2f} s for a setting on {minutes:.1f} min, {60 * minutes / each_s:.0f} times real time")
     print(f"       100 settings on 100 minutes: {100 * 100 / minutes * each_s:.0f} s, shared by the cores")
     said = [f"Question number {number}." for number in range(400)]
     said[137], said[301] = "The word is alpha.", "The word is omega."
+    began_s = time.process_time()
+    tallied(SweepJob(trace, None, tuple(POINTS[:1]), WORLDS))
+    print(f"       a setting of the front, with {WORLDS} worlds: {time.process_time() - began_s:.2f} s")
     with tempfile.TemporaryDirectory() as folder:
         session = read_trace(talk(Path(folder) / "many.jsonl", said, every_ms=5000))
         began_s = time.process_time()

@@ -53,7 +53,7 @@ def test_as_many_turns_and_interruptions_as_there_are(scores: tuple[Score, Score
 def test_the_first_sound_comes_when_it_would_have_come(scores: tuple[Score, Score]) -> None:
     figures = scores[0].to_json()["ttfa_error_ms"]
     assert figures["median"] <= 20
-    assert figures["p90"] <= 100
+    assert figures["p90"] <= 60
 
 
 def test_the_same_seed_is_the_same_talk_and_fresh_noise_another() -> None:

@@ -43,7 +43,8 @@ def test_a_world_is_the_same_on_every_run_and_each_is_another() -> None:
 def test_nothing_is_drawn_in_the_middle_world() -> None:
     middle = Chance()
     assert (middle.normal("a"), middle.index(5, 2, "b"), middle.happens(0.4, "c")) == (0.0, 2, False)
-    assert middle.drawn == ["a", "b", "c"]
+    assert middle.part(300, "d") == 150
+    assert middle.drawn == ["a", "b", "c", "d"]
     assert delays_of([100_000, 300_000, 200_000]).drawn_us(middle, "delay") == 200_000
 
 

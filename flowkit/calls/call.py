@@ -49,7 +49,8 @@ class ImportedCall:
     measured: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    """What in the trace is from the recording, what was computed from it, and what nobody knows."""
+    """What in the trace is from the recording, what was computed from it, and what nobody knows: names of
+    ``flowkit.replay.manifest``."""
     notices: tuple[str, ...] = ()
     """What looks wrong, for people."""
 

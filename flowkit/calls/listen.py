@@ -18,6 +18,7 @@ from flowkit.calls.call import FRAME_SAMPLES, FRAME_US, RATE_HZ, CallLine, Impor
 from flowkit.calls.doubts import doubts
 from flowkit.calls.stereo import Stereo
 from flowkit.messages import EndOfUtterance, Message, Probability, SpeechStarted, SpeechStopped
+from flowkit.replay.manifest import ANSWERS, AUDIO, LEVELS, PARTIALS, REPLIES, TOOLS, TRANSCRIPTS, VOICE
 from flowkit.stages.base import Emit
 from flowkit.stages.endpointing import Endpointing
 
@@ -162,13 +163,9 @@ def listen(stereo: Stereo, path: Path) -> ImportedCall:
         words,
         stereo.user,
         stereo.agent,
-        measured=("sound of both sides",),
-        derived=(
-            "speech of both sides (silero)",
-            "words of both sides (moonshine)",
-            "the agent's clauses, from its words",
-        ),
-        missing=("when the transcripts, tokens and audio of the agent were there", "tool calls", "what was not said"),
+        measured=(AUDIO, LEVELS),
+        derived=(ANSWERS, PARTIALS, TRANSCRIPTS, REPLIES, VOICE),
+        missing=(TOOLS,),
         notices=(*stereo.notices, *_noise(user, agent), *doubts(asked, replies)),
     )
 

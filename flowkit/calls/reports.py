@@ -15,6 +15,7 @@ from typing import Any, TypeGuard
 from flowkit.calls.call import FRAME_US, CallLine, ImportedCall
 from flowkit.calls.doubts import check_times, doubts
 from flowkit.errors import InputError
+from flowkit.replay.manifest import ANSWERS, AUDIO, LEVELS, PARTIALS, REPLIES, TOOLS, TRANSCRIPTS, VOICE
 
 _MOST_BYTES = 64 << 20
 _VOICED, _SILENT = 0.95, 0.02
@@ -61,9 +62,9 @@ def read_report(path: Path) -> ImportedCall:
         check_times(speech, lasts_us, f"{path}, {side}")
     return ImportedCall(
         path.stem, started_us, lasts_us, user, agent, _probabilities(user, lasts_us), _words(user),
-        measured=("who said what, when",),
-        derived=("whether the user speaks, for each frame", "the agent's clauses, from its words"),
-        missing=("sound", "when the transcripts, tokens and audio of the agent were there", "tool calls", "what was not said"),
+        measured=(TRANSCRIPTS,),
+        derived=(ANSWERS, PARTIALS, REPLIES, VOICE),
+        missing=(AUDIO, LEVELS, TOOLS),
         notices=(*notices, *doubts(user, agent)),
     )  # fmt: skip
 

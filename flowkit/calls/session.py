@@ -26,14 +26,13 @@ from flowkit.plan.resolve import draw
 from flowkit.plan.show import show
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.heap import HeapPump
+from flowkit.replay.manifest import IMPORTED
 from flowkit.replay.predicted import RecordedWords
 from flowkit.replay.recorded import RecordedTools, scripted
 from flowkit.stages.endpointing import Endpointing, least
 from flowkit.stages.gate import Gate
 from flowkit.trace import open_recorder
 
-IMPORTED = "imported"
-"""Name of the event that says where an imported trace comes from, and what in it is known."""
 _SHORTEST_US, _USUAL_US = 120_000, 400_000
 _SPARE_US = 60_000
 """What an answer takes at least besides the silence before it: the last window of the VAD, and a tick."""

@@ -5,7 +5,6 @@ https://www.debuggingbook.org/html/DeltaDebugger.html
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -67,31 +66,32 @@ def shrink(trace: Trace, shows: Shows, *, overrides: tuple[str, ...] = ()) -> Sh
     found = (prepared if overrides else replace(prepared, user=None)).run(brief=True).report
     if not shows(found):
         raise UsageError(f"{trace.path.name}: the condition does not hold in a replay of the whole recording")
-    left = _around(whole, _last(whole, found, shows), lambda some: search.showing(some) is not None)
+    left = _around(whole, _suspects(whole, found, shows), lambda some: search.showing(some) is not None)
     # Again, because only now its rows are needed.
     return Shrunk(left, len(whole), search.replays, prepared.with_turns(left).run(together=_TOGETHER))
 
 
-def _last(turns: tuple[int, ...], report: Report, shows: Shows) -> int | None:
-    """The turn with which the condition begins to hold. That costs no replay, because it is in the figures of the whole."""
+def _suspects(turns: tuple[int, ...], report: Report, shows: Shows) -> tuple[int, ...]:
+    """The fewest turns whose figures alone show it. That costs no replay, because they are in the report of the whole."""
 
-    def until(count: int) -> bool:
-        return shows(replace(report, turns=report.turns[:count]))
+    def showing(some: tuple[int, ...]) -> bool:
+        return shows(replace(report, turns=tuple(turn for turn in report.turns if turn.turn in set(some))))
 
-    count = bisect_left(range(len(report.turns)), True, key=lambda count: until(count))
-    number = report.turns[count - 1].turn if count else 0
-    return number if number in turns and until(count) else None
+    return _fewest(turns, showing) if showing(turns) else ()
 
 
-def _around(turns: tuple[int, ...], last: int | None, holds: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
-    """The fewest turns. Those before the last one are searched first, together with it."""
-    if last is not None:
-        if holds((last,)):
-            return (last,)
-        before = _fewest(turns[: turns.index(last)], lambda some: holds((*some, last)))
-        if holds((*before, last)):
-            return _fewest((*before, last), holds)
-    return _fewest(turns, holds)
+def _around(
+    turns: tuple[int, ...], suspects: tuple[int, ...], holds: Callable[[tuple[int, ...]], bool]
+) -> tuple[int, ...]:
+    """The fewest turns. The suspects may be all of them. Else what else it takes came before the last one."""
+    if not suspects:
+        return _fewest(turns, holds)
+    if holds(suspects):
+        return _fewest(suspects, holds) if len(suspects) > 1 else suspects
+    earlier = (turn for turn in turns[: turns.index(suspects[-1])] if turn not in suspects)
+    before = _fewest(tuple(earlier), lambda some: holds(tuple(sorted((*some, *suspects)))))
+    found = tuple(sorted((*before, *suspects)))
+    return _fewest(found if holds(found) else turns, holds)
 
 
 def _fewest(items: tuple[int, ...], holds: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:

@@ -107,3 +107,5 @@ _ENTRIES: Mapping[str, Callable[[Trace, Material], bool]] = {
     VOICE: _has(Audio),
     TOOLS: lambda trace, material: bool(material.tools),
 }
+NAMES = _ENTRIES.keys()
+"""All that a manifest may name."""

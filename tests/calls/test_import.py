@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from flowkit.calls.call import RATE_HZ, CallLine, ImportedCall
 from flowkit.calls.doubts import drift_of, swapped
 from flowkit.calls.reports import read_report
-from flowkit.calls.session import IMPORTED, plan_of, played, write_trace
+from flowkit.calls.session import plan_of, played, write_trace
 from flowkit.calls.stereo import read_stereo
 from flowkit.cli import main
 from flowkit.errors import InputError, UsageError
@@ -26,6 +26,8 @@ from flowkit.figures.layout import layout_of
 from flowkit.figures.metrics import measure
 from flowkit.messages import Play
 from flowkit.replay import exactly, run
+from flowkit.replay.manifest import IMPORTED, NAMES, manifest_of
+from flowkit.replay.simulate import prepare
 from flowkit.trace.reader import read_trace
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,17 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("calls") / "call.jsonl"
     assert main(["import", str(CALL), "-o", str(out), "--turns", str(out.with_suffix(".json"))]) == 0
     return out
+
+
+def test_the_manifest_claims_what_predictions_know(imported: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    write_trace(read_report(LIVEKIT), report)
+    for path, recorded in ((imported, ("audio", "levels")), (report, ("transcripts",))):
+        prepared = prepare(path, changed=True)
+        manifest = manifest_of(prepared.trace, prepared.material)
+        assert manifest.lies == ()
+        assert manifest.recorded == recorded
+        assert {*manifest.recorded, *manifest.derived, *manifest.missing} == NAMES
 
 
 # -- a recording -------------------------------------------------------------------------------------------------------

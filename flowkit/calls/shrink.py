@@ -16,7 +16,7 @@ from flowkit.config.tests import OF_SESSION, OF_TURN, Assertion
 from flowkit.errors import UsageError
 from flowkit.figures.report import Report
 from flowkit.replay.changes import spans_of
-from flowkit.replay.fewer import spoken_turns
+from flowkit.replay.fewer import fewest, spoken_turns
 from flowkit.replay.simulate import Prepared, Replayed, prepare
 from flowkit.testing.suite.words import judged
 from flowkit.trace.reader import Trace
@@ -77,7 +77,7 @@ def _suspects(turns: tuple[int, ...], report: Report, shows: Shows) -> tuple[int
     def showing(some: tuple[int, ...]) -> bool:
         return shows(replace(report, turns=tuple(turn for turn in report.turns if turn.turn in set(some))))
 
-    return _fewest(turns, showing) if showing(turns) else ()
+    return fewest(turns, showing) if showing(turns) else ()
 
 
 def _around(
@@ -85,35 +85,13 @@ def _around(
 ) -> tuple[int, ...]:
     """The fewest turns. The suspects may be all of them. Else what else it takes came before the last one."""
     if not suspects:
-        return _fewest(turns, holds)
+        return fewest(turns, holds)
     if holds(suspects):
-        return _fewest(suspects, holds) if len(suspects) > 1 else suspects
+        return fewest(suspects, holds) if len(suspects) > 1 else suspects
     earlier = (turn for turn in turns[: turns.index(suspects[-1])] if turn not in suspects)
-    before = _fewest(tuple(earlier), lambda some: holds(tuple(sorted((*some, *suspects)))))
+    before = fewest(tuple(earlier), lambda some: holds(tuple(sorted((*some, *suspects)))))
     found = tuple(sorted((*before, *suspects)))
-    return _fewest(found if holds(found) else turns, holds)
-
-
-def _fewest(items: tuple[int, ...], holds: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
-    """Delta debugging: parts, then complements of parts, that get smaller."""
-    parts = 2
-    while len(items) > 1:
-        pieces = _cut(items, parts)
-        rest = [tuple(item for item in items if item not in set(piece)) for piece in pieces]
-        smaller = next((some for some in (*pieces, *(rest if parts > 2 else ())) if some and holds(some)), None)
-        if smaller is not None:
-            parts = 2 if smaller in pieces else max(2, parts - 1)
-            items = smaller
-        elif parts >= len(items):
-            return items
-        else:
-            parts = min(len(items), 2 * parts)
-    return () if items and holds(()) else items
-
-
-def _cut(items: Sequence[int], parts: int) -> list[tuple[int, ...]]:
-    size = -(-len(items) // parts)
-    return [tuple(items[at : at + size]) for at in range(0, len(items), size)]
+    return fewest(found if holds(found) else turns, holds)
 
 
 def condition(texts: Sequence[str]) -> Shows:

@@ -18,6 +18,7 @@ from flowkit.jobs import in_order
 
 if TYPE_CHECKING:
     from flowkit.figures.report import Report
+    from flowkit.replay.simulate import Prepared
     from flowkit.trace.reader import Trace
 
 
@@ -68,6 +69,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--permute-ties", type=int, default=0, metavar="N", help="also replay simultaneous events in N other orders"
     )
     parser.add_argument(
+        "--schedule",
+        metavar="TIES",
+        help="replay simultaneous events in an order that --permute-ties has printed, such as 17.1,42.2",
+    )
+    parser.add_argument(
         "--worlds",
         type=int,
         metavar="N",
@@ -87,6 +93,10 @@ def run(args: argparse.Namespace) -> int:
     if args.live_tools and (args.exact or args.permute_ties or args.fault):
         raise UsageError(
             "--live-tools changes outcomes, so it cannot be combined with --exact, --fault or --permute-ties"
+        )
+    if args.schedule is not None and (args.exact or args.permute_ties or args.live_tools):
+        raise UsageError(
+            "--schedule is one order, so it cannot be combined with --exact, --permute-ties or --live-tools"
         )
     if args.worlds is not None and args.worlds < 0:
         raise UsageError(f"--worlds is a number of worlds, not {args.worlds}")
@@ -140,6 +150,7 @@ def _again(args: argparse.Namespace, name: str) -> str:
     options += [part for fault in args.fault for part in ("--fault", fault)]
     options += [f"--{name}-tools" for name in ("live", "allow") if getattr(args, f"{name}_tools")]
     options += ["--permute-ties", str(args.permute_ties)] if args.permute_ties else []
+    options += ["--schedule", args.schedule] if args.schedule is not None else []
     options += ["--worlds", str(args.worlds)] if args.worlds is not None else []
     return shlex.join(["flowkit", "replay", name, *options])
 
@@ -161,7 +172,7 @@ def _simulated(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
 
     trace = read_trace(name)
     if trace.redacted:
-        if args.pipeline or args.set or args.permute_ties or args.live_tools or args.fault:
+        if args.pipeline or args.set or args.permute_ties or args.live_tools or args.fault or args.schedule:
             raise UsageError(
                 f"{trace.path.name} is redacted: only its timing can be replayed, without changed settings or faults"
             )
@@ -170,6 +181,8 @@ def _simulated(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
     if args.live_tools:
         _tell(args, _with_tools(args, trace), said)
         return ExitCode.FINE
+    if args.schedule is not None:
+        return _scheduled(args, trace, said)
     worlds = WORLDS if args.worlds is None else args.worlds
     replayed = predict(
         trace,
@@ -197,14 +210,37 @@ def _with_tools(args: argparse.Namespace, trace: Trace) -> Report:
 
 
 def _ties(args: argparse.Namespace, trace: Trace, said: _Said) -> bool:
-    from flowkit.replay.simulate import simulate
-    from flowkit.replay.ties import depending, permuted
+    from flowkit.replay.ties import depending, permuted, schedule_text, shortest
 
-    usual = simulate(trace, pipeline=args.pipeline, overrides=tuple(args.set)).report
-    others = permuted(trace, args.permute_ties, pipeline=args.pipeline, overrides=tuple(args.set))
-    lines = depending(usual, [other.report for other in others])
-    said.err += lines or [f"{args.permute_ties} other orders of simultaneous events: the same figures"]
-    return not lines
+    prepared = _prepared(args, trace)
+    usual = prepared.run(brief=True).report
+    found = depending(usual, permuted(prepared, args.permute_ties))
+    for what, others in found.items():
+        schedule = schedule_text(shortest(prepared, usual, others[0].schedule, what))
+        orders = f"{len(others)} of {args.permute_ties} orders"
+        said.err.append(f"{what}: depends on the order of simultaneous events ({orders}): --schedule {schedule}")
+    if not found:
+        said.err.append(f"{args.permute_ties} other orders of simultaneous events: the same figures")
+    return not found
+
+
+def _scheduled(args: argparse.Namespace, trace: Trace, said: _Said) -> ExitCode:
+    """Replay with a schedule. Exit code 1 if its figures are not those of the usual order."""
+    from flowkit.replay.ties import differing, parse_schedule, scheduled
+
+    prepared = _prepared(args, trace)
+    replayed = scheduled(prepared, parse_schedule(args.schedule))
+    _tell(args, replayed.report, said)
+    lines = differing(prepared.run(brief=True).report, replayed.report)
+    said.err += [f"{what}: other than in the usual order" for what in lines]
+    return ExitCode.CHECKS_FAILED if lines else ExitCode.FINE
+
+
+def _prepared(args: argparse.Namespace, trace: Trace) -> Prepared:
+    from flowkit.config.faults import faults_of
+    from flowkit.replay.simulate import prepare
+
+    return prepare(trace, pipeline=args.pipeline, overrides=tuple(args.set), faults=faults_of(args.fault))
 
 
 def _tell(args: argparse.Namespace, report: Report, said: _Said) -> None:

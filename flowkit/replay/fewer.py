@@ -84,3 +84,26 @@ def _without(call: RecordedCall, stays: Callable[[int], bool], ended: Mapping[in
         return not isinstance(item, Partial) or stays(at_us)
 
     return replace(call, items=[entry for entry in call.items if kept(entry[0], entry[2])])
+
+
+def fewest(items: tuple[int, ...], holds: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
+    """The fewest items with which `holds` holds, such that it does not without any one of them. Delta debugging: parts, then
+    complements of parts, that get smaller (https://www.debuggingbook.org/html/DeltaDebugger.html)."""
+    parts = 2
+    while len(items) > 1:
+        pieces = _cut(items, parts)
+        rest = [tuple(item for item in items if item not in set(piece)) for piece in pieces]
+        smaller = next((some for some in (*pieces, *(rest if parts > 2 else ())) if some and holds(some)), None)
+        if smaller is not None:
+            parts = 2 if smaller in pieces else max(2, parts - 1)
+            items = smaller
+        elif parts >= len(items):
+            return items
+        else:
+            parts = min(len(items), 2 * parts)
+    return () if items and holds(()) else items
+
+
+def _cut(items: Sequence[int], parts: int) -> list[tuple[int, ...]]:
+    size = -(-len(items) // parts)
+    return [tuple(items[at : at + size]) for at in range(0, len(items), size)]

@@ -14,7 +14,7 @@ conversation, which runs as one session in virtual time. ``flowkit.testing.invar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +28,10 @@ from flowkit.config import load
 from flowkit.config.catalog import Installed
 from flowkit.engine import CallOpened, Engine
 from flowkit.errors import FlowkitError, UsageError
+from flowkit.figures.layout import layout_of
+from flowkit.figures.metrics import measure
 from flowkit.figures.queues import queue_reports
+from flowkit.figures.report import Report
 from flowkit.messages import Done, Failed, Final, Frames, Probability
 from flowkit.plan import resolve
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
@@ -46,6 +49,8 @@ _WORDS = ("Yes.", "No, wait.", "Paris is it,", "and then some more", "3.5 of the
 _MOST_SPEECH = 4
 _WORKED = (Done, Final, Probability, Frames)
 """Items of a provider that show that a call succeeds."""
+Shows = Callable[[Report], bool]
+"""A condition on the figures of a session."""
 _PLAIN = Conversation(
     mic={"speech": [{"at": "0ms", "lasts": "160ms"}]},
     vad={"end": "100ms", "start": "40ms"},
@@ -197,11 +202,13 @@ def check_session(conversation: Conversation, **subject: Any) -> Engine:
 
 def pipeline_of(conversation: Conversation) -> str:
     """The conversation as the text of a pipeline file with scripted fakes."""
-    fakes = ("mic", "vad", "asr", "llm", "tts")
+    fakes = ("mic", "vad", "asr", "turn", "llm", "tts")
+    # An end-of-turn predictor stands behind what it judges.
+    kinds = [kind for kind in (*PIPELINE[:3], "turn", *PIPELINE[3:]) if kind != "turn" or kind in conversation]
     frame = {"frame": conversation["frame"]} if "frame" in conversation else {}
     stages = [
         {"kind": kind, **({"provider": "scripted"} if kind in fakes else {}), **_plain(conversation.get(kind, {}))}
-        for kind in PIPELINE
+        for kind in kinds
     ]
     stages[0] |= frame
     return yaml.safe_dump({"flowkit": 1, "stages": stages}, sort_keys=False, allow_unicode=True, width=1_000)
@@ -235,22 +242,37 @@ def _save(evidence: Evidence, conversation: Conversation, path: Path) -> Path:
     return path
 
 
-def session_machine(save: str | Path | None = None, **subject: Any) -> type[RuleBasedStateMachine]:
+def session_machine(
+    save: str | Path | None = None, sometimes: Mapping[str, Shows] | None = None, **subject: Any
+) -> type[RuleBasedStateMachine]:
     """Make a state machine class. Its ``TestCase`` is a unittest class, which pytest collects under the name that you
     give it.
 
     Args:
-        save: write the trace of a failing conversation to this path; the shrunk one comes last. pipeline: a pipeline
-        file to test, with scripted providers. Default: flowkit's default pipeline. stages: your own stage classes, by
-        kind. A kind that flowkit does not have must be in the pipeline file. providers: your own provider classes, by
-        kind. If one is not inline, sessions run on the live pump, in virtual time.
+        sometimes: what must happen in one of the sessions at least, by its name for people. What never does fails the test:
+        a promise that was never put to the test means nothing. save: write the trace of a failing conversation to this
+        path; the shrunk one comes last. pipeline: a pipeline file to test, with scripted providers. Default: flowkit's
+        default pipeline. stages: your own stage classes, by kind. A kind that flowkit does not have must be in the pipeline
+        file. providers: your own provider classes, by kind. If one is not inline, sessions run on the live pump, in virtual
+        time.
     """
     tested = Subject(**subject)
 
     class RandomSession(SessionMachine):
         subject = tested
         trace = None if save is None else Path(save)
+        never: ClassVar[dict[str, Shows]] = dict(sometimes or {})
 
+    # The annotations of Hypothesis take the class for a property.
+    case: Any = RandomSession.TestCase
+
+    def run_all(self: Any) -> None:
+        case.runTest(self)
+        if never := sorted(RandomSession.never):
+            raise AssertionError(f"never in any of the sessions: {', '.join(never)}")
+
+    checked = type(case.__name__, (case,), {"runTest": run_all})
+    RandomSession.TestCase = checked  # type: ignore[assignment]
     return RandomSession
 
 
@@ -259,6 +281,8 @@ class SessionMachine(RuleBasedStateMachine):
 
     subject = Subject()
     trace: Path | None = None
+    never: ClassVar[dict[str, Shows]] = {}
+    """What has happened in no session so far."""
 
     unfit: ClassVar[FlowkitError | None] = None
     """Why the providers cannot be tested, found out once for all conversations."""
@@ -341,6 +365,12 @@ class SessionMachine(RuleBasedStateMachine):
             if self.trace is not None:
                 _save(evidence, self._whole(), self.trace)
             raise
+        if self.never:
+            report = measure(
+                evidence.rows, plan=layout_of(evidence.plan), voiced=None, trace="random", level="simulated"
+            )
+            for name in [name for name, shows in self.never.items() if shows(report)]:
+                del self.never[name]
 
     def _whole(self) -> Conversation:
         llm = self.conversation["llm"]

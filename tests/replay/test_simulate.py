@@ -32,7 +32,7 @@ from flowkit.replay.compare import first_difference
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.material import Material, RecordedCall, gather
 from flowkit.replay.recorded import RecordedTools
-from flowkit.replay.simulate import simulate
+from flowkit.replay.simulate import prepare, simulate
 from flowkit.replay.ties import depending, permuted
 from flowkit.replay.voice import RecordedVoice, fit, spoken_in, theil_sen
 from flowkit.testing.sessions import scripted_plan, scripts_of
@@ -182,7 +182,8 @@ def test_without_configuration_there_is_nothing_to_run(tmp_path: Path) -> None:
 
 def test_equal_time_arrivals_in_other_orders_change_nothing_here(tmp_path: Path) -> None:
     trace = recorded(tmp_path, pipeline())
-    assert depending(simulate(trace).report, [other.report for other in permuted(trace, 5)]) == []
+    prepared = prepare(trace)
+    assert depending(prepared.run().report, permuted(prepared, 5)) == {}
 
 
 def test_theil_sen_does_not_follow_the_odd_one_out() -> None:

@@ -17,6 +17,7 @@ from hypothesis.errors import Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
 
 from flowkit.errors import ProviderError, UsageError
+from flowkit.figures.report import Report
 from flowkit.messages import Audio, Clause, Interrupt, Message, Speak, Token, Utterance, WordTimes
 from flowkit.options import Options
 from flowkit.providers.base import Emit, Provider
@@ -26,7 +27,8 @@ from flowkit.stages.base import Emit as EmitAction
 from flowkit.stages.chunking import Chunking
 from flowkit.stages.playback import Playback
 from flowkit.testing.invariants import Broken
-from flowkit.testing.session_machine import check_session, save_trace, session_machine
+from flowkit.testing.session_machine import check_session, pipeline_of, save_trace, session_machine
+from flowkit.testing.sessions import plan_from_yaml
 from flowkit.testing.strategies import (
     Conversation,
     cancellation_instants,
@@ -325,3 +327,27 @@ def test_a_provider_that_virtual_time_cannot_test_is_refused_at_once(cls: type[P
 def test_a_model_is_loaded_once_for_all_conversations() -> None:
     run_state_machine_as_test(session_machine(providers={"llm": Talks}), settings=FEW)
     assert Talks.loaded.count(Talks) == 1
+
+
+def test_what_never_happens_in_any_session_fails() -> None:
+    def completed(report: Report) -> bool:
+        return any(turn.end_reason == "completed" for turn in report.turns)
+
+    few = settings(max_examples=20, stateful_step_count=5, deadline=None, database=None)
+    machine = session_machine(sometimes={"a reply is heard": completed, "ten turns": lambda r: len(r.turns) > 9})
+    machine.TestCase.settings = few
+    with pytest.raises(AssertionError, match=r"never in any of the sessions: ten turns$"):
+        machine.TestCase().runTest()
+    fine = session_machine(sometimes={"a reply is heard": completed})
+    fine.TestCase.settings = few
+    fine.TestCase().runTest()
+
+
+def test_a_conversation_as_a_file_keeps_its_predictor() -> None:
+    conversation = Conversation(turn={"likelihood": (0.9,)}, vad={"end": {"complete": "60ms"}})
+    assert [stage.kind for stage in plan_from_yaml(pipeline_of(conversation)).stages][:4] == [
+        "mic",
+        "vad",
+        "asr",
+        "turn",
+    ]

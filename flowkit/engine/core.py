@@ -298,19 +298,13 @@ class Engine:
             case Cancel():
                 self._cancel(slot, n)
             case RaiseEpoch(turn):
-                self._raise_epoch(turn)
+                # Listening stages are in it at once. A replying stage enters it with the first message of it that it handles.
+                self._epoch += 1
+                for listening in self._slots:
+                    if not listening.replying:
+                        listening.epoch, listening.turn = self._epoch, turn
             case Finish(reason):
                 self._finish(reason)
-
-    def _raise_epoch(self, turn: int) -> None:
-        """Begin a new epoch for turn `turn`.
-
-        Listening stages are in it at once. A replying stage enters it with the first message of it that it handles.
-        """
-        self._epoch += 1
-        for slot in self._slots:
-            if not slot.replying:
-                slot.epoch, slot.turn = self._epoch, turn
 
     def _emit(self, slot: Slot, port: str, message: Message, n: int) -> None:
         # One number for the whole session, so that a stage with several inboxes can tell which message was sent first.

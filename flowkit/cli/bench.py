@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowkit.errors import ExitCode
+from flowkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from flowkit.plan import Plan
@@ -36,9 +37,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "bench",
         description="Run the VAD, the ASR and the predictors of a pipeline over labelled recordings, faster than life. Then say, "
-        "for silence alone and for many settings, how many pauses inside turns are cut and how long the agent waits.",
+        "for silence alone and for many settings, how many pauses inside turns are cut and how long the agent waits. Where "
+        "interruptions are labelled, say which of them stop an agent that talks, and how soon.",
     )
-    parser.add_argument("what", choices=("turns",), help="turns: when the user's turn is taken to be over")
+    parser.add_argument(
+        "what", choices=("turns",), help="turns: when the user's turn is taken to be over, and who gets the floor"
+    )
     parser.add_argument(
         "recordings",
         nargs="+",
@@ -68,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     first = recordings[0].path
     plans = [_plan(args, first, ())] + ([_plan(args, first, tuple(args.set))] if args.set else [])
     if args.plot:
+        if not any(recording.turns for recording in recordings):
+            raise UsageError("--plot shows when turns end, and the recordings have no labelled turns")
         # Before the long work, so that a wrong name costs nothing.
         reserve(args.plot, [str(one.path) for one in recordings], mine="<svg")
     results = _results(plans, recordings, ["pipeline", " ".join(args.set)], from_labels=args.from_labels)
@@ -97,28 +103,34 @@ def _plan(args: argparse.Namespace, first: Path, overrides: tuple[str, ...]) -> 
 
 
 def _results(plans: list[Plan], recordings: list[Labelled], titles: list[str], *, from_labels: bool) -> list[Result]:
+    from flowkit.testing.turns.floor import floor_outcomes
     from flowkit.testing.turns.listening import listening_plan
     from flowkit.testing.turns.result import measured
 
     results: list[Result] = []
     known: list[tuple[Plan, list[HeardRecording]]] = []
     for title, plan in zip(titles, plans, strict=False):
-        listening = listening_plan(plan, recordings[0])
+        listening = listening_plan(plan, b"")
         # What was heard serves every pipeline that differs only in when a turn ends.
         heard = next((heard for other, heard in known if other.stages == listening.stages), None)
         if heard is None:
-            heard = list(_heard(plan, recordings, from_labels=from_labels))
+            heard = _heard(plan, recordings, from_labels=from_labels)
             known.append((listening, heard))
-        results.append(measured(title, plan, heard))
+        interrupted = [one for recording in _counted(recordings, "talking") for one in floor_outcomes(recording, plan)]
+        results.append(measured(title, plan, heard, interrupted))
     return results
 
 
 def _heard(plan: Plan, recordings: list[Labelled], *, from_labels: bool) -> list[HeardRecording]:
     from flowkit.testing.turns.listening import hear
 
-    heard = []
+    with_turns = [recording for recording in recordings if recording.turns]
+    return [hear(recording, plan, from_labels=from_labels) for recording in _counted(with_turns, "listening")]
+
+
+def _counted(recordings: list[Labelled], doing: str) -> Iterator[Labelled]:
+    """The recordings, and on a terminal how far the work is."""
     for number, recording in enumerate(recordings, 1):
         if sys.stderr.isatty():
-            print(f"\rlistening: {number} of {len(recordings)}", end="", file=sys.stderr, flush=True)
-        heard.append(hear(recording, plan, from_labels=from_labels))
-    return heard
+            print(f"\r{doing}: {number} of {len(recordings)}", end="", file=sys.stderr, flush=True)
+        yield recording

@@ -20,6 +20,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import trio
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from flowkit.config import load
@@ -29,7 +31,10 @@ from flowkit.messages import EndOfUtterance, Final, Frames, Message, Partial, To
 from flowkit.plan import resolve
 from flowkit.providers.inline import Answer, InlineCall, Script
 from flowkit.replay.heap import HeapPump
+from flowkit.runtime.clock import SessionClock
+from flowkit.runtime.pump import TrioPump
 from flowkit.testing.sessions import scripts_of
+from flowkit.testing.turns.rehearsal import rehearsed
 
 TURNS = (
     ("What is the capital of France?",),
@@ -51,6 +56,17 @@ TURNS = (
 )
 PAUSE_MS, WORD_MS, GAP_MS = 350, 280, 9_000
 PREEMPT = "stages.llm.preempt={}"
+QUESTION = f"""flowkit: 1
+stages:
+  - {{kind: mic, provider: wav, path: {Path(__file__).resolve().parents[2] / "pipelines/audio/question.wav"}}}
+  - {{kind: vad, provider: silero}}
+  - {{kind: asr, provider: moonshine}}
+  - {{kind: gate}}
+  - {{kind: llm, provider: scripted, replies: [{{text: We open at nine in the morning and we close at six.}}]}}
+  - {{kind: chunker}}
+  - {{kind: tts, provider: scripted, per_char: 60ms}}
+  - {{kind: speaker}}
+"""
 _REPLY = "Of course, I can help you with that. It takes a moment. Is there anything else that I can do for you today?"
 
 
@@ -144,22 +160,23 @@ def _tokens(rows: list[Row]) -> int:
 
 def question() -> dict[str, float]:
     """TTFA in ms for the shipped question: with one silence, with the stage `turn`, and with answers that are begun early too."""
-    from flowkit.testing.sessions import trio_session
-    from tests.benchmarks.bench_interruptions import PIPELINE, models, plan_of, question
-
     end = "stages.vad.end={complete: 200ms, unsure: 500ms, incomplete: 1200ms}"
-    turned = PIPELINE.replace("  - {kind: gate}", "  - {kind: turn, provider: words}\n  - {kind: gate}")
-    loaded, found = models(), {}
+    turned = QUESTION.replace("  - {kind: gate}", "  - {kind: turn, provider: words}\n  - {kind: gate}")
+    found = {}
     for name, text, overrides in (
-        ("end: 400ms", PIPELINE, []),
+        ("end: 400ms", QUESTION, []),
         ("turn", turned, [end]),
         ("turn, preempt: {}", turned, [end, PREEMPT]),
         ("turn, preempt: {stable_for: 100ms}", turned, [end, "stages.llm.preempt={stable_for: 100ms}"]),
     ):
-        plan = plan_of(overrides, question(), text)
-        rows = trio_session(plan, models=loaded).journal.rows
+        plan = resolve(load("question.yaml", text=text, overrides=tuple(overrides)))
+        rows = rehearsed(plan, _answered)
         found[name] = (measure(rows, plan=plan).turns[0].ttfa_us or 0) / 1000
     return found
+
+
+async def _answered(pump: TrioPump, clock: SessionClock) -> None:
+    await trio.sleep_until(clock.at_s(8_000_000))
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from flowkit.providers.turn_sound import SoundPredictor, TurnSound
 from flowkit.providers.weights import SMART_TURN
 from flowkit.stages.endpointing import Endpointing, Silences
 from flowkit.stages.predicting import PredictingBySound
-from flowkit.testing.turns.labels import Labelled, UserTurn
+from flowkit.testing.turns.labels import Labelled, Labels, UserTurn
 from flowkit.testing.turns.listening import HeardRecording, hear
 from flowkit.testing.turns.policies import Policy, judged
 
@@ -79,7 +79,7 @@ def plan(cls: type[SoundPredictor]) -> Plan:
 def heard(cls: type[SoundPredictor]) -> HeardRecording:
     pytest.importorskip("webrtcvad")
     cls.given = []
-    return hear(Labelled(QUESTION, (UserTurn(begins=0.3, ends=1.8),)), plan(cls))
+    return hear(Labelled(QUESTION, Labels(turns=(UserTurn(begins=0.3, ends=1.8),))), plan(cls))
 
 
 def predictions(found: HeardRecording) -> list[Prediction]:

@@ -14,7 +14,7 @@ from flowkit.errors import InputError
 from flowkit.messages import EndOfUtterance, Message, Partial, Prediction, Probability
 from flowkit.stages.endpointing import Endpointing, Silences
 from flowkit.testing.sessions import heap_session, scripted_plan
-from flowkit.testing.turns.labels import Labelled, UserTurn, collect, read_labels
+from flowkit.testing.turns.labels import Labelled, Labels, UserTurn, collect, read_labels
 from flowkit.testing.turns.listening import HeardRecording
 from flowkit.testing.turns.plot import front, plot
 from flowkit.testing.turns.policies import Policy, alone, best, grid, judged, share_at
@@ -39,7 +39,7 @@ def heard(*predictions: tuple[int, float], turn: UserTurn = TURN) -> HeardRecord
     messages += [(ms * 1000, Prediction(p, "words", ms // 20)) for ms, p in predictions]
     messages.sort(key=lambda message: message[0])
     return HeardRecording(
-        Labelled(Path("a.wav"), (turn,)), 20_000, tuple(messages), ((900_000, Partial("and then", 40)),)
+        Labelled(Path("a.wav"), Labels(turns=(turn,))), 20_000, tuple(messages), ((900_000, Partial("and then", 40)),)
     )
 
 
@@ -78,7 +78,7 @@ def test_what_the_bench_says_is_what_a_session_does() -> None:
     messages = tuple(
         (row.handled_us, row.message) for row in rows if row.stage == "vad" and isinstance(row.message, kinds)
     )
-    one = HeardRecording(Labelled(Path("a.wav"), (TURN,)), 20_000, messages, ())
+    one = HeardRecording(Labelled(Path("a.wav"), Labels(turns=(TURN,))), 20_000, messages, ())
     vad = plan.stage("vad").options
     assert isinstance(vad, Endpointing.Options)
     outcome = judged(Policy("", vad.end), [one], vad)
@@ -91,7 +91,9 @@ def test_an_end_while_the_user_speaks_counts_apart() -> None:
     outcome = judged(Policy("", 100_000), [heard(turn=UserTurn(begins=0.2, ends=2.0, pauses=()))], OPTIONS)
     assert (outcome.pauses, outcome.cut, outcome.cut_elsewhere) == (0, 0, 0)
     gap = heard(turn=TURN)
-    unlabelled = HeardRecording(Labelled(Path("a.wav"), (UserTurn(begins=0.2, ends=2.0),)), 20_000, gap.messages, ())
+    unlabelled = HeardRecording(
+        Labelled(Path("a.wav"), Labels(turns=(UserTurn(begins=0.2, ends=2.0),))), 20_000, gap.messages, ()
+    )
     assert judged(Policy("", 100_000), [unlabelled], OPTIONS).cut_elsewhere == 1
 
 
@@ -125,7 +127,7 @@ def test_the_result_says_where_a_predictor_harms() -> None:
     ("value", "fault"),
     [
         ("[", "not JSON"),
-        ({"turns": []}, "turns: Tuple should have at least 1 item"),
+        ({"turns": []}, "turns or interruptions are needed"),
         ({"turns": [{"begins": 1}]}, "turns.0.ends: Field required"),
         ({"turns": [{"begins": 1, "ends": 0.5}]}, "must rise"),
         ({"turns": [{"begins": 1, "ends": 2, "pauses": [[1.5, 2.5]]}]}, "must rise"),

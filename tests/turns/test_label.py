@@ -67,7 +67,7 @@ def labelled(draw: st.DrawFn) -> list[UserTurn]:
 
 @given(labelled())
 def test_turns_become_pieces_and_turns_again(turns: list[UserTurn]) -> None:
-    assert list(checked({"turns": turns_of(pieces_of(turns))}, "here")) == turns
+    assert list(checked({"turns": turns_of(pieces_of(turns))}, "here").turns) == turns
 
 
 def test_what_is_no_speech_leaves_its_turn_and_a_piece_that_was_split_loses_its_words() -> None:
@@ -99,7 +99,7 @@ def test_labels_that_are_there_are_shown_with_what_was_heard(trace: Path) -> Non
     assert first == {"begins": 0.5, "ends": 1.1, "after": "pause", **words}
     assert (second["text"], second["after"]) == ("How many legs does a spider have?", "turn")
     asked(server, "POST", "/labels", [first, second])
-    assert read_labels(server.labels) == (UserTurn.model_validate(known),)
+    assert read_labels(server.labels).turns == (UserTurn.model_validate(known),)
 
 
 # -- what is saved -----------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_done_ends_it(trace: Path) -> None:
         assert (await client.post("/done", json={})).status_code == 200
 
     assert run(LabelServer(read_trace(trace)), act)
-    assert len(read_labels(Path(f"{trace}.labels.json"))) == 3
+    assert len(read_labels(Path(f"{trace}.labels.json")).turns) == 3
 
 
 def test_without_a_request_it_ends_after_half_an_hour(trace: Path) -> None:

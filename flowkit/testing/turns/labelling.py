@@ -58,7 +58,10 @@ class LabelServer:
         heard = heard_in(trace)
         if not heard:
             raise InputError(f"{trace.path.name}: the user says nothing in it, so there is nothing to label")
-        self.pieces = list(pieces_of(read_labels(self.labels), heard)) if self.labels.exists() else heard
+        known = read_labels(self.labels) if self.labels.exists() else None
+        self.pieces = list(pieces_of(known.turns, heard)) if known and known.turns else heard
+        # The page shows the turns alone. What else the file says stays.
+        self._kept = known.model_dump(mode="json", exclude={"turns"}, exclude_defaults=True) if known else {}
         reserve(self.labels, [self.trace], mine=_MINE)
         self._late_us = late_us(trace)
         self._rate_hz = trace.head.rate_hz
@@ -142,9 +145,10 @@ class LabelServer:
         """Check the pieces that the page sends, and save their turns."""
         try:
             pieces = _PIECES.validate_python(json.loads(request.body))
-            turns = checked({"turns": turns_of(pieces)}, self.labels.name)
+            turns = checked({"turns": turns_of(pieces)}, self.labels.name).turns
             lines = (json.dumps(turn.model_dump(exclude_defaults=True), ensure_ascii=False) for turn in turns)
-            text = '{"turns": [\n' + ",\n".join(lines) + "\n]}\n"
+            kept = "".join(f",\n{json.dumps(key)}: {json.dumps(value)}" for key, value in self._kept.items())
+            text = '{"turns": [\n' + ",\n".join(lines) + f"\n]{kept}}}\n"
             write_whole(self.labels, text, inputs=[self.trace], mode=PRIVATE, mine=_MINE)
         except ValidationError as error:
             first = error.errors()[0]

@@ -1,11 +1,12 @@
-"""Labels: where the user's turns begin, pause and end in a recording. They lie in a JSON file beside it (``a.wav``,
-``a.json``), with times in seconds:
+"""Labels: where the user's turns begin, pause and end in a recording, and what the user says while the agent speaks. They
+lie in a JSON file beside it (``a.wav``, ``a.json``), with times in seconds:
 
     {"turns": [{"begins": 0.6, "ends": 3.2, "pauses": [[1.4, 1.9]], "asked": "When?", "parts": ["On", "Friday."]}]}
+    {"interruptions": [{"begins": 3.0, "ends": 3.4, "kind": "backchannel"}], "channel": 0}
 
-Only `begins` and `ends` are needed. `pauses`: the silences inside the turn, [from, to]. `kinds`: a word for each pause, to
-count them apart. `asked`: what the agent had said. `parts`: what the user says, cut at the pauses; for pipelines whose ASR
-does not know the language.
+Only `begins` and `ends` of a turn are needed. `pauses`: the silences inside it, [from, to]. `kinds`: a word for each pause,
+to count them apart. `asked`: what the agent had said. `parts`: what the user says, cut at the pauses; for pipelines whose
+ASR does not know the language. `channel`: the user's, from 0; without it all channels are mixed.
 
 A folder may have one ``labels.jsonl`` instead, with a line for each recording: `file`, and `segments` of speech ([from,
 to]) in one turn.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -52,16 +54,63 @@ class UserTurn(BaseModel):
         return self
 
 
-class _File(BaseModel):
-    turns: tuple[UserTurn, ...] = Field(min_length=1)
+class Wish(StrEnum):
+    """What the user wants who speaks while the agent does."""
+
+    TAKE_OVER = "take_over"
+    """The turn."""
+    BACKCHANNEL = "backchannel"
+    """To listen on."""
+
+
+class Interruption(BaseModel):
+    """What the user says while the agent speaks. Times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    begins: float = Field(ge=0)
+    ends: float
+    kind: Wish
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Interruption:
+        if self.begins >= self.ends:
+            raise ValueError("ends must come after begins")
+        return self
+
+
+class Labels(BaseModel):
+    """A file of labels. Each list is in order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    turns: tuple[UserTurn, ...] = ()
+    interruptions: tuple[Interruption, ...] = ()
+    channel: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Labels:
+        if not self.turns and not self.interruptions:
+            raise ValueError("turns or interruptions are needed")
+        for spans in (
+            [(turn.begins, turn.ends) for turn in self.turns],
+            [(one.begins, one.ends) for one in self.interruptions],
+        ):
+            if any(a[1] > b[0] for a, b in pairwise(spans)):
+                raise ValueError("each must begin after the one before has ended")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A recording (a WAV file, or a trace) and its turns, in order."""
+    """A recording (a WAV file, or a trace) and its labels."""
 
     path: Path
-    turns: tuple[UserTurn, ...]
+    labels: Labels
+
+    @property
+    def turns(self) -> tuple[UserTurn, ...]:
+        return self.labels.turns
 
 
 def labels_of(recording: Path) -> Path:
@@ -81,7 +130,7 @@ def collect(paths: Sequence[str]) -> Iterator[Labelled]:
             yield from _beside(path)
 
 
-def read_labels(path: Path) -> tuple[UserTurn, ...]:
+def read_labels(path: Path) -> Labels:
     """Read a file of labels. Raises InputError."""
     try:
         return checked(json.loads(path.read_text("utf-8")), str(path))
@@ -92,19 +141,17 @@ def read_labels(path: Path) -> tuple[UserTurn, ...]:
         raise InputError(f"{path}: not JSON: {exc}") from exc
 
 
-def checked(value: Any, where: str) -> tuple[UserTurn, ...]:
-    """The turns of a file's content. Errors name the place as `where`. Raises InputError."""
+def checked(value: Any, where: str) -> Labels:
+    """The labels of a file's content. Errors name the place as `where`. Raises InputError."""
     try:
-        turns = _File.model_validate(value).turns
+        return Labels.model_validate(value)
     except ValidationError as exc:
         first = exc.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = "".join(f"{part}." for part in first["loc"])[:-1]
         raise InputError(
-            f"{where}: {place}: {first['msg']}", hint="the form is described in docs/turn-taking.md"
+            ": ".join(part for part in (where, place, first["msg"]) if part),
+            hint="the form is described in docs/turn-taking.md",
         ) from exc
-    if any(a.ends > b.begins for a, b in pairwise(turns)):
-        raise InputError(f"{where}: turns: each must begin after the one before has ended")
-    return turns
 
 
 def _beside(folder: Path) -> Iterator[Labelled]:

@@ -1,35 +1,28 @@
 """What a pipeline hears in a recording: its VAD, ASR and predictors run once over it, without an end of utterance.
 
-The session runs in virtual time. What a model computes takes the processor time that it needs, so that a busy machine
-changes little. Of a recorded session the same is read from its trace.
+The session runs in virtual time. Of a recorded session the same is read from its trace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import trio
-import trio.testing
 
 from flowkit.clock import US_PER_S
 from flowkit.engine import Fate, Row
 from flowkit.errors import UsageError
 from flowkit.messages import CommitInput, Frames, Heard, Message, Partial, Prediction, Probability
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
-from flowkit.providers.base import Provider
-from flowkit.providers.loading import lone_error
-from flowkit.providers.sound.wav import WavSource
 from flowkit.replay.settings import recorded_plan
-from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.pump import TrioPump
 from flowkit.stages.endpointing import Endpointing
-from flowkit.testing.sessions import providers_of
 from flowkit.testing.turns.label_asr import LabelAsr
 from flowkit.testing.turns.labels import Labelled, UserTurn
-from flowkit.testing.virtual import VirtualTime, kept_model
+from flowkit.testing.turns.rehearsal import playing, rehearsed, user_sound
 from flowkit.trace.reader import read_trace
 
 _HEARS = ("mic", "vad", "asr", "turn", "gate")
@@ -61,77 +54,33 @@ def hear(recording: Labelled, plan: Plan, *, from_labels: bool = False) -> Heard
     Raises InputError, TraceError, ProviderError; UsageError if a provider needs a network or a process.
     """
     if recording.path.suffix == ".wav":
-        return _evidence(
-            recording, plan, _listened(recording, listening_plan(plan, recording, from_labels=from_labels))
-        )
+        sound = user_sound(recording, plan.input_rate_hz)
+        listens = listening_plan(plan, sound, recording.turns if from_labels else ())
+        return _evidence(recording, plan, rehearsed(listens, partial(_prompt, turns=recording.turns)))
     trace = read_trace(recording.path)
     return _evidence(recording, recorded_plan(trace), trace.rows())
 
 
-def listening_plan(plan: Plan, recording: Labelled, *, from_labels: bool = False) -> Plan:
-    """The stages of `plan` that listen, with the file as microphone and a VAD that ends no utterance."""
-    kept = {
-        stage.id: _listening(stage, recording, from_labels=from_labels) for stage in plan.stages if stage.kind in _HEARS
-    }
-    if {stage.kind for stage in kept.values()} < {"mic", "vad", "asr"}:
+def listening_plan(plan: Plan, sound: bytes, known: tuple[UserTurn, ...] = ()) -> Plan:
+    """The stages of `plan` that listen, with `sound` as microphone and a VAD that ends no utterance. With `known` turns, their
+    transcripts take the place of the ASR."""
+    kept = {stage.id: _listening(stage, sound, known) for stage in plan.stages if stage.kind in _HEARS}
+    if not {"mic", "vad", "asr"} <= {stage.kind for stage in kept.values()}:
         raise UsageError(f"{plan.name} has no microphone, VAD and ASR, so it has no turns to end")
     edges = tuple(edge for edge in plan.edges if edge.source in kept and edge.target in kept)
     return replace(plan, stages=tuple(kept.values()), edges=edges)
 
 
-def _listening(stage: PlannedStage, recording: Labelled, *, from_labels: bool) -> PlannedStage:
+def _listening(stage: PlannedStage, sound: bytes, known: tuple[UserTurn, ...]) -> PlannedStage:
     if stage.kind == "mic":
-        played = WavSource.Options.model_validate({"path": recording.path})
-        return replace(stage, provider=ProviderChoice("wav", WavSource, played), failover=())
-    if stage.kind == "asr" and from_labels:
-        known = LabelAsr.Options.model_validate({"turns": recording.turns})
-        return replace(stage, provider=ProviderChoice("labels", LabelAsr, known), failover=())
+        return replace(stage, provider=playing(sound), failover=())
+    if stage.kind == "asr" and known:
+        transcripts = LabelAsr.Options.model_validate({"turns": known})
+        return replace(stage, provider=ProviderChoice("labels", LabelAsr, transcripts), failover=())
     if isinstance(stage.options, Endpointing.Options):
         patient = stage.options.model_copy(update={"end": _NEVER_US, "longest": _NEVER_US})
         return replace(stage, options=patient, failover=())
     return replace(stage, failover=())
-
-
-def _listened(recording: Labelled, plan: Plan) -> list[Row]:
-    virtual = VirtualTime(computes=True)
-    models = _models(plan)
-
-    async def main() -> list[Row]:
-        clock = SessionClock()
-        async with open_alarms() as alarms, providers_of(plan, clock, models=models) as providers:
-            settled = trio.testing.wait_all_tasks_blocked
-            pump = TrioPump(plan, providers, clock, alarms, settled=settled)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(pump.run)
-                await _prompt(pump, clock, recording.turns)
-                nursery.cancel_scope.cancel()
-        return list(pump.engine.journal.rows)
-
-    async def watched() -> list[Row]:
-        rows: list[Row] = []
-        with lone_error(), virtual.inside():
-            rows = await main()
-        return rows
-
-    with virtual.started():
-        return trio.run(watched, clock=trio.testing.MockClock(autojump_threshold=0))
-
-
-def _models(plan: Plan) -> Mapping[type[Provider], Any]:
-    """The models of the plan, loaded on the real clock."""
-    models = {}
-    for stage in plan.stages:
-        if stage.provider is not None and not stage.provider.cls.loads_nothing(stage.provider.options):
-            choice = stage.provider
-            choice.cls.check(choice.options)
-            kept = kept_model(choice.cls, choice.options)
-            if kept.bound:
-                raise UsageError(
-                    f"{stage.kind} {choice.name} works in a loop or a process of its own, for which virtual time does not wait",
-                    hint="record sessions with it, label them (flowkit label TRACE), and give the traces",
-                )
-            models[choice.cls] = kept.value
-    return models
 
 
 async def _prompt(pump: TrioPump, clock: SessionClock, turns: tuple[UserTurn, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The result of a bench: silence alone, the policies of the grid, and the settings in use, as lines and as JSON."""
+"""The result of a bench, as lines and as JSON: silence alone, the policies of the grid, the settings in use, and the floor."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from flowkit.clock import whole_ms
 from flowkit.errors import UsageError
 from flowkit.plan.graph import Plan
 from flowkit.stages.endpointing import Endpointing
+from flowkit.testing.turns.floor import FloorOutcome, FloorResult
 from flowkit.testing.turns.listening import HeardRecording
 from flowkit.testing.turns.policies import (
     JudgedTurn,
@@ -51,11 +52,20 @@ class Result:
     """Empty if the pipeline has no predictor."""
     in_use: PolicyOutcome
     harms: tuple[Harm, ...]
+    floor: FloorResult | None = None
+    """None if no interruption is labelled."""
 
     def lines(self) -> Iterator[str]:
         """The tables, for people."""
         use = self.in_use
         yield f"{self.title}: {len(use.turns)} turns, {use.pauses} pauses inside them"
+        if use.turns:
+            yield from self._turns()
+        if self.floor is not None:
+            yield from self.floor.lines()
+
+    def _turns(self) -> Iterator[str]:
+        use = self.in_use
         yield _head("silence alone")
         yield from map(_line, self.alone)
         if self.grid:
@@ -88,6 +98,7 @@ class Result:
             "harms": [
                 {"recording": h.recording, "what": h.what, "by": h.by, "p": h.p, "said": h.said} for h in self.harms
             ],
+            "floor": self.floor.to_json() if self.floor is not None else None,
         }
 
 
@@ -101,7 +112,9 @@ def _line(outcome: PolicyOutcome) -> str:
     return f"  {outcome.policy.name:<34}{cut:>14}{times}{outcome.missed:>8}"
 
 
-def measured(title: str, plan: Plan, heard: Sequence[HeardRecording]) -> Result:
+def measured(
+    title: str, plan: Plan, heard: Sequence[HeardRecording], interrupted: Sequence[FloorOutcome] = ()
+) -> Result:
     """Judge silence alone, the grid and the plan's own settings. Raises UsageError if the plan has no VAD."""
     vad = plan.only("vad")
     if vad is None or not isinstance(vad.options, Endpointing.Options):
@@ -114,6 +127,7 @@ def measured(title: str, plan: Plan, heard: Sequence[HeardRecording]) -> Result:
         tuple(judged(policy, heard, options) for policy in grid()) if predicts else (),
         in_use,
         tuple(_harms(in_use, judged(Policy("", unsure_of(in_use.policy)), heard, options), heard)) if predicts else (),
+        FloorResult(tuple(interrupted)) if interrupted else None,
     )
 
 

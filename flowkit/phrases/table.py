@@ -25,7 +25,7 @@ class Endings:
     numbers: str = ""
     """Digits and numbers, as they are spelled out."""
     asks_number: str = ""
-    """What the agent says when it asks for a number that is read in groups."""
+    """What the agent says when it asks for a number, or a spelling, that is read in groups."""
     asks_name: str = ""
     """What the agent says when it asks for a name or a place."""
     backchannels: str = ""

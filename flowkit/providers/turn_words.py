@@ -35,8 +35,8 @@ _MARKS = ("?", "？", "؟")
 _STOPS = (".", "!", "。", "！", "।")
 _UNFINISHED = (",", ";", ":", "-", "–", "—", "…", "...", "、", "，")
 
-_ENDED, _QUESTION, _STATED, _ANSWERED, _NAMED, _BARE = 0.95, 0.9, 0.75, 0.85, 0.8, 0.45
-_OPEN, _FILLED, _LISTED, _LOOSE, _GROUPED, _LONG_NUMBER = 0.1, 0.05, 0.2, 0.4, 0.2, 0.6
+_ENDED, _LONG, _ANSWERED, _NAMED, _QUESTION, _STATED = 0.95, 0.9, 0.85, 0.8, 0.75, 0.65
+_OPEN, _FILLED, _LISTED, _LOOSE, _GROUPED, _LONG_NUMBER, _BARE = 0.1, 0.05, 0.2, 0.4, 0.2, 0.6, 0.45
 _UNKNOWN = 0.5
 """The probabilities, by rule."""
 
@@ -142,6 +142,9 @@ def _judged(said: _Said, known: _Tables, wish: _Wish) -> float:
     if _ends(keys, known.fillers):
         return _FILLED
     answer = whole and keys in known.answers
+    # "Yes" does not answer "Could you spell your name?"
+    if answer and (wish.number or wish.name):
+        return _BARE
     if answer and wish.anything:
         return _ENDED
     if _ends(keys, known.opens) and not answer:
@@ -150,16 +153,22 @@ def _judged(said: _Said, known: _Tables, wish: _Wish) -> float:
     if text.endswith(_UNFINISHED):
         return _LISTED
     parts, digits = _number(keys, known)
+    # What the ASR has misheard may stand behind a number that goes on.
+    if wish.number:
+        digits = max(digits, sum(_size(key, known) for key in keys if len(key) > 1 or key.isdigit()))
     if digits and (parts > 1 or digits > 2 or wish.number):
         return _GROUPED if max(digits, _digits(text)) < _WHOLE_NUMBER else _LONG_NUMBER
-    short = whole and said.words <= _FEW
-    if short and wish.anything and (parts or wish.name):
+    short = whole and said.words <= _FEW and wish.anything
+    if short and (parts or wish.name):
         return _ANSWERED
+    closed = text.endswith((*_MARKS, *_STOPS))
+    if not whole:
+        return _LONG if closed else _STATED
+    if answer or (short and closed and _begins(keys, known.answers)):
+        return _NAMED
     if text.endswith(_MARKS):
         return _QUESTION
-    if answer or (short and wish.anything and text.endswith(_STOPS)):
-        return _NAMED
-    return _STATED if text.endswith(_STOPS) else _BARE
+    return _STATED if closed else _BARE
 
 
 def _ends(keys: tuple[str, ...], listed: frozenset[tuple[str, ...]]) -> bool:
@@ -183,7 +192,14 @@ def _number(keys: tuple[str, ...], known: _Tables) -> tuple[int, int]:
     """How many words of a number or of a spelling the text ends with, and how many digits or letters they are."""
     parts = digits = 0
     for key in reversed(keys):
-        if not (key.isdigit() or len(key) == 1 or (key,) in known.numbers):
+        if not (size := _size(key, known)):
             break
-        parts, digits = parts + 1, digits + (len(key) if key.isdigit() else 1)
+        parts, digits = parts + 1, digits + size
     return parts, digits
+
+
+def _size(key: str, known: _Tables) -> int:
+    """How many digits or letters a word is; 0 for any other word."""
+    if key.isdigit():
+        return len(key)
+    return int(len(key) == 1 or (key,) in known.numbers)

@@ -29,7 +29,7 @@ def judged(said: str, asked: str = "", language: str = "en") -> Completeness:
         ("no thanks", "Anything else?"),
         ("Seven.", "How many people?"),
         ("Anna Berg", "And your name, please? What are you called?"),
-        ("I would take the blue one.", ""),
+        ("I would take the blue one if you still have it.", ""),
     ],
 )
 def test_complete(said: str, asked: str) -> None:
@@ -55,9 +55,36 @@ def test_incomplete(said: str) -> None:
     assert judged(said) is Completeness.INCOMPLETE
 
 
-@pytest.mark.parametrize("said", ["I saw the house", "It is 040 123 45 67"])
+@pytest.mark.parametrize(
+    "said",
+    ["I saw the house", "It is 040 123 45 67", "I would take it.", "I would take the blue one if you still have it"],
+)
 def test_unsure(said: str) -> None:
     assert judged(said) is Completeness.UNSURE
+
+
+def test_a_full_stop_tells_more_the_more_was_said() -> None:
+    """An ASR puts one behind any part of a sentence. The end of a long one is rarely a part."""
+    short, long = (likelihood(said) or 0 for said in ("It is late.", "It is late, and the last bus has already left."))
+    bare = likelihood("It is late, and the last bus has already left") or 0
+    assert (likelihood("It is late") or 0) < short == bare < long
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        # Misheard words behind a number that goes on.
+        ("Seven two four late", "What is your phone number?"),
+        ("It's B", "Could you spell that for me?"),
+    ],
+)
+def test_a_number_that_the_agent_has_asked_for_is_awaited(said: str, asked: str) -> None:
+    assert judged(said, asked) is Completeness.INCOMPLETE
+
+
+def test_yes_is_no_number_and_no_name() -> None:
+    assert judged("Yes.", "Could you spell your name for me?") is Completeness.UNSURE
+    assert judged("I don't have a phone.", "What is your phone number?") is Completeness.UNSURE
 
 
 @pytest.mark.parametrize(

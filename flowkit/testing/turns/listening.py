@@ -14,7 +14,7 @@ import trio
 from flowkit.clock import US_PER_S
 from flowkit.engine import Fate, Row
 from flowkit.errors import UsageError
-from flowkit.messages import CommitInput, Frames, Heard, Message, Partial, Prediction, Probability
+from flowkit.messages import CommitInput, Heard, Message, Partial, Prediction, Probability
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.replay.settings import recorded_plan
 from flowkit.runtime.clock import SessionClock
@@ -29,7 +29,7 @@ _HEARS = ("mic", "vad", "asr", "turn", "gate")
 _NEVER_US = 3_600 * US_PER_S
 _AFTER_US = 2_300_000
 """How long the session goes on after the last turn. No policy is more patient."""
-_EVIDENCE = (Frames, Probability, Prediction)
+_EVIDENCE = (Probability, Prediction)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from statistics import mean, median
 
 from flowkit.clock import US_PER_S
@@ -21,8 +21,9 @@ from flowkit.testing.turns.listening import HeardRecording
 
 ALONE_MS = (100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200)
 _COMPLETE_MS = (100, 200, 400)
-_OTHER_MS = ((200, 300), (300, 500), (300, 900), (500, 800), (500, 1200), (700, 1200), (900, 1200), (900, 1500))
-"""Where it is not sure, and where the user is likely to go on."""
+_UNSURE_MS = (120, 140, 160, 200, 250, 300, 400, 500, 600, 700, 800, 900)
+"""Close together where a transcript may just come in time."""
+_INCOMPLETE_MS = (700, 1000, 1200)
 _LIMITS = ((0.6, 0.4), (0.7, 0.3), (0.8, 0.3), (0.9, 0.1))
 _NOTICED_US = 100_000
 """A VAD notices a voice so much later at most. An end until then still belongs to the pause."""
@@ -128,10 +129,9 @@ def alone() -> Iterator[Policy]:
 
 def grid() -> Iterator[Policy]:
     """Silences by how complete a turn seems."""
-    for complete in _COMPLETE_MS:
-        for unsure, incomplete in _OTHER_MS:
-            if complete < unsure:
-                yield from (_policy(complete, unsure, incomplete, *limits) for limits in _LIMITS)
+    for silences in product(_COMPLETE_MS, _UNSURE_MS, _INCOMPLETE_MS):
+        if list(silences) == sorted(silences):
+            yield from (_policy(*silences, *limits) for limits in _LIMITS)
 
 
 def _policy(complete: int, unsure: int, incomplete: int, likely: float, unlikely: float) -> Policy:

@@ -120,7 +120,7 @@ def test_the_result_says_where_a_predictor_harms() -> None:
     assert result.to_json()["in_use"]["cut"] == 1
     text = plot([result])
     assert text.count('r="9"') == 1
-    assert text.count("<circle") == len(result.alone) + len(result.grid) + len(front(result.grid)) + 1
+    assert text.count("<circle") == len(result.alone) + len(front(result.grid)) + 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from html import escape
 from flowkit.testing.turns.policies import PolicyOutcome
 from flowkit.testing.turns.result import Result
 
-_WIDTH, _HEIGHT, _LEFT, _BELOW = 720, 440, 60, 50
+_WIDTH, _HEIGHT, _LEFT, _BELOW = 420, 320, 50, 44
+"""Readable on a phone."""
 _LONGEST_MS = 1_400
 _COLOURS = ("#1f6fb2", "#c05a1c", "#3c8c4a", "#8a4fa3")
 _ALONE = "#777777"
@@ -19,11 +20,10 @@ def plot(results: Sequence[Result]) -> str:
     parts = [*_axes(), _curve(results[0].alone, _ALONE)]
     legend = [("silence alone", _ALONE)]
     for result, colour in zip(results, _COLOURS, strict=False):
-        parts += [_dot(outcome, colour, 1.8, 0.35) for outcome in result.grid]
         parts.append(_curve(front(result.grid), colour))
         parts.append(_ring(result.in_use, colour))
         legend.append((f"{result.title} (ring: in use)", colour))
-    parts += [_text(_LEFT + 300, 24 + 18 * n, title, colour, "start") for n, (title, colour) in enumerate(legend)]
+    parts += [_text(_WIDTH - 24, 34 + 16 * n, title, colour, "end") for n, (title, colour) in enumerate(legend)]
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">\n'

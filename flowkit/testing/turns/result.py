@@ -72,7 +72,7 @@ class Result:
             yield f"{_head('fewest cuts within a mean delay')}  silence alone"
             yield from self._within()
         yield "in use"
-        yield _line(use)
+        yield self._line_beside(use)
         kinds = [f"{kind} {cut} of {all_}" for kind, (cut, all_) in use.by_kind().items() if kind]
         if kinds:
             yield f"  pauses cut, by kind: {', '.join(kinds)}"
@@ -83,23 +83,30 @@ class Result:
     def _within(self) -> Iterator[str]:
         for within_ms in WITHIN_MS:
             if (found := best((*self.grid, *self.alone), within_ms)) is not None:
-                share = share_at(self.alone, found.mean_ms)
-                yield f"{_line(found)}  {'' if share is None else f'{share:.1%}'}"
+                yield self._line_beside(found)
+
+    def _line_beside(self, outcome: PolicyOutcome) -> str:
+        share = share_at(self.alone, outcome.mean_ms)
+        return f"{_line(outcome)}  {'' if share is None else f'{share:.1%}'}"
 
     def to_json(self) -> dict[str, Any]:
-        """All outcomes."""
-        within = {str(ms): found.to_json() for ms in WITHIN_MS if (found := best((*self.grid, *self.alone), ms))}
+        """All outcomes. `alone_share`: what silence alone cuts at the same mean delay."""
+        within = {str(ms): self._beside(found) for ms in WITHIN_MS if (found := best((*self.grid, *self.alone), ms))}
         return {
             "title": self.title,
             "alone": [outcome.to_json() for outcome in self.alone],
             "grid": [outcome.to_json() for outcome in self.grid],
             "within": within,
-            "in_use": self.in_use.to_json(),
+            "in_use": self._beside(self.in_use),
             "harms": [
                 {"recording": h.recording, "what": h.what, "by": h.by, "p": h.p, "said": h.said} for h in self.harms
             ],
             "floor": self.floor.to_json() if self.floor is not None else None,
         }
+
+    def _beside(self, outcome: PolicyOutcome) -> dict[str, Any]:
+        share = share_at(self.alone, outcome.mean_ms)
+        return outcome.to_json() | {"alone_share": None if share is None else round(share, 4)}
 
 
 def _head(title: str) -> str:

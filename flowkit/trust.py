@@ -1,7 +1,7 @@
 """What a pipeline file may run on this machine besides flowkit: modules with tools, and programs.
 
 A file names functions and commands, and a file may come from a third party. So nothing is imported or started unless the
-user has said so: with ``--allow-tools``, or in the ``pyproject.toml`` of the current folder:
+user has said so: with ``--allow-tools``, with ``open_host(allow_tools=...)``, or in the ``pyproject.toml`` of the current folder:
 
     [tool.flowkit]
     tools = ["bistro", "my-mcp-server"]
@@ -12,7 +12,10 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-_HINT = 'allow it with --allow-tools, or in your pyproject.toml: [tool.flowkit] tools = ["{name}"]'
+_HINT = (
+    'allow it in the pyproject.toml of the current folder: [tool.flowkit] tools = ["{name}"]; or with `flowkit run '
+    '--allow-tools`; or in Python with open_host(..., allow_tools=["{name}"])'
+)
 _ALL = "*"
 _OWN = frozenset({"flowkit.samples"})
 _allowed: set[str] = set()

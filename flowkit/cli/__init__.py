@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from flowkit import __version__
 from flowkit.cli.streams import outlets, raw
-from flowkit.errors import ExitCode, FlowkitError
+from flowkit.errors import ExitCode, FlowkitError, UsageError
 from flowkit.files import reason_of
 from flowkit.secrets import learn_environment
 
@@ -100,6 +100,13 @@ def _say(error: FlowkitError) -> None:
 
 def _dispatch(args: list[str]) -> int:
     name = args[0] if args else ""
+    if name and name not in COMMANDS and not name.startswith("-"):
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, COMMANDS, n=1)
+        raise UsageError(
+            f"there is no command {name!r}", hint=f"did you mean {near[0]!r}?" if near else "flowkit --help lists them"
+        )
     if name not in COMMANDS:
         _overview().parse_args(args)
         _overview().print_help(sys.stderr)

@@ -39,6 +39,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "approve does not run in CI", hint="approve on your own machine and commit the .expect.yaml files"
         )
+    if not (args.yes or args.dry_run or sys.stdin.isatty()):
+        hint = "look at the changes with --dry-run, and accept them with -y"
+        raise UsageError("approve asks before it accepts a result, and there is no terminal to ask on", hint=hint)
     paths = traces_of(args.traces)
     if not paths:
         print("flowkit: no traces found", file=sys.stderr)
@@ -109,5 +112,4 @@ def _approve(proposal: _Proposal, args: argparse.Namespace) -> bool:
 
 
 def _agreed() -> bool:
-    """Ask the user. Without a terminal to ask on, running the command counts as yes."""
-    return not sys.stdin.isatty() or input("  accept? [y/N] ").strip().lower() in ("y", "yes")
+    return input("  accept? [y/N] ").strip().lower() in ("y", "yes")

@@ -35,4 +35,8 @@ def choice(question: str, choices: Mapping[str, str], default: str) -> str:
 def _line(prompt: str, at_the_end: str) -> str:
     # On standard error, because standard output may go to a file.
     print(prompt, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline() or at_the_end
+    answer = sys.stdin.readline()
+    if not answer:
+        taken = f"taken as {at_the_end!r}" if at_the_end else "the default is taken"
+        print(f"\n(end of input: {taken})", file=sys.stderr)
+    return answer or at_the_end

@@ -17,8 +17,11 @@ from flowkit.errors import ExitCode, FlowkitError, UsageError
 from flowkit.files import make_folder
 
 if TYPE_CHECKING:
+    from flowkit.cli.views import RunView
     from flowkit.config import Config
+    from flowkit.engine import Engine
     from flowkit.engine.observer import Observer
+    from flowkit.figures.live import LiveFigures
     from flowkit.figures.report import Report
     from flowkit.plan import Plan
     from flowkit.runtime.session import SessionOutcome
@@ -78,7 +81,7 @@ def _run(args: argparse.Namespace) -> int:
 
     from flowkit.cli.ends import check_ends
     from flowkit.cli.recording import record_path, recorded
-    from flowkit.cli.views import prints, shown
+    from flowkit.cli.views import shown
     from flowkit.plan import require
     from flowkit.plan.variables import check_given, parse_variables
     from flowkit.runtime.host import run_alone
@@ -89,13 +92,9 @@ def _run(args: argparse.Namespace) -> int:
     variables = parse_variables(args.var)
     check_given(config, variables)
     plan = require(config)
-    if (speaker := plan.only("speaker")) is not None and speaker.provider is None and not prints(plan):
-        _notice("no speaker: nothing will be played; write a file instead: --output reply.wav")
     path = record_path(args, config)
     check_ends(config, plan, path)
     with shown(plan, args.format, typed=args.text, say=_notice) as view:
-        if path is not None:
-            view.say(recorded(plan, config, path))
         outcome = trio.run(
             partial(
                 run_alone,
@@ -106,13 +105,20 @@ def _run(args: argparse.Namespace) -> int:
                 observers=(*_echo_watch(plan, view.say), *view.observers),
                 duration_us=duration_us,
                 turns=args.turns,
-                started=view.started,
+                started=partial(_began, view, None if path is None else recorded(plan, config, path)),
                 variables=variables,
             )
         )
     if outcome.error is not None:
         raise outcome.error
     return _tell(args, plan, outcome, path)
+
+
+def _began(view: RunView, recording: str | None, engine: Engine, figures: LiveFigures) -> None:
+    """The session begins. That it is recorded is said only now: what is missing before leaves no recording."""
+    if recording is not None:
+        view.say(recording)
+    view.started(engine, figures)
 
 
 def _echo_watch(plan: Plan, notice: Callable[[str], None]) -> tuple[Observer, ...]:
@@ -156,7 +162,7 @@ def _config(args: argparse.Namespace) -> Config:
     """The pipeline with the source and sink that the command line asks for. Raises UsageError for options that exclude each
     other."""
     from flowkit.config import load
-    from flowkit.plan import text_mode, with_devices, with_files, with_playback
+    from flowkit.plan import text_mode, with_devices, with_files
 
     for one, other in _EXCLUDE_EACH_OTHER:
         if getattr(args, one.replace("-", "_")) and getattr(args, other.replace("-", "_")):
@@ -177,7 +183,7 @@ def _config(args: argparse.Namespace) -> Config:
         config = with_devices(config, args.mic, args.speaker)
     for notice in config.notices:
         _notice(str(notice))
-    return with_playback(config)
+    return config
 
 
 def _file_here() -> Path:

@@ -31,6 +31,10 @@ NOTICE = (
     "piper-tts (the default voice) is licensed under GPL-3.0-or-later. flowkit only runs it as a separate process. "
     "The alternative without GPL is {kind: tts, provider: nanotts}, installed by: flowkit setup local --free"
 )
+DECLINED = (
+    "you declined piper; for a voice without GPL: flowkit setup local --free, and {kind: tts, provider: nanotts} in the "
+    "pipeline file"
+)
 _TIMEOUT_S = 1800
 _DISK_FULL = "No space left on device"
 _EXTRA = re.compile(
@@ -55,6 +59,8 @@ def setup_local(echo: Echo, *, free: bool = False, agrees: Callable[[], bool] = 
     if not free and any(map(_under_gpl, lacking)):
         echo(NOTICE)
         free = not agrees()
+        if free:
+            echo(DECLINED)
     without = WITHOUT_GPL if free else frozenset[str]()
     if not all(free and _under_gpl(cls) for cls in lacking) and (failure := _install_packages(echo, without)):
         echo(f"error: {failure}")

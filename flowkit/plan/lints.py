@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from flowkit import chunker
 from flowkit.config.prices import PRICED_BY
@@ -18,7 +19,7 @@ from flowkit.stages.chunking import Chunking
 from flowkit.stages.endpointing import Endpointing, Silences
 from flowkit.stages.gate import Gate
 from flowkit.stages.llm import LlmTurn
-from flowkit.tools import Tools
+from flowkit.tools import Tools, tool_named
 from flowkit.words import has_words
 
 
@@ -232,6 +233,19 @@ def _unpriced(plan: Plan) -> Iterator[BrokenRule]:
                 )
 
 
+def _uncallable(plan: Plan) -> Iterator[BrokenRule]:
+    """FK214. A reply that is written in the file calls a tool that the file does not have."""
+    declared = [t for stage in plan.stages if isinstance(stage.options, Tools) for t in stage.options.tools]
+    names = sorted(title for tool in declared for title in tool.titles)
+    for stage in plan.stages:
+        for choice in stage.choices:
+            for name in sorted(choice.cls.calls_tools(choice.options)):
+                if tool_named(declared, name) is None:
+                    near = get_close_matches(name, names, n=1)
+                    help = f"did you mean {near[0]!r}?" if near else f"tools: {', '.join(names) or 'none'}"
+                    yield BrokenRule("FK214", stage.id, f"a reply calls {name!r}, and there is no such tool", help)
+
+
 LINTS: Mapping[str, Lint] = {
     "FK201": Lint(Severity.WARNING, _whole_reply),
     "FK202": Lint(Severity.ERROR, _ungated),
@@ -246,4 +260,5 @@ LINTS: Mapping[str, Lint] = {
     "FK211": Lint(Severity.ERROR, _toolless),
     "FK212": Lint(Severity.WARNING, _unasked),
     "FK213": Lint(Severity.WARNING, _unpriced),
+    "FK214": Lint(Severity.WARNING, _uncallable),
 }

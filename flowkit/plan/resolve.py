@@ -100,7 +100,8 @@ def _installed(candidates: tuple[ProviderConfig, ...], config: Config, problems:
     for candidate in candidates:
         if modules := config.catalog.missing(candidate.cls):
             what = f"provider {candidate.name!r} is not installed: there is no module {', '.join(modules)}"
-            help = f"install it: {candidate.cls.install}" if candidate.cls.install else ""
+            ways = (f"install it: {candidate.cls.install}" if candidate.cls.install else "", candidate.cls.instead)
+            help = "; or ".join(filter(None, ways))
             absent.append(Problem("FK105", candidate.mark, (*candidate.path, "provider"), what, help=help))
         else:
             there.append(candidate)

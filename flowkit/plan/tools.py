@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowkit import trust
 from flowkit.config import Config, Problem, Severity, StageConfig
 from flowkit.config.problems import Path
 from flowkit.errors import ConfigError, ProviderMissing
-from flowkit.providers.tools.functions import Function
+from flowkit.providers.tools.functions import Function, permit_module
 from flowkit.providers.tools.local import LocalTools
 from flowkit.providers.tools.mcp.server import permit
 from flowkit.tools import Mcp, Tool, Tools
@@ -31,15 +30,15 @@ def _declared(stage: StageConfig, config: Config, options: Tools) -> Iterator[Pr
 
 
 def _function(tool: Tool, call: str, path: Path, config: Config) -> Iterator[Problem]:
-    mark, module = config.at(path), call.partition(":")[0]
-    if not trust.allows(module):
-        what = f"{call!r} was not looked at: its module may not be imported"
-        yield Problem("FK130", mark, path, what, help=trust.hint(module), severity=Severity.NOTICE)
+    try:
+        permit_module(call)
+    except ConfigError as error:
+        yield _forbidden(error, path, config)
         return
     try:
         Function(tool)
     except ConfigError as error:
-        yield Problem("FK115", mark, path, str(error), help=error.hint)
+        yield Problem("FK115", config.at(path), path, str(error), help=error.hint)
 
 
 def _server(where: Mcp, path: Path, config: Config) -> Iterator[Problem]:
@@ -49,4 +48,8 @@ def _server(where: Mcp, path: Path, config: Config) -> Iterator[Problem]:
     except ProviderMissing as error:
         yield Problem("FK105", config.at(path), path, str(error), help=f"install it: {error.hint}")
     except ConfigError as error:
-        yield Problem("FK130", config.at(path), path, str(error), help=error.hint, severity=Severity.NOTICE)
+        yield _forbidden(error, path, config)
+
+
+def _forbidden(error: ConfigError, path: Path, config: Config) -> Problem:
+    return Problem("FK130", config.at(path), path, str(error), help=error.hint, severity=Severity.NOTICE)

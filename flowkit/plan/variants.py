@@ -33,21 +33,35 @@ def text_mode(config: Config, *, waits: bool = False) -> Config:
 
 
 def with_playback(config: Config) -> Config:
-    """A pipeline that is still being built may have no speaker. Without playback, nobody would report that a reply is
-    over, and neither the next turn nor the end of the session would come."""
+    """The pipeline with a speaker, if it has a voice and none.
+
+    Without playback, nobody would report that a reply is over, and neither the next turn nor the end of the session would
+    come. Where replies are printed nothing sounds, so a speaker that the file does not describe needs no device.
+    """
     stages, kinds = config.stages, {stage.kind for stage in config.stages}
     voice = next((stage for stage in stages if stage.kind == "tts"), None)
-    if voice is None or "gate" not in kinds or "speaker" in kinds:
+    if voice is None or "gate" not in kinds:
         return config
-    queue = voice.queue.model_copy(update={"max": 25})
-    speaker = replace(voice, id="speaker", kind="speaker", cls=Playback, options=Playback.Options(), candidates=(),
-                      sources=None, queue=queue, allow=frozenset())  # fmt: skip
+    if "speaker" not in kinds:
+        stages = (*stages, _implied(voice))
     if voice.candidates and voice.candidates[0].name == "print":
-        # A printed reply makes no sound. It needs no device.
-        quiet = with_provider(speaker, config, "memory", {})
-        assert quiet is not None
-        speaker = replace(speaker, candidates=(quiet,))
-    return replace(config, stages=(*stages, speaker))
+        stages = tuple(_silent(stage, config) for stage in stages)
+    return replace(config, stages=stages)
+
+
+def _implied(voice: StageConfig) -> StageConfig:
+    """The speaker of a pipeline that is still being built."""
+    queue = voice.queue.model_copy(update={"max": 25})
+    return replace(voice, id="speaker", kind="speaker", cls=Playback, options=Playback.Options(), candidates=(),
+                   sources=None, queue=queue, allow=frozenset())  # fmt: skip
+
+
+def _silent(stage: StageConfig, config: Config) -> StageConfig:
+    if stage.cls is not Playback or stage.candidates:
+        return stage
+    memory = with_provider(stage, config, "memory", {})
+    assert memory is not None
+    return replace(stage, candidates=(memory,))
 
 
 def playback_is_implied(config: Config) -> bool:

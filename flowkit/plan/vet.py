@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from flowkit.config import Config, InvalidConfig, Problem, Reading
+from flowkit.config import Config, InvalidConfig, Problem, Reading, Severity
 from flowkit.config.problems import errors, in_order
 from flowkit.errors import DeviceError
 from flowkit.plan.cases import check_cases
@@ -12,7 +12,8 @@ from flowkit.plan.graph import Plan
 from flowkit.plan.lints import LINTS, BrokenRule, lint
 from flowkit.plan.resolve import draw
 from flowkit.plan.tools import check_tools
-from flowkit.plan.variants import playback_is_implied
+from flowkit.plan.variants import playback_is_implied, with_playback
+from flowkit.providers.sound.device_host import INSTALL, WITHOUT_DEVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +40,30 @@ def vet(reading: Reading, *, installed: bool = True) -> Vetting:
 
 
 def require(config: Config) -> Plan:
-    """The plan of a configuration that can run: valid, installed, and without a lint error.
+    """The plan of a configuration that can run: valid, installed, and without a lint error. Without a speaker it gets playback
+    (``with_playback``).
 
     Raises:
-        InvalidConfig: with every error.
+        InvalidConfig: with every error. A tool that is not allowed is one.
         DeviceError: the file has a microphone or a speaker without a provider, and devices are not installed.
     """
+    config = with_playback(config)
     drawn = draw(config)
     found = errors([*drawn.problems, *(located(finding, config) for finding in lint(drawn.plan))])
+    # To `check`, a tool that is not allowed is a notice. A session cannot begin with it.
+    found += [replace(problem, severity=Severity.ERROR) for problem in check_tools(config)]
     if found:
         raise InvalidConfig(found)
-    for kind, option in _DEVICES.items():
+    for kind in ("mic", "speaker"):
         stage = drawn.plan.only(kind)
-        # A speaker that the file lacks was added only so that replies come to an end. It needs no device.
-        if stage is not None and stage.provider is None and not (kind == "speaker" and playback_is_implied(config)):
-            raise DeviceError(f"there is no device for the {kind}", hint=f"use a file: {option}")
+        if stage is not None and stage.provider is None and not (kind == "speaker" and _may_be_silent(config)):
+            raise DeviceError(f"there is no device for the {kind}", hint=f"{INSTALL}, {WITHOUT_DEVICES}")
     return drawn.plan
 
 
-_DEVICES = {"mic": "--input question.wav", "speaker": "--output reply.wav"}
+def _may_be_silent(config: Config) -> bool:
+    """Whether a missing speaker is no error: it was added only so that replies come to an end, or the user types."""
+    return playback_is_implied(config) or not any(stage.kind == "mic" for stage in config.stages)
 
 
 def located(finding: BrokenRule, config: Config) -> Problem:

@@ -78,6 +78,8 @@ class Provider(ABC):
     """Top-level modules that must be importable. Otherwise the provider counts as not installed."""
     install: ClassVar[str] = ""
     """The command that installs the modules in `requires`."""
+    instead: ClassVar[str] = ""
+    """What else to do where it is missing, for those who do not want to install it."""
     licences: ClassVar[tuple[tuple[str, str], ...]] = ()
     """The packages and models that it uses, each with its licence: an SPDX expression, or a few words for a service."""
     variable: ClassVar[str] = ""
@@ -128,6 +130,11 @@ class Provider(ABC):
     def loads_nothing(cls, options: Any) -> bool:
         """Whether ``load`` has nothing to do with these options. Then nothing is shown of it."""
         return False
+
+    @classmethod
+    def calls_tools(cls, options: Any) -> frozenset[str]:
+        """The tools that the options name: those that a scripted LLM calls."""
+        return frozenset()
 
     @classmethod
     def no_tools(cls, options: Any) -> str:

@@ -273,6 +273,10 @@ class ScriptedLlm(ScriptedProvider):
 
     options: Options
 
+    @classmethod
+    def calls_tools(cls, options: Any) -> frozenset[str]:
+        return frozenset(call.name for reply in options.replies for call in reply.calls)
+
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
         self._by_text = {reply.to: reply for reply in options.replies if reply.to and not reply.after}

@@ -9,7 +9,7 @@ import trio
 
 from flowkit.messages import StopReply, Typed
 from flowkit.runtime.remote import Remote
-from flowkit.runtime.session import SessionOutcome, alone
+from flowkit.runtime.session import SessionOutcome, alone, cause
 
 
 class Session(Remote):
@@ -65,6 +65,6 @@ async def in_background(run: Callable[[Session], Awaitable[SessionOutcome]]) -> 
             finally:
                 session.close()
     except ExceptionGroup as group:
-        raise alone(group) from group
+        raise alone(group) from cause(group)
     if failure is not None:
         raise failure

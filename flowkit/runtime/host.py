@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 
 import trio
 
+from flowkit import trust
 from flowkit.clock import US_PER_S, whole_ms
 from flowkit.config import Config, load
 from flowkit.engine import Engine
@@ -40,7 +41,17 @@ from flowkit.runtime.loading import preloaded
 from flowkit.runtime.realtime import in_real_time
 from flowkit.runtime.recording import Recordings, open_recordings
 from flowkit.runtime.remote import Remote
-from flowkit.runtime.session import INTERRUPTED, LiveSession, SessionOutcome, Settled, Shared, Until, alone, stall_event
+from flowkit.runtime.session import (
+    INTERRUPTED,
+    LiveSession,
+    SessionOutcome,
+    Settled,
+    Shared,
+    Until,
+    alone,
+    cause,
+    stall_event,
+)
 from flowkit.runtime.signals import open_signals
 from flowkit.runtime.watchdog import Stall, Watchdog
 
@@ -267,6 +278,7 @@ async def open_host(
     *,
     max_sessions: int | None = None,
     max_lag_us: int = MAX_LAG_US,
+    allow_tools: Collection[str] = (),
     notice: Callable[[str], None] = _say,
 ) -> AsyncIterator[Host]:
     """A host for sessions of a pipeline, with everything loaded that they share. Must be entered inside Trio.
@@ -275,16 +287,20 @@ async def open_host(
         source: the pipeline's YAML file, its Config, or a Plan. With a Plan alone nothing can be recorded.
         max_sessions: how many sessions may run at the same time; None for any number.
         max_lag_us: while the event loop wakes later than this, no session is admitted.
+        allow_tools: packages that the file's tools may be imported from, and programs that they may start, in this process. Those
+            that the pyproject.toml of the current folder names may be too.
         notice: called with each line for people, such as the progress of loading; by default it goes to stderr.
 
     Raises:
         UsageError: a limit is below 1.
-        ConfigError: the pipeline cannot work.
+        ConfigError: the pipeline cannot work, or names a tool that is not allowed.
         FlowkitError: a model cannot be loaded.
 
     When the body ends, sessions that still run are ended in order.
     """
     limits = Limits(max_sessions, max_lag_us)
+    if allow_tools:
+        trust.allow(*allow_tools)
     if isinstance(source, Plan):
         plan, config = source, None
     else:
@@ -319,7 +335,7 @@ async def _opened(
             finally:
                 await host.shut()
     except ExceptionGroup as group:
-        raise alone(group) from group
+        raise alone(group) from cause(group)
     if failure is not None:
         raise failure
 
@@ -343,7 +359,7 @@ async def run_alone(
             signals.at_once = lambda: host.cancel(INTERRUPTED)
             outcome = await host.run_session(name="", **options)
     except ExceptionGroup as group:
-        raise alone(group) from group
+        raise alone(group) from cause(group)
     if signals.asked:
         outcome.reason = INTERRUPTED
     return outcome

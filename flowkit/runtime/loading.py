@@ -15,6 +15,7 @@ from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.providers.base import Provider, Surroundings
 from flowkit.providers.inline import InlineCall, InlineProvider
 from flowkit.providers.models import Models
+from flowkit.providers.sound.device_host import WITHOUT
 from flowkit.runtime.failover import resilient
 
 
@@ -34,9 +35,10 @@ async def loaded(plan: Plan, around: Surroundings, models: Models) -> AsyncItera
     What can be checked without loading anything is checked first. Raises, in an exception group, what a provider raises while it
     gets ready. The others are given up then.
     """
-    made: dict[str, Provider] = {
+    silent: dict[str, Provider] = {
         stage.id: Discard(None, around) for stage in plan.stages if stage.kind == "speaker" and stage.provider is None
     }
+    made = dict(silent)
     for stage in plan.stages:
         _check(stage)
     release = trio.Event()
@@ -52,6 +54,9 @@ async def loaded(plan: Plan, around: Surroundings, models: Models) -> AsyncItera
             for stage in plan.stages:
                 if stage.provider is not None:
                     loading.start_soon(partial(holding.start, hold, stage))
+        # Now, because what else is missing may be an error, and then there is no session.
+        if silent:
+            around.notice(f"no speaker: nothing will be played; {WITHOUT['output']}")
         try:
             yield made
         finally:

@@ -13,7 +13,7 @@ import trio
 from flowkit.errors import UsageError
 from flowkit.figures.queues import queue_reports
 from flowkit.files import PRIVATE, PRIVATE_FOLDER, make_folder, sounds_beside
-from flowkit.plan.graph import Plan
+from flowkit.plan import Plan, with_playback
 from flowkit.secrets import known
 from flowkit.trace.retention import fresh_path, has_rule, remove_old
 from flowkit.trace.thread import WritingThread
@@ -46,7 +46,8 @@ class Recordings:
     """Makes the recordings of a host. `config` is what its sessions run; without it nothing can be recorded."""
 
     def __init__(self, config: Config | None, notice: Callable[[str], None]) -> None:
-        self._config = config
+        # The stages that the plan has, or a replay would lack the speaker.
+        self._config = None if config is None else with_playback(config)
         self._notice = notice
         self._thread = WritingThread()
         self._limiter = trio.CapacityLimiter(_AT_ONCE)
@@ -145,11 +146,20 @@ class Record:
     def observers(self) -> tuple[Observer, ...]:
         return () if self._recorder is None else (self._recorder,)
 
+    def _discard(self) -> None:
+        for path in (self._path, *sounds_beside(self._path)):
+            # The failure of the session matters more.
+            with suppress(OSError):
+                path.unlink()
+
     def finish(self) -> None:
         """Write what is left. Takes a moment."""
         assert self._recorder is not None
         if self.outcome is None:
             self._recorder.close("failed")
+            if self._recorder.empty:  # a provider did not get ready, so there was no session
+                self._discard()
+                return
         else:
             reports = queue_reports(self.outcome.inboxes)
             self.outcome.recording = self._recorder.close(self.outcome.reason, reports)

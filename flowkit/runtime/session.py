@@ -13,6 +13,7 @@ from flowkit.clock import US_PER_S, monotonic_us
 from flowkit.engine import Engine, Row
 from flowkit.engine.mailbox import Inbox
 from flowkit.engine.observer import Observer
+from flowkit.errors import FlowkitError
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.records import TurnEnd
 from flowkit.figures.stalls import held_event, starved_event
@@ -126,7 +127,7 @@ class LiveSession:
         except Exception as error:
             first = alone(error)
             if not began:
-                raise first from (error if error is not first else first.__cause__)
+                raise first from cause(error)
             self.outcome.error = first
             # An error may quote a key, and the reason is recorded and shown.
             self.outcome.reason = mask(f"failed: {type(first).__name__}: {first}")
@@ -249,3 +250,15 @@ def alone(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def cause(error: Exception) -> BaseException | None:
+    """What to raise the first error of a group from. One of flowkit's own says everything, and the group of it alone would fill
+    the terminal with nested tracebacks."""
+    first = alone(error)
+    if error is first:
+        return first.__cause__
+    only = error
+    while isinstance(only, ExceptionGroup) and len(only.exceptions) == 1:
+        only = only.exceptions[0]
+    return first.__cause__ if only is first and isinstance(first, FlowkitError) else error

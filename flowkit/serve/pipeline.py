@@ -29,7 +29,7 @@ def served(config: Config) -> tuple[Config, Plan]:
     if lacking := [kind for kind in _NEEDED if kind not in there]:
         raise UsageError(
             f"clients speak and listen, and this pipeline has no stage of kind {', '.join(lacking)}",
-            hint="flowkit new --provider embedded writes a pipeline that has all of them",
+            hint="flowkit new -o agent.yaml writes a pipeline that has all of them",
         )
     config = _with_tools(with_playback(config))
     stages = tuple(_changed(stage, config) for stage in config.stages)
@@ -54,12 +54,18 @@ def _with_tools(config: Config) -> Config:
 
 def _changed(stage: StageConfig, config: Config) -> StageConfig:
     """A speaker that sends ahead of time, and a gate that greets only if clients are to be greeted. The ends of the file, such as
-    its devices, are not opened."""
+    its devices, are not opened, and need not be installed."""
     serve = config.top.serve
     if stage.kind == "mic":
-        return replace(stage, candidates=())
+        return _without_device(stage, config)
     if stage.cls is Playback:
-        return replace(stage, options=stage.options.model_copy(update={"lead": serve.lead}), candidates=())
+        return _without_device(replace(stage, options=stage.options.model_copy(update={"lead": serve.lead})), config)
     if stage.cls is Gate and not serve.greeting:
         return replace(stage, options=stage.options.model_copy(update={"greeting": None}))
     return stage
+
+
+def _without_device(stage: StageConfig, config: Config) -> StageConfig:
+    memory = with_provider(stage, config, "memory", {})
+    assert memory is not None
+    return replace(stage, candidates=(memory,))

@@ -33,6 +33,8 @@ class Recorder(Observer):
         self._at_us = 0
         self._recording: Recording | None = None
         self._thread = thread
+        self.empty = True
+        """Whether nothing has happened in the session."""
         thread.add(self._backlog)
 
     def begin(self, base_us: int | None = None) -> None:
@@ -43,7 +45,7 @@ class Recorder(Observer):
         """Pass everything since the last call to the writing thread."""
         job, self._events = Job(rows, self._events), []
         if rows:
-            self._at_us = rows[-1].handled_us
+            self._at_us, self.empty = rows[-1].handled_us, False
         if not self._tape.lost and not self._backlog.put(self._at_us, job):
             self._tape.fail("the disk could not keep up")
 

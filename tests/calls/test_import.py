@@ -88,7 +88,7 @@ def test_another_silence_moves_the_answers(imported: Path) -> None:
 
 def test_it_can_be_tested(imported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("CI", raising=False)
-    assert main(["approve", str(imported)]) == 0
+    assert main(["approve", str(imported), "-y"]) == 0
     assert main(["test", str(imported)]) == 0
     expectations = imported.with_name("call.expect.yaml")
     expectations.write_text("set: [stages.vad.end=1500ms]\n" + expectations.read_text())

@@ -102,6 +102,13 @@ def test_show_and_graph(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("wrong.yaml:5:33: stages[2].max_tokens: must be >= 1 (got 0) [FK110]\n")
 
 
+def test_a_misspelt_command_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explian", "FK103"]) == 2
+    assert capsys.readouterr().err == "flowkit: there is no command 'explian'\n    help: did you mean 'explain'?\n"
+    assert main(["xyz"]) == 2
+    assert "flowkit --help lists them" in capsys.readouterr().err
+
+
 def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "fk103"]) == 0
     assert capsys.readouterr().out.startswith("# FK103: an unknown provider")

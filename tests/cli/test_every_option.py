@@ -334,7 +334,7 @@ TABLE: dict[str, Try] = {
     "test --verbose": Try("test p.yaml", "--verbose"),
     "test --report": Try("test p.yaml", "--report junit=new.xml"),
     "test --format": Try("test p.yaml"),
-    "approve --pipeline": Try("approve a.jsonl", "--pipeline p.yaml"),
+    "approve --pipeline": Try("approve a.jsonl --yes", "--pipeline p.yaml"),
     "approve --dry-run": Try("approve a.jsonl", "--dry-run", code=ExitCode.CHECKS_FAILED),
     "approve --jobs": Try("approve a.jsonl --yes", "--jobs 3"),
     "approve --dask": Try("approve a.jsonl --yes", "--dask tcp://127.0.0.1:9"),
@@ -419,6 +419,7 @@ def test_giving_it_changes_something(option: str, stock: Path) -> None:
         ("doctor --silent --mic 1", "opens no device"),
         ("new llm/canned --into here", "is only for"),
         ("new stage mine --output here", "is for a pipeline"),
+        ("approve a.jsonl", "there is no terminal to ask on"),
     ],
 )
 def test_options_of_which_one_would_change_nothing_are_refused(line: str, what: str, stock: Path) -> None:

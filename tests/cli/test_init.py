@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import yaml
 
 from flowkit.chunker.languages import load
 from flowkit.cli import ask, main
+from flowkit.config import load as load_config
 from flowkit.errors import OutputError, UsageError
 from flowkit.scaffold.phrases import LANGUAGES
 from flowkit.scaffold.project import Flavour, project, samples
@@ -17,6 +21,7 @@ from tests.cli.test_run import flowkit
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"agent.yaml", "agent.test.yaml", "README.md", ".gitignore", ".github/workflows/voice.yaml"}
+KEYS = dict.fromkeys(("ASSEMBLYAI_API_KEY", "GROQ_API_KEY", "CARTESIA_API_KEY"), "a-key-for-a-test")
 MADE = [(flavour, language) for flavour in Flavour for language in LANGUAGES if flavour != "local" or language == "en"]
 
 
@@ -38,6 +43,29 @@ def test_every_project_is_sound_and_its_tests_pass(
     agent = yaml.safe_load(Path(pipelines[0]).read_text("utf-8"))
     assert agent["name"] == 'Ann "the" agent: {x}'
     assert agent["defaults"]["chunker"]["language"] == language
+
+
+@pytest.mark.parametrize(("flavour", "installed"), [(Flavour.CLOUD, ("cloud", "devices")), (Flavour.TEXT, ())])
+def test_what_the_readme_installs_is_all_that_the_pipeline_needs(
+    flavour: Flavour, installed: tuple[str, ...], tmp_path: Path
+) -> None:
+    project(tmp_path, flavour)
+    named = re.findall(r"flowkit-voice\[([\w,]+)\]", (tmp_path / "README.md").read_text("utf-8"))
+    assert named == ([",".join(installed)] if installed else [])
+    there = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = [
+        *there["dependencies"],
+        *(line for extra in installed for line in there["optional-dependencies"][extra]),
+    ]
+    packages = {canonical(re.split(r"[^\w.-]", line)[0]) for line in declared}
+    provided = packages_distributions()
+    for stage in load_config(tmp_path / "agent.yaml", environ=KEYS).stages:
+        for module in (module for choice in stage.candidates for module in choice.cls.requires):
+            assert packages & set(map(canonical, provided[module])), (stage.kind, module)
+
+
+def canonical(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def test_its_tests_test_the_settings_of_the_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,6 +211,27 @@ def test_an_output_that_cannot_be_written_is_told_before_the_session(tmp_path: P
     assert "What time" not in done.stdout
 
 
+def test_a_second_run_finds_its_output_before_it_records(tmp_path: Path) -> None:
+    command = ("run", pipeline(tmp_path), "--output", tmp_path / "reply.wav", "--trace", tmp_path / "b.jsonl")
+    (tmp_path / "reply.wav").write_bytes(b"the first reply")
+    done = flowkit(*command)
+    assert done.returncode == 2
+    assert "reply.wav already exists" in done.stderr
+    assert "recording to" not in done.stderr
+    assert not (tmp_path / "b.jsonl").exists()
+    assert flowkit(*command, "--overwrite").returncode == 0
+
+
+def test_without_a_device_no_recording_stays(tmp_path: Path) -> None:
+    path = pipeline(tmp_path)
+    path.write_text(path.read_text("utf-8").replace("{kind: speaker}", "{kind: speaker, device: no such one}"), "utf-8")
+    done = flowkit("run", path, "--trace", tmp_path / "a.jsonl")
+    assert done.returncode == 4
+    assert "nothing will be played" not in done.stderr
+    assert "recording to" not in done.stderr
+    assert not (tmp_path / "a.jsonl").exists()
+
+
 def test_a_missing_model_names_its_path(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(

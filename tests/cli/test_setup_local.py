@@ -10,9 +10,12 @@ from packaging.requirements import Requirement
 
 from flowkit.cli import ask, main, setup
 from flowkit.cli import setup_local as command
+from flowkit.config import InvalidConfig, load
 from flowkit.errors import ExitCode, ProviderError, ProviderMissing
+from flowkit.plan import require
 from flowkit.providers import registry
 from flowkit.providers.base import Provider
+from flowkit.providers.piper.tts import Piper
 from flowkit.providers.weights import SMOLLM2, Weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +146,32 @@ def test_one_command_installs_the_packages_too(monkeypatch: pytest.MonkeyPatch) 
     assert "nanotts" in machine.lines[0]
     assert machine.setup() == ExitCode.FINE
     assert len(machine.commands) == 1, "another run only checks"
+
+
+def test_who_declines_piper_is_told_of_the_other_voice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = Bare(monkeypatch)
+    monkeypatch.setattr(ask, "can_ask", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert main(["setup", "local"]) == ExitCode.FINE
+    shown = capsys.readouterr()
+    assert "(end of input: taken as 'no')" in shown.err
+    assert (
+        "you declined piper; for a voice without GPL: flowkit setup local --free, and {kind: tts, provider: nanotts}"
+        in (shown.out)
+    )
+    assert "piper-tts" not in machine.installed
+
+
+def test_a_pipeline_that_needs_piper_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Piper, "requires", ("no_such_module",))
+    with pytest.raises(InvalidConfig) as raised:
+        require(load("a.yaml", text="flowkit: 1\nstages: [{kind: gate}, {kind: llm, provider: canned}, {kind: chunker}, "
+                     "{kind: tts, provider: piper}]\n", environ={}))  # fmt: skip
+    help = "help: install it: flowkit setup local; or without GPL: flowkit setup local --free, and {kind: tts, provider: nanotts}"
+    assert help in str(raised.value)
+    assert setup.mends(raised.value)
 
 
 @pytest.mark.parametrize("how", [{"free": True}, {"agrees": lambda: False}])

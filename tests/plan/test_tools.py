@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from flowkit import trust
+from flowkit.config import InvalidConfig
 from flowkit.config.load import read
 from flowkit.config.problems import Problem
-from flowkit.plan import vet
+from flowkit.plan import require, vet
 
 FILE = """
 flowkit: 1
@@ -42,7 +43,7 @@ def test_a_function_is_a_tool() -> None:
         ("bistro:pay", "FK115", "cannot be imported"),
         ("bistro:SEATS", "FK115", "is no function but a int"),
         ("bistro.tables:book", "FK115", "cannot be imported"),
-        ("os:getcwd", "FK130", "its module may not be imported"),
+        ("os:getcwd", "FK130", "the module 'os' may not be imported"),
     ],
 )
 def test_what_is_no_tool_is_told_at_its_line(call: str, code: str, what: str) -> None:
@@ -61,3 +62,31 @@ def test_the_users_own_pyproject_allows(monkeypatch: pytest.MonkeyPatch) -> None
     assert [p.code for p in problems("bistro:book")] == ["FK130"]
     Path("pyproject.toml").write_text('[tool.flowkit]\ntools = ["bistro"]\n')
     assert problems("bistro:book") == []
+
+
+@pytest.mark.parametrize(
+    ("call", "help"),
+    [
+        ("bistro:bok", "did you mean 'book'?"),
+        (
+            "bistr.tables:book",
+            "modules are found in the current folder and in the environment, not beside the pipeline file",
+        ),
+    ],
+)
+def test_a_tool_that_is_not_found_says_where_to_look(call: str, help: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "_allowed", {"bistro", "bistr"})
+    (problem,) = problems(call)
+    assert problem.help == help
+
+
+def test_what_is_a_notice_for_check_is_an_error_for_a_run() -> None:
+    config = read("a.yaml", text=FILE % ("os:getcwd", "1s")).config
+    assert vet(read("a.yaml", text=FILE % ("os:getcwd", "1s"))).errors == []
+    with pytest.raises(InvalidConfig) as raised:
+        require(config)
+    assert "a.yaml:3:" in str(raised.value)
+    assert 'help: allow it in the pyproject.toml of the current folder: [tool.flowkit] tools = ["os"]; or' in str(
+        raised.value
+    )
+    assert "with `flowkit run --allow-tools`" in str(raised.value)

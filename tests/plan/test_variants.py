@@ -51,10 +51,19 @@ def test_a_speaker_that_the_file_does_not_have_needs_no_device(monkeypatch: pyte
     """As on a machine where the package for devices is not installed: what the tutorial says of ``--text`` holds."""
     monkeypatch.setattr(DeviceSpeaker, "requires", ("no_such_module",))
     typed = "flowkit: 1\nstages:\n  - {kind: gate}\n  - {kind: llm, provider: canned}\n  - {kind: chunker}\n"
-    implied = text_mode(reading(typed + "  - {kind: tts, provider: print}\n").config)
-    speaker = require(implied).stage("speaker").provider
-    assert speaker is not None
-    assert speaker.name == "memory"
-    named = text_mode(reading(typed + "  - {kind: tts, provider: print}\n  - {kind: speaker}\n").config)
-    with pytest.raises(DeviceError, match="there is no device for the speaker"):
-        require(named)
+    for speaker in ("", "  - {kind: speaker}\n"):
+        printing = reading(typed + "  - {kind: tts, provider: print}\n" + speaker).config
+        for config in (printing, text_mode(printing)):
+            silent = require(config).stage("speaker").provider
+            assert silent is not None
+            assert silent.name == "memory"
+        speaking = text_mode(reading(typed + "  - {kind: tts, provider: scripted}\n" + speaker).config)
+        assert require(speaking).stage("speaker").provider is None, "nothing is played, which is a notice"
+
+
+def test_who_speaks_into_a_file_is_told_how_to_do_without_a_speaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeviceSpeaker, "requires", ("no_such_module",))
+    with pytest.raises(DeviceError, match="there is no device for the speaker") as raised:
+        require(with_files(reading(SPOKEN.replace("print", "scripted")).config, "question.wav"))
+    assert "pip install 'flowkit-voice[devices]'" in raised.value.hint
+    assert "`flowkit run --input question.wav --output out/reply.wav`, or `--text`" in raised.value.hint

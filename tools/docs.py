@@ -27,7 +27,8 @@ def main() -> int:
         check=False,
     )
     if done.returncode == 0:
-        print("docs: open out/site/index.html, or serve the folder: python -m http.server -d out/site")
+        # Not the file itself: browsers let no page of a folder read its search index.
+        print("docs: python -m http.server -d out/site, then open http://localhost:8000/")
     return done.returncode
 
 

@@ -13,6 +13,7 @@ from flowkit.cli.workers import configure, traces_of, workers_of
 from flowkit.errors import ExitCode, UsageError
 from flowkit.files import write_whole
 from flowkit.jobs import in_order
+from flowkit.plural import counted
 
 if TYPE_CHECKING:
     from flowkit.report.outcome import Change
@@ -99,7 +100,11 @@ def _approve(proposal: _Proposal, args: argparse.Namespace) -> bool:
         if proposal.lacking and not args.dry_run:
             write_whole(expectations_path(path), proposal.text)
         return True
-    print(f"{path}: new, {proposal.turns} turns" if proposal.new else f"{path}: {len(found)} changes")
+    print(
+        f"{path}: new, {counted(proposal.turns, 'turn')}"
+        if proposal.new
+        else f"{path}: {counted(len(found), 'change')}"
+    )
     for change in found:
         print(f"  {change}")
     if args.dry_run or not (args.yes or _agreed()):

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from flowkit.plural import counted
+
 if TYPE_CHECKING:
     from flowkit.config import Problem
     from flowkit.plan import Plan
@@ -21,7 +23,8 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "check",
         help="find every mistake in pipeline files",
         description="Find all errors and lints in pipeline files. It is safe for files that you do not trust: no ${file:} is "
-        "opened, and no variable's value is shown. Exit code 0: no errors, 2: errors, 4: a provider or device is unavailable.",
+        "opened, and no variable's value is shown. Exit code 0: no errors, 2: errors, 4: with --live, a provider or device is "
+        "unavailable.",
     )
     parser.add_argument(
         "files",
@@ -111,8 +114,8 @@ def _checked_page(name: str, overrides: list[str]) -> tuple[list[Problem], list[
 
 def _summary(problems: list[Problem], files: int) -> str:
     counts = {kind: sum(problem.severity == kind for problem in problems) for kind in ("error", "warning", "notice")}
-    said = ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items() if n)
-    return f"{said or 'no problems'} in {files} file{'s' * (files > 1)}"
+    said = ", ".join(counted(n, kind) for kind, n in counts.items() if n)
+    return f"{said or 'no problems'} in {counted(files, 'file')}"
 
 
 def _ask(plans: list[Plan]) -> int:

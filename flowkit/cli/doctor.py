@@ -187,17 +187,19 @@ def _device_lines(found: dict[str, Any]) -> Iterator[str]:
         chosen = f"  (default {' and '.join(device['default'])})" if device["default"] else ""
         ports = f"{device['inputs']} in, {device['outputs']} out, {device['rate_hz']} Hz"
         yield f"device {device['number']:<5} {device['name']}: {ports}{chosen}"
-    if problem := found.get("devices_problem"):
-        yield f"devices      {problem}"
+    no_devices = found.get("devices_problem")
+    if no_devices:
+        yield f"devices      {no_devices}"
     microphone, speaker = found.get("microphone", {}), found.get("speaker", {})
     if problem := microphone.get("problem"):
-        yield f"microphone   {problem}"
+        # What keeps every device away is said once.
+        yield from [] if problem == no_devices else [f"microphone   {problem}"]
     elif microphone:
         peak_db = microphone["peak_db"]
         quiet = "  (nothing was heard: is it muted?)" if peak_db < -50 else ""
         yield f"microphone   {microphone['name']}: peak {peak_db:.0f} dB, floor {microphone['floor_db']:.0f} dB{quiet}"
     if problem := speaker.get("problem"):
-        yield f"speaker      {problem}"
+        yield from [] if problem == no_devices else [f"speaker      {problem}"]
     elif speaker:
         trip_ms = speaker["round_trip_ms"]
         heard = (

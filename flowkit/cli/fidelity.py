@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowkit.clock import whole_ms
 from flowkit.errors import ExitCode, UsageError
+from flowkit.plural import counted
 
 if TYPE_CHECKING:
     from flowkit.trace.reader import Trace
@@ -48,9 +49,8 @@ def run(args: argparse.Namespace) -> int:
             if wider > 0
             else "wide enough for nine in ten"
         )
-        print(
-            f"{figure}: {found.covered(figure):.0%} of {len(outside)} predictions of the next conversation hold; {advice}"
-        )
+        made = counted(len(outside), "prediction")
+        print(f"{figure}: {found.covered(figure):.0%} of {made} of the next conversation held; {advice}")
     return ExitCode.FINE
 
 

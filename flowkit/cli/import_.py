@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowkit.errors import ExitCode, UsageError
+from flowkit.plural import counted
 
 if TYPE_CHECKING:
     from flowkit.calls.call import ImportedCall
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.turns:
         write_whole(Path(args.turns), turns_json(call), mine='"who"')
     print("\n".join(_lines(call)))
-    print(f"{out}: {call.lasts_us / 1e6:.1f} s, {session.turns} turns")
+    print(f"{out}: {call.lasts_us / 1e6:.1f} s, {counted(session.turns, 'turn')}")
     for notice in session.notices:
         print(f"flowkit: {notice}", file=sys.stderr)
     return int(ExitCode.FINE)

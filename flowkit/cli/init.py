@@ -85,7 +85,7 @@ def _name(args: argparse.Namespace, into: Path) -> str:
 
     if args.name is not None or args.flavour is not None:
         return args.name or ""
-    return ask.text("What is the agent's name?", into.resolve().name or "agent")
+    return ask.text("What is the agent's name? Its recordings and reports carry it.", into.resolve().name or "agent")
 
 
 def _tell(done: NewFiles) -> None:

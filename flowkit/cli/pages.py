@@ -23,11 +23,12 @@ def check_folder(folder: Path) -> None:
 def write_pages(folder: Path, items: Iterable[Item], outcomes: Iterable[Outcome]) -> Iterator[str]:
     """Write a page into the folder for each stored trace that failed. Yields notices: the pages, and what prevented
     one."""
-    failed = {outcome.file for outcome in outcomes if str(outcome.status) == "failed"}
+    failed = {outcome.file: outcome for outcome in outcomes if str(outcome.status) == "failed"}
     taken: set[str] = set()
     for item in items:
         name = Path(item.path).name.removesuffix(".jsonl")
-        if item.kind != "stored" or str(_expectations(item)) not in failed:
+        outcome = failed.get(str(_expectations(item))) if item.kind == "stored" else None
+        if outcome is None:
             continue
         # Traces of several folders may have the same name.
         while name in taken:
@@ -35,7 +36,7 @@ def write_pages(folder: Path, items: Iterable[Item], outcomes: Iterable[Outcome]
         taken.add(name)
         path = folder / f"{name}.html"
         try:
-            _write(path, item)
+            _write(path, item, outcome)
         except FlowkitError as error:
             yield f"no page of {item.path}: {error}"
         else:
@@ -48,7 +49,7 @@ def _expectations(item: Item) -> Path:
     return expectations_path(Path(item.path))
 
 
-def _write(path: Path, item: Item) -> None:
+def _write(path: Path, item: Item, outcome: Outcome) -> None:
     from flowkit.cli.report import settings_of
     from flowkit.figures.layout import layout_of
     from flowkit.report.page import PAGE_MARK, ShownSession, of_trace, page
@@ -60,6 +61,6 @@ def _write(path: Path, item: Item) -> None:
     replayed, plan = stored.replayed, stored.replayed.plan
     title = f"{replayed.report.trace}, replayed"
     shown = ShownSession(title, replayed.report, replayed.rows, layout_of(plan), settings=plan.settings)
-    text = page([of_trace(stored.trace, settings_of(stored.trace)), shown])
+    text = page([of_trace(stored.trace, settings_of(stored.trace)), shown], failure=outcome)
     # The page holds what people said, and their voices.
     write_whole(path, text, inputs=[*item.files()], mode=PRIVATE, mine=PAGE_MARK)

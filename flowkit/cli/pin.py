@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from flowkit.errors import ExitCode, UsageError
+from flowkit.plural import counted
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
     path = pin(trace, turn, args.name, folder, expect=args.expect, pipeline=pipeline)
     # Read at once, so that a slip in an expectation is reported now.
     expectations = read_expectations(expectations_path(path))
-    print(f"{path}: turn {turn}, with {len(expectations.expect.expect)} expectations in {expectations.path}")
+    print(f"{path}: turn {turn}, with {counted(len(expectations.expect.expect), 'expectation')} in {expectations.path}")
     return int(ExitCode.FINE)

@@ -15,6 +15,7 @@ from flowkit.cli.workers import configure as workers
 from flowkit.cli.workers import traces_of, workers_of
 from flowkit.errors import ExitCode, UsageError
 from flowkit.jobs import in_order
+from flowkit.plural import counted
 
 if TYPE_CHECKING:
     from flowkit.figures.report import Report
@@ -220,7 +221,7 @@ def _ties(args: argparse.Namespace, trace: Trace, said: _Said) -> bool:
         orders = f"{len(others)} of {args.permute_ties} orders"
         said.err.append(f"{what}: depends on the order of simultaneous events ({orders}): --schedule {schedule}")
     if not found:
-        said.err.append(f"{args.permute_ties} other orders of simultaneous events: the same figures")
+        said.err.append(f"{counted(args.permute_ties, 'other order')} of simultaneous events: the same figures")
     return not found
 
 
@@ -252,7 +253,9 @@ def _tell(args: argparse.Namespace, report: Report, said: _Said) -> None:
 
     speed = report.audio_us / report.wall_us if report.wall_us else 0
     told = f"{report.audio_us / 1e6:.1f} s in {report.wall_us / 1e6:.3f} s ({speed:.0f} x)"
-    said.out.append(f"{report.trace}: {report.level}, {told}, {report.messages} messages, digest {report.digest}")
+    said.out.append(
+        f"{report.trace}: {report.level}, {told}, {counted(report.messages, 'message')}, digest {report.digest}"
+    )
     if report.level == "what_if":
         said.out.append(f"modelled: {report.modelled_share:.0%} of the clauses")
     for turn in report.turns:

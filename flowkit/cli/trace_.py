@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowkit.errors import ExitCode, TraceError
+from flowkit.plural import counted
 
 if TYPE_CHECKING:
     from flowkit.trace.reader import Trace
@@ -131,7 +132,7 @@ def _repair(args: argparse.Namespace, trace: Trace) -> int:
     if repair(trace, out) is None:
         print(f"{trace.path.name} is complete")
     else:
-        print(f"{out}: {trace.row_count} rows")
+        print(f"{out}: {counted(trace.row_count, 'row')}")
     return ExitCode.FINE
 
 

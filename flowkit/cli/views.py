@@ -86,16 +86,18 @@ def _typing(plan: Plan, say: Say) -> Iterator[RunView]:
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
 
     def write(text: str) -> None:
-        print(text, end="", flush=True)
+        # To the raw stream, because the other one would print as an escape what erases a prompt.
+        print(text, end="", file=raw(sys.stdout), flush=True)
 
     def begin() -> None:
         say("type a line and press Enter; Ctrl-D ends the session")
-        view.prompt()
+        if not _greets(plan):  # the prompt comes after the greeting
+            view.prompt()
 
     view = TypedView(write, _lines(plan, user=not (terminal or prints(plan))), prints=prints(plan), terminal=terminal)
     yield RunView(say, view, begin=begin) if terminal else RunView(say, view)
     if terminal:
-        print()  # after the last prompt
+        view.close()
 
 
 def _lines(plan: Plan, *, user: bool = True) -> Observer:
@@ -105,3 +107,8 @@ def _lines(plan: Plan, *, user: bool = True) -> Observer:
     # Flushed, so that a program which reads the lines sees each of them at once.
     name = "" if voice is None or prints(plan) else voice.id
     return PlainView(lambda line: print(line, flush=True), voice=name, user=user)
+
+
+def _greets(plan: Plan) -> bool:
+    gate = plan.only("gate")
+    return gate is not None and getattr(gate.options, "greeting", None) is not None

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from flowkit.clock import ms, whole_ms
+from flowkit.plural import counted
 
 _SURE = 0.95
 
@@ -64,7 +65,9 @@ class Ranges:
 
     def __str__(self) -> str:
         times = f"TTFA p50 {self.ttfa_p50.told(time=True)}, p95 {self.ttfa_p95.told(time=True)}"
-        return f"{times}; {self.turns.told(time=False)} turns, {self.interrupts.told(time=False)} interrupted"
+        return (
+            f"{times}; {counted(self.turns.told(time=False), 'turn')}, {self.interrupts.told(time=False)} interrupted"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,11 @@ class Outlook:
 
     def lines(self) -> Iterator[str]:
         """How sure the prediction is, for people."""
-        yield from (f"cannot judge: {why}" for why in self.refusal)
+        yield from (f"This prediction is not certain, because {why}" for why in self.refusal)
         if self.worlds:
-            yield f"this conversation, nine times in ten at least: {self.this}"
+            yield f"Prediction for this conversation (90 % range): {self.this}"
         if self.next is not None:
-            yield f"the next one, nine times in ten at least: {self.next}"
+            yield f"Prediction for the next conversation (90 % range): {self.next}"
         yield from (f"turn {number} {odds}" for number, odds in self.unsure().items())
         yield from (f"another turn, after {odds.user[:40]!r}, {odds}" for odds in self.turns if not odds.turn)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from flowkit.clock import whole_ms
+from flowkit.plural import counted
 
 STALL, STARVED = "stall", "starved"
 _HELD = re.compile(r"(?P<task>.*) held the loop for (?P<us>\d+) us(?:\n(?P<stack>.*))?", re.DOTALL)
@@ -93,4 +94,4 @@ def _us(stall: _Stall) -> int:
 
 
 def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+    return "once" if count == 1 else counted(count, "time")

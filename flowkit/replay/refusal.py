@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowkit.clock import whole_ms
 from flowkit.figures.outlook import Outlook
+from flowkit.plural import counted
 from flowkit.replay.manifest import ANSWERS, REPLIES, TRANSCRIPTS, VOICE, Manifest
 from flowkit.stages.endpointing import Endpointing, least
 
@@ -33,7 +34,7 @@ def refusal(prepared: Prepared, replayed: Replayed, outlook: Outlook, manifest: 
         yield f"{report.modelled_share:.0%} of the clauses would be modelled: record a conversation with this change"
     unsure = [odds for odds in outlook.turns if not odds.sure]
     if len(unsure) > _MOST_UNSURE * max(1, len(outlook.turns)):
-        told = f"{len(unsure)} of {len(outlook.turns)} turns"
+        told = f"{len(unsure)} of {counted(len(outlook.turns), 'turn')}"
         yield f"{told} might be otherwise: record a conversation with this change, or change less"
     yield from _beyond(prepared)
 

@@ -15,6 +15,7 @@ from flowkit.config.budgets import PARTS, Budgets, Parts, Quantiles
 from flowkit.figures.cost import money
 from flowkit.figures.report import Report, TurnReport, quantile
 from flowkit.options import format_duration
+from flowkit.plural import counted
 
 _SHARES = {"p50": 0.5, "p95": 0.95, "max": 1.0}
 
@@ -29,6 +30,8 @@ class Verdict:
     value_us: int
     count: int
     """How many figures the value was computed from."""
+    one: str
+    """What each of them belongs to, such as ``turn``."""
 
     @property
     def kept(self) -> bool:
@@ -36,10 +39,8 @@ class Verdict:
         return self.value_us <= self.bound_us
 
     def __str__(self) -> str:
-        sign = "within" if self.kept else "OVER"
-        return (
-            f"budget {self.name}: {whole_ms(self.value_us)} ms, {sign} {format_duration(self.bound_us)} ({self.count})"
-        )
+        value, bound = f"{whole_ms(self.value_us)} ms", f"{whole_ms(self.bound_us)} ms"
+        return f"{_told(self.name, value, bound, kept=self.kept)} ({counted(self.count, self.one)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,12 @@ class CostVerdict:
         return self.value <= self.bound
 
     def __str__(self) -> str:
-        sign = "within" if self.kept else "OVER"
-        return f"budget {self.name}: {money(self.value, self.currency)}, {sign} {self.bound:g}"
+        value, bound = money(self.value, self.currency), money(self.bound, self.currency)
+        return _told(self.name, value, bound, kept=self.kept)
+
+
+def _told(name: str, value: str, bound: str, *, kept: bool) -> str:
+    return f"budget {name}: {value}, {'within' if kept else 'over'} the budget of {bound}"
 
 
 def judge(report: Report, settings: Mapping[str, Any]) -> list[Verdict | CostVerdict]:
@@ -68,12 +73,12 @@ def judge(report: Report, settings: Mapping[str, Any]) -> list[Verdict | CostVer
     if not isinstance(budgets, Budgets):
         return []
     verdicts: list[Verdict | CostVerdict] = []
-    for name, quantiles, values_us in _figures(report, budgets):
+    for name, one, quantiles, values_us in _figures(report, budgets):
         ordered = sorted(values_us)
         for short, share in _SHARES.items():
             bound_us = getattr(quantiles, short)
             if bound_us is not None and ordered:
-                verdicts.append(Verdict(f"{name}.{short}", bound_us, quantile(ordered, share), len(ordered)))
+                verdicts.append(Verdict(f"{name}.{short}", bound_us, quantile(ordered, share), len(ordered), one))
     return [*verdicts, *_costs(report, budgets)]
 
 
@@ -118,15 +123,20 @@ def widest(quantiles: Quantiles) -> int | None:
     return next((us for us in (quantiles.max, quantiles.p95, quantiles.p50) if us is not None), None)
 
 
-def _figures(report: Report, budgets: Budgets) -> Iterator[tuple[str, Quantiles, Sequence[int]]]:
-    """(name, bounds, values) for each budget."""
-    yield "ttfa", budgets.ttfa, [turn.ttfa_us for turn in report.turns if turn.ttfa_us is not None]
+def _figures(report: Report, budgets: Budgets) -> Iterator[tuple[str, str, Quantiles, Sequence[int]]]:
+    """(name, what has such a figure, bounds, values) for each budget."""
+    yield "ttfa", "turn", budgets.ttfa, [turn.ttfa_us for turn in report.turns if turn.ttfa_us is not None]
     for index, part in enumerate(PARTS):
         values_us = [turn.parts_us[index] for turn in report.turns if turn.parts_us is not None]
         assert part in Parts.model_fields
-        yield f"parts.{part}", getattr(budgets.parts, part), values_us
-    yield "greeting", budgets.greeting, [us for us in (report.greeting_us,) if us is not None]
+        yield f"parts.{part}", "turn", getattr(budgets.parts, part), values_us
+    yield "greeting", "greeting", budgets.greeting, [us for us in (report.greeting_us,) if us is not None]
     interrupts = report.interrupts
-    yield "decision_to_silence", budgets.decision_to_silence, [i.decision_to_silence_us for i in interrupts]
+    yield (
+        "decision_to_silence",
+        "interrupt",
+        budgets.decision_to_silence,
+        [i.decision_to_silence_us for i in interrupts],
+    )
     spoken = [i.speech_to_silence_us for i in interrupts if i.speech_to_silence_us is not None]
-    yield "speech_to_silence", budgets.speech_to_silence, spoken
+    yield "speech_to_silence", "interrupt", budgets.speech_to_silence, spoken

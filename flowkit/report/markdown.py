@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flowkit.plural import counted
 from flowkit.printable import one_line
 from flowkit.report.outcome import ChangeVerdict, Outcome, Status, summary, verdicts
 
@@ -26,14 +27,14 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
 def _corpus(outcomes: Sequence[Outcome]) -> list[str]:
     """What has changed in the calls of a corpus, whether that is good or bad."""
     calls = [outcome for outcome in outcomes if outcome.corpus]
-    rows = [(outcome, counted) for outcome in calls if any((counted := verdicts(outcome)).values())]
+    rows = [(outcome, found) for outcome in calls if any((found := verdicts(outcome)).values())]
     if not calls:
         return []
-    lines = [f"{len(calls)} calls, {len(calls) - len(rows)} as approved", ""]
+    lines = [f"{counted(len(calls), 'call')}, {len(calls) - len(rows)} as approved", ""]
     if rows:
         lines += [f"| call | {' | '.join(ChangeVerdict)} |", "|---|--:|--:|--:|--:|"]
         lines += [
-            f"| {_text(one.name)} | {' | '.join(map(str, counted.values()))} |" for one, counted in rows[:_MOST_CHANGES]
+            f"| {_text(one.name)} | {' | '.join(map(str, found.values()))} |" for one, found in rows[:_MOST_CHANGES]
         ]
         lines.append("")
     return lines

@@ -28,6 +28,8 @@ class Finding:
     file: str
     line: int
     column: int = 1
+    cause: str = ""
+    """The setting that did it, such as ``stages.vad.end: 600ms``; empty if it is not known."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.what}"

@@ -9,6 +9,8 @@ const REASON_COLOURS = ["var(--p0)", "var(--p3)", "var(--p5)", "var(--p7)", "var
 const REASONS = [...new Set(DATA.sides.flatMap((s) => s.report.turns.flatMap((t) => t.clauses.map((c) => c.reason))))].sort();
 
 const words = (name) => name.replaceAll("_", " ");
+const nouns = (n, one) => (n === 1 ? one : `${one}s`);
+const counted = (n, one) => `${n} ${nouns(n, one)}`;
 // How a clause is spoken, if not as it is written.
 const endingText = (e) => (e.by ? `${e.by} ${e.p.toFixed(2)}: ${e.why}` : e.why);
 const spokenNote = (c) => (c.spoken === undefined ? "" : c.spoken.trim() ? ` (spoken: ${c.spoken.trim()})` : " (not spoken)");
@@ -24,6 +26,12 @@ function h(tag, options = {}, ...children) {
   }
   element.append(...children.filter((c) => c !== null && c !== undefined));
   return element;
+}
+
+// A notice of several lines, such as one with a stack, shows the first.
+function notice(text) {
+  const [first, ...rest] = text.split("\n");
+  return rest.length ? h("details", { class: "notice" }, h("summary", {}, first), h("pre", {}, rest.join("\n"))) : h("p", { class: "notice" }, text);
 }
 
 function table(heads, rows) {
@@ -68,7 +76,7 @@ class Side {
     this.element.append(
       this.summary(),
       h("section", { "aria-label": "session" }, h("h2", {}, "Session"), this.player(), slots.timeline, swatches(REASONS, REASON_COLOURS),
-        h("p", { class: "notice" }, "Above: the user. Below: the agent. Dots: clauses by the reason of their cut. Click to listen from there.")),
+        h("p", { class: "notice" }, "Above: the user. Below: the agent. Dots: clauses by the reason of their cut." + (data.audio ? " Click to listen from there." : ""))),
       h("section", { "aria-label": "time to first audio" }, h("h2", {}, "Time to first audio"), slots.ttfa, swatches(DATA.parts, PART_COLOURS)),
       (this.turnSection = h("section", { "aria-label": "turn", "aria-live": "polite" })),
       h("section", { "aria-label": "interrupts" }, h("h2", {}, "Interrupts"), this.interrupts()),
@@ -85,9 +93,10 @@ class Side {
     const cost = report.cost ? [figure(`${about}${report.cost.total.toPrecision(3)} ${report.cost.currency}`, "cost")] : [];
     return h("section", { "aria-label": "summary" }, h("h2", {}, `${name} `, h("span", { class: "tag" }, words(report.level))),
       h("ul", { class: "figures" }, figure(msText(ttfa.p50), "first audio, median"), figure(msText(ttfa.p95), "p95"), figure(msText(ttfa.max), "slowest"),
-        figure(report.turns.length, "turns"), figure(report.interrupts.length, "interrupts"), figure(report.messages.toLocaleString("en"), "messages"), ...modelled, ...cost),
+        figure(report.turns.length, nouns(report.turns.length, "turn")), figure(report.interrupts.length, nouns(report.interrupts.length, "interrupt")),
+        figure(report.messages.toLocaleString("en"), nouns(report.messages, "message")), ...modelled, ...cost),
       ...verdicts.map((v) => h("p", { class: v.kept ? "notice good" : "notice bad" }, v.text)),
-      ...notices.map((text) => h("p", { class: "notice" }, text)));
+      ...notices.map(notice));
   }
 
   // -- sound ------------------------------------------------------------------------------------------------------------
@@ -310,7 +319,7 @@ class Side {
 
   interrupts() {
     const rows = this.data.report.interrupts.map((i) => [`${i.turn}`, `${(i.t_ms / 1000).toFixed(3)} s`, msText(i.speech_to_silence_ms), msText(i.decision_to_silence_ms),
-      `${i.discarded.tokens} tokens, ${i.discarded.clauses} clauses, ${i.discarded.frames} frames`, `${i.stale_frames}`]);
+      ["token", "clause", "frame"].map((one) => counted(i.discarded[`${one}s`], one)).join(", "), `${i.stale_frames}`]);
     return rows.length ? table(["#turn", "#at", "#speech to silence", "#decision to silence", "discarded", "#stale frames"], rows) : h("p", { class: "notice" }, "None.");
   }
 
@@ -327,6 +336,8 @@ class Page {
     this.active = this.sides[0];
     document.getElementById("title").textContent = DATA.sides.map((s) => s.name).join("  and  ");
     const main = document.getElementById("main");
+    document.getElementById("plays").hidden = !DATA.sides.some((s) => s.audio);
+    if (DATA.failure) main.append(this.failure(DATA.failure));
     if (this.sides.length === 2) main.append(this.comparison());
     main.append(h("div", { class: this.sides.length === 2 ? "sides two" : "sides" }, ...this.sides.map((s) => s.element)));
     this.theme();
@@ -378,7 +389,14 @@ class Page {
   comparison() {
     const [a, b] = this.sides, numbers = [...new Set([...a.turns, ...b.turns].map((t) => t.turn))].sort((x, y) => x - y);
     const rows = numbers.map((n) => this.compared(n, a.turns.find((t) => t.turn === n), b.turns.find((t) => t.turn === n)));
-    return h("section", { "aria-label": "changes" }, h("h2", {}, "Turn by turn"), table(["#turn", "user", "#first audio", "#then", "#change", "clauses"], rows));
+    const [then, now] = b.data.report.level === "live" ? ["first", "second"] : ["recorded", "now"];
+    return h("section", { "aria-label": "changes" }, h("h2", {}, "Time to first audio, turn by turn"),
+      table(["#turn", "user", `#${then}`, `#${now}`, "#change", "clauses"], rows));
+  }
+
+  failure({ name, causes, findings }) {
+    return h("section", { "aria-label": "failure" }, h("h2", { class: "bad" }, `The test ${name} failed`),
+      ...causes.map((cause) => h("p", {}, "Because of ", h("b", {}, cause))), h("ul", {}, ...findings.map((text) => h("li", {}, text))));
   }
 
   compared(n, a, b) {

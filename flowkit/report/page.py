@@ -31,6 +31,7 @@ from flowkit.figures.stalls import stall_details, stall_lines
 from flowkit.figures.story import story_of
 from flowkit.printable import all_printable, one_line
 from flowkit.report.budgets import judge, widest
+from flowkit.report.outcome import Outcome
 from flowkit.report.sides import sides
 from flowkit.trace.audio import read_sound
 from flowkit.trace.reader import Trace
@@ -107,11 +108,11 @@ PAGE_MARK = " - flowkit report</title>"
 """Distinguishes a report from other pages."""
 
 
-def page(subjects: Sequence[ShownSession]) -> str:
-    """The page for one session, or for two side by side."""
+def page(subjects: Sequence[ShownSession], *, failure: Outcome | None = None) -> str:
+    """The page for one session, or for two side by side. `failure` is the test that failed, if this is its page."""
     room = files("flowkit.report")
     title = " and ".join(subject.name for subject in subjects)
-    data = {"parts": PARTS, "sides": [_data(subject) for subject in subjects]}
+    data = {"parts": PARTS, "failure": failure and _failed(failure), "sides": [_data(subject) for subject in subjects]}
     filled = {
         "TITLE": escape(one_line(f"{title} - flowkit report")),
         "STYLE": (room / "page.css").read_text("utf-8"),
@@ -123,6 +124,14 @@ def page(subjects: Sequence[ShownSession]) -> str:
     # Filled in one pass, so that braces inside a value are not taken for a place to fill.
     before, *parts = (room / "page.html").read_text("utf-8").split("{{")
     return before + "".join(filled[name] + rest for name, _, rest in (part.partition("}}") for part in parts))
+
+
+def _failed(outcome: Outcome) -> dict[str, Any]:
+    """What the page says of a test that failed: the settings that did it with their places, and all findings."""
+    causes = dict.fromkeys(f"{one.cause} ({one.file}:{one.line})" for one in outcome.findings if one.cause)
+    # What has a cause stands below it, with its place.
+    told = [one.what.removesuffix(f" (by {one.cause})") if one.cause else str(one) for one in outcome.findings]
+    return {"name": outcome.name, "causes": list(causes), "findings": list(dict.fromkeys(told))}
 
 
 def _data(subject: ShownSession) -> dict[str, Any]:

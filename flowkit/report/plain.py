@@ -28,8 +28,10 @@ from flowkit.messages import (
     Timer,
     ToolCall,
     ToolOutcome,
+    ToolStatus,
     Utterance,
 )
+from flowkit.plural import counted
 from flowkit.printable import one_line
 
 Write = Callable[[str], None]
@@ -88,7 +90,8 @@ class PlainView(Observer):
                 self._tools[id] = name
                 self._line(row.handled_us, "tool", f"{name} {arguments}")
             case ToolOutcome(id=id, status=status, content=content) if id in self._tools and row.cause_stage:
-                self._line(row.handled_us, "tool", f"{self._tools.pop(id)}: {status} {content}")
+                told = content if status == ToolStatus.ENDED else f"{status} {content}"
+                self._line(row.handled_us, "tool", f"{self._tools.pop(id)}: {told}")
             # An end-of-turn predictor follows a reply's progress too, and has a row for each of these.
             case Fault() | Heard() if row.message is self._progress:
                 pass
@@ -175,20 +178,27 @@ def answered(turn: TurnReport) -> str:
 def ledger(early: EarlyReport) -> str:
     """What it brought and cost that an answer was begun before the user's turn was over."""
     vain = (
-        f", {early.tokens} tokens and {early.characters} characters in vain" if early.tokens or early.characters else ""
+        f", {counted(early.tokens, 'token')} and {counted(early.characters, 'character')} in vain"
+        if early.tokens or early.characters
+        else ""
     )
     return f"begun early {early.tries}x: {whole_ms(early.saved_us)} ms saved{vain}"
 
 
 def in_vain(turn: TurnReport) -> str:
     """What speculation cost: the provisional clauses that were sent to TTS and revoked."""
-    return f"{turn.revoked} provisional clause{'s' * (turn.revoked > 1)} revoked ({turn.revoked_chars} characters)"
+    return f"{counted(turn.revoked, 'provisional clause')} revoked ({counted(turn.revoked_chars, 'character')})"
 
 
 def _interrupt(interrupt: InterruptReport) -> str:
     silent = f"silent {whole_ms(interrupt.decision_to_silence_us)} ms after the decision"
     if interrupt.speech_to_silence_us is not None:
         silent += f", {whole_ms(interrupt.speech_to_silence_us)} ms after the voice"
-    lost = f"discarded {interrupt.tokens} tokens, {interrupt.clauses} clauses, {interrupt.frames} frames"
-    stale = f", {interrupt.stale_frames} stale frames" if interrupt.stale_frames else ""
-    return f"interrupt in turn {interrupt.turn}: {silent}; {lost}{stale}"
+    stale = f", {counted(interrupt.stale_frames, 'stale frame')}" if interrupt.stale_frames else ""
+    return f"interrupt in turn {interrupt.turn}: {silent}; {discarded(interrupt)}{stale}"
+
+
+def discarded(interrupt: InterruptReport) -> str:
+    """What an interrupt threw away."""
+    lost = {"token": interrupt.tokens, "clause": interrupt.clauses, "frame": interrupt.frames}
+    return f"discarded {', '.join(counted(number, one) for one, number in lost.items())}"

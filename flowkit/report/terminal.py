@@ -12,9 +12,11 @@ from flowkit.figures.reference import Reference
 from flowkit.figures.report import InterruptReport, Report, ToolReport, TurnReport
 from flowkit.figures.sounded import sounded
 from flowkit.figures.story import Span, Story, story_of
+from flowkit.messages import ToolStatus
+from flowkit.plural import counted
 from flowkit.printable import one_line
 from flowkit.report.budgets import judge, over
-from flowkit.report.plain import in_vain, summary
+from flowkit.report.plain import discarded, in_vain, summary
 
 _LABEL = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -51,7 +53,7 @@ def _turn(turn: TurnReport, story: Story, settings: Mapping[str, Any], width: in
             yield f"{lane:{_LABEL}}{_bar([s for s in spans if s.lane == lane], begin_us, scale)}".rstrip()
         yield f"{'':{_LABEL}}from {begin_us / 1e6:.3f} s, {whole_ms(round(scale))} ms a column"
     for clause in turn.clauses:
-        notes = [clause.reason, f"{clause.tokens} tokens", *(["sound modelled"] if clause.modelled else [])]
+        notes = [clause.reason, counted(clause.tokens, "token"), *(["sound modelled"] if clause.modelled else [])]
         said = f"  ({clause.note})" if clause.note else ""
         yield f"  {ms(clause.t_us) / 1000:8.3f}  {clause.text.strip()}{said}  [{', '.join(notes)}]"
     if turn.ending is not None:
@@ -77,9 +79,8 @@ def _bar(spans: Sequence[Span], begin_us: int, scale: float) -> str:
 def _tool(tool: ToolReport) -> str:
     took = "" if tool.took_us is None else f" after {whole_ms(tool.took_us)} ms"
     notes = ", the reply was interrupted" if tool.interrupted else ""
-    return one_line(
-        f"  {tool.t_us / 1e6:8.3f}  {tool.name} {tool.arguments}: {tool.status}{took} {tool.content}{notes}"
-    )
+    outcome = tool.content if tool.status == ToolStatus.ENDED else f"{tool.status}{took} {tool.content}"
+    return one_line(f"  {tool.t_us / 1e6:8.3f}  {tool.name} {tool.arguments}: {outcome}{notes}")
 
 
 def _interrupt(interrupt: InterruptReport) -> str:
@@ -88,7 +89,4 @@ def _interrupt(interrupt: InterruptReport) -> str:
         if interrupt.speech_to_silence_us is None
         else f", silent {whole_ms(interrupt.speech_to_silence_us)} ms after speech began"
     )
-    return (
-        f"  {interrupt.t_us / 1e6:8.3f}  interrupted{spoken}; discarded {interrupt.tokens} tokens, {interrupt.clauses} clauses, "
-        f"{interrupt.frames} frames; {interrupt.stale_frames} stale"
-    )
+    return f"  {interrupt.t_us / 1e6:8.3f}  interrupted{spoken}; {discarded(interrupt)}; {interrupt.stale_frames} stale"

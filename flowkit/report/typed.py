@@ -10,6 +10,8 @@ from flowkit.messages import Fault, ReplyPlayed, Utterance
 from flowkit.printable import one_line
 
 PROMPT = "> "
+ERASE = "\r\x1b[K"
+"""Empties the terminal's line."""
 
 
 class TypedView(Observer):
@@ -29,21 +31,29 @@ class TypedView(Observer):
         self._terminal = terminal
         self._asked = 0
         """The newest turn whose line was written."""
-        self._replying = False
+        self._prompted = False
+        """Whether a prompt is the last thing that was written."""
 
     def prompt(self) -> None:
         """Ask for a line."""
+        self._prompted = True
         self._write(PROMPT)
+
+    def close(self) -> None:
+        """End with an empty line: a prompt that nobody will answer is taken away."""
+        self._write(ERASE if self._prompted else "\n")
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         self._lines.event(at_us, name, detail)
 
     def at_once(self, rows: list[Row]) -> None:
         """Write the line of a turn before its reply is printed."""
-        if not self._prints or self._terminal:
+        if not self._prints:
             return
         for row in rows:
             match row.message:
+                case Utterance() if self._terminal:
+                    self._answers(typed=bool(row.message.text))
                 case Utterance(turn=turn, text=text) if text and turn > self._asked and row.fate is Fate.HANDLED:
                     self._asked = turn
                     self._write(f"{PROMPT}{one_line(text)}\n")
@@ -54,7 +64,12 @@ class TypedView(Observer):
             if row.fate is not Fate.HANDLED or not self._terminal:
                 continue
             if isinstance(row.message, Utterance):
-                self._replying = True
-            elif isinstance(row.message, ReplyPlayed | Fault) and self._replying:
-                self._replying = False
+                self._answers(typed=bool(row.message.text))
+            elif isinstance(row.message, ReplyPlayed | Fault) and not self._prompted:
                 self.prompt()
+
+    def _answers(self, *, typed: bool) -> None:
+        """A reply begins. Where nothing was `typed`, the cursor still stands behind a prompt."""
+        if self._prompted and not typed:
+            self._write(ERASE)
+        self._prompted = False

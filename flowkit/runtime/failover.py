@@ -19,6 +19,7 @@ from flowkit.clock import US_PER_S, whole_ms
 from flowkit.errors import FlowkitError, ProviderError
 from flowkit.messages import Ask, ClauseEnded, Message, Narrate, Speak, Usage
 from flowkit.plan.graph import PlannedStage
+from flowkit.plural import counted
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cloud.faults import CloudError, Trouble
 from flowkit.providers.loading import lone_error
@@ -79,7 +80,8 @@ async def resilient(stage: PlannedStage, around: Surroundings, models: Models) -
                 provider = await stack.enter_async_context(opened(choice.cls, choice.options, here, models))
             except FlowkitError as error:
                 errors.append(error)
-                around.notice(f"{stage.id}: {choice.name} is left out: {error}")
+                why = str(error).removeprefix(f"{stage.kind} {choice.name}: ")
+                around.notice(f"{stage.id}: {choice.name} is left out: {why}")
                 around.event(around.now_us(), "left_out", f"{stage.kind} {choice.name}: {error}")
             else:
                 members.append(Member(choice, provider))
@@ -226,7 +228,9 @@ class Resilient(Provider):
             part.tries = 1
         if breaker.circuit is None or wordless < breaker.circuit.open_after:
             return None
-        deaf = CloudError(Trouble.DEAF, f"{part.member.name}: heard no words in {wordless} utterances of voice")
+        deaf = CloudError(
+            Trouble.DEAF, f"{part.member.name}: heard no words in {counted(wordless, 'utterance')} of voice"
+        )
         now_us = self.around.now_us()
         # A provider that hears nothing is still better than none.
         if not any(other.breaker.lets(now_us) for other in self.members if other is not part.member):

@@ -127,7 +127,7 @@ out/
 
 START = {
     "local": """\
-flowkit setup local           # once: the models, about 400 MB
+flowkit setup local           # once: the models, about 320 MB
 flowkit run                   # talk to it; with open speakers use a headset
 flowkit run --input question.wav --output out/reply.wav --overwrite    # without microphone and speaker
 flowkit run --text            # type instead of talking""",

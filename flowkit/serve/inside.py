@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,15 +18,19 @@ import trio
 
 from flowkit.clock import US_PER_S, ms
 from flowkit.config.schema import TraceOptions
+from flowkit.printable import one_line
 from flowkit.serve.auth import Doorkeeper
 from flowkit.serve.connection import Shop
 from flowkit.serve.http import HttpAnswer, HttpExchange, HttpRequest, json_bytes, refusal
 from flowkit.serve.observe import Seen, show
 from flowkit.serve.places import Coordinator
 from flowkit.serve.socket import Socket
+from flowkit.trace.opening import opening
 from flowkit.trace.retention import recorded
 
 MOST_LISTED = 50
+_MOST_WORDS = 80
+"""Characters of what was said first."""
 _REPORT_S = 120
 _SANDBOX = (("content-security-policy", "sandbox allow-scripts allow-downloads"),)
 """A report runs as no page of this server, so that nothing in it can reach what the page knows."""
@@ -80,17 +85,9 @@ class Inside:
         if (refused := self.refuses(request)) is not None:
             return refused
         running = await self._coordinator.running(self._shop.running.described())
-        stored = await trio.to_thread.run_sync(recorded, self._traces, self._shop.plan.name, MOST_LISTED)
         busy = {session["recording"] for session in running}
-        told: dict[str, Any] = {
-            "running": running,
-            "recorded": [
-                {"recording": one.path.name, "began": one.began_us // US_PER_S, "lasted_ms": ms(one.length_us)}
-                for one in stored
-                if one.path.name not in busy
-            ],
-        }
-        return HttpAnswer(200, json_bytes(told))
+        over = await trio.to_thread.run_sync(_listed, self._traces, self._shop.plan.name, busy)
+        return HttpAnswer(200, json_bytes({"running": running, "recorded": over}))
 
     async def report(self, request: HttpRequest) -> HttpAnswer:
         """The report of a recording, as a page. A form may hold the client secret, because a browser sends no header with it."""
@@ -107,6 +104,18 @@ class Inside:
             return refusal(404, f"There is no recording {name[:80]!r} of this pipeline.", "not_found")
         async with self._one_at_a_time:
             return await _reported(path)
+
+
+def _listed(traces: TraceOptions, name: str, busy: Collection[str]) -> list[dict[str, Any]]:
+    """The recordings that are not `busy`, with what a caller may know them by."""
+    told: list[dict[str, Any]] = []
+    for one in recorded(traces, name, MOST_LISTED):
+        if one.path.name not in busy:
+            found = opening(one.path)
+            words, turns = (None, None) if found is None else (one_line(found.words)[:_MOST_WORDS], found.turns)
+            times = {"began": one.began_us // US_PER_S, "lasted_ms": ms(one.length_us)}
+            told.append({"recording": one.path.name, **times, "words": words, "turns": turns})
+    return told
 
 
 async def _reported(trace: Path) -> HttpAnswer:

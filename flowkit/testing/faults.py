@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from flowkit.plural import counted
+
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
@@ -17,7 +19,7 @@ class Faults(AssertionError):
 
     def __init__(self, title: str, found: Iterable[str], where: str = "") -> None:
         self.found = _folded(found)
-        heading = f"{title}: {len(self.found)} fault{'s' * (len(self.found) > 1)}"
+        heading = f"{title}: {counted(len(self.found), 'fault')}"
         super().__init__("\n  - ".join([heading, *self.found]) + (f"\n  {where}" if where else ""))
 
 

@@ -75,6 +75,7 @@ def check_stage(
     Raises:
         Faults: the stage breaks its contract. The error lists all faults.
     """
+    __tracebackhide__ = True  # as in `check_provider`
     subject = _Subject(cls, options, provider)
     found = list(declared(cls)) or list(subject.shared()) or [*subject.sessions(examples), *subject.shared()]
     if found:

@@ -20,6 +20,7 @@ from flowkit.errors import TraceError
 from flowkit.figures.layout import Layout
 from flowkit.figures.reference import MISSING, QUIETEST, Reference
 from flowkit.figures.report import QueueReport
+from flowkit.plural import counted
 from flowkit.trace import names, schema
 from flowkit.trace.chunks import digest_of
 from flowkit.trace.decode import decode
@@ -191,7 +192,7 @@ class _Lines:
                 # Only a write that was cut short has no line break. Anything else is damage.
                 if line.endswith(b"\n"):
                     raise self._error(number, f"not a line of an OTLP trace by flowkit ({str(error)[:120]})") from error
-                self.notices.append(f"the last line is torn ({len(line)} bytes) and was left out")
+                self.notices.append(f"the last line is torn ({counted(len(line), 'byte')}) and was left out")
 
     def trace(self) -> Trace:
         """The trace that the lines make up."""
@@ -205,7 +206,7 @@ class _Lines:
         missing = self.end is not None and sum(chunk.rows for chunk in chunks) != self.end.rows
         if missing and self.end is not None:
             self.notices.append(
-                f"{self.end.rows - sum(chunk.rows for chunk in chunks)} of {self.end.rows} rows are missing"
+                f"{self.end.rows - sum(chunk.rows for chunk in chunks)} of {counted(self.end.rows, 'row')} missing"
             )
         base_us = self.head.base_us
         # A set, because collectors may repeat a span.
@@ -280,7 +281,9 @@ class _Lines:
             whole.append(chunk)
             row += chunk.rows
         if later := sum(1 for first in self.chunks if first > row):
-            self.notices.append(f"the journal is missing from row {row} on; {later} chunks after it were left out")
+            self.notices.append(
+                f"the journal is missing from row {row} on; {counted(later, 'chunk')} after it left out"
+            )
         return tuple(whole)
 
     def _all_levels(self) -> bytes:

@@ -76,7 +76,7 @@ def test_a_fault_that_shows_late(trace: Path) -> None:
 def test_the_command_writes_a_trace(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     conditions = ["--if", "{what: user, contains: Alpha}", "--if", "{what: user, contains: Omega}"]
     assert main(["shrink", str(trace), *conditions, "-o", str(tmp_path / "few.jsonl")]) == 0
-    assert "2 of 40 turns are left" in capsys.readouterr().out
+    assert "2 of 40 turns left" in capsys.readouterr().out
     few = read_trace(tmp_path / "few.jsonl")
     assert exactly(few).difference is None
     assert [turn.user for turn in run(few).report.turns] == [SAID[13], SAID[29]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flowkit.cli import main
-from flowkit.errors import ExitCode
+from flowkit.errors import DeviceError, ExitCode
 from flowkit.providers import registry, weights
 from flowkit.providers.groq import Groq
 from flowkit.providers.sound import device_host
@@ -98,6 +98,17 @@ def test_without_devices_doctor_says_so_and_tells_the_rest(
     assert "there is no speaker on this machine" in told
     assert "event loop" in told
     assert "llm" in told
+
+
+def test_what_keeps_every_device_away_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing() -> None:
+        raise DeviceError("sound devices need the PortAudio library", hint="install it")
+
+    monkeypatch.setattr(device_host, "_library", missing)
+    assert main(["doctor"]) == ExitCode.UNAVAILABLE
+    assert capsys.readouterr().out.count("PortAudio") == 1
 
 
 def test_keys_are_told_of_and_never_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

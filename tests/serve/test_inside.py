@@ -213,7 +213,8 @@ def test_a_recorded_session_is_listed_and_has_its_report(tmp_path: Path) -> None
             (tmp_path / "other-20260102-030405-1-1.jsonl").write_text("of another pipeline")
             (tmp_path / "talk-mine.jsonl").write_text("not named by flowkit")
             listed = json.loads((await it.ask(get(SESSIONS)))[2])
-            assert [one["recording"] for one in listed["recorded"]] == [recorded.name]
+            (one,) = listed["recorded"]
+            assert (one["recording"], one["words"], one["turns"]) == (recorded.name, evil, 1)
             status, headers, body = await it.ask(post(REPORT), urlencode({"recording": recorded.name}))
             assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
             assert headers["content-security-policy"].startswith("sandbox")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,8 @@ def test_talk_hear_interrupt_and_look_inside(chromium: Page, tmp_path: Path) -> 
         # Its recording is listed, and its report opens.
         page.click("start")
         page.until("document.querySelector('#sessions button')?.textContent === 'Report'")
+        told = page.run("document.querySelector('#sessions span').innerText")
+        assert re.search(r", \d+ turns?\nHow are you\?", told), told
         page.run("document.querySelector('#sessions button').click()")
         page.until_other("- flowkit report")
         assert page.errors == []
@@ -159,10 +162,39 @@ def test_the_keyboard_alone_is_enough_on_a_phone(chromium: Page, tmp_path: Path)
         assert page.errors == []
 
 
+def test_without_a_microphone_one_can_write(chromium: Page, tmp_path: Path) -> None:
+    page = chromium
+    with server(tmp_path, TALK) as url:
+        page.open(url.removesuffix("v1"), **PHONE)
+        page.run(
+            "void (navigator.mediaDevices.getUserMedia = async () => { "
+            "throw new DOMException('Requested device not found', 'NotFoundError'); })"
+        )
+        page.click("start")
+        page.until(
+            "document.getElementById('notice').textContent === 'No microphone was found. You can write instead.'"
+        )
+        writes(page, "Hello?")
+        page.until(f"{STATE} === 'speaking'")
+        page.click("start")
+        page.until("document.querySelector('#sessions button')?.textContent === 'Report'")
+        assert page.run("document.querySelector('#sessions q').textContent") == "Hello?"
+        # The button stands beside the words, at the edge, however long they are.
+        page.run("void (document.querySelector('#sessions q').textContent = 'How are you? '.repeat(7))")
+        assert page.run(
+            "(() => { const [about, button, list] = ['span', 'button', '']"
+            ".map((within) => document.querySelector(`#sessions ${within}`).getBoundingClientRect()); "
+            "return [about.right <= button.left, Math.round(list.right - button.right), button.height < 40]; })()"
+        ) == [True, 0, True]
+        assert page.run(LAYOUT) == {"clashes": [], "wide": 375}
+        assert page.errors == []
+
+
 def test_a_token_opens_the_page_and_a_client_secret_alone_looks_nowhere(chromium: Page, tmp_path: Path) -> None:
     page = chromium
     with server(tmp_path, f"{TALK}serve: {{tokens: [{TOKEN}]}}\n") as url:
         page.open(url.removesuffix("v1"))
+        assert page.run("document.getElementById('token').form.id") == "access"
         writes(page, "Hello?")
         page.until("document.getElementById('notice').textContent === 'Give a token first.'")
         assert page.errors == []

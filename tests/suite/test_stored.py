@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from flowkit.cli import main
-from flowkit.report.outcome import Status
-from flowkit.testing.suite.stored import stored_outcome
+from flowkit.report.outcome import Change, Status
+from flowkit.testing.suite.stored import stored_outcome, telling
 from tests.suite.stage import project
 
 
@@ -55,6 +55,13 @@ def test_a_longer_silence_is_named_by_line_turn_and_part(tmp_path: Path) -> None
     assert {c.delta_ms for c in outcome.changes if c.what in ("ttfa", "endpointing")} == {200.0}
     assert outcome.again == f"flowkit test {tmp_path / 'a.jsonl'}"
     assert "600" in (tmp_path / "a.new").read_text("utf-8")
+
+
+def test_times_that_hardly_differ_are_told_only_if_nothing_else_does() -> None:
+    cause, noise = Change(1, "ttfa", "1 ms", "9 ms", 8), Change(1, "playback_start", "7.043 ms", "6.303 ms", -0.74)
+    text, gone = Change(1, "user", "Hi", "Hello"), Change(1, "ttfa", "1 ms", "none")
+    assert telling([cause, noise, text, gone]) == [cause, text, gone]
+    assert telling([noise]) == [noise]
 
 
 def test_a_comma_threshold_shows_which_clauses_of_which_turns(tmp_path: Path) -> None:

@@ -672,6 +672,7 @@ def test_an_llm_with_a_fault(cls: type[Provider], said: str) -> None:
     with pytest.raises(Faults) as caught:
         check_provider(cls, within_s=1)
     assert any(said in fault for fault in caught.value.found), caught.value
+    assert caught.traceback.filter(caught)[-1].path.name == Path(__file__).name, "pytest shows flowkit's own lines"
 
 
 def test_an_llm_without_a_fault() -> None:

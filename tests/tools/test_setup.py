@@ -63,7 +63,7 @@ def clone(tmp_path: Path) -> Clone:
 
 def problems(done: "subprocess.CompletedProcess[str]") -> list[str]:
     """The lines on stderr, without the announced steps and make's own last lines."""
-    steps = ("setup: an environment in", "setup: up to", "setup: flowkit itself", "setup: ready", "make: ***")
+    steps = ("setup: an environment in", "setup: packages from", "setup: flowkit itself", "setup: ready", "make: ***")
     return [line for line in done.stderr.splitlines() if not line.startswith(steps)]
 
 

@@ -196,4 +196,4 @@ def test_a_trace_is_read_instead(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "a.jsonl.labels.json: labels cannot be read" in capsys.readouterr().err
     (tmp_path / "a.jsonl.labels.json").write_text('{"turns": [{"begins": 0.1, "ends": 0.9}]}')
     assert main(["bench", "turns", str(tmp_path / "a.jsonl")]) == 0
-    assert "1 turns, 0 pauses" in capsys.readouterr().out
+    assert "1 turn, 0 pauses" in capsys.readouterr().out

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from flowkit.messages import Audio, ClauseEnded, Message, Speak, Usage, WordTimes
+from flowkit.plural import counted
 from flowkit.providers.base import Emit
 from flowkit.providers.cloud.faults import CloudError, Trouble, of_status, schema
 from flowkit.words import has_words
@@ -280,7 +281,7 @@ class Narrator:
         self._lost += 1
         if self._lost > _MOST_LOST:
             raise CloudError(Trouble.SERVER, f"the context {why}, for the {self._lost}th time in one reply")
-        self._voice.tell("context", f"{why}; {len(self._clauses)} clauses are sent in a new one")
+        self._voice.tell("context", f"{why}; {counted(len(self._clauses), 'clause')} sent in a new one")
         async with self._sending:
             self._drop()
             for clause in list(self._clauses):

@@ -20,6 +20,7 @@ from flowkit import options as opt
 from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError
 from flowkit.messages import Message, Narrate
+from flowkit.plural import counted
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.cartesia.context import Narrator
 from flowkit.providers.cloud.faults import CloudError, lone_fault, schema
@@ -118,7 +119,7 @@ class Cartesia(Provider):
         if not isinstance(request, Narrate):
             raise ProviderError(f"{self.title}: cannot answer {type(request).__name__}")
         if self.late:
-            self.tell("late", f"{self.late} messages of a cancelled reply were discarded")
+            self.tell("late", f"{counted(self.late, 'message')} of a cancelled reply discarded")
             self.late = 0
         narrator = Narrator(self, emit)
         try:

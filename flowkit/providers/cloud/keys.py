@@ -26,7 +26,7 @@ def key_of(title: str, given: SecretStr | None, variable: str, *, needed: bool =
     value = key.get_secret_value()
     hint = f"set {variable}, or write api_key: ${{{variable}}} or ${{file:...}}"
     if needed and not value.strip():
-        raise CloudError(Trouble.AUTH, f"{title}: the API key is empty", hint=hint)
+        raise CloudError(Trouble.AUTH, f"{title}: the API key is not set", hint=hint)
     if value != value.strip() or not value.isascii() or not value.isprintable():
         raise CloudError(
             Trouble.AUTH, f"{title}: the API key has characters that no key has (spaces, line breaks)", hint=hint

@@ -22,6 +22,7 @@ from flowkit import options as opt
 from flowkit.clock import US_PER_S
 from flowkit.errors import DeviceError
 from flowkit.messages import Frames, Message, Play, Silence
+from flowkit.plural import counted
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.loading import imported, lone_error
 from flowkit.providers.sound.device_cutter import FrameCutter
@@ -195,7 +196,9 @@ class DeviceMic(Provider):
     async def _hear(self, cutter: FrameCutter, block: Block, emit: Emit) -> None:
         frames = cutter.cut(block)
         if cutter.lost:
-            self.around.event(self.around.now_us(), "microphone overrun", f"{cutter.lost} frames before {cutter.index}")
+            self.around.event(
+                self.around.now_us(), "microphone overrun", f"{counted(cutter.lost, 'frame')} before {cutter.index}"
+            )
         for index, pcm in frames:
             await emit(Frames(index, 1, pcm if self._canceller is None else self._canceller.clean(pcm)))
 
@@ -203,7 +206,7 @@ class DeviceMic(Provider):
         if overflows := self._ring.overflows:
             # Not set to 0: the callback may have counted another one meanwhile.
             self._ring.overflows -= overflows
-            detail = f"the device dropped audio {overflows} times before frame {cutter.index}"
+            detail = f"the device dropped audio {counted(overflows, 'time')} before frame {cutter.index}"
             self.around.event(self.around.now_us(), "microphone overrun", detail)
 
     async def _without(self, cutter: FrameCutter, emit: Emit) -> None:
@@ -337,7 +340,9 @@ class DeviceSpeaker(Provider):
             if not late:
                 self._push(rest)
             else:
-                self.around.event(self.around.now_us(), "speaker late", f"dropped {late} late blocks when silenced")
+                self.around.event(
+                    self.around.now_us(), "speaker late", f"dropped {counted(late, 'late block')} when silenced"
+                )
         self._stepped.set()
 
     def _push(self, chunks: list[DueBlock]) -> None:

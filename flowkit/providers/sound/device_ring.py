@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from flowkit.plural import counted
+
 LATE_BLOCKS = 3
 """How many blocks late a chunk may be before chunks are skipped."""
 _MOST_HAPPENINGS = 256
@@ -140,7 +142,7 @@ class SpeakerRing:
         while now_us - self._chunks[0].due_us > self._frame_us:
             self._chunks.popleft()
             skipped += 1
-        self._tell(now_us, "late", f"skipped {skipped} blocks to catch up")
+        self._tell(now_us, "late", f"skipped {counted(skipped, 'block')} to catch up")
         return now_us - self._chunks[0].due_us
 
     def _fell_silent(self, now_us: int) -> None:

@@ -138,14 +138,17 @@ function runningLine({ session, for_ms }, look) {
 }
 
 // A form, because a link could not carry the secret but in its address, where others would read it.
-function recordedLine({ recording, began, lasted_ms }, secrets) {
+function recordedLine({ recording, began, lasted_ms, words, turns }, secrets) {
   const form = Object.assign(element("form"), { method: "post", action: at("v1/flowkit/report"), target: "_blank" });
   const [which, secret] = ["recording", "secret"].map((name) => Object.assign(element("input"), { type: "hidden", name }));
   which.value = recording;
   const when = new Date(began * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   const button = element("button", "", "Report");
   button.setAttribute("aria-label", `report of the session of ${when}`);
-  form.append(which, secret, element("span", "", `${when}, ${lengthText(lasted_ms)}`), button);
+  const about = element("span", "", `${when}, ${lengthText(lasted_ms)}`);
+  if (turns !== null) about.append(turns ? `, ${turns} ${turns === 1 ? "turn" : "turns"}` : ", nothing was said");
+  if (words) about.append(element("q", "", words));
+  form.append(which, secret, about, button);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     secret.value = await secrets();

@@ -12,6 +12,11 @@ const VALUES = [...new URLSearchParams(location.search)].filter(([name]) => name
 const OWN = "of this conversation";
 const GONE = "The server is gone, or refuses the connection.", BUSY = "The server takes no other session now. Try again later.";
 const KEPT = 250;  // pieces of 40 ms that are kept while the page connects: ten seconds
+// By the names that browsers give these errors.
+const NO_MICROPHONE = {
+  NotAllowedError: "The microphone was refused. Allow it in the browser, or write.",
+  NotFoundError: "No microphone was found. You can write instead.",
+};
 
 // Where the connection is. Only CONNECTED has a session.
 const Phase = Object.freeze({ APART: "not connected", CONNECTING: "connecting", CONNECTED: "connected" });
@@ -33,6 +38,7 @@ class Page {
     $("stop").addEventListener("click", () => this.stop());
     $("refresh").addEventListener("click", () => this.list());
     $("token").addEventListener("change", () => this.list());
+    $("access").addEventListener("submit", (event) => { event.preventDefault(); this.list(); });
     $("write").addEventListener("submit", (event) => { event.preventDefault(); this.write($("line").value.trim()); });
     document.addEventListener("keydown", (event) => { if (event.key === "Escape") this.stop(); });
     setInterval(() => this.tick(), 50);
@@ -92,7 +98,7 @@ class Page {
         this.client = new Realtime(secret, LOCKED ? [] : VALUES, this.handlers());
       });
     } catch (error) {
-      this.fail(error.name === "NotAllowedError" ? "The microphone was refused. Allow it in the browser, or write." : error.message);
+      this.fail(NO_MICROPHONE[error.name] ?? error.message);
       this.release();
     }
   }

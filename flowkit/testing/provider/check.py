@@ -59,6 +59,7 @@ def check_provider(
     Raises:
         Faults: the provider breaks its contract. The error lists all faults.
     """
+    __tracebackhide__ = True  # pytest shows the faults, and not the frames below the test
     examination = _Examination(cls, cls.Options() if options is None else options, within_s, grace_s, silent=silent)
     heard = _buzz() if speech is None else speech
     found = list(declared(cls))

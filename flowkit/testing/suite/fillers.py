@@ -9,6 +9,7 @@ from flowkit.clock import whole_ms
 from flowkit.figures.report import Report
 from flowkit.messages import ToolStatus
 from flowkit.options import format_duration
+from flowkit.plural import counted
 from flowkit.tools import Tool
 
 
@@ -19,7 +20,7 @@ def early_fillers(report: Report, tools: Iterable[Tool]) -> Iterator[str]:
         took_us = [call.took_us for call in mine if call.took_us is not None]
         if tool.say_after is None or not took_us or tool.say_after.after >= (usual_us := round(median(took_us))):
             continue
-        calls = f"{len(took_us)} call{'s' * (len(took_us) > 1)}"
+        calls = counted(len(took_us), "call")
         yield (
             f"{report.trace}: {tool.title} usually takes {whole_ms(usual_us)} ms ({calls}), so its filler after "
             f"{format_duration(tool.say_after.after)} is said nearly every time"

@@ -169,18 +169,20 @@ def _differences(stored: Stored, changed: tuple[Change, ...]) -> Iterator[Findin
     places = list(_causes(stored)) if changed else []
     for number in dict.fromkeys(change.turn for change in changed):
         mine = [change for change in changed if change.turn == number]
-        told = "; ".join(str(change).removeprefix(f"turn {number}: ") for change in _telling(mine))
+        told = "; ".join(str(change).removeprefix(f"turn {number}: ") for change in telling(mine))
         what = (f"turn {number}: " if number else "") + told
         if places:
             for path, file, line, column, value in places:
-                yield Finding(f"{what} (by {path}: {value})", file, line, column)
+                yield Finding(f"{what} (by {path}: {value})", file, line, column, f"{path}: {value}")
         else:
             yield Finding(what, str(stored.expectations.path), _line_of(stored.expectations, number))
 
 
-def _telling(mine: list[Change]) -> list[Change]:
-    """The changes of a turn to report. Times of clause cuts are left out if there are other changes."""
-    return [change for change in mine if "cut after" not in change.what] or mine
+def telling(mine: list[Change]) -> list[Change]:
+    """The changes of a turn to report. Times of clause cuts are left out if there are other changes, and so are times that differ
+    by less than a millisecond."""
+    others = [change for change in mine if "cut after" not in change.what] or mine
+    return [change for change in others if change.delta_ms is None or abs(change.delta_ms) >= 1] or others
 
 
 def _causes(stored: Stored) -> Iterator[tuple[str, str, int, int, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 from flowkit.clock import whole_ms
 from flowkit.errors import UsageError
 from flowkit.plan.graph import Plan
+from flowkit.plural import counted
 from flowkit.stages.endpointing import Endpointing
 from flowkit.testing.turns.floor import FloorOutcome, FloorResult
 from flowkit.testing.turns.listening import HeardRecording
@@ -58,7 +59,7 @@ class Result:
     def lines(self) -> Iterator[str]:
         """The tables, for people."""
         use = self.in_use
-        yield f"{self.title}: {len(use.turns)} turns, {use.pauses} pauses inside them"
+        yield f"{self.title}: {counted(len(use.turns), 'turn')}, {counted(use.pauses, 'pause')} inside them"
         if use.turns:
             yield from self._turns()
         if self.floor is not None:

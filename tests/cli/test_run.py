@@ -224,7 +224,10 @@ def test_a_second_run_finds_its_output_before_it_records(tmp_path: Path) -> None
 
 def test_without_a_device_no_recording_stays(tmp_path: Path) -> None:
     path = pipeline(tmp_path)
-    path.write_text(path.read_text("utf-8").replace("{kind: speaker}", "{kind: speaker, device: no such one}"), "utf-8")
+    path.write_text(
+        path.read_text("utf-8").replace("{kind: speaker}", "{kind: speaker, provider: device, device: none such}"),
+        "utf-8",
+    )
     done = flowkit("run", path, "--trace", tmp_path / "a.jsonl")
     assert done.returncode == 4
     assert "nothing will be played" not in done.stderr

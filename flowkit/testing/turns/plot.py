@@ -8,7 +8,7 @@ from html import escape
 from flowkit.testing.turns.policies import PolicyOutcome
 from flowkit.testing.turns.result import Result
 
-_WIDTH, _HEIGHT, _LEFT, _BELOW = 420, 320, 50, 44
+_WIDTH, _HEIGHT, _LEFT, _BELOW = 420, 320, 64, 44
 """Readable on a phone."""
 _LONGEST_MS = 1_400
 _COLOURS = ("#1f6fb2", "#c05a1c", "#3c8c4a", "#8a4fa3")

@@ -67,7 +67,7 @@ def test_from_a_recording_to_red_and_green(
     assert ci(project, monkeypatch) == 1
     assert "::error file=agent.yaml,line=6" in capsys.readouterr().out
     summary = (project / "summary.md").read_text()
-    assert "1 calls, 0 as approved" in summary
+    assert "1 call, 0 as approved" in summary
     assert re.search(r"\| ttfa \| .* \+4\d\d ms \|", summary)
     [case] = ElementTree.parse("out/junit.xml").getroot().iter("testcase")
     assert case.find("failure") is not None

@@ -233,7 +233,7 @@ def test_a_cancelled_context_plays_out_unheard_and_is_counted() -> None:
     assert outcome.words == ["Two."]
     assert {item.clause for item in outcome.items if isinstance(item, Audio)} == {0}
     assert outcome.samples == 4 * 480
-    assert any(name == "late" and "were discarded" in detail for name, detail in outcome.events)
+    assert any(name == "late" and "of a cancelled reply discarded" in detail for name, detail in outcome.events)
 
 
 def test_a_connection_closed_while_idle_is_replaced_before_the_next_reply() -> None:

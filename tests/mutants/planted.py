@@ -333,8 +333,8 @@ MUTANTS = (
         "an interrupt leaves what waits",
         "chunker",
         _CORE,
-        "            while inbox.queue:\n                slot.waiting -= 1\n                self._record(slot, inbox.queue.popleft(), Fate.DISCARDED)",
-        "            while False:\n                slot.waiting -= 1\n                self._record(slot, inbox.queue.popleft(), Fate.DISCARDED)",
+        "            for envelope in inbox.drained(slot.epoch):\n",
+        "            for envelope in ():\n",
     ),
     Mutant(
         "an interrupt leaves what waits to be sent",

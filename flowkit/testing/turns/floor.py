@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from flowkit.clock import US_PER_S
+from flowkit.clock import US_PER_S, whole_ms
 from flowkit.engine import Fate, Row
 from flowkit.errors import UsageError
 from flowkit.messages import Final, Hold, Interrupt, Partial, Resume, Typed
@@ -99,12 +99,12 @@ class FloorResult:
         takes, backchannels = told["take_overs"], told["backchannels"]
         yield f"the floor: {takes} take-overs, {backchannels} backchannels"
         got = f"  missed_interruption {told['missed_interruption']} of {takes}"
-        yield got if told["silent_ms_p50"] is None else f"{got}, silent after {told['silent_ms_p50']:.0f} ms (median)"
+        yield got if told["silent_ms_p50"] is None else f"{got}, silent after {round(told['silent_ms_p50'])} ms (median)"
         kept = f"  false_interruption {told['false_interruption']} of {backchannels}"
         yield (
             kept
             if told["paused_ms_p50"] is None
-            else f"{kept}, else paused for {told['paused_ms_p50']:.0f} ms (median)"
+            else f"{kept}, else paused for {round(told['paused_ms_p50'])} ms (median)"
         )
         yield from (f"    {outcome}" for outcome in self.outcomes)
 
@@ -213,5 +213,5 @@ def _outcome(recording: Labelled, said: Interruption, rows: Sequence[Row], plan:
             paused_us, held_us = paused_us + row.handled_us - held_us, None
         elif isinstance(message, Interrupt) and not message.early:
             stopped_us = row.handled_us if held_us is None else held_us
-            silent_ms = -(-(stopped_us - onset_us) // plan.frame_us) * plan.frame_us // 1000
-    return FloorOutcome(recording.path.name, said, silent_ms, paused_us // 1000, heard)
+            silent_ms = whole_ms(-(-(stopped_us - onset_us) // plan.frame_us) * plan.frame_us)
+    return FloorOutcome(recording.path.name, said, silent_ms, whole_ms(paused_us), heard)

@@ -99,7 +99,9 @@ class FloorResult:
         takes, backchannels = told["take_overs"], told["backchannels"]
         yield f"the floor: {takes} take-overs, {backchannels} backchannels"
         got = f"  missed_interruption {told['missed_interruption']} of {takes}"
-        yield got if told["silent_ms_p50"] is None else f"{got}, silent after {round(told['silent_ms_p50'])} ms (median)"
+        yield (
+            got if told["silent_ms_p50"] is None else f"{got}, silent after {round(told['silent_ms_p50'])} ms (median)"
+        )
         kept = f"  false_interruption {told['false_interruption']} of {backchannels}"
         yield (
             kept

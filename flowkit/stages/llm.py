@@ -115,7 +115,7 @@ class LlmTurn(Stage[LlmState]):
         tool_rounds: int = Field(5, ge=1, le=100)
         """How often a reply may call tools. After that the model is asked to answer without them."""
         preempt: Preempt | None = None
-        """When the model is asked before the user's turn is over: `{at: 0.85, stable_for: 50ms, max_tries: 2}`, with a stage
+        """When the model is asked before the user's turn is over: `{at: 0.7, stable_for: 50ms, max_tries: 2}`, with a stage
         of kind `turn`. Its answer waits for the end of the turn. By default never."""
         text_tools: bool = False
         """Whether a tool call that the model writes as text is called, such as <tool_call>{"name": ...}</tool_call>. It is

@@ -17,7 +17,7 @@ from flowkit.messages import Partial, Prediction, Utterance
 class Preempt(opt.Options):
     """When the model is asked before the user's turn is over."""
 
-    at: float = Field(default=0.85, ge=0, le=1)
+    at: float = Field(default=0.7, ge=0, le=1)
     """How likely the turn must have ended, by the most certain stage of kind `turn`. With 0 the words alone decide."""
     stable_for: opt.Duration = opt.us("50ms")
     """How long the transcript, and what is predicted of it, must have stayed the same."""

@@ -185,7 +185,8 @@ def main() -> None:
     if given == ["--question"]:
         print(json.dumps(question(), indent=1))
         return
-    print(json.dumps({"patient": measured(given), "early": measured([PREEMPT, *given])}, indent=1))
+    patient = [setting for setting in given if not setting.startswith("stages.llm.preempt")]
+    print(json.dumps({"patient": measured(patient), "early": measured([PREEMPT, *given])}, indent=1))
 
 
 if __name__ == "__main__":

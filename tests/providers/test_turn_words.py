@@ -10,6 +10,7 @@ from flowkit import phrases
 from flowkit.messages import Predict, Prediction, TurnSoFar
 from flowkit.providers.turn_words import TurnWords, likelihood
 from flowkit.stages.endpointing import Completeness, Silences
+from flowkit.stages.preempting import Preempt
 from flowkit.words import words
 
 DEFAULT = Silences()
@@ -109,6 +110,12 @@ def test_every_language(language: str, asked: str, answer: str, open_end: str) -
     assert isinstance(found, Prediction)
     assert (delay_us, found.until, found.by) == (0, 7, "words")
     assert DEFAULT.judged(found.p) is Completeness.INCOMPLETE, "the language is found out"
+
+
+def test_a_whole_question_is_answered_early_by_default() -> None:
+    p = likelihood("Is it far from here?", "", "en")
+    assert p is not None
+    assert p >= Preempt().at == DEFAULT.likely
 
 
 def test_nothing_said_tells_nothing() -> None:

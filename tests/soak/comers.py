@@ -26,18 +26,21 @@ from flowkit.runtime.host import Host, open_host
 from flowkit.trace.reader import read_trace
 from tests.soak.talk import sample, tasks_of
 
-TALK = """flowkit: 1
+SPOKEN = [(7_000 * n + at, lasts) for n in range(30) for at, lasts in ((100, 300), (1_500, 300), (4_000, 1_000))]
+SPEECH = ", ".join(f"{{at: {at}ms, lasts: {lasts}ms}}" for at, lasts in SPOKEN)
+TALK = f"""flowkit: 1
 name: talk
 stages:
-  - {kind: mic, provider: scripted, speech: [{at: 100ms, lasts: 300ms}, {at: 1500ms, lasts: 300ms}, {at: 4s, lasts: 1s}]}
-  - {kind: vad, provider: scripted, end: 100ms}
-  - {kind: asr, provider: scripted, utterances: [Hello there., And now?, And then?]}
-  - {kind: gate}
-  - {kind: llm, provider: scripted, replies: [{text: Good day to you. What can I do?}, {text: Nothing. Nothing at all.}]}
-  - {kind: chunker}
-  - {kind: tts, provider: scripted}
-  - {kind: speaker, provider: memory}
+  - {{kind: mic, provider: scripted, speech: [{SPEECH}]}}
+  - {{kind: vad, provider: scripted, end: 100ms}}
+  - {{kind: asr, provider: scripted, utterances: [{", ".join(["Hello there.", "And now?", "And then?"] * 30)}]}}
+  - {{kind: gate}}
+  - {{kind: llm, provider: scripted, replies: [{{text: Good day to you. What can I do?}}, {{text: Nothing. Nothing at all.}}]}}
+  - {{kind: chunker}}
+  - {{kind: tts, provider: scripted}}
+  - {{kind: speaker, provider: memory}}
 """
+"""Talk for three and a half minutes."""
 FAILING = TALK.replace("{text: Good day", "{fail_after: 2, text: Good day")
 _SAMPLES = 60
 _KEPT = 20
@@ -67,7 +70,9 @@ class Comers:
                     scope.deadline = trio.current_time() + lasts_s / 2
                 plan = self._failing if self._dice.random() < 0.1 else None
                 await self._host.run_session(plan, trace=path, duration_us=round(lasts_s * 1_000_000))
-            await self._tidy(path)
+            # One that is cancelled while it is set up has no recording.
+            if path.exists() or not scope.cancelled_caught:
+                await self._tidy(path)
 
     async def _tidy(self, path: Path) -> None:
         """Check and remove the recording before the last ones."""

@@ -139,8 +139,11 @@ def main() -> None:
     """Measure the sets that are named, and write the page."""
     parser = argparse.ArgumentParser(description="Write the tables and plots of docs/turn-taking.md.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("names", nargs="*", choices=tuple(TITLES))
+    # argparse would compare the empty list with the choices.
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TITLES))
     given = parser.parse_args()
+    if unknown := set(given.names) - set(TITLES):
+        parser.error(f"there is no set {', '.join(sorted(unknown))}; there are {', '.join(TITLES)}")
     for name in given.names:
         measure(given.folder, name)
     file = DOCS / "turn-taking.md"

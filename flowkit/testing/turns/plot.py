@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from html import escape
+from collections.abc import Iterable, Sequence
 
+from flowkit.report.chart import FAINT, STRONG, Axis, dot, drawing, grid, text
 from flowkit.testing.turns.policies import PolicyOutcome
 from flowkit.testing.turns.result import Result
 
-_WIDTH, _HEIGHT, _LEFT, _BELOW = 420, 320, 64, 44
+_WIDTH, _HEIGHT, _LEFT, _BELOW, _EDGE = 420, 320, 64, 44, 20
 """Readable on a phone."""
-_LONGEST_MS = 1_400
-_COLOURS = ("#1f6fb2", "#c05a1c", "#3c8c4a", "#8a4fa3")
-_ALONE = "#777777"
+_X = Axis(0, 1_400, 200, _LEFT, _WIDTH - _EDGE, "mean delay after the end of speech, ms")
+_Y = Axis(0, 100, 20, _HEIGHT - _BELOW, _EDGE, "pauses inside a turn that are cut", " %")
+_COLOURS = (STRONG, "#c05a1c", "#3c8c4a", "#8a4fa3")
 
 
 def plot(results: Sequence[Result]) -> str:
     """The plot of one result, or of several to compare. A ring marks the point in use."""
-    parts = [*_axes(), _curve(results[0].alone, _ALONE)]
-    legend = [("silence alone", _ALONE)]
+    parts = [*grid(_X, _Y, _HEIGHT), _curve(results[0].alone, FAINT)]
+    legend = [("silence alone", FAINT)]
     for result, colour in zip(results, _COLOURS, strict=False):
         parts.append(_curve(front(result.grid), colour))
         parts.append(_ring(result.in_use, colour))
         legend.append((f"{result.title} (ring: in use)", colour))
-    parts += [_text(_WIDTH - 24, 34 + 16 * n, title, colour, "end") for n, (title, colour) in enumerate(legend)]
-    body = "\n".join(parts)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">\n'
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>\n{body}\n</svg>\n'
-    )
+    parts += [text(_WIDTH - 24, 34 + 16 * n, title, colour, "end") for n, (title, colour) in enumerate(legend)]
+    return drawing(_WIDTH, _HEIGHT, parts)
 
 
 def front(outcomes: Iterable[PolicyOutcome]) -> list[PolicyOutcome]:
@@ -40,45 +36,21 @@ def front(outcomes: Iterable[PolicyOutcome]) -> list[PolicyOutcome]:
     return kept
 
 
-def _x(ms: float) -> float:
-    return _LEFT + min(ms, _LONGEST_MS) / _LONGEST_MS * (_WIDTH - _LEFT - 20)
-
-
-def _y(share: float) -> float:
-    return _HEIGHT - _BELOW - share * (_HEIGHT - _BELOW - 20)
-
-
-def _axes() -> Iterator[str]:
-    for ms in range(0, _LONGEST_MS + 1, 200):
-        yield _rule(_x(ms), _y(0), _x(ms), _y(1))
-        yield _text(_x(ms), _y(0) + 18, str(ms))
-    for percent in range(0, 101, 20):
-        yield _rule(_x(0), _y(percent / 100), _x(_LONGEST_MS), _y(percent / 100))
-        yield _text(_x(0) - 8, _y(percent / 100) + 4, f"{percent} %", anchor="end")
-    yield _text(_x(_LONGEST_MS / 2), _HEIGHT - 10, "mean delay after the end of speech, ms")
-    yield f'<g transform="rotate(-90 14 {_y(0.5):.0f})">{_text(14, _y(0.5), "pauses inside a turn that are cut")}</g>'
-
-
-def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#e4e4e4"/>'
+def _place(outcome: PolicyOutcome) -> tuple[float, float]:
+    return _X.at(outcome.mean_ms), _Y.at(100 * outcome.share)
 
 
 def _curve(outcomes: Sequence[PolicyOutcome], colour: str) -> str:
-    points = " ".join(f"{_x(outcome.mean_ms):.1f},{_y(outcome.share):.1f}" for outcome in outcomes)
-    dots = "".join(_dot(outcome, colour, 3, 1) for outcome in outcomes)
+    places = [_place(outcome) for outcome in outcomes]
+    dots = "".join(dot(*place, 3, colour, _title(outcome)) for place, outcome in zip(places, outcomes, strict=True))
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>{dots}'
 
 
-def _dot(outcome: PolicyOutcome, colour: str, radius: float, opacity: float) -> str:
-    title = escape(f"{outcome.policy.name}: {outcome.share:.1%} cut, {round(outcome.mean_ms)} ms")
-    place = f'cx="{_x(outcome.mean_ms):.1f}" cy="{_y(outcome.share):.1f}"'
-    return f'<circle {place} r="{radius}" fill="{colour}" opacity="{opacity}"><title>{title}</title></circle>'
+def _title(outcome: PolicyOutcome) -> str:
+    return f"{outcome.policy.name}: {outcome.share:.1%} cut, {round(outcome.mean_ms)} ms"
 
 
 def _ring(outcome: PolicyOutcome, colour: str) -> str:
-    place = f'cx="{_x(outcome.mean_ms):.1f}" cy="{_y(outcome.share):.1f}"'
-    return f'<circle {place} r="9" fill="none" stroke="{colour}" stroke-width="2.5"/>'
-
-
-def _text(x: float, y: float, text: str, colour: str = "#333333", anchor: str = "middle") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}">{escape(text)}</text>'
+    x, y = _place(outcome)
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="9" fill="none" stroke="{colour}" stroke-width="2.5"/>'

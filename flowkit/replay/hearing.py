@@ -12,6 +12,8 @@ from flowkit.engine import Fate, Row
 from flowkit.figures.layout import Layout
 from flowkit.messages import Hold, Interrupt, Play, PlaybackStarted, ReplyPlayed
 
+_HEARD = frozenset({Play, PlaybackStarted, ReplyPlayed, Hold, Interrupt})
+
 
 @dataclass(slots=True)
 class AgentSound:
@@ -49,7 +51,8 @@ class Hearing:
     def row(self, row: Row) -> None:
         """Handle the next row."""
         message = row.message
-        if row.fate is not Fate.HANDLED:
+        # Most rows are of other kinds, such as frames.
+        if type(message) not in _HEARD or row.fate is not Fate.HANDLED:
             return
         if isinstance(message, Play):
             self._plays(message)

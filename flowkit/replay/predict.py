@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 from flowkit.clock import monotonic_us
@@ -73,7 +72,7 @@ def predict(
     outlook = Outlook(
         worlds=len(drawn),
         this=ranges([world.report for world in (first, *drawn)]),
-        next=ranges([world.report for world in later], _resolution_us(prepared)) if later else None,
+        next=ranges([world.report for world in later]) if later else None,
         turns=tuple(_odds(chosen, [first, *drawn])),
         rests_on=_rests_on(manifest, chosen.report, middle),
     )
@@ -92,7 +91,7 @@ def predict(
 def next_ranges(trace: Trace, overrides: tuple[str, ...] = (), worlds: int = WORLDS) -> Ranges:
     """The ranges of the next conversation like a recorded one, with these settings, if any. Raises the errors of ``simulate``."""
     prepared = prepare(trace, overrides=overrides, changed=True)
-    return ranges([world.report for world in _worlds(prepared, World.NEXT, worlds)], _resolution_us(prepared))
+    return ranges([world.report for world in _worlds(prepared, World.NEXT, worlds)])
 
 
 def worlds_of(prepared: Prepared, worlds: int = WORLDS) -> list[Report]:
@@ -180,26 +179,19 @@ def _others(found: Sequence[tuple[Replayed, dict[int, int], dict[int, str]]]) ->
 # -- figures -----------------------------------------------------------------------------------------------------------
 
 
-def ranges(reports: Sequence[Report], margin_us: int = 0) -> Ranges:
-    """The ranges of the figures of these worlds. Those of times get the margin at both ends."""
+def ranges(reports: Sequence[Report]) -> Ranges:
+    """The ranges of the figures of these worlds."""
     return Ranges(
-        ttfa_p50=_range(reports, lambda report: _ttfa(report, 0.5), margin_us),
-        ttfa_p95=_range(reports, lambda report: _ttfa(report, 0.95), margin_us),
+        ttfa_p50=_range(reports, lambda report: _ttfa(report, 0.5)),
+        ttfa_p95=_range(reports, lambda report: _ttfa(report, 0.95)),
         turns=_range(reports, lambda report: len(report.turns)),
         interrupts=_range(reports, interrupted),
     )
 
 
-def _range(reports: Sequence[Report], figure: Callable[[Report], int | None], margin: int = 0) -> Range:
+def _range(reports: Sequence[Report], figure: Callable[[Report], int | None]) -> Range:
     known = [value for report in reports if (value := figure(report)) is not None]
-    return Range(min(known) - margin, max(known) + margin) if known else Range(None, None)
-
-
-def _resolution_us(prepared: Prepared) -> int:
-    """How often the VAD answers. The speech of another talk begins and ends in other frames of that."""
-    answered = [frame for _, frame, _ in prepared.material.input.answers]
-    gaps = sorted(b - a for a, b in pairwise(answered)) or [1]
-    return prepared.plan.frame_us * quantile(gaps, 0.9)
+    return Range(min(known, default=None), max(known, default=None))
 
 
 def _ttfa(report: Report, share: float) -> int | None:

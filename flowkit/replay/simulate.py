@@ -299,9 +299,12 @@ def prepare(
 
 def _turns_of(rows: list[Row], trace: Trace) -> Collection[TurnRecord]:
     """The turns of a replay."""
-    now = Turns(trace.layout)
+    now, layout = Turns(trace.layout), trace.layout
+    # The rows of these tell what is asked and released. There are ten times as many of the others.
+    asking = {layout.only("gate"), layout.only("llm")}
     for row in rows:
-        now.row(row)
+        if row.stage in asking:
+            now.row(row)
     return now.known.values()
 
 

@@ -13,7 +13,7 @@ from flowkit.figures.outlook import Outlook, Range, Ranges, Sureness, TurnOdds
 from flowkit.replay.chance import Chance, World, delays_of
 from flowkit.replay.changes import matched
 from flowkit.replay.fidelity import Fidelity
-from flowkit.replay.predict import predict, ranges
+from flowkit.replay.predict import next_ranges, predict, ranges
 from flowkit.replay.simulate import simulate
 from flowkit.report.plain import summary
 from flowkit.testing.suite.approved import snapshot
@@ -82,6 +82,16 @@ def test_the_ranges_hold_the_figures_and_the_next_one_is_wider(recorded: Path) -
     assert None not in (wide.low, wide.high, narrow.low, narrow.high)
     assert wide.high - wide.low > narrow.high - narrow.low  # type: ignore[operator]
     assert any(told.startswith("Prediction for the next conversation (90 % range): TTFA p50") for told in found.notices)
+
+
+def test_a_range_is_that_of_its_worlds_and_no_wider(recorded: Path) -> None:
+    trace = read_trace(recorded)
+    alone, several = (next_ranges(trace, SOONER, worlds) for worlds in (1, 4))
+    for figure in ("ttfa_p50", "ttfa_p95", "turns", "interrupts"):
+        one, wider = getattr(alone, figure), getattr(several, figure)
+        assert one.low == one.high
+        assert wider.low <= one.low <= wider.high
+    assert several.ttfa_p50.low != several.ttfa_p50.high
 
 
 def test_turns_that_may_be_otherwise_are_marked_wherever_they_are_shown() -> None:

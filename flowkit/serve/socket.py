@@ -178,13 +178,16 @@ class Socket:
     async def _ping(self) -> None:
         """A client that vanished without a word would otherwise keep its session until the system notices."""
         while True:
-            await trio.sleep(_PING_S)
-            silent_s = trio.current_time() - self._heard_s
-            if silent_s > 2 * _PING_S:
-                self._drop("the client does not answer")
-            elif silent_s >= _PING_S and self.open:
+            heard_s = self._heard_s
+            await trio.sleep_until(heard_s + _PING_S)
+            if self._heard_s > heard_s:
+                continue
+            if self.open:
                 self._protocol.send_ping(b"")
                 self._flush()
+            await trio.sleep(_PING_S)
+            if self._heard_s == heard_s:
+                self._drop("the client does not answer")
 
 
 def _chosen(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:

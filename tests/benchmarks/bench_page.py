@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from flowkit.serve.page import ASSETS
 from tests.serve.browser import NAMES, browser
-from tests.serve.test_clients import server
+from tests.serve.programs import server
 
 VIEWS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 MOST_BYTES, MOST_FIRST_VIEW_MS = 200_000, 1_000

@@ -18,7 +18,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 NAMES = ("chromium", "google-chrome", "chromium-browser")
-ELSEWHERE = "talk.test"
+ELSEWHERE = "voice.example.com"
 """A name of this machine that browsers do not take for it."""
 _FLAGS = (
     "--headless=new",
@@ -155,10 +155,10 @@ class Page:
 
 
 @contextmanager
-def browser(folder: Path, voice: Path | None = None) -> Iterator[Page]:
+def browser(folder: Path, voice: Path | None = None, *flags: str) -> Iterator[Page]:
     """A browser with one page. `voice`: what its microphone hears, again and again; without it a beep each second."""
     heard = [f"--use-file-for-fake-audio-capture={voice}"] if voice is not None else []
-    command = [chromium(), *_FLAGS, *heard, f"--user-data-dir={folder / 'profile'}", "about:blank"]
+    command = [chromium(), *_FLAGS, *flags, *heard, f"--user-data-dir={folder / 'profile'}", "about:blank"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None

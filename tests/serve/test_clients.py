@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowkit.replay.rerun import exactly
+from tests.serve.programs import FETCHED, environment, server
 from tests.serve.support import TALK
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).parent / "clients" / "openai_sdk.py"
 SDK = "openai[realtime]==3.57.0"
 FRAMEWORKS = {
@@ -36,21 +31,6 @@ AGENTS = ("@openai/agents-realtime@0.20.0", "zod@4")
 ANSWER = "Very well, thank you, it is a town on a river, with bridges and with towers."
 
 
-def environment(name: str, *packages: str) -> Path:
-    """The Python of an environment with these packages, which may want others than flowkit."""
-    folder = ROOT / "out" / "clients" / name
-    python = folder / "bin" / "python"
-    try:
-        if not (folder / "ready").exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)
-            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
-            subprocess.run(install, check=True, capture_output=True, timeout=600)
-            (folder / "ready").touch()
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"{packages[0]} cannot be installed: {type(error).__name__}")
-    return python
-
-
 @pytest.fixture(scope="module")
 def sdk() -> Path:
     return environment("openai", SDK)
@@ -59,7 +39,7 @@ def sdk() -> Path:
 @pytest.fixture(scope="module")
 def agents() -> Path:
     """A folder with the agents SDK for JavaScript, and the script that uses it."""
-    folder = ROOT / "out" / "clients" / "agents"
+    folder = FETCHED / "agents"
     if (node := shutil.which("node")) is None or shutil.which("npm") is None:
         pytest.skip("there is no node, or no npm")
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
@@ -76,27 +56,6 @@ def agents() -> Path:
         (folder / "ready").touch()
     # Modules are looked for from where the script lies.
     return shutil.copy(SCRIPT.with_name("agents.mjs"), folder)
-
-
-@contextmanager
-def server(folder: Path, text: str = TALK) -> Iterator[str]:
-    """A server of a scripted pipeline in a process of its own, ended by SIGTERM, which it answers with exit code 0."""
-    (folder / "talk.yaml").write_text(text)
-    command = [sys.executable, "-m", "flowkit", "serve", "talk.yaml", "--port", "0"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        try:
-            url = re.search(r"http://\S+/v1", line)
-            assert url is not None, line
-            yield url[0]
-        finally:
-            process.send_signal(signal.SIGTERM)
-            _, logged = process.communicate(timeout=60)
-    assert process.returncode == 0, logged
-    assert json.loads(logged.splitlines()[-1])["event"] == "drained"
-    assert "any-key" not in logged
-    assert "thank you" not in logged
 
 
 def talked(folder: Path, *command: str | Path, scheme: str = "http", text: str = TALK) -> dict[str, Any]:

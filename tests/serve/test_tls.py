@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from flowkit.config import load
 from flowkit.errors import UsageError
 from flowkit.serve.listening import Endpoint
 from flowkit.serve.server import serve
+from tests.serve.programs import self_signed
 from tests.serve.support import TALK
 from tests.serve.wire import Caller
 
@@ -21,35 +21,7 @@ SHORT = TALK.replace(", it is a town on a river, with bridges and with towers.",
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1, which it signs itself, with its key beside it as key.pem."""
-    made, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-    ]
-    command += [
-        "-subj",
-        "/CN=flowkit",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-keyout",
-        str(key),
-        "-out",
-        str(made),
-    ]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("there is no openssl to make a certificate with")
-    return made
+    return self_signed(tmp_path, "IP:127.0.0.1")
 
 
 def test_a_conversation_over_tls(certificate: Path) -> None:

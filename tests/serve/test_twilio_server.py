@@ -112,12 +112,12 @@ class Stream:
                 if got["event"] == event:
                     return got
             seen = len(self.caller.got)
-            assert await self.caller._read(), f"closed before {event}: {self.caller.code} {self.caller.reason}"
+            assert await self.caller.read(), f"closed before {event}: {self.caller.code} {self.caller.reason}"
 
     async def return_marks(self) -> None:
         """Read to the end, and return each mark at once."""
         seen = 0
-        while await self.caller._read():
+        while await self.caller.read():
             for got in self.caller.got[seen:]:
                 if got["event"] == "mark":
                     await self.send("mark", got["mark"])

@@ -126,7 +126,7 @@ def test_a_call_has_the_values_of_its_twiml(tmp_path: Path) -> None:
         async with site(*PHONED, text=GREETS, trace=tmp_path / "call.jsonl", place="the bistro") as it:
             client = await stream(it, {"var.name": "Ann Lee", "other": "1"})
             while not any(event["event"] == "media" for event in client.got):
-                assert await client._read()
+                assert await client.read()
             await client.send_text(json.dumps({"event": "stop", "sequenceNumber": "2"}))
             await client.until_closed()
 

@@ -109,10 +109,11 @@ class Caller:
         path: str = "/v1/realtime?model=any",
         headers: dict[str, str] | None = None,
         subprotocols: tuple[str, ...] = (),
+        host: str = "localhost:8080",
     ) -> None:
         self.stream = stream
         offered = [Subprotocol(name) for name in subprotocols] or None
-        self.protocol = ClientProtocol(parse_uri(f"ws://localhost:8080{path}"), max_size=None, subprotocols=offered)
+        self.protocol = ClientProtocol(parse_uri(f"ws://{host}{path}"), max_size=None, subprotocols=offered)
         self.headers = headers or {}
         self.status = 0
         self.got: list[dict[str, Any]] = []
@@ -127,7 +128,7 @@ class Caller:
         self.protocol.send_request(request)
         await self._flush()
         while not self.status:
-            await self._read()
+            await self.read()
         return self.status == 101
 
     async def send(self, type: str, **fields: Any) -> None:
@@ -160,10 +161,10 @@ class Caller:
                 if event["type"] == type:
                     return event
             seen = len(self.got)
-            assert await self._read(), f"closed before {type}: {self.code} {self.reason}"
+            assert await self.read(), f"closed before {type}: {self.code} {self.reason}"
 
     async def until_closed(self) -> int | None:
-        while await self._read():
+        while await self.read():
             pass
         return self.code
 
@@ -178,7 +179,8 @@ class Caller:
     def reason(self) -> str:
         return self.protocol.close_rcvd.reason if self.protocol.close_rcvd is not None else ""
 
-    async def _read(self) -> bool:
+    async def read(self) -> bool:
+        """Read once. Returns False if the connection is closed."""
         try:
             data = await self.stream.receive_some()
         except (trio.BrokenResourceError, trio.ClosedResourceError):

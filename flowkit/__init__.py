@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowkit.runtime.handle import Session
     from flowkit.runtime.host import Host, open_host
     from flowkit.runtime.session import SessionOutcome
-    from flowkit.runtime.threaded import HostThread, open_host_in_thread
+    from flowkit.runtime.threaded import HostThread, SessionThread, open_host_in_thread
     from flowkit.stages.base import Stage
 
 __version__ = "0.1.0.dev0"
@@ -33,6 +33,7 @@ __all__ = [
     "Rules",
     "Session",
     "SessionOutcome",
+    "SessionThread",
     "Stage",
     "__version__",
     "load",
@@ -57,6 +58,7 @@ _PLACES = {
     "Session": "runtime.handle",
     "SessionOutcome": "runtime.session",
     "HostThread": "runtime.threaded",
+    "SessionThread": "runtime.threaded",
     "open_host_in_thread": "runtime.threaded",
 }
 _PACKAGES = ("messages", "replay")

@@ -64,6 +64,12 @@ class Refused(FlowkitError):
     exit_code = ExitCode.UNAVAILABLE
 
 
+class SessionOver(FlowkitError):
+    """The session has ended, so there is no further reply. Raised by ``Session.reply``. ``Session.outcome`` says how it went."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
 class InputError(FlowkitError):
     """An audio file cannot be read: it is missing, empty, cut short, or of an unknown format. Raised by the file source."""
 

@@ -25,6 +25,7 @@ PUBLIC = {
         "Rules",
         "Session",
         "SessionOutcome",
+        "SessionThread",
         "Stage",
         "__version__",
         "load",

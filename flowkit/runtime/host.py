@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,17 +155,23 @@ class Host:
             if not self._open:
                 self._idle.set()
 
-    def session(self, plan: Plan | None = None, **options: Any) -> AbstractAsyncContextManager[Session]:
+    def session(
+        self, plan: Plan | None = None, *, observers: tuple[Observer, ...] = (), **options: Any
+    ) -> AbstractAsyncContextManager[Session]:
         """Run a session in the background, while the body of ``async with`` runs. The value is a ``Session``.
 
             async with host.session() as session:
                 session.type("Hello?")
-                ...
+                turn = await session.reply()
             outcome = await session.outcome()
 
         `options` are those of ``run_session`` except `remote`. Raises as ``run_session`` does.
         """
-        return in_background(lambda session: self.run_session(plan, remote=session, **options))
+
+        def run(session: Session) -> Awaitable[SessionOutcome]:
+            return self.run_session(plan, remote=session, observers=(*observers, session.awaited), **options)
+
+        return in_background(run)
 
     async def _run(self, session: LiveSession) -> SessionOutcome:
         self._sessions.append(session)

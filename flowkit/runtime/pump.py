@@ -38,6 +38,7 @@ from flowkit.runtime.calls import Call, LiveCall
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.inline import PlacedCall
 from flowkit.runtime.watchdog import LIMIT_US, Timed, Watchdog
+from flowkit.stages.turn import Turn
 
 _ROWS_EVERY_US = 50_000
 _ROWS_PATIENCE_US = 150_000
@@ -151,6 +152,12 @@ class TrioPump:
             if self._plan.stages[index].kind == "mic" and isinstance(call, PlacedCall):
                 call.give(item, self._clock.now_us())
         self._look()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody has the turn, and the observers have all rows that say so."""
+        gate = self._plan.only("gate")
+        return not self.engine.journal.waiting and (gate is None or self.engine.state(gate.id).turn is Turn.LISTENING)
 
     # -- choosing ---------------------------------------------------------------------------------------------------
 

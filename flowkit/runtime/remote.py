@@ -9,6 +9,7 @@ import trio
 from flowkit.messages import Message
 
 if TYPE_CHECKING:
+    from flowkit.figures.live import LiveFigures
     from flowkit.runtime.pump import TrioPump
 
 
@@ -21,7 +22,7 @@ class Remote:
         self.begun = trio.Event()
         """Set when the session begins."""
 
-    def attach(self, pump: TrioPump | None) -> None:
+    def attach(self, pump: TrioPump | None, figures: LiveFigures) -> None:
         """Called by the session when it begins, and with None when it ends."""
         self._pump = pump
         if pump is not None:

@@ -11,10 +11,7 @@ import trio
 import trio.testing
 
 import flowkit
-from flowkit.engine import Row
-from flowkit.engine.observer import Observer
-from flowkit.errors import Refused
-from flowkit.messages import ReplyPlayed
+from flowkit.errors import Refused, SessionOver
 from flowkit.plan import require
 from tests.runtime.test_threaded import AGENT
 
@@ -31,28 +28,92 @@ def run(main: Callable[[], Any]) -> Any:
 
 
 def test_what_is_typed_is_answered(agent: Path) -> None:
-    async def main() -> flowkit.SessionOutcome:
+    async def main() -> list[tuple[str, str, str]]:
+        said = []
+        async with flowkit.open_host(agent) as host, host.session() as session:
+            for line in ("Hello?", "And now?"):
+                session.type(line)
+                turn = await session.reply()
+                said.append((turn.user, turn.heard, turn.end_reason))
+        assert (await session.outcome()).reason == "closed"
+        return said
+
+    assert run(main) == [("Hello?", "Good day.", "completed"), ("And now?", "Good day.", "completed")]
+
+
+def test_a_reply_that_is_over_before_it_is_awaited(agent: Path) -> None:
+    async def main() -> list[int]:
         async with flowkit.open_host(agent) as host, host.session() as session:
             session.type("Hello?")
-            await trio.sleep(1)
-        return await session.outcome()
+            await trio.sleep(10)
+            first = await session.reply()
+            with trio.move_on_after(10) as waited:
+                await session.reply()
+            assert waited.cancelled_caught  # each turn is returned once
+            session.type("And now?")
+            return [first.turn, (await session.reply()).turn]
 
-    outcome = run(main)
-    assert [(turn.user, turn.agent) for turn in outcome.figures.report().turns] == [("Hello?", "Good day.")]
-    assert outcome.reason == "closed"
+    assert run(main) == [1, 2]
+
+
+def test_a_greeting_is_a_reply_too(agent: Path) -> None:
+    agent.write_text(AGENT.replace("{at: 0ms, lasts: 100ms}", "") + "greeting: {text: Welcome.}\n")
+
+    async def main() -> list[str]:
+        async with flowkit.open_host(agent) as host:
+            async with host.session() as session:
+                first = await session.reply()
+            async with host.session() as hasty:
+                hasty.type("Hello?")
+                only = await hasty.reply()
+        return [first.agent, only.agent]
+
+    assert run(main) == ["Welcome.", "Good day."]
+
+
+def test_of_turns_that_interrupt_one_another_the_last_is_the_reply(agent: Path) -> None:
+    async def main() -> str:
+        async with flowkit.open_host(agent) as host, host.session() as session:
+            for line in ("One.", "Two.", "Three."):
+                session.type(line)
+                await trio.sleep(0.03)  # long enough for a sound of the reply, too short for all of it
+            return (await session.reply()).user
+
+    assert run(main) == "Three."
+
+
+def test_what_is_said_aloud_is_waited_for_too(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text(AGENT)
+
+    async def main() -> str:
+        async with flowkit.open_host(path) as host, host.session() as session:
+            return (await session.reply()).user
+
+    assert run(main) == "Hello."
+
+
+def test_a_session_that_ends_has_no_further_reply(agent: Path) -> None:
+    async def main() -> list[str]:
+        async with flowkit.open_host(agent) as host, host.session(duration_us=50_000) as session:
+            session.type("Hello?")
+            cut_off = await session.reply()
+            with pytest.raises(SessionOver, match="closed"):
+                await session.reply()
+        return [cut_off.user, cut_off.end_reason]
+
+    assert run(main) == ["Hello?", "session_closed"]
 
 
 def test_a_reply_is_given_up(agent: Path) -> None:
-    async def main() -> flowkit.SessionOutcome:
+    async def main() -> str:
         async with flowkit.open_host(agent) as host, host.session() as session:
             session.type("Hello?")
             await trio.sleep(0.03)
             session.stop()
-            await trio.sleep(1)
-        return await session.outcome()
+            return (await session.reply()).end_reason
 
-    [turn] = run(main).figures.report().turns
-    assert turn.end_reason == "interrupted"
+    assert run(main) == "interrupted"
 
 
 def test_it_ends_by_itself_or_when_it_is_told(agent: Path) -> None:
@@ -99,28 +160,17 @@ def printed(tmp_path: Path, calls: str = "", tools: str = "") -> Path:
     return path
 
 
-class ReplyIsOver(Observer):
-    """Types the next line when a reply is over."""
-
-    def __init__(self) -> None:
-        self.seen = trio.Event()
-
-    def at_once(self, rows: list[Row]) -> None:
-        if any(isinstance(row.message, ReplyPlayed) for row in rows):
-            self.seen.set()
-
-
 @pytest.mark.parametrize("as_plan", [False, True])
 def test_a_turn_without_a_speaker_is_over_when_its_last_clause_is_printed(as_plan: bool, tmp_path: Path) -> None:
     path, trace = printed(tmp_path), tmp_path / "a.jsonl"
 
     async def main() -> flowkit.SessionOutcome:
         source = require(flowkit.load(path)) if as_plan else path
-        over, options = ReplyIsOver(), {} if as_plan else {"trace": trace}
-        async with flowkit.open_host(source) as host, host.session(turns=2, observers=(over,), **options) as session:
+        options = {} if as_plan else {"trace": trace}
+        async with flowkit.open_host(source) as host, host.session(turns=2, **options) as session:
             with trio.fail_after(60):
                 session.type("What is it?")
-                await over.seen.wait()
+                assert (await session.reply()).agent == "It is 3.50. Here."
                 session.type("And then?")
                 return await session.outcome()
 
@@ -136,6 +186,9 @@ def test_an_agent_without_a_speaker_can_end_the_call(tmp_path: Path) -> None:
         async with flowkit.open_host(path) as host, host.session() as session:
             session.type("Bye.")
             with trio.fail_after(60):
+                assert (await session.reply()).user == "Bye."
+                with pytest.raises(SessionOver, match="agent_ended"):
+                    await session.reply()
                 return await session.outcome()
 
     assert trio.run(main).reason == "agent_ended"

@@ -17,6 +17,7 @@ async def main() -> str:
         async with host.session(turns=1) as session:
             assert_type(session, flowkit.Session)
             session.type("Hello")
+            assert_type((await session.reply()).agent, str)
             outcome = await session.outcome()
             assert_type(outcome, flowkit.SessionOutcome)
             return outcome.reason

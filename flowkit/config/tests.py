@@ -13,6 +13,8 @@ from flowkit.config.faults import Action, InjectedFault, Law, parse_fault
 from flowkit.messages import ToolStatus
 from flowkit.options import parse_duration
 
+COSTS = ("cost", "cost.speculation", "cost.retries")
+"""Amounts of money, of a turn or of the session."""
 OF_TURN = (
     "user",
     "agent",
@@ -25,10 +27,11 @@ OF_TURN = (
     "reasons",
     "tools",
     "interrupts",
+    *COSTS,
     *(f"parts.{p}" for p in PARTS),
 )
 OF_SESSION = ("turns", "tools", "interrupts", "messages", "stale_frames", "ttfa.p50", "ttfa.p95", "ttfa.max", "speech_to_silence",
-              "decision_to_silence", "wall")  # fmt: skip
+              "decision_to_silence", "wall", *COSTS, "cost.per_minute")  # fmt: skip
 LISTS = ("clauses", "reasons", "tools")
 """Figures that are a list of texts."""
 OF_QUEUE = ("high_water", "dropped", "blocked")
@@ -54,12 +57,13 @@ class Assertion(opt.Options):
     """Of a turn: user, agent (what was written), heard, spoken (what TTS was given), end_reason, ttfa, parts.NAME, answer
     (until the first words about a tool's outcome), clauses, reasons and tools (lists of texts; tools by name), interrupts. Of the
     session: turns, tools, interrupts, messages, stale_frames, ttfa.p50, ttfa.p95, ttfa.max, speech_to_silence,
-    decision_to_silence (the longest), wall, queues.STAGE.high_water, .dropped or .blocked."""
+    decision_to_silence (the longest), wall, cost.per_minute, queues.STAGE.high_water, .dropped or .blocked. Of both: cost,
+    cost.speculation and cost.retries, in the file's currency."""
     within: opt.Duration | None = None
     """A duration is at most this."""
-    at_most: int | str | None = None
+    at_most: int | float | str | None = None
     """A number or a duration is at most this."""
-    equals: int | str | tuple[str, ...] | None = None
+    equals: int | float | str | tuple[str, ...] | None = None
     """The figure is exactly this; durations as `860ms`."""
     contains: str | tuple[str, ...] | None = None
     """A text, or one of the clauses, contains this; with several, each of them."""
@@ -109,6 +113,8 @@ class Assertion(opt.Options):
             raise ValueError(f"{self.what!r} is a figure of a turn: add turn")
         if self.turn is not None and self.what not in OF_TURN:
             raise ValueError(f"{self.what!r} is a figure of the whole session: remove turn")
+        if self.what.startswith("cost") and self.within is not None:
+            raise ValueError(f"{self.what!r} is an amount of money: use at_most")
         if self.what in LISTS and not isinstance(self.equals, tuple | None):
             raise ValueError(f"{self.what!r} is a list of texts: equals takes a list, such as [One., Two.]")
         if self.what in LISTS and (self.within is not None or self.at_most is not None):

@@ -7,7 +7,7 @@ was heard. Such a count is an estimate, and so is what the reply of an interrupt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,7 +46,7 @@ class StageCost:
         counted = {name: getattr(self.used, name) for name in _COUNTS[:-1] if getattr(self.used, name)}
         if self.used.audio_us:
             counted["audio_s"] = round(self.used.audio_us / US_PER_S, 3)
-        return {"cost": _rounded(self.amount), **counted}
+        return {"cost": rounded(self.amount), **counted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,29 @@ class Cost:
         whole = self.whole
         return {
             "currency": self.currency,
-            "total": _rounded(whole.amount),
-            "speculation": _rounded(whole.speculation),
-            "retries": _rounded(whole.retries),
+            "total": rounded(whole.amount),
+            "speculation": rounded(whole.speculation),
+            "retries": rounded(whole.retries),
             "estimated": whole.used.estimated,
             "stages": {id_: stage.to_json() for id_, stage in self.stages.items()},
         }
 
 
-def money(amount: float, currency: str) -> str:
-    """An amount for people, such as ``0.0042 USD``."""
+def a_minute(cost: Cost, lasted_us: int) -> float | None:
+    """What a minute costs, on average. None: no time has passed."""
+    return cost.whole.amount * 60 * US_PER_S / lasted_us if lasted_us else None
+
+
+def session_json(cost: Cost, lasted_us: int) -> dict[str, Any]:
+    """The cost of a session in JSON."""
+    minute = a_minute(cost, lasted_us)
+    return {**cost.to_json(), "per_minute": None if minute is None else rounded(minute)}
+
+
+def money(amount: float, currency: str = "") -> str:
+    """An amount for people, such as ``0.0421 USD``."""
     digits = 2 if amount >= 10 else 4 if amount >= 0.01 else 6
-    return f"{amount:.{digits}f} {currency}"
+    return f"{amount:.{digits}f} {currency}".rstrip()
 
 
 def added(one: Usage, other: Usage) -> Usage:
@@ -106,9 +117,12 @@ class Prices:
         """What a turn costs: its provider calls, and the audio that was heard for it."""
         cost = self.of_listening(turn.listened)
         for reply in turn.replies():
-            for call in (*reply.calls.values(), *(reply.early.calls if reply.early else ())):
-                cost += Cost(self._currency, {call.stage: self._call(call)})
+            cost += self.of_calls((*reply.calls.values(), *(reply.early.calls if reply.early else ())))
         return cost
+
+    def of_calls(self, calls: Iterable[CallRecord]) -> Cost:
+        """What provider calls cost."""
+        return sum((Cost(self._currency, {call.stage: self._call(call)}) for call in calls), Cost(self._currency, {}))
 
     def of_listening(self, used: Iterable[Usage]) -> Cost:
         """What transcribing costs."""
@@ -151,7 +165,8 @@ def _amount(rate: StagePrice, used: Usage) -> float:
     return (millions + used.characters * rate.characters) / _MILLION + used.audio_us * rate.hour / _HOUR_US
 
 
-def _rounded(amount: float) -> float:
+def rounded(amount: float) -> float:
+    """An amount as reports have it: to a billionth."""
     return round(amount, 9)
 
 
@@ -169,13 +184,15 @@ class Listened:
 
     def since(self, heard_us: int) -> list[Usage]:
         """What was used since the last time this was asked. `heard_us`: length of the input so far."""
-        return [used for used in self._since(heard_us) if used.audio_us]
+        found = self.unasked(heard_us)
+        for used in found:
+            self._before[used.place] = self._before.get(used.place, 0) + used.audio_us
+        return found
 
-    def _since(self, heard_us: int) -> Iterator[Usage]:
+    def unasked(self, heard_us: int) -> list[Usage]:
+        """The same, and the next ``since`` has it too."""
         now: dict[int, int] = {}
         for used in self._reported.values():
             now[used.place] = now.get(used.place, 0) + used.audio_us
-        for place, whole_us in (now or {0: heard_us}).items():
-            more_us = max(0, whole_us - self._before.get(place, 0))
-            self._before[place] = self._before.get(place, 0) + more_us
-            yield Usage(audio_us=more_us, estimated=not now, place=place)
+        more = {place: whole_us - self._before.get(place, 0) for place, whole_us in (now or {0: heard_us}).items()}
+        return [Usage(audio_us=us, estimated=not now, place=place) for place, us in more.items() if us > 0]

@@ -139,9 +139,16 @@ class Follower:
         """The time of the newest row."""
         return self._now_us
 
-    def listened(self) -> list[Usage]:
-        """What was transcribed since the newest turn was released. Asked once, it is forgotten."""
-        return self._listened.since(self.clock.frames * self._frame_us)
+    @property
+    def open(self) -> tuple[list[TurnRecord], list[CallRecord], list[Usage]]:
+        """What will be part of records: the turns that were not returned yet, the calls of answers that were begun early and given
+        up since the last release, and what was transcribed since then."""
+        calls = [] if self._early is None else list(self._early.calls)
+        return list(self._turns.values()), calls, self._listened.unasked(self._heard_us)
+
+    @property
+    def _heard_us(self) -> int:
+        return self.clock.frames * self._frame_us
 
     def _take_ended(self) -> list[Ended]:
         ended, self._ended = self._ended, []
@@ -296,7 +303,8 @@ class Follower:
         voice, speech = self._listening.released(row.sent_us)
         self.turn = TurnRecord(message.turn, row.epoch, message.text, speech, voice, row.sent_us, before=before)
         self.turn.early, self._early = self._early, None
-        self.turn.listened = [*(before.listened if before else ()), *self.listened()]
+        listened = self._listened.since(self._heard_us)
+        self.turn.listened = [*(before.listened if before else ()), *listened]
         self._turns[message.turn] = self.turn
 
     def _begin_early(self, row: Row, message: Utterance) -> None:

@@ -83,6 +83,8 @@ class Figures:
         self._prices = Prices(layout)
         self._messages = 0
         self._turns: list[_Turn] = []
+        self._spent = self._prices.of_calls(())
+        """What those turns have cost."""
         self._tools: list[ToolReport] = []
 
     def rows(self, rows: Iterable[Row]) -> None:
@@ -109,6 +111,15 @@ class Figures:
         """The interrupts of a turn so far."""
         return list(self._measured(turn).interrupts(self.reference(), self._frame_us))
 
+    @property
+    def cost(self) -> Cost | None:
+        """What the session has cost so far: its turns, and what belongs to none yet. None: no provider has a price."""
+        if not self._prices:
+            return None
+        turns, calls, listened = self.follower.open
+        more = [*map(self._prices.of_turn, turns), self._prices.of_calls(calls), self._prices.of_listening(listened)]
+        return sum(more, self._spent)
+
     def report(self) -> Report:
         """The figures of the whole session. Call it once, after the last row."""
         self._keep(self.follower.finish())
@@ -127,23 +138,17 @@ class Figures:
             modelled_share=sum(clause.modelled for clause in clauses) / len(clauses) if clauses else 0.0,
             notices=(_NO_LEVELS,) if voiced is None and clock.frames else (),
             lasted_us=self.follower.now_us,
-            cost=self._cost(turns),
+            cost=self.cost,
         )
 
     def _measured(self, turn: TurnRecord) -> _Turn:
         return _measured(turn, self._modelled, self._prices.of_turn(turn) if self._prices else None)
 
-    def _cost(self, turns: Iterable[TurnReport]) -> Cost | None:
-        """What the session costs: its turns, and the audio after the last one."""
-        if not self._prices:
-            return None
-        rest = self._prices.of_listening(self.follower.listened())
-        return sum((turn.cost for turn in turns if turn.cost is not None), rest)
-
     def _keep(self, ended: Iterable[Ended]) -> None:
         for record in ended:
             if isinstance(record, TurnRecord):
-                self._turns.append(self._measured(record))
+                self._turns.append(turn := self._measured(record))
+                self._spent += turn.known.cost or self._prices.of_calls(())
             elif isinstance(record, ToolRecord):
                 self._tools.append(_called(record))
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flowkit.clock import US_PER_S, ms
+from flowkit.clock import ms
 from flowkit.config.budgets import PARTS
-from flowkit.figures.cost import Cost
+from flowkit.figures.cost import Cost, a_minute, session_json
 from flowkit.figures.outlook import Outlook, TurnOdds
 from flowkit.figures.records import TurnEnding
 
@@ -275,9 +275,7 @@ class Report:
     @property
     def cost_a_minute(self) -> float | None:
         """In the currency of `cost`. None: no provider has a price, or nothing happened."""
-        if self.cost is None or not self.lasted_us:
-            return None
-        return self.cost.whole.amount * 60 * US_PER_S / self.lasted_us
+        return None if self.cost is None else a_minute(self.cost, self.lasted_us)
 
     @property
     def greeting_us(self) -> int | None:
@@ -303,8 +301,7 @@ class Report:
             "summary": {"ttfa_ms": summary([turn.ttfa_us for turn in self.turns])},
         }
         if self.cost is not None:
-            minute = self.cost_a_minute
-            known["cost"] = {**self.cost.to_json(), "per_minute": None if minute is None else round(minute, 9)}
+            known["cost"] = session_json(self.cost, self.lasted_us)
         if self.outlook is not None:
             known["outlook"] = self.outlook.to_json()
         return {**known, "notices": list(self.notices)} if self.notices else known

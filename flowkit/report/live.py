@@ -19,6 +19,7 @@ from rich.text import Text
 from flowkit.clock import US_PER_S, whole_ms
 from flowkit.config.budgets import PARTS
 from flowkit.engine import Engine
+from flowkit.figures.cost import a_minute, money
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.report import TurnReport
 from flowkit.plan.graph import Plan
@@ -85,8 +86,8 @@ class LiveView:
         """The picture for the terminal's current size. Its height is constant while that size is."""
         width, height = self._console.size
         now = self.state.observed(self._now_us())
-        tools = _tools(now)
-        log_lines = max(_LEAST_LOG, min(20, height - _FIXED_LINES - len(tools) - 1))
+        more = [*_tools(now), *_cost(now)]
+        log_lines = max(_LEAST_LOG, min(20, height - _FIXED_LINES - len(more) - 1))
         return Group(
             _head(now),
             _levels(now, width),
@@ -94,7 +95,7 @@ class LiveView:
             *self._texts(now, width),
             Rule(style="dim"),
             _queues(now),
-            *tools,
+            *more,
             *_delay(now, width),
             Rule(style="dim"),
             *_log(now, log_lines),
@@ -154,6 +155,19 @@ def _tools(now: Observation) -> list[RenderableType]:
     for name, running_us in now.tools:
         line.append(f" {one_line(name)} ", "bold")
         line.append(f"{running_us / US_PER_S:.1f} s ", "yellow")
+    return [line]
+
+
+def _cost(now: Observation) -> list[RenderableType]:
+    """What the session has cost so far, and each stage of it. No line if no provider has a price."""
+    if now.cost is None:
+        return []
+    minute = a_minute(now.cost, now.at_us)
+    line = Text("cost    ", "dim", no_wrap=True, overflow="ellipsis")
+    line.append(money(now.cost.whole.amount, now.cost.currency), "bold")
+    line.append("" if minute is None else f", {money(minute, now.cost.currency)} a minute", "dim")
+    for id_, stage in now.cost.stages.items():
+        line.append(f"  {id_} ", "dim").append(money(stage.amount))
     return [line]
 
 

@@ -15,6 +15,8 @@ from flowkit.clock import US_PER_S
 from flowkit.config.budgets import Budgets
 from flowkit.engine import Engine, Row
 from flowkit.engine.observer import Observer
+from flowkit.figures.cost import Prices
+from flowkit.figures.layout import layout_of
 from flowkit.figures.live import LiveFigures
 from flowkit.figures.records import TurnRecord
 from flowkit.figures.report import InterruptReport, TurnReport
@@ -109,6 +111,9 @@ class LiveState(Observer):
         self.microphone, self.speaker = LevelMeter(), Loudness()
         self.user, self.partial = "", ""
         self.clauses: dict[int, SpokenClause] = {}
+        prices = Prices(layout_of(plan))
+        self.cost = prices.of_calls(()) if prices else None
+        """What the session has cost so far. None: no provider has a price."""
         self.newest: TurnReport | None = None
         """The newest turn that has sound, as it was when its sound began."""
         self.interrupts: deque[InterruptReport] = deque(maxlen=_INTERRUPTS)
@@ -138,6 +143,7 @@ class LiveState(Observer):
             tuple(ShownClause(spoken.text, spoken.characters(now_us)) for spoken in list(self.clauses.values())),
             self._queues(),
             self._tools(now_us),
+            self.cost,
             self.newest,
             tuple(self.interrupts),
             budgets if isinstance(budgets, Budgets) else None,
@@ -171,6 +177,8 @@ class LiveState(Observer):
 
     def rows(self, rows: list[Row]) -> None:
         self._plain.rows(rows)
+        if self.cost is not None and self.figures is not None:
+            self.cost = self.figures.cost
         if self.figures is not None and (turn := self.figures.follower.turn) is not None:
             # The turn before may have been interrupted by this one, among these very rows.
             for known in dict.fromkeys((self._before or turn, turn)):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from flowkit.clock import ms
 from flowkit.config.budgets import PARTS, Budgets
+from flowkit.figures.cost import Cost, session_json
 from flowkit.figures.report import InterruptReport, TurnReport
 from flowkit.printable import all_printable
 from flowkit.report.budgets import over, widest
@@ -58,6 +59,8 @@ class Observation:
     queues: tuple[QueueLevel, ...]
     tools: tuple[ToolUnderWay, ...] | None
     """None: the agent has no tools."""
+    cost: Cost | None
+    """What it has cost so far. None: no provider has a price."""
     newest: TurnReport | None
     """The newest turn with sound, as far as it is known."""
     interrupts: tuple[InterruptReport, ...]
@@ -92,6 +95,7 @@ class Observation:
                 "tools": None
                 if self.tools is None
                 else [{"name": name, "running_ms": ms(us)} for name, us in self.tools],
+                "cost": None if self.cost is None else session_json(self.cost, self.at_us),
                 "newest": newest,
                 "interrupts": [interrupt.to_json() for interrupt in self.interrupts],
                 "budgets": self._bounds(),

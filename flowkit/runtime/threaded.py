@@ -26,7 +26,7 @@ class HostThread:
     def __init__(self, host: Host, nursery: trio.Nursery) -> None:
         self._host = host
         self._nursery = nursery
-        self.token = trio.lowlevel.current_trio_token()
+        self._token = trio.lowlevel.current_trio_token()
 
     def run_session(self, *args: Any, **options: Any) -> Future[SessionOutcome]:
         """Begin a session, as ``Host.run_session`` does with the same arguments. Returns a future for the outcome, or for what that
@@ -34,14 +34,14 @@ class HostThread:
 
         In an asyncio program: ``outcome = await asyncio.wrap_future(host.run_session())``.
         """
-        return self.run(lambda: self._host.run_session(*args, **options))
+        return self._run(lambda: self._host.run_session(*args, **options))
 
     def session(self, *args: Any, **options: Any) -> SessionThread:
         """Run a session in the background while the body of ``with`` or, in an asyncio program, of ``async with`` runs, as
         ``Host.session`` does with the same arguments."""
         return SessionThread(self._host.session(*args, **options), self)
 
-    def run(self, made: Callable[[], Awaitable[T]]) -> Future[T]:
+    def _run(self, made: Callable[[], Awaitable[T]]) -> Future[T]:
         """Run `made` in the host's thread. Returns a future for what it returns or raises. Cancelling the future cancels it."""
         future, scope = Future[T](), trio.CancelScope()
 
@@ -57,23 +57,23 @@ class HostThread:
         def done(future: Future[T]) -> None:
             if future.cancelled():
                 with suppress(trio.RunFinishedError):  # and the host is gone
-                    self.token.run_sync_soon(scope.cancel)
+                    self._token.run_sync_soon(scope.cancel)
 
         future.add_done_callback(done)
-        self.token.run_sync_soon(self._nursery.start_soon, running)
+        self._token.run_sync_soon(self._nursery.start_soon, running)
         return future
 
     def gauges(self) -> Gauges:
         """The host as it is now."""
-        return trio.from_thread.run_sync(lambda: self._host.gauges, trio_token=self.token)
+        return trio.from_thread.run_sync(lambda: self._host.gauges, trio_token=self._token)
 
     def close(self, reason: str = "closed") -> None:
         """Admit no more, and end every session in order."""
-        self.token.run_sync_soon(self._host.close, reason)
+        self._token.run_sync_soon(self._host.close, reason)
 
     def drain(self, within_us: int | None = None) -> None:
         """Admit no more, and return when every session has ended. After `within_us` they are closed in order."""
-        trio.from_thread.run(self._host.drain, within_us, trio_token=self.token)
+        trio.from_thread.run(self._host.drain, within_us, trio_token=self._token)
 
 
 class SessionThread:
@@ -96,7 +96,7 @@ class SessionThread:
         self._over: Future[None]
 
     def __enter__(self) -> Self:
-        self._over = self._host.run(self._keep)
+        self._over = self._host._run(self._keep)
         self._begun.result()
         return self
 
@@ -104,7 +104,7 @@ class SessionThread:
         self._end().result()
 
     async def __aenter__(self) -> Self:
-        self._over = self._host.run(self._keep)
+        self._over = self._host._run(self._keep)
         try:
             await asyncio.wrap_future(self._begun)
         except asyncio.CancelledError:
@@ -132,11 +132,11 @@ class SessionThread:
 
         In an asyncio program: ``turn = await asyncio.wrap_future(session.reply())``.
         """
-        return self._host.run(self._begun.result().reply)
+        return self._host._run(self._begun.result().reply)
 
     def outcome(self) -> Future[SessionOutcome]:
         """A future for how the session went."""
-        return self._host.run(self._begun.result().outcome)
+        return self._host._run(self._begun.result().outcome)
 
     async def _keep(self) -> None:
         """The session, in the host's thread."""
@@ -152,7 +152,7 @@ class SessionThread:
     def _tell(self, what: Callable[[Session], None]) -> None:
         session = self._begun.result()
         with suppress(trio.RunFinishedError):  # a session that has ended takes nothing either
-            self._host.token.run_sync_soon(what, session)
+            self._host._token.run_sync_soon(what, session)
 
     def _end(self) -> Future[None]:
         self.close()

@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowkit.config.tests import Assertion
 from flowkit.engine import Row
 from flowkit.figures.cost import Cost, Listened, money
 from flowkit.figures.layout import layout_of
-from flowkit.figures.metrics import measure
+from flowkit.figures.metrics import Figures, measure
 from flowkit.figures.report import Report
 from flowkit.history import size_of
 from flowkit.messages import Ask, Done, Speak, Token, Usage
@@ -20,6 +22,7 @@ from flowkit.report.budgets import judge, over
 from flowkit.report.plain import summary
 from flowkit.runtime.gauges import Gauges
 from flowkit.serve.metrics import Metrics
+from flowkit.testing.suite.words import broken
 from flowkit.trace.schema import layout as stored_layout
 from tests.trace.sessions import PARIS, Session, pipeline, run
 
@@ -129,6 +132,58 @@ def test_turns_and_what_was_heard_after_them_add_up_to_the_session() -> None:
     rest = found.cost.whole.amount - turns
     assert 0 < rest < found.cost.stages["asr"].amount
     assert found.cost.stages["asr"].used.audio_us == found.audio_us
+
+
+def test_what_it_has_cost_so_far_only_grows_and_ends_as_the_report_says() -> None:
+    early = {**PRICED, "llm": f"{PRICED['llm']}, preempt: {{at: 0}}"}
+    session = run(pipeline("{at: 280ms, lasts: 820ms}, {at: 2s, lasts: 700ms}", replies=(PARIS, "No."), **early))
+    figures, seen = Figures(layout_of(session.plan), session.reference), []
+    for row in session.rows:
+        figures.rows([row])
+        assert figures.cost is not None
+        seen.append(figures.cost.whole.amount)
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 20
+    found = figures.report().cost
+    assert found == figures.cost
+    assert found is not None
+    assert found.whole.amount == pytest.approx(seen[-1])
+    assert found == cost(session)
+
+
+def expected(*expect: str) -> list[str]:
+    found = report(run(ASKED))
+    return [broken(Assertion.model_validate(yaml.safe_load(one)), found) for one in expect]
+
+
+def test_money_may_be_expected() -> None:
+    found = cost(run(ASKED))
+    exactly = round(found.whole.amount, 9)
+    assert (
+        expected(
+            f"{{what: cost, equals: {exactly}}}",
+            f"{{what: cost, at_most: {exactly}}}",
+            "{what: cost.per_minute, at_most: 0.05}",
+            "{what: cost.speculation, equals: 0}",
+            "{what: cost.retries, absent: true}",
+            "{turn: 1, what: cost, at_most: 0.01}",
+            "{turn: 1, what: cost.retries, equals: 0}",
+        )
+        == [""] * 7
+    )
+    over, minute, turn = expected(
+        "{what: cost, at_most: 0.0001}", "{what: cost.per_minute, at_most: 0}", "{turn: 1, what: cost, equals: 0}"
+    )
+    assert over == f"cost is {exactly:g} USD, more than 0.0001 USD"
+    assert minute.startswith("cost.per_minute is 0.0")
+    assert turn.startswith("turn 1: cost is 0.0")
+
+
+def test_money_that_is_expected_where_nothing_has_a_price() -> None:
+    found = report(run(pipeline("{at: 280ms, lasts: 820ms}", replies=("Paris.",))))
+    lacking = Assertion(what="cost", at_most=0.1)
+    assert broken(lacking, found) == "cost is not there: no provider has a price"
+    assert broken(Assertion(what="cost", absent=True), found) == ""
 
 
 @given(st.lists(st.integers(0, 10_000_000), min_size=1, max_size=6), st.integers(0, 5_000_000))

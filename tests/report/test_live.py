@@ -119,6 +119,21 @@ def test_the_picture_tells_which_tools_run_and_for_how_long() -> None:
     assert told[-1] == []
 
 
+def test_the_picture_tells_what_the_session_has_cost_so_far_where_prices_are_given() -> None:
+    priced = TEXT.replace(
+        "provider: scripted\n    replies", "provider: scripted\n    price: {{output: 500}}\n    replies"
+    )
+    shown = pictures(80, 24, require(load("priced.yaml", text=priced.format(name="priced", question="?"), environ={})))
+    assert {len(lines) for lines in shown} == {len(shown[0])}
+    told = [line for lines in shown for line in lines if line.startswith("cost ")]
+    assert len(told) == len(shown)
+    amounts = [float(line.split()[1]) for line in told]
+    assert amounts == sorted(amounts)
+    assert (amounts[0], amounts[-1] > 0.005) == (0, True)
+    assert re.search(r"cost +0\.\d+ USD, 0\.\d+ USD a minute.* llm 0\.\d+", told[-1])
+    assert not any(line.startswith("cost ") for lines in pictures(80, 24, plan()) for line in lines)
+
+
 def test_names_and_lines_that_are_too_long_are_cut_not_wrapped() -> None:
     shown = pictures(80, 24, plan("n" * 60, "word " * 60 + "end"))
     assert {len(lines) for lines in shown} == {len(shown[0])}

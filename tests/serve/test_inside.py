@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -150,6 +151,24 @@ def test_a_looker_sees_the_session_and_changes_nothing() -> None:
             assert {"event": "session observed", "session": id} in it.logged
 
     in_time(main)
+
+
+def test_a_looker_sees_what_the_session_has_cost() -> None:
+    async def main(*settings: str) -> tuple[Any, Any]:
+        async with site(*settings) as it:
+            talking = await caller(it)
+            looker = await lookers(it, talking.got[0]["session"]["id"])
+            before = await looker.until("observation")
+            await talking.write("Hello?")
+            await talking.until("response.done")
+            await looker.until("observation")
+            return before["cost"], (await looker.until("observation"))["cost"]
+
+    assert in_time(main) == (None, None)
+    before, after = in_time(lambda: main("stages.llm.price.output=500"))
+    assert (before["currency"], before["total"]) == ("USD", 0)
+    assert after["total"] == after["stages"]["llm"]["cost"] > 0
+    assert after["per_minute"] > after["total"]
 
 
 def test_one_who_comes_later_sees_what_holds_then_and_nothing_is_followed_for_nobody() -> None:

@@ -105,6 +105,8 @@ def test_a_file_that_is_wrong_does_not_hide_the_tests_of_others(
         ("{name: a, expect: [{what: turns, equals: 1}], inject: [{slow: tts}]}", "needs by"),
         ("{name: a, expect: [{what: turns, equals: 1}], chunker: {feed: [], expect: []}}", "sessions"),
         ("{name: a, expect: [{what: agent, contains: x}]}", "add turn"),
+        ("{name: a, expect: [{what: cost, within: 1s}]}", "an amount of money: use at_most"),
+        ("{name: a, expect: [{turn: 1, what: cost.per_minute, at_most: 1}]}", "remove turn"),
         ("{name: a, expect: [{turn: 1, what: clauses, equals: 2}]}", "a list of texts: equals takes a list"),
         (
             "{name: a, expect: [{turn: 1, what: reasons, at_most: 2}]}",

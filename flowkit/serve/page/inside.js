@@ -42,6 +42,7 @@ export class Inside {
     $("turn").textContent = `${seen.turn}, after ${lengthText(seen.at_ms)}`;
     $("queues").replaceChildren(...seen.queues.map(queue));
     $("tools").textContent = seen.tools === null ? "none" : seen.tools.map((tool) => `${tool.name}, running for ${(tool.running_ms / 1000).toFixed(1)} s`).join("; ") || "none runs";
+    $("cost").textContent = seen.cost === null ? "no provider has a price" : costText(seen.cost);
     $("interrupts").textContent = seen.interrupts.map(interruptText).join("; ") || "none";
     log(seen.log.join("\n"));
     if (seen.newest) this.#delay(seen.newest, seen.budgets);
@@ -99,6 +100,16 @@ function queue({ stage, waiting, max, dropped }) {
 function interruptText(interrupt) {
   const voice = interrupt.speech_to_silence_ms;
   return `in turn ${interrupt.turn}, silent ${msText(interrupt.decision_to_silence_ms)} after the decision` + (voice === null ? "" : `, ${msText(voice)} after the voice`);
+}
+
+// With as many digits as `flowkit run` shows.
+function moneyText(amount) {
+  return amount.toFixed(amount >= 10 ? 2 : amount >= 0.01 ? 4 : 6);
+}
+
+function costText({ currency, total, per_minute, stages }) {
+  const each = Object.entries(stages).map(([id, stage]) => `${id} ${moneyText(stage.cost)}`);
+  return `${moneyText(total)} ${currency}` + (per_minute === null ? "" : `, ${moneyText(per_minute)} a minute`) + (each.length ? ` (${each.join(", ")})` : "");
 }
 
 function bar(place, parts, most, bound) {

@@ -4,6 +4,7 @@ the calls of a tool.
 - {turn: 1, what: ttfa, within: 900ms}
 - {turn: 2, what: agent, contains: Madrid}
 - {what: interrupts, equals: 1}
+- {what: cost.per_minute, at_most: 0.05}
 - {tool: book_table, called: once, arguments: {people: 2}}
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from flowkit.config.budgets import PARTS
 from flowkit.config.tests import WORDS, Assertion
+from flowkit.figures.cost import Cost, rounded
 from flowkit.figures.report import Report, ToolReport, TurnReport, summary
 from flowkit.options import parse_duration
 
@@ -34,9 +36,16 @@ def broken(assertion: Assertion, report: Report) -> str:
     assert assertion.what is not None
     value = figure(report, assertion.turn, assertion.what)
     word = next(word for word in WORDS if getattr(assertion, word) is not None)
-    unit = " ms" if any(part in assertion.what for part in _UNITS) else ""
-    said = _JUDGES[word](value, getattr(assertion, word), unit)
+    said = _JUDGES[word](value, getattr(assertion, word), _unit(assertion.what, report))
+    if said and value is None and assertion.what.startswith("cost"):
+        said = "is not there: no provider has a price"
     return f"{place}{assertion.what} {said}" if said else ""
+
+
+def _unit(what: str, report: Report) -> str:
+    if what.startswith("cost"):
+        return "" if report.cost is None else f" {report.cost.currency}"
+    return " ms" if any(part in what for part in _UNITS) else ""
 
 
 def judged(expect: Sequence[Assertion], report: Report) -> Iterator[tuple[int, str]]:
@@ -52,6 +61,8 @@ def judged(expect: Sequence[Assertion], report: Report) -> Iterator[tuple[int, s
 
 def figure(report: Report, turn: int | None, what: str) -> Any:
     """A figure of a report: a number (durations in milliseconds), a text, a list of texts, or None. Raises Missing."""
+    if what.startswith("cost"):
+        return _of_cost(report, report.cost if turn is None else _turn(report, turn).cost, what)
     if turn is not None:
         return _of_turn(report, _turn(report, turn), what)
     if what.startswith("queues."):
@@ -93,6 +104,16 @@ def _of_turn(report: Report, turn: TurnReport, what: str) -> Any:
     if what == "interrupts":
         return sum(1 for i in report.interrupts if i.turn == turn.turn)
     return getattr(turn, what)
+
+
+def _of_cost(report: Report, cost: Cost | None, what: str) -> float | None:
+    if cost is None:
+        return None
+    whole = cost.whole
+    amounts = {"speculation": whole.speculation, "retries": whole.retries, "per_minute": report.cost_a_minute}
+    amount = amounts[what.removeprefix("cost.")] if "." in what else whole.amount
+    # As exact as reports are, so that one can be copied from there.
+    return None if amount is None else rounded(amount)
 
 
 def _of_queue(report: Report, stage: str, what: str) -> Any:
@@ -166,7 +187,7 @@ def _at_most(value: Any, bound: Any, unit: str) -> str:
 
 
 def _equals(value: Any, wanted: Any, unit: str) -> str:
-    if unit and isinstance(wanted, str):
+    if unit == " ms" and isinstance(wanted, str):
         wanted = _number(wanted)
     if isinstance(wanted, tuple):
         wanted = list(wanted)

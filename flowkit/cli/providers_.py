@@ -63,8 +63,10 @@ def state(row: ProviderEntry) -> str:
 
 
 def paid_by(row: ProviderEntry) -> str:
-    """The unit of its price; ``nothing`` for one that runs on this machine."""
-    return UNITS.get(row.kind, "nothing") if row.remote else "nothing"
+    """The units of its price; ``nothing`` for one that runs on this machine."""
+    if not row.remote or row.kind not in UNITS:
+        return "nothing"
+    return f"{UNITS[row.kind]}, or tokens" if row.tells_tokens and row.kind != "llm" else UNITS[row.kind]
 
 
 def licences(row: ProviderEntry) -> str:

@@ -19,7 +19,6 @@ from flowkit.messages import Ask, Usage
 
 _MILLION = 1_000_000
 _HOUR_US = 3_600 * US_PER_S
-_COUNTS = ("input_tokens", "cached_tokens", "output_tokens", "characters", "audio_us")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class StageCost:
 
     def __add__(self, other: StageCost) -> StageCost:
         return StageCost(
-            added(self.used, other.used),
+            self.used + other.used,
             self.amount + other.amount,
             self.speculation + other.speculation,
             self.retries + other.retries,
@@ -43,9 +42,9 @@ class StageCost:
 
     def to_json(self) -> dict[str, Any]:
         """The stage's cost in a report's JSON, with the counts that are not 0."""
-        counted = {name: getattr(self.used, name) for name in _COUNTS[:-1] if getattr(self.used, name)}
-        if self.used.audio_us:
-            counted["audio_s"] = round(self.used.audio_us / US_PER_S, 3)
+        counted: dict[str, float] = {name: count for name, count in self.used.counts.items() if count}
+        if audio_us := counted.pop("audio_us", 0):
+            counted["audio_s"] = round(audio_us / US_PER_S, 3)
         return {"cost": rounded(self.amount), **counted}
 
 
@@ -96,12 +95,6 @@ def money(amount: float, currency: str = "") -> str:
     return f"{amount:.{digits}f} {currency}".rstrip()
 
 
-def added(one: Usage, other: Usage) -> Usage:
-    """The sum of two counts."""
-    sums = {name: getattr(one, name) + getattr(other, name) for name in _COUNTS}
-    return Usage(**sums, estimated=one.estimated or other.estimated)
-
-
 class Prices:
     """Computes costs at the prices of a layout."""
 
@@ -146,6 +139,8 @@ def used_by(call: CallRecord) -> list[Usage]:
     reported = list(call.reported.values())
     if not reported:
         return [_counted(call)]
+    # Of the audio that they make, providers say nothing. What came is known, however they count.
+    reported[-1] = replace(reported[-1], audio_us=reported[-1].audio_us or call.unreported_audio_us)
     # The provider could not report the reply of a call that was cancelled or broke off.
     if call.end is not CallEnd.DONE and call.unreported_tokens:
         whole = reported[-1].output_tokens + call.unreported_tokens
@@ -156,7 +151,8 @@ def used_by(call: CallRecord) -> list[Usage]:
 def _counted(call: CallRecord) -> Usage:
     if isinstance(call.request, Ask):
         return Usage(input_tokens=size_of(call.request), output_tokens=len(call.tokens), estimated=True)
-    return Usage(characters=sum(len(speak.text) for speak in call.fed), estimated=True)
+    characters = sum(len(speak.text) for speak in call.fed)
+    return Usage(characters=characters, audio_us=call.unreported_audio_us, estimated=True)
 
 
 def _amount(rate: StagePrice, used: Usage) -> float:
@@ -171,12 +167,12 @@ def rounded(amount: float) -> float:
 
 
 class Listened:
-    """Counts the audio that an ASR has heard, between one release and the next."""
+    """Counts what an ASR has used, between one release and the next."""
 
     def __init__(self) -> None:
         self._reported: dict[tuple[int, int], Usage] = {}
-        self._before: dict[int, int] = {}
-        """What was counted already, in microseconds, by the provider's place."""
+        self._before: dict[int, Usage] = {}
+        """What was counted already, by the provider's place."""
 
     def used(self, call: int, used: Usage) -> None:
         """What the provider of this call reports."""
@@ -186,13 +182,15 @@ class Listened:
         """What was used since the last time this was asked. `heard_us`: length of the input so far."""
         found = self.unasked(heard_us)
         for used in found:
-            self._before[used.place] = self._before.get(used.place, 0) + used.audio_us
+            self._before[used.place] = self._before.get(used.place, Usage()) + used
         return found
 
     def unasked(self, heard_us: int) -> list[Usage]:
         """The same, and the next ``since`` has it too."""
-        now: dict[int, int] = {}
+        now: dict[int, Usage] = {}
         for used in self._reported.values():
-            now[used.place] = now.get(used.place, 0) + used.audio_us
-        more = {place: whole_us - self._before.get(place, 0) for place, whole_us in (now or {0: heard_us}).items()}
-        return [Usage(audio_us=us, estimated=not now, place=place) for place, us in more.items() if us > 0]
+            now[used.place] = now.get(used.place, Usage()) + used
+        if not now:
+            now[0] = Usage(audio_us=heard_us, estimated=True)
+        more = [replace(used - self._before.get(place, Usage()), place=place) for place, used in now.items()]
+        return [used for used in more if any(used.counts.values())]

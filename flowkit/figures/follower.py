@@ -409,6 +409,8 @@ def _call(turn: TurnRecord, row: Row) -> None:
             if isinstance(message, Token):
                 call.tokens.append(message.text)
                 call.unreported_tokens += 1
+            elif isinstance(message, Audio):
+                call.unreported_audio_us += _length_us(message)
 
 
 def _length_us(audio: Audio) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from flowkit.config.prices import Price
+from flowkit.config.prices import MILLION, Price
 from flowkit.plan.graph import Plan
 
 
@@ -89,6 +89,7 @@ def layout_of(plan: Plan) -> Layout:
 
 def _price(stage: str, place: int, price: Price) -> StagePrice:
     cached = price.input if price.cached is None else price.cached
-    return StagePrice(
-        stage, place, price.input or 0.0, cached or 0.0, price.output or 0.0, price.characters or 0.0, price.hour or 0.0
+    asked, known, made, spoken = (
+        (amount or 0.0) * MILLION / price.per for amount in (price.input, cached, price.output, price.characters)
     )
+    return StagePrice(stage, place, asked, known, made, spoken, price.hour or 60 * (price.minute or 0.0))

@@ -73,6 +73,8 @@ class CallRecord:
     """What its provider reported of each attempt, by number."""
     unreported_tokens: int = 0
     """How many tokens came since its last report."""
+    unreported_audio_us: int = 0
+    """Length of the audio that came in its newest attempt."""
     fed: list[Speak] = field(default_factory=list)
     """The texts that a voice was given."""
     revoked: bool = False
@@ -83,8 +85,12 @@ class CallRecord:
         if self.reported and usage.attempt not in self.reported:
             number, before = list(self.reported.items())[-1]
             self.reported[number] = replace(
-                before, output_tokens=before.output_tokens + self.unreported_tokens, estimated=True
+                before,
+                output_tokens=before.output_tokens + self.unreported_tokens,
+                audio_us=before.audio_us or self.unreported_audio_us,
+                estimated=True,
             )
+            self.unreported_audio_us = 0
         self.reported[usage.attempt], self.unreported_tokens = usage, 0
 
 

@@ -196,13 +196,30 @@ class Usage(Message):
     characters: int = 0
     """Of text that was sent to be spoken."""
     audio_us: int = 0
-    """Length of the audio that was sent to be transcribed."""
+    """Length of the audio that was sent to be transcribed, or that was made. Of a voice that does not say, flowkit counts it."""
     estimated: bool = False
     """Whether the provider has counted for itself, because the server does not say."""
     attempt: int = 0
     """Which attempt at the call it was, from 1 on. 0: there is only one."""
     place: int = 0
     """Place of its provider among those of the stage: 0 for the first, then the failover list."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Each count, by name."""
+        return {
+            name: getattr(self, name)
+            for name in ("input_tokens", "cached_tokens", "output_tokens", "characters", "audio_us")
+        }
+
+    def __add__(self, other: Usage) -> Usage:
+        mine, others = self.counts, other.counts
+        return Usage(**{name: mine[name] + others[name] for name in mine}, estimated=self.estimated or other.estimated)
+
+    def __sub__(self, part: Usage) -> Usage:
+        """What is not in `part`; never below 0."""
+        mine, others = self.counts, part.counts
+        return Usage(**{name: max(0, mine[name] - others[name]) for name in mine}, estimated=self.estimated)
 
 
 @filled

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from flowkit import chunker
-from flowkit.config.prices import PRICED_BY
+from flowkit.config.prices import PRICED_BY, TOKENS
 from flowkit.config.problems import Severity
 from flowkit.plan.agree import base, spoken
 from flowkit.plan.graph import Edge, Plan, PlannedStage
@@ -227,10 +227,24 @@ def _unpriced(plan: Plan) -> Iterator[BrokenRule]:
         for stage, choice in asked:
             if choice.cls.remote and choice.price is None:
                 what = f"provider {choice.name!r} has no price, so what it costs is in no figure"
-                keys = ", ".join(f"{key}: ..." for key in PRICED_BY[stage.kind])
+                keys = " or ".join(f"{key}: ..." for key in PRICED_BY[stage.kind] if key != "per")
                 yield BrokenRule(
                     "FK213", stage.id, what, f"write price: {{{keys}}}, or 0 if it costs nothing", ("provider",)
                 )
+
+
+def _untold(plan: Plan) -> Iterator[BrokenRule]:
+    """FK215. A price of tokens, of a provider that does not tell how many there were: nothing is ever charged."""
+    for stage in plan.stages:
+        for choice in stage.choices:
+            keys = [key for key in TOKENS if choice.price is not None and getattr(choice.price, key)]
+            if keys and not choice.cls.tells_tokens(choice.options):
+                others = [key for key in PRICED_BY[stage.kind] if key not in (*TOKENS, "per")]
+                help = f"write a price by {', '.join(others)}"
+                if choice.cls.tells_tokens(None):
+                    help = f"write stream_format: sse, or {help[6:]}"
+                what = f"provider {choice.name!r} does not tell how many tokens it has used, so `{keys[0]}` charges nothing"
+                yield BrokenRule("FK215", stage.id, what, help, ("price",))
 
 
 def _uncallable(plan: Plan) -> Iterator[BrokenRule]:
@@ -261,4 +275,5 @@ LINTS: Mapping[str, Lint] = {
     "FK212": Lint(Severity.WARNING, _unasked),
     "FK213": Lint(Severity.WARNING, _unpriced),
     "FK214": Lint(Severity.WARNING, _uncallable),
+    "FK215": Lint(Severity.WARNING, _untold),
 }

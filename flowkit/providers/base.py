@@ -118,6 +118,12 @@ class Provider(ABC):
         return ()
 
     @classmethod
+    def tells_tokens(cls, options: Any) -> bool:
+        """Whether it tells with these options how many tokens a call has used, so that it can have a price by tokens. Lint FK215
+        uses it. `options` None: with some options. Of an llm flowkit counts the tokens that it does not tell."""
+        return cls.kind == "llm"
+
+    @classmethod
     def check(cls, options: Any) -> None:
         """Check the options before any model is loaded: whether a file exists, whether a key is given.
 

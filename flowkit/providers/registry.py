@@ -77,7 +77,7 @@ class ProviderEntry:
 
     `missing` are modules that are not installed, and `install` is the command for them. `problem` is why the class
     cannot be imported. `licences` are those of the packages and models that it uses, by name. `remote`: it asks a
-    server.
+    server. `tells_tokens`: it may be paid by tokens.
     """
 
     kind: str
@@ -88,6 +88,7 @@ class ProviderEntry:
     problem: str = ""
     licences: tuple[tuple[str, str], ...] = ()
     remote: bool = False
+    tells_tokens: bool = False
 
 
 def find(kind: str, name: str) -> type[Provider]:
@@ -172,7 +173,10 @@ def _row(claims: list[Claim]) -> ProviderEntry:
         cls = _load(claims)
     except (ConfigError, ProviderError) as exc:
         return ProviderEntry(kind, name, package, problem=str(exc))
-    return ProviderEntry(kind, name, package, missing(cls), cls.install, licences=cls.licences, remote=cls.remote)
+    tells = cls.tells_tokens(None)
+    return ProviderEntry(
+        kind, name, package, missing(cls), cls.install, licences=cls.licences, remote=cls.remote, tells_tokens=tells
+    )
 
 
 def _suggestion(kind: str, name: str, known: list[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args
 import pytest
 
 from flowkit.config.keys import ALIASES, call_keys
-from flowkit.config.prices import PRICED_BY, Price
+from flowkit.config.prices import PRICED_BY, TOKENS, Price
 from flowkit.config.reference import BuiltIn
 from flowkit.config.schema import APART, WHOLE, CallOptions, Top, Wiring
 from flowkit.messages import Message, Narrate, Speak, Transcribe
@@ -214,9 +214,11 @@ def of_prices() -> Iterator[tuple[str, Try]]:
     """A price in a unit that the kind is not paid by is refused."""
     for kind, fitting in PRICED_BY.items():
         for key in keys_below(Price, ""):
-            seen = look.billed if key in fitting else look.resolved
-            # No scripted model tells of tokens from a cache, so what they cost shows in the layout.
-            yield f"{kind}.price.{key}", Try("7", look.prices if key == "cached" and key in fitting else seen)
+            # No scripted provider tells of tokens, but a model's are counted. What the others cost shows in the layout.
+            untold = key == "cached" or (kind != "llm" and key in TOKENS)
+            seen = look.resolved if key not in fitting else look.prices if untold or key == "per" else look.billed
+            given = (f"stages.{kind}.price.output=3",) if key == "per" and key in fitting else ()
+            yield f"{kind}.price.{key}", Try("7", seen, given)
 
 
 def of_budgets() -> Iterator[tuple[str, Try]]:
@@ -526,6 +528,7 @@ TABLE: dict[str, Try] = {
     "tts/openai_compatible.base_url": Try("$URL/behind/v1", spoken, SPEAKING),
     "tts/openai_compatible.api_key": Try("other-key", spoken, SPEAKING),
     "tts/openai_compatible.model": Try("other", spoken, SPEAKING),
+    "tts/openai_compatible.stream_format": Try("sse", spoken, SPEAKING),
     "tts/openai_compatible.extra": Try("{instructions: Whisper}", spoken, SPEAKING),
     "tts/openai_compatible.voice": Try("berta", spoken, SPEAKING),
     "tts/openai_compatible.rate": Try("16000", spoken, SPEAKING),

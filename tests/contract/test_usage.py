@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.messages import Ask, Narrate, Speak, Transcribe, Usage
+from flowkit.messages import Ask, Audio, Narrate, Speak, Transcribe, Usage
 from flowkit.providers.assemblyai.asr import AssemblyAI
 from flowkit.providers.cartesia.tts import Cartesia
 from flowkit.providers.cloud.completions import usage_of
+from flowkit.providers.cloud.faults import CloudError
 from flowkit.providers.groq import Groq
 from flowkit.providers.openai_compatible.asr import OpenAITranscription
+from flowkit.providers.openai_compatible.events import SpeechEvents
 from flowkit.providers.openai_compatible.llm import OpenAICompatible
 from flowkit.providers.openai_compatible.tts import OpenAISpeech
+from flowkit.providers.openai_compatible.usage import used_of
 from flowkit.testing.emulators import (
     AssemblyAIEmulator,
     CartesiaEmulator,
@@ -24,7 +27,8 @@ from flowkit.testing.emulators import (
     SpeechEmulator,
     running,
 )
-from tests.contract.support import Outcome, one_call, utterance
+from flowkit.testing.emulators.speech import TOKENS_A_S, tone
+from tests.contract.support import OK, Outcome, one_call, utterance
 
 pytest.importorskip("groq")
 pytest.importorskip("websockets")
@@ -83,6 +87,62 @@ def test_transcribers_tell_the_audio_that_they_sent() -> None:
         used = told(one_call(OpenAITranscription, file, Transcribe(), fed))
     assert used
     assert all(0 < one.audio_us <= 65 * 20_000 for one in used)
+
+
+def test_speech_that_is_billed_by_tokens() -> None:
+    fed = utterance()
+    with running(SpeechEmulator(turns=("Hello there.",), by_tokens=True)) as emulator:
+        file = OpenAITranscription.Options(model="m", base_url=f"{emulator.url}/v1")
+        heard = told(one_call(OpenAITranscription, file, Transcribe(), fed))[-1]
+        assert heard.input_tokens == sum(samples * 10 // 16_000 for samples in emulator.files) > 5
+        assert heard.output_tokens == 2 * len(emulator.files)
+        speech = OpenAISpeech.Options(model="m", voice="anna", base_url=f"{emulator.url}/v1", stream_format="sse")
+        outcome = one_call(OpenAISpeech, speech, Speak(0, "Hello there, my friend."))
+    assert told(outcome) == [
+        Usage(characters=23),
+        Usage(characters=23, input_tokens=9, output_tokens=23 * 20 * TOKENS_A_S // 1000),
+    ]
+    assert b"".join(item.pcm for item in outcome.items if isinstance(item, Audio)) == tone(23 * 480)
+
+
+@pytest.mark.parametrize(
+    ("fault", "end"),
+    [
+        (ServerFault.FIN, "network"),
+        (ServerFault.RST, "network"),
+        (ServerFault.MISSING_FIELD, "network"),
+        (ServerFault.ODD_PCM, OK),
+        (ServerFault.EMPTY, OK),
+    ],
+)
+def test_speech_in_events_that_goes_wrong(fault: ServerFault, end: str) -> None:
+    with running(SpeechEmulator()) as emulator:
+        url = f"{emulator.url}/v1"
+        speech = OpenAISpeech.Options(
+            model="m", voice="anna", base_url=url, stream_format="sse", api_key=f"fault:{fault}"
+        )
+        assert one_call(OpenAISpeech, speech, Speak(0, "Hello there.")).end == end
+
+
+@given(
+    st.binary(max_size=60)
+    | st.sampled_from([b'data: {"type": "speech.audio.delta"}\n\n', b'data: {"type": "error"}\n\n'])
+)
+def test_whatever_comes_as_an_event_is_audio_or_an_error(data: bytes) -> None:
+    try:
+        assert isinstance(SpeechEvents().feed(data), bytes)
+    except CloudError:
+        pass
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["seconds", "input_tokens", "output_tokens"]), st.none() | st.integers() | st.floats()
+    )
+)
+def test_whatever_is_said_of_speech_is_a_count(said: dict[str, Any]) -> None:
+    used = used_of(said, 1_000)
+    assert all(0 <= count < 2**40 for count in used.counts.values())
 
 
 COUNTS = st.none() | st.booleans() | st.integers() | st.text(max_size=3)

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from flowkit.config.tests import Assertion
 from flowkit.engine import Row
-from flowkit.figures.cost import Cost, Listened, money
+from flowkit.figures.cost import Cost, Listened, StageCost, money, used_by
 from flowkit.figures.layout import layout_of
 from flowkit.figures.metrics import Figures, measure
+from flowkit.figures.records import CallRecord
 from flowkit.figures.report import Report
 from flowkit.history import size_of
-from flowkit.messages import Ask, Done, Speak, Token, Usage
+from flowkit.messages import Ask, Audio, Done, Speak, Token, Usage
 from flowkit.report.budgets import judge, over
 from flowkit.report.plain import summary
 from flowkit.runtime.gauges import Gauges
@@ -111,6 +112,57 @@ def test_each_provider_of_a_failover_list_has_its_own_price() -> None:
     assert [price.place for price in layout_of(session.plan).prices if price.stage == "llm"] == [0, 1]
     rows = told(session, Usage(input_tokens=1000, output_tokens=50, place=1))
     assert cost(session, rows).stages["llm"].amount == pytest.approx(50 / 1e6)
+
+
+def stage_cost(stage: str, price: str, *used: Usage) -> StageCost:
+    """What a stage costs at a price, where its provider tells this of its first call."""
+    session = run(pipeline("{at: 280ms, lasts: 820ms}", replies=("Paris. That is it.",), **{stage: f"price: {price}"}))
+    end = next(n for n, row in enumerate(session.rows) if row.stage == stage and row.call)
+    rows = [
+        *session.rows[: end + 1],
+        *(session.rows[end]._replace(message=one) for one in used),
+        *session.rows[end + 1 :],
+    ]
+    return cost(session, rows).stages[stage]
+
+
+@pytest.mark.parametrize(
+    ("stage", "price", "used", "amount"),
+    [
+        ("asr", "{hour: 0.36}", Usage(audio_us=90_000_000), 0.36 * 90 / 3600),
+        ("asr", "{minute: 0.006}", Usage(audio_us=90_000_000), 0.006 * 1.5),
+        ("asr", "{input: 2.5, output: 10}", Usage(input_tokens=400, output_tokens=50), (400 * 2.5 + 50 * 10) / 1e6),
+        ("llm", "{input: 2, output: 10}", Usage(input_tokens=400, output_tokens=50), (400 * 2 + 50 * 10) / 1e6),
+        ("llm", "{input: 0.002, output: 0.01, per: 1000}", Usage(input_tokens=400, output_tokens=50), 0.0013),
+        ("tts", "{input: 0.6, output: 12}", Usage(input_tokens=9, output_tokens=60), (9 * 0.6 + 60 * 12) / 1e6),
+        ("tts", "{characters: 30}", Usage(characters=100), 0.003),
+        ("tts", "{characters: 0.03, per: 1000}", Usage(characters=100), 0.003),
+        ("tts", "{minute: 0.015}", Usage(audio_us=30_000_000), 0.0075),
+    ],
+)
+def test_every_unit_that_providers_are_paid_by(stage: str, price: str, used: Usage, amount: float) -> None:
+    # A pipeline of few clauses, whose other calls have used what is counted: nothing that has this price.
+    found = stage_cost(stage, price, used)
+    others = stage_cost(stage, price).amount if stage == "tts" and ("char" in price or "minute" in price) else 0
+    assert amount <= found.amount * (1 + 1e-9)
+    assert found.amount <= amount + others + 1e-12
+
+
+def test_the_length_of_speech_is_counted_where_no_provider_tells_it() -> None:
+    session = run(pipeline("{at: 280ms, lasts: 820ms}", replies=("Paris. That is it.",), tts="price: {hour: 3.6}"))
+    heard = [row.message for row in session.rows if row.stage == "tts" and isinstance(row.message, Audio)]
+    seconds = sum(audio.samples / audio.rate_hz for audio in heard)
+    assert seconds > 0.5
+    assert cost(session).stages["tts"].amount == pytest.approx(seconds / 1000)
+
+
+def test_speech_of_an_attempt_that_failed_is_its_own() -> None:
+    call = CallRecord("tts", Speak(0, "Hello."), 0)
+    call.used(Usage(characters=6, attempt=1))
+    call.unreported_audio_us += 300_000
+    call.used(Usage(characters=6, attempt=2))
+    call.unreported_audio_us += 500_000
+    assert [used.audio_us for used in used_by(call)] == [300_000, 500_000]
 
 
 def test_clauses_that_were_spoken_ahead_in_vain_are_told_apart() -> None:

@@ -165,15 +165,16 @@ def usage_of(counted: Mapping[str, Any]) -> Usage | None:
 
     https://platform.openai.com/docs/api-reference/chat/object#chat/object-usage
     """
-    asked, said = _count(counted.get("prompt_tokens")), _count(counted.get("completion_tokens"))
+    asked, said = count_of(counted.get("prompt_tokens")), count_of(counted.get("completion_tokens"))
     if asked is None or said is None:
         return None
     details = counted.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, Mapping) else None
+    cached = count_of(details.get("cached_tokens")) if isinstance(details, Mapping) else None
     return Usage(input_tokens=asked, cached_tokens=min(cached or 0, asked), output_tokens=said)
 
 
-def _count(value: Any) -> int | None:
+def count_of(value: Any) -> int | None:
+    """A count of tokens; None for anything else."""
     # A server may answer anything, and a trace holds no larger numbers.
     return value if type(value) is int and 0 <= value < _MOST_TOKENS else None
 

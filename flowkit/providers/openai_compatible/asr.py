@@ -21,6 +21,7 @@ from flowkit.messages import Message, Usage
 from flowkit.providers.base import Emit, Surroundings
 from flowkit.providers.cloud.faults import schema
 from flowkit.providers.openai_compatible.server import OpenAIServer, SpeechOptions
+from flowkit.providers.openai_compatible.usage import used_of
 from flowkit.providers.segments.asr import SegmentAsr, SegmentOptions
 
 
@@ -49,23 +50,30 @@ class OpenAITranscription(OpenAIServer, SegmentAsr):
         """The one that the file names. Otherwise the model detects it."""
         return (options.language,) if options.language else ()
 
+    @classmethod
+    def tells_tokens(cls, options: Any) -> bool:
+        """A server that bills tokens tells how many."""
+        return True
+
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)
         self.eager = self.options.eager
-        self._sent_us = 0
-        """Length of the audio that was sent in this call."""
+        self._used = Usage()
+        """What this call has used."""
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-        self._emit, self._sent_us = emit, 0
+        self._emit, self._used = emit, Usage()
         with self.named():
             await super().call(request, fed, emit)
 
     async def decode(self, pcm: bytes) -> str:
         file = ("speech.wav", _wav(pcm, self.around.input_rate_hz))
         answer = await self.client.upload("/audio/transcriptions", self._fields(), file, self.connect_s)
-        self._sent_us += len(pcm) // 2 * US_PER_S // self.around.input_rate_hz
-        await self._emit(Usage(audio_us=self._sent_us))
-        text = answer.get("text") if isinstance(answer, dict) else None
+        said = answer if isinstance(answer, dict) else {}
+        sent_us = len(pcm) // 2 * US_PER_S // self.around.input_rate_hz
+        self._used = self._used + used_of(said.get("usage"), sent_us)
+        await self._emit(self._used)
+        text = said.get("text")
         if not isinstance(text, str):
             raise schema("a transcription without a text")
         return " ".join(text.split())

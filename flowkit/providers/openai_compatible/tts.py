@@ -9,7 +9,7 @@ https://platform.openai.com/docs/api-reference/audio/createSpeech
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from flowkit.messages import Audio, Message, Speak, Usage
 from flowkit.providers.base import Emit
 from flowkit.providers.cloud.client import let_go, next_bytes
 from flowkit.providers.cloud.faults import of_status
+from flowkit.providers.openai_compatible.events import SpeechEvents
 from flowkit.providers.openai_compatible.samples import Samples
 from flowkit.providers.openai_compatible.server import OpenAIServer, SpeechOptions
 from flowkit.providers.plain import plain
@@ -35,8 +36,16 @@ class OpenAISpeech(OpenAIServer):
         """Sample rate of the server's raw samples in Hz. OpenAI's is 24,000. A WAV file says its own."""
         speed: float = Field(default=1.0, ge=0.25, le=4.0)
         """Speed of speech: 1.0 is the voice's own. It is sent only if it is another."""
+        stream_format: Literal["audio", "sse"] = "audio"
+        """`sse`: the audio comes in events, and the last of them says how many tokens were used. OpenAI's models know it,
+        except `tts-1` and `tts-1-hd`."""
 
     options: Options
+
+    @classmethod
+    def tells_tokens(cls, options: Any) -> bool:
+        """Only in events."""
+        return options is None or options.stream_format == "sse"
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if not isinstance(request, Speak):
@@ -50,16 +59,20 @@ class OpenAISpeech(OpenAIServer):
         response = await self.client.post("/audio/speech", self._body(request), self.connect_s)
         stream = response.aiter_bytes()
         samples, first = Samples(self.options.rate), 0
+        sent = Usage(characters=len(plain(request.text)))
         try:
-            await emit(Usage(characters=len(plain(request.text))))
+            await emit(sent)
             kind = response.headers.get("content-type", "")
             if "json" in kind or "html" in kind:
                 raise of_status(response.status_code, f"{kind} instead of audio")
+            events = SpeechEvents() if "event-stream" in kind else None
             while data := await next_bytes(stream):
-                for pcm in samples.feed(data):
+                for pcm in samples.feed(data if events is None else events.feed(data)):
                     count = len(pcm) // 2
                     await emit(Audio(request.clause, first, count, samples.rate_hz, 0, pcm))
                     first += count
+            if events is not None:
+                await emit(sent + events.whole())
         finally:
             await let_go(response, stream)
 
@@ -71,6 +84,8 @@ class OpenAISpeech(OpenAIServer):
             "input": plain(request.text),
             "response_format": "pcm",
         }
+        if options.stream_format != "audio":
+            body["stream_format"] = options.stream_format
         if options.speed != 1.0:
             body["speed"] = options.speed
         return body | options.extra

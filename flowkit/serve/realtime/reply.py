@@ -13,7 +13,6 @@ from enum import Enum, auto
 from typing import Any
 
 from flowkit import history
-from flowkit.figures.cost import added
 from flowkit.messages import Ask, ClauseEnded, ClauseStarted, Play, ToolCall, ToolOutcome, ToolStatus, Usage
 from flowkit.serve.realtime.audio import Mouth, unsent
 from flowkit.serve.realtime.dialogue import Dialogue
@@ -417,7 +416,7 @@ def _usage(response: Response) -> dict[str, Any]:
     """As the model's provider reports it. What it does not report is an estimate."""
     whole = Usage()
     for used in response.used:
-        whole = added(whole, used)
+        whole += used
     asked, said = whole.input_tokens, whole.output_tokens
     return {
         "total_tokens": asked + said,

@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference/audio
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import math
@@ -21,6 +22,8 @@ from flowkit.testing.emulators.http import JSON, HttpConnection, HttpEmulator, r
 from flowkit.testing.emulators.server import Seen, reset, until_gone
 
 RATE_HZ = 24_000
+TOKENS_A_S = 20
+"""How many tokens a second of speech is billed as."""
 _PIECE_MS = 50
 _TONE_HZ = 220
 _UNKNOWN_SIZE = 0xFFFFFFFF
@@ -33,6 +36,7 @@ class SpeechEmulator(HttpEmulator):
         turns: what is transcribed, one text for each file; the last one again and again.
         ms_per_char: length of the audio for one character, in milliseconds.
         wav: answer with WAV files only, as some servers do.
+        by_tokens: tell how many tokens a transcription has used, as models do that are billed so.
         piece_s: how long the synthesis of a piece of audio takes, in seconds.
         more: the arguments of ``Emulator``.
     """
@@ -46,6 +50,7 @@ class SpeechEmulator(HttpEmulator):
         turns: Iterable[str] = ("What can you do?",),
         ms_per_char: int = 20,
         wav: bool = False,
+        by_tokens: bool = False,
         piece_s: float = 0.0,
         owned_by: str = "openai-internal",
         **more: Any,
@@ -54,6 +59,7 @@ class SpeechEmulator(HttpEmulator):
         self.turns = list(turns)
         self.ms_per_char = ms_per_char
         self.wav = wav
+        self.by_tokens = by_tokens
         self.piece_s = piece_s
         self.files: list[int] = []
         """The length of each file that was transcribed, in samples."""
@@ -81,7 +87,7 @@ class SpeechEmulator(HttpEmulator):
         with wave.open(io.BytesIO(asked["file"])) as file:
             self.files.append(file.getnframes())
         text = self.turns.pop(0) if len(self.turns) > 1 else self.turns[0]
-        answer: object = {"text": "" if fault is ServerFault.EMPTY else text}
+        answer: object = {"text": "" if fault is ServerFault.EMPTY else text, **self._usage(self.files[-1], text)}
         match fault:
             case ServerFault.STALL | ServerFault.STALL_FIRST:
                 await until_gone(http.stream)
@@ -98,10 +104,21 @@ class SpeechEmulator(HttpEmulator):
                 answer = {"text": text, "usage": {"type": "duration", "seconds": 1}}
         return await http.whole(200, json.dumps(answer).encode(), JSON)
 
+    def _usage(self, samples: int, text: str) -> dict[str, Any]:
+        """The usage of a transcription that is billed by tokens."""
+        if not self.by_tokens:
+            return {}
+        heard, made = samples * 10 // 16_000, len(text.split())
+        details = {"audio_tokens": heard, "text_tokens": 0}
+        used = {"input_tokens": heard, "input_token_details": details, "output_tokens": made}
+        return {"usage": {"type": "tokens", **used, "total_tokens": heard + made}}
+
     async def _speak(self, http: HttpConnection, fault: ServerFault, asked: dict[str, Any]) -> bool:
         self.spoken.append(asked["input"])
         samples = 0 if fault is ServerFault.EMPTY else RATE_HZ * self.ms_per_char * len(asked["input"]) // 1000
         wav = self.wav or asked.get("response_format") == "wav"
+        if asked.get("stream_format") == "sse":
+            return await self._speak_in_events(http, fault, tone(samples))
         await http.begin(200, [("content-type", "audio/wav" if wav else "audio/pcm"), ("transfer-encoding", "chunked")])
         if fault is ServerFault.STALL_FIRST:
             await until_gone(http.stream)
@@ -116,12 +133,31 @@ class SpeechEmulator(HttpEmulator):
             await trio.sleep(self.piece_s)
         return await http.end()
 
+    async def _speak_in_events(self, http: HttpConnection, fault: ServerFault, pcm: bytes) -> bool:
+        await http.begin(200, [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])
+        size = 2 * RATE_HZ * _PIECE_MS // 1000 - (fault is ServerFault.ODD_PCM)
+        for place in range(0, len(pcm), size):
+            if place > len(pcm) // 2 and fault in (ServerFault.STALL, ServerFault.FIN, ServerFault.RST):
+                return await self._break_off(http, fault)
+            piece = base64.b64encode(pcm[place : place + size]).decode()
+            await http.data(_event({"type": "speech.audio.delta", "audio": piece}))
+            await trio.sleep(self.piece_s)
+        made = len(pcm) // 2 * TOKENS_A_S // RATE_HZ
+        used = {"input_tokens": 9, "output_tokens": made, "total_tokens": 9 + made}
+        if fault is not ServerFault.MISSING_FIELD:
+            await http.data(_event({"type": "speech.audio.done", "usage": used}))
+        return await http.end()
+
     async def _break_off(self, http: HttpConnection, fault: ServerFault) -> bool:
         if fault is ServerFault.STALL:
             await until_gone(http.stream)
         elif fault is ServerFault.RST:
             reset(http.stream)
         return False
+
+
+def _event(event: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(event)}\n\n".encode()
 
 
 def tone(samples: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from flowkit import options as opt
 from flowkit.messages import Called, ToolStatus
@@ -171,6 +171,18 @@ class Tools(opt.Options):
 
     tools: Annotated[tuple[Tool, ...], AfterValidator(unequal)] = ()
     """What the model may call."""
+    _allowed: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """Modules that may be imported for these tools, and programs that may be started. Their host says so, never a file."""
+        return self._allowed
+
+    def allowing(self, names: Iterable[str]) -> Tools:
+        """The same tools, with these modules and programs allowed besides."""
+        allowing = self.model_copy()
+        allowing._allowed = self._allowed.union(names)
+        return allowing
 
 
 def tool_named(tools: Iterable[Tool], name: str) -> Tool | None:

@@ -10,6 +10,7 @@ user has said so: with ``--allow-tools``, with ``open_host(allow_tools=...)``, o
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
 _HINT = (
@@ -26,17 +27,17 @@ def allow(*names: str) -> None:
     _allowed.update(names or (_ALL,))
 
 
-def allows(name: str) -> bool:
-    """Whether module `name` may be imported: it, or a package that it lies in, was allowed."""
-    allowed = _allowed | _declared() | _OWN
+def allows(name: str, also: Collection[str] = ()) -> bool:
+    """Whether module `name` may be imported: it, or a package that it lies in, was allowed. `also`: what a host allows besides."""
+    allowed = _allowed.union(_declared(), _OWN, also)
     # Cut at dots alone, so that allowing `foo` does not allow `foobar`.
     parents = {name, *(name[:at] for at, character in enumerate(name) if character == ".")}
     return _ALL in allowed or bool(parents & allowed)
 
 
-def starts(program: str) -> bool:
-    """Whether `program` may be started. It must be allowed as the file spells it."""
-    return not {_ALL, program}.isdisjoint(_allowed | _declared())
+def starts(program: str, also: Collection[str] = ()) -> bool:
+    """Whether `program` may be started. It must be allowed as the file spells it. `also`: what a host allows besides."""
+    return not {_ALL, program}.isdisjoint(_allowed.union(_declared(), also))
 
 
 def hint(module: str) -> str:

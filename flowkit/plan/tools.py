@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from flowkit.config import Config, Problem, Severity, StageConfig
 from flowkit.config.problems import Path
 from flowkit.errors import ConfigError, ProviderMissing
+from flowkit.options import Options
+from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.providers.tools.functions import Function, permit_module
 from flowkit.providers.tools.local import LocalTools
 from flowkit.providers.tools.mcp.server import permit
 from flowkit.tools import Mcp, Tool, Tools
+
+
+def allowing(config: Config, names: Collection[str]) -> Config:
+    """The configuration with these modules and programs allowed for its tools."""
+    return replace(
+        config, stages=tuple(replace(stage, options=_allowed(stage.options, names)) for stage in config.stages)
+    )
+
+
+def plan_allowing(plan: Plan, names: Collection[str]) -> Plan:
+    """The same of a plan."""
+
+    def choice(of: ProviderChoice) -> ProviderChoice:
+        return replace(of, options=_allowed(of.options, names))
+
+    def allowed(stage: PlannedStage) -> PlannedStage:
+        first = None if stage.provider is None else choice(stage.provider)
+        options = _allowed(stage.options, names)
+        return replace(stage, options=options, provider=first, failover=tuple(map(choice, stage.failover)))
+
+    return replace(plan, stages=tuple(map(allowed, plan.stages))) if names else plan
+
+
+def _allowed(options: Options, names: Collection[str]) -> Options:
+    return options.allowing(names) if isinstance(options, Tools) else options
 
 
 def check_tools(config: Config) -> Iterator[Problem]:
@@ -24,27 +52,27 @@ def check_tools(config: Config) -> Iterator[Problem]:
 def _declared(stage: StageConfig, config: Config, options: Tools) -> Iterator[Problem]:
     for index, tool in enumerate(options.tools):
         if tool.call is not None:
-            yield from _function(tool, tool.call, ("tools", index, "call"), config)
+            yield from _function(tool, tool.call, options, ("tools", index, "call"), config)
         elif tool.mcp is not None:
-            yield from _server(tool.mcp, ("tools", index, "mcp"), config)
+            yield from _server(tool.mcp, options, ("tools", index, "mcp"), config)
 
 
-def _function(tool: Tool, call: str, path: Path, config: Config) -> Iterator[Problem]:
+def _function(tool: Tool, call: str, options: Tools, path: Path, config: Config) -> Iterator[Problem]:
     try:
-        permit_module(call)
+        permit_module(call, options.allowed)
     except ConfigError as error:
         yield _forbidden(error, path, config)
         return
     try:
-        Function(tool)
+        Function(tool, options.allowed)
     except ConfigError as error:
         yield Problem("FK115", config.at(path), path, str(error), help=error.hint)
 
 
-def _server(where: Mcp, path: Path, config: Config) -> Iterator[Problem]:
+def _server(where: Mcp, options: Tools, path: Path, config: Config) -> Iterator[Problem]:
     """A server is not started by a check. Without the SDK it cannot be, which is an error."""
     try:
-        permit(where)
+        permit(where, options.allowed)
     except ProviderMissing as error:
         yield Problem("FK105", config.at(path), path, str(error), help=f"install it: {error.hint}")
     except ConfigError as error:

@@ -20,7 +20,6 @@ from typing import Any
 
 import trio
 
-from flowkit import trust
 from flowkit.clock import US_PER_S, whole_ms
 from flowkit.config import Config, load
 from flowkit.engine import Engine
@@ -30,6 +29,7 @@ from flowkit.figures.live import LiveFigures
 from flowkit.figures.stalls import Stalls
 from flowkit.plan import require
 from flowkit.plan.graph import Plan
+from flowkit.plan.tools import allowing, plan_allowing
 from flowkit.plan.variables import fill_plan
 from flowkit.providers.models import open_models
 from flowkit.runtime.alarms import open_alarms
@@ -75,8 +75,11 @@ class Limits:
 class Host:
     """Runs sessions of `plan`. Made by ``open_host``."""
 
-    def __init__(self, plan: Plan, limits: Limits, shared: Shared, recordings: Recordings) -> None:
+    def __init__(
+        self, plan: Plan, limits: Limits, shared: Shared, recordings: Recordings, allow_tools: Collection[str] = ()
+    ) -> None:
         self.plan = plan
+        self._allow_tools = allow_tools
         self.limits = limits
         self.load = Load(shared.alarms, lambda: len(self._sessions))
         self._recordings = recordings
@@ -129,7 +132,8 @@ class Host:
         given = variables or {}
         self._recordings.check(given)
         name = f"session {self._begun}" if name is None else name
-        plan = fill_plan(plan or self.plan, given) if given else plan or self.plan
+        plan = self.plan if plan is None else plan_allowing(plan, self._allow_tools)
+        plan = fill_plan(plan, given) if given else plan
         self._begun += 1
         # An event cannot be cleared, and the old one is set since the host was last idle.
         if not self._open:
@@ -293,8 +297,8 @@ async def open_host(
         source: the pipeline's YAML file, its Config, or a Plan. With a Plan alone nothing can be recorded.
         max_sessions: how many sessions may run at the same time; None for any number.
         max_lag_us: while the event loop wakes later than this, no session is admitted.
-        allow_tools: packages that the file's tools may be imported from, and programs that they may start, in this process. Those
-            that the pyproject.toml of the current folder names may be too.
+        allow_tools: packages that the tools of this host may be imported from, and programs that they may start. Those that the
+            pyproject.toml of the current folder names may be too.
         notice: called with each line for people, such as the progress of loading; by default it goes to stderr.
 
     Raises:
@@ -305,20 +309,22 @@ async def open_host(
     When the body ends, sessions that still run are ended in order.
     """
     limits = Limits(max_sessions, max_lag_us)
-    if allow_tools:
-        trust.allow(*allow_tools)
     if isinstance(source, Plan):
-        plan, config = source, None
+        plan, config = plan_allowing(source, allow_tools), None
     else:
         config = source if isinstance(source, Config) else load(os.fspath(source), environ=os.environ)
-        plan = require(config)
-    async with _opened(plan, config, limits, notice) as host:
+        plan = require(allowing(config, allow_tools))
+    async with _opened(plan, config, limits, notice, allow_tools) as host:
         yield host
 
 
 @asynccontextmanager
 async def _opened(
-    plan: Plan, config: Config | None, limits: Limits, notice: Callable[[str], None]
+    plan: Plan,
+    config: Config | None,
+    limits: Limits,
+    notice: Callable[[str], None],
+    allow_tools: Collection[str] = (),
 ) -> AsyncIterator[Host]:
     failure: Exception | None = None
     try:
@@ -332,7 +338,7 @@ async def _opened(
             # A lambda, because the host is made below.
             watchdog = stack.enter_context(Watchdog(lambda stall: host.stalled(stall)))
             shared = Shared(models, alarms, watchdog, notice, lambda stall: host.stalled(stall))
-            host = Host(plan, limits, shared, recordings)
+            host = Host(plan, limits, shared, recordings, allow_tools)
             host.load.start()
             try:
                 yield host

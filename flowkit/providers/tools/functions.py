@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -41,9 +41,9 @@ class Function:
         ConfigError: it is not allowed, cannot be imported, or has a parameter that cannot be described to a model.
     """
 
-    def __init__(self, tool: Tool) -> None:
+    def __init__(self, tool: Tool, allowed: Collection[str] = ()) -> None:
         assert tool.call is not None
-        self._function = _found(tool.call)
+        self._function = _found(tool.call, allowed)
         self.stoppable = inspect.iscoroutinefunction(self._function)
         """A sync function runs in a thread, where nothing can stop it."""
         fields, self._context = _parameters(tool.call, self._function)
@@ -67,15 +67,15 @@ class Function:
         return await result if inspect.isawaitable(result) else result
 
 
-def permit_module(call: str) -> None:
-    """Raises ConfigError if the function's module may not be imported."""
+def permit_module(call: str, allowed: Collection[str] = ()) -> None:
+    """Raises ConfigError if the function's module may not be imported. `allowed`: what its host allows."""
     module, _, name = call.partition(":")
-    if not allows(module):
+    if not allows(module, allowed):
         raise ConfigError(f"tool {name!r}: the module {module!r} may not be imported", hint=hint(module))
 
 
-def _found(call: str) -> Callable[..., Any]:
-    permit_module(call)
+def _found(call: str, allowed: Collection[str]) -> Callable[..., Any]:
+    permit_module(call, allowed)
     module, _, name = call.partition(":")
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)  # last, so that nothing here stands in for an installed module

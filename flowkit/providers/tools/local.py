@@ -54,11 +54,13 @@ class LocalTools(Provider):
     def check(cls, options: Any) -> None:
         """Raises ConfigError for a module that may not be imported and a program that may not be started, ProviderMissing without
         the package mcp."""
-        for tool in options.tools if isinstance(options, Tools) else ():
+        if not isinstance(options, Tools):
+            return
+        for tool in options.tools:
             if tool.call is not None:
-                permit_module(tool.call)
+                permit_module(tool.call, options.allowed)
         for where in _servers(options):
-            permit(where)
+            permit(where, options.allowed)
 
     @classmethod
     @asynccontextmanager
@@ -67,7 +69,7 @@ class LocalTools(Provider):
         failure: Exception | None = None
         async with trio.open_nursery() as nursery:
             try:
-                servers = {_key(where): Server(where, nursery) for where in _servers(options)}
+                servers = {_key(where): Server(where, nursery, options.allowed) for where in _servers(options)}
                 async with trio.open_nursery() as starting:
                     for server in servers.values():
                         starting.start_soon(server.connect)
@@ -101,7 +103,7 @@ class LocalTools(Provider):
     async def _runnable(self, tool: Tool, stack: AsyncExitStack) -> Sequence[Runnable]:
         """What the model may call by this declaration."""
         if tool.call is not None:
-            return [await trio.to_thread.run_sync(Function, tool)]
+            return [await trio.to_thread.run_sync(Function, tool, self.options.allowed)]
         if tool.http is not None:
             request = Request(tool)
             stack.push_async_callback(request.aclose)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 INSTALL = "pip install 'flowkit-voice[mcp]'"
 
 
-def permit(where: Mcp) -> None:
-    """Raises ProviderMissing without the SDK, and ConfigError for a program that may not be started."""
+def permit(where: Mcp, allowed: Collection[str] = ()) -> None:
+    """Raises ProviderMissing without the SDK, and ConfigError for a program that may not be started. `allowed`: what its host
+    allows."""
     if find_spec("mcp") is None:
         raise ProviderMissing(f"{where.title}: the package mcp is not installed", hint=INSTALL)
-    if where.command and not trust.starts(where.command[0]):
+    if where.command and not trust.starts(where.command[0], allowed):
         program = where.command[0]
         raise ConfigError(f"{where.title}: {program!r} may not be started", hint=trust.hint_to_start(program))
 
@@ -33,8 +34,8 @@ def permit(where: Mcp) -> None:
 class Server:
     """The server `where`, whose connections run in `nursery`."""
 
-    def __init__(self, where: Mcp, nursery: trio.Nursery) -> None:
-        permit(where)
+    def __init__(self, where: Mcp, nursery: trio.Nursery, allowed: Collection[str] = ()) -> None:
+        permit(where, allowed)
         self.title = where.title
         self._where = where
         self._nursery = nursery

@@ -46,6 +46,14 @@ def test_every_page_is_in_the_menu_once() -> None:
     )
 
 
+def test_the_first_pipelines_that_one_reads_are_narrow() -> None:
+    """A phone shows some 45 characters of a block; what is a little wider is still read without losing the line."""
+    for page in ("tutorial.md", "reference/head.md"):
+        blocks = re.findall(r"^```yaml.*?\n(.*?)^```", (DOCS / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        assert blocks
+        assert [line for block in blocks for line in block.splitlines() if len(line) > 60] == []
+
+
 def test_nothing_is_loaded_from_another_machine() -> None:
     assert SITE["theme"]["font"] is False
     namespace = "http://www.w3.org/2000/svg"

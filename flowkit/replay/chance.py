@@ -11,13 +11,16 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from math import exp, log, sqrt
+from math import exp, log, pi, sqrt
 from statistics import NormalDist, fmean, median
 
 _NORMAL = NormalDist()
 _USUAL_SPREAD, _WEIGHT = 0.25, 3
 """How much delays vary, as the standard deviation of their logarithm, before there are recorded ones. It counts as much as so
 many recorded delays."""
+_OF_MEDIAN = sqrt(pi / 2)
+"""How much further a median of recorded delays may be from the true one than their mean: the ratio of the standard errors, for
+normal values."""
 _LEAST_US = 1_000
 
 
@@ -105,7 +108,7 @@ class Delays:
     def factor(self, chance: Chance, what: str, *name: object) -> float:
         """How many times the usual delay one takes. In one world all of them share what is unknown of the kind itself: its
         middle and its spread, of which few recorded delays tell little."""
-        middle = chance.normal(what, "of the kind") / sqrt(max(1, self.count))
+        middle = _OF_MEDIAN * chance.normal(what, "of the kind") / sqrt(max(1, self.count))
         wider = exp(chance.normal(what, "how it varies") / sqrt(2 * (self.count + _WEIGHT)))
         return exp(self.spread * (middle + wider * chance.normal(what, *name)))
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
+from math import exp, log
 from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
 
 from flowkit.cli import main
 from flowkit.figures.outlook import Outlook, Range, Ranges, Sureness, TurnOdds
-from flowkit.replay.chance import Chance, World, delays_of
+from flowkit.replay.chance import Chance, Delays, World, delays_of
 from flowkit.replay.changes import matched
 from flowkit.replay.fidelity import Fidelity
 from flowkit.replay.predict import next_ranges, predict, ranges
@@ -54,6 +57,18 @@ def test_drawn_delays_vary_as_the_recorded_ones_do() -> None:
     assert max(drawn[0]) - min(drawn[0]) < 150_000
     assert max(drawn[1]) > 3 * min(drawn[1])
     assert all(us > 0 for us in drawn[0] + drawn[1])
+
+
+def test_drawn_middles_are_as_far_from_the_truth_as_recorded_medians_are() -> None:
+    """Nine recorded delays of one kind tell a middle. In each world the kind has another one, about as often that far away."""
+    dice, spread, many = random.Random(5), 0.25, 2_000
+    medians = [
+        log(delays_of([round(3e5 * exp(dice.gauss(0, spread))) for _ in range(9)]).middle_us) for _ in range(many)
+    ]
+    kind = Delays(300_000, spread, 9)
+    worlds = [Chance(World.NEXT, str(n)) for n in range(many // 10)]
+    drawn = [fmean(log(kind.drawn_us(world, "delay", call)) for call in range(80)) for world in worlds]
+    assert stdev(drawn) == pytest.approx(stdev(medians), rel=0.15)
 
 
 # -- predictions -------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ flowkit has to install them.
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -18,7 +19,10 @@ PYTHON = ENVIRONMENT / "bin" / "python"
 
 
 def main() -> int:
-    """Build the site. Returns MkDocs's exit code: 1 for a dead link, or a page that is in no menu."""
+    """Build the site, and ask its search what readers ask if Node is there.
+
+    Returns 1 for a dead link, a page that is in no menu, and a question to which the wrong page comes first.
+    """
     set_up()
     done = subprocess.run(
         [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", "tools/mkdocs.yml"],
@@ -26,6 +30,8 @@ def main() -> int:
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         check=False,
     )
+    if done.returncode == 0 and shutil.which("node"):
+        done = subprocess.run(["node", "tools/site_search.mjs", "out/site"], cwd=ROOT, check=False)
     if done.returncode == 0:
         # Not the file itself: browsers let no page of a folder read its search index.
         print("docs: python -m http.server -d out/site, then open http://localhost:8000/")

@@ -13,6 +13,17 @@ ROOT_FILES = {
     "traces/README.md": "internals/traces.md",
 }
 """Pages that lie outside of docs/, and where the site has them."""
+BOOSTS = {
+    "errors.md": 0.5,
+    "dependencies.md": 0.5,
+    "reference/": 0.5,
+    "internals/": 0.2,
+    "migrating-": 0.7,
+    "tools.md": 1.5,
+    "writing-a-provider.md": 1.5,
+}
+"""How much the pages whose path begins so count in the search; all others 1. Readers ask for a page that explains. The reference
+has the words of the code in hundreds of headings, and would stand before it."""
 _LINKED = re.compile(r"(\[[^\]]*)\]\(([^)#\s]*)(#[^)\s]*)?\)")
 _DIAGRAM = re.compile(r"^```mermaid\nstateDiagram-v2\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ARROW = re.compile(r"^ +(\w+) --> (\w+): (\w+)(?: / (\w+))?$", re.MULTILINE)
@@ -37,6 +48,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     source = next((source for source, target in ROOT_FILES.items() if target == page.file.src_path), None)
     here = (ROOT / "docs" / page.file.src_path if source is None else ROOT / source).parent
     return _DIAGRAM.sub(_table, _LINKED.sub(lambda match: _link(match, here, page), markdown))
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Tell the search how much the page counts."""
+    boost = next((boost for path, boost in BOOSTS.items() if page.file.src_path.startswith(path)), 1.0)
+    page.meta["search"] = {"boost": boost}
+    return html
 
 
 def _link(match: re.Match[str], here: Path, page: Any) -> str:

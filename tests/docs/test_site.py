@@ -75,6 +75,17 @@ def test_links_out_of_docs_lead_into_the_site_or_nowhere() -> None:
     )
 
 
+def test_the_search_asks_for_pages_that_there_are() -> None:
+    """`make docs` asks the built index itself (tools/site_search.mjs)."""
+    wanted = re.findall(
+        r'^  "[^"]+": "([^"]+)\.html",$', (ROOT / "tools/site_search.mjs").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(wanted) >= 10
+    assert {f"{page}.md" for page in wanted} <= set(in_menu(SITE["nav"]))
+    for path in site_hooks.BOOSTS:
+        assert any(page.startswith(path) for page in in_menu(SITE["nav"])), path
+
+
 def test_the_turn_table_is_a_table() -> None:
     table = shown((DOCS / "turns.md").read_text("utf-8"))
     assert "mermaid" not in table

@@ -7,7 +7,6 @@ what waits for it would otherwise fill the memory of all.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import trio
@@ -45,7 +44,7 @@ class Socket:
         self._stream = stream
         self._protocol = ServerProtocol(select_subprotocol=_chosen, max_size=most, logger=_SILENT)
         self._unsent = unsent
-        self._out: deque[bytes] = deque()
+        self._out: list[bytes] = []
         self._waiting = 0
         self._news = trio.Event()
         self._scope = trio.CancelScope()
@@ -166,8 +165,9 @@ class Socket:
     async def _write(self) -> None:
         try:
             while True:
-                while self._out:
-                    data = self._out.popleft()
+                # Together: each call gives way to the other sessions, and the first audio stands behind other events.
+                while data := b"".join(self._out):
+                    self._out.clear()
                     await self._stream.send_all(data)
                     self._waiting -= len(data)
                 self._news = trio.Event()

@@ -21,6 +21,7 @@ from flowkit.runtime.host import run_alone
 from flowkit.runtime.session import SessionOutcome
 from flowkit.testing.sessions import Kept
 from tests.devices.fake import HEADSET, FakeHost, noise, spans
+from tests.virtual import waited_for
 
 LONG = (
     "The capital of France is Paris. It lies on the Seine, has two million people, and is worth a journey at any time."
@@ -89,22 +90,6 @@ def session(
         return outcome
 
     return trio.run(whole, clock=clock), watched
-
-
-def waited_for(clock: trio.testing.MockClock) -> Callable[..., Awaitable[Any]]:
-    """``trio.to_thread.run_sync`` during which the clock stands still. Otherwise it would jump over seconds."""
-    run_sync, running = trio.to_thread.run_sync, set[object]()
-
-    async def run(*args: Any, **options: Any) -> Any:
-        running.add(own := object())
-        clock.autojump_threshold = math.inf
-        try:
-            return await run_sync(*args, **options)
-        finally:
-            running.remove(own)
-            clock.autojump_threshold = math.inf if running else 0
-
-    return run
 
 
 def messages(watched: Watched, kind: type[Any], stage: str = "gate") -> list[Any]:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 from websockets.client import ClientProtocol
@@ -23,12 +24,17 @@ from flowkit.serve.pipeline import served
 from flowkit.serve.server import RealtimeServer
 from flowkit.serve.variables import SessionVariables
 from tests.serve.support import TALK
+from tests.virtual import waited_for
 
 TOKEN = "a-token-of-some-length"
 
 
 def in_time(main: Callable[[], Awaitable[Any]]) -> Any:
-    return trio.run(main, clock=MockClock(autojump_threshold=0.001))
+    """Run `main` under a clock that jumps, but not while a thread works, such as one that begins a recording."""
+    clock = MockClock(autojump_threshold=0.001)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trio.to_thread, "run_sync", waited_for(clock))
+        return trio.run(main, clock=clock)
 
 
 class Site:

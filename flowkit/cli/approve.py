@@ -17,6 +17,7 @@ from flowkit.plural import counted
 
 if TYPE_CHECKING:
     from flowkit.report.outcome import Change
+    from flowkit.testing.suite.expectations import Expectations
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,13 +41,13 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "approve does not run in CI", hint="approve on your own machine and commit the .expect.yaml files"
         )
-    if not (args.yes or args.dry_run or sys.stdin.isatty()):
-        hint = "look at the changes with --dry-run, and accept them with -y"
-        raise UsageError("approve asks before it accepts a result, and there is no terminal to ask on", hint=hint)
     paths = traces_of(args.traces)
     if not paths:
         print("flowkit: no traces found", file=sys.stderr)
         return int(ExitCode.NOTHING_COLLECTED)
+    if not (args.yes or args.dry_run or sys.stdin.isatty()):
+        hint = "look at the changes with --dry-run, and accept them with -y"
+        raise UsageError("approve asks before it accepts a result, and there is no terminal to ask on", hint=hint)
     jobs = [_Asked(path, args.pipeline) for path in paths]
     with closing(in_order(_proposed, jobs, workers_of(args), name=str)) as running:
         refused = sum(not _approve(proposal, args) for proposal in running)
@@ -72,6 +73,7 @@ class _Proposal(NamedTuple):
     changes: list[Change]
     turns: int
     text: str
+    notice: str = ""
     lacking: bool = False
     """Whether the approved result was stored before all of today's figures were."""
 
@@ -85,7 +87,18 @@ def _proposed(asked: _Asked) -> _Proposal:
     approved, now = stored.expectations.approved, stored.now
     found = list(changes(approved, now)) if approved else []
     text, lacking = with_approved(stored.expectations, now), not {*now} <= {*approved}
-    return _Proposal(asked.path, not approved, found, len(now["turns"]), text, lacking)
+    notice = _unused(stored.expectations, asked.pipeline)
+    return _Proposal(asked.path, not approved, found, len(now["turns"]), text, notice, lacking)
+
+
+def _unused(expectations: Expectations, pipeline: str | None) -> str:
+    """That the test does not replay with `pipeline`, as it has its own; empty if it does."""
+    path, own = expectations.path, expectations.expect.pipeline
+    if pipeline is None or (own is not None and os.path.realpath(path.parent / own) == os.path.realpath(pipeline)):
+        return ""
+    kept = f"with {own}" if own else "with the recorded configuration"
+    named = os.path.relpath(pipeline, path.parent)
+    return f"{path} is a test already, and replays {kept}, not with --pipeline; to change that, write `pipeline: {named}` in it"
 
 
 def _approve(proposal: _Proposal, args: argparse.Namespace) -> bool:
@@ -93,6 +106,8 @@ def _approve(proposal: _Proposal, args: argparse.Namespace) -> bool:
     from flowkit.testing.suite.expectations import expectations_path, new_path
 
     path, found = proposal.path, proposal.changes
+    if proposal.notice:
+        print(f"flowkit: {proposal.notice}", file=sys.stderr)
     if not proposal.new and not found:
         print(f"{path}: as approved")
         new_path(path).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from flowkit.options import Options
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.plan.resolve import with_provider
 from flowkit.providers.base import Provider
+from flowkit.stages.gate import Gate
 from flowkit.stages.gate_options import Typing
 from flowkit.stages.playback import Playback
 
@@ -26,10 +27,21 @@ def text_mode(config: Config, *, waits: bool = False) -> Config:
     typing = Typing.WAITS if waits else Typing.INTERRUPTS
     left = tuple(_typed(stage, config, typing) for stage in config.stages if stage.kind not in LISTENING)
     if not any(stage.kind == "gate" for stage in left):
-        raise UsageError("--text sends lines to the gate, and this pipeline has none")
+        raise UsageError("typed lines go to the gate, and this pipeline has none")
     if not any(stage.kind == "tts" for stage in left):
-        raise UsageError("--text needs a tts stage to say the replies", hint="{kind: tts, provider: print} prints them")
+        raise UsageError(
+            "typed lines need a tts stage to say the replies", hint="{kind: tts, provider: print} prints them"
+        )
     return with_playback(replace(config, stages=left))
+
+
+def like(recorded: Plan, config: Config) -> Config:
+    """The pipeline as the recorded session would have run it: with typed lines if the user typed, and with a speaker if it had
+    one."""
+    gate = recorded.only("gate")
+    if gate is not None and gate.provider is not None and isinstance(gate.options, Gate.Options):
+        return text_mode(config, waits=gate.options.typing is Typing.WAITS)
+    return with_playback(config) if recorded.only("speaker") else config
 
 
 def with_playback(config: Config) -> Config:

@@ -11,6 +11,7 @@ from flowkit.options import Options
 from flowkit.plan import Plan
 from flowkit.plan.graph import PlannedStage, ProviderChoice
 from flowkit.plan.resolve import draw
+from flowkit.plan.variants import like
 from flowkit.trace.reader import Trace
 
 REFUSAL = "replay changes decisions (vad and gate settings, chunker, queue bounds), not what providers would say"
@@ -53,7 +54,7 @@ def changed_plan(
         plan = _plan(trace.head.config, trace.path.name, overrides)
     else:
         config = load(pipeline, overrides=overrides, outside=Outside(environ or {}, unset=Unset.KEEP, reveal=True))
-        plan = draw(config, installed=False).plan
+        plan = draw(like(recorded, config), installed=False).plan
     if refused := list(_refused(recorded, plan)):
         raise UsageError(f"cannot replay with another {refused[0]}", hint=REFUSAL)
     return plan
@@ -69,12 +70,20 @@ def _refused(recorded: Plan, plan: Plan) -> Iterable[str]:
     """The names of settings that differ and must not."""
     if [(s.id, s.kind) for s in recorded.stages] != [(s.id, s.kind) for s in plan.stages]:
         # The settings are compared stage by stage, which makes no sense with other stages.
-        yield "list of stages"
+        yield f"list of stages: {_other_stages(recorded, plan)}"
         return
     for before, after in zip(recorded.stages, plan.stages, strict=True):
         yield from (f"stages.{after.id}.{what}" for what in _provider_changes(before, after))
     if recorded.frame_us != plan.frame_us:
         yield "stages.mic.frame"
+
+
+def _other_stages(recorded: Plan, plan: Plan) -> str:
+    then, now = ([f"{s.id} ({s.kind})" if s.id != s.kind else s.id for s in known.stages] for known in (recorded, plan))
+    gone, new = (", ".join(x for x in a if x not in b) for a, b in ((then, now), (now, then)))
+    if not gone and not new:
+        return f"they were in another order, {', '.join(then)}"
+    return "; ".join([f"{gone} is missing"] * bool(gone) + [f"{new} was not there"] * bool(new))
 
 
 def _provider_changes(before: PlannedStage, after: PlannedStage) -> Iterable[str]:

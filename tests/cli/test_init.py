@@ -140,3 +140,20 @@ def test_run_without_a_file_runs_the_agent_of_the_folder(
     monkeypatch.chdir(tmp_path)
     assert main(["run"]) == 2
     assert "help: flowkit init writes one" in capsys.readouterr().err
+
+
+def test_what_the_readme_says_of_a_recorded_session_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The microphone of the file was replaced by the keyboard, and a speaker was added. The same holds for the replay."""
+    project(tmp_path, Flavour.TEXT)
+    monkeypatch.chdir(tmp_path)
+    ran = flowkit(
+        "run", tmp_path / "agent.yaml", "--trace", tmp_path / "traces/hello.jsonl", stdin="Hello.\nAnd again.\n"
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert main(["replay", "traces/hello.jsonl", "--pipeline", "agent.yaml"]) == 0
+    assert ": simulated, " in capsys.readouterr().out
+    assert main(["approve", "traces/hello.jsonl", "--pipeline", "agent.yaml", "--yes"]) == 0
+    assert "new, 2 turns" in capsys.readouterr().out
+    assert main(["test", "traces", "-j", "1"]) == 0

@@ -133,3 +133,22 @@ def test_trace_info_repair_redact_export(path: Path, tmp_path: Path, capsys: pyt
     assert "Frames" in {row["kind"] for row in rows}
     assert main(["trace", "export", "--to", "otlp", str(path)]) == 0
     assert len(json.loads(capsys.readouterr().out)["resourceSpans"]) == len(path.read_bytes().splitlines())
+
+
+def test_what_approve_does_not_do_is_said(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    Path("a.jsonl").write_bytes(path.read_bytes())
+    Path("agent.yaml").write_text(pipeline())
+    assert main(["approve", "nowhere.jsonl"]) == 2
+    assert "there is no nowhere.jsonl" in capsys.readouterr().err
+    assert main(["approve", "a.jsonl", "--yes"]) == 0
+    assert capsys.readouterr().err == ""
+    # It is a test already, and `--pipeline` is for new ones.
+    assert main(["approve", "a.jsonl", "--pipeline", "agent.yaml", "--yes"]) == 0
+    assert "not with --pipeline; to change that, write `pipeline: agent.yaml` in it" in capsys.readouterr().err
+    Path("a.expect.yaml").write_text("pipeline: ./agent.yaml\n" + Path("a.expect.yaml").read_text())
+    assert main(["approve", "a.jsonl", "--pipeline", "agent.yaml", "--yes"]) == 0
+    assert capsys.readouterr().err == ""

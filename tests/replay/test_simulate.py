@@ -169,7 +169,7 @@ def test_another_pipeline_file_may_change_decisions_only(tmp_path: Path) -> None
     same.write_text(pipeline(chunker="max_tokens: 8"))
     other.write_text(pipeline().replace("  - {kind: chunker}\n", ""))
     assert simulate(trace, pipeline=str(same)).report.level == "what_if"
-    with pytest.raises(UsageError, match="list of stages"):
+    with pytest.raises(UsageError, match=r"another list of stages: chunker is missing$"):
         simulate(trace, pipeline=str(other))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from flowkit.figures.records import TurnRecord
 from flowkit.figures.report import Report, TurnReport
 from flowkit.files import write_whole
 from flowkit.replay.material import Turns
+from flowkit.replay.settings import changed_plan, lost_greeting, recorded_plan
 from flowkit.replay.simulate import simulate
 from flowkit.testing.suite.expectations import expectations_path
 from flowkit.trace.reader import Trace, read_trace
@@ -56,11 +58,16 @@ def pin(
         pipeline: the pipeline file to replay with, relative to `folder`.
 
     Raises:
-        UsageError: there is no such turn.
+        UsageError: there is no such turn, or the pipeline cannot replay the recording as it is.
         OutputError: a file exists or cannot be written.
     """
     slug = re.sub(r"[^\w]+", "-", name.casefold()).strip("-") or f"turn-{turn}"
     path = folder / f"{slug}.jsonl"
+    if pipeline:
+        recorded, named = recorded_plan(trace), os.path.normpath(folder / pipeline)
+        # Without the greeting the turn has another number, so the test would fail at once.
+        if lost := next(iter(lost_greeting(recorded, changed_plan(trace, recorded, pipeline=named))), ""):
+            raise UsageError(lost)
     rewrite(trace, path, Redactor(), part=until(trace, _end_us(trace, turn)))
     report = simulate(read_trace(path)).report
     lines = [yaml.safe_load(one) for one in expect] or list(_seen(report, turn))

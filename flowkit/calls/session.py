@@ -29,8 +29,8 @@ from flowkit.replay.heap import HeapPump
 from flowkit.replay.manifest import IMPORTED
 from flowkit.replay.predicted import RecordedWords
 from flowkit.replay.recorded import RecordedTools, scripted
+from flowkit.replay.settings import greeting_of, lost_greeting
 from flowkit.stages.endpointing import Endpointing, least
-from flowkit.stages.gate import Gate
 from flowkit.trace import open_recorder
 
 _SHORTEST_US, _USUAL_US = 120_000, 400_000
@@ -41,6 +41,7 @@ _ANSWERED_US = 150_000
 _AFTERWARDS_US = 60_000_000
 _NEAR_US, _TALKED_ON_US = 100_000, 300_000
 _STAGES = ("mic", "vad", "asr", "gate", "llm", "chunker", "tts", "speaker")
+_OUTSIDE = Outside({}, unset=Unset.KEEP, reveal=True)
 _PATIENT = "10min"
 """An agent may have been silent for long, but its model has not failed."""
 
@@ -53,10 +54,9 @@ def plan_of(call: ImportedCall, pipeline: str | None = None) -> tuple[Config, Pl
         InvalidConfig: the pipeline file is not valid.
         UsageError: it has other stages, or another rate, than a call can stand for.
     """
-    outside = Outside({}, unset=Unset.KEEP, reveal=True)
     text = yaml.safe_dump(_pipeline(call.name), sort_keys=False) if pipeline is None else None
     name = pipeline or f"{call.name}.yaml"
-    own = draw(load(name, text=text, outside=outside), installed=False).plan
+    own = draw(load(name, text=text, outside=_OUTSIDE), installed=False).plan
     _check(own)
     settings = [f"stages.{_id(own, 'vad')}.end={_silence(call, own) // 1000}ms"]
     for kind in ("llm", "tts"):
@@ -64,9 +64,9 @@ def plan_of(call: ImportedCall, pipeline: str | None = None) -> tuple[Config, Pl
     gate = _id(own, "gate")
     greeting = CalledAgent(call.agent, call.user, lambda: 0).greeting
     # The words of one's own pipeline are surer than those that were heard.
-    if greeting and not _greeting(own):
+    if greeting and not greeting_of(own):
         settings.append(f"stages.{gate}.greeting={json.dumps({'text': greeting})}")
-    config = load(name, text=text, overrides=settings, outside=outside)
+    config = load(name, text=text, overrides=settings, outside=_OUTSIDE)
     return config, draw(config, installed=False).plan
 
 
@@ -80,13 +80,6 @@ def _id(plan: Plan, kind: str) -> str:
     stage = plan.only(kind)
     assert stage is not None
     return stage.id
-
-
-def _greeting(plan: Plan) -> str:
-    """What the agent says first, as the pipeline has it; empty if it waits for the user."""
-    stage = plan.only("gate")
-    greeting = stage.options.greeting if stage is not None and isinstance(stage.options, Gate.Options) else None
-    return greeting.text if greeting is not None else ""
 
 
 def _check(plan: Plan) -> None:
@@ -138,7 +131,7 @@ def played(call: ImportedCall, plan: Plan) -> PlayedCall:
     scripts: dict[str, Script] = {}
     pump = HeapPump(plan, scripts)
     agent = CalledAgent(call.agent, call.user, lambda: pump.now_us)
-    agent.greet(_greeting(plan))
+    agent.greet(greeting_of(plan))
     known: Mapping[str, Script] = {
         "mic": CalledMicrophone(call, plan.frame_us),
         "vad": CalledVad(call),
@@ -182,6 +175,8 @@ def write_trace(call: ImportedCall, path: Path, pipeline: str | None = None) -> 
     recorder = open_recorder(path, plan, config=show(config, plan), audio=bool(call.user_pcm))
     recorder.begin(call.started_us)
     session = played(call, plan)
+    own = draw(load(pipeline, outside=_OUTSIDE), installed=False).plan if pipeline else plan
+    session = session._replace(notices=(*lost_greeting(plan, own), *session.notices))
     engine = session.pump.engine
     recorder.event(0, IMPORTED, json.dumps(_manifest(call), ensure_ascii=False))
     recorder.rows(list(engine.journal))

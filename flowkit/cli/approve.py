@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -73,7 +74,7 @@ class _Proposal(NamedTuple):
     changes: list[Change]
     turns: int
     text: str
-    notice: str = ""
+    notices: tuple[str, ...] = ()
     lacking: bool = False
     """Whether the approved result was stored before all of today's figures were."""
 
@@ -87,18 +88,20 @@ def _proposed(asked: _Asked) -> _Proposal:
     approved, now = stored.expectations.approved, stored.now
     found = list(changes(approved, now)) if approved else []
     text, lacking = with_approved(stored.expectations, now), not {*now} <= {*approved}
-    notice = _unused(stored.expectations, asked.pipeline)
-    return _Proposal(asked.path, not approved, found, len(now["turns"]), text, notice, lacking)
+    # What a new test rests on is said before it is accepted. Later on, `flowkit test` says it.
+    assumed = () if approved else tuple(f"{asked.path}: {told}" for told in stored.replayed.report.notices)
+    notices = (*_unused(stored.expectations, asked.pipeline), *assumed)
+    return _Proposal(asked.path, not approved, found, len(now["turns"]), text, notices, lacking)
 
 
-def _unused(expectations: Expectations, pipeline: str | None) -> str:
-    """That the test does not replay with `pipeline`, as it has its own; empty if it does."""
+def _unused(expectations: Expectations, pipeline: str | None) -> Iterator[str]:
+    """That the test does not replay with `pipeline`, as it has its own."""
     path, own = expectations.path, expectations.expect.pipeline
     if pipeline is None or (own is not None and os.path.realpath(path.parent / own) == os.path.realpath(pipeline)):
-        return ""
+        return
     kept = f"with {own}" if own else "with the recorded configuration"
     named = os.path.relpath(pipeline, path.parent)
-    return f"{path} is a test already, and replays {kept}, not with --pipeline; to change that, write `pipeline: {named}` in it"
+    yield f"{path} is a test already, and replays {kept}, not with --pipeline; to change that, write `pipeline: {named}` in it"
 
 
 def _approve(proposal: _Proposal, args: argparse.Namespace) -> bool:
@@ -106,8 +109,8 @@ def _approve(proposal: _Proposal, args: argparse.Namespace) -> bool:
     from flowkit.testing.suite.expectations import expectations_path, new_path
 
     path, found = proposal.path, proposal.changes
-    if proposal.notice:
-        print(f"flowkit: {proposal.notice}", file=sys.stderr)
+    for notice in proposal.notices:
+        print(f"flowkit: {notice}", file=sys.stderr)
     if not proposal.new and not found:
         print(f"{path}: as approved")
         new_path(path).unlink(missing_ok=True)

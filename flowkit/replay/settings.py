@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from flowkit.plan import Plan
 from flowkit.plan.graph import PlannedStage, ProviderChoice
 from flowkit.plan.resolve import draw
 from flowkit.plan.variants import like
+from flowkit.stages.gate import Gate
 from flowkit.trace.reader import Trace
 
 REFUSAL = "replay changes decisions (vad and gate settings, chunker, queue bounds), not what providers would say"
@@ -58,6 +60,22 @@ def changed_plan(
     if refused := list(_refused(recorded, plan)):
         raise UsageError(f"cannot replay with another {refused[0]}", hint=REFUSAL)
     return plan
+
+
+def lost_greeting(recorded: Plan, plan: Plan) -> Iterable[str]:
+    """That the recorded session began with the agent's words and `plan` has none to begin with, for people. Later turns have
+    other numbers and other histories then."""
+    then, now = greeting_of(recorded), greeting_of(plan)
+    if then and not now:
+        add = f"greeting: {{text: {json.dumps(then, ensure_ascii=False)}}}"
+        yield f"the recording begins with the agent's greeting, and the pipeline has none: add `{add}`"
+
+
+def greeting_of(plan: Plan) -> str:
+    """What the agent says first; empty if it waits for the user."""
+    gate = plan.only("gate")
+    greeting = gate.options.greeting if gate is not None and isinstance(gate.options, Gate.Options) else None
+    return greeting.text if greeting is not None else ""
 
 
 def _plan(text: str, name: str, overrides: Sequence[str]) -> Plan:

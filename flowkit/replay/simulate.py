@@ -42,7 +42,7 @@ from flowkit.replay.recorded import (
     RecordedTools,
     RecordedVad,
 )
-from flowkit.replay.settings import changed_plan, recorded_plan
+from flowkit.replay.settings import changed_plan, lost_greeting, recorded_plan
 from flowkit.replay.transcripts import Finals
 from flowkit.replay.user import User, user_of
 from flowkit.replay.voice import RecordedVoice
@@ -259,7 +259,8 @@ class Prepared:
         if cast.warp is not None:
             now = _turns_of(rows, self.trace)
             spans = spans_of(now, cast.warp.recorded)
-            report = replace(report, notices=(*report.notices, *self._other_turns(now, spans)))
+            lost = lost_greeting(self.recorded, plan)
+            report = replace(report, notices=(*lost, *report.notices, *self._other_turns(now, spans)))
         reference = self.trace.reference if cast.warp is None else cast.warp.reference(self.trace.reference)
         levels = b"" if reference is None else reference.levels
         report = replace(report, wall_us=monotonic_us() - started_us)

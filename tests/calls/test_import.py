@@ -33,6 +33,8 @@ from flowkit.trace.reader import read_trace
 ROOT = Path(__file__).parents[2]
 CALL = ROOT / "pipelines/audio/call.wav"
 LIVEKIT = Path(__file__).with_name("livekit.json")
+OWN = ("mic", "vad, provider: silero", "asr, provider: moonshine", "gate", "llm, provider: llamacpp", "chunker",
+       "tts, provider: piper", "speaker")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +299,43 @@ def test_a_pipeline_of_ones_own(tmp_path: Path) -> None:
     out = tmp_path / "a.jsonl"
     write_trace(read_report(LIVEKIT), out, str(ROOT / "pipelines/assistant.yaml"))
     assert run(out, pipeline=str(ROOT / "pipelines/assistant.yaml")).report.turns
+
+
+def test_a_greeting_that_the_pipeline_lacks_is_not_lost_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CI", raising=False)
+    call = [
+        ("agent", "Hello, the bistro.", 300, 1500),
+        ("user", "A table.", 2000, 2800),
+        ("agent", "Gladly.", 3500, 4000),
+    ]
+    lines = [{"who": who, "text": text, "start_ms": a, "end_ms": b} for who, text, a, b in call]
+    Path("call.json").write_text(json.dumps(lines))
+    own = Path("own.yaml")
+    own.write_text("flowkit: 1\nname: own\nstages:\n" + "".join(f"  - {{kind: {one}}}\n" for one in OWN))
+    add = """add `greeting: {text: "Hello, the bistro."}`"""
+    pin = ["pin", "call.jsonl", "--turn", "2", "--name", "late", "--pipeline", "own.yaml"]
+    assert main(["import", "call.json", "--pipeline", "own.yaml"]) == 0
+    assert add in capsys.readouterr().err
+    assert main(["approve", "call.jsonl", "--pipeline", "own.yaml", "--dry-run"]) == 1
+    assert add in capsys.readouterr().err
+    assert main(pin) == 2
+    assert add in capsys.readouterr().err
+    assert not Path("traces").exists()
+
+    own.write_text(own.read_text() + """greeting: {text: "Hello, the bistro."}\n""")
+    assert main(["approve", "call.jsonl", "--pipeline", "own.yaml", "--dry-run"]) == 1
+    assert "greeting" not in capsys.readouterr().err
+    assert main(pin) == 0
+    assert main(["test", "traces", "-j", "1"]) == 0
+
+    # A pinned turn that becomes too slow names the setting, with its place.
+    own.write_text(own.read_text().replace("silero", "silero, end: 1500ms"))
+    capsys.readouterr()
+    assert main(["test", "traces", "-j", "1"]) == 1
+    assert "(with stages.vad.end: 1500ms at own.yaml:5)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("was", "now"), [("{kind: mic}", "{kind: mic, frame: 10ms}"), ("  - {kind: chunker}\n", "")])

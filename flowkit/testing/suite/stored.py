@@ -214,12 +214,25 @@ def _broken(stored: Stored) -> Iterator[Finding]:
     broken = dict(judged(expect, stored.replayed.report))
     able = names_of(_tools(stored))
     called = {call.name for call in stored.replayed.report.tools}  # a client may have had tools of its own
+    told = _told_causes(stored) if broken else ""
     for index, assertion in enumerate(expect):
         # Or a slip in the name would make `called: never` hold for ever.
         if assertion.tool is not None and able is not None and assertion.tool not in {*able, *called}:
-            broken[index] = f"there is no tool {assertion.tool!r}: {', '.join(able) or 'the pipeline has none'}"
-        if index in broken:
-            yield Finding(broken[index], str(stored.expectations.path), stored.expectations.line("expect", index))
+            yield _unmet(
+                stored, index, f"there is no tool {assertion.tool!r}: {', '.join(able) or 'the pipeline has none'}"
+            )
+        elif index in broken:
+            yield _unmet(stored, index, broken[index] + told)
+
+
+def _unmet(stored: Stored, index: int, what: str) -> Finding:
+    return Finding(what, str(stored.expectations.path), stored.expectations.line("expect", index))
+
+
+def _told_causes(stored: Stored) -> str:
+    """The settings that have changed, with their places: what may have broken an expectation."""
+    told = [f"{path}: {value} at {file}:{line}" for path, file, line, _, value in _causes(stored)]
+    return f" (with {'; '.join(told)})" if told else ""
 
 
 def _over_budget(stored: Stored) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ the model refuses the request, and it is made again with less history (``stages.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flowkit.chunker.text import measure
 from flowkit.messages import Ask, Exchange, ReplyStep
@@ -25,6 +26,8 @@ def size_of(ask: Ask) -> int:
     return size(ask.text, ask.said) + _size_of_steps(ask.steps) + sum(map(_size_of_exchange, ask.history))
 
 
+# Each request of a session has the history of the one before it.
+@lru_cache(maxsize=1024)
 def _size_of_exchange(exchange: Exchange) -> int:
     return size(exchange.user, exchange.agent) + _size_of_steps(exchange.steps)
 

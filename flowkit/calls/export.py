@@ -19,7 +19,6 @@ from flowkit.figures.records import TurnRecord
 from flowkit.figures.report import Report
 from flowkit.figures.sounded import sounded
 from flowkit.providers.sound.timeline import Pop
-from flowkit.replay.changes import spans_of
 from flowkit.report.sides import RATE_HZ, sides
 from flowkit.trace.audio import read_sound
 from flowkit.trace.reader import Trace
@@ -126,10 +125,9 @@ def _yields(turn: TurnRecord, report: Report) -> Iterator[tuple[int, int]]:
 def _speech(turn: TurnRecord, trace: Trace) -> tuple[int, int] | None:
     """When the user speaks the text of a turn; None if nobody asked."""
     frame_us, reference = trace.layout.frame_us, trace.reference
-    spans = spans_of([turn])[turn.number]
-    if not spans:
+    if not turn.spoken:
         return None
-    first, last = spans[0][0], spans[-1][1]
+    first, last = turn.spoken[0][0], turn.spoken[-1][1]
     if reference is not None:
         onset, voiced = reference.onset(first), reference.last_voiced(first, last + 1)
         first, last = first if onset is None else onset, last if voiced is None else voiced

@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 
 from flowkit.errors import UsageError
+from flowkit.figures.follower import Follower
 from flowkit.figures.records import TurnRecord
 from flowkit.figures.report import Report, TurnReport
 from flowkit.files import write_whole
-from flowkit.replay.material import Turns
 from flowkit.replay.settings import changed_plan, lost_greeting, recorded_plan
 from flowkit.replay.simulate import simulate
 from flowkit.testing.suite.expectations import expectations_path
@@ -29,14 +29,17 @@ _ROUND_US = 50_000
 def turn_at(trace: Trace, at_us: int) -> int:
     """The number of the turn that lasts at session time `at_us`, or the one before it. Where the user speaks into a reply, it is
     the turn of that reply. Raises UsageError if no turn has begun."""
-    turns = Turns(trace.layout)
-    for row in trace.journal():
-        turns.row(row)
-    begun = [turn for turn in turns.known.values() if _begin_us(trace, turn) <= at_us]
+    begun = [turn for turn in _turns_of(trace) if _begin_us(trace, turn) <= at_us]
     if not begun:
         raise UsageError(f"{trace.path.name}: no turn has begun at {at_us / 1e6:g} s")
     last = [turn.number for turn in begun if turn.ended_us is None or turn.ended_us >= at_us]
     return min(last, default=max(turn.number for turn in begun))
+
+
+def _turns_of(trace: Trace) -> list[TurnRecord]:
+    follower = Follower(trace.layout)
+    ended = [record for row in trace.journal() for record in follower.row(row)]
+    return [record for record in (*ended, *follower.finish()) if isinstance(record, TurnRecord)]
 
 
 def _begin_us(trace: Trace, turn: TurnRecord) -> int:
@@ -82,14 +85,10 @@ def pin(
 
 
 def _end_us(trace: Trace, number: int) -> int:
-    turns = Turns(trace.layout)
-    last_us = 0
-    for row in trace.journal():
-        turns.row(row)
-        last_us = row.handled_us
-    if number not in turns.known:
-        raise UsageError(f"{trace.path.name} has no turn {number}", hint=f"turns: {', '.join(map(str, turns.known))}")
-    return turns.known[number].ended_us or last_us
+    ended = {turn.number: turn.ended_us for turn in _turns_of(trace)}
+    if (ended_us := ended.get(number)) is None:
+        raise UsageError(f"{trace.path.name} has no turn {number}", hint=f"turns: {', '.join(map(str, ended))}")
+    return ended_us
 
 
 def _seen(report: Report, number: int) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,6 @@ from flowkit.replay.simulate import Prepared, Replayed, prepare
 from flowkit.testing.suite.words import judged
 from flowkit.trace.reader import Trace
 
-_TOGETHER = 9
 Shows = Callable[[Report], bool]
 """A condition on the figures of a replay."""
 
@@ -49,7 +48,7 @@ class _Search:
         """The figures of the session with these turns alone, if it shows what is looked for."""
         if turns not in self.known:
             self.replays += 1
-            report = self.prepared.with_turns(turns).run(brief=True, together=_TOGETHER).report
+            report = self.prepared.with_turns(turns).run(brief=True, blocks=True).report
             self.known[turns] = report if self.shows(report) else None
         return self.known[turns]
 
@@ -60,7 +59,7 @@ def shrink(trace: Trace, shows: Shows, *, overrides: tuple[str, ...] = ()) -> Sh
     Raises UsageError if the whole recording does not show it.
     """
     prepared = prepare(trace, overrides=overrides, changed=True)
-    whole = tuple(turn.number for turn in spoken_turns(spans_of(prepared.then.known.values())))
+    whole = tuple(turn.number for turn in spoken_turns(spans_of(prepared.then)))
     search = _Search(prepared, shows)
     # With nothing changed, the user need not be followed, which is faster.
     found = (prepared if overrides else replace(prepared, user=None)).run(brief=True).report
@@ -68,7 +67,7 @@ def shrink(trace: Trace, shows: Shows, *, overrides: tuple[str, ...] = ()) -> Sh
         raise UsageError(f"{trace.path.name}: the condition does not hold in a replay of the whole recording")
     left = _around(whole, _suspects(whole, found, shows), lambda some: search.showing(some) is not None)
     # Again, because only now its rows are needed.
-    return Shrunk(left, len(whole), search.replays, prepared.with_turns(left).run(together=_TOGETHER))
+    return Shrunk(left, len(whole), search.replays, prepared.with_turns(left).run(blocks=True))
 
 
 def _suspects(turns: tuple[int, ...], report: Report, shows: Shows) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ Each job replays one trace with some of the settings. What comes back are small 
 where a job runs: the same sweep gives the same table.
 
 Every setting is replayed in the middle world. Those that are not beaten are then drawn in other worlds (``replay.predict``),
-so that their figures have ranges.
+so that their figures have ranges. A setting that most of the traces cannot judge beats no other.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ class Tally(NamedTuple):
     cost: float | None
     assumed: int
     """Where the replay had to guess an answer."""
+    refusal: tuple[str, ...] = ()
+    """Why the trace cannot tell, and what to record."""
 
 
 class SweepJob(NamedTuple):
@@ -80,6 +82,10 @@ class SweptPoint(NamedTuple):
     assumed: int
     front: bool = False
     """Whether no other setting is better in one objective and not worse in any."""
+    judged: bool = True
+    """Whether at least half of the traces can tell what it does. If not, it is not compared."""
+    refused: Mapping[str, tuple[str, ...]] = {}
+    """The traces that cannot tell, and why."""
     ranges: Mapping[str, tuple[float, float]] | None = None
     """In which the figures of this conversation lie nine times in ten, as far as they are known; None if no world was drawn."""
 
@@ -166,19 +172,22 @@ def sweep(
         WorkersError: the workers are lost.
     """
     _check(traces[0], points, pipeline)
-    middle = _tallied(traces, points, workers, pipeline, 0)
-    found = with_front([_swept(point, middle[point][0]) for point in points], objectives)
-    front = [point.settings for point in found if point.front]
-    drawn = _tallied(traces, front, workers, pipeline, worlds) if worlds else {}
-    return [
-        point._replace(ranges=_ranges(drawn[point.settings])) if point.settings in drawn else point for point in found
-    ]
+    tallies = _tallied(traces, points, workers, pipeline, 0)
+    drawn: set[tuple[str, ...]] = set()
+    while True:
+        found = with_front([_swept(point, traces, tallies[point]) for point in points], objectives)
+        front = [point.settings for point in found if point.front and point.settings not in drawn]
+        if not front or not worlds:
+            return found
+        # In other worlds a setting may turn out to be beyond what can be judged. Then others come to the front.
+        tallies |= _tallied(traces, front, workers, pipeline, worlds)
+        drawn |= set(front)
 
 
 def _tallied(
     traces: Sequence[str], points: Sequence[tuple[str, ...]], workers: Workers, pipeline: str | None, worlds: int
 ) -> dict[tuple[str, ...], list[list[Tally]]]:
-    """For each setting, the figures of all traces in each world."""
+    """For each setting, the figures of all traces in each world, the middle one first."""
     share = max(1, _SHARE // (1 + worlds))
     jobs = [
         SweepJob(trace, pipeline, tuple(points[at : at + share]), worlds)
@@ -196,7 +205,7 @@ def _tallied(
 
 def _ranges(worlds: Sequence[Sequence[Tally]]) -> dict[str, tuple[float, float]]:
     """The ranges of the figures over these worlds."""
-    figures = [_swept((), tallies).figures for tallies in worlds]
+    figures = [_figures(tallies) for tallies in worlds]
     known = {name: [value for one in figures if (value := one[name]) is not None] for name in figures[0]}
     return {name: (min(values), max(values)) for name, values in known.items() if values}
 
@@ -218,7 +227,8 @@ def tallied(job: SweepJob) -> list[list[Tally]]:
     known = Path(job.trace).stat()
     prepared = _prepared(job.trace, known.st_mtime_ns, known.st_size)
     changed = (prepared.with_settings(point, job.pipeline) for point in job.points)
-    return [[_tally(report) for report in worlds_of(one, job.worlds)] for one in changed]
+    found = (worlds_of(one, job.worlds) for one in changed)
+    return [[_tally(report, reasons) for report in reports] for reports, reasons in found]
 
 
 # A worker gets several jobs of the same trace, one after another.
@@ -227,7 +237,7 @@ def _prepared(path: str, mtime_ns: int, size: int) -> Prepared:
     return prepare(path, changed=True)
 
 
-def _tally(report: Report) -> Tally:
+def _tally(report: Report, refusal: tuple[str, ...]) -> Tally:
     return Tally(
         tuple(turn.ttfa_us for turn in report.turns if turn.ttfa_us is not None),
         sum(turn.ttfa_us is not None for turn in report.turns),
@@ -237,28 +247,42 @@ def _tally(report: Report) -> Tally:
         sum(turn.modelled for turn in report.turns),
         None if report.cost is None else float(report.cost.whole.amount),
         sum(notice.startswith("assumed") for notice in report.notices),
+        refusal,
     )
 
 
-def _swept(point: tuple[str, ...], tallies: Sequence[Tally]) -> SweptPoint:
+def _swept(point: tuple[str, ...], traces: Sequence[str], worlds: Sequence[Sequence[Tally]]) -> SweptPoint:
+    middle = worlds[0]
+    refused = {trace: tally.refusal for trace, tally in zip(traces, middle, strict=True) if tally.refusal}
+    return SweptPoint(
+        point,
+        _figures(middle),
+        sum(tally.assumed for tally in middle),
+        judged=2 * len(refused) <= len(traces),
+        refused=refused,
+        ranges=_ranges(worlds) if len(worlds) > 1 else None,
+    )
+
+
+def _figures(tallies: Sequence[Tally]) -> dict[str, float | None]:
+    """The figures of all traces in one world."""
     ttfa = summary([us for tally in tallies for us in tally.ttfa_us])
     sums = {name: sum(getattr(tally, name) for tally in tallies) for name in _SUMS}
     costs = [tally.cost for tally in tallies if tally.cost is not None]
-    figures = {
+    return {
         "ttfa.p50": ttfa["p50"],
         "ttfa.p95": ttfa["p95"],
         **sums,
         "cost": round(sum(costs), 9) if costs else None,
     }
-    return SweptPoint(point, figures, sum(tally.assumed for tally in tallies))
 
 
 def with_front(points: Sequence[SweptPoint], objectives: Sequence[str]) -> list[SweptPoint]:
-    """The settings, with those marked that no other beats."""
-    scores = [_score(point, objectives) for point in points]
+    """The settings, with those marked that no other beats. Those that cannot be judged are not compared."""
+    scores = [_score(point, objectives) for point in points if point.judged]
     return [
-        point._replace(front=not any(_beats(other, score) for other in scores))
-        for point, score in zip(points, scores, strict=True)
+        point._replace(front=point.judged and not any(_beats(other, _score(point, objectives)) for other in scores))
+        for point in points
     ]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flowkit.cli.workers import configure as workers
 from flowkit.cli.workers import traces_of, workers_of
 from flowkit.errors import ExitCode, UsageError
+from flowkit.plural import counted
 
 if TYPE_CHECKING:
     from flowkit.calls.sweep import SweptPoint
@@ -22,7 +23,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "sweep",
         description="Replay traces with every combination of the given settings. Prints the figures of each, and marks with * "
-        "those that no other beats in all objectives, with the range in which their figures lie nine times in ten.",
+        "those that no other beats in all objectives, with the range in which their figures lie nine times in ten. A ? marks "
+        "those that most of the traces cannot judge.",
     )
     parser.add_argument("traces", nargs="+", metavar="TRACE", help="traces, or folders with traces")
     parser.add_argument(
@@ -80,14 +82,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _plot(found: list[SweptPoint], objectives: tuple[str, ...]) -> str:
     """The settings by their first two objectives, the front in colour with its ranges."""
-    from flowkit.report.scatter import Point, scatter
+    from flowkit.report.scatter import Point, PointStyle, scatter
 
     across, up = objectives[:2]
     points: list[Point] = []
     for one in found:
         x, y, ranges = one.figures[across], one.figures[up], one.ranges or {}
         if x is not None and y is not None:
-            points.append(Point(x, y, " ".join(one.settings), one.front, ranges.get(across), ranges.get(up)))
+            style = PointStyle.STRONG if one.front else PointStyle.FAINT if one.judged else PointStyle.RING
+            title = " ".join(one.settings) + ("" if one.judged else f" (cannot judge: {_why(one)})")
+            points.append(Point(x, y, title, style, ranges.get(across), ranges.get(up)))
     return scatter(points, across, up)
 
 
@@ -98,6 +102,8 @@ def _json(traces: list[str], objectives: tuple[str, ...], found: list[SweptPoint
             **one.figures,
             "assumed": one.assumed,
             "front": one.front,
+            "judged": one.judged,
+            "refused": {trace: list(reasons) for trace, reasons in one.refused.items()},
             "ranges": None if one.ranges is None else {name: list(ends) for name, ends in one.ranges.items()},
         }
         for one in found
@@ -112,7 +118,7 @@ def _table(found: list[SweptPoint], objectives: tuple[str, ...], args: argparse.
     head = ["", *(path.removeprefix("stages.") for path in paths), *names, "assumed"]
     rows = [
         [
-            "*" if one.front else "",
+            "*" if one.front else "" if one.judged else "?",
             *(setting.partition("=")[2] for setting in one.settings),
             *(_shown(one.figures[name], (one.ranges or {}).get(name)) for name in names),
             str(one.assumed),
@@ -134,7 +140,21 @@ def _table(found: list[SweptPoint], objectives: tuple[str, ...], args: argparse.
         "",
         f"* no other is better in {', '.join(objectives)}; to look at one:",
         *(f"  {line}" for line in commands),
+        *_refused(found),
     ]
+
+
+def _refused(found: list[SweptPoint]) -> list[str]:
+    """The settings that some of the traces cannot judge."""
+    lines = [f"  {' '.join(one.settings)}: {_why(one)}" for one in found if one.refused]
+    return ["", "what a trace cannot tell (?: most of them cannot):", *lines] if lines else []
+
+
+def _why(point: SweptPoint) -> str:
+    """The first reason, and how many more traces have one."""
+    trace, reasons = next(iter(point.refused.items()))
+    more = len(point.refused) - 1
+    return f"{Path(trace).name}: {reasons[0]}" + (f" (and {counted(more, 'more trace')})" if more else "")
 
 
 def _shown(value: float | None, ends: tuple[float, float] | None) -> str:

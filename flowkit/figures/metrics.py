@@ -89,11 +89,14 @@ class Figures:
 
     def rows(self, rows: Iterable[Row]) -> None:
         """Handle the next rows."""
-        follow = self.follower.row
         for row in rows:
-            self._messages += 1
-            if ended := follow(row):
-                self._keep(ended)
+            self.row(row)
+
+    def row(self, row: Row) -> None:
+        """Handle the next row."""
+        self._messages += 1
+        if ended := self.follower.row(row):
+            self._keep(ended)
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Handle an event of a device."""
@@ -236,6 +239,7 @@ def _measured(turn: TurnRecord, modelled: frozenset[str], cost: Cost | None) -> 
         ending=next((speech.ending for speech in reversed(replies[0].speech) if speech.end is not None), None),
         cost=cost,
         early=_early(replies[0]),
+        spoken=turn.spoken,
     )
     sounded = next((reply for reply in replies if reply.sound is not None), turn)
     interrupted = tuple(reply.interrupt for reply in replies if reply.interrupt is not None)

@@ -239,6 +239,16 @@ class TurnRecord:
         """The turn's replies in order, this one last. There are several if the turn was answered again."""
         return [*([] if self.before is None else self.before.replies()), self]
 
+    @property
+    def spoken(self) -> tuple[tuple[int, int], ...]:
+        """The first and last voiced frame of each piece of speech that it answers. Empty: nobody asked for it."""
+        ended = ((speech.begin, speech.end) for speech in self.replies()[0].speech)
+        return tuple(
+            (begin.frame, end.last_voiced)
+            for begin, end in ended
+            if begin is not None and end is not None and end.last_voiced is not None
+        )
+
     def ends(self, why: TurnEnd) -> None:
         """Set the reason why the turn ended, unless it has one."""
         if self.end is TurnEnd.CLOSED:

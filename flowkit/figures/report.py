@@ -111,6 +111,8 @@ class TurnReport:
     """What it costs. None: no provider has a price."""
     odds: TurnOdds | None = None
     """How likely the turn is, if it is predicted and might be otherwise."""
+    spoken: tuple[tuple[int, int], ...] = ()
+    """The first and last voiced frame of each piece of speech that it answers. Empty: nobody asked for it."""
 
     @property
     def marks(self) -> str:

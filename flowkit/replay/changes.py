@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from flowkit.figures.records import TurnRecord
+from flowkit.figures.report import TurnReport
 
 Spans = Mapping[int, Sequence[tuple[int, int]]]
 """The speech that each turn answers, by turn number: first and last recorded frame of each piece."""
 
 
-def spans_of(turns: Iterable[TurnRecord], frame_then: Callable[[int], int] = lambda frame: frame) -> Spans:
+def spans_of(turns: Iterable[TurnReport], frame_then: Callable[[int], int] = lambda frame: frame) -> Spans:
     """The speech of turns. `frame_then` gives the recorded frame of a frame of theirs."""
-    return {turn.number: [(frame_then(first), frame_then(last)) for first, last in _speech(turn)] for turn in turns}
+    return {turn.turn: [(frame_then(first), frame_then(last)) for first, last in turn.spoken] for turn in turns}
 
 
 def other_turns(then: Spans, users: Mapping[int, str], now: Spans, users_now: Mapping[int, str]) -> Iterator[str]:
@@ -50,13 +50,6 @@ def _alike(spans: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) 
     if not spans or not others:
         return not spans and not others
     return any(first <= b and a <= last for first, last in spans for a, b in others)
-
-
-def _speech(turn: TurnRecord) -> Iterator[tuple[int, int]]:
-    """The speech that a turn answers. A turn that nobody asked for has none."""
-    for speech in turn.replies()[0].speech:
-        if speech.begin is not None and speech.end is not None and speech.end.last_voiced is not None:
-            yield speech.begin.frame, speech.end.last_voiced
 
 
 def _overlapping(spans: Sequence[tuple[int, int]], turns: Spans) -> list[int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from flowkit.messages import Final, Message, Partial
+from flowkit.messages import Final, Message, Partial, Transcribe
 from flowkit.replay.changes import Spans
 from flowkit.replay.material import Material, RecordedCall
 from flowkit.replay.user import User
@@ -57,21 +57,21 @@ class Fewer:
     def material(self, material: Material) -> Material:
         """The material without what was heard of the other turns. What providers answer stays: they may be asked again."""
         heard = material.input
-        arrived = heard.arrivals()
-        frames, times = list(arrived), list(arrived.values())
 
         def stays(at_us: int) -> bool:
-            at = bisect_left(times, at_us)
-            return self.has(frames[min(at, len(frames) - 1)]) if frames else True
+            at = bisect_left(heard.came_us, at_us)
+            return self.has(heard.came[min(at, len(heard.came) - 1)]) if heard.came else True
 
         ended = {number: self.has(frame) for frame, _, number in heard.utterances}
         return replace(
             material,
-            input=heard.heard(
-                [(us, frame, p if self.has(frame) else 0.0) for us, frame, p in heard.answers],
-                [utterance for utterance in heard.utterances if self.has(utterance[0])],
-            ),
-            calls={stage: [_without(call, stays, ended) for call in calls] for stage, calls in material.calls.items()},
+            left_out=lambda frame: not self.has(frame),
+            calls={
+                stage: [
+                    _without(call, stays, ended) if isinstance(call.request, Transcribe) else call for call in calls
+                ]
+                for stage, calls in material.calls.items()
+            },
         )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import median
 from typing import Protocol
 
 from flowkit.engine import Fate, Row
-from flowkit.figures.follower import Follower
-from flowkit.figures.layout import Layout
-from flowkit.figures.records import TurnRecord
 from flowkit.messages import (
     Cancelled,
     Credit,
@@ -29,6 +28,8 @@ from flowkit.messages import (
 from flowkit.plan.graph import Plan
 from flowkit.trace.reader import Trace
 
+_LONGEST_PERIOD = 16
+"""Of the frames that a VAD answers. A window of 32 ms and frames of 20 ms have a period of 8."""
 _LAST = (Done, Failed)
 _NO_ANSWER = (Frames, Probability, Credit)
 """Not kept as items of a call: frames and probabilities are in ``Input``, and credits are the pump's business."""
@@ -77,9 +78,9 @@ class Calls:
                 call.ended_us = now_us
 
 
-@dataclass(slots=True)
+@dataclass
 class Input:
-    """The recorded input."""
+    """The recorded input. What is worked out of it is kept for the next replay."""
 
     frames: list[tuple[int, int, int]] = field(default_factory=list)
     """Microphone frames: (index, count, when they were available)."""
@@ -87,7 +88,8 @@ class Input:
     """The VAD's answers: (when it was available, frame, probability)."""
     utterances: list[tuple[int, int, int]] = field(default_factory=list)
     """The ends of utterances: (last voiced frame, time, number)."""
-    _arrivals: dict[int, int] = field(default_factory=dict)
+    frame_us: int = 20_000
+    """Length of a frame."""
 
     def row(self, message: Message, at_us: int) -> None:
         """Add a recorded stimulus."""
@@ -101,22 +103,55 @@ class Input:
         if isinstance(message, EndOfUtterance):
             self.utterances.append((message.last_voiced, sent_us, message.utterance))
 
-    @property
+    @cached_property
     def count(self) -> int:
         """The number of frames, with those that never arrived."""
         return max((index + count for index, count, _ in self.frames), default=0)
 
+    @cached_property
     def arrivals(self) -> dict[int, int]:
-        """When each frame arrived. A message may bring several. Do not change it: it is made once."""
-        if not self._arrivals:
-            self._arrivals = {
-                frame: at_us for index, count, at_us in self.frames for frame in range(index, index + count)
-            }
-        return self._arrivals
+        """When each frame arrived. A message may bring several."""
+        return {frame: at_us for index, count, at_us in self.frames for frame in range(index, index + count)}
 
-    def heard(self, answers: list[tuple[int, int, float]], utterances: list[tuple[int, int, int]]) -> Input:
-        """The same frames, with other answers and utterances."""
-        return Input(self.frames, answers, utterances, self._arrivals)
+    def late_us(self, frame: int) -> int | None:
+        """How long after its end a frame arrived; None if it never did."""
+        at_us = self.arrivals.get(frame)
+        return None if at_us is None else at_us - (frame + 1) * self.frame_us
+
+    @cached_property
+    def usually_late_us(self) -> int:
+        """How long after its end a frame usually arrives."""
+        late = [at_us - (frame + 1) * self.frame_us for frame, at_us in self.arrivals.items()]
+        return round(median(late)) if late else 0
+
+    @cached_property
+    def came_us(self) -> list[int]:
+        """The times at which frames arrived, in order."""
+        return list(self.arrivals.values())
+
+    @cached_property
+    def came(self) -> list[int]:
+        """The frames that arrived, in order."""
+        return list(self.arrivals)
+
+    @cached_property
+    def answered(self) -> dict[int, tuple[int, float]]:
+        """The VAD's answer to each frame that has one: how long after the frame, and the probability."""
+        there = self.arrivals
+        return {frame: (max(0, at_us - there.get(frame, at_us)), p) for at_us, frame, p in self.answers}
+
+    @cached_property
+    def grid(self) -> tuple[bool, ...]:
+        """Which places of a period the VAD answers. Empty if it answers every frame, or without a rule."""
+        answered, newest = self.answered, max(self.came, default=0)
+        if newest < _LONGEST_PERIOD or len(answered) > newest:
+            return ()
+        for period in range(2, _LONGEST_PERIOD + 1):
+            grid = tuple(frame in answered for frame in range(period))
+            # The last frames may be without an answer because the session ended.
+            if all((frame in answered) == grid[frame % period] for frame in range(newest - _LONGEST_PERIOD)):
+                return grid
+        return ()
 
 
 class Follows(Protocol):
@@ -124,20 +159,6 @@ class Follows(Protocol):
 
     def row(self, row: Row) -> None:
         """Handle the next row."""
-
-
-class Turns:
-    """The newest reply of each turn of a session, while its rows arrive. `known` is by turn number."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.known: dict[int, TurnRecord] = {}
-        self._follower = Follower(layout)
-
-    def row(self, row: Row) -> None:
-        """Handle the next row."""
-        self._follower.row(row)
-        if (turn := self._follower.turn) is not None:
-            self.known[turn.number] = turn
 
 
 @dataclass(slots=True)
@@ -154,6 +175,8 @@ class Material:
     """How many replies had been played to their end when the session was closed."""
     last_us: int = 0
     """The time of the last row."""
+    left_out: Callable[[int], bool] = lambda frame: False
+    """Whether a frame is left out of what the user says, so that nobody hears anything in it."""
 
     def left_at(self, frame_us: int) -> int:
         """The frame at which the user left: where the session was closed from outside, where the input ended, or else the
@@ -170,7 +193,8 @@ def gather(trace: Trace, plan: Plan, followers: Iterable[Follows] = ()) -> Mater
 
     `plan` is the recorded plan. The `followers` follow the rows too.
     """
-    calls, material = Calls(), Material({stage.id: [] for stage in plan.stages})
+    calls = Calls()
+    material = Material({stage.id: [] for stage in plan.stages}, Input(frame_us=plan.frame_us))
     gate = plan.only("gate")
     for row in trace.journal():
         material.last_us = row.handled_us

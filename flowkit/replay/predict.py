@@ -28,8 +28,6 @@ from flowkit.trace.reader import Trace
 
 WORLDS = 20
 """How many worlds are drawn. With so many, their range holds nine in ten."""
-_TOGETHER = 5
-"""How many frames of silence come at once where only figures are wanted. It halves the time, and moves none by a millisecond."""
 _MARGIN = 0.25
 """By how many turns another world must be more like all the others, before it is more typical than the middle one."""
 _RARE = 0.1
@@ -76,7 +74,8 @@ def predict(
         turns=tuple(_odds(chosen, [first, *drawn])),
         rests_on=_rests_on(manifest, chosen.report, middle),
     )
-    outlook = replace(outlook, refusal=tuple(refusal(prepared, chosen, outlook, manifest)))
+    reasons = refusal(prepared, chosen.report, outlook.turns if drawn else None, manifest)
+    outlook = replace(outlook, refusal=tuple(reasons))
     unsure = outlook.unsure()
     report = replace(
         chosen.report,
@@ -94,10 +93,14 @@ def next_ranges(trace: Trace, overrides: tuple[str, ...] = (), worlds: int = WOR
     return ranges([world.report for world in _worlds(prepared, World.NEXT, worlds)])
 
 
-def worlds_of(prepared: Prepared, worlds: int = WORLDS) -> list[Report]:
-    """The report of this conversation in the middle world, and in so many others, if anything is drawn in them."""
-    first = prepared.run(middle := Chance(), brief=True, together=_TOGETHER)
-    return [world.report for world in (first, *_drawn(prepared, middle, worlds))]
+def worlds_of(prepared: Prepared, worlds: int = WORLDS) -> tuple[list[Report], tuple[str, ...]]:
+    """The report of this conversation in the middle world, and in so many others, if anything is drawn in them; and why the
+    recording cannot tell, if it cannot."""
+    first = prepared.run(middle := Chance(), brief=True, blocks=True)
+    found = [first, *_drawn(prepared, middle, worlds)]
+    odds = list(_odds(first, found)) if len(found) > 1 else None
+    reasons = refusal(prepared, first.report, odds, manifest_of(prepared.trace, prepared.material))
+    return [world.report for world in found], tuple(reasons)
 
 
 def _drawn(prepared: Prepared, middle: Chance, worlds: int) -> list[Replayed]:
@@ -107,7 +110,7 @@ def _drawn(prepared: Prepared, middle: Chance, worlds: int) -> list[Replayed]:
 
 def _worlds(prepared: Prepared, world: World, count: int) -> list[Replayed]:
     chances = (_chance(prepared, world, number) for number in range(count))
-    return [prepared.run(chance, brief=True, together=_TOGETHER) for chance in chances]
+    return [prepared.run(chance, brief=True, blocks=True) for chance in chances]
 
 
 def _chance(prepared: Prepared, world: World, number: int) -> Chance:

@@ -146,8 +146,12 @@ class RecordedLlm(Script):
     """
 
     def __init__(self, calls: list[RecordedCall], chance: Chance | None = None) -> None:
-        self._left = [call for call in calls if isinstance(call.request, Ask)]
-        self._all = list(self._left)
+        self._all = [call for call in calls if isinstance(call.request, Ask)]
+        self._unused = dict(enumerate(self._all))
+        self._places: dict[tuple[str, int], list[int]] = {}
+        """The places of the replies to each question."""
+        for place, call in self._unused.items():
+            self._places.setdefault(_question(call.request), []).append(place)
         self._chance = chance or Chance()
         self._unfinished = Unfinished(self._all, self._chance)
         self._firsts = delays_of([items[0][0] for call in self._all if (items := list(since_opened(call)))])
@@ -182,43 +186,45 @@ class RecordedLlm(Script):
     def _chosen(self, request: Ask) -> tuple[RecordedCall | None, bool]:
         """The reply to a request, and whether this text was asked."""
         # A text may be asked several times. When its replies are used up, the newest one is given again.
-        same = [call for call in self._left if _same_question(call, request)]
-        again = [call for call in self._all if _same_question(call, request)]
-        call = next(iter([*same, *again[-1:]]), None)
-        if unknown := call is None:
-            call = self._nearest(request) or next(iter(self._left), None)
+        same = self._places.get(_question(request), [])
+        place = next((place for place in same if place in self._unused), next(reversed(same), None))
+        known = place is not None
+        if place is None:
+            nearest = self._nearest(request)
+            place = next(iter(self._unused), None) if nearest is None else nearest
             self.assumed.append(f"turn {request.turn}: the reply to {request.text[:40]!r} is not in the trace")
-        elif call.request.history != request.history:  # type: ignore[attr-defined]
+        if place is None:
+            return None, False
+        call = self._all[place]
+        self._unused.pop(place, None)
+        if known and call.request.history != request.history:  # type: ignore[attr-defined]
             self.assumed.append(f"turn {request.turn}: the reply is taken from another history")
-        elif call.request.steps != request.steps:  # type: ignore[attr-defined]
+        elif known and call.request.steps != request.steps:  # type: ignore[attr-defined]
             self.assumed.append(f"turn {request.turn}: the reply is taken from other tool calls")
-        if call is not None and call in self._left:
-            self._left.remove(call)
-        return call, not unknown
+        return call, known
 
-    def _nearest(self, request: Ask) -> RecordedCall | None:
-        """The reply to the text that has most words in common, whole ones first; None if no text has any. In other worlds,
-        any reply to as many outcomes of tools: another text may get an answer of any length."""
+    def _nearest(self, request: Ask) -> int | None:
+        """The place of the reply to the text that has most words in common, whole ones first; None if no text has any. In other
+        worlds, any reply to as many outcomes of tools: another text may get an answer of any length."""
         words = set(request.text.split())
         rated = sorted(
             (
-                (len(words & asked) / max(1, len(words | asked)), not call.cancelled, -place, call)
+                (len(words & asked) / max(1, len(words | asked)), not call.cancelled, -place)
                 for place, call in enumerate(self._all)
                 if len(call.request.steps) == len(request.steps)  # type: ignore[attr-defined]
                 for asked in [set(call.request.text.split())]  # type: ignore[attr-defined]
             ),
-            key=lambda rating: rating[:3],
             reverse=True,
         )
         if not rated or (self._chance.world is World.MIDDLE and not rated[0][0]):
             return None
-        return rated[self._chance.index(len(rated), 0, "the answer to another text", request.text)][3]
+        return -rated[self._chance.index(len(rated), 0, "the answer to another text", request.text)][2]
 
 
-def _same_question(call: RecordedCall, request: Ask) -> bool:
-    asked = call.request
-    assert isinstance(asked, Ask)
-    return asked.text == request.text and len(asked.steps) == len(request.steps)
+def _question(request: Message) -> tuple[str, int]:
+    """What replies are known by: the user's text, and how many rounds of tools came before."""
+    assert isinstance(request, Ask)
+    return request.text, len(request.steps)
 
 
 class RecordedTools(Script):

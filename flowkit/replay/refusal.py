@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowkit.clock import whole_ms
-from flowkit.figures.outlook import Outlook
+from flowkit.figures.outlook import TurnOdds
+from flowkit.figures.report import Report
 from flowkit.plural import counted
 from flowkit.replay.manifest import ANSWERS, REPLIES, TRANSCRIPTS, VOICE, Manifest
 from flowkit.stages.endpointing import Endpointing, least
 
 if TYPE_CHECKING:
-    from flowkit.replay.simulate import Prepared, Replayed
+    from flowkit.replay.simulate import Prepared
 
 _MOST_UNSURE, _MOST_MODELLED = 0.5, 0.75
 """The share of turns that may be uncertain, and of clauses that may be modelled. How long a clause sounds is known well from
@@ -21,20 +22,19 @@ its length, so more of them may be."""
 _FEWEST_TURNS = 2
 
 
-def refusal(prepared: Prepared, replayed: Replayed, outlook: Outlook, manifest: Manifest) -> Iterator[str]:
-    """Why no prediction is made; nothing if one can be."""
-    report = replayed.report
+def refusal(prepared: Prepared, report: Report, odds: Sequence[TurnOdds] | None, manifest: Manifest) -> Iterator[str]:
+    """Why no prediction is made; nothing if one can be. `odds`: how likely its turns are; None if there was nothing to draw."""
     needed = {"vad": ANSWERS, "asr": TRANSCRIPTS, "llm": REPLIES, "tts": VOICE}
     for kind, entry in needed.items():
         if prepared.plan.only(kind) is not None and manifest.lacks(entry):
             yield f"the trace has no {entry}: record the conversation with flowkit"
-    if outlook.worlds and len(prepared.then.known) < _FEWEST_TURNS:
+    if odds is not None and len(prepared.then) < _FEWEST_TURNS:
         yield f"the recording has fewer than {_FEWEST_TURNS} turns: record a longer conversation"
     if report.modelled_share > _MOST_MODELLED:
         yield f"{report.modelled_share:.0%} of the clauses would be modelled: record a conversation with this change"
-    unsure = [odds for odds in outlook.turns if not odds.sure]
-    if len(unsure) > _MOST_UNSURE * max(1, len(outlook.turns)):
-        told = f"{len(unsure)} of {counted(len(outlook.turns), 'turn')}"
+    unsure = [one for one in odds or () if not one.sure]
+    if len(unsure) > _MOST_UNSURE * max(1, len(odds or ())):
+        told = f"{len(unsure)} of {counted(len(odds or ()), 'turn')}"
         yield f"{told} might be otherwise: record a conversation with this change, or change less"
     yield from _beyond(prepared)
 

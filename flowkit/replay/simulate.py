@@ -17,10 +17,9 @@ from flowkit.config.faults import InjectedFault
 from flowkit.engine import Row, Stimulus
 from flowkit.errors import UsageError
 from flowkit.figures.layout import Layout, layout_of
-from flowkit.figures.metrics import measure
+from flowkit.figures.metrics import Figures, measure
 from flowkit.figures.queues import queue_reports
-from flowkit.figures.records import TurnRecord
-from flowkit.figures.report import Report
+from flowkit.figures.report import Report, TurnReport
 from flowkit.messages import ReplyPlayed
 from flowkit.plan.graph import Plan
 from flowkit.providers.inline import Script
@@ -31,7 +30,7 @@ from flowkit.replay.faults import FaultyProviders, after_faults
 from flowkit.replay.fewer import Fewer, spoken_turns
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.hearing import Hearing
-from flowkit.replay.material import Material, RecordedCall, Turns, gather
+from flowkit.replay.material import Material, RecordedCall, gather
 from flowkit.replay.predicted import RecordedSound, RecordedWords, computed
 from flowkit.replay.recorded import (
     BLOCK,
@@ -106,7 +105,7 @@ class Cast:
         self._material, self._trace = material, trace
         self._computed: list[str] = []
         self._block = block
-        self.finals = Finals(self._calls("asr", plan), material.input, plan.frame_us, self._chance)
+        self.finals = Finals(self._calls("asr", plan), material, plan.frame_us, self._chance)
         for stage in plan.stages:
             self.scripts[stage.id] = self._script(stage.kind, stage.id, plan)
 
@@ -126,7 +125,7 @@ class Cast:
         if (then := recorded_plan(self._trace).stage(id_)).provider == stage.provider:
             calls = self._material.calls.get(id_, [])
             heard = stage.cls is PredictingBySound
-            return RecordedSound(calls, self._material.input.arrivals(), recorded) if heard else RecordedWords(calls)
+            return RecordedSound(calls, self._material.input.arrivals, recorded) if heard else RecordedWords(calls)
         assert stage.provider is not None, "a predictor is never pure"
         self._computed.append(
             f"{id_}: {stage.provider.name} computed by the replay instead of {then.provider and then.provider.name}"
@@ -206,7 +205,8 @@ class Prepared:
     material: Material
     user: User | None
     """None: nothing was changed. Then the agent does what it did, and the user speaks at the recorded times."""
-    then: Turns
+    then: tuple[TurnReport, ...]
+    """The recorded turns; empty if nothing was changed."""
     hearing: Hearing
     recorded: Plan
     faults: tuple[InjectedFault, ...] = ()
@@ -222,7 +222,7 @@ class Prepared:
     def with_turns(self, kept: Collection[int]) -> Prepared:
         """The same trace, of which the user says only these turns. Only of a trace that was prepared as `changed`."""
         assert self.user is not None
-        fewer = Fewer(spoken_turns(spans_of(self.then.known.values())), kept)
+        fewer = Fewer(spoken_turns(spans_of(self.then)), kept)
         return replace(self, user=fewer.user(self.user), material=fewer.material(self.material))
 
     def run(
@@ -233,11 +233,11 @@ class Prepared:
         pump_cls: type[HeapPump] = HeapPump,
         tools: Script | None = None,
         brief: bool = False,
-        together: int = 1,
+        blocks: bool = False,
     ) -> Replayed:
-        """Replay the trace, with these dice. A `brief` result has neither rows nor their digest. `together`: how many frames of
-        silence may come as one message, where nothing waits for them; that is faster. The other arguments are those of
-        ``simulate``."""
+        """Replay the trace, with these dice. A `brief` result has figures alone: no rows, no digest, and no notices of
+        turns that are missing or new. `blocks`: several frames of silence may come as one message, where nothing waits for them.
+        That halves the time, and moves no figure by a millisecond. The other arguments are those of ``simulate``."""
         started_us, plan, chance = monotonic_us(), self.plan, chance or Chance()
         user = None if self.user is None else replace(self.user, chance=chance)
         cast = Cast(self.material, self.trace, plan, user, block=1 if frame_by_frame else BLOCK, chance=chance)
@@ -247,7 +247,7 @@ class Prepared:
         pump = pump_cls(plan, faulty.into(cast.scripts))
         faulty.follow(pump.engine)
         if cast.warp is not None:
-            cast.warp.follow(pump.engine, together)
+            cast.warp.follow(pump.engine, blocks=blocks)
         _run(pump, self.material, cast.warp, ended=self.trace.end is not None)
         # The warp has taken these from the journal, to see what the agent was doing.
         rows = [*(cast.warp.rows if cast.warp else ()), *pump.engine.journal]
@@ -257,21 +257,20 @@ class Prepared:
             report = replace(report, digest=journal_digest(rows, layout))
         spans: Spans = {}
         if cast.warp is not None:
-            now = _turns_of(rows, self.trace)
-            spans = spans_of(now, cast.warp.recorded)
+            spans = spans_of(report.turns, cast.warp.recorded)
+            others = () if brief else self._other_turns(report.turns, spans)
             lost = lost_greeting(self.recorded, plan)
-            report = replace(report, notices=(*lost, *report.notices, *self._other_turns(now, spans)))
+            report = replace(report, notices=(*lost, *report.notices, *others))
         reference = self.trace.reference if cast.warp is None else cast.warp.reference(self.trace.reference)
         levels = b"" if reference is None else reference.levels
         report = replace(report, wall_us=monotonic_us() - started_us)
         missed = tuple(faulty.missed(len(report.turns)))
         return Replayed(report, [] if brief else rows, plan, spans, levels, missed)
 
-    def _other_turns(self, now: Collection[TurnRecord], spans: Spans) -> Iterator[str]:
+    def _other_turns(self, now: Iterable[TurnReport], spans: Spans) -> Iterator[str]:
         """What has become of the recorded turns, where the replay has others."""
-        then = self.then.known.values()
-        users, users_now = ({turn.number: turn.user for turn in turns} for turns in (then, now))
-        return other_turns(spans_of(then), users, spans, users_now)
+        users, users_now = ({turn.turn: turn.user for turn in turns} for turns in (self.then, now))
+        return other_turns(spans_of(self.then), users, spans, users_now)
 
 
 @without_collector()
@@ -292,21 +291,11 @@ def prepare(
     recorded = recorded_plan(trace)
     plan = changed_plan(trace, recorded, pipeline=pipeline, overrides=overrides)
     changed = changed or bool(faults) or plan.stages != recorded.stages or plan.edges != recorded.edges
-    hearing, then = Hearing(trace.layout), Turns(trace.layout)
-    material = gather(trace, recorded, (hearing, then) if changed else ())
+    hearing, figures = Hearing(trace.layout), Figures(trace.layout, trace.reference)
+    material = gather(trace, recorded, (hearing, figures) if changed else ())
     user = _user(trace, material, hearing, recorded, plan) if changed else None
+    then = figures.report().turns
     return Prepared(trace, plan, material, user, then, hearing, recorded, faults)
-
-
-def _turns_of(rows: list[Row], trace: Trace) -> Collection[TurnRecord]:
-    """The turns of a replay."""
-    now, layout = Turns(trace.layout), trace.layout
-    # The rows of these tell what is asked and released. There are ten times as many of the others.
-    asking = {layout.only("gate"), layout.only("llm")}
-    for row in rows:
-        if row.stage in asking:
-            now.row(row)
-    return now.known.values()
 
 
 def _user(trace: Trace, material: Material, hearing: Hearing, *plans: Plan) -> User:

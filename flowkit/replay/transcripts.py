@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from flowkit.messages import EndOfUtterance, Final, Message, Partial
 from flowkit.replay.chance import Chance, delays_of
-from flowkit.replay.material import Input, RecordedCall
+from flowkit.replay.material import Material, RecordedCall
 
 _Answers = list[tuple[int, Message]]
 _WHEN, _READY = "when a transcript comes", "when a transcript was ready"
@@ -49,22 +49,23 @@ class Finals:
     """
 
     def __init__(
-        self, calls: Iterable[RecordedCall], heard: Input, frame_us: int, chance: Chance | None = None
+        self, calls: Iterable[RecordedCall], material: Material, frame_us: int, chance: Chance | None = None
     ) -> None:
         self._chance = chance or Chance()
         items = [(at_us, item) for call in calls for at_us, _, item in call.items if isinstance(item, Partial | Final)]
-        there = heard.arrivals()
-        arrived = list(there.values())
         self._came = [(at_us, isinstance(item, Final), item.text) for at_us, item in items]
         self._frame_us = frame_us
         self._left: list[Said] = []
         self._given = ""
         self._tails: set[tuple[int, Message]] = set()
+        heard = material.input
         for frame, ended_us, number in heard.utterances:
+            if material.left_out(frame):
+                continue
             if not (tail := _until_final(items, ended_us, number)):
                 self._left.append(Said(frame, [], 0, 0, 0))
             else:
-                newest = bisect_right(arrived, ended_us) - 1
+                newest = bisect_right(heard.came_us, ended_us) - 1
                 self._left.append(_said(frame, ended_us - (newest - frame) * frame_us, ended_us, tail, items))
                 self._tails |= set(tail)
         worded = [said for said in self._left if said.text]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations, pairwise
 from math import log
 from statistics import median
@@ -162,9 +163,8 @@ class RecordedVoice(Script):
     """
 
     def __init__(self, calls: Iterable[RecordedCall], chance: Chance | None = None) -> None:
-        spoken = list(spoken_in(calls))
+        self._spoken = spoken = list(spoken_in(calls))
         self._chance = chance or Chance()
-        self.model = fit(spoken)
         self.modelled: list[str] = []
         failures = (s for s in spoken if s.whole)
         self._voiceless = next(failures, Spoken("", ((0, Failed("error", _NO_VOICE)),), True))
@@ -172,6 +172,11 @@ class RecordedVoice(Script):
         self._by_text: dict[str, list[Spoken]] = {}
         for known in spoken:
             self._by_text.setdefault(known.text, []).append(known)
+
+    @cached_property
+    def model(self) -> VoiceModel | None:
+        """The model. Most replays say only what was said then, and need none."""
+        return fit(self._spoken)
 
     def open(self, request: Message) -> InlineCall:
         if isinstance(request, Narrate):

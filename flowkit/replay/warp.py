@@ -14,7 +14,7 @@ from flowkit.figures.layout import layout_of
 from flowkit.figures.reference import QUIETEST, Reference
 from flowkit.replay.hearing import Hearing
 from flowkit.replay.material import Material
-from flowkit.replay.user import User, UserPiece
+from flowkit.replay.user import REACTION_US, User, UserPiece
 from flowkit.stages.endpointing import EndpointingState, Voice
 
 SILENT = -1
@@ -42,13 +42,15 @@ class Warp:
     engine: Engine = field(init=False)
     hearing: Hearing = field(init=False)
     together: int = 1
+    """How many frames of silence may come at once."""
     vad: str = ""
     """Id of the stage that decides what is speech."""
 
-    def follow(self, engine: Engine, together: int = 1) -> None:
-        """Follow this engine to hear what the agent says in the replay. `together`: how many frames of silence may come at
-        once; less than a reaction takes."""
-        self.engine, self.hearing, self.together = engine, Hearing(layout_of(engine.plan)), together
+    def follow(self, engine: Engine, *, blocks: bool = False) -> None:
+        """Follow this engine to hear what the agent says in the replay. `blocks`: silence for which nothing waits comes in blocks,
+        each shorter than a reaction."""
+        self.engine, self.hearing = engine, Hearing(layout_of(engine.plan))
+        self.together = max(1, (REACTION_US - 1) // self.frame_us) if blocks else 1
         stage = engine.plan.only("vad")
         self.vad = stage.id if stage is not None else ""
 
@@ -58,7 +60,8 @@ class Warp:
         recorded, spoke_us = 0, 0
         for piece in self.user.pieces:
             while (ahead := self._ahead(piece.first - recorded, self._due_us(piece, spoke_us))) != 0:
-                together = self.together if (ahead is None or ahead > 2 * self.together) and self._quiet() else 1
+                far = ahead is None or ahead > self.together + _LEAD_FRAMES
+                together = self.together if far and self._quiet() else 1
                 if ahead is None:
                     yield self._next([SILENT] * together)
                     continue

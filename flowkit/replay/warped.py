@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import replace
-from statistics import median
 
 from flowkit.messages import EndOfUtterance, Frames, InputEnded, Message, Partial, Probability
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.chance import Chance
 from flowkit.replay.material import RecordedCall
-from flowkit.replay.recorded import rising, scripted
+from flowkit.replay.recorded import scripted
 from flowkit.replay.transcripts import Finals
 from flowkit.replay.warp import SILENT, Warp
-
-_LONGEST_PERIOD = 16
-"""In frames. A window of 32 ms and frames of 20 ms have a period of 8."""
 
 
 class WarpedSource(Script):
@@ -23,9 +20,8 @@ class WarpedSource(Script):
 
     def __init__(self, warp: Warp, calls: list[RecordedCall]) -> None:
         self._warp = warp
-        there = warp.material.input.arrivals()
-        self._late = {frame: at_us - (frame + 1) * warp.frame_us for frame, at_us in there.items()}
-        self._usual_us = round(median(self._late.values())) if self._late else 0
+        self._heard = warp.material.input
+        there = self._heard.arrivals
         ends = (at_us for call in calls for at_us, _, item in call.items if isinstance(item, InputEnded))
         # Since the last frame before it.
         self._ended_us = next((at_us - there.get(warp.user.pieces[-1].first - 1, at_us) for at_us in ends), None)
@@ -49,7 +45,8 @@ class WarpedSource(Script):
     def _timed(self, chosen: Iterator[list[int]]) -> Iterator[tuple[int, Message]]:
         for group in chosen:
             first = len(self._warp.frames) - len(group)
-            late = [self._usual_us if recorded == SILENT else self._late.get(recorded) for recorded in group]
+            usual_us = self._heard.usually_late_us
+            late = [usual_us if recorded == SILENT else self._heard.late_us(recorded) for recorded in group]
             last_us = late[-1]
             if last_us is not None and None not in late:
                 yield (first + len(group)) * self._warp.frame_us + last_us, Frames(first, len(group))
@@ -66,16 +63,14 @@ class WarpedVad(Script):
     A frame without a recorded answer gets none. Inserted silence has probability 0. A VAD with windows of its own answers some
     frames only, by their place in the session. Where speech is moved, other frames of it are answered. Which is drawn, with
     what was said of the nearest frame, because a silence of about `end` may then end an utterance or not.
+
+    Frames that come together are of a silence in which endpointing has nothing to decide. One answer is as good as several.
     """
 
     def __init__(self, warp: Warp, chance: Chance) -> None:
         self._warp = warp
         self._chance = chance
-        there = warp.material.input.arrivals()
-        self._answers = {
-            frame: (max(0, at_us - there.get(frame, at_us)), p) for at_us, frame, p in warp.material.input.answers
-        }
-        self._grid = _grid(self._answers.keys(), max(there, default=0))
+        self._heard = warp.material.input
 
     def open(self, request: Message) -> InlineCall:
         return InlineCall(fed=self._fed)
@@ -83,20 +78,22 @@ class WarpedVad(Script):
     def _fed(self, item: Message) -> list[tuple[int, Message]]:
         if not isinstance(item, Frames):
             return []
-        frames = range(item.index, item.index + item.count)
-        answers = ((frame, self._answer(frame, self._warp.frames[frame])) for frame in frames)
-        return list(
-            rising((answer[0], Probability(frame, answer[1])) for frame, answer in answers if answer is not None)
-        )
+        for frame in range(item.index + item.count - 1, item.index - 1, -1):
+            if (answer := self._answer(frame, self._warp.frames[frame])) is not None:
+                delay_us, p = answer
+                return [(delay_us, Probability(frame, p))]
+        return []
 
     def _answer(self, index: int, recorded: int) -> tuple[int, float] | None:
         if recorded == SILENT:
             return 0, 0.0
-        return self._moved(index, recorded) if self._grid else self._answers.get(recorded)
+        heard = self._heard
+        known = self._moved(index, recorded) if heard.grid else heard.answered.get(recorded)
+        return (known[0], 0.0) if known is not None and self._warp.material.left_out(recorded) else known
 
     def _moved(self, index: int, recorded: int) -> tuple[int, float] | None:
         """The answer of a VAD with windows, to a recorded frame that now has another place."""
-        grid, known = self._grid, self._answers
+        grid, known = self._heard.grid, self._heard.answered
         if index == recorded:
             return known.get(recorded)
         shift = self._chance.index(len(grid), 0, "which frames the VAD answers", index - recorded)
@@ -108,18 +105,6 @@ class WarpedVad(Script):
         return known.get(recorded) or known.get(recorded + 1) or known.get(recorded - 1)
 
 
-def _grid(answered: Collection[int], newest: int) -> tuple[bool, ...]:
-    """Which places of a period are answered. Empty if the VAD answers every frame, or without a rule."""
-    if newest < _LONGEST_PERIOD or len(answered) > newest:
-        return ()
-    for period in range(2, _LONGEST_PERIOD + 1):
-        grid = tuple(frame in answered for frame in range(period))
-        # The last frames may be without an answer because the session ended.
-        if all((frame in answered) == grid[frame % period] for frame in range(newest - _LONGEST_PERIOD)):
-            return grid
-    return ()
-
-
 class WarpedAsr(Script):
     """Gives transcripts as long after the frame before them as they came then, and those that answer the end of an
     utterance after that."""
@@ -127,17 +112,15 @@ class WarpedAsr(Script):
     def __init__(self, warp: Warp, calls: list[RecordedCall], finals: Finals) -> None:
         self._warp = warp
         self._finals = finals
-        arrivals = iter(sorted(warp.material.input.arrivals().items()))
         items = ((at_us, item) for call in calls for at_us, _, item in call.items)
         said = [(at_us, item) for at_us, item in items if not finals.answered(at_us, item)]
         self._said: list[tuple[int, int, Message]] = []
         """(recorded frame, delay after it, item)."""
-        newest, newest_us = next(arrivals, (0, 0))
-        following = next(arrivals, None)
+        heard = warp.material.input
         for at_us, item in said:
-            while following is not None and following[1] <= at_us:
-                (newest, newest_us), following = following, next(arrivals, None)
-            self._said.append((newest, max(0, at_us - newest_us), item))
+            newest = max(0, bisect_right(heard.came_us, at_us) - 1)
+            frame, newest_us = (heard.came[newest], heard.came_us[newest]) if heard.came else (0, 0)
+            self._said.append((frame, max(0, at_us - newest_us), item))
         self._told = 0
         self._newest = 0
         """The newest frame of the replay that the ASR was fed."""

@@ -77,10 +77,11 @@ def line(x1: float, y1: float, x2: float, y2: float, colour: str, opacity: float
     return f'<line {place} stroke="{colour}" stroke-opacity="{opacity:g}"/>'
 
 
-def dot(x: float, y: float, radius: float, colour: str, title: str, opacity: float = 1) -> str:
-    """A dot that says its title when pointed at."""
+def dot(x: float, y: float, radius: float, colour: str, title: str, opacity: float = 1, *, ring: bool = False) -> str:
+    """A dot, or a ring, that says its title when pointed at."""
     place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius}"'
-    return f'<circle {place} fill="{colour}" opacity="{opacity:g}"><title>{escape(title)}</title></circle>'
+    drawn = f'fill="none" stroke="{colour}"' if ring else f'fill="{colour}"'
+    return f'<circle {place} {drawn} opacity="{opacity:g}"><title>{escape(title)}</title></circle>'
 
 
 def text(x: float, y: float, words: str, colour: str = _TEXTS, anchor: str = "middle") -> str:

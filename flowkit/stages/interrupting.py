@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from pydantic import Field
 
@@ -125,10 +126,16 @@ def _rules(options: Interrupting, own: InState) -> VoteRules:
         own.speech_for,
         options.always_for if own.always_for is None else own.always_for,
         options.min_words if own.min_words is None else own.min_words,
-        Phrases(ignore) if ignore else None,
+        _phrases(ignore) if ignore else None,
         own.backchannel or options.backchannel,
         options.resume_after if own.resume_after is None else own.resume_after,
     )
+
+
+# Every stage that votes, in each state, and every session of a host has the same.
+@lru_cache(maxsize=16)
+def _phrases(texts: tuple[str, ...]) -> Phrases:
+    return Phrases(texts)
 
 
 def lengths(options: Interrupting) -> set[int]:

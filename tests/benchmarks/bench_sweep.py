@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 from flowkit.calls.shrink import condition, shrink
 from flowkit.calls.sweep import SweepJob, points_of, tallied
@@ -38,9 +39,13 @@ POINTS = points_of(["stages.vad.end=300ms..1s/100ms"])
 
 def main(trace: str) -> None:
     """Print the processor time of both."""
-    began_s = time.process_time()
-    tallied(SweepJob(trace, None, tuple(POINTS)))
-    each_s = (time.process_time() - began_s) / len(POINTS)
+    tallied(SweepJob(trace, None, tuple(POINTS[:1])))  # a worker reads a trace once
+    took_s: list[float] = []
+    for point in POINTS:
+        began_s = time.process_time()
+        tallied(SweepJob(trace, None, (point,)))
+        took_s.append(time.process_time() - began_s)
+    each_s = median(took_s)
     known = read_trace(trace)
     minutes = known.rows()[-1][5] / 6e7
     print(f"sweep: {each_s:.2f} s for a setting on {minutes:.1f} min, {60 * minutes / each_s:.0f} times real time")

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from flowkit.clock import ms
-from flowkit.report.scatter import Point, scatter
+from flowkit.report.scatter import Point, PointStyle, scatter
 from tests.benchmarks.bench_prediction import SETTINGS, Rerun, measured, rows_of
 
 MOST = 400
@@ -32,7 +32,9 @@ def _points(found: Sequence[Rerun]) -> Iterator[Point]:
         if one.ttfa_p50_us is not None and None not in one.ttfa_p50_us:
             true, value, low, high = (ms(us or 0) for us in one.ttfa_p50_us)
             title = f"{one.setting}, seed {one.seed}: {value:g} ({low:g}..{high:g}), true {true:g} ms"
-            yield Point(true, value, title, low <= true <= high, y_range=(low, high))
+            yield Point(
+                true, value, title, PointStyle.STRONG if low <= true <= high else PointStyle.FAINT, y_range=(low, high)
+            )
 
 
 def table(found: Sequence[Rerun]) -> Iterator[str]:

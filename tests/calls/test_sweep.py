@@ -60,6 +60,38 @@ def test_a_setting_without_sound_is_no_fast_one() -> None:
     assert [one.front for one in found] == [False, True]
 
 
+def test_what_cannot_be_judged_is_not_compared() -> None:
+    fast, slow = ({"ttfa.p50": ms, "interrupted": 0, "requests": 1} for ms in (100.0, 900.0))
+    points = [SweptPoint(("a",), fast, 0, judged=False), SweptPoint(("b",), slow, 0)]
+    assert [one.front for one in with_front(points, OBJECTIVES)] == [False, True]
+
+
+def test_settings_beyond_the_recording_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace, plot = talk(tmp_path / "a.jsonl", ["One.", "Two.", "Three."]), tmp_path / "a.svg"
+    line = ["sweep", str(trace), "--set", "stages.vad.end=200ms,5s", "--worlds", "2", "-j", "1"]
+    assert main([*line, "--plot", str(plot)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row[:1] for row in rows[1:3]] == ["*", "?"]
+    assert "stages.vad.end=5s: a.jsonl: the user was never silent for more than" in rows[-1]
+    ring = next(one for one in ElementTree.parse(plot).iterfind(".//{*}circle") if one.get("fill") == "none")
+    assert "cannot judge: a.jsonl: the user was never silent" in (ring[0].text or "")
+    assert main([*line, "--format", "json"]) == 0
+    judged, refused = json.loads(capsys.readouterr().out)["points"]
+    assert (judged["judged"], judged["refused"]) == (True, {})
+    assert not refused["judged"]
+    assert "never silent" in refused["refused"][str(trace)][0]
+
+
+def test_a_few_traces_that_cannot_judge_refuse_nothing(tmp_path: Path) -> None:
+    gaps_ms = (9000, 9000, 3000)
+    traces = [str(talk(tmp_path / f"{n}.jsonl", ["One.", "Two."], every_ms=ms)) for n, ms in enumerate(gaps_ms)]
+    short, long = sweep(traces, points_of(["stages.vad.end=200ms,4s"]), Workers(), worlds=0)
+    assert short.judged
+    assert short.refused == {}
+    assert long.judged
+    assert list(long.refused) == traces[2:]
+
+
 def test_it_is_the_same_serially_and_in_two_processes() -> None:
     traces = [str(TRACES / f"{name}.jsonl") for name in ("busy", "barge-in", "two-interrupts")]
     points = points_of(["stages.vad.end=300ms,500ms,700ms"])
@@ -87,7 +119,7 @@ def test_the_front_has_ranges_that_hold_its_figures() -> None:
 def test_silence_that_comes_together_changes_no_figure() -> None:
     for name in ("busy", "barge-in", "conversation", "noisy-room", "withdrawn"):
         world = prepare(TRACES / f"{name}.jsonl", changed=True).with_settings(("stages.vad.end=650ms",))
-        single, several = (world.run(brief=True, together=count).report for count in (1, 5))
+        single, several = (world.run(brief=True, blocks=blocks).report for blocks in (False, True))
         for one, other in zip(single.turns, several.turns, strict=True):
             assert (one.end_reason, one.user, one.heard) == (other.end_reason, other.user, other.heard)
             # A device delivers each frame a little late, and of several only the last one counts.

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.report.scatter import Point, scatter
+from flowkit.report.scatter import Point, PointStyle, scatter
 
 VALUES = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: round(value, 3))
 
@@ -19,7 +19,10 @@ def circles(picture: str) -> dict[str, tuple[float, float]]:
 
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=20), st.booleans())
 def test_everything_is_on_the_picture(values: list[tuple[float, float]], diagonal: bool) -> None:
-    points = [Point(x, y, str(n), strong=bool(n % 2), y_range=(y - 1, y + 1)) for n, (x, y) in enumerate(values)]
+    points = [
+        Point(x, y, str(n), PointStyle.STRONG if n % 2 else PointStyle.FAINT, y_range=(y - 1, y + 1))
+        for n, (x, y) in enumerate(values)
+    ]
     picture = scatter(points, "a < b", "c & d", diagonal=diagonal)
     assert len(circles(picture)) == len(points)
     for line in ElementTree.fromstring(picture).findall(".//{*}line"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowkit.plural import counted
+from flowkit.plural import counted, named
 
 ROOT = Path(__file__).resolve().parents[1]
 TOLD = ("cli", "report", "figures", "calls", "replay")
@@ -19,8 +19,10 @@ BOUNDS = {"_FEWEST_TURNS", "ENOUGH"}
 
 
 def by_hand(source: str) -> Iterator[str]:
-    """The f-strings in which a plural follows a number."""
+    """The f-strings in which a plural follows a number, or its s does."""
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.BinOp) and isinstance(node.left, ast.Constant) and node.left.value == "s":
+            yield ast.unparse(node)
         if isinstance(node, ast.JoinedStr):
             for number, text in zip(node.values, node.values[1:], strict=False):
                 if not isinstance(number, ast.FormattedValue) or ast.unparse(number.value) in BOUNDS:
@@ -36,7 +38,13 @@ def test_one_is_no_plural(number: int | str, told: str) -> None:
     assert counted(number, "turn") == told
 
 
+@pytest.mark.parametrize(("numbers", "told"), [((3,), "turn 3"), ((3, 4), "turns 3, 4")])
+def test_what_is_named(numbers: tuple[int, ...], told: str) -> None:
+    assert named(numbers, "turn") == told
+
+
 def test_no_line_writes_a_plural_by_hand() -> None:
-    assert [*by_hand('f"{n} turns"'), *by_hand('f"{n} stale frames, and"')] != []
+    for line in ('f"{n} turns"', 'f"{n} stale frames, and"', "f\"{n} turn{'s' * (n != 1)}\""):
+        assert list(by_hand(line)) != []
     paths = [path for package in TOLD for path in sorted((ROOT / "flowkit" / package).rglob("*.py"))]
     assert {path.name: found for path in paths if (found := list(by_hand(path.read_text("utf-8"))))} == {}

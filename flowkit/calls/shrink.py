@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
+from flowkit.config.faults import InjectedFault
 from flowkit.config.tests import OF_SESSION, OF_TURN, Assertion
 from flowkit.errors import UsageError
 from flowkit.figures.report import Report
 from flowkit.replay.changes import spans_of
 from flowkit.replay.fewer import fewest, spoken_turns
-from flowkit.replay.simulate import Prepared, Replayed, prepare
+from flowkit.replay.simulate import Prepared, Replayed, all_hit, prepare
 from flowkit.testing.suite.words import judged
 from flowkit.trace.reader import Trace
 
@@ -53,16 +54,19 @@ class _Search:
         return self.known[turns]
 
 
-def shrink(trace: Trace, shows: Shows, *, overrides: tuple[str, ...] = ()) -> Shrunk:
+def shrink(
+    trace: Trace, shows: Shows, *, overrides: tuple[str, ...] = (), faults: tuple[InjectedFault, ...] = ()
+) -> Shrunk:
     """The fewest turns with which `shows` holds, such that it does not without any one of them.
 
-    Raises UsageError if the whole recording does not show it.
+    A fault in a turn of the recording stays with that turn, and goes with it. Raises UsageError if the whole recording does not
+    show it, or if a fault does nothing.
     """
-    prepared = prepare(trace, overrides=overrides, changed=True)
+    prepared = prepare(trace, overrides=overrides, faults=faults, changed=True)
     whole = tuple(turn.number for turn in spoken_turns(spans_of(prepared.then)))
     search = _Search(prepared, shows)
     # With nothing changed, the user need not be followed, which is faster.
-    found = (prepared if overrides else replace(prepared, user=None)).run(brief=True).report
+    found = all_hit((prepared if overrides or faults else replace(prepared, user=None)).run(brief=True)).report
     if not shows(found):
         raise UsageError(f"{trace.path.name}: the condition does not hold in a replay of the whole recording")
     left = _around(whole, _suspects(whole, found, shows), lambda some: search.showing(some) is not None)

@@ -10,19 +10,21 @@ so that their figures have ranges. A setting that most of the traces cannot judg
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from flowkit.config.faults import InjectedFault
 from flowkit.errors import UsageError
 from flowkit.figures.report import Report, summary
 from flowkit.jobs import Workers, in_order
 from flowkit.options import format_duration, parse_duration
 from flowkit.replay.predict import WORLDS, worlds_of
 from flowkit.replay.settings import changed_plan, recorded_plan
-from flowkit.replay.simulate import Prepared, prepare
+from flowkit.replay.simulate import MISSED, Prepared, prepare
 from flowkit.trace.reader import read_trace
 
 _RANGE = re.compile(
@@ -62,6 +64,8 @@ class Tally(NamedTuple):
     """Where the replay had to guess an answer."""
     refusal: tuple[str, ...] = ()
     """Why the trace cannot tell, and what to record."""
+    struck: tuple[str, ...] = ()
+    """The injected faults that have done something."""
 
 
 class SweepJob(NamedTuple):
@@ -72,6 +76,7 @@ class SweepJob(NamedTuple):
     points: tuple[tuple[str, ...], ...]
     worlds: int = 0
     """How many worlds to draw besides the middle one."""
+    faults: tuple[InjectedFault, ...] = ()
 
 
 class SweptPoint(NamedTuple):
@@ -162,17 +167,21 @@ def sweep(
     pipeline: str | None = None,
     objectives: Sequence[str] = OBJECTIVES,
     worlds: int = WORLDS,
+    faults: tuple[InjectedFault, ...] = (),
 ) -> list[SweptPoint]:
     """Replay each trace with each setting, and those of the front in so many other worlds. The result does not depend on where
     the jobs run.
 
     Raises:
-        UsageError: a setting needs answers that no recording holds.
+        UsageError: a setting needs answers that no recording holds, or a fault does nothing in any trace.
         TraceError: a trace cannot be replayed.
         WorkersError: the workers are lost.
     """
     _check(traces[0], points, pipeline)
-    tallies = _tallied(traces, points, workers, pipeline, 0)
+    # Everything but the settings and the worlds.
+    job = SweepJob("", pipeline, (), faults=faults)
+    tallies = _tallied(traces, points, workers, job)
+    _all_struck(faults, tallies.values())
     drawn: set[tuple[str, ...]] = set()
     while True:
         found = with_front([_swept(point, traces, tallies[point]) for point in points], objectives)
@@ -180,17 +189,18 @@ def sweep(
         if not front or not worlds:
             return found
         # In other worlds a setting may turn out to be beyond what can be judged. Then others come to the front.
-        tallies |= _tallied(traces, front, workers, pipeline, worlds)
+        tallies |= _tallied(traces, front, workers, job._replace(worlds=worlds))
         drawn |= set(front)
 
 
 def _tallied(
-    traces: Sequence[str], points: Sequence[tuple[str, ...]], workers: Workers, pipeline: str | None, worlds: int
+    traces: Sequence[str], points: Sequence[tuple[str, ...]], workers: Workers, like: SweepJob
 ) -> dict[tuple[str, ...], list[list[Tally]]]:
     """For each setting, the figures of all traces in each world, the middle one first."""
+    worlds = like.worlds
     share = max(1, _SHARE // (1 + worlds))
     jobs = [
-        SweepJob(trace, pipeline, tuple(points[at : at + share]), worlds)
+        like._replace(trace=trace, points=tuple(points[at : at + share]))
         for trace in traces
         for at in range(0, len(points), share)
     ]
@@ -201,6 +211,13 @@ def _tallied(
                 # Where nothing is drawn, all worlds are the middle one.
                 pooled.append(known[world] if world < len(known) else known[0])
     return tallies
+
+
+def _all_struck(faults: Iterable[InjectedFault], tallies: Iterable[Sequence[Sequence[Tally]]]) -> None:
+    struck = {written for worlds in tallies for tally in worlds[0] for written in tally.struck}
+    for fault in faults:
+        if fault.written not in struck:
+            raise UsageError(f"the fault {fault.written!r} hits nothing in any trace", hint=f"perhaps {MISSED}")
 
 
 def _ranges(worlds: Sequence[Sequence[Tally]]) -> dict[str, tuple[float, float]]:
@@ -225,7 +242,7 @@ def _check(trace: str, points: Sequence[tuple[str, ...]], pipeline: str | None) 
 def tallied(job: SweepJob) -> list[list[Tally]]:
     """Run one job: for each setting, the figures in each world, the middle one first."""
     known = Path(job.trace).stat()
-    prepared = _prepared(job.trace, known.st_mtime_ns, known.st_size)
+    prepared = replace(_prepared(job.trace, known.st_mtime_ns, known.st_size), faults=job.faults)
     changed = (prepared.with_settings(point, job.pipeline) for point in job.points)
     found = (worlds_of(one, job.worlds) for one in changed)
     return [[_tally(report, reasons) for report in reports] for reports, reasons in found]
@@ -248,6 +265,7 @@ def _tally(report: Report, refusal: tuple[str, ...]) -> Tally:
         None if report.cost is None else float(report.cost.whole.amount),
         sum(notice.startswith("assumed") for notice in report.notices),
         refusal,
+        tuple(report.injected),
     )
 
 

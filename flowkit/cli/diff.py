@@ -7,11 +7,13 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from flowkit.cli.faults import fault_option, faults_given, schedule_option
 from flowkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from flowkit.engine import Row
     from flowkit.figures.report import Report
+    from flowkit.replay.simulate import Replayed
     from flowkit.trace.reader import Trace
 
 
@@ -35,21 +37,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", help="replay with a changed setting"
     )
+    fault_option(parser)
+    schedule_option(parser)
     parser.add_argument("--format", choices=("plain", "json"), default="plain", help="output format (default: plain)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare the sessions. Exit code 0 if all stages handled the same messages, 1 otherwise."""
     from flowkit.replay.compare import difference_json, difference_lines, first_difference
-    from flowkit.replay.predict import predict
     from flowkit.trace.reader import read_trace
 
-    if args.b is not None and (args.pipeline or args.set):
-        raise UsageError("--pipeline and --set change the replay of one trace, but two traces are given")
+    if args.b is not None and (args.pipeline or args.set or args.fault or args.schedule):
+        what = "--pipeline, --set, --fault and --schedule"
+        raise UsageError(f"{what} change the replay of one trace, but two traces are given")
     trace = read_trace(args.a)
     rows, report = _recorded(trace)
     if args.b is None:
-        replayed = predict(trace, pipeline=args.pipeline, overrides=tuple(args.set))
+        replayed = _replayed(args, trace)
         other_rows, other = replayed.rows, replayed.report
     else:
         other_rows, other = _recorded(read_trace(args.b))
@@ -62,6 +66,18 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(difference_lines(report, other, first)))
     return ExitCode.FINE if first is None else ExitCode.CHECKS_FAILED
+
+
+def _replayed(args: argparse.Namespace, trace: Trace) -> Replayed:
+    from flowkit.replay.predict import predict
+    from flowkit.replay.simulate import all_hit, prepare
+    from flowkit.replay.ties import parse_schedule, scheduled
+
+    overrides, faults = tuple(args.set), faults_given(args)
+    if args.schedule is None:
+        return predict(trace, pipeline=args.pipeline, overrides=overrides, faults=faults)
+    prepared = prepare(trace, pipeline=args.pipeline, overrides=overrides, faults=faults)
+    return all_hit(scheduled(prepared, parse_schedule(args.schedule)))
 
 
 def _recorded(trace: Trace) -> tuple[list[Row], Report]:

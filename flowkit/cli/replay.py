@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from flowkit.cli.faults import fault_option, faults_given, schedule_option
 from flowkit.cli.workers import configure as workers
 from flowkit.cli.workers import traces_of, workers_of
 from flowkit.errors import ExitCode, UsageError
@@ -52,14 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PATH=VALUE",
         help="change a setting first",
     )
-    parser.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="FAULT",
-        help="let a provider fail, stall, be slow, or drop or double what it gives, such as 'llm: fail after 3 tokens in turn 2'; "
-        "may be repeated",
-    )
+    fault_option(parser)
     parser.add_argument(
         "--live-tools", action="store_true", help="really call the tools, instead of taking the recorded outcomes"
     )
@@ -69,11 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--permute-ties", type=int, default=0, metavar="N", help="also replay simultaneous events in N other orders"
     )
-    parser.add_argument(
-        "--schedule",
-        metavar="TIES",
-        help="replay simultaneous events in an order that --permute-ties has printed, such as 17.1,42.2",
-    )
+    schedule_option(parser)
     parser.add_argument(
         "--worlds",
         type=int,
@@ -166,7 +156,6 @@ def _exact(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
 
 
 def _simulated(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
-    from flowkit.config.faults import faults_of
     from flowkit.replay.predict import WORLDS, predict
     from flowkit.replay.rerun import timing_only
     from flowkit.trace.reader import read_trace
@@ -191,7 +180,7 @@ def _simulated(args: argparse.Namespace, name: str, said: _Said) -> ExitCode:
         overrides=tuple(args.set),
         worlds=worlds,
         following=worlds > 0,
-        faults=faults_of(args.fault),
+        faults=faults_given(args),
     )
     _tell(args, replayed.report, said)
     if args.permute_ties and not _ties(args, trace, said):
@@ -238,10 +227,9 @@ def _scheduled(args: argparse.Namespace, trace: Trace, said: _Said) -> ExitCode:
 
 
 def _prepared(args: argparse.Namespace, trace: Trace) -> Prepared:
-    from flowkit.config.faults import faults_of
     from flowkit.replay.simulate import prepare
 
-    return prepare(trace, pipeline=args.pipeline, overrides=tuple(args.set), faults=faults_of(args.fault))
+    return prepare(trace, pipeline=args.pipeline, overrides=tuple(args.set), faults=faults_given(args))
 
 
 def _tell(args: argparse.Namespace, report: Report, said: _Said) -> None:

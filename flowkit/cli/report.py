@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowkit.cli.faults import fault_option, faults_given
 from flowkit.errors import ExitCode, FlowkitError, UsageError
 from flowkit.files import PRIVATE, reserve, sounds_beside, write_whole
 
@@ -35,6 +36,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="KEY=VALUE",
         help="also show the trace's replay with this setting changed, side by side",
     )
+    fault_option(parser)
     parser.add_argument(
         "-o", "--output", metavar="HTML", help="write an HTML page to this file (default: print to the terminal)"
     )
@@ -47,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
 
     if len(args.traces) > 2:
         raise UsageError(f"report shows one trace, or two side by side (got {len(args.traces)})")
-    changed = bool(args.pipeline or args.set)
+    changed = bool(args.pipeline or args.set or args.fault)
     if changed and len(args.traces) > 1:
-        raise UsageError("--pipeline and --set show the replay of one trace, but two traces are given")
+        raise UsageError("--pipeline, --set and --fault show the replay of one trace, but two traces are given")
     inputs = _inputs(args)
     traces = [read_trace(name) for name in args.traces]
     if args.output:
@@ -72,9 +74,9 @@ def _replayed(args: argparse.Namespace) -> ShownSession:
     from flowkit.replay.predict import predict
     from flowkit.report.page import ShownSession
 
-    replayed = predict(args.traces[0], pipeline=args.pipeline, overrides=tuple(args.set))
+    replayed = predict(args.traces[0], pipeline=args.pipeline, overrides=tuple(args.set), faults=faults_given(args))
     plan = replayed.plan
-    name = f"{replayed.report.trace}, replayed"
+    name = ", ".join([replayed.report.trace, "replayed", *replayed.report.injected])
     return ShownSession(name, replayed.report, replayed.rows, layout_of(plan), settings=plan.settings)
 
 

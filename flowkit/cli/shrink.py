@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from flowkit.cli.faults import fault_option, faults_given
 from flowkit.errors import ExitCode
 from flowkit.plural import counted
 
@@ -22,6 +23,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "will do; may be repeated",
     )  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting first")
+    fault_option(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="where to write (default: NAME.shrunk.jsonl beside the trace)"
     )
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from flowkit.trace.rewrite import Part, rewrite
 
     trace = read_trace(args.trace)
-    found = shrink(trace, condition(args.conditions), overrides=tuple(args.set))
+    found = shrink(trace, condition(args.conditions), overrides=tuple(args.set), faults=faults_given(args))
     out = Path(args.output or trace.path.with_name(f"{trace.path.name.removesuffix('.jsonl')}.shrunk.jsonl"))
     rewrite(trace, out, Redactor(), part=Part(found.replayed.rows, found.replayed.levels, 0, sound=False))
     left = ", ".join(map(str, found.turns)) or "none"

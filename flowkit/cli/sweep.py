@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowkit.cli.faults import fault_option, faults_given
 from flowkit.cli.workers import configure as workers
 from flowkit.cli.workers import traces_of, workers_of
 from flowkit.errors import ExitCode, UsageError
@@ -32,6 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="values of a setting: 300ms,500ms or 200ms..900ms/100ms; may be repeated",
     )  # fmt: skip
     parser.add_argument("--pipeline", metavar="FILE", help="replay with this pipeline file")
+    fault_option(parser)
     parser.add_argument(
         "--objective",
         metavar="FIGURE,...",
@@ -73,8 +75,13 @@ def run(args: argparse.Namespace) -> int:
         pipeline=args.pipeline,
         objectives=objectives,
         worlds=worlds,
+        faults=faults_given(args),
     )
-    print(_json(traces, objectives, found) if args.format == "json" else "\n".join(_table(found, objectives, args)))
+    print(
+        _json(traces, objectives, args.fault, found)
+        if args.format == "json"
+        else "\n".join(_table(found, objectives, args))
+    )
     if args.plot:
         write_whole(Path(args.plot), _plot(found, objectives), mine="<svg")
     return int(ExitCode.FINE)
@@ -95,7 +102,7 @@ def _plot(found: list[SweptPoint], objectives: tuple[str, ...]) -> str:
     return scatter(points, across, up)
 
 
-def _json(traces: list[str], objectives: tuple[str, ...], found: list[SweptPoint]) -> str:
+def _json(traces: list[str], objectives: tuple[str, ...], faults: list[str], found: list[SweptPoint]) -> str:
     points = [
         {
             "settings": list(one.settings),
@@ -108,7 +115,8 @@ def _json(traces: list[str], objectives: tuple[str, ...], found: list[SweptPoint
         }
         for one in found
     ]
-    return json.dumps({"flowkit": 1, "traces": traces, "objectives": list(objectives), "points": points}, indent=1)
+    known = {"flowkit": 1, "traces": traces, "objectives": list(objectives), "faults": faults, "points": points}
+    return json.dumps(known, indent=1)
 
 
 def _table(found: list[SweptPoint], objectives: tuple[str, ...], args: argparse.Namespace) -> list[str]:
@@ -128,6 +136,7 @@ def _table(found: list[SweptPoint], objectives: tuple[str, ...], args: argparse.
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
     own = ["--pipeline", args.pipeline] if args.pipeline else []
+    own += [part for fault in args.fault for part in ("--fault", fault)]
     front = [one for one in found if one.front]
     commands = (
         shlex.join(

@@ -5,8 +5,8 @@ Times are integer microseconds here and milliseconds in JSON. None means that th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from flowkit.clock import ms
@@ -267,6 +267,8 @@ class Report:
     """Share of the clauses whose audio is modelled, 0 to 1."""
     notices: tuple[str, ...] = ()
     """What a reader should know about these figures."""
+    injected: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The injected faults, as they are written, and the turns in which each has done something."""
     outlook: Outlook | None = None
     """How sure a prediction is. None: the figures are not predicted."""
     lasted_us: int = 0
@@ -304,6 +306,8 @@ class Report:
         }
         if self.cost is not None:
             known["cost"] = session_json(self.cost, self.lasted_us)
+        if self.injected:
+            known["injected"] = [{"fault": written, "turns": list(hit)} for written, hit in self.injected.items()]
         if self.outlook is not None:
             known["outlook"] = self.outlook.to_json()
         return {**known, "notices": list(self.notices)} if self.notices else known

@@ -29,6 +29,7 @@ from flowkit.messages import (
     ToolStatus,
 )
 from flowkit.plan.graph import Plan, PlannedStage
+from flowkit.plural import counted, named
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.chance import Chance
 from flowkit.tools import Tools, names_of
@@ -87,23 +88,14 @@ class FaultyProviders:
     def missed(self, turns: int) -> list[str]:
         """The faults that have done nothing, in a session of so many turns, for people."""
         return [
-            f"the fault {fault.written!r} hits nothing in a session of {turns} turn{'s' * (turns != 1)}"
+            f"the fault {fault.written!r} hits nothing in a session of {counted(turns, 'turn')}"
             for fault, hit in self.hit.items()
             if not hit
         ]
 
-    def told(self) -> list[str]:
-        """What was injected, and in which turns, for people."""
-        return [
-            f"injected: {fault.written} (turn{'s' * (len(hit) > 1)} {', '.join(map(str, sorted(hit)))})"
-            for fault, hit in self.hit.items()
-            if hit
-        ]
-
-    @property
-    def since(self) -> int | None:
-        """The first turn in which a fault has done something."""
-        return min((turn for hit in self.hit.values() for turn in hit), default=None)
+    def injected(self) -> dict[str, tuple[int, ...]]:
+        """The faults that have done something, as they are written, and in which turns."""
+        return {fault.written: tuple(sorted(hit)) for fault, hit in self.hit.items() if hit}
 
     def _turn(self, stage: PlannedStage) -> Callable[[], int]:
         index, ahead = self._stages[stage.id], int(stage.kind == "asr")
@@ -112,12 +104,22 @@ class FaultyProviders:
 
 def after_faults(report: Report, faulty: FaultyProviders) -> Report:
     """A report that says what was injected, and which figures are assumed after it."""
-    since = faulty.since
-    if since is None:
+    injected = faulty.injected()
+    if not injected:
         return report
+    since = min(turn for hit in injected.values() for turn in hit)
     turns = tuple(replace(turn, assumed=turn.turn >= since) for turn in report.turns)
+    told = (f"injected: {written} ({named(hit, 'turn')})" for written, hit in injected.items())
     assumed = f"assumed: from turn {since} on, the user and the providers go on after the fault as they usually do"
-    return replace(report, turns=turns, notices=(*report.notices, *faulty.told(), assumed))
+    return replace(report, turns=turns, injected=injected, notices=(*report.notices, *told, assumed))
+
+
+def moved(faults: Iterable[InjectedFault], turns: Mapping[int, int]) -> tuple[InjectedFault, ...]:
+    """The faults of a session of which only these turns are left: the new number of each. A fault without a turn goes."""
+    left = (
+        replace(one, turns=tuple(turns[n] for n in one.turns if n in turns)) if one.turns else one for one in faults
+    )
+    return tuple(new for new, old in zip(left, faults, strict=True) if new.turns or not old.turns)
 
 
 def _stage_of(plan: Plan, fault: InjectedFault) -> PlannedStage:

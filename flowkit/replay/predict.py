@@ -19,6 +19,7 @@ from flowkit.config.faults import InjectedFault
 from flowkit.figures.outlook import Outlook, Range, Ranges, TurnOdds
 from flowkit.figures.records import TurnEnd
 from flowkit.figures.report import Report, TurnReport, quantile
+from flowkit.plural import named
 from flowkit.replay.chance import Chance, World
 from flowkit.replay.changes import matched
 from flowkit.replay.manifest import Manifest, manifest_of
@@ -120,7 +121,7 @@ def _chance(prepared: Prepared, world: World, number: int) -> Chance:
 def _rests_on(manifest: Manifest, report: Report, chance: Chance) -> dict[str, tuple[str, ...]]:
     assumed = tuple(told.removeprefix(_ASSUMED) for told in report.notices if told.startswith(_ASSUMED))
     modelled = (f"{report.modelled_share:.0%} of the clauses are modelled",) if report.modelled_share else ()
-    injected = tuple(told.removeprefix(_INJECTED) for told in report.notices if told.startswith(_INJECTED))
+    injected = tuple(f"{written} ({named(hit, 'turn')})" for written, hit in report.injected.items())
     return {
         "recorded": manifest.recorded,
         "missing": manifest.missing,
@@ -130,7 +131,7 @@ def _rests_on(manifest: Manifest, report: Report, chance: Chance) -> dict[str, t
     }
 
 
-_ASSUMED, _INJECTED = "assumed: ", "injected: "
+_ASSUMED = "assumed: "
 
 # -- structure ---------------------------------------------------------------------------------------------------------
 

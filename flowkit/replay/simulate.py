@@ -26,7 +26,7 @@ from flowkit.providers.inline import Script
 from flowkit.replay.chance import Chance
 from flowkit.replay.changes import Spans, other_turns, spans_of
 from flowkit.replay.collector import without_collector
-from flowkit.replay.faults import FaultyProviders, after_faults
+from flowkit.replay.faults import FaultyProviders, after_faults, moved
 from flowkit.replay.fewer import Fewer, spoken_turns
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.hearing import Hearing
@@ -220,10 +220,13 @@ class Prepared:
         return replace(self, plan=plan, user=_user(self.trace, self.material, self.hearing, self.recorded, plan))
 
     def with_turns(self, kept: Collection[int]) -> Prepared:
-        """The same trace, of which the user says only these turns. Only of a trace that was prepared as `changed`."""
+        """The same trace, of which the user says only these turns. Only of a trace that was prepared as `changed`. Faults in the
+        turns that are left stay with them."""
         assert self.user is not None
         fewer = Fewer(spoken_turns(spans_of(self.then)), kept)
-        return replace(self, user=fewer.user(self.user), material=fewer.material(self.material))
+        stay = [turn.turn for turn in self.then if turn.turn in kept or not turn.spoken]
+        faults = moved(self.faults, {then: now for now, then in enumerate(stay, 1)})
+        return replace(self, user=fewer.user(self.user), material=fewer.material(self.material), faults=faults)
 
     def run(
         self,

@@ -83,6 +83,21 @@ def test_the_command_writes_a_trace(trace: Path, tmp_path: Path, capsys: pytest.
     assert few.reference is not None
 
 
+def test_a_fault_stays_with_its_turn(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the shrunk session turn 30 is the first one, and the fault is in that."""
+    few, line = tmp_path / "few.jsonl", ["shrink", str(trace), "--if", "{what: end_reason, equals: error}"]
+    assert main([*line, "--fault", "llm: fail in turn 30", "-o", str(few)]) == 0
+    assert "1 of 40 turns left" in capsys.readouterr().out
+    assert exactly(read_trace(few)).difference is None
+    (turn,) = run(few).report.turns
+    assert (turn.user, turn.end_reason) == (SAID[29], "error")
+
+
+def test_a_fault_that_does_nothing_is_refused(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shrink", str(trace), "--if", "{what: turns, at_most: 99}", "--fault", "llm: fail in turn 41"]) == 2
+    assert "hits nothing in a session of 40 turns" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["turns", "{what: nonsense, equals: 1}", "{what: turns}", "[", "{tool: 3}"])
 def test_other_conditions_are_refused(text: str) -> None:
     with pytest.raises(UsageError):

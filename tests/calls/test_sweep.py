@@ -60,6 +60,20 @@ def test_a_setting_without_sound_is_no_fast_one() -> None:
     assert [one.front for one in found] == [False, True]
 
 
+def test_faults_are_in_every_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = str(talk(tmp_path / "a.jsonl", ["One.", "Two."]))
+    line = ["sweep", trace, "--set", "stages.vad.end=200ms,300ms", "-j", "1", "--worlds", "0", "--format", "json"]
+    assert main(line) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert main([*line, "--fault", "tts: slow by 400ms"]) == 0
+    slow = json.loads(capsys.readouterr().out)
+    assert (plain["faults"], slow["faults"]) == ([], ["tts: slow by 400ms"])
+    for one, other in zip(plain["points"], slow["points"], strict=True):
+        assert other["ttfa.p50"] - one["ttfa.p50"] == 400
+    assert main([*line, "--fault", "llm: fail in turn 3"]) == 2
+    assert "hits nothing in any trace" in capsys.readouterr().err
+
+
 def test_what_cannot_be_judged_is_not_compared() -> None:
     fast, slow = ({"ttfa.p50": ms, "interrupted": 0, "requests": 1} for ms in (100.0, 900.0))
     points = [SweptPoint(("a",), fast, 0, judged=False), SweptPoint(("b",), slow, 0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,17 @@ def test_a_page_with_the_replay_beside_the_recording(trace: Path, tmp_path: Path
     text = out.read_text("utf-8")
     assert "a.jsonl, replayed" in text
     assert len(text) < 3_000_000
+
+
+def test_a_page_and_a_comparison_name_the_faults(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault, out = "llm: fail in turn 1", tmp_path / "out.html"
+    assert main(["report", str(trace), "--fault", fault, "-o", str(out)]) == 0
+    assert f"a.jsonl, replayed, {fault}" in out.read_text("utf-8")
+    capsys.readouterr()
+    assert main(["diff", str(trace), "--fault", fault, "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["b"]["injected"] == [{"fault": fault, "turns": [1]}]
 
 
 @pytest.mark.parametrize(

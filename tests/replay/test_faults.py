@@ -250,6 +250,7 @@ def test_a_report_says_what_is_assumed_after_the_fault(three: Trace) -> None:
     assert "injected: llm: fail in turn 2 (turn 2)" in found.report.notices
     known = found.report.to_json()
     assert [turn.get("assumed", False) for turn in known["turns"]] == [False, True, True]
+    assert known["injected"] == [{"fault": "llm: fail in turn 2", "turns": [2]}]
     assert known["outlook"]["manifest"]["injected"] == ["llm: fail in turn 2 (turn 2)"]
     assert any("from turn 2 on" in line for line in known["outlook"]["manifest"]["assumed"])
 

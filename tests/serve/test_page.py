@@ -130,6 +130,27 @@ def test_what_is_said_while_it_connects_is_heard(tmp_path: Path) -> None:
         assert page.errors == []
 
 
+SPREAD = """(async () => {
+  const { Conversation } = await import("/page/conversation.js");
+  const talk = new Conversation(document.createElement("ol"), () => {}), pale = [];
+  for (let size = 1; size <= 600; size++) {
+    const message = talk.add(`item_${size}`, "assistant"), pieces = 3 + size % 90;
+    message.begins("The capital of France is Paris.");
+    for (let i = 0; i < pieces; i++) message.sounds(size);
+    message.whole = true;
+    message.heardUntil(size * pieces);
+    if (message.rest.textContent) pale.push(size);
+  }
+  return pale;
+})()"""
+
+
+def test_what_has_sounded_to_its_end_is_dark_however_long_it_is(chromium: Page, tmp_path: Path) -> None:
+    with server(tmp_path, TALK) as url:
+        chromium.open(url.removesuffix("v1"))
+        assert chromium.run(SPREAD) == []
+
+
 def test_the_keyboard_alone_is_enough_on_a_phone(chromium: Page, tmp_path: Path) -> None:
     page = chromium
     answer = ANSWER.partition(", it is")[0]

@@ -7,7 +7,8 @@ export const element = (tag, name = "", text = "") => {
   return made;
 };
 
-const MS_PER_LETTER = 65;  // of a voice that has said nothing yet
+// Sound is counted in samples at 24 kHz: sums of milliseconds would differ in their last digit, and a last word stay pale.
+const PER_LETTER = 1560;  // of a voice that has said nothing yet: 65 ms
 
 // One message. Texts are set as text, so nothing in them is taken for HTML.
 class Message {
@@ -22,45 +23,45 @@ class Message {
     line.append(element("span", "who", who), words, this.note);
     list.append(line);
     this.line = line;
-    this.pieces = [];  // {text, fromMs, toMs}: a text, and when it sounds in the message
+    this.pieces = [];  // {text, from, to}: a text, and when it sounds in the message
   }
 
   get text() { return this.pieces.map((piece) => piece.text).join(""); }
 
   // A text that needs no sound.
   write(text) {
-    this.pieces = [{ text, fromMs: 0, toMs: 0 }];
+    this.pieces = [{ text, from: 0, to: 0 }];
     this.heardUntil(0);
   }
 
   // The text of the sound that follows.
   begins(text) {
-    const at = this.lengthMs;
-    this.pieces.push({ text, fromMs: at, toMs: at, sounds: true });
-    this.heardUntil(this.untilMs ?? 0);
+    const at = this.length;
+    this.pieces.push({ text, from: at, to: at, sounds: true });
+    this.heardUntil(this.until ?? 0);
   }
 
-  sounds(ms) { if (this.pieces.length) this.pieces.at(-1).toMs += ms; }
+  sounds(samples) { if (this.pieces.length) this.pieces.at(-1).to += samples; }
 
-  get lengthMs() { return this.pieces.at(-1)?.toMs ?? 0; }
+  get length() { return this.pieces.at(-1)?.to ?? 0; }
 
   // How long a piece takes. Of the last one more may come: it is taken to be spoken as fast as those before.
-  #takesMs(piece) {
-    const known = piece.toMs - piece.fromMs;
+  #takes(piece) {
+    const known = piece.to - piece.from;
     if (piece !== this.pieces.at(-1) || this.whole) return known;
     const before = this.pieces.slice(0, -1).filter(({ sounds }) => sounds);
     const letters = before.reduce((sum, { text }) => sum + text.length, 0);
-    return Math.max(known, piece.text.length * (letters ? piece.fromMs / letters : MS_PER_LETTER));
+    return Math.max(known, piece.text.length * (letters ? piece.from / letters : PER_LETTER));
   }
 
-  heardUntil(ms) {
-    this.untilMs = ms;
+  heardUntil(samples) {
+    this.until = samples;
     let count = 0;
     for (const piece of this.pieces) {
-      const { text, fromMs, sounds } = piece, lasts = sounds ? this.#takesMs(piece) : 0;
-      if (ms >= fromMs + lasts) count += text.length;
+      const { text, from, sounds } = piece, lasts = sounds ? this.#takes(piece) : 0;
+      if (samples >= from + lasts) count += text.length;
       // Whole words, as in the history that the model gets.
-      else if (ms > fromMs) count += text.slice(0, Math.floor((text.length * (ms - fromMs)) / lasts)).lastIndexOf(" ") + 1;
+      else if (samples > from) count += text.slice(0, Math.floor((text.length * (samples - from)) / lasts)).lastIndexOf(" ") + 1;
     }
     this.#show(count);
   }

@@ -11,6 +11,7 @@ const LOCKED = document.body.dataset.token === "needed";
 const VALUES = [...new URLSearchParams(location.search)].filter(([name]) => name.startsWith("var."));
 const OWN = "of this conversation";
 const GONE = "The server is gone, or refuses the connection.", BUSY = "The server takes no other session now. Try again later.";
+const PER_MS = 24;  // samples of the player
 const KEPT = 250;  // pieces of 40 ms that are kept while the page connects: ten seconds
 // By the names that browsers give these errors.
 const NO_MICROPHONE = {
@@ -27,7 +28,7 @@ class Page {
   muted = false;
   replying = false;
   early = new Kept(KEPT);  // what was said while it connected
-  sounding = null;  // {id, message, fromMs}: the item that plays, or played last
+  sounding = null;  // {id, message, from}: the item that plays, or played last
 
   constructor() {
     this.conversation = new Conversation($("conversation"), (text) => { $("said").textContent = text; });
@@ -203,9 +204,9 @@ class Page {
     if (!message || message.over || !this.player) return;
     if (this.sounding?.id !== id) {
       this.sounding?.message.heardUntil(Infinity);
-      this.sounding = { id, message, fromMs: this.player.givenMs };
+      this.sounding = { id, message, from: this.player.given };
     }
-    message.sounds(audio.length / 48);
+    message.sounds(audio.length / 2);
     this.player.play(audio);
   }
 
@@ -228,8 +229,8 @@ class Page {
     const playing = player.playing;
     await player.clear();
     if (!playing) return false;
-    const heardMs = Math.min(player.playedMs - sounding.fromMs, sounding.message.lengthMs);
-    client?.truncate(sounding.id, Math.max(0, Math.floor(heardMs)));
+    const heard = Math.min(player.played - sounding.from, sounding.message.length);
+    client?.truncate(sounding.id, Math.max(0, Math.floor(heard / PER_MS)));
     this.cutOff(note);
     return true;
   }
@@ -298,7 +299,7 @@ class Page {
     $("agent-level").value = this.player?.db ?? -60;
     const s = Math.floor((performance.now() - this.began) / 1000);
     $("clock").textContent = `${String(Math.floor(s / 60)).padStart(2, "0")}:${String(s % 60).padStart(2, "0")}`;
-    if (this.sounding) this.sounding.message.heardUntil(this.player.playedMs - this.sounding.fromMs);
+    if (this.sounding) this.sounding.message.heardUntil(this.player.played - this.sounding.from);
     this.show();
   }
 }

@@ -1,4 +1,4 @@
-// The microphone and the speaker of this page. Times are in milliseconds of what was given to the player since it began.
+// The microphone and the speaker of this page. Of the player, what was given and played is counted in samples since it began.
 
 const WORKLETS = new URL("worklets.js", import.meta.url), RATE = 24000, SILENT_DB = -60;
 
@@ -73,7 +73,7 @@ export class Player {
     this.#node.port.postMessage({ pcm: bytes.buffer }, [bytes.buffer]);
   }
 
-  // Drops what has not been played, and waits until that is done. Then `playedMs` is exact.
+  // Drops what has not been played, and waits until that is done. Then `played` is exact.
   async clear() {
     if (this.#context.state === "running") {
       await new Promise((resolve) => { this.#cleared.push(resolve); this.#node.port.postMessage({}); });
@@ -81,11 +81,11 @@ export class Player {
     this.#given = this.#played;
   }
 
-  get givenMs() { return (this.#given / RATE) * 1000; }
+  get given() { return this.#given; }
   // What has left the loudspeaker: what the device has taken and not played yet does not count.
-  get playedMs() {
-    const waiting = this.#played < this.#given || this.db > SILENT_DB ? (this.#context?.outputLatency || 0) : 0;
-    return Math.max(0, (this.#played / RATE - waiting) * 1000);
+  get played() {
+    const waits = this.playing || this.db > SILENT_DB ? (this.#context?.outputLatency || 0) : 0;
+    return Math.max(0, this.#played - waits * RATE);
   }
   get playing() { return this.#played < this.#given; }
 

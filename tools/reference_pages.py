@@ -19,6 +19,7 @@ from flowkit import messages
 from flowkit.cli import COMMANDS
 from flowkit.config.budgets import PARTS, Parts
 from flowkit.config.docs import field_docs
+from flowkit.figures.report import Report, TurnReport
 from flowkit.messages import Message
 from flowkit.runtime.gauges import Gauges, QueueDepth
 from flowkit.serve.metrics import Metrics, of_workers
@@ -36,6 +37,10 @@ TTFA counts from the end of the user's last voiced frame to the first frame of t
 counts from the release of its line. The parts add up to it, and a part that did not happen is 0. A turn that never sounds has no
 TTFA, and not one of 0. [Tuning the delay](../tuning-latency.md) says what makes each part shorter.
 """
+_REPORT = """\
+The figures of a session: `outcome.figures.report()`, and `report` of a replay. Times whose names end in `_us` are in microseconds.
+"""
+_TURN = "The figures of one turn: one of `report.turns`, and what `await session.reply()` returns.\n"
 MADE = "<!-- Made by docs/reference/build.py from the code. -->\n"
 _LANES = {"C": "control", "D": "data", "P": "to the provider"}
 
@@ -55,7 +60,7 @@ def _page(lines: Iterator[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|").replace("``", "`")
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
@@ -114,12 +119,13 @@ def _python() -> Iterator[str]:
         yield from (
             _class(f"replay.{name}", found) if inspect.isclass(found) else _function(f"flowkit.replay.{name}", found, 2)
         )
+    yield from _figures()
 
 
 def _class(name: str, cls: type) -> Iterator[str]:
     yield f"\n## flowkit.{name}\n"
     yield _prose(inspect.getdoc(cls) or "")
-    for attribute, found in vars(cls).items():
+    for attribute, found in _members(cls).items():
         if attribute.startswith("_") or not inspect.getdoc(found):
             continue
         if isinstance(found, property):
@@ -127,6 +133,30 @@ def _class(name: str, cls: type) -> Iterator[str]:
         elif inspect.isfunction(found) or isinstance(found, (classmethod, staticmethod)):
             function = found.__func__ if isinstance(found, (classmethod, staticmethod)) else found
             yield from _function(attribute, function, 3)
+
+
+def _members(cls: type) -> dict[str, Any]:
+    """The members of a class, and those that it inherits from classes of flowkit which have no section of their own."""
+    public = {getattr(flowkit, name) for name in flowkit.__all__ if inspect.isclass(getattr(flowkit, name))} - {cls}
+    bases = [base for base in cls.__mro__ if base.__module__.startswith("flowkit.") and base not in public]
+    return {name: member for base in reversed(bases) for name, member in vars(base).items()}
+
+
+def _figures() -> Iterator[str]:
+    """The figures of a session: `report` has them, and so does what `reply` returns."""
+    for cls, text in ((Report, _REPORT), (TurnReport, _TURN)):
+        yield f"\n## {cls.__name__}\n"
+        yield text
+        yield from _fields(cls)
+
+
+def _fields(cls: type) -> Iterator[str]:
+    """The fields of a dataclass as a table."""
+    docs = field_docs(cls)
+    yield "| field | type | |\n|---|---|---|"
+    yield from (
+        f"| `{f.name}` | `{_cell(str(f.type))}` | {_cell(docs.get(f.name, ''))} |" for f in dataclasses.fields(cls)
+    )
 
 
 def _function(name: str, function: Any, level: int) -> Iterator[str]:
@@ -177,11 +207,8 @@ def _messages() -> Iterator[str]:
             yield f"\n### {cls.__name__}\n"
             yield f"Lane: {_LANES[cls.lane]}{', may be dropped' if cls.lossy else ''}.\n"
             yield _prose(inspect.getdoc(cls) or "")
-            if found := dataclasses.fields(cls):
-                plain: type = cls
-                docs = field_docs(plain)
-                yield "| field | type | |\n|---|---|---|"
-                yield from (f"| `{f.name}` | `{_cell(str(f.type))}` | {_cell(docs.get(f.name, ''))} |" for f in found)
+            if dataclasses.fields(cls):
+                yield from _fields(cls)
 
 
 # -- metrics -----------------------------------------------------------------------------------------------------------

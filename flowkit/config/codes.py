@@ -36,7 +36,7 @@ class Page:
 _WEIGHT = {
     "error": "An error: exit code 2.",
     "warning": "A warning: exit code 0, or 2 with `check --deny-warnings`.",
-    "notice": "A notice: exit code 0.",
+    "notice": "A notice of `check`: exit code 0.",
 }
 
 

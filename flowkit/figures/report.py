@@ -81,6 +81,7 @@ class TurnReport:
     """The figures of one turn."""
 
     turn: int
+    """Its number, from 1."""
     user: str
     """The text of the utterance."""
     agent: str
@@ -88,6 +89,7 @@ class TurnReport:
     heard: str
     """The part of it that was played."""
     end_reason: str
+    """``completed``, ``interrupted``, ``error`` or ``session_closed``."""
     started_us: int
     """When the user's voice ended, or the line was typed."""
     ttfa_us: int | None
@@ -95,6 +97,7 @@ class TurnReport:
     parts_us: tuple[int, ...] | None
     """A time for each of PARTS. Their sum is `ttfa_us`. None: nothing sounded."""
     clauses: tuple[ClauseReport, ...] = ()
+    """What TTS was given, in order."""
     modelled: bool = False
     """Whether a figure of the turn depends on a modelled answer."""
     assumed: bool = False

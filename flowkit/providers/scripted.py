@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flowkit import options as opt
 from flowkit.messages import (
@@ -254,7 +254,13 @@ class ScriptedReply(opt.Options):
     calls: tuple[ScriptedCall, ...] = ()
     """Tools that it calls after its text."""
     after: str = ""
-    """The tool whose outcome it answers, as the first one called. Without any such reply the outcome is said as it is."""
+    """The tool whose outcome it answers, as the first one called. The outcome of a tool that no reply names is said as it is."""
+
+    @model_validator(mode="after")
+    def _answers_the_tool(self) -> ScriptedReply:
+        if self.after and self.fail_after is None and not (self.text or self.tokens or self.calls):
+            raise ValueError("a reply after a tool needs text, tokens, calls or fail_after")
+        return self
 
 
 class ScriptedLlm(ScriptedProvider):

@@ -54,10 +54,9 @@ class Session(Remote):
             raise SessionOver(f"the session has ended, so there is no further reply: {(await self.outcome()).reason}")
         return turn
 
-    def attach(self, pump: TrioPump | None, figures: LiveFigures) -> None:
-        """Called by the session when it begins, and with None when it ends."""
+    def _attach(self, pump: TrioPump | None, figures: LiveFigures) -> None:
         self.awaited.attach(pump, figures)
-        super().attach(pump, figures)
+        super()._attach(pump, figures)
 
     async def outcome(self) -> SessionOutcome:
         """Wait for the end of the session. Returns how it went."""
@@ -65,8 +64,7 @@ class Session(Remote):
         assert self._outcome is not None
         return self._outcome
 
-    def ended(self, outcome: SessionOutcome) -> None:
-        """Called by the host."""
+    def _ended(self, outcome: SessionOutcome) -> None:
         self._outcome = outcome
         self._over.set()
 
@@ -82,7 +80,7 @@ class AwaitedTurns(Observer):
         self._news = trio.Event()
 
     def attach(self, pump: TrioPump | None, figures: LiveFigures) -> None:
-        """As ``Remote.attach``."""
+        """As ``Remote._attach``."""
         self._pump, self._figures = pump, figures
         self._wake()
 
@@ -117,7 +115,7 @@ async def in_background(run: Callable[[Session], Awaitable[SessionOutcome]]) -> 
     session, failure = Session(), None
 
     async def running() -> None:
-        session.ended(await run(session))
+        session._ended(await run(session))
 
     try:
         async with trio.open_nursery() as nursery:

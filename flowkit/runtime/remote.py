@@ -22,8 +22,8 @@ class Remote:
         self.begun = trio.Event()
         """Set when the session begins."""
 
-    def attach(self, pump: TrioPump | None, figures: LiveFigures) -> None:
-        """Called by the session when it begins, and with None when it ends."""
+    def _attach(self, pump: TrioPump | None, figures: LiveFigures) -> None:
+        """The session calls it when it begins, and with None when it ends."""
         self._pump = pump
         if pump is not None:
             self.begun.set()

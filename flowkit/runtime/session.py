@@ -165,7 +165,7 @@ class LiveSession:
         )
         try:
             self._started(pump.engine, outcome.figures)
-            self._remote.attach(pump, outcome.figures)
+            self._remote._attach(pump, outcome.figures)
             async with trio.open_nursery() as nursery:
                 if self._until.duration_us is not None:
                     nursery.start_soon(self._close_after, self._until.duration_us)
@@ -176,7 +176,7 @@ class LiveSession:
                 nursery.cancel_scope.cancel()
         finally:
             self.pump = None
-            self._remote.attach(None, outcome.figures)
+            self._remote._attach(None, outcome.figures)
             self.over = True
             outcome.wall_us = monotonic_us() - began_us
             outcome.inboxes = pump.engine.inboxes()

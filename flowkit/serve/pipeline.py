@@ -29,7 +29,7 @@ def served(config: Config) -> tuple[Config, Plan]:
     if lacking := [kind for kind in _NEEDED if kind not in there]:
         raise UsageError(
             f"clients speak and listen, and this pipeline has no stage of kind {', '.join(lacking)}",
-            hint="flowkit new -o agent.yaml writes a pipeline that has all of them",
+            hint="flowkit new -o voice.yaml writes a pipeline that has all of them",
         )
     config = _with_tools(with_playback(config))
     stages = tuple(_changed(stage, config) for stage in config.stages)

@@ -34,7 +34,7 @@ def test_the_pages_say_which_codes_are_warnings() -> None:
     assert {
         code: page.severity for code, page in pages().items() if code not in LINTS and page.severity != "error"
     } == {"FK130": "notice"}
-    assert "A notice: exit code 0" in pages()["FK130"].markdown()
+    assert "A notice of `check`: exit code 0" in pages()["FK130"].markdown()
     assert "A warning: exit code 0" in pages()["FK207"].markdown()
     assert "An error: exit code 2" in pages()["FK206"].markdown()
 

@@ -117,6 +117,10 @@ EXACT = [
         BASE + "shutdown: {grace: 2 s}\n",
         "x.yaml:7:19: shutdown.grace: a duration has no space (got '2 s') [FK113]",
     ),
+    (
+        BASE.replace("canned, text: hi", "scripted, replies: [{after: look}]"),
+        "x.yaml:4:47: stages[1].replies[0]: a reply after a tool needs text, tokens, calls or fail_after (got a mapping) [FK114]",
+    ),
 ]
 
 

@@ -110,7 +110,7 @@ async def _large(it: Site) -> Any:
     client = await caller(it)
     await client.send("novelty", text="x" * 5_000)
     await client.send("novelty", text="x")
-    await client._read()
+    await client.read()
     return client.code
 
 

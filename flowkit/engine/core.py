@@ -311,7 +311,8 @@ class Engine:
         seq = self._seq = self._seq + 1
         envelope = (message, slot.id, n, self.now_us, slot.epoch, slot.turn, seq)
         control = message.lane == "C"
-        for target, inbox in slot.routes.get(port, ()):
+        for index, inbox in slot.routes.get(port, ()):
+            target = self._slots[index]
             if control or inbox is None:
                 self._to_control(target, envelope)
             elif slot.outbox or not self._push(target, inbox, envelope):

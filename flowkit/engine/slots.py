@@ -58,8 +58,8 @@ class Slot:
     control: deque[Envelope] = field(default_factory=deque)
     inboxes: list[Inbox] = field(default_factory=list)
     outbox: deque[tuple[Inbox, Envelope]] = field(default_factory=deque)
-    routes: dict[str, list[tuple[Slot, Inbox | None]]] = field(default_factory=dict)
-    """Output port -> targets, each with the inbox there, or None for a control edge."""
+    routes: dict[str, list[tuple[int, Inbox | None]]] = field(default_factory=dict)
+    """Output port -> the indexes of the targets, each with the inbox there, or None for a control edge."""
     call: OpenCall | None = None
     waiting: int = 0
     """Messages in all inboxes."""
@@ -127,5 +127,5 @@ def slots_of(plan: Plan) -> list[Slot]:
         inbox = Inbox(source.index, target.index, edge.input, edge.bound) if edge.bound else None
         if inbox is not None:
             target.inboxes.append(inbox)
-        source.routes.setdefault(edge.output, []).append((target, inbox))
+        source.routes.setdefault(edge.output, []).append((target.index, inbox))
     return slots

@@ -94,21 +94,24 @@ class Follower:
         self._listened = Listened()
         self._frame_us = layout.frame_us
         self._shutdown = ("", 0)
-        by_kind: dict[str, Callable[[Row], None]] = {
-            "mic": self._mic,
-            "gate": self._gate,
-            "llm": self._llm,
-            "tts": self._tts,
-            "speaker": self._speaker,
-            "tools": self._tools,
+        # Functions and not methods: a follower that refers to itself would stay until the collector finds it.
+        by_kind: dict[str, Callable[[Follower, Row], None]] = {
+            "mic": Follower._mic,
+            "gate": Follower._gate,
+            "llm": Follower._llm,
+            "tts": Follower._tts,
+            "speaker": Follower._speaker,
+            "tools": Follower._tools,
         }
-        self._handlers: dict[str, Callable[[Row], None]] = {id_: self._replying for id_, _ in layout.kinds}
+        self._handlers: dict[str, Callable[[Follower, Row], None]] = {
+            id_: Follower._replying for id_, _ in layout.kinds
+        }
         self._handlers |= {layout.only(kind): handler for kind, handler in by_kind.items()}
         # Most rows are theirs, and the follower needs none of them, or next to none.
         for kind in ("vad", "asr"):
             self._handlers.pop(layout.only(kind), None)
         if layout.prices and layout.only("asr"):
-            self._handlers[layout.only("asr")] = self._asr
+            self._handlers[layout.only("asr")] = Follower._asr
 
     def row(self, row: Row) -> Sequence[Ended]:
         """Handle the next row. Returns the records that are complete by then."""
@@ -116,7 +119,7 @@ class Follower:
         if now_us >= self._due_us:
             self._settle(now_us)
         if (handler := self._handlers.get(row.stage)) is not None:
-            handler(row)
+            handler(self, row)
         return self._take_ended() if self._ended else ()
 
     def event(self, at_us: int, name: str, detail: str) -> None:

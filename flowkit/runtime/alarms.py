@@ -28,6 +28,10 @@ class Alarm:
         self.at_s = math.inf
 
 
+def _nothing() -> None:
+    pass
+
+
 class Alarms:
     """The alarms of a host. `run` is their task."""
 
@@ -52,6 +56,11 @@ class Alarms:
         # The task sleeps already and would wake too late.
         if self._sleep is not None and at_s < self._sleep.deadline:
             self._sleep.deadline = max(at_s, self._rests_until_s)
+
+    def end(self, alarm: Alarm) -> None:
+        """Ring never again, and let go of what would have been called."""
+        alarm.ring = _nothing
+        self.set(alarm, math.inf)
 
     async def run(self) -> None:
         """Ring until cancelled."""

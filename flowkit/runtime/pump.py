@@ -123,10 +123,12 @@ class TrioPump:
                 # A late item must not step an engine that has ended.
                 self._rests = False
                 # The alarms outlive the session, and one left set would ring for a pump that has ended.
-                self._alarms.set(self._alarm, math.inf)
+                self._alarms.end(self._alarm)
                 # Also after an error: the last rows are the ones that explain it.
                 self._hand_over_rows()
                 nursery.cancel_scope.cancel()
+        # A call refers to the pump. Together they would stay, with all that the session held, until the collector finds them.
+        self._calls.clear()
         return self.engine.finished or "closed"
 
     def close(self, reason: str) -> None:

@@ -13,21 +13,26 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from flowkit.config import load
 from flowkit.engine import Engine
+from flowkit.plan import require
 from flowkit.replay.rerun import exactly
 from flowkit.runtime.host import Host, open_host
 from flowkit.runtime.session import LiveSession
 from flowkit.trace.reader import read_trace
 from flowkit.trace.rewrite import repair
+from tests.soak.comers import FAILING
+from tests.soak.comers import TALK as TALKING
 from tests.soak.test_flat import GROWTH
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +103,38 @@ def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
     assert last["threads"] <= before["threads"]
     assert last["descriptors"] <= before["descriptors"]
     assert last["kilobytes"] - before["kilobytes"] < 10_000
+
+
+async def left(how: str, folder: Path) -> Counter[str]:
+    """The types of what one session leaves that only the collector finds."""
+    async with open_host(load("talk.yaml", text=TALKING), notice=lambda line: None) as host:
+        failing = require(load("failing.yaml", text=FAILING))
+
+        async def session(name: str) -> None:
+            with trio.move_on_after(3 if how == "cancelled" else 60):
+                plan = failing if how == "a provider fails" else None
+                await host.run_session(plan, trace=folder / name, duration_us=10_000_000)
+
+        await session("first.jsonl")
+        gc.collect()
+        gc.disable()
+        try:
+            await session("second.jsonl")
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            return Counter(
+                type(thing).__qualname__ for thing in gc.garbage if type(thing).__module__.startswith("flowkit")
+            )
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+
+
+@pytest.mark.parametrize("how", ["in order", "cancelled", "a provider fails"])
+def test_a_session_that_has_ended_leaves_nothing_to_the_collector(how: str, tmp_path: Path) -> None:
+    """The collector looks at everything seldom, and what waits for it is memory that the next sessions lack."""
+    assert not trio.run(left, how, tmp_path, clock=MockClock(autojump_threshold=0))
 
 
 # -- in real time ------------------------------------------------------------------------------------------------------

@@ -258,7 +258,8 @@ class ScriptedReply(opt.Options):
 
     @model_validator(mode="after")
     def _answers_the_tool(self) -> ScriptedReply:
-        if self.after and self.fail_after is None and not (self.text or self.tokens or self.calls):
+        # An empty text that is written down is a model that says nothing.
+        if self.after and not self.model_fields_set & {"text", "tokens", "calls", "fail_after"}:
             raise ValueError("a reply after a tool needs text, tokens, calls or fail_after")
         return self
 

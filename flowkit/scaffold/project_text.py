@@ -107,6 +107,7 @@ jobs:
       - uses: actions/checkout@v4
       - uses: actions/setup-python@v5
         with: {python-version: "3.12", cache: pip, cache-dependency-path: agent.yaml}
+      # Until flowkit is on the package index, name a wheel here instead.
       - run: pip install flowkit-voice
       - run: flowkit test . --report junit=out/junit.xml --report pages=out/
       - if: always()
@@ -154,9 +155,9 @@ A voice agent, described in `agent.yaml` and run by flowkit.
 | find mistakes in `agent.yaml` | `flowkit check agent.yaml` |
 | run the tests, as CI does | `flowkit test .` |
 | look at a session | `flowkit report traces/live/NAME.jsonl -o out/report.html` |
-| hear what a change does to a recorded session | `flowkit replay traces/live/NAME.jsonl --pipeline agent.yaml` |
+| see what a change does to a recorded session | `flowkit replay traces/live/NAME.jsonl --pipeline agent.yaml` |
 | make a recorded session a test | move it to `traces/`, then `flowkit approve traces/NAME.jsonl --pipeline agent.yaml` |
 
-Each run records the session, with its sound, in `traces/live/`. `flowkit run --no-trace` keeps no record.
+Each run records the session in `traces/live/`, with its sound if there is any. `flowkit run --no-trace` keeps no record.
 The workflow in `.github/workflows/voice.yaml` runs the tests.
 """

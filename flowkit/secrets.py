@@ -115,6 +115,11 @@ def _places(text: str, form: str) -> Iterator[int]:
         at = text.find(form[:_LEAK], at + 1)
 
 
+def is_hidden(text: str) -> bool:
+    """Whether only asterisks are left of a secret, as in the configuration that a trace holds."""
+    return bool(text) and not text.strip("*")
+
+
 def masked(text: str) -> str:
     """The text with letters and digits replaced, so that ``sk-Ab12`` becomes ``xx-Xx00``.
 
@@ -170,7 +175,7 @@ class _Known:
 
     def learn(self, values: Iterable[str]) -> None:
         # The masks hold many forms of each secret, so they are built only when one is really new.
-        new = {value for value in values if len(value) >= SHORTEST} - self.values
+        new = {value for value in values if len(value) >= SHORTEST and not is_hidden(value)} - self.values
         if new:
             self.values |= new
             self.masks = Masks(self.values)

@@ -142,3 +142,8 @@ def test_a_variable_that_no_file_refers_to_is_secret_by_its_name(name: str, valu
     load("p.yaml", text=text, environ={name: value})
     shown = mask(f"It is {value}.")
     assert (shown != f"It is {value}.") is is_secret
+
+
+def test_the_asterisks_of_a_recorded_configuration_are_no_secret() -> None:
+    learn("*" * 10, "canary-4711")
+    assert mask("canary-4711 " + "*" * 10) == "*** " + "*" * 10

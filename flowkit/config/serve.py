@@ -9,14 +9,14 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from flowkit import options as opt
+from flowkit.secrets import is_hidden
 
 _SHORTEST = 16
 
 
 def masked(token: opt.Secret) -> bool:
-    """Whether only asterisks are left of it, as in the configuration that a trace holds."""
-    text = token.get_secret_value()
-    return bool(text) and not text.strip("*")
+    """Whether it is one of a recorded configuration."""
+    return is_hidden(token.get_secret_value())
 
 
 def _long_enough(token: opt.Secret) -> opt.Secret:

@@ -14,11 +14,14 @@ from flowkit.providers.base import Provider
 from flowkit.stages.gate import Gate
 from flowkit.stages.gate_options import Typing
 from flowkit.stages.playback import Playback
+from flowkit.stages.tools import ToolRunner
 
 End: TypeAlias = tuple[type[Provider], Options]
 """A source or sink of sound: a provider's class, and its options."""
 
 LISTENING = frozenset({"mic", "vad", "asr"})
+_SERVED = "memory"
+"""The provider of a microphone and a speaker whose sound is a connection's."""
 
 
 def text_mode(config: Config, *, waits: bool = False) -> Config:
@@ -36,12 +39,49 @@ def text_mode(config: Config, *, waits: bool = False) -> Config:
 
 
 def like(recorded: Plan, config: Config) -> Config:
-    """The pipeline as the recorded session would have run it: with typed lines if the user typed, and with a speaker if it had
-    one."""
+    """The pipeline as the recorded session would have run it: with typed lines if the user typed, as it is served if it was, and
+    with a speaker if it had one."""
+    mic = recorded.only("mic")
+    if mic is not None and mic.provider is not None and mic.provider.name == _SERVED:
+        return as_served(config)
     gate = recorded.only("gate")
     if gate is not None and gate.provider is not None and isinstance(gate.options, Gate.Options):
         return text_mode(config, waits=gate.options.typing is Typing.WAITS)
     return with_playback(config) if recorded.only("speaker") else config
+
+
+def as_served(config: Config) -> Config:
+    """The pipeline as it is served: with a stage for the tools of clients, a speaker that sends ahead of time, and a gate that
+    greets only if clients are to be greeted. The devices of the file are not opened, and need not be installed."""
+    config = _with_tools(with_playback(config))
+    return replace(config, stages=tuple(_served(stage, config) for stage in config.stages))
+
+
+def _with_tools(config: Config) -> Config:
+    """A pipeline without tools of its own still needs the stage that keeps an account of a client's calls."""
+    if any(stage.kind == "tools" for stage in config.stages):
+        return config
+    model = next(stage for stage in config.stages if stage.kind == "llm")
+    bare = replace(
+        model, id="tools", kind="tools", cls=ToolRunner, options=ToolRunner.Options(), candidates=(), sources=None,
+        allow=frozenset(),
+    )  # fmt: skip
+    local = with_provider(bare, config, "local", {})
+    assert local is not None
+    return replace(config, stages=(*config.stages, replace(bare, candidates=(local,))))
+
+
+def _served(stage: StageConfig, config: Config) -> StageConfig:
+    serve = config.top.serve
+    if stage.cls is Playback:
+        stage = replace(stage, options=stage.options.model_copy(update={"lead": serve.lead}))
+    if stage.cls is Gate and not serve.greeting:
+        return replace(stage, options=stage.options.model_copy(update={"greeting": None}))
+    if stage.kind not in ("mic", "speaker"):
+        return stage
+    memory = with_provider(stage, config, _SERVED, {})
+    assert memory is not None
+    return replace(stage, candidates=(memory,))
 
 
 def with_playback(config: Config) -> Config:

@@ -13,10 +13,12 @@ import trio
 from flowkit import secrets
 from flowkit.config import load
 from flowkit.replay.rerun import exactly
+from flowkit.replay.settings import changed_plan, recorded_plan
 from flowkit.runtime.host import open_host
 from flowkit.serve.log import to_stderr
 from flowkit.serve.pipeline import served
 from flowkit.serve.server import RealtimeServer, sampled
+from flowkit.trace.reader import read_trace
 from tests.serve.support import silence, tone
 from tests.serve.wire import Caller, Site, caller, get, in_time
 
@@ -118,6 +120,20 @@ def test_the_log_has_a_line_for_each_event_and_no_content(capsys: pytest.Capture
     assert [event["event"] for event in events] == ["session began", "session ended"]
     assert all(event["session"].startswith("sess_") and event["at"].endswith("+00:00") for event in events)
     assert "canary" not in "\n".join(lines).lower()
+
+
+def test_a_session_of_a_server_replays_with_the_file_that_is_served(tmp_path: Path) -> None:
+    for number, settings in enumerate([(), ("serve.greeting=false", "stages.gate.greeting={text: Hello}")]):
+        file, folder = tmp_path / f"own-{number}.yaml", tmp_path / str(number)
+        file.write_text(WATCHED)
+        watched(lambda *_, **__: None, f"trace.dir={folder}", *settings)
+        (path,) = folder.glob("*.jsonl")
+        trace = read_trace(path)
+        recorded = recorded_plan(trace)
+        own = changed_plan(trace, recorded, pipeline=str(file), overrides=settings)
+        assert [(stage.id, stage.options) for stage in own.stages] == [
+            (stage.id, stage.options) for stage in recorded.stages
+        ]
 
 
 def test_a_session_of_a_server_with_tokens_replays(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ BOOSTS = {
     "internals/": 0.2,
     "migrating-": 0.7,
     "tools.md": 1.5,
+    "turn-taking.md": 1.5,
     "writing-a-provider.md": 1.5,
 }
 """How much the pages whose path begins so count in the search; all others 1. Readers ask for a page that explains. The reference

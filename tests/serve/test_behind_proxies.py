@@ -144,7 +144,10 @@ def caddy(folder: Path, upstream: str) -> Iterator[Proxy]:
         command = [tool, "reload", "--force", "--config", conf, "--address", admin]
         subprocess.run(command, check=True, capture_output=True)
 
-    with running([tool, "run", "--config", conf], "serving initial configuration", "certificate obtained"):
+    command = [tool, "run", "--config", conf]
+    with running(command, "certificate obtained"):
+        pass  # It says so before it serves with the certificate. The next start finds it stored.
+    with running(command, "serving initial configuration"):
         yield Proxy(port, folder / "pki" / "authorities" / "local" / "root.crt", reload)
 
 

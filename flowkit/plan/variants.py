@@ -42,7 +42,7 @@ def like(recorded: Plan, config: Config) -> Config:
     """The pipeline as the recorded session would have run it: with typed lines if the user typed, as it is served if it was, and
     with a speaker if it had one."""
     mic = recorded.only("mic")
-    if mic is not None and mic.provider is not None and mic.provider.name == _SERVED:
+    if mic is not None and mic.provider is not None and mic.provider.name == _SERVED and recorded.only("tools"):
         return as_served(config)
     gate = recorded.only("gate")
     if gate is not None and gate.provider is not None and isinstance(gate.options, Gate.Options):
@@ -59,9 +59,9 @@ def as_served(config: Config) -> Config:
 
 def _with_tools(config: Config) -> Config:
     """A pipeline without tools of its own still needs the stage that keeps an account of a client's calls."""
-    if any(stage.kind == "tools" for stage in config.stages):
+    model = next((stage for stage in config.stages if stage.kind == "llm"), None)
+    if model is None or any(stage.kind == "tools" for stage in config.stages):
         return config
-    model = next(stage for stage in config.stages if stage.kind == "llm")
     bare = replace(
         model, id="tools", kind="tools", cls=ToolRunner, options=ToolRunner.Options(), candidates=(), sources=None,
         allow=frozenset(),

@@ -113,23 +113,28 @@ class TrioPump:
         self._clock.start()
         for observer in self._observers:
             observer.begin()
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            try:
-                self._apply(self.engine.begin(0))
-                await (self._run_settled() if self._settled is not None else self._run_live())
-                await self._say_goodbye()
-            finally:
-                # A late item must not step an engine that has ended.
-                self._rests = False
-                # The alarms outlive the session, and one left set would ring for a pump that has ended.
-                self._alarms.end(self._alarm)
-                # Also after an error: the last rows are the ones that explain it.
-                self._hand_over_rows()
-                nursery.cancel_scope.cancel()
-        # A call refers to the pump. Together they would stay, with all that the session held, until the collector finds them.
-        self._calls.clear()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                await self._run(nursery.cancel_scope)
+        finally:
+            # A call refers to the pump. Together they would stay, with all that the session held, until the collector finds them.
+            self._calls.clear()
         return self.engine.finished or "closed"
+
+    async def _run(self, calls: trio.CancelScope) -> None:
+        try:
+            self._apply(self.engine.begin(0))
+            await (self._run_settled() if self._settled is not None else self._run_live())
+            await self._say_goodbye()
+        finally:
+            # A late item must not step an engine that has ended.
+            self._rests = False
+            # The alarms outlive the session, and one left set would ring for a pump that has ended.
+            self._alarms.end(self._alarm)
+            # Also after an error: the last rows are the ones that explain it.
+            self._hand_over_rows()
+            calls.cancel()
 
     def close(self, reason: str) -> None:
         """End the session at the next instant. May be called from any task."""

@@ -12,6 +12,7 @@ import trio
 
 from flowkit import secrets
 from flowkit.config import load
+from flowkit.errors import UsageError
 from flowkit.replay.rerun import exactly
 from flowkit.replay.settings import changed_plan, recorded_plan
 from flowkit.runtime.host import open_host
@@ -134,6 +135,15 @@ def test_a_session_of_a_server_replays_with_the_file_that_is_served(tmp_path: Pa
         assert [(stage.id, stage.options) for stage in own.stages] == [
             (stage.id, stage.options) for stage in recorded.stages
         ]
+
+
+def test_a_pipeline_without_a_model_cannot_replay_a_session_of_a_server(tmp_path: Path) -> None:
+    watched(lambda *_, **__: None, f"trace.dir={tmp_path}")
+    (path,) = tmp_path.glob("*.jsonl")
+    trace, file = read_trace(path), tmp_path / "deaf.yaml"
+    file.write_text("flowkit: 1\nstages:\n  - {kind: mic}\n  - {kind: vad, provider: scripted}\n")
+    with pytest.raises(UsageError, match="cannot replay with another list of stages"):
+        changed_plan(trace, recorded_plan(trace), pipeline=str(file))
 
 
 def test_a_session_of_a_server_with_tokens_replays(tmp_path: Path) -> None:

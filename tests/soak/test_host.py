@@ -34,6 +34,7 @@ from flowkit.trace.rewrite import repair
 from tests.soak.comers import FAILING
 from tests.soak.comers import TALK as TALKING
 from tests.soak.test_flat import GROWTH
+from tests.virtual import waited_for
 
 ROOT = Path(__file__).parents[2]
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
@@ -105,15 +106,27 @@ def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
     assert last["kilobytes"] - before["kilobytes"] < 10_000
 
 
+REASONS = {
+    "in order": "closed",
+    "cancelled": None,
+    "a provider fails": "closed",
+}
+"""How each session ends. One that is cancelled returns nothing."""
+
+
 async def left(how: str, folder: Path) -> Counter[str]:
     """The types of what one session leaves that only the collector finds."""
     async with open_host(load("talk.yaml", text=TALKING), notice=lambda line: None) as host:
         failing = require(load("failing.yaml", text=FAILING))
 
         async def session(name: str) -> None:
-            with trio.move_on_after(3 if how == "cancelled" else 60):
+            reason = None
+            with trio.move_on_after(3) if how == "cancelled" else trio.CancelScope() as scope:
                 plan = failing if how == "a provider fails" else None
-                await host.run_session(plan, trace=folder / name, duration_us=10_000_000)
+                outcome = await host.run_session(plan, trace=folder / name, duration_us=10_000_000)
+                reason = outcome.reason
+            assert (reason, scope.cancelled_caught) == (REASONS[how], how == "cancelled")
+            assert read_trace(folder / name).rows()[-1].handled_us > 2_000_000
 
         await session("first.jsonl")
         gc.collect()
@@ -131,10 +144,14 @@ async def left(how: str, folder: Path) -> Counter[str]:
             gc.enable()
 
 
-@pytest.mark.parametrize("how", ["in order", "cancelled", "a provider fails"])
-def test_a_session_that_has_ended_leaves_nothing_to_the_collector(how: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", REASONS)
+def test_a_session_that_has_ended_leaves_nothing_to_the_collector(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The collector looks at everything seldom, and what waits for it is memory that the next sessions lack."""
-    assert not trio.run(left, how, tmp_path, clock=MockClock(autojump_threshold=0))
+    clock = MockClock(autojump_threshold=0)
+    monkeypatch.setattr(trio.to_thread, "run_sync", waited_for(clock))
+    assert not trio.run(left, how, tmp_path, clock=clock)
 
 
 # -- in real time ------------------------------------------------------------------------------------------------------

@@ -105,6 +105,7 @@ def _told(trace: Trace) -> dict[str, Any]:
     return {
         "trace": trace.path.name,
         "pipeline": trace.head.pipeline,
+        "mode": trace.head.mode,
         "recorded by": trace.head.versions,
         "seconds": round(rows[-1].handled_us / 1e6, 3) if rows else 0.0,
         "end": trace.end.reason if trace.end else None,

@@ -8,7 +8,7 @@ result).
 """
 
 from flowkit.config.load import Outside, Reading, Unset, load, read
-from flowkit.config.model import Config, ProviderConfig, StageConfig
+from flowkit.config.model import Config, ProviderConfig, RunMode, StageConfig
 from flowkit.config.problems import InvalidConfig, Problem, Severity
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Problem",
     "ProviderConfig",
     "Reading",
+    "RunMode",
     "Severity",
     "StageConfig",
     "Unset",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -71,6 +72,17 @@ class StageConfig:
         return node.mark, path
 
 
+class RunMode(StrEnum):
+    """How a pipeline file is run. ``plan.variants`` says what differs."""
+
+    FILE = "file"
+    """As it is written."""
+    TEXT = "text"
+    """With typed lines for a microphone."""
+    SERVED = "served"
+    """For the clients of a server."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A pipeline file. `root` is the merged tree that all of it was read from. `notices` are worth reporting but are
@@ -83,6 +95,7 @@ class Config:
     path: FilePath | None = None
     notices: tuple[Problem, ...] = ()
     catalog: Catalog = field(default=INSTALLED, repr=False, compare=False)
+    mode: RunMode = RunMode.FILE
 
     def stage(self, stage_id: str) -> StageConfig:
         """The stage with this id. Raises KeyError."""

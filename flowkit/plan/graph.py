@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowkit.config import RunMode
 from flowkit.config.prices import Price
 from flowkit.config.schema import Circuit, Retry, ShutdownOptions, WhenFull
 from flowkit.options import Options
@@ -112,6 +113,7 @@ class Plan:
     """How long provider calls may take to end, once the session ends."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Resolved top-level blocks (budgets, trace, ...) by name, for the packages that use them."""
+    mode: RunMode = RunMode.FILE
 
     def stage(self, stage_id: str) -> PlannedStage:
         """The stage with this id. Raises KeyError."""

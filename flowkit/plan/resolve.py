@@ -52,7 +52,15 @@ def draw(config: Config, *, installed: bool = True) -> Drawn:
     edges = tuple(_edge(w, config.stage(w.target)) for w in wires)
     frame_us = next((s.options.frame for s in stages if hasattr(s.options, "frame")), 20_000)
     grace_us = config.top.shutdown.grace
-    plan = Plan(config.name, stages, edges, frame_us=frame_us, grace_us=grace_us, settings=config.settings)
+    plan = Plan(
+        config.name,
+        stages,
+        edges,
+        frame_us=frame_us,
+        grace_us=grace_us,
+        settings=config.settings,
+        mode=config.mode,
+    )
     return Drawn(plan, tuple(problems))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from flowkit.config import Config, StageConfig
+from flowkit.config import Config, RunMode, StageConfig
 from flowkit.errors import UsageError
 from flowkit.options import Options
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
@@ -20,8 +20,6 @@ End: TypeAlias = tuple[type[Provider], Options]
 """A source or sink of sound: a provider's class, and its options."""
 
 LISTENING = frozenset({"mic", "vad", "asr"})
-_SERVED = "memory"
-"""The provider of a microphone and a speaker whose sound is a connection's."""
 
 
 def text_mode(config: Config, *, waits: bool = False) -> Config:
@@ -35,18 +33,17 @@ def text_mode(config: Config, *, waits: bool = False) -> Config:
         raise UsageError(
             "typed lines need a tts stage to say the replies", hint="{kind: tts, provider: print} prints them"
         )
-    return with_playback(replace(config, stages=left))
+    return with_playback(replace(config, stages=left, mode=RunMode.TEXT))
 
 
 def like(recorded: Plan, config: Config) -> Config:
-    """The pipeline as the recorded session would have run it: with typed lines if the user typed, as it is served if it was, and
-    with a speaker if it had one."""
-    mic = recorded.only("mic")
-    if mic is not None and mic.provider is not None and mic.provider.name == _SERVED and recorded.only("tools"):
+    """The pipeline in the mode of the recorded session, and with a speaker if that had one."""
+    if recorded.mode is RunMode.SERVED:
         return as_served(config)
-    gate = recorded.only("gate")
-    if gate is not None and gate.provider is not None and isinstance(gate.options, Gate.Options):
-        return text_mode(config, waits=gate.options.typing is Typing.WAITS)
+    if recorded.mode is RunMode.TEXT:
+        gate = recorded.only("gate")
+        waits = gate is not None and isinstance(gate.options, Gate.Options) and gate.options.typing is Typing.WAITS
+        return text_mode(config, waits=waits)
     return with_playback(config) if recorded.only("speaker") else config
 
 
@@ -54,7 +51,7 @@ def as_served(config: Config) -> Config:
     """The pipeline as it is served: with a stage for the tools of clients, a speaker that sends ahead of time, and a gate that
     greets only if clients are to be greeted. The devices of the file are not opened, and need not be installed."""
     config = _with_tools(with_playback(config))
-    return replace(config, stages=tuple(_served(stage, config) for stage in config.stages))
+    return replace(config, stages=tuple(_served(stage, config) for stage in config.stages), mode=RunMode.SERVED)
 
 
 def _with_tools(config: Config) -> Config:
@@ -79,7 +76,7 @@ def _served(stage: StageConfig, config: Config) -> StageConfig:
         return replace(stage, options=stage.options.model_copy(update={"greeting": None}))
     if stage.kind not in ("mic", "speaker"):
         return stage
-    memory = with_provider(stage, config, _SERVED, {})
+    memory = with_provider(stage, config, "memory", {})
     assert memory is not None
     return replace(stage, candidates=(memory,))
 

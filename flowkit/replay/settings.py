@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flowkit.config import Outside, Unset, load
@@ -23,7 +24,7 @@ def recorded_plan(trace: Trace) -> Plan:
     """The plan that the trace was recorded with. Raises TraceError if the trace does not hold it."""
     if not trace.head.config:
         raise TraceError(f"{trace.path.name} holds no configuration, so its pipeline cannot be run again")
-    plan = _plan(trace.head.config, f"{trace.path.name}:configuration", ())
+    plan = _plan(trace, f"{trace.path.name}:configuration")
     stored = [list(kind) for kind in trace.layout.kinds]
     if [[stage.id, stage.kind] for stage in plan.stages] != stored:
         raise TraceError(f"{trace.path.name}: its configuration does not name the stages that its journal has")
@@ -53,7 +54,7 @@ def changed_plan(
     if pipeline is None and not overrides:
         return recorded
     if pipeline is None:
-        plan = _plan(trace.head.config, trace.path.name, overrides)
+        plan = _plan(trace, trace.path.name, overrides)
     else:
         config = load(pipeline, overrides=overrides, outside=Outside(environ or {}, unset=Unset.KEEP, reveal=True))
         plan = draw(like(recorded, config), installed=False).plan
@@ -78,10 +79,11 @@ def greeting_of(plan: Plan) -> str:
     return greeting.text if greeting is not None else ""
 
 
-def _plan(text: str, name: str, overrides: Sequence[str]) -> Plan:
+def _plan(trace: Trace, name: str, overrides: Sequence[str] = ()) -> Plan:
     # The recorded configuration may name variables that are not set here, and providers that are not installed.
-    config = load(name, text=text, overrides=overrides, outside=Outside(unset=Unset.KEEP, reveal=True))
-    return draw(config, installed=False).plan
+    outside = Outside(unset=Unset.KEEP, reveal=True)
+    config = load(name, text=trace.head.config, overrides=overrides, outside=outside)
+    return draw(replace(config, mode=trace.head.mode), installed=False).plan
 
 
 def _refused(recorded: Plan, plan: Plan) -> Iterable[str]:

@@ -19,6 +19,7 @@ RATE = "flowkit.input_rate_hz"
 BASE = "flowkit.clock.base_us"
 VERSIONS = "flowkit.versions"
 KEPT = "flowkit.redact.keep"
+MODE = "flowkit.mode"
 
 FIRST, ROWS, TEXT = "flowkit.first_row", "flowkit.rows", "flowkit.rows.text"
 LEVELS, LEVELS_FIRST = "flowkit.levels", "flowkit.levels.first_frame"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from flowkit.config import RunMode
 from flowkit.engine import Row
 from flowkit.errors import TraceError
 from flowkit.figures.layout import Layout
@@ -66,6 +67,7 @@ class Head:
     """Versions of flowkit and Python, and the name of the system."""
     kept: frozenset[str] | None
     """The classes of content that a redacted trace still holds; None if the trace was not redacted."""
+    mode: RunMode = RunMode.FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,7 @@ class _Lines:
             base_us=start.base_us,
             versions=schema.checked(start.versions, dict[str, str]),
             kept=None if start.kept is None else frozenset(schema.checked(start.kept, list[str])),
+            mode=start.mode,
         )
 
     def session(self, span: StoredSpan) -> None:

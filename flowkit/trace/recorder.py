@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flowkit import __version__
 from flowkit.clock import wall_us
+from flowkit.config import RunMode
 from flowkit.engine import Row
 from flowkit.engine.observer import Observer
 from flowkit.figures.layout import layout_of
@@ -111,6 +112,8 @@ def open_recorder(
             {"flowkit": __version__, "python": platform.python_version(), "system": platform.system()}
         ),
     }
+    if plan.mode is not RunMode.FILE:
+        head[names.MODE] = plan.mode
     if redactor.kept is not None:
         head[names.KEPT] = json_text(sorted(redactor.kept))
     sounds = Sounds(path, layout, plan.input_rate_hz, keeps=audio and redactor.keeps("audio"))

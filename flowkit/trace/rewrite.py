@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flowkit.config import RunMode
 from flowkit.engine import Row
 from flowkit.errors import OutputError, TraceError
 from flowkit.files import sounds_beside
@@ -140,6 +141,8 @@ def _head(trace: Trace, redactor: Redactor) -> dict[str, object]:
         names.SESSION_ID: head.session_id,
         names.BASE: head.base_us,
     }
+    if head.mode is not RunMode.FILE:
+        attributes[names.MODE] = head.mode
     kept = redactor.kept if redactor.kept is not None else head.kept
     return attributes if kept is None else {**attributes, names.KEPT: json_text(sorted(kept))}
 

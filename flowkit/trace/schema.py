@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from flowkit.config import RunMode
 from flowkit.errors import TraceError
 from flowkit.figures.layout import MOST_STAGES, BoundedEdge, Layout, StagePrice
 from flowkit.trace import names
@@ -96,6 +97,7 @@ def spans(line: bytes) -> Iterator[StoredSpan]:
 class StartSpan(Struct, rename={
     "version": names.FORMAT_VERSION, "session_id": names.SESSION_ID, "pipeline": names.NAME, "config": names.CONFIG,
     "layout": names.LAYOUT, "rate_hz": names.RATE, "base_us": names.BASE, "versions": names.VERSIONS, "kept": names.KEPT,
+    "mode": names.MODE,
 }):  # fmt: skip
     """The attributes of ``session.start``. `layout`, `versions` and `kept` are JSON."""
 
@@ -108,6 +110,7 @@ class StartSpan(Struct, rename={
     base_us: Annotated[int, Meta(ge=0, lt=1 << 60)]
     versions: str
     kept: str | None = None
+    mode: RunMode = RunMode.FILE
 
 
 class EndSpan(Struct, rename={

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from flowkit.config import load
-from flowkit.errors import UsageError
+from flowkit.config import Config, RunMode, load
+from flowkit.errors import TraceError, UsageError
 from flowkit.messages import InputEnded, Message, Typed
-from flowkit.plan import resolve, text_mode
+from flowkit.plan import resolve, text_mode, with_playback
 from flowkit.plan.show import show
+from flowkit.plan.variants import as_served, like
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.recorded import scripted
+from flowkit.replay.settings import recorded_plan
 from flowkit.replay.simulate import simulate
 from flowkit.testing.sessions import scripts_of
 from flowkit.trace import open_recorder
+from flowkit.trace.reader import read_trace
+from flowkit.trace.rewrite import redact
 from tests.trace.sessions import pipeline
 
 
@@ -44,6 +50,7 @@ def typed(folder: Path, *, waits: bool) -> Path:
 @pytest.mark.parametrize(("waits", "ends"), [(True, "completed"), (False, "interrupted")])
 def test_typed_lines_replay_with_the_file_that_has_a_microphone(tmp_path: Path, waits: bool, ends: str) -> None:
     trace = typed(tmp_path, waits=waits)
+    assert read_trace(trace).head.mode is RunMode.TEXT
     report = simulate(trace).report
     assert (report.turns[0].user, report.turns[0].end_reason) == ("Where?", ends)
     same = simulate(trace, pipeline=str(tmp_path / "agent.yaml")).report
@@ -64,3 +71,45 @@ def test_the_stages_that_differ_are_named(tmp_path: Path, line: str, told: str) 
     with pytest.raises(UsageError) as refused:
         simulate(trace, pipeline=str(file))
     assert str(refused.value) == f"cannot replay with another list of stages: {told}"
+
+
+IN_MEMORY = """flowkit: 1
+stages:
+  - {kind: mic, provider: memory}
+  - {kind: vad, provider: scripted}
+  - {kind: asr, provider: scripted, utterances: [Hello.]}
+  - {kind: gate}
+  - {kind: llm, provider: scripted, replies: [{text: "Hi."}]}
+  - {kind: tools}
+  - {kind: chunker}
+  - {kind: tts, provider: scripted}
+  - {kind: speaker, provider: memory}
+"""
+"""Looks served: its sound is in memory, and it has a stage for tools."""
+
+
+@pytest.mark.parametrize(
+    ("mode", "variant"), [(RunMode.FILE, with_playback), (RunMode.TEXT, text_mode), (RunMode.SERVED, as_served)]
+)
+def test_the_mode_is_recorded_and_alone_says_how_the_file_is_run(
+    tmp_path: Path, mode: RunMode, variant: Callable[[Config], Config]
+) -> None:
+    file = load("agent.yaml", text=IN_MEMORY)
+    plan = resolve(config := variant(file))
+    recorder = open_recorder(tmp_path / "a.jsonl", plan, config=show(config, plan))
+    recorder.begin(0)
+    trace = read_trace(recorder.close().path)
+    redact(trace, tmp_path / "b.jsonl", ())
+    assert trace.head.mode is read_trace(tmp_path / "b.jsonl").head.mode is mode
+    assert recorded_plan(trace).mode is mode
+    assert resolve(like(recorded_plan(trace), file)) == plan
+
+
+def test_a_mode_that_is_none_is_refused(tmp_path: Path) -> None:
+    plan = replace(resolve(load("agent.yaml", text=IN_MEMORY)), mode=RunMode.SERVED)
+    recorder = open_recorder(tmp_path / "a.jsonl", plan)
+    recorder.begin(0)
+    path = recorder.close().path
+    path.write_text(path.read_text().replace('"served"', '"driven"'))
+    with pytest.raises(TraceError, match="Invalid enum value 'driven'"):
+        read_trace(path)

@@ -66,7 +66,7 @@ def paid_by(row: ProviderEntry) -> str:
     """The units of its price; ``nothing`` for one that runs on this machine."""
     if not row.remote or row.kind not in UNITS:
         return "nothing"
-    return f"{UNITS[row.kind]}, or tokens" if row.tells_tokens and row.kind != "llm" else UNITS[row.kind]
+    return f"{UNITS[row.kind]}, or tokens" if row.tells_tokens else UNITS[row.kind]
 
 
 def licences(row: ProviderEntry) -> str:

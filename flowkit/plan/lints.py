@@ -236,15 +236,15 @@ def _unpriced(plan: Plan) -> Iterator[BrokenRule]:
 def _untold(plan: Plan) -> Iterator[BrokenRule]:
     """FK215. A price of tokens, of a provider that does not tell how many there were: nothing is ever charged."""
     for stage in plan.stages:
-        for choice in stage.choices:
+        for choice in stage.choices if stage.kind != "llm" else ():
             keys = [key for key in TOKENS if choice.price is not None and getattr(choice.price, key)]
-            if keys and not choice.cls.tells_tokens(choice.options):
-                others = [key for key in PRICED_BY[stage.kind] if key not in (*TOKENS, "per")]
-                help = f"write a price by {', '.join(others)}"
-                if choice.cls.tells_tokens(None):
-                    help = f"write stream_format: sse, or {help[6:]}"
+            wanted = choice.cls.tells_tokens
+            unset = {key: value for key, value in (wanted or {}).items() if getattr(choice.options, key) != value}
+            if keys and (wanted is None or unset):
+                others = ", ".join(key for key in PRICED_BY[stage.kind] if key not in (*TOKENS, "per"))
+                ways = [*(f"{key}: {value}" for key, value in unset.items()), f"a price by {others}"]
                 what = f"provider {choice.name!r} does not tell how many tokens it has used, so `{keys[0]}` charges nothing"
-                yield BrokenRule("FK215", stage.id, what, help, ("price",))
+                yield BrokenRule("FK215", stage.id, what, f"write {', or '.join(ways)}", ("price",))
 
 
 def _uncallable(plan: Plan) -> Iterator[BrokenRule]:

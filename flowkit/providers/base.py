@@ -19,7 +19,7 @@ that releases the GIL or in a process, because the event loop must never be bloc
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -103,6 +103,9 @@ class Provider(ABC):
     """True for an LLM that heeds ``Ask.choice``: it calls some tool, or the one that is named."""
     streams: ClassVar[bool] = True
     """False for a provider that gives its whole answer at the end instead of piece by piece. Lint FK201 uses it."""
+    tells_tokens: ClassVar[Mapping[str, object] | None] = None
+    """The options with which an ASR or a TTS tells how many tokens a call has used, so that it can have a price by tokens: `{}` for
+    any, None if it never does. Lint FK215 uses them. Of an LLM flowkit counts the tokens that it does not tell."""
 
     @classmethod
     def resolved(cls, options: Any, stage: Any) -> Any:
@@ -116,12 +119,6 @@ class Provider(ABC):
         Empty: any language, or it is not known which.
         """
         return ()
-
-    @classmethod
-    def tells_tokens(cls, options: Any) -> bool:
-        """Whether it tells with these options how many tokens a call has used, so that it can have a price by tokens. Lint FK215
-        uses it. `options` None: with some options. Of an llm flowkit counts the tokens that it does not tell."""
-        return cls.kind == "llm"
 
     @classmethod
     def check(cls, options: Any) -> None:

@@ -77,7 +77,7 @@ class ProviderEntry:
 
     `missing` are modules that are not installed, and `install` is the command for them. `problem` is why the class
     cannot be imported. `licences` are those of the packages and models that it uses, by name. `remote`: it asks a
-    server. `tells_tokens`: it may be paid by tokens.
+    server. `tells_tokens`: its speech may be paid by tokens.
     """
 
     kind: str
@@ -173,7 +173,7 @@ def _row(claims: list[Claim]) -> ProviderEntry:
         cls = _load(claims)
     except (ConfigError, ProviderError) as exc:
         return ProviderEntry(kind, name, package, problem=str(exc))
-    tells = cls.tells_tokens(None)
+    tells = cls.tells_tokens is not None
     return ProviderEntry(
         kind, name, package, missing(cls), cls.install, licences=cls.licences, remote=cls.remote, tells_tokens=tells
     )

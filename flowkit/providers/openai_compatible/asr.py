@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -29,6 +29,7 @@ class OpenAITranscription(OpenAIServer, SegmentAsr):
     """Answers with one ``Final`` for each end of utterance, and with ``Partial`` transcripts if `every` is not 0."""
 
     kind = "asr"
+    tells_tokens: ClassVar[Mapping[str, object]] = {}  # if the server bills tokens
 
     class Options(SpeechOptions, SegmentOptions):
         every: opt.Duration = opt.us("0ms")
@@ -49,11 +50,6 @@ class OpenAITranscription(OpenAIServer, SegmentAsr):
     def languages(cls, options: Any) -> tuple[str, ...]:
         """The one that the file names. Otherwise the model detects it."""
         return (options.language,) if options.language else ()
-
-    @classmethod
-    def tells_tokens(cls, options: Any) -> bool:
-        """A server that bills tokens tells how many."""
-        return True
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:
         super().__init__(options, around, model)

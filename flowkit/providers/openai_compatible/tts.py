@@ -8,8 +8,8 @@ https://platform.openai.com/docs/api-reference/audio/createSpeech
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ class OpenAISpeech(OpenAIServer):
     """Answers a ``Speak`` with its audio, in pieces of at most 100 ms. The API gives no word times."""
 
     kind = "tts"
+    tells_tokens: ClassVar[Mapping[str, object]] = {"stream_format": "sse"}
 
     class Options(SpeechOptions):
         voice: str = Field(min_length=1)
@@ -41,11 +42,6 @@ class OpenAISpeech(OpenAIServer):
         except `tts-1` and `tts-1-hd`."""
 
     options: Options
-
-    @classmethod
-    def tells_tokens(cls, options: Any) -> bool:
-        """Only in events."""
-        return options is None or options.stream_format == "sse"
 
     async def call(self, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
         if not isinstance(request, Speak):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as Map
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path as FilePath
 from typing import Any
@@ -103,6 +104,18 @@ class Config:
             if stage.id == stage_id:
                 return stage
         raise KeyError(stage_id)
+
+    def with_options(self, change: Callable[[Options], Options]) -> Config:
+        """The same pipeline with the options of every stage and every provider changed."""
+        stages = (
+            replace(
+                stage,
+                options=change(stage.options),
+                candidates=tuple(replace(one, options=change(one.options)) for one in stage.candidates),
+            )
+            for stage in self.stages
+        )
+        return replace(self, stages=tuple(stages))
 
     def at(self, path: Path) -> Mark:
         """The place of what is written under the path, or of the deepest part of the path that is written."""

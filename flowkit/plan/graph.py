@@ -6,11 +6,11 @@ ports and have none. Their lane is out of band and has a fixed bound (`CONTROL_B
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-from flowkit.config import RunMode
+from flowkit.config import Config, RunMode
 from flowkit.config.prices import Price
 from flowkit.config.schema import Circuit, Retry, ShutdownOptions, WhenFull
 from flowkit.options import Options
@@ -122,6 +122,23 @@ class Plan:
                 return stage
         raise KeyError(stage_id)
 
+    def with_options(self, change: Callable[[Options], Options]) -> Plan:
+        """The same plan with the options of every stage and every provider changed."""
+        stages = (
+            replace(
+                stage,
+                options=change(stage.options),
+                provider=stage.provider and replace(stage.provider, options=change(stage.provider.options)),
+                failover=tuple(replace(one, options=change(one.options)) for one in stage.failover),
+            )
+            for stage in self.stages
+        )
+        return replace(self, stages=tuple(stages))
+
     def only(self, kind: str) -> PlannedStage | None:
         """The first stage of this kind, or None."""
         return next((stage for stage in self.stages if stage.kind == kind), None)
+
+
+Pipeline = TypeVar("Pipeline", Config, Plan)
+"""A pipeline as it was read, or as it was resolved."""

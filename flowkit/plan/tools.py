@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 
 from flowkit.config import Config, Problem, Severity, StageConfig
 from flowkit.config.problems import Path
 from flowkit.errors import ConfigError, ProviderMissing
-from flowkit.options import Options
-from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
+from flowkit.plan.graph import Pipeline
 from flowkit.providers.tools.functions import Function, permit_module
 from flowkit.providers.tools.local import LocalTools
 from flowkit.providers.tools.mcp.server import permit
 from flowkit.tools import Mcp, Tool, Tools
 
 
-def allowing(config: Config, names: Collection[str]) -> Config:
-    """The configuration with these modules and programs allowed for its tools."""
-    return replace(
-        config, stages=tuple(replace(stage, options=_allowed(stage.options, names)) for stage in config.stages)
-    )
-
-
-def plan_allowing(plan: Plan, names: Collection[str]) -> Plan:
-    """The same of a plan."""
-
-    def choice(of: ProviderChoice) -> ProviderChoice:
-        return replace(of, options=_allowed(of.options, names))
-
-    def allowed(stage: PlannedStage) -> PlannedStage:
-        first = None if stage.provider is None else choice(stage.provider)
-        options = _allowed(stage.options, names)
-        return replace(stage, options=options, provider=first, failover=tuple(map(choice, stage.failover)))
-
-    return replace(plan, stages=tuple(map(allowed, plan.stages))) if names else plan
-
-
-def _allowed(options: Options, names: Collection[str]) -> Options:
-    return options.allowing(names) if isinstance(options, Tools) else options
+def allowing(pipeline: Pipeline, names: Collection[str]) -> Pipeline:
+    """The pipeline with these modules and programs allowed for its tools."""
+    return pipeline.with_options(lambda options: options.allowing(names) if isinstance(options, Tools) else options)
 
 
 def check_tools(config: Config) -> Iterator[Problem]:

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from flowkit.config import Config, InvalidConfig, Problem, StageConfig
 from flowkit.config.problems import Path, suggest
 from flowkit.config.text import Mark
 from flowkit.errors import UsageError
 from flowkit.options import Options
-from flowkit.plan.graph import Plan, ProviderChoice
+from flowkit.plan.graph import Pipeline
 from flowkit.secrets import learn_named
 from flowkit.stages.gate import Gate
 from flowkit.stages.gate_options import Greeting
 
 _PLACE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 _SYSTEM = "system"
-M = TypeVar("M", bound=Options)
 
 
 class Place(NamedTuple):
@@ -74,37 +72,11 @@ def parse_variables(given: Iterable[str]) -> dict[str, str]:
     return values
 
 
-def fill_config(config: Config, values: Mapping[str, str]) -> Config:
-    """The configuration with every name replaced that has a value."""
+def fill(pipeline: Pipeline, values: Mapping[str, str]) -> Pipeline:
+    """The pipeline with every name replaced that has a value."""
     for name, value in values.items():
         learn_named(name, value)
-    stages = (
-        replace(
-            stage,
-            options=_filled(stage.options, values),
-            candidates=tuple(replace(one, options=_filled(one.options, values)) for one in stage.candidates),
-        )
-        for stage in config.stages
-    )
-    return replace(config, stages=tuple(stages))
-
-
-def fill_plan(plan: Plan, values: Mapping[str, str]) -> Plan:
-    """The plan with every name replaced that has a value."""
-
-    def chosen(choice: ProviderChoice) -> ProviderChoice:
-        return replace(choice, options=_filled(choice.options, values))
-
-    stages = (
-        replace(
-            stage,
-            options=_filled(stage.options, values),
-            provider=chosen(stage.provider) if stage.provider is not None else None,
-            failover=tuple(map(chosen, stage.failover)),
-        )
-        for stage in plan.stages
-    )
-    return replace(plan, stages=tuple(stages))
+    return pipeline.with_options(lambda options: _filled(options, values))
 
 
 def _texts(stage: StageConfig) -> Iterator[tuple[str, tuple[Mark, Path]]]:
@@ -116,7 +88,7 @@ def _texts(stage: StageConfig) -> Iterator[tuple[str, tuple[Mark, Path]]]:
             yield system, (candidate.mark if written is None else written.mark, (*candidate.path, _SYSTEM))
 
 
-def _filled(options: M, values: Mapping[str, str]) -> M:
+def _filled(options: Options, values: Mapping[str, str]) -> Options:
     if isinstance(options, Gate.Options) and options.greeting is not None:
         greeting: Greeting = options.greeting.model_copy(update={"text": _fill(options.greeting.text, values)})
         return options.model_copy(update={"greeting": greeting})

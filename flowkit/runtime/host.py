@@ -29,8 +29,8 @@ from flowkit.figures.live import LiveFigures
 from flowkit.figures.stalls import Stalls
 from flowkit.plan import require
 from flowkit.plan.graph import Plan
-from flowkit.plan.tools import allowing, plan_allowing
-from flowkit.plan.variables import fill_plan
+from flowkit.plan.tools import allowing
+from flowkit.plan.variables import fill
 from flowkit.providers.models import open_models
 from flowkit.runtime.alarms import open_alarms
 from flowkit.runtime.clock import SessionClock
@@ -132,8 +132,8 @@ class Host:
         given = variables or {}
         self._recordings.check(given)
         name = f"session {self._begun}" if name is None else name
-        plan = self.plan if plan is None else plan_allowing(plan, self._allow_tools)
-        plan = fill_plan(plan, given) if given else plan
+        plan = self.plan if plan is None else allowing(plan, self._allow_tools)
+        plan = fill(plan, given) if given else plan
         self._begun += 1
         # An event cannot be cleared, and the old one is set since the host was last idle.
         if not self._open:
@@ -310,7 +310,7 @@ async def open_host(
     """
     limits = Limits(max_sessions, max_lag_us)
     if isinstance(source, Plan):
-        plan, config = plan_allowing(source, allow_tools), None
+        plan, config = allowing(source, allow_tools), None
     else:
         config = source if isinstance(source, Config) else load(os.fspath(source), environ=os.environ)
         plan = require(allowing(config, allow_tools))

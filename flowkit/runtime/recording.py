@@ -101,7 +101,7 @@ class Recordings:
         config = self._configured()
         # Imported here: a host that records nothing need not load the recorder.
         from flowkit.plan.show import show
-        from flowkit.plan.variables import fill_config
+        from flowkit.plan.variables import fill
         from flowkit.trace import open_recorder
 
         settings = config.top.trace
@@ -110,7 +110,7 @@ class Recordings:
         recorder = open_recorder(
             path,
             plan,
-            config=show(fill_config(config, variables), plan),
+            config=show(fill(config, variables), plan),
             secrets=known().values,
             keep=settings.redact.keep if settings.redact is not None else None,
             audio=settings.audio,

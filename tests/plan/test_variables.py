@@ -13,7 +13,7 @@ from flowkit.config import Config, InvalidConfig, load
 from flowkit.errors import UsageError
 from flowkit.messages import ClauseStarted
 from flowkit.plan import require
-from flowkit.plan.variables import check_given, fill_config, fill_plan, places
+from flowkit.plan.variables import check_given, fill, places
 from flowkit.providers.base import Provider
 from flowkit.providers.llamacpp.llm import LlamaCpp
 from flowkit.providers.models import open_models
@@ -66,8 +66,8 @@ def test_a_value_whose_name_is_not_there_is_an_error_with_a_hint() -> None:
 
 def test_both_config_and_plan_are_filled_alike_and_a_value_is_no_name() -> None:
     values = {"name": "{{place}}", "place": "here"}
-    plan = fill_plan(require(config(PROMPT)), values)
-    assert plan == require(fill_config(config(PROMPT), values))
+    plan = fill(require(config(PROMPT)), values)
+    assert plan == require(fill(config(PROMPT), values))
     (system,) = (stage.provider.options.system for stage in plan.stages if stage.kind == "llm" and stage.provider)  # type: ignore[attr-defined]
     assert system == "You help {{place}}."
 
@@ -96,7 +96,7 @@ def test_a_session_says_its_own_values_and_its_recording_replays_without_any(tmp
 
 def test_a_value_that_is_named_like_a_secret_is_one() -> None:
     text = FILE.replace("{{name}}", "{{api_token}}")
-    fill_config(config(text), {"api_token": "sk-very-secret-1"})
+    fill(config(text), {"api_token": "sk-very-secret-1"})
     assert "sk-very-secret-1" in secrets.known().values
 
 

@@ -19,7 +19,7 @@ from flowkit.figures.report import Report
 from flowkit.messages import Message
 from flowkit.plan import Plan, resolve
 from flowkit.plan.graph import ProviderChoice
-from flowkit.plan.variables import check_given, fill_plan
+from flowkit.plan.variables import check_given, fill
 from flowkit.providers.inline import Script
 from flowkit.providers.scripted import ScriptedTools
 from flowkit.replay.faults import FaultyProviders, after_faults
@@ -98,7 +98,7 @@ def _recorded(path: Path, case: Case, root: str) -> Play:
 def _scripted(path: Path, case: Case, env: bool) -> Play:
     config = load(path, overrides=case.set, outside=outside(env, Unset.ERROR))
     check_given(config, case.variables)
-    plan = _without_real_tools(fill_plan(resolve(config), case.variables))
+    plan = _without_real_tools(fill(resolve(config), case.variables))
     faults = _faults(case)
 
     def play(speech: Sequence[InjectedSpeech]) -> Ran:

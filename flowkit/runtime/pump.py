@@ -173,8 +173,10 @@ class TrioPump:
         self._rests = True
         self._look()
         await self._news.wait()
-        if self._error is not None:
-            raise self._error
+        # Not kept here, because its traceback refers to the pump.
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     async def _run_settled(self) -> None:
         """Do one step at a time, each when every other task has come to rest."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from traceback import clear_frames
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -118,6 +119,17 @@ class LiveSession:
 
         What fails while the providers get ready is raised. What fails later ends the session, with that reason.
         """
+        if (error := await self._failure()) is None:
+            return self.outcome
+        first = alone(error)
+        forget_locals(first)
+        # An error may quote a key, and the reason is recorded and shown.
+        reason = mask(f"failed: {type(first).__name__}: {first}")
+        # Not in this session's own outcome: its traceback refers to the session.
+        return replace(self.outcome, reason=reason, error=first)
+
+    async def _failure(self) -> Exception | None:
+        """Run to the session's end. Returns what it failed of, if it did."""
         began = False
         try:
             with self._scope:
@@ -125,13 +137,10 @@ class LiveSession:
                     began = True
                     await self._run(providers)
         except Exception as error:
-            first = alone(error)
             if not began:
-                raise first from cause(error)
-            self.outcome.error = first
-            # An error may quote a key, and the reason is recorded and shown.
-            self.outcome.reason = mask(f"failed: {type(first).__name__}: {first}")
-        return self.outcome
+                raise alone(error) from cause(error)
+            return error
+        return None
 
     def close(self, reason: str = "closed") -> None:
         """End the session in order. One that is still loading ends at once."""
@@ -171,9 +180,11 @@ class LiveSession:
                     nursery.start_soon(self._close_after, self._until.duration_us)
                 if self._turns is not None:
                     nursery.start_soon(self._close_after_turns, self._turns)
-                outcome.reason = mask(await pump.run())
-                # The tasks that wait for a time or for turns would keep the nursery open.
-                nursery.cancel_scope.cancel()
+                try:
+                    outcome.reason = mask(await pump.run())
+                finally:
+                    # The tasks that wait for a time or for turns would keep the nursery open.
+                    nursery.cancel_scope.cancel()
         finally:
             self.pump = None
             self._remote._attach(None, outcome.figures)
@@ -250,6 +261,18 @@ def alone(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def forget_locals(error: BaseException) -> None:
+    """Clear the local variables of all frames that an error has come through, and those that it came from. It can still be printed
+    with its lines.
+
+    The variables refer to the session and to the error itself. All of it would stay until the collector finds the cycle.
+    """
+    one: BaseException | None = error
+    while one is not None:
+        clear_frames(one.__traceback__)
+        one = one.__context__
 
 
 def cause(error: Exception) -> BaseException | None:

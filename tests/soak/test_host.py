@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -24,11 +25,16 @@ import trio
 from trio.testing import MockClock
 
 from flowkit.config import load
-from flowkit.engine import Engine
+from flowkit.engine import Engine, Row
+from flowkit.engine.observer import Observer
+from flowkit.messages import Message
 from flowkit.plan import require
 from flowkit.replay.rerun import exactly
 from flowkit.runtime.host import Host, open_host
 from flowkit.runtime.session import LiveSession
+from flowkit.stages.base import Actions
+from flowkit.stages.gate import Gate
+from flowkit.stages.gate_state import GateState
 from flowkit.trace.reader import read_trace
 from flowkit.trace.rewrite import repair
 from tests.soak.comers import FAILING
@@ -110,20 +116,43 @@ REASONS = {
     "in order": "closed",
     "cancelled": None,
     "a provider fails": "closed",
+    "an observer is broken": "failed: RuntimeError: broken",
+    "a stage is broken": "failed: RuntimeError: broken",
 }
 """How each session ends. One that is cancelled returns nothing."""
+
+
+class BrokenObserver(Observer):
+    """Fails in the middle of a session."""
+
+    def rows(self, rows: list[Row]) -> None:
+        if rows[-1].handled_us > 3_000_000:
+            raise RuntimeError("broken")
+
+
+class BrokenGate(Gate):
+    """The same as a stage."""
+
+    def step(self, state: GateState, message: Message, now_us: int) -> Actions:
+        if now_us > 3_000_000:
+            raise RuntimeError("broken")
+        return super().step(state, message, now_us)
 
 
 async def left(how: str, folder: Path) -> Counter[str]:
     """The types of what one session leaves that only the collector finds."""
     async with open_host(load("talk.yaml", text=TALKING), notice=lambda line: None) as host:
         failing = require(load("failing.yaml", text=FAILING))
+        stages = (replace(stage, cls=BrokenGate) if stage.kind == "gate" else stage for stage in host.plan.stages)
+        plans = {"a provider fails": failing, "a stage is broken": replace(host.plan, stages=tuple(stages))}
+        observers = (BrokenObserver(),) if how == "an observer is broken" else ()
 
         async def session(name: str) -> None:
             reason = None
             with trio.move_on_after(3) if how == "cancelled" else trio.CancelScope() as scope:
-                plan = failing if how == "a provider fails" else None
-                outcome = await host.run_session(plan, trace=folder / name, duration_us=10_000_000)
+                outcome = await host.run_session(
+                    plans.get(how), trace=folder / name, observers=observers, duration_us=10_000_000
+                )
                 reason = outcome.reason
             assert (reason, scope.cancelled_caught) == (REASONS[how], how == "cancelled")
             assert read_trace(folder / name).rows()[-1].handled_us > 2_000_000

@@ -21,7 +21,6 @@ from pydantic import Field
 from flowkit import history
 from flowkit import options as opt
 from flowkit.messages import (
-    NEWEST,
     Ask,
     Called,
     Done,
@@ -46,6 +45,7 @@ from flowkit.messages import (
     Utterance,
 )
 from flowkit.stages.base import AGAIN, DEADLINES, NOTHING, PROVIDER, Actions, Emit, Open, Stage, new
+from flowkit.stages.past import Numbered, Past, in_order, said_since, settled
 from flowkit.stages.preempting import Preempt
 from flowkit.stages.question import without
 from flowkit.stages.repeats import Repeats
@@ -60,18 +60,14 @@ NO_TOOLS = "none"
 
 @dataclass(slots=True)
 class LlmState:
-    """`numbers`: of the exchanges in `history`, which are those of their turns, or a client's. `later`: exchanges that follow the
-    one under way. `asked`: the current or last request, made `tries` times (0: no reply is under way). `calls`: what the
-    model wants called when it has finished. `called`: how many tools were, in all. `tokens`: of this reply so far. `text`: of
-    this step. `spoken`: what of it is for the listener. `repeats`: what of that was said before. `first`: its first word.
-    `generated`: all that was passed on, if it is to be remembered. `room`: how many estimated tokens a request may have, as
-    refusals have shown. `instruct`: what a client wants. `aside`: the reply is not remembered. `before`: the
-    state before a reply that was begun early, to which it returns if that is given up. `withheld`: its calls wait for its
-    release."""
+    """`past`: the exchanges before. `asked`: the current or last request, made `tries` times (0: no reply is under way).
+    `calls`: what the model wants called when it has finished. `called`: how many tools were, in all. `tokens`: of this reply so
+    far. `text`: of this step. `spoken`: what of it is for the listener. `repeats`: what of that was said before. `first`: its
+    first word. `generated`: all that was passed on, if it is to be remembered. `room`: how many estimated tokens a request may
+    have, as refusals have shown. `instruct`: what a client wants. `aside`: the reply is not remembered. `before`: the state
+    before a reply that was begun early, to which it returns if that is given up. `withheld`: its calls wait for its release."""
 
-    history: tuple[Exchange, ...] = ()
-    numbers: tuple[int, ...] = ()
-    later: tuple[tuple[int, Exchange], ...] = ()
+    past: Past = field(default_factory=Past)
     asked: Ask | None = None
     tries: int = 0
     calls: tuple[ToolCall, ...] = ()
@@ -134,9 +130,7 @@ class LlmTurn(Stage[LlmState]):
     def _kept(self, state: LlmState) -> LlmState:
         # What was asked and said before the interrupt is history for the next request.
         return LlmState(
-            history=state.history,
-            numbers=state.numbers,
-            later=state.later,
+            past=state.past,
             asked=state.asked,
             called=state.called,
             generated=state.generated,
@@ -172,11 +166,12 @@ class LlmTurn(Stage[LlmState]):
             case Instruct():
                 state.instruct = message
             case Remember():
-                _insert(state, message)
+                state.past = state.past.with_said(message, state.asked.turn if state.asked is not None else None)
             case Forget():
                 _forget(state, message)
             case HeardUntil() if self.options.history == "heard":
-                _correct(state, message)
+                # Of the newest reply the next utterance says so.
+                state.past = state.past.heard(message)
             case Failed(kind=kind, what=what):
                 if kind == "length" and state.tries < _TRIES:
                     return self._shorter(state)
@@ -200,7 +195,7 @@ class LlmTurn(Stage[LlmState]):
             utterance.turn,
             utterance.text,
             (),
-            _said_since(steps, utterance.said),
+            said_since(steps, utterance.said),
             steps=steps,
             instructions=utterance.instructions or state.instruct.instructions,
             offered=utterance.offered or state.instruct.tools,
@@ -214,13 +209,11 @@ class LlmTurn(Stage[LlmState]):
 
     def _remember(self, state: LlmState, heard: str) -> None:
         """The last turn becomes history, if anything of it was heard or done."""
-        asked = state.asked
+        asked, ended = state.asked, list[Numbered]()
         if asked is not None and (heard or asked.steps) and not state.aside:
             said = heard if self.options.history == "heard" else state.generated.strip()
-            _append(state, asked.turn, Exchange(asked.text, *_in_order(asked.steps, said)))
-        for number, exchange in state.later:
-            _append(state, number, exchange)
-        state.later = ()
+            ended.append(Numbered(asked.turn, Exchange(asked.text, *in_order(asked.steps, said))))
+        state.past = state.past.ended(*ended)
 
     def _ask(self, state: LlmState, ask: Ask) -> Actions:
         """Ask the model for the next step, or wait until the outcomes of the last one are there."""
@@ -235,12 +228,11 @@ class LlmTurn(Stage[LlmState]):
         """Make a request, with as much history as there is room for."""
         # The question and its steps come first. History only gets the room that they leave.
         tokens = min(self.options.history_tokens, state.room - history.size_of(replace(ask, history=())))
-        state.history = history.fitting(state.history, self.options.max_history, tokens)
-        state.numbers = state.numbers[len(state.numbers) - len(state.history) :]
+        state.past = state.past.fitting(self.options.max_history, tokens)
         tools = len(ask.steps) < self.options.tool_rounds and ask.choice != NO_TOOLS
         # What a reply must call it calls first. Asked again, it would call that for ever.
         choice = "" if ask.steps and tools else ask.choice
-        state.asked = replace(ask, history=state.history, tools=tools, choice=choice)
+        state.asked = replace(ask, history=state.past.history, tools=tools, choice=choice)
         state.tries += 1
         # A request that failed half-way may have left calls, and what is asked again must not make them twice.
         state.calls, state.text = (), ""
@@ -332,14 +324,11 @@ class LlmTurn(Stage[LlmState]):
     def _outcome(self, state: LlmState, outcome: ToolOutcome) -> Actions:
         """An outcome takes its place, in this turn or in one before. When it is the last one that is awaited, the model
         goes on."""
-        state.history = tuple(
-            exchange._replace(steps=_settled(exchange.steps, outcome)) if exchange.steps else exchange
-            for exchange in state.history
-        )
+        state.past = state.past.settled(outcome)
         if (asked := state.asked) is None or not asked.steps:
             return NOTHING
         waited = _waits(state)
-        state.asked = asked = replace(asked, steps=_settled(asked.steps, outcome))
+        state.asked = asked = replace(asked, steps=settled(asked.steps, outcome))
         if not waited or _waits(state):
             return NOTHING
         # The session ends and something was said. To ask the model again would only add another farewell.
@@ -349,62 +338,16 @@ class LlmTurn(Stage[LlmState]):
         return self._open(state, asked)
 
 
-def _append(state: LlmState, number: int, exchange: Exchange) -> None:
-    state.history, state.numbers = (*state.history, exchange), (*state.numbers, number)
-
-
-def _insert(state: LlmState, said: Remember) -> None:
-    """An exchange of a client's takes its place."""
-    exchange = Exchange(said.text, "") if said.user else Exchange("", said.text)
-    known, later = state.numbers, [number for number, _ in state.later]
-    last = [*known, *([state.asked.turn] if state.asked is not None else []), *later]
-    if said.after == NEWEST or (last and said.after == last[-1]) or said.after in later:
-        at = later.index(said.after) + 1 if said.after in later else len(later)
-        # The one under way is not over, and comes before.
-        if state.asked is not None:
-            state.later = (*state.later[:at], (said.number, exchange), *state.later[at:])
-        else:
-            _append(state, said.number, exchange)
-    elif state.asked is not None and said.after == state.asked.turn:
-        state.later = ((said.number, exchange), *state.later)
-    else:
-        # What it would follow may be forgotten already, and then it is the oldest.
-        at = known.index(said.after) + 1 if said.after in known else 0
-        state.history = (*state.history[:at], exchange, *state.history[at:])
-        state.numbers = (*known[:at], said.number, *known[at:])
-
-
 def _forget(state: LlmState, what: Forget) -> None:
-    """A part of an exchange was never said. Without anything left, there was no exchange."""
+    """A part of what was said was never said."""
     asked = state.asked
     if asked is not None and asked.turn == what.number:
         if what.user:
             state.asked = replace(asked, text=without(asked.text, what.text))
         elif not asked.steps:
             # Nothing will be heard of it, and then it would not be remembered at all.
-            state.later = ((asked.turn, Exchange(asked.text, "")), *state.later)
-    kept = [
-        (number, _part_of(exchange, number, what))
-        for number, exchange in zip(state.numbers, state.history, strict=True)
-    ]
-    kept = [(number, exchange) for number, exchange in kept if any(exchange)]
-    state.numbers, state.history = tuple(number for number, _ in kept), tuple(exchange for _, exchange in kept)
-    later = [(number, _part_of(exchange, number, what)) for number, exchange in state.later]
-    state.later = tuple((number, exchange) for number, exchange in later if any(exchange))
-
-
-def _correct(state: LlmState, heard: HeardUntil) -> None:
-    """A client says late how much of a reply was heard. Of the newest one the next utterance says so."""
-    state.history = tuple(
-        Exchange(exchange.user, *_in_order(exchange.steps, heard.text)) if number == heard.number else exchange
-        for number, exchange in zip(state.numbers, state.history, strict=True)
-    )
-
-
-def _part_of(exchange: Exchange, number: int, what: Forget) -> Exchange:
-    if number != what.number:
-        return exchange
-    return exchange._replace(user=without(exchange.user, what.text)) if what.user else exchange._replace(agent="")
+            state.past = state.past.followed_by(Numbered(asked.turn, Exchange(asked.text, "")))
+    state.past = state.past.without(what)
 
 
 def _waits(state: LlmState) -> bool:
@@ -417,31 +360,3 @@ def _follows_text(state: LlmState) -> bool:
     """Whether the step before said something."""
     steps = state.asked.steps if state.asked is not None else ()
     return bool(steps and steps[-1].text)
-
-
-def _in_order(steps: tuple[ReplyStep, ...], said: str) -> tuple[str, tuple[ReplyStep, ...]]:
-    """What was heard of a reply, behind its steps and at each: a text that stood before a call must not follow its
-    outcome."""
-    placed: list[ReplyStep] = []
-    for step in steps:
-        heard = step.text if said.startswith(step.text) else said if step.text.startswith(said) else ""
-        said = said.removeprefix(heard).lstrip()
-        placed.append(step._replace(text=heard))
-    return said, tuple(placed)
-
-
-def _said_since(steps: tuple[ReplyStep, ...], said: str) -> str:
-    """What of the spoken text belongs to the step that is asked for. The steps before have their own texts."""
-    for step in steps:
-        if step.text.startswith(said):
-            return ""
-        said = said.removeprefix(step.text).lstrip()
-    return said
-
-
-def _settled(steps: tuple[ReplyStep, ...], outcome: ToolOutcome) -> tuple[ReplyStep, ...]:
-    def settled(call: Called) -> Called:
-        mine = call.id == outcome.id
-        return call._replace(status=outcome.status, content=outcome.content) if mine else call
-
-    return tuple(ReplyStep(step.text, tuple(map(settled, step.calls))) for step in steps)

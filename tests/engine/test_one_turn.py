@@ -147,7 +147,7 @@ def test_the_first_sample_is_popped_at_2000_ms_and_the_last_at_the_hold(seen: Ev
 def test_what_was_heard_is_kept(seen: Evidence) -> None:
     heard = first(seen.engine, "gate", Heard).message
     assert heard == Heard(0, "The capital of", 18_522, 37_044)
-    assert seen.engine.state("llm").history == (Exchange("What is the capital of France?", "The capital of"),)
+    assert seen.engine.state("llm").past.history == (Exchange("What is the capital of France?", "The capital of"),)
     later = [row.message for row in rows_of(seen.engine, "llm", Utterance)][1]
     assert later == Utterance(2, "And of Spain?", "The capital of")
 
@@ -196,4 +196,4 @@ def test_an_interrupt_exactly_200_ms_into_playback() -> None:
     assert first(engine, "speaker", Hold).handled_us == 2_200_000
     assert sum(pop.samples for pop in evidence.sound() if pop.epoch == 1) == 4_410
     assert first(engine, "gate", Heard).message == Heard(0, "The", 4_410, 37_044)
-    assert engine.state("llm").history[0].agent == "The"
+    assert engine.state("llm").past.history[0].agent == "The"

@@ -76,7 +76,7 @@ def test_without_a_bug_every_promise_is_kept_and_there_is_something_to_keep() ->
     evidence = evidence_of_a_session()
     invariants.check(evidence)
     assert len(evidence.interrupts) == 2
-    assert evidence.engine.state("llm").history[0].agent.startswith("This is one")
+    assert evidence.engine.state("llm").past.history[0].agent.startswith("This is one")
     assert sum(inbox.blocked_us for _, inbox in evidence.engine.inboxes()) > 0
 
 

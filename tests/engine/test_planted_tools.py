@@ -25,7 +25,7 @@ from flowkit.messages import (
 from flowkit.plan.graph import Plan
 from flowkit.providers.inline import Answer, InlineCall
 from flowkit.providers.scripted import ScriptedLlm
-from flowkit.stages import llm as llm_module
+from flowkit.stages import llm, past
 from flowkit.stages.base import Actions, Emit, Feed, SetTimer
 from flowkit.stages.llm import LlmState, LlmTurn
 from flowkit.stages.tools import ToolRunner, ToolState
@@ -202,9 +202,10 @@ def test_a_late_outcome_in_the_wrong_turn(monkeypatch: Monkey) -> None:
         """The last call of the tool takes the outcome, whichever it is of."""
         if not steps:
             return steps
-        *past, last = steps
+        *before, last = steps
         calls = tuple(call._replace(status=outcome.status, content=outcome.content) for call in last.calls)
-        return (*past, ReplyStep(last.text, calls))
+        return (*before, ReplyStep(last.text, calls))
 
-    monkeypatch.setattr(llm_module, "_settled", by_name)
+    for module in (llm, past):
+        monkeypatch.setattr(module, "settled", by_name)
     assert "booked again before the first outcome" in broken()

@@ -23,6 +23,7 @@ from flowkit.stages.base import Actions, Emit
 from flowkit.stages.gate import Gate
 from flowkit.stages.gate_state import GateState
 from flowkit.stages.llm import LlmState, LlmTurn
+from flowkit.stages.past import Numbered
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import Broken, check
 from flowkit.testing.sessions import heap_session, scripted_plan, scripts_of, trio_session
@@ -242,7 +243,7 @@ def what_was_given_up_is_remembered(monkeypatch: Monkey) -> None:
     def reset(self: LlmTurn, state: LlmState) -> LlmState:
         kept = self._kept(state)
         if state.before is not None and state.asked is not None:
-            kept.history = (*kept.history, Exchange(state.asked.text, state.text))
+            kept.past = kept.past.ended(Numbered(state.asked.turn, Exchange(state.asked.text, state.text)))
         return kept
 
     monkeypatch.setattr(LlmTurn, "reset", reset)

@@ -34,6 +34,7 @@ class Mutant(NamedTuple):
 
 
 _VAD, _GATE, _LLM = "stages/endpointing.py", "stages/gate.py", "stages/llm.py"
+_PAST = "stages/past.py"
 _CHUNKING, _TTS, _PLAYBACK = "stages/chunking.py", "stages/tts.py", "stages/playback.py"
 _CORE, _MAILBOX = "engine/core.py", "engine/mailbox.py"
 _SCRIPTED, _NO_PROVIDER = "providers/scripted.py", "exact replay asks no provider"
@@ -169,15 +170,15 @@ MUTANTS = (
         "the request has no history",
         "llm",
         _LLM,
-        "state.asked = replace(ask, history=state.history,",
+        "state.asked = replace(ask, history=state.past.history,",
         "state.asked = replace(ask, history=(),",
     ),
     Mutant(
         "the history has a turn more than it may",
         "llm",
         _LLM,
-        "history.fitting(state.history, self.options.max_history, tokens)",
-        "history.fitting(state.history, self.options.max_history + 1, tokens)",
+        "state.past.fitting(self.options.max_history, tokens)",
+        "state.past.fitting(self.options.max_history + 1, tokens)",
     ),
     Mutant(
         "a reply without words is not asked for again",
@@ -187,12 +188,12 @@ MUTANTS = (
         "if state.tries < 0 and state.asked is not None:",
     ),
     Mutant(
-        "an answer that goes on does not know what was said", "llm", _LLM, "_said_since(steps, utterance.said)", '""'
+        "an answer that goes on does not know what was said", "llm", _LLM, "said_since(steps, utterance.said)", '""'
     ),
     Mutant(
         "a tool's outcome does not reach the model",
         "llm",
-        _LLM,
+        _PAST,
         "return call._replace(status=outcome.status, content=outcome.content) if mine else call",
         "return call._replace(status=outcome.status) if mine else call",
     ),

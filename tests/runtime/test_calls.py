@@ -184,7 +184,7 @@ def test_a_provider_that_says_nothing_once_costs_no_turn(kind: str) -> None:
     assert of(engine, Fault) == []
     bounds_hold(evidence)
     nothing_is_lost(evidence)
-    (exchange,) = engine.state("llm").history
+    (exchange,) = engine.state("llm").past.history
     assert exchange.agent == ("All is well." if kind == "llm" else "A short answer.")
 
 
@@ -229,7 +229,7 @@ def test_a_provider_that_goes_on_when_cancelled_is_not_listened_to() -> None:
 def test_a_clause_that_the_voice_did_not_finish_is_not_remembered() -> None:
     Raises.kind = "tts"
     engine, _ = session("tts", Raises)
-    assert engine.state("llm").history == ()
+    assert engine.state("llm").past.history == ()
 
 
 def test_without_an_asr_the_session_fails_in_order() -> None:

@@ -21,6 +21,7 @@ from flowkit.messages import (
 )
 from flowkit.stages.base import PROVIDER, Action, Emit, Open
 from flowkit.stages.llm import LlmState, LlmTurn
+from flowkit.stages.past import Numbered, Past
 
 
 def said(stage: LlmTurn, state: LlmState, *messages: Message) -> list[Action]:
@@ -73,7 +74,7 @@ def test_the_past_is_cut_from_the_oldest_by_count_and_by_size(words: list[int], 
     for turn, count in enumerate(words, 1):
         said(stage, state, Utterance(turn, "word " * count, f"A{turn}" if turn > 1 else ""))
     everything = [Exchange("word " * count, f"A{turn + 1}") for turn, count in enumerate(words[:-1], 1)]
-    kept = list(state.history)
+    kept = list(state.past.history)
     assert kept == everything[len(everything) - len(kept) :]
     assert len(kept) <= most
     assert sum(size(exchange.user, exchange.agent) for exchange in kept) <= tokens
@@ -172,7 +173,7 @@ def test_old_turns_are_forgotten(most: int) -> None:
     for turn in range(1, 8):
         said(stage, state, Utterance(turn, f"Q{turn}", f"A{turn - 1}" if turn > 1 else ""))
     expected = tuple(Exchange(f"Q{n}", f"A{n}") for n in range(1, 7))
-    assert state.history == expected[len(expected) - most :]
+    assert state.past.history == expected[len(expected) - most :]
 
 
 def test_a_failure_ends_the_reply_and_is_told(stage: LlmTurn) -> None:
@@ -187,7 +188,7 @@ def test_a_reset_keeps_the_history_only(stage: LlmTurn) -> None:
     state = stage.fresh()
     said(stage, state, Utterance(1, "One?", ""), Utterance(2, "Two?", "Yes."), Token(0, "a"))
     past = (Exchange("One?", "Yes."),)
-    assert stage.reset(state) == LlmState(history=past, numbers=(1,), asked=Ask(2, "Two?", past))
+    assert stage.reset(state) == LlmState(past=Past((Numbered(1, past[0]),)), asked=Ask(2, "Two?", past))
 
 
 @pytest.mark.parametrize(
@@ -199,9 +200,11 @@ def test_what_is_remembered_of_an_interrupted_reply(history: str, kept: str) -> 
     said(stage, state, Utterance(1, "One?", ""), Token(0, "The capital of France"), Token(1, " is Paris."))
     state = stage.reset(state)
     said(stage, state, Utterance(2, "Two?", "The capital"), Token(0, "Well."), Done())
-    assert state.history == (Exchange("One?", kept),)
+    assert state.past.history == (Exchange("One?", kept),)
     said(stage, state, Utterance(3, "Two? Three?", ""))
-    assert state.history == (Exchange("One?", kept),), "of a reply of which nothing was heard nothing is remembered"
+    assert state.past.history == (Exchange("One?", kept),), (
+        "of a reply of which nothing was heard nothing is remembered"
+    )
 
 
 def test_without_a_gate_a_final_transcript_is_asked(stage: LlmTurn) -> None:
@@ -232,5 +235,5 @@ def test_what_was_heard_before_a_call_stands_before_it_in_the_history(
     state = stage.fresh()
     said(stage, state, Utterance(1, "A table.", ""), *(message for step in steps for message in step))
     said(stage, state, Utterance(2, "Thank you.", heard))
-    (exchange,) = state.history
+    (exchange,) = state.past.history
     assert ([step.text for step in exchange.steps], exchange.agent) == (texts, behind)

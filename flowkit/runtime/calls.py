@@ -19,6 +19,25 @@ from flowkit.providers.answers import ANSWERS, checked, failure
 from flowkit.providers.base import Provider
 
 
+class Call(Protocol):
+    """What the pump does with a call, in a task or inline.
+
+    `due_us` is the time since when it has an item, or from when it will have one; None if that is not known. `tell` says that a
+    credit is due.
+    """
+
+    stage: int
+    id: int
+    due_us: int | None
+    tell: bool
+
+    def feed(self, item: Message) -> None: ...
+    def end_input(self) -> None: ...
+    def cancel(self) -> None: ...
+    def credit(self) -> int: ...
+    def offered(self, now_us: int) -> tuple[Message, int] | None: ...
+
+
 class LiveCall:
     """Call `id` of stage number `stage`. `news` is called whenever the pump should look."""
 
@@ -116,22 +135,3 @@ class LiveCall:
                 self.tell = True
                 self._news()
             yield item
-
-
-class Call(Protocol):
-    """What the pump does with a call, in a task or inline.
-
-    `due_us` is the time since when it has an item, or from when it will have one; None if that is not known. `tell` says that a
-    credit is due.
-    """
-
-    stage: int
-    id: int
-    due_us: int | None
-    tell: bool
-
-    def feed(self, item: Message) -> None: ...
-    def end_input(self) -> None: ...
-    def cancel(self) -> None: ...
-    def credit(self) -> int: ...
-    def offered(self, now_us: int) -> tuple[Message, int] | None: ...

@@ -72,7 +72,7 @@ Actions: TypeAlias = Sequence[Action]
 NOTHING: Actions = ()
 DEADLINES = frozenset({"first_item_timeout", "idle_timeout"})
 AGAIN = frozenset({"retry", "circuit"})
-"""Options of a provider call (``config.schema.Call``): how long its items may take; what happens when it has failed."""
+"""Options of a provider call (``config.schema.CallOptions``): how long its items may take; what happens when it has failed."""
 PROVIDER = "provider"
 """The port through which a provider's items enter. ``accepts`` names it like any other."""
 

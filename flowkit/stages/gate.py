@@ -383,6 +383,9 @@ class Gate(Stage[GateState]):
         # The epoch first, so that the utterance carries it to the replying stages.
         return [RaiseEpoch(utterance.turn), Emit("utterance", utterance)]
 
+    def _shutdown(self, message: Shutdown) -> Actions:
+        return (Emit("turn", Interrupt()), Finish(message.reason))
+
     # -- before the turn is over ------------------------------------------------------------------------------------
 
     def _drafted(self, state: GateState, message: Message, now_us: int) -> list[Action]:
@@ -439,8 +442,3 @@ class Gate(Stage[GateState]):
             return asking
         own = replace(asking, instructions=asked.instructions, offered=asked.tools, choice=asked.choice)
         return replace(own, aside=asked.aside)
-
-    # -- speaking up ------------------------------------------------------------------------------------------------
-
-    def _shutdown(self, message: Shutdown) -> Actions:
-        return (Emit("turn", Interrupt()), Finish(message.reason))

@@ -1,8 +1,9 @@
 """Alarms: one task wakes every session of a host at the times that they ask for.
 
 A task that sleeps costs Trio a cancel scope and an exception each time it wakes. A session wakes fifty times a second and more, so
-that would be most of what it costs. This task wakes once for all that is due, and calls it in place. Then it rests until a
-millisecond after it woke. So what is due meanwhile shares the next wake: a wake costs more than what most sessions do in it.
+that would be most of what it costs. This task wakes once for all that is due, and calls it in place. Then it rests for a moment,
+the longer the more alarms there are. So what is due meanwhile shares the next wake: a wake costs as much as what a session does in
+it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from heapq import heappop, heappush
 
 import trio
 
-REST_S = 0.001
-"""How long after a wake the next one is at the earliest. A host of one session has hardly two events so close together."""
+REST_S, LONGEST_REST_S = 0.0001, 0.003
+"""How long after a wake the next one is at the earliest: for each alarm, and at most. A session alone is called at once, and one of
+many a little late, as it would be if the host were busy with the others."""
 
 
 class Alarm:
@@ -70,7 +72,7 @@ class Alarms:
             # While alarms ring, `set` need not wake the task: it looks at the heap before it sleeps.
             self._sleep = None
             now_s = trio.current_time()
-            self._rests_until_s = now_s + REST_S
+            self._rests_until_s = now_s + min(REST_S * len(self._heap), LONGEST_REST_S)
             self._ring(now_s)
             await trio.lowlevel.checkpoint_if_cancelled()
 

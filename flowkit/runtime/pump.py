@@ -43,7 +43,7 @@ from flowkit.stages.turn import Turn
 _ROWS_EVERY_US = 50_000
 _ROWS_PATIENCE_US = 150_000
 """Observers get rows at most every 50 ms, when the pump is quiet. If it never is, they get them 150 ms later at the
-latest."""
+latest. What comes in the 50 ms behind brings them along, for to wake for them alone costs more than to hand them over."""
 _AT_A_TIME = 100
 """Steps in a row before other tasks get a turn: some milliseconds. Inline calls may always have more to give."""
 _QUIET_US = 2_000
@@ -184,13 +184,12 @@ class TrioPump:
         while self.engine.finished is None:
             await self._settled()
             with self._stages:
-                stepped = self._step(self._clock.now_us())
+                stepped = self._step(now_us := self._clock.now_us())
             if not stepped:
                 # Without the alarms, which ring a little late: here every time is exact.
-                with trio.move_on_at(self._at_s(self._wake_us())):
+                with trio.move_on_at(self._at_s(self._rest(now_us, idle=True))):
                     await self._news.wait()
                 self._news = trio.Event()
-                self._hand_over_due_rows()
 
     def _look(self) -> None:
         """Proceed, because a call has an item or a credit, or because the session closes."""
@@ -207,36 +206,37 @@ class TrioPump:
 
     def _proceed(self, *, idle: bool = False) -> None:
         """Let things happen until nothing can. Rows are handed over only while `idle`, so that no provider waits for it."""
-        self._rests = more = False
+        self._rests = False
+        wake_us = math.inf
         try:
             with self._stages:
-                more = self._go_on()
-                if idle and not more:
-                    self._hand_over_between()
+                wake_us = self._go_on(idle)
         except Exception as error:  # not the fault of the task that brought the item
             self._error = error
         if self._error is not None or self.engine.finished is not None:
             self._news.set()
         else:
             self._rests = True
-            # With more to do the alarm rings at once, but after other tasks had a turn: inline calls could go on for
-            # ever.
-            self._alarms.set(self._alarm, trio.current_time() if more else self._at_s(self._wake_us()))
+            self._alarms.set(self._alarm, self._at_s(wake_us))
 
-    def _go_on(self) -> bool:
-        """Let things happen until nothing can. True if there was so much that others must get a turn first."""
+    def _go_on(self, idle: bool) -> float:
+        """Let things happen until nothing can. Returns when the pump is to proceed without news."""
         now_us, steps = self._clock.now_us(), _AT_A_TIME
-        while steps and self.engine.finished is None and self._step(now_us):
+        while self.engine.finished is None and self._step(now_us):
             steps -= 1
-        return not steps
+            if not steps:
+                # At once, but after other tasks had a turn: inline calls could go on for ever.
+                return now_us
+        return self._rest(now_us, idle)
 
     def _step(self, now_us: int) -> bool:
         """Do one step. Returns False if there is nothing to do."""
-        deadline_us = self.engine.next_deadline()
+        engine = self.engine
+        deadline_us = engine.next_deadline()
         if deadline_us is not None and deadline_us <= now_us:
-            effects = self.engine.advance(now_us)
+            effects = engine.advance(now_us)
         elif (stimulus := self._choose(now_us)) is not None:
-            effects = self.engine.advance(now_us, (stimulus,))
+            effects = engine.advance(now_us, (stimulus,))
         else:
             return False
         self._newest_us = now_us
@@ -254,32 +254,27 @@ class TrioPump:
             due_us = call.due_us
             if due is None and due_us is not None and due_us <= now_us and self.engine.accepts_item(call.stage):
                 due = call
-        while due is not None:
-            if (offered := due.offered(now_us)) is not None:
-                item, available_us = offered
-                # Before the step: when the stage handles its last item it may open the next call.
-                if isinstance(item, (Done, Failed)):
-                    del self._calls[due.stage]
-                return Stimulus(due.stage, due.id, item, available_us)
-            # `due_us` is only a hint: a provider that was cancelled while it emitted has withdrawn its item.
-            due = self._behind(due, now_us)
-        return None
+        if due is None:
+            return None
+        if (offered := due.offered(now_us)) is None:
+            # `due_us` was only a hint, and is None now: a provider that was cancelled while it emitted has withdrawn its item.
+            return self._choose(now_us)
+        item, available_us = offered
+        # Before the step: when the stage handles its last item it may open the next call.
+        if isinstance(item, (Done, Failed)):
+            del self._calls[due.stage]
+        return Stimulus(due.stage, due.id, item, available_us)
 
-    def _behind(self, call: Call, now_us: int) -> Call | None:
-        """The next call that may have an item, behind one that had none after all."""
-        for stage, other in self._calls.items():
-            due_us = other.due_us
-            if stage > call.stage and due_us is not None and due_us <= now_us and self.engine.accepts_item(stage):
-                return other
-        return None
-
-    def _wake_us(self) -> float:
-        """When the pump is to proceed without news."""
-        wake_us = self._due_us()
+    def _rest(self, now_us: int, idle: bool) -> float:
+        """Nothing more can happen now. Hands rows over if it is time, the pump is `idle`, and nothing else is due soon. Returns
+        when the pump is to proceed without news."""
+        due_us = self._due_us()
+        if idle and now_us >= self._rows_due_us and (due_us - now_us > _QUIET_US or now_us >= self._rows_at_us()):
+            self._hand_over_rows()
         # A quiet session has no event that would hand its last rows over.
-        if self._observers and self.engine.journal.waiting:
-            wake_us = min(wake_us, self._rows_at_us())
-        return wake_us
+        elif due_us > self._rows_due_us + _ROWS_EVERY_US and self._observers and self.engine.journal.waiting:
+            return min(due_us, self._rows_at_us())
+        return due_us
 
     def _due_us(self) -> float:
         """When something is to happen without news."""
@@ -346,16 +341,6 @@ class TrioPump:
             self._nursery.start_soon(call.run, provider, request, name=f"{self._title}{planned.id} call {id_}")
         # Sorted, because the lowest stage comes first when several calls have an item.
         self._calls = dict(sorted(self._calls.items()))
-
-    def _hand_over_between(self) -> None:
-        """Hand over rows if it is time, and nothing else is due soon."""
-        now_us = self._clock.now_us()
-        if now_us >= self._rows_due_us and (self._due_us() - now_us > _QUIET_US or now_us >= self._rows_at_us()):
-            self._hand_over_rows()
-
-    def _hand_over_due_rows(self) -> None:
-        if self._clock.now_us() >= self._rows_at_us():
-            self._hand_over_rows()
 
     def _hand_over_rows(self) -> None:
         self._rows_due_us = self._clock.now_us() + _ROWS_EVERY_US

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from flowkit.runtime.alarms import REST_S, Alarm, open_alarms
+from flowkit.runtime.alarms import LONGEST_REST_S, REST_S, Alarm, open_alarms
 
 TENTHS = st.integers(1, 30)
 SETTINGS = st.tuples(st.integers(0, 20), st.integers(0, 3), st.one_of(st.none(), TENTHS))
@@ -72,15 +72,16 @@ def test_one_that_was_rung_may_be_set_again_as_it_rings() -> None:
     assert [later - sooner for sooner, later in itertools.pairwise(times)] == pytest.approx([1, 1])
 
 
-def test_what_is_due_just_after_a_wake_shares_the_next() -> None:
+@pytest.mark.parametrize(("alarms", "rest_s"), [(4, 4 * REST_S), (100, LONGEST_REST_S)])
+def test_what_is_due_just_after_a_wake_shares_the_next(alarms: int, rest_s: float) -> None:
     times: list[float] = []
 
     async def main() -> None:
         begin_s = trio.current_time()
-        async with open_alarms() as alarms:
-            for after_s in (1, 1 + 0.2 * REST_S, 1 + 0.8 * REST_S, 1.5):
-                alarms.set(Alarm(lambda: times.append(trio.current_time() - begin_s)), begin_s + after_s)
+        async with open_alarms() as host:
+            for after_s in (1, 1 + 0.2 * rest_s, 1 + 0.8 * rest_s, 1.5, *[9] * (alarms - 4)):
+                host.set(Alarm(lambda: times.append(trio.current_time() - begin_s)), begin_s + after_s)
             await trio.sleep(2)
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
-    assert times == pytest.approx([1, 1 + REST_S, 1 + REST_S, 1.5])
+    assert times == pytest.approx([1, 1 + rest_s, 1 + rest_s, 1.5])

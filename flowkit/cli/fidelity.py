@@ -57,13 +57,13 @@ def run(args: argparse.Namespace) -> int:
 def _pairs(traces: list[Trace]) -> Iterator[tuple[Trace, Trace, list[str]]]:
     """Each trace with a few others that it is predicted from, and the settings that it has and they have not."""
     from flowkit.replay.settings import recorded_plan
-    from flowkit.testing.suite.causes import differing
+    from flowkit.testing.suite.causes import differing, makeup
 
     plans = [recorded_plan(trace) for trace in traces]
     for place, target in enumerate(traces):
         for further in range(1, min(_OTHERS, len(traces) - 1) + 1):
             other = (place + further) % len(traces)
-            if [(s.id, s.kind) for s in plans[other].stages] != [(s.id, s.kind) for s in plans[place].stages]:
+            if makeup(plans[other]) != makeup(plans[place]):
                 raise UsageError(
                     f"{target.path.name} and {traces[other].path.name} are recordings of different pipelines"
                 )

@@ -152,3 +152,18 @@ def test_what_approve_does_not_do_is_said(
     Path("a.expect.yaml").write_text("pipeline: ./agent.yaml\n" + Path("a.expect.yaml").read_text())
     assert main(["approve", "a.jsonl", "--pipeline", "agent.yaml", "--yes"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_recordings_of_different_pipelines_predict_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = Path(__file__).parents[2] / "traces/conversation.jsonl"
+    assert main(["fidelity", str(path), str(other)]) == 2
+    assert "are recordings of different pipelines" in capsys.readouterr().err
+
+
+def test_fidelity_sets_what_the_other_recording_was_made_with(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Missing values too: a pipeline file has another word for them than Python."""
+    other = recorded(tmp_path, pipeline(gate="while: {speaking: {min_words: 2}}")).path
+    assert main(["fidelity", str(path), str(other)]) == 0
+    assert "predictions of the next conversation held" in capsys.readouterr().out

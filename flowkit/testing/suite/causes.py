@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,12 @@ def differing(recorded: Plan, now: Plan) -> dict[str, str]:
     return found
 
 
+def makeup(plan: Plan) -> list[tuple[str, str, str]]:
+    """Id, kind and provider of each stage: what recordings have in common if one is to be predicted from another."""
+    named = {stage.id: stage.provider.name for stage in plan.stages if stage.provider and stage.kind not in _ELSEWHERE}
+    return [(stage.id, stage.kind, named.get(stage.id, "")) for stage in plan.stages]
+
+
 def _values(plan: Plan, stage: PlannedStage) -> Iterator[tuple[str, str]]:
     yield from _options(stage.options)
     if stage.provider is not None and stage.kind not in _ELSEWHERE:
@@ -45,7 +52,8 @@ def _options(options: Options) -> Iterator[tuple[str, str]]:
 
 
 def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """The value as a pipeline file has it, so that it can be set again."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def changed_since(approved: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

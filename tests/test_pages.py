@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -19,45 +16,27 @@ from flowkit.messages import Speak
 from flowkit.providers.base import Provider
 from flowkit.scaffold import write
 from flowkit.testing.provider import FakeSession, answer, check_provider, opened
-
-DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("writing-a-provider.md", "writing-a-stage.md")
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-@contextmanager
-def module_of(page: str, folder: Path) -> Iterator[ModuleType]:
-    """The blocks of a page, joined into a module."""
-    name = page.removesuffix(".md").replace("-", "_")
-    path = folder / f"{name}.py"
-    path.write_text("\n\n".join(_BLOCK.findall((DOCS / page).read_text("utf-8"))), "utf-8")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[name]
+from tests.docs.packages import AUTHORS, installed
+from tests.docs.pages import ROOT, blocks
+from tests.docs.test_python import pass_
 
 
-@pytest.fixture(params=PAGES)
+@pytest.fixture(params=AUTHORS)
 def page(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ModuleType]:
-    with module_of(request.param, tmp_path) as module:
+    with installed(request.param) as module:
         yield module
 
 
 def test_the_tests_that_it_shows_pass(page: ModuleType) -> None:
-    shown = [test for name, test in vars(page).items() if name.startswith("test_")]
+    shown = {name: value for name, value in vars(page).items() if name.startswith(("test_", "Test"))}
     assert shown
-    for test in shown:
-        test()
+    pass_(shown)
 
 
 @pytest.fixture
 def espeak(tmp_path: Path) -> Iterator[type[Provider]]:
     """The provider that runs a program."""
-    with module_of(PAGES[0], tmp_path) as module:
+    with installed(AUTHORS[0]) as module:
         yield module.Espeak
 
 
@@ -89,9 +68,8 @@ def test_the_program_ends_with_its_call(
 
 def test_the_word_filter_is_what_a_new_stage_begins_with(tmp_path: Path) -> None:
     written = write.stage("word_filter", tmp_path) / "flowkit_word_filter.py"
-    first = _BLOCK.search((DOCS / "writing-a-stage.md").read_text("utf-8"))
-    assert first is not None
-    assert first[1] == written.read_text("utf-8")
+    first = next(block for block in blocks("python") if block.page == AUTHORS[1])
+    assert first.text == written.read_text("utf-8")
 
 
 def test_every_content_and_kind_has_its_line() -> None:
@@ -99,7 +77,7 @@ def test_every_content_and_kind_has_its_line() -> None:
     from flowkit.stages.content import CONTENT
     from flowkit.testing.provider.declared import KINDS
 
-    stage, provider = (DOCS / PAGES[1]).read_text("utf-8"), (DOCS / PAGES[0]).read_text("utf-8")
+    stage, provider = (ROOT / AUTHORS[1]).read_text("utf-8"), (ROOT / AUTHORS[0]).read_text("utf-8")
     contents = re.search(r"### Ports\n(.*?)\n`queue_max`", stage, re.DOTALL)
     assert contents is not None
     for content, messages in CONTENT.items():

@@ -1,0 +1,118 @@
+"""The Python of each page is one program, in the order of the page, and runs. Tests that it shows pass."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import shutil
+from collections.abc import Callable, Coroutine
+from contextlib import redirect_stdout
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import TestCase
+
+import pytest
+import trio
+from hypothesis import settings
+
+from tests.docs.packages import AUTHORS
+from tests.docs.pages import ROOT, Block, blocks
+from tests.docs.test_shell import run
+
+ELSEWHERE = {
+    **dict.fromkeys(AUTHORS, "tests/test_pages.py"),
+    "docs/embedding.md": "tests/runtime/test_threaded.py",
+    "docs/serving.md": "tests/serve/clients/openai_sdk.py",  # needs the openai package
+}
+"""Pages whose Python another test runs, because it takes more than running it."""
+FEW = settings(max_examples=20, stateful_step_count=10, deadline=None, derandomize=True, database=None)
+"""Of a state machine that sets no number of its own."""
+
+
+class Job:
+    """What LiveKit hands to an entrypoint, with the report of a session that took place."""
+
+    def add_shutdown_callback(self, callback: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        trio.run(callback)
+
+    def make_session_report(self) -> Any:
+        report = json.loads((ROOT / "tests/calls/livekit.json").read_text("utf-8"))
+        return SimpleNamespace(to_dict=lambda: report)
+
+
+GIVEN: dict[str, dict[str, Any]] = {"docs/calls.md": {"ctx": Job()}}
+"""What the Python of a page takes for granted."""
+PAGES = sorted({block.page for block in blocks("python")} - set(ELSEWHERE))
+
+
+def shown_in(page: str) -> list[tuple[Block, str]]:
+    """Each block of Python, with the output that the page shows behind it."""
+    of_page = [block for block in blocks() if block.page == page]
+    follows = {
+        one.line: other.text
+        for one, other in pairwise(of_page)
+        if other.language == "text" and other.line == one.line + len(one.text.splitlines()) + 3
+    }
+    return [(block, follows.get(block.line, "")) for block in of_page if block.language == "python"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipelines").mkdir()
+    shutil.copy(ROOT / "pipelines/scripted.yaml", tmp_path / "pipelines/mine.yaml")
+    defined: dict[str, Any] = {"__name__": "shown", **GIVEN.get(page, {})}
+    for block, output in shown_in(page):
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            exec(compile("\n" * (block.line - 1) + block.text, ROOT / page, "exec"), defined)
+        assert printed.getvalue() == output
+        pass_(defined)
+
+
+def pass_(defined: dict[str, Any]) -> None:
+    """Run the tests that are defined."""
+    for name in [name for name in defined if name.startswith(("test_", "Test"))]:
+        test = defined.pop(name)
+        if isinstance(test, type) and issubclass(test, TestCase):
+            if "settings" not in vars(test):
+                test.settings = FEW  # type: ignore[attr-defined]
+            test("runTest").debug()
+        else:
+            test()
+
+
+def test_the_report_that_is_saved_is_what_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test_the_python_of_a_page_runs("docs/calls.md", tmp_path, monkeypatch)
+    assert run("flowkit import report.json -o reported.jsonl").code == 0
+
+
+def test_the_function_that_is_shown_is_a_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "bistro").mkdir()
+    (tmp_path / "bistro/tables.py").write_text(shown_in("docs/tools.md")[0][0].text, "utf-8")
+    (tmp_path / "agent.yaml").write_text(
+        "flowkit: 1\ntools: [{call: 'bistro.tables:book'}]\nstages:\n  - {kind: gate}\n  - kind: llm\n    provider: scripted\n"
+        """    replies: [{calls: [{name: book, arguments: '{"people": 2, "time": "19:30"}'}]}, {after: book, text: Booked.}]\n"""
+        "  - {kind: chunker}\n  - {kind: tts, provider: print}\n"
+    )
+    done = run("flowkit run agent.yaml --allow-tools --no-trace", "A table for two.\n")
+    assert done.code == 0
+    assert 'book: result {"booked": true, "people": 2, "time": "19:30"}' in done.out
+    assert "Booked." in done.out
+
+
+def test_the_other_pages_have_python() -> None:
+    assert set(ELSEWHERE) <= {block.page for block in blocks("python")}
+
+
+def test_every_function_for_programs_is_called() -> None:
+    test = (ROOT / ELSEWHERE["docs/embedding.md"]).read_text("utf-8")
+    defined = [node for block, _ in shown_in("docs/embedding.md") for node in ast.parse(block.text).body]
+    functions = [node.name for node in defined if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert functions
+    assert [name for name in functions if f'page["{name}"]' not in test] == []

@@ -19,7 +19,7 @@ PYTHON = ENVIRONMENT / "bin" / "python"
 
 
 def main() -> int:
-    """Build the site, and ask its search what readers ask if Node is there.
+    """Build the site, and ask its search what readers ask.
 
     Returns 1 for a dead link, a page that is in no menu, and a question to which the wrong page comes first.
     """
@@ -30,12 +30,21 @@ def main() -> int:
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         check=False,
     )
-    if done.returncode == 0 and shutil.which("node"):
-        done = subprocess.run(["node", "tools/site_search.mjs", "out/site"], cwd=ROOT, check=False)
+    if done.returncode == 0:
+        done = ask_the_search()
     if done.returncode == 0:
         # Not the file itself: browsers let no page of a folder read its search index.
         print("docs: python -m http.server -d out/site, then open http://localhost:8000/")
     return done.returncode
+
+
+def ask_the_search() -> subprocess.CompletedProcess[bytes]:
+    """Ask the built index, in Node. Without it, say that nothing was asked."""
+    node = shutil.which("node")
+    if node is None:
+        print("docs: the search is not checked: there is no Node (`node`) on this machine", file=sys.stderr)
+        return subprocess.CompletedProcess([], 0)
+    return subprocess.run([node, "tools/site_search.mjs", "out/site"], cwd=ROOT, check=False)
 
 
 def set_up() -> None:
@@ -45,7 +54,7 @@ def set_up() -> None:
         return
     print("docs: an environment in .venv-docs/, once", file=sys.stderr)
     venv.create(ENVIRONMENT, with_pip=True, clear=True)
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     subprocess.run([*pip, "--no-deps", "--require-hashes", "--requirement", str(LOCK)], check=True)
     stamp.write_text(wanted, "utf-8")
 

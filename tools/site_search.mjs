@@ -43,4 +43,5 @@ for (const [question, page] of Object.entries(WANTED)) {
   wrong += 1;
   console.error(`search: "${question}" finds ${found.slice(0, 3).join(", ")} and not ${page} first`);
 }
+console.log(`docs: ${Object.keys(WANTED).length - wrong} of ${Object.keys(WANTED).length} questions find their page first`);
 process.exit(wrong ? 1 : 0);

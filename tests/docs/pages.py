@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
 
@@ -52,10 +53,14 @@ def blocks_of(page: str, text: str) -> Iterator[Block]:
         yield Block(page, number + 1, language, tuple(words), dedent("\n".join(body)) + "\n")
 
 
+@cache
+def every_block() -> tuple[Block, ...]:
+    return tuple(block for page in PAGES for block in blocks_of(name(page), page.read_text("utf-8")))
+
+
 def blocks(*languages: str) -> list[Block]:
     """The blocks of all pages in these languages; without languages, all of them."""
-    found = (block for page in PAGES for block in blocks_of(name(page), page.read_text("utf-8")))
-    return [block for block in found if not languages or block.language in languages]
+    return [block for block in every_block() if not languages or block.language in languages]
 
 
 def indented(text: str) -> list[str]:

@@ -163,3 +163,13 @@ def test_what_check_stage_finds_looks_so(monkeypatch: pytest.MonkeyPatch) -> Non
     shown, _, end = text_of(AUTHORS[1]).strip().partition("...")
     assert str(found.value).startswith(shown)
     assert str(found.value).endswith(end)
+
+
+# -- prices ------------------------------------------------------------------------------------------------------------
+
+
+def test_prices_are_said_to_be_examples() -> None:
+    """Nobody can read a price list while the tests run, so no page may look as if its prices were today's."""
+    priced = [page for page in PAGES if re.search(r"price: \{\w+: \d", page.read_text("utf-8"))]
+    assert len(priced) >= 2
+    assert [name(page) for page in priced if "examples and not quoted" not in page.read_text("utf-8")] == []

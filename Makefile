@@ -18,6 +18,8 @@ export PYTHON
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
 PY := .venv/bin/python
+# With xdist's default, a worker that gets a row of slow tests keeps it while the others have nothing left to do.
+PARALLEL := -n $(WORKERS) --dist worksteal
 
 .PHONY: help setup run serve docs test lint types bench deep wheel release mutants lock clean
 
@@ -46,7 +48,7 @@ test: setup  ## linter, formatting, type checker and all tests, as CI runs them
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
-	$(PY) -m pytest -n $(WORKERS)
+	$(PY) -m pytest $(PARALLEL)
 
 lint: setup  ## linter and formatting only
 	$(PY) -m ruff check
@@ -60,7 +62,7 @@ types: setup  ## type checker only
 	$(PY) -m mypy
 
 deep: setup  ## the property tests with 10,000 examples each; takes long
-	HYPOTHESIS_PROFILE=deep $(PY) -m pytest -n $(WORKERS)
+	HYPOTHESIS_PROFILE=deep $(PY) -m pytest $(PARALLEL)
 
 bench: setup  ## run tests/benchmarks/bench_*.py; each writes its figures to out/bench/NAME.json
 	@mkdir -p out/bench

@@ -173,16 +173,14 @@ class TrioPump:
         self._rests = True
         self._look()
         await self._news.wait()
-        # Not kept here, because its traceback refers to the pump.
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        self._raise()
 
     async def _run_settled(self) -> None:
         """Do one step at a time, each when every other task has come to rest."""
         assert self._settled is not None
         while self.engine.finished is None:
             await self._settled()
+            self._raise()
             with self._stages:
                 stepped = self._step(now_us := self._clock.now_us())
             if not stepped:
@@ -190,6 +188,13 @@ class TrioPump:
                 with trio.move_on_at(self._at_s(self._rest(now_us, idle=True))):
                     await self._news.wait()
                 self._news = trio.Event()
+
+    def _raise(self) -> None:
+        """Raise what broke in the engine while another task let it proceed."""
+        # Not kept here, because its traceback refers to the pump.
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def _look(self) -> None:
         """Proceed, because a call has an item or a credit, or because the session closes."""

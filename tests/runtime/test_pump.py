@@ -7,14 +7,19 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from flowkit.messages import Message, Token
+from flowkit.messages import Instruct, Message, Token
 from flowkit.plan.graph import Plan
+from flowkit.runtime.alarms import open_alarms
+from flowkit.runtime.clock import SessionClock
+from flowkit.runtime.pump import TrioPump
+from flowkit.runtime.session import Settled
 from flowkit.stages.base import Actions
 from flowkit.stages.llm import LlmState, LlmTurn
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import check
-from flowkit.testing.sessions import scripted_plan, trio_session
+from flowkit.testing.sessions import providers_of, scripted_plan, trio_session
 from flowkit.testing.strategies.conversations import Conversation, conversations
 
 ONE_TURN: dict[str, Any] = {
@@ -53,6 +58,27 @@ def test_what_breaks_in_the_engine_is_not_the_fault_of_whoever_brought_the_item(
 
     with pytest.raises(ExceptionGroup) as caught:
         trio_session(with_llm_stage(scripted_plan(**ONE_TURN), Breaks), settled=False)
+    assert caught.group_contains(ZeroDivisionError, match="a stage's own defect")
+
+
+@pytest.mark.parametrize("settled", [None, wait_all_tasks_blocked])
+def test_what_breaks_at_a_message_from_outside_ends_the_session(settled: Settled | None) -> None:
+    class Breaks(LlmTurn):
+        def step(self, state: LlmState, message: Message, now_us: int) -> Actions:
+            if isinstance(message, Instruct):
+                raise ZeroDivisionError("a stage's own defect")
+            return super().step(state, message, now_us)
+
+    async def main() -> None:
+        plan, clock = with_llm_stage(scripted_plan(**ONE_TURN), Breaks), SessionClock()
+        async with open_alarms() as alarms, providers_of(plan, clock) as providers, trio.open_nursery() as nursery:
+            pump = TrioPump(plan, providers, clock, alarms, settled=settled)
+            nursery.start_soon(pump.run)
+            await trio.sleep(0.1)
+            pump.tell("llm", Instruct("Be brief."))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        trio.run(main, clock=MockClock(autojump_threshold=0))
     assert caught.group_contains(ZeroDivisionError, match="a stage's own defect")
 
 

@@ -76,7 +76,7 @@ def shown(plan: Plan, form: str | None, *, typed: bool, say: Say) -> Iterator[Ru
 def prints(plan: Plan) -> bool:
     """Whether the replies are printed instead of spoken."""
     voice = plan.only("tts")
-    return voice is not None and voice.provider is not None and voice.provider.name == "print"
+    return voice is not None and voice.provider is not None and voice.provider.cls.silent
 
 
 def _typing(plan: Plan, say: Say) -> Iterator[RunView]:

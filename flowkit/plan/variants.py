@@ -93,7 +93,7 @@ def with_playback(config: Config) -> Config:
         return config
     if "speaker" not in kinds:
         stages = (*stages, _implied(voice))
-    if voice.candidates and voice.candidates[0].name == "print":
+    if voice.candidates and voice.candidates[0].cls.silent:
         stages = tuple(_silent(stage, config) for stage in stages)
     return replace(config, stages=stages)
 

@@ -94,6 +94,8 @@ class Provider(ABC):
     continuous: ClassVar[bool] = False
     """True for a TTS that takes a whole reply in one call (``Narrate``), clause by clause, instead of one call per
     clause."""
+    silent: ClassVar[bool] = False
+    """True for a TTS that emits no audio, such as one that prints."""
     hears: ClassVar[bool] = False
     """True for an end-of-turn predictor that judges the sound of the turn instead of its transcript."""
     resumes: bool = False

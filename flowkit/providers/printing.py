@@ -20,6 +20,7 @@ class Print(Provider):
 
     kind = "tts"
     name = "print"
+    silent = True
 
     class Options(opt.Options):
         prefix: str = ""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 
 from flowkit.config import InvalidConfig
-from flowkit.config.catalog import INSTALLED
-from flowkit.config.prices import PRICED_BY
 from flowkit.plan import lint, require, resolve
 from flowkit.plan.graph import Plan
 from tests.config.helpers import BASE, lines, problems, reading
@@ -310,10 +308,3 @@ def test_a_test_measures_queues_that_are_there() -> None:
 def test_a_price_of_tokens_needs_the_option_that_makes_the_provider_tell_them(tts: str, help: list[str]) -> None:
     plan = planned(SPOKEN.replace("provider: print", f"provider: {tts}, price: {{input: 1, output: 12}}"))
     assert [found.help for found in lint(plan) if found.code == "FK215"] == help
-
-
-def test_a_provider_tells_tokens_with_options_that_it_has() -> None:
-    asked = [INSTALLED.provider(kind, name) for kind in PRICED_BY for name in INSTALLED.providers(kind)]
-    telling = [(cls.Options.model_fields, cls.tells_tokens) for cls in asked if cls.tells_tokens]
-    assert telling
-    assert all(fields.keys() >= wanted.keys() for fields, wanted in telling)

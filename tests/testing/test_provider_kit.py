@@ -87,7 +87,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
     "llm.llamacpp": {"max_tokens": 8, "broken": ({"model": "none.gguf"},), "more": {"within_s": 60}},
     "tools.local": {},
     "tools.scripted": {},
-    "tts.print": {"more": {"silent": True}},
+    "tts.print": {},
     "tts.nanotts": {"more": {"within_s": 60}},
     "tts.piper": {"broken": ({"voice": "none.onnx"},), "more": {"within_s": 60}},
     "tts.scripted": {"first_audio": "5ms", "per_piece": "1ms", "per_char": "20ms"},
@@ -620,6 +620,10 @@ class Undocumented(Llm):
         temperature: float = 0.5
 
 
+class TellsTokensIfAsked(Llm):
+    tells_tokens: ClassVar[dict[str, object]] = {"usage": True}
+
+
 class StripsSpaces(Llm):
     def words(self, ask: Ask) -> list[str]:
         return [word.strip() for word in super().words(ask)]
@@ -666,6 +670,7 @@ class GivesAllAtTheEnd(Llm):
         (ThinksOnTheLoop, "blocks the event loop for 1"),
         (SaysDone, "a question: emitted InputEnded; for Ask it may emit Token"),
         (Undocumented, "options without a docstring below them: temperature"),
+        (TellsTokensIfAsked, "its tells_tokens names options that it does not have: usage"),
     ],
 )
 def test_an_llm_with_a_fault(cls: type[Provider], said: str) -> None:

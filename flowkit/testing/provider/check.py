@@ -40,7 +40,6 @@ def check_provider(
     *,
     broken: Iterable[Options] = (),
     speech: bytes | None = None,
-    silent: bool = False,
     within_s: float = 10.0,
     grace_s: float = 1.0,
 ) -> None:
@@ -52,7 +51,6 @@ def check_provider(
         broken: options with which it cannot work, such as a missing file or a wrong key. ``load`` or ``ready`` must raise an
             error of one line. If they do not, both ``probe`` and a call must.
         speech: audio for a VAD or an ASR, s16le mono at 16 kHz. Default: a buzz that some VADs take for speech.
-        silent: True for a TTS that emits no audio, such as one that prints.
         within_s: time in seconds within which a call must end if it is not cancelled.
         grace_s: time in seconds within which a cancelled call must end.
 
@@ -60,7 +58,7 @@ def check_provider(
         Faults: the provider breaks its contract. The error lists all faults.
     """
     __tracebackhide__ = True  # pytest shows the faults, and not the frames below the test
-    examination = _Examination(cls, cls.Options() if options is None else options, within_s, grace_s, silent=silent)
+    examination = _Examination(cls, cls.Options() if options is None else options, within_s, grace_s)
     heard = _buzz() if speech is None else speech
     found = list(declared(cls))
     # A class that is declared wrongly cannot be called.
@@ -91,12 +89,11 @@ def _buzz() -> bytes:
 class _Examination:
     """The checks of one provider class with one set of options."""
 
-    def __init__(self, cls: type[Provider], options: Options, within_s: float, grace_s: float, *, silent: bool) -> None:
+    def __init__(self, cls: type[Provider], options: Options, within_s: float, grace_s: float) -> None:
         self._cls = cls
         self._options = options
         self._within_s = within_s
         self._grace_s = grace_s
-        self._silent = silent
         self._found: list[str] = []
         self._calling = 0
         self._stall_log = StallLog(cls)
@@ -298,7 +295,7 @@ class _Examination:
             yield f"{case.title}: {self._not_ended(call)}"
             return
         items = call.items
-        if self._silent and not items:
+        if self._cls.silent and not items:
             return
         yield from faults_of(case, items)
 

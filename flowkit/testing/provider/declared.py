@@ -31,6 +31,8 @@ def declared(cls: type[Provider]) -> Iterator[str]:
         undocumented = [option for option in cls.Options.model_fields if not field_docs(cls.Options).get(option)]
         if undocumented:
             yield f"options without a docstring below them: {', '.join(undocumented)}"
+        if unknown := [option for option in cls.tells_tokens or () if option not in cls.Options.model_fields]:
+            yield f"its tells_tokens names options that it does not have: {', '.join(unknown)}"
     if inspect.isabstract(cls):
         yield f"it does not implement {', '.join(sorted(cls.__abstractmethods__))}"
     if cls.requires and not cls.install:

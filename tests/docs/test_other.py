@@ -173,3 +173,13 @@ def test_prices_are_said_to_be_examples() -> None:
     priced = [page for page in PAGES if re.search(r"price: \{\w+: \d", page.read_text("utf-8"))]
     assert len(priced) >= 2
     assert [name(page) for page in priced if "examples and not quoted" not in page.read_text("utf-8")] == []
+
+
+# -- figures -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_program_that_is_named_is_there(page: Path) -> None:
+    """A figure names the program that measured it."""
+    named = re.findall(r"(?:tests|tools)/[\w/]+\.py|\bbench_\w+\.py", page.read_text("utf-8"))
+    assert [one for one in named if not (ROOT / one).exists() and not (ROOT / "tests/benchmarks" / one).exists()] == []

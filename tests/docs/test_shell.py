@@ -190,6 +190,7 @@ PREPARED: dict[str, Callable[[Path], None]] = {
     "docs/ci.md": of_a_reader,
     "docs/regression-tests.md": of_a_team,
     "docs/replay.md": of_replays,
+    "docs/three-handoffs.md": of_a_reader,
     "docs/tools.md": of_tools,
     "docs/tuning-latency.md": of_a_reader,
     "docs/turn-taking.md": of_recordings,
@@ -241,7 +242,7 @@ VARIES = (
     (re.compile(r"^ +[\d.]+  (?=tool)", re.MULTILINE), ""),  # when it was in a live session
 )
 LIVE = re.compile(r" first audio after .*")
-"""In a live session with models every figure varies."""
+"""In a session in real time every figure varies."""
 
 
 def alike(text: str, live: bool) -> list[str]:
@@ -252,10 +253,12 @@ def alike(text: str, live: bool) -> list[str]:
 
 
 def assert_alike(done: Done, shown: str, live: bool) -> None:
-    """The page shows what is printed. ``...`` on a line of its own stands for any lines, and standard error may be left out."""
+    """The page shows what is printed. ``...`` on a line of its own stands for any lines, and standard error may be left out. A
+    session in real time may say more on a busy machine, such as a filler."""
     wanted = [line for line in alike(shown, live) if line != "..."]
     assert [line for line in wanted if line not in alike(done.out + done.err, live)] == [], done
-    assert "..." in shown.splitlines() or [line for line in alike(done.out, live) if line not in wanted] == []
+    if not live and "..." not in shown.splitlines():
+        assert [line for line in alike(done.out, live) if line not in wanted] == []
 
 
 SHOWN_FILES = ("my.yaml", "talk.yaml")
@@ -291,7 +294,7 @@ def test_the_commands_of_a_page_print_what_it_shows(page: str, folder: Path) -> 
         allowed = 1 if one.command.startswith("flowkit diff") else 0
         assert done.code <= allowed or one.output, f"{one.at}: {one.command}: {done}"
         if one.output:
-            assert_alike(done, one.output, live="--input" in one.command)
+            assert_alike(done, one.output, live=bool(typed) or "--input" in one.command)
 
 
 def test_what_is_not_run_is_shown() -> None:

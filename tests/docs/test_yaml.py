@@ -30,6 +30,7 @@ from flowkit.config.schema import APART, Top
 from flowkit.config.text import NamedText
 from flowkit.config.validate import keys_of
 from flowkit.figures.metrics import measure
+from flowkit.plan import vet
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.plan.resolve import draw
 from flowkit.plan.variants import with_playback
@@ -90,6 +91,8 @@ def keys_in(block: YamlBlock) -> set[str]:
 def whole(tree: Any) -> dict[str, Any]:
     """The pipeline with all stages of a conversation. Those that are missing are put where they belong."""
     top = {"stages": tree} if isinstance(tree, list) else tree
+    if "tests" in top and "stages" not in top:
+        top = TESTED | top
     stages = list(top.get("stages", ()))
     for base in reversed(BASE):
         behind = PIPELINE[PIPELINE.index(base["kind"]) + 1 :]
@@ -124,7 +127,8 @@ def planned(block: YamlBlock) -> Plan:
     source = NamedText(block.source.name, json.dumps(whole(tree_of(block))), block.source.path)
     variables = dict.fromkeys(re.findall(r"\$\{(\w+)\}", source.text), "x" * 20)
     reading = read_text(source, (), Outside(variables), INSTALLED, [])
-    assert not errors(reading.problems), [str(problem) for problem in reading.problems]
+    found = errors(vet(reading, installed=False).problems)
+    assert not found, [str(problem) for problem in found]
     plan = draw(with_playback(reading.config), installed=False).plan
     called = called_in(plan)
     return replace(plan, stages=tuple(acted(stage, called) for stage in plan.stages))
@@ -168,7 +172,7 @@ def test_tests_that_are_shown_pass(block: YamlBlock, tmp_path: Path) -> None:
     tree = tree_of(block)
     if "expect" in tree:
         tree = {"tests": [{"name": "as expected", **tree}]}
-    text = json.dumps(whole(tree if "stages" in tree else TESTED | tree))
+    text = json.dumps(whole(tree))
     (tmp_path / "shown.yaml").write_text(text, "utf-8")
     assert main(["test", str(tmp_path / "shown.yaml")]) == 0
 

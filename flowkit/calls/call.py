@@ -19,6 +19,21 @@ class CallLine(NamedTuple):
     begin_us: int
     end_us: int
     text: str = ""
+    known_us: int | None = None
+    """When the words of the user were known; None if nobody has measured it."""
+
+
+class ModelCall(NamedTuple):
+    """A request to the agent's LLM, as it was measured."""
+
+    asked_us: int
+    first_us: int
+    """When its first word was there."""
+    last_us: int
+    """When its last word was there, or it had failed."""
+    words: int
+    error: str = ""
+    """Why it failed; empty if it did not."""
 
 
 class Overlap(NamedTuple):
@@ -46,6 +61,8 @@ class ImportedCall:
     user_pcm: bytes = b""
     agent_pcm: bytes = b""
     """s16le mono at `RATE_HZ`; empty if there is no sound."""
+    model_calls: tuple[ModelCall, ...] = ()
+    """The requests to the agent's LLM, if they were measured."""
     measured: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()

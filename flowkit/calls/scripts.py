@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from flowkit.calls.call import RATE_HZ, CallLine, ImportedCall
+from flowkit.calls.call import FRAME_US, RATE_HZ, CallLine, ImportedCall, ModelCall
 from flowkit.chunker.rules import SpeakRules
 from flowkit.chunker.speak import speak
 from flowkit.messages import (
@@ -18,6 +18,7 @@ from flowkit.messages import (
     ClauseEnded,
     Done,
     EndOfUtterance,
+    Failed,
     Final,
     Frames,
     InputEnded,
@@ -39,6 +40,11 @@ _TICK_US = 10_000
 """Half a frame: sound that is there so much earlier begins, on the device's grid, when it began."""
 _INTO_US = 150_000
 """CallLine that begins later than this before the end of what the agent says is an answer to it, and does not cut in."""
+_END_US = 200_000
+"""How far the end of a line may be from where the VAD hears it."""
+_SOON_US = 1_000_000
+"""A request that failed so soon after this one is the same."""
+_SENTENCE_ENDS = (".", "?", "!")
 _PIECE = RATE_HZ // 5
 _FEW = 3
 """Letters by which the spoken form of a text and of its clauses may differ."""
@@ -88,10 +94,13 @@ class CalledVad(Script):
 
 
 class CalledAsr(Script):
-    """Transcripts: a partial one at each pause, the final one at the end of the utterance."""
+    """Transcripts: a partial one at each pause, the final one at the end of the utterance. Neither comes before the words were
+    known, where that was measured."""
 
-    def __init__(self, call: ImportedCall) -> None:
+    def __init__(self, call: ImportedCall, clock: Clock) -> None:
         self._words = call.words
+        self._known = [(one.end_us, one.known_us) for one in call.user if one.known_us is not None]
+        self._clock = clock
         self._since: int | None = None
 
     def open(self, request: Message) -> InlineCall:
@@ -102,12 +111,18 @@ class CalledAsr(Script):
             self._since = item.frame
         if isinstance(item, SpeechStopped) and self._since is not None:
             text = self._words(self._since, item.last_voiced)
-            return [Answer(0, Partial(text, item.last_voiced))] if text else []
+            return [Answer(self._late(item.last_voiced), Partial(text, item.last_voiced))] if text else []
         if isinstance(item, EndOfUtterance):
             since, self._since = self._since, None
             text = "" if since is None else self._words(since, item.last_voiced)
-            return [Answer(0, Final(text, item.utterance))]
+            return [Answer(self._late(item.last_voiced), Final(text, item.utterance))]
         return []
+
+    def _late(self, last_voiced: int) -> int:
+        """How long from now until the words of the line that ends here are known."""
+        ended_us = (last_voiced + 1) * FRAME_US
+        known = [known_us for end_us, known_us in self._known if abs(end_us - ended_us) <= _END_US]
+        return max(0, known[-1] - self._clock()) if known else 0
 
 
 @dataclass(slots=True)
@@ -183,10 +198,11 @@ def _letters(text: str) -> int:
 
 
 class CalledLlm(Script):
-    """The agent's words, a moment before they sound."""
+    """The agent's words: when they were written, if that was measured, else a moment before they sound."""
 
-    def __init__(self, agent: CalledAgent) -> None:
+    def __init__(self, agent: CalledAgent, call: ImportedCall) -> None:
         self._agent = agent
+        self._calls = call.model_calls
 
     def open(self, request: Message) -> InlineCall:
         return InlineCall(opened=self._tokens) if isinstance(request, Ask) else InlineCall()
@@ -194,13 +210,30 @@ class CalledLlm(Script):
     def _tokens(self) -> Iterator[Answer]:
         asked_us, index, at_us = self._agent.clock(), 0, 0
         self._agent.saying.clear()
+        following = next((one for one in self._calls if one.last_us > asked_us), None)
+        if following is not None and following.error and following.asked_us - asked_us < _SOON_US:
+            yield Answer(following.last_us - asked_us, Failed("error", following.error))
+            return
+        opening = True
         for saying in self._agent.reply():
-            at_us = max(at_us, saying.from_us - _LEAD_US - asked_us)
+            sounds_us = saying.from_us - _LEAD_US - asked_us
+            before = (one for one in reversed(self._calls) if one.asked_us <= saying.from_us and not one.error)
+            written = next(before, None)
             # The break ends the clause, and what follows it says so: until then a chunker may wait for more.
             for word in (*(f"{word} " for word in saying.text.split()), "\n", " "):
+                at = sounds_us if written is None else _written(written, index) - asked_us
+                # Whatever was written when: the first sentence was there before it sounded.
+                at_us = max(at_us, min(at, sounds_us) if opening else at)
                 yield Answer(at_us, Token(index, word))
+                opening = opening and not word.rstrip().endswith(_SENTENCE_ENDS)
                 index += 1
         yield Answer(at_us, Done())
+
+
+def _written(call: ModelCall, word: int) -> int:
+    """When the model had written a word of its answer. Only the first and the last are known."""
+    share = min(1.0, word / max(1, call.words - 1))
+    return call.first_us + round((call.last_us - call.first_us) * share)
 
 
 class CalledVoice(Script):

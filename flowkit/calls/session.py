@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import yaml
 
-from flowkit.calls.call import FRAME_US, RATE_HZ, ImportedCall, gaps, overlaps
+from flowkit.calls.call import FRAME_US, RATE_HZ, CallLine, ImportedCall, gaps, overlaps
 from flowkit.calls.listen import JOIN_US, heard_in, settings_of
 from flowkit.calls.scripts import CalledAgent, CalledAsr, CalledLlm, CalledMicrophone, CalledVad, CalledVoice
 from flowkit.clock import whole_ms
@@ -58,7 +58,7 @@ def plan_of(call: ImportedCall, pipeline: str | None = None) -> tuple[Config, Pl
     name = pipeline or f"{call.name}.yaml"
     own = draw(load(name, text=text, outside=_OUTSIDE), installed=False).plan
     _check(own)
-    settings = [f"stages.{_id(own, 'vad')}.end={_silence(call, own) // 1000}ms"]
+    settings = [f"stages.{_id(own, 'vad')}.end={_silence(call, own, pipeline is not None) // 1000}ms"]
     for kind in ("llm", "tts"):
         settings += [f"stages.{_id(own, kind)}.{key}={_PATIENT}" for key in ("first_item_timeout", "idle_timeout")]
     gate = _id(own, "gate")
@@ -92,8 +92,9 @@ def _check(plan: Plan) -> None:
         )
 
 
-def _silence(call: ImportedCall, plan: Plan) -> int:
-    """The silence that ends an utterance: the pipeline's own, or less if the call's agent was faster."""
+def _silence(call: ImportedCall, plan: Plan, chosen: bool) -> int:
+    """The silence that ends an utterance: the pipeline's own, or less if the call's agent was faster. If nobody has chosen the
+    pipeline, it is that after which the LLM was asked, where that was measured."""
     stage = plan.only("vad")
     assert stage is not None
     options = stage.options
@@ -101,11 +102,16 @@ def _silence(call: ImportedCall, plan: Plan) -> int:
     frame_us = plan.frame_us
     # As endpointing counts: from the last frame that the VAD takes for voice.
     user = [
-        speech._replace(begin_us=piece.first * frame_us, end_us=(piece.last + 1) * frame_us)
-        for piece, speech in zip(heard_in(call.probabilities, settings_of(JOIN_US)), call.user, strict=True)
+        CallLine(piece.first * frame_us, (piece.last + 1) * frame_us)
+        for piece in heard_in(call.probabilities, settings_of(JOIN_US))
     ]
-    waited = [gap_us for _, gap_us in gaps(user, call.agent) if gap_us >= _ANSWERED_US]
-    fastest_us = min(waited, default=own_us + _SPARE_US) - _SPARE_US
+    waits = [gap_us - _SPARE_US for _, gap_us in gaps(user, call.agent) if gap_us >= _ANSWERED_US]
+    # When the LLM was asked needs no guess about what an answer takes.
+    asked = [CallLine(one.asked_us, one.last_us) for one in call.model_calls]
+    waits += [gap_us for _, gap_us in gaps(user, asked) if gap_us >= _SHORTEST_US]
+    fastest_us = min(waits, default=own_us)
+    if asked and not chosen:
+        own_us = fastest_us
     return max(_SHORTEST_US, min(own_us, fastest_us // frame_us * frame_us))
 
 
@@ -135,9 +141,9 @@ def played(call: ImportedCall, plan: Plan) -> PlayedCall:
     known: Mapping[str, Script] = {
         "mic": CalledMicrophone(call, plan.frame_us),
         "vad": CalledVad(call),
-        "asr": CalledAsr(call),
+        "asr": CalledAsr(call, lambda: pump.now_us),
         "turn": RecordedWords(()),
-        "llm": CalledLlm(agent),
+        "llm": CalledLlm(agent, call),
         "tts": CalledVoice(agent, call.agent_pcm),
         "tools": RecordedTools((), ()),
     }

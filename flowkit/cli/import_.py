@@ -19,12 +19,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "import",
         description="Make a trace of a call: of a sound file with two channels, the user on the first and the agent on the "
-        "second, or of a report. The embedded models find who speaks when, and what is said.",
+        "second, or of a report: LiveKit's session report, Pipecat's spans, or turns. Where there is no report, the embedded "
+        "models find what is said.",
     )
-    parser.add_argument("call", metavar="CALL", help="a sound file with two channels, or a report (.json)")
+    parser.add_argument("call", metavar="CALL", help="a sound file with two channels, or a report (.json or .jsonl)")
     parser.add_argument(
-        "-o", "--output", metavar="TRACE", help="the trace to write (default: CALL.jsonl beside the call)"
+        "-o",
+        "--output",
+        metavar="TRACE",
+        help="the trace to write (default: CALL.jsonl beside the call, or CALL.trace.jsonl if that is the call)",
     )
+    parser.add_argument(
+        "--recording", metavar="FILE", help="the sound of the call of a report: a file with two channels"
+    )
+    parser.add_argument("--conversation", metavar="ID", help="which conversation, if there are spans of several")
     parser.add_argument(
         "--pipeline", metavar="FILE", help="record with this pipeline file, so that it can be tested with it"
     )
@@ -37,14 +45,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import the call. Prints what was found; notices go to stderr."""
-    from flowkit.calls.reports import turns_json
+    from flowkit.calls.reports.turns import turns_json
     from flowkit.calls.session import write_trace
     from flowkit.files import reserve, write_whole
 
     path = Path(args.call)
     out = Path(args.output) if args.output else path.with_suffix(".jsonl")
+    if out == path:
+        out = path.with_suffix(".trace.jsonl")
     if args.turns:
-        reserve(Path(args.turns), [path, out], mine='"who"')
+        reserve(Path(args.turns), [path, out, *filter(None, [args.recording and Path(args.recording)])], mine='"who"')
     call = _call(path, args)
     for notice in call.notices:
         print(f"flowkit: {notice}", file=sys.stderr)
@@ -60,15 +70,24 @@ def run(args: argparse.Namespace) -> int:
 
 def _call(path: Path, args: argparse.Namespace) -> ImportedCall:
     from flowkit.calls.listen import listen
-    from flowkit.calls.reports import read_report
+    from flowkit.calls.reports.read import SUFFIXES, read_report
+    from flowkit.calls.reports.recorded import with_recording
+    from flowkit.calls.reports.report import call_of
     from flowkit.calls.stereo import read_stereo
 
     drift = _share(args.drift)
-    if path.suffix == ".json":
-        if args.swap or drift:
-            raise UsageError("--swap and --drift are about channels, and a report has none")
-        return read_report(path)
-    return listen(read_stereo(path, swap=args.swap, drift=drift), path)
+    told = path.suffix in SUFFIXES
+    if not told and (args.recording or args.conversation):
+        raise UsageError("--recording and --conversation are about reports, and this is a recording")
+    sound = (args.recording and Path(args.recording)) if told else path
+    if sound is None and (args.swap or drift):
+        raise UsageError("--swap and --drift are about channels, and a report has none")
+    report = read_report(path, args.conversation or "") if told else None
+    if sound is None:
+        assert report is not None
+        return call_of(report, path)
+    stereo = read_stereo(sound, swap=args.swap, drift=drift)
+    return listen(stereo, path) if report is None else with_recording(report, stereo, path)
 
 
 def _share(text: str) -> float:

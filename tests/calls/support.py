@@ -7,6 +7,9 @@ from pathlib import Path
 
 import yaml
 
+from flowkit.calls.call import ImportedCall
+from flowkit.calls.reports.read import read_report
+from flowkit.calls.reports.report import call_of
 from flowkit.config import load
 from flowkit.plan import resolve
 from flowkit.plan.show import show
@@ -41,3 +44,8 @@ def talk(path: Path, said: Sequence[str], every_ms: int = 3000) -> Path:
     recorder.rows(list(pump.engine.journal))
     recorder.close(pump.engine.finished or "closed")
     return path
+
+
+def call_from(path: Path) -> ImportedCall:
+    """The call of a report, without sound."""
+    return call_of(read_report(path), path)

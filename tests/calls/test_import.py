@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 
 from flowkit.calls.call import RATE_HZ, CallLine, ImportedCall
 from flowkit.calls.doubts import drift_of, swapped
-from flowkit.calls.reports import read_report
 from flowkit.calls.session import plan_of, played, write_trace
 from flowkit.calls.stereo import read_stereo
 from flowkit.cli import main
 from flowkit.errors import InputError, UsageError
 from flowkit.figures.layout import layout_of
 from flowkit.figures.metrics import measure
-from flowkit.messages import Play
+from flowkit.messages import Final, Play
 from flowkit.replay import exactly, run
 from flowkit.replay.manifest import IMPORTED, NAMES, manifest_of
 from flowkit.replay.simulate import prepare
 from flowkit.trace.reader import read_trace
+from tests.calls.support import call_from
 
 ROOT = Path(__file__).parents[2]
 CALL = ROOT / "pipelines/audio/call.wav"
@@ -47,7 +47,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_manifest_claims_what_predictions_know(imported: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.jsonl"
-    write_trace(read_report(LIVEKIT), report)
+    write_trace(call_from(LIVEKIT), report)
     for path, recorded in ((imported, ("audio", "levels")), (report, ("transcripts",))):
         prepared = prepare(path, changed=True)
         manifest = manifest_of(prepared.trace, prepared.material)
@@ -185,7 +185,7 @@ def test_who_gives_way_is_the_agent() -> None:
 
 
 def test_a_report_of_livekit(tmp_path: Path) -> None:
-    call = read_report(LIVEKIT)
+    call = call_from(LIVEKIT)
     assert [one.text for one in call.user][:1] == ["when does the store open number 1"]
     assert call.agent[1].text.endswith("at nine in")  # it was interrupted
     session = write_trace(call, tmp_path / "a.jsonl")
@@ -213,11 +213,11 @@ def report(tmp_path: Path, **metrics: object) -> Path:
 )
 def test_times_that_run_backwards_are_refused(tmp_path: Path, metrics: dict[str, float], what: str) -> None:
     with pytest.raises(InputError, match=what):
-        read_report(report(tmp_path, **metrics))
+        call_from(report(tmp_path, **metrics))
 
 
 def test_what_has_no_times_is_left_out_and_said(tmp_path: Path) -> None:
-    call = read_report(report(tmp_path, started_speaking_at=None))
+    call = call_from(report(tmp_path, started_speaking_at=None))
     assert len(call.user) == 3
     assert "left out" in call.notices[0]
 
@@ -228,7 +228,17 @@ def test_what_has_no_times_is_left_out_and_said(tmp_path: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(InputError):
-        read_report(tmp_path / "a.json")
+        call_from(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(("gap_ms", "lasts_ms"), [(0, 600), (200, 600), (200, 20), (600, 20), (600, 0)])
+def test_short_lines_close_together_lose_no_word(tmp_path: Path, gap_ms: int, lasts_ms: int) -> None:
+    lines = [{"who": "user", "text": text, "start_ms": 300 + n * (gap_ms + lasts_ms)} for n, text in enumerate("abc")]
+    lines = [line | {"end_ms": line["start_ms"] + lasts_ms} for line in lines]  # type: ignore[operator]
+    _, plan = plan_of(call := _call(lines))
+    rows = played(call, plan).pump.engine.journal
+    finals = {row.message.utterance: row.message.text for row in rows if isinstance(row.message, Final)}
+    assert " ".join(finals.values()) == "a b c"
 
 
 def test_a_report_has_no_channels(capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,7 +267,7 @@ def _call(lines: list[dict[str, object]]) -> ImportedCall:
     with TemporaryDirectory() as folder:
         report = Path(folder) / "turns.json"
         report.write_text(json.dumps(lines))
-        return read_report(report)
+        return call_from(report)
 
 
 @settings(max_examples=40)  # each runs a session of a minute
@@ -287,7 +297,7 @@ def _begun(journal: object) -> Iterator[int]:
 
 
 def test_the_same_call_gives_the_same_bytes(tmp_path: Path) -> None:
-    call, path = read_report(LIVEKIT), tmp_path / "a.jsonl"
+    call, path = call_from(LIVEKIT), tmp_path / "a.jsonl"
     write_trace(call, path)
     first = path.read_bytes()
     path.unlink()
@@ -297,7 +307,7 @@ def test_the_same_call_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_pipeline_of_ones_own(tmp_path: Path) -> None:
     out = tmp_path / "a.jsonl"
-    write_trace(read_report(LIVEKIT), out, str(ROOT / "pipelines/assistant.yaml"))
+    write_trace(call_from(LIVEKIT), out, str(ROOT / "pipelines/assistant.yaml"))
     assert run(out, pipeline=str(ROOT / "pipelines/assistant.yaml")).report.turns
 
 
@@ -343,4 +353,4 @@ def test_a_pipeline_that_cannot_stand_for_a_call(tmp_path: Path, was: str, now: 
     text = (ROOT / "pipelines/assistant.yaml").read_text()
     (tmp_path / "own.yaml").write_text(text.replace(was, now))
     with pytest.raises(UsageError, match="a call"):
-        plan_of(read_report(LIVEKIT), str(tmp_path / "own.yaml"))
+        plan_of(call_from(LIVEKIT), str(tmp_path / "own.yaml"))

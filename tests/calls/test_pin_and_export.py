@@ -11,13 +11,12 @@ import soundfile
 
 from flowkit.calls.export import lines_of, stereo_of, subtitles
 from flowkit.calls.pin import pin, turn_at
-from flowkit.calls.reports import read_report
 from flowkit.cli import main
 from flowkit.errors import TraceError, UsageError
 from flowkit.figures.metrics import measure
 from flowkit.replay import exactly, run
 from flowkit.trace.reader import read_trace
-from tests.calls.support import talk
+from tests.calls.support import call_from, talk
 
 TRACES = Path(__file__).parents[2] / "traces"
 
@@ -104,7 +103,7 @@ def test_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert abs(answer["start_ms"] - user["end_ms"] - answer["ttfa_ms"]) <= 20
     assert Path(vtt).read_text().startswith("WEBVTT\n\n00:")
     # What was exported can be imported.
-    assert len(read_report(Path(turns)).agent) == len(agent)
+    assert len(call_from(Path(turns)).agent) == len(agent)
 
 
 def test_subtitles_are_escaped() -> None:

@@ -282,6 +282,8 @@ TABLE: dict[str, Try] = {
     "providers --format": Try("providers"),
     "import --output": Try("import call.json", "--output new.jsonl"),
     "import --pipeline": Try("import call.json", "--pipeline none.yaml", code=ExitCode.USAGE),
+    "import --recording": Try("import call.json", "--recording pair.wav", code=ExitCode.USAGE),
+    "import --conversation": Try("import call.json", "--conversation a", code=ExitCode.USAGE),
     "import --swap": Try("import pair.wav", "--swap"),
     "import --drift": Try("import pair.wav", "--drift 50%", code=ExitCode.USAGE),
     "import --turns": Try("import call.json", "--turns new.json"),

@@ -28,6 +28,8 @@ ELSEWHERE = {
     "docs/serving.md": "tests/serve/clients/openai_sdk.py",  # needs the openai package
 }
 """Pages whose Python another test runs, because it takes more than running it."""
+ABROAD = {"from pipecat.": "tests/calls/test_pipecat.py"}
+"""What a block has in it that another test runs in an environment of its own."""
 FEW = settings(max_examples=20, stateful_step_count=10, deadline=None, derandomize=True, database=None)
 """Of a state machine that sets no number of its own."""
 
@@ -56,7 +58,11 @@ def shown_in(page: str) -> list[tuple[Block, str]]:
         for one, other in pairwise(of_page)
         if other.language == "text" and other.line == one.line + len(one.text.splitlines()) + 3
     }
-    return [(block, follows.get(block.line, "")) for block in of_page if block.language == "python"]
+    return [
+        (block, follows.get(block.line, ""))
+        for block in of_page
+        if block.language == "python" and not any(one in block.text for one in ABROAD)
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -147,6 +147,8 @@ def of_calls(folder: Path) -> None:
     samples(folder, "none")
     shutil.copy(ROOT / "tests/calls/livekit.json", folder / "report.json")
     shutil.copy(ROOT / "pipelines/audio/call.wav", folder / "monday.wav")
+    shutil.copy(ROOT / "tests/calls/pipecat/booking.otlp.jsonl", folder / "spans.jsonl")
+    shutil.copy(ROOT / "tests/calls/pipecat/booking.flac", folder / "call.flac")
     (folder / "agent.yaml").write_text(AGENT)
 
 

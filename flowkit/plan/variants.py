@@ -19,11 +19,12 @@ from flowkit.stages.tools import ToolRunner
 End: TypeAlias = tuple[type[Provider], Options]
 """A source or sink of sound: a provider's class, and its options."""
 
-LISTENING = frozenset({"mic", "vad", "asr"})
+LISTENING = frozenset({"mic", "vad", "asr", "turn"})
+"""The stages that hear the user."""
 
 
 def text_mode(config: Config, *, waits: bool = False) -> Config:
-    """The pipeline without mic, VAD and ASR: typed lines go to the gate as utterances. A line interrupts the reply
+    """The pipeline without the stages that hear the user: typed lines go to the gate as utterances. A line interrupts the reply
     before it, unless it `waits` for its end."""
     typing = Typing.WAITS if waits else Typing.INTERRUPTS
     left = tuple(_typed(stage, config, typing) for stage in config.stages if stage.kind not in LISTENING)

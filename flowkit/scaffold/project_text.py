@@ -121,6 +121,7 @@ CORPUS_WORKFLOW = WORKFLOW.replace("cache-dependency-path: agent.yaml", 'cache-d
 """The same for recorded calls, which fail only for what is worse than approved."""
 
 IGNORED = """\
+.venv/
 traces/live/
 out/
 *.new

@@ -90,6 +90,23 @@ def test_typed_lines_wait_for_the_reply_before_them(tmp_path: Path) -> None:
     assert done.stderr == f"recording to {trace}, without sound\n"
 
 
+def test_a_pipeline_that_predicts_ends_of_turns_can_be_typed_to_and_replayed(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text(
+        "flowkit: 1\nstages:\n  - {kind: mic}\n"
+        "  - {kind: vad, provider: scripted, end: {complete: 200ms, unsure: 500ms, incomplete: 1200ms}}\n"
+        "  - {kind: asr, provider: scripted}\n  - {kind: turn, provider: words}\n  - {kind: gate}\n"
+        "  - {kind: llm, provider: canned, replies: [One.], preempt: {stable_for: 0ms}}\n"
+        "  - {kind: chunker}\n  - {kind: tts, provider: scripted}\n  - {kind: speaker, provider: memory}\n"
+    )
+    trace = tmp_path / "typed.jsonl"
+    done = flowkit("run", path, "--text", "--trace", trace, stdin="first\n")
+    assert done.returncode == 0, done.stderr
+    assert "One." in done.stdout
+    again = flowkit("replay", trace, "--pipeline", path)
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
 def test_waiting_for_the_reply_before_is_no_delay_of_a_typed_turn(tmp_path: Path) -> None:
     path = pipeline(tmp_path)
     done = flowkit("run", path, "--text", "--no-trace", "--format", "json", stdin="one\ntwo\n")

@@ -36,7 +36,7 @@ SERVES = "serves until it is stopped; tests/serve does the same on a free port"
 ASKS = "asks questions at a terminal; tools/smoke.py does the same with options"
 NOT_RUN: dict[tuple[str, str], str] = {
     ("README.md", "make wheel"): INSTALLS,
-    ("README.md", "python3 -m venv ../agent && . ../agent/bin/activate"): INSTALLS,
+    ("README.md", "python3 -m venv ../agent/.venv && . ../agent/.venv/bin/activate"): INSTALLS,
     ("README.md", "pip install dist/flowkit_voice-*.whl"): INSTALLS,
     ("README.md", "cd ../agent"): "the folder of an environment that is not made",
     ("README.md", "flowkit init"): ASKS,
@@ -49,7 +49,7 @@ NOT_RUN: dict[tuple[str, str], str] = {
     ("docs/ci.md", "flowkit test traces/ pipelines/ --dask tcp://10.0.0.7:8786"): "needs other machines",
     ("docs/ci.md", "pip install flowkit-voice"): INSTALLS,
     ("docs/index.md", "make wheel"): INSTALLS,
-    ("docs/index.md", "python3 -m venv ../agent && . ../agent/bin/activate"): INSTALLS,
+    ("docs/index.md", "python3 -m venv ../agent/.venv && . ../agent/.venv/bin/activate"): INSTALLS,
     ("docs/index.md", "pip install dist/flowkit_voice-*.whl"): INSTALLS,
     ("docs/index.md", "cd ../agent"): "the folder of an environment that is not made",
     ("docs/index.md", "flowkit init"): ASKS,

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from flowkit.config import load
 from flowkit.errors import DeviceError, UsageError
 from flowkit.plan import require, resolve, text_mode, with_files
+from flowkit.plan.variants import LISTENING
 from flowkit.providers.sound.device import DeviceSpeaker
 from tests.config.helpers import BASE, reading
 from tests.plan.test_graph_checks import SPOKEN
@@ -19,6 +21,25 @@ def test_text_mode_drops_the_listening_side_and_types_to_the_gate() -> None:
     keyboard = plan.stage("gate").provider
     assert keyboard is not None
     assert keyboard.name == "typed"
+
+
+SHIPPED = sorted((Path(__file__).resolve().parents[2] / "pipelines").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_pipeline_can_be_typed_to(path: Path) -> None:
+    kinds = {stage.kind for stage in resolve(text_mode(load(path))).stages}
+    assert {"gate", "llm", "tts", "speaker"} <= kinds
+    assert not kinds & LISTENING
+
+
+def test_whatever_predicts_the_end_of_a_turn_is_left_out_of_text_mode() -> None:
+    """By words or by sound, one or several: nobody speaks."""
+    for predictors in (["words"], ["smart_turn"], ["words", "smart_turn"]):
+        stages = "".join(f"  - {{kind: turn, id: t{n}, provider: {name}}}\n" for n, name in enumerate(predictors))
+        spoken = SPOKEN.replace("  - {kind: gate}", f"{stages}  - {{kind: gate}}")
+        plan = resolve(text_mode(reading(spoken).config))
+        assert [stage.id for stage in plan.stages] == ["gate", "llm", "chunker", "tts", "speaker"]
 
 
 def test_files_take_the_place_of_devices(tmp_path: Path) -> None:

@@ -26,6 +26,15 @@ def test_a_folder_without_tests_is_exit_code_5(tmp_path: Path, capsys: pytest.Ca
     assert "no tests found" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("folder", [".venv/samples", "lib/python3.11/site-packages/flowkit/samples"])
+def test_the_tests_of_installed_packages_are_not_ones_own(tmp_path: Path, folder: str) -> None:
+    packages = tmp_path / folder
+    packages.mkdir(parents=True)
+    project(packages, text=cases("a"))
+    assert main(["test", str(tmp_path)]) == 5
+    assert main(["test", str(packages)]) == 0, "unless they are asked for"
+
+
 def test_a_path_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", str(tmp_path / "x")]) == 2
     assert "there is no" in capsys.readouterr().err

@@ -107,7 +107,8 @@ def collect(paths: Sequence[str], *, env: bool = False) -> Collected:
 
 
 def _files(path: Path, found: Collected) -> Iterator[Path]:
-    """A file itself; for a folder, all files below it that may contain tests, except in hidden folders."""
+    """A file itself; for a folder, all files below it that may contain tests, except in hidden folders and in installed
+    packages."""
     if not path.exists():
         raise UsageError(f"there is no {path}")
     if not path.is_dir():
@@ -118,7 +119,7 @@ def _files(path: Path, found: Collected) -> Iterator[Path]:
         return
     for folder, folders, names in os.walk(path, onerror=lambda error: found.wrong.append(_unread(error))):
         # In place, because os.walk follows this list. Sorted, so that the order does not depend on the file system.
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "site-packages")
         for name in sorted(names):
             if (name.endswith(".jsonl") or name.lower().endswith(PIPELINES)) and _may_hold_tests(
                 Path(folder) / name, found

@@ -28,7 +28,7 @@ import yaml
 
 from flowkit.cli import COMMANDS, main
 from tests.docs.packages import AUTHORS, installed
-from tests.docs.pages import ROOT, Block, blocks
+from tests.docs.pages import PAGES, ROOT, Block, blocks, name
 
 INSTALLS = "installs packages"
 MODELS = "loads the embedded models and needs a microphone"
@@ -134,8 +134,8 @@ PREDICTED = "vad={kind: vad, provider: scripted, end: {complete: 200ms, unsure: 
 def samples(folder: Path, *traces: str) -> None:
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
     (folder / "traces").mkdir()
-    for name in traces or ("*",):
-        for file in (ROOT / "traces").glob(f"{name}.*"):
+    for stem in traces or ("*",):
+        for file in (ROOT / "traces").glob(f"{stem}.*"):
             shutil.copy(file, folder / "traces")
 
 
@@ -159,8 +159,8 @@ def of_a_team(folder: Path) -> None:
 def of_replays(folder: Path) -> None:
     samples(folder, "conversation", "dropped-words")
     (folder / "calls").mkdir()
-    for name in ("conversation", "plain-answer"):
-        shutil.copy(ROOT / f"traces/{name}.jsonl", folder / "calls")
+    for stem in ("conversation", "plain-answer"):
+        shutil.copy(ROOT / f"traces/{stem}.jsonl", folder / "calls")
 
 
 def of_tools(folder: Path) -> None:
@@ -304,12 +304,45 @@ def test_what_is_not_run_is_shown() -> None:
     assert [known for known in NOT_RUN if known not in there] == []
 
 
+def parser_of(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser()
+    importlib.import_module(COMMANDS[command][0]).add(parser.add_subparsers())
+    return parser
+
+
 @pytest.mark.parametrize("command", sorted({command for _, command in NOT_RUN if command.startswith("flowkit ")}))
 def test_what_is_not_run_has_its_options(command: str) -> None:
     words = shlex.split(command)[1:]
-    parser = argparse.ArgumentParser()
-    importlib.import_module(COMMANDS[words[0]][0]).add(parser.add_subparsers())
-    parser.parse_args(words)
+    parser_of(words[0]).parse_args(words)
+
+
+def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from options_of(below)
+
+
+def unknown_in(text: str) -> list[str]:
+    """The commands within sentences that do not exist, or have no such option."""
+    found = []
+    for said in re.findall(r"`flowkit\s+([a-z][^`]*)`", text):
+        command, *words = re.sub(r"'.*?'", "", said).split()
+        given = {word for word in words if word.startswith("-")}
+        if command not in COMMANDS or given - set(options_of(parser_of(command))):
+            found.append(said)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_within_sentences_have_their_options(page: Path) -> None:
+    assert unknown_in(page.read_text("utf-8")) == []
+
+
+def test_an_unknown_command_within_a_sentence_is_seen() -> None:
+    text = "`flowkit run a.yaml --set 'a --b=c'` `flowkit rum a.yaml` `flowkit trace export a --stereoo b` `flowkit\nreplay T`"
+    assert unknown_in(text) == ["rum a.yaml", "trace export a --stereoo b"]
 
 
 def test_commands_and_what_they_print_are_found() -> None:

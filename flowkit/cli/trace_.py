@@ -83,6 +83,7 @@ def _info(args: argparse.Namespace, trace: Trace) -> int:
 def _told(trace: Trace) -> dict[str, Any]:
     from collections import Counter
 
+    from flowkit.replay.manifest import IMPORTED, claimed
     from flowkit.trace.audio import check_sound
 
     rows = trace.rows()
@@ -116,7 +117,8 @@ def _told(trace: Trace) -> dict[str, Any]:
         "kinds": dict(kinds.most_common()),
         "fates": dict(Counter(row.fate or "handled" for row in rows)),
         "sound": sounds,
-        "events": [[event.at_us / 1000, event.name, event.detail] for event in trace.events],
+        "events": [[event.at_us / 1000, event.name, event.detail] for event in trace.events if event.name != IMPORTED],
+        **({"imported": claims} if (claims := claimed(trace)) else {}),
     }
 
 

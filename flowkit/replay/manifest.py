@@ -44,18 +44,18 @@ class Manifest:
 def manifest_of(trace: Trace, material: Material) -> Manifest:
     """The manifest of a trace, checked against what the trace holds."""
     there = {name: has(trace, material) for name, has in _ENTRIES.items()}
-    claimed = _claimed(trace)
-    derived = tuple(name for name in claimed.get("derived", ()) if there.get(name, True))
-    absent = {*claimed.get("missing", ()), *(name for name, has in there.items() if not has)}
+    told = claimed(trace)
+    derived = tuple(name for name in told.get("derived", ()) if there.get(name, True))
+    absent = {*told.get("missing", ()), *(name for name, has in there.items() if not has)}
     lies = [
         f"the manifest claims that {name} were {how}, but the trace has none"
         for how in ("measured", "derived")
-        for name in claimed.get(how, ())
+        for name in told.get(how, ())
         if not there.get(name, True)
     ]
     lies += [
         f"the manifest claims that there are no {name}, but the trace has them"
-        for name in claimed.get("missing", ())
+        for name in told.get("missing", ())
         if there.get(name, False)
     ]
     recorded = tuple(name for name, has in there.items() if has and name not in derived and name not in absent)
@@ -67,7 +67,7 @@ def manifest_of(trace: Trace, material: Material) -> Manifest:
     )
 
 
-def _claimed(trace: Trace) -> Mapping[str, Sequence[str]]:
+def claimed(trace: Trace) -> Mapping[str, Sequence[str]]:
     """What the trace says of itself. Anything else than lists of names counts as nothing."""
     detail = next((event.detail for event in trace.events if event.name == IMPORTED), "{}")
     try:

@@ -56,6 +56,13 @@ def test_the_manifest_claims_what_predictions_know(imported: Path, tmp_path: Pat
         assert {*manifest.recorded, *manifest.derived, *manifest.missing} == NAMES
 
 
+def test_trace_info_shows_the_manifest(imported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "info", str(imported)]) == 0
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert json.loads(shown["imported"])["missing"] == ["tool outcomes"]
+    assert json.loads(shown["events"]) == []
+
+
 # -- a recording -------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -79,16 +80,23 @@ class SweepJob(NamedTuple):
     faults: tuple[InjectedFault, ...] = ()
 
 
+class SweptStanding(StrEnum):
+    """How a setting compares with the others."""
+
+    FRONT = "front"
+    """No other is better in one objective and not worse in any."""
+    BEATEN = "beaten"
+    UNJUDGED = "unjudged"
+    """Most of the traces cannot tell what it does, so it is not compared."""
+
+
 class SweptPoint(NamedTuple):
     """One setting with its figures."""
 
     settings: tuple[str, ...]
     figures: Mapping[str, float | None]
     assumed: int
-    front: bool = False
-    """Whether no other setting is better in one objective and not worse in any."""
-    judged: bool = True
-    """Whether at least half of the traces can tell what it does. If not, it is not compared."""
+    standing: SweptStanding = SweptStanding.BEATEN
     refused: Mapping[str, tuple[str, ...]] = {}
     """The traces that cannot tell, and why."""
     ranges: Mapping[str, tuple[float, float]] | None = None
@@ -185,7 +193,7 @@ def sweep(
     drawn: set[tuple[str, ...]] = set()
     while True:
         found = with_front([_swept(point, traces, tallies[point]) for point in points], objectives)
-        front = [point.settings for point in found if point.front and point.settings not in drawn]
+        front = [one.settings for one in found if one.standing is SweptStanding.FRONT and one.settings not in drawn]
         if not front or not worlds:
             return found
         # In other worlds a setting may turn out to be beyond what can be judged. Then others come to the front.
@@ -276,9 +284,9 @@ def _swept(point: tuple[str, ...], traces: Sequence[str], worlds: Sequence[Seque
         point,
         _figures(middle),
         sum(tally.assumed for tally in middle),
-        judged=2 * len(refused) <= len(traces),
-        refused=refused,
-        ranges=_ranges(worlds) if len(worlds) > 1 else None,
+        SweptStanding.UNJUDGED if 2 * len(refused) > len(traces) else SweptStanding.BEATEN,
+        refused,
+        _ranges(worlds) if len(worlds) > 1 else None,
     )
 
 
@@ -296,12 +304,15 @@ def _figures(tallies: Sequence[Tally]) -> dict[str, float | None]:
 
 
 def with_front(points: Sequence[SweptPoint], objectives: Sequence[str]) -> list[SweptPoint]:
-    """The settings, with those marked that no other beats. Those that cannot be judged are not compared."""
-    scores = [_score(point, objectives) for point in points if point.judged]
-    return [
-        point._replace(front=point.judged and not any(_beats(other, _score(point, objectives)) for other in scores))
-        for point in points
-    ]
+    """The settings, with those marked that no other beats."""
+    compared = [point for point in points if point.standing is not SweptStanding.UNJUDGED]
+    scores = [_score(point, objectives) for point in compared]
+    front = {
+        point.settings
+        for point, score in zip(compared, scores, strict=True)
+        if not any(_beats(other, score) for other in scores)
+    }
+    return [point._replace(standing=SweptStanding.FRONT) if point.settings in front else point for point in points]
 
 
 def _score(point: SweptPoint, objectives: Sequence[str]) -> tuple[float, ...]:

@@ -89,16 +89,23 @@ def run(args: argparse.Namespace) -> int:
 
 def _plot(found: list[SweptPoint], objectives: tuple[str, ...]) -> str:
     """The settings by their first two objectives, the front in colour with its ranges."""
+    from flowkit.calls.sweep import SweptStanding
     from flowkit.report.scatter import Point, PointStyle, scatter
 
+    styles = {
+        SweptStanding.FRONT: PointStyle.STRONG,
+        SweptStanding.BEATEN: PointStyle.FAINT,
+        SweptStanding.UNJUDGED: PointStyle.RING,
+    }
     across, up = objectives[:2]
     points: list[Point] = []
     for one in found:
         x, y, ranges = one.figures[across], one.figures[up], one.ranges or {}
         if x is not None and y is not None:
-            style = PointStyle.STRONG if one.front else PointStyle.FAINT if one.judged else PointStyle.RING
-            title = " ".join(one.settings) + ("" if one.judged else f" (cannot judge: {_why(one)})")
-            points.append(Point(x, y, title, style, ranges.get(across), ranges.get(up)))
+            title = " ".join(one.settings)
+            if one.standing is SweptStanding.UNJUDGED:
+                title += f" (cannot judge: {_why(one)})"
+            points.append(Point(x, y, title, styles[one.standing], ranges.get(across), ranges.get(up)))
     return scatter(points, across, up)
 
 
@@ -108,8 +115,7 @@ def _json(traces: list[str], objectives: tuple[str, ...], faults: list[str], fou
             "settings": list(one.settings),
             **one.figures,
             "assumed": one.assumed,
-            "front": one.front,
-            "judged": one.judged,
+            "standing": one.standing,
             "refused": {trace: list(reasons) for trace, reasons in one.refused.items()},
             "ranges": None if one.ranges is None else {name: list(ends) for name, ends in one.ranges.items()},
         }
@@ -121,12 +127,15 @@ def _json(traces: list[str], objectives: tuple[str, ...], faults: list[str], fou
 
 def _table(found: list[SweptPoint], objectives: tuple[str, ...], args: argparse.Namespace) -> list[str]:
     """A line for each setting, and the commands that replay those of the front."""
+    from flowkit.calls.sweep import SweptStanding
+
+    marks = {SweptStanding.FRONT: "*", SweptStanding.BEATEN: "", SweptStanding.UNJUDGED: "?"}
     paths = [setting.partition("=")[0] for setting in found[0].settings]
     names = [name for name in found[0].figures if any(one.figures[name] is not None for one in found)]
     head = ["", *(path.removeprefix("stages.") for path in paths), *names, "assumed"]
     rows = [
         [
-            "*" if one.front else "" if one.judged else "?",
+            marks[one.standing],
             *(setting.partition("=")[2] for setting in one.settings),
             *(_shown(one.figures[name], (one.ranges or {}).get(name)) for name in names),
             str(one.assumed),
@@ -137,7 +146,7 @@ def _table(found: list[SweptPoint], objectives: tuple[str, ...], args: argparse.
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
     own = ["--pipeline", args.pipeline] if args.pipeline else []
     own += [part for fault in args.fault for part in ("--fault", fault)]
-    front = [one for one in found if one.front]
+    front = [one for one in found if one.standing is SweptStanding.FRONT]
     commands = (
         shlex.join(
             ["flowkit", "replay", *args.traces, *own, *(part for one in point.settings for part in ("--set", one))]

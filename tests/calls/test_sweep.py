@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.calls.sweep import OBJECTIVES, SweptPoint, points_of, sweep, with_front
+from flowkit.calls.sweep import OBJECTIVES, SweptPoint, SweptStanding, points_of, sweep, with_front
 from flowkit.cli import main
 from flowkit.errors import UsageError
 from flowkit.jobs import Workers
@@ -51,13 +51,13 @@ def test_the_front_is_what_no_other_beats(rows: list[tuple[int, int, int]]) -> N
     points = [SweptPoint((str(n),), dict(zip(OBJECTIVES, row, strict=True)), 0) for n, row in enumerate(rows)]
     for point, row in zip(with_front(points, OBJECTIVES), rows, strict=True):
         beaten = any(other != row and all(a <= b for a, b in zip(other, row, strict=True)) for other in rows)
-        assert point.front is not beaten
+        assert point.standing is (SweptStanding.BEATEN if beaten else SweptStanding.FRONT)
 
 
 def test_a_setting_without_sound_is_no_fast_one() -> None:
     silent, slow = ({"ttfa.p50": ms, "interrupted": 0, "requests": 1} for ms in (None, 900.0))
     found = with_front([SweptPoint(("a",), silent, 0), SweptPoint(("b",), slow, 0)], OBJECTIVES)
-    assert [one.front for one in found] == [False, True]
+    assert [one.standing for one in found] == [SweptStanding.BEATEN, SweptStanding.FRONT]
 
 
 def test_faults_are_in_every_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,8 +76,8 @@ def test_faults_are_in_every_setting(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_what_cannot_be_judged_is_not_compared() -> None:
     fast, slow = ({"ttfa.p50": ms, "interrupted": 0, "requests": 1} for ms in (100.0, 900.0))
-    points = [SweptPoint(("a",), fast, 0, judged=False), SweptPoint(("b",), slow, 0)]
-    assert [one.front for one in with_front(points, OBJECTIVES)] == [False, True]
+    points = [SweptPoint(("a",), fast, 0, SweptStanding.UNJUDGED), SweptPoint(("b",), slow, 0)]
+    assert [one.standing for one in with_front(points, OBJECTIVES)] == [SweptStanding.UNJUDGED, SweptStanding.FRONT]
 
 
 def test_settings_beyond_the_recording_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,8 +91,8 @@ def test_settings_beyond_the_recording_say_why(tmp_path: Path, capsys: pytest.Ca
     assert "cannot judge: a.jsonl: the user was never silent" in (ring[0].text or "")
     assert main([*line, "--format", "json"]) == 0
     judged, refused = json.loads(capsys.readouterr().out)["points"]
-    assert (judged["judged"], judged["refused"]) == (True, {})
-    assert not refused["judged"]
+    assert (judged["standing"], judged["refused"]) == ("front", {})
+    assert refused["standing"] == "unjudged"
     assert "never silent" in refused["refused"][str(trace)][0]
 
 
@@ -100,9 +100,8 @@ def test_a_few_traces_that_cannot_judge_refuse_nothing(tmp_path: Path) -> None:
     gaps_ms = (9000, 9000, 3000)
     traces = [str(talk(tmp_path / f"{n}.jsonl", ["One.", "Two."], every_ms=ms)) for n, ms in enumerate(gaps_ms)]
     short, long = sweep(traces, points_of(["stages.vad.end=200ms,4s"]), Workers(), worlds=0)
-    assert short.judged
+    assert SweptStanding.UNJUDGED not in (short.standing, long.standing)
     assert short.refused == {}
-    assert long.judged
     assert list(long.refused) == traces[2:]
 
 
@@ -119,7 +118,8 @@ def test_the_front_has_ranges_that_hold_its_figures() -> None:
     points = points_of(["stages.vad.end=300ms,500ms"])
     few, more, none = (sweep(traces, points, Workers(), worlds=worlds) for worlds in (2, 4, 0))
     assert [one._replace(ranges=None) for one in few] == [one._replace(ranges=None) for one in more] == none
-    assert [one.ranges is not None for one in few] == [one.front for one in few] == [True, False]
+    assert [one.standing for one in few] == [SweptStanding.FRONT, SweptStanding.BEATEN]
+    assert [one.ranges is not None for one in few] == [True, False]
     ranges, wider = few[0].ranges, more[0].ranges
     assert ranges is not None
     assert wider is not None
@@ -144,7 +144,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     trace = str(talk(tmp_path / "a.jsonl", ["One.", "Two."]))
     assert main(["sweep", trace, "--set", "stages.vad.end=200ms,400ms", "--format", "json", "-j", "1"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert [point["front"] for point in told["points"]] == [True, False]
+    assert [point["standing"] for point in told["points"]] == ["front", "beaten"]
     assert told["points"][1]["ttfa.p50"] - told["points"][0]["ttfa.p50"] == 200
     assert told["points"][0]["ranges"]["turns"] == [2, 2]
     assert told["points"][1]["ranges"] is None

@@ -102,6 +102,16 @@ def test_transcripts_that_are_never_final() -> None:
     assert lines_of(call_from(PATIENT)) == [*SAID[:4], ("agent", "Good. I have booked a table for two at eight.")]
 
 
+def test_when_the_agent_fell_silent_is_known_where_a_turn_ended_by_itself() -> None:
+    """And guessed for the last reply: its turn was ended by the end of the conversation, and is said to be interrupted."""
+    call = call_from(PATIENT)
+    turns = [attributes(span) | span for line in otlp(PATIENT) for span in line if span["name"] == "turn"]
+    for line, turn in zip(call.agent[:2], turns, strict=False):
+        silent_us = int(turn["startTimeUnixNano"]) / 1000 + turn["turn.duration_seconds"] * 1e6
+        assert abs(call.started_us + line.end_us - silent_us) <= 2
+    assert call.notices == ("no span says when the agent fell silent, 1 x; it is taken from the length of the text",)
+
+
 def test_the_spans_place_speech_where_the_recording_has_it(spoken: Path) -> None:
     told, heard = call_from(BOOKING), json.loads(spoken.with_suffix(".json").read_text())
     assert len(heard) == len(SAID) - 1  # the last two lines are one breath

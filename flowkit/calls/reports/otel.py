@@ -27,7 +27,6 @@ class OtelSpan(NamedTuple):
     name: str
     trace: str
     id: str
-    parent: str
     begin_us: int
     end_us: int
     attributes: Mapping[str, Any]
@@ -98,7 +97,6 @@ def _of_otlp(path: Path, span: Mapping[str, Any]) -> OtelSpan:
             str(span["name"]),
             str(span["traceId"]),
             str(span["spanId"]),
-            str(span.get("parentSpanId") or ""),
             round(int(span["startTimeUnixNano"]) / 1000),
             round(int(span["endTimeUnixNano"]) / 1000),
             {
@@ -121,7 +119,6 @@ def _of_console(path: Path, span: Mapping[str, Any]) -> OtelSpan:
             str(span["name"]),
             _hex(span["context"]["trace_id"]),
             _hex(span["context"]["span_id"]),
-            _hex(span.get("parent_id")),
             _us(span["start_time"]),
             _us(span["end_time"]),
             dict(span.get("attributes") or {}),
@@ -133,7 +130,7 @@ def _of_console(path: Path, span: Mapping[str, Any]) -> OtelSpan:
 
 
 def _hex(found: object) -> str:
-    return str(found or "").removeprefix("0x")
+    return str(found).removeprefix("0x")
 
 
 def _us(found: str) -> int:

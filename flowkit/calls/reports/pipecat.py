@@ -176,9 +176,8 @@ class _Conversation:
         return us - self._began_us
 
     def _turn_of(self, span: OtelSpan) -> _Turn:
-        """The turn that the span belongs to, or the last one before it."""
-        owner = next((one for one in self._own["turn"] if one.id == span.parent), None)
-        at_us = self._at(span.begin_us if owner is None else owner.begin_us)
+        """The turn that the span begins in, or the last one before it."""
+        at_us = self._at(span.begin_us)
         before = [turn for turn in self._turns if turn.begin_us <= at_us]
         return before[-1] if before else self._turns[0]
 

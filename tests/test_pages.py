@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 import trio
 
+from flowkit.errors import ProviderError
 from flowkit.messages import Speak
 from flowkit.providers.base import Provider
 from flowkit.scaffold import write
@@ -42,14 +43,14 @@ def espeak(tmp_path: Path) -> Iterator[type[Provider]]:
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_the_program_that_it_shows_speaks(espeak: type[Provider]) -> None:
-    check_provider(espeak)
+    check_provider(espeak, broken=[espeak.Options(voice="nobody")])
 
 
 def test_the_program_ends_with_its_call(
     espeak: type[Provider], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program, told = tmp_path / "espeak-ng", tmp_path / "told"
-    program.write_text(f"#!/bin/sh\necho $$ > {told}\nexec sleep 600\n")
+    program.write_text(f'#!/bin/sh\n[ -n "$(cat)" ] || exit 0\necho $$ > {told}\nexec sleep 600\n')
     program.chmod(0o755)
     os.mkfifo(told)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
@@ -64,6 +65,26 @@ def test_the_program_ends_with_its_call(
 
     with pytest.raises(ProcessLookupError):
         os.kill(trio.run(main), 0)
+
+
+def test_a_wrong_voice_is_told_when_it_is_loaded(
+    espeak: type[Provider], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "espeak-ng"
+    program.write_text('#!/bin/sh\n[ "$2" = en ] || { echo "no voice $2" >&2; exit 1; }\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    async def load(voice: str) -> None:
+        async with espeak.load(espeak.Options(voice=voice)):
+            pass
+
+    trio.run(load, "en")
+    with pytest.raises(ProviderError, match=r"^tts espeak: no voice nobody$"):
+        trio.run(load, "nobody")
+    program.unlink()
+    with pytest.raises(ProviderError, match="espeak-ng"):
+        trio.run(load, "en")
 
 
 def test_the_word_filter_is_what_a_new_stage_begins_with(tmp_path: Path) -> None:

@@ -80,6 +80,9 @@ def _commands() -> Iterator[str]:
 def _command(title: str, parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
     yield f"\n{'#' * level} {title}\n"
     yield _cell(parser.description or "") + "\n"
+    # Written by hand where a command has several forms, which the list of arguments cannot show.
+    yield from (f"- `{form.strip()}`" for form in (parser.usage or "").splitlines())
+    yield ""
     below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     shown = [action for action in parser._actions if action not in below and action.help != argparse.SUPPRESS]
     rows = [_option(action, parser) for action in shown if action.dest != "help"]

@@ -47,20 +47,20 @@ def run(args: argparse.Namespace) -> int:
     if args.output is None:
         sys.stdout.write(text)
         return ExitCode.FINE
-    _write(args.output, text)
+    _write(args.output, text, "give another name")
     print(f"next: flowkit check {args.output}", file=sys.stderr)
     return ExitCode.FINE
 
 
-def _write(output: str, text: str) -> None:
-    """Raises OutputError if there is such a file."""
+def _write(output: str, text: str, hint: str) -> None:
+    """Raises OutputError with this hint if there is such a file."""
     from pathlib import Path
 
     from flowkit.errors import OutputError
     from flowkit.files import is_device, write_whole
 
     if Path(output).exists() and not is_device(Path(output)):
-        raise OutputError(f"{output} already exists", hint="give another name")
+        raise OutputError(f"{output} already exists", hint=hint)
     write_whole(output, text)
 
 
@@ -72,7 +72,10 @@ def _workflow(into: str) -> int:
     from flowkit.scaffold.project_text import CORPUS_WORKFLOW
 
     path = str(Path(into) / ".github" / "workflows" / "voice.yaml")
-    _write(path, CORPUS_WORKFLOW)
+    hint = (
+        "`flowkit init` writes it too. To have this one instead, remove it first, or write elsewhere with --into FOLDER"
+    )
+    _write(path, CORPUS_WORKFLOW, hint)
     print(path)
     print(
         "next: flowkit import CALL.wav -o calls/NAME.jsonl && flowkit approve calls, and commit both", file=sys.stderr

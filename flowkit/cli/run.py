@@ -31,7 +31,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = commands.add_parser("run", help="run a pipeline", description="Run a pipeline live.")
     parser.add_argument("file", nargs="?", metavar="FILE", help="the pipeline's YAML file (default: agent.yaml)")
-    parser.add_argument("--input", metavar="WAV", help="speak this file instead of using a microphone")
+    parser.add_argument(
+        "--input", metavar="WAV", help="speak this file, from the first moment on, instead of using a microphone"
+    )
     parser.add_argument("--output", metavar="WAV", help="write the agent's sound here instead of using a speaker")
     parser.add_argument("--overwrite", action="store_true", help="write over the --output file if it is there")
     parser.add_argument("--text", action="store_true", help="typed lines are the utterances; no microphone, VAD or ASR")

@@ -161,7 +161,9 @@ def scripts_of(plan: Plan) -> dict[str, Script]:
         elif stage.kind == "speaker":
             scripts[stage.id] = Discard(None, around)
         elif stage.provider is not None:
-            raise TypeError(f"stage {stage.id!r} has provider {stage.provider.name!r}, which is not inline")
+            raise TypeError(
+                f"stage {stage.id!r} has provider {stage.provider.name!r}, which cannot run in virtual time"
+            )
     return scripts
 
 

@@ -85,4 +85,6 @@ def test_from_a_recording_to_red_and_green(
 def test_a_workflow_is_not_overwritten(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["new", "ci", "--into", "sub"]) == 0
     assert main(["new", "ci", "--into", "sub"]) == 2
-    assert "already exists" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "already exists" in told
+    assert "`flowkit init` writes it too" in told

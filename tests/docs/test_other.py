@@ -39,7 +39,7 @@ READ_BY = {
 }
 """The test that reads the blocks of another language."""
 PICTURES = {
-    "docs/regression-tests.md": "sent to llm:",  # what a bug of the past looked like
+    "docs/regression-tests.md": "checksum of what was sent to llm:",  # what a bug of the past looked like
     "docs/three-handoffs.md": "what",  # partial transcripts, one below the other
     "docs/trace-format.md": "[first_row,",  # names for what stands there
 }

@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import shutil
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import redirect_stdout
 from itertools import pairwise
@@ -47,6 +48,7 @@ class Job:
 
 GIVEN: dict[str, dict[str, Any]] = {"docs/calls.md": {"ctx": Job()}}
 """What the Python of a page takes for granted."""
+TOOLS = "docs/tools.md"
 PAGES = sorted({block.page for block in blocks("python")} - set(ELSEWHERE))
 
 
@@ -70,6 +72,8 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pipelines").mkdir()
     shutil.copy(ROOT / "pipelines/scripted.yaml", tmp_path / "pipelines/mine.yaml")
+    if page == TOOLS:
+        bistro(tmp_path, monkeypatch)
     defined: dict[str, Any] = {"__name__": "shown", **GIVEN.get(page, {})}
     for block, output in shown_in(page):
         printed = io.StringIO()
@@ -96,20 +100,40 @@ def test_the_report_that_is_saved_is_what_is_imported(tmp_path: Path, monkeypatc
     assert run("flowkit import report.json -o reported.jsonl").code == 0
 
 
+def bistro(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the function that the page shows, and the pipeline that calls it, into the current folder."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    for name in ("bistro", "bistro.tables"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    (folder / "bistro").mkdir()
+    (folder / "bistro/tables.py").write_text(shown_in(TOOLS)[0][0].text, "utf-8")
+    [pipeline] = [block.text for block in blocks("yaml") if block.page == TOOLS and "{after: book," in block.text]
+    (folder / "booking.yaml").write_text(pipeline, "utf-8")
+
+
 def test_the_function_that_is_shown_is_a_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "bistro").mkdir()
-    (tmp_path / "bistro/tables.py").write_text(shown_in("docs/tools.md")[0][0].text, "utf-8")
-    (tmp_path / "agent.yaml").write_text(
-        "flowkit: 1\ntools: [{call: 'bistro.tables:book'}]\nstages:\n  - {kind: gate}\n  - kind: llm\n    provider: scripted\n"
-        """    replies: [{calls: [{name: book, arguments: '{"people": 2, "time": "19:30"}'}]}, {after: book, text: Booked.}]\n"""
-        "  - {kind: chunker}\n  - {kind: tts, provider: print}\n"
-    )
-    done = run("flowkit run agent.yaml --allow-tools --no-trace", "A table for two.\n")
+    bistro(tmp_path, monkeypatch)
+    done = run("flowkit run booking.yaml --allow-tools --no-trace", "A table for two.\n")
     assert done.code == 0
     assert 'book: result {"booked": true, "people": 2, "time": "19:30"}' in done.out
     assert "Booked." in done.out
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [("return {", "raise ValueError(time)\n    return {"), ("time: str", "at: str, time: str"), ("True", "False")],
+)
+def test_the_test_that_is_shown_finds_a_broken_function(
+    then: str, now: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bistro(tmp_path, monkeypatch)
+    function = tmp_path / "bistro/tables.py"
+    function.write_text(function.read_text("utf-8").replace(then, now), "utf-8")
+    defined: dict[str, Any] = {"__name__": "shown"}
+    exec(shown_in(TOOLS)[-1][0].text, defined)
+    with pytest.raises(AssertionError):
+        defined["test_a_table_is_booked"]()
 
 
 def test_the_other_pages_have_python() -> None:

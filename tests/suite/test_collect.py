@@ -94,6 +94,16 @@ def test_what_was_recorded_live_is_told_in_one_line(tmp_path: Path, capsys: pyte
         assert capsys.readouterr().err == line
 
 
+def test_a_provider_without_virtual_time_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printing = "{kind: gate}, {kind: llm, provider: canned, text: Hi.}, {kind: chunker}, {kind: tts, provider: print}"
+    test = "tests: [{name: a, expect: [{what: turns, equals: 1}]}]"
+    (tmp_path / "my.yaml").write_text(f"flowkit: 1\nstages: [{printing}]\n{test}\n", "utf-8")
+    assert main(["test", str(tmp_path)]) == 2
+    said = capsys.readouterr().out
+    assert "stage 'tts' has provider 'print', which cannot run in virtual time, as a session test does" in said
+    assert "use `scripted` in its place" in said
+
+
 def test_a_file_that_is_wrong_does_not_hide_the_tests_of_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,7 +80,10 @@ def changes(approved: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]
     was approved before they were stored has neither.
     """
     found = sorted(_changes(approved, now), key=lambda change: change.turn)
-    return found or [*_by_stage("queue", approved, now, "queues"), *_by_stage("sent to", approved, now, "sent")]
+    return found or [
+        *_by_stage("queue", approved, now, "queues"),
+        *_by_stage("checksum of what was sent to", approved, now, "sent"),
+    ]
 
 
 def _by_stage(what: str, approved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> Iterator[Change]:

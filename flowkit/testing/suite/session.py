@@ -106,8 +106,9 @@ def _scripted(path: Path, case: Case, env: bool) -> Play:
             scripts = scripts_of(plan)
         except TypeError as error:
             raise UsageError(
-                f"{error}: a session test runs without a clock",
-                hint="give the test a recorded `trace:`, or use a provider that is inline, such as `scripted`",
+                f"{error}, as a session test does",
+                hint="use `scripted` in its place, as the `agent.test.yaml` of `flowkit init` does, or give the test a recorded "
+                "`trace:`",
             ) from error
         reference = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
         source = plan.only("mic")

@@ -21,6 +21,8 @@ End: TypeAlias = tuple[type[Provider], Options]
 
 LISTENING = frozenset({"mic", "vad", "asr", "turn"})
 """The stages that hear the user."""
+ENDS = frozenset({"mic", "speaker"})
+"""The stages whose provider is an `End`."""
 
 
 def text_mode(config: Config, *, waits: bool = False) -> Config:
@@ -75,7 +77,7 @@ def _served(stage: StageConfig, config: Config) -> StageConfig:
         stage = replace(stage, options=stage.options.model_copy(update={"lead": serve.lead}))
     if stage.cls is Gate and not serve.greeting:
         return replace(stage, options=stage.options.model_copy(update={"greeting": None}))
-    if stage.kind not in ("mic", "speaker"):
+    if stage.kind not in ENDS:
         return stage
     memory = with_provider(stage, config, "memory", {})
     assert memory is not None

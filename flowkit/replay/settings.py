@@ -13,7 +13,7 @@ from flowkit.options import Options
 from flowkit.plan import Plan
 from flowkit.plan.graph import PlannedStage, ProviderChoice
 from flowkit.plan.resolve import draw
-from flowkit.plan.variants import like
+from flowkit.plan.variants import ENDS, like
 from flowkit.stages.gate import Gate
 from flowkit.trace.reader import Trace
 
@@ -63,6 +63,18 @@ def changed_plan(
     return plan
 
 
+def alike(recorded: Plan, plan: Plan) -> bool:
+    """Whether nothing in `plan` makes a session go otherwise than with `recorded`. Where sound comes from and goes to does not,
+    nor do keys and prices."""
+    return recorded.edges == plan.edges and list(map(_decisive, recorded.stages)) == list(map(_decisive, plan.stages))
+
+
+def _decisive(stage: PlannedStage) -> tuple[object, ...]:
+    choices = () if stage.kind in ENDS else stage.choices
+    called = [(one.name, _plain(one.options), one.timeouts, one.retry, one.circuit) for one in choices]
+    return (stage.id, stage.cls, stage.options, stage.window, called)
+
+
 def lost_greeting(recorded: Plan, plan: Plan) -> Iterable[str]:
     """That the recorded session began with the agent's words and `plan` has none to begin with, for people. Later turns have
     other numbers and other histories then."""
@@ -108,7 +120,7 @@ def _other_stages(recorded: Plan, plan: Plan) -> str:
 
 def _provider_changes(before: PlannedStage, after: PlannedStage) -> Iterable[str]:
     """The settings of a stage's provider that differ."""
-    if before.kind in ("mic", "speaker", "tools", "turn"):
+    if before.kind in ENDS or before.kind in ("tools", "turn"):
         # Where sound comes from and goes to does not change what the engine does, so a file may replace a device. Tools answer
         # as recorded, and their timeouts and fillers are decisions. Another predictor is computed by the replay.
         return

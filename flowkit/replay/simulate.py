@@ -41,7 +41,7 @@ from flowkit.replay.recorded import (
     RecordedTools,
     RecordedVad,
 )
-from flowkit.replay.settings import changed_plan, lost_greeting, recorded_plan
+from flowkit.replay.settings import alike, changed_plan, lost_greeting, recorded_plan
 from flowkit.replay.transcripts import Finals
 from flowkit.replay.user import User, user_of
 from flowkit.replay.voice import RecordedVoice
@@ -293,7 +293,7 @@ def prepare(
     trace = trace if isinstance(trace, Trace) else read_trace(trace)
     recorded = recorded_plan(trace)
     plan = changed_plan(trace, recorded, pipeline=pipeline, overrides=overrides)
-    changed = changed or bool(faults) or plan.stages != recorded.stages or plan.edges != recorded.edges
+    changed = changed or bool(faults) or not alike(recorded, plan)
     hearing, figures = Hearing(trace.layout), Figures(trace.layout, trace.reference)
     material = gather(trace, recorded, (hearing, figures) if changed else ())
     user = _user(trace, material, hearing, recorded, plan) if changed else None

@@ -23,7 +23,8 @@ from flowkit.testing.sessions import scripts_of
 from flowkit.trace import open_recorder
 from flowkit.trace.reader import read_trace
 from flowkit.trace.rewrite import redact
-from tests.trace.sessions import pipeline
+from tests.fidelity.world import trace_of
+from tests.trace.sessions import pipeline, run
 
 
 class Keyboard(Script):
@@ -55,6 +56,31 @@ def test_typed_lines_replay_with_the_file_that_has_a_microphone(tmp_path: Path, 
     assert (report.turns[0].user, report.turns[0].end_reason) == ("Where?", ends)
     same = simulate(trace, pipeline=str(tmp_path / "agent.yaml")).report
     assert (same.level, same.digest) == ("simulated", report.digest)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "level"),
+    [
+        (
+            "kind: mic, provider: scripted, speech: [{at: 300ms, lasts: 800ms}]",
+            "kind: mic, provider: device, device: 7",
+            "simulated",
+        ),
+        ("kind: speaker", "kind: speaker, provider: wav, path: out.wav", "simulated"),
+        ("kind: speaker", "kind: speaker, queue: {max: 3}", "what_if"),
+        ("kind: tts, provider: scripted", "kind: tts, provider: scripted, price: {characters: 35}", "simulated"),
+        ("kind: tts, provider: scripted", "kind: tts, provider: scripted, idle_timeout: 9s", "what_if"),
+        ("kind: tts, provider: scripted", "kind: tts, provider: scripted, queue: {max: 2}", "what_if"),
+    ],
+)
+def test_devices_files_and_prices_change_nothing(tmp_path: Path, recorded: str, now: str, level: str) -> None:
+    session = run(text := pipeline("{at: 300ms, lasts: 800ms}"))
+    trace = trace_of(session.plan, text, session.rows, reason=session.pump.engine.finished or "closed")
+    assert f"{{{recorded}}}" in text
+    (tmp_path / "agent.yaml").write_text(text.replace(f"{{{recorded}}}", f"{{{now}}}"))
+    before, after = simulate(trace).report, simulate(trace, pipeline=str(tmp_path / "agent.yaml")).report
+    assert after.level == level
+    assert after.digest == before.digest or level == "what_if"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from flowkit.cli import main
 from flowkit.report.outcome import Change, Status
+from flowkit.stages.chunking import Chunking
 from flowkit.testing.suite.stored import stored_outcome, telling
 from tests.suite.stage import project
 
@@ -55,6 +56,21 @@ def test_a_longer_silence_is_named_by_line_turn_and_part(tmp_path: Path) -> None
     assert {c.delta_ms for c in outcome.changes if c.what in ("ttfa", "endpointing")} == {200.0}
     assert outcome.again == f"flowkit test {tmp_path / 'a.jsonl'}"
     assert "600" in (tmp_path / "a.new").read_text("utf-8")
+
+
+@pytest.mark.parametrize("since", ["", ", comma_after: 6"])
+def test_other_code_is_shown_by_its_first_row_with_any_settings_that_were_approved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: str
+) -> None:
+    path = project(tmp_path, "a")
+    edit(path, "{kind: chunker}", "{kind: chunker, max_tokens: 9}")
+    assert main(["approve", str(tmp_path / "a.jsonl"), "--pipeline", str(path), "-y"]) == 0
+    edit(path, "max_tokens: 9", "max_tokens: 9" + since)
+    monkeypatch.setattr(Chunking, "step", lambda self, state, message, now_us: ())
+    outcome = stored_outcome(tmp_path / "a.jsonl")
+    assert (outcome.status, outcome.level) == (Status.FAILED, "what_if")
+    shown = any("first difference, at stage 'chunker'" in told for told in outcome.notices)
+    assert shown is not bool(since)
 
 
 def test_times_that_hardly_differ_are_told_only_if_nothing_else_does() -> None:

@@ -12,9 +12,7 @@ from flowkit.config.nodes import Node
 from flowkit.config.text import Mark
 from flowkit.options import Options
 from flowkit.plan.graph import Plan, PlannedStage
-
-_ELSEWHERE = ("mic", "speaker")
-"""Stages whose provider does not matter for a replay."""
+from flowkit.plan.variants import ENDS
 
 
 def differing(recorded: Plan, now: Plan) -> dict[str, str]:
@@ -28,13 +26,13 @@ def differing(recorded: Plan, now: Plan) -> dict[str, str]:
 
 def makeup(plan: Plan) -> list[tuple[str, str, str]]:
     """Id, kind and provider of each stage: what recordings have in common if one is to be predicted from another."""
-    named = {stage.id: stage.provider.name for stage in plan.stages if stage.provider and stage.kind not in _ELSEWHERE}
+    named = {stage.id: stage.provider.name for stage in plan.stages if stage.provider and stage.kind not in ENDS}
     return [(stage.id, stage.kind, named.get(stage.id, "")) for stage in plan.stages]
 
 
 def _values(plan: Plan, stage: PlannedStage) -> Iterator[tuple[str, str]]:
     yield from _options(stage.options)
-    if stage.provider is not None and stage.kind not in _ELSEWHERE:
+    if stage.provider is not None and stage.kind not in ENDS:
         yield "provider", stage.provider.name
         yield from _options(stage.provider.options)
     for edge in plan.edges:

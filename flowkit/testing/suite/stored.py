@@ -107,9 +107,9 @@ def _outcome(path: Path, root: str, corpus: bool) -> Outcome:
 
 
 def _first_row(stored: Stored, changed: tuple[Change, ...]) -> Iterator[str]:
-    """Where the code behaves differently than when the trace was recorded, with the row then and now. With other settings
-    than the recorded ones the two cannot be compared."""
-    if changed and stored.replayed.report.level == "simulated":
+    """Where the code behaves differently than when the trace was recorded, with the row then and now: what may have changed
+    the result if no setting did."""
+    if changed and not changed_since(stored.expectations.approved.get("settings", {}), stored.settings):
         yield from lines_of(exactly(stored.trace).difference)
 
 

@@ -90,7 +90,8 @@ def _proposed(asked: _Asked) -> _Proposal:
     text, lacking = with_approved(stored.expectations, now), not {*now} <= {*approved}
     # What a new test rests on is said before it is accepted. Later on, `flowkit test` says it.
     assumed = () if approved else tuple(f"{asked.path}: {told}" for told in stored.replayed.report.notices)
-    notices = (*_unused(stored.expectations, asked.pipeline), *assumed)
+    unseen = () if approved else _unseen(stored.expectations)
+    notices = (*_unused(stored.expectations, asked.pipeline), *unseen, *assumed)
     return _Proposal(asked.path, not approved, found, len(now["turns"]), text, notices, lacking)
 
 
@@ -102,6 +103,15 @@ def _unused(expectations: Expectations, pipeline: str | None) -> Iterator[str]:
     kept = f"with {own}" if own else "with the recorded configuration"
     named = os.path.relpath(pipeline, path.parent)
     yield f"{path} is a test already, and replays {kept}, not with --pipeline; to change that, write `pipeline: {named}` in it"
+
+
+def _unseen(expectations: Expectations) -> Iterator[str]:
+    """That a new test does not see what changes in a pipeline file, as it names none."""
+    if expectations.expect.pipeline is None:
+        yield (
+            f"{expectations.path} replays with the recorded configuration, so it will not see changes of a pipeline file; to test "
+            "a file, approve with --pipeline FILE, or write `pipeline: FILE` in the test and approve it again"
+        )
 
 
 def _approve(proposal: _Proposal, args: argparse.Namespace) -> bool:

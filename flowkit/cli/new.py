@@ -69,6 +69,7 @@ def _workflow(into: str) -> int:
     from pathlib import Path
 
     from flowkit.errors import ExitCode
+    from flowkit.scaffold.project import AGENT
     from flowkit.scaffold.project_text import CORPUS_WORKFLOW
 
     path = str(Path(into) / ".github" / "workflows" / "voice.yaml")
@@ -77,9 +78,8 @@ def _workflow(into: str) -> int:
     )
     _write(path, CORPUS_WORKFLOW, hint)
     print(path)
-    print(
-        "next: flowkit import CALL.wav -o calls/NAME.jsonl && flowkit approve calls, and commit both", file=sys.stderr
-    )
+    call, test = "flowkit import CALL.wav -o calls/NAME.jsonl", "flowkit approve calls"
+    print(f"next: {call} --pipeline {AGENT} && {test} --pipeline {AGENT}, and commit both", file=sys.stderr)
     return ExitCode.FINE
 
 

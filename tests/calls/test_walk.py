@@ -57,8 +57,9 @@ def test_from_a_recording_to_red_and_green(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["new", "ci"]) == 0
-    assert main(["import", "call.wav", "-o", "calls/call.jsonl", "--pipeline", "agent.yaml"]) == 0
-    assert main(["approve", "calls", "--pipeline", "agent.yaml", "--yes"]) == 0
+    told = capsys.readouterr().err.removeprefix("next: ").partition(", and")[0]
+    for command in told.replace("CALL.wav", "call.wav").replace("NAME", "call").split(" && "):
+        assert main([*shlex.split(command)[1:], *["-y"] * ("approve" in command)]) == 0
     assert ci(project, monkeypatch) == 0
 
     # A slower answer is worse: the pull request is red, and says which line of the pipeline did it.
@@ -80,6 +81,35 @@ def test_from_a_recording_to_red_and_green(
     assert ci(project, monkeypatch) == 0
     assert "better" in (project / "summary.md").read_text()
     assert main(["test", "calls"]) == 1  # without --corpus any difference fails
+
+
+PREDICTED = "provider: scripted, end: {complete: 200ms, unsure: 500ms, incomplete: 1200ms}"
+
+
+def test_the_gate_of_the_ci_page_turns_red(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent = (ROOT / "pipelines/scripted.yaml").read_text()
+    agent = agent.replace("{kind: vad, provider: scripted}", f"{{kind: vad, {PREDICTED}}}")
+    agent = agent.replace("  - {kind: gate}", "  - {kind: turn, provider: words}\n  - {kind: gate}")
+    assert "unsure: 500ms" in agent
+    assert "words" in agent
+    (project / "agent.yaml").write_text(agent)
+    page = (ROOT / "docs/ci.md").read_text()
+    steps = re.findall(r"^[12]\. .*?`(flowkit [^`]*)`", page, re.MULTILINE)
+    assert [main(shlex.split(step)[1:] + ["-y"] * ("approve" in step)) for step in steps] == [0, 0]
+    [test] = re.findall(r"- run: (flowkit test .*)", page)
+    assert main(shlex.split(test)[1:]) == 0
+
+    (project / "agent.yaml").write_text(agent.replace("unsure: 500ms", "unsure: 900ms"))
+    capsys.readouterr()
+    assert main(shlex.split(test)[1:]) == 1
+    assert "(by stages.vad.end.unsure: 900ms)" in capsys.readouterr().out
+
+    [budget] = re.findall(r"`(budgets: \S+ .*?)`", page)
+    (project / "agent.yaml").write_text(f"{agent}\n{budget.replace('900ms', '300ms')}\n")
+    assert main(shlex.split(test)[1:]) == 1
+    assert "budget" in capsys.readouterr().out
 
 
 def test_a_workflow_is_not_overwritten(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,6 +143,11 @@ def of_a_reader(folder: Path) -> None:
     samples(folder, "barge-in", "conversation", "plain-answer")
 
 
+def of_a_gate(folder: Path) -> None:
+    of_a_reader(folder)
+    shutil.copy(ROOT / "pipelines/scripted.yaml", folder / "agent.yaml")
+
+
 def of_calls(folder: Path) -> None:
     samples(folder, "none")
     shutil.copy(ROOT / "tests/calls/livekit.json", folder / "report.json")
@@ -189,7 +194,7 @@ def of_recordings(folder: Path) -> None:
 PREPARED: dict[str, Callable[[Path], None]] = {
     "README.md": of_a_reader,
     "docs/calls.md": of_calls,
-    "docs/ci.md": of_a_reader,
+    "docs/ci.md": of_a_gate,
     "docs/regression-tests.md": of_a_team,
     "docs/replay.md": of_replays,
     "docs/three-handoffs.md": of_a_reader,

@@ -174,6 +174,12 @@ def test_the_requests_are_the_same_field_by_field(emulator: AssemblyAIEmulator) 
     assert all(50 <= size // 32 <= 1_000 for size in audio)
 
 
+def test_every_session_hears_the_turns_from_the_beginning_again() -> None:
+    with running(AssemblyAIEmulator(pause_s=0.05)) as emulator:
+        heard = [ours(emulator, "key").finals for _ in range(3)]
+    assert heard == [["what is the capital of france"]] * 3
+
+
 def test_a_turn_counts_once_with_formatting(emulator: AssemblyAIEmulator) -> None:
     outcome = ours(emulator, "any", [*utterance(), *utterance(2, 65)], format=True)
     assert outcome.finals == ["What is the capital of france."] * 2

@@ -35,7 +35,8 @@ class EmulatedSession:
 class AssemblyAIEmulator(SocketEmulator):
     """An emulator of AssemblyAI. Only digital silence counts as silence.
 
-    `said` counts the turns that have ended in all sessions, so that a new connection continues after the last turn.
+    `said` counts the turns that have ended in all sessions, so that a new connection continues after the last turn. After all
+    of `turns` they begin again.
 
     Args:
         turns: the texts of the user's turns, in order.
@@ -102,7 +103,7 @@ class AssemblyAIEmulator(SocketEmulator):
         return True
 
     def _texts(self) -> list[str]:
-        return self.turns[self.said].split() if self.said < len(self.turns) else []
+        return self.turns[self.said % len(self.turns)].split() if self.turns else []
 
     async def _words(self, talk: Talk, session: EmulatedSession) -> None:
         """Send one more word for each `word_ms` of voiced audio. The last word is not final yet."""

@@ -6,9 +6,10 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowkit.cli.faults import fault_option, faults_given, schedule_option
@@ -246,10 +247,20 @@ def _tell(args: argparse.Namespace, report: Report, said: _Said) -> None:
     )
     if report.level == "what_if":
         said.out.append(f"modelled: {report.modelled_share:.0%} of the clauses")
-    for turn in report.turns:
-        for clause in turn.clauses:
-            mark = (f" ({clause.note})" if clause.note else "") + (" (modelled)" if clause.modelled else "")
-            said.out.append(
-                f"  {clause.t_us / 1e6:8.3f}  {clause.reason:10} {clause.tokens:3}  {clause.text.strip()}{mark}"
-            )
+    said.out += [f"  {t_us / 1e6:8.3f}  {line}" for t_us, line in sorted(_events(report), key=itemgetter(0))]
     said.out += summary(report)
+
+
+def _events(report: Report) -> Iterator[tuple[int, str]]:
+    """A line for each clause, tool call and outcome, with its time."""
+    from flowkit.printable import one_line
+    from flowkit.report.plain import outcome
+
+    for call in report.tools:
+        yield call.t_us, f"{'tool':14}  {one_line(f'{call.name} {call.arguments}')}"
+        if call.took_us is not None:
+            came_us = call.t_us + call.took_us
+            yield came_us, f"{'tool':14}  {one_line(outcome(call.name, call.status, call.content))}"
+    for clause in (clause for turn in report.turns for clause in turn.clauses):
+        mark = (f" ({clause.note})" if clause.note else "") + (" (modelled)" if clause.modelled else "")
+        yield clause.t_us, f"{clause.reason:10} {clause.tokens:3}  {clause.text.strip()}{mark}"

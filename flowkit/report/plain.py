@@ -90,8 +90,7 @@ class PlainView(Observer):
                 self._tools[id] = name
                 self._line(row.handled_us, "tool", f"{name} {arguments}")
             case ToolOutcome(id=id, status=status, content=content) if id in self._tools and row.cause_stage:
-                told = content if status == ToolStatus.ENDED else f"{status} {content}"
-                self._line(row.handled_us, "tool", f"{self._tools.pop(id)}: {told}")
+                self._line(row.handled_us, "tool", outcome(self._tools.pop(id), status, content))
             # An end-of-turn predictor follows a reply's progress too, and has a row for each of these.
             case Fault() | Heard() if row.message is self._progress:
                 pass
@@ -117,6 +116,11 @@ class PlainView(Observer):
 
     def _line(self, at_us: int, what: str, text: str) -> None:
         self._write(f"{at_us / 1e6:8.3f}  {what:<11} {one_line(text)}".rstrip())
+
+
+def outcome(tool: str, status: str, content: str) -> str:
+    """What came of a tool call. A tool that ends the session says so itself."""
+    return f"{tool}: {content}" if status == ToolStatus.ENDED else f"{tool}: {status} {content}".rstrip()
 
 
 def _replying(row: Row) -> bool:

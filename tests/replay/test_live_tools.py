@@ -79,6 +79,17 @@ def test_live_tools_are_called_and_their_own_time_counts(trace: Path) -> None:
     assert any("assumed" in notice for notice in replayed.report.notices), "the reply was to other outcomes"
 
 
+def test_a_replay_prints_each_call_and_its_outcome(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told() -> list[list[str]]:
+        return [line.split(maxsplit=2)[1:] for line in capsys.readouterr().out.splitlines() if "  tool " in line]
+
+    assert main(["replay", str(trace)]) == 0
+    look, book = ["tool", 'look {"time": "19:30"}'], ["tool", 'book {"people": 2}']
+    assert told() == [look, book, ["tool", "look: error full"], ["tool", "book: result table 7"]]
+    assert main(["replay", str(trace), "--live-tools", "--allow-tools"]) == 0
+    assert told() == [look, book, ["tool", "look: error the book is lost"], ["tool", "book: result table 9"]]
+
+
 def test_without_permission_no_tool_is_called(trace: Path) -> None:
     with pytest.raises(FlowkitError, match="bistro"):
         simulate_with_tools(read_trace(trace))

@@ -51,6 +51,7 @@ from flowkit.messages import (
     Shutdown,
     Silence,
     Speak,
+    Timer,
     Token,
     ToolCall,
     ToolOutcome,
@@ -63,6 +64,9 @@ _SETTLED_US = 1_000_000
 """A turn is returned this long after its end. By then the device's events about it have arrived."""
 _NEVER = sys.maxsize
 _LOST = frozenset({Fate.DISCARDED, Fate.STALE})
+# Looked up once, because rows ask for them: a union would be built again for each.
+_HANDLED = Fate.HANDLED
+_TO_DEVICE, _STOPS, _REQUESTS = (Play, Silence), (Hold, Interrupt), (Ask, Speak, Narrate)
 
 
 class Follower:
@@ -213,9 +217,11 @@ class Follower:
         """Handle what any replying stage may record: losses and interrupts."""
         if row.fate in _LOST:
             self._lost(row.message, row.turn)
-        elif isinstance(row.message, Interrupt) and row.message.early:
+        elif not isinstance(row.message, Interrupt):
+            return
+        elif row.message.early:
             self._given_up()
-        elif isinstance(row.message, Interrupt) and row.cause != self._shutdown:
+        elif row.cause != self._shutdown:
             self._interrupt(row)
 
     def _asr(self, row: Row) -> None:
@@ -233,7 +239,7 @@ class Follower:
             self._release_early(row)
         elif isinstance(message, ToolOutcome):
             self._tool_ended(row, message)
-        elif turn is not None and row.fate is Fate.HANDLED:
+        elif turn is not None and row.fate is _HANDLED:
             _call(turn, row)
             if isinstance(message, Token):
                 turn.first_token_us = row.sent_us if turn.first_token_us is None else turn.first_token_us
@@ -243,8 +249,13 @@ class Follower:
         self._replying(row)
         if (turn := self._turns.get(row.turn)) is None:
             return
-        message, taken_us = row.message, row.handled_us if row.fate is Fate.HANDLED else None
+        message, taken_us = row.message, row.handled_us if row.fate is _HANDLED else None
         match message:
+            # First, because most are.
+            case Audio(clause=index):
+                if taken_us is not None and (of := turn.clauses.get(index)) is not None:
+                    of.first_audio_us = row.sent_us if of.first_audio_us is None else of.first_audio_us
+                    of.last_audio_us = taken_us
             case Clause(index=index):
                 turn.clauses[index] = ClauseRecord(message, row.sent_us, taken_us)
             case Token(index=index, text=text):
@@ -256,25 +267,27 @@ class Follower:
                 if (revoked := turn.clauses.pop(index, None)) is not None:
                     turn.revoked.append(revoked.clause.spoken)
                     _revoke(turn, row.stage, index)
-            case Audio(clause=index) if taken_us is not None and (of := turn.clauses.get(index)) is not None:
-                of.first_audio_us = row.sent_us if of.first_audio_us is None else of.first_audio_us
-                of.last_audio_us = taken_us
         if taken_us is not None:
             _call(turn, row)
 
     def _speaker(self, row: Row) -> None:
-        self._replying(row)
-        if row.fate is not Fate.HANDLED:
+        message = row.message
+        if isinstance(message, Timer):  # a third of its rows, and they say nothing
             return
-        message, turn = row.message, self._turns.get(row.turn)
+        self._replying(row)
+        if row.fate is not _HANDLED:
+            return
+        turn = self._turns.get(row.turn)
+        if isinstance(message, _TO_DEVICE):
+            if turn is not None:
+                _planned(turn, message)
+            return
         interrupt = None if self._interrupted is None else self._interrupted.interrupt
         self._sound.row(row)
         # There should be none. It is counted so that a report shows it if the engine ever lets some through.
         if isinstance(message, Audio) and interrupt is not None and row.epoch < interrupt.epoch:
-            interrupt.stale_us += _length_us(message)
-        if isinstance(message, Play | Silence) and turn is not None:
-            _planned(turn, message)
-        if isinstance(message, Hold | Interrupt) and turn is not None and turn.sound is not None:
+            interrupt.stale_us += message.length_us
+        if isinstance(message, _STOPS) and turn is not None and turn.sound is not None:
             # Playback had planned the sound for a later tick, so it never began.
             turn.sound = None if turn.sound[1] >= self._sound.tick(row.handled_us) else turn.sound
         if isinstance(message, Interrupt) and interrupt is not None and interrupt.epoch == row.epoch:
@@ -362,7 +375,7 @@ class Follower:
             return
         interrupt = self._interrupted.interrupt
         if isinstance(message, Audio):
-            interrupt.discarded_us += _length_us(message)
+            interrupt.discarded_us += message.length_us
         interrupt.counts[type(message)] = interrupt.counts.get(type(message), 0) + 1
 
 
@@ -386,7 +399,7 @@ def _call(turn: TurnRecord, row: Row) -> None:
     """Handle a row of a provider call: its request, an item, or its end."""
     message, now_us = row.message, row.handled_us
     call = turn.calls.get(row.call)
-    if isinstance(message, Ask | Speak | Narrate) and call is None:
+    if call is None and isinstance(message, _REQUESTS):
         turn.calls[row.call] = call = CallRecord(row.stage, message, now_us)
         call.fed += [message] if isinstance(message, Speak) else []
         return
@@ -396,6 +409,9 @@ def _call(turn: TurnRecord, row: Row) -> None:
     if call is None:
         return
     match message:
+        # First, because most are items.
+        case Audio() | Token():
+            call.came(message, row.sent_us)
         case Usage():
             call.used(message)
         case Speak():
@@ -407,14 +423,4 @@ def _call(turn: TurnRecord, row: Row) -> None:
         case Failed(what=what):
             call.end, call.ended_us, call.what = CallEnd.FAILED, now_us, what
         case _ if message.lane == "D":
-            call.first_item_us = row.sent_us if call.first_item_us is None else call.first_item_us
-            call.items += 1
-            if isinstance(message, Token):
-                call.tokens.append(message.text)
-                call.unreported_tokens += 1
-            elif isinstance(message, Audio):
-                call.unreported_audio_us += _length_us(message)
-
-
-def _length_us(audio: Audio) -> int:
-    return audio.samples * 1_000_000 // audio.rate_hz
+            call.came(message, row.sent_us)

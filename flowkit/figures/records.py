@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 from flowkit.figures.frames import VoiceBegin, VoiceEnd
-from flowkit.messages import Clause, Message, Speak, ToolStatus, Usage
+from flowkit.messages import Audio, Clause, Message, Speak, Token, ToolStatus, Usage
 
 
 class TurnEnding(NamedTuple):
@@ -79,6 +79,17 @@ class CallRecord:
     """The texts that a voice was given."""
     revoked: bool = False
     """Whether it spoke a provisional clause that was revoked."""
+
+    def came(self, item: Message, at_us: int) -> None:
+        """Count an item that the stage has handled. It was available at `at_us`."""
+        if self.first_item_us is None:
+            self.first_item_us = at_us
+        self.items += 1
+        if isinstance(item, Audio):
+            self.unreported_audio_us += item.length_us
+        elif isinstance(item, Token):
+            self.tokens.append(item.text)
+            self.unreported_tokens += 1
 
     def used(self, usage: Usage) -> None:
         """Take what its provider reports. The tokens that came before another attempt began belong to the one before."""

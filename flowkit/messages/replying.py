@@ -128,6 +128,11 @@ class Audio(Message):
     """Samples in the whole clause, if the provider knows it already; else 0."""
     pcm: bytes = field(default=b"", repr=False, compare=False)
 
+    @property
+    def length_us(self) -> int:
+        """How long it lasts."""
+        return self.samples * 1_000_000 // self.rate_hz
+
 
 @dataclass(frozen=True, slots=True)
 class WordTimes(Message):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from flowkit.errors import ProviderError
 from flowkit.messages import (
     Ask,
@@ -70,10 +73,29 @@ def checked(item: Message, answers: tuple[type[Message], ...], provider: Provide
     """Return `item` if it is one of `answers` and well-formed. Raises Malformed for anything else."""
     if not isinstance(item, answers):
         raise Malformed(f"emitted {type(item).__name__}, which a {provider.kind} provider may not emit")
-    if isinstance(item, Audio) and (item.samples < 1 or len(item.pcm) != 2 * item.samples or item.rate_hz < 1):
-        raise Malformed(f"emitted malformed audio: {len(item.pcm)} bytes for {item.samples} samples of 16 bits")
-    if isinstance(item, Prediction) and not 0 <= item.p <= 1:
-        raise Malformed(f"emitted a probability of {item.p}, which is not from 0 to 1")
-    if isinstance(item, Token) and not isinstance(item.text, str):
-        raise Malformed(f"emitted a token whose text is not a str but {type(item.text).__name__}")
+    if (wrong := _WRONG.get(type(item))) is not None and (what := wrong(item)):
+        raise Malformed(f"emitted {what}")
     return item
+
+
+def _wrong_audio(audio: Audio) -> str:
+    if audio.samples < 1 or len(audio.pcm) != 2 * audio.samples or audio.rate_hz < 1:
+        return f"malformed audio: {len(audio.pcm)} bytes for {audio.samples} samples of 16 bits"
+    return ""
+
+
+def _wrong_prediction(prediction: Prediction) -> str:
+    return "" if 0 <= prediction.p <= 1 else f"a probability of {prediction.p}, which is not from 0 to 1"
+
+
+def _wrong_token(token: Token) -> str:
+    text: object = token.text  # whatever the provider gave
+    return "" if isinstance(text, str) else f"a token whose text is not a str but {type(text).__name__}"
+
+
+_WRONG: dict[type[Message], Callable[[Any], str]] = {
+    Audio: _wrong_audio,
+    Prediction: _wrong_prediction,
+    Token: _wrong_token,
+}
+"""What is wrong with a message of a kind; empty if nothing is."""

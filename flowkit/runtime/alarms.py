@@ -66,9 +66,16 @@ class Alarms:
 
     async def run(self) -> None:
         """Ring until cancelled."""
+        task = trio.lowlevel.current_task()
+
+        def woken(raise_cancel: object) -> trio.lowlevel.Abort:
+            # Woken as by an event. What Trio raises at the end of a sleep would cost as much as all else here.
+            trio.lowlevel.reschedule(task)
+            return trio.lowlevel.Abort.FAILED
+
         while True:
             with trio.CancelScope(deadline=max(self._next_s(), self._rests_until_s)) as self._sleep:
-                await trio.sleep_forever()
+                await trio.lowlevel.wait_task_rescheduled(woken)
             # While alarms ring, `set` need not wake the task: it looks at the heap before it sleeps.
             self._sleep = None
             now_s = trio.current_time()

@@ -38,6 +38,7 @@ from flowkit.runtime.calls import Call, LiveCall
 from flowkit.runtime.clock import SessionClock
 from flowkit.runtime.inline import PlacedCall
 from flowkit.runtime.watchdog import LIMIT_US, Timed, Watchdog
+from flowkit.stages.base import new
 from flowkit.stages.turn import Turn
 
 _ROWS_EVERY_US = 50_000
@@ -255,7 +256,7 @@ class TrioPump:
         due: Call | None = None
         for call in self._calls.values():
             if call.tell:
-                return Stimulus(call.stage, call.id, Credit(call.credit()), now_us)
+                return new(Stimulus, (call.stage, call.id, Credit(call.credit()), now_us))
             due_us = call.due_us
             if due is None and due_us is not None and due_us <= now_us and self.engine.accepts_item(call.stage):
                 due = call
@@ -268,7 +269,7 @@ class TrioPump:
         # Before the step: when the stage handles its last item it may open the next call.
         if isinstance(item, (Done, Failed)):
             del self._calls[due.stage]
-        return Stimulus(due.stage, due.id, item, available_us)
+        return new(Stimulus, (due.stage, due.id, item, available_us))
 
     def _rest(self, now_us: int, idle: bool) -> float:
         """Nothing more can happen now. Hands rows over if it is time, the pump is `idle`, and nothing else is due soon. Returns

@@ -135,8 +135,11 @@ class Playback(Stage[PlaybackState]):
         # First of all: what has sounded by now was heard, whatever this message stops.
         actions = self._sounded(state, now_us)
         match message:
+            # First, because most are.
             case Audio():
                 actions += self._play(state, message, now_us)
+            case Timer():
+                pass
             case ClauseStarted(clause=clause):
                 state.texts[clause] = message
             case WordTimes(clause=clause, words=words):
@@ -155,8 +158,6 @@ class Playback(Stage[PlaybackState]):
                 actions += self._report(state, message, now_us)
             case Failed() | Done():
                 return [*actions, Emit("progress", Fault("speaker", gone(message, "speaker")))]
-            case Timer():
-                pass
         return [*actions, self._next(state, now_us)]
 
     # -- sounding ---------------------------------------------------------------------------------------------------

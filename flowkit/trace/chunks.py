@@ -143,16 +143,15 @@ class JournalChunk:
         ns[stage] += 1
         back = ns[cause] - cause_n if cause else 0
         key: _Key = (stage, type(message), cause, 0 if fate is _HANDLED else FATES.index(fate))
-        if followers:
-            for follower in followers:
-                ns[follower.stage] += 1
-            key += tuple([follower.stage for follower in followers])
+        for follower in followers:
+            ns[follower.stage] += 1
+            key += (follower.stage,)
         shape = self.shapes.get(key) or self._shape(key)
         content = shape.form.content
         held = content.values(message)
         shape.steps.append((now_us, now_us - sent_us, back, call, *held))
-        if content.texts:
-            self.chars += sum([size_of(held[text]) for text in content.texts])
+        for text in content.texts:
+            self.chars += size_of(held[text])
         if epoch != self.epoch or turn != self.turn:
             self.epoch, self.turn = epoch, turn
             self.ats.append((len(self.pattern), epoch, turn))

@@ -16,7 +16,7 @@ from flowkit.figures.metrics import measure
 from flowkit.messages import Hold
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.testing.sessions import SCRIPTED, heap_session
-from tests.docs.test_yaml import SHOWN, planned
+from tests.docs.test_yaml import BISTRO, SHOWN, planned
 
 OURS = "interrupt:\n  backchannel: ignore\n"
 TUTORIAL = [block for block in SHOWN if block.source.name == "docs/tutorial.md"]
@@ -91,3 +91,30 @@ def test_the_list_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     assert "ignore" in shown
     assert "i see" in shown
+
+
+BOOKS = [
+    {"calls": [{"name": "book_table", "arguments": '{"people": 2, "time": "19:30"}'}]},
+    {"after": "book_table", "text": "Your table is booked for two."},
+    {"text": "Sure."},
+]
+
+
+@pytest.mark.parametrize(
+    ("effects", "asked"), [("once", "And a high chair?"), ("none", "A table for two. And a high chair?")]
+)
+def test_a_question_is_not_asked_again_once_a_tool_was_called_for_it(effects: str, asked: str) -> None:
+    tools = (
+        f'interrupt: {{ignore: []}}\ntools: [{{call: "{BISTRO}:book_table", effects: {effects}}}]\n'
+        "stages: [{kind: vad, provider: scripted, end: 300ms}]\n"
+    )
+    scene: dict[str, Any] = {
+        # The second voice comes while nothing of the answer to the first is audible yet.
+        "mic": {"speech": [{"at": "1s", "lasts": "500ms"}, {"at": "1900ms", "lasts": "600ms"}]},
+        "asr": {"utterances": ["A table for two.", "And a high chair?"]},
+        "llm": {"replies": BOOKS},
+    }
+    plan = acted(planned(YamlBlock(NamedText("tools.yaml", tools), ())), scene)
+    turns = measure(heap_session(plan).journal.rows, plan=plan).turns
+    assert [(turn.user, turn.heard) for turn in turns[:-1]] == [("A table for two.", "")]
+    assert turns[-1].user == asked

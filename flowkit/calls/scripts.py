@@ -214,18 +214,18 @@ class CalledLlm(Script):
         if following is not None and following.error and following.asked_us - asked_us < _SOON_US:
             yield Answer(following.last_us - asked_us, Failed("error", following.error))
             return
-        opening = True
         for saying in self._agent.reply():
             sounds_us = saying.from_us - _LEAD_US - asked_us
             before = (one for one in reversed(self._calls) if one.asked_us <= saying.from_us and not one.error)
             written = next(before, None)
+            words = saying.text.split()
+            # Whatever was written when: the first sentence was there before it sounded, and the word that shows its end.
+            opening = next((k for k, word in enumerate(words) if word.endswith(_SENTENCE_ENDS)), len(words)) + 2
             # The break ends the clause, and what follows it says so: until then a chunker may wait for more.
-            for word in (*(f"{word} " for word in saying.text.split()), "\n", " "):
+            for place, word in enumerate((*(f"{word} " for word in words), "\n", " ")):
                 at = sounds_us if written is None else _written(written, index) - asked_us
-                # Whatever was written when: the first sentence was there before it sounded.
-                at_us = max(at_us, min(at, sounds_us) if opening else at)
+                at_us = max(at_us, min(at, sounds_us) if place < opening else at)
                 yield Answer(at_us, Token(index, word))
-                opening = opening and not word.rstrip().endswith(_SENTENCE_ENDS)
                 index += 1
         yield Answer(at_us, Done())
 

@@ -23,8 +23,10 @@ from hypothesis import strategies as st
 from flowkit.calls.call import FRAME_US, CallLine, ImportedCall
 from flowkit.calls.listen import heard_in, settings_of
 from flowkit.calls.reports.read import read_report
+from flowkit.calls.reports.recorded import with_recording
 from flowkit.calls.reports.report import SpokenWords
 from flowkit.calls.session import plan_of, played, write_trace
+from flowkit.calls.stereo import read_stereo
 from flowkit.cli import main
 from flowkit.config.budgets import PARTS
 from flowkit.errors import InputError, UsageError
@@ -114,7 +116,8 @@ def test_when_the_agent_fell_silent_is_known_where_a_turn_ended_by_itself() -> N
 
 def test_the_spans_place_speech_where_the_recording_has_it(spoken: Path) -> None:
     told, heard = call_from(BOOKING), json.loads(spoken.with_suffix(".json").read_text())
-    assert len(heard) == len(SAID) - 1  # the last two lines are one breath
+    assert len(heard) == len(SAID) - 1
+    assert heard[-1]["text"] == "Thank you. Goodbye."  # in one breath
     for who, side in (("user", told.user[:3]), ("agent", told.agent)):
         for one, other in zip(side, (line for line in heard if line["who"] == who), strict=False):
             assert one.text == other["text"]
@@ -165,6 +168,21 @@ def test_another_silence_moves_the_answers(spoken: Path, silent: Path) -> None:
     for path in (spoken, silent):
         usual, faster = run(path).report, run(path, overrides=("stages.vad.end=300ms",)).report
         assert usual.turns[1].ttfa_us - faster.turns[1].ttfa_us >= 200_000  # type: ignore[operator]
+
+
+def test_a_shorter_silence_waits_for_the_transcript(silent: Path) -> None:
+    """Pipecat had it 280 ms after the user's voice."""
+    for end, waits in (("300ms", range(1)), ("200ms", range(60_000, 110_000))):
+        turn = run(silent, overrides=(f"stages.vad.end={end}",)).report.turns[1]
+        assert turn.parts_us is not None
+        assert dict(zip(PARTS, turn.parts_us, strict=True))["asr_final"] in waits
+
+
+def test_a_reply_that_sounds_before_it_is_written_begins_when_it_began(tmp_path: Path) -> None:
+    call = call_from(written(tmp_path, lambda spans: later(named(spans, "llm", 1), "endTimeUnixNano", 3)))
+    write_trace(call, tmp_path / "a.jsonl")
+    turn = run(tmp_path / "a.jsonl").report.turns[1]
+    assert abs(turn.started_us + (turn.ttfa_us or 0) - call.agent[1].begin_us) <= 20_000
 
 
 def test_a_turn_is_pinned_and_reported(spoken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,11 +468,19 @@ def test_a_recording_that_begins_at_another_time(
     assert abs(booked["start_ms"] / 1000 - late_s - usual.agent[2].begin_us / 1e6) <= 0.1
     trace = run(tmp_path / "a.jsonl").report
     assert trace.turns[-1].end_reason == "error"
+    # What was measured by the clock moves with the sound.
+    parts = next(turn.parts_us for turn in trace.turns if turn.user == "For two people.")
+    assert parts is not None
+    assert 100_000 <= dict(zip(PARTS, parts, strict=True))["llm_first_token"] <= 260_000
+    began_us = with_recording(usual, read_stereo(tmp_path / "call.wav"), BOOKING).started_us
+    assert abs(began_us + late_s * 1_000_000 - usual.started_us) <= 100_000
 
 
 def test_the_recording_of_another_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert recorded(tmp_path, sound(tmp_path, lambda both: both[:, ::-1]))[0] == 2
     assert "its channels look swapped" in capsys.readouterr().err
+    assert recorded(tmp_path, sound(tmp_path, lambda both: both[8_000 * 14 :]))[0] == 2
+    assert "too little of the call" in capsys.readouterr().err
     assert (
         recorded(tmp_path, sound(tmp_path, lambda both: np.random.default_rng(1).integers(-9, 9, both.shape, "int16")))[
             0

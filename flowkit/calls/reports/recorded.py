@@ -99,13 +99,13 @@ def _offset(report: CallReport, heard: Sequence[Sequence[CallLine]], path: Path)
     frames, fits = _fitted(said, heard)
     _, otherwise = _fitted(said, heard[::-1])
     offset_us = frames * FRAME_US
-    if otherwise > fits or fits < _LEAST_FIT:
-        raise InputError(
-            f"{path}: its words are not where there is sound in the recording",
-            hint="its channels look swapped; --swap exchanges them"
-            if otherwise > fits
-            else "is it the recording of this call?",
-        )
+    if fits < max(_LEAST_FIT, otherwise):
+        hint = "is it the recording of this call?"
+        if fits >= _LEAST_FIT:
+            hint = "it holds too little of the call to tell which side is which"
+        elif otherwise >= _LEAST_FIT:
+            hint = "its channels look swapped; --swap exchanges them"
+        raise InputError(f"{path}: its words are not where there is sound in the recording", hint=hint)
     apart = [
         piece.begin_us - line.begin_us
         for lines, pieces in zip(said, heard, strict=True)

@@ -22,8 +22,7 @@ def record_path(args: argparse.Namespace, config: Config) -> Path | None:
 
 def recorded(plan: Plan, config: Config, path: Path) -> str:
     """Tell the user that the session is recorded, and how to record less."""
-    voice = plan.only("tts")
-    spoken = voice is not None and voice.provider is not None and not voice.provider.cls.silent
+    spoken = plan.only("tts") is not None and not plan.silent
     sound = config.top.trace.audio and (plan.only("mic") is not None or spoken)
     how = "with its sound (--no-audio leaves it out, --no-trace records nothing)" if sound else "without sound"
     return f"recording to {path}, {how}"

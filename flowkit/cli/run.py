@@ -216,7 +216,6 @@ def _notice(line: str) -> None:
 
 def _tell(args: argparse.Namespace, plan: Plan, outcome: SessionOutcome, path: Path | None) -> int:
     """Say how the session went; returns the exit code."""
-    from flowkit.cli.views import prints
     from flowkit.figures.queues import queue_reports
     from flowkit.report.plain import summary
 
@@ -232,7 +231,7 @@ def _tell(args: argparse.Namespace, plan: Plan, outcome: SessionOutcome, path: P
         json.dump(report.to_json(), sys.stdout, ensure_ascii=False, indent=1)
         print()
     else:
-        _print(summary(report, voiced=not prints(plan)))
+        _print(summary(report, voiced=not plan.silent))
     if outcome.reason.startswith("failed"):
         _notice(f"flowkit: the session ended: {outcome.reason.removeprefix('failed: ')}")
     if why := _OF_ITSELF.get(outcome.reason):

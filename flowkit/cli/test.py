@@ -177,8 +177,12 @@ def _corpus(outcomes: Sequence[Outcome]) -> None:
 
 def _failure(outcome: Outcome) -> None:
     print(f"\n{str(outcome.status).upper()} {outcome.name} ({outcome.place})")
+    before = ""
     for finding in outcome.findings:
-        print(f"  {finding}")
+        told = finding.what.removesuffix(f" (by {finding.cause})")
+        # Each setting that has changed has the finding at its line.
+        print(f"  {finding.file}:{finding.line}: the same, by {finding.cause}" if told == before else f"  {finding}")
+        before = told if finding.cause else ""
     if outcome.changes:
         print("\n".join(f"    {line}" for line in _table(outcome)))
     for notice in outcome.notices:

@@ -73,12 +73,6 @@ def shown(plan: Plan, form: str | None, *, typed: bool, say: Say) -> Iterator[Ru
         yield RunView(say, _lines(plan))
 
 
-def prints(plan: Plan) -> bool:
-    """Whether the replies are printed instead of spoken."""
-    voice = plan.only("tts")
-    return voice is not None and voice.provider is not None and voice.provider.cls.silent
-
-
 def _typing(plan: Plan, say: Say) -> Iterator[RunView]:
     """Typed lines and their replies. On a terminal the user sees what was typed, and needs a prompt instead."""
     from flowkit.report.typed import TypedView
@@ -94,7 +88,7 @@ def _typing(plan: Plan, say: Say) -> Iterator[RunView]:
         if not _greets(plan):  # the prompt comes after the greeting
             view.prompt()
 
-    view = TypedView(write, _lines(plan, user=not (terminal or prints(plan))), prints=prints(plan), terminal=terminal)
+    view = TypedView(write, _lines(plan, user=not (terminal or plan.silent)), prints=plan.silent, terminal=terminal)
     yield RunView(say, view, begin=begin) if terminal else RunView(say, view)
     if terminal:
         view.close()
@@ -105,7 +99,7 @@ def _lines(plan: Plan, *, user: bool = True) -> Observer:
 
     voice = plan.only("tts")
     # Flushed, so that a program which reads the lines sees each of them at once.
-    name = "" if voice is None or prints(plan) else voice.id
+    name = "" if voice is None or plan.silent else voice.id
     return PlainView(lambda line: print(line, flush=True), voice=name, user=user)
 
 

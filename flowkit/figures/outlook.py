@@ -64,10 +64,10 @@ class Ranges:
         }
 
     def __str__(self) -> str:
-        times = f"TTFA p50 {self.ttfa_p50.told(time=True)}, p95 {self.ttfa_p95.told(time=True)}"
-        return (
-            f"{times}; {counted(self.turns.told(time=False), 'turn')}, {self.interrupts.told(time=False)} interrupted"
-        )
+        turns = f"{counted(self.turns.told(time=False), 'turn')}, {self.interrupts.told(time=False)} interrupted"
+        if self.ttfa_p50.low is None:  # nothing sounds in any world
+            return turns
+        return f"TTFA p50 {self.ttfa_p50.told(time=True)}, p95 {self.ttfa_p95.told(time=True)}; {turns}"
 
 
 @dataclass(frozen=True, slots=True)

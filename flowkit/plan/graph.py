@@ -122,6 +122,12 @@ class Plan:
                 return stage
         raise KeyError(stage_id)
 
+    @property
+    def silent(self) -> bool:
+        """Whether the replies make no sound, because they are printed."""
+        voice = self.only("tts")
+        return voice is not None and voice.provider is not None and voice.provider.cls.silent
+
     def with_options(self, change: Callable[[Options], Options]) -> Plan:
         """The same plan with the options of every stage and every provider changed."""
         stages = (

@@ -21,7 +21,8 @@ many recorded delays."""
 _OF_MEDIAN = sqrt(pi / 2)
 """How much further a median of recorded delays may be from the true one than their mean: the ratio of the standard errors, for
 normal values."""
-_LEAST_US = 1_000
+LEAST_US = 1_000
+"""What takes less takes no time: a logarithm would make much of it."""
 
 
 class World(Enum):
@@ -116,7 +117,7 @@ class Delays:
 def delays_of(recorded_us: Sequence[int], otherwise_us: int = 0, usual_spread: float = _USUAL_SPREAD) -> Delays:
     """The delays of which these were recorded; about `otherwise_us` if there are none."""
     middle_us = round(median(recorded_us)) if recorded_us else otherwise_us
-    known = [log(max(_LEAST_US, us)) for us in recorded_us]
+    known = [log(max(LEAST_US, us)) for us in recorded_us]
     return Delays(middle_us, spread_of(known, usual_spread), len(known))
 
 

@@ -67,6 +67,11 @@ def manifest_of(trace: Trace, material: Material) -> Manifest:
     )
 
 
+def imported(trace: Trace) -> bool:
+    """Whether something else than flowkit recorded the conversation."""
+    return any(event.name == IMPORTED for event in trace.events)
+
+
 def claimed(trace: Trace) -> Mapping[str, Sequence[str]]:
     """What the trace says of itself. Anything else than lists of names counts as nothing."""
     detail = next((event.detail for event in trace.events if event.name == IMPORTED), "{}")
@@ -90,9 +95,12 @@ def _has(*kinds: type) -> Callable[[Trace, Material], bool]:
 
 
 def _replies(trace: Trace, material: Material) -> bool:
-    """Whether replies took any time. One that was made up from a text has all of it at once."""
+    """Whether it is known how long replies took. An imported one that was made up from a text has all of it at once."""
+    made_up = imported(trace)
     return any(
-        isinstance(call.request, Ask) and isinstance(item, Token) and call.items[-1][0] > call.opened_us
+        isinstance(call.request, Ask)
+        and isinstance(item, Token)
+        and (not made_up or call.items[-1][0] > call.opened_us)
         for call, item in _items(material)
     )
 

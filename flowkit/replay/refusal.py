@@ -10,7 +10,7 @@ from flowkit.clock import whole_ms
 from flowkit.figures.outlook import TurnOdds
 from flowkit.figures.report import Report
 from flowkit.plural import counted
-from flowkit.replay.manifest import ANSWERS, REPLIES, TRANSCRIPTS, VOICE, Manifest
+from flowkit.replay.manifest import ANSWERS, REPLIES, TRANSCRIPTS, VOICE, Manifest, imported
 from flowkit.stages.endpointing import Endpointing, least
 
 if TYPE_CHECKING:
@@ -25,9 +25,12 @@ _FEWEST_TURNS = 2
 def refusal(prepared: Prepared, report: Report, odds: Sequence[TurnOdds] | None, manifest: Manifest) -> Iterator[str]:
     """Why no prediction is made; nothing if one can be. `odds`: how likely its turns are; None if there was nothing to draw."""
     needed = {"vad": ANSWERS, "asr": TRANSCRIPTS, "llm": REPLIES, "tts": VOICE}
+    if prepared.plan.silent:
+        del needed["tts"]
+    better = "the conversation with flowkit" if imported(prepared.trace) else "a conversation that has them"
     for kind, entry in needed.items():
         if prepared.plan.only(kind) is not None and manifest.lacks(entry):
-            yield f"the trace has no {entry}: record the conversation with flowkit"
+            yield f"the trace has no {entry}: record {better}"
     if odds is not None and len(prepared.then) < _FEWEST_TURNS:
         yield f"the recording has fewer than {_FEWEST_TURNS} turns: record a longer conversation"
     if report.modelled_share > _MOST_MODELLED:
@@ -40,11 +43,14 @@ def refusal(prepared: Prepared, report: Report, odds: Sequence[TurnOdds] | None,
 
 
 def _beyond(prepared: Prepared) -> Iterator[str]:
-    """A silence that is longer than any in the recording: what the user would do in it is nowhere to be seen."""
-    vad = prepared.plan.only("vad")
+    """A silence that is longer than the recorded setting and any in the recording: what the user would do in it is nowhere to be
+    seen."""
+    vad, then = prepared.plan.only("vad"), prepared.recorded.only("vad")
     if vad is None or prepared.user is None or not isinstance(vad.options, Endpointing.Options):
         return
     ends_us, frame_us = least(vad.options.end), prepared.plan.frame_us
+    if then is not None and isinstance(then.options, Endpointing.Options) and ends_us <= least(then.options.end):
+        return
     pieces = prepared.user.pieces
     longest_us = max((b.first - a.last - 1 for a, b in pairwise(pieces)), default=0) * frame_us
     if ends_us > longest_us:

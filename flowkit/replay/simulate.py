@@ -149,7 +149,7 @@ class Cast:
                 self.llm = RecordedLlm(calls, self._chance)
                 return self.llm
             case "tts":
-                self.voice = RecordedVoice(calls, self._chance)
+                self.voice = RecordedVoice(calls, self._chance, silent=plan.silent)
                 return self.voice
             case "tools":
                 self.tools = RecordedTools(calls, self._material.tools)

@@ -16,7 +16,7 @@ from statistics import median
 
 from flowkit.messages import Audio, ClauseEnded, Done, Failed, Message, Narrate, Speak, WordTimes
 from flowkit.providers.inline import InlineCall, Script
-from flowkit.replay.chance import Chance, Delays, spread_of
+from flowkit.replay.chance import LEAST_US, Chance, Delays, spread_of
 from flowkit.replay.material import RecordedCall
 
 _US = 1_000_000
@@ -127,7 +127,7 @@ def fit(spoken: Iterable[Spoken]) -> VoiceModel | None:
     # Without the last piece of each text, which is shorter. A voice that gives whole texts has no others.
     pieces = [audio.samples for s in known for _, audio in s.audio[:-1]] or [max(s.samples for s in known)]
     model = VoiceModel(
-        first_us=theil_sen([(len(s.text), s.audio[0][0]) for s in known]),
+        first_us=theil_sen([(len(s.text), s.audio[0][0]) for s in _made(known)]),
         samples=theil_sen([(len(s.text), s.samples) for s in known]),
         piece=max(1, round(median(pieces))),
         gap_us=round(median(gaps)) if gaps else 0,
@@ -138,10 +138,15 @@ def fit(spoken: Iterable[Spoken]) -> VoiceModel | None:
 
 
 def _spreads(model: VoiceModel, known: list[Spoken]) -> tuple[float, float]:
-    likely = [model.speak(spoken.text) for spoken in known]
-    firsts = [log(max(1, s.audio[0][0]) / max(1, o.audio[0][0])) for s, o in zip(known, likely, strict=True)]
-    lengths = [log(s.samples / o.samples) for s, o in zip(known, likely, strict=True)]
+    firsts = [log(max(LEAST_US, s.audio[0][0]) / max(LEAST_US, model.likely_first_us(s.text))) for s in _made(known)]
+    lengths = [log(s.samples / model.speak(s.text).samples) for s in known]
     return spread_of(firsts), spread_of(lengths, _USUAL_LENGTHS)
+
+
+def _made(known: list[Spoken]) -> list[Spoken]:
+    """Those that the voice had to make. What was there at once, such as the greeting of an imported call, says nothing of how long
+    another text takes."""
+    return [spoken for spoken in known if spoken.audio[0][0] >= LEAST_US] or known
 
 
 def theil_sen(points: list[tuple[int, int]]) -> tuple[float, float]:
@@ -157,18 +162,21 @@ def theil_sen(points: list[tuple[int, int]]) -> tuple[float, float]:
 
 
 class RecordedVoice(Script):
-    """Answers each text with its recorded answer, or with the model's if there is none.
+    """Answers each text with its recorded answer, or with the model's if there is none. A `silent` voice, such as one that prints,
+    has no sound to model.
 
     `modelled` lists the texts that the model answered.
     """
 
-    def __init__(self, calls: Iterable[RecordedCall], chance: Chance | None = None) -> None:
+    def __init__(self, calls: Iterable[RecordedCall], chance: Chance | None = None, *, silent: bool = False) -> None:
+        self._silent = silent
         self._spoken = spoken = list(spoken_in(calls))
         self._chance = chance or Chance()
         self.modelled: list[str] = []
         failures = (s for s in spoken if s.whole)
-        self._voiceless = next(failures, Spoken("", ((0, Failed("error", _NO_VOICE)),), True))
-        """The answer if no call gave audio: that of the first call that ended, which is its failure."""
+        nothing = Done() if silent else Failed("error", _NO_VOICE)
+        self._voiceless = next(failures, Spoken("", ((0, nothing),), True))
+        """The answer if no call gave audio: that of the first call that ended, which is its failure if it had a sound to make."""
         self._by_text: dict[str, list[Spoken]] = {}
         for known in spoken:
             self._by_text.setdefault(known.text, []).append(known)
@@ -193,6 +201,8 @@ class RecordedVoice(Script):
             # A cancelled call gives what it gave then. If the replay does not cancel it, the model gives the rest.
             whole = spoken if spoken.whole or self.model is None else self.model.finish(spoken)
             return self._another_time(whole) if self._chance.fresh else whole
+        if self._silent:
+            return self._voiceless
         self.modelled.append(text)
         if self.model is None:
             return self._voiceless

@@ -8,6 +8,7 @@ from dataclasses import replace
 from math import exp, log
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import pytest
 
@@ -20,11 +21,17 @@ from flowkit.replay.predict import next_ranges, predict, ranges
 from flowkit.replay.simulate import simulate
 from flowkit.report.plain import summary
 from flowkit.testing.suite.approved import snapshot
-from flowkit.trace.reader import SessionEvent, read_trace
-from tests.fidelity.world import talk
+from flowkit.trace.reader import SessionEvent, Trace, read_trace
+from tests.fidelity.world import talk, trace_of
+from tests.trace.sessions import pipeline, run
 
 KEPT = Path(__file__).resolve().parents[2] / "traces"
 SOONER = ("stages.vad.end=300ms",)
+
+
+def record_pipeline(folder: Path, speech: str, **stages: Any) -> Trace:
+    session = run(text := pipeline(speech, **stages))
+    return trace_of(session.plan, text, session.rows, reason=session.pump.engine.finished)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +140,20 @@ def test_what_the_recording_cannot_tell_is_refused(recorded: Path, capsys: pytes
     assert "This prediction is not certain, because the user was never silent for more than" in told
     assert "record a conversation with a longer silence" in told
     assert "reproduce: flowkit replay" in told
+
+
+def test_a_setting_as_recorded_is_not_beyond_the_recording(tmp_path: Path) -> None:
+    """The user of this recording makes short breaks only."""
+    trace = record_pipeline(tmp_path, "{at: 280ms, lasts: 400ms}, {at: 900ms, lasts: 400ms}", heard=("Well, hello.",))
+
+    def refused(*settings: str) -> str:
+        outlook = predict(trace, overrides=settings, worlds=2).report.outlook
+        assert outlook is not None
+        return "; ".join(outlook.refusal)
+
+    assert "never silent" not in refused("stages.chunker.max_tokens=3")
+    assert "never silent" not in refused("stages.vad.end=300ms")
+    assert "never silent for more than 2" in refused("stages.vad.end=600ms")
 
 
 def test_the_manifest_says_what_was_recorded_assumed_and_drawn(recorded: Path) -> None:

@@ -10,12 +10,13 @@ import pytest
 
 from flowkit.config import Config, RunMode, load
 from flowkit.errors import TraceError, UsageError
-from flowkit.messages import InputEnded, Message, Typed
+from flowkit.messages import Done, InputEnded, Message, Typed
 from flowkit.plan import resolve, text_mode, with_playback
 from flowkit.plan.show import show
 from flowkit.plan.variants import as_served, like
 from flowkit.providers.inline import InlineCall, Script
 from flowkit.replay.heap import HeapPump
+from flowkit.replay.predict import predict
 from flowkit.replay.recorded import scripted
 from flowkit.replay.settings import recorded_plan
 from flowkit.replay.simulate import simulate
@@ -56,6 +57,33 @@ def test_typed_lines_replay_with_the_file_that_has_a_microphone(tmp_path: Path, 
     assert (report.turns[0].user, report.turns[0].end_reason) == ("Where?", ends)
     same = simulate(trace, pipeline=str(tmp_path / "agent.yaml")).report
     assert (same.level, same.digest) == ("simulated", report.digest)
+
+
+class Printed(Script):
+    """A voice that takes 4 ms to print a clause."""
+
+    def open(self, request: Message) -> InlineCall:
+        return scripted([(4_000, Done())])
+
+
+def test_a_printed_session_has_nothing_to_model() -> None:
+    text = pipeline(llm="first_token: 0ms, per_token: 0ms").replace(
+        "{kind: tts, provider: scripted}", "{kind: tts, provider: print}"
+    )
+    plan = resolve(text_mode(load("agent.yaml", text=text)))
+    scripts = scripts_of(resolve(load("agent.yaml", text=pipeline(llm="first_token: 0ms, per_token: 0ms"))))
+    pump = HeapPump(plan, {**scripts, "gate": Keyboard(), "tts": Printed()})
+    pump.run()
+    config = show(text_mode(load("agent.yaml", text=text)), plan)
+    trace = trace_of(plan, config, list(pump.engine.journal), reason=pump.engine.finished)
+    trace = replace(trace, head=replace(trace.head, mode=RunMode.TEXT))
+    report = predict(trace, overrides=("stages.chunker.max_tokens=3",)).report
+    assert len(report.turns) == 2
+    assert len(report.turns[0].clauses) > len(simulate(trace).report.turns[0].clauses)
+    assert (report.level, report.modelled_share) == ("what_if", 0.0)
+    assert report.outlook is not None
+    assert report.outlook.refusal == ()
+    assert str(report.outlook.this) == "2 turns, 0 interrupted"
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,23 @@ def test_the_model_is_fitted_on_whole_calls_alone(tmp_path: Path) -> None:
     assert sum(piece.samples for piece in audio) == audio[0].total
 
 
+def test_audio_that_was_there_at_once_does_not_make_that_of_others_come_late() -> None:
+    """As the greeting of an imported call has it. Its logarithm would make the spread that of minutes."""
+
+    def call(text: str, first_us: int) -> RecordedCall:
+        return RecordedCall(
+            "tts", Speak(0, text), 0, [(first_us, 0, Audio(0, 0, 1600 * len(text), 16_000)), (first_us, 0, Done())]
+        )
+
+    greeting = [call(text, 0) for text in ("Hello, this is the Blue Door", " restaurant.", " How can I help you?")]
+    others = [call("A table for two." * n, 30_000) for n in (1, 2, 3, 4)]
+    model, alone = fit(spoken_in([*greeting, *others])), fit(spoken_in(others))
+    assert model is not None
+    assert alone is not None
+    assert model.likely_first_us("What is free?") == 30_000
+    assert model.spreads[0] == alone.spreads[0] < 0.25
+
+
 def test_a_what_if_over_a_detector_that_skips_frames_keeps_its_turns() -> None:
     """Silero answers for 32 ms windows of 20 ms frames: not every frame has an answer, and none is made up."""
     trace = read_trace(Path(__file__).resolve().parents[2] / "traces" / "conversation.jsonl")

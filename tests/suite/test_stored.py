@@ -58,6 +58,16 @@ def test_a_longer_silence_is_named_by_line_turn_and_part(tmp_path: Path) -> None
     assert "600" in (tmp_path / "a.new").read_text("utf-8")
 
 
+def test_two_settings_that_changed_print_what_they_did_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = approved(tmp_path)
+    edit(path, "{kind: vad, provider: scripted}", "{kind: vad, provider: scripted, end: 600ms, start: 80ms}")
+    capsys.readouterr()
+    assert main(["test", str(tmp_path / "a.jsonl")]) == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"  {path}:")]
+    assert [": turn " in line for line in lines] == [True, False] * (len(lines) // 2)
+    assert lines[1].endswith(": the same, by stages.vad.start: 80ms")
+
+
 @pytest.mark.parametrize("since", ["", ", comma_after: 6"])
 def test_other_code_is_shown_by_its_first_row_with_any_settings_that_were_approved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: str

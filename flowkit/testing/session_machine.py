@@ -40,7 +40,7 @@ from flowkit.providers.inline import InlineProvider
 from flowkit.stages.base import Stage
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import check
-from flowkit.testing.sessions import PIPELINE, heap_session, scripted_plan, trio_session
+from flowkit.testing.sessions import PIPELINE, heap_session, scripted_plan, trio_session, with_fakes
 from flowkit.testing.strategies.conversations import Conversation
 from flowkit.testing.strategies.sessions import durations, joined
 from flowkit.testing.virtual import kept_model
@@ -161,8 +161,8 @@ class _Catalog(Installed):
 
 
 def _decisions_of(written: Plan, scripted: Plan) -> Plan:
-    """The plan of a pipeline file with the scripted providers of a conversation. Stages of other kinds stay as they
-    are."""
+    """The plan of a pipeline file with the scripted providers of a conversation. Tools are never called. An end-of-turn predictor
+    stays if it is inline, and stages of kinds of your own stay as they are."""
     fakes = {stage.kind: stage for stage in scripted.stages}
     stages = tuple(
         replace(stage, provider=fakes[stage.kind].provider, failover=(), options=_frame_of(stage, fakes))
@@ -170,7 +170,11 @@ def _decisions_of(written: Plan, scripted: Plan) -> Plan:
         else stage
         for stage in written.stages
     )
-    return replace(written, stages=stages, frame_us=scripted.frame_us, settings={})
+    fits = any(
+        stage.kind == "turn" and stage.provider and issubclass(stage.provider.cls, InlineProvider) for stage in stages
+    )
+    faked = with_fakes(replace(written, stages=stages), {"tools"} if fits else {"tools", "turn"})
+    return replace(faked, frame_us=scripted.frame_us, settings={})
 
 
 def _frame_of(stage: PlannedStage, fakes: Mapping[str, PlannedStage]) -> Any:
@@ -249,12 +253,12 @@ def session_machine(
     give it.
 
     Args:
-        sometimes: what must happen in one of the sessions at least, by its name for people. What never does fails the test:
-        a promise that was never put to the test means nothing. save: write the trace of a failing conversation to this
-        path; the shrunk one comes last. pipeline: a pipeline file to test, with scripted providers. Default: flowkit's
-        default pipeline. stages: your own stage classes, by kind. A kind that flowkit does not have must be in the pipeline
-        file. providers: your own provider classes, by kind. If one is not inline, sessions run on the live pump, in virtual
-        time.
+        save: write the trace of a failing conversation to this path. The shrunk one comes last.
+        sometimes: what must happen in one of the sessions at least, by its name for people. What never does fails the test.
+        pipeline: a pipeline file to test: its stages and queues, with scripted providers instead of its own. Default: flowkit's
+            default pipeline.
+        stages: your own stage classes, by kind. A kind that flowkit does not have must be in the pipeline file.
+        providers: your own provider classes, by kind. If one is not inline, sessions run on the live pump, in virtual time.
     """
     tested = Subject(**subject)
 

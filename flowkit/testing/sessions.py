@@ -13,7 +13,7 @@ The keys are those of a pipeline file. ``heap_session`` and ``trio_session`` giv
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from flowkit.config.schema import CallOptions, Queue
 from flowkit.config.validate import keys_of
 from flowkit.engine import Engine, Row
 from flowkit.engine.observer import Observer
+from flowkit.errors import UsageError
 from flowkit.messages import Message
 from flowkit.options import Options
 from flowkit.plan.agree import agreed
@@ -114,6 +115,19 @@ def planned_of(stages: tuple[PlannedStage, ...], queues: Mapping[str, Bound], fr
     return Plan("scripted", stages, edges, frame_us=frame_us)
 
 
+def with_fakes(plan: Plan, kinds: Collection[str]) -> Plan:
+    """The plan with scripted providers, of default options, at the stages of these `kinds`. They say what no test declares: a
+    scripted tool says `ok`."""
+    return replace(plan, stages=tuple(_faked(stage) if stage.kind in kinds else stage for stage in plan.stages))
+
+
+def _faked(stage: PlannedStage) -> PlannedStage:
+    fake = SCRIPTED[stage.kind]
+    if stage.provider is None or stage.provider.cls is fake:
+        return stage
+    return replace(stage, provider=ProviderChoice("scripted", fake, fake.Options()), failover=())
+
+
 def plan_from_yaml(text: str) -> Plan:
     """Make the plan of a pipeline file from its text. Raises InvalidConfig."""
     from flowkit.config import load
@@ -149,7 +163,7 @@ def scripts_of(plan: Plan) -> dict[str, Script]:
     """The inline provider of each stage of `plan` that has one. A speaker that is not inline is replaced by one that
     plays nothing.
 
-    Raises TypeError for any other provider that is not inline: it can only run on the live pump.
+    Raises UsageError for any other provider that is not inline: it can only run on the live pump.
     """
     around = Surroundings(plan.input_rate_hz, plan.frame_us, _no_clock, _no_notice)
     scripts: dict[str, Script] = {}
@@ -161,8 +175,10 @@ def scripts_of(plan: Plan) -> dict[str, Script]:
         elif stage.kind == "speaker":
             scripts[stage.id] = Discard(None, around)
         elif stage.provider is not None:
-            raise TypeError(
-                f"stage {stage.id!r} has provider {stage.provider.name!r}, which cannot run in virtual time"
+            raise UsageError(
+                f"stage {stage.id!r} has provider {stage.provider.name!r}, which cannot run in virtual time",
+                hint="use `scripted` in its place, as the `agent.test.yaml` of `flowkit init` does, or give the test a recorded "
+                "`trace:`",
             )
     return scripts
 

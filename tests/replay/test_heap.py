@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
+from flowkit.errors import UsageError
 from flowkit.messages import Message
 from flowkit.options import Options
 from flowkit.plan.graph import ProviderChoice
@@ -70,5 +71,5 @@ def test_a_plan_of_real_providers_has_no_scripts() -> None:
     """It says which stage cannot be played."""
     real = ProviderChoice("real", Real, Options())
     plan = replace(PLAN, stages=tuple(replace(s, provider=real) if s.kind == "llm" else s for s in PLAN.stages))
-    with pytest.raises(TypeError, match="stage 'llm' has provider 'real'"):
+    with pytest.raises(UsageError, match="stage 'llm' has provider 'real'"):
         scripts_of(plan)

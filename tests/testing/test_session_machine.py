@@ -27,7 +27,7 @@ from flowkit.stages.base import Emit as EmitAction
 from flowkit.stages.chunking import Chunking
 from flowkit.stages.playback import Playback
 from flowkit.testing.invariants import Broken
-from flowkit.testing.session_machine import check_session, pipeline_of, save_trace, session_machine
+from flowkit.testing.session_machine import Subject, check_session, pipeline_of, save_trace, session_machine
 from flowkit.testing.sessions import plan_from_yaml
 from flowkit.testing.strategies import (
     Conversation,
@@ -133,6 +133,39 @@ def test_a_pipeline_file_is_tested_with_scripted_providers(tmp_path: Path) -> No
     clauses = [row.message for row in engine.journal if row.stage == "tts" and isinstance(row.message, Clause)]
     assert len(clauses) > 2
     assert all(clause.tokens <= 5 for clause in clauses)
+
+
+TURNS = """
+flowkit: 1
+stages:
+  - {kind: mic}
+  - {kind: vad, provider: silero, end: {complete: 100ms, unsure: 200ms, incomplete: 300ms}}
+  - {kind: asr, provider: moonshine}
+  - {kind: turn, provider: PREDICTOR}
+  - {kind: gate}
+  - {kind: llm, provider: llamacpp}
+  - {kind: chunker}
+  - {kind: tts, provider: piper}
+  - {kind: speaker}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "provider"),
+    [
+        (Path("pipelines/restaurant.yaml").read_text(), "tools", "scripted"),
+        (TURNS.replace("PREDICTOR", "smart_turn"), "turn", "scripted"),
+        (TURNS.replace("PREDICTOR", "words"), "turn", "words"),
+    ],
+)
+def test_no_tool_and_no_model_of_a_pipeline_file_is_used(tmp_path: Path, text: str, kind: str, provider: str) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    plan = Subject(tmp_path / "own.yaml").plan(ONE)
+    stage = plan.only(kind)
+    assert stage is not None
+    assert stage.provider is not None
+    assert stage.provider.name == provider
+    assert check_session(ONE, pipeline=tmp_path / "own.yaml").finished
 
 
 def test_a_provider_of_ones_own_runs_in_virtual_time() -> None:

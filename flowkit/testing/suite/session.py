@@ -18,14 +18,12 @@ from flowkit.figures.reference import Reference
 from flowkit.figures.report import Report
 from flowkit.messages import Message
 from flowkit.plan import Plan, resolve
-from flowkit.plan.graph import ProviderChoice
 from flowkit.plan.variables import check_given, fill
 from flowkit.providers.inline import Script
-from flowkit.providers.scripted import ScriptedTools
 from flowkit.replay.faults import FaultyProviders, after_faults
 from flowkit.replay.heap import HeapPump
 from flowkit.replay.simulate import MISSED, prepare
-from flowkit.testing.sessions import LONGEST_US, scripts_of
+from flowkit.testing.sessions import LONGEST_US, scripts_of, with_fakes
 from flowkit.testing.suite.environment import outside, within
 from flowkit.testing.suite.inject import Around, InjectedSpeech, levels_with, speech_at, when, with_speech
 from flowkit.trace.chunks import journal_digest
@@ -98,18 +96,12 @@ def _recorded(path: Path, case: Case, root: str) -> Play:
 def _scripted(path: Path, case: Case, env: bool) -> Play:
     config = load(path, overrides=case.set, outside=outside(env, Unset.ERROR))
     check_given(config, case.variables)
-    plan = _without_real_tools(fill(resolve(config), case.variables))
+    # A test calls no function and asks no server.
+    plan = with_fakes(fill(resolve(config), case.variables), {"tools"})
     faults = _faults(case)
 
     def play(speech: Sequence[InjectedSpeech]) -> Ran:
-        try:
-            scripts = scripts_of(plan)
-        except TypeError as error:
-            raise UsageError(
-                f"{error}, as a session test does",
-                hint="use `scripted` in its place, as the `agent.test.yaml` of `flowkit init` does, or give the test a recorded "
-                "`trace:`",
-            ) from error
+        scripts = scripts_of(plan)
         reference = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
         source = plan.only("mic")
         if source is not None:
@@ -126,19 +118,6 @@ def _scripted(path: Path, case: Case, env: bool) -> Play:
 
 def _faults(case: Case) -> tuple[InjectedFault, ...]:
     return tuple(fault for injection in case.inject for fault in injection.faults)
-
-
-def _without_real_tools(plan: Plan) -> Plan:
-    """The plan with scripted tools: a test calls no function and asks no server. Each call says `ok` unless something else is
-    injected."""
-    scripted = ProviderChoice("scripted", ScriptedTools, ScriptedTools.Options())
-    stages = (
-        replace(stage, provider=scripted)
-        if stage.kind == "tools" and stage.provider is not None and stage.provider.cls is not ScriptedTools
-        else stage
-        for stage in plan.stages
-    )
-    return replace(plan, stages=tuple(stages))
 
 
 def frame_samples(plan: Plan) -> int:

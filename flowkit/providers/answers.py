@@ -60,7 +60,9 @@ def failure(provider: Provider, error: Exception) -> Failed:
     if not isinstance(error, ProviderError):
         return Failed("error", f"{provider.name}: {type(error).__name__}: {error}")
     hint = f" ({error.hint})" if error.hint else ""
-    return Failed(_kind(error), f"{provider.name}: {error}{hint}")
+    # The text of a provider's own error begins with its kind and name already.
+    told = str(error).removeprefix(f"{provider.kind} {provider.name}: ")
+    return Failed(_kind(error), f"{provider.name}: {told}{hint}")
 
 
 def _kind(error: ProviderError) -> str:

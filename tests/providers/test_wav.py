@@ -64,12 +64,17 @@ def test_what_is_merely_odd_is_a_notice(tmp_path: Path) -> None:
 
 
 def test_an_output_that_cannot_be_written_is_said_before_the_session(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with WavSink(WavSink.Options(path=tmp_path / "no" / "out.wav"), FakeSession().around()).ready():
-            raise AssertionError("must not become ready")
+    async def main(path: Path) -> None:
+        async with WavSink(WavSink.Options(path=path), FakeSession().around()).ready():
+            assert path.exists()
 
-    with pytest.raises(OutputError, match=r"out\.wav: cannot be written"):
-        trio.run(main)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"the folder .*file cannot be made"):
+        trio.run(main, tmp_path / "file" / "out.wav")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "gone")
+    with pytest.raises(OutputError, match=r"is a link"):
+        trio.run(main, tmp_path / "link.wav")
+    trio.run(main, tmp_path / "made" / "here" / "out.wav")
 
 
 def voice(at_ms: int, ms: int, epoch: int) -> Play:

@@ -100,7 +100,7 @@ def test_a_provider_without_virtual_time_is_named(tmp_path: Path, capsys: pytest
     (tmp_path / "my.yaml").write_text(f"flowkit: 1\nstages: [{printing}]\n{test}\n", "utf-8")
     assert main(["test", str(tmp_path)]) == 2
     said = capsys.readouterr().out
-    assert "stage 'tts' has provider 'print', which cannot run in virtual time, as a session test does" in said
+    assert "stage 'tts' has provider 'print', which cannot run in virtual time" in said
     assert "use `scripted` in its place" in said
 
 

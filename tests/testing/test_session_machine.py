@@ -347,7 +347,7 @@ class AlwaysFails(Talks):
         ),
         (TalksToAServer, "the provider of stage 'llm' uses a socket"),
         (TalksToANamedServer, "the provider of stage 'llm' uses a socket"),
-        (AlwaysFails, "stage 'llm' is not tested: all calls of its provider fail: talks: llm talks: no"),
+        (AlwaysFails, "stage 'llm' is not tested: all calls of its provider fail: talks: no"),
     ],
 )
 def test_a_provider_that_virtual_time_cannot_test_is_refused_at_once(cls: type[Provider], what: str) -> None:

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.errors import OutputError
+from flowkit.files import make_folder
 from flowkit.messages import Message
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.inline import InlineCall, InlineProvider
@@ -80,7 +81,7 @@ class WavSink(Provider):
 
     class Options(opt.Options):
         path: Path
-        """The file to write, 16-bit mono."""
+        """The file to write, 16-bit mono. Its folder is made if it is missing."""
         overwrite: bool = False
         """Replace an existing file when the session starts."""
         rate: int | None = Field(default=None, ge=8_000, le=192_000)
@@ -98,6 +99,7 @@ class WavSink(Provider):
             hint = "give another name, or --overwrite (in a pipeline file: overwrite: true)"
             raise OutputError(f"{options.path} already exists", hint=hint)
         if not options.path.exists():
+            make_folder(options.path.parent)
             WavWriter(options.path, options.rate).close(0)  # this leaves no file
 
     def __init__(self, options: Any, around: Surroundings, model: Any = None) -> None:

@@ -64,7 +64,6 @@ def run(args: argparse.Namespace) -> int:
     4: a provider or a device failed. 130: Ctrl-C.
     """
     from flowkit.cli import ask, setup
-    from flowkit.providers.weights import LOCAL_DOWNLOAD
 
     try:
         return _run(args)
@@ -73,9 +72,9 @@ def run(args: argparse.Namespace) -> int:
             raise
         # The parser may have changed `args` in the first attempt, but only in ways that a second one repeats.
         print(f"flowkit: {error}", file=sys.stderr)
-        if not ask.yes(f"Install the embedded models now (flowkit setup local, {LOCAL_DOWNLOAD})?"):
+        if not setup.offered():
             return int(error.exit_code)
-    return setup.install() or _run(args)
+    return setup.install(agreed=True) or _run(args)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -44,12 +44,24 @@ def mends(error: FlowkitError) -> bool:
     return SETUP_LOCAL in error.hint or (bool(faults) and all(SETUP_LOCAL in help for help in faults))
 
 
-def install(*, free: bool = False) -> int:
-    """The same, for other commands."""
+def offered() -> bool:
+    """Ask on the terminal, once for all, whether to install the embedded models."""
+    from flowkit.cli import ask
+    from flowkit.cli.setup_local import lacks_gpl
+    from flowkit.providers.weights import LOCAL_DOWNLOAD
+
+    gpl = ", with the voice piper-tts under GPL-3.0-or-later, or without it: flowkit setup local --free"
+    return ask.yes(
+        f"Install the embedded models now (flowkit setup local, {LOCAL_DOWNLOAD}{gpl if lacks_gpl() else ''})?"
+    )
+
+
+def install(*, free: bool = False, agreed: bool = False) -> int:
+    """The same, for other commands. `agreed`: the user has been asked about the GPL."""
     from flowkit.cli import ask
     from flowkit.cli.setup_local import setup_local
 
     def agrees() -> bool:
-        return not ask.can_ask() or ask.yes("Install piper-tts?")
+        return agreed or not ask.can_ask() or ask.yes("Install piper-tts?")
 
     return setup_local(lambda line: print(line, flush=True), free=free, agrees=agrees)

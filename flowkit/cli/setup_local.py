@@ -56,8 +56,8 @@ def setup_local(echo: Echo, *, free: bool = False, agrees: Callable[[], bool] = 
 
     Returns an exit code: 0 if everything is in order, 4 if something cannot be installed or is damaged.
     """
-    lacking = [cls for cls in _embedded() if registry.missing(cls)]
-    if not free and any(map(_under_gpl, lacking)):
+    lacking = _lacking()
+    if not free and lacks_gpl():
         echo(NOTICE)
         free = not agrees()
         if free:
@@ -88,6 +88,15 @@ def setup_turn(echo: Echo) -> int:
             echo(f"error: {failure}")
             return ExitCode.UNAVAILABLE
     return ExitCode.FINE if _check(SMART_TURN, echo) else ExitCode.UNAVAILABLE
+
+
+def lacks_gpl() -> bool:
+    """Whether something would be installed that is under the GPL."""
+    return any(map(_under_gpl, _lacking()))
+
+
+def _lacking() -> list[type[Provider]]:
+    return [cls for cls in _embedded() if registry.missing(cls)]
 
 
 def _embedded() -> list[type[Provider]]:

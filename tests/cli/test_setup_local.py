@@ -210,13 +210,18 @@ def test_run_offers_it_on_a_terminal_and_goes_on(
 ) -> None:
     machine = Bare(monkeypatch)
     monkeypatch.setattr(ask, "can_ask", lambda: True)
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\n\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     file = tmp_path / "agent.yaml"
     file.write_text("flowkit: 1\nstages:\n  - {kind: gate}\n  - {kind: llm, provider: llamacpp, model: no.gguf}\n"
                     "  - {kind: chunker}\n  - {kind: tts, provider: print}\n")  # fmt: skip
     assert main(["run", str(file), "--no-trace"]) == ExitCode.UNAVAILABLE
     shown = capsys.readouterr()
-    assert "Install the embedded models now (flowkit setup local, about 320 MB)?" in shown.err
+    assert (
+        "Install the embedded models now (flowkit setup local, about 320 MB, with the voice piper-tts under GPL"
+        in shown.err
+    )
+    assert "Install piper-tts?" not in shown.err, "one question is enough"
+    assert "piper-tts" in machine.installed
     assert "no.gguf" in shown.err, "the second attempt got as far as the model"
     assert len(machine.commands) == 1
 

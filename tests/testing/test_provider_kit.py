@@ -128,7 +128,8 @@ def test_what_flowkit_ships(entry: str) -> None:
 
 
 def test_a_file_to_write(tmp_path: Path) -> None:
-    passes("speaker.wav", path=tmp_path / "out.wav", overwrite=True, broken=({"path": tmp_path / "no" / "out.wav"},))
+    (tmp_path / "file").touch()
+    passes("speaker.wav", path=tmp_path / "out.wav", overwrite=True, broken=({"path": tmp_path / "file" / "out.wav"},))
 
 
 def test_typed_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,9 @@ class Gate(Stage[GateState]):
         if state.turn is Turn.LISTENING and (spoken or state.asked is not None):
             actions += self._turn(state, Event.FINAL, now_us)
         # Only now, so that a reply that is under way is still played to its end.
-        if state.turn is Turn.LISTENING and (state.input_ended or state.ending):
+        if state.turn is Turn.LISTENING and state.input_ended and state.utterances > state.transcribed:
+            actions += self._turn(state, Event.OWED, now_us)
+        elif state.turn is Turn.LISTENING and (state.input_ended or state.ending):
             actions = [*actions, Finish("input_ended" if state.input_ended else AGENT_ENDED)]
         return actions
 
@@ -206,7 +208,8 @@ class Gate(Stage[GateState]):
                 return self._pause(state, last_voiced)
             case EndOfUtterance(utterance=utterance, dropped=dropped):
                 state.utterances = utterance
-                state.withdrawn = utterance if dropped else state.withdrawn
+                if dropped:
+                    state.withdrawn = state.transcribed = utterance
                 return Event.ENDED
             case Respond():
                 state.asked = message
@@ -214,7 +217,8 @@ class Gate(Stage[GateState]):
             case StopReply():
                 state.asked = None
                 return Event.CANCEL
-            case Final():
+            case Final(utterance=utterance):
+                state.transcribed = max(state.transcribed, utterance)
                 return self._final(state, message)
             case Typed(text=text) | Keys(text=text):
                 state.kept = joined(state.kept, text)
@@ -229,6 +233,7 @@ class Gate(Stage[GateState]):
             case Timer(tag=tag) if tag in (_GREETING, IDLE):
                 return Event.ADDRESS
             case Timer(tag=tag) if tag == _FINAL:
+                state.transcribed = state.utterances
                 # Words of an earlier part are an utterance, even if those of the last part never came.
                 return with_words(state) if state.kept else without_words(state, Event.LOST)
             case Timer(tag=tag):

@@ -19,8 +19,9 @@ IDLE = "idle"
 
 @dataclass(slots=True)
 class GateState:
-    """`kept`: words of the current utterance. `noted`: what was written and asks for no answer by itself. `withdrawn`: number of
-    an utterance that was not an interruption and gets no answer. `suspicion`: the voice that may be interrupting. `ignored`:
+    """`kept`: words of the current utterance. `noted`: what was written and asks for no answer by itself. `utterances`: how many
+    have ended. `transcribed`: number of the newest one whose transcript has come, or is not awaited. `withdrawn`: number of an
+    utterance that was not an interruption and gets no answer. `suspicion`: the voice that may be interrupting. `ignored`:
     words that did not, and answer what the agent asks, if it does. `nudged`: how often the agent has spoken up since the user
     was last heard. `ending`: the session ends with this reply. `attend`: who takes which turn. `asked`: the reply that a client
     waits for. `draft`: what may be asked before the turn is over."""
@@ -30,6 +31,7 @@ class GateState:
     kept: str = ""
     noted: str = ""
     utterances: int = 0
+    transcribed: int = 0
     withdrawn: int = 0
     suspicion: Suspicion | None = None
     ignored: str = ""

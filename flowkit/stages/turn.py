@@ -47,6 +47,8 @@ class Event(Enum):
     """The same, or none at all, of an interruption that has cut the reply off."""
     LOST = auto()
     """The final transcript did not come in time."""
+    OWED = auto()
+    """The input has ended, and the last final transcript has not come."""
     RELEASE = auto()
     """An interrupting utterance is due, because it is now known what was heard of the reply."""
     AUDIBLE = auto()
@@ -97,6 +99,8 @@ TABLE: dict[tuple[Turn, Event], tuple[Turn, Do]] = {
     # A typed line, the transcript of a pipeline without a VAD, or one that came after `final_timeout`.
     (_T.LISTENING, _E.FINAL): (_T.THINKING, _D.RELEASE),
     (_T.LISTENING, _E.EMPTY): (_T.LISTENING, _D.NOTHING),
+    # It was said into a reply that could not be interrupted, or did not seem to interrupt.
+    (_T.LISTENING, _E.OWED): (_T.CONCLUDING, _D.AWAIT_FINAL),
     (_T.LISTENING, _E.ADDRESS): (_T.THINKING, _D.ADDRESS),
     # After a pause, the voice of the same utterance begins again.
     (_T.HEARING, _E.SPEECH): (_T.HEARING, _D.NOTHING),

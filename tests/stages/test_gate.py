@@ -320,6 +320,26 @@ def test_the_session_ends_when_input_and_reply_have() -> None:
     assert Driven()(InputEnded(3)) == [Finish("input_ended")]
 
 
+@pytest.mark.parametrize("first", [InputEnded(99), PLAYED])
+def test_what_was_said_into_a_reply_is_answered_although_the_input_ends_before_its_transcript_comes(
+    first: Message,
+) -> None:
+    second = PLAYED if isinstance(first, InputEnded) else InputEnded(99)
+
+    def owing() -> Driven:
+        gate = Driven(**DEAF)
+        gate(GREETING, AUDIBLE, STARTED, STOPPED, ended(), Heard(0, "Hello.", 9, 9), first)
+        assert kinds(gate(second))[-1] == "SetTimer"
+        assert gate.turn is Turn.CONCLUDING
+        return gate
+
+    gate = owing()
+    assert [utterance.text for utterance in released(gate(said("One.")))] == ["One."]
+    assert gate(AUDIBLE, PLAYED) == [Finish("input_ended")]
+    assert finished(owing()(said(""))) == "input_ended"
+    assert finished(owing()(Timer("final"))) == "input_ended", "one that never comes is not awaited for ever"
+
+
 @pytest.mark.parametrize("stage", ["asr", "vad", "mic", "speaker"])
 def test_without_ears_or_mouth_the_session_fails(stage: str) -> None:
     assert Driven()(Fault(stage, "gone")) == [Finish("failed: gone")]
@@ -392,6 +412,7 @@ WALKS: list[tuple[dict[str, Any], tuple[Message, ...]]] = [
     (FEW, (*HELD, ended(2), said("", 2))),
     (FEW, (*HELD, ended(2), said("Two.", 2), RELEASE)),
     ({"greeting": {"text": "Hello."}}, (Timer("greeting"),)),
+    ({}, (*SPEAKING, STOPPED, ended(2), PLAYED, InputEnded(99))),
     ({}, (StopReply(), STARTED, StopReply(), ended(), StopReply(), said("One."), StopReply())),
     ({"backchannel": "ignore"}, (*THINKING, STARTED, LASTED)),
     ({"backchannel": "ignore"}, (*SPEAKING, STARTED, LASTED)),

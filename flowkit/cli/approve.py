@@ -109,7 +109,7 @@ def _unseen(expectations: Expectations) -> Iterator[str]:
     """That a new test does not see what changes in a pipeline file, as it names none."""
     if expectations.expect.pipeline is None:
         yield (
-            f"{expectations.path} replays with the recorded configuration, so it will not see changes of a pipeline file; to test "
+            f"{expectations.path}: the test has the recorded configuration, so it will not see changes of a pipeline file; to test "
             "a file, approve with --pipeline FILE, or write `pipeline: FILE` in the test and approve it again"
         )
 

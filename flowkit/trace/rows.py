@@ -38,8 +38,6 @@ class Content(NamedTuple):
     texts: tuple[int, ...]
     """Indexes of the fields that may be long."""
     defaults: tuple[Any, ...]
-    checks: tuple[Check, ...]
-    """For each field the check of its stored values."""
 
 
 _CONTENTS: dict[type[Message], Content] = {}
@@ -56,12 +54,26 @@ def _content(cls: type[Message]) -> Content:
     # Sound is kept in files of its own, or not at all.
     kept = [f for f in fields(cls) if f.name != "pcm"]
     texts = tuple(place for place, f in enumerate(kept) if str(f.type) == "str" or str(f.type).startswith("tuple"))
-    # The narrow ranges hold for flowkit's own messages. In a user's message, a field named `count` may be negative.
-    hints, own = _hints(cls), cls.__module__.startswith(messages.__name__)
-    checks = tuple(
-        _INTS.get(f.name, _INT) if own and hints[f.name] is int else check_of(hints.get(f.name)) for f in kept
-    )
-    return Content(tuple(f.name for f in kept), values_getter(cls), texts, tuple(f.default for f in kept), checks)
+    return Content(tuple(f.name for f in kept), values_getter(cls), texts, tuple(f.default for f in kept))
+
+
+_CHECKS: dict[type[Message], tuple[Check, ...]] = {}
+
+
+def _checks_of(cls: type[Message]) -> tuple[Check, ...]:
+    """For each stored field the check of its values, for who reads them.
+
+    Never asked by the thread that writes a trace: to resolve types goes through the class, and the session's thread may add to
+    that meanwhile, as its first copy of a message does.
+    """
+    if cls not in _CHECKS:
+        # The narrow ranges hold for flowkit's own messages. In a user's message, a field named `count` may be negative.
+        hints, own = _hints(cls), cls.__module__.startswith(messages.__name__)
+        _CHECKS[cls] = tuple(
+            _INTS.get(name, _INT) if own and hints[name] is int else check_of(hints.get(name))
+            for name in content_of(cls).names
+        )
+    return _CHECKS[cls]
 
 
 def _hints(cls: type[Message]) -> dict[str, Any]:
@@ -114,7 +126,7 @@ def messages_of(cls: type[Message], columns: Sequence[Any], count: int) -> Seque
         raise ValueError(f"a {cls.__name__} row has more or fewer fields than a {cls.__name__}")
     if not columns:
         return [cls()] * count
-    values = [unpacked(column, count, check) for column, check in zip(columns, content.checks, strict=False)]
+    values = [unpacked(column, count, check) for column, check in zip(columns, _checks_of(cls), strict=False)]
     if count > 1 and all(type(column) is dict and "all" in column for column in columns):
         return [cls(*[next(iter(same)) for same in values])] * count
     return list(map(cls, *values))

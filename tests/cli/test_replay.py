@@ -145,7 +145,7 @@ def test_what_approve_does_not_do_is_said(
     assert main(["approve", "nowhere.jsonl"]) == 2
     assert "there is no nowhere.jsonl" in capsys.readouterr().err
     assert main(["approve", "a.jsonl", "--yes"]) == 0
-    assert "a.expect.yaml replays with the recorded configuration, so it will not see" in capsys.readouterr().err
+    assert "a.expect.yaml: the test has the recorded configuration, so it will not see" in capsys.readouterr().err
     # It is a test already, and `--pipeline` is for new ones.
     assert main(["approve", "a.jsonl", "--pipeline", "agent.yaml", "--yes"]) == 0
     assert "not with --pipeline; to change that, write `pipeline: agent.yaml` in it" in capsys.readouterr().err

@@ -31,7 +31,7 @@ ELSEWHERE = {
 """Pages whose Python another test runs, because it takes more than running it."""
 ABROAD = {"from pipecat.": "tests/calls/test_pipecat.py"}
 """What a block has in it that another test runs in an environment of its own."""
-FEW = settings(max_examples=20, stateful_step_count=10, deadline=None, derandomize=True, database=None)
+FEW = settings(max_examples=100, stateful_step_count=25, deadline=None, derandomize=True, database=None)
 """Of a state machine that sets no number of its own."""
 
 

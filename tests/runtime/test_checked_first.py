@@ -82,7 +82,7 @@ def taken(folder: Path) -> None:
         (noise, PIPELINE, InputError),
         (folder_of, PIPELINE, InputError),
         (taken, PIPELINE, OutputError),
-        (there, PIPELINE.replace("path: r.wav", "path: no/r.wav"), OutputError),
+        (there, PIPELINE.replace("path: r.wav", "path: q.wav/r.wav"), OutputError),
         (there, PIPELINE.replace("{kind: llm, provider: scripted}", LLAMA), ProviderError),
         (there, PIPELINE.replace("{kind: llm, provider: scripted}", KEY), ProviderError),
         (there, PIPELINE.replace("{kind: tts, provider: scripted}", PIPER), ProviderError),

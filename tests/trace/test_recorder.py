@@ -43,6 +43,18 @@ def spans(path: Path) -> list[dict[str, Any]]:
     return [span for line in lines for r in line["resourceSpans"] for s in r["scopeSpans"] for span in s["spans"]]
 
 
+def test_the_thread_that_writes_asks_for_no_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are resolved through the message's class. The session's thread may add to that meanwhile: Python notes there what slots
+    an object has when it is first copied. A recording was lost to it."""
+
+    def asked(cls: type) -> dict[str, Any]:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    monkeypatch.setattr("flowkit.trace.rows.get_type_hints", asked)
+    monkeypatch.setattr("flowkit.trace.rows._CONTENTS", {})
+    assert not record(tmp_path / "a.jsonl", planned(pipeline())).recording.lost
+
+
 def test_every_line_is_an_otlp_export_request(recorded: Recorded) -> None:
     for line in recorded.recording.path.read_text().splitlines():
         stored = json.loads(line)

@@ -55,7 +55,7 @@ class Backlog:
 
     @property
     def written(self) -> bool:
-        """Whether no job waits and none is being written."""
+        """Whether no job waits and nothing is being written."""
         return not (self.waiting or self._writing)
 
     def put(self, at_us: int, job: Job) -> bool:
@@ -96,16 +96,18 @@ class Backlog:
         """Write the oldest jobs. Only the thread calls this. Returns False if none waits."""
         with self.changed:
             jobs = [job for _, job in islice(self.waiting, _AT_ONCE)]
-            self._writing = bool(jobs)
+            idle = not (jobs or self._idle) and monotonic_us() - self._newest_us > _IDLE_US
+            # The chunk under way is written too: who waits for the end must not write beside the thread.
+            self._writing = bool(jobs) or idle
+            self._idle = self._idle or idle
             self._chunk = self.waiting[len(jobs) - 1][0] // CHUNK_US if jobs else self._chunk
-        if not jobs:
+        if jobs:
+            self._writer.write(jobs)
+        else:
             # Only when nothing waits any more, because a hurry means all that waits and not one piece of it.
             self._hurry = False
-            if not self._idle and monotonic_us() - self._newest_us > _IDLE_US:
-                self._idle = True
-                self._writer.idle()
-            return False
-        self._writer.write(jobs)
+        if idle:
+            self._writer.idle()
         # Removed only now: what is being written counts against the bound.
         with self.changed:
             # `put` may have dropped all of them meanwhile.
@@ -113,7 +115,11 @@ class Backlog:
                 self.waiting.popleft()
             self._writing = False
             self.changed.notify_all()
-        return True
+        return bool(jobs)
+
+    def rest(self) -> None:
+        """No job comes any more, so the thread has nothing to do here. Call it with the lock, when everything is written."""
+        self._idle = True
 
 
 class WritingThread:
@@ -135,17 +141,20 @@ class WritingThread:
                 self._thread = threading.Thread(target=self._run, name="flowkit recorder", daemon=True)
                 self._thread.start()
 
-    def flush(self, backlog: Backlog) -> None:
-        """Wait until everything that was added to `backlog` so far is written or dropped."""
+    def flush(self, backlog: Backlog, *, last: bool = False) -> None:
+        """Wait until everything that was added to `backlog` so far is written or dropped. `last`: no job comes any more."""
         with backlog.changed:
             while not backlog.written:
                 backlog.hurry()
                 self._look.set()
                 backlog.changed.wait()
+            if last:
+                # Under the same lock, because the thread may look at it once more before it is removed.
+                backlog.rest()
 
     def remove(self, backlog: Backlog) -> None:
         """Wait until `backlog` is written, and then forget it."""
-        self.flush(backlog)
+        self.flush(backlog, last=True)
         with self._lock:
             # A new list here too. The thread is then woken, so that it ends at once if this was the last backlog.
             self._backlogs = [other for other in self._backlogs if other is not backlog]

@@ -17,7 +17,7 @@ from flowkit.testing.sessions import providers_of
 from flowkit.trace.reader import read_trace
 from flowkit.trace.recorder import open_recorder
 from flowkit.trace.tape import Job, Recording, Tape
-from flowkit.trace.thread import LONGEST_US, Backlog
+from flowkit.trace.thread import LONGEST_US, Backlog, WritingThread
 from tests.trace.recording import Kept
 from tests.trace.sessions import pipeline, planned
 
@@ -67,6 +67,34 @@ def test_a_quiet_session_is_not_one_that_waits() -> None:
     for minute in range(5):
         assert backlog.put(minute * 2 * LONGEST_US, Job([], []))
         assert backlog.write()
+
+
+def test_who_ends_a_recording_waits_until_the_thread_has_left_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quiet session ends while its chunk under way is written: nobody may finish that chunk beside the thread."""
+    monkeypatch.setattr("flowkit.trace.thread._IDLE_US", -1)
+    inside, leave = threading.Event(), threading.Event()
+
+    class Quiet(Written):
+        calls = 0
+
+        def idle(self) -> None:
+            self.calls += 1
+            inside.set()
+            leave.wait()
+
+    writer, thread = Quiet([]), WritingThread()
+    backlog = Backlog(writer)
+    thread.add(backlog)
+    inside.wait()
+    assert not backlog.written
+    ends = threading.Thread(target=thread.remove, args=(backlog,))
+    ends.start()
+    leave.set()
+    ends.join()
+    assert backlog.written
+    assert not backlog.due()
+    assert not backlog.write(), "the thread may look at it once more"
+    assert writer.calls == 1
 
 
 class Stuck:

@@ -45,7 +45,7 @@ def spans(path: Path) -> list[dict[str, Any]]:
 
 def test_the_thread_that_writes_asks_for_no_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are resolved through the message's class. The session's thread may add to that meanwhile: Python notes there what slots
-    an object has when it is first copied. A recording was lost to it."""
+    an object has when it is first copied."""
 
     def asked(cls: type) -> dict[str, Any]:
         raise RuntimeError("dictionary changed size during iteration")

@@ -27,6 +27,9 @@ BOOSTS = {
 has the words of the code in hundreds of headings, and would stand before it."""
 _LINKED = re.compile(r"(\[[^\]]*)\]\(([^)#\s]*)(#[^)\s]*)?\)")
 _DIAGRAM = re.compile(r"^```mermaid\nstateDiagram-v2\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^( *```\w+) .*$", re.MULTILINE)
+"""The begin of a block with words for the tests behind its language."""
+_UNRENDERED = re.compile(r"```|<p>(?:(?!</p>|<code).)*\n[-*] ", re.DOTALL)
 _ARROW = re.compile(r"^ +(\w+) --> (\w+): (\w+)(?: / (\w+))?$", re.MULTILINE)
 
 
@@ -45,17 +48,29 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links that leave docs/ lead to the page of the site, or become plain text if it has none."""
+    """Links that leave docs/ lead to the page of the site, or become plain text if it has none. Blocks lose the words that are for
+    the tests."""
     source = next((source for source, target in ROOT_FILES.items() if target == page.file.src_path), None)
     here = (ROOT / "docs" / page.file.src_path if source is None else ROOT / source).parent
-    return _DIAGRAM.sub(_table, _LINKED.sub(lambda match: _link(match, here, page), markdown))
+    linked = _LINKED.sub(lambda match: _link(match, here, page), markdown)
+    return _FENCE.sub(r"\1", _DIAGRAM.sub(_table, linked))
 
 
 def on_page_content(html: str, page: Any, **_: Any) -> str:
-    """Tell the search how much the page counts."""
+    """Tell the search how much the page counts. Raises PluginError if the page shows Markdown."""
+    if found := unrendered(html):
+        from mkdocs.exceptions import PluginError
+
+        raise PluginError(f"{page.file.src_path}: Markdown that the site does not render: {found!r}")
     boost = next((boost for path, boost in BOOSTS.items() if page.file.src_path.startswith(path)), 1.0)
     page.meta["search"] = {"boost": boost}
     return html
+
+
+def unrendered(html: str) -> str:
+    """Markdown that was taken for text: a block, or a list within a paragraph. Empty if there is none."""
+    found = _UNRENDERED.search(html)
+    return "" if found is None else found[0][-80:]
 
 
 def _link(match: re.Match[str], here: Path, page: Any) -> str:

@@ -54,6 +54,17 @@ def test_the_first_pipelines_that_one_reads_are_narrow() -> None:
         assert [line for block in blocks for line in block.splitlines() if len(line) > 60] == []
 
 
+def test_words_for_the_tests_do_not_keep_a_block_from_being_one() -> None:
+    """MkDocs takes a block for text if anything but its language follows the ticks."""
+    assert shown("```yaml wrong\na: 1\n```\n\n```sh\nls\n```") == "```yaml\na: 1\n```\n\n```sh\nls\n```"
+
+
+def test_markdown_that_a_page_shows_is_found() -> None:
+    for html in ("<p>```yaml wrong</p>", "<p>These:\n- one\n- two</p>"):
+        assert site_hooks.unrendered(html)
+    assert not site_hooks.unrendered("<p>One - two</p>\n<ul>\n<li>one</li>\n</ul>")
+
+
 def test_nothing_is_loaded_from_another_machine() -> None:
     assert SITE["theme"]["font"] is False
     namespace = "http://www.w3.org/2000/svg"

@@ -12,24 +12,10 @@ import pytest
 import yaml
 
 from flowkit.cli import main
+from tests.docs.pages import AGENT, ROOT
 
 # `flowkit new` loads numpy late, which suits a process of its own and not one that runs several commands.
 pytest.importorskip("numpy.typing")
-ROOT = Path(__file__).parents[2]
-AGENT = """\
-flowkit: 1
-name: blue-door
-greeting: {text: "Hello, this is the Blue Door restaurant. How can I help you?"}
-stages:
-  - {kind: mic}
-  - {kind: vad, provider: silero, end: 400ms}
-  - {kind: asr, provider: moonshine}
-  - {kind: gate}
-  - {kind: llm, provider: llamacpp}
-  - {kind: chunker}
-  - {kind: tts, provider: piper}
-  - {kind: speaker}
-"""
 
 
 @pytest.fixture

@@ -11,6 +11,21 @@ from textwrap import dedent
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+AGENT = """\
+flowkit: 1
+name: blue-door
+greeting: {text: "Hello, this is the Blue Door restaurant. How can I help you?"}
+stages:
+  - {kind: mic}
+  - {kind: vad, provider: silero, end: 400ms}
+  - {kind: asr, provider: moonshine}
+  - {kind: gate}
+  - {kind: llm, provider: llamacpp}
+  - {kind: chunker}
+  - {kind: tts, provider: piper}
+  - {kind: speaker}
+"""
+"""The agent of the pages on calls and on CI, whose call is pipelines/audio/call.wav."""
 _FENCE = re.compile(r" *(`{3,})(.*)")
 _ITEM = re.compile(r" *(?:[-*]|\d+\.) ")
 

@@ -28,7 +28,7 @@ import yaml
 
 from flowkit.cli import COMMANDS, main
 from tests.docs.packages import AUTHORS, installed
-from tests.docs.pages import PAGES, ROOT, Block, blocks, name
+from tests.docs.pages import AGENT, PAGES, ROOT, Block, blocks, name
 
 INSTALLS = "installs packages"
 MODELS = "loads the embedded models and needs a microphone"
@@ -115,19 +115,6 @@ SHOWN = [
 
 # -- what a page takes for granted -------------------------------------------------------------------------------------
 
-AGENT = """\
-flowkit: 1
-greeting: {text: "Hello, this is the Blue Door restaurant. How can I help you?"}
-stages:
-  - {kind: mic}
-  - {kind: vad, provider: silero, end: 400ms}
-  - {kind: asr, provider: moonshine}
-  - {kind: gate}
-  - {kind: llm, provider: llamacpp}
-  - {kind: chunker}
-  - {kind: tts, provider: piper}
-  - {kind: speaker}
-"""
 PREDICTED = "vad={kind: vad, provider: scripted, end: {complete: 200ms, unsure: 500ms, incomplete: 1200ms}}"
 
 

@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 
 import trio
 
-REST_S, LONGEST_REST_S = 0.0001, 0.003
+REST_S, LONGEST_REST_S = 0.0001, 0.001
 """How long after a wake the next one is at the earliest: for each alarm, and at most. A session alone is called at once, and one of
 many a little late, as it would be if the host were busy with the others."""
 

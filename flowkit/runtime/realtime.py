@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _SWITCH_S = 0.0002
-_THRESHOLDS = (2_000, 5, 10)
-"""The collector looks at new objects less often than by default: most are rows, which live for a second and are no garbage. It
-looks at all of them as seldom as a program with cycles of its own can bear. With 50 sessions that look holds the loop for 40 ms
-and finds nothing, because a session leaves no cycles."""
+_THRESHOLDS = (50_000, 2, 2)
+"""The collector looks at new objects far less often than by default: most are rows, which live for a second and are no garbage.
+What several dozen sessions hold for that second stays below the threshold, so it looks only when memory grows. At 2,000 it took a
+tenth of what a session costs and held the loop for tens of milliseconds, to find nothing: a session leaves no cycles. For a program
+with cycles of its own, every ninth look is at all objects."""
 
 
 class Counted:

@@ -97,6 +97,39 @@ def test_who_ends_a_recording_waits_until_the_thread_has_left_it(monkeypatch: py
     assert writer.calls == 1
 
 
+@pytest.mark.parametrize("jobs", [3, 100])
+def test_the_thread_rests_after_each_piece_unless_more_waits_than_a_piece(jobs: int) -> None:
+    """Sessions that began together complete their chunks together, and must not wait for all of them in a row."""
+    done, rests = threading.Event(), list[tuple[float, int]]()
+
+    class Watched(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            rests.append((timeout or 0, len(backlog.waiting)))
+            if backlog.written:
+                done.set()
+            return super().wait(timeout)
+
+    class Slow(Written):
+        def write(self, jobs: list[Job]) -> None:
+            assert not super().write(jobs)
+            now_us[0] += 2_000_000
+
+    now_us, thread = [0], WritingThread()
+    thread._look = Watched()
+    backlog = Backlog(Slow([]))
+    for _ in range(jobs):
+        assert backlog.put(0, Job([], []))
+    backlog.hurry()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("flowkit.trace.thread.monotonic_us", lambda: now_us[0])
+        thread._look.set()  # nothing is waited for here
+        thread.add(backlog)
+        done.wait()
+        thread.remove(backlog)
+    assert (2.0, 0) in rests
+    assert not [waiting for _, waiting in rests if waiting > 20]
+
+
 class Stuck:
     """A disk on which nothing can be written until `freed` is set."""
 

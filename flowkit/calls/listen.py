@@ -188,12 +188,12 @@ def speech_of(side: Side, words: Callable[[int, int], str], options: Endpointing
 def judged(pcm: bytes) -> list[tuple[int, float]]:
     """What silero says of one side."""
     from flowkit.messages import Frames
-    from flowkit.providers.silero import Detectors, Windows, judge
+    from flowkit.providers.silero import Detector, Windows, loaded
 
     frames = len(pcm) // (2 * FRAME_SAMPLES)
+    detector = Detector(loaded())
     full = Windows(FRAME_SAMPLES).add(Frames(0, frames, pcm[: 2 * FRAME_SAMPLES * frames]))
-    answers = judge(Detectors().take(), [window for _, window in full])
-    return [(frame, p) for (frame, _), p in zip(full, answers, strict=True)]
+    return [(frame, detector.judge(window)) for frame, window in full]
 
 
 class _Model:

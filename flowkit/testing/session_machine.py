@@ -40,7 +40,7 @@ from flowkit.providers.inline import InlineProvider
 from flowkit.stages.base import Stage
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import check
-from flowkit.testing.sessions import PIPELINE, heap_session, scripted_plan, trio_session, with_fakes
+from flowkit.testing.sessions import PIPELINE, heap_session, needs_only_time, scripted_plan, trio_session, with_fakes
 from flowkit.testing.strategies.conversations import Conversation
 from flowkit.testing.strategies.sessions import durations, joined
 from flowkit.testing.virtual import kept_model
@@ -109,7 +109,7 @@ class Subject:
         """Run the conversation. Returns the record of the session."""
         plan = self.plan(conversation)
         evidence = Evidence(plan)
-        live = [cls for cls in self.providers.values() if not issubclass(cls, InlineProvider)]
+        live = [cls for cls in self.providers.values() if not needs_only_time(cls)]
         if not live:
             heap_session(plan, evidence)
             return evidence

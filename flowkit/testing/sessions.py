@@ -35,6 +35,7 @@ from flowkit.plan.wiring import Station, wire
 from flowkit.providers.base import Emit, Provider, Surroundings
 from flowkit.providers.inline import InlineProvider, Script
 from flowkit.providers.models import open_models, opened
+from flowkit.providers.registry import has_model
 from flowkit.providers.scripted import (
     ScriptedAsr,
     ScriptedLlm,
@@ -163,14 +164,14 @@ def scripts_of(plan: Plan) -> dict[str, Script]:
     """The inline provider of each stage of `plan` that has one. A speaker that is not inline is replaced by one that
     plays nothing.
 
-    Raises UsageError for any other provider that is not inline: it can only run on the live pump.
+    Raises UsageError for any other provider that is not inline or has a model: it can only run on the live pump.
     """
     around = Surroundings(plan.input_rate_hz, plan.frame_us, _no_clock, _no_notice)
     scripts: dict[str, Script] = {}
     for stage in plan.stages:
         here = replace(around, stage=stage.options)
         provider = stage.provider.cls(stage.provider.options, here) if stage.provider is not None else None
-        if isinstance(provider, InlineProvider):
+        if isinstance(provider, InlineProvider) and needs_only_time(type(provider)):
             scripts[stage.id] = provider
         elif stage.kind == "speaker":
             scripts[stage.id] = Discard(None, around)
@@ -181,6 +182,11 @@ def scripts_of(plan: Plan) -> dict[str, Script]:
                 "`trace:`",
             )
     return scripts
+
+
+def needs_only_time(cls: type[Provider]) -> bool:
+    """Whether the provider runs on the heap pump: it is inline, and has no model to be loaded."""
+    return issubclass(cls, InlineProvider) and not has_model(cls)
 
 
 def _no_clock() -> int:

@@ -43,7 +43,6 @@ from flowkit.messages import Message
 from flowkit.options import Options
 from flowkit.plan.graph import Bound, Plan, PlannedStage, ProviderChoice
 from flowkit.providers.base import Provider
-from flowkit.providers.inline import InlineProvider
 from flowkit.runtime.watchdog import IN_PLACE_US
 from flowkit.stages.base import CONTROL_CONTENT, Action, Emit, Stage
 from flowkit.stages.content import CONTENT, unknown_content
@@ -52,7 +51,7 @@ from flowkit.testing.evidence import Evidence, Step, content
 from flowkit.testing.faults import Faults
 from flowkit.testing.invariants import check
 from flowkit.testing.plain import plain_conversations, words_of
-from flowkit.testing.sessions import SCRIPTED, heap_session, planned_of, scripted_plan, trio_session
+from flowkit.testing.sessions import SCRIPTED, heap_session, needs_only_time, planned_of, scripted_plan, trio_session
 from flowkit.testing.strategies.conversations import Conversation, conversations
 
 _LONGEST_US = 20_000_000
@@ -154,7 +153,7 @@ class _Subject:
         """Run one conversation. Returns the faults that it shows, one line each."""
         plan = self.plan(conversation)
         evidence = Evidence(plan)
-        inline = self._provider is None or issubclass(self._provider, InlineProvider)
+        inline = self._provider is None or needs_only_time(self._provider)
         try:
             (heap_session if inline else trio_session)(plan, evidence, _LONGEST_US)
         except Exception as error:  # the stage raised it: the fakes do not raise

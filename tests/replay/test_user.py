@@ -46,6 +46,16 @@ def test_what_nobody_can_have_noticed_yet_is_no_anchor() -> None:
     assert (piece.manner, piece.gap_us) == (Manner.OWN, 600 * MS)
 
 
+def test_the_end_of_an_answer_is_foreseen_and_answered_sooner_than_other_sounds() -> None:
+    said, before = frames((300, 1000), (4000, 5000)), frames((300, 1000), (3960, 5000))
+    soon = of(said, heard(2000, 3880)).pieces[1]
+    assert (soon.manner, soon.gap_us) == (Manner.AFTER, 120 * MS)
+    assert of(before, heard(2000, 3880)).pieces[1].manner is Manner.INTO
+    user = of(said, heard(2000, 3880))
+    assert user.due_us(soon, 1000 * MS, [heard(2000, None)]) is None, "a longer answer is heard out"
+    assert user.due_us(soon, 1000 * MS, [heard(2000, 4880)]) == 5000 * MS
+
+
 def test_a_slower_agent_is_answered_after_it_has_finished() -> None:
     user = of(frames((300, 1000), (5000, 6000)), heard(2600, 4400))
     asks = user.pieces[1]

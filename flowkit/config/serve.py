@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from flowkit import options as opt
 from flowkit.secrets import is_hidden
@@ -21,7 +22,8 @@ def masked(token: opt.Secret) -> bool:
 
 def _long_enough(token: opt.Secret) -> opt.Secret:
     if len(token.get_secret_value()) < _SHORTEST and not masked(token):
-        raise ValueError(f"must have at least {_SHORTEST} characters")
+        # Of pydantic's own type: it tells the length and not the token, so it is shown for a token from a variable too.
+        raise PydanticCustomError("string_too_short", "is too short", {"min_length": _SHORTEST})
     return token
 
 

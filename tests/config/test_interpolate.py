@@ -88,6 +88,12 @@ def test_a_secret_option_is_never_shown_even_when_it_is_written_in_the_file() ->
     assert "s3cret" not in repr(found.stage("tts").candidates[0].options)
 
 
+def test_a_token_that_is_too_short_is_told_so_without_it() -> None:
+    text = BASE + "serve: {tokens: ['${TOKEN}']}\n"
+    told = [p.message for p in problems(text, environ={"TOKEN": "s3cret"})]
+    assert told == ["must have at least 16 characters (got a value from env TOKEN)"]
+
+
 def test_a_file_holds_a_secret(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("s3cret\n")
     pipeline = tmp_path / "x.yaml"

@@ -386,7 +386,8 @@ def test_a_stage_that_forgets_a_message_is_found_where_it_matters(
     """Wherever a message led to something, that it does not now is the first difference."""
     plan = scripted_plan(**conversation)
     rows = heap_session(plan).journal.rows
-    effects = {row.cause for row in rows}
+    # At an interrupt the engine itself cancels the call, whatever the stage does.
+    effects = {row.cause for row in rows if type(row.message) is not Cancelled}
     handled = [row for row in rows if row.fate is Fate.HANDLED and (row.stage, row.n) in effects and row.lane != "P"]
     row = data.draw(st.sampled_from(handled))
     kind = next(stage.kind for stage in plan.stages if stage.id == row.stage)

@@ -177,7 +177,7 @@ def silero_frame(end: int) -> int:
 
     Its last voiced window may end in silence. The decision falls with the first window that ends late enough.
     """
-    windows = [((n + 1) * WINDOW - 1) // FRAME for n in range(end * FRAME // WINDOW + 8)]
+    windows = [(n + 1) * WINDOW // FRAME - 1 for n in range(end * FRAME // WINDOW + 8)]
     voiced = max(frame for n, frame in enumerate(windows) if (n + 1) * WINDOW - 32 < end * FRAME)
     decides = min(n for n, frame in enumerate(windows) if (frame - voiced) * FRAME_US >= END_US)
     return -(-(decides + 1) * WINDOW // FRAME) - END_US // FRAME_US

@@ -5,14 +5,12 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.chromium import chromium
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -26,7 +24,6 @@ _FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
     "--enable-logging=stderr",
 )
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
 
 _BEFORE = """<script>window.wrong = []; onerror = (m) => wrong.push(String(m));
 addEventListener("securitypolicyviolation", (e) => wrong.push("blocked: " + e.blockedURI));
@@ -39,10 +36,9 @@ document.body.append(out); })();</script>"""
 
 def look(page: str, folder: Path, script: str, *, size: str = "1280,1600", shot: Path | None = None) -> dict[str, Any]:
     """Open `page`, run `script` in it (it fills the object `found`), and return what was found. `shot`: also a screenshot."""
-    assert CHROMIUM is not None
     path = folder / "page.html"
     path.write_text(page.replace("<head>", "<head>" + _BEFORE).replace("</body>", _AFTER % script + "</body>"), "utf-8")
-    common = [CHROMIUM, *_FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={size}"]
+    common = [chromium(), *_FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={size}"]
     patience = ["--virtual-time-budget=8000"]
     done = subprocess.run(
         [*common, *patience, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120, check=True

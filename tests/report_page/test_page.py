@@ -15,7 +15,7 @@ from flowkit.report.outcome import Finding, Outcome, Status
 from flowkit.report.page import ShownSession, of_trace, page
 from flowkit.testing.sessions import plan_from_yaml
 from flowkit.trace.reader import read_trace
-from tests.report_page.browser import OVERLAPS, look, needs_browser
+from tests.report_page.browser import OVERLAPS, look
 from tests.trace.recording import record
 from tests.trace.sessions import pipeline
 from tests.trace.tool_sessions import CUT_OFF, bistro
@@ -65,7 +65,6 @@ def subject(folder: Path, text: str, name: str = "a.jsonl") -> ShownSession:
     return of_trace(read_trace(folder / name), plan.settings)
 
 
-@needs_browser
 @pytest.mark.parametrize("size", ["1280,1600", "420,2400", "1800,1200"])
 def test_nothing_overlaps_and_the_controls_work(tmp_path: Path, size: str) -> None:
     found = look(page([subject(tmp_path, pipeline())]), tmp_path, WORK, size=size)
@@ -84,7 +83,6 @@ def test_nothing_overlaps_and_the_controls_work(tmp_path: Path, size: str) -> No
     assert found["gains"] == [0, 1]
 
 
-@needs_browser
 @pytest.mark.parametrize("size", ["1500,1600", "500,2400"])
 def test_two_sessions_stand_side_by_side(tmp_path: Path, size: str) -> None:
     before = subject(tmp_path, pipeline(), "before.jsonl")
@@ -97,7 +95,6 @@ def test_two_sessions_stand_side_by_side(tmp_path: Path, size: str) -> None:
     assert "+200 ms" in found["table"]
 
 
-@needs_browser
 @pytest.mark.parametrize("size", ["1280,1600", "500,2400"])
 def test_a_failure_says_which_setting_did_it_and_nothing_is_cut_off(tmp_path: Path, size: str) -> None:
     stalled = replace(
@@ -129,7 +126,6 @@ def test_a_failure_says_which_setting_did_it_and_nothing_is_cut_off(tmp_path: Pa
     assert found["cut"] <= 0
 
 
-@needs_browser
 def test_a_session_without_sound_offers_none(tmp_path: Path) -> None:
     record(tmp_path / "a.jsonl", plan_from_yaml(pipeline()), audio=False)
     script = (
@@ -141,7 +137,6 @@ def test_a_session_without_sound_offers_none(tmp_path: Path) -> None:
     assert "Click to listen" not in found["text"]
 
 
-@needs_browser
 @pytest.mark.parametrize("size", ["1280,1600", "420,2400"])
 def test_tools_have_a_lane_and_a_table(tmp_path: Path, size: str) -> None:
     script = OVERLAPS + (
@@ -167,7 +162,6 @@ def test_a_redacted_page_tells_nothing_of_tools(tmp_path: Path) -> None:
     assert "table 7" in page([of_trace(read_trace(tmp_path / "b.jsonl"))])
 
 
-@needs_browser
 def test_what_was_said_cannot_run_as_code(tmp_path: Path) -> None:
     evil = "</script><script>wrong.push(1)</script><img src=x onerror=wrong.push(2)>. {{DATA}} Yes."
     found = look(page([subject(tmp_path, pipeline(heard=(evil, evil), replies=(evil, "No.")))]), tmp_path, OVERLAPS)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 from websockets.sync.client import ClientConnection, connect
 
-NAMES = ("chromium", "google-chrome", "chromium-browser")
+from tests.chromium import chromium
+
 ELSEWHERE = "voice.example.com"
 """A name of this machine that browsers do not take for it."""
 _FLAGS = (
@@ -51,18 +49,6 @@ AudioNode.prototype.connect = function (to, ...more) {
 """
 _KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
 _PATIENCE_S, _ANSWER_S = 30.0, 120.0
-
-
-@cache
-def chromium() -> str:
-    """The browser; installed with apt where there is none and this is allowed. Skips the test otherwise."""
-    if not any(map(shutil.which, NAMES)) and shutil.which("apt-get"):
-        for command in ("update", "install -y chromium"):
-            subprocess.run(["apt-get", *command.split()], capture_output=True, check=False, timeout=300)
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip("no Chromium here, and apt-get cannot install it")
-    return found
 
 
 class Page:

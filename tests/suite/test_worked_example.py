@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowkit.cli import main
-from tests.report_page.browser import OVERLAPS, look, needs_browser
+from tests.report_page.browser import OVERLAPS, look
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +40,6 @@ def test_what_it_does_then_is_accepted(team: Path) -> None:
     assert main(["test", "traces"]) == 0
 
 
-@needs_browser
 def test_the_page_shows_it(team: Path) -> None:
     hasty(team)
     out = team / "out" / "busy.html"

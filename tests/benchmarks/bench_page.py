@@ -1,13 +1,12 @@
 """The page of ``flowkit serve`` on loopback: its bytes, and how long Chromium takes to show it for the first time.
 
 Each view is one of a fresh profile, which has nothing in its cache. Prints JSON; exit code 1 if a bound is not kept: 200 KB, and a
-second in the slowest of the views. Without a Chromium only the bytes are counted.
+second in the slowest of the views.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +16,7 @@ from urllib.request import urlopen
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from flowkit.serve.page import ASSETS
-from tests.serve.browser import NAMES, browser
+from tests.serve.browser import browser
 from tests.serve.programs import server
 
 VIEWS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
@@ -34,7 +33,8 @@ def size(url: str) -> int:
 
 
 def first_view_ms(url: str) -> float:
-    with tempfile.TemporaryDirectory() as folder, browser(Path(folder)) as page:
+    # A process of the browser may still write into its profile.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, browser(Path(folder)) as page:
         page.open(url)
         shown: float = page.until(SHOWN)
         return round(shown, 1)
@@ -44,12 +44,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as address:
         url = address.removesuffix("/v1")
         found: dict[str, Any] = {"bytes": size(url)}
-        views: list[float] = []
-        if any(map(shutil.which, NAMES)):
-            views = sorted(first_view_ms(url) for _ in range(VIEWS))
-            found["first_view_ms"] = {"median": views[len(views) // 2], "max": views[-1], "views": views}
+        views = sorted(first_view_ms(url) for _ in range(VIEWS))
+        found["first_view_ms"] = {"median": views[len(views) // 2], "max": views[-1], "views": views}
     print(json.dumps(found))
-    return int(found["bytes"] > MOST_BYTES or max(views, default=0) > MOST_FIRST_VIEW_MS)
+    return int(found["bytes"] > MOST_BYTES or max(views) > MOST_FIRST_VIEW_MS)
 
 
 if __name__ == "__main__":

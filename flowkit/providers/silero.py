@@ -2,7 +2,7 @@
 
 The model takes windows of 32 ms. Frames are collected into windows, and each answer names the last frame that its
 window covers completely. A window takes 0.1 to 0.3 ms, and to hand it to a thread would take as long. All sessions share
-the weights (2 MB); each has a state of 1 kB. https://github.com/snakers4/silero-vad
+the weights (2 MB); each has a state of 3 kB. https://github.com/snakers4/silero-vad
 
     {kind: vad, provider: silero}
 """
@@ -20,6 +20,7 @@ from flowkit.clock import US_PER_S
 from flowkit.errors import ProviderError
 from flowkit.messages import Frames, Message, Probability
 from flowkit.providers.inline import Answer, InlineCall, InlineProvider
+from flowkit.providers.onnx import load_model
 from flowkit.providers.weights import SETUP_LOCAL, SILERO
 
 if TYPE_CHECKING:
@@ -124,10 +125,6 @@ class Silero(InlineProvider):
 
 def loaded() -> Any:
     """The model, after a first run. It computes in the thread that calls it."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    model = onnxruntime.InferenceSession(str(SILERO.checked()), options, providers=["CPUExecutionProvider"])
+    model = load_model(SILERO)
     Detector(model).judge(bytes(2 * WINDOW))
     return model

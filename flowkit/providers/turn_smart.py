@@ -18,6 +18,7 @@ from pydantic import Field
 
 from flowkit import options as opt
 from flowkit.errors import ProviderError
+from flowkit.providers.onnx import load_model
 from flowkit.providers.turn_sound import SoundPredictor
 from flowkit.providers.weights import SETUP_TURN, SMART_TURN
 
@@ -66,20 +67,8 @@ class SmartTurn(SoundPredictor):
         return _judged(self.model, pcm)
 
 
-def session_options(options: Any) -> Any:
-    """The options of ONNX Runtime for ``SmartTurn.Options``."""
-    import onnxruntime
-
-    made = onnxruntime.SessionOptions()
-    made.intra_op_num_threads, made.inter_op_num_threads = options.threads, 1
-    return made
-
-
 def _loaded(options: Any) -> Any:
-    import onnxruntime
-
-    file = str(SMART_TURN.checked())
-    model = onnxruntime.InferenceSession(file, session_options(options), providers=["CPUExecutionProvider"])
+    model = load_model(SMART_TURN, options.threads)
     _judged(model, bytes(2 * _SAMPLES))
     return model
 

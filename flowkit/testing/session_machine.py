@@ -36,7 +36,6 @@ from flowkit.messages import Done, Failed, Final, Frames, Probability
 from flowkit.plan import resolve
 from flowkit.plan.graph import Plan, PlannedStage, ProviderChoice
 from flowkit.providers.base import Provider
-from flowkit.providers.inline import InlineProvider
 from flowkit.stages.base import Stage
 from flowkit.testing.evidence import Evidence
 from flowkit.testing.invariants import check
@@ -162,7 +161,7 @@ class _Catalog(Installed):
 
 def _decisions_of(written: Plan, scripted: Plan) -> Plan:
     """The plan of a pipeline file with the scripted providers of a conversation. Tools are never called. An end-of-turn predictor
-    stays if it is inline, and stages of kinds of your own stay as they are."""
+    stays if it needs only time, and stages of kinds of your own stay as they are."""
     fakes = {stage.kind: stage for stage in scripted.stages}
     stages = tuple(
         replace(stage, provider=fakes[stage.kind].provider, failover=(), options=_frame_of(stage, fakes))
@@ -170,9 +169,7 @@ def _decisions_of(written: Plan, scripted: Plan) -> Plan:
         else stage
         for stage in written.stages
     )
-    fits = any(
-        stage.kind == "turn" and stage.provider and issubclass(stage.provider.cls, InlineProvider) for stage in stages
-    )
+    fits = any(stage.kind == "turn" and stage.provider and needs_only_time(stage.provider.cls) for stage in stages)
     faked = with_fakes(replace(written, stages=stages), {"tools"} if fits else {"tools", "turn"})
     return replace(faked, frame_us=scripted.frame_us, settings={})
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import trio
 import trio.testing
@@ -169,22 +169,21 @@ def scripts_of(plan: Plan) -> dict[str, Script]:
     around = Surroundings(plan.input_rate_hz, plan.frame_us, _no_clock, _no_notice)
     scripts: dict[str, Script] = {}
     for stage in plan.stages:
-        here = replace(around, stage=stage.options)
-        provider = stage.provider.cls(stage.provider.options, here) if stage.provider is not None else None
-        if isinstance(provider, InlineProvider) and needs_only_time(type(provider)):
-            scripts[stage.id] = provider
+        choice = stage.provider
+        if choice is not None and needs_only_time(cls := choice.cls):
+            scripts[stage.id] = cls(choice.options, replace(around, stage=stage.options))
         elif stage.kind == "speaker":
             scripts[stage.id] = Discard(None, around)
-        elif stage.provider is not None:
+        elif choice is not None:
             raise UsageError(
-                f"stage {stage.id!r} has provider {stage.provider.name!r}, which cannot run in virtual time",
+                f"stage {stage.id!r} has provider {choice.name!r}, which cannot run in virtual time",
                 hint="use `scripted` in its place, as the `agent.test.yaml` of `flowkit init` does, or give the test a recorded "
                 "`trace:`",
             )
     return scripts
 
 
-def needs_only_time(cls: type[Provider]) -> bool:
+def needs_only_time(cls: type[Provider]) -> TypeGuard[type[InlineProvider]]:
     """Whether the provider runs on the heap pump: it is inline, and has no model to be loaded."""
     return issubclass(cls, InlineProvider) and not has_model(cls)
 

@@ -21,7 +21,7 @@ from flowkit.messages import (
     TurnSoFar,
 )
 from flowkit.plan.resolve import draw, resolve
-from flowkit.providers.turn_smart import session_options
+from flowkit.providers.onnx import session_options
 from flowkit.providers.turn_words import TurnWords
 from flowkit.stages.gate import Gate
 from flowkit.stages.interrupting import State
@@ -103,4 +103,4 @@ def threads(*settings: str) -> Any:
     text = TURNED.replace("{kind: turn, provider: scripted, likelihood: [0.9, 0.9, 0.9, 0.5, 0.1]}", SMART)
     stage = draw(load("smart.yaml", text=text, overrides=settings), installed=False).plan.stage("turn")
     assert stage.provider is not None
-    return session_options(stage.provider.options).intra_op_num_threads
+    return session_options(stage.provider.options.threads).intra_op_num_threads

@@ -5,8 +5,8 @@ disk. Beyond that its recording ends, and the session goes on.
 
 To add a job costs a session no system call and wakes no thread. The thread looks by itself, twenty times a second. It
 writes a session's jobs together, when they complete a chunk of the journal: writing has a price for each piece. It rests after
-each piece for as long as that took. Sessions that began together complete their chunks together, and fifty pieces in a
-row would delay the audio of all of them by tens of milliseconds.
+each piece, so that it holds a third of a core at most. Sessions that began together complete their chunks together, and fifty
+pieces in a row would delay the audio of all of them by tens of milliseconds.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ the session."""
 _LOOK_EVERY_S = 0.05
 _IDLE_US = 400_000
 """After this long without a job, the chunk under way is written as it is, so that a killed session loses little."""
+_REST = 2
+"""How many times as long as a piece took the thread rests after it."""
 _AT_ONCE = 20
 """How many jobs are written as one piece: about a second of a session. Other recordings wait meanwhile."""
 
@@ -181,7 +183,7 @@ class WritingThread:
                 wrote = backlog.write() or wrote
                 # Who is behind, or is waited for, is not made to wait longer.
                 if not backlog.behind:
-                    self._look.wait((monotonic_us() - began_us) / US_PER_S)
+                    self._look.wait(_REST * (monotonic_us() - began_us) / US_PER_S)
             if not wrote:
                 self._look.wait(_LOOK_EVERY_S)
                 self._look.clear()

@@ -126,7 +126,7 @@ def test_the_thread_rests_after_each_piece_unless_more_waits_than_a_piece(jobs: 
         thread.add(backlog)
         done.wait()
         thread.remove(backlog)
-    assert (2.0, 0) in rests
+    assert (4.0, 0) in rests
     assert not [waiting for _, waiting in rests if waiting > 20]
 
 

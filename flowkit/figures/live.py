@@ -29,7 +29,8 @@ class LiveFigures(Figures, Observer):
         self._reference = Reference(plan.input_rate_hz * plan.frame_us // 1_000_000)
         super().__init__(layout, self._reference if self._source else None)
         self.stalls = Stalls()
-        self._first = 0
+        self._first = self._frames = 0
+        """The first of the frames that were collected, and how many they are."""
         self._pcm: list[bytes] = []
 
     def reference(self) -> Reference | None:
@@ -47,14 +48,11 @@ class LiveFigures(Figures, Observer):
 
     def _hear(self, frames: Frames) -> None:
         # After a gap in the frames, or with a second of them, what was collected is measured.
-        if frames.index != self._first + len(self._pcm) or len(self._pcm) >= _BATCH:
+        if frames.index != self._first + self._frames or self._frames >= _BATCH:
             self._measure()
             self._first = frames.index
-        if frames.count == 1:
-            self._pcm.append(frames.pcm)
-        else:
-            self._reference.add(frames.index, frames.pcm)
-            self._first = frames.index + frames.count
+        self._pcm.append(frames.pcm)
+        self._frames += frames.count
 
     def event(self, at_us: int, name: str, detail: str) -> None:
         """Handle an event of a device or of the watchdog."""
@@ -65,5 +63,6 @@ class LiveFigures(Figures, Observer):
         """Compute the levels of the collected frames."""
         if self._pcm:
             self._reference.add(self._first, b"".join(self._pcm))
-            self._first += len(self._pcm)
+            self._first += self._frames
+            self._frames = 0
             self._pcm.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,34 @@ def test_sound_is_sent_at_most_lead_ahead_and_one_piece() -> None:
         began_us = client.us if began_us < 0 and sent_us else began_us
         ahead_us = max(ahead_us, sent_us - (client.us - began_us) if sent_us else 0)
     assert 250_000 < ahead_us < 500_000
+
+
+@pytest.mark.parametrize("per_piece", ["20ms", "15ms", "1ms"])
+def test_sound_is_sent_before_the_client_needs_it_and_is_the_same_as_in_one_piece(per_piece: str) -> None:
+    client = HeapClient("stages.tts.piece=20ms", f"stages.tts.per_piece={per_piece}")
+    client.step_us = 1_000
+    sent: list[tuple[int, int]] = []
+    client.write("Hello?")
+    while not client.of("response.done"):
+        client.wait(1_000)
+        sent.append((client.us, len(client.audio()) // 2))
+    plays = messages(client, Play)
+    for play, samples in zip(plays, accumulate(play.samples * 24_000 // play.rate_hz for play in plays), strict=True):
+        by_us = next(us for us, count in sent if count >= samples - 50)  # a resampler keeps a few back
+        assert by_us <= play.at_us + 2_000
+    mouth = Mouth(AudioFormat.PCM, plays[0].rate_hz)
+    assert mouth.sound(b"".join(play.pcm for play in plays), last=True) == client.audio()
+
+
+def test_the_first_sound_is_sent_at_once_and_later_sound_in_few_deltas() -> None:
+    client = HeapClient("stages.tts.piece=20ms", "stages.tts.per_piece=1ms")
+    client.write("Hello?")
+    while not client.of("response.output_audio.delta"):
+        client.wait(1_000)
+    assert len(messages(client, Play)) <= 2
+    while not client.of("response.done"):
+        client.wait(100_000)
+    assert len(client.of("response.output_audio.delta")) < 0.4 * len(messages(client, Play))
 
 
 def test_usage_counts_what_was_asked_and_said() -> None:

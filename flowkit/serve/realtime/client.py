@@ -45,7 +45,6 @@ class Hands:
     reply: Replies
     speech: Speech
     ear: Ear
-    now_us: int = 0
     sent_us: int = 0
     since_us: int = 0
     muted: bool = False
@@ -131,13 +130,13 @@ def _append(hands: Hands, event: Given) -> None:
     audio, talk = event.get("audio"), hands.talk
     if not isinstance(audio, str):
         raise EventRefused("missing_required_parameter", "Missing required parameter: 'audio'.", "audio")
-    if hands.sent_us - hands.now_us > talk.ahead_us:
+    if hands.sent_us - talk.now_us > talk.ahead_us:
         what = f"There is more than {whole_ms(talk.ahead_us)} ms of audio ahead of its time (serve.limits.ahead)."
         raise EventRefused("audio_ahead_of_time", what, "audio")
     pcm, us = hands.ear.hear(audio)
     hands.sent_us += us
     hands.since_us += us
-    for frames in talk.mic.hear(pcm, hands.now_us):
+    for frames in talk.mic.hear(pcm, talk.now_us):
         talk.order(frames, "mic")
 
 

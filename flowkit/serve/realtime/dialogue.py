@@ -17,7 +17,8 @@ from flowkit.serve.realtime.settings import Defaults, Settings
 
 @dataclass(slots=True)
 class Dialogue:
-    """One session of a client. `kinds`: of the stages, by id. `events`: for the client. `orders`: for the session."""
+    """One session of a client. `kinds`: of the stages, by id. `events`: for the client. `orders`: for the session. `now_us`: in
+    session time."""
 
     id: str
     kinds: Mapping[str, str]
@@ -26,6 +27,7 @@ class Dialogue:
     rate_hz: int
     mic: Microphone
     ahead_us: int
+    now_us: int = 0
     settings: Settings = field(default_factory=Settings)
     items: Items = field(default_factory=Items)
     places: ItemPlaces = field(default_factory=ItemPlaces)

@@ -30,6 +30,7 @@ from flowkit.messages import (
     Message,
     Partial,
     Play,
+    Released,
     ReplyPlayed,
     SpeechStarted,
     Token,
@@ -115,7 +116,7 @@ class Protocol:
 
     def received(self, text: str | None, now_us: int) -> None:
         """Handle a message of the client, at session time `now_us`. None: one that is not text."""
-        self._hands.now_us = now_us
+        self.talk.now_us = now_us
         event: Any = None
         try:
             event = _read(text)
@@ -127,7 +128,11 @@ class Protocol:
     def observed(self, rows: Iterable[Row]) -> None:
         """Handle what the session has done."""
         for row in rows:
-            for shown in self._unreleased.take(row) if row.fate is Fate.HANDLED else ():
+            # Most rows are frames, their probabilities and timers.
+            if type(row.message) not in _SHOWN or row.fate is not Fate.HANDLED:
+                continue
+            self.talk.now_us = row.handled_us
+            for shown in self._unreleased.take(row):
                 for kind, handler in _ROWS.get(type(shown.message), ()):
                     if kind == self.talk.kinds.get(shown.stage):
                         handler(self, shown.message)
@@ -244,3 +249,4 @@ _ROWS: dict[type[Message], tuple[tuple[str, _Handler], ...]] = {
     Fault: (("gate", Protocol._fault),),
 }
 """Which rows say something to the client: by message, and by the kind of the stage that handles it."""
+_SHOWN = frozenset({*_ROWS, Released})

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import Any
 
 from flowkit import history
+from flowkit.clock import US_PER_S
 from flowkit.messages import Ask, ClauseEnded, ClauseStarted, Play, ToolCall, ToolOutcome, ToolStatus, Usage
 from flowkit.serve.realtime.audio import Mouth, unsent
 from flowkit.serve.realtime.dialogue import Dialogue
@@ -20,6 +21,8 @@ from flowkit.serve.realtime.items import function_call, message
 from flowkit.serve.realtime.settings import AUDIO, TEXT
 from flowkit.stages.playback import heard_of
 
+_DELTA_US, _AHEAD_US = 100_000, 200_000
+"""Sound for a client that has more than 200 ms to play goes 100 ms at a time: a delta costs as much as the sound in it."""
 _SPOKEN = 4
 """So many spoken messages can be truncated. A slow client tells of one when the next reply speaks already."""
 
@@ -87,7 +90,7 @@ ACTIVE = frozenset({ReplyPhase.ASKED, ReplyPhase.RUNNING})
 
 @dataclass(slots=True)
 class Voiced:
-    """A clause of the message, and how many samples of it were sent."""
+    """A clause of the message, and how many samples of it were sent, or kept to be sent."""
 
     clause: ClauseStarted
     samples: int = 0
@@ -112,6 +115,8 @@ class Response:
     calls: list[ToolCall] = field(default_factory=list)
     voiced: list[Voiced] = field(default_factory=list)
     mouth: Mouth | None = None
+    kept: bytes = b""
+    """Sound at the rate of `mouth` that waits for more of it."""
     fault: str = ""
     tools: frozenset[str] | None = None
     used: list[Usage] = field(default_factory=list)
@@ -235,6 +240,7 @@ class Replies:
         if response is None or response.modality != AUDIO or self.phase is not ReplyPhase.RUNNING:
             return
         self._message(response)
+        self._deliver(response)
         response.voiced.append(Voiced(row))
         text = row.text or row.spoken
         if text := text if response.said else text.lstrip():
@@ -251,8 +257,17 @@ class Replies:
             return
         voiced.samples, voiced.rate_hz = max(voiced.samples, row.first_sample + row.samples), row.rate_hz
         if response.mouth is None or response.mouth.rate_hz != row.rate_hz:
+            self._deliver(response)
             response.mouth = Mouth(self._talk.settings.output, row.rate_hz)
-        if delta := response.mouth.say(pcm):
+        response.kept += pcm
+        kept_us = len(response.kept) // 2 * US_PER_S // row.rate_hz
+        if kept_us >= _DELTA_US or row.at_us - self._talk.now_us <= _AHEAD_US:
+            self._deliver(response)
+
+    def _deliver(self, response: Response, *, last: bool = False) -> None:
+        """Send the sound that is kept; with `last` also what the resampler keeps."""
+        kept, response.kept = response.kept, b""
+        if response.mouth is not None and (delta := response.mouth.say(kept, last=last)):
             self._part("response.output_audio.delta", response, delta=delta)
 
     def clause_ended(self, row: ClauseEnded) -> None:
@@ -357,8 +372,8 @@ class Replies:
             self._part("response.output_text.done", response, text=response.said)
             content, part = {"type": "output_text", "text": response.said}, {"type": "text", "text": response.said}
         else:
-            if status == "completed" and response.mouth is not None and (rest := response.mouth.say(b"", last=True)):
-                self._part("response.output_audio.delta", response, delta=rest)
+            if status == "completed":
+                self._deliver(response, last=True)
             self._part("response.output_audio.done", response)
             self._part("response.output_audio_transcript.done", response, transcript=response.said)
             content, part = (

@@ -20,6 +20,8 @@ _PASSED = 0.92
 _BETA = 7.0
 """Of the Kaiser window: 70 dB of attenuation."""
 _FEW = 16
+_CYCLES = 8
+"""So many samples of each phase are made at once. With one there would be more copying than computing, with many more zeros."""
 
 
 @cache
@@ -35,11 +37,11 @@ def _taps(rate_hz: int, wanted_hz: int) -> Any:
 
 @cache
 def _block(rate_hz: int, wanted_hz: int, first: int) -> Any:
-    """What makes one output sample of each phase, the first one of phase `first`, out of a row of input samples."""
+    """What makes a row of output samples, the first one of phase `first`, out of a row of input samples."""
     taps = _taps(rate_hz, wanted_hz)
     up, width = taps.shape
-    places = [divmod(first + rate_hz * up // wanted_hz * number, up) for number in range(up)]
-    block = np.zeros((width + places[-1][0], up), np.float32)
+    places = [divmod(first + rate_hz * up // wanted_hz * number, up) for number in range(_CYCLES * up)]
+    block = np.zeros((width + places[-1][0], len(places)), np.float32)
     for number, (index, phase) in enumerate(places):
         block[index : index + width, number] = taps[phase]
     return block
@@ -72,13 +74,13 @@ class Resampler:
         return np.minimum(np.maximum(made, -32_768, out=made), 32_767, out=made).astype(np.int16)
 
     def _by_phase(self, held: Any, count: int) -> Any:
-        """In rows of one sample of each phase: all rows at once."""
+        """In rows of a few samples of each phase: all rows at once."""
         index, phase = divmod(self._at, self._up)
-        block = _block(*self._rates, phase)
-        rows = -(-count // self._up)
+        block, step = _block(*self._rates, phase), _CYCLES * self._down
+        rows = -(-count // (_CYCLES * self._up))
         # The last row may be cut, and what it would read must be there.
-        held = np.concatenate([held, np.zeros(self._down, np.float32)])
-        windows = np.ndarray((rows, len(block)), np.float32, held, 4 * index, (4 * self._down, 4))
+        held = np.concatenate([held, np.zeros(step, np.float32)])
+        windows = np.ndarray((rows, len(block)), np.float32, held, 4 * index, (4 * step, 4))
         # A copy, because BLAS takes no rows that overlap.
         return (windows.copy() @ block).ravel()[:count]
 

@@ -129,6 +129,16 @@ def test_sound_is_sent_before_the_client_needs_it_and_is_the_same_as_in_one_piec
     assert mouth.sound(b"".join(play.pcm for play in plays), last=True) == client.audio()
 
 
+def test_all_that_was_played_is_sent_although_the_model_fails() -> None:
+    reply = "{text: 'Very well, thank you. It is a town', fail_after: 8}"
+    client = HeapClient("stages.tts.piece=20ms", f"stages.llm.replies=[{reply}]")
+    client.write("Hello?")
+    client.wait(9 * S)
+    assert client.of("response.done")[0]["response"]["status"] == "failed"
+    played = sum(play.samples for play in messages(client, Play))
+    assert len(client.audio()) // 2 == played * 3 // 2 > 0
+
+
 def test_the_first_sound_is_sent_at_once_and_later_sound_in_few_deltas() -> None:
     client = HeapClient("stages.tts.piece=20ms", "stages.tts.per_piece=1ms")
     client.write("Hello?")

@@ -372,7 +372,7 @@ class Replies:
             self._part("response.output_text.done", response, text=response.said)
             content, part = {"type": "output_text", "text": response.said}, {"type": "text", "text": response.said}
         else:
-            if status == "completed":
+            if status != "cancelled":
                 self._deliver(response, last=True)
             self._part("response.output_audio.done", response)
             self._part("response.output_audio_transcript.done", response, transcript=response.said)

@@ -112,9 +112,17 @@ def test_sound_is_sent_at_most_lead_ahead_and_one_piece() -> None:
     assert 250_000 < ahead_us < 500_000
 
 
-@pytest.mark.parametrize("per_piece", ["20ms", "15ms", "1ms"])
-def test_sound_is_sent_before_the_client_needs_it_and_is_the_same_as_in_one_piece(per_piece: str) -> None:
-    client = HeapClient("stages.tts.piece=20ms", f"stages.tts.per_piece={per_piece}")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "stages.tts.per_piece=20ms",
+        "stages.tts.per_piece=15ms",
+        "stages.tts.per_piece=1ms",
+        "stages.llm.per_token=700ms",
+    ],
+)
+def test_sound_is_sent_before_the_client_needs_it_and_is_the_same_as_in_one_piece(changed: str) -> None:
+    client = HeapClient("stages.tts.piece=20ms", changed)
     client.step_us = 1_000
     sent: list[tuple[int, int]] = []
     client.write("Hello?")

@@ -17,8 +17,8 @@ from flowkit.serve.realtime.settings import Defaults, Settings
 
 @dataclass(slots=True)
 class Dialogue:
-    """One session of a client. `kinds`: of the stages, by id. `events`: for the client. `orders`: for the session. `now_us`: in
-    session time."""
+    """One session of a client. `kinds`: of the stages, by id. `events`: for the client. `orders`: for the session. `now_us`:
+    session time of what is being handled."""
 
     id: str
     kinds: Mapping[str, str]

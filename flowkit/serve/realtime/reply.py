@@ -240,7 +240,6 @@ class Replies:
         if response is None or response.modality != AUDIO or self.phase is not ReplyPhase.RUNNING:
             return
         self._message(response)
-        self._deliver(response)
         response.voiced.append(Voiced(row))
         text = row.text or row.spoken
         if text := text if response.said else text.lstrip():
@@ -271,10 +270,14 @@ class Replies:
             self._part("response.output_audio.delta", response, delta=delta)
 
     def clause_ended(self, row: ClauseEnded) -> None:
-        """A clause has been sent, and its length is known."""
-        for voiced in self.response.voiced if self.response is not None else []:
+        """A clause has been sent, and its length is known. None of its sound waits for that of the next, which may be long in
+        coming."""
+        if self.response is None:
+            return
+        for voiced in self.response.voiced:
             if voiced.clause.clause == row.clause:
                 voiced.total = row.samples
+        self._deliver(self.response)
 
     def called(self, row: ToolCall) -> None:
         """The model calls a tool. One of the client is passed on after what was said before."""
